@@ -26,7 +26,7 @@ from demo import switch as demo_switch
 from demo.ports import Ports, choose_ports
 from recorder import config
 from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue.records import Keeping
+from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.schema import migrate
 from recorder.cli.lines import make_line
 from recorder.cli.tenants import make_tenant, make_user
@@ -163,7 +163,7 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     labels = {"fr": "Accueil", "en": "Front desk"}
     for number, language in dict.fromkeys(CALLS):
         line = make_line(tenant, number, None, language, labels[language], ("opus",))
-        keep_options.set_line_keep(tenant.id, line, Keeping(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
+        keep_options.set_line_keep(tenant.id, line, KeepOptions(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
     write_private(secret, password.encode())
     return tenant.id, password
 

@@ -15,7 +15,7 @@ import gevent
 from demo import practice
 from demo.ports import Ports
 from recorder.domain.line_policy import read as read_snapshot
-from recorder.environment import of
+from recorder.environment import for_process
 from recorder.errors import SwitchError
 from recorder.processes.supervisor import Program
 
@@ -100,7 +100,7 @@ def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str
 
 def _for_switch(environment: Mapping[str, str], password: str) -> dict[str, str]:
     """The part of an environment that a switch reads: no secret except its own event socket's password."""
-    given = of("daemon", environment)
+    given = for_process("daemon", environment)
     given.pop(SWITCH_PASSWORD, None)
     return given | ({password: environment[password]} if password in environment else {})
 

@@ -1,4 +1,4 @@
-"""The entry point of ``accord``: patches for gevent first, where the command is a hub, then the commands."""
+"""The entry point of ``accord``; applies gevent's patches first if the command runs a hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HUBS = frozenset({"daemon", "web"})
 def main() -> None:
     """``accord COMMAND …``"""
     if next((word for word in sys.argv[1:] if word in HUBS), None):
-        # Before anything imports socket, ssl or threading, or those keep the blocking ones.
+        # Before any module imports socket, ssl or threading, or it would keep the blocking functions.
         from gevent import monkey
 
         monkey.patch_all()

@@ -1,4 +1,4 @@
-"""Time, passed in: everything that needs the time takes a :data:`Now`, so that tests can set it."""
+"""Clocks and timestamps. Whatever needs the time takes a :data:`Now`, so tests can set it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Now = Callable[[], datetime]
 
 
 SLACK = timedelta(minutes=1)
-"""By how much two correct clocks may differ, and by how much one may be corrected at a time."""
+"""Maximum difference between two correct clocks, and maximum correction of one at a time."""
 
 
 def utc_now() -> datetime:
-    """The machine's clock, in UTC."""
+    """The current time by the machine's clock, in UTC."""
     return datetime.now(UTC)
 
 
-HIDDEN: Final = ""
-"""In place of a boot id that a unit or container hides (systemd's ``ProcSubset=pid`` does)."""
+HIDDEN_BOOT_ID: Final = ""
+"""Stands for a boot id that a unit or container hides (systemd's ``ProcSubset=pid`` does)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
-    """The machine's clock that nobody sets: ``up`` is seconds since the boot that ``boot`` identifies
-    (:data:`HIDDEN` if that cannot be read), including sleep."""
+    """Time since boot, which no clock adjustment changes: ``up`` are the seconds, including sleep, since the
+    boot with the id ``boot`` (:data:`HIDDEN_BOOT_ID` if that cannot be read)."""
 
     boot: str
     up: float
@@ -43,15 +43,15 @@ def uptime() -> Uptime:
 
 @cache
 def _boot() -> str:
-    # Once: no process outlives its machine's boot.
+    # Cached: no process outlives a boot.
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return HIDDEN
+        return HIDDEN_BOOT_ID
 
 
 def to_iso(at: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds, ``2026-11-24T23:58:40.123Z``; the only form written to disk.
+    """The time as RFC 3339 in UTC with milliseconds, ``2026-11-24T23:58:40.123Z``: the only form on disk.
 
     Raises ``ValueError`` for a naive time.
     """
@@ -61,16 +61,17 @@ def to_iso(at: datetime) -> str:
 
 
 def truncate(at: datetime) -> datetime:
-    """The time as it is read back: :func:`to_iso` keeps milliseconds."""
+    """The time in whole milliseconds, as :func:`to_iso` writes it."""
     return from_iso(to_iso(at))
 
 
 def from_iso(text: str) -> datetime:
-    """The time that :func:`to_iso` wrote, aware, in UTC.  Raises ``ValueError`` for anything else."""
+    """Read an RFC 3339 time with a zone, such as :func:`to_iso` writes; returns it in UTC. Raises
+    ``ValueError`` for anything else."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"a time without a zone: {text!r}")
     try:
         return at.astimezone(UTC)
-    except OverflowError:  # the first or the last representable day, in another zone
+    except OverflowError:  # the first or last representable day, in another zone
         raise ValueError(f"a time outside the calendar: {text!r}") from None

@@ -1,9 +1,9 @@
-"""The settings: one TOML file, overridden by the environment, checked before anything starts.
+"""The settings: one TOML file, overridden by the environment, and checked before anything starts.
 
 A setting ``listen_port`` of section ``switch`` is ``[switch] listen_port`` in the file and
-``ACCORD_SWITCH_LISTEN_PORT`` in the environment, which wins. ``ACCORD_SWITCH_PASSWORD_FILE`` names a file
-whose content is the value: for secrets. An unknown setting, in the file or in the environment, is refused,
-and the nearest known one is suggested.
+``ACCORD_SWITCH_LISTEN_PORT`` in the environment, which takes precedence. For secrets,
+``ACCORD_SWITCH_PASSWORD_FILE`` names a file with the value. Unknown settings are refused, with the closest
+known one as a suggestion.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class NodeSettings(_Section):
 
     name: str = Field(default="node1", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     data: Path = Path("/var/lib/accord")
-    """Folder for the spool, the snapshot and, on the embedded defaults, catalogue and keys."""
+    """Folder of the spool, the snapshot and, by default, catalogue and keys."""
     spool: Path | None = None
-    """Where the switch writes; default ``<data>/spool``. Daemon, worker and switch must all be able to write
-    here."""
+    """The folder that the switch records to; default ``<data>/spool``. Daemon, worker and switch must all be
+    able to write there."""
     warn_at: float = Field(default=0.85, gt=0, lt=1)
     """Share of the spool's disk in use above which the operator is warned; at most ``full_at``."""
     full_at: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of the spool's disk in use above which no new recording starts (calls continue)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
-    """Country (``BE``) of numbers without a country code; empty: they stay as they are."""
+    """Country (``BE``) of numbers without a country code; if empty, they are left unchanged."""
     never_record: tuple[Annotated[str, _WRITTEN, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
-    """Numbers that are neither announced nor recorded, called or calling, in addition to the dialplan's own
+    """Numbers, called or calling, that are neither announced nor recorded, in addition to the dialplan's
     list."""
 
     @property
@@ -72,18 +72,18 @@ class SwitchSettings(_Section):
     listen_host: str = "127.0.0.1"
     listen_port: Port = 8084
     command_timeout: float = Field(default=5.0, gt=0, le=60)
-    """Seconds that a command may wait for its reply."""
+    """Seconds to wait for the reply to a command."""
 
 
 class CatalogueSettings(_Section):
     url: str = Field(default="", repr=False)
     """``sqlite:////path/to/file`` or ``postgresql://user@host/name``; default ``<data>/catalogue.db``."""
     connections: int = Field(default=20, ge=2, le=500)
-    """Most connections of each process to a PostgreSQL server."""
+    """Maximum number of each process's connections to a PostgreSQL server."""
 
 
 class StoreSettings(_Section):
-    """Where recordings are kept."""
+    """The object store of the recordings."""
 
     kind: Literal["s3", "directory"] = "s3"
     endpoint: str = ""
@@ -95,10 +95,10 @@ class StoreSettings(_Section):
     path: Path | None = None
     """Folder of ``kind = "directory"``; default ``<data>/store``."""
     lock: Literal["off", "governance"] = "off"
-    """``governance``: sounds are locked in the bucket (S3 Object Lock) until the announced day."""
+    """``governance``: audio is locked in the bucket (S3 Object Lock) until its announced expiry."""
     erase_access_key: SecretStr = SecretStr("")
     erase_secret_key: SecretStr = SecretStr("")
-    """The worker's credentials for erasing locked objects; default: the same as for everything else."""
+    """The worker's credentials for erasing locked objects; default: ``access_key`` and ``secret_key``."""
     embedded: bool = False
     """Start SeaweedFS beside the processes, on loopback, in ``<data>/seaweedfs``."""
     embedded_port: Port = 8333
@@ -110,68 +110,71 @@ class KeySettings(_Section):
     kek: SecretStr = SecretStr("")
     """The key-encryption key, base64 of 32 bytes; default: the file ``kek`` in the folder."""
     backups_kept_days: int = Field(default=30, ge=0, le=3650)
-    """Days after which every copy that you make of catalogue and bucket is gone: an erasure counts as
-    complete that long after it."""
+    """Days after which every backup of catalogue and bucket has been deleted: an erasure counts as complete
+    after so many days."""
 
 
 class WorkerSettings(_Section):
     processes: int = Field(default_factory=lambda: min(len(os.sched_getaffinity(0)), 64), ge=1, le=64)
-    """Encoder processes; one per core, which calls use first (``nice``)."""
+    """Number of encoder processes; default: one per core."""
     nice: int = Field(default=10, ge=0, le=19)
+    """Niceness of the encoder processes: calls come first."""
 
 
 class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     secret_key: SecretStr = SecretStr("")
-    """Signs form tokens; default: created once in ``<data>/keys/web``."""
+    """Signs form tokens; default: ``<data>/keys/web``, created at the first start."""
     secure_cookies: bool = True
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
     proxies: int = Field(default=0, ge=0, le=5)
-    """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is trusted."""
+    """Number of reverse proxies in front, whose ``X-Forwarded-For`` is trusted."""
     proxy_networks: tuple[IPvAnyNetwork, ...] = ()
-    """Networks beside loopback in which the nearest proxy may be."""
+    """Networks, in addition to loopback, of the nearest proxy."""
 
 
 class PersonSettings(_Section):
-    """Calls to people who ask for their recordings, with a code that shows that a number is theirs."""
+    """Verification calls for subject requests: they read out a code, which shows that the person has the
+    number."""
 
     dial: str = Field(
         default="",
         pattern=r"^([a-z_]{2,20}/[A-Za-z0-9_.:/@;=+*-]*\{(number|digits)\}[A-Za-z0-9_.:/@;=+*-]*)?$",
     )
-    """How the switch beside this node reaches a number outside: ``sofia/gateway/outside/{number}``
-    (``{digits}``: without the plus). Empty: this node calls nobody."""
+    """Dial string of this node's switch for external numbers: ``sofia/gateway/outside/{number}``
+    (``{digits}``: without the plus). If empty, this node makes no calls."""
     dial_as: Annotated[str, _WRITTEN] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
-    """The caller number to show; empty: the gateway's own."""
+    """The caller number to show; if empty, the gateway's own."""
 
 
 class LogSettings(_Section):
     path: Path | None = None
-    """A file for the logs; default: standard error. All processes may append to the same file, and it may be
-    rotated by renaming."""
+    """The log file; default: standard error. All processes can append to the same file, which can be rotated
+    by renaming it."""
 
 
 class PromptSettings(_Section):
-    """The sound of sentences, made when an announcement is saved, never during a call."""
+    """Sources of the sentences' sound, which is composed when an announcement is saved, never during a
+    call."""
 
     speech: Literal["auto", "kokoro", "pico", "espeak-ng", "none"] = "auto"
-    """Which engine speaks text that is neither recorded nor shipped; ``auto``: the best one installed."""
+    """Speech engine for text that is neither recorded nor shipped; ``auto``: the best one installed."""
     kokoro: Path | None = None
     """Folder with ``kokoro.onnx`` and its voices."""
     recorded: Path | None = None
-    """Folder of a person's recordings, ``<language>/<clip>.wav``, used instead of the shipped sounds."""
+    """Folder of a speaker's recordings, ``<language>/<clip>.wav``, used instead of the shipped sounds."""
 
 
 class LedgerSettings(_Section):
-    """The audit log, and where its checkpoints go."""
+    """The audit log's checkpoints."""
 
     lock_days: int = Field(default=365, ge=1, le=3650)
-    """How long nobody can delete a checkpoint in a bucket that locks objects."""
+    """Days during which a bucket that locks objects does not delete a checkpoint."""
     timestamp_url: str = Field(default="", pattern=r"^(https?://.*)?$")
     """A timestamp authority (RFC 3161) for checkpoints."""
     timestamp_ca: Path | None = None
-    """PEM of the certificates that the authority's own chains to; required with ``timestamp_url``."""
+    """PEM file of the root certificates of the authority; required with ``timestamp_url``."""
 
 
 class MailSettings(_Section):
@@ -187,15 +190,15 @@ class MailSettings(_Section):
 
 
 class MetricsSettings(_Section):
-    """Where Prometheus and other monitoring reaches each process."""
+    """Where monitoring reaches each process."""
 
     host: str = "127.0.0.1"
     daemon_port: int = Field(default=9184, ge=0, le=65535)
-    """``/metrics``, ``/healthz`` and ``/readyz`` of the daemon; 0: none."""
+    """Port of the daemon's ``/metrics``, ``/healthz`` and ``/readyz``; 0 disables them."""
     worker_port: int = Field(default=9185, ge=0, le=65535)
     web_port: int = Field(default=9186, ge=0, le=65535)
     allow: tuple[IPvAnyNetwork, ...] = ()
-    """Networks beside loopback that are answered."""
+    """Networks, in addition to loopback, whose clients are served."""
 
 
 class Settings(_Section):
@@ -229,9 +232,9 @@ class Settings(_Section):
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
-    """The settings of a file (``None``: defaults) with the environment on top.
+    """The settings of a file (``None``: the defaults), overridden by the environment.
 
-    Raises :class:`ConfigError` that names the setting and what to write instead.
+    Raises :class:`ConfigError`, which names the setting and a correction.
     """
     body: dict[str, Any] = {}
     if path is not None:
@@ -241,7 +244,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
             raise ConfigError(
                 "config.missing",
                 f"there is no settings file {path}",
-                "name one with --config or ACCORD_CONFIG",
+                "set its path with --config or ACCORD_CONFIG",
             ) from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(
@@ -264,13 +267,13 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 
 def _check_cookies(web: WebSettings) -> None:
-    """Without HTTPS, cookies can be read in transit, so they must not leave this machine."""
+    """Refuse cookies without HTTPS unless they stay on this machine: they can be read in transit."""
     if web.secure_cookies or _is_loopback(web.host):
         return
     raise ConfigError(
         "config.cookies",
         f"web.secure_cookies is false, and the panel listens on {web.host or 'every address'}: "
-        "whoever sees the traffic could take over sessions",
+        "anybody who can read the traffic could take over sessions",
         "put a reverse proxy with HTTPS in front and leave secure_cookies true, or listen on 127.0.0.1",
     )
 
@@ -305,14 +308,14 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
 
 
 def _value(model: type[BaseModel], name: str, text: str) -> str | list[str]:
-    """In the environment, a list is separated by commas."""
+    """A value from the environment, where lists are separated by commas."""
     if get_origin(model.model_fields[name].annotation) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
 
 
 def _check_variables(environment: Mapping[str, str]) -> None:
-    """A variable with a section's prefix is meant as a setting; other ``ACCORD_…`` variables are not ours."""
+    """Refuse unknown variables with a section's prefix; other ``ACCORD_…`` variables are not settings."""
     known = {
         f"{PREFIX}{section}_{name}".upper(): name
         for section, model in _sections().items()
@@ -333,7 +336,7 @@ def _check_names(body: Mapping[str, Any], source: str) -> None:
             raise ConfigError(
                 "config.invalid",
                 f"{section} in {source} must be a section",
-                f"write [{section}] above its settings",
+                f"write [{section}] on the line above its settings",
             )
         for name in content:
             if name not in sections[section].model_fields:
@@ -352,7 +355,7 @@ def _sections() -> dict[str, type[BaseModel]]:
 
 def _unknown(name: str, known: Mapping[str, Any], source: str) -> ConfigError:
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    hint = f"did you mean {near[0]}?" if near else f"known ones: {', '.join(known)}"
     return ConfigError("config.unknown", f"unknown setting {name} in {source}", hint)
 
 

@@ -1,8 +1,8 @@
-"""Rows of a CSV file that a customer may open in a spreadsheet: no value is taken for a formula.
+"""Rows of a CSV file that are safe to open in a spreadsheet: no value is taken for a formula.
 
-A caller chooses what they are called, and a spreadsheet runs a cell that begins with one of ``=+-@``. So an
-apostrophe goes before it: a number is ``'+32470123456``. The same after a ``;``, a tab and the end of a line
-inside a value, where a spreadsheet of another language begins the next cell.
+Callers choose their own names, and a spreadsheet evaluates a cell that begins with one of ``=+-@``. So an
+apostrophe precedes such a sign: a number becomes ``'+32470123456``. This also applies after a ``;``, a tab or
+a line break within a value, where a spreadsheet in another language begins a new cell.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from typing import Final
 
 _FORMULA: Final = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
-"""Where one would begin: by the ASCII signs or their full-width forms, or by white space that is dropped."""
+"""The beginning of a formula: an ASCII sign, its full-width form, or leading white space that spreadsheets
+drop."""
 
 
 def row(values: Iterable[object]) -> str:
-    """A line, with its end."""
+    """A CSV line, with its line break."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow([_cell(each) for each in values])
     return out.getvalue()

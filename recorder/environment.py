@@ -1,7 +1,7 @@
-"""What a child process is given of this one's environment: what it needs to run, and no secret of others.
+"""The environment of child processes: what each needs to run, and no secret that only others need.
 
-Whoever runs as this user, or gets a process to show its environment, reads what is in it; a library that
-fetches something tells it by accident.  So each child has an environment of its own.
+Any process of the same user can read an environment, and an error report or a library may leak it. So each
+child gets its own.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _NAMES: Final = frozenset(
 _BEGINNINGS: Final = ("LC_", "LD_", "PYTHON", "GEVENT_", "MALLOC_", "OMP_", "OPENBLAS_", "COVERAGE_")
 
 _SUPERVISED: Final = frozenset(("NOTIFY_SOCKET", "WATCHDOG_USEC"))
-"""What a process tells systemd by."""
+"""Variables for notifying systemd."""
 
 _OUTWARD: Final = ("PG", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
-"""Beginnings of what libpq and the object store's client read; a proxy's variables too, below."""
+"""Prefixes of variables that libpq and the object store's client read."""
 _PROXIES: Final = frozenset(("http_proxy", "https_proxy", "no_proxy", "all_proxy"))
 
-NEEDS: Final[Mapping[str, frozenset[str]]] = {
+SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "daemon": frozenset({"switch.password"}),
     "worker": frozenset(
         {
@@ -55,21 +55,22 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "web": frozenset({"catalogue.url", "keys.kek", "store.access_key", "store.secret_key", "web.secret_key"}),
 }
-"""Which secret settings each process of an installation works with."""
+"""The secret settings that each process needs."""
 
 
-def plain(environment: Mapping[str, str]) -> dict[str, str]:
-    """For a program that needs no setting of Accord's: where programs, libraries and words are found."""
+def for_program(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that reads none of Accord's settings: paths and locale."""
     return {
         name: value for name, value in environment.items() if name in _NAMES or name.startswith(_BEGINNINGS)
     }
 
 
-def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """For one of :data:`NEEDS`: every setting that is no secret, and those secrets that it works with."""
-    needed = {_variable(*name.split(".")) for name in NEEDS[process]}
+def for_process(process: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process in :data:`SECRETS`: every setting that is not secret, and the secrets that
+    it needs."""
+    needed = {_variable(*name.split(".")) for name in SECRETS[process]}
     refused = {_variable(*name) for name in _secrets()} - needed
-    given = plain(environment)
+    given = for_program(environment)
     outward = process != "daemon"
     for name, value in environment.items():
         ours = name.startswith(PREFIX) and name.removesuffix("_FILE") not in refused
@@ -83,7 +84,7 @@ def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _secrets() -> set[tuple[str, str]]:
-    """Section and name of each secret setting; a catalogue's URL may have a password in it."""
+    """Section and name of each secret setting; the catalogue's URL counts, as it may contain a password."""
     found = {("catalogue", "url")}
     for section, field in Settings.model_fields.items():
         fields = getattr(field.annotation, "model_fields", {})

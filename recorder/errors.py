@@ -1,17 +1,17 @@
-"""The family of errors that Accord raises for people to read.
+"""Errors for people to read.
 
-Everything that an operator or a customer can put right is an :class:`AccordError`: it says what is wrong and,
-in ``hint``, what to do. It is caught once, at the edge (command line, web, worker loop).
+Whatever an operator or a customer can correct raises an :class:`AccordError`, which says what is wrong and,
+in ``hint``, what to do. It is caught once, at the edge: command line, web, worker loop.
 """
 
 from __future__ import annotations
 
 
 class AccordError(Exception):
-    """Something is wrong that a person can put right.
+    """An error that a person can correct.
 
-    ``error_id`` is stable (``area.what``), appears in logs and API answers, and is the key of the translated
-    sentence that a customer sees; ``message`` and ``hint`` are plain English for the operator.
+    ``error_id`` is stable (``area.problem``), appears in logs and API responses, and is the key of the
+    translated sentence for customers; ``message`` and ``hint`` are plain English for the operator.
     """
 
     def __init__(self, error_id: str, message: str, hint: str = "") -> None:
@@ -24,24 +24,24 @@ class AccordError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __reduce__(self) -> tuple[type[AccordError], tuple[str, str, str]]:
-        """Makes it picklable, to pass out of the encoder processes."""
+        """Support pickling, which passes errors out of the encoder processes."""
         return type(self), (self.error_id, self.message, self.hint)
 
 
 class ConfigError(AccordError):
-    """A setting is unknown, missing or impossible."""
+    """A setting is unknown, missing or invalid."""
 
 
 class SwitchError(AccordError):
-    """FreeSWITCH is unavailable, refused a command, or did not answer in time."""
+    """FreeSWITCH is unavailable, refused a command, or did not reply in time."""
 
 
 class TakeError(AccordError):
-    """A take on disk is not what it must be (broken WAV, missing file)."""
+    """A take on disk is unusable (a broken WAV, a missing file)."""
 
 
 class EncoderError(AccordError):
-    """The process that encodes takes cannot be started: no take can be encoded."""
+    """The encoder process cannot start, so no take can be encoded."""
 
 
 class SealError(AccordError):
@@ -49,32 +49,31 @@ class SealError(AccordError):
 
 
 class StoreError(AccordError):
-    """The object store is unavailable, refused, or returned something other than what was stored."""
+    """The object store is unavailable, refused an operation, or returned other content than was stored."""
 
 
 class CatalogueError(AccordError):
-    """The database is unavailable, or its schema is not this version's."""
+    """The database is unavailable, its schema is not this version's, or it has no such row."""
 
 
 class BackupError(AccordError):
-    """A backup file is not what was written, or cannot be restored here."""
+    """A backup file is damaged, or cannot be restored here."""
 
 
-class LedgerError(AccordError):
-    """A log cannot be signed, or its checkpoints are not what they must be."""
+class AuditLogError(AccordError):
+    """An audit log cannot be signed, or a checkpoint or proof of it does not verify."""
 
 
-class BringingError(AccordError):
-    """A recording cannot be imported as it is."""
+class RecordingImportError(AccordError):
+    """A recording cannot be imported."""
 
 
 class AccessError(AccordError):
-    """A person may not do this: wrong purpose, no grant, not theirs."""
+    """A user may not do this: wrong purpose, no grant, or another customer's data."""
 
 
 class TooOften(AccessError):
-    """A person asked for this too often: more would only fill the log. They may continue after ``after``
-    seconds."""
+    """A user did this too often: more would only fill the log. They may retry after ``after`` seconds."""
 
     def __init__(self, message: str, after: int) -> None:
         super().__init__("access.too_often", message)
@@ -84,13 +83,13 @@ class TooOften(AccessError):
         return type(self), (self.message, self.after)
 
 
-class KeepingError(AccordError):
-    """A recording cannot be held, deleted or kept this way: because of what was sealed, a legal hold, or a
-    law."""
+class RetentionError(AccordError):
+    """A legal hold, a deletion or a retention limit is not possible: the seal, another hold or a law forbids
+    it."""
 
 
-class PersonError(AccordError):
-    """A subject request cannot continue: not proved, not reviewed, too often."""
+class SubjectRequestError(AccordError):
+    """A subject request cannot proceed: not verified, not reviewed, or too many attempts."""
 
 
 class ClockError(AccordError):

@@ -1,8 +1,7 @@
-"""Whether a process can do its work now; can be asked at any rate, and always answers quickly.
+"""Readiness: whether a process can do its work now. It can be queried at any rate, and answers quickly.
 
-A check is a function that returns its finding, or raises. Each runs in a thread of its own (a greenlet if
-threads are patched), at most one at a time: a check that hangs is reported as "does not answer", and not
-started again.
+A check is a function that returns its finding, or raises. Each runs in its own thread (a greenlet if threads
+are patched), once at a time: a check that hangs is reported as "does not answer" and not started again.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from recorder.errors import AccordError
 log = structlog.get_logger()
 
 LIMIT = 2.0
-"""Seconds that an answer may take, whatever hangs."""
+"""Maximum seconds until the answer, whatever hangs."""
 
 FRESH = 2.0
 """Seconds for which a finding is reused, so that frequent requests cost nothing."""
@@ -27,23 +26,23 @@ FRESH = 2.0
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
-    """``what`` was found and, if it is not healthy, what to do (``hint``)."""
+    """A check's result, and what to do about an unhealthy one (``hint``)."""
 
     ok: bool
     what: str
     hint: str = ""
 
     def body(self) -> dict[str, object]:
-        """As JSON."""
+        """The finding as a JSON object."""
         return {"ok": self.ok, "what": self.what} | ({"hint": self.hint} if self.hint else {})
 
 
 Check = Callable[[], HealthFinding]
-"""Checks one thing. An exception becomes its finding."""
+"""Checks one thing. An exception becomes an unhealthy finding."""
 
 
 @dataclass
-class _Looking:
+class _RunningCheck:
     name: str
     check: Check
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,17 +57,17 @@ class _Looking:
                 return
             self.since = now
             self.done.clear()
-        threading.Thread(target=self._look, args=(monotonic,), name=f"check-{self.name}", daemon=True).start()
+        threading.Thread(target=self._run, args=(monotonic,), name=f"check-{self.name}", daemon=True).start()
 
-    def _look(self, monotonic: Callable[[], float]) -> None:
+    def _run(self, monotonic: Callable[[], float]) -> None:
         try:
             finding = self.check()
         except AccordError as error:
             finding = HealthFinding(False, error.message, error.hint)
         except Exception as error:
-            # Anything that a database or a disk raises means that it is unhealthy; the log has the details.
+            # Whatever a database or a disk raises, it is unhealthy.
             log.info("health.check_failed", check=self.name, exc_info=error)
-            finding = HealthFinding(False, f"{type(error).__name__}: {error}", "the process's log says more")
+            finding = HealthFinding(False, f"{type(error).__name__}: {error}", "see the process's log")
         with self.lock:
             self.finding, self.at, self.since = finding, monotonic(), None
         self.done.set()
@@ -78,13 +77,15 @@ class _Looking:
             if self.since is not None or self.finding is None:
                 waited = now - (self.since if self.since is not None else now)
                 return HealthFinding(
-                    False, f"does not answer: asked {waited:.0f} s ago", "is it stopped, overloaded, away?"
+                    False,
+                    f"does not answer: asked {waited:.0f} s ago",
+                    "check whether it is stopped, overloaded or unreachable",
                 )
             return self.finding
 
 
 class Readiness:
-    """Named checks of one process. ``monotonic`` is seconds, passed in for tests."""
+    """The named checks of one process. ``monotonic`` returns seconds."""
 
     def __init__(
         self,
@@ -93,16 +94,16 @@ class Readiness:
         limit: float = LIMIT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._looking = [_Looking(name, check) for name, check in checks.items()]
+        self._checks = [_RunningCheck(name, check) for name, check in checks.items()]
         self._limit = limit
         self._monotonic = monotonic
 
     def __call__(self) -> dict[str, HealthFinding]:
-        """Every check's finding; takes at most ``limit`` seconds."""
+        """Every check's finding, by name; takes at most ``limit`` seconds."""
         began = self._monotonic()
-        for each in self._looking:
+        for each in self._checks:
             each.start(began, self._monotonic)
-        for each in self._looking:
+        for each in self._checks:
             each.done.wait(max(0.0, self._limit - (self._monotonic() - began)))
         now = self._monotonic()
-        return {each.name: each.found(now) for each in self._looking}
+        return {each.name: each.found(now) for each in self._checks}

@@ -1,4 +1,4 @@
-"""Identifiers: UUID version 7 (RFC 9562), made from a time and randomness that are passed in."""
+"""Identifiers: UUID version 7 (RFC 9562), from a given time and source of randomness."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import datetime
 from uuid import UUID
 
 Entropy = Callable[[int], bytes]
-"""Returns that many random bytes; ``os.urandom`` in production."""
+"""Returns the given number of random bytes; ``os.urandom`` in production."""
 
 
 def uuid7(now: datetime, entropy: Entropy = os.urandom) -> UUID:
-    """A UUIDv7 whose first 48 bits are ``now`` (aware, any zone) in Unix milliseconds.
+    """A UUIDv7 (RFC 9562, section 5.7) whose first 48 bits are ``now`` (aware, any zone) in Unix
+    milliseconds.
 
-    Source: RFC 9562, section 5.7.  Raises ``ValueError`` for a naive ``now``.
+    Raises ``ValueError`` for a naive ``now``.
     """
     if now.tzinfo is None:
         raise ValueError("uuid7 needs a time with a zone")

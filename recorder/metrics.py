@@ -1,10 +1,10 @@
-"""Every metric that Accord exposes to Prometheus, declared here and nowhere else.
+"""Declares every metric that Accord exposes to Prometheus.
 
 Each has a name (base units, ``_total`` for counters), a help text, its labels, and the processes that expose
-it. Labels take values from a small known set, never an id, a name or a number that somebody sent. Such
-metrics are exposed as 0 from the start (:func:`zero`), so that a rate exists before the first failure.
+it. The values of a label form a small known set: never an id, a name, or client input. Such metrics are
+exposed as 0 from the start (:func:`expose_zero`), so that a rate exists before the first failure.
 
-A process counts whether or not anybody scrapes: :mod:`recorder.status_server` serves :func:`registry`.
+:mod:`recorder.status_server` serves :func:`registry`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from recorder import __version__
 
-# Nobody monitors when a counter was created.
+# Nobody monitors the time when a counter was created.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 DAEMON: Final = "daemon"
@@ -39,7 +39,7 @@ LONG: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class MetricDeclaration:
     """A metric as the documentation lists it. ``on``: the processes that expose it."""
 
     name: str
@@ -50,14 +50,14 @@ class Declared:
     metric: MetricWrapperBase
 
 
-DECLARED: Final[dict[str, Declared]] = {}
-"""By the name under which Prometheus finds it (of a histogram, without ``_bucket``, ``_sum``, ``_count``)."""
+METRICS: Final[dict[str, MetricDeclaration]] = {}
+"""By the name that Prometheus shows (for a histogram, without ``_bucket``, ``_sum`` and ``_count``)."""
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
 
 def _declare(metric: Metric, name: str, text: str, labels: tuple[str, ...], on: tuple[str, ...]) -> Metric:
-    DECLARED[name] = Declared(name, type(metric).__name__.lower(), text, labels, on, metric)
+    METRICS[name] = MetricDeclaration(name, type(metric).__name__.lower(), text, labels, on, metric)
     return metric
 
 
@@ -79,149 +79,155 @@ def _histogram(
 
 # --- every process
 
-BUILD = _gauge("accord_build_info", "Always 1; which Accord this is.", "version", on=(DAEMON, WORKER, WEB))
-UNFORESEEN = _counter("accord_unhandled_errors_total", "Mistakes of Accord itself, logged with a traceback.",
-                      on=(DAEMON, WORKER, WEB))
+BUILD = _gauge("accord_build_info", "Always 1; the version of Accord.", "version", on=(DAEMON, WORKER, WEB))
+UNHANDLED_ERRORS = _counter("accord_unhandled_errors_total", "Unhandled errors, logged with a traceback.",
+                            on=(DAEMON, WORKER, WEB))
 
 # --- calls
 
-CALLS = _counter("accord_calls_total", "Calls that ended, by what became of them: recorded, or why not.",
+CALLS = _counter("accord_calls_total", "Calls that ended, by outcome: recorded, or the reason why not.",
                  "outcome", on=(DAEMON,))
-CALLS_LIVE = _gauge("accord_calls_live", "Calls that are followed now.", on=(DAEMON,))
-CALLS_ANNOUNCING = _gauge("accord_calls_announcing", "Calls that are being announced to now.", on=(DAEMON,))
-RECORDINGS_LIVE = _gauge("accord_recordings_live", "Recordings that are going on now.", on=(DAEMON,))
+CALLS_LIVE = _gauge("accord_calls_live", "Calls in progress.", on=(DAEMON,))
+CALLS_ANNOUNCING = _gauge("accord_calls_announcing", "Calls whose announcement is playing.", on=(DAEMON,))
+RECORDINGS_LIVE = _gauge("accord_recordings_live", "Recordings in progress.", on=(DAEMON,))
 ANNOUNCEMENT_DELAY = _histogram("accord_announcement_delay_seconds",
-    "From a call's arrival at the daemon to its announcement's start.", on=(DAEMON,), buckets=FINE)
-ANNOUNCEMENTS_BROKEN = _counter("accord_announcements_interrupted_total",
-    "Announcements that were broken off (by a hold, say) and begun again.", on=(DAEMON,))
-CALLS_TAKEN_OVER = _counter("accord_calls_reconciled_total", "Calls of an earlier daemon that were found.",
-                            on=(DAEMON,))
+    "From a call's arrival at the daemon to the start of its announcement.", on=(DAEMON,), buckets=FINE)
+ANNOUNCEMENTS_INTERRUPTED = _counter("accord_announcements_interrupted_total",
+    "Announcements that were interrupted (by a hold, for example) and restarted.", on=(DAEMON,))
+CALLS_RECONCILED = _counter("accord_calls_reconciled_total",
+    "Calls of an earlier daemon that were found after a restart.", on=(DAEMON,))
 RECORDINGS_STOPPED = _counter("accord_recordings_stopped_total",
-    "Recordings stopped because their call had not been announced to.", on=(DAEMON,))
+    "Recordings stopped because their call had not been announced.", on=(DAEMON,))
 
 # --- the switch
 
-SWITCH_UP = _gauge("accord_switch_up", "1 while the event socket is connected and everything is taken in.",
+SWITCH_UP = _gauge("accord_switch_up", "1 while the event socket is connected and every event is taken in.",
                    on=(DAEMON,))
 SWITCH_CONNECTIONS = _counter("accord_switch_connections_total",
-    "Attempts at the standing connection: up, or failed before it was.", "result", on=(DAEMON,))
+    "Attempts to open the standing connection, by result: up, or failed.", "result", on=(DAEMON,))
 SWITCH_COMMAND = _histogram("accord_switch_command_duration_seconds",
     "From a command to the switch's reply.", on=(DAEMON,), buckets=FINE)
 SWITCH_COMMAND_FAILURES = _counter("accord_switch_command_failures_total",
-    "Commands that were refused, not answered in time, or cut off by the connection's end.",
+    "Commands that were refused, not answered in time, or cut off when the connection closed.",
     "reason", on=(DAEMON,))
 PEERS_REFUSED = _counter("accord_socket_peers_refused_total",
-    "Connections to the port for calls that were not the switch's, by what showed it.",
+    "Connections to the call port from anything but the switch, by how that was detected.",
     "reason", on=(DAEMON,))
 EVENT_LAG = _histogram("accord_switch_event_lag_seconds",
-    "From an event at the switch to its turn in the daemon.", on=(DAEMON,), buckets=FINE)
+    "From an event at the switch to its handling in the daemon.", on=(DAEMON,), buckets=FINE)
 EVENTS_LOST = _counter("accord_switch_events_lost_total",
-    "Events without effect: the queue was full (backlog), or handling one failed.", "reason", on=(DAEMON,))
-HUB_LAG = _histogram("accord_hub_lag_seconds", "How late the hub comes to what is due, twice a second.",
+    "Events without effect: the queue was full (backlog), or handling failed.", "reason", on=(DAEMON,))
+HUB_LAG = _histogram("accord_hub_lag_seconds", "Delay of the hub's timers, measured twice a second.",
                      on=(DAEMON,), buckets=FINE)
 
 # --- the node's disk, its lines
 
 DISK_SIZE = _gauge("accord_spool_disk_size_bytes", "Size of the spool's disk.", on=(DAEMON,))
-DISK_FREE = _gauge("accord_spool_disk_free_bytes", "Free on the spool's disk.", on=(DAEMON,))
+DISK_FREE = _gauge("accord_spool_disk_free_bytes", "Free space on the spool's disk.", on=(DAEMON,))
 DISK_USED = _gauge("accord_spool_disk_used_ratio",
-    "Share of the spool's disk in use, 0 to 1: of its space or of its files, whichever is scarcer.",
+    "Share of the spool's disk in use, 0 to 1: of its space or its inodes, whichever is scarcer.",
     on=(DAEMON,))
 DISK_STATE = _gauge("accord_spool_disk_state",
-    "1 for what there is room for: ok, warn ([node] warn_at), full ([node] full_at: no new recordings).",
+    "1 for the disk's state: ok, warn ([node] warn_at), full ([node] full_at: no new recordings).",
     "state", on=(DAEMON,))
 SPOOL_ERRORS = _counter("accord_spool_write_errors_total",
-    "Failed writes to the spool: a call's folder, a mark, the end, destroying what may not be kept; and a "
-    "sound that was ended for want of room.",
+    "Failed writes to the spool: a call's folder, a marker, the call's end, an erasure; and "
+    "recordings ended because the disk was full.",
     "what", on=(DAEMON,))
-SNAPSHOT_LOADED = _gauge("accord_snapshot_loaded", "1 where the daemon has the lines of this node.",
-                         on=(DAEMON,))
-SNAPSHOT_LINES = _gauge("accord_snapshot_lines", "Lines that calls are recorded for.", on=(DAEMON,))
+SNAPSHOT_LOADED = _gauge("accord_snapshot_loaded",
+    "1 if the daemon has loaded this node's configuration snapshot.", on=(DAEMON,))
+SNAPSHOT_LINES = _gauge("accord_snapshot_lines", "Recorded lines in the snapshot.", on=(DAEMON,))
 SNAPSHOT_DAMAGED = _gauge("accord_snapshot_damaged_prompts",
-    "Announcements whose sound is not what its hash says; their calls are not recorded.", on=(DAEMON,))
+    "Announcements whose sound does not match its hash; their calls are not recorded.", on=(DAEMON,))
 SNAPSHOT_CHECKED = _gauge("accord_snapshot_checked_timestamp_seconds",
-    "When the snapshot was last known to be what the catalogue says.", on=(WORKER,))
+    "When the snapshot was last known to match the catalogue.", on=(WORKER,))
 
 # --- takes on their way
 
 SPOOL_TAKES = _gauge("accord_spool_takes",
-    "Takes in the spool: their call is going on (call), or the stage that they wait for.",
+    "Takes in the spool: their call is in progress (call), or the stage that they wait for.",
     "stage", on=(WORKER,))
-SPOOL_BYTES = _gauge("accord_spool_bytes", "What lies in the spool, quarantine included.", on=(WORKER,))
+SPOOL_BYTES = _gauge("accord_spool_bytes", "Size of the spool's content, quarantine included.", on=(WORKER,))
 SPOOL_OLDEST = _gauge("accord_spool_oldest_take_age_seconds",
-    "How long ago the call ended whose take waits longest; 0 where none waits.", on=(WORKER,))
-SPOOL_UNREADABLE = _gauge("accord_spool_unreadable_takes", "Folders that the worker may not look into.",
+    "Time since the end of the call whose take has waited longest; 0 if none waits.", on=(WORKER,))
+SPOOL_UNREADABLE = _gauge("accord_spool_unreadable_takes", "Folders that the worker may not read.",
                           on=(WORKER,))
-QUARANTINE_TAKES = _gauge("accord_quarantine_takes", "Takes that are set aside now.", on=(WORKER,))
+QUARANTINE_TAKES = _gauge("accord_quarantine_takes", "Takes in quarantine.", on=(WORKER,))
 TAKES = _counter("accord_takes_total",
-    "Takes that left the spool: stored, noted (as not recorded), quarantined, erased (meanwhile).", "outcome",
+    "Takes that left the spool: stored, noted (as not recorded), quarantined, or erased (before "
+    "they were stored).", "outcome",
     on=(WORKER,))
 TAKES_UNANNOUNCED = _counter("accord_takes_unannounced_total",
-    "Takes kept for no purpose: their announcement is not in the sound or did not end, or nobody agreed.",
+    "Takes kept for no purpose: the announcement is missing or cut off in the audio, or consent was "
+    "not given.",
     "reason", on=(WORKER,))
-TAKES_OUT_OF_TIME = _counter("accord_takes_duration_mismatch_total",
-    "Takes whose sound is shorter or longer than their call by more than 2 %, and no gap or hold says why.",
+TAKES_DURATION_MISMATCH = _counter("accord_takes_duration_mismatch_total",
+    "Takes whose audio is shorter or longer than their call by more than 2 % without a gap or hold "
+    "to explain it.",
     "sound", on=(WORKER,))
-STAGE = _histogram("accord_stage_duration_seconds", "Time of one stage of one take that was done.",
+STAGE = _histogram("accord_stage_duration_seconds", "Duration of one completed stage of one take.",
                    "stage", on=(WORKER,), buckets=LONG)
 STAGE_FAILURES = _counter("accord_stage_failures_total",
-    "Stages that could not be done and are tried again, by what stood in the way.",
+    "Stages that failed and will be retried, by the obstacle.",
     "stage", "error", on=(WORKER,))
-ENCODED_AUDIO = _counter("accord_encoded_audio_seconds_total", "Sound that was encoded.", on=(WORKER,))
-ENCODE_CPU = _counter("accord_encode_cpu_seconds_total", "Processor time that encoding took.", on=(WORKER,))
-ENCODER_DEATHS = _counter("accord_encoder_deaths_total", "Encoding processes that ended in the middle.",
-                          on=(WORKER,))
-LANE_BUSY = _gauge("accord_worker_busy", "Work under way, by lane: encode, rest.", "lane", on=(WORKER,))
-LANE_ROOM = _gauge("accord_worker_slots", "Work that can be under way at once.", "lane", on=(WORKER,))
+ENCODED_AUDIO = _counter("accord_encoded_audio_seconds_total", "Encoded audio.", on=(WORKER,))
+ENCODE_CPU = _counter("accord_encode_cpu_seconds_total", "Processor time used by encoding.", on=(WORKER,))
+ENCODER_DEATHS = _counter("accord_encoder_deaths_total",
+    "Encoder processes that died in the middle of their work.", on=(WORKER,))
+WORKER_BUSY = _gauge("accord_worker_busy", "Tasks in progress, by lane: encode, rest.", "lane", on=(WORKER,))
+WORKER_SLOTS = _gauge("accord_worker_slots",
+    "Maximum number of concurrent tasks, by lane.", "lane", on=(WORKER,))
 
 # --- store and catalogue
 
 STORE_OPERATION = _histogram("accord_store_operation_duration_seconds",
-    "Time of one operation of the object store, each attempt by itself.", "operation",
+    "Duration of one attempt at an operation of the object store.", "operation",
     on=(WORKER, WEB), buckets=LONG)
 STORE_ERRORS = _counter("accord_store_errors_total",
-    "Attempts that failed: the store is away (or overloaded), holds other content (conflict), or refused.",
+    "Failed attempts: the store is unavailable or overloaded (away), holds other content "
+    "(conflict), or refused.",
     "operation", "kind", on=(WORKER, WEB))
-STORE_RETRIES = _counter("accord_store_retries_total", "Operations tried again.", "operation",
+STORE_RETRIES = _counter("accord_store_retries_total", "Retried operations.", "operation",
                          on=(WORKER, WEB))
-STORE_WRITTEN = _counter("accord_store_written_bytes_total", "What was put into the bucket.", on=(WORKER,))
-STORE_READ = _counter("accord_store_read_bytes_total", "What was read from the bucket.", on=(WORKER, WEB))
+STORE_WRITTEN = _counter("accord_store_written_bytes_total", "Bytes put into the bucket.", on=(WORKER,))
+STORE_READ = _counter("accord_store_read_bytes_total", "Bytes read from the bucket.", on=(WORKER, WEB))
 CATALOGUE_ERRORS = _counter("accord_catalogue_errors_total",
-    "Failures of the database: away (or busy for too long), or failed otherwise.", "kind", on=(WORKER, WEB))
+    "Database errors: unavailable or busy for too long (away), or other failures.", "kind", on=(WORKER, WEB))
 CATALOGUE_WRITE = _histogram("accord_catalogue_write_duration_seconds",
-    "Time of a transaction that may write, waiting for its turn included.", on=(WORKER, WEB))
+    "Duration of a write transaction, including the wait for its lock.", on=(WORKER, WEB))
 CATALOGUE_SCHEMA = _gauge("accord_catalogue_schema_info",
-    "Always 1; the newest step of the catalogue's schema.", "schema", on=(WORKER, WEB))
+    "Always 1; the newest migration of the catalogue.", "schema", on=(WORKER, WEB))
 
 # --- keys, and what is destroyed
 
 SIGNING_KEY_EXPIRY = _gauge("accord_signing_key_expiry_timestamp_seconds",
-    "When the endorsement of the key that signs recordings ends.", on=(WORKER,))
-DESTROYED = _counter("accord_recordings_erased_total", "Recordings whose time was over.", "why",
-                     on=(WORKER,))
-NOT_DESTROYED = _counter("accord_recordings_not_erased_total",
-    "Attempts to destroy a recording whose time is over that failed or were refused, once a minute each.",
+    "When the endorsement of the key that signs recordings expires.", on=(WORKER,))
+RECORDINGS_ERASED = _counter("accord_recordings_erased_total",
+    "Recordings erased at the end of their retention, by reason.", "why", on=(WORKER,))
+RECORDINGS_NOT_ERASED = _counter("accord_recordings_not_erased_total",
+    "Attempts to erase an expired recording that failed or were refused; each is counted once a "
+    "minute.",
     "reason", on=(WORKER,))
-QUARANTINE_DESTROYED = _counter("accord_quarantine_erased_total",
-    "Takes in quarantine whose time was over.", on=(WORKER,))
-HOUSEKEEPING_FAILURES = _counter("accord_duty_failures_total", "Duties that could not be done.",
-                                 "duty", on=(WORKER,))
-HOUSEKEEPING_DONE = _gauge("accord_duty_timestamp_seconds", "When a duty was last done.", "duty",
-                           on=(WORKER,))
+QUARANTINE_ERASED = _counter("accord_quarantine_erased_total",
+    "Expired takes erased from quarantine.", on=(WORKER,))
+DUTY_FAILURES = _counter("accord_duty_failures_total", "Duties that failed.",
+                         "duty", on=(WORKER,))
+DUTY_DONE = _gauge("accord_duty_timestamp_seconds", "When a duty was last completed.", "duty",
+                   on=(WORKER,))
 
 # --- people
 
 REQUESTS = _counter("accord_http_requests_total", "Requests that the panel answered.",
                     "route", "method", "status", on=(WEB,))
-REQUEST = _histogram("accord_http_request_duration_seconds", "From a request to the head of its answer.",
+REQUEST = _histogram("accord_http_request_duration_seconds", "From a request to the head of its response.",
                      "route", on=(WEB,))
-LOG_INS = _counter("accord_logins_total", "Attempts to log in: ok, refused, too_often.", "result", on=(WEB,))
-GRANTS = _counter("accord_grants_total", "Leaves to hear a recording that were given.", on=(WEB,))
-REFUSALS = _counter("accord_refusals_total", "What the gate refused, by reason.", "reason", on=(WEB,))
-SEALS_BROKEN = _counter("accord_seals_broken_total", "Recordings found not to be as they were sealed.",
+LOGINS = _counter("accord_logins_total", "Log-in attempts: ok, refused, too_often.", "result", on=(WEB,))
+GRANTS = _counter("accord_grants_total", "Grants to play a recording.", on=(WEB,))
+REFUSALS = _counter("accord_refusals_total", "Refusals by the gate, by reason.", "reason", on=(WEB,))
+BROKEN_SEALS = _counter("accord_seals_broken_total", "Recordings whose seal did not verify.",
                         on=(WEB,))
-LISTENS = _counter("accord_listens_total", "Plays that began.", on=(WEB,))
-SENT = _counter("accord_listen_sent_bytes_total", "Sound that was sent to listeners.", on=(WEB,))
+LISTENS = _counter("accord_listens_total", "Listens.", on=(WEB,))
+LISTEN_BYTES = _counter("accord_listen_sent_bytes_total", "Audio bytes sent to listeners.", on=(WEB,))
 
 # fmt: on
 
@@ -237,34 +243,33 @@ STORE_OPERATIONS: Final = ("put", "read", "size", "list", "delete", "abilities")
 STORE_KINDS: Final = (AWAY, CONFLICT, REFUSED)
 CATALOGUE_KINDS: Final = (AWAY, FAILED)
 OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder", "disk", "other")
-"""What can block a stage."""
+"""Reasons why a stage can fail for now."""
 
 
-def zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
-    """Expose a metric for every combination of these labels' values from now on, 0 until something
-    happens."""
+def expose_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
+    """Expose a metric as 0 for every combination of its labels' values."""
     for combination in product(*values):
         metric.labels(*combination)
 
 
-def zero_shared() -> None:
-    """The same for the metrics that worker and panel share."""
-    zero(STORE_OPERATION, STORE_OPERATIONS)
-    zero(STORE_ERRORS, STORE_OPERATIONS, STORE_KINDS)
-    zero(STORE_RETRIES, STORE_OPERATIONS)
-    zero(CATALOGUE_ERRORS, CATALOGUE_KINDS)
+def expose_shared_zeros() -> None:
+    """Expose as 0 the metrics that worker and panel share."""
+    expose_zero(STORE_OPERATION, STORE_OPERATIONS)
+    expose_zero(STORE_ERRORS, STORE_OPERATIONS, STORE_KINDS)
+    expose_zero(STORE_RETRIES, STORE_OPERATIONS)
+    expose_zero(CATALOGUE_ERRORS, CATALOGUE_KINDS)
 
 
 def registry(process: str) -> CollectorRegistry:
-    """What one process exposes: its own metrics, and its memory, CPU time and open files."""
+    """The metrics of one process, with its memory, CPU time and open files."""
     shown = CollectorRegistry()
     ProcessCollector(registry=shown)
-    for each in DECLARED.values():
+    for each in METRICS.values():
         if process in each.on:
             shown.register(each.metric)
     return shown
 
 
-def introduce() -> None:
-    """Expose the version. The node is the scraper's to add, as a label of the target."""
+def expose_version() -> None:
+    """Expose the version. Prometheus adds the node, as a label of its target."""
     BUILD.labels(__version__).set(1)

@@ -1,6 +1,6 @@
 """What the pipeline, the worker's duties and the audit log work with, as one value.
 
-``recorder.processes.services`` builds it from the settings, once for each process.
+``recorder.processes.services`` builds it from the settings, once per process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.clock import Now, Uptime, uptime, utc_now
+from recorder.clock import Now, Uptime, utc_now
+from recorder.clock import uptime as machine_uptime
 from recorder.ids import Entropy
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Revoked, Trust, nothing
@@ -25,35 +26,42 @@ def no_boundary(_name: str) -> None:
     """Called at each boundary between two durable states; a crash test stops the process there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """``root`` verifies the ``signer``'s endorsement; ``spool`` and ``snapshot`` are folders of the node."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLogServices:
+    """What the audit log needs to sign checkpoints; it opens no recording, so it has no key-encryption key.
+    ``root`` verifies the ``signer``'s endorsement."""
 
     store: Store
-    keyring: Keyring
     signer: Signer
     root: Ed25519PublicKey
-    spool: Path
-    snapshot: Path
-    now: Now = utc_now
     entropy: Entropy = os.urandom
-    uptime: Callable[[], Uptime] = uptime
-    """Reads the machine's clock that nobody sets."""
-    revoked: Callable[[], Revoked] = nothing
-    """Returns the signing keys that the root revoked."""
-    lock: Callable[[str, datetime], None] | None = None
-    """Locks a stored object until a time; ``None`` where the bucket locks nothing."""
-    lock_eraser: Store | None = None
-    """The store opened to erase locked objects too; ``None`` where ``store`` can erase everything."""
     checkpoint_lock: timedelta = timedelta(days=365)
     """How long a checkpoint cannot be deleted from a bucket that locks objects."""
-    backups_kept: timedelta = timedelta(days=30)
-    """How long copies of catalogue and bucket are kept."""
-    boundary: Callable[[str], None] = no_boundary
     owner: str = field(default_factory=lambda: os.urandom(8).hex())
     """Names this process in leases, among all that share the catalogue."""
     checkpoints_seen: dict[str, int] = field(default_factory=dict)
     """The highest checkpoint number that this process has seen in each customer's log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services(AuditLogServices):
+    """Everything that the worker needs. ``spool`` and ``snapshot`` are folders of the node."""
+
+    keyring: Keyring
+    spool: Path
+    snapshot: Path
+    now: Now = utc_now
+    uptime: Callable[[], Uptime] = machine_uptime
+    """Reads the time since the machine's boot, which no clock adjustment changes."""
+    revoked: Callable[[], Revoked] = nothing
+    """Returns the signing keys that the root has revoked."""
+    lock: Callable[[str, datetime], None] | None = None
+    """Locks a stored object until a time; ``None`` if the bucket locks nothing."""
+    lock_eraser: Store | None = None
+    """The store opened to erase locked objects too; ``None`` if ``store`` can erase everything."""
+    backups_kept: timedelta = timedelta(days=30)
+    """How long copies of catalogue and bucket are kept."""
+    boundary: Callable[[str], None] = no_boundary
 
     @property
     def trust(self) -> Trust:

@@ -1,7 +1,7 @@
-"""Whose process has a TCP socket of this machine, by the kernel's word.
+"""Finds the owner of a TCP socket on this machine.
 
-The kernel is asked for that one socket (``sock_diag``): unlike ``/proc/net/tcp``, which takes milliseconds on
-an idle machine already, this takes the same few microseconds however many connections there are.
+The kernel is asked for that one socket (``sock_diag``), which takes a few microseconds however many
+connections there are; reading ``/proc/net/tcp`` takes milliseconds even on an idle machine.
 """
 
 from __future__ import annotations
@@ -22,36 +22,38 @@ _HEADER: Final = struct.Struct("=IHHII")
 _ID: Final = struct.Struct("!HH16s16s4x8s")
 _MESSAGE: Final = struct.Struct("=BBBB")
 _UID_AT: Final = _HEADER.size + _MESSAGE.size + _ID.size + 3 * 4
-"""Behind the socket's id: when it expires and its two queues (``struct inet_diag_msg``)."""
+"""After the socket's id: its expiry and its two queues (``struct inet_diag_msg``)."""
 
 
 Address = tuple[str, int]
 
 
-def peer(connection: socket.socket) -> int | None:
-    """The user id of the process that has the other end of a connection; ``None`` where the other end is on
-    another machine, or gone, and else as :func:`owner`."""
+def peer_uid(connection: socket.socket) -> int | None:
+    """The user id of the process at the other end of a connection; ``None`` if that end is on another machine
+    or closed, or as in :func:`owner_uid`."""
     try:
-        return owner(connection.getpeername()[:2], connection.getsockname()[:2])
+        return owner_uid(connection.getpeername()[:2], connection.getsockname()[:2])
     except OSError:
         return None
 
 
-def listener(address: Address) -> int | None:
-    """The user id of the process that is connected to by whoever connects to an address of this machine;
-    ``None`` where nobody listens, and else as :func:`owner`."""
-    return owner(address, (address[0], 0))
+def listener_uid(address: Address) -> int | None:
+    """The user id of the process that listens at an address of this machine; ``None`` if none listens, or as
+    in :func:`owner_uid`."""
+    return owner_uid(address, (address[0], 0))
 
 
-def owner(own: Address, other: Address) -> int | None:
-    """The user id of the process that has the socket with an address of its ``own`` and an ``other`` end;
-    ``None`` where there is none, it is in another network namespace, the kernel cannot be asked, or it does
-    not say whose it is (in a user namespace, as of systemd's ``PrivateUsers``, all users of the machine look
-    alike)."""
+def owner_uid(own: Address, other: Address) -> int | None:
+    """The user id of the process with the socket at the local address ``own``, connected to ``other``.
+
+    ``None`` if there is no such socket, if it is in another network namespace, if the kernel cannot be asked,
+    or if it does not tell the owner: in a user namespace, such as that of systemd's ``PrivateUsers``, all
+    users outside it look alike.
+    """
     try:
         (family, here), (_, there) = _packed(own[0]), _packed(other[0])
         wanted = _ID.pack(own[1], other[1], here, there, _NO_COOKIE)
-        # The kernel answers before the question has been sent, so that nothing waits here.
+        # The kernel answers during sendto, so nothing blocks here.
         kernel = _plain_socket()(plain.AF_NETLINK, plain.SOCK_DGRAM, NETLINK_SOCK_DIAG)
         with kernel:
             kernel.sendto(_question(family, wanted), (0, 0))
@@ -63,13 +65,13 @@ def owner(own: Address, other: Address) -> int | None:
 
 @cache
 def _plain_socket() -> type[plain.socket]:
-    """Without gevent's watchers, which nothing here needs."""
+    """The socket class without gevent's watchers, which are not needed here."""
     made: type[plain.socket] = monkey.get_original("socket", "socket")
     return made
 
 
 def _question(family: int, wanted: bytes) -> bytes:
-    # struct inet_diag_req_v2: family, protocol, no extensions, padding; states, of which any will do.
+    # struct inet_diag_req_v2: family, protocol, no extensions, padding, any state.
     body = struct.pack("=BBBxI", family, plain.IPPROTO_TCP, 0, 0xFFFFFFFF) + wanted
     return _HEADER.pack(_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0) + body
 
@@ -78,26 +80,26 @@ def _uid(answer: bytes, wanted: bytes) -> int | None:
     if len(answer) < _UID_AT + 8 or _HEADER.unpack_from(answer)[1] != SOCK_DIAG_BY_FAMILY:
         return None
     found = answer[_HEADER.size + _MESSAGE.size :]
-    # Both ports: where there is no such connection the kernel gives a listening socket, whose other end is
-    # nobody's.  Not the addresses: a socket for both families says them in another form.
+    # Compare both ports: if there is no such connection, the kernel returns a listening socket, whose remote
+    # port is 0. Do not compare addresses: a dual-stack socket has them in another form.
     if found[:4] != wanted[:4]:
         return None
     uid, inode = struct.unpack_from("=II", answer, _UID_AT)
-    # One that its process has closed belongs to nobody, and is said to be root's.
+    # A socket that its process has closed has no inode, and is reported as root's.
     return int(uid) if inode and uid != _unmapped() else None
 
 
 @cache
 def _unmapped() -> int | None:
-    """The user id that stands for all those that our user namespace does not know; ``None`` where it knows
-    all.  Raises ``OSError``."""
+    """The user id that stands for every user outside our user namespace; ``None`` if there are none. Raises
+    ``OSError``."""
     if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
         return None
     return int(Path("/proc/sys/kernel/overflowuid").read_text())
 
 
 def _packed(address: str) -> tuple[int, bytes]:
-    """The family and the bytes of an address; one of IPv4 at a socket for both is one of IPv4."""
+    """The family and the bytes of an address; an IPv4-mapped address counts as IPv4."""
     text = address.removeprefix("::ffff:")
     family = plain.AF_INET if "." in text else plain.AF_INET6
     return family, plain.inet_pton(family, text.partition("%")[0]).ljust(16, b"\0")

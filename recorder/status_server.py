@@ -1,8 +1,8 @@
 """A process's status over HTTP: ``/metrics``, ``/healthz``, ``/readyz``.
 
-:class:`Watched` is the WSGI application; the daemon serves it from its hub, worker and panel from threads
-(:func:`in_thread`). Only loopback and ``[metrics] allow`` are answered. A port that is taken is retried, and
-never stops a process: calls come first.
+:class:`StatusApp` is the WSGI application; the daemon serves it from its hub, worker and panel from threads
+(:func:`serve_in_thread`). Only clients on loopback and in ``[metrics] allow`` are served. An occupied port is
+retried and never stops a process: calls come first.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
-AGAIN: Final = 30.0
-"""Seconds until a port that was taken is tried again."""
+RETRY_S: Final = 30.0
+"""Seconds until an occupied port is tried again."""
 
-FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
-"""Headers that a proxy adds: a client behind one is not the neighbour that the address suggests."""
+PROXY_HEADERS: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+"""Headers that a proxy adds: the address is then the proxy's, not the client's."""
 
-SLOW: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 10.0
 """Seconds that a client may take to send its request."""
 
 
-class Neighbours:
-    """Who may ask: loopback, and the named networks (``10.1.0.0/16``). Raises ``ValueError``."""
+class AllowedClients:
+    """Clients that are served: on loopback, or in one of ``networks`` (``10.1.0.0/16``). Raises
+    ``ValueError``."""
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
         self._networks = [ipaddress.ip_network(each) for each in networks]
 
     def __contains__(self, environ: object) -> bool:
-        """Whether a request (its WSGI environment) comes from one of them, without a proxy."""
-        if not isinstance(environ, dict) or any(environ.get(name) for name in FORWARDED):
+        """Whether a request (its WSGI environment) comes from such a client, without a proxy."""
+        if not isinstance(environ, dict) or any(environ.get(name) for name in PROXY_HEADERS):
             return False
         try:
             address = ipaddress.ip_address(environ.get("REMOTE_ADDR", ""))
@@ -56,15 +57,15 @@ class Neighbours:
         return address.is_loopback or any(address in network for network in self._networks)
 
 
-class Watched:
-    """The WSGI application of one process. ``alive`` says whether its loop still runs."""
+class StatusApp:
+    """The WSGI application of one process. ``alive`` returns whether its main loop still runs."""
 
     def __init__(
         self,
         process: str,
         registry: CollectorRegistry,
         readiness: Readiness,
-        neighbours: Neighbours,
+        neighbours: AllowedClients,
         alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self.process = process
@@ -77,8 +78,8 @@ class Watched:
         try:
             status, kind, body = self._answer(environ)
         except Exception:
-            # Monitoring finds nothing; the process itself continues.
-            metrics.UNFORESEEN.inc()
+            # Only this response fails; the process continues.
+            metrics.UNHANDLED_ERRORS.inc()
             log.exception("metrics.failed", path=environ.get("PATH_INFO"))
             status, kind, body = "500 Internal Server Error", TEXT, b"see the process's log\n"
         headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
@@ -87,7 +88,7 @@ class Watched:
 
     def _answer(self, environ: WSGIEnvironment) -> tuple[str, str, bytes]:
         if environ not in self._neighbours:
-            return "403 Forbidden", TEXT, b"not for this address: see [metrics] allow\n"
+            return "403 Forbidden", TEXT, b"this address is not allowed: see [metrics] allow\n"
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return "405 Method Not Allowed", TEXT, b"only GET and HEAD\n"
         match environ.get("PATH_INFO"):
@@ -107,7 +108,7 @@ def health(process: str, alive: bool) -> dict[str, object]:
 
 
 def readiness(process: str, findings: Mapping[str, HealthFinding]) -> dict[str, object]:
-    """The body of ``/readyz``: every check by its name, and what to do about the unhealthy ones."""
+    """The body of ``/readyz``: every check by name, and what to do about unhealthy ones."""
     ready = all(each.ok for each in findings.values())
     return {
         "status": "ready" if ready else "not_ready",
@@ -121,13 +122,13 @@ def _json(good: bool, body: Mapping[str, object]) -> tuple[str, str, bytes]:
     return status, "application/json", json.dumps(body, indent=1).encode() + b"\n"
 
 
-def not_served(host: str, port: int, error: OSError) -> None:
-    """Log once that the status cannot be served."""
+def log_listen_failure(host: str, port: int, error: OSError) -> None:
+    """Log that the status cannot be served."""
     log.error(
         "metrics.listen_failed",
         address=f"{host}:{port}",
         error=str(error),
-        hint="calls go on; another process has the port: set another one, or host, in [metrics]",
+        hint="calls continue; another process uses the port: set another port or host in section [metrics]",
     )
 
 
@@ -136,7 +137,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = SLOW
+    timeout = REQUEST_TIMEOUT_S
 
     def address_string(self) -> str:  # no name look-ups
         return str(self.client_address[0])
@@ -145,20 +146,20 @@ class _Handler(WSGIRequestHandler):
         log.debug("metrics.request", said=format % args)
 
 
-def in_thread(application: Watched, host: str, port: int) -> Callable[[], None]:
-    """Serve from a thread beside the process's work; returns what stops it. ``port`` 0 serves nothing."""
+def serve_in_thread(application: StatusApp, host: str, port: int) -> Callable[[], None]:
+    """Serve from a thread; returns the function that stops it. ``port`` 0 serves nothing."""
     stopping = threading.Event()
 
     def serve() -> None:
-        said = False
+        logged = False
         while not stopping.is_set():
             try:
                 server = make_server(host, port, application, server_class=_Server, handler_class=_Handler)
             except OSError as error:
-                if not said:
-                    not_served(host, port, error)
-                said = True
-                stopping.wait(AGAIN)
+                if not logged:
+                    log_listen_failure(host, port, error)
+                logged = True
+                stopping.wait(RETRY_S)
                 continue
             log.info("metrics.served", address=f"{host}:{port}")
             server.timeout = 0.5

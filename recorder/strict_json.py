@@ -1,11 +1,12 @@
-"""JSON at the boundaries: one parser for every document and file, and one way from JSON to a value and back.
+"""JSON at the boundaries: one parser for every document and file, and one conversion to values and back.
 
-A value is a frozen dataclass whose class says ``__pydantic_config__ = STRICT``.  pydantic checks it by its
-strict rules for JSON: a number is no text, ``true`` is no number, no field is missing or unknown.  What
-pydantic lets pass is refused by the parser: a field that occurs twice, NaN, nesting without end, and, where
-the document is signed, any spelling but that of RFC 8785.
+A value is a frozen dataclass with ``__pydantic_config__ = STRICT``. pydantic applies its strict rules for
+JSON: a number is not a string, ``true`` is not a number, no field is missing or unknown. The parser refuses
+what pydantic accepts: duplicate fields, NaN, unbounded nesting and, in a signed document, any form but the
+canonical one (RFC 8785).
 
-A value is checked where it is read, not where it is made: inside the program the type checker does that.
+A value is checked when it is read, not when it is constructed: within the program, the type checker does
+that.
 """
 
 from __future__ import annotations
@@ -30,23 +31,23 @@ from recorder.clock import from_iso, to_iso
 Value = TypeVar("Value")
 
 STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-"""How pydantic reads a class of values."""
+"""pydantic's configuration for values."""
 
 DEEPEST: Final = 64
-"""Levels of nesting: several times those of any document."""
+"""Maximum levels of nesting: several times those of any document."""
 
 LARGEST_NUMBER: Final = 2**53
-"""Another reader of JSON rounds whole numbers above it."""
+"""Other JSON readers may round larger integers."""
 
 YEARS: Final = range(1970, 9000)
-"""Of times in files: with a lifetime of retention added, the calendar does not end."""
+"""Valid years of times in files: adding any retention period stays within the calendar."""
 
 Reason = Literal["not_json", "duplicate_field", "not_canonical", "field", "unknown_field"]
 
 
 class Malformed(ValueError):
-    """Content that is refused, and for which ``reason``; the message completes "the manifest …" for the
-    parser's reasons, and "manifest.body…" for those about a field."""
+    """Content that is refused, and the ``reason``. The message completes "the manifest …" for the parser's
+    reasons, and "manifest.body…" for those about a field."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -54,21 +55,21 @@ class Malformed(ValueError):
 
 
 def parse(content: bytes, largest: int | None = None) -> Any:
-    """What a file holds.  Besides what is no JSON, it refuses a field that occurs twice, numbers that are not
-    finite or beyond :data:`LARGEST_NUMBER`, NUL in a text, more than ``largest`` bytes and more than
-    :data:`DEEPEST` levels.  Raises :class:`Malformed`.
+    """Parse a JSON file. Besides malformed JSON, it refuses duplicate fields, numbers that are not finite or
+    beyond :data:`LARGEST_NUMBER`, NUL in a string, more than ``largest`` bytes, and more than :data:`DEEPEST`
+    levels. Raises :class:`Malformed`.
 
-    The interpreter can switch threads within it, at each object: a large file delays no other thread.
+    The interpreter can switch threads at each object, so a large file does not delay other threads.
     """
     _check_size(content, largest)
     if b"\\u0000" in content and _NUL.search(content):
-        raise Malformed("not_json", "has a text with NUL in it")
+        raise Malformed("not_json", "contains a string with NUL")
     return _parse(content, parse_int=_whole_number, parse_float=_number)
 
 
 def parse_canonical(content: bytes, largest: int | None = None) -> dict[str, Any]:
-    """The object in a signed document, which must be byte for byte the RFC 8785 form of itself: no second
-    spelling of the same document, no number that another reader might round.  Raises :class:`Malformed`."""
+    """Parse a signed document, an object that must be in canonical form (RFC 8785): every document has one
+    spelling, and no number that another reader might round. Raises :class:`Malformed`."""
     _check_size(content, largest)
     body = _parse(content)
     if not isinstance(body, dict):
@@ -83,31 +84,31 @@ def parse_canonical(content: bytes, largest: int | None = None) -> dict[str, Any
 
 
 class Form(Generic[Value]):
-    """How values of a class are read from JSON and written to it."""
+    """Reads and writes the values of one class as JSON."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of the values' fields."""
+        """The names of the class's fields."""
         return frozenset(each.name for each in fields(self._kind))
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Value]:
-        # At its first use: no process needs all of them, and the classes may be defined later.
+        # Built at first use: no process needs all adapters, and the class may be defined later.
         return TypeAdapter(self._kind)
 
     def read(self, body: object) -> Value:
-        """The value of what a parser returned.  Raises :class:`Malformed` (``field``, ``unknown_field``)."""
+        """The value of parsed JSON. Raises :class:`Malformed` (``field``, ``unknown_field``)."""
         try:
-            # Back to JSON, for pydantic tells JSON's lists and texts from Python's only there.
+            # Back to JSON, because pydantic applies its strict rules for JSON only to JSON.
             return self._adapter.validate_json(json.dumps(body))
         except Invalid as error:
             raise _malformed(error) from None
 
     def write(self, value: Value) -> dict[str, Any]:
-        """The value as an object for a JSON writer."""
+        """The value as a JSON object."""
         written: dict[str, Any] = self._adapter.dump_python(value, mode="json", by_alias=True)
         return written
 
@@ -118,7 +119,7 @@ def b64(data: bytes) -> str:
 
 
 def unb64(text: object) -> bytes:
-    """The bytes that :func:`b64` wrote.  Raises ``ValueError`` for any other spelling."""
+    """The bytes that :func:`b64` encoded. Raises ``ValueError`` for any other spelling."""
     try:
         data = base64.b64decode(str(text) + "=" * (-len(str(text)) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -129,7 +130,7 @@ def unb64(text: object) -> bytes:
 
 
 def one_of(values: Collection[str]) -> AfterValidator:
-    """Annotates a text that must be one of ``values``."""
+    """Annotates a string that must be one of ``values``."""
 
     def check(value: str) -> str:
         if value not in values:
@@ -140,17 +141,17 @@ def one_of(values: Collection[str]) -> AfterValidator:
 
 
 def is_none(value: object) -> bool:
-    """For a field that is left out where it is ``None`` (``Field(exclude_if=is_none)``)."""
+    """For a field that is omitted if it is ``None`` (``Field(exclude_if=is_none)``)."""
     return value is None
 
 
 def is_empty(value: object) -> bool:
-    """For a field that is left out where it is ``None``, false or empty."""
+    """For a field that is omitted if it is ``None``, false or empty."""
     return not value
 
 
 def read_time(text: object) -> datetime:
-    """The time that :func:`recorder.clock.to_iso` wrote.  Raises ``ValueError`` for anything else."""
+    """The time that :func:`recorder.clock.to_iso` wrote. Raises ``ValueError`` for anything else."""
     at = from_iso(text) if isinstance(text, str) else None
     if at is None or to_iso(at) != text:
         raise ValueError("not a time in UTC with milliseconds")
@@ -164,7 +165,7 @@ def _check_year(at: datetime) -> datetime:
 
 
 Time = Annotated[datetime, BeforeValidator(read_time), PlainSerializer(to_iso, when_used="json")]
-"""A time, as :func:`recorder.clock.to_iso` writes it."""
+"""A time in the form of :func:`recorder.clock.to_iso`."""
 
 FileTime = Annotated[Time, AfterValidator(_check_year)]
 """A time in one of :data:`YEARS`."""
@@ -198,12 +199,12 @@ def _parse(content: bytes, **numbers: Any) -> Any:
 def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(fields)
     if len(found) != len(fields):
-        raise Malformed("duplicate_field", "has a field twice")
+        raise Malformed("duplicate_field", "has a duplicate field")
     return found
 
 
 def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _whole_number(text: str) -> int:
@@ -236,7 +237,7 @@ def _check_depth(value: Any, levels: int) -> None:
 
 
 def _malformed(error: Invalid) -> Malformed:
-    """What pydantic found first; an unknown field only where that is all it found."""
+    """The first of pydantic's errors; unknown fields only if there are no others."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     others = [each for each in found if each["type"] != "unexpected_keyword_argument"]
     first = (others or found)[0]

@@ -87,7 +87,7 @@ def create_app(
         gate,
         now,
         entropy,
-        Readiness({"catalogue": ping.reach, **(checks or {})}),
+        Readiness({"catalogue": ping.ping, **(checks or {})}),
         RefusedLogIns(entropy),
         changes,
     )

@@ -9,7 +9,7 @@ from typing import cast
 from flask import abort
 
 from recorder.domain.roles import ADMIN
-from recorder.errors import KeepingError, PersonError
+from recorder.errors import RetentionError, SubjectRequestError
 from web.errors import page
 from web.state import View, someone
 from web.text import errors
@@ -28,7 +28,7 @@ def admins_only(
                 abort(403)
             try:
                 return view(*args, **named)
-            except (KeepingError, PersonError) as error:
+            except (RetentionError, SubjectRequestError) as error:
                 if error.error_id == "subject_request.not_found":
                     abort(404)
                 return page(403, errors.error(error.error_id), back=back(named))

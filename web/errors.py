@@ -21,10 +21,10 @@ from recorder.errors import (
     AccessError,
     AccordError,
     CatalogueError,
-    KeepingError,
-    PersonError,
+    RetentionError,
     SealError,
     StoreError,
+    SubjectRequestError,
     TooOften,
 )
 from web.account.limits import TooManyFailures, wait
@@ -89,7 +89,7 @@ def status(error: AccordError) -> int:
         return HTTPStatus.CONFLICT
     if error.error_id in GONE:
         return HTTPStatus.GONE
-    if isinstance(error, AccessError | KeepingError | PersonError):
+    if isinstance(error, AccessError | RetentionError | SubjectRequestError):
         return HTTPStatus.FORBIDDEN
     if isinstance(error, (StoreError, CatalogueError)):
         return HTTPStatus.SERVICE_UNAVAILABLE
@@ -130,7 +130,7 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(TooManyFailures)
     def failed_too_often(error: TooManyFailures) -> ResponseReturnValue:
-        metrics.LOG_INS.labels("too_often").inc()
+        metrics.LOGINS.labels("too_often").inc()
         return _wait(error.seconds)
 
     @app.errorhandler(RateLimitExceeded)
@@ -148,7 +148,7 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> ResponseReturnValue:
-        metrics.UNFORESEEN.inc()
+        metrics.UNHANDLED_ERRORS.inc()
         log.error("web.failed", endpoint=request.endpoint, exc_info=error)
         return page(500)
 

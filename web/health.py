@@ -14,7 +14,7 @@ from flask import Blueprint, Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from recorder import metrics
-from recorder.status_server import Neighbours, Watched, health, readiness
+from recorder.status_server import AllowedClients, StatusApp, health, readiness
 from web.state import KEY, here
 
 PLAIN = frozenset({"health.healthz", "health.readyz", "static"})
@@ -42,18 +42,18 @@ def readyz() -> ResponseReturnValue:
     return said, 200 if all(each.ok for each in findings.values()) else 503
 
 
-def watched_by(app: Flask, neighbours: Neighbours) -> Watched:
+def watched_by(app: Flask, neighbours: AllowedClients) -> StatusApp:
     """What is served beside the panel, to neighbours alone."""
     state = app.extensions[KEY]
-    return Watched(metrics.WEB, metrics.registry(metrics.WEB), state.readiness, neighbours)
+    return StatusApp(metrics.WEB, metrics.registry(metrics.WEB), state.readiness, neighbours)
 
 
 def init_app(app: Flask) -> None:
     """Count requests; before anything else looks at them."""
-    metrics.introduce()
-    metrics.zero_shared()
-    metrics.zero(metrics.REFUSALS, REFUSALS)
-    metrics.zero(metrics.LOG_INS, ("ok", "refused", "too_often"))
+    metrics.expose_version()
+    metrics.expose_shared_zeros()
+    metrics.expose_zero(metrics.REFUSALS, REFUSALS)
+    metrics.expose_zero(metrics.LOGINS, ("ok", "refused", "too_often"))
 
     @app.before_request
     def begin() -> None:

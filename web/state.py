@@ -14,11 +14,11 @@ from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.departures import LeavingRow
+from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
 from recorder.domain.roles import ADMIN
-from recorder.errors import KeepingError
+from recorder.errors import RetentionError
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
@@ -36,7 +36,7 @@ class PanelDoor(Door, Protocol):
 
     def check_theirs(self, who: Who, request: str, recording_id: str) -> None: ...
 
-    def leaver(self, who: Who) -> LeavingRow | None: ...
+    def leaver(self, who: Who) -> OffboardingRow | None: ...
 
     def handover(self, who: Who) -> Opened: ...
 
@@ -94,10 +94,10 @@ def someone() -> Visitor:
 
 
 def changes() -> Changes:
-    """What signs, with the panel's key.  Raises :class:`KeepingError` where the panel has none."""
+    """What signs, with the panel's key.  Raises :class:`RetentionError` where the panel has none."""
     found = here().changes
     if found is None:
-        raise KeepingError("retention.no_key", "the panel has no key to sign with", "`accord keys renew`")
+        raise RetentionError("retention.no_key", "the panel has no key to sign with", "`accord keys renew`")
     return found
 
 

@@ -1,5 +1,5 @@
-"""Audits what was signed: checkpoints in the bucket and the catalogue, the keys that signed them, and whether
-the present leaves are those that were signed."""
+"""Audits checkpoints in bucket and catalogue: their signatures, keys and order, and whether the leaves match
+them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
 from recorder.auditlog import signed_note, timestamping
-from recorder.auditlog.checkpoint import ENDORSEMENTS, mailed, place_of, read_at
+from recorder.auditlog.checkpoint import ENDORSEMENTS, highest_mailed, place_of, read_at
 from recorder.auditlog.signed_note import Head, SignedNote
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.clock import SLACK, to_iso
-from recorder.errors import LedgerError, SealError
+from recorder.errors import AuditLogError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource
 from recorder.seal.signing import CHECKPOINT, Endorsement
 
 LATE = timedelta(hours=3)
-"""A log that grew and was not signed for this long is reported as unsigned."""
+"""Time without a checkpoint after which a log that grew is reported."""
 
 
 @dataclass(slots=True)
-class Signed:
-    """A tenant's checkpoints. ``heads`` are those that verified; ``findings`` is what is wrong."""
+class CheckpointAudit:
+    """One tenant's checkpoints. ``heads`` are those that verified, in order."""
 
     tenant: str
     root: Ed25519PublicKey
     now: datetime
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
-    """For verifying timestamps; without them, only missing ones are noticed."""
+    """Root certificates for verifying timestamps; without them, only missing timestamps are noticed."""
     given: Sequence[SignedNote] = ()
-    """Checkpoints received another way, such as by mail: they count as much as the bucket's."""
+    """Checkpoints received another way, such as by mail: they count like the bucket's."""
     heads: list[Head] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
     findings: list[AuditFinding] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Signed:
 
     def read(self, source: DocumentSource) -> None:
         """Read bucket and catalogue. Raises :class:`recorder.errors.StoreError`."""
-        # The catalogue first: a checkpoint signed meanwhile then appears only in the bucket, and newer.
+        # The catalogue first: a checkpoint that is signed meanwhile then appears only in the bucket.
         with connected():
             ids = CheckpointTable.select(CheckpointTable.id).where(CheckpointTable.tenant_id == self.tenant)
             for row in list(ids.order_by(CheckpointTable.number)):
@@ -61,57 +61,57 @@ class Signed:
             self._one(number, stored.get(number))
         self._order()
         self._check_stamps()
-        if (number := mailed(self.tenant)) > self.newest:
-            self._blame("checkpoint.missing", number, "it went out by mail, and is nowhere any more")
+        if (number := highest_mailed(self.tenant)) > self.newest:
+            self._blame("checkpoint.missing", number, "it was mailed, but bucket and catalogue lack it")
         for each in self.given:
             self._take_given(each)
 
     def compare(
         self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int], since: datetime
     ) -> Iterator[AuditFinding]:
-        """Compare the checkpoints with the leaves: ``roots`` of the sizes that were signed, ``count`` leaves;
-        ``begun``: the epochs that leaves declare, each with its first checkpoint's number; ``since``: when
-        the log itself began."""
+        """Compare the checkpoints with the leaves: the ``roots`` at the signed sizes, and the ``count`` of
+        leaves. ``begun``: the epochs that leaves declare, each with its first checkpoint's number;
+        ``since``: when the log began."""
         newest = max([1, *begun, *(head.epoch for head in self.heads)])
         for epoch, number in begun.items():
             yield self._found(
                 "log.begun_again",
                 number,
-                f"epoch {epoch} of the log begins here: what it was before may be lost",
+                f"epoch {epoch} of the log begins here: earlier leaves may be lost",
             )
-        # If another epoch followed, only the common beginning still exists.
+        # Of an epoch that was followed by another one, only the common beginning still exists.
         ours = [head for head in self.heads if head.epoch == newest or head.epoch + 1 not in begun]
         last_good = max((head.size for head in ours if roots.get(head.size) == head.root), default=0)
-        told = False
+        reported = False
         for head in ours:
             if head.size > count:
-                what = f"{head.size} leaves were signed at {to_iso(head.at)}, and {count} are there"
+                what = f"{head.size} leaves were signed at {to_iso(head.at)}, but there are {count}"
                 yield self._found("log.behind", head.number, what)
             elif head.size in roots and roots[head.size] != head.root:
                 if head.size < last_good:
-                    what = "it is not of this log, and a later one is: two logs were signed"
+                    what = "it is of another log, but a later one is of this log: two logs were signed"
                     yield self._found("checkpoint.fork", head.number, what)
-                elif not told:
-                    told = True
+                elif not reported:
+                    reported = True
                     before = max(
                         (h.size for h in ours if h.size < head.size and roots.get(h.size) == h.root),
                         default=0,
                     )
-                    what = f"leaves {before} to {head.size - 1} are not those that were signed"
+                    what = f"leaves {before} to {head.size - 1} differ from those that were signed"
                     yield self._found("log.rewritten", head.number, what)
         yield from self._late(count, since)
 
     def _late(self, count: int, since: datetime) -> Iterator[AuditFinding]:
         size, at = (self.heads[-1].size, self.heads[-1].at) if self.heads else (0, since)
         if count > size and self.now - at > LATE:
-            what = f"the log grew and was not signed since {to_iso(at)}: what is newer can be changed unseen"
+            what = f"the log grew and was not signed since {to_iso(at)}: later leaves are unprotected"
             yield AuditFinding("log.not_signed", self.tenant, what)
 
     def _row(self, identity: str) -> None:
         try:
             row = CheckpointTable.get_by_id(identity)
         except (ValueError, TypeError):
-            what = "its row holds something that was never written so"
+            what = "its row contains a value that Accord never writes"
             self.findings.append(AuditFinding("checkpoint.row_differs", identity, what))
         else:
             self._catalogued[row.number] = row
@@ -121,7 +121,7 @@ class Signed:
             try:
                 body = canonical_json.load(read_at(source, key), "endorsement")
                 endorsement = Endorsement.read(body)
-                # A checkpoint by that key is refused either way, with the reason.
+                # Kept even if invalid: a checkpoint by that key is then refused for the actual reason.
                 self._keys.setdefault(endorsement.key_id, []).append(endorsement)
                 endorsement.check_root(self.root)
             except SealError as error:
@@ -134,7 +134,7 @@ class Signed:
             stem, _, kind = key.removeprefix(prefix).partition(".")
             if not stem.isdecimal() or len(stem) != 10 or kind not in ("note", "tsr"):
                 self.findings.append(
-                    AuditFinding("checkpoint.foreign", key, "no object of Accord's has this name")
+                    AuditFinding("checkpoint.foreign", key, "Accord gives no object this name")
                 )
             elif kind == "note":
                 found[int(stem)] = read_at(source, key)
@@ -150,17 +150,13 @@ class Signed:
                 "checkpoint.missing", number, f"it was put into the bucket at {to_iso(row.stored_at)}"
             )
         if kept is None and (number < max(self._catalogued, default=0) or self._old(stored)):
-            self._blame(
-                "checkpoint.unlisted", number, "it is in the bucket, and the catalogue does not have it"
-            )
+            self._blame("checkpoint.unlisted", number, "it is in the bucket, but not in the catalogue")
         if stored is not None and kept is not None and stored != kept:
             mine, theirs = self._read_note(number, kept), self._read_note(number, stored)
             if mine is not None and theirs is not None and mine.alone() == theirs.alone():
-                pass  # a witness also signed one of them
+                pass  # they differ only in witnesses' signatures
             elif mine is not None and theirs is not None:
-                self._blame(
-                    "checkpoint.fork", number, "two were signed of one number: in bucket and catalogue"
-                )
+                self._blame("checkpoint.fork", number, "bucket and catalogue have two different ones")
             else:
                 self._blame("checkpoint.differs", number, "bucket and catalogue differ")
             self._take(number, theirs or mine)
@@ -170,16 +166,16 @@ class Signed:
         content = stored if stored is not None else kept
         if content is None:
             return
-        read = self._read_note(number, content, tell=True)
+        read = self._read_note(number, content, report=True)
         self._take(number, read)
         if row is not None and read is not None:
             self._compare_row(row, read.head)
 
     def _old(self, stored: bytes | None) -> bool:
-        """Whether a checkpoint is older than one that is just being made."""
+        """Whether a checkpoint was signed too long ago to be still in progress."""
         try:
             return stored is None or self.now - signed_note.read(stored).head.at > timedelta(minutes=5)
-        except LedgerError:
+        except AuditLogError:
             return True
 
     def _take(self, number: int, read: SignedNote | None) -> None:
@@ -188,25 +184,25 @@ class Signed:
             self.notes[number] = read.alone()
 
     def _take_given(self, given: SignedNote) -> None:
-        """Add what somebody else has kept."""
+        """Add a checkpoint that was received another way."""
         head = given.head
         try:
             self._check(given, head.number)
-        except (LedgerError, SealError) as error:
-            self._blame(error.error_id, head.number, f"the one that was given: {error.message}")
+        except (AuditLogError, SealError) as error:
+            self._blame(error.error_id, head.number, f"the given one: {error.message}")
             return
         if head in self.heads:
             return
         if head.number in self.notes:
-            self._blame("checkpoint.fork", head.number, "another one of that number was given out")
+            self._blame("checkpoint.fork", head.number, "the given one is another one of this number")
         else:
-            what = "it was given out, and neither bucket nor catalogue have it"
+            what = "it was given, but bucket and catalogue lack it"
             self._blame("checkpoint.missing", head.number, what)
         self.heads = sorted([*self.heads, head], key=lambda each: each.number)
 
     def _compare_row(self, row: CheckpointTable, head: Head) -> None:
-        said = {"size": head.size, "root": head.root.hex(), "at": head.at, "epoch": head.epoch}
-        others = [name for name, value in said.items() if getattr(row, name) != value]
+        signed = {"size": head.size, "root": head.root.hex(), "at": head.at, "epoch": head.epoch}
+        others = [name for name, value in signed.items() if getattr(row, name) != value]
         if row.place != place_of(self.tenant, row.number):
             others.append("place")
         if row.id != f"{self.tenant}/{row.number}":
@@ -214,13 +210,13 @@ class Signed:
         if others:
             self._blame("checkpoint.row_differs", row.number, f"the row differs: {', '.join(others)}")
 
-    def _read_note(self, number: int, content: bytes, tell: bool = False) -> SignedNote | None:
-        """A checkpoint, if it verifies; otherwise what is wrong with it, if that is to be reported."""
+    def _read_note(self, number: int, content: bytes, report: bool = False) -> SignedNote | None:
+        """A checkpoint if it verifies; otherwise ``None``, and with ``report`` a finding."""
         try:
             read = signed_note.read(content)
             self._check(read, number)
-        except (LedgerError, SealError) as error:
-            if tell:
+        except (AuditLogError, SealError) as error:
+            if report:
                 self._blame(error.error_id, number, error.message)
             return None
         return read
@@ -228,25 +224,27 @@ class Signed:
     def _check(self, read: SignedNote, number: int) -> None:
         head = read.head
         if (head.tenant, head.installation) != (self.tenant, signing.key_id(self.root)):
-            raise LedgerError("checkpoint.foreign", f"it is of {head.origin}")
+            raise AuditLogError("checkpoint.foreign", f"it belongs to {head.origin}")
         if head.number != number:
-            raise LedgerError("checkpoint.foreign", f"it is checkpoint {head.number}, in another one's place")
+            raise AuditLogError("checkpoint.foreign", f"it is checkpoint {head.number}, under a wrong number")
         if head.at > self.now + SLACK:
-            raise LedgerError(
-                "checkpoint.from_the_future", f"it says that it was signed at {to_iso(head.at)}"
-            )
+            raise AuditLogError("checkpoint.from_the_future", f"its time is {to_iso(head.at)}")
         endorsements = self._keys.get(head.key)
         if not endorsements:
-            raise LedgerError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
+            raise AuditLogError(
+                "checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket"
+            )
         public = _endorsed(endorsements, self.root, head.at)
         if not read.signed_by(public):
-            raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this")
+            raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this")
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
-            raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on")
+            raise AuditLogError(
+                "checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on"
+            )
 
     def _order(self) -> None:
-        """Each names its predecessor, is later than it, and within an epoch not smaller."""
+        """Check that each names its predecessor, is later, and within an epoch is not smaller."""
         self.heads.sort(key=lambda head: head.number)
         before: Head | None = None
         for head in self.heads:
@@ -254,34 +252,32 @@ class Signed:
             for number in range(expected, min(head.number, expected + 20)):
                 if number not in self._catalogued or self._catalogued[number].stored_at is None:
                     self._blame(
-                        "checkpoint.missing", number, "neither bucket nor catalogue have it, and later ones"
+                        "checkpoint.missing", number, "bucket and catalogue lack it, but have later ones"
                     )
             known = self.notes.get(head.number - 1)
             if known is not None and head.before != hashlib.sha256(known.encode()).hexdigest():
-                self._blame("checkpoint.predecessor", head.number, "it does not follow the one before it")
+                self._blame("checkpoint.predecessor", head.number, "it names another predecessor")
             if before is not None and (
                 head.at <= before.at
                 or head.epoch < before.epoch
                 or (head.epoch == before.epoch and head.size < before.size)
             ):
-                self._blame(
-                    "checkpoint.order", head.number, "it is earlier or smaller than the one before it"
-                )
+                self._blame("checkpoint.order", head.number, "it is earlier or smaller than its predecessor")
             before = head
 
     def _check_stamps(self) -> None:
         for number, row in self._catalogued.items():
             if row.stamped_at is not None and number not in self.stamps:
-                self._blame("timestamp.missing", number, f"it was stamped at {to_iso(row.stamped_at)}")
+                self._blame("timestamp.missing", number, f"it was timestamped at {to_iso(row.stamped_at)}")
         at = {head.number: head.at for head in self.heads}
         for number, token in self.stamps.items():
             if number not in self.notes:
-                self._blame("object.unknown", number, "a timestamp of a checkpoint that is not there")
+                self._blame("object.unknown", number, "it is a timestamp without its checkpoint")
             if self.certificates is None or number not in at:
                 continue
             try:
-                timestamping.check_of(token, self.notes[number], at[number], self.certificates)
-            except LedgerError as error:
+                timestamping.verify_checkpoint_token(token, self.notes[number], at[number], self.certificates)
+            except AuditLogError as error:
                 self._blame(error.error_id, number, error.message)
 
     def _blame(self, code: str, number: int, message: str) -> None:
@@ -292,7 +288,7 @@ class Signed:
 
 
 def _endorsed(endorsements: list[Endorsement], root: Ed25519PublicKey, at: datetime) -> Ed25519PublicKey:
-    """The key, if one of its endorsements is valid. Raises :class:`SealError` for the last of them."""
+    """The key, by any valid endorsement of it. Raises :class:`SealError` of the last one if none is valid."""
     for endorsement in endorsements[:-1]:
         try:
             return endorsement.check(root, CHECKPOINT, at)

@@ -1,5 +1,6 @@
-"""Audits signed credentials and requests: users, API tokens, live commands and disclosures. Each row agrees
-with its own statement (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it has no effect."""
+"""Audits rows that carry a signed statement: users, API tokens, live commands and disclosures. Each must
+agree with its statement (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it has no
+effect."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Everybody who may log in, every token in use, and the commands of the last day."""
+    """Check a tenant's users, API tokens, live commands and disclosures."""
     given = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:
@@ -46,7 +47,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
 
 
 def _has_ended(row: Any) -> bool:
-    """Whether a log-in or token was revoked, and its credential with it."""
+    """Whether a user or token was revoked; its credential must then be gone, or ``SealError`` is raised."""
     if row.revoked_at is not None and row.credential is not None:
         raise SealError("credential.differs", "it was revoked, but still has a credential")
     return row.revoked_at is not None

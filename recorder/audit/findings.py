@@ -1,4 +1,4 @@
-"""An audit's findings: a code, the place, what it means, and what to do."""
+"""An audit's findings, and what to do about each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ State = Literal["warning", "wrong"]
 _RESTORE: Final = (
     "compare with a backup of the catalogue (`accord restore` into an empty one); keep this one as it is"
 )
-_BUCKET: Final = "look for an older version of the object in the bucket, and for who may write there"
-_SIGNED: Final = "ask who holds the signing key, and compare with the copies that went out by mail"
+_BUCKET: Final = "look for an older version of the object in the bucket, and check who can write there"
+_SIGNED: Final = "find out who has the signing key, and compare with the mailed checkpoints"
 
 HINTS: Final[dict[str, str]] = {
     "leaf.missing": _RESTORE,
@@ -19,14 +19,14 @@ HINTS: Final[dict[str, str]] = {
     "leaf.hash": _RESTORE,
     "leaf.row_differs": _RESTORE,
     "body.changed": _RESTORE,
-    "body.missing": "only what is about an erased recording may be missing: " + _RESTORE,
+    "body.missing": "only bodies about erased recordings may be missing: " + _RESTORE,
     "log.size": _RESTORE,
     "log.rewritten": "after a restore, `accord audit begin`; otherwise " + _RESTORE,
     "log.behind": "an old catalogue was restored: restore the newest, or run `accord audit begin`",
     "log.missing": "after a rebuild, `accord tenant adopt`; otherwise " + _RESTORE,
-    "log.begun_again": "declared by the operator: is the reason a good one?",
-    "log.not_signed": "`accord doctor` says why the worker does not sign",
-    "subtree.changed": "leaves in that range were changed after they were complete, or this hash was",
+    "log.begun_again": "declared by the operator: check the reason",
+    "log.not_signed": "run `accord doctor` to see why the worker does not sign",
+    "subtree.changed": "leaves in that range, or this cached hash, were changed afterwards",
     "checkpoint.missing": _BUCKET,
     "checkpoint.unlisted": "rows were deleted from the catalogue: " + _RESTORE,
     "checkpoint.differs": _SIGNED,
@@ -36,7 +36,7 @@ HINTS: Final[dict[str, str]] = {
     "checkpoint.signature": _BUCKET,
     "checkpoint.key_unknown": _BUCKET,
     "checkpoint.key_revoked": _SIGNED,
-    "checkpoint.from_the_future": "which clock was wrong when it was signed?",
+    "checkpoint.from_the_future": "find out which clock was wrong when it was signed",
     "checkpoint.predecessor": _BUCKET,
     "checkpoint.order": _SIGNED,
     "checkpoint.fork": "two logs were signed: " + _SIGNED,
@@ -44,11 +44,11 @@ HINTS: Final[dict[str, str]] = {
     "timestamp.missing": _BUCKET,
     "timestamp.wrong": _BUCKET,
     "object.unknown": "Accord never reads it: find out who put it there, keep a copy, then delete it",
-    "key.differs": "`accord audit --deep` says which of the two opens; then " + _BUCKET,
-    "key.missing": "`accord verify` says more; " + _BUCKET,
+    "key.differs": "run `accord audit --deep` to see which of the two opens; then " + _BUCKET,
+    "key.missing": "run `accord verify` for details; " + _BUCKET,
     "key.not_erased": "an erasure was interrupted, or a key was restored: delete it",
-    "row.deleted": "`accord rebuild` restores a recording's row; for others: " + _RESTORE,
-    "row.changed": "`accord rebuild --correct` sets a recording's row to what was sealed; for others: "
+    "row.deleted": "run `accord rebuild` to restore a recording's row; for others: " + _RESTORE,
+    "row.changed": "run `accord rebuild --correct` to restore a recording's row from its seal; for others: "
     + _RESTORE,
     "row.unlogged": "it was written without Accord, or its leaf was removed: " + _RESTORE,
     "statement.missing": "a leaf without its statement decides nothing: " + _BUCKET,
@@ -58,14 +58,14 @@ HINTS: Final[dict[str, str]] = {
     "offboarding.predecessor": _BUCKET,
     "call_erasure.foreign": _BUCKET,
     "object.unplaced": _BUCKET,
-    "row.erased": "the catalogue says destroyed, but there is no signed tombstone: check the bucket",
+    "row.erased": "the row says erased, but there is no signed tombstone: check the bucket",
     "seal.key_revoked": "treat as unverified; establish who held the key",
-    "retention.differs": "a row or an object was changed: the limit destroys nothing meanwhile; " + _BUCKET,
+    "retention.differs": "a row or an object was changed: meanwhile the limit has no effect; " + _BUCKET,
     "retention.unlisted": "its row was deleted, or a holder of a signing key put it; it has no effect "
-    "unless `accord rebuild` accepts it: examine it first",
+    "unless `accord rebuild` accepts it, so examine it first",
     "retention.foreign": _BUCKET,
     "object.missing": _BUCKET,
-    "amendment.row_differs": "`accord rebuild` reads them from the bucket again",
+    "amendment.row_differs": "run `accord rebuild` to read the amendments from the bucket again",
 }
 
 WARNINGS: Final = frozenset({"log.begun_again", "log.not_signed"})
@@ -73,8 +73,8 @@ WARNINGS: Final = frozenset({"log.begun_again", "log.not_signed"})
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """Something that is not as it was written. ``code`` is stable; ``where`` names the tenant's leaf, row,
-    object or checkpoint."""
+    """A difference from what was written. ``code`` is stable; ``where`` names the leaf, row, object or
+    checkpoint."""
 
     code: str
     where: str
@@ -86,5 +86,5 @@ class AuditFinding:
 
     @property
     def hint(self) -> str:
-        """What to do; for a finding of the seal's own checks, `accord verify` explains it."""
-        return HINTS.get(self.code, "`accord verify` says more of this recording; " + _BUCKET)
+        """What to do. Codes without their own hint come from the verification of a recording's seal."""
+        return HINTS.get(self.code, "run `accord verify` on this recording for details; " + _BUCKET)

@@ -1,4 +1,4 @@
-"""What leaves say about rows, by kind: of which table, which row, and which columns.
+"""The statements of leaves about rows, by kind: the table, the row, and the values of columns.
 
 A column that a body does not mention is not compared.
 """
@@ -32,65 +32,69 @@ from recorder.identity.users import SHOWN_AS, SIGNS_IN, shown_as, signs_in
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
 
-THERE: Final = object()
-"""Of a column: it has some value."""
+ANY_VALUE: Final = object()
+"""A column's value: any but NULL."""
 
-WHATEVER: Final = object()
-"""Of a column: earlier statements about it no longer apply."""
+NO_LONGER_STATED: Final = object()
+"""A column's value: any, as earlier statements about it no longer apply."""
 
-AT: Final = object()
-"""Of a column: the time at which the leaf was written (:class:`Moment`, once that is known)."""
+LEAF_TIME: Final = object()
+"""A column's value: the time of the leaf (becomes a :class:`Moment`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of a column: a time, as a leaf states it."""
+    """A column's value: a time, as a leaf states it."""
 
     at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Of a column: the SHA-256 (hex) of the text in it, or of the canonical JSON of what is in it."""
+    """A column's value by its SHA-256 (hex): that of a text, or of the canonical JSON of a list or
+    mapping."""
 
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """Of a request's phone number: its commitment under the request's salt (:func:`register.committed`)."""
+class NumberCommitment:
+    """A subject request's phone number, by its commitment under the request's salt
+    (:func:`register.committed`)."""
 
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
-class OrNothing:
-    """Of a column: this value, or none any more."""
+class ValueOrNone:
+    """A column's value: this one, or NULL since."""
 
-    said: Any
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
-    """What leaves of a kind say about a row: its table, which row (an id, or ``None`` for a body that does
-    not say), and its columns. ``makes``: the leaf suffices for such a row to exist."""
+class RowStatement:
+    """The statement of a kind of leaf about a row: its table, its id (``None`` if the body names none), and
+    its columns. ``makes``: the leaf justifies the row's existence."""
 
     model: type[Table]
     which: Callable[[Body], str | None]
     columns: Columns
     makes: bool = True
 
-    def said(self, body: Body, at: str) -> dict[str, Any]:
-        """The columns' values, by a leaf that was written at that time."""
-        return {name: Moment(at) if value is AT else value for name, value in self.columns(body).items()}
+    def values(self, body: Body, at: str) -> dict[str, Any]:
+        """The columns' values by a leaf with this body and time."""
+        return {
+            name: Moment(at) if value is LEAF_TIME else value for name, value in self.columns(body).items()
+        }
 
 
-OWN: Final = ""
-"""The row of a leaf that names none: its own customer's."""
+OWN_TENANT: Final = ""
+"""Stands for the id of the leaf's own tenant."""
 
 
 def _own(_body: Body) -> str:
-    return OWN
+    return OWN_TENANT
 
 
 def _id(name: str) -> Callable[[Body], str | None]:
@@ -102,15 +106,14 @@ def _amendment(body: Body) -> str | None:
 
 
 def _same(*names: str, **others: str) -> Columns:
-    """Columns with the value of the body's field of the same name, or of another one; only those that a body
-    has."""
+    """Columns with the value of the body's field of the same name, or of the given one, if the body has
+    it."""
     called = {name: name for name in names} | others
     return lambda body: {column: body[name] for column, name in called.items() if name in body}
 
 
 def _digests(**names: str) -> Columns:
-    """Columns with text, or with something that is kept as JSON, whose SHA-256 is in the body (or
-    ``None``)."""
+    """Columns whose SHA-256 (or ``None``) is in the body."""
     return lambda body: {
         column: None if body[name] is None else Digest(body[name])
         for column, name in names.items()
@@ -119,13 +122,13 @@ def _digests(**names: str) -> Columns:
 
 
 def _number(body: Body) -> Mapping[str, Any]:
-    return {"number": Committed(body["number_sha256"])} if "number_sha256" in body else {}
+    return {"number": NumberCommitment(body["number_sha256"])} if "number_sha256" in body else {}
 
 
 def _vouched(body: Body) -> Mapping[str, Any]:
     how = Digest(body["how_sha256"])
     if body["vouch"] == 1:
-        return {"vouched_at": AT, "vouched_by": body["who"], "vouched_said": how}
+        return {"vouched_at": LEAF_TIME, "vouched_by": body["who"], "vouched_said": how}
     return {"proved_by": body["who"], "proved_said": how}
 
 
@@ -134,12 +137,12 @@ def _review(body: Body) -> str:
 
 
 def _or_none(**names: str) -> Columns:
-    """Columns that are empty (``NULL``) if the body has an empty text."""
+    """Columns that are NULL if the body's field is empty."""
     return lambda body: {column: body[name] or None for column, name in names.items() if name in body}
 
 
 def _times(**names: str) -> Columns:
-    """Columns with a time that is in the body; ``None`` and an empty text mean none."""
+    """Columns with a time from the body; ``None`` and an empty text mean NULL."""
     return lambda body: {
         column: Moment(body[name]) if body[name] else None for column, name in names.items() if name in body
     }
@@ -168,12 +171,12 @@ def _digits(body: Body) -> Mapping[str, Any]:
 
 
 def _signs_in(body: Body) -> Mapping[str, Any]:
-    return {name: body.get(name, WHATEVER) for name in (SIGNS_IN, SHOWN_AS)}
+    return {name: body.get(name, NO_LONGER_STATED) for name in (SIGNS_IN, SHOWN_AS)}
 
 
 _ANNOUNCEMENT: Final = _all(
     _set(question_text=None, question_sha256=None, declined_text=None, declined_sha256=None, composed=None,
-         greeting_sha256=None, created_at=AT),
+         greeting_sha256=None, created_at=LEAF_TIME),
     _same(
         "name", "version", "mode", "purposes", "keep_days", "language", sound_sha256="sound",
         question_sha256="question", declined_sha256="declined", greeting_sha256="greeting",
@@ -186,44 +189,46 @@ _ANNOUNCEMENT: Final = _all(
 
 _KEY: Final = _digests(wrapped_key="key_sha256")
 
-SAID: Final[Mapping[str, Says]] = {
-    "tenant.created": Says(
+STATEMENTS: Final[Mapping[str, RowStatement]] = {
+    "tenant.created": RowStatement(
         TenantTable,
         _id("tenant"),
         _all(
             _same("name", "country", "language", "languages", "time_zone", "plan"),
-            _set(created_at=AT, ledger_epoch=1),
+            _set(created_at=LEAF_TIME, ledger_epoch=1),
             _KEY,
         ),
     ),
-    "tenant.changed": Says(TenantTable, _id("tenant"), _same("name", "language")),
-    "tenant.country_changed": Says(TenantTable, _id("tenant"), _same("country")),
-    "tenant.key_wrapped": Says(TenantTable, _own, _KEY),
-    "tenant.key_changed": Says(TenantTable, _own, _KEY),
-    "tenant.key_destroyed": Says(TenantTable, _own, _set(wrapped_key="")),
-    "log.restarted": Says(TenantTable, _own, _same(ledger_epoch="epoch")),
-    "user.created": Says(
-        UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=AT), _signs_in)
+    "tenant.changed": RowStatement(TenantTable, _id("tenant"), _same("name", "language")),
+    "tenant.country_changed": RowStatement(TenantTable, _id("tenant"), _same("country")),
+    "tenant.key_wrapped": RowStatement(TenantTable, _own, _KEY),
+    "tenant.key_changed": RowStatement(TenantTable, _own, _KEY),
+    "tenant.key_destroyed": RowStatement(TenantTable, _own, _set(wrapped_key="")),
+    "log.restarted": RowStatement(TenantTable, _own, _same(ledger_epoch="epoch")),
+    "user.created": RowStatement(
+        UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=LEAF_TIME), _signs_in)
     ),
-    "user.password_changed": Says(UserTable, _id("user"), _signs_in),
-    "user.revoked": Says(UserTable, _id("user"), _set(revoked_at=AT)),
-    "session.opened": Says(
-        SessionTable, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=AT))
+    "user.password_changed": RowStatement(UserTable, _id("user"), _signs_in),
+    "user.revoked": RowStatement(UserTable, _id("user"), _set(revoked_at=LEAF_TIME)),
+    "session.opened": RowStatement(
+        SessionTable, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=LEAF_TIME))
     ),
-    "session.closed": Says(SessionTable, _id("session"), _set(ended_at=AT), makes=False),
-    "token.created": Says(
-        ApiTokenTable, _id("token"), _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=AT))
+    "session.closed": RowStatement(SessionTable, _id("session"), _set(ended_at=LEAF_TIME), makes=False),
+    "token.created": RowStatement(
+        ApiTokenTable,
+        _id("token"),
+        _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=LEAF_TIME)),
     ),
-    "token.revoked": Says(ApiTokenTable, _id("token"), _set(revoked_at=AT)),
-    "recipient.added": Says(
-        RecipientTable, _id("recipient"), _all(_same("address"), _set(until=None, since=AT))
+    "token.revoked": RowStatement(ApiTokenTable, _id("token"), _set(revoked_at=LEAF_TIME)),
+    "recipient.added": RowStatement(
+        RecipientTable, _id("recipient"), _all(_same("address"), _set(until=None, since=LEAF_TIME))
     ),
-    "recipient.removed": Says(RecipientTable, _id("recipient"), _set(until=AT)),
-    "announcement.created": Says(AnnouncementTable, _id("announcement"), _ANNOUNCEMENT),
-    "line.created": Says(
+    "recipient.removed": RowStatement(RecipientTable, _id("recipient"), _set(until=LEAF_TIME)),
+    "announcement.created": RowStatement(AnnouncementTable, _id("announcement"), _ANNOUNCEMENT),
+    "line.created": RowStatement(
         LineTable,
         _id("line"),
-        _all(_LINE, _digits, _set(until=None, since=AT, **{KEEPS: None, DELETES: None})),
+        _all(_LINE, _digits, _set(until=None, since=LEAF_TIME, **{KEEPS: None, DELETES: None})),
     ),
     **dict.fromkeys(
         (
@@ -231,60 +236,60 @@ SAID: Final[Mapping[str, Says]] = {
             "line.beep_changed", "line.deletable_changed", "line.keep_question_changed",
             "line.transfer_notice_changed",
         ),
-        Says(LineTable, _id("line"), _LINE),
+        RowStatement(LineTable, _id("line"), _LINE),
     ),
-    "line.ended": Says(LineTable, _id("line"), _set(until=AT)),
-    register.ASKED: Says(
+    "line.ended": RowStatement(LineTable, _id("line"), _set(until=LEAF_TIME)),
+    register.ASKED: RowStatement(
         SubjectRequestTable,
         _id("request"),
         _all(
             _same("wants", "received_on", "due_on", "language", entered_kind="by"),
             _or_none(entered_by="who"),
             _number,
-            _set(entered_at=AT, extended_at=None, extended_why=None, vouched_at=None, vouched_by=None,
+            _set(entered_at=LEAF_TIME, extended_at=None, extended_why=None, vouched_at=None, vouched_by=None,
                  vouched_said=None, proved_at=None, proved_how=None, proved_by=None, proved_said=None,
                  closed_at=None, closed_how=None, exported_at=None),
         ),
     ),
-    register.EXTENDED: Says(
+    register.EXTENDED: RowStatement(
         SubjectRequestTable,
         _id("request"),
-        _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=AT)),
+        _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=LEAF_TIME)),
     ),
-    register.VOUCHED: Says(SubjectRequestTable, _id("request"), _vouched),
-    register.PROVED: Says(
+    register.VOUCHED: RowStatement(SubjectRequestTable, _id("request"), _vouched),
+    register.PROVED: RowStatement(
         SubjectRequestTable,
         _id("request"),
-        _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=AT)),
+        _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=LEAF_TIME)),
     ),
-    register.CLOSED: Says(
-        SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=AT))
+    register.CLOSED: RowStatement(
+        SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME))
     ),
-    register.EXPORTED: Says(SubjectRequestTable, _id("request"), _set(exported_at=AT)),
-    verification_code.ORDERED: Says(
+    register.EXPORTED: RowStatement(SubjectRequestTable, _id("request"), _set(exported_at=LEAF_TIME)),
+    verification_code.ORDERED: RowStatement(
         VerificationCodeTable,
         _id("call"),
         _all(
             _same("language", request_id="request"),
             _number,
             _times(until="until"),
-            _set(asked_at=AT, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
+            _set(asked_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
                  code_hash=None),
         ),
     ),
-    verification_code.MADE: Says(
+    verification_code.MADE: RowStatement(
         VerificationCodeTable,
         _id("call"),
         _all(
             _same("node"),
             _times(valid_until="valid_until"),
-            lambda body: {"code_hash": OrNothing(Digest(body["code_sha256"]))},
-            _set(taken_at=AT),
+            lambda body: {"code_hash": ValueOrNone(Digest(body["code_sha256"]))},
+            _set(taken_at=LEAF_TIME),
         ),
     ),
-    verification_code.TRIED: Says(VerificationCodeTable, _id("call"), _same("tries")),
-    verification_code.CALLED: Says(VerificationCodeTable, _id("call"), _same("outcome")),
-    reviews.LOOKED_AT: Says(
+    verification_code.TRIED: RowStatement(VerificationCodeTable, _id("call"), _same("tries")),
+    verification_code.CALLED: RowStatement(VerificationCodeTable, _id("call"), _same("outcome")),
+    reviews.LOOKED_AT: RowStatement(
         ReviewTable,
         _review,
         _all(
@@ -293,67 +298,69 @@ SAID: Final[Mapping[str, Says]] = {
                  erased_at=None, kept_why=None, kept_until=None),
         ),
     ),
-    reviews.REVIEWED: Says(
+    reviews.REVIEWED: RowStatement(
         ReviewTable,
         _review,
-        _all(_same("given"), _or_none(withheld_why="why", decided_by="who"), _set(decided_at=AT)),
+        _all(_same("given"), _or_none(withheld_why="why", decided_by="who"), _set(decided_at=LEAF_TIME)),
     ),
-    reviews.EXPORTED: Says(ReviewTable, _review, _set(exported_at=AT)),
-    reviews.ERASED: Says(ReviewTable, _review, _set(erased_at=AT, kept_why=None, kept_until=None)),
-    reviews.KEPT: Says(
+    reviews.EXPORTED: RowStatement(ReviewTable, _review, _set(exported_at=LEAF_TIME)),
+    reviews.ERASED: RowStatement(
+        ReviewTable, _review, _set(erased_at=LEAF_TIME, kept_why=None, kept_until=None)
+    ),
+    reviews.KEPT: RowStatement(
         ReviewTable,
         _review,
         _all(_or_none(kept_why="why"), _times(kept_until="until"), _set(erased_at=None)),
     ),
-    "recording.stored": Says(
+    "recording.stored": RowStatement(
         RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "brought_in")
     ),
-    "recording.rebuilt": Says(RecordingTable, _id("recording"), _same("manifest_sha256")),
-    "recording.erased": Says(
-        RecordingTable, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=THERE))
+    "recording.rebuilt": RowStatement(RecordingTable, _id("recording"), _same("manifest_sha256")),
+    "recording.erased": RowStatement(
+        RecordingTable, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=ANY_VALUE))
     ),
-    "recording.amended": Says(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
-    "call.not_recorded": Says(
+    "recording.amended": RowStatement(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
+    "call.not_recorded": RowStatement(
         NotRecordedTable,
         _id("recording"),
         _all(
             _same("reason", "number", "direction", "node", "outside_kind", "outside_value", line_id="line"),
             _times(started_at="started_at", ended_at="ended_at", quarantined_until="quarantined_until"),
-            _set(noted_at=AT),
+            _set(noted_at=LEAF_TIME),
         ),
     ),
-    "command.requested": Says(
+    "command.requested": RowStatement(
         LiveCommandTable,
         _id("asked"),
-        _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(asked_at=AT)),
+        _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(asked_at=LEAF_TIME)),
     ),
-    "command.answered": Says(
+    "command.answered": RowStatement(
         LiveCommandTable,
         _id("asked"),
-        _all(_same("what", "outcome", call_id="call"), _set(answered_at=AT)),
+        _all(_same("what", "outcome", call_id="call"), _set(answered_at=LEAF_TIME)),
         makes=False,
     ),
-    "grant.given": Says(
+    "grant.given": RowStatement(
         GrantTable,
         _id("grant"),
         _all(
             _same("purpose", "manifest_sha256", user_id="user", recording_id="recording"),
-            lambda body: {"session_id": OrNothing(body["session"] or None)} if "session" in body else {},
-            _set(given_at=AT),
+            lambda body: {"session_id": ValueOrNone(body["session"] or None)} if "session" in body else {},
+            _set(given_at=LEAF_TIME),
         ),
     ),
-    "listen.opened": Says(
-        ListenTable, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=AT))
+    "listen.opened": RowStatement(
+        ListenTable, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=LEAF_TIME))
     ),
-    "listen.closed": Says(
+    "listen.closed": RowStatement(
         ListenTable,
         _id("listen"),
-        _all(_set(player_says=None), _same("sent_bytes", "player_says"), _set(closed_at=AT)),
+        _all(_set(player_says=None), _same("sent_bytes", "player_says"), _set(closed_at=LEAF_TIME)),
         makes=False,
     ),
 }  # fmt: skip
 
-CHANGING: Final = (
+MUTABLE: Final = (
     TenantTable,
     UserTable,
     LineTable,
@@ -363,17 +370,17 @@ CHANGING: Final = (
     VerificationCodeTable,
     ReviewTable,
 )
-"""Tables of few rows, about which later leaves may say something else: the last one counts."""
+"""Small tables whose rows change: the last leaf about a column counts."""
 
-ENDS: Final[Mapping[type[Table], tuple[str, ...]]] = {
+END_COLUMNS: Final[Mapping[type[Table], tuple[str, ...]]] = {
     SessionTable: ("ended_at",), ListenTable: ("closed_at",), LiveCommandTable: ("outcome", "answered_at"),
 }  # fmt: skip
-"""Tables of many rows: the columns that are empty until a leaf states the row's end."""
+"""Large tables: the columns that are NULL until a leaf states the row's end."""
 
-LEAVING: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
-"""Kinds after which rows about people may be empty or deleted: their customer has left."""
+OFFBOARDED: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
+"""Kinds of leaves after which rows about people may be emptied or deleted, by offboarding."""
 
-OF_PEOPLE: Final = (
+PERSONAL: Final = (
     ApiTokenTable,
     RecipientTable,
     SubjectRequestTable,
@@ -381,11 +388,11 @@ OF_PEOPLE: Final = (
     ReviewTable,
     LiveCommandTable,
 )
-"""Tables that are deleted with a customer who leaves."""
+"""Tables whose rows offboarding deletes."""
 
 
 def rows_of(model: Any, tenant: str) -> Expression:
-    """The condition that a row is a tenant's."""
+    """The condition that a row belongs to a tenant."""
     if model is SessionTable:
         return SessionTable.user.in_(UserTable.select(UserTable.id).where(UserTable.tenant == tenant))
     if model is ReviewTable:
@@ -397,46 +404,46 @@ def rows_of(model: Any, tenant: str) -> Expression:
 
 
 def is_owned(row: Table, tenant: str) -> bool:
-    """Whether a row names a customer, or refers to another row that does and is compared itself."""
+    """Whether a row names the tenant, directly or through a row that is compared itself."""
     return isinstance(row, TenantTable) or getattr(row, "tenant_id", tenant) == tenant
 
 
-COMPLETE: Final = (
+FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable,
 )  # fmt: skip
-"""Tables in which every row has a leaf. Nothing creates a customer's own purpose yet."""
+"""Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
 
-def agrees(row: Table, column: str, said: Any) -> bool:
-    """Whether a row's column is what a leaf says; a value in a form that is never written is not."""
+def agrees(row: Table, column: str, stated: Any) -> bool:
+    """Whether a row's column agrees with a leaf. A value that Accord never writes does not."""
     try:
-        return said is WHATEVER or _agrees(row, column, said)
+        return stated is NO_LONGER_STATED or _agrees(row, column, stated)
     except (ValueError, TypeError, AttributeError):
         return False
 
 
-def _agrees(row: Table, column: str, said: Any) -> bool:
+def _agrees(row: Table, column: str, stated: Any) -> bool:
     value = _value(row, column)
-    if said is THERE:
+    if stated is ANY_VALUE:
         return value is not None
-    if isinstance(said, OrNothing):
-        return _gone(column, said.said) if value is None else agrees(row, column, said.said)
-    if isinstance(said, Moment):
-        return isinstance(value, datetime) and to_iso(value) == said.at
-    if isinstance(said, Digest):
-        return value is not None and sha256_of(value) == said.sha256
-    if isinstance(said, Committed):
-        return register.digest(f"{_salt(row)}\n{value}") == said.sha256
-    if isinstance(said, bool):
-        return bool(value) == said and value in (0, 1)
-    return bool(value == said)
+    if isinstance(stated, ValueOrNone):
+        return _gone(column, stated.value) if value is None else agrees(row, column, stated.value)
+    if isinstance(stated, Moment):
+        return isinstance(value, datetime) and to_iso(value) == stated.at
+    if isinstance(stated, Digest):
+        return value is not None and sha256_of(value) == stated.sha256
+    if isinstance(stated, NumberCommitment):
+        return register.digest(f"{_salt(row)}\n{value}") == stated.sha256
+    if isinstance(stated, bool):
+        return bool(value) == stated and value in (0, 1)
+    return bool(value == stated)
 
 
-def _gone(column: str, said: Any) -> bool:
-    """Whether a column may have become empty: a grant loses its session once that is forgotten."""
-    return column != "session_id" or not SessionTable.select().where(SessionTable.id == said).exists()
+def _gone(column: str, stated: Any) -> bool:
+    """Whether a column may have become NULL: a grant loses its session when that is deleted."""
+    return column != "session_id" or not SessionTable.select().where(SessionTable.id == stated).exists()
 
 
 def _value(row: Table, column: str) -> Any:

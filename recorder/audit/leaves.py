@@ -1,9 +1,8 @@
-"""An audit's pass over a tenant's leaves: each is read once, in order, and nothing is kept but what rows must
-therefore say.
+"""Audits a tenant's leaves in one pass: each is read once, in order, and its body is passed on.
 
-Nearly all leaves are exactly as they were written, and there may be millions, so they are checked in one loop
-without a call each (:meth:`Leaves._usual`). The first one that is not leaves the loop and is examined
-separately (:meth:`Leaves._leaf`).
+There may be millions of leaves, and nearly all are as they were written, so they are checked in one tight
+loop (:meth:`LeafAudit._usual`). The first one that differs ends the loop and is examined separately
+(:meth:`LeafAudit._leaf`).
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from recorder.auditlog import merkle
 from recorder.auditlog.append import (
     AMENDED,
     FORMAT,
-    GOES_WITH,
+    OWNER_FIELDS,
     REBUILT,
     commitment,
-    goes_with,
     leaf_text,
+    owning_recording,
 )
 from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
@@ -36,24 +35,23 @@ from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 PAGE = 4000
 DESTROYED = "recording.erased"
-_OF_ITS_OWN = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
-"""Kinds that this pass reads in any case: they say which bodies may be missing."""
+_READ_ITSELF = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
+"""Kinds whose bodies this pass needs itself: they say which bodies may be missing."""
 
 _NEITHER = (False, "")
 
-Heard = Callable[[int, str, Mapping[str, Any], str], None]
-"""Is given each body that matches its leaf's commitment: the leaf's number, its kind, the body, and the time
-in the leaf."""
+BodyReader = Callable[[int, str, Mapping[str, Any], str], None]
+"""Called with each body that matches its leaf's commitment: number, kind, body, and the leaf's time."""
 
 
 @dataclass(slots=True)
-class Leaves:
+class LeafAudit:
     """One tenant's pass. ``wanted`` are the sizes whose roots are needed; afterwards they are in ``roots``,
-    unless an earlier leaf is missing. ``kinds`` are those whose bodies are passed to ``heard``."""
+    unless an earlier leaf is missing. Bodies of ``kinds`` are passed to ``reader``."""
 
     tenant: str
     wanted: frozenset[int]
-    heard: Heard
+    reader: BodyReader
     kinds: frozenset[str]
     roots: dict[int, bytes] = field(default_factory=dict)
     count: int = 0
@@ -65,15 +63,18 @@ class Leaves:
     _erased: set[str] = field(default_factory=set)
     _erased_before: set[str] = field(default_factory=set)
     _ways: dict[str, tuple[bool, str]] = field(init=False)
-    """By kind: whether it is passed on, and how its bodies begin to name what they go with, if they do."""
+    """By kind: whether its bodies are read, and the JSON that precedes the owning recording's id, if any."""
 
     def __post_init__(self) -> None:
-        heard = self.kinds | _OF_ITS_OWN
-        names = {kind: f'"{GOES_WITH[kind]}":"' if kind in GOES_WITH else "" for kind in {*heard, *GOES_WITH}}
-        self._ways = {kind: (kind in heard, name) for kind, name in names.items()}
+        read = self.kinds | _READ_ITSELF
+        names = {
+            kind: f'"{OWNER_FIELDS[kind]}":"' if kind in OWNER_FIELDS else ""
+            for kind in {*read, *OWNER_FIELDS}
+        }
+        self._ways = {kind: (kind in read, name) for kind, name in names.items()}
 
     def read(self, tell: Callable[[int], None]) -> Iterator[AuditFinding]:
-        """Read every leaf, inside the caller's snapshot; ``tell`` is given the number read so far."""
+        """Check every leaf, inside the caller's snapshot; ``tell`` is called with the number so far."""
         self._ask()
         count, rows, page = 0, self._page(0), 0
         while True:
@@ -96,22 +97,21 @@ class Leaves:
 
     @property
     def erased(self) -> frozenset[str]:
-        """Recordings that a leaf says were destroyed."""
+        """Recordings whose erasure is in the log."""
         return frozenset(self._erased)
 
     @property
     def gone(self) -> frozenset[str]:
-        """Recordings and unrecorded calls some of whose leaves have lost their body."""
+        """Recordings and unrecorded calls with leaves that lost their bodies."""
         return frozenset(each for _, each in self._gone.values() if each is not None)
 
     @property
     def amended(self) -> Mapping[str, int]:
-        """How many amendments were listed, by recording, among those whose leaves' bodies are gone."""
+        """The number of amendment leaves without a body, by recording."""
         return Counter(each for kind, each in self._gone.values() if kind == AMENDED and each is not None)
 
     def _page(self, first: int) -> Iterator[tuple[Any, ...]]:
-        """The next rows from a leaf on, each fetched when needed: a list of them would not fit the
-        processor's cache."""
+        """Rows from a leaf on, fetched one at a time: a list of them would not fit the processor's cache."""
         each = LeafTable
         query = each.select(
             each.number,
@@ -123,13 +123,12 @@ class Leaves:
             each.leaf,
             each.leaf_hash,
         ).where((each.tenant == self.tenant) & (each.number >= first))
-        # As the database has them: a time is compared with the leaf's character by character.
+        # Raw values: the time is compared with the leaf's as text.
         return iter(database.execute(query.order_by(each.number).limit(PAGE)))
 
     def _usual(self, rows: Iterator[tuple[Any, ...]], expected: int) -> tuple[int, tuple[Any, ...] | None]:
-        """Check leaves as long as each is the next one and is exactly as
-        :func:`recorder.auditlog.append.append` writes it; returns how many were, and the first that was not.
-        """
+        """Check leaves while each is the next one and exactly as :func:`recorder.auditlog.append.append`
+        writes it; returns the number of such leaves, and the first other row."""
         sha256, digest = hashlib.sha256, hmac.digest
         form, end = f'","format":{FORMAT},"kind":"', f',"tenant":"{self.tenant}"}}'
         number, hashes, row, ways = expected, [], None, self._ways
@@ -144,14 +143,14 @@ class Leaves:
                 text = f'{{"at":"{when}","commitment":"{commits}{form}{kind}","number":{number}{end}'
                 if leaf != text or found.hex() != leaf_hash:
                     break
-                # Its owner, character by character: a body is canonical JSON, so no text in it can contain an
+                # Search for the owner as text: a body is canonical JSON, so no value in it contains an
                 # unescaped quotation mark.
-                heard, name = ways.get(kind, _NEITHER)
+                is_read, name = ways.get(kind, _NEITHER)
                 plainly = f'{name}{recording}"' in body if name else recording is None
-                if (not plainly or kind == REBUILT) and recording != goes_with(kind, json.loads(body)):
+                if (not plainly or kind == REBUILT) and recording != owning_recording(kind, json.loads(body)):
                     break
-                if heard:
-                    self._hear(number, kind, body, when)
+                if is_read:
+                    self._read_body(number, kind, body, when)
                 hashes.append(found)
                 number += 1
                 if number == stop:
@@ -160,7 +159,7 @@ class Leaves:
             else:
                 row = None
         except (TypeError, ValueError, AttributeError, KeyError):
-            pass  # something that is never written like this, or a body that is gone
+            pass  # a tampered value, or an erased body
         self._grow(hashes)
         return number - expected, row
 
@@ -176,15 +175,15 @@ class Leaves:
         if number != expected:
             self._whole = False
             one = number == expected + 1
-            some = f"leaf {expected} is" if one else f"leaves {expected} to {number - 1} are"
-            yield self._found("leaf.missing", expected, f"{some} not there: deleted")
+            some = f"leaf {expected} was" if one else f"leaves {expected} to {number - 1} were"
+            yield self._found("leaf.missing", expected, f"{some} deleted")
         found = merkle.hash_leaf(leaf.encode())
         if body is None and salt is None:
             self._gone[number] = (kind, recording)
-            commits = _said_commitment(leaf)
+            commits = _stated_commitment(leaf)
         elif body is None or salt is None:
             yield self._found("body.missing", number, f"its {'body' if body is None else 'salt'} is missing")
-            commits = _said_commitment(leaf)
+            commits = _stated_commitment(leaf)
         else:
             commits = commitment(bytes(salt), body.encode())
         if leaf_text(self.tenant, number, kind, at, commits) != leaf or found.hex() != leaf_hash:
@@ -193,46 +192,46 @@ class Leaves:
             if any(each.code == "leaf.changed" for each in wrong):
                 found = _bytes(leaf_hash, found)
         elif body is not None and salt is not None:
-            if recording != (own := goes_with(kind, json.loads(body))):
+            if recording != (own := owning_recording(kind, json.loads(body))):
                 what = f"recording {own}" if own else "no recording"
                 yield self._found(
-                    "leaf.row_differs", number, f"it belongs to {what}, but its row says otherwise"
+                    "leaf.row_differs", number, f"it belongs to {what}, but its row names another"
                 )
-            self._hear(number, kind, body, at)
+            self._read_body(number, kind, body, at)
         self._grow([found])
 
     def _differences(self, row: tuple[Any, ...], commits: str, found: str) -> Iterator[AuditFinding]:
         number, kind, at, _, body, salt, leaf, leaf_hash = row
         own = {"format": FORMAT, "tenant": self.tenant, "number": number, "at": at, "kind": kind}
-        said = _object(leaf)
-        canonical = said is not None and rfc8785.dumps(said).decode() == leaf
-        if said is None or not canonical or {*said} != {*own, "commitment"}:
-            yield self._found("leaf.changed", number, "it does not have the form in which leaves are written")
+        parsed = _object(leaf)
+        canonical = parsed is not None and rfc8785.dumps(parsed).decode() == leaf
+        if parsed is None or not canonical or {*parsed} != {*own, "commitment"}:
+            yield self._found("leaf.changed", number, "it does not have the form of a leaf")
             return
-        others = [name for name, value in own.items() if said[name] != value]
-        broken = body is not None and salt is not None and said["commitment"] != commits
+        others = [name for name, value in own.items() if parsed[name] != value]
+        broken = body is not None and salt is not None and parsed["commitment"] != commits
         if found != leaf_hash:
             code = "leaf.changed" if others or broken else "leaf.hash"
-            what = f"in {', '.join(others)}" if others else "in what it commits to" if broken else "its hash"
-            yield self._found(code, number, f"it is not what was hashed when it was written ({what})")
+            what = f"in {', '.join(others)}" if others else "in its commitment" if broken else "in its hash"
+            yield self._found(code, number, f"it does not match the hash from when it was written ({what})")
             return
         if others:
             yield self._found("leaf.row_differs", number, f"the row differs: {', '.join(others)}")
         if broken:
-            yield self._found("body.changed", number, "body and salt are not what the leaf committed to")
+            yield self._found("body.changed", number, "body and salt do not match the leaf's commitment")
 
-    def _hear(self, number: int, kind: str, body: str, at: str) -> None:
-        said = json.loads(body)
+    def _read_body(self, number: int, kind: str, body: str, at: str) -> None:
+        parsed = json.loads(body)
         if kind == CALLS_FORGOTTEN:  # unrecorded calls
-            self._forgotten.update(said["leaves"])
-        recording = str(said.get("recording"))
-        if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):
+            self._forgotten.update(parsed["leaves"])
+        recording = str(parsed.get("recording"))
+        if kind == DESTROYED or (kind == REBUILT and parsed.get("destroyed") is True):
             self._erased.add(recording)
-            for each in said.get("leaves", ()):
+            for each in parsed.get("leaves", ()):
                 self._may_be_gone[each] = recording
-            if "leaves" not in said:  # an Accord of before did not name them
+            if "leaves" not in parsed:
                 self._erased_before.add(recording)
-        self.heard(number, kind, said, at)
+        self.reader(number, kind, parsed, at)
 
     def _grow(self, hashes: list[bytes]) -> None:
         if hashes and self._whole:
@@ -240,7 +239,7 @@ class Leaves:
             self._ask()
 
     def _most(self) -> int:
-        """How many leaves may be added before the tree is looked at again."""
+        """The number of leaves that can be added before the next wanted size or full row."""
         size = self._growing.size
         return min([self._growing.room(), *(each - size for each in self.wanted if each > size)])
 
@@ -250,8 +249,8 @@ class Leaves:
 
     def _bodies(self) -> Iterator[AuditFinding]:
         for number, (kind, recording) in self._gone.items():
-            if kind not in GOES_WITH:
-                what = f"its body and salt are missing, and {kind} is about no recording"
+            if kind not in OWNER_FIELDS:
+                what = f"its body and salt are missing, but {kind} is not about a recording"
                 yield self._found("body.missing", number, what)
                 continue
             if number in self._forgotten:
@@ -263,7 +262,7 @@ class Leaves:
                 yield self._found(
                     "body.missing",
                     number,
-                    "its body and salt are missing, and no erasure accounts for them",
+                    "its body and salt are missing, but no erasure lists it",
                 )
 
     def _subtrees(self) -> Iterator[AuditFinding]:
@@ -275,13 +274,11 @@ class Leaves:
         for level, number, kept, identity in sorted(rows):
             found = self._growing.complete.get((level, number))
             if (found is None and self._whole) or identity != f"{self.tenant}/{level}/{number}":
-                yield self._subtree(level, number, "a hash was kept of what is not complete, or not there")
+                yield self._subtree(level, number, "a hash is cached, but the subtree is not complete")
             elif found is not None and found.hex() != kept:
-                yield self._subtree(
-                    level, number, "the hash that was kept of them is not that of what is there"
-                )
+                yield self._subtree(level, number, "the cached hash does not match the leaves")
             if number > expected[level]:  # they are created in order
-                yield self._subtree(level, expected[level], "the hash that was kept of them was deleted")
+                yield self._subtree(level, expected[level], "the cached hash was deleted")
             expected[level] = number + 1
 
     def _subtree(self, level: int, number: int, what: str) -> AuditFinding:
@@ -294,15 +291,15 @@ class Leaves:
 
 def _object(leaf: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(leaf)
+        parsed = json.loads(leaf)
     except ValueError:
         return None
-    return said if isinstance(said, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
-def _said_commitment(leaf: str) -> str:
-    said = _object(leaf)
-    return str(said.get("commitment")) if said else ""
+def _stated_commitment(leaf: str) -> str:
+    parsed = _object(leaf)
+    return str(parsed.get("commitment")) if parsed else ""
 
 
 def _bytes(text: str, otherwise: bytes) -> bytes:

@@ -1,5 +1,5 @@
-"""Audits a customer's retention limits: log, rows and bucket have the same signed statements, each set and
-lifted by a key endorsed for that."""
+"""Audits a customer's retention limits: log, rows and bucket must have the same signed statements, each by a
+key endorsed for that."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from recorder.seal.revocation import Trust
 from recorder.store.contract import NotFound, Store
 
 ON_ITS_WAY: Final = timedelta(minutes=15)
-"""Time between signing and listing that is normal."""
+"""Normal time from signing to listing."""
 
 _UNREADABLE = (ValueError, TypeError, AttributeError)
 
 
 @dataclass(slots=True)
-class Limited:
-    """Collects limits, in order: by each leaf's number, the limit and the SHA-256 of its statement."""
+class LimitAudit:
+    """Collects the limits in leaves, in order, and compares them with the rows."""
 
     tenant: str
-    _said: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _stated: dict[int, tuple[str, str]] = field(default_factory=dict)
 
-    def hear(self, number: int, body: Mapping[str, Any]) -> None:
-        """One leaf: its number and body."""
-        self._said[number] = body["limit"], body["sha256"]
+    def collect(self, number: int, body: Mapping[str, Any]) -> None:
+        """Collect one leaf, by its number and body."""
+        self._stated[number] = body["limit"], body["sha256"]
 
     def end(self) -> Iterator[AuditFinding]:
-        """After the last leaf."""
-        left = dict(self._said)
+        """Compare the rows, after the last leaf."""
+        left = dict(self._stated)
         mine = RetentionLimitTable.select(RetentionLimitTable.id).where(
             RetentionLimitTable.tenant == self.tenant
         )
@@ -52,13 +52,13 @@ class Limited:
                 yield self._found("row.changed", identity, "it contains a value that Accord never writes")
                 continue
             for leaf, sha256, what in found:
-                said = None if leaf is None else left.pop(leaf, None)
-                if said is None and leaf is not None:
-                    yield self._found("row.unlogged", identity, f"no leaf says {what}")
-                elif said is not None and said != (identity, sha256):
+                stated = None if leaf is None else left.pop(leaf, None)
+                if stated is None and leaf is not None:
+                    yield self._found("row.unlogged", identity, f"no leaf records {what}")
+                elif stated is not None and stated != (identity, sha256):
                     yield self._found("row.changed", identity, f"the log has another statement {what}")
         for number in left:
-            what = "the log speaks of this limit, and there is no such row"
+            what = "the log has this limit, but there is no such row"
             yield self._found("row.deleted", f"{left[number][0]} (leaf {number})", what)
 
     def _found(self, code: str, which: str, message: str) -> AuditFinding:
@@ -73,17 +73,17 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
         row = f"{tenant}: {RetentionLimitTable._meta.table_name} {each.id}"
         place = _place(each)
         try:
-            said = limits.check_statement(each, trust, now if leaf is None else listed_at)
+            statement = limits.check_statement(each, trust, now if leaf is None else listed_at)
         except SealError as error:
             yield AuditFinding(error.error_id, row, error.message)
         else:
-            if leaf is None and said.signed_at < now - ON_ITS_WAY:
-                yield AuditFinding("row.unlogged", row, "it was signed but never put into force")
+            if leaf is None and statement.signed_at < now - ON_ITS_WAY:
+                yield AuditFinding("row.unlogged", row, "it was signed, but no leaf puts it into force")
         if place in there:
             there.discard(place)
             if _read(store, place) != each.content:
                 yield AuditFinding(
-                    "retention.differs", place, "the catalogue has another statement of this limit"
+                    "retention.differs", place, "the catalogue has another statement for this limit"
                 )
         elif leaf is not None:
             yield AuditFinding(
@@ -96,7 +96,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
 def _place(which: PendingLimit) -> str:
     try:
         return statements.place_of(which.tenant, which.id, lifted=which.lifted)
-    except SealError:  # an id that Accord never assigns
+    except SealError:  # a tampered id
         return ""
 
 

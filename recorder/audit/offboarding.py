@@ -1,5 +1,5 @@
-"""Audits offboarding and erased calls: each row agrees with its leaves, and each leaf names a statement in
-the bucket, signed by a key endorsed for that. Anything else found there is reported."""
+"""Audits offboarding and erased calls: each row must agree with its leaves, and each leaf must name a
+statement in the bucket, signed by a key endorsed for that. Unexpected objects there are reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
-from recorder.audit.leaves import Heard
+from recorder.audit.leaves import BodyReader
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
@@ -29,7 +29,7 @@ from recorder.seal.revocation import Revoked
 from recorder.store.contract import Store
 
 HANDED: Final = "recording.handed_over"
-HEARD: Final = frozenset(
+COLLECTED: Final = frozenset(
     {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE}
 )
 """Kinds of leaves to collect."""
@@ -38,9 +38,9 @@ PAGE: Final = 500
 
 
 @dataclass(slots=True)
-class Offboarded:
-    """One tenant. Call :meth:`read` first, then pass every leaf in order, then :meth:`end` in the same
-    snapshot."""
+class OffboardingAudit:
+    """One tenant's offboarding. Call :meth:`read`, pass every leaf in order to :meth:`collector`'s function,
+    then call :meth:`end` in the same snapshot."""
 
     tenant: str
     store: Store
@@ -87,19 +87,19 @@ class Offboarded:
                 self._check_key(key, note.key)
                 self._notes[ids[1]] = note
 
-    def heard(self, others: Heard) -> Heard:
-        """Collects its own kinds of leaves, and passes all of them to ``others``."""
+    def collector(self, others: BodyReader) -> BodyReader:
+        """A function that collects leaves of :data:`COLLECTED`, and passes every leaf to ``others``."""
 
-        def hear(number: int, kind: str, body: Mapping[str, Any], at: str) -> None:
-            if kind in HEARD:
-                self._hear(number, kind, body)
+        def collect(number: int, kind: str, body: Mapping[str, Any], at: str) -> None:
+            if kind in COLLECTED:
+                self._collect(number, kind, body)
             others(number, kind, body, at)
 
-        return hear
+        return collect
 
-    def _hear(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
+    def _collect(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
         if kind == CALLS_FORGOTTEN:
-            self._hear_forgotten(number, body)
+            self._collect_forgotten(number, body)
         elif kind == HANDED:
             self._sent.add(str(body["recording"]))
         elif kind == handover.BEGUN:
@@ -109,54 +109,59 @@ class Offboarded:
             }
             self._sent = set()
         elif kind == LEFT:
-            self._hear_left(number, body)
+            self._collect_left(number, body)
         else:
-            self._hear_statement(number, kind, body)
+            self._collect_statement(number, kind, body)
 
-    def _hear_forgotten(self, number: int, body: Mapping[str, Any]) -> None:
-        """For a person's request, not for a customer who leaves."""
+    def _collect_forgotten(self, number: int, body: Mapping[str, Any]) -> None:
+        """Calls erased by offboarding have no request and no note."""
         if "request" in body and body.get("note") not in self._notes:
-            what = f"it names note {body.get('note')}, and no such signed note is there"
+            what = f"it names note {body.get('note')}, but there is no such signed note"
             self._missing(number, what)
 
-    def _hear_left(self, number: int, body: Mapping[str, Any]) -> None:
+    def _collect_left(self, number: int, body: Mapping[str, Any]) -> None:
         self._named.add(str(body["receipt_sha256"]))
         if self._receipt is None or self._receipt.sha256 != body["receipt_sha256"]:
-            self._missing(number, "it names a receipt that is not there")
+            self._missing(number, "it names a receipt that does not exist")
             return
         self._row |= {"left_at": to_iso(self._receipt.at), "receipt": self._receipt.sha256}
         self._row |= {"layout": None, "rows": None}
 
-    def _hear_statement(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
+    def _collect_statement(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
         sha256 = str(body.get("statement"))
-        said = self._statements.get(sha256)
+        statement = self._statements.get(sha256)
         self._named.add(sha256)
         if kind == STAYS:
             self._row, self._handover = {}, None
-        if said is None and self._receipt is not None and self._receipt.sha256 == sha256 and kind == LEAVES:
+        if (
+            statement is None
+            and self._receipt is not None
+            and self._receipt.sha256 == sha256
+            and kind == LEAVES
+        ):
             at = {"announced_at": to_iso(self._receipt.announced_at), "until": to_iso(self._receipt.at)}
             self._row = {**_EMPTY, **at}  # a rebuild found only the receipt
             return
-        if said is None or (kind == STAYS) != (said.kind == CANCELLED):
-            self._missing(number, "it names a signed statement that is not there")
+        if statement is None or (kind == STAYS) != (statement.kind == CANCELLED):
+            self._missing(number, "it names a signed statement that does not exist")
             return
-        times = {"announced_at": to_iso(said.announced_at), "until": to_iso(said.until)}
+        times = {"announced_at": to_iso(statement.announced_at), "until": to_iso(statement.until)}
         if kind == LEAVES:
             self._row = {**_EMPTY, **times}
-        elif kind == handover.WHOLE and (handed := said.handed_over) is not None:
+        elif kind == handover.WHOLE and (handed := statement.handed_over) is not None:
             self._row |= {
                 "handed_at": to_iso(handed.at), "length": handed.length, "layout": handed.layout_sha256,
                 "rows": handed.rows_sha256,
             }  # fmt: skip
         elif kind == ERASING:
-            if said.kind != ERASURE:
-                self._missing(number, "the statement that it names does not say so")
-            self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(said.at)}
+            if statement.kind != ERASURE:
+                self._missing(number, "the statement that it names is of another kind")
+            self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(statement.at)}
             self._row |= {"left_at": None, "receipt": self._row.get("receipt")}
 
     def end(self, erased: Collection[str]) -> Iterator[AuditFinding]:
-        """After the last leaf. For ``erased`` recordings, no leaf says any more whether they were
-        downloaded."""
+        """Compare the rows, after the last leaf. The downloads of ``erased`` recordings are no longer in the
+        log."""
         yield from self.findings
         newest = self._newest
         if newest is not None and newest.sha256 not in self._named:
@@ -177,19 +182,19 @@ class Offboarded:
             what = "it contains a value that Accord never writes"
             yield self._finding("row.changed", OffboardingTable, self.tenant, what)
             return
-        said = self._row
+        stated = self._row
         if found is None:
-            if said:
-                what = "the log speaks of it, and there is no such row"
+            if stated:
+                what = "the log has it, but there is no such row"
                 yield self._finding("row.deleted", OffboardingTable, self.tenant, what)
-        elif not said:
-            yield self._finding("row.unlogged", OffboardingTable, self.tenant, "a row that no leaf speaks of")
-        elif others := sorted(name for name, value in said.items() if found.get(name) != value):
-            what = f"it was signed otherwise: {', '.join(others)}"
+        elif not stated:
+            yield self._finding("row.unlogged", OffboardingTable, self.tenant, "no leaf mentions this row")
+        elif others := sorted(name for name, value in stated.items() if found.get(name) != value):
+            what = f"it differs from the signed statements: {', '.join(others)}"
             yield self._finding("row.changed", OffboardingTable, self.tenant, what)
 
     def _columns(self, row: OffboardingTable) -> dict[str, Any]:
-        """A row's columns as leaves and statements have them."""
+        """A row's columns, in the form of leaves and statements."""
 
         def moment(at: Any) -> str | None:
             return None if at is None else to_iso(at)
@@ -214,7 +219,7 @@ class Offboarded:
         }
 
     def _compare_sent(self, erased: Collection[str]) -> Iterator[AuditFinding]:
-        """Downloads of an archive: each has its leaf, and no row is left over."""
+        """Compare the recordings of an archive: each download needs a leaf, and each row an archive."""
         query = HandedRecordingTable.select(
             HandedRecordingTable.id, HandedRecordingTable.recording_id, HandedRecordingTable.sent_at
         )
@@ -224,27 +229,27 @@ class Offboarded:
         for identity, recording, sent_at in database.execute(mine).fetchall():
             if self._handover is None or not str(identity).startswith(f"{self._handover}/"):
                 yield self._finding(
-                    "row.unlogged", HandedRecordingTable, identity, "a row that no leaf speaks of"
+                    "row.unlogged", HandedRecordingTable, identity, "no leaf mentions this row"
                 )
             elif recording not in erased and (sent_at is not None) != (recording in self._sent):
-                what = "the log says otherwise: sent_at"
+                what = "it differs from the log: sent_at"
                 yield self._finding("row.changed", HandedRecordingTable, identity, what)
 
     def _compare_calls(self) -> Iterator[AuditFinding]:
-        said = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
+        noted = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
         last = ""
         while rows := self._calls_after(last):
             for identity, request, forgotten_at, note in rows:
-                signed = said.pop(identity, None)
+                signed = noted.pop(identity, None)
                 if signed is None:
-                    what = "a row that no signed note speaks of"
+                    what = "no signed note mentions this row"
                     yield self._finding("row.unlogged", ErasedCallTable, identity, what)
                 elif (signed[0], signed[1].request) != (note, request) or not forgotten_at:
-                    what = "it was signed otherwise: note, request_id"
+                    what = "it differs from the signed note: note, request_id"
                     yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
-        for identity, (name, _) in sorted(said.items()):
-            what = f"note {name} speaks of it, and there is no such row: `accord person erase-again`"
+        for identity, (name, _) in sorted(noted.items()):
+            what = f"note {name} mentions it, but there is no such row: run `accord person erase-again`"
             yield self._finding("row.deleted", ErasedCallTable, identity, what)
 
     def _calls_after(self, last: str) -> list[tuple[str, str, str, str | None]]:
@@ -256,7 +261,7 @@ class Offboarded:
 
     def _check_key(self, place: str, key: str) -> None:
         if key in self.revoked:
-            self._blame("seal.key_revoked", place, f"key {key}, which signed it, was revoked")
+            self._blame("seal.key_revoked", place, f"it was signed by key {key}, which was revoked")
 
     def _blamed(self, place: str) -> _Blamed:
         return _Blamed(self, place)
@@ -278,9 +283,9 @@ _EMPTY: Final[Mapping[str, Any]] = dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class _Blamed:
-    """Reports what is wrong with a document, and continues."""
+    """A context that reports a :class:`SealError` about a document, and continues."""
 
-    audit: Offboarded
+    audit: OffboardingAudit
     place: str
 
     def __enter__(self) -> None:

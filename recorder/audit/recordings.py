@@ -1,4 +1,4 @@
-"""Audits recordings: the bucket has what was sealed, and the row agrees."""
+"""Audits recordings: bucket and row must match the seal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
 from recorder.audit.wrapped_keys import WrappedKeys
-from recorder.auditlog.object_kinds import NOTHING, is_data_key, is_recordings
+from recorder.auditlog.object_kinds import NOT_ACCORDS, is_data_key, is_recording_object
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.recording_projection import recording_of
@@ -42,20 +42,20 @@ from recorder.store.contract import NotFound, Store
 
 PAGE = 200
 STRANGE = 50
-"""How many unknown names are examined in one place: no recording of Accord's has so many."""
+"""Maximum number of names to examine in one folder: no recording has so many objects."""
 
 ON_ITS_WAY = timedelta(minutes=15)
-"""Time between sealing and listing that is normal."""
+"""Normal time from sealing to listing."""
 
 STARTED = timedelta(days=1)
-"""Time from a call's start to its manifest in the bucket, even if the bucket was unavailable in between."""
+"""Maximum time from a call's start to its manifest in the bucket, even if the bucket was unavailable."""
 
 _PLACE = re.compile(r"([0-9a-z][0-9a-z-]{0,62})/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]{0,62})/")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingAudit:
-    """One tenant's recordings. With a ``keyring`` the parties are compared, too."""
+    """One tenant's recordings. With a ``keyring``, parties are compared, too."""
 
     tenant: str
     store: Store
@@ -64,11 +64,12 @@ class RecordingAudit:
     keyring: Keyring | None = None
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     keys: WrappedKeys | None = None
-    """How wrapped keys are checked; without it, the catalogue's are only opened to read the parties."""
+    """Checks the wrapped keys; without it, they are only opened to read the parties."""
 
     def read(self, tell: Callable[[int], None]) -> Iterator[AuditFinding]:
-        """Check every recording, reading each stored byte once; then whatever is in the bucket and not
-        listed. Raises :class:`recorder.errors.StoreError`."""
+        """Check every recording, reading each stored byte once, then the bucket for unlisted objects;
+        ``tell`` is called with the number of recordings so far. Raises
+        :class:`recorder.errors.StoreError`."""
         if self.keys is not None:
             yield from self.keys.own()
         done, last = 0, ""
@@ -112,11 +113,11 @@ class RecordingAudit:
             wrong += self._amendments(row, report.chain)
             wrong += self._dated_back(row, report.chain, {each.where for each in wrong})
             if row.destroyed_at is not None and report.chain.erased is None:
-                what = "its row is a tombstone, and the bucket has none"
+                what = "its row is a tombstone, but the bucket has none"
                 wrong.append(self._found("row.erased", row.id, what))
             if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
                 wrong += self.keys.of(manifest)
-        # Destroyed or amended while it was read: check it again, once.
+        # It may have been erased or amended while it was read.
         if wrong and (self._now_row(row.id) != row or amendments.known(row.tenant, row.id) != before):
             again = self._now_row(row.id)
             return (yield from () if again is None else self._recording(again))
@@ -141,7 +142,7 @@ class RecordingAudit:
         gone = chain.erased
         if gone is not None and isinstance(gone.data, Erased):
             sealed = replace(sealed, destroyed_at=gone.at, destroyed_why=gone.data.why)
-        elif row.destroyed_at is not None:  # which is reported separately
+        elif row.destroyed_at is not None:  # reported separately
             sealed = replace(sealed, destroyed_at=row.destroyed_at, destroyed_why=row.destroyed_why)
         lacking, others = compare(row, sealed)
         others |= _further(row, sealed)
@@ -151,7 +152,7 @@ class RecordingAudit:
     def _limits(self) -> tuple[RetentionLimit, ...]:
         try:
             return limits_of(self.tenant, Trust(self.root, lambda: self.revoked))
-        except (ValueError, TypeError):  # a limit's row that cannot be read: it is reported separately
+        except (ValueError, TypeError):  # an unreadable row, reported separately
             return ()
 
     def _parties(self, row: RecordingRow, manifest: Manifest, keyring: Keyring) -> tuple[WrappedKey, Parties]:
@@ -167,23 +168,22 @@ class RecordingAudit:
         sealed = {each["number"]: each for each in amendments.columns_of(chain)}
         listed = self._listed(row.id)
         for number in sorted({*listed, *sealed}):
-            there, said = listed.get(number), sealed.get(number)
-            if there is None or said is None:
-                what = f"amendment {number} is not in the catalogue as it is in the bucket"
+            there, expected = listed.get(number), sealed.get(number)
+            if there is None or expected is None:
+                what = f"only one of catalogue and bucket has amendment {number}"
                 yield self._found("amendment.row_differs", row.id, what)
-            elif others := sorted(name for name, value in said.items() if there.get(name) != value):
-                what = f"amendment {number} was sealed otherwise: {', '.join(others)}"
+            elif others := sorted(name for name, value in expected.items() if there.get(name) != value):
+                what = f"the row of amendment {number} differs from it: {', '.join(others)}"
                 yield self._found("amendment.row_differs", row.id, what)
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
-        """What a revoked key signed and backdated: the log shows since when it has been there."""
+        """Find documents that a revoked key backdated: the log shows since when they have existed."""
         for name, what in signed_since(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
             if row.prefix + name not in named:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 
     def _listed(self, recording: str) -> dict[int, dict[str, Any]]:
-        """A recording's amendments in the catalogue, by number; if one cannot be read, only that is
-        reported."""
+        """A recording's amendments in the catalogue, by number; an unreadable one is empty."""
         found: dict[int, dict[str, Any]] = {}
         with connected():
             mine = AmendmentTable.select(AmendmentTable.id, AmendmentTable.number).where(
@@ -199,7 +199,7 @@ class RecordingAudit:
         return found
 
     def _unlisted(self) -> Iterator[AuditFinding]:
-        """The customer's folder, one place at a time: each must belong to a recording that is listed."""
+        """Check the customer's folder: each recording's folder in it must belong to a listed recording."""
         waiting: dict[str, list[str]] = {}
         for place, keys in groupby(self.store.list(f"{self.tenant}/"), _place_of):
             waiting[place] = list(islice((key.removeprefix(place) for key in keys), STRANGE))
@@ -216,22 +216,22 @@ class RecordingAudit:
         for place, names in found.items():
             identity = places.get(place)
             if identity is None:
-                yield AuditFinding("object.unknown", place + names[0], NOTHING)
+                yield AuditFinding("object.unknown", place + names[0], NOT_ACCORDS)
             elif known.get(identity) == place:
                 continue  # checked with its recording
             elif identity in known:
-                what = f"recording {identity} lies at {known[identity]}, and this is none of it"
+                what = f"the folder of recording {identity} is {known[identity]}, not this one"
                 yield AuditFinding("object.unknown", place + names[0], what)
             elif MANIFEST in names:
                 if not self._is_new(place + MANIFEST):
-                    what = "a recording that the catalogue does not list"
+                    what = "the catalogue does not list this recording"
                     yield AuditFinding("row.deleted", place + MANIFEST, what)
-            elif not (all(map(is_recordings, names)) and self._may_come(identity)):
-                what = "there is no manifest beside it: what it belongs to was never committed"
+            elif not (all(map(is_recording_object, names)) and self._may_come(identity)):
+                what = "there is no manifest beside it, so its recording was never committed"
                 yield AuditFinding("object.unknown", place + names[0], what)
 
     def _may_come(self, recording: str) -> bool:
-        """Whether a recording may still be on its way, by the time in its id."""
+        """Whether a recording may still be in the pipeline, by the time in its id."""
         try:
             began = datetime.fromtimestamp((UUID(recording).int >> 80) / 1000, UTC)
         except (ValueError, OverflowError):
@@ -239,7 +239,7 @@ class RecordingAudit:
         return self.now - STARTED < began <= self.now + SLACK
 
     def _key_alone(self) -> Iterator[AuditFinding]:
-        """Recordings' wrapped keys without their recording; customers' own keys are checked elsewhere."""
+        """Find recordings' wrapped keys without a recording; customers' own keys are checked elsewhere."""
         after, prefix = "", f"keys/{self.tenant}/"
         while page := list(islice(self.store.list(prefix, after), PAGE)):
             after = page[-1]
@@ -252,9 +252,9 @@ class RecordingAudit:
                 recording = mine.get(key)
                 if recording is None:
                     if not key.startswith(f"{prefix}{TENANT}"):
-                        yield AuditFinding("object.unknown", key, NOTHING)
+                        yield AuditFinding("object.unknown", key, NOT_ACCORDS)
                 elif recording not in known and not self._may_come(recording):
-                    yield AuditFinding("object.unknown", key, "the key of a recording that does not exist")
+                    yield AuditFinding("object.unknown", key, "its recording does not exist")
 
     def _is_new(self, key: str) -> bool:
         try:
@@ -268,13 +268,13 @@ class RecordingAudit:
 
 
 def _place_of(key: str) -> str:
-    """A recording's place, or the folder of an object that is no recording's."""
+    """The recording's folder of an object, or else its folder."""
     match = _PLACE.match(key)
     return match[0] if match else key[: key.rfind("/") + 1]
 
 
 def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
-    """Values that a row could have without preventing playback, and that Accord never writes."""
+    """Values that Accord never writes, though they would not prevent playback."""
     pairs = {
         "purposes": (row.purposes, sealed.purposes),
         "restricted": (row.restricted, ()),
@@ -284,7 +284,7 @@ def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
         pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
     if row.destroyed_at is not None:
         pairs["outside_value"] = ((row.outside, row.inside, row.wrapped_key), (None, None, None))
-    return {name: said for name, (said, ours) in pairs.items() if said != ours}
+    return {name: found for name, (found, expected) in pairs.items() if found != expected}
 
 
 def _with_blocks(found: seals.SealFinding) -> str:

@@ -1,4 +1,4 @@
-"""Audits rows: each agrees with its leaves, and every row has a leaf."""
+"""Audits rows: each must agree with its leaves, and every row must have a leaf."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, Final
 
 from recorder.audit.findings import AuditFinding
 from recorder.audit.leaf_schema import (
-    CHANGING,
-    COMPLETE,
-    ENDS,
-    LEAVING,
-    OF_PEOPLE,
-    SAID,
+    END_COLUMNS,
+    FULLY_LOGGED,
+    MUTABLE,
+    OFFBOARDED,
+    PERSONAL,
+    STATEMENTS,
     Body,
     agrees,
     is_owned,
     rows_of,
 )
-from recorder.audit.limits import Limited
+from recorder.audit.limits import LimitAudit
 from recorder.catalogue.database import Table, database
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
@@ -36,11 +36,11 @@ from recorder.seal.amendment_kinds import ERASED
 
 PAGE = 500
 
-BEGUN: Final = "log.restarted"
+RESTARTED: Final = "log.restarted"
 RESTORED: Final = "catalogue.restored"
 
 SESSIONS_KEPT: Final = timedelta(days=29)
-"""A session is forgotten 30 days after its end, and not before."""
+"""Sessions are deleted 30 days after their end, not earlier."""
 
 REVIEWED: Final = (
     "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
@@ -49,15 +49,15 @@ REVIEWED: Final = (
 ABOUT: Final[Mapping[type[Table], str]] = {
     GrantTable: "recording_id", ReviewTable: "recording_id", LiveCommandTable: "call_id",
 }  # fmt: skip
-"""Tables about a recording or call that may have been erased: the column that names it."""
+"""Tables about a recording or call, which may have been erased, and the column that names it."""
 
-HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET, LIFTED, RESTORED})
+COLLECTED: Final = frozenset({*STATEMENTS, *OFFBOARDED, RESTARTED, SET, LIFTED, RESTORED})
 """Kinds of leaves to collect."""
 
 
 @dataclass(slots=True)
 class RowAudit:
-    """Collects every body of a tenant's leaves, and compares rows with them, a few hundred at a time."""
+    """Collects the statements of a tenant's leaves, and compares rows with them, a few hundred at a time."""
 
     tenant: str
     now: datetime
@@ -65,7 +65,7 @@ class RowAudit:
     begun: dict[int, int] = field(default_factory=dict)
     """Epochs that the log declares, each with its first checkpoint's number."""
     keys: set[str] = field(default_factory=set)
-    """Ids of the customer's keys, if there have been several."""
+    """Ids of all keys that the customer has had, if there were several."""
     keys_destroyed: bool = False
     _waiting: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _last: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
@@ -74,95 +74,94 @@ class RowAudit:
     _ended: dict[type[Table], set[str]] = field(default_factory=lambda: defaultdict(set))
     _not_copied: set[str] = field(default_factory=set)
     _opened: dict[str, str] = field(default_factory=dict)
-    """Sessions, and when each was opened."""
-    _limited: Limited = field(init=False)
+    """Sessions, each with the time when it was opened."""
+    _limits: LimitAudit = field(init=False)
     _left: bool = False
 
     def __post_init__(self) -> None:
-        self._limited = Limited(self.tenant)
+        self._limits = LimitAudit(self.tenant)
 
-    def hear(self, number: int, kind: str, body: Body, at: str) -> None:
-        """One leaf's body."""
-        if kind == BEGUN:
+    def collect(self, number: int, kind: str, body: Body, at: str) -> None:
+        """Collect one leaf's body."""
+        if kind == RESTARTED:
             self.begun[int(body["epoch"])] = int(body["checkpoint"])
         elif kind in (SET, LIFTED):
-            self._limited.hear(number, body)
-        elif kind in LEAVING:
+            self._limits.collect(number, body)
+        elif kind in OFFBOARDED:
             self._left = True
-        elif kind == RESTORED:  # a copy has its sessions ended, and no codes
+        elif kind == RESTORED:  # a restore ends all sessions, and has no verification codes
             self._ended[SessionTable] |= self._known[SessionTable]
             self._not_copied |= self._known[VerificationCodeTable]
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
-        says = SAID.get(kind)
-        identity = None if says is None else says.which(body)
-        if says is None or identity is None:
+        statement = STATEMENTS.get(kind)
+        identity = None if statement is None else statement.which(body)
+        if statement is None or identity is None:
             return
-        model, identity = says.model, identity or self.tenant
-        if says.makes:
+        model, identity = statement.model, identity or self.tenant
+        if statement.makes:
             self._known[model].add(identity)
-        said = says.said(body, at)
-        if model in ENDS and ENDS[model][0] in said:
+        values = statement.values(body, at)
+        if model in END_COLUMNS and END_COLUMNS[model][0] in values:
             self._ended[model].add(identity)
-        if model is SessionTable and says.makes:
+        if model is SessionTable and statement.makes:
             self._opened[identity] = at
-        if model in CHANGING:
-            self._last[model].setdefault(identity, {}).update(said)
+        if model in MUTABLE:
+            self._last[model].setdefault(identity, {}).update(values)
             return
         rows = self._waiting[model]
         before = rows.get(identity, {})
-        if any(before.get(name, value) != value for name, value in said.items()):
-            self._compare(model, {identity: rows.pop(identity)})  # each of them must match the row
-        rows.setdefault(identity, {}).update(said)
+        if any(before.get(name, value) != value for name, value in values.items()):
+            self._compare(model, {identity: rows.pop(identity)})  # the row must match each statement
+        rows.setdefault(identity, {}).update(values)
         if len(rows) >= PAGE:
             self._compare(model, rows)
             rows.clear()
 
     def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[AuditFinding]:
-        """After the last leaf. For ``erased`` recordings the leaves' bodies are gone, so rows about them are
-        not compared; how many times they were ``amended`` before is still known."""
+        """Compare the remaining rows, after the last leaf. The leaves of ``erased`` recordings have no
+        bodies, so rows about them are not compared; only the number of their amendments is known
+        (``amended``)."""
         for review in self._last[ReviewTable].values():
-            if review["recording_id"] not in erased:  # without a deciding leaf there is no decision
+            if review["recording_id"] not in erased:  # without a leaf there is no decision
                 review |= {name: None for name in REVIEWED if name not in review}
         for waiting in (self._waiting, self._last):
             for model, rows in waiting.items():
                 for some in _pages(rows):
                     self._compare(model, some)
         yield from self.findings
-        yield from self._limited.end()
+        yield from self._limits.end()
         for recording, count in amended.items():
             mine = (AmendmentTable.recording == recording) & (AmendmentTable.kind != ERASED)
             if (there := AmendmentTable.select().where(mine).count()) < count:
-                what = f"the log speaks of {count} amendments, and {there} are there"
+                what = f"the log has {count} amendments, but there are {there} rows"
                 yield self._finding("row.deleted", AmendmentTable, f"of {recording}", what)
-        for model in COMPLETE:
+        for model in FULLY_LOGGED:
             yield from self._unlogged(model, erased)
 
     def _compare(self, model: type[Table], rows: Mapping[str, Mapping[str, Any]]) -> None:
-        if self._left and model in OF_PEOPLE:
+        if self._left and model in PERSONAL:
             return
         there = self._rows(model, list(rows))
-        for identity, said in rows.items():
+        for identity, values in rows.items():
             if identity in self._unreadable:
                 continue
             row = there.get(identity)
             if row is None:
                 if not self._may_be_missing(model, identity):
-                    self._blame(
-                        "row.deleted", model, identity, "the log speaks of it, and there is no such row"
-                    )
+                    self._blame("row.deleted", model, identity, "the log has it, but there is no such row")
                 continue
-            others = [name for name, value in said.items() if not agrees(row, name, value)]
+            others = [name for name, value in values.items() if not agrees(row, name, value)]
             others += [] if is_owned(row, self.tenant) else ["tenant_id"]
-            if self._left and model is UserTable:  # their names were erased
+            if self._left and model is UserTable:  # offboarding erased their names
                 others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]
             if others:
-                what = f"the log says otherwise: {', '.join(sorted(others))}"
+                what = f"it differs from the log: {', '.join(sorted(others))}"
                 self._blame("row.changed", model, identity, what)
 
     def _rows(self, model: Any, ids: list[str]) -> dict[str, Any]:
-        """Rows by id; one that cannot be read is reported and left out."""
+        """Rows by id; an unreadable one is reported and omitted."""
         try:
             return {row.id: row for row in model.select().where(model.id.in_(ids))}
         except (ValueError, TypeError):
@@ -173,21 +172,21 @@ class RowAudit:
             return {}
 
     def _may_be_missing(self, model: type[Table], identity: str) -> bool:
-        if model is SessionTable:  # the worker deletes them a month after their end
+        if model is SessionTable:  # the worker deletes sessions a month after their end
             opened = self._opened.get(identity)
             return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
         if model is VerificationCodeTable:
             return identity in self._not_copied
         if model is LiveCommandTable:
-            return True  # the worker deletes old commands, too
-        if model is NotRecordedTable:  # a take that a person brought back is a recording now
+            return True  # the worker deletes old commands
+        if model is NotRecordedTable:  # a take released from quarantine is a recording now
             return bool(RecordingTable.select().where(RecordingTable.id == identity).exists())
         return False
 
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[AuditFinding]:
         last, known = "", self._known[model]
-        ends = [getattr(model, name) for name in ENDS.get(model, ())]
-        if self._left and model in OF_PEOPLE:
+        ends = [getattr(model, name) for name in END_COLUMNS.get(model, ())]
+        if self._left and model in PERSONAL:
             return
         while True:
             mine = rows_of(model, self.tenant) & (model.id > last)
@@ -197,13 +196,13 @@ class RowAudit:
             ids = [identity for identity, *_ in rows]
             for identity, *ended in rows:
                 if identity not in known:
-                    code, what = "row.unlogged", "a row that no leaf speaks of"
+                    code, what = "row.unlogged", "no leaf mentions this row"
                     if _blank(model, identity):
                         continue
                 elif any(each is not None for each in ended) and identity not in self._ended[model]:
                     code, what = (
                         "row.changed",
-                        f"the log does not say that it ended: {', '.join(ENDS[model])}",
+                        f"the log does not record its end: {', '.join(END_COLUMNS[model])}",
                     )
                 else:
                     continue
@@ -221,7 +220,7 @@ class RowAudit:
 
 
 def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
-    """Whether a row is about a recording that was erased."""
+    """Whether a row is about an erased recording."""
     if not erased:
         return False
     if model is RecordingTable:
@@ -237,7 +236,7 @@ def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
 
 
 def _blank(model: Any, identity: str) -> bool:
-    """Whether nothing was decided or done yet about a recording of a subject request."""
+    """Whether a row is the review of a recording without any decision or action yet."""
     if model is not ReviewTable:
         return False
     row = ReviewTable.get_by_id(identity)

@@ -1,4 +1,4 @@
-"""Audits what belongs to no single customer: sounds, and rows and objects without an owner."""
+"""Audits rows that belong to no single customer: sounds, global state, and rows without an owner."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from recorder.features.recovery.rebuild_queue import REBUILD
 from recorder.features.tenants.announcements import sound_duration_ms
 
 
-def sounds() -> Iterator[AuditFinding]:
-    """Each sound has the hash that it is named by, and none that is referred to is missing. Inside the
-    caller's snapshot."""
+def check_sounds() -> Iterator[AuditFinding]:
+    """Check, inside the caller's snapshot, that each sound matches its hash and that no referenced sound is
+    missing."""
     kept = set()
     for identity in [row.sha256 for row in SoundTable.select(SoundTable.sha256).order_by(SoundTable.sha256)]:
         kept.add(identity)
@@ -33,7 +33,7 @@ def sounds() -> Iterator[AuditFinding]:
             .get()
         )
         if not _is_sound(identity, row.wav, row.duration_ms):
-            yield _found("row.changed", SoundTable, identity, "it is not the sound that it is named after")
+            yield _found("row.changed", SoundTable, identity, "it does not match its hash or duration")
     for identity in sorted(_named() - kept):
         yield _found(
             "row.deleted", SoundTable, identity, "a line or an announcement uses it, but it is missing"
@@ -50,7 +50,7 @@ def _is_sound(identity: str, wav: Any, duration_ms: Any) -> bool:
 
 
 def _named() -> set[str]:
-    """Sounds that rows refer to."""
+    """The hashes of sounds that rows refer to."""
     found: set[str] = set()
     for model in (AnnouncementTable, LineTable, LineKeepOptionTable, LineDeleteOptionTable):
         for field in model._meta.sorted_fields:
@@ -62,18 +62,18 @@ def _named() -> set[str]:
     return found
 
 
-def _sounds_in(said: Any) -> Iterator[str]:
-    """Sounds in a line's ``joining``: sentences are pairs of a text and a sound."""
-    if isinstance(said, dict):
-        for each in said.values():
+def _sounds_in(content: Any) -> Iterator[str]:
+    """The sounds in a line's ``joining``, where sentences are pairs of text and sound."""
+    if isinstance(content, dict):
+        for each in content.values():
             yield from _sounds_in(each)
-    elif isinstance(said, list) and len(said) == 2:
-        yield str(said[1])
+    elif isinstance(content, list) and len(content) == 2:
+        yield str(content[1])
 
 
-def nobodys(tenants: Collection[str]) -> Iterator[AuditFinding]:
-    """Rows of customers who do not exist, and values that Accord never writes: no log describes them. Inside
-    the caller's snapshot."""
+def check_ownerless(tenants: Collection[str]) -> Iterator[AuditFinding]:
+    """Find, inside the caller's snapshot, rows of customers who do not exist, and unknown global state: no
+    log describes them."""
     for row in GlobalStateTable.select(GlobalStateTable.name).where(GlobalStateTable.name != REBUILD):
         yield _found("row.unlogged", GlobalStateTable, row.name, "Accord never writes this")
     for model in TABLES:

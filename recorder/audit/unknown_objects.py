@@ -1,7 +1,7 @@
-"""Looks for objects in the bucket that are not Accord's.
+"""Finds objects in the bucket that are not Accord's.
 
-A large bucket is listed once, within its customers' own folders. Beside those, only foreign objects are
-listed: a known folder is skipped, however much is in it.
+Customers' folders are listed by the audit of each customer. Here, a known folder is skipped, however large,
+so only foreign objects are listed.
 """
 
 from __future__ import annotations
@@ -10,22 +10,31 @@ import re
 from collections.abc import Collection, Iterator
 
 from recorder.audit.findings import AuditFinding
-from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
-from recorder.auditlog.object_kinds import _ID, FOLDERS, FORGOTTEN, KEYS, LEAVING, NOTHING, PROBE, kind_of
+from recorder.auditlog.checkpoint import ENDORSEMENTS, FOLDER
+from recorder.auditlog.object_kinds import (
+    CALL_ERASURES,
+    FOLDERS,
+    ID_PATTERN,
+    KEYS,
+    NOT_ACCORDS,
+    OFFBOARDING,
+    PROBE,
+    kind_of,
+)
 from recorder.store.contract import Store
 
 
 def find_unknown(store: Store, tenants: Collection[str]) -> Iterator[AuditFinding]:
-    """Objects outside the folders of known customers that are not Accord's. What is inside those folders, and
-    customers' wrapped keys and checkpoints, is checked with each customer. Raises ``StoreError``."""
+    """Objects that are not Accord's, outside the folders of known customers. Those folders, and customers'
+    wrapped keys and checkpoints, are checked with each customer. Raises ``StoreError``."""
     yield from _folders(store, "", {*tenants, *(each.rstrip("/") for each in FOLDERS)})
     yield from _folders(store, KEYS, tenants)
-    # A customer with checkpoints whom the catalogue lost is reported separately.
-    yield from _stray(store, PLACE, {ENDORSEMENTS.removeprefix(PLACE).rstrip("/")})
-    for folder in (LEAVING, FORGOTTEN, ENDORSEMENTS):
+    # A lost customer with checkpoints is reported separately.
+    yield from _stray(store, FOLDER, {ENDORSEMENTS.removeprefix(FOLDER).rstrip("/")})
+    for folder in (OFFBOARDING, CALL_ERASURES, ENDORSEMENTS):
         for key in store.list(folder):
             if kind_of(key) is None or (folder != ENDORSEMENTS and key.split("/")[1] not in tenants):
-                yield AuditFinding("object.unknown", key, NOTHING)
+                yield AuditFinding("object.unknown", key, NOT_ACCORDS)
     yield from _probes(store)
 
 
@@ -35,27 +44,27 @@ def _folders(store: Store, below: str, known: Collection[str]) -> Iterator[Audit
     while (key := next(iter(store.list(below, after)), None)) is not None:
         name, slash, _ = key.removeprefix(below).partition("/")
         if not slash:
-            yield AuditFinding("object.unknown", key, NOTHING)
+            yield AuditFinding("object.unknown", key, NOT_ACCORDS)
             after = key
             continue
         if name not in known:
-            what = f"the catalogue knows no such customer, and nothing of Accord's is below {below}{name}/"
+            what = f"the catalogue has no such customer, and Accord puts nothing below {below}{name}/"
             yield AuditFinding("object.unknown", key, what)
         after = f"{below}{name}/~"
 
 
 def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[AuditFinding]:
-    """Objects directly in a folder of customers' folders."""
+    """Objects directly in a folder that has only customers' folders."""
     after = ""
     while (key := next(iter(store.list(below, after)), None)) is not None:
         name, slash, _ = key.removeprefix(below).partition("/")
-        if not slash or (name not in others and re.fullmatch(_ID, name) is None):
-            yield AuditFinding("object.unknown", key, NOTHING)
+        if not slash or (name not in others and re.fullmatch(ID_PATTERN, name) is None):
+            yield AuditFinding("object.unknown", key, NOT_ACCORDS)
         after = f"{below}{name}/~" if slash else key
 
 
 def _probes(store: Store) -> Iterator[AuditFinding]:
-    """Probe objects disappear a moment later."""
+    """Probe objects that stay: they should be deleted at once."""
     seen = list(store.list(PROBE))
     still = set(store.list(PROBE)) if seen else set()
     for key in seen:

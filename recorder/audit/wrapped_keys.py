@@ -1,5 +1,5 @@
-"""Audits wrapped keys: the bucket's are the catalogue's, and those that were sealed or logged; with a
-key-encryption key each is also opened (``deep``)."""
+"""Audits wrapped keys: bucket and catalogue must agree, and match seals and log. With a key-encryption key,
+each key is also opened (``deep``)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from recorder.store.contract import NotFound, Store
 
 @dataclass(frozen=True, slots=True)
 class WrappedKeys:
-    """One customer's. ``had`` are the ids of all keys that it has had, by its log; ``destroyed``: whether the
-    log says that they were destroyed; ``deep`` opens them."""
+    """One customer's wrapped keys. ``had`` are the ids of all keys that it has had, by its log;
+    ``destroyed``: whether the log records their destruction; ``deep`` opens them."""
 
     tenant: str
     store: Store
@@ -38,10 +38,10 @@ class WrappedKeys:
     destroyed: bool = False
     deep: Keyring | None = None
     _ids: set[str] = field(default_factory=set)
-    """Ids of the customer's keys that exist, once :meth:`own` was read."""
+    """Ids of the customer's existing keys, after :meth:`own`."""
 
     def own(self) -> Iterator[AuditFinding]:
-        """The customer's own keys.  Raises ``StoreError``."""
+        """Check the customer's own keys. Raises ``StoreError``."""
         yield from self._present()
         place = tenant_key_path(self.tenant)
         for key in self.store.list(f"{place.removesuffix('.json')}"):
@@ -54,13 +54,13 @@ class WrappedKeys:
             elif key != place:
                 identity = key.rpartition(f"{TENANT}-")[2].removesuffix(".json")
                 if identity not in self.had or key != every_tenant_key_path(self.tenant, identity):
-                    yield AuditFinding("object.unknown", key, "the log has no such key of this customer")
+                    yield AuditFinding("object.unknown", key, "by its log, the customer never had this key")
                 else:
                     yield from self._document(key, identity)
         for identity in sorted({*self.had} - {*self._ids}):
             if not self.destroyed:
                 key = every_tenant_key_path(self.tenant, identity)
-                yield AuditFinding("key.missing", key, "the customer has had this key, but it is missing")
+                yield AuditFinding("key.missing", key, "the customer had this key, but it is missing")
 
     def _present(self) -> Iterator[AuditFinding]:
         text, there = self._both()
@@ -78,7 +78,8 @@ class WrappedKeys:
             yield from self._document(key, None)
 
     def _both(self) -> tuple[str, bytes | None]:
-        """The current key in catalogue and bucket; during a rotation they differ for a moment."""
+        """The current key in catalogue and bucket, read twice if they differ: a rotation may be in
+        progress."""
         for attempt in range(2):
             with connected():
                 text = str(
@@ -106,7 +107,7 @@ class WrappedKeys:
             yield AuditFinding(error.error_id, key, error.message)
 
     def of(self, manifest: Manifest) -> Iterator[AuditFinding]:
-        """The key of a recording that is not destroyed. Raises ``StoreError``."""
+        """Check the key of a recording that was not erased. Raises ``StoreError``."""
         key = data_key_path(self.tenant, manifest.recording)
         for attempt in range(2):
             text, there = self._row(manifest.recording), self._read(key)
@@ -116,7 +117,7 @@ class WrappedKeys:
             yield AuditFinding("key.missing", key, "the recording's wrapped key is missing")
             return
         if text is None:
-            what = "it has no key in its row, and was not destroyed: wrapped_key"
+            what = "its row has no key, but it was not erased: wrapped_key"
             yield AuditFinding("row.changed", f"{self.tenant}: recording {manifest.recording}", what)
         elif there != text.encode():
             yield AuditFinding("key.differs", key, "bucket and catalogue differ (wrapped_key)")
@@ -129,12 +130,14 @@ class WrappedKeys:
         if wrapped.kind != RECORDING:
             raise SealError("seal.key_kind", "it is a customer's key")
         if (wrapped.tenant, wrapped.recording) != (self.tenant, manifest.recording):
-            raise SealError("seal.key_foreign", f"it is of recording {wrapped.recording} of {wrapped.tenant}")
+            raise SealError(
+                "seal.key_foreign", f"it belongs to recording {wrapped.recording} of {wrapped.tenant}"
+            )
         if wrapped.key_id != manifest.keys.data:
             raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, but another was sealed")
         if wrapped.wrapped_by not in {*self._ids, *self.had}:
             raise SealError(
-                "seal.key_foreign", f"key {wrapped.wrapped_by}, which wraps it, is not the customer's"
+                "seal.key_foreign", f"it is wrapped by key {wrapped.wrapped_by}, which is not the customer's"
             )
         if self.deep is not None:
             with connected():

@@ -1,4 +1,4 @@
-"""Appends a leaf to a tenant's log.
+"""Appends leaves to a tenant's log.
 
 A leaf is canonical JSON (RFC 8785) without personal data::
 
@@ -6,8 +6,8 @@ A leaf is canonical JSON (RFC 8785) without personal data::
 
 Its hash is RFC 6962's leaf hash, SHA-256 of a zero byte and the leaf (section 2.1), so a Merkle tree over the
 leaves gives inclusion and consistency proofs. The commitment is HMAC-SHA-256 of the body under a fresh
-32-byte salt. Whoever holds body and salt can show what was logged. Without the salt, the body cannot be
-guessed from the leaf, so destroying both erases the body and leaves the log whole.
+32-byte salt. With body and salt, anybody can verify what was logged. Without the salt, the body cannot be
+guessed from the leaf, so destroying both erases the body and leaves the log intact.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import rfc8785
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import to_iso
 from recorder.ids import Entropy, uuid7
 
@@ -36,17 +36,17 @@ SALT_BYTES = 32
 COLUMNS = (
     "id", "tenant_id", "number", "kind", "at", "recording_id", "body", "salt", "leaf", "leaf_hash",
 )  # fmt: skip
-AT_ONCE = 500
-"""Leaves that one statement inserts: SQLite takes 32,766 values."""
+BATCH = 500
+"""Leaves per INSERT: SQLite accepts 32,766 values in one."""
 
 Body = Mapping[str, object]
-"""What a leaf is about: text, integers, booleans, and lists of those."""
+"""The facts that a leaf commits to: text, integers, booleans, and lists of those."""
 
 AMENDED: Final = "recording.amended"
 REBUILT: Final = "recording.rebuilt"
 REFUSED: Final = "access.refused"
 
-GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
+OWNER_FIELDS: Final[Mapping[str, str]] = dict.fromkeys(
     (
         "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
         "call.not_recorded", "quarantine.erased",
@@ -56,20 +56,20 @@ GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
     ),
     "recording",
 ) | dict.fromkeys(("command.requested", "command.answered"), "call")  # fmt: skip
-"""Kinds of leaves whose body and salt are destroyed when a recording (or an unrecorded call) is erased, each
-with the body's field that names it. No other kind may lack a body."""
+"""Kinds of leaves whose body and salt are erased with a recording (or an unrecorded call), and the body's
+field that names it. No other kind may lack a body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A leaf in its place: ``number`` counts from 0 for each tenant, ``leaf_hash`` is hex."""
+    """An appended leaf: ``number`` counts from 0 for each tenant, ``leaf_hash`` is hex."""
 
     number: int
     leaf_hash: str
 
 
 def leaf_hash(leaf: bytes) -> str:
-    """RFC 6962, section 2.1: the hash of a leaf, in hex."""
+    """The hash of a leaf (RFC 6962, section 2.1), in hex."""
     return hashlib.sha256(b"\x00" + leaf).hexdigest()
 
 
@@ -79,7 +79,7 @@ def commitment(salt: bytes, body: bytes) -> str:
 
 
 def sha256_of(value: Any) -> str:
-    """How a body refers to a column's content without repeating it: the SHA-256 (hex) of a text, or of the
+    """How a body refers to a column without repeating its content: the SHA-256 (hex) of a text, or of the
     canonical JSON of a list or mapping."""
     content = value.encode() if isinstance(value, str) else rfc8785.dumps(value)
     return hashlib.sha256(content).hexdigest()
@@ -89,42 +89,41 @@ def append(
     tenant: str, kind: str, body: Body, now: datetime, entropy: Entropy, *, recording: str | None = None
 ) -> Leaf:
     """Append a leaf to a tenant's log, inside the caller's transaction, so that it commits with the change it
-    describes. ``recording`` names the recording whose erasure destroys body and salt.
+    describes. ``recording`` names the recording whose erasure erases body and salt.
 
-    The number comes from an UPDATE of the tenant's row, which locks that row until the transaction ends, so
-    numbers have no gap and no fork, on SQLite and PostgreSQL alike. A transaction changes its other rows
-    before this, or begins with :func:`lock_tenant`: grants, and what erasure changes, are reached only that
-    way, so there is no deadlock.
+    The number comes from an UPDATE of the tenant's row, which locks that row until the transaction ends: on
+    SQLite and PostgreSQL alike, numbers have no gaps and no duplicates. To avoid deadlocks, a transaction
+    changes its other rows before it appends, or begins with :func:`lock_tenant`.
 
     Raises :class:`CatalogueError` if there is no such tenant, ``RuntimeError`` outside a transaction, and
-    ``ValueError`` if the body does not name that recording (:func:`goes_with`).
+    ``ValueError`` if the body does not name that recording (:func:`owning_recording`).
     """
     (leaf,) = append_all(tenant, kind, [(body, recording)], now, entropy)
     return leaf
 
 
 def append_all(
-    tenant: str, kind: str, said: Sequence[tuple[Body, str | None]], now: datetime, entropy: Entropy
+    tenant: str, kind: str, bodies: Sequence[tuple[Body, str | None]], now: datetime, entropy: Entropy
 ) -> list[Leaf]:
-    """The same for many bodies at once, each with the recording whose erasure destroys it."""
+    """Append several leaves of a kind, as :func:`append` does: each body with its recording."""
     if not database.in_transaction():
-        raise RuntimeError("a leaf is appended inside the transaction of the change that it describes")
+        raise RuntimeError("append a leaf inside the transaction of the change that it describes")
     counted = (
-        TenantTable.update(ledger_size=TenantTable.ledger_size + len(said))
+        TenantTable.update(ledger_size=TenantTable.ledger_size + len(bodies))
         .where(TenantTable.id == tenant)
         .execute()
     )
     if not counted:
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
     size = int(TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar())
-    at, first = to_iso(now), size - len(said)
+    at, first = to_iso(now), size - len(bodies)
     entries = [
         _entry(tenant, kind, body, recording, number, at, now, entropy)
-        for number, (body, recording) in enumerate(said, first)
+        for number, (body, recording) in enumerate(bodies, first)
     ]
-    for begin in range(0, len(entries), AT_ONCE):
-        some = entries[begin : begin + AT_ONCE]
-        # By hand: peewee takes several times as long to build the statement as the database to execute it.
+    for begin in range(0, len(entries), BATCH):
+        some = entries[begin : begin + BATCH]
+        # Without peewee, which takes several times longer to build the statement than it takes to run.
         database.execute_sql(
             _statement(len(some), database.param), [each for entry in some for each in entry]
         )
@@ -139,11 +138,11 @@ def _statement(rows: int, param: str) -> str:
     return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows)}'  # noqa: S608, names of ours
 
 
-def goes_with(kind: str, body: Body) -> str | None:
-    """The recording whose erasure destroys a leaf's body and salt, as the body itself says; ``None`` if there
-    is none. A leaf about an erasure keeps its body; a refusal about somebody else's recording is about
-    nothing of this tenant's."""
-    name = GOES_WITH.get(kind)
+def owning_recording(kind: str, body: Body) -> str | None:
+    """The recording whose erasure erases a leaf's body and salt, by the body itself; ``None`` if there is
+    none. A leaf about an erasure keeps its body; a refusal about another tenant's recording belongs to none
+    of this tenant's."""
+    name = OWNER_FIELDS.get(kind)
     if name is None or (kind == REBUILT and body.get("destroyed") is True):
         return None
     if kind == REFUSED and body.get("reason") == "access.not_found":
@@ -153,7 +152,7 @@ def goes_with(kind: str, body: Body) -> str | None:
 
 
 def leaf_text(tenant: str, number: int, kind: str, at: str, commits: str) -> str:
-    """A leaf as it is hashed: canonical JSON, from values that need no escaping."""
+    """The hashed form of a leaf: canonical JSON. Its values need no escaping."""
     return (
         f'{{"at":"{at}","commitment":"{commits}","format":{FORMAT},"kind":"{kind}",'
         f'"number":{number},"tenant":"{tenant}"}}'
@@ -170,8 +169,8 @@ def _entry(
     now: datetime,
     entropy: Entropy,
 ) -> tuple[Any, ...]:
-    if recording != goes_with(kind, body):
-        raise ValueError(f"a leaf {kind} of {dict(body)} does not go with recording {recording}")
+    if recording != owning_recording(kind, body):
+        raise ValueError(f"a leaf {kind} with body {dict(body)} does not belong to recording {recording}")
     salt = entropy(SALT_BYTES)
     content = rfc8785.dumps(dict(body))  # type: ignore[arg-type]
     leaf = leaf_text(tenant, number, kind, at, commitment(salt, content))
@@ -192,33 +191,33 @@ def _entry(
 
 
 def lock_tenant(tenant: str) -> None:
-    """Keep others from writing for a tenant until the caller's transaction ends, and see everything written
-    before. On SQLite a transaction excludes all others anyway; PostgreSQL needs this if something is read
-    first and written afterwards. Raises :class:`CatalogueError` if there is no such tenant."""
+    """Exclude other writers of a tenant until the caller's transaction ends, and see all that they wrote. On
+    SQLite every transaction excludes other writers; on PostgreSQL, a transaction that writes what depends on
+    an earlier read needs this. Raises :class:`CatalogueError` if there is no such tenant."""
     if not TenantTable.update(ledger_size=TenantTable.ledger_size).where(TenantTable.id == tenant).execute():
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
 
 
 def drop_bodies(tenant: str, recording: str) -> list[int]:
-    """Destroy bodies and salts of a tenant's leaves about a recording, inside the caller's transaction.
-    Returns their numbers, which the leaf about the erasure lists: no other body may be missing. The leaves
-    stay, and reveal nothing about anybody.
+    """Erase bodies and salts of a tenant's leaves about a recording, inside the caller's transaction. Returns
+    their numbers, which the leaf about the erasure must list: an audit reports any other missing body. The
+    leaves stay, and reveal no personal data.
 
-    A body itself names its recording: one about another recording stays, whatever its row says (and an audit
-    reports the row).
+    The body decides which recording it is about: whatever its row says, a body about another one stays, and
+    an audit reports the row.
     """
     mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
     there = LeafTable.select(LeafTable.number, LeafTable.kind, LeafTable.body)
     rows = there.where(mine & LeafTable.body.is_null(False)).order_by(LeafTable.number)
     numbers = [row.number for row in rows if _is_about(row.kind, row.body, recording)]
-    for begin in range(0, len(numbers), AT_ONCE):
-        some = LeafTable.number.in_(numbers[begin : begin + AT_ONCE])
+    for begin in range(0, len(numbers), BATCH):
+        some = LeafTable.number.in_(numbers[begin : begin + BATCH])
         LeafTable.update(body=None, salt=None).where(mine & some).execute()
     return numbers
 
 
 def _is_about(kind: str, body: str | None, recording: str) -> bool:
     try:
-        return body is not None and goes_with(kind, json.loads(body)) == recording
-    except (ValueError, AttributeError):  # it was changed to something that is not a body
+        return body is not None and owning_recording(kind, json.loads(body)) == recording
+    except (ValueError, AttributeError):  # a tampered body
         return False

@@ -1,9 +1,9 @@
-"""Signs logs: checkpoints, and their copies out of the operator's reach.
+"""Signs checkpoints of logs, and puts them into the bucket.
 
-A checkpoint is written to the catalogue first and then put into the bucket under its number, once, and never
-replaced. So a crash is repaired by repeating the put, and of two catalogues that continue from one (an old
-copy that was restored), only one can sign the next number. Nothing is signed that does not continue what was
-signed before, in the catalogue or the bucket; `accord audit` then says what is wrong.
+A checkpoint is written to the catalogue first, then put into the bucket under its number and never replaced.
+So repeating the put recovers from a crash, and if two catalogues continue from one (a backup was restored),
+only one of them can sign the next number. A log that does not continue the checkpoints in catalogue and
+bucket is not signed; `accord audit` then reports the reason.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso, truncate
-from recorder.errors import AccordError, LedgerError
+from recorder.errors import AccordError, AuditLogError
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.signing import CHECKPOINT
-from recorder.services import Services
+from recorder.services import AuditLogServices
 from recorder.store.contract import Store
 
-PLACE = "checkpoints/"
+FOLDER = "checkpoints/"
 ENDORSEMENTS = "checkpoints/endorsements/"
 
-GREW = timedelta(minutes=55)
-"""A log that grew is signed this long after the last time: within the hour."""
+INTERVAL_GROWN = timedelta(minutes=55)
+"""Time between checkpoints of a log that grew: it is signed within the hour."""
 
-ANYWAY = timedelta(hours=23)
-"""A log that did not grow is signed within the day, so that nobody can claim that it stopped."""
+INTERVAL_UNCHANGED = timedelta(hours=23)
+"""Time between checkpoints of a log that did not grow: a daily one shows that it still runs."""
 
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 def place_of(tenant: str, number: int) -> str:
     """A checkpoint's key in the bucket."""
-    return f"{PLACE}{part(tenant)}/{number:010}.note"
+    return f"{FOLDER}{part(tenant)}/{number:010}.note"
 
 
 def newest(tenant: str) -> CheckpointTable | None:
@@ -59,17 +59,17 @@ def newest(tenant: str) -> CheckpointTable | None:
         return row
 
 
-def mailed(tenant: str) -> int:
-    """The highest number of a tenant's checkpoints that was sent by mail; 0 if none was."""
+def highest_mailed(tenant: str) -> int:
+    """The highest number of a tenant's mailed checkpoints; 0 if there is none."""
     with connected():
         mine = RecipientTable.tenant_id == tenant
         return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
-def keep(services: Services, now: datetime) -> int:
-    """Sign every log that is due, and put what was signed; returns how many were put. Each log is claimed, so
-    only one of several workers signs it. A log that cannot be signed delays no other; the first such error
-    (:class:`LedgerError`, ``SealError``, ``StoreError``) is raised at the end."""
+def sign_due(services: AuditLogServices, now: datetime) -> int:
+    """Sign every log that is due, and put new checkpoints; returns their number. A lease on each log lets
+    only one of several workers sign it. A log that cannot be signed delays no other; the first such error
+    (:class:`AuditLogError`, ``SealError``, ``StoreError``) is raised at the end."""
     put, errors = 0, []
     with connected():
         sizes = [(row.id, row.ledger_size) for row in TenantTable.select().order_by(TenantTable.id)]
@@ -89,14 +89,15 @@ def keep(services: Services, now: datetime) -> int:
             log.error("checkpoint.sign_failed", tenant=tenant, error_id=error.error_id, error=str(error))
             errors.append(error)
         finally:
-            lease.give_back(claim, services.owner)
+            lease.release(claim, services.owner)
     if errors:
         raise errors[0]
     return put
 
 
-def late(before: datetime) -> list[str]:
-    """Tenants whose log grew and was last signed before a time, or never although it started before that."""
+def find_unsigned(before: datetime) -> list[str]:
+    """Tenants whose log has unsigned leaves and was last signed (or, without a checkpoint, created) before a
+    time."""
     with connected():
         rows = list(TenantTable.select().order_by(TenantTable.id))
     found = []
@@ -108,17 +109,18 @@ def late(before: datetime) -> list[str]:
     return found
 
 
-def sign(tenant: str, services: Services, now: datetime) -> Head | None:
-    """Sign a tenant's log as it is, into the catalogue; ``None`` if another worker was faster.
+def sign(tenant: str, services: AuditLogServices, now: datetime) -> Head | None:
+    """Sign the present state of a tenant's log into the catalogue; ``None`` if another worker was faster.
 
-    Raises :class:`LedgerError`: ``audit_log.behind`` (the bucket has checkpoints unknown to the catalogue),
-    ``audit_log.truncated`` (there were later ones: they were mailed, or this worker saw them),
-    ``audit_log.rewritten`` (the log does not continue the last one), ``audit_log.clock`` (it was signed later
-    than now); ``SealError`` if the key is not endorsed for this, :class:`recorder.errors.CatalogueError`.
+    Raises :class:`AuditLogError`: ``audit_log.behind`` (the bucket has checkpoints that the catalogue lacks),
+    ``audit_log.truncated`` (later checkpoints, mailed or seen by this worker, are missing),
+    ``audit_log.rewritten`` (the log does not continue the last checkpoint), ``audit_log.clock`` (that was
+    signed later than now); ``SealError`` if the key is not endorsed for checkpoints;
+    :class:`recorder.errors.CatalogueError`.
     """
     at = truncate(now)
     services.signer.endorsement.check(services.root, CHECKPOINT, at)
-    last, epoch, stored = check(tenant, services, at)
+    last, epoch, stored = check_continuity(tenant, services, at)
     head = Head(
         installation=signing.key_id(services.root),
         tenant=tenant,
@@ -130,47 +132,49 @@ def sign(tenant: str, services: Services, now: datetime) -> Head | None:
         key=services.signer.key_id,
         before=signed_note.fingerprint(last.note) if last else None,
     )
-    return head if add(head, signed_note.sign(head, services.signer)) else None
+    try:
+        insert(head, signed_note.sign(head, services.signer))
+    except IntegrityError:
+        return None
+    return head
 
 
-def check(tenant: str, services: Services, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
-    """Check that a log continues what was signed, in catalogue and bucket; returns the last checkpoint, the
-    epoch, and the tree. Raises :class:`LedgerError` as :func:`sign` does."""
+def check_continuity(
+    tenant: str, services: AuditLogServices, at: datetime
+) -> tuple[CheckpointTable | None, int, CachedTree]:
+    """Check that a log continues the checkpoints in catalogue and bucket; returns the last checkpoint, the
+    epoch, and the tree. Raises :class:`AuditLogError` as :func:`sign` does."""
     with connected():
         epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
     last = newest(tenant)
     _check_bucket(tenant, last, services.store)
     _check_seen(tenant, last, services)
     stored = CachedTree(tenant)
-    _check_goes_on(last, epoch, stored, at)
+    _check_last(last, epoch, stored, at)
     return last, epoch, stored
 
 
-def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
-    """Write a checkpoint into the catalogue; false if its number is taken."""
-    try:
-        with writing():
-            CheckpointTable.create(
-                id=f"{head.tenant}/{head.number}",
-                tenant_id=head.tenant,
-                number=head.number,
-                epoch=head.epoch,
-                size=head.size,
-                root=head.root.hex(),
-                at=head.at,
-                note=text,
-                place=place_of(head.tenant, head.number),
-                stored_at=stored_at,
-            )
-    except IntegrityError:
-        return False
-    return True
+def insert(head: Head, note: str, stored_at: datetime | None = None) -> None:
+    """Write a checkpoint into the catalogue. Raises ``IntegrityError`` if its number is taken."""
+    with writing():
+        CheckpointTable.create(
+            id=f"{head.tenant}/{head.number}",
+            tenant_id=head.tenant,
+            number=head.number,
+            epoch=head.epoch,
+            size=head.size,
+            root=head.root.hex(),
+            at=head.at,
+            note=note,
+            place=place_of(head.tenant, head.number),
+            stored_at=stored_at,
+        )
 
 
-def publish(tenant: str, services: Services, now: datetime) -> int:
-    """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; returns
-    how many. Raises :class:`recorder.store.contract.Conflict` if the bucket has another checkpoint with that
-    number, and ``StoreError``."""
+def publish(tenant: str, services: AuditLogServices, now: datetime) -> int:
+    """Put the catalogue's new checkpoints into the bucket, in order, each after the endorsement of its key;
+    returns their number. Raises :class:`recorder.store.contract.Conflict` if the bucket has another
+    checkpoint with that number, and ``StoreError``."""
     with connected():
         waiting = CheckpointTable.select().where(
             (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null()
@@ -195,13 +199,13 @@ def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
         store.put(key, Path(file.name), hashlib.sha256(content).hexdigest(), locked_until=locked_until)
 
 
-def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
-    """Keys under a tenant's checkpoints after a given number, in order."""
-    prefix = f"{PLACE}{part(tenant)}/"
+def list_keys(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
+    """Keys of a tenant's checkpoints and timestamps after a given number, in order."""
+    prefix = f"{FOLDER}{part(tenant)}/"
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
 
-def _put_endorsement(services: Services, locked_until: datetime) -> None:
+def _put_endorsement(services: AuditLogServices, locked_until: datetime) -> None:
     content = canonical_json.dump(services.signer.endorsement.document())
     name = f"{services.signer.key_id}-{hashlib.sha256(content).hexdigest()[:16]}.json"
     put(services.store, ENDORSEMENTS + name, content, locked_until)
@@ -210,49 +214,49 @@ def _put_endorsement(services: Services, locked_until: datetime) -> None:
 def _due(last: CheckpointTable | None, size: int, now: datetime) -> bool:
     if last is None:
         return size > 0
-    return now - last.at >= (GREW if size != last.size else ANYWAY)
+    return now - last.at >= (INTERVAL_GROWN if size != last.size else INTERVAL_UNCHANGED)
 
 
-def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:
+def _check_last(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:
     if last is None:
         return
     if at <= last.at:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.clock",
             f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is now {to_iso(at)}",
-            "a clock was ahead, or is behind now: signing resumes after that time",
+            "correct the clock, or wait: if it was ahead, signing resumes after that time",
         )
     if last.epoch != epoch:
         return
     if stored.size < last.size or CachedTree(stored.tenant, last.size).root().hex() != last.root:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.rewritten",
             f"the log does not continue checkpoint {last.number} of {last.size} leaves: it is not signed",
-            "`accord audit` names the changes; after a restore, run `accord audit begin`",
+            "run `accord audit` to list the changes; after a restore, run `accord audit begin`",
         )
 
 
 def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> None:
     known = last.number if last else 0
-    further = next((key for key in listed(store, tenant, known) if key.endswith(".note")), None)
+    further = next((key for key in list_keys(store, tenant, known) if key.endswith(".note")), None)
     if further is not None:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.behind",
             f"the bucket has {further}, but the catalogue ends with checkpoint {known}: nothing is signed",
-            "an old copy of the catalogue was restored: `accord audit` says how much is missing, "
-            "`accord audit begin` continues the log from here and records that",
+            "an old backup of the catalogue was restored: run `accord audit` to see how much is missing, "
+            "then `accord audit begin`, which continues the log from here and records that",
         )
 
 
-def _check_seen(tenant: str, last: CheckpointTable | None, services: Services) -> None:
+def _check_seen(tenant: str, last: CheckpointTable | None, services: AuditLogServices) -> None:
     known = last.number if last else 0
-    further = max(services.checkpoints_seen.get(tenant, 0), mailed(tenant))
+    further = max(services.checkpoints_seen.get(tenant, 0), highest_mailed(tenant))
     if further > known:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.truncated",
             f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
-            "checkpoints were removed: `accord audit --checkpoint` compares with those that were mailed, "
-            "`accord audit begin` continues the log from here and records that (then restart the worker)",
+            "checkpoints were removed: compare with mailed ones (`accord audit --checkpoint`), continue the "
+            "log from here with `accord audit begin`, which records that, and restart the worker",
         )
     services.checkpoints_seen[tenant] = known
 

@@ -1,4 +1,4 @@
-"""Proves that one checkpoint continues another, to somebody who has only a file and the root's public key.
+"""Proves that one checkpoint continues another, to anyone with the proof file and the root's public key.
 
 The file is canonical JSON (RFC 8785): both checkpoints, each with the endorsement of the key that signed it,
 and the consistency proof between them (RFC 6962, section 2.1.2). It reveals nothing about the log's content.
@@ -12,12 +12,12 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import merkle, signed_note
-from recorder.auditlog.inclusion_proof import endorsement_of, signed_head
+from recorder.auditlog.inclusion_proof import endorsement_of, verify_checkpoint
 from recorder.auditlog.signed_note import Head
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.seal import canonical_json
 from recorder.seal.signing import Endorsement
 from recorder.store.contract import Store
@@ -36,7 +36,7 @@ class _End:
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """The file."""
+    """The content of the file."""
 
     __pydantic_config__ = STRICT
 
@@ -49,35 +49,35 @@ _PROOF: Final = Form[_Proof](_Proof)
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """What a checked file proves: everything in the log at ``before`` is in it at ``after``, unchanged."""
+class ProvenContinuation:
+    """The result of a verified file: every leaf of ``before`` is in ``after``, unchanged."""
 
     before: Head
     after: Head
 
 
-def show(tenant: str, before: int, after: int, store: Store) -> bytes:
+def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
     """The file for two checkpoints of a tenant's log, by their numbers.
 
-    Raises :class:`LedgerError`: ``checkpoint.unknown``, ``audit_log.restarted`` (the log began a new epoch
+    Raises :class:`AuditLogError`: ``checkpoint.unknown``, ``audit_log.restarted`` (the log began a new epoch
     between them), ``audit_log.rewritten`` (the leaves are not those that were signed);
     :class:`recorder.errors.CatalogueError` (``audit_log.gap``), ``StoreError``.
     """
     notes = [_note(tenant, number) for number in sorted((before, after))]
     old, new = (signed_note.read(each.encode()).head for each in notes)
     if old.epoch != new.epoch:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.restarted",
             f"the log began a new epoch between checkpoints {old.number} and {new.number}",
-            "the leaf log.restarted has the reason; `accord audit` names it",
+            "run `accord audit`: the leaf log.restarted has the reason",
         )
     stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
     if not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.rewritten",
-            f"the leaves are not those that checkpoints {old.number} and {new.number} signed",
-            "`accord audit` says which",
+            f"the leaves are not those of checkpoints {old.number} and {new.number}",
+            "run `accord audit` to list the changes",
         )
     proof = _Proof(
         path=tuple(each.hex() for each in path),
@@ -87,11 +87,13 @@ def show(tenant: str, before: int, after: int, store: Store) -> bytes:
     return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 
 
-def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> Followed:
-    """Check a file, from the root's public key alone. ``checkpoint`` was received another way and must then
-    be one of the two.
+def verify_proof(
+    content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None
+) -> ProvenContinuation:
+    """Verify a file, with the root's public key alone. If ``checkpoint`` is given, received another way, it
+    must be one of the two.
 
-    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`LedgerError`:
+    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`AuditLogError`:
     ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``checkpoint.not_followed``.
     """
     fields = canonical_json.take_constants(
@@ -101,23 +103,23 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     ends = {"before": proof.before, "after": proof.after}
     keys = [Endorsement.read(end.endorsement, f"file.{name}.endorsement") for name, end in ends.items()]
     texts = [end.checkpoint for end in ends.values()]
-    old, new = (signed_head(text, key, root) for text, key in zip(texts, keys, strict=True))
-    ours = [signed_note.read(text.encode()).alone() for text in texts]
-    if checkpoint is not None and signed_note.read(checkpoint).alone() not in ours:
-        raise LedgerError(
+    old, new = (verify_checkpoint(text, key, root) for text, key in zip(texts, keys, strict=True))
+    proven = [signed_note.read(text.encode()).alone() for text in texts]
+    if checkpoint is not None and signed_note.read(checkpoint).alone() not in proven:
+        raise AuditLogError(
             "checkpoint.other",
             f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, not for yours",
             "request a file for yours: `accord audit follow --from NUMBER`",
         )
-    way = [bytes.fromhex(each) for each in proof.path]
+    path = [bytes.fromhex(each) for each in proof.path]
     same = (old.tenant, old.epoch) == (new.tenant, new.epoch)
-    if not same or not merkle.check_consistency(old.size, new.size, way, old.root, new.root):
-        raise LedgerError(
+    if not same or not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
+        raise AuditLogError(
             "checkpoint.not_followed",
             f"checkpoint {new.number} does not continue checkpoint {old.number}",
-            "the log's content was changed since, or this is another log",
+            "the log was changed between them, or they are of different logs",
         )
-    return Followed(old, new)
+    return ProvenContinuation(old, new)
 
 
 def _note(tenant: str, number: int) -> str:
@@ -125,9 +127,9 @@ def _note(tenant: str, number: int) -> str:
         mine = (CheckpointTable.tenant_id == tenant) & (CheckpointTable.number == number)
         row = CheckpointTable.get_or_none(mine & CheckpointTable.stored_at.is_null(False))
     if row is None:
-        raise LedgerError(
+        raise AuditLogError(
             "checkpoint.unknown",
             f"the customer's log has no checkpoint {number}",
-            "the newest is in `accord audit mail-to`'s mails, and in the bucket under checkpoints/",
+            "see the mailed checkpoints (`accord audit mail-to`), or checkpoints/ in the bucket",
         )
     return str(row.note)

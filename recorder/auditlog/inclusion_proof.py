@@ -1,7 +1,7 @@
-"""Proves that a leaf is in a signed log, to somebody who has only a file and the root's public key.
+"""Proves that a leaf is in a signed log, to anyone with the proof file and the root's public key.
 
-The file is canonical JSON (RFC 8785): the leaf, what it commits to (body and salt, unless erased), its audit
-path (RFC 6962), the checkpoint that signs the root, and the endorsement of the key that signed that.
+The file is canonical JSON (RFC 8785): the leaf, its body and salt (unless erased), its audit path (RFC 6962),
+the checkpoint with the tree's root, and the endorsement of the key that signed the checkpoint.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from recorder.auditlog.signed_note import Head
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
-from recorder.errors import LedgerError, SealError
+from recorder.errors import AuditLogError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.signing import CHECKPOINT, Endorsement
 from recorder.store.contract import Store
@@ -32,7 +32,7 @@ TYPE: Final = "accord-log-inclusion"
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """The file.  ``body`` and ``salt`` are ``None`` where they were erased."""
+    """The content of the file. ``body`` and ``salt`` are ``None`` if they were erased."""
 
     __pydantic_config__ = STRICT
 
@@ -49,42 +49,42 @@ _PROOF: Final = Form[_Proof](_Proof)
 
 @dataclass(frozen=True, slots=True)
 class ProvenLeaf:
-    """What a checked file proves: the leaf, its body (``None`` if it was erased), and the checkpoint whose
-    tree contains it."""
+    """The result of a verified file: the leaf, its body (``None`` if erased), and the checkpoint whose tree
+    contains it."""
 
     leaf: dict[str, Any]
     body: dict[str, Any] | None
     head: Head
 
 
-def leaves_of(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
-    """Leaves about a recording, or with that id: each one's id, tenant, number, kind and time."""
+def find_leaves(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
+    """Leaves about a recording, or the leaf with that id: their ids, tenants, numbers, kinds and times."""
     with connected():
         mine = (LeafTable.recording_id == about) | (LeafTable.id == about)
         for row in LeafTable.select().where(mine).order_by(LeafTable.number):
             yield row.id, row.tenant_id, row.number, row.kind, row.at
 
 
-def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
+def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     """The file for a leaf, with the first checkpoint that contains it, or with checkpoint ``number``.
 
-    Raises :class:`LedgerError`: ``leaf.unknown``, ``audit_log.unsigned`` (no checkpoint contains it);
+    Raises :class:`AuditLogError`: ``leaf.unknown``, ``audit_log.unsigned`` (no checkpoint contains it);
     :class:`recorder.errors.CatalogueError` (``audit_log.gap``), ``StoreError``.
     """
     with connected():
         leaf = LeafTable.get_or_none(LeafTable.id == leaf_id)
         if leaf is None:
-            raise LedgerError(
-                "leaf.unknown", f"there is no leaf {leaf_id}", "`accord audit leaves` lists them"
+            raise AuditLogError(
+                "leaf.unknown", f"there is no leaf {leaf_id}", "run `accord audit leaves` to list them"
             )
         row = _checkpoint(leaf, number)
     stored = CachedTree(leaf.tenant_id, int(row.size))
     head = signed_note.read(row.note.encode()).head
     if stored.root() != head.root:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.rewritten",
-            f"the leaves are not those that checkpoint {row.number} signed",
-            "`accord audit` says which",
+            f"the leaves are not those of checkpoint {row.number}",
+            "run `accord audit` to list the changes",
         )
     endorsement = endorsement_of(store, head)
     proof = _Proof(
@@ -98,9 +98,9 @@ def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 
 
-def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
-    """The last checkpoint in the bucket of a log of at most so many leaves, and the endorsement of its key;
-    ``None`` if there is none. Raises ``StoreError``."""
+def last_checkpoint(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
+    """A log's last stored checkpoint with at most ``size`` leaves, and the endorsement of its key; ``None``
+    if there is none. Raises ``StoreError``."""
     with connected():
         mine = (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null(False)
         row = (
@@ -115,11 +115,11 @@ def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | Non
     return row.note, canonical_json.dump(endorsement.document()).decode()
 
 
-def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> ProvenLeaf:
-    """Check a file, from the root's public key alone. ``checkpoint`` was received another way (by mail, say)
-    and must then be the same.
+def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> ProvenLeaf:
+    """Verify a file, with the root's public key alone. If ``checkpoint`` is given, received another way (by
+    mail, for example), the file's must be the same.
 
-    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`LedgerError`:
+    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`AuditLogError`:
     ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``leaf.changed`` (its body does not
     match its commitment), ``leaf.not_in_it`` (it is not in the tree that was signed).
     """
@@ -127,32 +127,32 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
         canonical_json.load(content, "file"), "file", {"type": TYPE, "version": 1}
     )
     proof = canonical_json.read(_PROOF, fields, "file")
-    head = signed_head(proof.checkpoint, Endorsement.read(proof.endorsement, "file.endorsement"), root)
+    head = verify_checkpoint(proof.checkpoint, Endorsement.read(proof.endorsement, "file.endorsement"), root)
     if (
         checkpoint is not None
         and signed_note.read(checkpoint).alone() != signed_note.read(proof.checkpoint.encode()).alone()
     ):
-        raise LedgerError(
+        raise AuditLogError(
             "checkpoint.other",
             f"the file is for checkpoint {head.number} of {head.origin}, and yours is another one",
             "request a file for yours: `accord audit prove … --checkpoint NUMBER`",
         )
-    said = canonical_json.load(proof.leaf.encode(), "leaf")
-    if said.get("tenant") != head.tenant or type(said.get("number")) is not int:
-        raise LedgerError("leaf.changed", "the leaf and the checkpoint belong to different logs")
+    leaf = canonical_json.load(proof.leaf.encode(), "leaf")
+    if leaf.get("tenant") != head.tenant or type(leaf.get("number")) is not int:
+        raise AuditLogError("leaf.changed", "the leaf and the checkpoint belong to different logs")
     body, salt = proof.body, proof.salt
     committed = None if body is None or salt is None else commitment(salt, body.encode())
-    if (body is None) != (salt is None) or (body is not None and said.get("commitment") != committed):
-        raise LedgerError("leaf.changed", "the body is not what the leaf commits to")
+    if (body is None) != (salt is None) or (body is not None and leaf.get("commitment") != committed):
+        raise AuditLogError("leaf.changed", "the body does not match the leaf's commitment")
     if not merkle.check_inclusion(
         merkle.hash_leaf(proof.leaf.encode()),
-        said["number"],
+        leaf["number"],
         head.size,
         [bytes.fromhex(each) for each in proof.path],
         head.root,
     ):
-        raise LedgerError("leaf.not_in_it", "the leaf is not in the tree that was signed")
-    return ProvenLeaf(said, None if body is None else json.loads(body), head)
+        raise AuditLogError("leaf.not_in_it", "the leaf is not in the tree that was signed")
+    return ProvenLeaf(leaf, None if body is None else json.loads(body), head)
 
 
 def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
@@ -162,32 +162,30 @@ def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
         CheckpointTable.select().where(mine).order_by(CheckpointTable.number).first()
     )
     if row is None or row.size <= leaf.number:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.unsigned",
             f"leaf {leaf.number} is not signed yet",
-            "the worker signs within the hour; if it does not, `accord doctor` says why",
+            "wait for the worker, which signs within the hour; if it does not, run `accord doctor`",
         )
     return row
 
 
 def endorsement_of(store: Store, head: Head) -> Endorsement:
-    """The endorsement of the key that signed a checkpoint. Raises :class:`LedgerError`
+    """The endorsement of the key that signed a checkpoint. Raises :class:`AuditLogError`
     (``checkpoint.key_unknown``), ``StoreError``."""
     for key in store.list(f"{ENDORSEMENTS}{head.key}"):
         body = canonical_json.load(read_at(store, key), "endorsement")
         return Endorsement.read(body)
-    raise LedgerError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
+    raise AuditLogError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
 
 
-def signed_head(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
-    """A checkpoint's content, after verifying its signature up to the root's key. Raises as :func:`check`
-    does."""
+def verify_checkpoint(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
+    """A checkpoint's content, after verifying its signature up to the root's key. Raises as
+    :func:`verify_proof` does."""
     read = signed_note.read(text.encode())
     head = read.head
     if endorsement.key_id != head.key or head.installation != signing.key_id(root):
-        raise SealError(
-            "seal.endorsement_key", "the endorsement is not of the key that signed the checkpoint"
-        )
+        raise SealError("seal.endorsement_key", "the endorsement is for another key than the checkpoint's")
     if not read.signed_by(endorsement.check(root, CHECKPOINT, head.at)):
-        raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")
+        raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")
     return head

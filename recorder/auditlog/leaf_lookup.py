@@ -1,6 +1,6 @@
-"""Single leaves, read in order to decide something: each is whole, and its body matches its commitment.
+"""Verified lookups of single leaves, for decisions: each leaf is intact, and its body matches its commitment.
 
-A row decides nothing on its own: what may be disclosed, erased or heard is what its leaves say.
+A row decides nothing alone: what may be disclosed, erased or played follows from its leaves.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from recorder.auditlog.append import commitment, goes_with, leaf_hash
+from recorder.auditlog.append import commitment, leaf_hash, owning_recording
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.audit_log import DECIDED, LeafTable
+from recorder.catalogue.tables.audit_log import IS_DECISION, LeafTable
 from recorder.clock import from_iso
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedLeaf:
-    """A leaf that is whole, with its body."""
+    """An intact leaf with its body."""
 
     number: int
     kind: str
@@ -29,13 +29,13 @@ class LoggedLeaf:
     body: Mapping[str, Any]
 
 
-def leaf(tenant: str, number: int | None) -> LoggedLeaf | None:
-    """A tenant's leaf; ``None`` if there is none, if it is not whole, or if its body was erased."""
+def find_leaf(tenant: str, number: int | None) -> LoggedLeaf | None:
+    """A tenant's leaf; ``None`` if it does not exist, is not intact, or lost its body."""
     if number is None:
         return None
     with connected():
         row = next(iter(_leaf(tenant, number)), None)
-    return None if row is None else _said(row)
+    return None if row is None else _verified(row)
 
 
 @prepared(LeafTable)
@@ -43,40 +43,40 @@ def _leaf(tenant: str, number: int) -> Any:
     return LeafTable.select().where((LeafTable.tenant == tenant) & (LeafTable.number == number))
 
 
-def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
-    """A tenant's leaves of some kinds about some recordings, in order, without those that are not whole."""
+def leaves_about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of some kinds about some recordings, in order."""
     with connected():
         mine = (LeafTable.tenant == tenant) & LeafTable.recording_id.in_([*recordings])
         rows = list(LeafTable.select().where(mine & LeafTable.kind.in_([*kinds])).order_by(LeafTable.number))
-    return [said for row in rows if (said := _said(row)) is not None]
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
-def after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
-    """A tenant's leaves of a kind that follow another leaf, in order, without those that are not whole."""
+def leaves_after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of a kind after the leaf ``number``, in order."""
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.number > number) & (LeafTable.kind == kind)
         rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
-    return [said for row in rows if (said := _said(row)) is not None]
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
-def decided(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
-    """A tenant's leaves of some kinds of :data:`DECIDED`, in order, without those that are not whole."""
+def find_decisions(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of some of the kinds in :data:`IS_DECISION`, in order."""
     with connected():
         rows = _decided(tuple(kinds))(tenant)
-    return [said for row in rows if (said := _said(row)) is not None]
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
 @cache
 def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LeafTable]]:
     @prepared(LeafTable)
     def of(tenant: str) -> Any:
-        mine = (LeafTable.tenant == tenant) & LeafTable.kind.in_(kinds) & DECIDED
+        mine = (LeafTable.tenant == tenant) & LeafTable.kind.in_(kinds) & IS_DECISION
         return LeafTable.select().where(mine).order_by(LeafTable.number)
 
     return of
 
 
-def _said(row: LeafTable) -> LoggedLeaf | None:
+def _verified(row: LeafTable) -> LoggedLeaf | None:
     if row.body is None or row.salt is None:
         return None
     try:
@@ -85,7 +85,7 @@ def _said(row: LeafTable) -> LoggedLeaf | None:
             leaf_hash(row.leaf.encode()) == row.leaf_hash
             and (text["tenant"], text["number"], text["kind"]) == (row.tenant_id, row.number, row.kind)
             and text["commitment"] == commitment(bytes(row.salt), row.body.encode())
-            and goes_with(row.kind, body) == row.recording_id
+            and owning_recording(row.kind, body) == row.recording_id
         )
         return LoggedLeaf(row.number, row.kind, from_iso(text["at"]), body) if whole else None
     except (ValueError, TypeError, AttributeError, KeyError):

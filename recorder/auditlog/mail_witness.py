@@ -1,7 +1,7 @@
-"""Sends checkpoints by mail to those who want them: no operator can change what is in somebody's mailbox.
+"""Mails checkpoints to recipients, whose mailboxes no operator can change.
 
-A recipient gets a log's newest checkpoint once a day. That it was sent is recorded after the mail server
-accepted it: a worker that dies in between sends it twice, never not at all.
+A recipient gets a log's newest checkpoint once a day. The delivery is recorded after the mail server accepted
+the mail: a worker that dies in between sends it twice, but never drops it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.ids import Entropy, uuid7
-from recorder.services import Services
+from recorder.services import AuditLogServices
 
-EVERY = timedelta(hours=23)
-PATIENCE = 30.0
-"""Seconds that a mail server may take to answer."""
+INTERVAL = timedelta(hours=23)
+TIMEOUT_S = 30.0
+"""Seconds that a mail server may take to respond."""
 _ADDRESS = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ Security = Literal["starttls", "tls", "none"]
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """A mail server that accepts our mail. Certificates are verified; with ``none`` nothing is encrypted."""
+    """The mail server to send through. Its certificate is verified; with ``none`` nothing is encrypted."""
 
     host: str
     port: int
@@ -57,7 +57,8 @@ class MailServer:
 
     @contextmanager
     def open(self) -> Iterator[smtplib.SMTP]:
-        """A session. Raises :class:`LedgerError` (``mail.unreachable``), also for what is done in it."""
+        """A session. Raises :class:`AuditLogError` (``mail.unreachable``), also for errors within the
+        block."""
         try:
             with self._connect() as session:
                 if self.security == "starttls":
@@ -66,30 +67,32 @@ class MailServer:
                     session.login(self.username, self.password)
                 yield session
         except UnicodeEncodeError as error:  # smtplib sends log-ins and addresses in ASCII
-            raise LedgerError(
+            raise AuditLogError(
                 "mail.unreachable",
-                f"the mail server {self.host} cannot take a log-in or an address that is not ASCII",
-                "use a password of ASCII characters; see section [mail] in docs/operate.md",
+                f"the mail server {self.host} accepts only ASCII in log-ins and addresses",
+                "use an ASCII password; see section [mail] in docs/operate.md",
             ) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise LedgerError(
+            raise AuditLogError(
                 "mail.unreachable",
-                f"the mail server {self.host} accepted nothing: {error}",
-                "see section [mail] in docs/operate.md; it is retried",
+                f"the mail server {self.host} did not accept the mail: {error}",
+                "check section [mail] (see docs/operate.md); sending is retried",
             ) from error
 
     def _connect(self) -> smtplib.SMTP:
         if self.security == "tls":
             context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=PATIENCE, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=PATIENCE)
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_S, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
 
 
 def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
-    """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`LedgerError`
+    """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`AuditLogError`
     (``mail.address``), :class:`recorder.errors.CatalogueError`."""
     if not _ADDRESS.fullmatch(address):
-        raise LedgerError("mail.address", f"{address!r} is not an address", "such as claire@example.com")
+        raise AuditLogError(
+            "mail.address", f"{address!r} is not a mail address", "use one such as claire@example.com"
+        )
     with writing():
         lock_tenant(tenant)
         if RecipientTable.select().where(_wants(tenant) & (RecipientTable.address == address)).exists():
@@ -113,18 +116,18 @@ def remove(tenant: str, address: str, now: datetime, entropy: Entropy) -> bool:
 
 
 def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
-    """Who gets a tenant's checkpoints, and when they last got one."""
+    """The recipients of a tenant's checkpoints, each with the time of the last mail."""
     with connected():
         return [(row.address, row.sent_at) for row in RecipientTable.select().where(_wants(tenant))]
 
 
-def keep(services: Services, server: MailServer | None, now: datetime) -> int:
-    """Send new checkpoints to everybody whose day has passed; returns how many mails were sent. Raises
-    :class:`LedgerError` (``mail.unreachable``); it is then retried."""
+def send_due(services: AuditLogServices, server: MailServer | None, now: datetime) -> int:
+    """Send new checkpoints to every recipient whose last mail is :data:`INTERVAL` old; returns the number of
+    mails. Raises :class:`AuditLogError` (``mail.unreachable``); the next call retries."""
     if server is None:
         return 0
     with connected():
-        over = RecipientTable.sent_at.is_null() | (RecipientTable.sent_at <= now - EVERY)
+        over = RecipientTable.sent_at.is_null() | (RecipientTable.sent_at <= now - INTERVAL)
         due = list(
             RecipientTable.select().where(RecipientTable.until.is_null() & over).order_by(RecipientTable.id)
         )
@@ -139,23 +142,23 @@ def keep(services: Services, server: MailServer | None, now: datetime) -> int:
                 _send(row, last, server, now)
                 sent += 1
             finally:
-                lease.give_back(claim, services.owner)
+                lease.release(claim, services.owner)
     return sent
 
 
-def letter(
+def compose_mail(
     name: str, language: str, last: CheckpointTable, sender: str, address: str, now: datetime
 ) -> EmailMessage:
-    """The mail to a recipient of the checkpoints of a tenant with that name, in its language."""
-    said = {"number": last.number, "size": last.size, "at": to_iso(last.at), "name": name}
+    """The mail with a checkpoint to one recipient, in the tenant's language; ``name`` is the tenant's."""
+    values = {"number": last.number, "size": last.size, "at": to_iso(last.at), "name": name}
     words = _words().get(language) or _words()["en"]
     message = EmailMessage()
     message["From"], message["To"] = sender, address
-    message["Subject"] = " ".join(words["subject"].format(**said).split())
+    message["Subject"] = " ".join(words["subject"].format(**values).split())
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid("accord", sender.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(words["text"].format(**said).lstrip())
+    message.set_content(words["text"].format(**values).lstrip())
     file = f"checkpoint-{last.number}.note"
     message.add_attachment(last.note.encode(), maintype="application", subtype="octet-stream", filename=file)
     return message
@@ -164,7 +167,7 @@ def letter(
 def _send(row: RecipientTable, last: CheckpointTable, server: MailServer, now: datetime) -> None:
     with connected():
         tenant = TenantTable.get_by_id(row.tenant_id)
-    message = letter(tenant.name, tenant.language, last, server.sender, row.address, now)
+    message = compose_mail(tenant.name, tenant.language, last, server.sender, row.address, now)
     with server.open() as session:
         session.send_message(message)
     with writing():

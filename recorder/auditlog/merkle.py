@@ -1,8 +1,8 @@
-"""The Merkle tree over a log's leaves by RFC 6962 (section 2.1), and the checks of RFC 9162.
+"""The Merkle tree over a log's leaves (RFC 6962, section 2.1), and the verification of its proofs (RFC 9162).
 
-Nothing here knows where hashes are kept: the caller provides the hash of each *complete* subtree (of 2^height
-leaves, at a multiple of that), and every other hash is computed from at most a few dozen of those. Hashes are
-the 32 bytes of SHA-256; leaves are counted from 0.
+The caller provides the hash of each *complete* subtree (of 2^height leaves, at a multiple of that); every
+other hash is computed from at most a few dozen of those. Hashes are the 32 bytes of SHA-256; leaves are
+counted from 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Hash = bytes
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
-"""Number of adjacent hashes whose common parent is kept."""
+"""Number of adjacent hashes whose common ancestor is kept."""
 
 
 class Subtrees(Protocol):
@@ -39,9 +39,8 @@ def hash_node(left: Hash, right: Hash) -> Hash:
 
 
 class GrowingTree:
-    """The tree of a log that is read from its beginning. For each level it keeps the hashes of the row of
-    :data:`WIDTH` that is not full yet, and in ``complete`` the hash above each full row, by level and number:
-    one for each :data:`WIDTH` leaves."""
+    """The tree of a log that is read from its beginning. For each level it keeps the hashes of the incomplete
+    row of up to :data:`WIDTH`, and in ``complete`` the hash above each full row, by level and number."""
 
     def __init__(self) -> None:
         self.complete: dict[tuple[int, int], Hash] = {}
@@ -50,7 +49,7 @@ class GrowingTree:
 
     @property
     def size(self) -> int:
-        """Leaves so far."""
+        """The number of leaves so far."""
         return self._full[0] * WIDTH + len(self._rows[0])
 
     def room(self) -> int:
@@ -58,11 +57,11 @@ class GrowingTree:
         return WIDTH - len(self._rows[0])
 
     def add(self, leaf: Hash) -> None:
-        """The next leaf's hash."""
+        """Add the next leaf, by its hash."""
         self.extend([leaf])
 
     def extend(self, leaves: Sequence[Hash]) -> None:
-        """The next leaves' hashes, at most :meth:`room` of them."""
+        """Add the next leaves, at most :meth:`room`, by their hashes."""
         self._rows[0] += leaves
         level = 0
         while len(row := self._rows[level]) == WIDTH:
@@ -105,7 +104,7 @@ def perfect(hashes: Sequence[Hash]) -> Hash:
 
 def inclusion(number: int, size: int, subtrees: Subtrees) -> list[Hash]:
     """The audit path of a leaf in the tree of the first ``size`` leaves (RFC 6962, section 2.1.1). Raises
-    ``ValueError`` if it is not one of them."""
+    ``ValueError`` if the leaf is not among them."""
     if not 0 <= number < size:
         raise ValueError(f"leaf {number} is not among the first {size}")
     path: list[Hash] = []
@@ -145,7 +144,7 @@ def consistency(old: int, size: int, subtrees: Subtrees) -> list[Hash]:
 
 
 def check_inclusion(leaf: Hash, number: int, size: int, path: Sequence[Hash], root: Hash) -> bool:
-    """Whether a leaf's hash is where an audit path says (RFC 9162, section 2.1.3.2)."""
+    """Whether an audit path proves that a leaf has this number (RFC 9162, section 2.1.3.2)."""
     if not 0 <= number < size:
         return False
     at, last, found = number, size - 1, leaf
@@ -163,7 +162,7 @@ def check_inclusion(leaf: Hash, number: int, size: int, path: Sequence[Hash], ro
 
 
 def check_consistency(old: int, size: int, path: Sequence[Hash], old_root: Hash, root: Hash) -> bool:
-    """Whether one tree continues another (RFC 9162, section 2.1.4.2)."""
+    """Whether a path proves that one tree continues another (RFC 9162, section 2.1.4.2)."""
     if not 0 <= old <= size:
         return False
     if old == size or old == 0:

@@ -1,4 +1,4 @@
-"""Every kind of object that Accord puts into the bucket."""
+"""The kinds of objects that Accord puts into the bucket."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from recorder.auditlog.checkpoint import PLACE
+from recorder.auditlog.checkpoint import FOLDER
 from recorder.seal.amendment import number_in
 
-_ID: Final = r"[0-9a-z][0-9a-z-]{0,62}"
+ID_PATTERN: Final = r"[0-9a-z][0-9a-z-]{0,62}"
 _DAY: Final = r"[0-9]{4}/[0-9]{2}/[0-9]{2}"
 _KEY_ID: Final = r"[0-9a-f]{32}"
 
 KEYS: Final = "keys/"
 PROBE: Final = "probe/"
-LEAVING: Final = "offboarding/"
-FORGOTTEN: Final = "call-erasures/"
+OFFBOARDING: Final = "offboarding/"
+CALL_ERASURES: Final = "call-erasures/"
 RETENTION: Final = "retention/"
-FOLDERS: Final = (KEYS, PROBE, PLACE, LEAVING, FORGOTTEN, RETENTION)
-"""Folders in the bucket beside the customers' own."""
+FOLDERS: Final = (KEYS, PROBE, FOLDER, OFFBOARDING, CALL_ERASURES, RETENTION)
+"""Top-level folders of the bucket other than customers'."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectKind:
-    """A kind of object: how its key is formed, and what an audit compares it with (``compared``). ``listed``
-    is its name in docs/formats.md."""
+    """A kind of object: the ``pattern`` of its key, and what an audit compares it with (``compared``).
+    ``listed`` is its name in docs/formats.md."""
 
     listed: str
     pattern: str
@@ -37,7 +37,7 @@ class ObjectKind:
 
 
 def _of_recording(name: str, listed: str, compared: str) -> ObjectKind:
-    return ObjectKind(listed, rf"{_ID}/{_DAY}/{_ID}/{name}", compared)
+    return ObjectKind(listed, rf"{ID_PATTERN}/{_DAY}/{ID_PATTERN}/{name}", compared)
 
 
 _SOUND: Final = "the manifest's hash of each stored block, and of the whole"
@@ -53,32 +53,32 @@ KINDS: Final = (
     ),
     ObjectKind(
         "keys/<tenant>/tenant.json",
-        rf"keys/{_ID}/tenant\.json",
+        rf"keys/{ID_PATTERN}/tenant\.json",
         "the hash of the whole document in tenant.created, tenant.key_changed or tenant.key_wrapped",
     ),
     ObjectKind(
         "keys/<tenant>/<recording>.json",
-        rf"keys/{_ID}/(?!tenant(?:-|\.)){_ID}\.json",
+        rf"keys/{ID_PATTERN}/(?!tenant(?:-|\.)){ID_PATTERN}\.json",
         "the key's id in the manifest, and the catalogue's copy; opened with --deep",
     ),
     ObjectKind(
         "keys/<tenant>/tenant-<key's id>.json",
-        rf"keys/{_ID}/tenant-{_KEY_ID}\.json",
+        rf"keys/{ID_PATTERN}/tenant-{_KEY_ID}\.json",
         "its id in tenant.key_changed; opened with --deep",
     ),
     ObjectKind(
         "keys/<tenant>/tenant-next.json",
-        rf"keys/{_ID}/tenant-next\.json",
+        rf"keys/{ID_PATTERN}/tenant-next\.json",
         "its kind and owner; opened with --deep",
     ),
     ObjectKind(
         "checkpoints/<tenant>/0000000001.note",
-        rf"checkpoints/{_ID}/[0-9]{{10}}\.note",
+        rf"checkpoints/{ID_PATTERN}/[0-9]{{10}}\.note",
         "its signature, the one before it, and the leaves",
     ),
     ObjectKind(
         "checkpoints/<tenant>/0000000001.tsr",
-        rf"checkpoints/{_ID}/[0-9]{{10}}\.tsr",
+        rf"checkpoints/{ID_PATTERN}/[0-9]{{10}}\.tsr",
         "the authority's certificate, and the checkpoint",
     ),
     ObjectKind(
@@ -88,23 +88,27 @@ KINDS: Final = (
     ),
     ObjectKind(
         "offboarding/<tenant>/statement-0001.json",
-        rf"offboarding/{_ID}/statement-[0-9]{{4}}\.json",
+        rf"offboarding/{ID_PATTERN}/statement-[0-9]{{4}}\.json",
         "its signature, the one before it, and its hash in the log",
     ),
     ObjectKind(
         "receipt.json",
-        rf"offboarding/{_ID}/receipt\.json",
+        rf"offboarding/{ID_PATTERN}/receipt\.json",
         "its signature; its hash in tenant.offboarded",
     ),
-    ObjectKind("call-erasures/<tenant>/<id>.json", rf"call-erasures/{_ID}/{_ID}\.json", "its signature"),
+    ObjectKind(
+        "call-erasures/<tenant>/<id>.json",
+        rf"call-erasures/{ID_PATTERN}/{ID_PATTERN}\.json",
+        "its signature",
+    ),
     ObjectKind(
         "retention/<tenant>/<limit>.json",
-        rf"retention/{_ID}/(?!.*-lifted\.json){_ID}\.json",
+        rf"retention/{ID_PATTERN}/(?!.*-lifted\.json){ID_PATTERN}\.json",
         "its signature, and its hash in retention_limit.set",
     ),
     ObjectKind(
         "retention/<tenant>/<limit>-lifted.json",
-        rf"retention/{_ID}/{_ID}-lifted\.json",
+        rf"retention/{ID_PATTERN}/{ID_PATTERN}-lifted\.json",
         "its signature, and its hash in retention_limit.lifted",
     ),
     ObjectKind(
@@ -115,7 +119,7 @@ KINDS: Final = (
 UNSEALED: Final = frozenset({"audio.opus", "audio.wav", "peaks", "note"})
 """Objects that are put before the manifest."""
 
-NOTHING: Final = "nothing of Accord's is called so, or lies here"
+NOT_ACCORDS: Final = "Accord puts no such object here"
 
 
 def kind_of(key: str) -> ObjectKind | None:
@@ -123,8 +127,8 @@ def kind_of(key: str) -> ObjectKind | None:
     return next((kind for kind in KINDS if kind.has(key)), None)
 
 
-def is_recordings(name: str) -> bool:
-    """Whether a name in a recording's place is one that Accord uses there."""
+def is_recording_object(name: str) -> bool:
+    """Whether Accord uses this object name in a recording's folder."""
     return name in UNSEALED or name == "manifest.json" or number_in(name) is not None
 
 

@@ -10,8 +10,8 @@
 
     — accord/<root's key id>/<tenant>/<epoch> <base64 of 4 bytes of key id, and 64 of Ed25519>
 
-The lines after the third are extension lines, which every reader of checkpoints ignores. They reveal a
-checkpoint that was removed: each names its predecessor.
+The lines after the third are extension lines, which generic readers of checkpoints ignore. Each checkpoint
+names its predecessor, so a removed one is noticed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.clock import from_iso, to_iso
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.seal.signing import Signer, raw_public
 
 MAX_BYTES = 64 * 1024
-"""Of a note with any signatures that others add."""
+"""Maximum size of a note, including witnesses' signatures."""
 
 NONE = "none"
 _ED25519 = b"\x01"
@@ -76,21 +76,21 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class SignedNote:
-    """A checkpoint as it was read: its signatures by key name, each as four bytes of key id and the rest."""
+    """A checkpoint as read: its signatures by key name, each as four bytes of key id and the signature."""
 
     head: Head
     signatures: tuple[tuple[str, bytes], ...]
 
     def signed_by(self, public: Ed25519PublicKey) -> bool:
-        """Whether a key signed it, under the origin's name."""
+        """Whether a key signed it under the origin's name."""
         name = self.head.origin
         wanted = key_hash(name, public)
         mine = [line for each, line in self.signatures if each == name and line[:4] == wanted]
         return bool(mine) and all(_verifies(public, line[4:], self.head.text()) for line in mine)
 
     def alone(self) -> str:
-        """The note as :func:`sign` wrote it, without signatures that others (witnesses) added later, which
-        say nothing about the content. Of signatures under the origin's name the first is kept."""
+        """The note as :func:`sign` wrote it, without the signatures that witnesses added later. Of the
+        signatures under the origin's name, the first is kept."""
         name = self.head.origin
         lines = [line for each, line in self.signatures if each == name][:1]
         signed = "".join(f"{_DASH} {name} {base64.b64encode(line).decode()}\n" for line in lines)
@@ -110,13 +110,13 @@ def sign(head: Head, signer: Signer) -> str:
 
 
 def fingerprint(note: str) -> str:
-    """How the next checkpoint refers to this one, whoever else has signed it since. Raises
-    :class:`LedgerError` for anything that is not a checkpoint."""
+    """The hash (hex) by which the next checkpoint names this one; witnesses' signatures do not affect it.
+    Raises :class:`AuditLogError` for anything that is not a checkpoint."""
     return hashlib.sha256(read(note.encode()).alone().encode()).hexdigest()
 
 
 def read(content: bytes) -> SignedNote:
-    """Read a checkpoint without verifying its signatures. Raises :class:`LedgerError`
+    """Read a checkpoint without verifying its signatures. Raises :class:`AuditLogError`
     (``checkpoint.form``)."""
     try:
         note = content.decode("utf-8")
@@ -130,7 +130,7 @@ def read(content: bytes) -> SignedNote:
             raise ValueError("not in canonical form")
         return SignedNote(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
     except (ValueError, binascii.Error) as error:
-        raise LedgerError("checkpoint.form", f"this is not one of our checkpoints: {error}") from error
+        raise AuditLogError("checkpoint.form", f"this is not a checkpoint of Accord: {error}") from error
 
 
 def _head(lines: list[str]) -> Head:

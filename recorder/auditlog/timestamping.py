@@ -1,8 +1,7 @@
 """Timestamps checkpoints by an external authority (RFC 3161).
 
-Whoever holds the signing key can backdate a checkpoint, but cannot obtain yesterday's timestamp for it. The
-token is stored beside the checkpoint. A log's newest checkpoint is timestamped, and thereby all that it
-follows.
+The holder of the signing key can backdate a checkpoint, but cannot obtain yesterday's timestamp for it. The
+token is stored beside the checkpoint. Timestamping a log's newest checkpoint covers its predecessors.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK, to_iso
-from recorder.errors import LedgerError
-from recorder.services import Services
+from recorder.errors import AuditLogError
+from recorder.services import AuditLogServices
 from recorder.store.contract import NotFound
 
 MAX_BYTES = 64 * 1024
@@ -40,14 +39,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The timestamp authority: its address, and the certificates (PEM) that its own certificate chains to."""
+    """The timestamp authority: its URL, and its root certificates (PEM)."""
 
     url: str
     certificates: bytes
 
     def stamp(self, content: bytes) -> bytes:
-        """A verified token for some bytes. Raises :class:`LedgerError`: ``timestamp.unreachable``,
-        ``timestamp.wrong``."""
+        """Request a token for some bytes, and verify it. Raises :class:`AuditLogError`:
+        ``timestamp.unreachable``, ``timestamp.wrong``."""
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
         headers = {"Content-Type": "application/timestamp-query"}
         try:
@@ -58,47 +57,51 @@ class Authority:
                 )  # fmt: skip
                 token = answer.read(MAX_BYTES)
         except HTTPError as error:
-            raise LedgerError(
-                "timestamp.unreachable", f"{self.url} gives no timestamp: {error}", ""
+            raise AuditLogError(
+                "timestamp.unreachable",
+                f"{self.url} cannot be reached: {error}",
+                "check timestamp_url in section [ledger], and the network",
             ) from error
         if answer.status != 200:
-            raise LedgerError(
-                "timestamp.unreachable", f"{self.url} answers {answer.status}", "is the address right?"
+            raise AuditLogError(
+                "timestamp.unreachable",
+                f"{self.url} responded with status {answer.status}",
+                "check timestamp_url in section [ledger]",
             )
-        check(token, content, self.certificates, nonce=request.nonce)
+        verify_token(token, content, self.certificates, nonce=request.nonce)
         return token
 
 
-def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None = None) -> datetime:
-    """The latest time at which an authority saw some bytes. Raises :class:`LedgerError`
-    (``timestamp.wrong``)."""
+def verify_token(token: bytes, content: bytes, certificates: bytes, nonce: int | None = None) -> datetime:
+    """Verify a token; returns the time by which the authority had seen the bytes. Raises
+    :class:`AuditLogError` (``timestamp.wrong``)."""
     try:
         builder = VerifierBuilder(roots=load_pem_x509_certificates(certificates), nonce=nonce)
         answer = decode_timestamp_response(token)
         builder.build().verify_message(answer, content)
         return answer.tst_info.gen_time
     except (VerificationError, ValueError) as error:
-        raise LedgerError(
+        raise AuditLogError(
             "timestamp.wrong",
-            f"this is not its timestamp: {error}",
-            "are these the authority's certificates ([ledger] timestamp_ca)?",
+            f"the timestamp does not verify: {error}",
+            "check that timestamp_ca in section [ledger] has the authority's root certificates",
         ) from error
 
 
-def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
-    """Check the token of a checkpoint against the time at which it says it was signed. Raises
-    :class:`LedgerError` (``timestamp.wrong``)."""
-    seen = check(token, note.encode(), certificates)
+def verify_checkpoint_token(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
+    """Verify a checkpoint's token, and that it is not older than the checkpoint (``at``). Raises
+    :class:`AuditLogError` (``timestamp.wrong``)."""
+    seen = verify_token(token, note.encode(), certificates)
     if seen < at - SLACK:
-        raise LedgerError(
+        raise AuditLogError(
             "timestamp.wrong",
             f"its timestamp {to_iso(seen)} is earlier than its signature, {to_iso(at)}",
         )
 
 
-def keep(services: Services, authority: Authority | None, now: datetime) -> int:
-    """Have each log's newest checkpoint timestamped; returns how many were. Can be repeated. Raises
-    :class:`LedgerError`, ``StoreError``: all logs use one authority, so the rest waits until the next time.
+def stamp_due(services: AuditLogServices, authority: Authority | None, now: datetime) -> int:
+    """Timestamp each log's newest checkpoint; returns the number of timestamps. Can be repeated. Raises
+    :class:`AuditLogError`, ``StoreError`` at the first failure, as all logs use the same authority.
     """
     if authority is None:
         return 0
@@ -114,20 +117,20 @@ def keep(services: Services, authority: Authority | None, now: datetime) -> int:
             try:
                 stamped += _one(row, services, authority, now)
             finally:
-                lease.give_back(claim, services.owner)
+                lease.release(claim, services.owner)
     return stamped
 
 
-def place_of(note: str) -> str:
+def token_place(note: str) -> str:
     """The key of a checkpoint's token."""
     return note.removesuffix(".note") + ".tsr"
 
 
-def _one(row: CheckpointTable, services: Services, authority: Authority, now: datetime) -> bool:
-    content, place = row.note.encode(), place_of(row.place)
+def _one(row: CheckpointTable, services: AuditLogServices, authority: Authority, now: datetime) -> bool:
+    content, place = row.note.encode(), token_place(row.place)
     try:
-        # Already there if a worker died after putting it.
-        check(read_at(services.store, place), content, authority.certificates)
+        # The token exists if a worker died after it put it.
+        verify_token(read_at(services.store, place), content, authority.certificates)
     except NotFound:
         put(services.store, place, authority.stamp(content), row.at + services.checkpoint_lock)
     with writing():

@@ -1,8 +1,8 @@
-"""A tenant's tree, from the catalogue.
+"""A tenant's Merkle tree, from the catalogue.
 
-The lowest hashes are the leaves' own. Above them the hash of every 256 leaves is kept, of every 256 times
-256, and so on, so a path through a million leaves takes a few hundred rows. They are computed when somebody
-asks, not when a leaf is appended, so appending stays cheap. They are a cache: an audit never trusts them.
+The hashes of complete subtrees of 256, 256², … leaves are cached, so a path through a million leaves reads a
+few hundred rows. They are computed on demand, not on append, so appending stays cheap. An audit does not
+trust the cache.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from recorder.auditlog.merkle import HEIGHT, WIDTH, Hash
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.errors import CatalogueError
 
-AT_ONCE = 64
-"""Hashes that one transaction writes."""
+BATCH = 64
+"""Hashes per transaction."""
 
 
 class CachedTree:
-    """The first ``size`` leaves of a tenant's log (default: all); what was read is kept for the next
-    request."""
+    """The tree over the first ``size`` leaves of a tenant's log (default: all). It keeps the hashes that it
+    has read."""
 
     def __init__(self, tenant: str, size: int | None = None) -> None:
         """Raises :class:`CatalogueError` (``tenant.unknown``, ``audit_log.short``)."""
@@ -47,11 +47,11 @@ class CachedTree:
         return merkle.perfect(row[begin : begin + count])
 
     def root(self) -> Hash:
-        """The root over them."""
+        """The tree's root."""
         return merkle.root(self.size, self)
 
     def _grow(self) -> None:
-        """Write the hashes of subtrees that have become complete."""
+        """Cache the hashes of newly completed subtrees."""
         level, complete = 1, self.size >> HEIGHT
         while complete:
             mine = (SubtreeTable.tenant_id == self.tenant) & (SubtreeTable.level == level)
@@ -80,11 +80,11 @@ class CachedTree:
             for number in numbers
         ]
         with writing():
-            # Another worker may have written the same meanwhile.
+            # Another worker may have written the same hashes.
             SubtreeTable.insert_many(rows).on_conflict_ignore().execute()
 
     def _row(self, level: int, number: int) -> list[Hash]:
-        """At most 256 adjacent hashes of a level."""
+        """Up to 256 adjacent hashes of a level."""
         key = (level, number)
         if key not in self._read:
             self._read[key] = self._whole(
@@ -101,7 +101,7 @@ class CachedTree:
                 "audit_log.gap",
                 f"the log of {self.tenant} is incomplete between leaf {begin << HEIGHT * level} and "
                 f"{(begin + count << HEIGHT * level) - 1}",
-                "rows were deleted or changed: `accord audit` names them",
+                "rows were deleted or changed: run `accord audit` to list them",
             )
         return found
 
@@ -124,11 +124,11 @@ def _size(tenant: str) -> int:
     with connected():
         size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
     if size is None:
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
     return int(size)
 
 
 def _some(numbers: range) -> Iterator[tuple[int, ...]]:
     rest = iter(numbers)
-    while some := tuple(islice(rest, AT_ONCE)):
+    while some := tuple(islice(rest, BATCH)):
         yield some

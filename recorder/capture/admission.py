@@ -96,7 +96,7 @@ class PeerAdmission:
         entropy: Entropy,
         reach: Callable[[float], bool],
         ask: Callable[[SwitchCommand, float], str],
-        owner: Callable[[object], int | None] = socket_owner.peer,  # type: ignore[assignment]
+        owner: Callable[[object], int | None] = socket_owner.peer_uid,  # type: ignore[assignment]
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = variable(node)

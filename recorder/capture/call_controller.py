@@ -236,7 +236,7 @@ class CallController:
         elif marker.kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
             self._since = marker.at
         elif marker.kind == "announcement_broken":
-            metrics.ANNOUNCEMENTS_BROKEN.inc()
+            metrics.ANNOUNCEMENTS_INTERRUPTED.inc()
 
     def _do(self, action: Do) -> None:
         script = self.state.script

@@ -116,7 +116,7 @@ class CommandListener:
             log.warning("command.unheard", error=str(error))
         except Exception:
             # A mistake of ours: logged; the client gets no answer, which is not "done".
-            metrics.UNFORESEEN.inc()
+            metrics.UNHANDLED_ERRORS.inc()
             log.exception("command.failed")
 
     def _too_late(self, request: Request | CallOut) -> bool:

@@ -209,7 +209,7 @@ class ConfigCache:
                 self._looked_at()
             except Exception:
                 # A mistake of ours: logged, and the next check is made all the same.
-                metrics.UNFORESEEN.inc()
+                metrics.UNHANDLED_ERRORS.inc()
                 log.exception("daemon.check_failed")
                 self._complained = "a mistake of Accord itself: see the log, daemon.check_failed"
 

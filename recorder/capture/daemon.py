@@ -43,7 +43,7 @@ from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
 from recorder.spool.layout import AUDIO, CallEnd, CallStart
-from recorder.status_server import Neighbours
+from recorder.status_server import AllowedClients
 from recorder.switch import commands
 from recorder.switch.caller_id import outside, outward
 from recorder.switch.commands import SwitchCommand
@@ -430,7 +430,7 @@ class Daemon:
             StatusSources(self.calls, self.knowledge, self.node, self.bypass),
             chosen.metrics_host,
             chosen.metrics_port,
-            Neighbours(chosen.metrics_allow),
+            AllowedClients(chosen.metrics_allow),
         )
 
     def _keep_beating(self) -> None:

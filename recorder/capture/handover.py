@@ -166,5 +166,5 @@ class Handover:
                     gevent.sleep(0.1)
                 except Exception:
                     # A mistake of ours: logged, and the next one is answered all the same.
-                    metrics.UNFORESEEN.inc()
+                    metrics.UNHANDLED_ERRORS.inc()
                     log.exception("handover.failed")

@@ -78,7 +78,7 @@ class MovedSpool:
                 log.info("spool.scan_incomplete", error=str(error))  # the next check sees it
             except Exception:
                 # A mistake of ours: logged, and the next check is made all the same.
-                metrics.UNFORESEEN.inc()
+                metrics.UNHANDLED_ERRORS.inc()
                 log.exception("spool.scan_failed")
             pause = max(LOOK, REST * (self._monotonic() - began))
 

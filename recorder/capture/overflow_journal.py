@@ -73,7 +73,7 @@ class OverflowJournal:
                     in_thread(self._settle if self.waiting else self._prepare)
                 except Exception:
                     # A mistake of ours: logged, and the next check is made all the same.
-                    metrics.UNFORESEEN.inc()
+                    metrics.UNHANDLED_ERRORS.inc()
                     log.exception("journal.failed")
 
     def _prepare(self) -> None:
@@ -147,7 +147,7 @@ class OverflowJournal:
         except OSError:
             raise
         except Exception:
-            metrics.UNFORESEEN.inc()
+            metrics.UNHANDLED_ERRORS.inc()
             log.exception("journal.replay_failed", recording=start.recording)
             return False
         return True

@@ -116,7 +116,7 @@ class Reconciliation:
         """Take over a call that is over, and whose end nobody saw, without any command for it."""
         since = _noted(start, marks)
         call = self._adopt(start, self._state(start, marks, since))
-        metrics.CALLS_TAKEN_OVER.inc()
+        metrics.CALLS_RECONCILED.inc()
         call.log.info("call.reconciled", marks=len(marks), node=start.node)
         self._gone(call, min(since, self._now()))
 
@@ -251,7 +251,7 @@ class Reconciliation:
             since = min(_noted(start, marks), self._now())
         call = self._adopt(start, self._state(start, marks, since))
         self._late.append((call, max(since, start.started_at)))
-        metrics.CALLS_TAKEN_OVER.inc()
+        metrics.CALLS_RECONCILED.inc()
         call.log.info("call.reconciled", marks=len(marks))
 
     def _state(self, start: CallStart, marks: tuple[Marker, ...], since: datetime) -> CallState:

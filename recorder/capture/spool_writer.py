@@ -208,7 +208,7 @@ class SpoolWriter:
                 done = self._jobs[0]()
             except Exception:
                 # A mistake of ours: logged, and what follows is still written.
-                metrics.UNFORESEEN.inc()
+                metrics.UNHANDLED_ERRORS.inc()
                 self._log.exception("spool.job_failed")
                 done = True
             if done:

@@ -70,12 +70,12 @@ class StatusSources:
         metrics.SNAPSHOT_DAMAGED.set_function(
             lambda: len(knowledge.snapshot.damaged) if knowledge.snapshot else 0
         )
-        metrics.zero(metrics.CALLS, (RECORDED, *REASONS))
-        metrics.zero(metrics.SWITCH_CONNECTIONS, ("up", "failed"))
-        metrics.zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
-        metrics.zero(metrics.PEERS_REFUSED, admission.REASONS)
-        metrics.zero(metrics.EVENTS_LOST, ("backlog", "failed"))
-        metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
+        metrics.expose_zero(metrics.CALLS, (RECORDED, *REASONS))
+        metrics.expose_zero(metrics.SWITCH_CONNECTIONS, ("up", "failed"))
+        metrics.expose_zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
+        metrics.expose_zero(metrics.PEERS_REFUSED, admission.REASONS)
+        metrics.expose_zero(metrics.EVENTS_LOST, ("backlog", "failed"))
+        metrics.expose_zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
 
     def _is(self, room: Room) -> bool:
         return self.knowledge.room is room
@@ -148,7 +148,7 @@ class StatusSources:
 
 class _Handler(WSGIHandler):
     def handle(self) -> None:
-        with gevent.Timeout(status_server.SLOW, False):  # type: ignore[arg-type]  # False: end the block quietly
+        with gevent.Timeout(status_server.REQUEST_TIMEOUT_S, False):  # type: ignore[arg-type]  # False: end the block quietly
             super().handle()
 
 
@@ -157,13 +157,13 @@ class _Server(WSGIServer):
 
 
 def serve(
-    shown: StatusSources, host: str, port: int, neighbours: status_server.Neighbours
+    shown: StatusSources, host: str, port: int, neighbours: status_server.AllowedClients
 ) -> list[gevent.Greenlet[[], None]]:
     """Serve, and measure the hub; return greenlets to be killed at the end. A port that is taken is
     retried."""
-    metrics.introduce()
+    metrics.expose_version()
     shown.show()
-    application = status_server.Watched(
+    application = status_server.StatusApp(
         metrics.DAEMON, metrics.registry(metrics.DAEMON), shown.readiness(), neighbours
     )
 
@@ -175,9 +175,9 @@ def serve(
                 server.start()
             except OSError as error:
                 if not said:
-                    status_server.not_served(host, port, error)
+                    status_server.log_listen_failure(host, port, error)
                 said = True
-                gevent.sleep(status_server.AGAIN)
+                gevent.sleep(status_server.RETRY_S)
                 continue
             log.info("metrics.served", address=f"{host}:{port}")
             try:

@@ -1,4 +1,4 @@
-"""Counting what a node must hear of: the worker's snapshot follows."""
+"""Counts the changes that a node's configuration snapshot must follow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 
 LINES = "lines"
-"""The revision that counts changes of lines, announcements and tenants."""
+"""Counts changes to lines, announcements and tenants."""
 
 
-def count_up(name: str) -> None:
-    """Say, inside the caller's transaction, that something changed."""
+def increment(name: str) -> None:
+    """Count a change, inside the caller's transaction."""
     ChangeCounterTable.insert(name=name, number=0).on_conflict_ignore().execute()
     ChangeCounterTable.update(number=ChangeCounterTable.number + 1).where(
         ChangeCounterTable.name == name
@@ -18,7 +18,7 @@ def count_up(name: str) -> None:
 
 
 def revision(name: str) -> int:
-    """How often something changed; cheap enough to ask every second."""
+    """The number of changes so far; cheap enough to read every second."""
     with connected():
         row = ChangeCounterTable.get_or_none(ChangeCounterTable.name == name)
     return 0 if row is None else int(row.number)

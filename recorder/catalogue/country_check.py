@@ -1,7 +1,7 @@
-"""Customers and their lines beside what their countries ask (:mod:`recorder.prompts.country_rules`).
+"""Checks customers and their lines against their countries' rules (:mod:`recorder.prompts.country_rules`).
 
-A setting is checked when it is made; a pack that changes later stops no line by itself:
-:func:`misfits` lists the lines that it touches.
+A setting is checked when it is made. A country pack that changes later stops no line by itself;
+:func:`find_misfits` lists the affected lines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from recorder.catalogue.records import LineRow, TenantRow
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import pack_for, shipped
 from recorder.prompts.country_rules import Objection, Pack
@@ -25,7 +25,7 @@ from recorder.prompts.country_rules import Objection, Pack
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A line that does not fit its customer's country.  ``laxest`` is the laxest mode that would."""
+    """A line that violates its customer's country pack. ``laxest`` is the laxest mode allowed."""
 
     tenant: TenantRow
     line: LineRow
@@ -34,25 +34,25 @@ class Misfit:
     objections: tuple[Objection, ...]
 
 
-def known(country: str) -> str:
-    """The code of a country's pack.  Raises :class:`CatalogueError` (``tenant.country``) where there is
-    none: a customer is not made with a slip of the pen for a country."""
+def country_code(country: str) -> str:
+    """The normalized code of a country pack. Raises :class:`CatalogueError` (``tenant.country``) if there is
+    no such pack, so that a typing error never becomes a customer's country."""
     code = country.strip().casefold()
     if code not in shipped():
         raise CatalogueError(
             "tenant.country",
             f"there is no country pack {country!r}",
-            f"one of {', '.join(shipped())} (strict where none of the others fits)",
+            f"use one of {', '.join(shipped())} (strict if none of the others fits)",
         )
     return code
 
 
 def pack_of(tenant: str) -> Pack:
-    """The pack of a customer, inside the caller's connection; the strict one where its country has none.
+    """A customer's country pack, inside the caller's connection; the strict one if its country has none.
     Raises :class:`CatalogueError` (``tenant.unknown``)."""
     row = next(iter(_country(tenant)), None)
     if row is None:
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
     return pack_for(row.country)
 
 
@@ -61,19 +61,19 @@ def _country(tenant: str) -> Any:
     return TenantTable.select(TenantTable.country).where(TenantTable.id == tenant)
 
 
-def check(tenant: str, purposes: Sequence[str], *, keep_days: int, mode: str | None = None) -> None:
-    """Inside the caller's connection: that a customer's country allows a setting.  ``mode`` is ``None``
-    where no line is concerned.  Raises :class:`CatalogueError` (``country.mode``, ``country.keep_days``,
-    ``tenant.unknown``) that names rule and source."""
+def check_setting(tenant: str, purposes: Sequence[str], *, keep_days: int, mode: str | None = None) -> None:
+    """Check that a customer's country allows a setting, inside the caller's connection. ``mode`` is ``None``
+    if no line is concerned. Raises :class:`CatalogueError` (``country.mode``, ``country.keep_days``,
+    ``tenant.unknown``); the first two name the rule and its source."""
     for objection in pack_of(tenant).objections(purposes, keep_days=keep_days, mode=mode):
         raise CatalogueError(f"country.{objection.kind}", objection.message, objection.hint)
 
 
 def check_lines(tenant: str, country: str) -> None:
-    """Inside the caller's connection: that a customer's lines fit another country.  Raises
+    """Check that a customer's lines comply with another country, inside the caller's connection. Raises
     :class:`CatalogueError` (``country.lines``)."""
     pack = pack_for(country)
-    wrong = [line for _, line, said in _lines(tenant) if _objections(pack, line, said)]
+    wrong = [line for _, line, announcement in _lines(tenant) if _objections(pack, line, announcement)]
     if wrong:
         raise CatalogueError(
             "country.lines",
@@ -83,22 +83,22 @@ def check_lines(tenant: str, country: str) -> None:
         )
 
 
-def misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
-    """The recorded lines of all customers that do not fit their countries' packs; ``packs`` are the shipped
-    ones by default, or what they are to become."""
+def find_misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
+    """The recorded lines of all customers that violate their country pack. ``packs`` defaults to the shipped
+    packs; other packs show the effect of a planned change."""
     known_packs = shipped() if packs is None else packs
     found = []
     with connected():
-        for owner, line, said in _lines():
+        for owner, line, announcement in _lines():
             pack = pack_for(owner.country, known_packs)
-            if objections := _objections(pack, line, said):
-                laxest = pack.laxest_mode(said.purposes)
+            if objections := _objections(pack, line, announcement):
+                laxest = pack.laxest_mode(announcement.purposes)
                 found.append(Misfit(owner, line, pack, laxest, objections))
     return tuple(found)
 
 
-def active_lines() -> int:
-    """How many lines are recorded."""
+def count_active_lines() -> int:
+    """The number of recorded lines of all customers."""
     with connected():
         return int(LineTable.select().where(LineTable.until.is_null()).count())
 
@@ -116,5 +116,5 @@ def _lines(tenant: str | None = None) -> list[tuple[TenantRow, LineRow, Announce
     return [(tenant_row(row.tenant), line_row(row), row.announcement) for row in rows]
 
 
-def _objections(pack: Pack, line: LineRow, said: AnnouncementTable) -> tuple[Objection, ...]:
-    return pack.objections(said.purposes, keep_days=said.keep_days, mode=line.mode)
+def _objections(pack: Pack, line: LineRow, announcement: AnnouncementTable) -> tuple[Objection, ...]:
+    return pack.objections(announcement.purposes, keep_days=announcement.keep_days, mode=line.mode)

@@ -1,8 +1,8 @@
-"""The database behind the catalogue: opening it, connecting, writing, and the kinds of columns.
+"""The database behind the catalogue: connections, transactions, and column types.
 
-Types are the ones that SQLite and PostgreSQL keep alike: text, integers and blobs.  Times are RFC 3339
-text in UTC of one fixed width (:func:`recorder.clock.to_iso`), so that they sort as text; lists and
-mappings are JSON text with sorted keys.
+Only types that SQLite and PostgreSQL store alike are used: text, integers and blobs. Times are RFC 3339 text
+in UTC of one fixed width (:func:`recorder.clock.to_iso`), so they sort as text; lists and mappings are JSON
+text with sorted keys.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError
 
 database = DatabaseProxy()
-"""The catalogue that this process has opened with :func:`open_catalogue`."""
+"""The catalogue of this process, set by :func:`open_catalogue`."""
 
 BUSY_MS = 5000
-"""How long SQLite waits for the one writer."""
+"""How long SQLite waits for its single writer."""
 
 CONNECTIONS = 20
-"""To a PostgreSQL server, of each process."""
+"""Connections of each process to a PostgreSQL server."""
 
 AWAY = (OperationalError, InternalError)
-"""What a database raises that is not there, was restarted, is full, or takes no writes any more."""
+"""Errors of a database that is unreachable, restarting, full, or read-only."""
 
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class MomentField(_MomentText, _Moment):
 
 
 class MaybeMomentField(_MomentText, _MaybeMoment):
-    """A time, or nothing yet."""
+    """A time, or ``None``."""
 
 
 class DataField(_Data):
@@ -91,9 +91,9 @@ class Table(Model):
 
 
 def make_database(url: str, *, connections: int = CONNECTIONS, limited: bool = True) -> Database:
-    """The database of an address, not yet connected: ``sqlite:///relative``, ``sqlite:////absolute`` or
-    ``postgresql://user@host/name``.  Of ``connections`` a PostgreSQL server is asked for at most so many at a
-    time; with ``limited`` false its answers may take as long as they take.
+    """The database at a URL, not yet connected: ``sqlite:///relative``, ``sqlite:////absolute`` or
+    ``postgresql://user@host/name``. ``connections`` bounds the pool of a PostgreSQL server; without
+    ``limited``, its statements have no time limit.
 
     Raises :class:`CatalogueError`: ``catalogue.url``, ``catalogue.driver_missing``.
     """
@@ -106,7 +106,7 @@ def make_database(url: str, *, connections: int = CONNECTIONS, limited: bool = T
         pragmas={
             "journal_mode": "wal",
             "foreign_keys": 1,
-            # FULL: the spool's copy goes after the row's commit, so the commit must be on the disk.
+            # FULL: the spool's copy is deleted after the row's commit, so the commit must be durable.
             "synchronous": 2,
             "busy_timeout": BUSY_MS,
         },
@@ -115,7 +115,7 @@ def make_database(url: str, *, connections: int = CONNECTIONS, limited: bool = T
 
 
 def kind_of(url: str) -> Literal["sqlite", "postgresql"]:
-    """What an address is of.  Raises :class:`CatalogueError` (``catalogue.url``)."""
+    """The kind of database at a URL. Raises :class:`CatalogueError` (``catalogue.url``)."""
     scheme, separator, rest = url.partition("://")
     if scheme in ("postgresql", "postgres"):
         return "postgresql"
@@ -123,19 +123,19 @@ def kind_of(url: str) -> Literal["sqlite", "postgresql"]:
         return "sqlite"
     raise CatalogueError(
         "catalogue.url",
-        f"this version opens no catalogue of the kind {scheme if separator else 'that has no name'!r}",
-        "write sqlite:///var/lib/accord/catalogue.db or postgresql://user@host/accord",
+        f"unsupported kind of catalogue {scheme!r}" if separator else "the catalogue's URL has no scheme",
+        "use sqlite:////var/lib/accord/catalogue.db or postgresql://user@host/accord",
     )
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of a SQLite address."""
+    """The file of a SQLite URL."""
     return Path(url.partition(":///")[2])
 
 
-def shown(url: str) -> str:
-    """An address without its password, for people and logs.  Raises :class:`CatalogueError`."""
-    return str(_postgresql().shown(url)) if kind_of(url) == "postgresql" else url
+def without_password(url: str) -> str:
+    """A URL without its password, for people and logs. Raises :class:`CatalogueError`."""
+    return str(_postgresql().without_password(url)) if kind_of(url) == "postgresql" else url
 
 
 def _postgresql() -> Any:
@@ -145,14 +145,14 @@ def _postgresql() -> Any:
         raise CatalogueError(
             "catalogue.driver_missing",
             f"PostgreSQL's driver cannot be loaded: {error}",
-            "pip install 'accord-recorder[postgresql]'",
+            "run pip install 'accord-recorder[postgresql]'",
         ) from error
     return postgresql
 
 
 def open_catalogue(url: str, *, connections: int = CONNECTIONS) -> Database:
-    """Make ``url`` the catalogue of this process.  Connections are opened by :func:`connected`, one a
-    thread (or greenlet, where threads are patched).  Raises :class:`CatalogueError`."""
+    """Make ``url`` the catalogue of this process. :func:`connected` opens connections, one per thread (or per
+    greenlet, if threads are patched). Raises :class:`CatalogueError`."""
     opened = make_database(url, connections=connections)
     _keep_open(sqlite_path(url) if kind_of(url) == "sqlite" else None)
     database.initialize(opened)
@@ -163,9 +163,8 @@ _kept: list[sqlite3.Connection] = []
 
 
 def _keep_open(file: Path | None) -> None:
-    """Have a connection to a SQLite file that is never used.  The last one to be closed copies all that was
-    written into the file, and waits for the disk: without this one that is each, before a play's first byte
-    too."""
+    """Keep an idle connection to a SQLite file. Closing the last connection checkpoints the WAL and waits for
+    the disk; without the idle one, every request would, even before a playback's first byte."""
     while _kept:
         _kept.pop().close()
     if file is not None and file.exists():
@@ -176,10 +175,10 @@ def _keep_open(file: Path | None) -> None:
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """A connection for the time of a block; inside another such block, that one's.
+    """A connection for the duration of a block; a nested block reuses it.
 
-    Raises :class:`CatalogueError` (``catalogue.away``) where the database cannot be reached, goes away
-    meanwhile, or takes nothing (a full disk)."""
+    Raises :class:`CatalogueError` (``catalogue.away``) if the database is unreachable, goes away meanwhile,
+    or cannot write (a full disk)."""
     try:
         if not database.is_closed():
             yield
@@ -191,9 +190,9 @@ def connected() -> Iterator[None]:
             database.close()
     except AWAY as error:
         metrics.CATALOGUE_ERRORS.labels(metrics.AWAY).inc()
-        raise away(error) from error
+        raise unavailable(error) from error
     except IntegrityError:
-        raise  # an answer: whoever asked knows what it means
+        raise  # the database works: the caller handles it
     except DatabaseError:
         metrics.CATALOGUE_ERRORS.labels(metrics.FAILED).inc()
         raise
@@ -201,13 +200,12 @@ def connected() -> Iterator[None]:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """One transaction that may write: do nothing in it that waits (no network, no file, no greenlet switch).
-    Nested, it is a savepoint.
+    """A transaction that may write. Do nothing in it that waits: no network, no file, no greenlet switch. A
+    nested one is a savepoint.
 
-    On SQLite it holds the one write lock, so that it sees nothing change.  On PostgreSQL (read committed)
-    others write meanwhile: what depends on what was read begins with
-    :func:`recorder.auditlog.append.lock_tenant`, which lets one writer a tenant through at a time, or is a
-    conditional UPDATE."""
+    On SQLite it holds the single write lock, so nothing changes while it runs. On PostgreSQL (read committed)
+    others write meanwhile: a write that depends on an earlier read either is a conditional UPDATE, or begins
+    with :func:`recorder.auditlog.append.lock_tenant`, which admits one writer per tenant."""
     with connected():
         lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()
         timed = nullcontext() if database.in_transaction() else metrics.CATALOGUE_WRITE.time()
@@ -215,14 +213,14 @@ def writing() -> Iterator[None]:
             yield
 
 
-def away(error: Exception) -> CatalogueError:
-    """What a database says that cannot be used just now, in our words."""
-    # On a full disk SQLite rolls back by itself, and the rollback's own error would hide why.
+def unavailable(error: Exception) -> CatalogueError:
+    """The error for operators when the database is unavailable."""
+    # On a full disk SQLite rolls back by itself, and the error of our own rollback would hide the cause.
     while "no transaction is active" in str(error) and isinstance(error.__context__, Exception):
         error = error.__context__
-    said = " ".join(str(error.args[0] if error.args else error).split())
+    reason = " ".join(str(error.args[0] if error.args else error).split())
     return CatalogueError(
         "catalogue.away",
-        f"the catalogue cannot be used: {said}",
-        "`accord doctor` says more; nothing is lost, work goes on once it is back",
+        f"the catalogue cannot be used: {reason}",
+        "run `accord doctor` for details; nothing is lost, and work resumes when the catalogue is back",
     )

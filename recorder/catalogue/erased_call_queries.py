@@ -1,6 +1,6 @@
-"""Which calls without a recording were erased for their person.
+"""Queries about unrecorded calls that were erased at a person's request.
 
-Rows decide nothing: the signed note does.
+The rows decide nothing; the signed note does.
 """
 
 from __future__ import annotations
@@ -14,32 +14,30 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 
 
-def note_of(call: str) -> tuple[str, str] | None:
-    """The customer and the note that a row names for a call; ``None`` where there is no such row.  It decides
-    nothing."""
+def find_note(call: str) -> tuple[str, str] | None:
+    """The customer and the note that a call's row names; ``None`` if there is no row."""
     with connected():
         row = ErasedCallTable.get_or_none(ErasedCallTable.id == call)
     return None if row is None else (row.tenant_id, row.note or "")
 
 
-def forgotten_among(calls: Sequence[str]) -> frozenset[str]:
-    """Which of some calls have a row, whose ever they were."""
+def erased_among(calls: Sequence[str]) -> frozenset[str]:
+    """Those of some calls that have a row, of any customer."""
     with connected():
         rows = ErasedCallTable.select(ErasedCallTable.id).where(ErasedCallTable.id.in_(calls))
         return frozenset(row.id for row in rows)
 
 
 def recorded_among(calls: Sequence[str]) -> frozenset[str]:
-    """Which of some calls are recordings: a note about calls that were not recorded does not speak of
-    them."""
+    """Those of some calls that are recordings: a note about unrecorded calls does not cover them."""
     with connected():
         return frozenset(
             row.id for row in RecordingTable.select(RecordingTable.id).where(RecordingTable.id.in_(calls))
         )
 
 
-def counts(tenant: str) -> dict[str, int]:
-    """How many calls were forgotten, by the customer's request that asked for it."""
+def count_by_request(tenant: str) -> dict[str, int]:
+    """The number of a customer's erased calls, by subject request."""
     with connected():
         query = ErasedCallTable.select(ErasedCallTable.request_id, fn.COUNT(ErasedCallTable.id))
         mine = query.where(ErasedCallTable.tenant_id == tenant).group_by(ErasedCallTable.request_id)

@@ -1,4 +1,4 @@
-"""From rows of the database to the frozen values of ``records.py``, one small function a table."""
+"""Maps database rows to the frozen values of ``records.py``, and back: one small function per table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from recorder.catalogue.records import (
     AnnouncementRow,
     Composition,
-    Keeping,
+    KeepOptions,
     LineRow,
     NotRecordedRow,
     ObjectRow,
@@ -110,12 +110,12 @@ def line_row(row: LineTable) -> LineRow:
     )
 
 
-def _keeping(said: Any) -> Keeping | None:
-    return None if said is None else Keeping(**said)
+def _keeping(said: Any) -> KeepOptions | None:
+    return None if said is None else KeepOptions(**said)
 
 
-def joining_data(joining: TransferOptions) -> dict[str, Any]:
-    """What the column ``joining`` holds: what :func:`line_row` reads."""
+def transfer_options_data(joining: TransferOptions) -> dict[str, Any]:
+    """The content of the column ``joining``, as :func:`line_row` reads it."""
     body: dict[str, Any] = {"how": joining.how, "said": _sentences_data(joining.said)}
     if joining.asked:
         body["asked"] = {mode: _sentences_data(each) for mode, each in joining.asked.items()}
@@ -138,9 +138,9 @@ def _joining(said: Any) -> TransferOptions | None:
     return TransferOptions(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
 
 
-def composed_data(composition: Composition | None) -> dict[str, Any] | None:
-    """What the column ``composed`` holds: what :func:`announcement_row` reads, without the greeting's
-    sound, which has a column of its own."""
+def composition_data(composition: Composition | None) -> dict[str, Any] | None:
+    """The content of the column ``composed``, as :func:`announcement_row` reads it. The greeting's sound has
+    its own column."""
     if composition is None:
         return None
     greeting = composition.greeting.text if composition.greeting else None
@@ -153,7 +153,7 @@ def composed_data(composition: Composition | None) -> dict[str, Any] | None:
 
 
 def own_sentences(row: AnnouncementTable) -> Mapping[str, str]:
-    """The sentences of a customer's own purposes that an announcement was put together with."""
+    """The sentences for the customer's own purposes in an announcement, by purpose code."""
     said: Any = row.composed
     return {} if said is None else dict(said["own"])
 
@@ -202,7 +202,7 @@ def recording_row(row: RecordingTable) -> RecordingRow:
 
 
 def recording_columns(row: RecordingRow) -> dict[str, Any]:
-    """The columns of a recording's row: what :func:`recording_row` reads."""
+    """The columns of a recording's row, as :func:`recording_row` reads them."""
     return {
         "id": row.id,
         "tenant": row.tenant,
@@ -236,7 +236,7 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
 
 
 def agreed_data(agreed: Iterable[tuple[str, date]]) -> dict[str, str]:
-    """``RecordingRow.agreed`` as the catalogue keeps it."""
+    """The content of the column ``agreed``, from ``RecordingRow.agreed``."""
     return {code: day.isoformat() for code, day in agreed}
 
 

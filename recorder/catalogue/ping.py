@@ -1,4 +1,4 @@
-"""Whether the catalogue answers, asked with one cheap question."""
+"""Checks that the catalogue answers, with one cheap query."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from recorder.catalogue import change_counter
 from recorder.health import HealthFinding
 
 
-def reach() -> HealthFinding:
-    """Ask for a number.  Raises :class:`CatalogueError`."""
+def ping() -> HealthFinding:
+    """Read a counter. Raises :class:`CatalogueError`."""
     revision = change_counter.revision(change_counter.LINES)
     return HealthFinding(True, f"the catalogue answers (revision {revision} of its lines)")

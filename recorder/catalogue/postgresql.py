@@ -1,6 +1,6 @@
-"""PostgreSQL as the catalogue: pooled connections, each with limits on everything that can be waited for.
+"""PostgreSQL as the catalogue: pooled connections, with a time limit on everything that can block.
 
-Imported only where the settings name PostgreSQL: SQLite needs no driver.
+Imported only if the settings name PostgreSQL: SQLite needs no driver.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from recorder.errors import CatalogueError
 
 CONNECT_S = 5
-"""How long a server may take to accept a connection."""
+"""Seconds that a server may take to accept a connection."""
 
 ANSWER_S = 20.0
-"""How long a server may be silent after a question: one that was stopped still acknowledges TCP."""
+"""Seconds that a server may take to answer a statement: a stopped server still acknowledges TCP."""
 
 AWAY_S = 1.0
-"""For how long nobody else tries after a server was found away: they would all wait, one after another."""
+"""Seconds without further attempts after a failed connection: otherwise all threads would wait in turn."""
 
 POOL_S = 5
-"""How long somebody waits for a connection of the pool."""
+"""Seconds to wait for a connection from the pool."""
 
 RENEWED_S = 900
-"""How old a connection of the pool gets."""
+"""Maximum age of a pooled connection, in seconds."""
 
 LIMITS = {
     "default_transaction_isolation": "read committed",
     "statement_timeout": "15s",
     "lock_timeout": "5s",
-    # Also frees what a machine held that was switched off in the middle of a transaction.
+    # Also frees the locks of a machine that was switched off in the middle of a transaction.
     "idle_in_transaction_session_timeout": "10s",
-    # The server's own look at whether the other end is there; without effect on a local socket.
+    # The server's own check that the client is alive; without effect on a local socket.
     "tcp_keepalives_idle": "15",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
-"""Set in every connection, by the server's own names; ``accord migrate`` has none of them."""
+"""Set on every connection, by the server's names; ``accord migrate`` sets none of them."""
 
 DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
-"""The spool's copy goes after the row's commit, so the commit must be on the server's disk."""
+"""The spool's copy is deleted after the row's commit, so the commit must be durable on the server."""
 
 DEFAULTS: dict[str, str | int] = {
     "connect_timeout": CONNECT_S,
@@ -56,51 +56,51 @@ DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
-    # After a failover the old server may be there and take no writes.
+    # After a failover the old server may still answer, but be read-only.
     "target_session_attrs": "read-write",
     "client_encoding": "UTF8",
     "application_name": "accord",
 }
-"""Of the driver (libpq's names); what the address says itself comes first."""
+"""Defaults of the driver, by libpq's names; the URL overrides them."""
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """What a ``postgresql://`` address says, by libpq's names.
+    """The parameters of a ``postgresql://`` URL, by libpq's names.
 
-    Raises :class:`CatalogueError` (``catalogue.url``), without the driver's own words: they repeat the
-    pieces of an address, and a piece may be a password.
+    Raises :class:`CatalogueError` (``catalogue.url``), without the driver's message: that repeats parts of
+    the URL, and one of them may be the password.
     """
     try:
-        said = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
+        params = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.Error:
         raise CatalogueError(
             "catalogue.url",
-            "the catalogue's address cannot be read",
-            "write postgresql://user@host:5432/accord; signs like @ : / in a password as %40 %3A %2F, "
-            "or better no password: ~/.pgpass holds it",
+            "the catalogue's URL is malformed",
+            "use postgresql://user@host:5432/accord; write @ : / in a password as %40 %3A %2F, "
+            "or better, keep the password in ~/.pgpass",
         ) from None
-    if not said.get("dbname"):
+    if not params.get("dbname"):
         raise CatalogueError(
             "catalogue.url",
-            "the catalogue's address names no database",
-            "write postgresql://user@host/accord",
+            "the catalogue's URL names no database",
+            "use postgresql://user@host/accord",
         )
-    return said
+    return params
 
 
-def shown(url: str) -> str:
-    """An address as it may be shown: made of its parts, so that no password comes along."""
-    said = parameters(url)
-    user = f"{said['user']}@" if said.get("user") else ""
-    port = f":{said['port']}" if said.get("port") else ""
-    host = str(said.get("host") or "")
+def without_password(url: str) -> str:
+    """A URL to show: built from its harmless parts, so it cannot contain a password."""
+    params = parameters(url)
+    user = f"{params['user']}@" if params.get("user") else ""
+    port = f":{params['port']}" if params.get("port") else ""
+    host = str(params.get("host") or "")
     place = f"{host}{port}" if not host.startswith("/") else ""
     socket = f"?host={host}" if host.startswith("/") else ""
-    return f"postgresql://{user}{place}/{said['dbname']}{socket}"
+    return f"postgresql://{user}{place}/{params['dbname']}{socket}"
 
 
 class _Connection(psycopg.Connection[Any]):
-    """A connection whose server must answer within a time."""
+    """A connection whose server must answer within ``answer_s`` seconds; ``None`` means no limit."""
 
     answer_s: float | None = ANSWER_S
 
@@ -108,7 +108,7 @@ class _Connection(psycopg.Connection[Any]):
         return super().wait(self._limited(gen), *arguments, **options)
 
     def _limited(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """The driver's own steps; it is called at least every tenth of a second."""
+        """The driver's steps, with the time limit; the driver resumes it at least every tenth of a second."""
         until = None if self.answer_s is None else time.monotonic() + self.answer_s
         try:
             wanted = next(gen)
@@ -123,7 +123,7 @@ class _Connection(psycopg.Connection[Any]):
 
 
 class _Adapter(Psycopg3Adapter):
-    """How the pool gets a new connection."""
+    """Opens connections for the pool."""
 
     def connect(self, db: Postgres, **_: Any) -> _Connection:
         if db.away is not None and time.monotonic() < db.away_until:
@@ -144,35 +144,35 @@ class _Adapter(Psycopg3Adapter):
 
 
 def _check_encoding(connection: _Connection) -> None:
-    """Names are in every script.  Raises :class:`CatalogueError` (``catalogue.encoding``)."""
+    """Refuse any encoding but UTF-8: names come in every script. Raises :class:`CatalogueError`
+    (``catalogue.encoding``)."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         connection.close()
         raise CatalogueError(
             "catalogue.encoding",
-            f"the catalogue's database keeps text as {encoding}",
-            "make it again: createdb --encoding=UTF8 --template=template0 accord",
+            f"the catalogue's database stores text as {encoding}, not UTF-8",
+            "create it anew: createdb --encoding=UTF8 --template=template0 accord",
         )
 
 
 class Postgres(PooledPostgresqlDatabase):  # type: ignore[misc]
     """The catalogue's database on a PostgreSQL server.
 
-    A connection that comes out of the pool was asked for a sign of life just before, so that a server which
-    was restarted is noticed without anybody's error.  ``limited`` is false for work that may take as long as
-    it takes: ``accord migrate``.
+    The pool tests a connection before it hands it out, so a server restart causes no error. ``limited`` is
+    false for work without a time limit: ``accord migrate``.
     """
 
     psycopg3_adapter = _Adapter
 
     def __init__(self, url: str, *, connections: int, limited: bool = True) -> None:
-        said = parameters(url)
-        self.conninfo = make_conninfo("", **(DEFAULTS | said))
+        params = parameters(url)
+        self.conninfo = make_conninfo("", **(DEFAULTS | params))
         self.limited = limited
         self.away: psycopg.Error | None = None
         self.away_until = 0.0
         super().__init__(
-            said["dbname"],
+            params["dbname"],
             max_connections=connections,
             timeout=POOL_S,
             stale_timeout=RENEWED_S,
@@ -186,8 +186,7 @@ class Postgres(PooledPostgresqlDatabase):  # type: ignore[misc]
             raise OperationalError(f"every connection was in use for {POOL_S} s") from error
 
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:
-        """PostgreSQL's text cannot hold a NUL, which SQLite's can: it is stored, and looked for, as the sign
-        for what could not be read."""
+        """PostgreSQL's text cannot contain NUL, SQLite's can: NUL is stored, and searched for, as U+FFFD."""
         if params is not None:
             params = tuple(each.replace("\0", "\ufffd") if isinstance(each, str) else each for each in params)
         return super().execute_sql(sql, params)

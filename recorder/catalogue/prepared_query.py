@@ -1,6 +1,6 @@
-"""Questions that are asked with every request: their SQL is made once.
+"""Queries that run with every request: their SQL is generated once.
 
-Peewee takes ten times longer to write one than SQLite to answer it."""
+peewee takes ten times longer to generate such a query than SQLite takes to answer it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any, ParamSpec, TypeVar
 
 from recorder.catalogue.database import Table, database
 
-Asked = ParamSpec("Asked")
-Found = TypeVar("Found", bound=Table)
+Parameters = ParamSpec("Parameters")
+Row = TypeVar("Row", bound=Table)
 
 
-def prepared(model: type[Found]) -> Callable[[Callable[Asked, Any]], Callable[Asked, list[Found]]]:
-    """For a function that gives a query for rows of one ``model``: it gives the rows instead.
+def prepared(model: type[Row]) -> Callable[[Callable[Parameters, Any]], Callable[Parameters, list[Row]]]:
+    """Decorates a function that returns a query for rows of one ``model``: it returns the rows instead.
 
-    Its arguments must end up in the query as they are, one value each, and be what the database has (text and
-    whole numbers, a time as its text): the function is called once for each kind of database, with texts that
-    stand for them."""
+    The function is called once for each kind of database, with placeholders for its arguments. So each
+    argument must appear in the query unchanged, as one value of a type that the database stores (text, an
+    integer, a time as text)."""
 
-    def of(make: Callable[Asked, Any]) -> Callable[Asked, list[Found]]:
-        made: dict[type, tuple[str, list[Any]]] = {}
+    def decorate(make_query: Callable[Parameters, Any]) -> Callable[Parameters, list[Row]]:
+        statements: dict[type, tuple[str, list[Any]]] = {}
 
-        @wraps(make)
-        def ask(*args: Asked.args, **kwargs: Asked.kwargs) -> list[Found]:
+        @wraps(make_query)
+        def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> list[Row]:
             assert not kwargs
             kind = type(database.obj)
-            if kind not in made:
-                places = {f"\0{number}": number for number in range(len(args))}
-                sql, values = make(*places).sql()  # type: ignore[call-arg, arg-type]
-                made[kind] = sql, [(places.get(value), value) for value in values]
-            sql, values = made[kind]
-            given = [value if place is None else args[place] for place, value in values]
-            return list(model.raw(sql, *given).execute())
+            if kind not in statements:
+                placeholders = {f"\0{number}": number for number in range(len(args))}
+                sql, values = make_query(*placeholders).sql()  # type: ignore[call-arg, arg-type]
+                statements[kind] = sql, [(placeholders.get(value), value) for value in values]
+            sql, values = statements[kind]
+            bound = [value if position is None else args[position] for position, value in values]
+            return list(model.raw(sql, *bound).execute())
 
-        return ask
+        return run
 
-    return of
+    return decorate

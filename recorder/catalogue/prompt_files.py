@@ -1,4 +1,4 @@
-"""Prompts as files in a node's folder, each by its hash."""
+"""Prompts as files in a node's snapshot folder, each named by its hash."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from recorder.spool.atomic_files import write_file
 
 
 def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
-    """A sound in a node's folder, from the catalogue where it is missing or damaged;
-    ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
+    """The file of a sound; written from the catalogue if it is missing or damaged. ``None`` if the catalogue
+    has no such sound. ``now`` becomes the file's time of last use. Raises ``OSError``."""
     path = folder / PROMPTS / f"{sha256}.wav"
     with _placing:
-        if not intact(path, sha256):
+        if not is_intact(path, sha256):
             with connected():
                 row = SoundTable.get_or_none(SoundTable.sha256 == sha256)
             if row is None:
@@ -31,15 +31,15 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
 
 
 def has_prompt(folder: Path, sha256: str) -> bool:
-    """Whether :func:`put_prompt` would find a sound; nothing is written."""
-    if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
+    """Whether :func:`put_prompt` would find the sound; writes nothing."""
+    if is_intact(folder / PROMPTS / f"{sha256}.wav", sha256):
         return True
     with connected():
         return bool(SoundTable.select().where(SoundTable.sha256 == sha256).exists())
 
 
-def intact(path: Path, sha256: str) -> bool:
-    """Whether a file is there and has this hash (hex SHA-256)."""
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether a file exists and has this SHA-256 (hex)."""
     try:
         return sha256_of(path.read_bytes()) == sha256
     except OSError:
@@ -55,4 +55,4 @@ PROMPTS = "prompts"
 
 
 _placing = threading.Lock()
-"""The worker's threads put prompts in place, for a take and for the snapshot, each by the same names."""
+"""Several threads of the worker write the same files, for takes and for the snapshot."""

@@ -1,9 +1,8 @@
-"""What people may ask of the catalogue.  Every question has a tenant: an id alone never selects.
+"""Tenant-scoped queries for people. Every query takes a tenant: an id alone never selects a row.
 
-What answers ``None`` is indistinguishable from what does not exist.  The functions that say how a
-person becomes somebody with a tenant (log-in, session) are in ``identity/users.py``; what sets up a
-tenant in ``features/tenants/service.py``; what the worker does with recordings in
-``lifecycle/recordings.py``.
+``None`` means that the tenant has no such row; a row of another tenant gives the same answer. Log-ins and
+sessions are in ``identity/users.py``, the creation of tenants in ``features/tenants/service.py``, and the
+worker's queries about recordings in ``lifecycle/recordings.py``.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ Listed = TypeVar("Listed", RecordingRow, NotRecordedRow)
 
 
 def tenant(tenant_id: str) -> TenantRow | None:
-    """A tenant, for its own people."""
+    """A tenant, for its own users."""
     with connected():
         row = next(iter(_tenant(tenant_id)), None)
     return None if row is None else tenant_row(row)
@@ -62,10 +61,10 @@ def recordings(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[RecordingRow]:
-    """A tenant's recordings, latest start first, at most ``limit`` after a place in the list.
+    """A tenant's recordings, latest start first: at most ``limit``, from ``after`` on.
 
-    ``line`` is a line's id, ``party`` digits that either party's or the line's number contains,
-    ``since`` and ``until`` bound the start.  Tombstones are left out.
+    ``line`` is a line's id, ``party`` are digits in the number of either party or of the line, ``since``
+    (inclusive) and ``until`` (exclusive) bound the start. Tombstones are omitted.
     """
     wanted: list[Any] = [RecordingTable.destroyed_at.is_null()]
     if line is not None:
@@ -78,7 +77,7 @@ def recordings(
 
 
 def recording(tenant: str, recording_id: str) -> RecordingRow | None:
-    """One recording of a tenant, a tombstone included (``destroyed_at`` says so)."""
+    """One recording of a tenant, or its tombstone (``destroyed_at`` is set)."""
     with connected():
         row = next(iter(_recording(tenant, recording_id)), None)
     return None if row is None else recording_row(row)
@@ -100,8 +99,8 @@ def not_recorded(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[NotRecordedRow]:
-    """A tenant's calls that were not recorded, latest start first, with their reasons.  ``party`` is
-    digits that the caller's or the line's number contains."""
+    """A tenant's unrecorded calls, latest start first, with their reasons. ``party`` are digits in the number
+    of the external party or of the line."""
     wanted = (
         [NotRecordedTable.outside_value.contains(party) | NotRecordedTable.number.contains(party)]
         if party
@@ -113,14 +112,14 @@ def not_recorded(
 
 
 def not_recorded_by_id(tenant: str, ids: Sequence[str]) -> dict[str, NotRecordedRow]:
-    """Those of them that are (still) there, by their ids."""
+    """A tenant's unrecorded calls with these ids, by id; those that no longer exist are omitted."""
     with connected():
         mine = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(list(ids))
         return {row.id: not_recorded_row(row) for row in NotRecordedTable.select().where(mine)}
 
 
 def lines(tenant: str, *, ended: bool = False) -> tuple[LineRow, ...]:
-    """A tenant's numbers, the ones it no longer has with ``ended``."""
+    """A tenant's lines; with ``ended``, also those that it no longer has."""
     with connected():
         query = LineTable.select().where(LineTable.tenant == tenant)
         if not ended:
@@ -161,7 +160,7 @@ def _has_number(model: Any, digits: str) -> Any:
 
 
 def own_purposes(tenant: str) -> dict[str, frozenset[str]]:
-    """A tenant's own purposes (not the standard ones): their codes, and the roles that may use each."""
+    """The roles that may use each of a tenant's own purposes, by code; without the standard purposes."""
     with connected():
         return {row.code: frozenset(row.roles) for row in _own_purposes(tenant)}
 
@@ -180,7 +179,7 @@ def _page(
     since: datetime | None,
     until: datetime | None,
 ) -> list[Any]:
-    """One row more than ``limit``, so that the end of the list shows."""
+    """At most ``limit`` rows and one more, which shows that the list continues."""
     query = model.select().where(model.tenant == tenant, *wanted)
     if since is not None:
         query = query.where(model.started_at >= since)

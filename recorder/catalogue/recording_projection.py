@@ -1,5 +1,5 @@
-"""The row of a recording, from what was sealed and nothing else: the worker lists a recording with it, and
-a rebuild makes the same row again from the bucket."""
+"""Derives a recording's row from its sealed documents alone: for the worker's listing, and for a rebuild from
+the bucket, which yields the same row."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def recording_of(
     amendments: Sequence[Amendment] = (),
     limits: Sequence[RetentionLimit] = (),
 ) -> RecordingRow:
-    """``content`` is the manifest's file; parties and key are ``None`` where they are gone.  ``limits`` are
-    the customer's."""
-    told = manifest.announced
-    holds = terms(manifest, amendments, limits)
+    """The row of a recording. ``content`` are the manifest's bytes; parties and key are ``None`` if they were
+    erased; ``limits`` are the customer's retention limits."""
+    announced = manifest.announced
+    current = terms(manifest, amendments, limits)
     return RecordingRow(
         id=manifest.recording,
         tenant=manifest.tenant,
@@ -38,13 +38,13 @@ def recording_of(
         inside=inside,
         started_at=manifest.started_at,
         duration_ms=manifest.duration_ms,
-        announcement=told.id if told else "",
-        announcement_version=told.version if told else 0,
-        announced=told is not None,
-        purposes=tuple(purpose.code for purpose in holds.purposes),
+        announcement=announced.id if announced else "",
+        announcement_version=announced.version if announced else 0,
+        announced=announced is not None,
+        purposes=tuple(purpose.code for purpose in current.purposes),
         restricted=(),
         kept=manifest.kept,
-        keep_until=holds.until,
+        keep_until=current.until,
         prefix=manifest.prefix,
         manifest_sha256=hashlib.sha256(content).hexdigest(),
         wrapped_key=None if key is None else key.to_bytes().decode(),
@@ -54,10 +54,11 @@ def recording_of(
         destroyed_at=None,
         destroyed_why=None,
         brought_in=manifest.brought_in,
-        agreed=agreed_in(holds),
+        agreed=agreed_in(current),
     )
 
 
-def agreed_in(told: Terms) -> tuple[tuple[str, date], ...]:
-    """The purposes that were agreed to, each with the day up to which."""
-    return tuple(sorted((each.code, each.agreed.date()) for each in told.purposes if each.agreed is not None))
+def agreed_in(current: Terms) -> tuple[tuple[str, date], ...]:
+    """The purposes for which retention was agreed, each with its last day (UTC)."""
+    agreed = ((each.code, each.agreed.date()) for each in current.purposes if each.agreed is not None)
+    return tuple(sorted(agreed))

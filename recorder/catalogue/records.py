@@ -1,6 +1,6 @@
-"""What the catalogue answers with: frozen values, no database behind them.
+"""Frozen values that the catalogue's queries return; none refers to the database.
 
-Times are aware and in UTC; the web shows them in the reader's zone.  Durations are milliseconds of audio.
+Times are aware, in UTC; the panel shows them in the user's time zone. Durations are milliseconds of audio.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from recorder.domain.call_plan import MODES
 from recorder.domain.parties import Party
 from recorder.prompts.sentences import SHORT, Wording
 
-ASKING = MODES[1:]
-"""The modes that ask: a call may be refused."""
+ASKING_MODES = MODES[1:]
+"""Modes that ask for consent, which can be refused."""
 
-FALLBACK = "en"
-"""The language in which is asked what has no sentence in the line's own."""
+FALLBACK_LANGUAGE = "en"
+"""The language of a question that has no sentence in the line's own language."""
 
 MOST_LANGUAGES = 9
-"""Of a line: a menu has the keys 1 to 9."""
+"""Maximum number of a line's languages: its menu has the keys 1 to 9."""
 
 FORMATS = ("opus", "wav")
 
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    """A customer.  ``languages`` are the ones it may be spoken to in, ``language`` its own;
-    ``time_zone`` an IANA name; ``country`` names the country pack."""
+    """A customer. ``languages`` are those of its announcements, ``language`` is its own; ``time_zone`` is an
+    IANA name; ``country`` names its country pack."""
 
     id: str
     name: str
@@ -44,7 +44,7 @@ class TenantRow:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A person with a log-in.  ``role`` is one of :data:`recorder.domain.roles.ROLES`."""
+    """A user. ``role`` is one of :data:`recorder.domain.roles.ROLES`."""
 
     id: str
     tenant: str
@@ -56,12 +56,12 @@ class UserRow:
     created_at: datetime
     revoked_at: datetime | None
     credential: str | None = field(default=None, repr=False)
-    """What was signed of it (:mod:`recorder.seal.credential`); without it nobody logs in."""
+    """The signed statement about this user (:mod:`recorder.seal.credential`), required to log in."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A web session, known by the SHA-256 of its token; over at ``until``."""
+    """A web session, which ends at ``until`` at the latest."""
 
     id: str
     user: str
@@ -73,7 +73,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Something that is played: what it says, word for word, and the hex SHA-256 of its WAV."""
+    """A sentence to play: its text, word for word, and the SHA-256 (hex) of its WAV."""
 
     text: str
     sound: str
@@ -81,9 +81,9 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """How an announcement was put together: the sentences for the customer's own purposes, by code, and the
-    greeting, if any.  ``says_all``: the customer attests that the greeting says by itself what must be said,
-    in the mode that the announcement was made for."""
+    """How an announcement was composed: the sentences for the customer's own purposes, by code, and the
+    greeting, if any. ``says_all``: the customer attests that the greeting alone says all that the
+    announcement's mode requires."""
 
     own: Mapping[str, str]
     greeting: Sentence | None = None
@@ -93,11 +93,11 @@ class Composition:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncementRow:
-    """One immutable version of what a line says; ``sound`` is the hex SHA-256 of its WAV.
+    """One immutable version of an announcement; ``sound`` is the SHA-256 (hex) of its WAV.
 
-    ``mode`` (one of :data:`MODES`) is what it was made for; where that asks, ``question`` is what is asked
-    (opt-in) or said after a wrong key (opt-out), and ``declined`` that the call is not recorded.
-    ``composition`` is ``None`` for a customer's own sound."""
+    ``mode`` is the one of :data:`MODES` that it was made for. In a mode that asks for consent, ``question``
+    is the question (opt-in) or the sentence after a wrong key (opt-out), and ``declined`` says that the call
+    is not recorded. ``composition`` is ``None`` for a customer's own sound."""
 
     id: str
     tenant: str
@@ -117,11 +117,11 @@ class AnnouncementRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
-    """How a line asks whether a recording may be kept, in the call.  A yes keeps it ``keep_days`` for
-    ``purpose``.  ``own_words``: the colleague asks, else a question is played to both.  ``destroy``: what
-    is not agreed to is destroyed at the call's end, else kept as announced.  ``at_start``: asked by itself,
-    as soon as they speak."""
+class KeepOptions:
+    """How a line asks the keep question. A yes keeps the recording ``keep_days`` for ``purpose``.
+    ``own_words``: the internal party asks; otherwise a question is played to both. ``destroy``: without a
+    yes, the recording is destroyed at the call's end; otherwise it is kept as announced. ``at_start``: the
+    question is played automatically when the conversation begins."""
 
     keep_days: int
     purpose: str = "agreement"
@@ -133,9 +133,9 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class TransferOptions:
-    """What a colleague who joins a call later is told, by language, and how (one of
-    ``recorder.domain.call_plan.WAYS``).  Where they are asked, too, ``asked`` is what is said for it, by the
-    modes that ask and by language, and ``refused`` that the call is not recorded."""
+    """The announcement to a transfer target: ``said`` by language, and how it is played (one of
+    ``recorder.domain.call_plan.WAYS``). If they are asked for consent, ``asked`` are the questions by mode
+    and language, and ``refused`` says by language that the call is not recorded."""
 
     how: str
     said: Mapping[str, Sentence]
@@ -143,28 +143,28 @@ class TransferOptions:
     refused: Mapping[str, Sentence] = field(default_factory=dict)
 
     def say(self, mode: str, language: str) -> tuple[Sentence | None, Sentence | None]:
-        """What they hear on a line of this mode in this language, and where that asks, what after a
-        refusal; ``None`` where there is no such sentence."""
+        """The sentence on a line of this mode and language and, if the mode asks, the one after a refusal;
+        ``None`` if there is no such sentence."""
         if mode not in self.asked:
             return self.said.get(language), None
-        # Nobody is left unasked for want of a sentence in their language.
-        spoken = language if language in self.refused else FALLBACK
+        # A missing translation must not skip the question.
+        spoken = language if language in self.refused else FALLBACK_LANGUAGE
         return self.asked[mode][spoken], self.refused[spoken]
 
     @property
     def sounds(self) -> frozenset[str]:
-        """Everything, by SHA-256."""
+        """The SHA-256 of every sound."""
         every = (self.said, self.refused, *self.asked.values())
         return frozenset(each.sound for one in every for each in one.values())
 
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """A number of a tenant; ``until`` is set once it is no longer theirs.
+    """A tenant's line; ``until`` is set once the number is no longer theirs.
 
-    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose.
-    ``deletable``: a colleague may have a recording destroyed in the call.  ``beep``: ``policy.BEEPS``, or
-    empty.  ``outbound`` is how its outbound calls are treated: ``policy.OUTBOUND``."""
+    ``others`` are announcements in further languages, in the order of the language ``menu``. ``deletable``:
+    the internal party may have a recording destroyed during the call. ``beep`` is one of ``policy.BEEPS``, or
+    empty; ``outbound``, one of ``policy.OUTBOUND``, is how outbound calls are announced."""
 
     id: str
     tenant: str
@@ -176,7 +176,7 @@ class LineRow:
     announcement: str
     others: tuple[str, ...]
     menu: Sentence | None
-    keep: Keeping | None
+    keep: KeepOptions | None
     deletable: bool
     beep: str
     joining: TransferOptions | None
@@ -186,14 +186,14 @@ class LineRow:
 
     @property
     def announcements(self) -> tuple[str, ...]:
-        """All that it says, by id, the first language first."""
+        """The ids of its announcements, the first language first."""
         return (self.announcement, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRow:
-    """A stored sound of a recording: ``name`` (``audio.opus``, ``audio.wav``, ``peaks``), what it is,
-    and its plain length in bytes."""
+    """A stored object of a recording: ``name`` (``audio.opus``, ``audio.wav``, ``peaks``), media type, and
+    length in bytes before encryption."""
 
     name: str
     media_type: str
@@ -202,16 +202,15 @@ class ObjectRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
-    """A recording as lists show it.  What counts is its manifest: ``purposes`` here are a copy for
-    showing, and ``restricted`` can only take away.
+    """A recording, for lists. The manifest decides: ``purposes`` are a copy for display, and ``restricted``
+    can only remove purposes.
 
-    ``announced`` is false where the announcement was not found in the audio: nobody may hear it, and it is
-    destroyed at ``keep_until``.  ``kept`` is what was agreed in the call about keeping it: ``yes``, ``no``,
-    ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count). ``agreed`` are
-    purposes for which it was agreed to keep it, in the call or later, each with the day (UTC) up to which;
-    a count for people, nothing is decided by it. ``destroyed_at`` is set on a tombstone, whose parties are
-    gone.  ``brought_in`` is the SHA-256 (hex) of the file that it was, where it comes from elsewhere: then
-    nothing was announced, and it may be used for what was stated since, if anything.
+    ``announced`` is false if the announcement was not found in the audio: nobody may play the recording, and
+    it is destroyed at ``keep_until``. ``kept`` is the keep answer: ``yes``, ``no``, ``none`` (no answer), or
+    ``None`` (not asked, or the answer does not count). ``agreed`` are the purposes for which retention was
+    agreed, during the call or later, each with its last day (UTC); for display, it decides nothing.
+    ``destroyed_at`` is set on a tombstone, which has no parties. ``brought_in`` is the SHA-256 (hex) of an
+    imported file: nothing was announced, and only purposes stated since apply.
     """
 
     id: str
@@ -243,15 +242,15 @@ class RecordingRow:
 
     @property
     def usable(self) -> bool:
-        """Whether it was announced, or stated since what it may be used for."""
+        """Whether it was announced or, if imported, a purpose was stated since."""
         return self.announced or (self.brought_in is not None and bool(self.purposes))
 
 
 @dataclass(frozen=True, slots=True)
 class NotRecordedRow:
-    """A call of which no recording is kept; ``reason`` is one of ``spool.REASONS`` or an error id of a take
-    that lies in quarantine: an impossible one until ``quarantined_until``, one that its encoders died of
-    (``None``) until a person decides."""
+    """A call without a recording. ``reason`` is one of ``spool.REASONS``, or the error id of a take in
+    quarantine. An unusable take stays there until ``quarantined_until``; a poison take (``None``), which
+    crashed its encoders, until an operator decides."""
 
     id: str
     tenant: str | None
@@ -267,28 +266,28 @@ class NotRecordedRow:
 
     @property
     def undecided(self) -> bool:
-        """Whether its take lies in quarantine until a person decides what becomes of it: it may become a
-        recording yet.  (Reasons of calls that had no take to keep are single words.)"""
+        """Whether its take is in quarantine until an operator decides, so it may still become a recording.
+        (The reasons of calls without a take are single words.)"""
         return "." in self.reason and self.quarantined_until is None
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list that is sorted by start, latest first; survives rows being added above it."""
+    """A position in a list sorted by start, latest first; it stays valid when newer rows appear."""
 
     started_at: datetime
     id: str
 
     def encode(self) -> str:
-        """As it goes into an address."""
+        """The text for a URL."""
         return f"{to_iso(self.started_at)}_{self.id}"
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
-        """Raises ``ValueError`` for what :meth:`encode` did not write."""
+        """Read what :meth:`encode` wrote. Raises ``ValueError`` for anything else."""
         at, _, identity = text.partition("_")
         if not identity:
-            raise ValueError(f"not a place in a list: {text!r}")
+            raise ValueError(f"not a cursor: {text!r}")
         return cls(from_iso(at), identity)
 
 
@@ -297,7 +296,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows of a list and, where there are more, the cursor that gets the next ones."""
+    """A page of a list, and the cursor of the next one, if there is one."""
 
     rows: tuple[T, ...]
     more: Cursor | None

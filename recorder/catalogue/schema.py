@@ -1,12 +1,12 @@
-"""The catalogue's schema: brought up to date by ``accord migrate``, looked at by everything else.
+"""The catalogue's schema: migrated by ``accord migrate``, checked by every other command.
 
-Migrations are numbered files in ``migrations/``, run in order by peewee's own runner and written down in
-``schema_migration``.  Nothing but ``accord migrate`` changes a schema.
+Migrations are numbered files in ``migrations/``. peewee's runner applies them in order and records them in
+``schema_migration``. Only ``accord migrate`` changes the schema.
 
-Several nodes are upgraded one after another, so a schema may be newer than a node's Accord.  A migration
-that only adds says in ``SERVES`` which migration an Accord must know at least to go on with the schema that
-it leaves; one without serves nobody of before.  The catalogue keeps what holds for its schema as a whole
-(``schema_serves``), because an older Accord cannot read newer files.
+Nodes are upgraded one after another, so the schema may be newer than a node's version. A migration that only
+adds something declares in ``SERVES`` the oldest migration whose version can still use the new schema; without
+``SERVES``, no older version can. The table ``schema_serves`` has the result for the whole schema, because an
+older version does not have the newer files.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from playhouse.migrations import Migration, Runner
 from playhouse.pool import PooledDatabase
 
 from recorder import metrics
-from recorder.catalogue.database import away, kind_of, make_database, shown, sqlite_path
+from recorder.catalogue.database import kind_of, make_database, sqlite_path, unavailable, without_password
 from recorder.errors import CatalogueError
 
 FOLDER = Path(__file__).parent / "migrations"
 
 FIRST = "0001_initial"
-"""The migration that makes a catalogue."""
+"""The migration that creates a catalogue."""
 
-ALONE_S = 60.0
-"""How long ``accord migrate`` waits for another one to end."""
+LOCK_TIMEOUT_S = 60.0
+"""Seconds that ``accord migrate`` waits for another one to end."""
 
 LOCK = 0x6163636F7264
-"""PostgreSQL's advisory lock of ``accord migrate``: the letters of its name."""
+"""PostgreSQL's advisory lock for ``accord migrate``: "accord" in ASCII."""
 
 
-def migrate(url: str, *, folder: Path = FOLDER, patience: float = ALONE_S) -> tuple[str, ...]:
-    """Bring a catalogue up to date, making it where there is none; returns the names of what was
-    applied.  Each migration is one transaction, and two commands at once come one after the other.
+def migrate(url: str, *, folder: Path = FOLDER, patience: float = LOCK_TIMEOUT_S) -> tuple[str, ...]:
+    """Migrate a catalogue, creating it if there is none; returns the names of the applied migrations. Each is
+    one transaction. A second command waits up to ``patience`` seconds for the first.
 
     Raises :class:`CatalogueError`: ``catalogue.away``, ``catalogue.newer``, ``catalogue.migrating``."""
     try:
-        with _alone(url, patience) as database:
+        with _exclusive(url, patience) as database:
             runner = Runner(database, str(folder))
-            missing = _look(runner)
-            # Before the change: who is not served any more must never find the change and not this.
+            missing = _missing_migrations(runner)
+            # Before the migration: an older version must never see the new schema without this row.
             _write_served(database, runner)
             return tuple(runner.up()) if missing else ()
     except OperationalError as error:
-        raise _away(url, error) from error
+        raise _unavailable(url, error) from error
 
 
 def check_schema(url: str, *, folder: Path = FOLDER) -> None:
-    """Raise :class:`CatalogueError` unless this version can work with the catalogue's schema:
+    """Check that this version can use the catalogue's schema. Raises :class:`CatalogueError`:
     ``catalogue.away``, ``catalogue.older``, ``catalogue.newer``, ``catalogue.not_ours``."""
     if kind_of(url) == "sqlite" and not sqlite_path(url).exists():
         raise CatalogueError(
@@ -65,13 +65,15 @@ def check_schema(url: str, *, folder: Path = FOLDER) -> None:
     try:
         with database.connection_context():
             runner = Runner(database, str(folder))
-            missing = _look(runner)
-            _show(runner)
+            missing = _missing_migrations(runner)
+            _expose_schema(runner)
     except OperationalError as error:
-        raise _away(url, error) from error
+        raise _unavailable(url, error) from error
     except DatabaseError as error:
         raise CatalogueError(
-            "catalogue.not_ours", f"{shown(url)} is no catalogue: {error}", "look at [catalogue] url"
+            "catalogue.not_ours",
+            f"{without_password(url)} is not a catalogue: {error}",
+            "check url in section [catalogue]",
         ) from error
     finally:
         _close(database)
@@ -79,41 +81,41 @@ def check_schema(url: str, *, folder: Path = FOLDER) -> None:
         raise CatalogueError(
             "catalogue.older",
             f"the catalogue's schema lacks {', '.join(missing)}",
-            "make a copy of the catalogue, and run `accord migrate`",
+            "back up the catalogue, then run `accord migrate`",
         )
 
 
-def _look(runner: Runner) -> list[str]:
-    """Names of the migrations that the catalogue lacks.  Raises :class:`CatalogueError` where it has some
-    that this version does not know, unless they serve it."""
+def _missing_migrations(runner: Runner) -> list[str]:
+    """Names of the migrations that the catalogue lacks. Raises :class:`CatalogueError` if it has unknown ones
+    that do not serve this version."""
     steps = runner.status()
     missing = [step.name for step in steps if not step.applied]
     unknown = [step.name for step in steps if step.path is None]
     oldest = _read_served(runner.database) if unknown and not missing else None
-    if unknown and (oldest is None or oldest > _level(runner)):
+    if unknown and (oldest is None or oldest > _newest_known(runner)):
         raise CatalogueError(
             "catalogue.newer",
-            f"the catalogue was made by a newer Accord (it has {', '.join(unknown)})",
-            "install that version here too, or restore the copy from before its `accord migrate`",
+            f"the catalogue was migrated by a newer version of Accord (it has {', '.join(unknown)})",
+            "install that version here too, or restore the backup from before its `accord migrate`",
         )
     return missing
 
 
-def _show(runner: Runner) -> None:
-    """The newest step that the catalogue has had, for whoever watches."""
+def _expose_schema(runner: Runner) -> None:
+    """Expose the newest applied migration as a metric."""
     applied = [step.name for step in runner.status() if step.applied]
     metrics.CATALOGUE_SCHEMA.clear()
     if applied:
         metrics.CATALOGUE_SCHEMA.labels(applied[-1]).set(1)
 
 
-def _level(runner: Runner) -> int:
-    """The number of the newest migration that this version knows."""
+def _newest_known(runner: Runner) -> int:
+    """The number of the newest migration that this version has."""
     return max(int(step.idx) for step in runner.migrations())
 
 
 def _served(step: Migration) -> int:
-    """The number of the oldest migration whose Accord can go on after this one."""
+    """The number of the oldest migration whose version can use the schema after this one."""
     return int(getattr(step.load(), "SERVES", step.name).partition("_")[0])
 
 
@@ -131,7 +133,7 @@ def _table(database: Database) -> type[Model]:
 
 
 def _read_served(database: Database) -> int | None:
-    """What the catalogue says of its schema: who is older than this number is not served any more."""
+    """The number of the oldest migration whose version can use the catalogue, as recorded in it."""
     table = _table(database)
     row = table.select().first() if database.table_exists(table) else None
     return None if row is None else int(row.oldest)
@@ -139,7 +141,7 @@ def _read_served(database: Database) -> int | None:
 
 def _write_served(database: Database, runner: Runner) -> None:
     if any(step.path is None for step in runner.status()):
-        return  # a newer version has said it
+        return  # a newer version has written it
     table = _table(database)
     with database.atomic():
         table.create_table(safe=True)
@@ -148,19 +150,19 @@ def _write_served(database: Database, runner: Runner) -> None:
 
 
 @contextmanager
-def _alone(url: str, patience: float) -> Iterator[Database]:
-    """A connected database, and the lock of ``accord migrate``: it goes with the process, however that ends.
+def _exclusive(url: str, patience: float) -> Iterator[Database]:
+    """A connected database, under the lock of ``accord migrate``, which is released when the process ends.
     Raises :class:`CatalogueError` (``catalogue.migrating``)."""
     database = make_database(url, limited=False)
     descriptor = _make_private(url) if kind_of(url) == "sqlite" else None
     try:
         until = time.monotonic() + patience
-        while not _locked(database, descriptor):
+        while not _try_lock(database, descriptor):
             if time.monotonic() >= until:
                 raise CatalogueError(
                     "catalogue.migrating",
-                    "another `accord migrate` is at work on this catalogue",
-                    "wait for it to end; it holds nothing once its process has gone",
+                    "another `accord migrate` is running on this catalogue",
+                    "wait for it to end; its lock is released when its process ends",
                 )
             time.sleep(0.1)
         database.connect(reuse_if_open=True)
@@ -171,7 +173,7 @@ def _alone(url: str, patience: float) -> Iterator[Database]:
             os.close(descriptor)
 
 
-def _locked(database: Database, descriptor: int | None) -> bool:
+def _try_lock(database: Database, descriptor: int | None) -> bool:
     if isinstance(database, PooledDatabase):
         (taken,) = database.execute(Select(columns=[fn.pg_try_advisory_lock(LOCK)])).fetchone()
         return bool(taken)
@@ -184,7 +186,7 @@ def _locked(database: Database, descriptor: int | None) -> bool:
 
 
 def _close(database: Database) -> None:
-    """Its connections, and those that a pool keeps."""
+    """Close the connection, and those of a pool."""
     if isinstance(database, PooledDatabase):
         database.close_all()
     else:
@@ -192,22 +194,22 @@ def _close(database: Database) -> None:
 
 
 def _make_private(url: str) -> int | None:
-    """An open descriptor of a SQLite file, made where there is none: it is its owner's alone (SQLite
-    gives its other files the same mode): who called whom is in it, and the switch is of Accord's group.  Two
-    connections of a process must not lose their locks by its being closed: it is closed last.  ``None`` where
-    the file cannot be opened: SQLite says why."""
+    """An open descriptor of a SQLite file, created if there is none, with access for its owner only (SQLite
+    gives its other files the same mode): it says who called whom, and the switch is in Accord's group. Close
+    it last: closing any descriptor of a file drops the process's POSIX locks on it. ``None`` if the file
+    cannot be opened: SQLite reports the reason."""
     try:
         return os.open(sqlite_path(url), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
 
 
-def _away(url: str, error: Exception) -> CatalogueError:
-    said = away(error)
+def _unavailable(url: str, error: Exception) -> CatalogueError:
+    known = unavailable(error)
     hint = (
-        "is the server there, may this user log in (~/.pgpass holds the password), and has somebody made the "
-        "database (createdb)?"
+        "check that the server runs, that the database exists (createdb), and that this user may log in "
+        "(password in ~/.pgpass)"
         if kind_of(url) == "postgresql"
-        else "does its folder exist, and may Accord write there?"
+        else "check that its folder exists and that Accord may write there"
     )
-    return CatalogueError(said.error_id, f"{shown(url)}: {said.message}", hint)
+    return CatalogueError(known.error_id, f"{without_password(url)}: {known.message}", hint)

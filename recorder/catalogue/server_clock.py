@@ -13,12 +13,12 @@ _ASK = "SELECT clock_timestamp(), host(inet_server_addr()), host(inet_client_add
 
 
 def time_of_catalogue() -> datetime | None:
-    """The server's time; ``None`` where it is this machine's own.  Raises :class:`CatalogueError`."""
+    """The server's time (UTC); ``None`` if the server is this machine. Raises :class:`CatalogueError`."""
     with connected():
         if isinstance(database.obj, SqliteDatabase):
             return None
         at, server, client = database.execute_sql(_ASK).fetchone()
     if server is None or server == client or ipaddress.ip_address(server).is_loopback:
-        return None  # over a socket, or from one of our own addresses to itself
-    told: datetime = at.astimezone(UTC)
-    return told
+        return None  # over a Unix socket, or from one of this machine's addresses to itself
+    time: datetime = at.astimezone(UTC)
+    return time

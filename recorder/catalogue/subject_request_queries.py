@@ -1,6 +1,6 @@
-"""Subject requests as the catalogue has them.
+"""Subject requests, by their rows.
 
-Rows decide nothing: the register compares each with the audit log.
+The rows decide nothing: the register compares each with the audit log.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ERASES: Final = (ERASURE, BOTH)
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extended_why`` is set
-    where the time was extended, ``proved_at`` once it was shown that the number is theirs, ``closed_how``
-    with ``closed_at``.  ``exported_at`` is when a copy last left.  Where people
-    vouch, ``vouched_…`` is the first of them and ``proved_…`` the second."""
+    """A subject request. ``received_on`` and ``due_on`` are days in the customer's time zone;
+    ``extended_why`` is the reason for an extension; ``proved_…`` is set once the number was shown to be the
+    person's; ``closed_how`` is set with ``closed_at``; ``exported_at`` is the time of the last copy. If two
+    users vouch for the person, ``vouched_…`` is the first and ``proved_…`` the second."""
 
     id: str
     tenant: str
@@ -50,7 +50,7 @@ class RequestRow:
     vouched_said: str | None = None
 
     def overdue(self, today: date) -> bool:
-        """Whether it is open past its day."""
+        """Whether it is open after its due day."""
         return self.closed_at is None and today > self.due_on
 
     @property
@@ -67,8 +67,8 @@ class RequestRow:
 
 
 def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
-    """A customer's register (``None``: everybody's, for the operator): what is open first, by its day, then
-    what is closed, the latest first."""
+    """A customer's requests (``None``: those of all customers, for the operator): open ones by due day, then
+    closed ones, latest first."""
     with connected():
         query = SubjectRequestTable.select()
         if tenant is not None:

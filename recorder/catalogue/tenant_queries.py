@@ -1,4 +1,4 @@
-"""Customers as the catalogue has them: who they are, and their wrapped keys."""
+"""Queries about customers and their wrapped keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder.seal.keyring import WrappedKey, wrapped_key
 
 
 def all_tenants() -> tuple[TenantRow, ...]:
-    """Every customer, by name: for the operator's command line and the worker."""
+    """Every customer, by name: for the command line and the worker."""
     with connected():
         return tuple(
             tenant_row(row) for row in TenantTable.select().order_by(TenantTable.name, TenantTable.id)
@@ -22,8 +22,8 @@ def all_tenants() -> tuple[TenantRow, ...]:
 
 
 def tenant_wrapped_key(tenant: str) -> str | None:
-    """The tenant's key as it was wrapped, JSON text; ``None`` where there is none: it was destroyed when the
-    customer left."""
+    """The tenant's wrapped key as JSON text; ``None`` for an unknown tenant, or if offboarding destroyed
+    it."""
     with connected():
         row = next(iter(_wrapped_key(tenant)), None)
     return (row.wrapped_key or None) if row is not None else None
@@ -35,15 +35,15 @@ def _wrapped_key(tenant: str) -> Any:
 
 
 def tenant_key(tenant: str) -> WrappedKey | None:
-    """The tenant's own key as it was wrapped; ``None`` where there is none.  Raises
-    :class:`recorder.errors.SealError` (``seal.key_damaged``, ``seal.key_foreign``) where the row holds
-    something else."""
+    """The tenant's wrapped key; ``None`` as in :func:`tenant_wrapped_key`. Raises
+    :class:`recorder.errors.SealError` (``seal.key_damaged``, ``seal.key_foreign``) if the row contains
+    anything else."""
     text = tenant_wrapped_key(tenant)
     return (
         None if text is None else wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
     )
 
 
-def no_tenant(tenant: str) -> CatalogueError:
-    """What to raise where a tenant's id names nobody."""
-    return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
+def unknown_tenant(tenant: str) -> CatalogueError:
+    """The error for a tenant's id that does not exist."""
+    return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "run `accord tenant list`")

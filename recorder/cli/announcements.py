@@ -187,7 +187,7 @@ def shipped_for(
     :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
     with connected():
-        country_check.check(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
+        country_check.check_setting(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
     for row in queries.announcements(owner.id):  # of each name the latest version first
         if row.name in (f"shipped-{language}", f"shipped-{language}-{mode}") and row.mode == mode:
             return row

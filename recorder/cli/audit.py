@@ -11,14 +11,14 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.continuation import begin as restart
+from recorder.audit.continuation import restart_log
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
-from recorder.auditlog import consistency_proof, inclusion_proof, mail_witness, signed_note
+from recorder.auditlog import consistency_proof, mail_witness, signed_note
 from recorder.catalogue import tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
-from recorder.errors import ConfigError, LedgerError
+from recorder.errors import AuditLogError, ConfigError
 from recorder.processes import checkpoint_witnesses
 from recorder.processes.services import Context
 from recorder.seal import canonical_json, signing
@@ -81,7 +81,7 @@ def _findings(
     notes = [signed_note.read(path.read_bytes()) for path in given]
     for each in notes:
         if tenant_name and each.head.tenant != rows[0].id:
-            raise LedgerError(
+            raise AuditLogError(
                 "checkpoint.foreign",
                 f"checkpoint {each.head.number} belongs to customer {each.head.tenant}",
                 "audit that customer, or all of them",
@@ -131,7 +131,7 @@ def _tell(what: str, done: int, total: int | None) -> None:
 def leaves(context: Context, recording: str) -> None:
     """List the log's leaves about a recording: id, number, time and kind."""
     context.open_catalogue()
-    for identity, _, number, kind, at in inclusion_proof.leaves_of(recording):
+    for identity, _, number, kind, at in inclusion_proof.find_leaves(recording):
         click.echo(f"{identity}  {number:>8}  {to_iso(at)}  {kind}")
 
 
@@ -146,7 +146,7 @@ def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | No
     """Write a file which shows that a leaf is in the log that was signed: `accord audit check` needs nothing
     else but the root's public key. It says what the leaf is about, where that was not erased."""
     context.open_catalogue()
-    _write(inclusion_proof.show(leaf, context.store(), checkpoint), output)
+    _write(inclusion_proof.build_proof(leaf, context.store(), checkpoint), output)
 
 
 def _write(document: bytes, output: Path | None) -> None:
@@ -166,7 +166,7 @@ def follow(context: Context, tenant_name: str, before: int, after: int, output: 
     """Write a file which shows that a checkpoint goes on from an older one: nothing that was in the log then
     was changed or taken away since. `accord audit check` needs nothing else but the root's public key."""
     context.open_catalogue()
-    _write(consistency_proof.show(find_tenant(tenant_name).id, before, after, context.store()), output)
+    _write(consistency_proof.build_proof(find_tenant(tenant_name).id, before, after, context.store()), output)
 
 
 @audit.command()
@@ -180,12 +180,12 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
     signed = None if checkpoint is None else checkpoint.read_bytes()
     content = file.read_bytes().rstrip(b"\n")
     if canonical_json.load(content, "file").get("type") == consistency_proof.TYPE:
-        found = consistency_proof.check(content, public, signed)
+        found = consistency_proof.verify_proof(content, public, signed)
         for each in (found.before, found.after):
             click.echo(f"checkpoint {each.number}: {each.size} leaves, signed at {to_iso(each.at)}")
         click.echo("the later checkpoint extends the earlier one")
         return
-    shown = inclusion_proof.check(content, public, signed)
+    shown = inclusion_proof.verify_proof(content, public, signed)
     leaf, head = shown.leaf, shown.head
     click.echo(f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}")
     click.echo("its subject was erased" if shown.body is None else json.dumps(shown.body))
@@ -199,7 +199,7 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
 def begin(context: Context, tenant_name: str, because: str) -> None:
     """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
     context.open_catalogue()
-    number = restart(find_tenant(tenant_name).id, because, context.services(), utc_now())
+    number = restart_log(find_tenant(tenant_name).id, because, context.audit_log_services(), utc_now())
     click.echo(f"signed checkpoint {number}")
 
 

@@ -42,7 +42,7 @@ def list_packs() -> None:
 @click.argument("code")
 def show_pack(code: str) -> None:
     """Everything that a country's pack says, each rule with its source and how sure it is."""
-    pack = shipped()[country_check.known(code)]
+    pack = shipped()[country_check.country_code(code)]
     page = _Page()
     click.echo(f"{pack.code}: {pack.name}. {DISCLAIMER}")
     click.echo("\nFor each purpose, the laxest mode and the longest keeping time:")
@@ -110,13 +110,13 @@ def check(context: Context, changed: Path | None) -> None:
                 f"{owner.name} ({owner.id}): country {owner.country!r} has no pack: the strict one applies"
             )
             click.echo(f"        accord country set --tenant {owner.id} <code>")
-    found = country_check.misfits(packs)
+    found = country_check.find_misfits(packs)
     for misfit in found:
         _misfit(misfit)
     if found:
-        click.echo(f"{len(found)} of {country_check.active_lines()} lines do not fit. {DISCLAIMER}")
+        click.echo(f"{len(found)} of {country_check.count_active_lines()} lines do not fit. {DISCLAIMER}")
         sys.exit(1)
-    click.echo(f"{country_check.active_lines()} lines fit their customers' countries. {DISCLAIMER}")
+    click.echo(f"{country_check.count_active_lines()} lines fit their customers' countries. {DISCLAIMER}")
 
 
 def _misfit(misfit: Misfit) -> None:

@@ -7,7 +7,7 @@ import os
 import click
 
 from recorder.catalogue import queries
-from recorder.catalogue.records import FORMATS, Keeping, LineRow, TenantRow
+from recorder.catalogue.records import FORMATS, KeepOptions, LineRow, TenantRow
 from recorder.cli.announcements import shipped_for
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
@@ -309,7 +309,7 @@ def keep_line(
         raise click.UsageError("give either --days, how long a recording is kept on a yes, or --off")
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
-    keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start, wording)
+    keep = None if days is None else KeepOptions(days, purpose, own_words, destroy, at_start, wording)
     keep_options.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from recorder.catalogue import departures
 from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
@@ -196,7 +195,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
     click.echo(f"{out}: destroyed {to_iso(proof.at)}, complete from {to_iso(proof.said.complete_from)}")
 
 
-def _print_handover(tenant: str, row: departures.LeavingRow) -> None:
+def _print_handover(tenant: str, row: offboarding_progress.OffboardingRow) -> None:
     counted = handover.counts(tenant)
     whole = f"{row.length} bytes" if row.handed_at else "not complete: run the command again"
     click.echo(f"handover: {counted.pop('', 0)} recordings, {whole}")

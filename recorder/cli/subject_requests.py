@@ -34,7 +34,9 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     now = utc_now()
     zones = {each.id: each.time_zone for each in tenant_queries.all_tenants()}
     erased = {
-        request: calls for tenant in zones for request, calls in erased_call_queries.counts(tenant).items()
+        request: calls
+        for tenant in zones
+        for request, calls in erased_call_queries.count_by_request(tenant).items()
     }
     for each in subject_request_queries.requests(
         None if tenant_name is None else find_tenant(tenant_name).id
@@ -110,7 +112,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
         click.echo(f"call: {call.outcome or 'in progress'}, {call.tries} tries")
     if row.closed_how:
         click.echo(f"closed: {row.closed_how}")
-    if calls := erased_call_queries.counts(tenant).get(request):
+    if calls := erased_call_queries.count_by_request(tenant).get(request):
         click.echo(f"calls without a recording: {calls} erased")
     for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
         done = [f"given: {each.given or 'to be reviewed'}"]

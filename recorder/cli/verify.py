@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.handed_over import ROOT, HandoverCheck, folder_of
+from recorder.audit.handover_check import ROOT, HandoverCheck, find_handover_folder
 from recorder.catalogue import queries, tenant_queries
 from recorder.clock import utc_now
 from recorder.errors import AccordError, CatalogueError
@@ -41,7 +41,7 @@ def verify(
     bad = 0
     for name in what:
         source: document_source.DocumentSource
-        if (handed := folder_of(Path(name))) is not None:
+        if (handed := find_handover_folder(Path(name))) is not None:
             bad += not _handed_over(HandoverCheck(handed, public, utc_now(), revoked), name)
             continue
         if Path(name).is_dir():

@@ -106,7 +106,7 @@ def check_token(row: TokenRow, root: Ed25519PublicKey, revoked: Revoked) -> None
 def check_latest(row: TokenRow) -> None:
     """Refuse a token that the log says was revoked.  Raises :class:`recorder.errors.SealError`
     (``credential.superseded``)."""
-    if any(said.body.get("token") == row.id for said in leaf_lookup.decided(row.tenant, [REVOKED])):
+    if any(said.body.get("token") == row.id for said in leaf_lookup.find_decisions(row.tenant, [REVOKED])):
         what, hint = f"token {row.id} was revoked", "somebody brought an older row back: `accord audit`"
         raise SealError("credential.superseded", what, hint)
 

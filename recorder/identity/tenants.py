@@ -45,7 +45,10 @@ def create_tenant(
     """A new customer.  The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
     wrapped for it: ``wrapped_key`` is the JSON text that ``seal.keys`` made.  Raises
     :class:`CatalogueError` (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
-    country, name = country_check.known(country), names.tidy(name, "the customer's name", "tenant.name")
+    country, name = (
+        country_check.country_code(country),
+        names.tidy(name, "the customer's name", "tenant.name"),
+    )
     time_zones.require_zone(time_zone)
     try:
         with writing():

@@ -21,7 +21,7 @@ from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import SessionRow, UserRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.identity import SessionTable, UserTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names
 from recorder.domain.roles import ROLES
@@ -93,7 +93,7 @@ def create_user(
             append(tenant, "user.created", _said(row, password_hash) | {"role": role}, now, entropy)
     except IntegrityError as error:
         if "login" not in str(error):
-            raise no_tenant(tenant) from error
+            raise unknown_tenant(tenant) from error
         raise CatalogueError(
             "user.exists", f"somebody already logs in as {login!r}", "choose another log-in"
         ) from error
@@ -274,7 +274,7 @@ def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
 def check_latest(row: UserRow) -> None:
     """Refuse somebody's credential of before: the log says that they were revoked since, or got another
     password.  Raises :class:`recorder.errors.SealError` (``credential.superseded``)."""
-    every = leaf_lookup.decided(row.tenant, [CHANGED, REVOKED])
+    every = leaf_lookup.find_decisions(row.tenant, [CHANGED, REVOKED])
     said = [each for each in every if each.body.get("user") == row.id]
     if not said:
         return

@@ -45,7 +45,7 @@ def finish(
                 error=error.message,
             )
         finally:
-            lease.give_back(claim, owner)
+            lease.release(claim, owner)
     return done
 
 

@@ -24,7 +24,7 @@ from recorder.catalogue.tables import lease
 from recorder.clock import Now, truncate, utc_now
 from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN
-from recorder.errors import AccessError, KeepingError
+from recorder.errors import AccessError, RetentionError
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_store import chain_of_row, put
@@ -103,7 +103,7 @@ class Looked:
 
 
 Rule = Callable[[Looked], Data]
-"""What is to be sealed of a recording as it stands.  Raises :class:`KeepingError` where it cannot be."""
+"""What is to be sealed of a recording as it stands.  Raises :class:`RetentionError` where it cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Changes:
     """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached, and
     nothing follows an amendment by a key that is ``revoked``.  Everything is asked with the customer's id.
 
-    Everything raises :class:`AccessError` (``access.not_found``, ``access.erased``), :class:`KeepingError`
+    Everything raises :class:`AccessError` (``access.not_found``, ``access.erased``), :class:`RetentionError`
     (each method says which; ``retention.busy`` where somebody else is at this recording),
     :class:`recorder.errors.SealError` for what is not as it was sealed, and ``StoreError``."""
 
@@ -161,15 +161,15 @@ class Changes:
 
         def rule(looked: Looked) -> Data:
             if not purposes or not set(purposes) <= set(looked.may_hold()):
-                raise KeepingError(
+                raise RetentionError(
                     "retention.not_for_disputes", "a dispute cannot need it for these purposes"
                 )
             if not looked.now < review_at <= looked.now + LONGEST_REVIEW:
-                raise KeepingError("retention.review", "a hold is looked at again within a year")
+                raise RetentionError("retention.review", "a hold is looked at again within a year")
             if not roles or not set(roles) <= _roles(purposes):
-                raise KeepingError("retention.roles", "these roles may not use it for these purposes")
+                raise RetentionError("retention.roles", "these roles may not use it for these purposes")
             if self._is_being_destroyed(looked.row):
-                raise KeepingError("retention.being_erased", "it is being destroyed")
+                raise RetentionError("retention.being_erased", "it is being destroyed")
             at = truncate(review_at)
             return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
 
@@ -191,7 +191,7 @@ class Changes:
 
         def rule(looked: Looked) -> Data:
             if hold not in {each.number for each in looked.terms.holds}:
-                raise KeepingError("retention.no_hold", f"it has no hold {hold}, or that was lifted")
+                raise RetentionError("retention.no_hold", f"it has no hold {hold}, or that was lifted")
             return HoldLifted(hold, _said(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -206,7 +206,7 @@ class Changes:
             can = looked.may_withdraw()
             wanted = can if purposes is None else tuple(purposes)
             if not wanted or not set(wanted) <= set(can):
-                raise KeepingError(
+                raise RetentionError(
                     "retention.not_by_consent", "it does not rest on consent for these purposes"
                 )
             return ConsentWithdrawn(_once(wanted), _said(reason))
@@ -248,7 +248,7 @@ class Changes:
 
         def rule(looked: Looked) -> Data:
             if (why := looked.why_not_delete()) is not None:
-                raise KeepingError(why, "it cannot be deleted")
+                raise RetentionError(why, "it cannot be deleted")
             return DeletionAsked(_said(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -259,7 +259,7 @@ class Changes:
 
         def rule(looked: Looked) -> Data:
             if looked.terms.holds:
-                raise KeepingError("retention.held", "it is held: lift the hold first")
+                raise RetentionError("retention.held", "it is held: lift the hold first")
             return DeletionAsked(_said(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
@@ -270,7 +270,7 @@ class Changes:
         self.look(tenant, recording)  # anybody else's is not there, and is not noted either
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
-            raise KeepingError(
+            raise RetentionError(
                 "retention.busy", "somebody else is at this recording", "try again in a minute"
             )
         try:
@@ -278,14 +278,14 @@ class Changes:
             self.boundary("begun")
             try:
                 chain = self._put(tenant, recording, by, rule)
-            except KeepingError:
+            except RetentionError:
                 amendments.end(recording)
                 raise
             self.boundary("put")
             amendments.amended(chain, self.trust, now=now, entropy=self.entropy)
             self.boundary("listed")
         finally:
-            lease.give_back(claim, owner)
+            lease.release(claim, owner)
 
     def _put(self, tenant: str, recording: str, by: By, rule: Rule) -> Chain:
         """The chain with what a rule says at its end."""
@@ -312,18 +312,18 @@ def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date
 
     def rule(looked: Looked) -> Data:
         if (why := looked.why_not_agree()) is not None:
-            raise KeepingError(why, "it was not announced, or its time is over, or it is to be deleted")
+            raise RetentionError(why, "it was not announced, or its time is over, or it is to be deleted")
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
-            raise KeepingError("retention.purpose", f"there is no purpose {purpose!r}")
+            raise RetentionError("retention.purpose", f"there is no purpose {purpose!r}")
         with connected():
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
-            raise KeepingError("retention.too_long", objection.message, objection.hint)
+            raise RetentionError("retention.too_long", objection.message, objection.hint)
         until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
         if until <= looked.now:
-            raise KeepingError("retention.past", "counted from the call, that time is over already")
+            raise RetentionError("retention.past", "counted from the call, that time is over already")
         if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
-            raise KeepingError("retention.agreed_on", "it was agreed on a day from the call up to today")
+            raise RetentionError("retention.agreed_on", "it was agreed on a day from the call up to today")
         return AgreedLater(purpose, until, pack.code, _said(reason), on)
 
     return rule
@@ -335,9 +335,9 @@ def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
 
     def rule(looked: Looked) -> Data:
         if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
-            raise KeepingError("retention.purpose", "it has no such purpose, or it has ended")
+            raise RetentionError("retention.purpose", "it has no such purpose, or it has ended")
         if not set(purposes) <= set(looked.may_narrow()):
-            raise KeepingError("retention.by_law", "a law asks that it be kept for that")
+            raise RetentionError("retention.by_law", "a law asks that it be kept for that")
         return PurposesNarrowed(_once(purposes), _said(reason))
 
     return rule
@@ -361,5 +361,5 @@ def _once(codes: Sequence[str]) -> tuple[str, ...]:
 def _said(reason: str) -> str:
     said = " ".join(reason.split())
     if not said or len(said) > LONGEST_REASON or not said.isprintable():
-        raise KeepingError("retention.reason", f"a reason has up to {LONGEST_REASON} characters")
+        raise RetentionError("retention.reason", f"a reason has up to {LONGEST_REASON} characters")
     return said

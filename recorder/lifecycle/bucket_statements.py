@@ -12,7 +12,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import departures, erased_call_queries, queries
+from recorder.catalogue import erased_call_queries, offboarding_progress, queries
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.lifecycle.departure import last_cancellation
@@ -151,7 +151,7 @@ def _look_at_note(
     for each in sorted(recorded):
         what = f"it names call {each}, which was recorded: nothing of that is erased by it"
         found.troubles.append(Trouble(key, "call_erasure.names_recording", what))
-    known = erased_call_queries.forgotten_among(note.calls) | recorded
+    known = erased_call_queries.erased_among(note.calls) | recorded
     left = tuple(each for each in note.calls if each not in known)
     if left:
         found.notes.append(ErasureProposal(name, note, left))
@@ -171,5 +171,5 @@ def is_open(leaver: Leaver) -> bool:
     """Whether it was signed that a customer is erased, and the catalogue neither does it nor has done it."""
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False
-    row = departures.departure(leaver.tenant)
+    row = offboarding_progress.find_offboarding(leaver.tenant)
     return row is None or (row.erasing_since is None and row.left_at is None)

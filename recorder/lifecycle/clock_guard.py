@@ -22,7 +22,7 @@ from typing import Final
 
 import structlog
 
-from recorder.clock import HIDDEN, SLACK, Now, Uptime, from_iso, to_iso, uptime, utc_now
+from recorder.clock import HIDDEN_BOOT_ID, SLACK, Now, Uptime, from_iso, to_iso, uptime, utc_now
 from recorder.errors import AccordError, ClockError
 from recorder.spool.atomic_files import write_file
 
@@ -111,7 +111,7 @@ class Timekeeper:
     @staticmethod
     def _same_start(before: _Look, look: _Look) -> bool:
         """Whether the machine has not been started in between; where that is hidden, its uptime tells."""
-        if HIDDEN in (before.boot, look.boot):
+        if HIDDEN_BOOT_ID in (before.boot, look.boot):
             return look.up >= before.up
         return before.boot == look.boot
 

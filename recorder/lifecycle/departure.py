@@ -36,7 +36,7 @@ def note_departure(
 
 def last_cancellation(tenant: str) -> str | None:
     """The SHA-256 of the last statement that called a customer's departure off, according to the log."""
-    said = leaf_lookup.after(tenant, -1, STAYS)
+    said = leaf_lookup.leaves_after(tenant, -1, STAYS)
     return str(said[-1].body.get("statement")) if said else None
 
 

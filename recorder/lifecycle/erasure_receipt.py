@@ -23,7 +23,7 @@ from typing import Annotated, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import queries
-from recorder.errors import AccessError, KeepingError, SealError
+from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle.erasure_deadline import complete_from
 from recorder.seal import amendment, amendment_kinds, signed_document
 from recorder.seal.amendment_kinds import Erased, Gone
@@ -105,24 +105,24 @@ def receipt(
 ) -> ErasureReceipt:
     """The receipt of a customer's recording that was erased, after looking that it is gone.
 
-    Raises :class:`AccessError` (``access.not_found``), :class:`KeepingError` (``retention.not_erased``: it is
-    not, or its tombstone does not stand yet; ``retention.not_gone``: something of it is there),
+    Raises :class:`AccessError` (``access.not_found``), :class:`RetentionError` (``retention.not_erased``: it
+    is not, or its tombstone does not stand yet; ``retention.not_gone``: something of it is there),
     :class:`SealError`, :class:`recorder.errors.StoreError`."""
     row = queries.recording(tenant, recording)
     if row is None:
         raise AccessError("access.not_found", "there is no such recording")
     if row.destroyed_at is None:
-        raise KeepingError("retention.not_erased", f"recording {recording} was not destroyed")
+        raise RetentionError("retention.not_erased", f"recording {recording} was not destroyed")
     report = verify(store, row.prefix, root, None, now)
     chain = report.chain
     if chain is None or chain.erased is None or not isinstance(chain.erased.data, Erased):
-        raise KeepingError(
+        raise RetentionError(
             "retention.not_erased", f"recording {recording} has no tombstone in the bucket", "`accord audit`"
         )
     if (chain.manifest.tenant, chain.manifest.recording) != (tenant, recording):
         raise SealError("seal.manifest_foreign", f"the manifest at {row.prefix} is that of another recording")
     if report.findings:
-        raise KeepingError(
+        raise RetentionError(
             "retention.not_gone",
             f"recording {recording} was erased, and is not gone: {report.findings[0].message}",
             "`accord audit` names all of it; the worker destroys it again where a row is due",

@@ -21,7 +21,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
-from recorder.catalogue.erased_call_queries import forgotten_among
+from recorder.catalogue.erased_call_queries import erased_among
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.clock import from_iso, to_iso
@@ -52,7 +52,7 @@ def destroy_due(services: Services, now: datetime) -> int:
     up no other.  Raises :class:`Unreachable` with the one that failed still due."""
     if (since := holds_unconfirmed()) is not None:
         if waiting := recordings.due(now, limit=1):
-            metrics.NOT_DESTROYED.labels("holds").inc()
+            metrics.RECORDINGS_NOT_ERASED.labels("holds").inc()
             log.warning(
                 "retention.suspended",
                 since=to_iso(since),
@@ -61,7 +61,7 @@ def destroy_due(services: Services, now: datetime) -> int:
             )
         return 0
     owner, begun = services.entropy(8).hex(), time.monotonic()
-    lease.drop_old(now)
+    lease.delete_expired(now)
     destroyed, last = 0, None
     while due := recordings.due(now, after=last):
         for row in due:
@@ -83,7 +83,7 @@ def destroy_one(
     try:
         return recordings.is_due(row, now) and _destroy_one(row, services, now)
     finally:
-        lease.give_back(claim, owner)
+        lease.release(claim, owner)
 
 
 def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
@@ -94,7 +94,7 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
         raise
     except (SealError, StoreError) as error:
         refused = isinstance(error, SealError)
-        metrics.NOT_DESTROYED.labels("refused" if refused else "failed").inc()
+        metrics.RECORDINGS_NOT_ERASED.labels("refused" if refused else "failed").inc()
         log.error(
             "recording.erasure_failed",
             recording=row.id,
@@ -176,7 +176,7 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     reached("buried")
     amendments.destroyed(row, chain, now=now, entropy=services.entropy)
     reached("destroyed")
-    metrics.DESTROYED.labels(why).inc()
+    metrics.RECORDINGS_ERASED.labels(why).inc()
     log.info("recording.erased", recording=row.id, why=why)
 
 
@@ -217,7 +217,7 @@ def empty_quarantine(services: Services, now: datetime) -> int:
         return 0
     purge(quarantine)
     there = sorted(quarantine.iterdir())
-    named = forgotten_among([folder.name for folder in there])
+    named = erased_among([folder.name for folder in there])
     over = [
         folder
         for folder in there
@@ -226,7 +226,7 @@ def empty_quarantine(services: Services, now: datetime) -> int:
     for folder in over:
         recordings.note_taken_away(folder.name, now, services.entropy)
         remove_take(folder)
-        metrics.QUARANTINE_DESTROYED.inc()
+        metrics.QUARANTINE_ERASED.inc()
         log.info("quarantine.erased", recording=folder.name)
     return len(over)
 

@@ -358,7 +358,7 @@ class Rewrapping:
                 self.store.delete(place)
             return False
         finally:
-            lease.give_back(claim, self.owner)
+            lease.release(claim, self.owner)
 
     def _own(
         self, tenant: str, recording: str, text: str, place: str, known: dict[str, WrappedKey]
@@ -423,7 +423,7 @@ class Rewrapping:
             )
 
     def _give_back(self) -> None:
-        lease.give_back(CLAIM, self.owner)
+        lease.release(CLAIM, self.owner)
 
 
 @dataclass(frozen=True, slots=True)

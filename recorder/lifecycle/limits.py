@@ -29,7 +29,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
-from recorder.errors import CatalogueError, KeepingError, SealError
+from recorder.errors import CatalogueError, RetentionError, SealError
 from recorder.ids import Entropy
 from recorder.prompts.purposes import standard
 from recorder.seal import retention_limit as statements
@@ -88,7 +88,7 @@ def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | N
         if keep_days < 1:
             raise CatalogueError("retention.days", "a recording is kept a day or more", "1 or more")
         if purpose is not None:
-            country_check.check(tenant, [purpose], keep_days=keep_days)
+            country_check.check_setting(tenant, [purpose], keep_days=keep_days)
 
 
 def begin(
@@ -96,14 +96,14 @@ def begin(
 ) -> None:
     """Write statements into the catalogue: ``content`` sets a limit, ``lifting`` are those that lift
     others, by their ids.  None counts before :func:`listed` gives it its leaf.  Raises
-    :class:`KeepingError` (``retention.no_limit``) where the customer's limits are not those of that
+    :class:`RetentionError` (``retention.no_limit``) where the customer's limits are not those of that
     ``version`` any more."""
     with writing():
         lock_tenant(tenant)
         pending = RetentionLimitTable.lifted.is_null(False) & RetentionLimitTable.lifted_leaf.is_null()
         pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
         if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():
-            raise KeepingError("retention.no_limit", "it was changed meanwhile")
+            raise RetentionError("retention.no_limit", "it was changed meanwhile")
         for each, said in lifting.items():
             RetentionLimitTable.update(lifted=said.decode()).where(RetentionLimitTable.id == each).execute()
         if limit is not None and content is not None:
@@ -242,7 +242,7 @@ def check_logged(tenant: str) -> None:
     """That a customer's rows have every statement that the log lists: a row that is gone would have
     recordings heard longer, one that lost its lifting shorter.  Raises :class:`SealError`
     (``retention.differs``)."""
-    said = leaf_lookup.decided(tenant, [SET, LIFTED])
+    said = leaf_lookup.find_decisions(tenant, [SET, LIFTED])
     if not said:
         return
     with connected():

@@ -7,7 +7,7 @@ from typing import Any
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
-from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.line import LineTable
 from recorder.ids import Entropy
@@ -28,7 +28,9 @@ def ended_before(line_id: str | None, at: datetime) -> bool:
         if row is None:
             return False
         ended = [
-            said for said in leaf_lookup.decided(row.tenant_id, [ENDED]) if said.body.get("line") == line_id
+            said
+            for said in leaf_lookup.find_decisions(row.tenant_id, [ENDED])
+            if said.body.get("line") == line_id
         ]
         return any(said.at <= at for said in ended)
 
@@ -44,7 +46,7 @@ def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
 def logged(tenant: str) -> frozenset[tuple[str, str]]:
     """A customer's lines and their numbers that the log says were made, and does not say ended."""
     made: dict[str, str] = {}
-    for said in leaf_lookup.decided(tenant, [CREATED, ENDED]):
+    for said in leaf_lookup.find_decisions(tenant, [CREATED, ENDED]):
         line = str(said.body.get("line"))
         if said.kind == CREATED:
             made[line] = str(said.body.get("number"))
@@ -66,5 +68,5 @@ def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> b
         changed = LineTable.update(until=now).where(active(tenant, line_id)).execute()
         if changed:
             append(tenant, ENDED, {"line": line_id}, now, entropy)
-            count_up(LINES)
+            increment(LINES)
     return bool(changed)

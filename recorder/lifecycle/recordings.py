@@ -11,9 +11,9 @@ from typing import Any
 
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.departures import being_erased
-from recorder.catalogue.erased_call_queries import note_of
+from recorder.catalogue.erased_call_queries import find_note
 from recorder.catalogue.mappers import recording_columns, recording_row
+from recorder.catalogue.offboarding_progress import is_being_erased
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.grant import GrantTable
@@ -53,11 +53,11 @@ def add_recording(
                     "the take stays in the spool: compare both with `accord verify`",
                 )
             return False
-        if "tenant.offboarded" not in despite and being_erased(row.tenant):
+        if "tenant.offboarded" not in despite and is_being_erased(row.tenant):
             raise CatalogueError(
                 "tenant.offboarded", f"customer {row.tenant} has left", "nothing of it is kept"
             )
-        if "call.erased" not in despite and note_of(row.id) is not None:
+        if "call.erased" not in despite and find_note(row.id) is not None:
             raise CatalogueError("call.erased", f"call {row.id} was forgotten", "nothing of it is kept")
         if limits != version_of(row.tenant):
             raise CatalogueError(
@@ -81,7 +81,7 @@ def add_not_recorded(
     with writing():
         if row.tenant is not None:
             lock_tenant(row.tenant)
-            if "call.erased" not in despite and note_of(row.id) is not None:
+            if "call.erased" not in despite and find_note(row.id) is not None:
                 raise CatalogueError("call.erased", f"call {row.id} was forgotten", "it is not listed")
         if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False

@@ -45,7 +45,7 @@ class Wish:
 def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
     """Sign a limit and put it in force; it takes the place of the one for the same purpose and line.
 
-    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check` does; :class:`KeepingError`
+    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check` does; :class:`RetentionError`
     (``retention.no_limit``: somebody changed it meanwhile); :class:`SealError` for a key that may not sign
     this; :class:`StoreError`: then the worker finishes it."""
     limits.check(tenant, wish.purpose, wish.line, wish.keep_days)

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import departures, erased_call_queries
+from recorder.catalogue import erased_call_queries, offboarding_progress
 from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
@@ -50,9 +50,9 @@ class Statements:
     def look(self, tenant: str | None, call: str) -> StatementCheck:
         """What holds of a customer's call.  Raises :class:`SealError` where a statement about the customer
         cannot be read."""
-        rows = {LEFT} if tenant is not None and departures.being_erased(tenant) else set()
+        rows = {LEFT} if tenant is not None and offboarding_progress.is_being_erased(tenant) else set()
         signed = {LEFT} if rows and tenant is not None and self.erases(tenant) else set()
-        if (named := erased_call_queries.note_of(call)) is not None:
+        if (named := erased_call_queries.find_note(call)) is not None:
             rows.add(FORGOTTEN)
             signed |= {FORGOTTEN} if self._forgot(tenant, call, *named) else set()
         return StatementCheck(frozenset(signed), frozenset(rows - signed))
@@ -60,7 +60,7 @@ class Statements:
     def erases(self, tenant: str) -> bool:
         """Whether everything of a customer is destroyed, or is being.  Raises :class:`SealError` where a
         statement cannot be read."""
-        if not departures.being_erased(tenant):
+        if not offboarding_progress.is_being_erased(tenant):
             return False
         found = offboarding.standing(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
@@ -70,7 +70,7 @@ class Statements:
 
     def forgot(self, tenant: str | None, call: str) -> bool:
         """Whether a customer's call was erased for its person."""
-        named = erased_call_queries.note_of(call)
+        named = erased_call_queries.find_note(call)
         return named is not None and self._forgot(tenant, call, *named)
 
     def _forgot(self, tenant: str | None, call: str, owner: str, note: str) -> bool:

@@ -106,7 +106,7 @@ class Encoder:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
-                env=environment.plain(os.environ),
+                env=environment.for_program(os.environ),
             )
             _wait_until_ready(_pipe(process.stdout))
         except OSError as error:  # a pipe that ended and a limit that passed are such, too

@@ -34,7 +34,7 @@ from recorder.audio.encoded_take import ENCODED, read_encoded, write_encoded
 from recorder.audio.encoding import as_it_is, encode_take
 from recorder.catalogue import prompt_files, tenant_queries
 from recorder.catalogue.recording_projection import recording_of
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.lifecycle import line_history, recordings
@@ -262,7 +262,7 @@ def _report(sealed: SealedTake) -> None:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
     body = to_body(sealed.manifest)
     if (missing := duration_check.unexplained_ms(body)) != 0:
-        metrics.TAKES_OUT_OF_TIME.labels("shorter" if missing > 0 else "longer").inc()
+        metrics.TAKES_DURATION_MISMATCH.labels("shorter" if missing > 0 else "longer").inc()
         log.warning(
             "take.duration_mismatch",
             recording=sealed.recording,
@@ -376,5 +376,5 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
 def _tenant_key(tenant: str) -> WrappedKey:
     key = tenant_queries.tenant_key(tenant)
     if key is None:
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
     return key

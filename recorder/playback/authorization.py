@@ -148,7 +148,7 @@ class Guard:
         it."""
         said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
         grants.note_broken(who.tenant, said, recording=recording, now=self.now(), entropy=self.entropy)
-        metrics.SEALS_BROKEN.inc()
+        metrics.BROKEN_SEALS.inc()
         log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 
     def _listed(self, sealed: VerifiedRecording) -> VerifiedRecording:

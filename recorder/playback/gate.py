@@ -205,7 +205,7 @@ class Gate:
                         counted += ahead
                     left += len(piece)
                     if listen is not None:
-                        metrics.SENT.inc(len(piece))
+                        metrics.LISTEN_BYTES.inc(len(piece))
                     yield piece
         finally:
             if listen is not None and left < counted:

@@ -155,7 +155,7 @@ def note_broken(
     """A leaf that an object is not as it was sealed, unless the last hour has the same one."""
     with writing():
         lock_tenant(tenant)
-        same = [leaf for leaf in leaf_lookup.about(tenant, [recording], [BROKEN]) if leaf.body == body]
+        same = [leaf for leaf in leaf_lookup.leaves_about(tenant, [recording], [BROKEN]) if leaf.body == body]
         if not same or not now - HOUR < same[-1].at <= now + SLACK:
             append(tenant, BROKEN, body, now, entropy, recording=recording)
 
@@ -209,7 +209,7 @@ def is_logged(grant: GrantRow) -> bool:
 
 
 def _leaf_of(grant: GrantRow) -> leaf_lookup.LoggedLeaf | None:
-    said = leaf_lookup.leaf(grant.tenant, grant.leaf)
+    said = leaf_lookup.find_leaf(grant.tenant, grant.leaf)
     if said is None or said.kind not in (GIVEN, RENEWED):
         return None
     named = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
@@ -297,7 +297,7 @@ def count_sent(
 def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
     """The grant's open listen, with that many bytes added; from here on it is this player's."""
     for row in _open_listens(grant.id):
-        said = leaf_lookup.leaf(grant.tenant, row.leaf)
+        said = leaf_lookup.find_leaf(grant.tenant, row.leaf)
         names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
         if names != (OPENED, row.id, grant.id):
             continue

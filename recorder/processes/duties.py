@@ -59,15 +59,15 @@ class Duties:
             "quarantine": lambda: expiry.empty_quarantine(services, trusted_now()),
             "listens": lambda: grants.close_stale_listens(now, entropy),
             "sessions": lambda: (users.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),
-            "logs": lambda: checkpoint.keep(services, trusted_now()),
-            "timestamps": lambda: timestamping.keep(services, self.witnesses.authority, now),
-            "mail": lambda: mail_witness.keep(services, self.witnesses.server, now),
+            "logs": lambda: checkpoint.sign_due(services, trusted_now()),
+            "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
+            "mail": lambda: mail_witness.send_due(services, self.witnesses.server, now),
         }
         for name, duty in duties.items():
             try:
                 duty()
             except (AccordError, OSError, PeeweeException) as error:
-                metrics.HOUSEKEEPING_FAILURES.labels(name).inc()
+                metrics.DUTY_FAILURES.labels(name).inc()
                 log.warning("duty.delayed", duty=name, error=str(error))
             else:
-                metrics.HOUSEKEEPING_DONE.labels(name).set(services.now().timestamp())
+                metrics.DUTY_DONE.labels(name).set(services.now().timestamp())

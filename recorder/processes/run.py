@@ -74,14 +74,16 @@ def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Pr
             "daemon",
             [*own, "daemon"],
             watched=True,
-            environment=environment.of("daemon", given),
+            environment=environment.for_process("daemon", given),
             replacing=[*own, "daemon", "--replace"],
             longest=AGAIN,
             turn=2,  # it follows calls until the others have ended
             grace=DAEMON_GRACE,
         ),
-        Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", given)),
-        Program("web", [*own, "web"], tied=True, environment=environment.of("web", given)),
+        Program(
+            "worker", [*own, "worker"], watched=True, environment=environment.for_process("worker", given)
+        ),
+        Program("web", [*own, "web"], tied=True, environment=environment.for_process("web", given)),
     ]
     return [*store_programs(context), *found]
 

@@ -16,7 +16,7 @@ from recorder.errors import ConfigError
 from recorder.seal import kek_files, signing
 from recorder.seal.keyring import Keyring, read_private, write_private
 from recorder.seal.revocation import Revocations, Trust
-from recorder.services import Services
+from recorder.services import AuditLogServices, Services
 from recorder.store.contract import Store
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ class Context:
         from recorder.lifecycle.amendment_service import Changes
 
         return Changes(self.store(), self.root(), self.signer(), revoked=self.revoked())
+
+    def audit_log_services(self) -> AuditLogServices:
+        """What signing checkpoints needs: no key-encryption key, which may be absent from this machine.
+        Raises :class:`ConfigError`."""
+        return AuditLogServices(
+            store=self.store(),
+            signer=self.signer(),
+            root=self.root(),
+            checkpoint_lock=timedelta(days=self.settings.ledger.lock_days),
+        )
 
     def services(self) -> Services:
         """What the pipeline and the worker's duties work with.  Raises :class:`ConfigError`,

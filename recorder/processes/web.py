@@ -11,7 +11,7 @@ from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
-from recorder.status_server import Neighbours, in_thread
+from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import reach
 from web.app import create_app
 from web.config import WebConfig
@@ -36,8 +36,8 @@ def run(context: Context) -> None:
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
         checks={"store": partial(reach, object_store.probe(context.settings))},
     )
-    neighbours = Neighbours(str(network) for network in metrics.allow)
-    stop = in_thread(watched_by(app, neighbours), metrics.host, metrics.web_port)
+    neighbours = AllowedClients(str(network) for network in metrics.allow)
+    stop = serve_in_thread(watched_by(app, neighbours), metrics.host, metrics.web_port)
     try:
         serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
     finally:

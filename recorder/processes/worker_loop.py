@@ -213,7 +213,7 @@ class Worker:
 
         def done(future: Future[None]) -> None:
             if not future.cancelled() and (error := future.exception()) is not None:
-                metrics.UNFORESEEN.inc()
+                metrics.UNHANDLED_ERRORS.inc()
                 log.error("worker.failed", work=name, exc_info=error)
             with self._lock:
                 self._under_way.discard(name)
@@ -258,7 +258,7 @@ class Worker:
             more = {"hint": disk_space.hint(error)} if isinstance(error, OSError) else {}
             bound.warning("take.delayed", error=str(error), failures=failures, **more)
         else:
-            metrics.UNFORESEEN.inc()
+            metrics.UNHANDLED_ERRORS.inc()
             bound.exception("take.delayed", failures=failures)
 
     def _encode(self, folder: Path, prompt: Path) -> None:

@@ -59,23 +59,23 @@ class Overseer:
         """Start measuring and serving, for the life of the process; returns at once."""
         if not self.port:
             return
-        metrics.introduce()
+        metrics.expose_version()
         self._show()
         threading.Thread(target=self._keep_measuring, name="depth", daemon=True).start()
-        application = status_server.Watched(
+        application = status_server.StatusApp(
             metrics.WORKER,
             metrics.registry(metrics.WORKER),
             Readiness(
                 {
                     "spool": self._spool,
-                    "catalogue": catalogue.reach,
+                    "catalogue": catalogue.ping,
                     "store": partial(store.reach, self.probe),
                 }
             ),
-            status_server.Neighbours(self.allow),
+            status_server.AllowedClients(self.allow),
             self._alive,
         )
-        status_server.in_thread(application, self.host, self.port)
+        status_server.serve_in_thread(application, self.host, self.port)
 
     def _show(self) -> None:
         for stage in queue_depth.STAGES:
@@ -86,18 +86,18 @@ class Overseer:
         metrics.QUARANTINE_TAKES.set_function(lambda: self._depth.aside)
         metrics.SIGNING_KEY_EXPIRY.set(self.expiry.timestamp())
         for lane in LANES:
-            metrics.LANE_BUSY.labels(lane).set_function(partial(self._load, lane, 0))
-            metrics.LANE_ROOM.labels(lane).set_function(partial(self._load, lane, 1))
-        metrics.zero(metrics.STAGE, STAGES)
-        metrics.zero(metrics.STAGE_FAILURES, STAGES, metrics.OBSTACLES)
-        metrics.zero(metrics.TAKES, ("stored", "noted", "quarantined"))
-        metrics.zero(metrics.TAKES_UNANNOUNCED, ("not_found_in_audio", "not_finished"))
-        metrics.zero(metrics.TAKES_OUT_OF_TIME, ("shorter", "longer"))
-        metrics.zero(metrics.HOUSEKEEPING_FAILURES, DUTIES)
-        metrics.zero(metrics.HOUSEKEEPING_DONE, DUTIES)
-        metrics.zero(metrics.DESTROYED, ("expired", "not_announced"))
-        metrics.zero(metrics.NOT_DESTROYED, ("refused", "failed", "holds"))
-        metrics.zero_shared()
+            metrics.WORKER_BUSY.labels(lane).set_function(partial(self._load, lane, 0))
+            metrics.WORKER_SLOTS.labels(lane).set_function(partial(self._load, lane, 1))
+        metrics.expose_zero(metrics.STAGE, STAGES)
+        metrics.expose_zero(metrics.STAGE_FAILURES, STAGES, metrics.OBSTACLES)
+        metrics.expose_zero(metrics.TAKES, ("stored", "noted", "quarantined"))
+        metrics.expose_zero(metrics.TAKES_UNANNOUNCED, ("not_found_in_audio", "not_finished"))
+        metrics.expose_zero(metrics.TAKES_DURATION_MISMATCH, ("shorter", "longer"))
+        metrics.expose_zero(metrics.DUTY_FAILURES, DUTIES)
+        metrics.expose_zero(metrics.DUTY_DONE, DUTIES)
+        metrics.expose_zero(metrics.RECORDINGS_ERASED, ("expired", "not_announced"))
+        metrics.expose_zero(metrics.RECORDINGS_NOT_ERASED, ("refused", "failed", "holds"))
+        metrics.expose_shared_zeros()
 
     def _waiting(self, stage: str) -> int:
         return self._depth.waiting[stage]

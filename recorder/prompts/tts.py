@@ -75,7 +75,7 @@ class EspeakNg:
         try:
             done = subprocess.run(
                 arguments, input=text.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True,
-                env=environment.plain(os.environ),
+                env=environment.for_program(os.environ),
             )  # fmt: skip
             samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
         except subprocess.CalledProcessError as error:
@@ -112,7 +112,7 @@ class Pico:
                 arguments = [self._program, "-l", self.VOICES[language], "-w", str(path)]
                 subprocess.run(
                     arguments, input=plain.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True,
-                    env=environment.plain(os.environ),
+                    env=environment.for_program(os.environ),
                 )  # fmt: skip
                 samples, rate = soundfile.read(path, dtype="float32")
         except subprocess.CalledProcessError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recorder.clock import HIDDEN, SLACK, Uptime, truncate
+from recorder.clock import HIDDEN_BOOT_ID, SLACK, Uptime, truncate
 from recorder.seal.manifest import Noted
 from recorder.spool.layout import CallStart, Take
 
@@ -57,7 +57,7 @@ def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
 def _begin(start: CallStart, now: datetime, uptime: Uptime | None) -> datetime | None:
     """When the call began, by the present clock; ``None`` where nobody knows."""
     then = start.uptime
-    if then is None or uptime is None or HIDDEN in (then.boot, uptime.boot):
+    if then is None or uptime is None or HIDDEN_BOOT_ID in (then.boot, uptime.boot):
         return None
     if then.boot != uptime.boot or then.up > uptime.up:
         return None

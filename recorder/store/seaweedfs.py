@@ -73,7 +73,7 @@ def _tied(parent: int) -> tuple[str, ...]:
 
 def _listener(port: int) -> int | None:
     """The user whose program listens on a loopback port."""
-    found = socket_owner.listener((loopback_tls.LOOPBACK, port))
+    found = socket_owner.listener_uid((loopback_tls.LOOPBACK, port))
     return found if found is not None else _listed(port)
 
 

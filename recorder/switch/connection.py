@@ -129,7 +129,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 call(reason)
             except Exception:
                 # The others are notified all the same.
-                metrics.UNFORESEEN.inc()
+                metrics.UNHANDLED_ERRORS.inc()
                 log.exception("switch.close_failed")
 
     def stop(self) -> None:
@@ -234,7 +234,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             self.left_by_peer = not self.closed.is_set()
             reason = f"read failed: {_errno(error)}"
         except Exception as error:
-            metrics.UNFORESEEN.inc()
+            metrics.UNHANDLED_ERRORS.inc()
             log.exception("switch.reader_failed")
             reason = f"reading failed: {error!r}"
         finally:

@@ -15,7 +15,7 @@ from greenswitch import esl as greenswitch
 
 from recorder import metrics
 from recorder.errors import SwitchError
-from recorder.socket_owner import peer
+from recorder.socket_owner import peer_uid
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import Connection, ConnectionLimits
@@ -208,7 +208,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         *,
         waiting: UnverifiedConnections,
         crowded: Callable[[int | None], object],
-        owner: Callable[[socket.socket], int | None] = peer,
+        owner: Callable[[socket.socket], int | None] = peer_uid,
         backlog: int = 1024,
         limits: ConnectionLimits | None = None,
     ) -> None:
@@ -312,7 +312,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             )
         except Exception as error:
             self.failures += 1
-            metrics.UNFORESEEN.inc()
+            metrics.UNHANDLED_ERRORS.inc()
             log.exception(
                 "switch.call_failed", channel=repr(session.uuid if session else ""), error=str(error)
             )

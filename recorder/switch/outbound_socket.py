@@ -115,7 +115,7 @@ class OutboundSocket:
         *,
         region: str | None = None,
         limits: ConnectionLimits | None = None,
-        owner: Callable[[socket.socket], int | None] = socket_owner.peer,
+        owner: Callable[[socket.socket], int | None] = socket_owner.peer_uid,
     ) -> None:
         self._on_call = on_call
         self._admission = admission

@@ -269,7 +269,7 @@ class Node:
         except SwitchError as error:
             connection.close(error.message)
         except Exception as error:
-            metrics.UNFORESEEN.inc()
+            metrics.UNHANDLED_ERRORS.inc()
             log.exception("switch.resume_failed")
             connection.close(f"taking the switch's state in failed: {error!r}")
         finally:

@@ -18,7 +18,7 @@ import numpy as np
 import recorder
 from recorder import config
 from recorder.catalogue.database import open_catalogue
-from recorder.catalogue.records import Keeping, LineRow
+from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.schema import migrate
 from recorder.cli.tenants import make_tenant, make_user
 from recorder.clock import utc_now
@@ -169,7 +169,7 @@ class Plant:
         which, now = (line.tenant, line.id), {"now": utc_now(), "entropy": os.urandom}
         out = "once_connected" if line.number in ONCE_CONNECTED else "before_connected"
         lines.set_line_outbound(*which, out, **now)
-        keep_options.set_line_keep(*which, Keeping(keep_days=60, purpose="agreement"), **now)
+        keep_options.set_line_keep(*which, KeepOptions(keep_days=60, purpose="agreement"), **now)
         transfer_options.set_line_joining(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
         keep_options.set_line_deletable(*which, line.number in DELETABLE, **now)
 

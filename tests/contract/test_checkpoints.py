@@ -40,7 +40,7 @@ def test_a_checkpoint_is_locked_and_found_where_it_was_put(
     put_small(house)
     means = replace(house.services, store=store, checkpoints_seen={})
     assert bucket_store.abilities().object_lock
-    assert checkpoint.keep(means, house.clock.forward(hours=1)) == 1
+    assert checkpoint.sign_due(means, house.clock.forward(hours=1)) == 1
     place = checkpoint.place_of(house.tenant, 1)
     before = store.read(place)
     with pytest.raises(StoreError):

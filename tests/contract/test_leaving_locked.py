@@ -83,7 +83,7 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, loc
         assert kept["Mode"] == "GOVERNANCE"
         assert kept["RetainUntilDate"] > utc_now() + timedelta(days=29)
     signing = replace(means, store=store, checkpoints_seen={})
-    assert checkpoint.keep(signing, house.clock.forward(hours=1)) == 1
+    assert checkpoint.sign_due(signing, house.clock.forward(hours=1)) == 1
 
     office = house.office()
     service.announce(office, house.tenant, house.clock() + timedelta(days=9))

@@ -110,7 +110,7 @@ class Step:
             return sign(*given)
 
         checkpoint.sign = signing_  # of this process alone
-        continuation.begin(self.tenant, "the disk broke", self.services, self.now)
+        continuation.restart_log(self.tenant, "the disk broke", self.services, self.now)
 
     def prepare(self) -> None:
         seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
@@ -140,7 +140,7 @@ class Step:
         return services_in(self.root, self.store)
 
     def sign(self) -> None:
-        checkpoint.keep(self.services, self.now)
+        checkpoint.sign_due(self.services, self.now)
 
     def restore(self) -> None:
         told = lambda table, _count: self.boundary(table)  # noqa: E731

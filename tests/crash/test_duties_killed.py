@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.catalogue import database, departures, queries, schema
+from recorder.catalogue import database, offboarding_progress, queries, schema
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
@@ -129,9 +129,9 @@ def handing_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
     service.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
     assert step(house, "prepare", *points) == [DIED] * len(points)
-    assert departures.departure(house.tenant).handed_at is None
+    assert offboarding_progress.find_offboarding(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]
-    assert departures.departure(house.tenant).handed_at is not None
+    assert offboarding_progress.find_offboarding(house.tenant).handed_at is not None
     rows = handover.handed(house.tenant, 0)
     assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
     assert [row.number for row in rows] == [0, 1, 2]

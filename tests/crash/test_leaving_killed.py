@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import departures, queries, tenant_queries
+from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
@@ -114,7 +114,9 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
-        assert departures.departure(house.tenant) is not None, "nothing of theirs is recorded"
+        assert offboarding_progress.find_offboarding(house.tenant) is not None, (
+            "nothing of theirs is recorded"
+        )
         house.confirm_holds()
         completion.complete(house.office(), house.tenant)
-        assert departures.being_erased(house.tenant)
+        assert offboarding_progress.is_being_erased(house.tenant)

@@ -238,7 +238,7 @@ def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
 
 
 def mistakes() -> float:
-    return next(sample.value for metric in metrics.UNFORESEEN.collect() for sample in metric.samples)
+    return next(sample.value for metric in metrics.UNHANDLED_ERRORS.collect() for sample in metric.samples)
 
 
 def until(condition: Callable[[], bool]) -> None:

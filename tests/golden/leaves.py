@@ -161,7 +161,9 @@ def _again(world: World, found: Fields) -> None:
     with catalogue(house.folder, "again"):
         backup.restore(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
         Rebuild(house.services.store, ring, public, *told, threads=1).run()
-        continuation.begin(world.tenant, "the disk broke", world.signing(), house.clock.forward(minutes=1))
+        continuation.restart_log(
+            world.tenant, "the disk broke", world.signing(), house.clock.forward(minutes=1)
+        )
         assert house.confirm_holds()
         _leaving(world, found)
         _look(found)

@@ -24,7 +24,7 @@ from recorder.auditlog import object_kinds, signed_note
 from recorder.auditlog.signed_note import Head
 from recorder.cli import accord
 from recorder.clock import Uptime
-from recorder.metrics import DECLARED
+from recorder.metrics import METRICS
 from recorder.seal import (
     amendment,
     call_erasure,
@@ -159,8 +159,7 @@ def _name(function: ast.expr) -> str:
 def metric_names() -> str:
     """Every metric, with its kind, labels and the processes that show it."""
     lines = [
-        f"{each.name}  {each.kind}  {','.join(each.labels)}  {','.join(each.on)}"
-        for each in DECLARED.values()
+        f"{each.name}  {each.kind}  {','.join(each.labels)}  {','.join(each.on)}" for each in METRICS.values()
     ]
     return "\n".join(sorted(lines)) + "\n"
 

@@ -1,7 +1,7 @@
-"""A pytest plugin: which test runs which lines of a package, and how long each takes.
+"""A pytest plugin that records each test's duration and the lines of a package that it runs.
 
-``ACCORD_MUTATION_PACKAGE`` names the folder, ``ACCORD_MUTATION_RECORD`` the JSON file that is written at the
-end.  Lines that run while modules are imported are listed under :data:`IMPORT`.
+``ACCORD_MUTATION_PACKAGE`` names the folder, ``ACCORD_MUTATION_RECORD`` the JSON file to write at the end.
+Lines that run on import are listed under :data:`IMPORT`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small faults that can be put into a module: each at a place of its syntax tree, as a change of its text."""
+"""Mutations of a module: small faults at nodes of its syntax tree, as changes of its text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
-"""What a comparison becomes: at its boundary, or its opposite."""
+"""The replacement of a comparison: another boundary, or the opposite."""
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One fault: the text from ``begin`` to ``end`` (offsets into the source) becomes ``text``."""
+    """One fault: the source from byte ``begin`` to ``end`` becomes ``text``."""
 
     path: Path
     line: int
@@ -29,13 +29,13 @@ class Mutation:
         return source[: self.begin] + self.text.encode() + source[self.end :]
 
     def describe(self, source: bytes) -> str:
-        """Place, kind, and both texts, on one line."""
+        """Place, kind, and both texts, in one line."""
         before = " ".join(source[self.begin : self.end].decode().split())
         return f"{self.path}:{self.line} {self.kind}: {before[:100]} → {self.text[:100]}"
 
 
 def mutations_of(path: Path, source: bytes) -> Iterator[Mutation]:
-    """Every mutation of a module.  What only logs, and what only a type checker reads, has none."""
+    """Every mutation of a module, except for logging and code for type checkers."""
     starts = [0]
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -69,7 +69,7 @@ Changes = Iterator[tuple[ast.expr | ast.stmt, str, str]]
 
 
 def _changes(node: ast.AST, text: Callable[[ast.expr], str]) -> Changes:
-    """What is changed at a node: the part that is replaced, its new text, and the kind of the change."""
+    """The changes at a node: the part to replace, its new text, and the kind of mutation."""
     match node:
         case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
             yield from _negated(test, text)
@@ -93,5 +93,5 @@ def _changes(node: ast.AST, text: Callable[[ast.expr], str]) -> Changes:
 
 
 def _negated(test: ast.expr, text: Callable[[ast.expr], str]) -> Changes:
-    if not isinstance(test, ast.Compare):  # those are swapped
+    if not isinstance(test, ast.Compare):  # comparisons are swapped
         yield test, f"(not ({text(test)}))", "negated condition"

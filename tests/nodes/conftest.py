@@ -1,4 +1,4 @@
-"""Several nodes with one catalogue and one bucket: each has its own data folder, spool and worker process;
+"""Several nodes with one catalogue and one bucket, each with its own folder, spool and worker process.
 PostgreSQL and SeaweedFS are real."""
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """Its exit status, once it has ended by the signal."""
+        """Send a signal, wait for the end, and return the exit status."""
         self.popen.send_signal(how)
         return self.popen.wait(DEADLINE)
 
 
 @dataclass
 class Node:
-    """A machine: a folder with a spool, and processes of ours."""
+    """A machine: a folder with a spool, and Accord's processes."""
 
     name: str
     house: object
@@ -94,19 +94,19 @@ class Node:
     environment: dict[str, str]
     started: list[Process] = field(default_factory=list)
     migrations: Path | None = None
-    """Set on a node with an Accord to come."""
+    """Set on a node with a later version."""
 
     @property
     def data(self) -> Path:
         return self.house.folder
 
     def take(self, **changes: object) -> str:
-        """A call that has ended, in this node's spool; its id."""
+        """Put an ended call into this node's spool; returns its id."""
         values = {"node": self.name, "talk_ms": 500, "formats": ("wav",)}
         return self.house.take(**(values | changes)).name
 
     def left(self) -> list[Path]:
-        """Takes, and what is left of them."""
+        """Folders of takes in the spool, without the quarantine."""
         kept = (layout.QUARANTINE,)
         return [each for each in self.house.spool.iterdir() if each.is_dir() and each.name not in kept]
 
@@ -127,7 +127,7 @@ class Node:
         return self.started[-1]
 
     def work(self) -> Process:
-        """Start its worker, and wait until it works."""
+        """Start its worker, and wait until it runs."""
         process = self.start("worker")
         until(lambda: "worker.started" in process.said() or not process.alive, f"a worker on {self.name}")
         assert process.alive, process.said()
@@ -139,7 +139,7 @@ class Node:
 
 @dataclass
 class Nodes:
-    """All of them, and what they should have done."""
+    """All nodes, and checks of their work."""
 
     house: object
     url: str
@@ -149,7 +149,7 @@ class Nodes:
         return iter(self.all)
 
     def assert_whole(self, recordings: list[str]) -> None:
-        """Every spool is empty; every call is in the bucket and the catalogue once; nothing is locked."""
+        """Check that every spool is empty, every call is stored once, and nothing is locked."""
         assert not [left for node in self for left in node.left()]
         objects = self.house.objects()
         for recording in recordings:
@@ -182,13 +182,13 @@ def catalogue_kind() -> str:
 
 @pytest.fixture
 def entropy() -> Callable[[int], bytes]:
-    """One bucket serves all tests: ids must not repeat."""
+    """Random: all tests use one bucket, so ids must not repeat."""
     return os.urandom
 
 
 @pytest.fixture
 def clock(clock):
-    """Real processes have the machine's clock: what is made here must not lie in their future."""
+    """Five minutes behind the machine's clock, so that no test data is in the real processes' future."""
     clock.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
     return clock
 
@@ -203,7 +203,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 @pytest.fixture
 def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
-    """Three nodes; no process is running yet."""
+    """Three nodes without any running process."""
     there = bucket.bucket()
     house.services = replace(house.services, store=S3Store(there))
     environment = {

@@ -1,6 +1,6 @@
-"""``accord`` with waits that a test can sit out: ``node.py [--migrations FOLDER] ARGUMENTS…``.
+"""``accord`` with short waits, for tests: ``node.py [--migrations FOLDER] ARGUMENTS…``.
 
-``--migrations`` makes it an Accord to come, which knows other migrations than ours."""
+``--migrations`` makes it a later version, with other migrations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from recorder.processes import worker_loop  # noqa: E402
 
 
 def main() -> None:
-    lease.LASTS = timedelta(seconds=8)
+    lease.DURATION = timedelta(seconds=8)
     worker_loop.HOUSEKEEPING = 1.0
     if sys.argv[1] == "--migrations":
         folder = Path(sys.argv[2])

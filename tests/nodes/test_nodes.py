@@ -1,4 +1,4 @@
-"""Several nodes with one catalogue and one bucket.  One of them dies, or PostgreSQL does."""
+"""Several nodes with one catalogue and one bucket, when one of them or PostgreSQL dies."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.lease import LeaseTable
 from recorder.pipeline import stages as pipeline
 from tests.nodes.conftest import until
 from tests.ports import free_ports
@@ -25,8 +26,8 @@ SEED = int(os.environ.get("ACCORD_SEED", "20261125"))
 
 @pytest.mark.long
 @pytest.mark.parametrize("deaths", [2, pytest.param(20, marks=pytest.mark.long)])
-def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, house, deaths) -> None:
-    """SIGKILL at random moments of one node's worker, while the others work."""
+def test_dead_node_blocks_nobody_and_resumes_after_restart(nodes, house, deaths) -> None:
+    """SIGKILL at random moments to one node's worker, while the others work."""
     chance = random.Random(SEED)
     print(f"ACCORD_SEED={SEED}")
     north, east, south = nodes
@@ -50,8 +51,8 @@ def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, ho
     nodes.assert_whole(calls)
 
 
-def test_the_takes_of_a_node_that_never_comes_back_are_moved_to_another_ones_spool(nodes, house) -> None:
-    """Whatever stage they are at; the other node is at work meanwhile."""
+def test_takes_of_a_lost_node_are_moved_to_another_spool(nodes, house) -> None:
+    """At any stage, while the other node works."""
     north, east, _ = nodes
     calls = [east.take() for _ in range(3)]
     for recording, stages in zip(calls, (0, 1, 3), strict=True):
@@ -66,8 +67,8 @@ def test_the_takes_of_a_node_that_never_comes_back_are_moved_to_another_ones_spo
 
 
 @pytest.mark.long
-def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, house, clock) -> None:
-    """Every node wants to destroy the same recordings; one dies in the middle."""
+def test_expired_recordings_are_erased_once_despite_a_crash(nodes, house, clock) -> None:
+    """Every node tries to erase the same recordings; one dies in the middle."""
     chance = random.Random(SEED)
     real = clock()
     clock.at = real - timedelta(days=40)
@@ -85,9 +86,9 @@ def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, hou
     until(lambda: destroyed() >= 1, "the first one is destroyed")
     time.sleep(chance.uniform(0, 0.1))
     assert processes[2].kill() == -signal.SIGKILL
-    until(lambda: destroyed() == len(over), "the others do what the dead one had claimed")
+    until(lambda: destroyed() == len(over), "the others do the dead one's work")
     until(lambda: not nodes.all[1].left(), "calls are stored meanwhile")
-    until(lambda: _claims() == 0, "the dead node's claim is over", 30)
+    until(lambda: _leases() == 0, "the dead node's lease has expired", 30)
     for process in processes[:2]:
         assert process.kill(signal.SIGTERM) == 0
     with connected():
@@ -101,17 +102,15 @@ def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, hou
     nodes.assert_whole([keeps])
 
 
-def _claims() -> int:
-    from recorder.catalogue.tables.lease import LeaseTable
-
+def _leases() -> int:
     with connected():
         return LeaseTable.select().count()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGQUIT, marks=pytest.mark.long)])
-def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nodes, postgres, how) -> None:
-    """Nobody is started again: the workers keep what they did, the panel says so and recovers."""
+def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) -> None:
+    """No process is restarted: the workers keep their work, and the panel reports the outage and recovers."""
     north, _, _ = nodes
     workers = [node.work() for node in nodes]
     port = free_ports()
@@ -124,7 +123,7 @@ def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nod
     postgres.stop(how)
     calls += [node.take() for node in nodes for _ in range(2)]
     until(lambda: _get(port, "/login")[0] == 503, "the panel says that it is away")
-    assert "Rien n" in _get(port, "/login")[1], "in their language, that nothing is lost"
+    assert "Rien n" in _get(port, "/login")[1], "nothing is lost, in the visitor's language"
     assert _get(port, "/healthz")[0] == 200, "it is alive"
     assert _get(port, "/readyz")[0] == 503, "and not ready"
     until(lambda: all("catalogue.away" in worker.said() for worker in workers), "each worker says so")
@@ -132,7 +131,7 @@ def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nod
 
     postgres.start()
     until(lambda: _get(port, "/login")[0] == 200, "the panel is back")
-    until(lambda: not [each for node in nodes for each in node.left()], "what waited is stored")
+    until(lambda: not [each for node in nodes for each in node.left()], "waiting takes are stored")
     assert panel.alive
     for worker in workers:
         assert worker.kill(signal.SIGTERM) == 0
@@ -141,7 +140,7 @@ def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nod
 
 
 def _get(port: int, path: str) -> tuple[int, str]:
-    """Status and text; 0 where nobody listens."""
+    """Status and text; status 0 if nobody listens."""
     asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept-Language": "fr"})
     try:
         with urllib.request.urlopen(asked, timeout=20) as answer:

@@ -1,5 +1,5 @@
-"""Nodes are upgraded one after another while calls go on: the first one migrates, the others are served by
-the schema that they do not know."""
+"""Nodes are upgraded one after another during calls: the first one migrates, and the new schema serves the
+others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def up(migrator, db):
 
 @pytest.fixture
 def to_come(tmp_path: Path) -> Callable[..., Path]:
-    """Makes the migrations of an Accord to come."""
+    """Makes the migrations of a later version."""
 
     def make(**more: str) -> Path:
         folder = tmp_path / f"migrations-{len(more)}"
@@ -46,7 +46,7 @@ def to_come(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_the_others_go_on_when_one_node_has_migrated(nodes: Nodes, house, to_come) -> None:
+def test_other_nodes_continue_after_a_migration(nodes: Nodes, house, to_come) -> None:
     north, east, _ = nodes
     adds = f"SERVES = {OURS!r}\n{ADDS}"
     calls = [node.take() for _ in range(3) for node in (north, east)]
@@ -58,14 +58,14 @@ def test_the_others_go_on_when_one_node_has_migrated(nodes: Nodes, house, to_com
     assert before.kill(signal.SIGTERM) == 0
     new = north.work()
     calls += [node.take() for node in (north, east)]
-    until(lambda: not north.left() and not east.left(), "both go on, the new one and the old one")
+    until(lambda: not north.left() and not east.left(), "both versions work")
     assert old.alive
     assert old.kill() == -signal.SIGKILL
     calls.append(east.take())
     old = east.work()
-    until(lambda: not east.left(), "an old one that is started again is served too")
+    until(lambda: not east.left(), "a restarted old version works, too")
 
-    # What follows serves nobody of before: an old one that is started refuses, and loses nothing.
+    # The next migration serves no older version: an old worker refuses to start, and loses nothing.
     assert old.kill(signal.SIGTERM) == 0
     assert new.kill(signal.SIGTERM) == 0
     north.migrations = to_come(_0098_adds=adds, _0099_breaks=BREAKS)
@@ -73,20 +73,20 @@ def test_the_others_go_on_when_one_node_has_migrated(nodes: Nodes, house, to_com
     calls.append(east.take())
     refused = east.run("worker")
     assert refused.returncode != 0
-    assert b"newer Accord" in refused.stderr
+    assert b"newer version of Accord" in refused.stderr
     assert b"install that version" in refused.stderr
     assert len(east.left()) == 1
-    with connected():  # our models stand for that version's too
+    with connected():  # this test's models serve as that version's
         database.execute_sql("ALTER TABLE recording RENAME COLUMN called TO number")
     east.migrations = north.migrations
     east.work()
-    until(lambda: not east.left(), "upgraded itself, it does what waited")
+    until(lambda: not east.left(), "after its upgrade, it does the waiting work")
     nodes.assert_whole(calls)
 
 
 @pytest.mark.long
-def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house, to_come) -> None:
-    """Schema, worker and daemon are exchanged, each while four people talk."""
+def test_upgrade_loses_nothing_of_calls_in_progress(nodes: Nodes, house, to_come) -> None:
+    """Schema, worker and daemon are replaced, each during four calls."""
     north, east, _ = nodes
     event_port = free_ports(2)
     listen_port = event_port + 1
@@ -137,7 +137,7 @@ def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house
 
 
 def _calls(node: Node, event_port: int, listen_port: int) -> Process:
-    """A practice switch with four callers, who hang up when they have talked."""
+    """A practice switch with four callers, who hang up after their conversation."""
     log = node.data / f"switch-{len(node.started)}.log"
     argv = [sys.executable, "-m", "demo.practice", f"--event-port={event_port}"]
     argv += [f"--daemon=127.0.0.1:{listen_port}", *["--call=+3225550100:fr"] * 4, "--stay"]

@@ -1,5 +1,5 @@
-"""An installation whose processes run, on the practice switch, with people and a store that comes late; and a
-real Prometheus that watches it."""
+"""A running installation on the practice switch, with users and a store that starts late, and a real
+Prometheus that scrapes it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ JOBS = {"accord-daemon": "daemon", "accord-worker": "worker", "accord-web": "web
 
 
 def until(what: str, done: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> Any:
-    """Wait for it to be true; what it was.  Raises ``AssertionError``."""
+    """Wait for a true result, and return it. Raises ``AssertionError``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = done()
@@ -53,7 +53,7 @@ def until(what: str, done: Callable[[], Any], seconds: float = 60, pause: float 
 
 
 def get(address: str, timeout: float = 10) -> tuple[int, str]:
-    """Status and text; status 0 where nobody answers."""
+    """Status and text; status 0 if nobody answers."""
     try:
         with urllib.request.urlopen(address, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
@@ -65,7 +65,7 @@ def get(address: str, timeout: float = 10) -> tuple[int, str]:
 
 @dataclass
 class Installation:
-    """Its processes and their ports.  The store is not among them: :attr:`store` is started by hand."""
+    """The processes and their ports. The store is started separately (:attr:`store`)."""
 
     folder: Path
     first: int = field(default_factory=lambda: free_ports(PORTS))
@@ -122,7 +122,7 @@ class Installation:
         return {"accord-daemon": self.daemon, "accord-worker": self.worker, "accord-web": self.panel}[job]
 
     def number(self, port: int, line: str) -> float:
-        """A sample of a process's page, by its name and labels as they are written there."""
+        """The value of a sample on a process's page, by its name and labels; 0 if it is missing."""
         found = re.search(rf"^{re.escape(line)} (\S+)$", get(self.at(port, "metrics"))[1], re.MULTILINE)
         return float(found[1]) if found else 0.0
 
@@ -136,7 +136,7 @@ class Installation:
         return [row.id for row in queries.recordings(self.tenant, limit=50).rows]
 
     def put_broken_take(self) -> None:
-        """What can never become a recording: its call cannot be read."""
+        """Put a take that can never become a recording, as its call is unreadable."""
         folder = self.context.settings.node.spool_folder / str(uuid7(utc_now()))
         folder.mkdir(mode=0o2770)
         for name in ("call.json", "take.json"):
@@ -144,7 +144,7 @@ class Installation:
 
     @contextlib.contextmanager
     def stopped_store(self) -> Iterator[None]:
-        """The store takes connections and does not answer."""
+        """Stop the store: it accepts connections but does not answer."""
         pid = self.store.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
@@ -155,14 +155,14 @@ class Installation:
 
 
 class Person:
-    """Somebody at the panel."""
+    """A user of the panel."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
 
     def open(self, path: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
-        """Status, text and where it ended."""
+        """Status, text and final URL."""
         data = None if form is None else urllib.parse.urlencode(form).encode()
         try:
             with self._browser.open(self._address + path, data, timeout=60) as answer:
@@ -171,14 +171,14 @@ class Person:
             return error.code, error.read().decode(), error.url or ""
 
     def send(self, path: str, page: str, **fields: str) -> tuple[int, str, str]:
-        """Fill in the form of a page."""
+        """Submit the form of a page."""
         token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', self.open(page)[1])
         assert token is not None
         return self.open(path, {"csrf_token": token[1], **fields})
 
 
 class Prometheus:
-    """A real one, with the shipped rules and the shipped example of scraping, a second apart."""
+    """A real Prometheus with the shipped rules and scrape configuration, at intervals of one second."""
 
     def __init__(self, folder: Path, installation: Installation) -> None:
         chosen = yaml.safe_load((pages.RULES.parent / "prometheus.yml").read_text("utf-8"))

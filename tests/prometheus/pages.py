@@ -1,4 +1,4 @@
-"""The tables of docs/operate.md that come from the code; ``python -m tests.prometheus.pages`` writes them."""
+"""The generated tables of docs/operate.md; ``python -m tests.prometheus.pages`` writes them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DASHBOARD = ROOT / "deploy" / "grafana" / "accord.json"
 
 
 def alerts() -> list[dict[str, Any]]:
-    """The rules, in their order."""
+    """The alerting rules, in order."""
     groups = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def metrics_table() -> str:
-    """Every metric: name, kind, labels, processes, what it says."""
+    """Every metric: name, kind, labels, processes, help."""
     rows = ["| Metric | | By | Shown by | |", "|---|---|---|---|---|"]
-    for each in metrics.DECLARED.values():
+    for each in metrics.METRICS.values():
         by = ", ".join(f"`{label}`" for label in each.labels)
         rows.append(f"| `{each.name}` | {each.kind} | {by} | {', '.join(each.on)} | {each.help} |")
     return "\n".join(rows)
@@ -44,7 +44,7 @@ def alerts_table() -> str:
 
 
 def filled(page: str) -> str:
-    """The page with its tables as they are to be."""
+    """The page with its tables regenerated."""
     for name, table in (("metrics", metrics_table()), ("alerts", alerts_table())):
         begin, end = f"<!-- {name}: made by tests/prometheus/pages.py -->\n", f"<!-- end of {name} -->"
         before, _, rest = page.partition(begin)

@@ -1,4 +1,4 @@
-"""Rules, dashboard and documentation speak of the numbers that there are, and of no others."""
+"""Rules, dashboard and documentation use exactly the declared metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOREIGN = {
     "up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
     "process_start_time_seconds",
 }  # fmt: skip
-"""Prometheus' own, and those of every process."""
+"""Metrics of Prometheus itself and of every process."""
 
 NAME = re.compile(r"\b(?:accord|process)_[a-z_]+\b|\bup\b|\bALERTS\b")
 QUOTED = re.compile(r'"[^"]*"')
@@ -35,11 +35,11 @@ promtool = pytest.mark.skipif(
 
 
 def names(expression: str) -> set[str]:
-    """The metrics in a query, histograms by their own name."""
+    """The metrics in a query; histograms without their suffix."""
     found = set()
     for name in NAME.findall(QUOTED.sub("", expression)):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
-        histogram = metrics.DECLARED.get(base)
+        histogram = metrics.METRICS.get(base)
         found.add(base if histogram is not None and histogram.kind == "histogram" else name)
     return found
 
@@ -59,8 +59,8 @@ def queries() -> Iterator[tuple[str, str]]:
         yield each["name"], each["expr"]
 
 
-def test_every_metric_is_declared_as_prometheus_wants_it() -> None:
-    for each in metrics.DECLARED.values():
+def test_metric_declarations_follow_conventions() -> None:
+    for each in metrics.METRICS.values():
         assert re.fullmatch(r"accord_[a-z_]+[a-z]", each.name)
         assert (each.kind == "counter") == each.name.endswith("_total"), each.name
         assert each.help.endswith("."), each.name
@@ -70,21 +70,21 @@ def test_every_metric_is_declared_as_prometheus_wants_it() -> None:
             assert each.name.endswith("_seconds"), each.name
 
 
-def test_every_metric_is_shown_and_every_shown_one_is_declared() -> None:
+def test_declared_and_used_metrics_agree() -> None:
     shown = set().union(*(names(expression) for _, expression in queries()))
     watched = set().union(*(names(rule["expr"]) for rule in pages.alerts()))
-    assert (shown | watched) - FOREIGN <= set(metrics.DECLARED)
-    assert set(metrics.DECLARED) <= shown, "a number that nobody looks at is none"
+    assert (shown | watched) - FOREIGN <= set(metrics.METRICS)
+    assert set(metrics.METRICS) <= shown, "every metric is on the dashboard"
 
 
-def test_the_page_has_the_tables_of_the_code() -> None:
+def test_page_has_the_generated_tables() -> None:
     page = pages.PAGE.read_text("utf-8")
     assert page == pages.filled(page), "python -m tests.prometheus.pages"
     mentioned = set(re.findall(r"`(accord_[a-z_]+)`", page))
-    assert mentioned == set(metrics.DECLARED)
+    assert mentioned == set(metrics.METRICS)
 
 
-def test_the_page_explains_every_outcome_of_a_call() -> None:
+def test_page_explains_every_outcome() -> None:
     section = (
         pages.PAGE.read_text("utf-8").partition("### Calls that are not recorded")[2].partition("###")[0]
     )
@@ -99,7 +99,7 @@ def test_the_page_explains_every_outcome_of_a_call() -> None:
     assert f'outcome="{elsewhere}"' in own["expr"]
 
 
-def test_every_alert_says_what_to_do_and_where_it_is_written() -> None:
+def test_every_alert_links_its_instructions() -> None:
     page = pages.PAGE.read_text("utf-8")
     seen = [rule["alert"] for rule in pages.alerts()]
     assert len(seen) == len(set(seen))
@@ -113,7 +113,7 @@ def test_every_alert_says_what_to_do_and_where_it_is_written() -> None:
         assert f'<a id="{anchor}"></a>' in page
 
 
-def test_every_alert_is_shown_quiet_and_firing() -> None:
+def test_every_alert_has_a_quiet_and_a_firing_case() -> None:
     tests = {each["name"]: each for each in yaml.safe_load(pages.RULE_TESTS.read_text("utf-8"))["tests"]}
     for rule in pages.alerts():
         samples = [len(one["exp_samples"]) for one in tests[rule["alert"]]["promql_expr_test"]]
@@ -129,15 +129,15 @@ def test_every_alert_is_shown_quiet_and_firing() -> None:
         ["check", "config", "--syntax-only", "prometheus.yml"],
     ],
 )
-def test_promtool_agrees(what: list[str]) -> None:
+def test_promtool_accepts_the_rules(what: list[str]) -> None:
     ended = subprocess.run(
         ["promtool", *what], cwd=pages.RULES.parent, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_the_dashboard_is_one_of_grafanas() -> None:
-    """Read and written by Grafana's own types, nothing of it is lost but what is outside of their schema."""
+def test_dashboard_has_grafanas_format() -> None:
+    """Grafana's own types read and write it without loss, except for fields outside their schema."""
     plugins.register_default_plugins()
     ours = dashboard()
     theirs = json.loads(json.dumps(Dashboard.from_json(ours), cls=JSONEncoder))
@@ -160,7 +160,7 @@ def _lost(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def test_the_dashboard_has_rows_units_and_room() -> None:
+def test_dashboard_layout_is_complete() -> None:
     panels = dashboard()["panels"]
     assert [each["title"] for each in panels if each["type"] == "row"] == [
         "Calls", "Spool", "Store and catalogue", "Panel", "Nodes"
@@ -185,7 +185,7 @@ def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:
     return across and down
 
 
-def test_every_query_of_the_dashboard_asks_for_the_chosen_nodes() -> None:
+def test_every_dashboard_query_selects_the_chosen_nodes() -> None:
     for title, expression in queries():
         if title == "Alerts":
             continue

@@ -1,4 +1,4 @@
-"""A real Prometheus watches real processes: every query of dashboard and rules finds something."""
+"""A real Prometheus scrapes real processes: every query of dashboard and rules has data."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ COMPARED = re.compile(r" (==|!=|>=|<=|>|<) ")
 
 
 @dataclass
-class Watched:
+class ScrapedInstallation:
     here: Installation
     prometheus: Prometheus
     taken: float
-    """How long the slowest ``/readyz`` took while the store hung, in seconds."""
+    """Seconds that the slowest ``/readyz`` took while the store hung."""
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Two calls while the store is away, then the store, then people; then the store hangs, and ends."""
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedInstallation]:
+    """Two calls without a store, then the store and users; then the store hangs, and ends."""
     here = Installation(tmp_path_factory.mktemp("installation"))
     prometheus = Prometheus(here.folder / "prometheus", here)
     try:
         here.start()
         prometheus.start()
-        until("Prometheus looks at all three", lambda: len(set(scraped(prometheus))) == len(JOBS))
+        until("Prometheus scrapes all three", lambda: len(set(scraped(prometheus))) == len(JOBS))
         live(here)
         listen(here)
         taken = hang(here)
@@ -49,20 +49,20 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         person = Person(here.at(here.web, ""))
         log_in(here, person)
         assert person.open(f"recordings/{here.recordings()[0]}")[0] == 503
-        time.sleep(3)  # three scrapes of what was last
-        yield Watched(here, prometheus, taken)
+        time.sleep(3)  # three scrapes of the final state
+        yield ScrapedInstallation(here, prometheus, taken)
     finally:
         prometheus.stop()
         here.stop()
 
 
 def scraped(prometheus: Prometheus) -> list[str]:
-    """The jobs that have answered."""
+    """The jobs that were scraped."""
     return [series["metric"]["job"] for series in prometheus.api("query", query="up == 1")["result"]]
 
 
 def live(here: Installation) -> None:
-    """Calls, with no store to put them into; then it comes."""
+    """Make calls without a store, then start it."""
     away = 'accord_store_errors_total{kind="away",operation="read"}'
     here.supervisor.add(here.calls)
     until("a call is on", lambda: here.number(here.daemon, "accord_recordings_live"), 60)
@@ -88,7 +88,7 @@ def log_in(here: Installation, person: Person) -> None:
 
 
 def listen(here: Installation) -> None:
-    """Somebody mistypes, logs in, and hears a call."""
+    """A user mistypes the password, logs in, and plays a recording."""
     person = Person(here.at(here.web, ""))
     assert person.send("login", "login", login=run.LOGIN, password="not this one")[0] == 422
     log_in(here, person)
@@ -103,8 +103,8 @@ def listen(here: Installation) -> None:
 
 
 def hang(here: Installation) -> float:
-    """The store takes connections and says nothing: whoever asks is answered all the same."""
-    time.sleep(2.1)  # until what was found before is not good any more
+    """Stop the store; readiness still answers. Returns the longest response time in seconds."""
+    time.sleep(2.1)  # until earlier findings are no longer reused
     longest = 0.0
     with here.stopped_store():
         for port in (here.worker, here.panel):
@@ -112,7 +112,7 @@ def hang(here: Installation) -> float:
             while True:
                 status, body, took = here.ready(port)
                 longest = max(longest, took)
-                # What was found a moment before the store was stopped is good for two seconds.
+                # A finding from just before the stop is reused for two seconds.
                 if status == 503 or time.monotonic() > over:
                     break
                 time.sleep(0.2)
@@ -124,16 +124,16 @@ def hang(here: Installation) -> float:
     return longest
 
 
-def test_an_answer_comes_however_the_store_hangs(watched: Watched) -> None:
+def test_readiness_answers_while_the_store_hangs(watched: ScrapedInstallation) -> None:
     assert watched.taken < 3.5
 
 
-def test_each_process_shows_what_is_declared_for_it(watched: Watched) -> None:
+def test_each_process_exposes_its_declared_metrics(watched: ScrapedInstallation) -> None:
     for job, process in JOBS.items():
         status, text = get(watched.here.at(watched.here.ports_of(job), "metrics"))
         assert status == 200
         shown = set(re.findall(r"^# TYPE (accord_\w+)", text, re.MULTILINE))
-        assert shown == {each.name for each in metrics.DECLARED.values() if process in each.on}
+        assert shown == {each.name for each in metrics.METRICS.values() if process in each.on}
         if shutil.which("promtool"):
             linted = subprocess.run(
                 ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60
@@ -141,7 +141,7 @@ def test_each_process_shows_what_is_declared_for_it(watched: Watched) -> None:
             assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
-def test_no_label_holds_what_somebody_sent(watched: Watched) -> None:
+def test_labels_have_no_client_input(watched: ScrapedInstallation) -> None:
     here = watched.here
     personal = [*here.recordings(), here.tenant, run.LOGIN, "3225550101", "+32"]
     for job in JOBS:
@@ -150,7 +150,7 @@ def test_no_label_holds_what_somebody_sent(watched: Watched) -> None:
         assert len(text.splitlines()) < 1500
 
 
-def test_what_happened_is_what_is_counted(watched: Watched) -> None:
+def test_counts_match_events(watched: ScrapedInstallation) -> None:
     here = watched.here
     for port, line, least in (
         (here.daemon, 'accord_calls_total{outcome="recorded"}', 2),
@@ -179,22 +179,22 @@ def test_what_happened_is_what_is_counted(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize(("title", "expression"), [pytest.param(*each, id=each[0]) for each in queries()])
-def test_every_query_of_the_dashboard_finds_something(watched: Watched, title: str, expression: str) -> None:
+def test_every_dashboard_query_has_data(watched: ScrapedInstallation, title: str, expression: str) -> None:
     asked = expression.replace("$__rate_interval", "60s").replace("$node", ".*")
     if title == "Alerts":
-        asked = asked.replace(',alertstate="firing"', "")  # some wait for their time to be over
+        asked = asked.replace(',alertstate="firing"', "")  # some are still pending
     assert watched.prometheus.values(asked), asked
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in pages.alerts()])
-def test_every_rule_can_be_judged(watched: Watched, rule: dict[str, str]) -> None:
-    """Every comparison gives its answer, yes or no: none is quiet because there is nothing to compare."""
+def test_every_rule_can_be_evaluated(watched: ScrapedInstallation, rule: dict[str, str]) -> None:
+    """Every comparison yields true or false: none is quiet for lack of data."""
     judged = COMPARED.sub(r" \1 bool ", rule["expr"])
     assert "bool" in judged
     assert watched.prometheus.values(judged), judged
 
 
-def test_prometheus_takes_every_rule_and_scrapes_every_process(watched: Watched) -> None:
+def test_prometheus_loads_every_rule_and_scrapes_every_process(watched: ScrapedInstallation) -> None:
     groups = watched.prometheus.api("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["name"] for rule in rules} == {rule["alert"] for rule in pages.alerts()}

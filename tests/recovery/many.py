@@ -2,9 +2,9 @@
 
     python tests/recovery/many.py ROOT COUNT [SEAWEEDFS PORT]
 
-Each has a sound of a few hundred bytes and its peaks, encrypted and signed; one in 40 was not announced, one
-in 50 was destroyed on its day, one in 70 is held.  ``ROOT/catalogue.db`` is the catalogue that a rebuild has
-to make again.  Nothing is synchronised to the disk: what is made here may be lost.
+Each has a few hundred bytes of audio and its peaks, encrypted and signed; one in 40 was not announced, one in
+50 was erased on its expiry, one in 70 is on legal hold. A rebuild must restore ``ROOT/catalogue.db``. Nothing
+is synchronised to the disk.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TEXT = "Cet appel est enregistré afin que ce qui a été convenu reste clair ; 
 
 
 def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool = True) -> Encoded:
-    """A call of a minute as it is sealed, with a sound of a few hundred bytes."""
+    """An encoded call of one minute, with a few hundred bytes of audio."""
 
     def sound(name: str, media_type: str) -> EncodedSound:
         content = entropy(60 + entropy(1)[0])
@@ -74,8 +74,8 @@ def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool =
     )
 
 
-class Making:
-    """One installation."""
+class LargeInstallation:
+    """An installation to be filled with recordings."""
 
     def __init__(self, root: Path, store: Store) -> None:
         self.chance = random.Random(20261125)
@@ -116,7 +116,7 @@ class Making:
         self.store.put(key, path, hashlib.sha256(content).hexdigest())
 
     def sealed(self, number: int) -> tuple[SealedTake, CallStart, CallEnd]:
-        """A recording, encrypted and signed in a folder of its own."""
+        """A sealed recording in its own folder."""
         tenant, key = self.tenants[number % TENANTS]
         began = BEGAN + timedelta(seconds=97 * number)
         start = CallStart(
@@ -150,15 +150,15 @@ class Making:
             for row in rows:
                 recordings.add_recording(row, now=row.stored_at, entropy=self.entropy)
         for number, row in zip(numbers, rows, strict=True):
-            self.later(number, row)
+            self.amend(number, row)
         shutil.rmtree(self.root / "sealing")
 
     def upload(self, sealed: SealedTake) -> None:
         for upload in sealed.uploads:
             self.store.put(upload.key, upload.path, upload.sha256)
 
-    def later(self, number: int, row: RecordingRow) -> None:
-        """What happened to it since."""
+    def amend(self, number: int, row: RecordingRow) -> None:
+        """Erase some recordings, and put some on legal hold."""
         if number % 50 == 1:
             chain = amendment_store.chain_of(self.store, row.prefix, self.public)
             expiry.destroy(row, chain, "expired", self.services, row.keep_until)
@@ -177,10 +177,10 @@ def main() -> None:
     if len(sys.argv) > 3:
         store = S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket())
     began = time.monotonic()
-    making = Making(root, store)
+    installation = LargeInstallation(root, store)
     with ThreadPoolExecutor(8) as pool:
         for start in range(0, count, BATCH):
-            making.batch(range(start, min(start + BATCH, count)), pool)
+            installation.batch(range(start, min(start + BATCH, count)), pool)
             done = min(start + BATCH, count)
             if done % 10_000 == 0 or done == count:
                 print(f"{done} of {count}, {done / (time.monotonic() - began):.0f}/s", flush=True)

@@ -1,7 +1,7 @@
-"""Many recordings made again from the bucket, by a command that is killed again and again.
+"""A rebuild of many recordings from the bucket, by a command that is killed repeatedly.
 
-``ACCORD_REBUILD_RECORDINGS`` says how many (2,000); with ``ACCORD_REBUILD_FROM``, an installation that
-``many.py`` made before is taken.  Every row is then compared with the catalogue that was lost.
+``ACCORD_REBUILD_RECORDINGS`` is their number (2,000); ``ACCORD_REBUILD_FROM`` names an installation that
+``many.py`` made before. Every row is then compared with the original catalogue.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def make(root: Path, count: int, *where: str) -> Path:
 
 
 class Command:
-    """``accord rebuild`` on a catalogue of its own, over the bucket of an installation."""
+    """``accord rebuild`` of a new catalogue, from the bucket of an installation."""
 
     def __init__(self, root: Path, folder: Path, store: dict[str, str]) -> None:
         folder.mkdir()
@@ -72,7 +72,7 @@ class Command:
             )
 
     def until_at_work(self, process: subprocess.Popen[bytes]) -> None:
-        """Until it has begun, or ended."""
+        """Wait until it has begun its work, or ended."""
         before = self.said.read_bytes().count(b"rebuild.phase")
         deadline = time.monotonic() + 60
         while process.poll() is None and self.said.read_bytes().count(b"rebuild.phase") == before:
@@ -90,7 +90,7 @@ def rows(path: Path, table: str) -> Iterator[tuple[object, ...]]:
 
 
 def assert_same(lost: Path, again: Path) -> int:
-    """Every row of both catalogues, side by side; how many."""
+    """Compare every row of both catalogues; returns their number."""
     count = 0
     for table in TABLES:
         for before, after in zip_longest(rows(lost, table), rows(again, table)):
@@ -133,7 +133,7 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
                 kills += 1
                 continue
             assert process.returncode == 0, killed.said.read_text()[-2000:]
-            longest *= 0.8  # the machine was busier when the whole was measured
+            longest *= 0.8  # the machine may have been busier during the measurement
             break
         assert assert_same(lost, killed.catalogue) == compared
     made = re.findall(r"^ *(\d+) +restored", said, re.MULTILINE)
@@ -149,7 +149,7 @@ def seed() -> int:
     return int(os.environ.get("ACCORD_SEED", "20261125"))
 
 
-def test_a_folder_of_many_recordings(tmp_path: Path, seed: int) -> None:
+def test_rebuild_many_recordings_from_a_folder(tmp_path: Path, seed: int) -> None:
     given = os.environ.get("ACCORD_REBUILD_FROM")
     root = Path(given) if given else make(tmp_path, RECORDINGS)
     store = {"ACCORD_STORE_KIND": "directory", "ACCORD_STORE_PATH": str(root / "bucket")}
@@ -158,7 +158,7 @@ def test_a_folder_of_many_recordings(tmp_path: Path, seed: int) -> None:
     check(root, work, store, seed)
 
 
-def test_a_real_store_with_many_recordings(tmp_path: Path, seed: int) -> None:
+def test_rebuild_many_recordings_from_a_store(tmp_path: Path, seed: int) -> None:
     port = free_ports(PORTS)
     server = SeaweedFS(tmp_path / "seaweedfs", port)
     server.start()

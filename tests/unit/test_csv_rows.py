@@ -38,12 +38,12 @@ def read(text: str, delimiter: str = ",") -> list[list[str]]:
         (-5, "-5"),
     ],
 )
-def test_what_begins_like_a_formula_has_an_apostrophe_before_it(value: object, cell: str) -> None:
+def test_formula_gets_an_apostrophe(value: object, cell: str) -> None:
     assert read(csv_rows.row(["id", value]))[0][1] == cell
 
 
 @given(st.lists(st.text(st.sampled_from(SIGNS + " ;,\"\t\r\n'a1"), max_size=12), min_size=1, max_size=4))
-def test_no_cell_begins_with_a_sign_whichever_way_it_is_separated(values: list[str]) -> None:
+def test_no_cell_begins_with_a_sign(values: list[str]) -> None:
     """By comma, as it is; by semicolon, as a French or a German spreadsheet opens it."""
     line = csv_rows.row(values)
     naive = [re.split(r"[;\t\r\n]", cell) for cell in read(line)[0]]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.socket_owner import listener, peer
+from recorder.socket_owner import listener_uid, peer_uid
 from recorder.store import seaweedfs
 from tests.forged_switch import SOMEBODY
 
@@ -53,24 +53,24 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
                 yield near, far
 
 
-def test_it_is_our_own(pair: Pair) -> None:
+def test_own_socket(pair: Pair) -> None:
     near, far = pair
-    assert peer(far) == os.getuid()
-    assert peer(near) == os.getuid()
+    assert peer_uid(far) == os.getuid()
+    assert peer_uid(near) == os.getuid()
 
 
-def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
+def test_closed_socket_has_no_owner(pair: Pair) -> None:
     """The kernel keeps it for a while, and says that it is root's."""
     near, far = pair
     near.close()
     assert far.recv(1) == b""
-    assert peer(far) is None
+    assert peer_uid(far) is None
     far.close()
-    assert peer(far) is None
+    assert peer_uid(far) is None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
-def test_it_is_another_users() -> None:
+def test_socket_of_another_user() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         client = subprocess.Popen(
@@ -79,45 +79,47 @@ def test_it_is_another_users() -> None:
         with client:
             far, _ = server.accept()
             with far:
-                assert peer(far) == SOMEBODY
+                assert peer_uid(far) == SOMEBODY
             assert client.stdin is not None
             client.stdin.close()
 
 
 @pytest.mark.parametrize("place", ["127.0.0.1", "0.0.0.0"])  # somebody else would do that
-def test_who_would_be_connected_to(place: str) -> None:
+def test_own_listener(place: str) -> None:
     with socket.create_server((place, 0)) as server:
         address = "127.0.0.1", server.getsockname()[1]
-        assert listener(address) == os.getuid() == seaweedfs._listed(address[1]), "with netlink, and without"
+        assert listener_uid(address) == os.getuid() == seaweedfs._listed(address[1]), (
+            "with netlink, and without"
+        )
         with socket.create_connection(address):
-            assert listener(address) == os.getuid()
-    assert listener(address) is None, "nobody listens any more, though the connection is remembered"
+            assert listener_uid(address) == os.getuid()
+    assert listener_uid(address) is None, "nobody listens any more, though the connection is remembered"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
-def test_another_user_would_be_connected_to() -> None:
+def test_listener_of_another_user() -> None:
     program = [sys.executable, "-c", SERVER.format(uid=SOMEBODY)]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdin is not None
-        assert listener(("127.0.0.1", int(server.stdout.readline()))) == SOMEBODY
+        assert listener_uid(("127.0.0.1", int(server.stdout.readline()))) == SOMEBODY
         server.stdin.close()
 
 
 NAMESPACE = """
 import socket, sys
-from recorder.socket_owner import peer
+from recorder.socket_owner import peer_uid
 with socket.create_server(("127.0.0.1", 0)) as server:
     print(server.getsockname()[1], flush=True)
     for _ in range(2):
         far, _ = server.accept()
-        print(peer(far), flush=True)
+        print(peer_uid(far), flush=True)
         far.close()
 """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
-def test_where_all_users_look_alike_none_is_named() -> None:
+def test_unmapped_user_is_unknown() -> None:
     """In a user namespace that knows root alone, as under systemd's ``PrivateUsers``."""
     daemon = subprocess.Popen(
         ["unshare", "--user", "--map-root-user", sys.executable, "-c", NAMESPACE],

@@ -36,7 +36,7 @@ def log_in() -> Response | str | tuple[str, int]:
         return render_template("account/log_in.html", form=form), 422
     tried, user = _check(form.login.data or "", form.password.data or "")
     if user is None:
-        metrics.LOG_INS.labels("refused").inc()
+        metrics.LOGINS.labels("refused").inc()
         log.info("web.login_refused", address=address())
         said = _("That log-in and password do not belong together.")
         answer = make_response(render_template("account/log_in.html", form=form, refused=said), 422)
@@ -47,7 +47,7 @@ def log_in() -> Response | str | tuple[str, int]:
     response = redirect(inside(form.next.data) or url_for("recordings.listed"), 303)
     open_session(response, user)
     remember_device(response)
-    metrics.LOG_INS.labels("ok").inc()
+    metrics.LOGINS.labels("ok").inc()
     log.info("web.logged_in", user=user.id, tenant=user.tenant)
     return response
 

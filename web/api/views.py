@@ -183,7 +183,7 @@ def ours(error: AccordError) -> ResponseReturnValue:
 
 @blueprint.errorhandler(Exception)
 def unexpected(error: Exception) -> ResponseReturnValue:
-    metrics.UNFORESEEN.inc()
+    metrics.UNHANDLED_ERRORS.inc()
     log.error("api.failed", endpoint=request.endpoint, exc_info=error)
     return problem(500, "failed", "something went wrong here", "it was reported; ask again later")
 

@@ -9,7 +9,7 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue.country_check import pack_of
-from recorder.errors import KeepingError
+from recorder.errors import RetentionError
 from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals
@@ -30,10 +30,10 @@ USUALLY = timedelta(days=365)
 def ask_agreed(recording_id: str) -> ResponseReturnValue:
     looked = changes().look(someone().tenant.id, recording_id)
     if (why := looked.why_not_agree()) is not None:
-        raise KeepingError(why, "nothing can be agreed about it any more")
+        raise RetentionError(why, "nothing can be agreed about it any more")
     today, latest = day_of(looked.now), _latest(looked)
     if latest <= today:
-        raise KeepingError("retention.too_long", "the country's longest time is over")
+        raise RetentionError("retention.too_long", "the country's longest time is over")
     usual = day_of(kept_from(looked.chain.manifest) + USUALLY)
     return render_template(
         "retention/agreed.html",
@@ -84,7 +84,7 @@ def agreed(recording_id: str) -> ResponseReturnValue:
 def ask_less(recording_id: str) -> ResponseReturnValue:
     looked = changes().look(someone().tenant.id, recording_id)
     if not looked.may_narrow():
-        raise KeepingError("retention.purpose", "it has no purpose that can be ended")
+        raise RetentionError("retention.purpose", "it has no purpose that can be ended")
     return render_template(
         "retention/less.html", recording=looked.row, looked=looked, now=looked.now, longest=LONGEST_REASON
     )

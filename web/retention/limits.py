@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
 from recorder.catalogue.country_check import pack_of
-from recorder.errors import KeepingError
+from recorder.errors import RetentionError
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import Wish, set_limit
@@ -124,25 +124,25 @@ def _kept() -> list[PurposeLimit]:
 
 
 def _asked(form: Mapping[str, str]) -> LimitRequest:
-    """What somebody asks for.  Raises :class:`KeepingError`: ``retention.no_limit``, ``retention.purpose``,
+    """What somebody asks for.  Raises :class:`RetentionError`: ``retention.no_limit``, ``retention.purpose``,
     ``retention.by_law``, ``retention.days``, ``retention.too_long``."""
     tenant = someone().tenant.id
     set_before = limits.in_force(tenant, changes().trust)
     if "limit" in form:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
-            raise KeepingError("retention.no_limit", "that is not set any more")
+            raise RetentionError("retention.no_limit", "that is not set any more")
         return LimitRequest(Wish(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
     kept = next((each for each in _kept() if each.code == code), None)
     if kept is None:
-        raise KeepingError("retention.purpose", f"no number is announced for {code!r}")
+        raise RetentionError("retention.purpose", f"no number is announced for {code!r}")
     if kept.fixed:
-        raise KeepingError("retention.by_law", "a law asks that it be kept for that")
+        raise RetentionError("retention.by_law", "a law asks that it be kept for that")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
-        raise KeepingError("retention.days", "a recording is kept a day or more")
+        raise RetentionError("retention.days", "a recording is kept a day or more")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
-        raise KeepingError("retention.too_long", objection.message, objection.hint)
+        raise RetentionError("retention.too_long", objection.message, objection.hint)
     return LimitRequest(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 

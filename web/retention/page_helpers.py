@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from recorder.domain import time_zones
-from recorder.errors import KeepingError
+from recorder.errors import RetentionError
 from recorder.seal.amendment import By
 from web.decorators import admins_only
 from web.state import someone
@@ -47,17 +47,17 @@ def day_of(at: datetime) -> date:
 
 
 def day_in(text: str, error_id: str) -> date:
-    """A date as a browser sends it.  Raises :class:`KeepingError` with that id where it cannot be read."""
+    """A date as a browser sends it.  Raises :class:`RetentionError` with that id where it cannot be read."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise KeepingError(error_id, "that is no day") from None
+        raise RetentionError(error_id, "that is no day") from None
 
 
 def beginning(day: date, error_id: str) -> datetime:
-    """The start of a day in the customer's time zone.  Raises :class:`KeepingError` with that id where the
+    """The start of a day in the customer's time zone.  Raises :class:`RetentionError` with that id where the
     calendar has none."""
     try:
         return datetime.combine(day, time(), zone()).astimezone(UTC)
     except OverflowError:
-        raise KeepingError(error_id, "that is no day") from None
+        raise RetentionError(error_id, "that is no day") from None

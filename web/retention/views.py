@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, CUSTOMER
-from recorder.errors import KeepingError
+from recorder.errors import RetentionError
 from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
@@ -136,7 +136,7 @@ def state(recording_id: str) -> ResponseReturnValue:
     days = form.get("days", "")
     known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
     if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
-        raise KeepingError("retention.days", "no number of days, or it was recorded here")
+        raise RetentionError("retention.days", "no number of days, or it was recorded here")
     changes().agree(
         user.tenant,
         recording_id,
@@ -155,7 +155,7 @@ def state(recording_id: str) -> ResponseReturnValue:
 def ask_to_delete(recording_id: str) -> ResponseReturnValue:
     looked = changes().look(someone().tenant.id, recording_id)
     if (why := looked.why_not_delete()) is not None:
-        raise KeepingError(why, "it cannot be deleted")
+        raise RetentionError(why, "it cannot be deleted")
     return render_template(
         "retention/delete.html", recording=looked.row, looked=looked, now=now(), longest=LONGEST_REASON
     )

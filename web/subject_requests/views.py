@@ -15,7 +15,7 @@ from recorder.catalogue import erased_call_queries, queries, subject_request_que
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
-from recorder.errors import PersonError, SealError
+from recorder.errors import SealError, SubjectRequestError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import erasure, register, reviews, verification_code
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, HeardRow, ReviewRow
@@ -55,7 +55,7 @@ def listed() -> str:
     return render_template(
         "subject_requests/list.html",
         requests=subject_request_queries.requests(tenant.id),
-        forgotten=erased_call_queries.counts(tenant.id),
+        forgotten=erased_call_queries.count_by_request(tenant.id),
         today=register.today(tenant.time_zone, now()),
         wants=subject_request_queries.WANTS,
         languages=NAMES,
@@ -72,7 +72,7 @@ def enter() -> ResponseReturnValue:
     try:
         received = date.fromisoformat(form.get("received", ""))
     except ValueError:
-        raise PersonError("subject_request.day", "that is no day", "") from None
+        raise SubjectRequestError("subject_request.day", "that is no day", "") from None
     row = register.enter(
         someone().tenant.id,
         number=form.get("number", ""),
@@ -104,7 +104,7 @@ def show(request_id: str) -> str:
             for each in _all(tenant.id, found, done)
             if done.get(each.id) and _erased(done[each.id])
         ]
-        if calls := erased_call_queries.counts(tenant.id).get(row.id, 0):
+        if calls := erased_call_queries.count_by_request(tenant.id).get(row.id, 0):
             letter.append(subject_requests.calls_erased(calls))
         undecided = sum(each.undecided for each in missed)
         if undecided and (letter or not (left or undecided < len(missed))):
@@ -150,7 +150,7 @@ def code(request_id: str) -> ResponseReturnValue:
         entropy=here().entropy,
     )  # fmt: skip
     if not right:
-        raise PersonError("subject_request.wrong_code", "that is not the code", "")
+        raise SubjectRequestError("subject_request.wrong_code", "that is not the code", "")
     return _back(request_id, "whose")
 
 
@@ -191,7 +191,7 @@ def review(request_id: str) -> ResponseReturnValue:
     done = reviews.of(_tenant(), row.id)
     for each in reviews.found(_tenant(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
-            raise PersonError(
+            raise SubjectRequestError(
                 "subject_request.unannounced", "one that was not announced is decided about for itself"
             )
         chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
@@ -231,7 +231,7 @@ def copy(request_id: str) -> ResponseReturnValue:
     done = reviews.of(tenant.id, row.id)
     found = _left(reviews.found(tenant.id, row.number), done)
     if not _reviewed(found, done):
-        raise PersonError("subject_request.not_reviewed", "what is given was not decided of each", "")
+        raise SubjectRequestError("subject_request.not_reviewed", "what is given was not decided of each", "")
     told = [_told(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
     missed = reviews.not_recorded(tenant.id, row.number)
     made = facts.document(tenant, row, told, missed, now(), names)
@@ -265,9 +265,9 @@ def erase(request_id: str) -> ResponseReturnValue:
     found, done = reviews.found(_tenant(), row.number), reviews.of(_tenant(), row.id)
     told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_told(row)
     if row.copy_asked and not told:
-        raise PersonError("subject_request.copy_first", "the copy comes first", "")
+        raise SubjectRequestError("subject_request.copy_first", "the copy comes first", "")
     if not request.form.get("sure"):
-        raise PersonError("subject_request.sure", "not ticked", "")
+        raise SubjectRequestError("subject_request.sure", "not ticked", "")
     for each in found:
         if each.id not in done or done[each.id].erased_at is None:
             gate().check_theirs(who(), row.id, each.id)

@@ -1,7 +1,7 @@
 """The tables of the catalogue.
 
-Only ``catalogue``, ``auditlog``, ``lifecycle`` and the features use these models; everything else asks
-functions in which every question has a tenant.
+Only ``catalogue``, ``auditlog``, ``lifecycle`` and the features use these models; everything else calls
+functions that take a tenant.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Amendments, and those that are being written."""
+"""Amendments, and recordings with an amendment in progress."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class AmendmentTable(Table):
-    """Something sealed about a recording after its manifest, as the bucket has it; ``ended_by`` is the
-    number of the amendment that ended this one (a hold that was lifted)."""
+    """A recording's amendment, as the bucket has it; ``ended_by`` is the number of the amendment that ended
+    this one (a lifted legal hold)."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -34,7 +34,7 @@ class AmendmentTable(Table):
 
 
 class PendingAmendmentTable(Table):
-    """A recording to which somebody is putting an amendment: where they die, it is looked at again."""
+    """A recording whose amendment is being put: after a crash, the worker checks it again."""
 
     recording_id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

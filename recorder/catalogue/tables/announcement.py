@@ -1,4 +1,4 @@
-"""Announcements, their sounds, and purposes of a customer's own."""
+"""Announcements, their sounds, and customers' own purposes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SoundTable(Table):
 
 
 class PurposeTable(Table):
-    """A tenant's own purpose; the standard ones are data in ``recorder/prompts``."""
+    """A tenant's own purpose; the standard ones are in ``recorder/prompts``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -38,7 +38,7 @@ class PurposeTable(Table):
 
 
 def optional_sound(column: str) -> ForeignKeyField:
-    """A sound that may be there."""
+    """A nullable reference to a sound."""
     name = f"{column.removesuffix('_sha256')}_id"
     return ForeignKeyField(
         SoundTable, column_name=column, object_id_name=name, null=True, on_delete="RESTRICT", backref="+"
@@ -46,7 +46,7 @@ def optional_sound(column: str) -> ForeignKeyField:
 
 
 def required_sound(column: str) -> ForeignKeyField:
-    """A sound that is there."""
+    """A reference to a sound."""
     name = f"{column.removesuffix('_sha256')}_id"
     return ForeignKeyField(
         SoundTable, column_name=column, object_id_name=name, on_delete="RESTRICT", backref="+"
@@ -56,9 +56,9 @@ def required_sound(column: str) -> ForeignKeyField:
 class AnnouncementTable(Table):
     """One immutable version, made for one mode; a change is a new row with the next version.
 
-    ``question`` and ``declined`` are said beside it where the mode asks.  ``composed`` is how it was put
-    together from the catalogue's sentences (``reading.composed_data``), ``None`` for a customer's own sound;
-    ``greeting`` the sound of the greeting that it was put together with."""
+    ``question`` and ``declined`` belong to modes that ask for consent. ``composed`` says how it was composed
+    (``mappers.composition_data``), ``None`` for a customer's own sound; ``greeting`` is the sound of its
+    greeting."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

@@ -1,7 +1,7 @@
-"""Tables beside a tenant's log: hashes that make its tree quick, what was signed of it, and who gets that.
+"""A tenant's log: leaves, cached hashes of its tree, checkpoints, and their recipients.
 
-Only ``recorder.auditlog`` writes and reads them.  All but the addresses can be made again: hashes from the
-leaves, checkpoints from the bucket.
+Only ``recorder.auditlog`` writes them. The cached hashes can be rebuilt from the leaves, and the checkpoints
+from the bucket.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class SubtreeTable(Table):
-    """The hash (hex) of 256 ** ``level`` leaves from ``number`` times that on, once all are there."""
+    """The hash (hex) of the complete subtree of 256 ** ``level`` leaves that begins at leaf ``number`` times
+    256 ** ``level``."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -27,8 +28,8 @@ class SubtreeTable(Table):
 
 
 class CheckpointTable(Table):
-    """What was signed of a log; ``number`` counts from 1 for each tenant.  ``place`` is where it lies in the
-    bucket, ``stored_at`` since when, ``stamped_at`` what a timestamp authority says of it."""
+    """A checkpoint; ``number`` counts from 1 for each tenant. ``place`` is its key in the bucket,
+    ``stored_at`` the time when it was put there, ``stamped_at`` the time when it was timestamped."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -48,7 +49,7 @@ class CheckpointTable(Table):
 
 
 class RecipientTable(Table):
-    """Somebody who gets a tenant's newest checkpoint by mail once a day, until ``until``."""
+    """A recipient of a tenant's newest checkpoint by mail, once a day, until ``until``."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -63,8 +64,8 @@ class RecipientTable(Table):
 
 
 class LeafTable(Table):
-    """A leaf of a tenant's log.  ``leaf`` is what is hashed, without personal data; ``body`` and
-    ``salt`` open its commitment and die with what they speak of."""
+    """A leaf of a tenant's log. ``leaf`` is the hashed text, without personal data; ``body`` and ``salt``
+    open its commitment, and are erased with the recording that they are about."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -92,13 +93,14 @@ LeafTable.add_index(
 )
 
 
-DECIDED = SQL(
+IS_DECISION = SQL(
     "kind IN ('announcement.created', 'retention_limit.lifted', 'retention_limit.set', 'line.created', "
     "'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked')"
 )
-"""Kinds of leaves that are looked for before a row about the same is believed, as their index has them."""
+"""Kinds of leaves that are read before a row about the same thing is believed; the condition of their
+index."""
 
 
 LeafTable.add_index(
-    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=DECIDED, name="ledger_entry_decided"
+    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_DECISION, name="ledger_entry_decided"
 )

@@ -1,4 +1,4 @@
-"""Counters that tell nodes of changes."""
+"""Counters of the changes that nodes follow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recorder.catalogue.database import Table
 
 
 class ChangeCounterTable(Table):
-    """Counts changes that a node must hear of; ``lines`` is what the snapshot is made of."""
+    """A counter of changes; ``lines`` counts those to the content of the configuration snapshot."""
 
     name = TextField(primary_key=True)
     number = IntegerField()

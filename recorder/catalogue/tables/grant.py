@@ -1,4 +1,4 @@
-"""Permissions to listen, and what was listened to."""
+"""Permissions to listen, and listens."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class GrantTable(Table):
-    """One person may hear one recording for one purpose until a time.  ``leaf`` is the number of the leaf
-    that gave it, or last said that it was renewed, ``renewals`` how often it was since."""
+    """A user's permission to play one recording for one purpose until a time. ``leaf`` is the number of the
+    leaf that gave it or last recorded a renewal; ``renewals`` counts the renewals since."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -38,9 +38,9 @@ class GrantTable(Table):
 
 
 class ListenTable(Table):
-    """Listening under a grant: written before its first byte, closed with how much was sent, and what the
-    player says was played of it (:mod:`recorder.playback.playback_report`), where it said so.  ``play`` is
-    the token of the player that last asked, ``leaf`` the number of the leaf that says it was opened."""
+    """A listen under a grant: opened before the first byte is sent, closed with the number of bytes sent.
+    ``player_says`` is the player's listen report, if any (:mod:`recorder.playback.playback_report`); ``play``
+    is the token of the last player, ``leaf`` the number of the leaf that opened the listen."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

@@ -1,4 +1,4 @@
-"""People who log in, their sessions, and the tokens of programs."""
+"""Users, their sessions, and API tokens."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SessionTable(Table):
 
 
 class ApiTokenTable(Table):
-    """What a program of a customer's asks with; only the token's hash is kept."""
+    """An API token of a customer; only its hash is stored."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

@@ -1,8 +1,8 @@
-"""Claims: several workers with one catalogue do not all do the same thing.
+"""Leases, so that several workers with one catalogue do not do the same work.
 
-A claim is a conditional UPDATE with an end, so two cannot have it, and one that died holds up nothing for
-longer than :data:`LASTS`.  It saves work and decides nothing: whatever is claimed can be done twice without
-harm, because no clock is above doubt.
+A lease is a conditional UPDATE with an end: no two workers have it, and a dead worker delays others by
+:data:`DURATION` at most. It saves work and decides nothing: clocks are not trusted, so leased work can be
+done twice without harm.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from peewee import TextField
 
 from recorder.catalogue.database import MomentField, Table, writing
 
-LASTS = timedelta(minutes=5)
-"""How long a claim holds others off, where it is not given back."""
+DURATION = timedelta(minutes=5)
+"""The term of a lease that is not released."""
 
 
 class LeaseTable(Table):
-    """Something that ``owner`` (a worker, for as long as it runs) is at until a time."""
+    """Work that ``owner`` (a running worker) does until a time."""
 
     name = TextField(primary_key=True)
     owner = TextField()
@@ -29,18 +29,18 @@ class LeaseTable(Table):
 
 
 def take(name: str, owner: str, now: datetime) -> bool:
-    """Claim something for :data:`LASTS` from now; false where another worker is at it.
+    """Take the lease on some work for :data:`DURATION`; false if another worker has it.
 
-    Clocks of nodes differ by a little.  A claim that ends much later than one taken now would is one of a
-    clock that had jumped ahead, and counts as over.
+    The clocks of nodes differ slightly. A lease that ends much later than one taken now was taken by a clock
+    that had jumped ahead, and counts as expired.
     """
-    until = now + LASTS
-    over = (LeaseTable.until <= now) | (LeaseTable.until > until + LASTS) | (LeaseTable.owner == owner)
+    until = now + DURATION
+    over = (LeaseTable.until <= now) | (LeaseTable.until > until + DURATION) | (LeaseTable.owner == owner)
     with writing():
         if LeaseTable.update(owner=owner, until=until).where((LeaseTable.name == name) & over).execute():
             return True
         LeaseTable.insert(name=name, owner=owner, until=until).on_conflict_ignore().execute()
-        # The row is ours, or another's that came first: the condition tells.
+        # Another worker may have inserted the row first.
         return bool(
             LeaseTable.update(until=until)
             .where((LeaseTable.name == name) & (LeaseTable.owner == owner))
@@ -48,13 +48,13 @@ def take(name: str, owner: str, now: datetime) -> bool:
         )
 
 
-def give_back(name: str, owner: str) -> None:
-    """Done, or not to be done now: anybody may claim it."""
+def release(name: str, owner: str) -> None:
+    """Release a lease, so that any worker can take it."""
     with writing():
         LeaseTable.delete().where((LeaseTable.name == name) & (LeaseTable.owner == owner)).execute()
 
 
-def drop_old(before: datetime) -> int:
-    """Forget claims that ended before a time, of workers that are gone; how many."""
+def delete_expired(before: datetime) -> int:
+    """Delete leases that ended before a time; returns their number."""
     with writing():
         return int(LeaseTable.delete().where(LeaseTable.until < before).execute())

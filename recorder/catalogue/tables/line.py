@@ -1,4 +1,4 @@
-"""Recorded numbers, and what their external parties are asked."""
+"""Lines, and the sentences of their keep and delete questions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class LineTable(Table):
-    """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's.
+    """A tenant's number from ``since`` until ``until``; while ``until`` is empty, no other tenant can have
+    it.
 
-    ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
-    the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
-    may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
-    colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
-    ``policy.BEEPS``, or empty. ``joining`` is what a colleague who joins later is told
-    (``reading.joining_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
+    ``announcement`` is that of the first language; ``others`` are the ids of those in further languages, in
+    the order of the language ``menu``. ``keep`` says how the keep question is asked
+    (``records.KeepOptions``), with the sentences of :class:`LineKeepOptionTable`. ``deletable``: the internal
+    party may have the recording destroyed during the call, with the sentences of
+    :class:`LineDeleteOptionTable`. ``beep`` is one of ``policy.BEEPS``, or empty. ``joining`` is the
+    announcement to transfer targets (``mappers.transfer_options_data``). ``outbound`` is one of
+    ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -51,9 +53,9 @@ LineTable.add_index(LineTable.digits, unique=True, where=SQL("until IS NULL"), n
 
 
 class LineKeepOptionTable(Table):
-    """What a line says about keeping a recording, in the call, in one of its languages: the question (none
-    where the colleague asks in their own words), a word to the colleague, and what both hear of a yes, a no
-    and no answer."""
+    """The sentences of a line's keep question in one language: the question (none if the internal party asks
+    in their own words), the cue to the internal party, and the confirmation to both of a yes, a no, and no
+    answer."""
 
     id = TextField(primary_key=True)
     line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")
@@ -82,8 +84,8 @@ class LineKeepOptionTable(Table):
 
 
 class LineDeleteOptionTable(Table):
-    """What is said on a line, in one of its languages, where a colleague may have a recording destroyed in
-    the call: the question to them, and to both that it was."""
+    """The sentences in one language for destroying a recording during the call: the question to the internal
+    party, and the confirmation to both."""
 
     id = TextField(primary_key=True)
     line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")

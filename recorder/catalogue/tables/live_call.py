@@ -1,7 +1,4 @@
-"""The tables of calls that go on now, of what people ask of them, and of what programs ask with.
-
-Who uses them is ``features/live/queries.py`` and ``identity/api_tokens.py``.
-"""
+"""Calls in progress, and the live commands for them, used by ``features/live/queries.py``."""
 
 from __future__ import annotations
 
@@ -11,9 +8,8 @@ from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
 
 class LiveCallTable(Table):
-    """A call that is recorded now, as its node's worker last saw it (``seen_at``).  It goes when the call
-    ends,
-    and counts for nothing once nobody has seen it for a while."""
+    """A call in progress, as its node's worker last saw it (``seen_at``). The row is deleted when the call
+    ends, and ignored if it is too old."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -34,10 +30,9 @@ class LiveCallTable(Table):
 
 
 class LiveCommandTable(Table):
-    """Something that was asked of a live call (``what``), by whom and where (``by_kind``: panel, api).  Not
-    to
-    be done after ``until``; ``taken_at`` is when the worker of its ``node`` took it, ``outcome`` what came of
-    it.  ``command`` is what was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
+    """A live command (``what``), and its origin (``by_kind``: panel, api). It is not carried out after
+    ``until``; ``taken_at`` is when its node's worker took it. ``command`` is the signed statement
+    (:mod:`recorder.seal.command`) without which nothing is done."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

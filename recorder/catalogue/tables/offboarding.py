@@ -1,4 +1,4 @@
-"""The tables of customers who leave (:mod:`recorder.features.offboarding.queries`)."""
+"""Offboarding of customers (:mod:`recorder.features.offboarding.queries`)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from recorder.catalogue.database import DataField, MaybeMomentField, MomentField
 
 
 class OffboardingTable(Table):
-    """That a customer leaves, and how far that is, by what is there: ``handover`` names what they are
-    handed, made of the log's first ``log_size`` leaves; ``layout`` is what lies in it beside recordings and
-    ``length`` how long it is in bytes, ``handed_at`` when it was whole; ``until`` it can be fetched.  Since
-    ``erasing_since`` all is destroyed, and ``receipt`` (signed) says that it was."""
+    """A customer's offboarding; the columns that are set show its progress. ``handover`` is the id of the
+    archive, which covers the log's first ``log_size`` leaves; ``layout`` lists its files other than
+    recordings, ``length`` is its size in bytes, and ``handed_at`` the time when its plan was complete. It can
+    be downloaded until ``until``. From ``erasing_since`` on, everything is erased; ``receipt`` is the signed
+    confirmation."""
 
     tenant_id = TextField(primary_key=True)
     announced_at = MomentField()
@@ -30,8 +31,9 @@ class OffboardingTable(Table):
 
 
 class HandoverFetchTable(Table):
-    """Who fetches what a customer is handed: ``id`` is the handing over's and the user's, ``leaf`` the number
-    of the leaf that last said so (:func:`recorder.features.offboarding.handover.fetching`)."""
+    """A user's download of a customer's archive: ``id`` combines the archive's and the user's ids, ``leaf``
+    is the number of the leaf that last recorded it
+    (:func:`recorder.features.offboarding.handover.fetching`)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -42,9 +44,9 @@ class HandoverFetchTable(Table):
 
 
 class HandedRecordingTable(Table):
-    """A recording of a customer who leaves: what of it lies in what they are handed, from byte ``at`` on
-    (``files``: names and lengths), or ``why_not``.  ``row_length`` is that of its row in the table, in bytes;
-    ``sent_at`` is when the first of it left."""
+    """A recording in a customer's archive: its ``files`` (names and lengths) begin at byte ``at``;
+    ``why_not`` is the reason if it was left out. ``row_length`` is the size in bytes of its row in the
+    archive's table; ``sent_at`` is the time when its first byte was sent."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

@@ -1,4 +1,4 @@
-"""How far a rebuild is, and the list that it works off."""
+"""The progress of a rebuild, and its queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recorder.catalogue.database import DataField, MomentField, Table
 
 
 class GlobalStateTable(Table):
-    """Something that is so since a time, by its name."""
+    """A condition of the whole catalogue, by its name, and the time when it began."""
 
     name = TextField(primary_key=True)
     said = DataField()
@@ -19,8 +19,8 @@ class GlobalStateTable(Table):
 
 
 class QueuedPlaceTable(Table):
-    """A place in the bucket that a rebuild has seen: ``names`` of the objects there, what became of it,
-    and what is wrong with it."""
+    """A recording's prefix in the bucket, found by a rebuild: the ``names`` of its objects, the outcome, and
+    the error, if any."""
 
     place = TextField(primary_key=True)
     names = DataField()
@@ -33,6 +33,6 @@ class QueuedPlaceTable(Table):
         table_name = "rebuild_place"
 
 
-def end(name: str) -> bool:
-    """Something is so no more; false where it was not.  Inside the caller's transaction."""
+def clear_state(name: str) -> bool:
+    """End a condition, inside the caller's transaction; false if it did not apply."""
     return bool(GlobalStateTable.delete().where(GlobalStateTable.name == name).execute())

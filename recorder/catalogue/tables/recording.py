@@ -1,4 +1,4 @@
-"""Recordings, and calls without one."""
+"""Recordings, and unrecorded calls."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class RecordingTable(Table):
-    """A stored recording, found by its manifest; after its destruction a tombstone without parties.
+    """A stored recording; after its erasure, a tombstone without parties.
 
-    Line and announcement are named, not referenced: what the manifest says of them stands by itself, also
-    in a catalogue that was rebuilt from the bucket.  ``agreed`` has the day up to which it was agreed to
-    keep it, by purpose.  ``brought_in`` is the SHA-256 of the file that it was, where it comes from
-    elsewhere.
+    Line and announcement are not foreign keys: the manifest's statements about them also hold in a catalogue
+    that was rebuilt from the bucket. ``agreed`` has the last day of agreed retention, by purpose;
+    ``brought_in`` is the SHA-256 of an imported recording's file.
     """
 
     id = TextField(primary_key=True)
@@ -54,7 +53,7 @@ class RecordingTable(Table):
 
 
 class NotRecordedTable(Table):
-    """A call of which no recording is kept, and why; without a tenant where no line has its number."""
+    """An unrecorded call and its reason; ``tenant`` is empty if no line has its number."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", null=True, on_delete="RESTRICT")

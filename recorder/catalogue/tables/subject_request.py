@@ -1,10 +1,5 @@
-"""The tables of persons who ask for their recordings.
-
-Who uses them is ``features/subject_requests/register.py`` (the register),
-``features/subject_requests/verification_code.py`` (the call with a code),
-``features/subject_requests/reviews.py`` (what was decided and done of each recording) and
-``features/subject_requests/erased_calls.py`` (calls that were not recorded).
-"""
+"""Subject requests, used by the modules of ``features/subject_requests``: ``register.py``,
+``verification_code.py``, ``reviews.py`` and ``erased_calls.py``."""
 
 from __future__ import annotations
 
@@ -14,13 +9,14 @@ from recorder.catalogue.database import DataField, MaybeMomentField, MomentField
 
 
 class SubjectRequestTable(Table):
-    """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
-    days in the customer's zone, ``language`` is what they are answered in.  ``proved_how`` is how it was
-    shown that the number is theirs: ``code``, or ``people`` where two vouched, each with how they recognised
-    them (``vouched_…`` the first, ``proved_…`` the second).  ``exported_at`` is when a copy last left.
+    """A person's request to a customer: ``wants`` a copy, erasure, or both. ``received_on`` and ``due_on``
+    are days in the customer's time zone; ``language`` is that of the answer. ``proved_how`` says how the
+    number was shown to be theirs: ``code``, or ``people`` if two users vouched, each with a statement
+    (``vouched_…`` is the first, ``proved_…`` the second). ``exported_at`` is the time of the last copy.
 
-    ``leaves`` are the numbers of the log's leaves about it: a row that says something else than they do
-    decides nothing.  They have no number, but what it is with ``number_salt`` (:func:`persons.committed`)."""
+    ``leaves`` are the numbers of the log's leaves about it: a row that differs from them decides nothing.
+    They contain a commitment to the number under ``number_salt``, not the number
+    (:func:`register.committed`)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -53,9 +49,9 @@ class SubjectRequestTable(Table):
 
 
 class VerificationCodeTable(Table):
-    """A call with a code, ordered; not to be made after ``until``.  ``taken_at`` is when the worker of
-    ``node`` took it and made the code, of which there is a hash (``codes.hashed``) until ``valid_until``.
-    ``leaves`` are the numbers of the log's leaves that it was ordered, and that the code was made."""
+    """A verification call, not to be made after ``until``. ``taken_at`` is when the worker of ``node`` took
+    the order and created the code, whose hash (``verification_code.hashed``) is stored until ``valid_until``.
+    ``leaves`` are the numbers of the log's leaves about the order and the code."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
@@ -80,10 +76,11 @@ class VerificationCodeTable(Table):
 
 
 class ReviewTable(Table):
-    """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
-    ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
-    ``withheld_why`` is also why one is given that was not announced; ``disclosure`` is what was signed of one
-    that is given (:mod:`recorder.seal.disclosure`).  Its ``id`` is the request's and the recording's."""
+    """The review of a recording for a subject request: ``given`` is ``both`` channels, their ``own``, or
+    ``withheld``; ``erased_at`` is set after an erasure, ``kept_why`` and ``kept_until`` if it is refused for
+    now. ``withheld_why`` is also the reason for disclosing a recording that was not announced. ``disclosure``
+    is the signed statement for one that is given (:mod:`recorder.seal.disclosure`). ``id`` combines the
+    request's and the recording's ids."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
@@ -106,9 +103,8 @@ class ReviewTable(Table):
 
 
 class ErasedCallTable(Table):
-    """That a call that was not recorded was forgotten at its person's request; ``id`` is the call's,
-    ``note`` that of the signed note in the bucket, which alone decides
-    (:mod:`recorder.seal.call_erasure`)."""
+    """An unrecorded call that was erased at the person's request; ``id`` is the call's, ``note`` names the
+    signed note in the bucket, which alone decides (:mod:`recorder.seal.call_erasure`)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

@@ -1,4 +1,4 @@
-"""The table of attempts that are counted against guessing."""
+"""Counts of attempts, against guessing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from recorder.catalogue.database import MaybeMomentField, Table
 
 
 class ThrottleTable(Table):
-    """``empty_ms``: when all that was poured in will have leaked out, in milliseconds since 1970.
-    ``known_until``: until when a place counts as known."""
+    """A leaky bucket. ``empty_ms`` is the time when it will be empty, in milliseconds since 1970.
+    ``known_until``: until when a device or network counts as known."""
 
     key = TextField(primary_key=True)
     empty_ms = BigIntegerField(index=True)

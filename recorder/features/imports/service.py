@@ -21,13 +21,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from recorder.audio.encoding import NOTE
-from recorder.catalogue import departures, queries
+from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.records import TenantRow
 from recorder.clock import to_iso, truncate
 from recorder.domain import phone_numbers
 from recorder.domain.markers import Marker
 from recorder.domain.parties import parse_party
-from recorder.errors import AccordError, BringingError, TakeError
+from recorder.errors import AccordError, RecordingImportError, TakeError
 from recorder.features.imports import audio
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
@@ -82,9 +82,9 @@ class Outcome:
 
 
 def check_until(until: datetime, now: datetime) -> None:
-    """Raises :class:`BringingError` (``import.until``) for a day that is over, or too far away."""
+    """Raises :class:`RecordingImportError` (``import.until``) for a day that is over, or too far away."""
     if not now < until <= now + LONGEST:
-        raise BringingError(
+        raise RecordingImportError(
             "import.until",
             f"recordings without a purpose cannot be kept until {to_iso(until)[:10]}",
             f"name a day within {LONGEST.days} days by which it is stated what each may be used for",
@@ -95,7 +95,7 @@ def read_table(
     table: Path, folder: Path, zone: ZoneInfo, now: datetime
 ) -> tuple[tuple[Old, ...], tuple[Outcome, ...]]:
     """The lines of a CSV file, and what is wrong with others.  Times without a zone are in ``zone``.  Raises
-    :class:`BringingError` (``import.table``) for a file that is no such table."""
+    :class:`RecordingImportError` (``import.table``) for a file that is no such table."""
     try:
         with (
             audio.open_plain(table.resolve()) as plain,
@@ -117,7 +117,7 @@ def read_table(
     for number, said in found:
         try:
             good.append(_read(number, said, folder, zone, now))
-        except BringingError as error:
+        except RecordingImportError as error:
             bad.append(Outcome(number, str(said.get("file") or ""), FAILED, error=error))
     return tuple(good), tuple(bad)
 
@@ -141,7 +141,7 @@ class Bringing:
             with audio.open_plain(each.file) as file:
                 return self._bring(each, file, audio.sha256_of(file))
         except OSError as error:
-            wrong = BringingError(
+            wrong = RecordingImportError(
                 "import.file",
                 f"{each.file}: {error.strerror}",
                 "a plain file that can be read is needed there",
@@ -160,7 +160,7 @@ class Bringing:
             while step(folder, self.services.now(), self.services):
                 pass
         except Conflict as error:
-            wrong = BringingError(
+            wrong = RecordingImportError(
                 "import.conflict",
                 f"{each.file.name}: another try has put a part of it into the bucket ({error.message})",
                 "`accord rebuild` lists what is whole there, and names what is not",
@@ -169,11 +169,15 @@ class Bringing:
         except TakeError as error:
             return Outcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "is there room?")
+            wrong = RecordingImportError(
+                "import.disk", f"{self.services.spool}: {error.strerror}", "is there room?"
+            )
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         there = queries.recording(self.tenant.id, recording)
         if there is None:
-            wrong = BringingError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
+            wrong = RecordingImportError(
+                "import.not_stored", f"{each.file.name} was set aside", "see the log above"
+            )
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         return Outcome(each.row, each.file.name, BROUGHT if there.destroyed_at is None else GONE, recording)
 
@@ -221,14 +225,16 @@ class Bringing:
 
 
 def check_stays(tenant: str) -> None:
-    """Raises :class:`BringingError` (``import.offboarding``) where a customer leaves."""
-    if departures.departure(tenant) is not None:
-        raise BringingError("import.offboarding", "this customer leaves", "nothing more is brought in for it")
+    """Raises :class:`RecordingImportError` (``import.offboarding``) where a customer leaves."""
+    if offboarding_progress.find_offboarding(tenant) is not None:
+        raise RecordingImportError(
+            "import.offboarding", "this customer leaves", "nothing more is brought in for it"
+        )
 
 
 def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> Old:
-    def wrong(what: str, hint: str) -> BringingError:
-        return BringingError("import.row", f"line {number}: {what}", hint)
+    def wrong(what: str, hint: str) -> RecordingImportError:
+        return RecordingImportError("import.row", f"line {number}: {what}", hint)
 
     name = (said.get("file") or "").strip()
     path = (folder / name).resolve()
@@ -267,6 +273,8 @@ def _same(number: str, own: str, country: str) -> bool:
     return bool(own) and phone_numbers.to_canonical(number, country) == canonical
 
 
-def _no_table(path: Path, why: str) -> BringingError:
+def _no_table(path: Path, why: str) -> RecordingImportError:
     columns = ", ".join(COLUMNS)
-    return BringingError("import.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}")
+    return RecordingImportError(
+        "import.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}"
+    )

@@ -89,7 +89,7 @@ class Desk:
                 self._ended.wait(LOOK)
             except Exception:
                 # A mistake of ours: shown, and the next turn comes all the same.
-                metrics.UNFORESEEN.inc()
+                metrics.UNHANDLED_ERRORS.inc()
                 log.exception("command.failed")
                 self._ended.wait(LOOK)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from recorder.catalogue.departures import LeavingRow
+from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import documents, handover, tables, tar
 from recorder.features.offboarding.handover import HandedRow
@@ -52,7 +52,7 @@ class Archive:
     leaf that it leaves, or says that it does not (``None``); ``broken`` hears of a file that is not what was
     sealed."""
 
-    row: LeavingRow
+    row: OffboardingRow
     store: Store
     sounds: Sounds
     open: Callable[[HandedRow], VerifiedRecording | None]

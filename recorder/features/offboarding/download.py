@@ -8,9 +8,9 @@ from dataclasses import replace
 import structlog
 
 from recorder import metrics
-from recorder.catalogue import departures, queries
+from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.departures import LeavingRow
+from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import handover
@@ -31,7 +31,7 @@ class Handovers:
     _guard: Guard
 
     @connected()
-    def leaver(self, who: Who) -> LeavingRow | None:
+    def leaver(self, who: Who) -> OffboardingRow | None:
         """How far their customer's departure is, as was signed; ``None`` where it does not leave."""
         return _leaver(self._guard, who.tenant)
 
@@ -63,10 +63,10 @@ def _fetch(guard: Guard, who: Who) -> Opened:
     return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
 
 
-def _leaver(guard: Guard, tenant: str) -> LeavingRow | None:
+def _leaver(guard: Guard, tenant: str) -> OffboardingRow | None:
     """How far a customer's leaving is, as was signed: a row that nothing signed stands behind shows nothing.
     What it is handed is there only as it was signed."""
-    row = departures.departure(tenant)
+    row = offboarding_progress.find_offboarding(tenant)
     if row is None:
         return None
     try:
@@ -86,7 +86,7 @@ def _leaver(guard: Guard, tenant: str) -> LeavingRow | None:
     )
 
 
-def _is_what_was_signed(row: LeavingRow, said: Statement) -> bool:
+def _is_what_was_signed(row: OffboardingRow, said: Statement) -> bool:
     handed = said.handed_over
     return (
         handed is not None
@@ -95,7 +95,7 @@ def _is_what_was_signed(row: LeavingRow, said: Statement) -> bool:
     )
 
 
-def _standing(guard: Guard, who: Who) -> LeavingRow:
+def _standing(guard: Guard, who: Who) -> OffboardingRow:
     """What a customer is handed while it can be fetched."""
     if who.role != ADMIN:
         guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
@@ -107,7 +107,9 @@ def _standing(guard: Guard, who: Who) -> LeavingRow:
     return row
 
 
-def _sent(guard: Guard, who: Who, row: LeavingRow, pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+def _sent(
+    guard: Guard, who: Who, row: OffboardingRow, pieces: Iterator[bytes]
+) -> Generator[bytes, None, None]:
     looked_at = guard.now()
     for piece in pieces:
         now = guard.now()
@@ -116,12 +118,12 @@ def _sent(guard: Guard, who: Who, row: LeavingRow, pieces: Iterator[bytes]) -> G
             if _standing(guard, who).handover != row.handover:
                 guard.refuse(who, "access.handover_over", "another handing over has begun")
             looked_at = now
-        metrics.SENT.inc(len(piece))
+        metrics.LISTEN_BYTES.inc(len(piece))
         yield piece
 
 
 @connected()
-def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> VerifiedRecording | None:
+def _opened(guard: Guard, who: Who, row: OffboardingRow, each: HandedRow) -> VerifiedRecording | None:
     """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
     used any more, or not as it was sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)

@@ -26,7 +26,7 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
-from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
+from recorder.errors import AccessError, CatalogueError, RetentionError, SealError, StoreError
 from recorder.features.offboarding import queries
 from recorder.features.offboarding.service import check_ready
 from recorder.ids import Entropy
@@ -85,7 +85,7 @@ def erase_due(
                 written += _finish(said, services, now)
         except Unreachable:
             raise
-        except (CatalogueError, KeepingError, SealError, StoreError) as error:
+        except (CatalogueError, RetentionError, SealError, StoreError) as error:
             log.error(
                 "offboarding.delayed",
                 tenant=row.tenant,
@@ -115,7 +115,7 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
             changes.leave(tenant, each.id, SYSTEM, reason=REASON)
         except AccessError:
             pass  # its tombstone stands: what is left is the row
-        except (KeepingError, SealError) as error:
+        except (RetentionError, SealError) as error:
             log.error(
                 "offboarding.erasure_failed", recording=each.id, error_id=error.error_id, error=error.message
             )
@@ -171,7 +171,7 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
 
 def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> dict[str, int]:
     """How many recordings of a customer were erased, by why, as the tombstones in the bucket say.  Raises
-    :class:`KeepingError` (``offboarding.not_erased``) where one is there that no tombstone stands for: the
+    :class:`RetentionError` (``offboarding.not_erased``) where one is there that no tombstone stands for: the
     catalogue may not list it, it may be held, and its key must not go.  Raises :class:`SealError`,
     :class:`StoreError`."""
     counted: dict[str, int] = {}
@@ -184,7 +184,7 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
         tombstone, sealed = chain.erased, {each.name for each in chain.manifest.objects}
         doubted = tombstone is not None and tombstone.signing_key_id in revoked and sealed & names
         if tombstone is None or doubted or not isinstance(tombstone.data, Erased):
-            raise KeepingError(
+            raise RetentionError(
                 "offboarding.not_erased",
                 f"{place} holds a recording that no tombstone stands for",
                 "`accord rebuild` lists it; where it is held, its hold is decided first",
@@ -221,7 +221,7 @@ def destroy_keys(
             store.delete(place)
         boundary("customer's keys deleted")
     finally:
-        lease.give_back(CLAIM, owner)
+        lease.release(CLAIM, owner)
     if left := _own_keys(tenant, store):
         raise StoreError("store.not_deleted", f"{left[0]} is there", "is something putting it back?")
     return destroyed

@@ -16,7 +16,7 @@ from peewee import fn
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, database, writing
-from recorder.catalogue.departures import LeavingRow
+from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
@@ -48,7 +48,7 @@ class HandedRow:
     sent_at: datetime | None
 
 
-def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> LeavingRow:
+def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> OffboardingRow:
     """What the customer is handed is put together now: goes on with what was begun, or ``anew``.  Raises
     :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.erasing``."""
     with writing():
@@ -199,7 +199,9 @@ def sending(tenant: str, handover: str, recording: str, user: str, now: datetime
 
 
 def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
-    return any(leaf.body == said for leaf in leaf_lookup.about(tenant, [str(said["recording"])], [SENT]))
+    return any(
+        leaf.body == said for leaf in leaf_lookup.leaves_about(tenant, [str(said["recording"])], [SENT])
+    )
 
 
 def fetching(
@@ -211,7 +213,7 @@ def fetching(
     with writing():
         lock_tenant(tenant)
         row = HandoverFetchTable.get_or_none(HandoverFetchTable.id == f"{handover}/{user}")
-        last = None if row is None else leaf_lookup.leaf(tenant, row.leaf)
+        last = None if row is None else leaf_lookup.find_leaf(tenant, row.leaf)
         said = last is not None and last.kind == OPENED and {**last.body, **mine} == last.body
         if last is not None and said and now - HOUR < last.at <= now + SLACK:
             return

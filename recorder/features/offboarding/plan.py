@@ -12,10 +12,10 @@ from typing import Any
 
 import structlog
 
-from recorder.auditlog.inclusion_proof import signed_before
+from recorder.auditlog.inclusion_proof import last_checkpoint
 from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.database import connected
-from recorder.catalogue.departures import LeavingRow
+from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import truncate
 from recorder.errors import AccessError, SealError
@@ -48,7 +48,7 @@ def prepare(
     now: datetime,
     entropy: Callable[[int], bytes],
     tell: Callable[[int], None] = lambda _done: None,
-) -> LeavingRow:
+) -> OffboardingRow:
     """Fix what a customer is handed; broken off, it goes on where it was.  ``sign`` signs what it is, and
     gives the statement's SHA-256; ``tell`` hears of each recording that was looked at.  Raises
     :class:`CatalogueError` (``offboarding.not_announced``, ``offboarding.erasing``, ``offboarding.changed``),
@@ -130,7 +130,7 @@ def _look(
 
 
 def _last_papers(
-    tenant: str, row: LeavingRow, store: Store, root_pem: bytes, now: datetime, trust: Trust
+    tenant: str, row: OffboardingRow, store: Store, root_pem: bytes, now: datetime, trust: Trust
 ) -> list[tuple[str, int, str, Any]]:
     """What comes after the recordings: each file's name, length, kind, and what it is made of."""
     found: list[tuple[str, int, str, Any]] = []
@@ -149,7 +149,7 @@ def _last_papers(
         content = documents.leaves(tenant, begin, end)
         found.append((f"log/leaves-{begin:010}.jsonl", len(content), "leaves", [begin, end]))
     texts = tables.fixed(tenant, trust) | {"log/root.pub": root_pem.decode()}
-    if (signed := signed_before(tenant, row.log_size, store)) is not None:
+    if (signed := last_checkpoint(tenant, row.log_size, store)) is not None:
         texts["log/checkpoint.note"], texts["log/checkpoint.endorsement.json"] = signed
     found += [(name, len(text.encode()), "text", text) for name, text in sorted(texts.items())]
     return found

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.departures import LeavingRow, _row
-from recorder.catalogue.departures import departure as of
 from recorder.catalogue.mappers import recording_row
+from recorder.catalogue.offboarding_progress import OffboardingRow, _row
+from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
 from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
@@ -39,7 +39,7 @@ LEFT = "tenant.offboarded"
 KEY_DESTROYED = "tenant.key_destroyed"
 
 
-def standing(tenant: str) -> LeavingRow:
+def standing(tenant: str) -> OffboardingRow:
     """The row of a customer's departure.  Raises :class:`CatalogueError` (``offboarding.not_announced``)."""
     row = of(tenant)
     if row is None:
@@ -84,7 +84,7 @@ def erasing(
         _end_lines(tenant, now, entropy)
 
 
-def to_erase() -> tuple[LeavingRow, ...]:
+def to_erase() -> tuple[OffboardingRow, ...]:
     """Customers whose erasure is ordered and not finished."""
     with connected():
         mine = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
@@ -227,7 +227,7 @@ def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime,
     return True
 
 
-def check_not_erasing(row: LeavingRow) -> None:
+def check_not_erasing(row: OffboardingRow) -> None:
     """Raises :class:`CatalogueError` (``offboarding.erasing``)."""
     if row.erasing_since is not None:
         raise CatalogueError(

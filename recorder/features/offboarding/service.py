@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from recorder.catalogue import departures, queries
+from recorder.catalogue import offboarding_progress, queries
 from recorder.clock import to_iso, truncate
 from recorder.errors import CatalogueError
 from recorder.features.offboarding import queries as offboarding_queries
@@ -30,7 +30,7 @@ def standing(changes: Changes, tenant: str) -> Statement:
     found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
-    if departures.departure(tenant) is None:
+    if offboarding_progress.find_offboarding(tenant) is None:
         offboarding_queries.standing(tenant)
     raise CatalogueError(
         "offboarding.statement_missing",
@@ -52,7 +52,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     if queries.tenant(tenant) is None:
         raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
     found, last = _found(changes, tenant)
-    if found is not None and departures.departure(tenant) is not None:
+    if found is not None and offboarding_progress.find_offboarding(tenant) is not None:
         hint = "`accord tenant leave show`"
         raise CatalogueError(
             "tenant.offboarding_announced", "that this customer leaves was announced before", hint
@@ -108,7 +108,7 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
                 "wait for that day, or say in --early how they agreed to an earlier one",
             )
         found = _put(changes, found.following(ERASURE, now, early=early or ""))
-    elif (row := departures.departure(tenant)) is not None and row.erasing_since is not None:
+    elif (row := offboarding_progress.find_offboarding(tenant)) is not None and row.erasing_since is not None:
         check_not_erasing(found)
     write_down(changes, found)
     return found

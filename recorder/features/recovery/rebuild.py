@@ -32,7 +32,7 @@ from itertools import groupby, islice
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import departures, queries
+from recorder.catalogue import offboarding_progress, queries
 from recorder.clock import Now
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.prefix_verification import PLACE, Reading, TenantKeys
@@ -298,7 +298,10 @@ def _place_of(key: str) -> str:
 def withhold(leaver: Leaver, now: datetime, entropy: Entropy) -> int | None:
     """Record nothing more for a customer who leaves or left, as was signed, where the catalogue does not know
     that; how many lines ended, ``None`` where it knew.  Nothing of theirs is destroyed."""
-    if queries.tenant(leaver.tenant) is None or departures.departure(leaver.tenant) is not None:
+    if (
+        queries.tenant(leaver.tenant) is None
+        or offboarding_progress.find_offboarding(leaver.tenant) is not None
+    ):
         return None
     said, receipt = leaver.statement, leaver.receipt
     if said is not None:

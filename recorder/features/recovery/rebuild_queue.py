@@ -15,7 +15,7 @@ from typing import Any, cast
 from peewee import fn
 
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable, end
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable, clear_state
 
 REBUILD = "rebuild"
 PAGE = 1000
@@ -179,4 +179,4 @@ def finish() -> None:
     """The rebuild has ended: its list goes."""
     with writing():
         QueuedPlaceTable.delete().execute()
-        end(REBUILD)
+        clear_state(REBUILD)

@@ -34,7 +34,8 @@ class Forgotten:
 def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
     """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
     Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
-    :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
+    :class:`recorder.errors.SubjectRequestError` where that was not asked, or nobody has shown that it is
+    theirs."""
     request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.not_recorded(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]

@@ -75,7 +75,7 @@ class VerificationCaller:
                 self._ended.wait(BACK_OFF)
             except Exception:
                 # A mistake of ours: shown, and the next turn comes all the same.
-                metrics.UNFORESEEN.inc()
+                metrics.UNHANDLED_ERRORS.inc()
                 log.exception("verification_call.failed")
                 self._ended.wait(BACK_OFF)
 

@@ -14,7 +14,7 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import recorded_among
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
-from recorder.errors import KeepingError
+from recorder.errors import RetentionError
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.bucket_statements import look
@@ -50,10 +50,10 @@ def forget_calls(
 
 def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
     """Forget again, after a restore or rebuild, calls of a customer that signed notes say were erased; how
-    many. Raises :class:`KeepingError` (``retention.holds_pending``),
+    many. Raises :class:`RetentionError` (``retention.holds_pending``),
     :class:`recorder.errors.StoreError`."""
     if holds_unconfirmed() is not None:
-        raise KeepingError(
+        raise RetentionError(
             "retention.holds_pending",
             "after a restore or rebuild the holds are not confirmed: nothing is erased",
             "look at them, then `accord rebuild --confirm-holds`",

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.subject_request_queries import RequestRow
-from recorder.errors import AccessError, KeepingError
+from recorder.errors import AccessError, RetentionError
 from recorder.features.subject_requests import register, reviews
 from recorder.lifecycle.amendment_service import Changes, Looked
 from recorder.seal import usage_terms as sealed
@@ -45,10 +45,10 @@ def why_not(looked: Looked) -> WhyNot | None:
 
 
 def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> WhyNot | None:
-    """Erase one recording of the person's, and write down what came of it.  Raises as
-    :meth:`Changes.delete` where it is not known whether it can be (``retention.busy``, what was sealed is
-    broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
-    asked (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
+    """Erase one recording of the person's, and write down what came of it.  Raises as :meth:`Changes.delete`
+    where it is not known whether it can be (``retention.busy``, what was sealed is broken, the store is
+    away), and :class:`recorder.errors.SubjectRequestError` for what is not theirs or was not asked
+    (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
     ``subject_request.not_logged``)."""
     request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
@@ -57,7 +57,7 @@ def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> Wh
         if found is None:
             reason = f"asked by the person who was recorded: request {request.id}"
             changes.delete(request.tenant, recording, By("user", who), reason=reason)
-    except (AccessError, KeepingError) as error:
+    except (AccessError, RetentionError) as error:
         if error.error_id not in ALREADY:
             raise
         found = None

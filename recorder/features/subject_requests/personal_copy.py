@@ -13,7 +13,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164, Party
 from recorder.domain.roles import ADMIN
-from recorder.errors import AccessError, PersonError, SealError
+from recorder.errors import AccessError, SealError, SubjectRequestError
 from recorder.features.subject_requests import register, reviews
 from recorder.playback import channel_mute
 from recorder.playback.authorization import Guard, plain
@@ -30,10 +30,10 @@ log = structlog.get_logger()
 class PersonalCopies:
     """The gate's way out for the person who was recorded.
 
-    Raises :class:`recorder.errors.PersonError` (``subject_request.not_found``, ``subject_request.closed``,
-    ``subject_request.unverified``, ``subject_request.not_asked``, ``subject_request.not_theirs``,
-    ``subject_request.not_reviewed``, ``subject_request.unannounced``, ``subject_request.not_logged``: a row
-    says something else than the log), and what the gate raises."""
+    Raises :class:`recorder.errors.SubjectRequestError` (``subject_request.not_found``,
+    ``subject_request.closed``, ``subject_request.unverified``, ``subject_request.not_asked``,
+    ``subject_request.not_theirs``, ``subject_request.not_reviewed``, ``subject_request.unannounced``,
+    ``subject_request.not_logged``: a row says something else than the log), and what the gate raises."""
 
     _guard: Guard
 
@@ -60,12 +60,14 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
     if given is None or given.given is None:
         if announced:
-            raise PersonError("subject_request.not_reviewed", "what is given of it was not decided", "")
+            raise SubjectRequestError(
+                "subject_request.not_reviewed", "what is given of it was not decided", ""
+            )
         return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
     if given.given == reviews.WITHHELD:
         return facts
     if not announced and given.withheld_why is None:
-        raise PersonError(
+        raise SubjectRequestError(
             "subject_request.unannounced", "it was not announced, and nobody has said why it is given"
         )
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
@@ -92,7 +94,7 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
 
 
 def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> None:
-    """Refuse what nobody signed, whatever row and leaf say.  Raises :class:`PersonError`
+    """Refuse what nobody signed, whatever row and leaf say.  Raises :class:`SubjectRequestError`
     (``subject_request.not_logged``: to people it is the same)."""
     try:
         reviews.check_given(who.tenant, request, row.id, guard.trust)

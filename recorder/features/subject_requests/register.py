@@ -29,7 +29,7 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import phone_numbers, time_zones
 from recorder.domain.roles import ADMIN, CUSTOMER
-from recorder.errors import PersonError
+from recorder.errors import SubjectRequestError
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import LANGUAGES
 
@@ -65,13 +65,14 @@ def months_later(day: date, months: int) -> date:
 
 
 def normalised(text: str, country: str) -> str:
-    """A number as people write it, in E.164.  Raises :class:`PersonError` (``subject_request.number``)."""
+    """A number as people write it, in E.164.  Raises :class:`SubjectRequestError`
+    (``subject_request.number``)."""
     try:
         found = phonenumbers.parse(phone_numbers.strip_punctuation(text), country.upper())
     except phonenumbers.NumberParseException:
         found = None
     if found is None or not phonenumbers.is_possible_number(found):
-        raise PersonError(
+        raise SubjectRequestError(
             "subject_request.number", "that is no telephone number", "write it as +32 470 12 34 56"
         )
     return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
@@ -90,18 +91,21 @@ def enter(
     entropy: Entropy,
 ) -> RequestRow:
     """Write down a request; ``number`` is in any form of the customer's country.  Raises
-    :class:`PersonError`: ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
-    ``subject_request.day`` (it was received in the future, or more than a year ago)."""
+    :class:`SubjectRequestError`: ``subject_request.number``, ``subject_request.wants``,
+    ``subject_request.language``, ``subject_request.day`` (it was received in the future, or more than a year
+    ago)."""
     if wants not in WANTS:
-        raise PersonError("subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}")
+        raise SubjectRequestError(
+            "subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}"
+        )
     if language not in LANGUAGES:
-        raise PersonError(
+        raise SubjectRequestError(
             "subject_request.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}"
         )
     with writing():
         row = _tenant(tenant)
         if not 0 <= (today(row.time_zone, now) - received_on).days <= 366:
-            raise PersonError(
+            raise SubjectRequestError(
                 "subject_request.day", f"it was not received on {received_on}", "a day of the last year"
             )
         made = SubjectRequestTable.create(
@@ -124,7 +128,7 @@ def enter(
 
 
 def request(tenant: str, request_id: str) -> RequestRow:
-    """One of a customer's.  Raises :class:`PersonError`: ``subject_request.not_found``,
+    """One of a customer's.  Raises :class:`SubjectRequestError`: ``subject_request.not_found``,
     ``subject_request.not_logged``."""
     with connected():
         return request_row(one(tenant, request_id))
@@ -137,7 +141,7 @@ def proved(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> R
     with connected():
         row = request_row(proved_one(tenant, request_id))
     if row.wants not in wants:
-        raise PersonError("subject_request.not_asked", f"they ask for {row.wants}", "")
+        raise SubjectRequestError("subject_request.not_asked", f"they ask for {row.wants}", "")
     return row
 
 
@@ -145,15 +149,17 @@ def extend(
     tenant: str, request_id: str, *, why: str, who: str | None, now: datetime, entropy: Entropy
 ) -> None:
     """Two further months, once, with the reason, which the person is told within the first.  Raises
-    :class:`PersonError`: ``subject_request.extended``, ``subject_request.too_late``,
+    :class:`SubjectRequestError`: ``subject_request.extended``, ``subject_request.too_late``,
     ``subject_request.statement``, ``subject_request.closed``."""
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if row.extended_why is not None:
-            raise PersonError("subject_request.extended", "it was extended before", "that is possible once")
+            raise SubjectRequestError(
+                "subject_request.extended", "it was extended before", "that is possible once"
+            )
         if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
-            raise PersonError("subject_request.too_late", "its month is over", "")
+            raise SubjectRequestError("subject_request.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         words = said(why)
         body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
@@ -163,21 +169,23 @@ def extend(
 
 def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
     """Somebody of the customer's says how they recognised the person.  One alone shows nothing; once another
-    has said so too, it is shown that the number is theirs.  Raises :class:`PersonError`:
+    has said so too, it is shown that the number is theirs.  Raises :class:`SubjectRequestError`:
     ``subject_request.verified``, ``subject_request.statement``, ``subject_request.closed``,
     ``subject_request.may_not_vouch``, ``subject_request.vouched`` (they did before)."""
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if row.proved_at is not None:
-            raise PersonError("subject_request.verified", "that was shown before", "")
+            raise SubjectRequestError("subject_request.verified", "that was shown before", "")
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
-            raise PersonError(
+            raise SubjectRequestError(
                 "subject_request.may_not_vouch", "an admin or a colleague vouches for somebody", ""
             )
         if row.vouched_by == who:
-            raise PersonError("subject_request.vouched", "they vouched before", "somebody else has to")
+            raise SubjectRequestError(
+                "subject_request.vouched", "they vouched before", "somebody else has to"
+            )
         words, first = said(how), row.vouched_at is None
         body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
@@ -191,9 +199,10 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
 def prove(
     row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """Inside the caller's transaction.  Raises :class:`PersonError` (``subject_request.verified``)."""
+    """Inside the caller's transaction.  Raises :class:`SubjectRequestError`
+    (``subject_request.verified``)."""
     if row.proved_at is not None:
-        raise PersonError("subject_request.verified", "that was shown before", "")
+        raise SubjectRequestError("subject_request.verified", "that was shown before", "")
     body = {"request": row.id, "how": how, "who": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
     _change(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
@@ -202,17 +211,19 @@ def prove(
 def close(
     tenant: str, request_id: str, *, how: str, who: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """It has ended.  Raises :class:`PersonError`: ``subject_request.how``, ``subject_request.closed``,
-    ``subject_request.unverified`` (it cannot have been answered)."""
+    """It has ended.  Raises :class:`SubjectRequestError`: ``subject_request.how``,
+    ``subject_request.closed``, ``subject_request.unverified`` (it cannot have been answered)."""
     if how not in CLOSED_HOW:
-        raise PersonError(
+        raise SubjectRequestError(
             "subject_request.how", f"nothing ends as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
         )
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if how == "answered" and row.proved_at is None:
-            raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
+            raise SubjectRequestError(
+                "subject_request.unverified", "it was not shown that the number is theirs", ""
+            )
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
         _change(row, leaf, closed_at=now, closed_how=how)
 
@@ -232,21 +243,24 @@ def today(time_zone: str, now: datetime) -> date:
 
 
 def said(text: str) -> str:
-    """A sentence that a person wrote.  Raises :class:`PersonError` (``subject_request.statement``)."""
+    """A sentence that a person wrote.  Raises :class:`SubjectRequestError`
+    (``subject_request.statement``)."""
     words = " ".join(text.split())
     if not words or len(words) > LONGEST_SAID or not words.isprintable():
-        raise PersonError("subject_request.statement", f"say it in up to {LONGEST_SAID} characters", "")
+        raise SubjectRequestError(
+            "subject_request.statement", f"say it in up to {LONGEST_SAID} characters", ""
+        )
     return words
 
 
 def one(tenant: str, request_id: str) -> SubjectRequestTable:
-    """A customer's row, which says what the log does.  Raises :class:`PersonError`:
+    """A customer's row, which says what the log does.  Raises :class:`SubjectRequestError`:
     ``subject_request.not_found``, ``subject_request.not_logged``."""
     row = SubjectRequestTable.get_or_none(
         (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.id == request_id)
     )
     if row is None:
-        raise PersonError("subject_request.not_found", "there is no such request", "")
+        raise SubjectRequestError("subject_request.not_found", "there is no such request", "")
     check_logged(row)
     return row
 
@@ -255,7 +269,7 @@ def open_one(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, while it is open.  Raises ``subject_request.closed`` too."""
     row = one(tenant, request_id)
     if row.closed_at is not None:
-        raise PersonError("subject_request.closed", "that request is closed", "")
+        raise SubjectRequestError("subject_request.closed", "that request is closed", "")
     return row
 
 
@@ -263,7 +277,9 @@ def proved_one(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, once it was shown that the number is theirs.  Raises ``subject_request.unverified`` too."""
     row = open_one(tenant, request_id)
     if row.proved_at is None:
-        raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
+        raise SubjectRequestError(
+            "subject_request.unverified", "it was not shown that the number is theirs", ""
+        )
     return row
 
 
@@ -278,17 +294,17 @@ def digest(text: str) -> str:
 
 
 def check_logged(row: SubjectRequestTable) -> None:
-    """Inside anybody's transaction.  Raises :class:`PersonError` (``subject_request.not_logged``) where the
-    customer's log does not say of a request what its row does: then nothing is given or erased because of
-    it."""
+    """Inside anybody's transaction.  Raises :class:`SubjectRequestError` (``subject_request.not_logged``)
+    where the customer's log does not say of a request what its row does: then nothing is given or erased
+    because of it."""
     if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": committed(row)}:
         raise not_logged(f"request {row.id}")
 
 
-def not_logged(what: str) -> PersonError:
+def not_logged(what: str) -> SubjectRequestError:
     """What to raise where a row decides something that the log does not say."""
     hint = "`accord audit` names it; compare with a backup of the catalogue"
-    return PersonError(
+    return SubjectRequestError(
         "subject_request.not_logged", f"the log does not say what the row of {what} says", hint
     )
 
@@ -303,7 +319,7 @@ def _logged(row: SubjectRequestTable) -> dict[str, Any]:
     """What the leaves that a row names say of it; nothing where one of them is not there, or another's."""
     found: dict[str, Any] = dict.fromkeys(_LOGGED)
     for number in row.leaves or ():
-        leaf = leaf_lookup.leaf(row.tenant_id, number)
+        leaf = leaf_lookup.find_leaf(row.tenant_id, number)
         if leaf is None or leaf.body.get("request") != row.id or leaf.kind not in _COLUMNS:
             return {}
         found |= _COLUMNS[leaf.kind](leaf)
@@ -343,5 +359,5 @@ def _change(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
 def _tenant(tenant: str) -> Any:
     row = TenantTable.get_or_none(TenantTable.id == tenant)
     if row is None:
-        raise PersonError("subject_request.not_found", "there is no such customer", "")
+        raise SubjectRequestError("subject_request.not_found", "there is no such customer", "")
     return row

@@ -22,7 +22,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
 from recorder.domain.parties import E164
-from recorder.errors import PersonError, SealError
+from recorder.errors import SealError, SubjectRequestError
 from recorder.features.subject_requests import register
 from recorder.ids import Entropy
 from recorder.seal.disclosure import Disclosure, check, write
@@ -115,7 +115,7 @@ def all_told(request: subject_request_queries.RequestRow) -> bool:
 
 
 def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
-    """What was decided and done for a customer's request, by recording.  Raises :class:`PersonError`
+    """What was decided and done for a customer's request, by recording.  Raises :class:`SubjectRequestError`
     (``subject_request.not_found``, ``subject_request.not_logged``)."""
     with connected():
         request = register.one(tenant, request_id)
@@ -139,12 +139,12 @@ def decide(
     """What of a recording is given to the person: the other channel and what is said of others are others'
     data (GDPR art. 15(4)).  ``why`` is needed where it is withheld, and where one is given that was not
     announced.  ``signer`` signs what is given: the gate gives nothing that nobody signed.  Raises
-    :class:`PersonError`: ``subject_request.given``, ``subject_request.statement``,
+    :class:`SubjectRequestError`: ``subject_request.given``, ``subject_request.statement``,
     ``subject_request.unverified``, ``subject_request.closed``, ``subject_request.not_theirs``,
     ``subject_request.not_logged``; :class:`recorder.errors.SealError` for a key that is not endorsed for
     it."""
     if given not in GIVEN:
-        raise PersonError(
+        raise SubjectRequestError(
             "subject_request.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}"
         )
     with writing():
@@ -184,12 +184,12 @@ def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
 
 
 def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> None:
-    """The same of a customer's request and recording.  Raises :class:`PersonError`
+    """The same of a customer's request and recording.  Raises :class:`SubjectRequestError`
     (``subject_request.not_reviewed``) too."""
     with connected():
         row = ReviewTable.get_or_none(ReviewTable.id == f"{request_id}/{recording}")
     if row is None:
-        raise PersonError("subject_request.not_reviewed", "that was not decided", "")
+        raise SubjectRequestError("subject_request.not_reviewed", "that was not decided", "")
     check_disclosure(row, tenant, trust)
 
 
@@ -203,7 +203,7 @@ def note_export(
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
-            raise PersonError("subject_request.not_reviewed", "that was not decided", "")
+            raise SubjectRequestError("subject_request.not_reviewed", "that was not decided", "")
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
@@ -247,7 +247,7 @@ def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
     """To whom the sound of a customer's recording went, the first first: what the log says, not what a row
     does."""
     with connected():
-        leaves = leaf_lookup.about(tenant, [recording], HEARD)
+        leaves = leaf_lookup.leaves_about(tenant, [recording], HEARD)
         ids = {str(leaf.body.get(HEARD[leaf.kind][1])) for leaf in leaves}
         people = {
             row.id: row
@@ -274,7 +274,7 @@ def _about(
         return row
     theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
     if not RecordingTable.select().where(theirs).exists():
-        raise PersonError(
+        raise SubjectRequestError(
             "subject_request.not_theirs", "that recording is not of a call with this number", ""
         )
     body = {"request": request.id, "recording": recording, "who": who}
@@ -283,9 +283,9 @@ def _about(
 
 
 def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
-    """Raises :class:`PersonError` (``subject_request.not_logged``) where the log does not say of a recording
-    what a request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from
-    it."""
+    """Raises :class:`SubjectRequestError` (``subject_request.not_logged``) where the log does not say of a
+    recording what a request's row does.  Of one that was destroyed nothing is left in the log, and nothing
+    follows from it."""
     mine = {row.recording_id: row for row in rows}
     gone = (
         (RecordingTable.tenant == tenant)
@@ -295,7 +295,7 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
     for each in RecordingTable.select(RecordingTable.id).where(gone):
         del mine[each.id]
     said: dict[str, dict[str, Any]] = {}
-    for leaf in leaf_lookup.about(tenant, mine, _COLUMNS):
+    for leaf in leaf_lookup.leaves_about(tenant, mine, _COLUMNS):
         row = mine[str(leaf.body["recording"])]
         if leaf.body.get("request") == row.request_id:
             known = said.setdefault(row.recording_id, dict.fromkeys(_LOGGED))

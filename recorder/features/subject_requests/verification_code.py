@@ -22,7 +22,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
-from recorder.errors import PersonError
+from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import register, reviews
 from recorder.ids import Entropy, uuid7
 
@@ -74,27 +74,27 @@ class CodeRow:
 
 def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Entropy) -> CodeRow:
     """Have the number of a request called with a code; the code of before is void.  Raises
-    :class:`PersonError`: ``subject_request.closed``, ``subject_request.verified``,
+    :class:`SubjectRequestError`: ``subject_request.closed``, ``subject_request.verified``,
     ``subject_request.nothing`` (this customer has no call with that number), ``subject_request.call_pending``
     (it is being called), ``subject_request.calls_exhausted``."""
     with writing():
         lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
         if request.proved_at is not None:
-            raise PersonError("subject_request.verified", "that was shown before", "")
+            raise SubjectRequestError("subject_request.verified", "that was shown before", "")
         if not reviews.anything(tenant, request.number):
-            raise PersonError("subject_request.nothing", "there is no call with that number here", "")
+            raise SubjectRequestError("subject_request.nothing", "there is no call with that number here", "")
         since = now - A_DAY
         same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
         mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
         last = latest(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
-            raise PersonError("subject_request.call_pending", "that number is being called", "")
+            raise SubjectRequestError("subject_request.call_pending", "that number is being called", "")
         if (
             VerificationCodeTable.select().where(same).count() >= CALLS_A_NUMBER
             or VerificationCodeTable.select().where(mine).count() >= CALLS_A_CUSTOMER
         ):
-            raise PersonError(
+            raise SubjectRequestError(
                 "subject_request.calls_exhausted", "it was called too often today", "try again tomorrow"
             )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
@@ -169,7 +169,7 @@ def _was_ordered(row: VerificationCodeTable) -> bool:
     """Whether the log says that this call was ordered, and it is to the number of its request."""
     try:
         request = register.open_one(row.tenant_id, row.request_id)
-    except PersonError:
+    except SubjectRequestError:
         return False
     return _says(row, 0, ORDERED) is not None and row.number == request.number
 
@@ -177,7 +177,7 @@ def _was_ordered(row: VerificationCodeTable) -> bool:
 def _says(row: VerificationCodeTable, place: int, kind: str) -> leaf_lookup.LoggedLeaf | None:
     """The leaf that a call's row names, of this kind and of this call."""
     number = row.leaves[place] if row.leaves and len(row.leaves) > place else None
-    leaf = leaf_lookup.leaf(row.tenant_id, number)
+    leaf = leaf_lookup.find_leaf(row.tenant_id, number)
     if leaf is None or leaf.kind != kind:
         return None
     return leaf if (leaf.body["request"], leaf.body["call"]) == (row.request_id, row.id) else None
@@ -202,14 +202,14 @@ def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entrop
 
 def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
     """Whether it is the code of the last call; then the number is shown to be theirs.  Each try is counted
-    before it is looked at.  Raises :class:`PersonError`: ``subject_request.verified``,
+    before it is looked at.  Raises :class:`SubjectRequestError`: ``subject_request.verified``,
     ``subject_request.closed``, ``subject_request.no_code`` (there is none that is valid),
     ``subject_request.tries_exhausted``."""
     with writing():
         lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
         if request.proved_at is not None:
-            raise PersonError("subject_request.verified", "that was shown before", "")
+            raise SubjectRequestError("subject_request.verified", "that was shown before", "")
         last = (
             VerificationCodeTable.select()
             .where(
@@ -219,24 +219,26 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
             .first()
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
-            raise PersonError(
+            raise SubjectRequestError(
                 "subject_request.no_code", "there is no code that is valid", "have the number called"
             )
         made = _says(last, 1, MADE)
         if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
             raise register.not_logged(f"call {last.id}")
         tries = [
-            each for each in leaf_lookup.after(tenant, made.number, TRIED) if each.body["call"] == last.id
+            each
+            for each in leaf_lookup.leaves_after(tenant, made.number, TRIED)
+            if each.body["call"] == last.id
         ]
         if len(tries) >= TRIES:  # whatever a row counts
-            raise PersonError(
+            raise SubjectRequestError(
                 "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
             )
         counted = VerificationCodeTable.update(tries=VerificationCodeTable.tries + 1).where(
             (VerificationCodeTable.id == last.id) & (VerificationCodeTable.tries < TRIES)
         )
         if not counted.execute():
-            raise PersonError(
+            raise SubjectRequestError(
                 "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
             )
         right = _is(last.id, "".join(code.split()), last.code_hash)

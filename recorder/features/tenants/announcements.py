@@ -21,8 +21,8 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.mappers import announcement_row, composed_data
-from recorder.catalogue.records import ASKING, AnnouncementRow, Composition, Sentence
+from recorder.catalogue.mappers import announcement_row, composition_data
+from recorder.catalogue.records import ASKING_MODES, AnnouncementRow, Composition, Sentence
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
 from recorder.domain.call_plan import MODES, Mode
@@ -96,7 +96,7 @@ def create_announcement(
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
-        country_check.check(tenant, purposes, keep_days=keep_days)
+        country_check.check_setting(tenant, purposes, keep_days=keep_days)
         mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.name == name)
         latest = AnnouncementTable.select(fn.MAX(AnnouncementTable.version)).where(mine).scalar()
         greeting = composed.greeting if composed else None
@@ -113,7 +113,7 @@ def create_announcement(
             mode=mode,
             **_beside("question", question, now),
             **_beside("declined", declined, now),
-            composed=composed_data(composed.composition if composed else None),
+            composed=composition_data(composed.composition if composed else None),
             greeting=None if greeting is None else keep_sound(greeting, now),
             created_at=now,
         )
@@ -130,7 +130,10 @@ def says(row: AnnouncementTable) -> dict[str, object]:
 
 def logged(tenant: str) -> dict[str, Mapping[str, Any]]:
     """What the log says of each of a customer's announcements, by its id."""
-    return {str(said.body.get("announcement")): said.body for said in leaf_lookup.decided(tenant, [CREATED])}
+    return {
+        str(said.body.get("announcement")): said.body
+        for said in leaf_lookup.find_decisions(tenant, [CREATED])
+    }
 
 
 def _texts(row: AnnouncementTable) -> dict[str, str]:
@@ -206,14 +209,14 @@ def _beside(name: str, spoken: Spoken | None, now: datetime) -> dict[str, Any]:
 
 def _check_asked(mode: str, question: Spoken | None, declined: Spoken | None) -> None:
     given = {"question": question, "declined sentence": declined}
-    if mode not in ASKING and any(given.values()):
+    if mode not in ASKING_MODES and any(given.values()):
         raise CatalogueError(
             "announcement.question",
             f"an announcement for {mode} asks nothing, and this one has a question or a declined sentence",
-            f"leave them away, or make it for {' or '.join(ASKING)}",
+            f"leave them away, or make it for {' or '.join(ASKING_MODES)}",
         )
     for what, spoken in given.items():
-        if mode in ASKING and spoken is None:
+        if mode in ASKING_MODES and spoken is None:
             raise CatalogueError(
                 "announcement.question",
                 f"an announcement for {mode} needs its {what}",

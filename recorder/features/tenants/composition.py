@@ -14,7 +14,7 @@ from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import (
-    ASKING,
+    ASKING_MODES,
     MOST_LANGUAGES,
     AnnouncementRow,
     Composition,
@@ -68,7 +68,7 @@ class _Recipe:
             wording=self.wording,
             sources=sources,
         )
-        if self.mode not in ASKING:
+        if self.mode not in ASKING_MODES:
             return _Draft(self, told)
         return _Draft(
             self, told, self._question(sources), composer.not_recorded(self.language, sources=sources)
@@ -165,7 +165,7 @@ def compose(
     """
     check_purposes(tenant, purposes, keep_days)
     with connected():
-        country_check.check(tenant, purposes, keep_days=keep_days)
+        country_check.check_setting(tenant, purposes, keep_days=keep_days)
     recipe = _Recipe(name, language, check_mode(mode), tuple(purposes), keep_days, own, greeting, wording)
     return recipe.draft(sources).save(tenant, now, entropy)
 
@@ -188,7 +188,7 @@ def set_line_mode(
     def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:
         told = [rows[each] for each in line.announcements]
         with connected():
-            country_check.check(tenant, told[0].purposes, keep_days=told[0].keep_days, mode=mode)
+            country_check.check_setting(tenant, told[0].purposes, keep_days=told[0].keep_days, mode=mode)
         found = [row if row.mode == mode else _remade(row, known, sources) for row in told]
         return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sound))
 

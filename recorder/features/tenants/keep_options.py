@@ -10,9 +10,9 @@ from typing import Final
 
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check, queries
-from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import Keeping, LineRow
+from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
@@ -29,7 +29,7 @@ DELETES: Final = "line_delete_sha256"
 def set_line_keep(
     tenant: str,
     line_id: str,
-    keep: Keeping | None,
+    keep: KeepOptions | None,
     *,
     sources: Sources = composer.SHIPPED,
     now: datetime,
@@ -52,7 +52,7 @@ def set_line_keep(
             if queries.line(tenant, line_id) != line:
                 continue  # somebody changed its languages meanwhile
             if keep is not None:
-                country_check.check(tenant, [keep.purpose], keep_days=keep.keep_days)
+                country_check.check_setting(tenant, [keep.purpose], keep_days=keep.keep_days)
             _write(line, keep, said, now, entropy)
             return True
 
@@ -62,7 +62,7 @@ def _languages(line: LineRow) -> tuple[str, ...]:
     return tuple(rows[each] for each in line.announcements)
 
 
-def _said(language: str, keep: Keeping, sources: Sources) -> dict[str, Spoken | None]:
+def _said(language: str, keep: KeepOptions, sources: Sources) -> dict[str, Spoken | None]:
     destroyed, wording = keep.destroy, keep.wording
     ask = None if keep.own_words else composer.keep_question(language, wording=wording, sources=sources)
     return {
@@ -76,7 +76,7 @@ def _said(language: str, keep: Keeping, sources: Sources) -> dict[str, Spoken | 
 
 def _write(
     line: LineRow,
-    keep: Keeping | None,
+    keep: KeepOptions | None,
     said: Mapping[str, Mapping[str, Spoken | None]],
     now: datetime,
     entropy: Entropy,
@@ -101,7 +101,7 @@ def _write(
             KEEPS: spoken_of(LineKeepOptionTable, line.id),
         }
         append(line.tenant, "line.keep_question_changed", body, now, entropy)
-        count_up(LINES)
+        increment(LINES)
 
 
 def set_line_deletable(
@@ -144,7 +144,7 @@ def set_line_deletable(
             }
             body[DELETES] = spoken_of(LineDeleteOptionTable, line.id)
             append(tenant, "line.deletable_changed", body, now, entropy)
-            count_up(LINES)
+            increment(LINES)
             return True
 
 
@@ -178,5 +178,5 @@ def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entrop
         LineTable.update(beep=beep).where(LineTable.id == line_id).execute()
         body = {"line": line_id, "beep": beep, "beep_was": row.beep}
         append(tenant, "line.beep_changed", body, now, entropy)
-        count_up(LINES)
+        increment(LINES)
     return True

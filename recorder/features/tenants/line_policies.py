@@ -9,7 +9,7 @@ from typing import Any
 
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import line_row
-from recorder.catalogue.records import ASKING, LineRow
+from recorder.catalogue.records import ASKING_MODES, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain import line_policy
@@ -141,7 +141,7 @@ class _Speaking:
         )
         keep, joining = self._keep(line, said.language), self._joining(line, said.language)
         delete = self._delete(line, said.language)
-        if said.mode not in ASKING:
+        if said.mode not in ASKING_MODES:
             return line_policy.Language(told, None, keep, delete, joining)
         question = self._sound(said.question_text, said.question_id)
         declined = self._sound(said.declined_text, said.declined_id)

@@ -14,7 +14,7 @@ from peewee import IntegrityError
 
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
-from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import FORMATS, MOST_LANGUAGES, LineRow
@@ -97,7 +97,7 @@ def create_line(
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
             rest = {"keep": None, "deletable": False, "beep": "", "joining_sha256": None, "outbound": OFF}
             append(tenant, CREATED, {"line": identity, **said, **how, **rest}, now, entropy)
-            count_up(LINES)
+            increment(LINES)
     except IntegrityError as error:
         raise CatalogueError(
             "line.taken",
@@ -134,7 +134,7 @@ def set_line_announcement(
         if row.mode != columns["mode"]:
             changed = {"line": line_id, "mode": columns["mode"], "mode_was": row.mode}
             append(tenant, "line.mode_changed", changed, now, entropy)
-        count_up(LINES)
+        increment(LINES)
     return True
 
 
@@ -155,7 +155,7 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
             LineTable.update(timing=timing).where(LineTable.id == line_id).execute()
             said = {"line": line_id, "timing": timing, "timing_was": row.timing}
             append(tenant, "line.timing_changed", said, now, entropy)
-            count_up(LINES)
+            increment(LINES)
     return True
 
 
@@ -177,7 +177,7 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
             LineTable.update(outbound=outbound).where(LineTable.id == line_id).execute()
             said = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
             append(tenant, "line.outbound_changed", said, now, entropy)
-            count_up(LINES)
+            increment(LINES)
     return True
 
 
@@ -269,7 +269,9 @@ def _saying(
     """Inside the caller's transaction: what the log says of a line's announcements, and its columns."""
     rows = [_own_announcement(tenant, each) for each in ids]
     first = rows[0]
-    country_check.check(tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode)
+    country_check.check_setting(
+        tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode
+    )
     _check_mode(first, expected)
     _check_languages(rows)
     _check_menu(rows, menu)

@@ -20,7 +20,7 @@ from recorder.ids import Entropy
 def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Entropy) -> None:
     """Say which country's pack holds for a customer.  Raises :class:`CatalogueError`: ``tenant.country``
     (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not fit it: they change first)."""
-    country = country_check.known(country)
+    country = country_check.country_code(country)
     with writing():
         lock_tenant(tenant)
         country_check.check_lines(tenant, country)

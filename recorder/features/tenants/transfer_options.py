@@ -12,10 +12,10 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check, queries
-from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.mappers import joining_data
-from recorder.catalogue.records import ASKING, Sentence, TransferOptions
+from recorder.catalogue.mappers import transfer_options_data
+from recorder.catalogue.records import ASKING_MODES, Sentence, TransferOptions
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
@@ -54,7 +54,7 @@ def set_line_joining(
         row = LineTable.get_or_none(active(tenant, line_id))
         if row is None:
             return False
-        if ask and row.mode not in ASKING:
+        if ask and row.mode not in ASKING_MODES:
             raise CatalogueError(
                 "line.settings",
                 f"a number that announces in {row.mode!r} asks nobody",
@@ -64,7 +64,7 @@ def set_line_joining(
         if how is not None and spoken is not None:
             said, asked, refused = spoken
             kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
-            changed = joining_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
+            changed = transfer_options_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
         if row.joining != changed:
             LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
             was = None if row.joining is None else row.joining["how"]
@@ -74,7 +74,7 @@ def set_line_joining(
                 body |= {"asked": ask, "asked_was": asked_was}
             body["joining_sha256"] = None if changed is None else sha256_of(changed)
             append(tenant, "line.transfer_notice_changed", body, now, entropy)
-            count_up(LINES)
+            increment(LINES)
     return True
 
 
@@ -88,7 +88,7 @@ def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], 
         return said, {}, {}
     asked = {
         mode: {each: composer.joining_question(each, mode=mode, sources=sources) for each in LANGUAGES}
-        for mode in ASKING
+        for mode in ASKING_MODES
     }
     return said, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 from recorder.audit.checkpoints import LATE
 from recorder.auditlog import checkpoint
-from recorder.catalogue import country_check, departures, tenant_queries
-from recorder.catalogue.database import database, kind_of, shown, writing
+from recorder.catalogue import country_check, offboarding_progress, tenant_queries
+from recorder.catalogue.database import database, kind_of, writing
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
@@ -38,7 +38,7 @@ def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
     patient.context.open_catalogue()
     with writing():
         server = database.execute_sql("SELECT now()").fetchone()[0] if kind_of(url) == "postgresql" else None
-    yield DoctorFinding("ok", f"catalogue: {shown(url)}, schema is current, accepts writes")
+    yield DoctorFinding("ok", f"catalogue: {without_password(url)}, schema is current, accepts writes")
     if (since := hold_review.holds_unconfirmed()) is not None:
         yield DoctorFinding(
             "warning",
@@ -158,7 +158,7 @@ def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
 def _erased(patient: Patient, tenant: str) -> bool:
     """Whether a signed statement says that a customer was erased, and so has no key."""
     context = patient.context
-    return departures.being_erased(tenant) and Statements(
+    return offboarding_progress.is_being_erased(tenant) and Statements(
         context.store(), context.root(), context.revoked()
     ).erases(tenant)
 
@@ -166,7 +166,7 @@ def _erased(patient: Patient, tenant: str) -> bool:
 def lines(patient: Patient) -> Iterator[DoctorFinding]:
     """Every line is recorded as its customer's country allows, with an announcement made for its mode."""
     patient.context.open_catalogue()
-    wrong, all_lines = country_check.misfits(), country_check.active_lines()
+    wrong, all_lines = country_check.find_misfits(), country_check.count_active_lines()
     found = policies()
     unfit = found.unfit
     if found.unlogged:
@@ -273,7 +273,7 @@ def logs(patient: Patient) -> Iterator[DoctorFinding]:
     """Each customer's log was signed since it grew, and its checkpoints are stored where nobody can delete
     them."""
     patient.context.open_catalogue()
-    late = checkpoint.late(patient.now() - LATE)
+    late = checkpoint.find_unsigned(patient.now() - LATE)
     if late:
         yield DoctorFinding(
             "wrong",

@@ -16,7 +16,7 @@ import soundfile
 
 from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
-from recorder.catalogue.records import Keeping, RecordingRow
+from recorder.catalogue.records import KeepOptions, RecordingRow
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
@@ -214,7 +214,9 @@ def _settings(tenant: str, line: str, call: Call) -> None:
     """What a line does beside announcing, as far as its call needs it."""
     sources, now, deeds = Signals(), utc_now(), call.deeds
     if any(deed.startswith("keep_") for deed in deeds):
-        keep_options.set_line_keep(tenant, line, Keeping(365), sources=sources, now=now, entropy=os.urandom)
+        keep_options.set_line_keep(
+            tenant, line, KeepOptions(365), sources=sources, now=now, entropy=os.urandom
+        )
     if "delete" in deeds:
         keep_options.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
     if call.telling:

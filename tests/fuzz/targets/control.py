@@ -93,7 +93,7 @@ def _daemon(content: bytes) -> None:
         asked = parse_request(content.partition(b"\n")[0])
     except (ValueError, TypeError):
         asked = None
-    before = metrics.UNFORESEEN._value.get()
+    before = metrics.UNHANDLED_ERRORS._value.get()
     controls = CommandListener(Path("/nowhere"), {}, NODE, lambda: NOW + timedelta(seconds=1), lambda: 80.0)
     ours, theirs = socket.socketpair()
     with theirs:
@@ -105,7 +105,7 @@ def _daemon(content: bytes) -> None:
         with contextlib.suppress(ConnectionResetError):  # a request that is too long is not read to its end
             while piece := theirs.recv(4096):
                 said += piece
-    assert metrics.UNFORESEEN._value.get() == before, "it was not foreseen"
+    assert metrics.UNHANDLED_ERRORS._value.get() == before, "it was not foreseen"
     answers = [json.loads(line) for line in said.splitlines()]
     whole = b"\n" in content and len(content.partition(b"\n")[0]) < 4096 and len(content) <= 4096
     if asked is None or not whole:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from recorder.auditlog import mail_witness
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW
 
@@ -68,7 +68,7 @@ def check(data: bytes) -> None:
     choices = Choices(data)
     name, address = choices.text(24), choices.pick(("claire@example.com", "claire@exämple.com"))
     language = choices.pick(("fr", "nl", "de", "en", "xx"))
-    letter = mail_witness.letter(name, language, LAST, "accord@example.com", address, NOW)
+    letter = mail_witness.compose_mail(name, language, LAST, "accord@example.com", address, NOW)
     read: Any = email.message_from_bytes(letter.as_bytes(), policy=email.policy.default)
     assert set(read.keys()) == HEADERS, f"a name made a header: {sorted(read.keys())}"
     text, attached = read.iter_parts()
@@ -93,7 +93,7 @@ def check(data: bytes) -> None:
     try:
         with server.open() as session:
             session.send_message(letter)
-    except LedgerError as error:
+    except AuditLogError as error:
         assert error.error_id == "mail.unreachable"
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import signed_note
 from recorder.auditlog.signed_note import Head
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.seal import signing
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import mutate_bytes, world
@@ -60,7 +60,7 @@ def check(data: bytes) -> None:
             content = choices.rest()
     try:
         read = signed_note.read(content)
-    except LedgerError as error:
+    except AuditLogError as error:
         assert error.error_id == "checkpoint.form"
         assert content not in notes, "a checkpoint of ours is refused"
         return

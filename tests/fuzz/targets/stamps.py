@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 
 from recorder.auditlog import timestamping
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
 
@@ -29,7 +29,11 @@ def genuine_stamps() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
     with serving(scratch()) as made:
         tokens = tuple(made.authority.stamp(each) for each in STAMPED)
         ca = made.authority.certificates
-    return tokens, ca, tuple(timestamping.check(*each, ca) for each in zip(tokens, STAMPED, strict=True))
+    return (
+        tokens,
+        ca,
+        tuple(timestamping.verify_token(*each, ca) for each in zip(tokens, STAMPED, strict=True)),
+    )
 
 
 def check(data: bytes) -> None:
@@ -58,8 +62,8 @@ def check(data: bytes) -> None:
     if choices.below(8) == 7:
         content = choices.pick((STAMPED[1 - which], content + b" ", b""))
     try:
-        seen = timestamping.check(bytes(token), content, certificates)
-    except LedgerError as error:
+        seen = timestamping.verify_token(bytes(token), content, certificates)
+    except AuditLogError as error:
         assert error.error_id == "timestamp.wrong"
         assert (bytes(token), content) != (tokens[which], STAMPED[which]), "a genuine token is refused"
         return

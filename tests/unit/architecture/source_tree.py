@@ -1,4 +1,4 @@
-"""What the source says of itself: modules, their imports, their public classes; nothing is imported."""
+"""The modules of the source tree, their imports and public classes, parsed without importing them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Module:
     tree: ast.Module
 
     def imports(self, modules: frozenset[str]) -> Iterator[str]:
-        """The modules of ``modules`` that it imports: at its top, in a function, for a type checker alone."""
+        """Those of ``modules`` that it imports: at its top, in a function, or only for a type checker."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 names = [each.name for each in node.names]
@@ -49,7 +49,7 @@ class Module:
 
 @cache
 def source_modules() -> Mapping[str, Module]:
-    """Every module of the product and its demo."""
+    """Every module of the product and the demo."""
     found = {}
     for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -60,7 +60,7 @@ def source_modules() -> Mapping[str, Module]:
 
 @cache
 def import_graph() -> Mapping[str, frozenset[str]]:
-    """Each module with the modules that it imports, whenever it does so."""
+    """Each module with the modules that it imports at any time."""
     modules = source_modules()
     names = frozenset(modules)
     return {name: frozenset(module.imports(names)) for name, module in modules.items()}
@@ -95,7 +95,7 @@ def cycles(graph: Mapping[str, frozenset[str]]) -> list[frozenset[str]]:
 
 
 def classes_by_name() -> Mapping[str, list[str]]:
-    """Each public class's name with the modules that define one."""
+    """The names of public classes, each with the modules that define one."""
     found: dict[str, list[str]] = defaultdict(list)
     for module in source_modules().values():
         for name in module.public_classes():

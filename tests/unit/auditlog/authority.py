@@ -37,7 +37,7 @@ keyUsage = critical,keyCertSign
 
 @dataclass
 class Stamping:
-    """What it is asked for is counted; with ``silent`` it answers with an error."""
+    """Counts its requests; with ``silent`` it responds with an error."""
 
     authority: Authority
     folder: Path
@@ -64,7 +64,7 @@ def make(folder: Path) -> None:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Stamping]:
-    """The authority, on a port of its own."""
+    """Run the authority on its own port."""
     make(folder)
     stamping = Stamping(Authority("", (folder / "ca.pem").read_bytes()), folder)
 

@@ -1,7 +1,7 @@
-"""What an audit compares each column of each table with, or why it does not have to.
+"""What an audit compares each column of each table with, or why it need not.
 
-docs/security.md shows this list, and ``tests/unit/auditlog/test_coverage.py`` compares it with the tables and
-with an audit: it changes each column of :data:`COMPARED`, and the audit must name it. Every new column must
+docs/security.md shows this list, and ``tests/unit/auditlog/test_coverage.py`` checks it against the tables
+and an audit: it changes each column of :data:`COMPARED`, and the audit must report it. Every new column must
 be in one of the two mappings.
 """
 
@@ -144,76 +144,75 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
         "subject_request.recording_erased, subject_request.recording_kept", "erased_at kept_why kept_until"
     ),
 }
-"""By table and column: what it is compared with."""
+"""By table and column: the basis of the comparison."""
 
-_WORK: Final = "a list of work that is looked at anew before anything is done"
+_WORK: Final = "a work queue: each item is checked again before anything is done"
 _LIVE: Final = (
-    "what a node's worker says of its calls every few seconds: a row that it did not write so is put right "
-    "then, and what is asked of a call is done only for the customer that its take names"
+    "the node's worker rewrites the rows of its calls every few seconds, and carries out a live command only "
+    "for the customer that the take names"
 )
 _NAMES: Final = "nothing refers to it"
-_INDEX: Final = "which leaf bears the row out: one that does not makes the row count for nothing"
+_INDEX: Final = "the number of the leaf that confirms the row: with a wrong one, the row is ignored"
 
 EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "session": _by(
-        "when they were last here, which each request writes; one that lasts longer than any may is not let "
-        "in",
+        "the last request, written with each request; a session that would last too long is refused",
         "seen_at until",
     ),
-    "sound": {"created_at": "decides and shows nothing"},
+    "sound": {"created_at": "neither decides nor shows anything"},
     "line_delete": {"id": _NAMES},
     "line_keep": {"id": _NAMES},
     "access_grant": {
-        "until": "a grant that lasts longer than 15 minutes from now counts for nothing",
-        "ended_at": "ends a grant early, or lets it run to its end within 15 minutes; the gate looks at "
-        "person, session, role, purpose and seal at each request",
+        "until": "a grant that would last longer than 15 minutes from now is ignored",
+        "ended_at": "ends a grant early, or lets it run for up to 15 minutes; the gate checks user, session, "
+        "role, purpose and seal at each request",
         **_by(_INDEX, "leaf renewals"),
     },
     "listen": {
-        "play": "only says on which open listen bytes are counted; each listen has its leaf",
-        "last_sent_at": "decides and shows nothing",
+        "play": "only assigns bytes to an open listen; each listen has its leaf",
+        "last_sent_at": "neither decides nor shows anything",
         "leaf": _INDEX,
     },
-    "ledger_entry": {"id": "only a name to ask for a leaf by: what is shown is the leaf"},
+    "ledger_entry": {"id": "only a name to find a leaf by: a proof shows the leaf itself"},
     "revision": _by(
-        "says that a node's snapshot is to be written now: it is written within the hour anyway",
+        "triggers the writing of a node's snapshot, which is written within the hour anyway",
         "name number",
     ),
     "keeping_limit": _by(
-        "how far the work is that a limit makes; it is done again, or earlier", "settled_after settled_at"
+        "progress of applying a limit; at worst it is applied again, or earlier", "settled_after settled_at"
     ),
     "being_amended": _by(_WORK, "recording_id tenant_id since"),
     "catalogue_condition": _by(
-        "how far a rebuild is: it reads what it skipped when it is run again", "said since"
+        "progress of a rebuild, which reads skipped places when it is run again", "said since"
     ),
     "rebuild_place": _by(_WORK, "place names recording_id outcome code message"),
-    "claim": _by("saves work and decides nothing; it ends by itself after five minutes", "name owner until"),
+    "claim": _by("saves work and decides nothing; it expires after five minutes", "name owner until"),
     "live_call": _by(
         _LIVE,
         "id tenant_id node line_id number direction outside_kind outside_value started_at told paused_until "
         "deletable seen_at",
     ),
     "call_asked": _by(
-        "for ten seconds, which node is to do it: one that has no such call does nothing, and what is not "
-        "signed is never done",
+        "the node that carries out the command, for ten seconds: a node without the call does nothing, and "
+        "an unsigned command is never carried out",
         "node taken_at",
     ),
     "person_request": {"leaves": _INDEX},
     "person_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
-    "throttle": _by("who has to wait before the next log-in; it lets nobody in", "key empty_ms known_until"),
+    "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
     "ledger_checkpoint": _by(
-        "whether it still has to be put, or stamped: it is put again, and is there", "stored_at stamped_at"
+        "progress of storing and timestamping, which can be repeated", "stored_at stamped_at"
     ),
     "ledger_recipient": _by(
-        "when a checkpoint was last sent: one more is sent, or none for a day", "sent_at sent_number"
+        "the last mail: at worst there is one more, or none for a day", "sent_at sent_number"
     ),
 }
-"""By table and column: why it is not compared."""
+"""By table and column: the reason why it is not compared."""
 
 BY_STATEMENTS: Final = ("leaving", "handed", "forgotten_call")
-"""Tables that decide nothing by themselves: signed statements do (offboarding, erased calls), and a module of
-their own compares the rows with those."""
+"""Tables that decide nothing: signed statements do (offboarding, erased calls), and a separate module
+compares the rows with those."""
 
 
 def exceptions() -> Iterable[tuple[str, str, str]]:

@@ -23,7 +23,7 @@ from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.subject_requests import register
 from recorder.features.tenants import lines, service
-from recorder.identity import api_tokens, users
+from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
 from recorder.services import Services
@@ -33,11 +33,20 @@ from tests.entropy import Repeating
 from tests.house import Bakery
 from tests.stored_recordings import put_small
 
+TENANT = "01930000-0000-7000-8000-00000000000a"
+
+
+@pytest.fixture
+def tenant(catalogue: str, clock: Clock, entropy: Repeating) -> str:
+    """A customer whose log has one leaf."""
+    tenants.create_tenant(TENANT, name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
+    return TENANT
+
 
 @dataclass
 class World:
-    """An installation in which everything that the log speaks of happened, and whose log was signed three
-    times: recordings ``kept`` and ``erased``."""
+    """An installation with leaves of many kinds, signed three times; of its recordings, one is ``kept`` and
+    one ``erased``."""
 
     house: Bakery
     kept: str
@@ -49,13 +58,12 @@ class World:
         return self.house.tenant
 
     def signing(self, **changes: Any) -> Services:
-        means = self.house.services
-        made = replace(means, checkpoints_seen={})
-        return replace(made, **changes)
+        """The services of a worker that was just started."""
+        return replace(self.house.services, **{"checkpoints_seen": {}, **changes})
 
     def sign(self) -> int:
-        """An hour later."""
-        return checkpoint.keep(self.signing(), self.house.clock.forward(hours=1))
+        """Sign the log an hour later."""
+        return checkpoint.sign_due(self.signing(), self.house.clock.forward(hours=1))
 
     def audit(self, **changes: Any) -> list[AuditFinding]:
         means = self.house.services
@@ -76,7 +84,7 @@ class World:
             return list(mine.order_by(LeafTable.number))[at]
 
     def change(self, number: int, **columns: Any) -> None:
-        """What somebody does to a leaf who has the database."""
+        """Change a leaf's row, as an attacker with the database can."""
         with writing():
             mine = (LeafTable.tenant == self.tenant) & (LeafTable.number == number)
             assert LeafTable.update(**columns).where(mine).execute() == 1
@@ -86,18 +94,18 @@ class World:
             return CheckpointTable.get_by_id(f"{self.tenant}/{number}")
 
     def happen(self) -> None:
-        """One leaf more."""
+        """Append one leaf."""
         said = {"now": self.house.clock(), "entropy": self.house.entropy}
         service.set_tenant(self.tenant, name="Boulangerie Martin", language="fr", **said)
 
 
 BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-"""In the past: a timestamp authority looks at the machine's own clock."""
+"""In the past: a timestamp authority uses the machine's own clock."""
 
 
-class Kept:
-    """A world as it was made, to which it is put back after each test: making one takes longer than any
-    test."""
+class WorldBackup:
+    """A world and its initial state, which is restored after each test: creating a world takes longer than
+    any test."""
 
     def __init__(self, world: World, database: Any) -> None:
         self.world, self.database, self.at = world, database, world.house.clock()
@@ -110,7 +118,7 @@ class Kept:
         bucket = world.house.bucket
         self._files = {path: path.read_bytes() for path in bucket.rglob("*") if path.is_file()}
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         self.world.house.clock.at = self.at
         self._put_rows_back()
         for path in self.world.house.bucket.rglob("*"):
@@ -136,12 +144,12 @@ class Kept:
 @pytest.fixture(scope="session")
 def worlds(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Callable[[str], Kept]]:
-    """A world for each kind of catalogue, made when it is first asked for."""
-    made: dict[str, Kept] = {}
+) -> Iterator[Callable[[str], WorldBackup]]:
+    """A world for each kind of catalogue, created when it is first needed."""
+    made: dict[str, WorldBackup] = {}
     with ExitStack() as stack:
 
-        def kept(kind: str) -> Kept:
+        def world_of(kind: str) -> WorldBackup:
             if kind not in made:
                 root = tmp_path_factory.mktemp(kind)
                 url = f"sqlite:///{root / 'catalogue.db'}"
@@ -153,20 +161,20 @@ def worlds(
                 with connected():
                     world = make_world(Bakery(root, Clock(BEGAN), Repeating(), url))
                     assert world.audit() == []
-                    made[kind] = Kept(world, database)
+                    made[kind] = WorldBackup(world, database)
             return made[kind]
 
-        yield kept
+        yield world_of
 
 
 @pytest.fixture
-def world(catalogue_kind: str, worlds: Callable[[str], Kept]) -> Iterator[World]:
-    """See :class:`World`; on SQLite and on PostgreSQL."""
-    kept = worlds(catalogue_kind)
-    the_database.initialize(kept.database)
-    yield kept.world
-    the_database.initialize(kept.database)
-    kept.put_back()
+def world(catalogue_kind: str, worlds: Callable[[str], WorldBackup]) -> Iterator[World]:
+    """A :class:`World`, on SQLite and on PostgreSQL."""
+    backup = worlds(catalogue_kind)
+    the_database.initialize(backup.database)
+    yield backup.world
+    the_database.initialize(backup.database)
+    backup.restore()
 
 
 def make_world(house: Bakery) -> World:
@@ -186,8 +194,7 @@ def make_world(house: Bakery) -> World:
     _change_settings(house)
     _let_in(house, user)
     house.clock.forward(days=11)
-    means = house.services
-    assert expiry.destroy_due(means, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     assert world.sign() == 1
     return world
 
@@ -217,7 +224,7 @@ def _change_settings(house: Bakery) -> None:
 
 
 def _let_in(house: Bakery, user: UserRow) -> None:
-    """A session that was closed, a token that was revoked, and somebody who gets the checkpoints."""
+    """A closed session, a revoked token, and a recipient of checkpoints."""
     said = {"now": house.clock(), "entropy": house.entropy}
     until = house.clock() + timedelta(hours=8)
     session = users.open_session(user, token_sha256="cd" * 32, until=until, **said)

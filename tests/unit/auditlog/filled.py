@@ -1,4 +1,4 @@
-"""A world in which every table has rows that the product wrote."""
+"""A world in which every table has rows written by the product."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from recorder.auditlog import mail_witness
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import Keeping, NotRecordedRow
+from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
@@ -43,14 +43,14 @@ CALL = "01930000-0000-7000-8000-0000000000c1"
 
 
 def _kept_in_passing(world: World) -> None:
-    """What is kept of who fetches a handover, and of failed log-ins."""
+    """Rows about downloads of an archive and about failed log-ins."""
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
 
 
 def fill(world: World) -> World:
-    """Everything that the tables know happens, and is signed."""
+    """Make rows in every table, and sign the log."""
     hold(world)
     _somebody_else(world)
     _settings(world)
@@ -72,7 +72,7 @@ def said(world: World) -> dict[str, Any]:
 
 
 def _somebody_else(world: World) -> None:
-    """Another customer, whose ids can be put into rows."""
+    """Another customer, whose ids an attacker can put into rows."""
     house, to = world.house, str(uuid7(world.house.clock(), world.house.entropy))
     key = house.services.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
     tenants.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
@@ -103,7 +103,7 @@ def _settings(world: World) -> None:
     )
     lines.set_line_announcement(tenant, line, asking.id, **said(world))
     composition.set_line_languages(tenant, line, ["fr", "en"], **said(world))
-    keep_options.set_line_keep(tenant, line, Keeping(keep_days=30), **said(world))
+    keep_options.set_line_keep(tenant, line, KeepOptions(keep_days=30), **said(world))
     keep_options.set_line_deletable(tenant, line, True, **said(world))
     transfer_options.set_line_joining(tenant, line, "alone", **said(world))
     keep_options.set_line_beep(tenant, line, "both", **said(world))

@@ -1,4 +1,4 @@
-"""Changes to what lies in the bucket: wrapped keys, objects that nobody knows, and who signed what."""
+"""Tampering with the bucket: wrapped keys, unknown objects, and signatures by wrong keys."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def key_of(world: World, name: str | None = None) -> Path:
 
 
 def rewrite(path: Path, **changes: Any) -> str:
-    """A wrapped key that says something else; its text."""
+    """Change fields of a wrapped key; returns its text."""
     content = canonical_json.dump(json.loads(path.read_bytes()) | changes)
     path.write_bytes(content)
     return content.decode()
 
 
 def damaged(path: Path) -> str:
-    """Of a wrapped key, that another key is in it, or none."""
+    """Damage a wrapped key's ciphertext; returns its text."""
     wrapped = json.loads(path.read_bytes())["wrapped"]
     return rewrite(path, wrapped=("B" if wrapped[0] != "B" else "C") + wrapped[1:])
 
@@ -56,7 +56,7 @@ def foreign_tenant_key(world: World) -> WrappedKey:
 
 
 def rotate(world: World) -> str:
-    """The customer gets another key, as by `accord keys rotate`; the id of the one before."""
+    """Rotate the customer's key, as `accord keys rotate` does; returns the id of the previous one."""
     house = world.house
     before = json.loads(key_of(world, "tenant").read_bytes())["key_id"]
     rewrapping = Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "one")
@@ -71,133 +71,133 @@ def rotate(world: World) -> str:
 
 
 @found_as("key.missing", "tenant.json")
-def a_customers_wrapped_key_is_deleted(world: World) -> None:
+def deleted_tenant_key(world: World) -> None:
     key_of(world, "tenant").unlink()
 
 
 @found_as("key.differs", "tenant.json")
-def a_customers_wrapped_key_is_damaged(world: World) -> None:
+def damaged_tenant_key(world: World) -> None:
     damaged(key_of(world, "tenant"))
 
 
 @found_as("key.differs", "tenant.json")
-def a_customers_wrapped_key_is_anothers(world: World) -> None:
+def tenant_key_of_another_customer(world: World) -> None:
     key_of(world, "tenant").write_bytes(foreign_tenant_key(world).to_bytes())
 
 
 @found_as("key.differs", "tenant.json")
-def a_customers_wrapped_key_is_a_recordings(world: World) -> None:
+def data_key_in_place_of_tenant_key(world: World) -> None:
     shutil.copy(key_of(world), key_of(world, "tenant"))
 
 
 @found_as("key.differs", "tenant.json")
-def a_customers_wrapped_key_becomes_something_else(world: World) -> None:
+def malformed_tenant_key(world: World) -> None:
     key_of(world, "tenant").write_text("nothing")
 
 
 @found_as("row.changed", "tenant")
-def a_customers_wrapped_key_is_damaged_in_bucket_and_catalogue(world: World) -> None:
+def damaged_tenant_key_in_bucket_and_row(world: World) -> None:
     with writing():
         TenantTable.update(wrapped_key=damaged(key_of(world, "tenant"))).execute()
 
 
 @found_as("row.changed", "tenant")
-def a_customers_wrapped_key_is_emptied_in_the_catalogue(world: World) -> None:
+def empty_tenant_key_in_row(world: World) -> None:
     with writing():
         TenantTable.update(wrapped_key="").execute()
 
 
 @found_as("key.missing", "keys/")
-def a_recordings_wrapped_key_is_deleted(world: World) -> None:
+def deleted_data_key(world: World) -> None:
     key_of(world).unlink()
 
 
 @found_as("key.differs", "keys/")
-def a_recordings_wrapped_key_is_damaged(world: World) -> None:
+def damaged_data_key(world: World) -> None:
     damaged(key_of(world))
 
 
 @found_as("key.differs", "keys/")
-def a_recordings_wrapped_key_is_damaged_in_its_row(world: World) -> None:
+def damaged_data_key_in_row(world: World) -> None:
     text = key_of(world).read_text()
     in_the_row(world, damaged(key_of(world)))
     key_of(world).write_text(text)
 
 
 @found_as("row.changed", "recording")
-def a_recordings_wrapped_key_is_taken_out_of_its_row(world: World) -> None:
+def deleted_data_key_in_row(world: World) -> None:
     in_the_row(world, None)
 
 
 @found_as("seal.key_foreign", "keys/")
-def a_recordings_wrapped_key_is_another_recordings(world: World) -> None:
+def data_key_of_another_recording(world: World) -> None:
     rewrite(key_of(world), recording=world.erased)
 
 
 @found_as("seal.key_foreign", "keys/")
-def a_recordings_wrapped_key_is_another_customers(world: World) -> None:
+def data_key_of_another_customer(world: World) -> None:
     rewrite(key_of(world), tenant=OTHER)
 
 
 @found_as("seal.key_foreign", "keys/")
-def a_recordings_wrapped_key_is_said_to_be_another_in_bucket_and_catalogue(world: World) -> None:
+def data_key_with_another_id_in_bucket_and_row(world: World) -> None:
     in_the_row(world, rewrite(key_of(world), key_id="00" * 16))
 
 
 @found_as("seal.key_foreign", "keys/")
-def a_recordings_wrapped_key_is_wrapped_by_a_key_that_nobody_knows(world: World) -> None:
+def data_key_wrapped_by_unknown_key(world: World) -> None:
     in_the_row(world, rewrite(key_of(world), wrapped_by="00" * 16))
 
 
 @found_as("seal.key_kind", "keys/")
-def a_recordings_wrapped_key_is_the_customers(world: World) -> None:
+def tenant_key_in_place_of_data_key(world: World) -> None:
     shutil.copy(key_of(world, "tenant"), key_of(world))
 
 
 @found_as("seal.unknown_field", "keys/")
-def a_recordings_wrapped_key_says_more_than_any_does(world: World) -> None:
+def data_key_with_unknown_field(world: World) -> None:
     rewrite(key_of(world), more="x")
 
 
 @found_as("seal.not_json", "keys/")
-def a_recordings_wrapped_key_becomes_something_else(world: World) -> None:
+def malformed_data_key(world: World) -> None:
     key_of(world).write_text("nothing")
 
 
 @found_as("key.not_erased", "keys/")
-def a_destroyed_recordings_key_is_brought_back(world: World) -> None:
+def restored_data_key_of_erased_recording(world: World) -> None:
     shutil.copy(key_of(world), key_of(world, world.erased))
 
 
 @found_as("key.missing", "tenant-")
-def an_older_key_of_a_customers_is_deleted(world: World) -> None:
+def deleted_previous_tenant_key(world: World) -> None:
     key_of(world, f"tenant-{rotate(world)}").unlink()
 
 
 @found_as("seal.key_foreign", "tenant-")
-def an_older_key_of_a_customers_is_replaced_by_the_present_one(world: World) -> None:
+def current_key_in_place_of_previous_tenant_key(world: World) -> None:
     before = rotate(world)
     shutil.copy(key_of(world, "tenant"), key_of(world, f"tenant-{before}"))
 
 
 @found_as("object.unknown", "tenant-")
-def a_key_that_the_customer_never_had_is_put_among_theirs(world: World) -> None:
+def tenant_key_with_unknown_id(world: World) -> None:
     rotate(world)
     shutil.copy(key_of(world, "tenant"), key_of(world, f"tenant-{'0' * 32}"))
 
 
 @found_as("seal.key_foreign", "tenant-next.json")
-def another_customers_key_is_to_be_the_next(world: World) -> None:
+def next_tenant_key_of_another_customer(world: World) -> None:
     key_of(world, "tenant-next").write_bytes(foreign_tenant_key(world).to_bytes())
 
 
 @found_as("seal.key_kind", "tenant-next.json")
-def a_recordings_key_is_to_be_the_customers_next(world: World) -> None:
+def data_key_in_place_of_next_tenant_key(world: World) -> None:
     shutil.copy(key_of(world), key_of(world, "tenant-next"))
 
 
 @found_as("seal.not_json", "tenant-next.json")
-def nothing_is_to_be_the_customers_next_key(world: World) -> None:
+def malformed_next_tenant_key(world: World) -> None:
     key_of(world, "tenant-next").write_text("nothing")
 
 
@@ -205,25 +205,25 @@ def nothing_is_to_be_the_customers_next_key(world: World) -> None:
 
 
 @found_as("seal.key_damaged", "keys/")
-def a_recordings_wrapped_key_is_damaged_in_bucket_and_catalogue(world: World) -> dict[str, Any]:
+def damaged_data_key_in_bucket_and_row(world: World) -> dict[str, Any]:
     in_the_row(world, damaged(key_of(world)))
     return DEEP
 
 
 @found_as("seal.key_damaged", "tenant.json")
-def a_customers_wrapped_key_is_damaged_everywhere_and_opened(world: World) -> dict[str, Any]:
-    a_customers_wrapped_key_is_damaged_in_bucket_and_catalogue(world)
+def damaged_tenant_key_opened(world: World) -> dict[str, Any]:
+    damaged_tenant_key_in_bucket_and_row(world)
     return DEEP
 
 
 @found_as("seal.key_damaged", "tenant-")
-def an_older_key_of_a_customers_is_damaged(world: World) -> dict[str, Any]:
+def damaged_previous_tenant_key(world: World) -> dict[str, Any]:
     damaged(key_of(world, f"tenant-{rotate(world)}"))
     return DEEP
 
 
 @found_as("seal.key_damaged", "tenant-next.json")
-def the_next_key_of_a_customers_is_damaged(world: World) -> dict[str, Any]:
+def damaged_next_tenant_key(world: World) -> dict[str, Any]:
     house = world.house
     Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "one").begin(
         world.tenant
@@ -233,7 +233,7 @@ def the_next_key_of_a_customers_is_damaged(world: World) -> dict[str, Any]:
 
 
 @found_as("seal.kek_missing", "tenant-")
-def an_older_key_of_a_customers_is_wrapped_by_a_key_that_nobody_has(world: World) -> dict[str, Any]:
+def previous_tenant_key_wrapped_by_unknown_key(world: World) -> dict[str, Any]:
     rewrite(key_of(world, f"tenant-{rotate(world)}"), wrapped_by="00" * 16)
     return DEEP
 
@@ -241,42 +241,40 @@ def an_older_key_of_a_customers_is_wrapped_by_a_key_that_nobody_has(world: World
 # --- objects that nobody knows
 
 PLACES: dict[str, Callable[[World], str]] = {
-    "right_in_the_bucket": lambda world: "notes.txt",
-    "in_a_folder_of_nobodys": lambda world: "backup/catalogue.db",
-    "in_a_folder_of_a_customer_that_is_not_there": lambda world: (
-        f"{OTHER}/2026/03/02/{world.kept}/audio.opus"
-    ),
-    "right_in_a_customers_folder": lambda world: f"{world.tenant}/notes.txt",
-    "in_a_year_of_a_customers": lambda world: f"{world.tenant}/2026/notes.txt",
-    "in_a_day_of_a_customers": lambda world: f"{world.tenant}/2026/03/02/notes.txt",
-    "in_a_day_that_is_none": lambda world: f"{world.tenant}/2026/3/2/{world.kept}/audio.opus",
-    "below_a_recording_in_a_folder": lambda world: f"{_place(world)}more/audio.opus",
-    "beside_a_recordings_sound": lambda world: f"{_place(world)}audio.mp3",
-    "beside_a_recording_like_an_amendment": lambda world: f"{_place(world)}amendment-1.json",
-    "as_a_recording_that_was_never_committed": lambda world: f"{world.tenant}/2026/01/02/{OTHER}/audio.opus",
-    "as_a_recording_of_an_id_that_is_none": lambda world: f"{world.tenant}/2026/03/02/x/audio.opus",
+    "at_the_top_of_the_bucket": lambda world: "notes.txt",
+    "in_an_unknown_folder": lambda world: "backup/catalogue.db",
+    "in_the_folder_of_an_unknown_customer": lambda world: f"{OTHER}/2026/03/02/{world.kept}/audio.opus",
+    "at_the_top_of_a_customers_folder": lambda world: f"{world.tenant}/notes.txt",
+    "in_a_years_folder": lambda world: f"{world.tenant}/2026/notes.txt",
+    "in_a_days_folder": lambda world: f"{world.tenant}/2026/03/02/notes.txt",
+    "in_a_malformed_days_folder": lambda world: f"{world.tenant}/2026/3/2/{world.kept}/audio.opus",
+    "in_a_folder_of_a_recording": lambda world: f"{_place(world)}more/audio.opus",
+    "beside_the_audio": lambda world: f"{_place(world)}audio.mp3",
+    "beside_the_amendments": lambda world: f"{_place(world)}amendment-1.json",
+    "as_an_uncommitted_recording": lambda world: f"{world.tenant}/2026/01/02/{OTHER}/audio.opus",
+    "as_a_recording_with_a_malformed_id": lambda world: f"{world.tenant}/2026/03/02/x/audio.opus",
     "as_a_recording_on_another_day": lambda world: f"{world.tenant}/2026/01/02/{world.kept}/audio.opus",
-    "right_among_the_keys": lambda world: "keys/kek",
-    "among_the_keys_of_a_customer_that_is_not_there": lambda world: f"keys/{OTHER}/tenant.json",
+    "at_the_top_of_the_keys": lambda world: "keys/kek",
+    "among_the_keys_of_an_unknown_customer": lambda world: f"keys/{OTHER}/tenant.json",
     "among_a_customers_keys": lambda world: f"keys/{world.tenant}/kek.txt",
     "among_a_customers_keys_in_a_folder": lambda world: f"keys/{world.tenant}/old/tenant.json",
-    "as_the_key_of_a_recording_that_is_nowhere": lambda world: f"keys/{world.tenant}/{OTHER}.json",
-    "as_a_key_of_a_customers_that_is_none": lambda world: f"keys/{world.tenant}/tenant-x.json",
+    "as_the_key_of_an_unknown_recording": lambda world: f"keys/{world.tenant}/{OTHER}.json",
+    "as_a_malformed_tenant_key": lambda world: f"keys/{world.tenant}/tenant-x.json",
     "beside_a_customers_key": lambda world: f"keys/{world.tenant}/tenant.json.bak",
-    "as_the_timestamp_of_no_checkpoint": lambda world: f"checkpoints/{world.tenant}/0000009999.tsr",
-    "right_among_the_checkpoints": lambda world: "checkpoints/0000000001.note",
-    "among_checkpoints_of_what_is_no_customer": lambda world: "checkpoints/UPPER/0000000001.note",
+    "as_a_timestamp_without_checkpoint": lambda world: f"checkpoints/{world.tenant}/0000009999.tsr",
+    "at_the_top_of_the_checkpoints": lambda world: "checkpoints/0000000001.note",
+    "among_the_checkpoints_of_a_malformed_customer": lambda world: "checkpoints/UPPER/0000000001.note",
     "among_the_endorsements": lambda world: "checkpoints/endorsements/key.pem",
-    "right_among_the_receipts": lambda world: "offboarding/receipt.json",
-    "among_the_receipts_of_a_customer": lambda world: f"offboarding/{world.tenant}/more.json",
-    "as_the_receipt_of_a_customer_that_is_not_there": lambda world: f"offboarding/{OTHER}/receipt.json",
-    "right_among_the_erased_calls": lambda world: "call-erasures/note.json",
-    "among_the_erased_calls_of_a_customer": lambda world: f"call-erasures/{world.tenant}/note.txt",
-    "as_erased_calls_of_a_customer_that_is_not_there": lambda world: f"call-erasures/{OTHER}/{OTHER}.json",
-    "where_a_server_is_tried": lambda world: "probe/notes.txt",
-    "where_a_server_is_tried_and_stays": lambda world: f"probe/{'0' * 16}",
+    "at_the_top_of_the_receipts": lambda world: "offboarding/receipt.json",
+    "among_a_customers_receipts": lambda world: f"offboarding/{world.tenant}/more.json",
+    "as_the_receipt_of_an_unknown_customer": lambda world: f"offboarding/{OTHER}/receipt.json",
+    "at_the_top_of_the_erased_calls": lambda world: "call-erasures/note.json",
+    "among_a_customers_erased_calls": lambda world: f"call-erasures/{world.tenant}/note.txt",
+    "among_the_erased_calls_of_an_unknown_customer": lambda world: f"call-erasures/{OTHER}/{OTHER}.json",
+    "among_the_probes": lambda world: "probe/notes.txt",
+    "as_a_leftover_probe": lambda world: f"probe/{'0' * 16}",
 }
-"""Where somebody can put something that is none of Accord's."""
+"""Keys of objects that are not Accord's."""
 
 
 def _place(world: World) -> str:
@@ -289,7 +287,7 @@ def _put_at(name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"something")
 
-    put.__name__ = f"something_is_put_{name}"
+    put.__name__ = f"unknown_object_{name}"
     code = "endorsement.form" if name == "among_the_endorsements" else "object.unknown"
     found_as(code, "")(put)
 
@@ -299,7 +297,7 @@ for _name in PLACES:
 
 
 @found_as("object.unknown", "/2026/01/02/")
-def a_whole_recording_is_copied_to_another_day(world: World) -> None:
+def recording_copied_to_another_day(world: World) -> None:
     source = object_of(world, "manifest.json").parent
     shutil.copytree(
         source, world.house.bucket / world.tenant / "2026" / "01" / "02" / world.kept, dirs_exist_ok=True
@@ -307,19 +305,19 @@ def a_whole_recording_is_copied_to_another_day(world: World) -> None:
 
 
 @found_as("object.length", "audio.opus")
-def bytes_are_appended_to_a_sound(world: World) -> None:
+def extended_audio(world: World) -> None:
     path = object_of(world, "audio.opus")
     path.write_bytes(path.read_bytes() + b"more")
 
 
 @found_as("object.length", "audio.opus")
-def bytes_are_cut_from_a_sound(world: World) -> None:
+def truncated_audio(world: World) -> None:
     path = object_of(world, "audio.opus")
     path.write_bytes(path.read_bytes()[:-1])
 
 
 @found_as("object.block", "peaks")
-def the_outline_of_a_sound_is_changed(world: World) -> None:
+def changed_peaks(world: World) -> None:
     path = object_of(world, "peaks")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
 
@@ -332,17 +330,17 @@ def sign_anew(path: Path, signer: Signer) -> None:
 
 
 def _signers() -> dict[str, tuple[str, Callable[[World, str], Signer]]]:
-    """Keys that may not sign a document, by who has them: what is found, and how one is made."""
+    """Keys that may not sign a document: the expected finding, and how to make one."""
     return {
         "of_another_root": (
             "seal.endorsement_root",
             lambda world, use: signer_of(world, root=Ed25519PrivateKey.generate(), uses=(use,)),
         ),
-        "for_something_else": (
+        "for_another_use": (
             "seal.endorsement_use",
             lambda world, use: signer_of(world, uses=("checkpoint",)),
         ),
-        "whose_time_is_over": (
+        "that_expired": (
             "seal.endorsement_time",
             lambda world, use: signer_of(world, uses=(use,), days=1),
         ),
@@ -376,7 +374,7 @@ def _signed_by(what: str, whose: str) -> None:
     def sign(world: World) -> None:
         sign_anew(path_of(world), make(world, use))
 
-    sign.__name__ = f"a_{what}_is_signed_by_a_key_{whose}"
+    sign.__name__ = f"{what}_signed_by_a_key_{whose}"
     found_as(code, "")(sign)
 
 
@@ -386,30 +384,30 @@ for _what in DOCUMENTS:
 
 
 @found_as("seal.endorsement_use", "amendment-0001.json")
-def a_tombstone_is_signed_by_the_panels_key(world: World) -> None:
+def tombstone_signed_by_panel_key(world: World) -> None:
     sign_anew(_tombstone(world), signer_of(world, uses=(AMENDMENT, "retention", "call_erasure")))
 
 
 @found_as("seal.signature", "amendment-0001.json")
-def a_holds_reason_is_changed_in_the_bucket(world: World) -> None:
+def changed_reason_of_hold(world: World) -> None:
     path = _held(world)
     path.write_bytes(path.read_bytes().replace(b"a quarrel", b"a quarrek"))
 
 
 @found_as("seal.signature", "amendment-0001.json")
-def why_a_recording_was_destroyed_is_changed_in_its_tombstone(world: World) -> None:
+def changed_reason_in_tombstone(world: World) -> None:
     path = _tombstone(world)
     path.write_bytes(path.read_bytes().replace(b'"why":"expired"', b'"why":"deleted"'))
 
 
 @found_as("seal.key_revoked", "manifest.json")
-def a_manifest_was_signed_after_its_key_was_taken_back(world: World) -> dict[str, Any]:
+def manifest_signed_by_revoked_key(world: World) -> dict[str, Any]:
     key = json.loads(_manifest(world).read_bytes())["endorsement"]["body"]["key_id"]
     return {"revoked": {key: world.house.clock() - timedelta(days=300)}}
 
 
 def _field_changed(name: str) -> None:
-    """What a manifest says, changed in place, one field at a time."""
+    """Register a change of one field of the manifest."""
 
     def change(world: World) -> None:
         path = _manifest(world)
@@ -417,7 +415,7 @@ def _field_changed(name: str) -> None:
         said["body"][name] = _otherwise(name, said["body"][name])
         path.write_bytes(canonical_json.dump(said))
 
-    change.__name__ = f"what_a_manifest_says_of_{name}_is_changed"
+    change.__name__ = f"changed_{name}_in_manifest"
     found_as("seal.", "manifest.json")(change)
 
 
@@ -442,7 +440,7 @@ for _field in FIELDS:
 
 
 @found_as("row.deleted", "manifest.json")
-def a_recording_is_made_up_and_signed_by_the_workers_key(world: World) -> None:
+def forged_recording_signed_by_worker_key(world: World) -> None:
     """Whoever has that key can sign what never was: the log does not speak of it."""
     body = json.loads(_manifest(world).read_bytes())["body"]
     made_up = str(uuid7(world.house.clock() - timedelta(days=2), world.house.entropy))

@@ -1,4 +1,4 @@
-"""Changes to what was learnt about a recording later, and to what goes when it does."""
+"""Tampering with amendments, and with the recording that a leaf belongs to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changes(world: World) -> Changes:
 
 
 def hold(world: World) -> None:
-    """Somebody holds the recording, and all is as it was written."""
+    """Put the recording on legal hold, and sign the log."""
     clock = world.house.clock
     changes(world).hold(
         world.tenant, world.kept, By("user", world.user), owner="Claire", purposes=["agreement"],
@@ -48,7 +48,7 @@ def signed(world: World) -> None:
 
 
 def take_away(world: World, number: int) -> None:
-    """An amendment, from the bucket and from the catalogue."""
+    """Delete an amendment from bucket and catalogue."""
     object_of(world, f"amendment-{number:04}.json").unlink()
     change_amendment(world, number, None)
 
@@ -63,8 +63,7 @@ def change_amendment(world: World, number: int, columns: dict | None) -> None:
 def destroy_what_is_over(world: World) -> int:
     means = world.house.services
     world.house.clock.forward(days=40)
-    doing = means
-    count = expiry.destroy_due(doing, world.house.clock())
+    count = expiry.destroy_due(means, world.house.clock())
     world.sign()
     return count
 
@@ -73,43 +72,42 @@ def destroy_what_is_over(world: World) -> int:
 
 
 @found_as("row.deleted", "amendment")
-def a_hold_is_taken_away_whole(world: World) -> None:
+def deleted_hold(world: World) -> None:
     hold(world)
     take_away(world, 1)
 
 
 @found_as("row.deleted", "amendment")
-def a_hold_is_taken_away_whole_and_the_recordings_day_comes(world: World) -> None:
-    """It stays: what the log speaks of is looked for before anything is destroyed."""
+def deleted_hold_of_expired_recording(world: World) -> None:
+    """The recording stays: its leaves are checked before anything is erased."""
     hold(world)
     take_away(world, 1)
     assert destroy_what_is_over(world) == 0
 
 
 @found_as("row.deleted", "amendment")
-def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None:
-    """By somebody who has all that the worker has; what the log said of it went with the recording."""
+def deleted_hold_of_erased_recording(world: World) -> None:
+    """By an attacker with all of the worker's access; the hold's body in the log is erased, too."""
     hold(world)
     take_away(world, 1)
     means, row = world.house.services, queries.recording(world.tenant, world.kept)
     assert row is not None
-    doing = means
     world.house.clock.forward(days=40)
     chain = chain_of(means.store, row.prefix, means.root)
-    expiry.destroy(row, chain, "expired", doing, world.house.clock())
+    expiry.destroy(row, chain, "expired", means, world.house.clock())
     world.sign()
     assert world.leaf("recording.amended").body is None
 
 
 @found_as("row.deleted", "amendment")
-def the_end_of_a_hold_is_taken_away_whole(world: World) -> None:
+def deleted_end_of_hold(world: World) -> None:
     hold_and_lift(world)
     take_away(world, 2)
     change_amendment(world, 1, {"ended_by": None})
 
 
 @found_as("row.deleted", "amendment")
-def a_withdrawal_is_taken_away_whole(world: World) -> None:
+def deleted_withdrawal(world: World) -> None:
     before, means = RecordingTable.get_by_id(world.kept), world.house.services
     row = queries.recording(world.tenant, world.kept)
     assert row is not None
@@ -127,7 +125,7 @@ def a_withdrawal_is_taken_away_whole(world: World) -> None:
 
 
 @found_as("row.deleted", "amendment")
-def that_it_may_be_used_for_less_is_taken_away_whole(world: World) -> None:
+def deleted_restriction(world: World) -> None:
     before = RecordingTable.get_by_id(world.kept)
     changes(world).narrow(
         world.tenant, world.kept, By("user", world.user), purposes=["agreement"], reason="not needed"
@@ -138,51 +136,51 @@ def that_it_may_be_used_for_less_is_taken_away_whole(world: World) -> None:
 
 
 @found_as("row.changed", "amendment")
-def another_amendment_is_put_in_its_place(world: World) -> None:
+def replaced_amendment(world: World) -> None:
     hold(world)
     take_away(world, 1)
     changes(world).delete(world.tenant, world.kept, By("user", world.user), reason="forged")
 
 
 @found_as("amendment.row_differs")
-def a_lifted_hold_is_set_again_in_its_row(world: World) -> None:
+def row_of_lifted_hold_without_end(world: World) -> None:
     hold_and_lift(world)
     change_amendment(world, 1, {"ended_by": None})
 
 
 @found_as("amendment.row_differs")
-def a_hold_is_lifted_in_its_row(world: World) -> None:
+def row_of_hold_with_end(world: World) -> None:
     hold(world)
     change_amendment(world, 1, {"ended_by": 2})
 
 
 @found_as("amendment.row_differs")
-def who_may_listen_in_a_hold_is_changed_in_its_row(world: World) -> None:
+def row_of_hold_with_other_roles(world: World) -> None:
     hold(world)
     row = AmendmentTable.get_by_id(f"{world.kept}/1")
     change_amendment(world, 1, {"data": row.data | {"roles": ["customer"]}})
 
 
 @found_as("amendment.row_differs")
-def who_set_a_hold_is_changed_in_its_row(world: World) -> None:
+def row_of_hold_with_other_author(world: World) -> None:
     hold(world)
     change_amendment(world, 1, {"by_id": "somebody else"})
 
 
 @found_as("amendment.row_differs")
-def when_a_hold_was_set_is_changed_in_its_row(world: World) -> None:
+def row_of_hold_with_other_time(world: World) -> None:
     hold(world)
     change_amendment(world, 1, {"at": world.house.clock() - timedelta(days=300)})
 
 
 @found_as("row.changed", "amendment")
-def a_hold_is_made_something_else_in_its_row(world: World) -> None:
+def row_of_hold_with_other_kind(world: World) -> None:
     hold(world)
     change_amendment(world, 1, {"kind": "deletion_requested"})
 
 
 @found_as("amendment.row_differs")
-def a_holds_row_is_made_unreadable(world: World) -> None:
+def unreadable_row_of_hold(world: World) -> None:
     hold(world)
     with writing():
         database.execute_sql(f"UPDATE amendment SET data = 'x' WHERE id = '{world.kept}/1'")
@@ -201,12 +199,12 @@ def refused_log_in(world: World) -> int:
 
 
 @found_as("leaf.row_differs")
-def a_leaf_is_said_to_go_with_a_recording(world: World) -> None:
+def leaf_assigned_to_a_recording(world: World) -> None:
     world.change(refused_log_in(world), recording_id=world.kept)
 
 
 @found_as("leaf.row_differs")
-def a_leaf_is_said_to_go_with_a_recording_that_goes(world: World) -> None:
+def leaf_assigned_to_an_erased_recording(world: World) -> None:
     number = refused_log_in(world)
     world.change(number, recording_id=world.kept)
     assert destroy_what_is_over(world) == 1
@@ -214,7 +212,7 @@ def a_leaf_is_said_to_go_with_a_recording_that_goes(world: World) -> None:
 
 
 @found_as("leaf.row_differs")
-def another_recordings_leaf_is_said_to_go_with_one_that_goes(world: World) -> None:
+def erasure_leaf_assigned_to_another_erased_recording(world: World) -> None:
     number = world.leaf("recording.erased").number
     world.change(number, recording_id=world.kept)
     assert destroy_what_is_over(world) == 1
@@ -222,14 +220,14 @@ def another_recordings_leaf_is_said_to_go_with_one_that_goes(world: World) -> No
 
 
 @found_as("leaf.row_differs")
-def a_leaf_is_said_to_go_with_no_recording_and_outlives_it(world: World) -> None:
+def leaf_detached_from_an_erased_recording(world: World) -> None:
     world.change(world.leaf("recording.stored", 1).number, recording_id=None)
     assert destroy_what_is_over(world) == 1
     assert json.loads(world.leaf("recording.stored", 1).body)["recording"] == world.kept
 
 
 @found_as("body.missing")
-def a_log_in_is_forgotten_and_an_erasure_says_so(world: World) -> None:
+def erased_login_leaf_listed_by_an_erasure(world: World) -> None:
     number = refused_log_in(world)
     world.change(number, recording_id=world.kept, body=None, salt=None)
     said = {"recording": world.kept, "why": "expired", "leaves": [number]}

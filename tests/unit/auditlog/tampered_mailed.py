@@ -1,4 +1,4 @@
-"""What somebody did who could change catalogue and bucket alike, while a checkpoint lay in a mailbox."""
+"""Tampering with catalogue and bucket alike, which a mailed checkpoint reveals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mailed(world: World, number: int) -> signed_note.SignedNote:
 
 
 def forget_checkpoints(world: World, first: int) -> None:
-    """From one on, in catalogue and bucket."""
+    """Delete the checkpoints from a number on, in catalogue and bucket."""
     for number in range(first, 4):
         world.note(number).unlink()
     with writing():
@@ -29,7 +29,7 @@ def forget_checkpoints(world: World, first: int) -> None:
 
 
 def write_history_anew(world: World) -> None:
-    """Nothing signed is left, a leaf is another, its row agrees, and the worker signs what is there."""
+    """Delete every checkpoint, change a leaf and its row, and sign the result with the worker's key."""
     forget_checkpoints(world, 1)
     write_anew(world, world.leaf("line.timing_changed").number, "at_pickup", "once_connected")
     with writing():
@@ -39,28 +39,28 @@ def write_history_anew(world: World) -> None:
 
 
 @found_as("checkpoint.fork", "checkpoint 1")
-def a_history_is_written_anew_and_signed_while_the_first_was_mailed(world: World) -> dict[str, Any]:
+def rewritten_history_with_mailed_first_checkpoint(world: World) -> dict[str, Any]:
     given = mailed(world, 1)
     write_history_anew(world)
     return {"given": [given]}
 
 
 @found_as("log.rewritten", "checkpoint 3")
-def a_history_is_written_anew_and_signed_while_the_last_was_mailed(world: World) -> dict[str, Any]:
+def rewritten_history_with_mailed_last_checkpoint(world: World) -> dict[str, Any]:
     given = mailed(world, 3)
     write_history_anew(world)
     return {"given": [given]}
 
 
 @found_as("checkpoint.missing", "checkpoint 3")
-def the_last_checkpoint_is_taken_away_that_was_mailed(world: World) -> dict[str, Any]:
+def deleted_mailed_checkpoint(world: World) -> dict[str, Any]:
     given = mailed(world, 3)
     forget_checkpoints(world, 3)
     return {"given": [given]}
 
 
 @found_as("checkpoint.fork", "checkpoint 3")
-def another_last_checkpoint_is_signed_than_was_mailed(world: World) -> dict[str, Any]:
+def replaced_mailed_checkpoint(world: World) -> dict[str, Any]:
     given = mailed(world, 3)
     forget_checkpoints(world, 3)
     assert world.sign() == 1
@@ -69,14 +69,14 @@ def another_last_checkpoint_is_signed_than_was_mailed(world: World) -> dict[str,
 
 
 @found_as("checkpoint.missing", "checkpoint 3")
-def the_last_checkpoint_is_taken_away_that_the_catalogue_says_was_mailed(world: World) -> None:
+def deleted_checkpoint_with_mail_on_record(world: World) -> None:
     forget_checkpoints(world, 3)
     with writing():
         RecipientTable.update(sent_number=3, sent_at=world.house.clock()).execute()
 
 
 @found_as("checkpoint.signature", "checkpoint 2")
-def what_is_given_was_never_signed(world: World) -> dict[str, Any]:
-    """Which is said of it, and it counts for nothing."""
+def given_checkpoint_without_valid_signature(world: World) -> dict[str, Any]:
+    """The audit reports it, and otherwise ignores it."""
     given = mailed(world, 2)
     return {"given": [replace(given, head=replace(given.head, size=given.head.size + 1))]}

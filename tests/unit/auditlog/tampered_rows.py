@@ -1,4 +1,4 @@
-"""Changes to rows, and to objects in the bucket."""
+"""Tampering with rows, and with objects in the bucket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .tampering import change_recording, found_as, object_of
 
 
 @found_as("row.deleted")
-def a_recordings_row_is_deleted(world: World) -> None:
+def deleted_recording_row(world: World) -> None:
     with writing():
         for model in (ListenTable, GrantTable, AmendmentTable):
             model.delete().execute()
@@ -27,39 +27,39 @@ def a_recordings_row_is_deleted(world: World) -> None:
 
 
 @found_as("row.changed")
-def a_recordings_manifest_is_changed_in_its_row(world: World) -> None:
+def changed_manifest_hash_in_row(world: World) -> None:
     change_recording(world, manifest_sha256="00" * 32)
 
 
 @found_as("row.changed")
-def a_recordings_row_is_made_unreadable(world: World) -> None:
+def unreadable_recording_row(world: World) -> None:
     with writing():
         database.execute_sql("UPDATE recording SET purposes = 'x', started_at = 'y'")
 
 
 @found_as("row.changed", "announcement")
-def an_announcements_row_is_made_unreadable(world: World) -> None:
+def unreadable_announcement_row(world: World) -> None:
     with writing():
         database.execute_sql("UPDATE announcement SET purposes = 'x'")
 
 
 @found_as("row.changed")
-def who_called_is_changed_in_a_recordings_row(world: World) -> None:
+def changed_external_party_in_row(world: World) -> None:
     change_recording(world, outside_value="+32499000000")
 
 
 @found_as("row.changed")
-def a_recording_is_kept_longer_than_was_sealed(world: World) -> None:
+def extended_retention_in_row(world: World) -> None:
     change_recording(world, keep_until=world.house.clock() + timedelta(days=900))
 
 
 @found_as("row.erased")
-def a_recording_is_said_to_be_destroyed(world: World) -> None:
+def tombstone_in_row_only(world: World) -> None:
     change_recording(world, destroyed_at=world.house.clock(), destroyed_why="expired", wrapped_key=None)
 
 
 @found_as("row.changed")
-def why_a_recording_was_destroyed_is_changed(world: World) -> None:
+def changed_reason_in_tombstone_row(world: World) -> None:
     with writing():
         RecordingTable.update(destroyed_why="not_announced").where(
             RecordingTable.id == world.erased
@@ -67,63 +67,63 @@ def why_a_recording_was_destroyed_is_changed(world: World) -> None:
 
 
 @found_as("row.changed", "access_grant")
-def a_grants_purpose_is_changed(world: World) -> None:
+def changed_purpose_of_grant(world: World) -> None:
     with writing():
         GrantTable.update(purpose="quality").where(GrantTable.recording == world.kept).execute()
 
 
 @found_as("row.changed", "listen")
-def how_much_was_heard_is_changed(world: World) -> None:
+def changed_bytes_of_listen(world: World) -> None:
     with writing():
         ListenTable.update(sent_bytes=1).execute()
 
 
 @found_as("row.deleted", "listen")
-def a_listen_is_deleted(world: World) -> None:
+def deleted_listen(world: World) -> None:
     with writing():
         ListenTable.delete().execute()
 
 
 @found_as("row.unlogged", "listen")
-def a_listen_is_made_up(world: World) -> None:
+def forged_listen(world: World) -> None:
     with writing():
         row = ListenTable.select().dicts().first()
         ListenTable.create(**row | {"id": "made up", "play": "other"})
 
 
 @found_as("row.deleted", "not_recorded")
-def a_call_that_was_not_recorded_is_hidden(world: World) -> None:
+def deleted_unrecorded_call(world: World) -> None:
     with writing():
         NotRecordedTable.delete().execute()
 
 
 @found_as("row.changed", "user_account")
-def somebody_gets_another_role(world: World) -> None:
+def changed_role_of_user(world: World) -> None:
     with writing():
         UserTable.update(role="customer").execute()
 
 
 @found_as("row.unlogged", "user_account")
-def somebody_is_let_in_past_the_log(world: World) -> None:
+def forged_user(world: World) -> None:
     with writing():
         row = UserTable.select().dicts().first()
         UserTable.create(**row | {"id": "made up", "login": "mallory"})
 
 
 @found_as("row.changed", "line")
-def a_lines_timing_is_changed_past_the_log(world: World) -> None:
+def changed_timing_of_line(world: World) -> None:
     with writing():
         LineTable.update(timing="before_ringing").execute()
 
 
 @found_as("row.changed", "tenant")
-def a_customers_country_is_changed_past_the_log(world: World) -> None:
+def changed_country_of_tenant(world: World) -> None:
     with writing():
         TenantTable.update(country="be").execute()
 
 
 @found_as("amendment.row_differs")
-def a_tombstones_row_is_deleted(world: World) -> None:
+def deleted_tombstone_row(world: World) -> None:
     with writing():
         AmendmentTable.delete().execute()
 
@@ -132,27 +132,27 @@ def a_tombstones_row_is_deleted(world: World) -> None:
 
 
 @found_as("object.block")
-def a_recordings_sound_is_changed(world: World) -> None:
+def changed_audio(world: World) -> None:
     path = object_of(world, "audio.opus")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
 
 
 @found_as("object.missing")
-def a_recordings_sound_is_deleted(world: World) -> None:
+def deleted_audio(world: World) -> None:
     object_of(world, "audio.opus").unlink()
 
 
 @found_as("seal.signature")
-def a_manifest_is_changed(world: World) -> None:
+def changed_manifest(world: World) -> None:
     path = object_of(world, "manifest.json")
     path.write_bytes(path.read_bytes().replace(b'"duration_ms":60000', b'"duration_ms":60001'))
 
 
 @found_as("manifest.missing")
-def a_manifest_is_deleted(world: World) -> None:
+def deleted_manifest(world: World) -> None:
     object_of(world, "manifest.json").unlink()
 
 
 @found_as("row.erased")
-def a_tombstone_is_deleted_from_the_bucket(world: World) -> None:
+def deleted_tombstone_in_bucket(world: World) -> None:
     next(world.house.bucket.glob(f"*/*/*/*/{world.erased}/amendment-0001.json")).unlink()

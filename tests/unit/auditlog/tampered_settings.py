@@ -1,4 +1,4 @@
-"""Changes to what a customer set, to who may enter, and to the register of who asked."""
+"""Tampering with customers' settings, credentials, and subject requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def remove(model: Any) -> None:
 
 
 def again(model: Any, **columns: Any) -> None:
-    """One more row like the one that is there."""
+    """Insert a copy of an existing row."""
     with writing():
         row = model.select().dicts().first()
         model.create(**row | {"id": "made up"} | columns)
@@ -46,7 +46,7 @@ def again(model: Any, **columns: Any) -> None:
 
 
 @found_as("row.deleted", "keeping_limit")
-def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> None:
+def deleted_limit_with_restored_retention(world: World) -> None:
     house, before = world.house, RecordingTable.get_by_id(world.kept).keep_until
     house.limit(20)
     earlier = before - timedelta(days=10)
@@ -63,56 +63,56 @@ def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> N
 
 
 @found_as("row.changed", "keeping_limit")
-def a_limit_is_longer_in_its_row(world: World) -> None:
+def extended_limit_in_row(world: World) -> None:
     change(
         RetentionLimitTable, statement=RetentionLimitTable.get().statement.replace('"days":20', '"days":900')
     )
 
 
 @found_as("row.unlogged", "keeping_limit")
-def a_limit_is_lifted_in_its_row(world: World) -> None:
+def lifted_limit_in_row(world: World) -> None:
     change(RetentionLimitTable, lifted="{}", lifted_leaf=0)
 
 
 @found_as("row.unlogged", "keeping_limit")
-def a_limit_is_made_up(world: World) -> None:
+def forged_limit(world: World) -> None:
     again(RetentionLimitTable, leaf=0)
 
 
 @found_as("retention.unlisted", "retention/")
-def a_limit_is_put_that_nobody_listed(world: World) -> None:
+def unlisted_limit_in_bucket(world: World) -> None:
     house, now = world.house, world.house.clock()
     said = LimitSet(world.tenant, str(uuid7(now, house.entropy)), None, None, 1, now, False, By("operator"))
     put_statement(world, said.id, statements.write(said, house.services.signer))
 
 
 @found_as("retention.unlisted", "retention/")
-def what_is_no_statement_is_put_among_the_limits(world: World) -> None:
+def malformed_limit_in_bucket(world: World) -> None:
     put_statement(world, str(uuid7(world.house.clock(), world.house.entropy)), b"hello")
 
 
 @found_as("object.missing", "retention/")
-def a_limits_statement_is_taken_from_the_bucket(world: World) -> None:
+def deleted_limit_in_bucket(world: World) -> None:
     house, row = world.house, RetentionLimitTable.get()
     house.services.store.delete(statements.place_of(world.tenant, row.id))
 
 
 @found_as("retention.differs", "retention/")
-def a_limits_statement_is_another_in_the_bucket(world: World) -> None:
+def changed_limit_in_bucket(world: World) -> None:
     house, row = world.house, RetentionLimitTable.get()
     house.services.store.delete(statements.place_of(world.tenant, row.id))
     put_statement(world, row.id, row.statement.replace('"days":20', '"days":2').encode())
 
 
 @found_as("row.deleted", "keeping_limit")
-def that_a_limit_is_lifted_is_taken_from_its_row(world: World) -> None:
+def restored_limit_in_row(world: World) -> None:
     world.house.limit(None, purpose="training")
     signed(world)
     change(RetentionLimitTable, lifted=None, lifted_leaf=None)
 
 
 @found_as("row.deleted", "keeping_limit")
-def a_limit_is_said_to_be_of_no_leaf(world: World) -> None:
+def limit_row_without_leaf(world: World) -> None:
     change(RetentionLimitTable, leaf=None)
 
 
@@ -123,12 +123,12 @@ def put_statement(world: World, limit: str, content: bytes) -> None:
 
 
 @found_as("row.changed", "recording")
-def until_when_it_was_agreed_is_longer_in_its_row(world: World) -> None:
+def extended_agreement_in_row(world: World) -> None:
     change_recording(world, agreed={"agreement": "2099-01-01"})
 
 
 @found_as("row.changed", "keeping_limit")
-def a_limits_row_is_made_unreadable(world: World) -> None:
+def unreadable_limit_row(world: World) -> None:
     with writing():
         database.execute_sql("UPDATE keeping_limit SET settled_at = 'x'")
 
@@ -137,42 +137,42 @@ def a_limits_row_is_made_unreadable(world: World) -> None:
 
 
 @found_as("row.changed", "announcement")
-def how_long_is_announced_is_changed(world: World) -> None:
+def changed_retention_of_announcement(world: World) -> None:
     change(AnnouncementTable, keep_days=900)
 
 
 @found_as("row.changed", "announcement")
-def what_an_announcement_says_is_changed(world: World) -> None:
+def changed_text_of_announcement(world: World) -> None:
     change(AnnouncementTable, text="Nothing is recorded.")
 
 
 @found_as("row.changed", "announcement")
-def an_announcements_language_is_changed(world: World) -> None:
+def changed_language_of_announcement(world: World) -> None:
     change(AnnouncementTable, language="de")
 
 
 @found_as("row.changed", "line")
-def a_line_hears_another_number(world: World) -> None:
+def changed_number_of_line(world: World) -> None:
     change(LineTable, digits="3225559999")
 
 
 @found_as("row.changed", "line")
-def a_line_is_ended_past_the_log(world: World) -> None:
+def ended_line_row(world: World) -> None:
     change(LineTable, until=world.house.clock())
 
 
 @found_as("row.changed", "tenant")
-def a_customers_days_begin_elsewhere(world: World) -> None:
+def changed_time_zone_of_tenant(world: World) -> None:
     change(TenantTable, time_zone="Pacific/Auckland")
 
 
 @found_as("row.changed", "tenant")
-def a_customers_plan_is_changed(world: World) -> None:
+def changed_plan_of_tenant(world: World) -> None:
     change(TenantTable, plan="all")
 
 
 @found_as("row.unlogged", "purpose")
-def a_purpose_is_made_up(world: World) -> None:
+def forged_purpose(world: World) -> None:
     with writing():
         PurposeTable.create(
             id="made up", tenant=world.tenant, code="sell", labels={}, legal_basis="none", longest_days=900,
@@ -181,12 +181,12 @@ def a_purpose_is_made_up(world: World) -> None:
 
 
 @found_as("row.changed", "not_recorded")
-def which_number_was_not_recorded_is_changed(world: World) -> None:
+def changed_number_of_unrecorded_call(world: World) -> None:
     change(NotRecordedTable, number="+3225559999")
 
 
 @found_as("row.changed", "not_recorded")
-def when_a_call_was_not_recorded_is_changed(world: World) -> None:
+def changed_time_of_unrecorded_call(world: World) -> None:
     change(NotRecordedTable, started_at=world.house.clock())
 
 
@@ -194,52 +194,52 @@ def when_a_call_was_not_recorded_is_changed(world: World) -> None:
 
 
 @found_as("row.changed", "user_account")
-def somebody_gets_another_log_in(world: World) -> None:
+def changed_login_of_user(world: World) -> None:
     change(UserTable, login="mallory@example.com")
 
 
 @found_as("row.changed", "user_account")
-def somebody_gets_another_password(world: World) -> None:
+def changed_password_of_user(world: World) -> None:
     change(UserTable, password_hash="$argon2id$of-another")
 
 
 @found_as("row.changed", "user_account")
-def somebody_is_let_out_past_the_log(world: World) -> None:
+def revoked_user_row(world: World) -> None:
     change(UserTable, revoked_at=world.house.clock())
 
 
 @found_as("row.unlogged", "session")
-def a_session_is_made_up(world: World) -> None:
+def forged_session(world: World) -> None:
     again(SessionTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "session")
-def a_session_gets_another_token(world: World) -> None:
+def changed_token_of_session(world: World) -> None:
     change(SessionTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "session")
-def a_session_that_was_closed_goes_on(world: World) -> None:
+def reopened_session(world: World) -> None:
     change(SessionTable, ended_at=None)
 
 
 @found_as("row.unlogged", "api_token")
-def a_token_is_made_up(world: World) -> None:
+def forged_api_token(world: World) -> None:
     again(ApiTokenTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "api_token")
-def a_token_becomes_another(world: World) -> None:
+def changed_api_token(world: World) -> None:
     change(ApiTokenTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "api_token")
-def a_token_that_was_revoked_counts_again(world: World) -> None:
+def restored_api_token(world: World) -> None:
     change(ApiTokenTable, revoked_at=None)
 
 
 @found_as("row.deleted", "api_token")
-def a_token_is_deleted(world: World) -> None:
+def deleted_api_token(world: World) -> None:
     remove(ApiTokenTable)
 
 
@@ -247,37 +247,37 @@ def a_token_is_deleted(world: World) -> None:
 
 
 @found_as("row.changed", "person_request")
-def that_a_number_is_a_persons_is_forged(world: World) -> None:
+def forged_verification_of_request(world: World) -> None:
     change(SubjectRequestTable, proved_at=world.house.clock(), proved_how="code")
 
 
 @found_as("row.changed", "person_request")
-def a_persons_request_is_of_another_number(world: World) -> None:
+def changed_number_of_request(world: World) -> None:
     change(SubjectRequestTable, number="+32470999999")
 
 
 @found_as("row.changed", "person_request")
-def a_persons_request_is_of_another_number_and_salt(world: World) -> None:
+def changed_number_and_salt_of_request(world: World) -> None:
     change(SubjectRequestTable, number="+32470999999", number_salt="00" * 32)
 
 
 @found_as("row.changed", "person_request")
-def a_person_is_answered_in_another_language(world: World) -> None:
+def changed_language_of_request(world: World) -> None:
     change(SubjectRequestTable, language="de")
 
 
 @found_as("row.changed", "person_request")
-def that_somebody_vouched_is_forged(world: World) -> None:
+def forged_vouching_of_request(world: World) -> None:
     change(SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_said="seen")
 
 
 @found_as("row.changed", "person_request")
-def that_a_copy_left_is_forged(world: World) -> None:
+def forged_export_of_request(world: World) -> None:
     change(SubjectRequestTable, exported_at=world.house.clock())
 
 
 @found_as("row.unlogged", "person_code")
-def a_call_with_a_code_is_made_up(world: World) -> None:
+def forged_verification_call(world: World) -> None:
     now = world.house.clock()
     with writing():
         request = SubjectRequestTable.select().get().id
@@ -288,7 +288,7 @@ def a_call_with_a_code_is_made_up(world: World) -> None:
 
 
 @found_as("row.unlogged", "person_recording")
-def what_is_given_to_a_person_is_made_up(world: World) -> None:
+def forged_review(world: World) -> None:
     with writing():
         request = SubjectRequestTable.select().get().id
         identity = f"{request}/{world.kept}"
@@ -296,40 +296,40 @@ def what_is_given_to_a_person_is_made_up(world: World) -> None:
 
 
 @found_as("row.changed", "person_request")
-def a_persons_request_gets_more_time(world: World) -> None:
+def extended_request_row(world: World) -> None:
     change(SubjectRequestTable, due_on="2099-01-01")
 
 
 @found_as("row.changed", "person_request")
-def a_persons_request_is_closed_past_the_log(world: World) -> None:
+def closed_request_row(world: World) -> None:
     change(SubjectRequestTable, closed_at=world.house.clock(), closed_how="answered")
 
 
 @found_as("row.deleted", "person_request")
-def a_persons_request_is_deleted(world: World) -> None:
+def deleted_request(world: World) -> None:
     remove(SubjectRequestTable)
 
 
 @found_as("row.unlogged", "person_request")
-def a_persons_request_is_made_up(world: World) -> None:
+def forged_request(world: World) -> None:
     again(SubjectRequestTable)
 
 
 @found_as("row.deleted", "ledger_recipient")
-def somebody_who_got_the_checkpoints_is_deleted(world: World) -> None:
+def deleted_recipient(world: World) -> None:
     remove(RecipientTable)
 
 
 @found_as("row.changed", "ledger_recipient")
-def somebody_gets_the_checkpoints_no_more_past_the_log(world: World) -> None:
+def removed_recipient_row(world: World) -> None:
     change(RecipientTable, until=world.house.clock())
 
 
 @found_as("row.changed", "ledger_recipient")
-def the_checkpoints_go_to_somebody_else(world: World) -> None:
+def changed_address_of_recipient(world: World) -> None:
     change(RecipientTable, address="mallory@example.com")
 
 
 @found_as("row.unlogged", "ledger_recipient")
-def somebody_gets_the_checkpoints_past_the_log(world: World) -> None:
+def forged_recipient(world: World) -> None:
     again(RecipientTable)

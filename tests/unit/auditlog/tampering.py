@@ -1,4 +1,4 @@
-"""How to change what was written, and where each way of it is kept with what must be found."""
+"""Registers ways of tampering, each with the finding that an audit must report, and helps to write them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from recorder.seal.signing import CHECKPOINT, Signer, endorse
 from .conftest import World
 
 Tampering = Callable[[World], dict[str, Any] | None]
-"""Changes something; gives what the audit afterwards is asked with."""
+"""Changes something; returns arguments for the audit, if any."""
 
 TAMPERINGS: dict[str, tuple[Tampering, str, str]] = {}
-"""By what is done: how, and the code and the place that are named."""
+"""By name: the tampering, and the code and a part of the place of the expected finding."""
 
 
 def found_as(code: str, where: str = "") -> Callable[[Tampering], Tampering]:
-    def keep(how: Tampering) -> Tampering:
-        TAMPERINGS[how.__name__] = (how, code, where)
-        return how
+    """Register a tampering with its expected finding."""
 
-    return keep
+    def register(tampering: Tampering) -> Tampering:
+        TAMPERINGS[tampering.__name__] = (tampering, code, where)
+        return tampering
+
+    return register
 
 
 def last_of(world: World) -> int:

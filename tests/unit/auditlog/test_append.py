@@ -7,30 +7,30 @@ import threading
 
 import pytest
 
-from recorder.auditlog.append import append, commitment, drop_bodies, leaf_hash, lock_tenant
+from recorder.auditlog import append as append_module
+from recorder.auditlog.append import (
+    append,
+    append_all,
+    commitment,
+    drop_bodies,
+    leaf_hash,
+    lock_tenant,
+    sha256_of,
+)
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
-from recorder.identity import tenants
 
 pytestmark = pytest.mark.postgresql
 
-TENANT = "01930000-0000-7000-8000-00000000000a"
 
-
-@pytest.fixture
-def tenant(catalogue, clock, entropy) -> str:
-    tenants.create_tenant(TENANT, name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
-    return TENANT
-
-
-def test_a_leafs_hash_is_that_of_rfc_6962() -> None:
+def test_leaf_hash_matches_rfc_6962() -> None:
     # Certificate Transparency's own test vectors: the empty leaf, and one zero byte.
     assert leaf_hash(b"") == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
     assert leaf_hash(b"\x00") == "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7"
 
 
-def test_a_leaf_commits_to_its_body_and_tells_nothing_of_it(tenant, clock, entropy) -> None:
+def test_leaf_commits_to_body_without_revealing_it(tenant, clock, entropy) -> None:
     body = {"user": "ada@example.be", "recording": "r1", "purposes": ["agreement"], "sent_bytes": 7}
     with writing():
         added = append(tenant, "listen.opened", body, clock(), entropy, recording="r1")
@@ -50,7 +50,7 @@ def test_a_leaf_commits_to_its_body_and_tells_nothing_of_it(tenant, clock, entro
     assert len(entry.salt) == 32
 
 
-def test_two_leaves_of_the_same_body_commit_differently(tenant, clock, entropy) -> None:
+def test_equal_bodies_have_different_commitments(tenant, clock, entropy) -> None:
     with writing():
         one = append(tenant, "x", {"a": 1}, clock(), entropy)
         two = append(tenant, "x", {"a": 1}, clock(), entropy)
@@ -59,17 +59,17 @@ def test_two_leaves_of_the_same_body_commit_differently(tenant, clock, entropy) 
     assert commitment(b"s", b"{}") != commitment(b"t", b"{}")
 
 
-def test_a_leaf_outside_a_transaction_is_refused(tenant, clock, entropy) -> None:
+def test_append_outside_transaction_is_refused(tenant, clock, entropy) -> None:
     with pytest.raises(RuntimeError):
         append(tenant, "x", {}, clock(), entropy)
 
 
-def test_an_unknown_tenant_has_no_log(tenant, clock, entropy) -> None:
+def test_append_for_unknown_tenant_is_refused(tenant, clock, entropy) -> None:
     with pytest.raises(CatalogueError), writing():
         append("nobody", "x", {}, clock(), entropy)
 
 
-def test_what_is_rolled_back_leaves_no_gap(tenant, clock, entropy) -> None:
+def test_rollback_leaves_no_gap(tenant, clock, entropy) -> None:
     def broken_off() -> None:
         with writing():
             append(tenant, "x", {}, clock(), entropy)
@@ -82,7 +82,7 @@ def test_what_is_rolled_back_leaves_no_gap(tenant, clock, entropy) -> None:
     assert _numbers() == [0, 1]
 
 
-def test_many_writers_at_once_make_one_row_of_numbers(tenant, clock, entropy) -> None:
+def test_concurrent_writers_number_leaves_without_gaps(tenant, clock, entropy) -> None:
     failed: list[BaseException] = []
 
     def write() -> None:
@@ -104,7 +104,7 @@ def test_many_writers_at_once_make_one_row_of_numbers(tenant, clock, entropy) ->
     assert _numbers() == list(range(101))
 
 
-def test_what_is_forgotten_keeps_its_leaf(tenant, clock, entropy) -> None:
+def test_dropped_body_keeps_its_leaf(tenant, clock, entropy) -> None:
     with writing():
         for each in ("r1", "r2"):
             append(tenant, "recording.stored", {"recording": each}, clock(), entropy, recording=each)
@@ -119,7 +119,7 @@ def test_what_is_forgotten_keeps_its_leaf(tenant, clock, entropy) -> None:
     ]
 
 
-def test_a_leaf_goes_with_what_its_body_speaks_of_and_nothing_else(tenant, clock, entropy) -> None:
+def test_body_decides_which_recording_owns_a_leaf(tenant, clock, entropy) -> None:
     """Whatever its row says: bodies that are no bodies any more stay, too."""
     said = {"recording": "r2"}
     with writing():
@@ -130,6 +130,24 @@ def test_a_leaf_goes_with_what_its_body_speaks_of_and_nothing_else(tenant, clock
         LeafTable.update(body="[]").where(LeafTable.number == 0).execute()
         assert drop_bodies(tenant, "r1") == [3]
     assert [entry.body is None for entry in _entries()] == [False, False, False, True]
+
+
+def test_many_leaves_are_appended_and_dropped_in_batches(tenant, clock, entropy, monkeypatch) -> None:
+    monkeypatch.setattr(append_module, "BATCH", 2)
+    bodies = [({"recording": "r1", "n": number}, "r1") for number in range(5)]
+    with writing():
+        added = append_all(tenant, "recording.stored", bodies, clock(), entropy)
+    rows = _entries()[1:]
+    assert [(row.number, row.leaf_hash) for row in rows] == [(each.number, each.leaf_hash) for each in added]
+    assert [json.loads(row.body)["n"] for row in rows] == [0, 1, 2, 3, 4]
+    with writing():
+        assert drop_bodies(tenant, "r1") == [1, 2, 3, 4, 5]
+    assert [row.body for row in _entries()[1:]] == [None] * 5
+
+
+def test_columns_are_hashed_as_text_or_as_canonical_json() -> None:
+    assert sha256_of("Bonjour") == hashlib.sha256(b"Bonjour").hexdigest()
+    assert sha256_of({"b": 1, "a": ["é"]}) == hashlib.sha256('{"a":["é"],"b":1}'.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -143,10 +161,10 @@ def test_a_leaf_goes_with_what_its_body_speaks_of_and_nothing_else(tenant, clock
         ("session.refused", {"user": "r1"}, "r1"),
     ],
 )
-def test_a_leaf_that_would_go_with_something_else_is_not_written(
+def test_leaf_for_another_recording_is_not_written(
     tenant, clock, entropy, kind: str, body: dict[str, object], recording: str | None
 ) -> None:
-    with pytest.raises(ValueError, match="does not go with"), writing():
+    with pytest.raises(ValueError, match="does not belong to"), writing():
         append(tenant, kind, body, clock(), entropy, recording=recording)
     assert _numbers() == [0]
 
@@ -161,7 +179,7 @@ def _numbers() -> list[int]:
         return [entry.number for entry in LeafTable.select().order_by(LeafTable.number)]
 
 
-def test_nobody_waits_for_a_tenant_that_is_none(tenant) -> None:
+def test_lock_of_unknown_tenant_is_refused(tenant) -> None:
     with writing():
         lock_tenant(tenant)
         with pytest.raises(CatalogueError) as refused:

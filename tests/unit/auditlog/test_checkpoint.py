@@ -13,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peewee import IntegrityError
 
-from recorder.audit.continuation import begin
+from recorder.audit.continuation import restart_log
 from recorder.auditlog import checkpoint, inclusion_proof, signed_note
 from recorder.auditlog.merkle import check_consistency, consistency
 from recorder.auditlog.tree_cache import CachedTree
@@ -22,16 +23,20 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import LedgerError, SealError, StoreError
+from recorder.errors import AuditLogError, SealError, StoreError
+from recorder.identity import tenants
 from recorder.seal import signing
 from recorder.seal.revocation import read, revoke
 from recorder.seal.signing import Signer, endorse
 
 from .conftest import World
+from .tampering import signer_of
+
+OTHER = "01930000-0000-7000-8000-0000000000bb"
 
 
-class Away:
-    """A store that goes away at the n-th put."""
+class FailingStore:
+    """A store that fails at the n-th put, before or ``after`` it."""
 
     def __init__(self, store, at: int, *, after: bool = False) -> None:
         self.store, self.at, self.after, self.puts = store, at, after, 0
@@ -48,7 +53,7 @@ class Away:
             raise StoreError("store.unreachable", "away")
 
 
-def test_a_checkpoint_is_what_c2sp_says(world: World) -> None:
+def test_checkpoint_has_c2sp_form(world: World) -> None:
     """Read with nothing of the product's: the text, the key's id, the signature."""
     content = world.note(1).read_text()
     text, signature = content.split("\n\n")
@@ -70,7 +75,7 @@ def test_a_checkpoint_is_what_c2sp_says(world: World) -> None:
     assert "Martin" not in content
 
 
-def test_the_example_of_the_standard_has_the_key_id_that_ours_has() -> None:
+def test_key_hash_matches_published_example() -> None:
     """The verifier key of Go's checksum database, and the id in its signed notes."""
     name = "sum.golang.org"
     key = base64.b64decode("Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8")
@@ -78,7 +83,7 @@ def test_the_example_of_the_standard_has_the_key_id_that_ours_has() -> None:
     assert signed_note.key_hash(name, public).hex() == "033de0ae"
 
 
-def test_each_goes_on_from_the_one_before(world: World) -> None:
+def test_each_checkpoint_continues_its_predecessor(world: World) -> None:
     heads = [signed_note.read(world.note(number).read_bytes()).head for number in (1, 2, 3)]
     assert [head.number for head in heads] == [1, 2, 3]
     assert heads[0].before is None
@@ -89,12 +94,12 @@ def test_each_goes_on_from_the_one_before(world: World) -> None:
         assert check_consistency(old.size, new.size, path, old.root, new.root)
 
 
-def test_it_is_signed_within_the_hour_where_it_grew_and_within_the_day_where_not(world: World) -> None:
+def test_log_is_signed_hourly_if_it_grew_and_daily_if_not(world: World) -> None:
     clock, means = world.house.clock, world.signing()
 
     def minutes_until_signed() -> int:
         for minutes in range(1, 2000):
-            if checkpoint.keep(means, clock.forward(minutes=1)):
+            if checkpoint.sign_due(means, clock.forward(minutes=1)):
                 return minutes
         raise AssertionError
 
@@ -106,56 +111,132 @@ def test_it_is_signed_within_the_hour_where_it_grew_and_within_the_day_where_not
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_crash_while_it_is_put_is_made_good(world: World, at: int, after: bool) -> None:
+def test_interrupted_put_is_repeated(world: World, at: int, after: bool) -> None:
     world.happen()
     now = world.house.clock.forward(hours=1)
-    away = Away(world.house.services.store, at, after=after)
+    away = FailingStore(world.house.services.store, at, after=after)
     with pytest.raises(StoreError):
-        checkpoint.keep(world.signing(store=away), now)
+        checkpoint.sign_due(world.signing(store=away), now)
     assert world.checkpoint(4).stored_at is None
-    assert checkpoint.keep(world.signing(owner="two"), world.house.clock.forward(minutes=10)) == 1
+    assert checkpoint.sign_due(world.signing(owner="two"), world.house.clock.forward(minutes=10)) == 1
     assert world.checkpoint(4).stored_at is not None
     with connected():
         assert CheckpointTable.select().count() == 4
     assert world.audit() == []
 
 
-def test_of_two_workers_one_signs(world: World) -> None:
+def test_one_of_two_workers_signs(world: World) -> None:
     world.happen()
     now = world.house.clock.forward(hours=1)
     assert lease.take(f"checkpoint:{world.tenant}", "somebody else", now)
-    assert checkpoint.keep(world.signing(), now) == 0
-    lease.give_back(f"checkpoint:{world.tenant}", "somebody else")
+    assert checkpoint.sign_due(world.signing(), now) == 0
+    lease.release(f"checkpoint:{world.tenant}", "somebody else")
     assert checkpoint.sign(world.tenant, world.signing(), now) is not None
-    # Without the claims, as when a clock is wrong: the number is taken.
+    # Without a lease, as with a wrong clock: the number is taken.
     head = signed_note.read(world.checkpoint(4).note.encode()).head
-    assert not checkpoint.add(head, "another")
-    assert checkpoint.keep(world.signing(), now) == 1
+    with pytest.raises(IntegrityError):
+        checkpoint.insert(head, "another")
+    assert checkpoint.sign_due(world.signing(), now) == 1
 
 
-def test_what_does_not_go_on_is_not_signed(world: World) -> None:
+def test_worker_that_signs_too_late_gives_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker signs between the check of the log and the insertion."""
+    world.happen()
+    now = world.house.clock.forward(hours=1)
+    sign = signed_note.sign
+
+    def sign_after_another(head: signed_note.Head, signer: Signer) -> str:
+        monkeypatch.setattr(signed_note, "sign", sign)
+        assert checkpoint.sign(world.tenant, world.signing(), now) == head
+        return sign(head, signer)
+
+    monkeypatch.setattr(signed_note, "sign", sign_after_another)
+    assert checkpoint.sign(world.tenant, world.signing(), now) is None
+
+
+def test_log_that_cannot_be_signed_delays_no_other(world: World) -> None:
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **said)
+    world.change(2, leaf_hash="00" * 32)
+    with pytest.raises(AuditLogError) as raised:
+        checkpoint.sign_due(world.signing(), world.house.clock.forward(days=1))
+    assert raised.value.error_id == "audit_log.rewritten"
+    with connected():
+        (row,) = CheckpointTable.select().where(CheckpointTable.tenant_id == OTHER)
+        leases = lease.LeaseTable.select().where(lease.LeaseTable.name.startswith("checkpoint:"))
+        assert not leases.exists(), "they were released"
+    assert (row.number, row.size, row.stored_at is not None) == (1, 1, True)
+    assert signed_note.read(row.note.encode()).head.before is None
+
+
+def test_log_without_leaves_is_not_signed(world: World) -> None:
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **said)
+    with writing():
+        TenantTable.update(ledger_size=0).where(TenantTable.id == OTHER).execute()
+    assert checkpoint.sign_due(world.signing(), world.house.clock.forward(minutes=1)) == 0
+    assert checkpoint.newest(OTHER) is None
+
+
+def test_log_is_not_signed_at_or_before_its_last_checkpoint(world: World) -> None:
+    at = world.checkpoint(3).at
+    for earlier in (at, at - timedelta(seconds=1)):
+        with pytest.raises(AuditLogError) as raised:
+            checkpoint.sign(world.tenant, world.signing(), earlier)
+        assert raised.value.error_id == "audit_log.clock"
+        with pytest.raises(AuditLogError) as raised:
+            restart_log(world.tenant, "a trial", world.signing(), earlier)
+        assert raised.value.error_id == "audit_log.clock"
+    assert checkpoint.sign(world.tenant, world.signing(), at + timedelta(milliseconds=1)) is not None
+
+
+def test_unsigned_logs_are_found(world: World) -> None:
+    signed_at = world.checkpoint(3).at
+    later = signed_at + timedelta(days=9)
+    assert checkpoint.find_unsigned(later) == []
+    world.happen()
+    assert checkpoint.find_unsigned(signed_at) == []
+    assert checkpoint.find_unsigned(signed_at + timedelta(milliseconds=1)) == [world.tenant]
+    now = world.house.clock.forward(hours=1)
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", now=now, entropy=world.house.entropy)
+    assert checkpoint.find_unsigned(now) == [world.tenant]
+    assert checkpoint.find_unsigned(later) == sorted([world.tenant, OTHER])
+    assert world.sign() == 2
+    assert checkpoint.find_unsigned(later) == []
+
+
+def test_keys_of_checkpoints_are_listed_after_a_number(world: World) -> None:
+    store, places = world.house.services.store, [world.checkpoint(number).place for number in (1, 2, 3)]
+    assert list(checkpoint.list_keys(store, world.tenant)) == places
+    assert list(checkpoint.list_keys(store, world.tenant, 1)) == places[1:]
+    assert list(checkpoint.list_keys(store, world.tenant, 3)) == []
+
+
+def test_rewritten_log_is_not_signed(world: World) -> None:
     with writing():
         LeafTable.update(leaf_hash="00" * 32).where(LeafTable.number == 2).execute()
     world.house.clock.forward(days=1)
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         world.sign()
     assert raised.value.error_id == "audit_log.rewritten"
     assert not world.note(4).exists()
 
 
-def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: World) -> None:
+def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) -> None:
     size = world.checkpoint(2).size
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
         TenantTable.update(ledger_size=size).execute()
     world.happen()
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         world.sign()
     assert raised.value.error_id == "audit_log.behind"
     assert "log.behind" in {each.code for each in world.audit(recordings=False)}
     now = world.house.clock.forward(minutes=1)
-    assert begin(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
+    assert (
+        restart_log(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
+    )
     (leaf,) = [each for each in [world.leaf("log.restarted")] if each.body]
     assert json.loads(leaf.body)["because"].startswith("the disk broke")
     head = signed_note.read(world.note(4).read_bytes()).head
@@ -166,17 +247,17 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
     assert codes == {("log.begun_again", "warning"), ("body.missing", "wrong")}
     world.happen()
     assert world.sign() == 1
-    with pytest.raises(LedgerError) as raised:
-        begin(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
+    with pytest.raises(AuditLogError) as raised:
+        restart_log(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
     assert raised.value.error_id == "audit_log.continuous"
 
 
-def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
+def test_key_without_endorsement_for_checkpoints_signs_nothing(world: World) -> None:
     root = signing.load_private(world.house.folder / "keys" / signing.ROOT_KEY)
     key, now = Ed25519PrivateKey.generate(), world.house.clock()
     old = endorse(root, key.public_key(), ("manifest", "amendment"), now, now + timedelta(days=9))
     with pytest.raises(SealError) as raised:
-        checkpoint.keep(world.signing(signer=Signer(key, old)), world.house.clock.forward(days=1))
+        checkpoint.sign_due(world.signing(signer=Signer(key, old)), world.house.clock.forward(days=1))
     assert raised.value.error_id == "seal.endorsement_use"
 
 
@@ -195,15 +276,15 @@ def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
         lambda text: "",
     ],
 )
-def test_what_is_no_checkpoint_is_refused(world: World, change: Callable[[str], str]) -> None:
-    with pytest.raises(LedgerError) as raised:
+def test_malformed_checkpoint_is_refused(world: World, change: Callable[[str], str]) -> None:
+    with pytest.raises(AuditLogError) as raised:
         signed_note.read(change(world.note(1).read_text()).encode())
     assert raised.value.error_id == "checkpoint.form"
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> None:
+def test_any_bytes_are_read_or_refused(data: st.DataObject) -> None:
     head = signed_note.Head(
         "ab" * 16, "t", 1, 5, bytes(32), 2, datetime(2026, 3, 2, tzinfo=UTC), "cd" * 16, None
     )
@@ -214,7 +295,7 @@ def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> 
     content = good[:begin] + data.draw(st.binary(max_size=20)) + good[end:]
     try:
         read = signed_note.read(content)
-    except LedgerError as error:
+    except AuditLogError as error:
         assert error.error_id == "checkpoint.form"  # noqa: PT017
     else:
         assert read.head.text() == content.decode().rpartition("\n\n")[0] + "\n"
@@ -223,31 +304,95 @@ def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> 
 # --- showing it to others
 
 
-def test_a_leaf_is_shown_with_nothing_but_a_file_and_the_roots_key(world: World) -> None:
+def test_inclusion_proof_needs_only_file_and_root_key(world: World) -> None:
     store, root = world.house.services.store, world.house.services.root
     with connected():
         leaves = list(LeafTable.select().order_by(LeafTable.number))
     for leaf in leaves:
-        shown = inclusion_proof.check(inclusion_proof.show(leaf.id, store), root)
+        shown = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
         assert shown.leaf["number"] == leaf.number
         assert shown.body == (None if leaf.body is None else json.loads(leaf.body))
-    assert {row[0] for row in inclusion_proof.leaves_of(world.kept)} >= {world.leaf("listen.opened").id}
-    late = inclusion_proof.show(leaves[0].id, store, 3)
-    assert inclusion_proof.check(late, root, world.note(3).read_bytes()).head.number == 3
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.check(late, root, world.note(2).read_bytes())
+    assert {row[0] for row in inclusion_proof.find_leaves(world.kept)} >= {world.leaf("listen.opened").id}
+    late = inclusion_proof.build_proof(leaves[0].id, store, 3)
+    assert inclusion_proof.verify_proof(late, root, world.note(3).read_bytes()).head.number == 3
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.verify_proof(late, root, world.note(2).read_bytes())
     assert raised.value.error_id == "checkpoint.other"
 
 
-def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
+def test_unsigned_leaf_has_no_inclusion_proof(world: World) -> None:
     world.happen()
     leaf = world.leaf("tenant.changed", -1)
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.show(leaf.id, world.house.services.store)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(leaf.id, world.house.services.store)
     assert raised.value.error_id == "audit_log.unsigned"
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.show("nobody's", world.house.services.store)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof("nobody's", world.house.services.store)
     assert raised.value.error_id == "leaf.unknown"
+
+
+def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> None:
+    store, root = world.house.services.store, world.house.services.root
+    with connected():
+        number = world.checkpoint(1).size
+        leaf = LeafTable.get((LeafTable.tenant == world.tenant) & (LeafTable.number == number))
+    first = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+    assert first.head.number == 2, "the leaf is the first one after checkpoint 1"
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(leaf.id, store, 1)
+    assert raised.value.error_id == "audit_log.unsigned"
+    with writing():
+        CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 2).execute()
+    later = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+    assert later.head.number == 3, "a checkpoint counts once it is in the bucket"
+
+
+def test_rewritten_log_has_no_inclusion_proof(world: World) -> None:
+    world.change(2, leaf_hash="00" * 32)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store)
+    assert raised.value.error_id == "audit_log.rewritten"
+
+
+def test_proofs_require_the_endorsement_of_the_signing_key(world: World) -> None:
+    store = world.house.services.store
+    for path in (world.house.bucket / checkpoint.ENDORSEMENTS).iterdir():
+        path.unlink()
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(world.leaf("user.created").id, store)
+    assert raised.value.error_id == "checkpoint.key_unknown"
+
+
+def test_endorsement_of_another_key_verifies_no_checkpoint(world: World) -> None:
+    text, other = world.note(1).read_text(), signer_of(world)
+    with pytest.raises(SealError) as raised:
+        inclusion_proof.verify_checkpoint(text, other.endorsement, world.house.services.root)
+    assert raised.value.error_id == "seal.endorsement_key"
+
+
+def test_leaves_are_found_by_recording_and_by_id(world: World) -> None:
+    leaf = world.leaf("listen.opened")
+    (found,) = inclusion_proof.find_leaves(leaf.id)
+    assert found == (leaf.id, world.tenant, leaf.number, "listen.opened", leaf.at)
+    about = [each[2] for each in inclusion_proof.find_leaves(world.kept)]
+    assert about == sorted(about)
+    assert list(inclusion_proof.find_leaves("nothing")) == []
+
+
+def test_last_checkpoint_of_a_smaller_log(world: World) -> None:
+    store, sizes = world.house.services.store, [world.checkpoint(number).size for number in (1, 2, 3)]
+    assert inclusion_proof.last_checkpoint(world.tenant, sizes[0] - 1, store) is None
+    for size, number in ((sizes[0], 1), (sizes[1] - 1, 1), (sizes[1], 2), (sizes[2] + 9, 3)):
+        found = inclusion_proof.last_checkpoint(world.tenant, size, store)
+        assert found is not None
+        note, endorsement = found
+        assert note == world.checkpoint(number).note
+        assert json.loads(endorsement)["body"]["key_id"] == world.house.services.signer.key_id
+    with writing():
+        CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 3).execute()
+    found = inclusion_proof.last_checkpoint(world.tenant, sizes[2], store)
+    assert found is not None
+    assert found[0] == world.checkpoint(2).note
 
 
 @pytest.mark.parametrize(
@@ -255,6 +400,10 @@ def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
     [
         ("leaf", lambda text: text.replace("user.created", "user.revoked"), "leaf.not_in_it"),
         ("leaf", lambda text: text.replace('"number":', '"number":1'), "leaf.not_in_it"),
+        ("leaf", lambda text: text.replace('"number":', '"number":"').replace(',"tenant"', '","tenant"'),
+         "leaf.changed"),
+        ("leaf", lambda text: text.replace('"tenant":"', '"tenant":"x'), "leaf.changed"),
+        ("salt", lambda text: None, "leaf.changed"),
         ("body", lambda text: text.replace("customer_admin", "nobody"), "leaf.changed"),
         ("body", lambda text: None, "leaf.changed"),
         ("salt", lambda text: text[:-4] + "AAAA", "leaf.changed"),
@@ -263,23 +412,23 @@ def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
         ("checkpoint", lambda text: text.replace("number 1", "number 2"), "checkpoint.signature"),
         ("checkpoint", lambda text: "x", "checkpoint.form"),
     ],
-)
-def test_a_file_that_was_changed_shows_nothing(world: World, field: str, change, code: str) -> None:
-    said = json.loads(inclusion_proof.show(world.leaf("user.created").id, world.house.services.store))
+)  # fmt: skip
+def test_changed_inclusion_proof_is_refused(world: World, field: str, change, code: str) -> None:
+    said = json.loads(inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store))
     said[field] = change(said[field])
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.check(content, world.house.services.root)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.verify_proof(content, world.house.services.root)
     assert raised.value.error_id == code
 
 
-def test_a_file_is_checked_by_its_own_root_alone(world: World) -> None:
-    content = inclusion_proof.show(world.leaf("user.created").id, world.house.services.store)
+def test_inclusion_proof_of_another_root_is_refused(world: World) -> None:
+    content = inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store)
     with pytest.raises(SealError):
-        inclusion_proof.check(content, Ed25519PrivateKey.generate().public_key())
+        inclusion_proof.verify_proof(content, Ed25519PrivateKey.generate().public_key())
 
 
-def test_a_revocation_is_the_roots_word() -> None:
+def test_revocation_is_signed_by_the_root() -> None:
     root = Ed25519PrivateKey.generate()
     since = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
     content = revoke(root, "ab" * 16, since)

@@ -1,4 +1,4 @@
-"""Every column of every table is compared, or there is a reason why not: by construction."""
+"""An audit compares every column of every table, or a documented reason says why not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import PersonError, SealError
+from recorder.errors import SealError, SubjectRequestError
 from recorder.features.live import queries as live_queries
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import line_policies
@@ -68,7 +68,7 @@ def test_each_column_is_compared_or_excepted() -> None:
     assert {*COMPARED, *EXCEPTED, *BY_STATEMENTS} == {*COLUMNS}
 
 
-def test_each_exception_has_a_reason_that_the_documentation_gives() -> None:
+def test_each_exception_is_documented_with_its_reason() -> None:
     text = " ".join((Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8").split())
     for table, columns, reason in exceptions():
         assert len(reason.split()) > 2
@@ -80,7 +80,7 @@ def test_each_exception_has_a_reason_that_the_documentation_gives() -> None:
 
 @dataclass(frozen=True)
 class Attack:
-    """One change of one row, in SQL; ``undo`` takes it back."""
+    """A change of one row, in SQL, and the statement that undoes it."""
 
     what: str
     name: str
@@ -94,7 +94,7 @@ def filled(root: Path, url: str) -> World:
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[None]:
-    """A tree whose hashes are kept of every four leaves: a small log has some."""
+    """Cache hashes of every four leaves, so that a small log has some."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("auditlog.merkle.WIDTH", "auditlog.tree_cache.WIDTH"):
             patch.setattr(f"recorder.{name}", 4)
@@ -124,7 +124,7 @@ def attacked(attack: Attack) -> Iterator[None]:
 
 
 def _run(statement: tuple[str, tuple[Any, ...]]) -> None:
-    """As somebody does who has the database, and asks no rule of it."""
+    """Run a statement without the database's constraints."""
     sql, values = statement
     with connected():
         if isinstance(database.obj, models_sqlite()):
@@ -145,7 +145,7 @@ def models_sqlite() -> type:
 
 
 def rows_of(table: str, world: World) -> list[dict[str, Any]]:
-    """Raw rows, those of the world's customer first, and among them those that say most."""
+    """Raw rows: those of the world's customer first, and of these, those with most values first."""
     names = COLUMNS[table]
     listed = ", ".join(f'"{name}"' for name in names)
     with connected():
@@ -182,7 +182,7 @@ def key_of(table: str) -> str:
 
 
 def others_of(value: Any, table: str, column: str, world: World) -> list[Any]:
-    """Values that somebody could put in place of one."""
+    """Values that an attacker could put in place of one."""
     field = {each.column_name: each for each in BY_NAME[table]._meta.sorted_fields}[column]
     found: list[Any] = []
     if isinstance(field, ForeignKeyField):
@@ -219,7 +219,7 @@ def _other(value: Any, field: Any) -> Any:
 
 
 def changes_of(table: str, column: str, world: World) -> list[Attack]:
-    """Changes of one column: of a row that has something in it, and of one that has nothing."""
+    """Changes of one column: in a row with a value in it, and in one without."""
     rows, key = rows_of(table, world), key_of(table)
     mine = [row for row in rows if not _is_others(row, table, world)] or rows
     chosen = [next((row for row in mine if row[column] is not None), None)]
@@ -257,11 +257,11 @@ PARTS = {
     "recording": ("prefix",), "user_account": ("login",), "session": ("token_sha256",),
     "api_token": ("token_sha256",),
 }  # fmt: skip
-"""Columns in which a made-up row must say something else than the one that it is like."""
+"""Columns in which a forged row must differ from the one that it is copied from."""
 
 
 def made_up(table: str, world: World) -> Attack:
-    """A row more, like one that is there where there is one."""
+    """A forged row, copied from an existing one if there is one."""
     key = key_of(table)
     rows = rows_of(table, world)
     model = BY_NAME[table]
@@ -287,15 +287,15 @@ NAMED = {
     "line_delete": ("row.changed",),
     "tenant": ("row.", "log.", "key."),
 }
-"""Where a finding calls it otherwise than by the table's name, the codes that it has."""
+"""Tables whose findings do not name the table, with the codes of their findings."""
 
 
 IN_THE_BUCKET = ("recording", "amendment", "tenant")
-"""Tables of which an audit compares rows with what lies there."""
+"""Tables whose rows an audit compares with the bucket."""
 
 
 def audit(world: World, table: str) -> list[AuditFinding]:
-    """Of the world's customer, and of what is nobody's."""
+    """Findings about the world's customer, and about rows without a customer."""
     means = world.house.services
     doing = Audit(means.store, means.root, world.house.clock(), means.keyring)
     doing = replace(doing, recordings=table in IN_THE_BUCKET)
@@ -303,8 +303,8 @@ def audit(world: World, table: str) -> list[AuditFinding]:
         known = {row.id for row in TenantTable.select(TenantTable.id)}
         found = [each for tenant in known if table == "tenant" or tenant == world.tenant
                  for each in doing.tenant(tenant)]  # fmt: skip
-        sounds = shared_rows.sounds() if table == "sound" else ()
-        return [*found, *doing.lost(known), *shared_rows.nobodys(known), *sounds]
+        sounds = shared_rows.check_sounds() if table == "sound" else ()
+        return [*found, *doing.lost(known), *shared_rows.check_ownerless(known), *sounds]
 
 
 def names(table: str, found: list[AuditFinding]) -> bool:
@@ -317,9 +317,8 @@ def compared() -> list[str]:
 
 
 @pytest.mark.parametrize("table", compared())
-def test_what_is_changed_in_sql_is_named(sqlite_world: World, table: str) -> None:
-    """Each column that is compared, a deletion and a made-up row: of each the audit says that it is not as it
-    was written."""
+def test_each_change_in_sql_is_found(sqlite_world: World, table: str) -> None:
+    """Each compared column, a deletion, and a forged row."""
     attack_and_audit(sqlite_world, table)
 
 
@@ -353,7 +352,7 @@ def attacks_on(world: World, table: str) -> list[Attack]:
 
 
 def decided(world: World) -> dict[str, Any]:
-    """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
+    """Decisions that depend on the catalogue, as far as they can be queried cheaply."""
     now, means = world.house.clock(), world.house.services
     gate = PanelGate(
         means.store, means.keyring, means.root, now=world.house.clock, entropy=world.house.entropy
@@ -383,7 +382,7 @@ def excepted() -> list[str]:
 
 
 @pytest.mark.parametrize("table", excepted())
-def test_what_is_not_compared_decides_nothing(sqlite_world: World, table: str) -> None:
+def test_columns_that_are_not_compared_decide_nothing(sqlite_world: World, table: str) -> None:
     before = decided(sqlite_world)
     columns = [column for column in EXCEPTED[table] if column not in COMPARED.get(table, {})]
     attacks = [each for column in columns for each in changes_of(table, column, sqlite_world)]
@@ -394,8 +393,8 @@ def test_what_is_not_compared_decides_nothing(sqlite_world: World, table: str) -
             assert decided(sqlite_world) == before, attack.name
 
 
-def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) -> None:
-    """Nor may anything be done in it that the log does not bear out."""
+def test_forged_live_call_is_corrected(sqlite_world: World) -> None:
+    """The next report of the node's worker restores the rows."""
     world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
     with connected():
         (row,) = live_queries.calls(world.tenant, world.house.clock() - timedelta(hours=1))
@@ -411,7 +410,7 @@ def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) ->
 
 
 @pytest.mark.parametrize("column", ["id", "call_id", "what", "by_kind", "by_id", "tenant_id", "command"])
-def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: World, column: str) -> None:
+def test_unsigned_live_command_is_refused(sqlite_world: World, column: str) -> None:
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
         open_ = next(each for each in live_queries.open_of(NODE))
@@ -424,7 +423,7 @@ def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: W
         everything.rollback()
 
 
-def test_a_grant_that_a_row_lengthened_counts_for_nothing(sqlite_world: World) -> None:
+def test_extended_grant_row_is_ignored(sqlite_world: World) -> None:
     world, now = sqlite_world, sqlite_world.house.clock()
     with connected(), database.atomic() as everything:
         GrantTable.update(until=now + timedelta(days=1), ended_at=None).execute()
@@ -433,8 +432,8 @@ def test_a_grant_that_a_row_lengthened_counts_for_nothing(sqlite_world: World) -
         everything.rollback()
 
 
-def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
-    """Nor is a code taken that only a row says was made."""
+def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
+    """Nor is a code accepted that only a row has."""
     world = sqlite_world
     said = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
@@ -453,19 +452,19 @@ def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
             VerificationCodeTable.id == taken[0].id
         ).execute()
         request = taken[0].request
-        with pytest.raises(PersonError) as refused:
+        with pytest.raises(SubjectRequestError) as refused:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **said)
         assert refused.value.error_id == "subject_request.not_logged"
         everything.rollback()
 
 
-def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World) -> None:
+def test_forged_review_row_discloses_nothing(sqlite_world: World) -> None:
     world = sqlite_world
     said = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
         row = ReviewTable.select().where(ReviewTable.given == "own").get()
         ReviewTable.update(given="both").where(ReviewTable.id == row.id).execute()
-        with pytest.raises(PersonError) as refused:
+        with pytest.raises(SubjectRequestError) as refused:
             reviews.note_export(
                 world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
             )
@@ -490,5 +489,5 @@ def postgresql_world(
 @pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)")
 @pytest.mark.long
 @pytest.mark.parametrize("table", ["tenant", "line_keep", "access_grant", "person_code"])
-def test_the_same_on_postgresql(postgresql_world: World, table: str) -> None:
+def test_each_change_in_sql_is_found_on_postgresql(postgresql_world: World, table: str) -> None:
     attack_and_audit(postgresql_world, table)

@@ -1,5 +1,5 @@
-"""The tree against the definition in RFC 6962, written down again in the most obvious way, and against the
-test vectors of Certificate Transparency's own implementation."""
+"""The tree against RFC 6962's definition, transcribed literally, and against the test vectors of Certificate
+Transparency's own implementation."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Obvious:
         return k
 
 
-def test_the_roots_are_those_of_certificate_transparency() -> None:
+def test_roots_match_certificate_transparency() -> None:
     known, growing = Obvious(LEAVES), GrowingTree()
     assert growing.root() == merkle.root(0, known) == merkle.EMPTY
     for size, expected in enumerate(ROOTS, 1):
@@ -104,7 +104,7 @@ def test_the_roots_are_those_of_certificate_transparency() -> None:
         assert growing.root().hex() == merkle.root(size, known).hex() == expected
 
 
-def test_the_paths_are_those_of_certificate_transparency() -> None:
+def test_paths_match_certificate_transparency() -> None:
     known = Obvious(LEAVES)
     for (number, size), path in PATHS.items():
         assert tuple(each.hex() for each in merkle.inclusion(number, size, known)) == path
@@ -112,7 +112,7 @@ def test_the_paths_are_those_of_certificate_transparency() -> None:
         assert tuple(each.hex() for each in merkle.consistency(old, size, known)) == path
 
 
-def test_every_path_in_every_small_tree_is_the_obvious_one_and_checks() -> None:
+def test_every_path_in_small_trees_matches_the_definition() -> None:
     leaves = [bytes([each]) for each in range(20)]
     known = Obvious(leaves)
     for size in range(1, 21):
@@ -130,7 +130,7 @@ def test_every_path_in_every_small_tree_is_the_obvious_one_and_checks() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.data())
-def test_a_path_for_something_else_does_not_check(data: st.DataObject) -> None:
+def test_wrong_path_does_not_verify(data: st.DataObject) -> None:
     leaves = data.draw(st.lists(st.binary(max_size=3), min_size=2, max_size=60))
     known, size = Obvious(leaves), len(leaves)
     number = data.draw(st.integers(0, size - 1))
@@ -158,13 +158,50 @@ def test_a_path_for_something_else_does_not_check(data: st.DataObject) -> None:
     assert not (way and check_consistency(old, size, way[:-1], old_root, root))
 
 
-def test_what_is_not_in_a_tree_has_no_path() -> None:
+def test_growing_tree_keeps_the_hashes_above_full_rows() -> None:
+    leaves = [bytes([number % 251]) for number in range(3 * merkle.WIDTH + 5)]
+    known, growing = Obvious(leaves), GrowingTree()
+    for begin in range(0, len(leaves), merkle.WIDTH):
+        assert growing.room() == merkle.WIDTH
+        growing.extend([hash_leaf(leaf) for leaf in leaves[begin : begin + merkle.WIDTH]])
+    assert growing.size == len(leaves)
+    assert growing.room() == merkle.WIDTH - 5
+    assert growing.root() == merkle.root(len(leaves), known)
+    expected = {(1, number): known(merkle.HEIGHT, number) for number in range(3)}
+    assert growing.complete == expected
+
+
+def test_growing_tree_has_several_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merkle, "WIDTH", 4)
+    leaves = [bytes([number]) for number in range(75)]
+    known, growing = Obvious(leaves), GrowingTree()
+    for size, leaf in enumerate(leaves, 1):
+        growing.add(hash_leaf(leaf))
+        assert (growing.size, growing.root()) == (size, known.root(leaves[:size]))
+    counts = {1: 18, 2: 4, 3: 1}
+    expected = {
+        (level, number): known(2 * level, number)
+        for level, count in counts.items()
+        for number in range(count)
+    }
+    assert growing.complete == expected
+
+
+def test_leaf_outside_the_tree_has_no_path() -> None:
     known = Obvious(LEAVES)
     for number, size in ((8, 8), (-1, 8), (0, 0)):
         with pytest.raises(ValueError, match="not among the first"):
             merkle.inclusion(number, size, known)
-    with pytest.raises(ValueError, match="does not continue"):
-        merkle.consistency(9, 8, known)
+    for old in (9, -1):
+        with pytest.raises(ValueError, match="does not continue"):
+            merkle.consistency(old, 8, known)
+        assert not check_consistency(old, 8, [], known.root(LEAVES), known.root(LEAVES))
+    assert not check_inclusion(hash_leaf(LEAVES[7]), -1, 8, merkle.inclusion(7, 8, known), known.root(LEAVES))
+    assert not check_inclusion(known.root(LEAVES), 8, 8, [], known.root(LEAVES))
     assert merkle.consistency(0, 8, known) == [] == merkle.consistency(8, 8, known)
     assert check_consistency(0, 8, [], merkle.EMPTY, bytes(32))
     assert not check_consistency(0, 8, [], bytes(32), bytes(32))
+    assert not check_consistency(0, 8, [bytes(32)], merkle.EMPTY, bytes(32))
+    assert check_consistency(8, 8, [], bytes(32), bytes(32))
+    assert not check_consistency(8, 8, [bytes(32)], bytes(32), bytes(32))
+    assert not check_consistency(3, 8, [], bytes(32), bytes(32))

@@ -9,17 +9,7 @@ from pathlib import Path
 from recorder.audit import unknown_objects
 from recorder.auditlog import checkpoint, object_kinds, timestamping
 from recorder.features.recovery import rebuild
-from recorder.seal import (
-    amendment,
-    call_erasure,
-    keyring,
-    offboarding,
-    retention_limit,
-    sealing,
-)
-from recorder.seal import (
-    manifest as contents,
-)
+from recorder.seal import amendment, call_erasure, keyring, manifest, offboarding, retention_limit, sealing
 from recorder.store import ping
 
 from .conftest import World
@@ -33,14 +23,14 @@ def listing() -> str:
     return text.partition("## The bucket\n")[2].partition("```\n")[2].partition("```")[0]
 
 
-def test_the_documentation_lists_each_kind() -> None:
+def test_documentation_lists_each_kind() -> None:
     said = listing().replace("\n                     0000000001.tsr", "\ncheckpoints/<tenant>/0000000001.tsr")
     for kind in object_kinds.KINDS:
         assert kind.listed in said, kind.listed
         assert kind.compared
 
 
-def test_each_object_that_the_documentation_lists_is_of_a_kind() -> None:
+def test_each_documented_object_is_of_a_kind() -> None:
     names = []
     for line in listing().splitlines():
         name = re.split(r" {2,}", line.strip())[0].removesuffix(" …")
@@ -56,10 +46,10 @@ def test_each_object_that_the_documentation_lists_is_of_a_kind() -> None:
 
 
 def made() -> Iterator[str]:
-    """Keys as the code makes them, wherever it does."""
+    """One key of each function that makes keys."""
     from datetime import UTC, datetime
 
-    place = contents.prefix(TENANT, datetime(2026, 3, 2, tzinfo=UTC), RECORDING)
+    place = manifest.prefix(TENANT, datetime(2026, 3, 2, tzinfo=UTC), RECORDING)
     yield from (place + name for name in ("audio.opus", "audio.wav", "peaks", "note", sealing.NAME))
     yield place + amendment.name(1)
     yield keyring.tenant_key_path(TENANT)
@@ -67,7 +57,7 @@ def made() -> Iterator[str]:
     yield keyring.every_tenant_key_path(TENANT, "0" * 32)
     yield keyring.next_tenant_key_path(TENANT)
     yield checkpoint.place_of(TENANT, 1)
-    yield timestamping.place_of(checkpoint.place_of(TENANT, 1))
+    yield timestamping.token_place(checkpoint.place_of(TENANT, 1))
     yield f"{checkpoint.ENDORSEMENTS}{'0' * 32}-{'0' * 16}.json"
     yield offboarding.folder_of(TENANT) + "statement-0001.json"
     yield offboarding.place_of(TENANT)
@@ -77,29 +67,47 @@ def made() -> Iterator[str]:
     yield f"{ping.PLACE}{'0' * 16}"
 
 
-def test_each_key_that_the_code_makes_is_of_one_kind_and_none_is_left() -> None:
+def test_each_generated_key_is_of_exactly_one_kind() -> None:
     kinds = [object_kinds.kind_of(key) for key in made()]
     assert None not in kinds, [key for key, kind in zip(made(), kinds, strict=True) if kind is None]
     assert {kind.listed for kind in kinds if kind} == {kind.listed for kind in object_kinds.KINDS}
     assert len(kinds) == len(object_kinds.KINDS)
-    folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.PLACE, ping.PLACE}
+    folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.FOLDER, ping.PLACE}
     assert folders < {*object_kinds.FOLDERS}
 
 
-def test_a_rebuild_steps_over_the_same_folders() -> None:
+def test_names_in_a_recordings_folder() -> None:
+    for name in ("audio.opus", "audio.wav", "peaks", "note", "manifest.json", "amendment-0001.json"):
+        assert object_kinds.is_recording_object(name)
+    for name in ("audio.mp3", "amendment-1.json", "tenant.json", ""):
+        assert not object_kinds.is_recording_object(name)
+
+
+def test_data_keys_are_told_from_tenant_keys() -> None:
+    assert object_kinds.is_data_key(keyring.data_key_path(TENANT, RECORDING))
+    for key in (
+        keyring.tenant_key_path(TENANT),
+        keyring.next_tenant_key_path(TENANT),
+        checkpoint.place_of(TENANT, 1),
+        "keys/kek",
+    ):
+        assert not object_kinds.is_data_key(key)
+
+
+def test_rebuild_skips_the_same_folders() -> None:
     found = [f"{folder}x/y" for folder in object_kinds.FOLDERS]
     assert list(rebuild._places(iter(found))) == []
 
 
-def test_what_the_product_puts_is_known(world: World) -> None:
-    """Everything in the bucket of a world in which everything happened."""
+def test_every_stored_object_is_of_a_kind(world: World) -> None:
+    """Every object in the bucket of the world."""
     keys_ = world.house.objects()
     assert len(keys_) > 10
     assert [key for key in keys_ if object_kinds.kind_of(key) is None] == []
 
 
-def test_a_large_bucket_is_not_listed_for_what_is_unknown(world: World) -> None:
-    """Folders that are known are stepped over: a few lists, however many recordings there are."""
+def test_search_for_unknown_objects_skips_known_folders(world: World) -> None:
+    """Known folders are skipped: a few listings, however many recordings there are."""
     for number in range(300):
         path = world.house.bucket / world.tenant / "2026" / "01" / "01" / f"r{number}" / "audio.opus"
         path.parent.mkdir(parents=True)

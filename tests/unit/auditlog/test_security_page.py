@@ -46,7 +46,7 @@ def tests_named() -> dict[str, str]:
     return dict(re.findall(r"^(\d+)\. `([^`]+)`", section(), re.MULTILINE))
 
 
-def test_everybody_has_a_row() -> None:
+def test_every_attacker_has_a_row() -> None:
     assert {row for row, _ in cells()} == HOLDERS
 
 
@@ -63,7 +63,7 @@ def test_each_statement_names_its_test(row: str, column: str) -> None:
         assert set(named) <= set(tests_named())
 
 
-def test_each_test_is_there_and_none_is_named_in_vain() -> None:
+def test_each_named_test_exists_and_is_used() -> None:
     used = {number for cell in cells().values() for number in re.findall(r"\[(\d+)\]", cell)}
     assert used == set(tests_named())
     for number, place in tests_named().items():

@@ -1,4 +1,4 @@
-"""The text of a checkpoint: what is written is read again, and nothing else is."""
+"""The text of a checkpoint: only what :mod:`recorder.auditlog.signed_note` writes is read."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.auditlog.signed_note import MAX_BYTES, Head, read
-from recorder.errors import LedgerError
+from recorder.auditlog.signed_note import MAX_BYTES, Head, key_hash, read
+from recorder.errors import AuditLogError
 
 HEAD = Head(
     installation="0f" * 16,
@@ -30,25 +31,25 @@ def note(text: str = HEAD.text(), signatures: str = SIGNATURE) -> bytes:
 
 
 @pytest.mark.parametrize("head", [HEAD, replace(HEAD, size=0, number=1, before=None)])
-def test_what_is_written_is_read(head: Head) -> None:
+def test_note_is_read_back(head: Head) -> None:
     found = read(note(head.text()))
     assert found.head == head
     assert found.signatures == ((HEAD.origin, b"abcd" + bytes(64)),)
 
 
-def test_a_note_may_be_as_long_as_the_limit_and_no_longer() -> None:
+def test_note_length_is_limited() -> None:
     witness = "\u2014 witness {} AAAA\n"
     room = MAX_BYTES - len(note()) - len(witness.format("").encode()) + len(" ")
     fits = note(signatures=SIGNATURE + witness.replace(" {} ", "w" * room + " "))
     assert len(fits) == MAX_BYTES
     assert read(fits).head == HEAD
-    with pytest.raises(LedgerError, match="too long"):
+    with pytest.raises(AuditLogError, match="too long"):
         read(note(signatures=SIGNATURE + witness.replace(" {} ", "w" * (room + 1) + " ")))
 
 
 @pytest.mark.parametrize("control", ["\x00", "\t", "\r", "\x1f"])
 def test_control_characters_are_refused(control: str) -> None:
-    with pytest.raises(LedgerError, match="control characters") as refused:
+    with pytest.raises(AuditLogError, match="control characters") as refused:
         read(note(signatures=SIGNATURE + f"\u2014 witness{control} AAAA\n"))
     assert refused.value.error_id == "checkpoint.form"
 
@@ -61,6 +62,84 @@ def test_control_characters_are_refused(control: str) -> None:
         replace(HEAD, before="nobody").text(),
     ],
 )
-def test_what_is_no_hash_is_refused(text: str) -> None:
-    with pytest.raises(LedgerError, match="an invalid hash"):
+def test_invalid_hash_is_refused(text: str) -> None:
+    with pytest.raises(AuditLogError, match="an invalid hash"):
         read(note(text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("accord/", "other/", "another origin"),
+        ("/1\n", "/0\n", "another origin"),
+        ("\n12\n", "\n012\n", "not a number: '012'"),
+        ("\n12\n", "\n-1\n", "not a number: '-1'"),
+        ("number 3", "numbers 3", "number is missing"),
+        ("number 3", "number", "not a number: ''"),
+        ("at 2026", "on 2026", "at is missing"),
+        ("at 2026-11-25T09:00:00.000Z", "at 2026-11-25T09:00:00.000", "a time without a zone"),
+        ("at 2026-11-25T09:00:00.000Z", "at 2026-11-25T09:00:00Z", "not in canonical form"),
+        ("key ab12", "keys ab12", "key is missing"),
+        ("before cd34", "after cd34", "before is missing"),
+        ("before cd34\n", "", "6 lines instead of 7"),
+        ("before cd34\n", "before cd34\nmore\n", "8 lines instead of 7"),
+    ],
+)
+def test_malformed_text_is_refused(old: str, new: str, reason: str) -> None:
+    assert old in HEAD.text()
+    with pytest.raises(AuditLogError) as refused:
+        read(note(HEAD.text().replace(old, new)))
+    assert refused.value.error_id == "checkpoint.form"
+    assert reason in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("signatures", "reason"),
+    [
+        ("", "no signature"),
+        (SIGNATURE.rstrip("\n"), "no signature"),
+        (f"- {HEAD.origin} AAAA\n", "an invalid signature line"),
+        (f"\u2014 {HEAD.origin}\n", "an invalid signature line"),
+        (f"\u2014 {HEAD.origin} AAAA more\n", "an invalid signature line"),
+        (f"{SIGNATURE}more\n", "an invalid signature line"),
+        (f"\u2014 {HEAD.origin} A*AA\n", "base64"),
+    ],
+)
+def test_malformed_signature_is_refused(signatures: str, reason: str) -> None:
+    with pytest.raises(AuditLogError) as refused:
+        read(note(signatures=signatures))
+    assert refused.value.error_id == "checkpoint.form"
+    assert reason in refused.value.message
+
+
+def signature(key: Ed25519PrivateKey, text: str = HEAD.text(), name: str = HEAD.origin) -> str:
+    content = key_hash(HEAD.origin, key.public_key()) + key.sign(text.encode())
+    return f"\u2014 {name} {base64.b64encode(content).decode()}\n"
+
+
+def test_signatures_under_the_origins_name_are_verified() -> None:
+    ours, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    good, bad = signature(ours), signature(ours, "something else")
+    witness = signature(other, name="witness.example/1")
+
+    def signed(*lines: str) -> bool:
+        return read(note(signatures="".join(lines))).signed_by(ours.public_key())
+
+    assert signed(good)
+    assert signed(witness, good)
+    assert signed(signature(other), good), "another key's signature under this name is not ours to verify"
+    assert not signed(bad)
+    assert not signed(good, bad)
+    assert not signed(witness)
+    assert not signed(signature(other))
+    assert not signed(signature(ours, name="witness.example/1"))
+
+
+def test_note_alone_has_the_first_signature_under_the_origins_name() -> None:
+    witness = "\u2014 witness.example/1 AAAA\n"
+    again = SIGNATURE.replace(base64.b64encode(b"abcd")[:4].decode(), "ZZZZ")
+    assert again != SIGNATURE
+    expected = note().decode()
+    assert read(note()).alone() == expected
+    assert read(note(signatures=witness + SIGNATURE + again)).alone() == expected
+    assert read(note(signatures=witness)).alone() == f"{HEAD.text()}\n"

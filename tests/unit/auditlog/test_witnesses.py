@@ -1,4 +1,4 @@
-"""What is signed of a log goes out: stamped by a real authority, and by mail through a real mail server."""
+"""Witnesses of checkpoints: timestamps by a real authority, and mails through a real mail server."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from aiosmtpd.smtp import AuthResult
 from recorder.auditlog import mail_witness, timestamping
 from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
-from recorder.clock import utc_now
-from recorder.errors import LedgerError
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
+from recorder.clock import SLACK, utc_now
+from recorder.errors import AuditLogError
 from tests.ports import free_ports
 
 from .authority import Stamping, make, serving
@@ -44,44 +47,44 @@ def codes(world: World, authority: Stamping) -> list[str]:
 
 
 @needs_openssl
-def test_the_newest_checkpoint_is_stamped_once(world: World, authority: Stamping) -> None:
+def test_newest_checkpoint_is_timestamped_once(world: World, authority: Stamping) -> None:
     now = world.house.clock()
-    assert timestamping.keep(world.signing(), None, now) == 0
-    assert timestamping.keep(world.signing(), authority.authority, now) == 1
+    assert timestamping.stamp_due(world.signing(), None, now) == 0
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 1
     token = world.note(3).with_suffix(".tsr").read_bytes()
-    seen = timestamping.check(token, world.note(3).read_bytes(), authority.authority.certificates)
+    seen = timestamping.verify_token(token, world.note(3).read_bytes(), authority.authority.certificates)
     assert abs(seen - utc_now()) < timedelta(minutes=1)
     assert world.checkpoint(3).stamped_at == now
-    assert timestamping.keep(world.signing(), authority.authority, now) == 0
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
     assert authority.asked == 1
 
 
 @needs_openssl
-def test_a_worker_that_died_before_it_wrote_it_down_does_not_ask_again(world, authority: Stamping) -> None:
+def test_stored_token_is_not_requested_again(world, authority: Stamping) -> None:
     world.note(3).with_suffix(".tsr").write_bytes(authority.authority.stamp(world.note(3).read_bytes()))
-    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+    assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
     assert authority.asked == 1
     assert world.checkpoint(3).stamped_at is not None
 
 
 @needs_openssl
-def test_an_authority_that_is_away_is_asked_again(world: World, authority: Stamping) -> None:
+def test_unavailable_authority_is_retried(world: World, authority: Stamping) -> None:
     authority.silent = True
-    with pytest.raises(LedgerError) as raised:
-        timestamping.keep(world.signing(), authority.authority, world.house.clock())
+    with pytest.raises(AuditLogError) as raised:
+        timestamping.stamp_due(world.signing(), authority.authority, world.house.clock())
     assert raised.value.error_id == "timestamp.unreachable"
     away = replace(authority.authority, url=f"http://127.0.0.1:{free_ports(1)}/")
-    with pytest.raises(LedgerError) as raised:
-        timestamping.keep(world.signing(), away, world.house.clock())
+    with pytest.raises(AuditLogError) as raised:
+        timestamping.stamp_due(world.signing(), away, world.house.clock())
     assert raised.value.error_id == "timestamp.unreachable"
     assert world.checkpoint(3).stamped_at is None
     authority.silent = False
-    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+    assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
 
 
 @needs_openssl
-def test_what_an_audit_says_of_timestamps(world: World, authority: Stamping, tmp_path) -> None:
-    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+def test_audit_checks_timestamps(world: World, authority: Stamping, tmp_path) -> None:
+    assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
     assert codes(world, authority) == []
     token = world.note(3).with_suffix(".tsr")
     before = token.read_bytes()
@@ -95,14 +98,27 @@ def test_what_an_audit_says_of_timestamps(world: World, authority: Stamping, tmp
         assert codes(world, authority) == ["timestamp.wrong"], content[:20]
     token.unlink()
     assert codes(world, authority) == ["timestamp.missing"]
-    token.write_bytes(before)
-    with pytest.raises(LedgerError):
-        timestamping.check_of(
-            before,
-            world.note(3).read_text(),
-            utc_now() + timedelta(hours=2),
-            authority.authority.certificates,
-        )
+    note, certificates = world.note(3).read_text(), authority.authority.certificates
+    seen = timestamping.verify_token(before, note.encode(), certificates)
+    timestamping.verify_checkpoint_token(before, note, seen + SLACK, certificates)
+    with pytest.raises(AuditLogError) as raised:
+        timestamping.verify_checkpoint_token(before, note, seen + SLACK + timedelta(seconds=1), certificates)
+    assert raised.value.error_id == "timestamp.wrong"
+
+
+@needs_openssl
+def test_only_stored_checkpoints_without_a_lease_are_timestamped(world: World, authority: Stamping) -> None:
+    now = world.house.clock()
+    assert lease.take(f"stamp:{world.tenant}", "another worker", now)
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
+    lease.release(f"stamp:{world.tenant}", "another worker")
+    with writing():
+        CheckpointTable.update(stored_at=None).execute()
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
+    with writing():
+        CheckpointTable.delete().execute()
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
+    assert authority.asked == 0
 
 
 # --- mail
@@ -146,16 +162,14 @@ def box() -> Iterator[tuple[Box, MailServer]]:
     controller.stop()
 
 
-def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(
-    world: World, box: tuple[Box, MailServer]
-) -> None:
+def test_recipient_gets_the_newest_checkpoint_once_a_day(world: World, box: tuple[Box, MailServer]) -> None:
     mails, server = box
     now, entropy = world.house.clock(), world.house.entropy
     mail_witness.add(world.tenant, "claire@example.com", now, entropy)
     mail_witness.add(world.tenant, "claire@example.com", now, entropy)
     assert mail_witness.recipients(world.tenant) == [("claire@example.com", None)]
-    assert mail_witness.keep(world.signing(), None, now) == 0
-    assert mail_witness.keep(world.signing(), server, now) == 1
+    assert mail_witness.send_due(world.signing(), None, now) == 0
+    assert mail_witness.send_due(world.signing(), server, now) == 1
     (mail,) = mails.mails
     assert mails.to == ["claire@example.com"]
     assert mail["Subject"] == "Accord : point de contrôle 3 du journal de Boulangerie Martin"
@@ -163,43 +177,96 @@ def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(
     assert attached.get_filename() == "checkpoint-3.note"
     assert attached.get_content() == world.note(3).read_bytes()
     assert "Conservez ce message" in mail.get_body().get_content()
-    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=2)) == 0
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(hours=2)) == 0
     world.happen()
     assert world.sign() == 1
-    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=24)) == 1
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(hours=24)) == 1
     assert mail_witness.remove(world.tenant, "claire@example.com", now, entropy)
     assert not mail_witness.remove(world.tenant, "claire@example.com", now, entropy)
-    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=72)) == 0
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(hours=72)) == 0
     assert world.leaf("recipient.removed").number > world.leaf("recipient.added").number
 
 
-def test_a_mail_that_was_not_taken_goes_out_later(
+def test_undelivered_mail_is_retried(
     world: World, box: tuple[Box, MailServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail_witness, "PATIENCE", 1.0)
+    monkeypatch.setattr(mail_witness, "TIMEOUT_S", 1.0)
     mails, server = box
     now = world.house.clock()
     mail_witness.add(world.tenant, "claire@example.com", now, world.house.entropy)
     mails.refusing = True
     for wrong in (server, replace(server, password="other"), replace(server, password="été"),
                   replace(server, port=free_ports(1)),
-                  replace(server, security="starttls")):  # fmt: skip
-        with pytest.raises(LedgerError) as raised:
-            mail_witness.keep(world.signing(), wrong, now)
+                  replace(server, security="starttls"),
+                  replace(server, security="tls"),
+                  replace(server, username="")):  # fmt: skip
+        with pytest.raises(AuditLogError) as raised:
+            mail_witness.send_due(world.signing(), wrong, now)
         assert raised.value.error_id == "mail.unreachable"
     mails.refusing = False
-    assert mail_witness.keep(world.signing(), server, now + timedelta(minutes=1)) == 1
+    for wrong in (replace(server, security="starttls"), replace(server, security="tls"),
+                  replace(server, username="")):  # fmt: skip
+        with pytest.raises(AuditLogError):
+            mail_witness.send_due(world.signing(), wrong, now)
+    assert mails.mails == []
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(minutes=1)) == 1
+
+
+def test_only_stored_checkpoints_without_a_lease_are_mailed(
+    world: World, box: tuple[Box, MailServer]
+) -> None:
+    mails, server = box
+    now = world.house.clock()
+    mail_witness.add(world.tenant, "claire@example.com", now, world.house.entropy)
+    with connected():
+        claim = f"mail:{RecipientTable.get(RecipientTable.until.is_null()).id}"
+    assert lease.take(claim, "another worker", now)
+    assert mail_witness.send_due(world.signing(), server, now) == 0
+    lease.release(claim, "another worker")
+    with writing():
+        CheckpointTable.update(stored_at=None).execute()
+    assert mail_witness.send_due(world.signing(), server, now) == 0
+    with writing():
+        CheckpointTable.delete().execute()
+    assert mail_witness.send_due(world.signing(), server, now) == 0
+    assert mails.mails == []
+
+
+def test_each_recipient_is_mailed_and_removed_separately(world: World, box: tuple[Box, MailServer]) -> None:
+    mails, server = box
+    now, entropy = world.house.clock(), world.house.entropy
+    for address in ("claire@example.com", "luc@example.com"):
+        mail_witness.add(world.tenant, address, now, entropy)
+    assert mail_witness.send_due(world.signing(), server, now) == 2
+    assert mails.to == ["claire@example.com", "luc@example.com"]
+    assert [at for _, at in mail_witness.recipients(world.tenant)] == [now, now]
+    assert not mail_witness.remove(world.tenant, "piet@example.com", now, entropy)
+    assert mail_witness.remove(world.tenant, "luc@example.com", now, entropy)
+    assert [address for address, _ in mail_witness.recipients(world.tenant)] == ["claire@example.com"]
+    world.happen()
+    assert world.sign() == 1
+    due = now + mail_witness.INTERVAL
+    assert mail_witness.send_due(world.signing(), server, due - timedelta(milliseconds=1)) == 0
+    assert mail_witness.send_due(world.signing(), server, due) == 1
+
+
+def test_mail_is_in_english_for_other_languages(world: World) -> None:
+    mail = mail_witness.compose_mail(
+        "Martin", "xx", world.checkpoint(3), "accord@example.com", "claire@example.com", world.house.clock()
+    )
+    assert mail["Subject"] == "Accord: checkpoint 3 of the log of Martin"
+    assert (mail["From"], mail["To"]) == ("accord@example.com", "claire@example.com")
 
 
 @pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
-def test_what_is_no_address_is_refused(world: World, address: str) -> None:
-    with pytest.raises(LedgerError) as raised:
+def test_invalid_address_is_refused(world: World, address: str) -> None:
+    with pytest.raises(AuditLogError) as raised:
         mail_witness.add(world.tenant, address, datetime(2026, 11, 25, tzinfo=UTC), world.house.entropy)
     assert raised.value.error_id == "mail.address"
 
 
 @pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])
-def test_every_language_has_the_words(language: str) -> None:
+def test_every_language_has_a_mail_text(language: str) -> None:
     said = {"number": 1, "size": 2, "at": "now", "name": "Martin"}
     words = mail_witness._words()[language]
     assert "Martin" in words["subject"].format(**said)

@@ -19,7 +19,7 @@ OTHER = "01930000-0000-7000-8000-00000000000b"
 
 @pytest.fixture
 def tenants(catalogue, clock, entropy) -> tuple[str, str]:
-    """Two customers who must never see each other."""
+    """Two customers who must not see each other's data."""
     for identity, name in ((TENANT, "Boulangerie Martin"), (OTHER, "Van Dyck NV")):
         create_tenant(identity, name=name, wrapped_key="{}", now=clock(), entropy=entropy)
     return TENANT, OTHER
@@ -27,7 +27,7 @@ def tenants(catalogue, clock, entropy) -> tuple[str, str]:
 
 @pytest.fixture
 def announce(tenants, clock, entropy, tone) -> Callable[..., str]:
-    """Makes an announcement of a tenant; its id."""
+    """Creates an announcement of a tenant; returns its id."""
 
     def make(tenant: str = TENANT, level: int = 1000, name: str = "default") -> str:
         return announcements.create_announcement(
@@ -47,7 +47,7 @@ def announce(tenants, clock, entropy, tone) -> Callable[..., str]:
 
 @pytest.fixture
 def stored(tenants, clock, entropy) -> Callable[..., RecordingRow]:
-    """Catalogues a recording."""
+    """Lists a recording."""
 
     def make(tenant: str = TENANT, started_at: datetime | None = None, **changes) -> RecordingRow:
         started_at = started_at or clock()

@@ -1,5 +1,5 @@
-"""An announcement is made for a mode, and a line speaks in that mode: what does not fit is refused when it
-is saved, and nothing has changed."""
+"""An announcement is made for a mode, which its lines take over; an invalid combination is refused and
+changes nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def now(clock, entropy) -> dict[str, object]:
 
 @pytest.fixture
 def beside(tone) -> dict[str, OwnSound]:
-    """What a mode that asks needs."""
+    """The sounds that a mode with a question needs."""
     return {
         "question": OwnSound("May we record?", tone(2000, level=300)),
         "declined": OwnSound("Not recorded.", tone(700, level=400)),
@@ -39,7 +39,7 @@ def beside(tone) -> dict[str, OwnSound]:
 
 @pytest.fixture
 def own(tenants, tone, now, beside) -> Callable[..., str]:
-    """Adds a customer's own sound for a mode; its id."""
+    """Adds a customer's own sound for a mode; returns its id."""
 
     def make(language: str = "en", mode: str = "notice", tenant: str = tenants[0], **changes) -> str:
         asked = {} if mode == "notice" else beside
@@ -56,7 +56,7 @@ def menu(tone) -> OwnSound:
 
 
 def refusal(work: Callable[[], object]) -> CatalogueError:
-    """Why something was refused, which changed nothing at all."""
+    """The error of a refusal, which must change nothing."""
     before = everything()
     with pytest.raises(CatalogueError) as refused:
         work()
@@ -73,7 +73,7 @@ def everything() -> list[list[tuple]]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_an_announcement_asks_is_kept_with_it(tenants, own, beside, tone, mode) -> None:
+def test_announcement_stores_its_question(tenants, own, beside, tone, mode) -> None:
     row = queries.announcement(tenants[0], own(mode=mode))
     assert (row.mode, row.composition) == (mode, None)
     if mode == "notice":
@@ -102,12 +102,12 @@ def test_what_an_announcement_asks_is_kept_with_it(tenants, own, beside, tone, m
         ("silence", {}, "line.settings"),
     ],
 )
-def test_an_announcement_that_cannot_stand_in_its_mode_is_refused(own, mode, changes, error_id) -> None:
+def test_announcement_that_does_not_fit_its_mode_is_refused(own, mode, changes, error_id) -> None:
     assert refusal(lambda: own(mode=mode, **changes)).error_id == error_id
 
 
 @pytest.mark.parametrize("what", ["announcement", "question", "declined", "menu"])
-def test_a_prompt_that_cannot_be_played_is_refused_wherever_it_is(tenants, own, tone, now, what) -> None:
+def test_unplayable_prompt_is_refused(tenants, own, tone, now, what) -> None:
     loud = io.BytesIO()
     wave = np.clip(np.sin(np.arange(8000) / 5) * 3, -1, 1)
     soundfile.write(loud, wave, 8000, format="WAV", subtype="PCM_16")
@@ -137,7 +137,7 @@ def test_a_prompt_that_cannot_be_played_is_refused_wherever_it_is(tenants, own, 
             assert why in error.message
 
 
-def test_a_prompt_without_its_words_is_refused(tenants, own, tone, now) -> None:
+def test_prompt_without_text_is_refused(tenants, own, tone, now) -> None:
     for what in ("question", "declined"):
         error = refusal(lambda what=what: own(mode="opt-in", **{what: OwnSound(" \n", tone())}))
         assert error.error_id == "announcement.text"
@@ -146,7 +146,7 @@ def test_a_prompt_without_its_words_is_refused(tenants, own, tone, now) -> None:
     assert error.error_id == "announcement.text"
 
 
-def test_a_line_s_mode_is_the_one_its_announcement_was_made_for(tenants, own, now) -> None:
+def test_line_has_its_announcements_mode(tenants, own, now) -> None:
     mine = tenants[0]
     told = {mode: own(mode=mode) for mode in MODES}
     for number, mode in enumerate(MODES, start=100):
@@ -166,7 +166,7 @@ def test_a_line_s_mode_is_the_one_its_announcement_was_made_for(tenants, own, no
         assert queries.line(mine, line.id).mode == mode
 
 
-def test_a_line_speaks_several_languages_with_a_menu(tenants, own, menu, now) -> None:
+def test_line_with_several_languages_has_a_menu(tenants, own, menu, now) -> None:
     mine = tenants[0]
     told = [own(language) for language in ("en", "fr", "nl")]
     said = {"announcement": told[0], "others": told[1:], "menu": menu}
@@ -181,7 +181,7 @@ def test_a_line_speaks_several_languages_with_a_menu(tenants, own, menu, now) ->
     assert (row.announcement, row.others, row.menu) == (told[2], (), None)
 
 
-def test_languages_that_do_not_go_together_are_refused(tenants, own, menu, now) -> None:
+def test_incompatible_languages_are_refused(tenants, own, menu, now) -> None:
     mine, other = tenants
     first = own("en")
     line = lines.create_line(mine, number="100", announcement=first, **now)
@@ -211,14 +211,14 @@ def test_languages_that_do_not_go_together_are_refused(tenants, own, menu, now) 
     assert len(queries.line(mine, line.id).announcements) == 9
 
 
-def test_a_menu_comes_with_several_languages_and_only_then(tenants, own, menu, now) -> None:
+def test_menu_requires_several_languages(tenants, own, menu, now) -> None:
     told, others = {"number": "100", "announcement": own("en")}, [own("fr")]
     alone = refusal(lambda: lines.create_line(tenants[0], **told, menu=menu, **now))
     silent = refusal(lambda: lines.create_line(tenants[0], **told, others=others, **now))
     assert (alone.error_id, silent.error_id) == ("line.menu", "line.menu")
 
 
-def test_a_line_of_another_customer_stays_as_it_is(tenants, own, menu, now) -> None:
+def test_line_of_another_customer_is_unchanged(tenants, own, menu, now) -> None:
     mine, other = tenants
     line = lines.create_line(mine, number="100", announcement=own("en"), **now)
     theirs = own("en", "opt-in", tenant=other)
@@ -229,7 +229,7 @@ def test_a_line_of_another_customer_stays_as_it_is(tenants, own, menu, now) -> N
     assert everything() == before
 
 
-def test_nothing_refers_to_a_sound_that_is_not_there(tenants, own, menu, now) -> None:
+def test_reference_to_a_missing_sound_is_refused(tenants, own, menu, now) -> None:
     told = [own("en", "opt-in"), own("fr", "opt-in")]
     said = {"announcement": told[0], "others": told[1:], "menu": menu}
     lines.create_line(tenants[0], number="100", **said, **now)

@@ -1,4 +1,4 @@
-"""Announcements from the catalogue of sentences: what is said, asked and kept, and how a line comes by it."""
+"""Announcements composed from sentences, and their lines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def greeting() -> bytes:
 
 
 class Voice:
-    """Speaks everything, so that a customer's own sentence has a sound."""
+    """A speech engine for customers' own sentences."""
 
     name = "a test's voice"
 
@@ -65,7 +65,7 @@ SPEAKING = Sources(engines=(Voice(),))
 
 @pytest.fixture
 def school(tenants, now) -> str:
-    """A purpose of the customer's own."""
+    """The customer's own purpose."""
     with writing():
         PurposeTable.create(
             id="school",
@@ -88,7 +88,7 @@ def heard(sentence: Sentence | None) -> tuple[str, bytes] | None:
 
 
 def refusal(work: Callable[[], object]) -> AccordError:
-    """Why something was refused, which changed nothing at all."""
+    """The error of a refusal, which must change nothing."""
     before = everything()
     with pytest.raises(AccordError) as refused:
         work()
@@ -106,7 +106,7 @@ def everything() -> list[list[tuple]]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("language", ["fr", "en"])
-def test_what_is_said_and_asked_is_what_the_sentences_say(compose, language: str, mode: Mode) -> None:
+def test_composed_texts_match_the_sentences(compose, language: str, mode: Mode) -> None:
     row = compose(language, mode, purposes=["quality", "agreement"])
     said = {"purposes": ["agreement", "quality"], "keep_days": 30}
     told = composer.announcement(language, mode=mode, **said)
@@ -134,16 +134,16 @@ def test_what_is_said_and_asked_is_what_the_sentences_say(compose, language: str
         ("tts.none", {"keep_days": 29}),
     ],
 )
-def test_what_cannot_be_said_is_refused(compose, error_id: str, changes: dict) -> None:
+def test_impossible_composition_is_refused(compose, error_id: str, changes: dict) -> None:
     assert refusal(lambda: compose(**changes)).error_id == error_id
 
 
-def test_what_cannot_be_said_in_the_customer_s_country_is_refused(tenants, compose, now) -> None:
+def test_composition_against_the_country_is_refused(tenants, compose, now) -> None:
     service.set_tenant_country(tenants[0], "fr", **now)
     assert refusal(lambda: compose(keep_days=365)).error_id == "country.keep_days"
 
 
-def test_a_line_is_put_into_another_mode_and_back_with_the_same_sounds(tenants, line, now) -> None:
+def test_mode_change_and_back_reuses_sounds(tenants, line, now) -> None:
     mine = tenants[0]
     row = line()
     before = queries.announcement(mine, row.announcement)
@@ -171,7 +171,7 @@ def _log(tenant: str) -> list[LeafTable]:
         return list(entries.order_by(LeafTable.number))
 
 
-def test_the_same_mode_again_changes_nothing(tenants, line, now) -> None:
+def test_unchanged_mode_changes_nothing(tenants, line, now) -> None:
     row = line(mode="opt-out")
     before = everything()
     assert composition.set_line_mode(tenants[0], row.id, "opt-out", **now)
@@ -179,7 +179,7 @@ def test_the_same_mode_again_changes_nothing(tenants, line, now) -> None:
     assert everything() == before
 
 
-def test_when_it_announces_is_a_leaf_of_the_log(tenants, line, now) -> None:
+def test_timing_change_is_logged(tenants, line, now) -> None:
     mine, row = tenants[0], line()
     assert lines.set_line_timing(mine, row.id, "at_pickup", **now)
     assert queries.line(mine, row.id).timing == "at_pickup"
@@ -195,7 +195,7 @@ def test_when_it_announces_is_a_leaf_of_the_log(tenants, line, now) -> None:
     assert error.error_id == "line.settings"
 
 
-def test_what_happens_to_outbound_calls_is_a_leaf_of_the_log(tenants, line, now) -> None:
+def test_outbound_change_is_logged(tenants, line, now) -> None:
     mine, row = tenants[0], line()
     assert queries.line(mine, row.id).outbound == "off"
     assert lines.set_line_outbound(mine, row.id, "once_connected", **now)
@@ -216,9 +216,7 @@ def test_what_happens_to_outbound_calls_is_a_leaf_of_the_log(tenants, line, now)
     assert error.error_id == "line.settings"
 
 
-def test_a_greeting_and_own_purposes_come_along_into_another_mode(
-    tenants, compose, greeting, school, now
-) -> None:
+def test_mode_change_keeps_greeting_and_own_purposes(tenants, compose, greeting, school, now) -> None:
     mine = tenants[0]
     said = {"purposes": ["agreement", "school"], "own": {"school": "Pour l'école", "other": "x"}}
     hello = composer.Greeting("Bienvenue chez Martin.", greeting)
@@ -237,7 +235,7 @@ def test_a_greeting_and_own_purposes_come_along_into_another_mode(
     assert told.composition == row.composition
 
 
-def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, greeting, tone, now) -> None:
+def test_own_sound_cannot_change_mode(tenants, compose, greeting, tone, now) -> None:
     mine = tenants[0]
     own = announcements.create_announcement(
         mine,
@@ -260,7 +258,7 @@ def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, gre
             assert word in error.hint
 
 
-def test_languages_are_put_together_and_a_menu_lets_choose(tenants, line, now) -> None:
+def test_languages_are_composed_with_a_menu(tenants, line, now) -> None:
     mine = tenants[0]
     row = line(mode="opt-in")
     assert composition.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
@@ -281,9 +279,7 @@ def test_languages_are_put_together_and_a_menu_lets_choose(tenants, line, now) -
     assert (alone.announcements, alone.menu) == ((again.others[1],), None)
 
 
-def test_an_announcement_of_the_same_name_is_taken_for_a_language(
-    tenants, line, compose, greeting, now
-) -> None:
+def test_announcement_of_the_same_name_serves_a_language(tenants, line, compose, greeting, now) -> None:
     mine = tenants[0]
     row = line()
     other = compose("nl", name="other-nl")
@@ -297,13 +293,13 @@ def test_an_announcement_of_the_same_name_is_taken_for_a_language(
 
 
 @pytest.mark.parametrize("languages", [[], ["fr", "fr"], ["fr", "nl", "fr"], [f"l{n}" for n in range(10)]])
-def test_languages_that_make_no_menu_are_refused(tenants, line, now, languages) -> None:
+def test_languages_without_a_menu_are_refused(tenants, line, now, languages) -> None:
     row = line()
     error = refusal(lambda: composition.set_line_languages(tenants[0], row.id, languages, **now))
     assert error.error_id == "line.languages"
 
 
-def test_a_language_without_words_is_refused(tenants, compose, school, now) -> None:
+def test_language_without_sentences_is_refused(tenants, compose, school, now) -> None:
     mine = tenants[0]
     said = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": SPEAKING}
     row = lines.create_line(mine, number="100", announcement=compose(mode="opt-in", **said).id, **now)
@@ -318,17 +314,17 @@ def test_a_language_without_words_is_refused(tenants, compose, school, now) -> N
     assert queries.line(mine, row.id).others == (there.id,)
 
 
-def test_an_ended_line_is_nobody_s_to_change(tenants, line, now) -> None:
+def test_ended_line_cannot_be_changed(tenants, line, now) -> None:
     row = line()
     line_history.end_line(tenants[0], row.id, **now)
     assert not composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
     assert not composition.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
 
 
-def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
+def test_concurrent_change_is_checked_again(
     tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sound is made before the customer is held: another command may come in between."""
+    """The sound is composed before the customer is locked, so another command may come in between."""
     mine, row, lock = tenants[0], line(), composition.lock_tenant
     english = compose("en")
 

@@ -1,4 +1,4 @@
-"""A customer's lines and announcements fit its country: stricter, never laxer."""
+"""A customer's lines and announcements comply with its country's rules, or are stricter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorder.prompts.country_rules import STRICT
 
 @pytest.fixture
 def say(tenants, clock, entropy) -> Callable[..., str]:
-    """Puts together an announcement of the first customer; its id."""
+    """Composes an announcement of the first customer; returns its id."""
 
     def make(*purposes: str, keep_days: int = 30, mode: str = "notice") -> str:
         return composition.compose(
@@ -44,7 +44,7 @@ def now(clock, entropy) -> dict[str, object]:
 
 
 def lives_in(tenant: str, country: str) -> None:
-    """As a catalogue that was written before."""
+    """Set the country in the row, as an earlier version may have."""
     with writing():
         TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
 
@@ -62,7 +62,7 @@ def refusal(work: Callable[[], object]) -> CatalogueError:
 
 
 @pytest.mark.parametrize("country", sorted(shipped()))
-def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, country) -> None:
+def test_line_is_as_strict_as_its_country(tenants, say, now, country) -> None:
     mine = tenants[0]
     lives_in(mine, country)
     allowed = shipped()[country].rule("agreement").modes
@@ -90,10 +90,10 @@ def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, count
                 assert shipped()[country].rule("agreement").sources[0].name in error.hint
                 assert f"accord country show {country}" in error.hint
             assert queries.lines(mine) == before
-    assert country_check.misfits() == ()
+    assert country_check.find_misfits() == ()
 
 
-def test_recordings_are_kept_no_longer_than_the_country_allows(tenants, say, now) -> None:
+def test_retention_is_limited_by_the_country(tenants, say, now) -> None:
     lives_in(tenants[0], "fr")
     say("agreement", keep_days=180)
     error = refusal(lambda: say("agreement", keep_days=181))
@@ -103,7 +103,7 @@ def test_recordings_are_kept_no_longer_than_the_country_allows(tenants, say, now
     assert len(queries.announcements(tenants[0])) == 1
 
 
-def test_a_line_does_not_say_what_its_mode_is_too_lax_for(tenants, say, now) -> None:
+def test_purpose_that_needs_a_stricter_mode_is_refused(tenants, say, now) -> None:
     mine = tenants[0]
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     training = say("training")
@@ -116,7 +116,7 @@ def test_a_line_does_not_say_what_its_mode_is_too_lax_for(tenants, say, now) -> 
     assert error.error_id == "country.mode"
 
 
-def test_an_announcement_from_before_that_is_too_long_is_put_on_no_line(tenants, say, now) -> None:
+def test_older_announcement_with_excessive_retention_is_refused(tenants, say, now) -> None:
     mine = tenants[0]
     long, short = say("agreement", keep_days=365, mode="opt-out"), say("agreement", mode="opt-out")
     lives_in(mine, "fr")
@@ -128,7 +128,7 @@ def test_an_announcement_from_before_that_is_too_long_is_put_on_no_line(tenants,
         assert refusal(work).error_id == "country.keep_days"
 
 
-def test_a_mode_is_changed_on_one_s_own_active_line_and_told(tenants, say, now) -> None:
+def test_mode_changes_only_on_own_active_line_and_is_logged(tenants, say, now) -> None:
     mine, other = tenants
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     before = change_counter.revision(change_counter.LINES)
@@ -144,20 +144,20 @@ def test_a_mode_is_changed_on_one_s_own_active_line_and_told(tenants, say, now) 
     assert not composition.set_line_mode(mine, line.id, "notice", **now)
 
 
-def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
+def test_unknown_country_is_refused(tenants, now) -> None:
     def make(country: str, name: str = "x") -> object:
         return create_tenant(name, name=name, wrapped_key="{}", country=country, **now)
 
     for country in ("xx", "", "belgium"):
         error = refusal(lambda country=country: make(country))
         assert error.error_id == "tenant.country"
-        assert error.hint.startswith("one of be, de, fr, lu, nl, strict")
+        assert error.hint.startswith("use one of be, de, fr, lu, nl, strict")
     assert {row.id for row in tenant_queries.all_tenants()} == set(tenants)
     assert make(" FR").country == "fr"
     assert make("strict", "y").country == "strict"
 
 
-def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants, say, now) -> None:
+def test_customer_in_a_removed_country_gets_the_strict_pack(tenants, say, now) -> None:
     mine = tenants[0]
     told = say("agreement")
     line = lines.create_line(mine, number="100", announcement=told, **now)
@@ -169,27 +169,27 @@ def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants
     )
     asking = say("agreement", mode="opt-in")
     assert lines.create_line(mine, number="101", announcement=asking, **now).mode == "opt-in"
-    (misfit,) = country_check.misfits()
+    (misfit,) = country_check.find_misfits()
     assert (misfit.line.id, misfit.tenant.id, misfit.pack.code) == (line.id, mine, STRICT)
     assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])
 
 
-def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say, now) -> None:
+def test_changed_pack_lists_affected_active_lines(tenants, say, now) -> None:
     mine, other = tenants
     long = lines.create_line(mine, number="100", announcement=say("agreement", keep_days=365), **now)
     lines.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
     ended = lines.create_line(mine, number="102", announcement=say("agreement"), **now)
     line_history.end_line(mine, ended.id, **now)
-    assert country_check.active_lines() == 2
-    assert country_check.misfits() == ()
-    (misfit,) = country_check.misfits({**shipped(), "be": shipped()["fr"]})
+    assert country_check.count_active_lines() == 2
+    assert country_check.find_misfits() == ()
+    (misfit,) = country_check.find_misfits({**shipped(), "be": shipped()["fr"]})
     assert misfit.line == long
     assert {each.kind for each in misfit.objections} == {"mode", "keep_days"}
     lives_in(other, "fr")
-    assert len(country_check.misfits({**shipped(), "fr": shipped()["de"]})) == 0
+    assert len(country_check.find_misfits({**shipped(), "fr": shipped()["de"]})) == 0
 
 
-def test_a_customer_moves_to_a_country_that_its_lines_fit(tenants, say, now) -> None:
+def test_country_change_requires_compliant_lines(tenants, say, now) -> None:
     mine = tenants[0]
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     error = refusal(lambda: service.set_tenant_country(mine, "de", **now))

@@ -1,4 +1,4 @@
-"""The catalogue's address: what is refused, and that a password in it is never shown."""
+"""The catalogue's URL: malformed ones are refused, and passwords are never shown."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def refused(work: Callable[[], object]) -> CatalogueError:
         ("sqlite:////var/lib/accord/catalogue.db", "sqlite:////var/lib/accord/catalogue.db"),
     ],
 )
-def test_an_address_is_shown_without_its_password(url: str, said: str) -> None:
-    assert database.shown(url) == said
+def test_url_is_shown_without_its_password(url: str, said: str) -> None:
+    assert database.without_password(url) == said
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_an_address_is_shown_without_its_password(url: str, said: str) -> None:
         f"postgresql://[{SECRET}/accord",
     ],
 )
-def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
-    for refusing in (database.make_database, schema.migrate, schema.check_schema, database.shown):
+def test_malformed_url_is_refused_without_its_password(url: str) -> None:
+    for refusing in (database.make_database, schema.migrate, schema.check_schema, database.without_password):
         error = refused(lambda refusing=refusing: refusing(url))
         assert error.error_id == "catalogue.url"
         assert SECRET not in f"{error!r}{error}{error.__cause__}"
 
 
-def test_a_server_that_is_away_is_told_without_the_password() -> None:
+def test_unavailable_server_is_reported_without_the_password() -> None:
     url = f"postgresql://ada:{SECRET}@127.0.0.1:{free_ports()}/accord"
     for refusing in (schema.migrate, schema.check_schema):
         error = refused(lambda refusing=refusing: refusing(url))
@@ -66,7 +66,7 @@ def test_a_server_that_is_away_is_told_without_the_password() -> None:
         assert SECRET not in f"{error!r}{error}{error.__cause__!r}"
 
 
-def test_a_driver_that_is_missing_is_told(monkeypatch) -> None:
+def test_missing_driver_is_reported(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.delitem(sys.modules, "recorder.catalogue.postgresql")
     monkeypatch.delattr("recorder.catalogue.postgresql")
@@ -75,8 +75,8 @@ def test_a_driver_that_is_missing_is_told(monkeypatch) -> None:
     assert "accord-recorder[postgresql]" in error.hint
 
 
-def test_a_rollback_that_fails_does_not_hide_what_went_wrong() -> None:
-    """SQLite has rolled back by itself where its disk is full."""
+def test_failed_rollback_does_not_hide_the_cause() -> None:
+    """SQLite rolls back by itself when its disk is full."""
     error = OperationalError("cannot rollback - no transaction is active")
     error.__context__ = OperationalError("database or disk is full")
-    assert "disk is full" in database.away(error).message
+    assert "disk is full" in database.unavailable(error).message

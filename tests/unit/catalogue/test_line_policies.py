@@ -1,4 +1,4 @@
-"""What a node is told to say: modes, languages and menus, as the daemon reads them."""
+"""Line policies in the snapshot: modes, languages and menus, as the daemon reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import change_counter, prompt_files, queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.records import Keeping, LineRow
+from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain import line_policy
@@ -40,7 +40,7 @@ def now(clock, entropy) -> dict[str, object]:
 
 @pytest.fixture
 def line(tenants, now) -> Callable[..., LineRow]:
-    """A line that says what is put together; in further languages where they are named."""
+    """Creates a line with a composed announcement, in further ``languages`` if there are any."""
 
     def make(number: str = "100", mode: str = "notice", *languages: str, tenant: str = tenants[0]) -> LineRow:
         said = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
@@ -68,7 +68,7 @@ def read(tmp_path, clock) -> Callable[[], line_policy.Snapshot]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -> None:
+def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
     row = line("+3225550100", mode, "en", "nl")
     snap = read()
     found = snap.line("3225550100")
@@ -85,18 +85,16 @@ def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -
             for sound, saved in ((one.asked.question, said.question), (one.asked.declined, said.declined)):
                 assert (sound.text, sound.sha256) == (saved.text, saved.sound)
     for sha256 in found.sounds:
-        assert prompt_files.intact(snap.prompt(sha256), sha256)
+        assert prompt_files.is_intact(snap.prompt(sha256), sha256)
     assert len(found.sounds) == (4 if mode == "notice" else 10)
 
 
 @pytest.mark.parametrize(
     "column", ["tenant", "number", "until", "announcement", "sound", "text", "purposes", "keep_days"]
 )
-def test_a_row_decides_neither_whose_calls_are_recorded_nor_what_callers_hear(
-    tenants, line, read, now, column
-) -> None:
-    """A line that was given to another customer, to another number, or that had ended; with another's
-    announcement, or one whose words were exchanged."""
+def test_forged_line_row_is_left_out(tenants, line, read, now, column) -> None:
+    """A row that names another customer or number, revives an ended line, or has another's announcement or
+    changed sentences."""
     mine, another = line("+3225550100"), line("+3225550101", tenant=tenants[1])
     theirs = another.announcements[0]
     if column == "until":
@@ -126,7 +124,7 @@ def test_a_row_decides_neither_whose_calls_are_recorded_nor_what_callers_hear(
     assert [each["line"] for each in logs if each["event"] == "line.not_in_log"] == [mine.id]
 
 
-def test_a_line_in_one_language_has_no_menu(line, read) -> None:
+def test_line_in_one_language_has_no_menu(line, read) -> None:
     line("100", "opt-in", "en")
     row = line("101", "opt-out")
     snap = read()
@@ -136,7 +134,7 @@ def test_a_line_in_one_language_has_no_menu(line, read) -> None:
     assert snap.plan(found).scripts[0].question is not None
 
 
-def test_every_change_of_mode_or_language_reaches_the_nodes(tenants, line, read, now) -> None:
+def test_mode_and_language_changes_reach_the_snapshot(tenants, line, read, now) -> None:
     row = line("100")
     seen = [read().line("100")]
     before = change_counter.revision(change_counter.LINES)
@@ -162,10 +160,8 @@ def test_every_change_of_mode_or_language_reaches_the_nodes(tenants, line, read,
 
 
 @pytest.mark.parametrize("kind", ["mode", "announcement"])
-def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line_anything(
-    tenants, line, read, now, kind
-) -> None:
-    """An Accord of before sets a line's mode alone, and its announcement alone."""
+def test_inconsistent_line_affects_no_other_line(tenants, line, read, now, kind) -> None:
+    """An older version may change a line's mode or announcement separately."""
     row, _ = line("100", "notice", "en"), line("101", "opt-in")
     read()
     with writing():
@@ -187,8 +183,8 @@ def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line
         assert read().line("100").mode == "opt-in"
 
 
-def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tmp_path, clock, now) -> None:
-    """What else was said, the refusal and the menu, is in no sound that is kept."""
+def test_old_question_stays_while_a_take_uses_it(tenants, line, read, tmp_path, clock, now) -> None:
+    """The recording does not contain the refusal and the menu."""
     row = line("100", "opt-out", "en")
     snap = read()
     found = snap.line("100")
@@ -218,24 +214,24 @@ def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tm
     assert os.listdir(tmp_path / "snapshot" / "prompts") == []
 
 
-def test_a_line_s_prompts_stay_for_as_long_as_it_is_recorded(tenants, line, read, clock) -> None:
+def test_prompts_stay_while_the_line_is_recorded(tenants, line, read, clock) -> None:
     line("100", "opt-in", "en")
     for _ in range(3):
         clock.forward(days=3)
         assert read().line("100") is not None
 
 
-def test_more_announcements_than_a_database_takes_names_at_once(line, read, monkeypatch) -> None:
+def test_more_announcements_than_query_parameters(line, read, monkeypatch) -> None:
     monkeypatch.setattr("recorder.features.tenants.line_policies.PAGE", 2)
     line("100", "opt-in", "en", "nl")
     line("101", "notice")
     assert sorted(read().lines) == ["100", "101"]
 
 
-KEEPING = Keeping(keep_days=365)
+KEEPING = KeepOptions(keep_days=365)
 
 
-def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read, now) -> None:
+def test_snapshot_has_the_keep_question(tenants, line, read, now) -> None:
     row = line("100", "opt-out", "nl")
     assert keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
     snap = read()
@@ -253,24 +249,22 @@ def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read
     assert read().line("100").keep is None
 
 
-def test_in_their_own_words_nothing_is_played_but_what_came_of_it(tenants, line, read, now) -> None:
+def test_own_words_keep_question_has_only_confirmations(tenants, line, read, now) -> None:
     row = line()
-    keep = Keeping(keep_days=30, own_words=True, destroy=True, at_start=False)
+    keep = KeepOptions(keep_days=30, own_words=True, destroy=True, at_start=False)
     assert keep_options.set_line_keep(tenants[0], row.id, keep, **now)
     found = read().line("100").keep
     assert (found.question, found.destroy) == (None, True)
     assert found.no.text == composer.declined("fr", destroyed=True).text
 
 
-def test_a_keeping_time_that_nobody_may_promise_is_refused_and_changes_nothing(
-    tenants, line, read, now
-) -> None:
+def test_excessive_keep_days_are_refused(tenants, line, read, now) -> None:
     row = line()
     keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
     for keep, error in (
-        (Keeping(keep_days=10_000), "announcement.keep_days"),
-        (Keeping(keep_days=30, purpose="curiosity"), "announcement.purposes"),
-        (Keeping(keep_days=31, purpose="quality"), "announcement.keep_days"),
+        (KeepOptions(keep_days=10_000), "announcement.keep_days"),
+        (KeepOptions(keep_days=30, purpose="curiosity"), "announcement.purposes"),
+        (KeepOptions(keep_days=31, purpose="quality"), "announcement.keep_days"),
     ):
         with pytest.raises(CatalogueError) as refused:
             keep_options.set_line_keep(tenants[0], row.id, keep, **now)
@@ -278,13 +272,13 @@ def test_a_keeping_time_that_nobody_may_promise_is_refused_and_changes_nothing(
     assert read().line("100").keep.keep_days == 365
 
 
-def test_a_line_of_another_customer_is_not_there(tenants, line, now) -> None:
+def test_line_of_another_customer_is_not_found(tenants, line, now) -> None:
     assert not keep_options.set_line_keep(tenants[1], line().id, KEEPING, **now)
 
 
 @pytest.fixture
 def told(read, tmp_path) -> Callable[[], dict[str, bytes]]:
-    """What colleagues call to hear, by number, once the snapshot is written."""
+    """The info prompts for internal parties, by number, once the snapshot is written."""
 
     def make() -> dict[str, bytes]:
         read()
@@ -294,7 +288,7 @@ def told(read, tmp_path) -> Callable[[], dict[str, bytes]]:
     return make
 
 
-def test_colleagues_hear_of_a_number_what_it_is_recorded_for_in_all_its_languages(line, told) -> None:
+def test_info_prompt_names_purposes_in_each_language(line, told) -> None:
     line("+3225550100", "opt-in", "nl")
     line("101")
     found = told()
@@ -305,7 +299,7 @@ def test_colleagues_hear_of_a_number_what_it_is_recorded_for_in_all_its_language
     }
 
 
-def test_numbers_that_say_the_same_share_a_sound_and_what_nobody_says_goes(line, told, tmp_path, now) -> None:
+def test_equal_info_prompts_share_a_sound(line, told, tmp_path, now) -> None:
     first, second, _ = line("100"), line("101"), line("102", "notice", "nl")
     found = told()
     assert found["100"] == found["101"] != found["102"]
@@ -317,7 +311,7 @@ def test_numbers_that_say_the_same_share_a_sound_and_what_nobody_says_goes(line,
     assert len(list(said.iterdir())) == 1
 
 
-def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) -> None:
+def test_info_prompt_without_sound_uses_the_announcement(tenants, told, tone, now) -> None:
     said = {"language": "fr", "text": "Enregistré.", "purposes": ["agreement"], "wav": tone(1000)}
     row = announcements.create_announcement(tenants[0], name="own", keep_days=29, **said, **now)
     lines.create_line(tenants[0], number="100", announcement=row.id, **now)
@@ -330,7 +324,7 @@ def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) 
 
 
 @pytest.mark.parametrize("how", ["alone", "both"])
-def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str) -> None:
+def test_snapshot_has_the_transfer_notice(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
     assert read().line("100").joining is None, "nobody is told by default"
     assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
@@ -351,7 +345,7 @@ def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str)
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
-def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: str) -> None:
+def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str) -> None:
     row = line("100", mode, "nl")
     assert transfer_options.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
     snap = read()
@@ -374,13 +368,13 @@ def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: st
     assert queries.line(tenants[0], row.id).joining.asked == {}
 
 
-def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) -> None:
+def test_notice_line_asks_no_transfer_target(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
         transfer_options.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
     assert refused.value.error_id == "line.settings"
 
 
-def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> None:
+def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> None:
     row = line("100", "opt-in")
     assert transfer_options.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
     said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
@@ -389,16 +383,14 @@ def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> No
     )  # fmt: skip
 
 
-def test_how_nobody_can_be_told_is_refused(tenants, line, now) -> None:
+def test_unknown_way_of_transfer_notice_is_refused(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
         transfer_options.set_line_joining(tenants[0], line().id, "loudly", **now)
     assert refused.value.error_id == "line.settings"
     assert not transfer_options.set_line_joining(tenants[1], line("101").id, "alone", **now)
 
 
-def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joining(
-    line, read, tmp_path
-) -> None:
+def test_snapshot_without_transfer_notice_is_read(line, read, tmp_path) -> None:
     line()
     read()
     path = next(tmp_path.rglob("snapshot.json"))

@@ -1,4 +1,4 @@
-"""Calls that go on now, and what is asked of them: whose it is, who does it, and until when."""
+"""Calls in progress and live commands: tenants, nodes and deadlines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NODE = "node1"
 
 @pytest.fixture
 def call(tenants, clock) -> LiveRow:
-    """A call of the first customer, and one of the other's."""
+    """A call of each customer; returns the first customer's."""
     row = LiveRow(
         id="01930000-0000-7000-8000-0000000000c1", tenant=TENANT, node=NODE, line="a-line",
         number="+3225550100", direction="inbound", outside=Party("e164", "+32470123456"),
@@ -51,7 +51,7 @@ def leaves() -> list[tuple[str, dict]]:
         ]
 
 
-def test_nobody_sees_another_ones_calls_nor_asks_anything_of_them(call, ask, clock, entropy) -> None:
+def test_live_calls_of_another_customer_are_hidden(call, ask, clock, entropy) -> None:
     assert queries.calls(TENANT, clock()) == (call,)
     assert [row.tenant for row in queries.calls(OTHER, clock())] == [OTHER]
     assert queries.call(OTHER, call.id, clock()) is None
@@ -63,9 +63,7 @@ def test_nobody_sees_another_ones_calls_nor_asks_anything_of_them(call, ask, clo
     assert queries.open_of("node2") == ()
 
 
-def test_it_is_taken_once_by_its_node_and_answered_once_and_both_are_in_the_log(
-    call, ask, clock, entropy
-) -> None:
+def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy) -> None:
     asked = ask(TENANT, call.id)
     assert not queries.take("node2", asked.id, clock(), entropy)
     assert not queries.answer(NODE, asked.id, DONE, clock(), entropy), "nobody has taken it"
@@ -84,7 +82,7 @@ def test_it_is_taken_once_by_its_node_and_answered_once_and_both_are_in_the_log(
     ]
 
 
-def test_what_nobody_took_in_time_is_not_done_and_will_not_be(call, ask, clock, entropy) -> None:
+def test_expired_command_is_never_done(call, ask, clock, entropy) -> None:
     looked_at, found = ask(TENANT, call.id), ask(TENANT, call.id, "note")
     clock.forward(seconds=queries.DEADLINE.total_seconds())
     assert queries.asked(TENANT, looked_at.id, clock(), entropy).outcome == NO_ANSWER
@@ -96,7 +94,7 @@ def test_what_nobody_took_in_time_is_not_done_and_will_not_be(call, ask, clock, 
     assert [kind for kind, _ in leaves()].count("command.answered") == 2
 
 
-def test_what_was_taken_and_never_answered_is_not_known(call, ask, clock, entropy) -> None:
+def test_unanswered_command_has_unknown_outcome(call, ask, clock, entropy) -> None:
     asked = ask(TENANT, call.id)
     assert queries.take(NODE, asked.id, clock(), entropy)
     clock.forward(seconds=5)
@@ -108,7 +106,7 @@ def test_what_was_taken_and_never_answered_is_not_known(call, ask, clock, entrop
     assert queries.asked(TENANT, asked.id, clock(), entropy).outcome == DONE
 
 
-def test_only_what_the_line_allows_and_what_there_is(call, ask) -> None:
+def test_forbidden_and_unknown_commands_are_refused(call, ask) -> None:
     assert ask(TENANT, call.id, "delete") is None
     with pytest.raises(ValueError, match="nobody can ask"):
         ask(TENANT, call.id, "keep")
@@ -117,11 +115,11 @@ def test_only_what_the_line_allows_and_what_there_is(call, ask) -> None:
 
 
 def known(now: datetime) -> dict[str, LiveRow]:
-    """What the catalogue has of every call."""
+    """Every call in the catalogue, by id."""
     return {row.id: row for tenant in (TENANT, OTHER) for row in queries.calls(tenant, now)}
 
 
-def test_a_silent_nodes_calls_do_not_go_on_for_ever(call, ask, clock) -> None:
+def test_calls_of_a_silent_node_expire(call, ask, clock) -> None:
     every = known(clock())
     clock.forward(seconds=19)
     assert queries.calls(TENANT, clock())
@@ -135,12 +133,12 @@ def test_a_silent_nodes_calls_do_not_go_on_for_ever(call, ask, clock) -> None:
     assert not queries.change(NODE, [], [], clock(), every), "a worker hears that its calls were forgotten"
 
 
-def test_of_a_clock_that_had_jumped_ahead_nothing_goes_on(call, clock) -> None:
+def test_calls_from_the_future_are_ignored(call, clock) -> None:
     clock.at -= timedelta(hours=1)
     assert queries.calls(TENANT, clock()) == ()
 
 
-def test_what_changes_takes_the_place_of_what_was(call, clock) -> None:
+def test_changed_call_replaces_its_row(call, clock) -> None:
     paused = replace(call, paused_until=clock() + timedelta(minutes=2))
     every = known(clock()) | {call.id: paused}
     assert queries.change(NODE, [], [paused], clock(), every)

@@ -1,4 +1,4 @@
-"""What customers, people, announcements and lines may be called, and which numbers are one number."""
+"""Names of customers, users, announcements and lines, and the spellings of numbers."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def line(announce, clock, entropy):
 
 
 @pytest.mark.parametrize("name", [*UNSEEN, *EMPTY, "x" * 101])
-def test_a_name_that_cannot_be_read_is_refused_everywhere(
-    create, announce, line, clock, entropy, name: str
-) -> None:
+def test_unreadable_name_is_refused_everywhere(create, announce, line, clock, entropy, name: str) -> None:
     with refused("tenant.name"):
         create(name)
     tenant, how = create("Boulangerie Martin"), {"now": clock(), "entropy": entropy}
@@ -89,7 +87,7 @@ def test_a_name_that_cannot_be_read_is_refused_everywhere(
 @pytest.mark.parametrize(
     "same", ["Café Élise", "CAFÉ ÉLISE", " Café  Élise ", "Cafe\u0301 E\u0301lise", "café\u00a0élise"]
 )
-def test_two_customers_have_two_names(create, clock, entropy, same: str) -> None:
+def test_customer_names_are_unique(create, clock, entropy, same: str) -> None:
     create("Café Élise")
     other, how = create("Garage Peeters"), {"now": clock(), "entropy": entropy}
     with refused("tenant.name"):
@@ -100,7 +98,7 @@ def test_two_customers_have_two_names(create, clock, entropy, same: str) -> None
     assert [row.name for row in tenant_queries.all_tenants()] == ["Café Élise", "GARAGE Peeters"]
 
 
-def test_a_name_is_kept_in_one_spelling(create, clock, entropy) -> None:
+def test_names_are_normalized(create, clock, entropy) -> None:
     tenant = create("  Cafe\u0301   Élise ")
     assert tenant_queries.all_tenants()[0].name == "Café Élise"
     said = {"role": "customer", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
@@ -115,7 +113,7 @@ def test_a_name_is_kept_in_one_spelling(create, clock, entropy) -> None:
 @pytest.mark.parametrize(
     "zone", ["Europe/Bruxelles", "", "Europe", "../etc/passwd", "/etc/localtime", "CEST", "a\0b"]
 )
-def test_a_time_zone_that_there_is_not_is_refused(create, zone: str) -> None:
+def test_unknown_time_zone_is_refused(create, zone: str) -> None:
     with refused("tenant.time_zone"):
         create("Boulangerie Martin", time_zone=zone)
     assert not tenant_queries.all_tenants()
@@ -123,7 +121,7 @@ def test_a_time_zone_that_there_is_not_is_refused(create, zone: str) -> None:
 
 @pytest.mark.parametrize("other", ["3225550100", "003225550100", "025550100", "+3225550100"])
 @pytest.mark.parametrize("first", ["+3225550100", "025550100"])
-def test_one_number_in_two_spellings_is_one_line(create, line, first: str, other: str) -> None:
+def test_spellings_of_a_number_are_one_line(create, line, first: str, other: str) -> None:
     bakery, garage = create("Boulangerie Martin"), create("Garage Peeters")
     line(bakery, first)
     for tenant in (bakery, garage):
@@ -134,7 +132,7 @@ def test_one_number_in_two_spellings_is_one_line(create, line, first: str, other
         assert "Boulangerie Martin" in taken.value.message
 
 
-def test_the_same_digits_of_another_country_are_another_number(create, line) -> None:
+def test_same_digits_in_another_country_are_another_number(create, line) -> None:
     bakery, baker = create("Boulangerie Martin"), create("Pâtisserie Weiss", country="nl")
     line(bakery, "025550100")
     line(baker, "+31255550100")

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server can do to us that a file cannot: be away, restarted, silent, or another's."""
+"""Failures of a PostgreSQL server: unavailable, restarted, silent, or foreign."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from recorder.auditlog.append import append
-from recorder.catalogue import database, postgresql, queries, schema, tenant_queries
+from recorder.catalogue import database, postgresql, queries, schema, server_clock, tenant_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.identity import users
 from tests.postgres import Server
@@ -44,7 +46,7 @@ def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
 
 @pytest.fixture
 def brief(monkeypatch) -> None:
-    """Limits that a test can wait for."""
+    """Short limits, for tests."""
     monkeypatch.setattr(postgresql._Connection, "answer_s", 0.5)
     monkeypatch.setattr(postgresql, "AWAY_S", 0.1)
     monkeypatch.setitem(postgresql.LIMITS, "idle_in_transaction_session_timeout", "500ms")
@@ -52,7 +54,7 @@ def brief(monkeypatch) -> None:
 
 @pytest.fixture
 def stopped(postgres: Server, brief) -> Iterator[Callable[[], None]]:
-    """Stops the server; it is there again after the test."""
+    """Stops the server; it is restarted after the test."""
     yield postgres.stop
     postgres.stop()
     postgres.start()
@@ -64,14 +66,14 @@ def run_on_server(postgres: Server) -> Iterator[Callable[[str], None]]:
     postgres.execute("ALTER ROLE accord RESET ALL")
 
 
-def test_a_database_that_is_not_there_is_told(postgres: Server) -> None:
+def test_missing_database_is_reported(postgres: Server) -> None:
     error = refused(lambda: schema.check_schema(postgres.url("nowhere")))
     assert error.error_id == "catalogue.away"
     assert '"nowhere" does not exist' in error.message
     assert "createdb" in error.hint
 
 
-def test_somebody_elses_tables_are_not_ours(postgres: Server) -> None:
+def test_foreign_tables_are_not_a_catalogue(postgres: Server) -> None:
     with postgres.database() as url:
         postgres.execute("CREATE ROLE stranger LOGIN")
         error = refused(lambda: schema.check_schema(url.replace("//accord@", "//stranger@")))
@@ -79,7 +81,7 @@ def test_somebody_elses_tables_are_not_ours(postgres: Server) -> None:
         assert "permission denied" in error.message
 
 
-def test_a_database_that_cannot_hold_every_name_is_refused(postgres: Server) -> None:
+def test_database_without_utf8_is_refused(postgres: Server) -> None:
     postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     error = refused(lambda: schema.migrate(postgres.url("latin")))
     assert error.error_id == "catalogue.encoding"
@@ -87,7 +89,7 @@ def test_a_database_that_cannot_hold_every_name_is_refused(postgres: Server) -> 
 
 
 @ON_SERVER
-def test_every_limit_holds_in_a_connection_but_not_for_migrating(catalogue: str) -> None:
+def test_limits_apply_except_to_migrations(catalogue: str) -> None:
     shown = ", ".join(f"current_setting('{name}')" for name in ("statement_timeout", "lock_timeout"))
     with connected():
         assert database.database.execute_sql(f"SELECT {shown}").fetchone() == ("15s", "5s")
@@ -100,10 +102,10 @@ def test_every_limit_holds_in_a_connection_but_not_for_migrating(catalogue: str)
 
 @ON_SERVER
 @pytest.mark.parametrize(("is_set", "holds"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")])
-def test_what_was_committed_is_on_the_servers_disk_whatever_its_settings(
+def test_commits_are_durable_whatever_the_settings(
     catalogue: str, run_on_server, is_set: str, holds: str
 ) -> None:
-    """The spool's copy of a recording goes after its row is committed."""
+    """The spool's copy of a recording is deleted after its row is committed."""
     database.database.close_all()
     run_on_server(f"ALTER ROLE accord SET synchronous_commit = '{is_set}'")
     with connected():
@@ -111,14 +113,14 @@ def test_what_was_committed_is_on_the_servers_disk_whatever_its_settings(
 
 
 @ON_SERVER
-def test_a_restart_between_two_questions_is_noticed_by_nobody(tenants, postgres: Server) -> None:
+def test_restart_between_queries_causes_no_error(tenants, postgres: Server) -> None:
     before = tenant_queries.all_tenants()
     postgres.restart()
     assert tenant_queries.all_tenants() == before
 
 
 @ON_SERVER
-def test_a_server_that_is_away_is_an_error_of_ours_until_it_is_back(
+def test_unavailable_server_is_reported_until_it_returns(
     tenants, postgres: Server, stopped, clock, entropy
 ) -> None:
     before = tenant_queries.all_tenants()
@@ -132,10 +134,8 @@ def test_a_server_that_is_away_is_an_error_of_ours_until_it_is_back(
 
 
 @ON_SERVER
-def test_somebody_who_waits_for_a_server_that_is_away_waits_once_for_all(
-    tenants, postgres: Server, monkeypatch
-) -> None:
-    """Otherwise each would wait for the limit in turn."""
+def test_threads_share_one_connection_attempt(tenants, postgres: Server, monkeypatch) -> None:
+    """Otherwise each thread would wait for the limit in turn."""
     tried: list[float] = []
 
     def slowly(conninfo: str, **_: object) -> None:
@@ -154,7 +154,7 @@ def test_somebody_who_waits_for_a_server_that_is_away_waits_once_for_all(
 
 
 @ON_SERVER
-def test_what_is_lost_in_the_middle_of_a_transaction_was_never_written(tenants, clock, entropy) -> None:
+def test_connection_lost_in_a_transaction_writes_nothing(tenants, clock, entropy) -> None:
     mine = tenants[0]
     before = _leaves()
 
@@ -174,8 +174,8 @@ def test_what_is_lost_in_the_middle_of_a_transaction_was_never_written(tenants, 
 
 
 @ON_SERVER
-def test_a_server_that_is_silent_is_not_waited_for(tenants, postgres: Server, brief) -> None:
-    """SIGSTOP: the machine still acknowledges what is sent."""
+def test_silent_server_times_out(tenants, postgres: Server, brief) -> None:
+    """SIGSTOP: the machine still acknowledges packets."""
     before = tenant_queries.all_tenants()
     (pid,) = _backends(postgres)
     os.kill(pid, signal.SIGSTOP)
@@ -207,10 +207,9 @@ with writing():
 
 @ON_SERVER
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_node_that_dies_or_stops_in_a_transaction_holds_up_nobody(
-    catalogue: str, tenants, clock, entropy, how
-) -> None:
-    """A killed one's locks go at once; one that stopped loses them, and its transaction, after a time."""
+def test_dead_node_in_a_transaction_blocks_nobody(catalogue: str, tenants, clock, entropy, how) -> None:
+    """The locks of a killed node are released at once, those of a stopped one with its transaction after a
+    time."""
     node = subprocess.Popen(
         [sys.executable, "-c", HOLDS, catalogue, tenants[0]],
         stdout=subprocess.PIPE,
@@ -231,7 +230,7 @@ def test_a_node_that_dies_or_stops_in_a_transaction_holds_up_nobody(
 
 
 @ON_SERVER
-def test_who_waits_too_long_for_another_writer_is_told(tenants, clock, entropy, monkeypatch) -> None:
+def test_lock_timeout_is_reported(tenants, clock, entropy, monkeypatch) -> None:
     monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "200ms")
     database.database.close_all()
     mine = tenants[0]
@@ -262,7 +261,7 @@ def _append(tenant: str, clock, entropy) -> None:
 
 
 @ON_SERVER
-def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> None:
+def test_threads_wait_for_a_pooled_connection(catalogue: str, tenants) -> None:
     database.database.close_all()
     database.open_catalogue(catalogue, connections=2)
     inside = threading.Barrier(3)
@@ -288,7 +287,7 @@ def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> N
 
 
 @ON_SERVER
-def test_all_connections_in_use_for_long_is_told(catalogue: str, tenants, monkeypatch) -> None:
+def test_exhausted_pool_is_reported(catalogue: str, tenants, monkeypatch) -> None:
     monkeypatch.setattr(postgresql, "POOL_S", 0.2)
     database.database.close_all()
     database.open_catalogue(catalogue, connections=1)
@@ -302,8 +301,34 @@ def test_all_connections_in_use_for_long_is_told(catalogue: str, tenants, monkey
     database.database.close_all()
 
 
-def test_a_sign_that_postgresql_cannot_hold_is_kept_as_unreadable(tenants, unrecorded) -> None:
-    """On both: what was stored is found again by what was stored."""
+@ON_SERVER
+@pytest.mark.parametrize(
+    ("server", "client", "remote"),
+    [
+        ("NULL", "NULL", False),
+        ("'192.0.2.1'", "'192.0.2.2'", True),
+        ("'192.0.2.1'", "'192.0.2.1'", False),
+        ("'127.0.0.5'", "'127.0.0.1'", False),
+        ("'::1'", "'2001:db8::1'", False),
+    ],
+)
+def test_only_the_clock_of_another_machine_is_read(
+    catalogue: str, monkeypatch, server: str, client: str, remote: bool
+) -> None:
+    """The test server is reached over a socket; the addresses are those that others would report."""
+    assert server_clock.time_of_catalogue() is None
+    monkeypatch.setattr(server_clock, "_ASK", f"SELECT clock_timestamp(), {server}, {client}")
+    found = server_clock.time_of_catalogue()
+    if remote:
+        assert found is not None
+        assert found.tzinfo is UTC
+        assert abs(found - utc_now()) < timedelta(seconds=10)
+    else:
+        assert found is None
+
+
+def test_nul_is_stored_as_replacement_character(tenants, unrecorded) -> None:
+    """Stored and searched the same way, on both databases."""
     row = unrecorded(number="+32\x00555")
     found = queries.not_recorded(tenants[0], party="\x00").rows
     assert [each.id for each in found] == [row.id]
@@ -336,7 +361,7 @@ def _leaves() -> int:
 
 
 def _backends(server: Server) -> list[int]:
-    """Processes of the server that answer our connections."""
+    """The server's processes of our connections."""
     with postgresql.psycopg.connect(server.url("postgres")) as other:
         asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
         return [pid for (pid,) in other.execute(asked)]

@@ -1,4 +1,4 @@
-"""A question whose SQL is made once is asked anew each time, for what it is given."""
+"""The SQL of a prepared query is generated once, and run each time with its arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def nothing_made() -> None:
     made.clear()
 
 
-def test_it_is_asked_anew_and_made_once(tenants: tuple[str, str]) -> None:
+def test_query_runs_each_time_and_is_generated_once(tenants: tuple[str, str]) -> None:
     first, second = tenants
     with connected():
         assert [row.id for row in named(first, "Boulangerie Martin")] == [first]
@@ -40,7 +40,7 @@ def test_it_is_asked_anew_and_made_once(tenants: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["'; DROP TABLE tenant; --", "\0", "\0" + "1", '"', "%s", "?"])
-def test_what_is_asked_for_is_never_a_part_of_the_question(tenants: tuple[str, str], name: str) -> None:
+def test_arguments_are_never_part_of_the_sql(tenants: tuple[str, str], name: str) -> None:
     with connected():
         assert named(tenants[0], name) == []
         assert TenantTable.select().count() == len(tenants)

@@ -1,4 +1,4 @@
-"""What a retention limit would end is counted as it would come, and what was agreed is told apart."""
+"""The preview of a retention limit counts recordings by day, and agreements separately."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .conftest import OTHER, TENANT
 
 @pytest.fixture
 def changes(tmp_path, clock, entropy) -> Changes:
-    """What sets limits."""
+    """The service that sets limits."""
     signing.init(tmp_path / "keys", clock() - timedelta(days=9), entropy)
     signer = signing.load_signer(
         tmp_path / "keys" / signing.SIGNING_KEY, tmp_path / "keys" / signing.ENDORSEMENT
@@ -44,7 +44,7 @@ def seen(changes, clock) -> Callable[..., Foreseen]:
     return foreseen
 
 
-def test_what_a_shorter_time_would_end_is_counted_by_the_day(stored, clock, seen) -> None:
+def test_preview_counts_by_day(stored, clock, seen) -> None:
     now = clock()  # 25 November 2026, 9:00
     for days in (20, 10, 10, 2, 40):  # the last one is over
         stored(started_at=now - timedelta(days=days))
@@ -63,7 +63,7 @@ def test_what_a_shorter_time_would_end_is_counted_by_the_day(stored, clock, seen
     assert (whatever.there, whatever.earlier, whatever.alone) == (6, 6, 6), "every purpose at once"
 
 
-def test_what_was_agreed_stays_unless_it_is_named_and_what_is_held_is_counted(stored, clock, seen) -> None:
+def test_preview_excludes_agreements_and_counts_holds(stored, clock, seen) -> None:
     now = clock()
     began = now - timedelta(days=20)
     year = (now + timedelta(days=345)).date()
@@ -86,7 +86,7 @@ def test_what_was_agreed_stays_unless_it_is_named_and_what_is_held_is_counted(st
 
 
 def hold(recording: str, at) -> None:
-    """A row of a legal hold."""
+    """Insert the row of a legal hold."""
     with writing():
         AmendmentTable.create(
             id=f"{recording}/1", tenant=TENANT, recording=recording, number=1, kind="hold_set", at=at,
@@ -94,7 +94,7 @@ def hold(recording: str, at) -> None:
         )  # fmt: skip
 
 
-def test_what_was_set_before_counts(stored, clock, changes, seen) -> None:
+def test_preview_respects_existing_limits(stored, clock, changes, seen) -> None:
     stored(started_at=clock() - timedelta(days=2))
     stored(started_at=clock() - timedelta(days=2), line="another-line")
     retention_limits.set_limit(changes, TENANT, Wish("agreement", None, 12), By("operator"))

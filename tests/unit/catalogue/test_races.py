@@ -1,4 +1,4 @@
-"""Several workers and panels write at once, each with a connection of its own.  On SQLite one waits for the
+"""Several workers and panels write concurrently, each with its own connection. On SQLite they wait for each
 other; on PostgreSQL they overlap."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROUNDS = 8
 
 
 def at_once(*works: Callable[[], object]) -> list[object]:
-    """What each returned, or the error that it raised; all begin together."""
+    """The results or errors of functions that run concurrently."""
     together = threading.Barrier(len(works))
 
     def begin(work: Callable[[], object]) -> object:
@@ -49,7 +49,7 @@ def at_once(*works: Callable[[], object]) -> list[object]:
 
 @pytest.fixture
 def numbered() -> Iterable[None]:
-    """After the test, every tenant's log is numbered without gap or fork."""
+    """Check after the test that every tenant's log has neither gaps nor duplicates."""
     yield
     with connected():
         entries = list(LeafTable.select().order_by(LeafTable.tenant, LeafTable.number))
@@ -61,7 +61,7 @@ def numbered() -> Iterable[None]:
 
 @pytest.fixture
 def grant(tenants, stored, clock, entropy) -> Callable[[], grants.GrantRow]:
-    """Gives somebody a grant for a recording."""
+    """Gives a user a grant for a recording."""
     person = users.create_user(
         tenants[0],
         login="ada@example.be",
@@ -90,7 +90,7 @@ def grant(tenants, stored, clock, entropy) -> Callable[[], grants.GrantRow]:
     return make
 
 
-def test_a_recording_is_catalogued_once(tenants, stored, clock, entropy, numbered) -> None:
+def test_concurrent_workers_list_a_recording_once(tenants, stored, clock, entropy, numbered) -> None:
     like = stored()
     for _ in range(ROUNDS):
         identity = str(uuid7(clock(), entropy))
@@ -99,7 +99,9 @@ def test_a_recording_is_catalogued_once(tenants, stored, clock, entropy, numbere
         assert sorted(at_once(*add)) == [False, False, True]
 
 
-def test_a_call_that_was_not_recorded_is_listed_once(tenants, unrecorded, clock, entropy, numbered) -> None:
+def test_concurrent_workers_list_an_unrecorded_call_once(
+    tenants, unrecorded, clock, entropy, numbered
+) -> None:
     like = unrecorded()
     for _ in range(ROUNDS):
         row = replace(like, id=str(uuid7(clock(), entropy)))
@@ -107,7 +109,7 @@ def test_a_call_that_was_not_recorded_is_listed_once(tenants, unrecorded, clock,
         assert sorted(at_once(*add)) == [False, False, True]
 
 
-def test_a_recording_is_destroyed_once(tenants, stored, clock, entropy, numbered) -> None:
+def test_concurrent_workers_erase_a_recording_once(tenants, stored, clock, entropy, numbered) -> None:
     for _ in range(ROUNDS):
         row = stored()
         destroy = [
@@ -116,9 +118,7 @@ def test_a_recording_is_destroyed_once(tenants, stored, clock, entropy, numbered
         assert sorted(at_once(*destroy)) == [False, False, True]
 
 
-def test_two_customers_are_given_the_same_sound_and_two_versions_their_numbers(
-    tenants, announce, numbered
-) -> None:
+def test_concurrent_announcements_get_distinct_versions(tenants, announce, numbered) -> None:
     mine, other = tenants
     for level in range(ROUNDS):
         made = at_once(
@@ -131,9 +131,7 @@ def test_two_customers_are_given_the_same_sound_and_two_versions_their_numbers(
         assert SoundTable.select().count() == ROUNDS
 
 
-def test_a_number_has_one_owner_and_every_change_is_counted(
-    tenants, announce, clock, entropy, numbered
-) -> None:
+def test_concurrent_customers_cannot_share_a_number(tenants, announce, clock, entropy, numbered) -> None:
     saying = {tenant: announce(tenant) for tenant in tenants}
     for number in range(100, 100 + ROUNDS):
         made = at_once(
@@ -153,17 +151,17 @@ def test_a_number_has_one_owner_and_every_change_is_counted(
     assert sum(len(queries.lines(tenant)) for tenant in tenants) == ROUNDS
 
 
-def test_the_first_changes_of_all_are_counted(catalogue) -> None:
+def test_concurrent_first_changes_are_counted(catalogue) -> None:
     def change(name: str) -> None:
         with writing():
-            change_counter.count_up(name)
+            change_counter.increment(name)
 
     for round_ in range(ROUNDS):
         at_once(*[lambda name=f"r{round_}": change(name)] * 4)
         assert change_counter.revision(f"r{round_}") == 4
 
 
-def test_the_requests_of_a_play_are_one_listen_and_every_byte_counts(grant, clock, entropy, numbered) -> None:
+def test_concurrent_requests_of_a_player_are_one_listen(grant, clock, entropy, numbered) -> None:
     for _ in range(ROUNDS):
         given = grant()
 
@@ -178,15 +176,15 @@ def test_the_requests_of_a_play_are_one_listen_and_every_byte_counts(grant, cloc
         assert row.sent_bytes == 4000
 
 
-def test_a_listen_is_closed_once_and_says_what_was_sent(grant, clock, entropy, numbered) -> None:
+def test_listen_is_closed_once(grant, clock, entropy, numbered) -> None:
     for _ in range(ROUNDS):
         listen = grants.count_sent(grant(), "p", "audio.opus", 10, now=clock(), entropy=entropy)
         close = [lambda listen=listen: grants.close_listen(listen, now=clock(), entropy=entropy)] * 3
         assert sorted(at_once(*close)) == [False, False, True]
 
 
-def test_nothing_is_counted_on_a_listen_that_is_closed_meanwhile(grant, clock, entropy, numbered) -> None:
-    """Every byte is in a leaf when all are closed, and no leaf was overtaken by its row."""
+def test_closed_listen_counts_no_more_bytes(grant, clock, entropy, numbered) -> None:
+    """After all are closed, the leaves account for every byte, and no row differs from its leaf."""
     for _ in range(ROUNDS):
         given = grant()
         said = {"now": clock(), "entropy": entropy}
@@ -214,7 +212,7 @@ def test_nothing_is_counted_on_a_listen_that_is_closed_meanwhile(grant, clock, e
         assert sum(rows.values()) == 10_000
 
 
-def test_what_was_closed_is_not_taken_back(grant, clock, entropy, numbered) -> None:
+def test_closed_listen_stays_closed(grant, clock, entropy, numbered) -> None:
     said = {"now": clock(), "entropy": entropy}
     listen = grants.count_sent(grant(), "p", "audio.opus", 1000, **said)
     assert grants.is_open(listen)
@@ -225,8 +223,8 @@ def test_what_was_closed_is_not_taken_back(grant, clock, entropy, numbered) -> N
         assert ListenTable.get().sent_bytes == 1000
 
 
-def test_a_grant_of_what_is_destroyed_is_over(grant, clock, entropy, numbered) -> None:
-    """Renewed at the same moment or not, nothing that lasts is left, nor what its leaves open with."""
+def test_erasure_ends_grants(grant, clock, entropy, numbered) -> None:
+    """Even if renewed at the same moment, no grant is left, and no salt of its leaves."""
     for _ in range(ROUNDS):
         given = grant()
         row = queries.recording(given.tenant, given.recording)
@@ -242,7 +240,7 @@ def test_a_grant_of_what_is_destroyed_is_over(grant, clock, entropy, numbered) -
             assert all(leaf.body is None and leaf.salt is None for leaf in leaves)
 
 
-def test_somebody_is_made_once(tenants, clock, entropy, numbered) -> None:
+def test_concurrent_users_cannot_share_a_login(tenants, clock, entropy, numbered) -> None:
     for round_ in range(ROUNDS):
         made = at_once(
             *[
@@ -262,8 +260,8 @@ def test_somebody_is_made_once(tenants, clock, entropy, numbered) -> None:
         assert made.count("user.exists") == 3
 
 
-def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, entropy, numbered) -> None:
-    """What was checked still holds when it is written: the customer is held in between."""
+def test_line_creation_races_with_country_change(tenants, announce, clock, entropy, numbered) -> None:
+    """The check still holds at the write: the customer is locked in between."""
     mine, _ = tenants
     said = {"now": clock(), "entropy": entropy}
     saying = announce(mine)
@@ -276,15 +274,15 @@ def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, ent
             lambda: service.set_tenant_country(mine, "de", **said),
         )
         assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
-        assert country_check.misfits() == ()
+        assert country_check.find_misfits() == ()
         for line in queries.lines(mine):
             line_history.end_line(mine, line.id, **said)
 
 
-def test_everything_at_once_waits_in_no_circle(
+def test_concurrent_writers_do_not_deadlock(
     tenants, announce, grant, stored, unrecorded, clock, entropy, numbered
 ) -> None:
-    """All that is ever written, by many at a time: nobody is broken off for another's sake."""
+    """All kinds of writes concurrently: the database aborts none of them."""
     mine, other = tenants
     said = {"now": clock(), "entropy": entropy}
     told = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
@@ -346,22 +344,22 @@ def test_everything_at_once_waits_in_no_circle(
         assert SessionTable.select().count() >= 1
 
 
-def test_a_claim_has_one_owner_until_it_ends_or_is_given_back(tenants, clock) -> None:
+def test_lease_has_one_owner_until_it_ends_or_is_released(tenants, clock) -> None:
     for round_ in range(ROUNDS):
         name = f"recording:{round_}"
         take = [lambda who=who, name=name: lease.take(name, who, clock()) and who for who in "abc"]
         (owner,) = [who for who in at_once(*take) if who]
         others = [who for who in "abc" if who != owner]
         assert lease.take(name, owner, clock())
-        lease.give_back(name, others[0])
+        lease.release(name, others[0])
         assert not lease.take(name, others[0], clock())
-        lease.give_back(name, owner)
+        lease.release(name, owner)
         assert lease.take(name, others[0], clock())
 
 
-def test_the_claim_of_a_worker_that_died_ends(tenants, clock) -> None:
+def test_lease_of_a_dead_worker_expires(tenants, clock) -> None:
     assert lease.take("x", "dead", clock())
-    clock.forward(seconds=lease.LASTS.total_seconds() - 1)
+    clock.forward(seconds=lease.DURATION.total_seconds() - 1)
     assert not lease.take("x", "b", clock())
     clock.forward(seconds=1)
     won = [
@@ -372,16 +370,16 @@ def test_the_claim_of_a_worker_that_died_ends(tenants, clock) -> None:
     assert len(won) == 1
 
 
-def test_a_claim_holds_whichever_clock_is_a_little_ahead(tenants, clock) -> None:
+def test_lease_tolerates_small_clock_differences(tenants, clock) -> None:
     assert lease.take("x", "ahead", clock() + timedelta(seconds=2))
     assert not lease.take("x", "b", clock())
     assert lease.take("y", "behind", clock() - timedelta(seconds=2))
     assert not lease.take("y", "b", clock())
 
 
-def test_a_claim_by_a_clock_that_had_jumped_ahead_ends_at_once(tenants, clock) -> None:
+def test_lease_from_the_future_counts_as_expired(tenants, clock) -> None:
     ahead = clock() + timedelta(days=400)
     assert lease.take("x", "ahead", ahead)
     assert lease.take("x", "b", clock())
     assert not lease.take("x", "c", clock())
-    assert lease.drop_old(clock() + timedelta(hours=1)) == 1
+    assert lease.delete_expired(clock() + timedelta(hours=1)) == 1

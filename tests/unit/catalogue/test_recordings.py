@@ -15,12 +15,12 @@ from recorder.lifecycle import recordings
 pytestmark = pytest.mark.postgresql
 
 
-def test_a_row_comes_back_as_it_was_written(stored, tenants) -> None:
+def test_recording_row_is_read_back(stored, tenants) -> None:
     row = stored()
     assert queries.recording(tenants[0], row.id) == row
 
 
-def test_another_tenants_id_does_not_exist(stored, unrecorded, tenants) -> None:
+def test_recording_of_another_tenant_is_not_found(stored, unrecorded, tenants) -> None:
     mine, other = tenants
     row = stored(mine)
     unrecorded(mine)
@@ -29,7 +29,7 @@ def test_another_tenants_id_does_not_exist(stored, unrecorded, tenants) -> None:
     assert queries.not_recorded(other).rows == ()
 
 
-def test_every_recording_is_on_one_page_once_also_with_equal_times(stored, tenants, clock) -> None:
+def test_each_recording_is_on_exactly_one_page(stored, tenants, clock) -> None:
     made = [stored(started_at=clock() + timedelta(seconds=n // 3)).id for n in range(10)]
     stored(tenants[1])
     seen: list[str] = []
@@ -46,13 +46,13 @@ def test_every_recording_is_on_one_page_once_also_with_equal_times(stored, tenan
     assert times == sorted(times, reverse=True)
 
 
-def test_a_full_last_page_has_nothing_after_it(stored, tenants) -> None:
+def test_full_last_page_has_no_cursor(stored, tenants) -> None:
     for _ in range(3):
         stored()
     assert queries.recordings(tenants[0], limit=3).more is None
 
 
-def test_a_list_is_narrowed(stored, tenants, clock) -> None:
+def test_list_is_filtered(stored, tenants, clock) -> None:
     early = stored(line="one")
     late = stored(line="two", started_at=clock() + timedelta(hours=2))
     only = {"line": "one"}, {"until": clock() + timedelta(hours=1)}
@@ -65,19 +65,19 @@ def test_a_list_is_narrowed(stored, tenants, clock) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "2026-11-25T09:00:00.000Z", "2026-11-25T09:00:00_id"])
-def test_a_place_in_a_list_that_is_none(text) -> None:
+def test_invalid_cursor_is_refused(text) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Cursor.decode(text)
 
 
-def test_cataloguing_twice_is_once(stored, tenants, clock, entropy) -> None:
+def test_listing_twice_has_no_effect(stored, tenants, clock, entropy) -> None:
     row = stored()
     assert not recordings.add_recording(row, now=clock(), entropy=entropy)
     assert len(queries.recordings(tenants[0]).rows) == 1
     assert _leaves(row.id) == ["recording.stored"]
 
 
-def test_another_manifest_under_the_same_id_is_a_conflict(stored, tenants, clock, entropy) -> None:
+def test_other_manifest_with_the_same_id_is_a_conflict(stored, tenants, clock, entropy) -> None:
     row = stored()
     for other in (replace(row, manifest_sha256="cd" * 32), replace(row, tenant=tenants[1])):
         with pytest.raises(CatalogueError) as refused:
@@ -85,36 +85,34 @@ def test_another_manifest_under_the_same_id_is_a_conflict(stored, tenants, clock
         assert refused.value.error_id == "recording.conflict"
 
 
-def test_an_unknown_tenants_recording_is_refused(stored, clock, entropy) -> None:
+def test_recording_of_unknown_tenant_is_refused(stored, clock, entropy) -> None:
     row = replace(stored(), id="x", tenant="nobody", prefix="x")
     with pytest.raises(CatalogueError) as refused:
         recordings.add_recording(row, now=clock(), entropy=entropy)
     assert refused.value.error_id == "tenant.unknown"
 
 
-def test_a_call_that_was_not_recorded_is_listed_once_with_its_reason(
-    unrecorded, tenants, clock, entropy
-) -> None:
+def test_unrecorded_call_is_listed_once(unrecorded, tenants, clock, entropy) -> None:
     row = unrecorded()
     assert not recordings.add_not_recorded(row, now=clock(), entropy=entropy)
     assert queries.not_recorded(tenants[0]).rows == (row,)
     assert _leaves(row.id) == ["call.not_recorded"]
 
 
-def test_a_call_to_nobodys_number_is_written_down_and_nobodys(unrecorded, tenants) -> None:
+def test_call_to_an_unknown_number_belongs_to_no_tenant(unrecorded, tenants) -> None:
     row = unrecorded(tenant=None, line=None, reason="no_line")
     assert all(queries.not_recorded(tenant).rows == () for tenant in tenants)
     assert _leaves(row.id) == []
 
 
-def test_a_recording_is_due_once_its_time_is_over(stored, clock) -> None:
+def test_expired_recording_is_due(stored, clock) -> None:
     row = stored()
     assert recordings.due(clock()) == ()
     assert recordings.due(row.keep_until - timedelta(milliseconds=1)) == ()
     assert recordings.due(row.keep_until) == (row,)
 
 
-def test_a_tombstone_has_no_parties_no_key_and_no_salt(stored, tenants, clock, entropy) -> None:
+def test_tombstone_has_no_parties_key_or_salt(stored, tenants, clock, entropy) -> None:
     row = stored()
     clock.forward(days=30)
     recordings.forget_key(row)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from playhouse.schema_diff import diff_models
 
+from recorder import metrics
 from recorder.catalogue import database, schema, tables
 from recorder.errors import CatalogueError
 
@@ -22,7 +23,7 @@ SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 @pytest.fixture
 def run(catalogue_url: str) -> Callable[[str], None]:
-    """Executes a statement in a catalogue, past Accord."""
+    """Executes a statement in a catalogue without Accord."""
 
     def execute(statement: str) -> None:
         if catalogue_url.startswith("sqlite:"):
@@ -39,7 +40,7 @@ def run(catalogue_url: str) -> Callable[[str], None]:
 
 @pytest.fixture
 def newer(tmp_path: Path) -> Callable[..., Path]:
-    """Makes the migrations of an Accord to come: ours, and one more."""
+    """Makes a later version's migrations: ours, and one more."""
 
     def make(serves: str | None, table: str = "to_come") -> Path:
         folder = tmp_path / "migrations"
@@ -54,7 +55,7 @@ def newer(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_migrating_makes_what_the_models_say(catalogue: str) -> None:
+def test_migrations_match_the_models(catalogue: str) -> None:
     with database.connected():
         assert not diff_models(database.database.obj, tables.TABLES)
 
@@ -65,15 +66,23 @@ def test_migrating_twice_changes_nothing(catalogue_url: str) -> None:
     schema.check_schema(catalogue_url)
 
 
-def test_two_commands_at_once_come_one_after_the_other(catalogue_url: str) -> None:
+def test_newest_migration_is_exposed_as_a_metric(catalogue_url: str) -> None:
+    metrics.CATALOGUE_SCHEMA.labels("0000_before").set(1)
+    schema.migrate(catalogue_url)
+    schema.check_schema(catalogue_url)
+    (family,) = metrics.CATALOGUE_SCHEMA.collect()
+    assert [(sample.labels, sample.value) for sample in family.samples] == [({"schema": ALL[-1]}, 1)]
+
+
+def test_concurrent_migrations_run_in_turn(catalogue_url: str) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(3) as pool:
         applied = pool.map(schema.migrate, [catalogue_url] * 3, chunksize=1)
     assert sorted(applied) == [(), (), ALL]
 
 
-def test_a_command_that_waits_for_another_one_says_so(catalogue_url: str, newer, monkeypatch) -> None:
-    """And one that died holds up nobody: its lock goes with it."""
+def test_waiting_migration_times_out(catalogue_url: str, newer, monkeypatch) -> None:
+    """A dead one blocks nobody: its lock is released with it."""
     schema.migrate(catalogue_url)
     inside, go_on = threading.Event(), threading.Event()
     write = schema._write_served
@@ -98,7 +107,7 @@ def test_a_command_that_waits_for_another_one_says_so(catalogue_url: str, newer,
 
 
 @SQLITE
-def test_who_called_whom_is_not_for_everybody(catalogue: str) -> None:
+def test_catalogue_is_private(catalogue: str) -> None:
     folder = Path(catalogue.removeprefix("sqlite:///")).parent
     with database.connected():
         modes = {path.name: path.stat().st_mode & 0o007 for path in folder.glob("catalogue.db*")}
@@ -106,7 +115,7 @@ def test_who_called_whom_is_not_for_everybody(catalogue: str) -> None:
     assert set(modes.values()) == {0}
 
 
-def test_no_catalogue_is_refused_and_none_is_made(catalogue_url: str) -> None:
+def test_missing_catalogue_is_refused_and_not_created(catalogue_url: str) -> None:
     for _ in range(2):
         with pytest.raises(CatalogueError) as refused:
             schema.check_schema(catalogue_url)
@@ -116,7 +125,7 @@ def test_no_catalogue_is_refused_and_none_is_made(catalogue_url: str) -> None:
         assert not Path(catalogue_url.removeprefix("sqlite:///")).exists()
 
 
-def test_an_older_schema_is_refused_with_what_to_do(catalogue_url: str, run) -> None:
+def test_older_schema_is_refused_with_a_hint(catalogue_url: str, run) -> None:
     schema.migrate(catalogue_url)
     run("DELETE FROM schema_migration")
     with pytest.raises(CatalogueError, match="0001_initial") as refused:
@@ -125,7 +134,7 @@ def test_an_older_schema_is_refused_with_what_to_do(catalogue_url: str, run) -> 
     assert "accord migrate" in refused.value.hint
 
 
-def test_a_newer_schema_that_serves_us_is_used(catalogue_url: str, newer) -> None:
+def test_newer_schema_that_serves_this_version_is_used(catalogue_url: str, newer) -> None:
     schema.migrate(catalogue_url)
     assert schema.migrate(catalogue_url, folder=newer(serves=ALL[-1])) == ("0099_later",)
     schema.check_schema(catalogue_url)
@@ -134,9 +143,7 @@ def test_a_newer_schema_that_serves_us_is_used(catalogue_url: str, newer) -> Non
 
 
 @pytest.mark.parametrize("serves", [None, "0098_between"])
-def test_a_newer_schema_that_does_not_serve_us_is_refused_also_by_migrate(
-    catalogue_url: str, newer, serves
-) -> None:
+def test_newer_schema_that_does_not_serve_this_version_is_refused(catalogue_url: str, newer, serves) -> None:
     schema.migrate(catalogue_url)
     schema.migrate(catalogue_url, folder=newer(serves))
     for refusing in (schema.check_schema, schema.migrate):
@@ -146,8 +153,8 @@ def test_a_newer_schema_that_does_not_serve_us_is_refused_also_by_migrate(
     schema.check_schema(catalogue_url, folder=newer(serves))
 
 
-def test_a_newer_schema_that_says_nothing_serves_nobody(catalogue_url: str, run) -> None:
-    """As an Accord left it that did not know this rule yet."""
+def test_newer_schema_without_a_statement_is_refused(catalogue_url: str, run) -> None:
+    """As left by a version that predates this rule."""
     schema.migrate(catalogue_url)
     run("INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')")
     run("DROP TABLE schema_serves")
@@ -156,10 +163,8 @@ def test_a_newer_schema_that_says_nothing_serves_nobody(catalogue_url: str, run)
     assert refused.value.error_id == "catalogue.newer"
 
 
-def test_who_is_not_served_any_more_never_finds_the_change_without_being_told(
-    catalogue_url: str, newer, run
-) -> None:
-    """A command that was broken off in the middle: what it says of the schema came first."""
+def test_interrupted_migration_has_already_written_whom_it_serves(catalogue_url: str, newer, run) -> None:
+    """The table ``schema_serves`` is written before the migration."""
     schema.migrate(catalogue_url)
     with pytest.raises(Exception, match="tenant"):
         schema.migrate(catalogue_url, folder=newer(serves=None, table="tenant"))
@@ -169,7 +174,7 @@ def test_who_is_not_served_any_more_never_finds_the_change_without_being_told(
         schema.check_schema(catalogue_url)
 
 
-def test_another_file_is_no_catalogue(tmp_path: Path) -> None:
+def test_other_file_is_not_a_catalogue(tmp_path: Path) -> None:
     path = tmp_path / "letters.txt"
     path.write_text("Dear Sir or Madam, " * 100)
     with pytest.raises(CatalogueError) as refused:
@@ -177,7 +182,7 @@ def test_another_file_is_no_catalogue(tmp_path: Path) -> None:
     assert refused.value.error_id == "catalogue.not_ours"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError) as refused:
         schema.migrate(f"sqlite:///{tmp_path}/nowhere/catalogue.db")
     assert refused.value.error_id == "catalogue.away"
@@ -185,7 +190,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/accord", "accord", "sqlite://", "sqlite:///", "/a:///b"])
-def test_another_kind_of_database_is_refused(url: str) -> None:
+def test_unsupported_database_is_refused(url: str) -> None:
     with pytest.raises(CatalogueError) as refused:
         database.make_database(url)
     assert refused.value.error_id == "catalogue.url"
@@ -201,10 +206,8 @@ def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
 
 
 @SQLITE
-def test_what_is_written_need_not_be_in_the_file_when_a_connection_ends(
-    catalogue: str, tmp_path: Path
-) -> None:
-    """Or else whoever asks a catalogue that nobody else uses waits for the disk each time."""
+def test_closing_a_connection_does_not_checkpoint_the_wal(catalogue: str, tmp_path: Path) -> None:
+    """Otherwise every request to an otherwise unused catalogue would wait for the disk."""
     file = Path(catalogue.removeprefix("sqlite:///"))
     before = file.read_bytes()
     with database.connected(), database.writing():

@@ -24,9 +24,7 @@ def write(tenants, tmp_path, clock) -> Callable[[], bool]:
     return lambda: snapshot.write(tmp_path / "snapshot", tmp_path / "spool", ["112", "+3225550199"], clock())
 
 
-def test_what_is_written_is_what_a_node_reads(
-    write, tmp_path, tenants, announce, clock, entropy, tone
-) -> None:
+def test_snapshot_is_read_back(write, tmp_path, tenants, announce, clock, entropy, tone) -> None:
     mine, _ = tenants
     line = lines.create_line(
         mine,
@@ -49,9 +47,7 @@ def test_what_is_written_is_what_a_node_reads(
     assert read.made_at == "2026-11-25T09:00:00.000Z"
 
 
-def test_writing_what_has_not_changed_writes_nothing(
-    write, tmp_path, announce, tenants, clock, entropy
-) -> None:
+def test_unchanged_snapshot_is_not_written(write, tmp_path, announce, tenants, clock, entropy) -> None:
     assert write()
     at = (tmp_path / "snapshot" / "snapshot.json").stat().st_mtime_ns
     clock.forward(minutes=1)
@@ -61,7 +57,7 @@ def test_writing_what_has_not_changed_writes_nothing(
     assert write()
 
 
-def test_a_damaged_prompt_is_put_right(write, tmp_path, announce, tenants, clock, entropy) -> None:
+def test_damaged_prompt_is_replaced(write, tmp_path, announce, tenants, clock, entropy) -> None:
     lines.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
     prompt = next((tmp_path / "snapshot" / "prompts").iterdir())
@@ -71,7 +67,7 @@ def test_a_damaged_prompt_is_put_right(write, tmp_path, announce, tenants, clock
     assert not line_policy.read(tmp_path / "snapshot").damaged
 
 
-def test_an_ended_line_is_gone(write, tmp_path, announce, tenants, clock, entropy) -> None:
+def test_ended_line_is_removed(write, tmp_path, announce, tenants, clock, entropy) -> None:
     line = lines.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
     line_history.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
@@ -79,7 +75,7 @@ def test_an_ended_line_is_gone(write, tmp_path, announce, tenants, clock, entrop
     assert line_policy.read(tmp_path / "snapshot").line("100") is None
 
 
-def test_an_old_prompt_stays_while_a_take_may_need_it(
+def test_old_prompt_stays_while_a_take_may_need_it(
     write, tmp_path, announce, tenants, clock, entropy
 ) -> None:
     mine, _ = tenants
@@ -110,7 +106,7 @@ def test_an_old_prompt_stays_while_a_take_may_need_it(
     assert not old.exists()
 
 
-def test_an_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock, entropy) -> None:
+def test_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock, entropy) -> None:
     mine, _ = tenants
     line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
@@ -125,7 +121,7 @@ def test_an_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock
     assert left.stem == queries.announcement(mine, queries.lines(mine)[0].announcement).sound
 
 
-def test_a_prompt_is_fetched_for_an_old_take(tmp_path, announce, tenants, clock) -> None:
+def test_prompt_is_fetched_for_an_old_take(tmp_path, announce, tenants, clock) -> None:
     row = queries.announcement(tenants[0], announce())
     path = prompt_files.put_prompt(tmp_path, row.sound, clock())
     assert hashlib.sha256(path.read_bytes()).hexdigest() == row.sound

@@ -1,4 +1,4 @@
-"""The rules of requests against time, and that nothing of another customer's or number's is found."""
+"""Deadlines and limits of subject requests, and the scope of their searches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
-from recorder.errors import PersonError
+from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.identity import tenants
 from tests.identity_proof import vouch
@@ -31,7 +31,7 @@ def tenant(catalogue, clock, entropy) -> str:
 
 
 def called(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164") -> str:
-    """A call with a number, that was not recorded."""
+    """An unrecorded call with a number."""
     with writing():
         NotRecordedTable.create(
             id=ident, tenant=tenant, number="+3225550100",
@@ -66,11 +66,11 @@ def enter(clock, entropy, received: date | None = None, number: str = "0470 12 3
 
 
 def refused(error_id: str):
-    return pytest.raises(PersonError, check=lambda error: error.error_id == error_id)
+    return pytest.raises(SubjectRequestError, check=lambda error: error.error_id == error_id)
 
 
 @given(st.dates(date(1990, 1, 1), date(2090, 1, 1)), st.integers(0, 30))
-def test_a_month_later_is_the_same_day_or_the_months_last(day: date, months: int) -> None:
+def test_months_later_keeps_the_day_or_takes_the_last(day: date, months: int) -> None:
     later = register.months_later(day, months)
     assert (later.year * 12 + later.month) - (day.year * 12 + day.month) == months
     assert later.day == day.day or (
@@ -86,7 +86,9 @@ def test_a_month_later_is_the_same_day_or_the_months_last(day: date, months: int
         ("2026-11-01", "2026-12-01", "2027-02-01"),
     ],
 )
-def test_it_is_due_in_a_month_and_once_in_three(tenant, clock, entropy, received, due, extended) -> None:
+def test_request_is_due_in_one_month_or_three_if_extended(
+    tenant, clock, entropy, received, due, extended
+) -> None:
     row = enter(clock, entropy, date.fromisoformat(received))
     assert row.due_on.isoformat() == due
     told = {"who": "u", "now": clock(), "entropy": entropy}
@@ -101,14 +103,14 @@ def test_it_is_due_in_a_month_and_once_in_three(tenant, clock, entropy, received
     assert row.overdue(row.due_on + timedelta(days=1))
 
 
-def test_it_is_not_extended_when_its_month_is_over(tenant, clock, entropy) -> None:
+def test_overdue_request_cannot_be_extended(tenant, clock, entropy) -> None:
     row = enter(clock, entropy)
     clock.at += timedelta(days=32)
     with refused("subject_request.too_late"):
         register.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
 
 
-def test_the_register_has_what_is_due_first_and_what_is_closed_last(tenant, clock, entropy) -> None:
+def test_register_is_sorted_by_due_day_with_closed_requests_last(tenant, clock, entropy) -> None:
     rows = [enter(clock, entropy, clock().date() - timedelta(days=days)) for days in (3, 9, 6)]
     closing = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
     register.close("t", rows[1].id, **closing)
@@ -124,7 +126,7 @@ def order(request_id: str, clock, entropy, tenant: str = "t") -> verification_co
 
 
 def call(request_id: str, clock, entropy) -> str:
-    """Order a call, and have a node make it; its code."""
+    """Order a call, and have a node make it; returns the code."""
     order(request_id, clock, entropy)
     taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
@@ -136,7 +138,7 @@ def tried(request_id: str, code: str, clock, entropy) -> bool:
     return verification_code.try_code("t", request_id, code, who="u", now=clock(), entropy=entropy)
 
 
-def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entropy) -> None:
+def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
     assert len(code) == 6
     with connected():
@@ -152,7 +154,7 @@ def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entr
     assert register.request("t", request_).proved_how == "code"
 
 
-def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
+def test_code_allows_five_attempts(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
     for _ in range(verification_code.TRIES):
         assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
@@ -163,7 +165,7 @@ def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
     assert tried(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
 
 
-def test_a_code_is_valid_for_a_quarter_of_an_hour_and_only_the_last(request_, clock, entropy) -> None:
+def test_only_the_last_code_is_valid_for_a_quarter_of_an_hour(request_, clock, entropy) -> None:
     with refused("subject_request.no_code"):
         tried(request_, "123456", clock, entropy)
     first = call(request_, clock, entropy)
@@ -176,7 +178,7 @@ def test_a_code_is_valid_for_a_quarter_of_an_hour_and_only_the_last(request_, cl
         tried(request_, second, clock, entropy)
 
 
-def test_a_number_is_called_a_few_times_a_day_whoever_asks(request_, clock, entropy) -> None:
+def test_calls_to_a_number_are_limited_across_customers(request_, clock, entropy) -> None:
     tenants.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
     called("rival", NUMBER, "two", clock())
     theirs = enter(clock, entropy, tenant="rival").id
@@ -195,7 +197,7 @@ def test_a_number_is_called_a_few_times_a_day_whoever_asks(request_, clock, entr
         order(request_, clock, entropy)
 
 
-def test_a_customer_has_so_many_calls_a_day(tenant, clock, entropy) -> None:
+def test_calls_of_a_customer_are_limited(tenant, clock, entropy) -> None:
     for each in range(verification_code.CALLS_A_CUSTOMER):
         number = f"+3247000{each:04}"
         called("t", number, number, clock())
@@ -204,7 +206,7 @@ def test_a_customer_has_so_many_calls_a_day(tenant, clock, entropy) -> None:
         order(enter(clock, entropy).id, clock, entropy)
 
 
-def test_a_stranger_is_not_called(tenant, clock, entropy) -> None:
+def test_number_without_calls_is_not_called(tenant, clock, entropy) -> None:
     with refused("subject_request.nothing"):
         order(enter(clock, entropy, number="+32470999999").id, clock, entropy)
     called("t", "+32470999999", "two", clock(), kind="extension")
@@ -212,7 +214,7 @@ def test_a_stranger_is_not_called(tenant, clock, entropy) -> None:
         order(enter(clock, entropy, number="+32470999999").id, clock, entropy)
 
 
-def test_a_call_that_nobody_takes_in_time_is_not_made(request_, clock, entropy) -> None:
+def test_expired_verification_call_is_not_made(request_, clock, entropy) -> None:
     order(request_, clock, entropy)
     clock.at += verification_code.TAKEN_WITHIN
     assert verification_code.take("n", clock(), entropy) is None
@@ -233,9 +235,9 @@ TENANTS, NUMBERS = ("a", "b"), ("+32470000001", "+32470000011", "+32470000002")
 KINDS = ("e164", "extension", "sip", "withheld")
 
 
-def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entropy) -> None:
-    """Every customer, number, kind of party, recorded and not: what is found is theirs, and nothing else is
-    decided about."""
+def test_search_finds_only_the_customers_and_numbers_own(catalogue, clock, entropy) -> None:
+    """For every customer, number and kind of party, recorded or not: only their own calls are found, and can
+    be reviewed."""
     made = {}
     for tenant in TENANTS:
         tenants.create_tenant(tenant, name=tenant, wrapped_key="{}", now=clock(), entropy=entropy)

@@ -11,7 +11,7 @@ from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
 
 
-def test_an_announcement_is_a_new_version_each_time(tenants, announce) -> None:
+def test_each_announcement_is_a_new_version(tenants, announce) -> None:
     mine, _ = tenants
     first, second = announce(level=500), announce(level=700)
     rows = queries.announcements(mine)
@@ -20,7 +20,7 @@ def test_an_announcement_is_a_new_version_each_time(tenants, announce) -> None:
     assert rows[0].duration_ms == 1000
 
 
-def test_the_same_sound_is_kept_once(tenants, announce) -> None:
+def test_equal_sounds_are_stored_once(tenants, announce) -> None:
     mine, other = tenants
     announce(mine)
     announce(other)
@@ -40,9 +40,7 @@ def test_the_same_sound_is_kept_once(tenants, announce) -> None:
         ({"wav": b"RIFF"}, "announcement.sound"),
     ],
 )
-def test_an_announcement_that_cannot_stand_is_refused(
-    tenants, clock, entropy, tone, changes, error_id
-) -> None:
+def test_invalid_announcement_is_refused(tenants, clock, entropy, tone, changes, error_id) -> None:
     whole = {
         "name": "default",
         "language": "fr",
@@ -58,13 +56,13 @@ def test_an_announcement_that_cannot_stand_is_refused(
 
 
 @pytest.mark.parametrize("shape", [{"channels": 2}, {"rate": 44100}, {"ms": 100}, {"ms": 61_000}])
-def test_a_sound_that_the_switch_would_not_play_well_is_refused(tone, shape) -> None:
+def test_unsuitable_sound_is_refused(tone, shape) -> None:
     with pytest.raises(CatalogueError) as refused:
         announcements.sound_duration_ms(tone(**shape))
     assert refused.value.error_id == "announcement.sound"
 
 
-def test_a_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> None:
+def test_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> None:
     mine, other = tenants
     line = lines.create_line(
         mine, number="+3225550100", announcement=announce(mine), now=clock(), entropy=entropy
@@ -82,14 +80,14 @@ def test_a_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> 
 
 
 @pytest.mark.parametrize("number", ["", "32x", "+", "1", "1" * 16, "+32 2 555", "3225550100\n"])
-def test_a_number_is_digits(tenants, announce, clock, entropy, number) -> None:
+def test_number_must_be_digits(tenants, announce, clock, entropy, number) -> None:
     with pytest.raises(CatalogueError) as refused:
         lines.create_line(tenants[0], number=number, announcement=announce(), now=clock(), entropy=entropy)
     assert refused.value.error_id == "line.number"
 
 
 @pytest.mark.parametrize("changes", [{"formats": []}, {"formats": ["mp3"]}, {"mode": "secret"}])
-def test_settings_of_a_line_are_known_ones(tenants, announce, clock, entropy, changes) -> None:
+def test_unknown_line_setting_is_refused(tenants, announce, clock, entropy, changes) -> None:
     with pytest.raises(CatalogueError) as refused:
         lines.create_line(
             tenants[0], number="100", announcement=announce(), **changes, now=clock(), entropy=entropy
@@ -97,7 +95,7 @@ def test_settings_of_a_line_are_known_ones(tenants, announce, clock, entropy, ch
     assert refused.value.error_id == "line.settings"
 
 
-def test_a_line_says_only_its_own_tenants_announcements(tenants, announce, clock, entropy) -> None:
+def test_line_uses_only_its_tenants_announcements(tenants, announce, clock, entropy) -> None:
     mine, other = tenants
     theirs = announce(other)
     with pytest.raises(CatalogueError) as refused:
@@ -111,7 +109,7 @@ def test_a_line_says_only_its_own_tenants_announcements(tenants, announce, clock
     assert queries.lines(mine) == (line,)
 
 
-def test_what_a_node_must_hear_of_counts_up(tenants, announce, clock, entropy) -> None:
+def test_line_changes_are_counted(tenants, announce, clock, entropy) -> None:
     mine, _ = tenants
     before = change_counter.revision(change_counter.LINES)
     line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
@@ -122,7 +120,7 @@ def test_what_a_node_must_hear_of_counts_up(tenants, announce, clock, entropy) -
     assert before < made < changed < change_counter.revision(change_counter.LINES)
 
 
-def test_a_tenant_is_made_once(tenants, clock, entropy) -> None:
+def test_tenant_is_created_once(tenants, clock, entropy) -> None:
     with pytest.raises(CatalogueError) as refused:
         create_tenant(tenants[0], name="Again", wrapped_key="{}", now=clock(), entropy=entropy)
     assert refused.value.error_id == "tenant.exists"
@@ -130,7 +128,7 @@ def test_a_tenant_is_made_once(tenants, clock, entropy) -> None:
     assert tenant_queries.tenant_wrapped_key(tenants[0]) == "{}"
 
 
-def test_a_purpose_of_their_own_is_no_way_round_a_standard_one(tenants, tone, clock, entropy) -> None:
+def test_own_purpose_cannot_replace_a_standard_one(tenants, tone, clock, entropy) -> None:
     with writing():
         for code in ("quality", "their-own"):
             PurposeTable.create(

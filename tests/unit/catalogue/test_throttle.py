@@ -1,4 +1,4 @@
-"""Counting failures for several processes at once, on SQLite and on PostgreSQL."""
+"""Rate limits shared by several processes, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def waits(key: str, times: int, now: datetime = NOW) -> list[int]:
     return [throttle.take([(key, THREE)], now) for _ in range(times)]
 
 
-def test_so_many_at_once_and_then_one_after_each_share_of_the_time() -> None:
+def test_burst_then_steady_rate() -> None:
     assert waits("a", 5) == [0, 0, 0, 10, 10]
     assert waits("a", 2, NOW + timedelta(seconds=4)) == [6, 6]
     assert waits("a", 2, NOW + timedelta(seconds=10)) == [0, 10]
     assert waits("a", 4, NOW + timedelta(seconds=60)) == [0, 0, 0, 10]
 
 
-def test_one_that_does_not_fit_is_counted_nowhere() -> None:
+def test_refused_attempt_is_not_counted() -> None:
     assert waits("full", 3) == [0, 0, 0]
     assert throttle.take([("b", THREE), ("full", THREE)], NOW) == 10
     assert waits("b", 4) == [0, 0, 0, 10]
 
 
-def test_what_went_well_does_not_count() -> None:
+def test_successful_attempt_is_not_counted() -> None:
     assert waits("c", 3) == [0, 0, 0]
     throttle.give_back([("c", THREE)])
     assert waits("c", 2) == [0, 10]
@@ -41,7 +41,7 @@ def test_what_went_well_does_not_count() -> None:
     assert waits("c", 4) == [0, 0, 0, 10]
 
 
-def test_many_at_once_win_nothing() -> None:
+def test_concurrent_attempts_are_limited() -> None:
     came: list[int] = []
     limit = RateLimit(5, 3600)
     start = threading.Barrier(12)
@@ -59,12 +59,12 @@ def test_many_at_once_win_nothing() -> None:
     assert len(came) == 12
 
 
-def test_a_clock_that_had_jumped_ahead_keeps_nobody_out() -> None:
+def test_clock_jump_does_not_lock_out() -> None:
     assert waits("e", 3, NOW + timedelta(days=400)) == [0, 0, 0]
     assert waits("e", 4) == [0, 0, 0, 10]
 
 
-def test_a_place_is_known_for_a_time_and_what_is_over_is_forgotten() -> None:
+def test_known_place_expires() -> None:
     throttle.take([("f", THREE), ("g", THREE)], NOW)
     assert not throttle.known("f", NOW)
     throttle.clear("f", NOW, remember=True)

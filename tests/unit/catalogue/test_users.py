@@ -25,12 +25,12 @@ def person(tenants, clock, entropy) -> UserRow:
     )
 
 
-def test_a_log_in_is_found_without_regard_to_case(person) -> None:
+def test_login_is_found_ignoring_case(person) -> None:
     assert users.user_by_login("ADA@example.be") == person
     assert users.user_by_login("eve@example.be") is None
 
 
-def test_a_log_in_is_somebodys_alone(person, tenants, clock, entropy) -> None:
+def test_login_is_unique(person, tenants, clock, entropy) -> None:
     again = {"name": "B", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
     for tenant in tenants:
         with pytest.raises(CatalogueError) as refused:
@@ -44,7 +44,7 @@ def test_a_log_in_is_somebodys_alone(person, tenants, clock, entropy) -> None:
     assert refused.value.error_id == "tenant.unknown"
 
 
-def test_another_tenants_person_does_not_exist(person, tenants, clock, entropy) -> None:
+def test_user_of_another_tenant_is_not_found(person, tenants, clock, entropy) -> None:
     mine, other = tenants
     assert users.user(mine, person.id) == person
     assert users.user(other, person.id) is None
@@ -54,7 +54,7 @@ def test_another_tenants_person_does_not_exist(person, tenants, clock, entropy) 
     assert users.user(mine, person.id) == person
 
 
-def test_a_session_ends_by_time_by_log_out_and_with_its_person(person, tenants, clock, entropy) -> None:
+def test_session_ends_by_time_logout_and_revocation(person, tenants, clock, entropy) -> None:
     def begin(token: str):
         until = clock() + timedelta(hours=8)
         return users.open_session(person, token_sha256=token, now=clock(), until=until, entropy=entropy)
@@ -80,7 +80,7 @@ def test_a_session_ends_by_time_by_log_out_and_with_its_person(person, tenants, 
     assert users.user_by_login("ada@example.be").revoked_at == clock()
 
 
-def test_another_password_ends_every_session(person, tenants, clock, entropy) -> None:
+def test_new_password_ends_every_session(person, tenants, clock, entropy) -> None:
     session = users.open_session(
         person, token_sha256="t", now=clock(), until=clock() + timedelta(hours=1), entropy=entropy
     )
@@ -90,7 +90,7 @@ def test_another_password_ends_every_session(person, tenants, clock, entropy) ->
     assert users.user(tenants[0], person.id).password_hash == "$argon2id$two"
 
 
-def test_old_sessions_are_forgotten(person, clock, entropy) -> None:
+def test_old_sessions_are_deleted(person, clock, entropy) -> None:
     users.open_session(
         person, token_sha256="t", now=clock(), until=clock() + timedelta(hours=1), entropy=entropy
     )
@@ -98,12 +98,12 @@ def test_old_sessions_are_forgotten(person, clock, entropy) -> None:
     assert users.drop_old_sessions(clock() + timedelta(hours=2)) == 1
 
 
-def test_a_password_is_not_shown(person) -> None:
+def test_password_hash_is_not_shown(person) -> None:
     assert "argon2" not in repr(person)
 
 
-def test_a_session_from_the_future_is_none(person, tenants, clock, entropy) -> None:
-    """A clock that was ten years ahead for a while makes nobody's session last ten years."""
+def test_session_from_the_future_is_refused(person, tenants, clock, entropy) -> None:
+    """A clock that was ten years ahead for a while gives no session of ten years."""
     clock.forward(days=3650)
     ahead = users.open_session(
         person, token_sha256="t", now=clock(), until=clock() + timedelta(hours=8), entropy=entropy

@@ -9,7 +9,7 @@ import pytest
 
 from recorder.catalogue import country_check, queries, tenant_queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.records import Keeping
+from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.clock import utc_now
@@ -272,7 +272,7 @@ def test_keep_question_options(dubois: Shell) -> None:
     dubois.good(*keep, "--days", "365", "--destroy")
     owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
     (row,) = queries.lines(owner.id)
-    assert row.keep == Keeping(keep_days=365, destroy=True)
+    assert row.keep == KeepOptions(keep_days=365, destroy=True)
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "fr", "nl")
     said = {one.announcement.language: one.keep for one in line_policies.policies().lines[0].languages}
     assert {language: keep and keep.no.text for language, keep in said.items()} == {
@@ -283,7 +283,7 @@ def test_keep_question_options(dubois: Shell) -> None:
     assert "4000 days" in refused.output
     assert dubois(*keep).exit_code == 2
     assert dubois(*keep, "--days", "3", "--off").exit_code == 2
-    assert queries.lines(owner.id)[0].keep == Keeping(keep_days=365, destroy=True)
+    assert queries.lines(owner.id)[0].keep == KeepOptions(keep_days=365, destroy=True)
     dubois.good(*keep, "--off")
     assert queries.lines(owner.id)[0].keep is None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import departures, queries, tenant_queries
+from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.features.subject_requests import call_erasure, register
 from recorder.lifecycle.clock_guard import Timekeeper
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
@@ -138,7 +138,7 @@ def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery)
 def test_a_customer_stays_after_all(shell: Shell, house: Bakery) -> None:
     shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
     assert "stays" in shell.good("tenant", "leave", "stop", NAME)
-    assert departures.departure(house.tenant) is None
+    assert offboarding_progress.find_offboarding(house.tenant) is None
     shell.good("line", "add", *MINE, "+3225550100")
 
 

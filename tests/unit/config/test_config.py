@@ -21,13 +21,13 @@ def test_defaults_need_no_file() -> None:
     assert settings.switch.password.get_secret_value() == "", "there is no default password"
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+def test_environment_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "[switch]\nport = 8022\nhost = '127.0.0.2'\n")
     settings = load(path, {"ACCORD_SWITCH_PORT": "8023"})
     assert (settings.switch.port, settings.switch.host) == (8023, "127.0.0.2")
 
 
-def test_a_secret_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
+def test_secret_is_read_from_a_file_and_not_shown(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("s3cret\n")
     settings = load(None, {"ACCORD_SWITCH_PASSWORD_FILE": str(tmp_path / "password")})
     assert settings.switch.password.get_secret_value() == "s3cret"
@@ -44,26 +44,24 @@ def test_a_secret_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
         ("[switch]\nport = 70000\n", "config.invalid", "[switch]"),
         ("[switch\n", "config.unreadable", "TOML"),
         ("[node]\nname = 'Not A Name'\n", "config.invalid", "[node]"),
-        # It would protect nobody.
+        # A name would match no call.
         ("[node]\nnever_record = ['the police']\n", "config.invalid", "[node]"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_what_to_do(
-    tmp_path: Path, text: str, error_id: str, hint: str
-) -> None:
+def test_invalid_setting_is_refused_with_a_hint(tmp_path: Path, text: str, error_id: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, text), {})
     assert caught.value.error_id == error_id
     assert hint in caught.value.hint
 
 
-def test_a_secret_set_twice_is_refused(tmp_path: Path) -> None:
+def test_secret_that_is_set_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(None, {"ACCORD_SWITCH_PASSWORD": "a", "ACCORD_SWITCH_PASSWORD_FILE": "b"})
     assert caught.value.error_id == "config.twice"
 
 
-def test_a_secret_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_missing_secret_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         load(None, {"ACCORD_SWITCH_PASSWORD_FILE": str(tmp_path / "nowhere")})
 
@@ -76,19 +74,19 @@ def test_a_secret_file_that_is_missing_is_named(tmp_path: Path) -> None:
         ("ACCORD_NODE_DATA_DIR", "ACCORD_NODE_DATA"),
     ],
 )
-def test_an_unknown_variable_is_refused_like_an_unknown_setting(variable: str, near: str) -> None:
+def test_unknown_variable_is_refused(variable: str, near: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(None, {variable: "x"})
     assert refused.value.error_id == "config.unknown"
     assert refused.value.hint == f"did you mean {near}?"
 
 
-def test_other_variables_are_not_ours(tmp_path: Path) -> None:
+def test_variables_without_a_section_are_ignored(tmp_path: Path) -> None:
     load(None, {"ACCORD_ROUTE": "127.0.0.1:5070", "ACCORD_FREESWITCH": "/bin/true", "ACCORD_CONFIG": "x"})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "panel.example", ""])
-def test_cookies_without_https_stay_on_loopback(host: str) -> None:
+def test_cookies_without_https_require_loopback(host: str) -> None:
     beyond = {"ACCORD_WEB_HOST": host, "ACCORD_WEB_SECURE_COOKIES": "false"}
     with pytest.raises(ConfigError) as refused:
         load(None, beyond)
@@ -98,5 +96,5 @@ def test_cookies_without_https_stay_on_loopback(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_a_panel_on_loopback_needs_no_https(host: str) -> None:
+def test_panel_on_loopback_needs_no_https(host: str) -> None:
     assert not load(None, {"ACCORD_WEB_HOST": host, "ACCORD_WEB_SECURE_COOKIES": "false"}).web.secure_cookies

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from recorder.catalogue.departures import LeavingRow
+from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
 from recorder.lifecycle.amendment_service import Changes
@@ -36,10 +36,10 @@ def office(house) -> Changes:
 
 
 @pytest.fixture
-def handed(house, office) -> Callable[..., LeavingRow]:
+def handed(house, office) -> Callable[..., OffboardingRow]:
     """Hands over to a customer, as the command does."""
 
-    def make(tenant: str, anew: bool = False) -> LeavingRow:
+    def make(tenant: str, anew: bool = False) -> OffboardingRow:
         seals = Seals(house.store, house.keyring, house.root_public)
         pem = signing.public_pem(house.root_public)
         said = {"anew": anew, "now": house.clock(), "entropy": house.entropy}

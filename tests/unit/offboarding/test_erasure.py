@@ -11,7 +11,7 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.auditlog import mail_witness
-from recorder.catalogue import departures, queries, tenant_queries
+from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables import TABLES, lease
 from recorder.catalogue.tables.amendment import AmendmentTable
@@ -22,7 +22,7 @@ from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
-from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
+from recorder.errors import CatalogueError, RetentionError, SealError, StoreError
 from recorder.features.offboarding import completion, service
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import queries as offboarding_queries
@@ -188,7 +188,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert lease.take("keys", "rotate", house.clock())
     assert ending.erase_due(means, house.clock()) == 0, "while keys are being changed"
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
-    lease.give_back("keys", "rotate")
+    lease.release("keys", "rotate")
     assert ending.erase_due(means, house.clock()) == 1
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list(f"keys/{bakery.id}/")) == []
@@ -242,7 +242,7 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     assert ending.erase_due(means, house.clock()) == 0
     assert offboarding_queries.remaining(bakery.id) == 2, "nothing begins before it is decided"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
-    with pytest.raises(KeepingError) as too_late:
+    with pytest.raises(RetentionError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
     assert too_late.value.error_id == "retention.being_erased"
     assert ending.erase_due(means, house.clock()) == 1
@@ -387,4 +387,4 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
     completion.complete(office(house), bakery.id)
-    assert departures.being_erased(bakery.id)
+    assert offboarding_progress.is_being_erased(bakery.id)

@@ -17,7 +17,7 @@ import pytest
 
 from recorder.auditlog import checkpoint, merkle
 from recorder.auditlog.append import commitment
-from recorder.catalogue import departures, queries
+from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
@@ -249,7 +249,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     house.services = replace(real, store=Away(real.store, 2))
     with pytest.raises(Unreachable):
         handed(bakery.id)
-    begun = departures.departure(bakery.id)
+    begun = offboarding_progress.find_offboarding(bakery.id)
     assert (begun.handed_at, handover.last(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
@@ -334,6 +334,6 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
         line_register.create_line(bakery.id, **line)
     handed(bakery.id)
     service.cancel(office, bakery.id)
-    assert departures.departure(bakery.id) is None
+    assert offboarding_progress.find_offboarding(bakery.id) is None
     assert handover.handed(bakery.id, 0) == ()
     assert line_register.create_line(bakery.id, **line).number == "+3225550101"

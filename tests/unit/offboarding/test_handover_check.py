@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audit.handed_over import HandoverCheck, folder_of
+from recorder.audit.handover_check import HandoverCheck, find_handover_folder
 from recorder.cli import accord
 from recorder.seal import signing
 from recorder.seal.amendment import By
@@ -48,7 +48,7 @@ def folder(house, bakery, handed, tmp_path) -> Path:
 
 
 def found_in(house, folder: Path) -> list[tuple[str, str]]:
-    place = folder_of(folder)
+    place = find_handover_folder(folder)
     assert place is not None
     return [(each.code, each.where) for each in HandoverCheck(place, house.root_public, house.clock()).read()]
 
@@ -178,7 +178,7 @@ def append(path: Path) -> None:
 
 def test_what_was_handed_over_is_as_it_was_sealed(house, folder: Path) -> None:
     assert found_in(house, folder) == []
-    place = folder_of(folder)
+    place = find_handover_folder(folder)
     assert place is not None
     checked = HandoverCheck(place, house.root_public, house.clock())
     assert list(checked.read()) == []
@@ -208,7 +208,7 @@ def test_what_was_changed_in_it_is_named(house, folder: Path, tmp_path: Path) ->
 
 
 def test_a_key_that_was_revoked_before_counts_for_nothing(house, folder: Path) -> None:
-    place = folder_of(folder)
+    place = find_handover_folder(folder)
     assert place is not None
     manifest = json.loads((recordings(folder)[0] / "manifest.json").read_bytes())
     key = manifest["endorsement"]["body"]["key_id"]

@@ -19,7 +19,7 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.parties import Party
-from recorder.errors import AccessError, BringingError, KeepingError
+from recorder.errors import AccessError, RecordingImportError, RetentionError
 from recorder.features.imports import service
 from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
 from recorder.features.recovery.rebuild import Rebuild
@@ -196,7 +196,7 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
     assert "line 3: there is no file missing.wav" in outcomes[1].error.message
     assert len(queries.recordings(bakery.id).rows) == 1
     (folder / "other.csv").write_text("file,when\n", "utf-8")
-    with pytest.raises(BringingError, match="no column began_at"):
+    with pytest.raises(RecordingImportError, match="no column began_at"):
         read_table(folder / "other.csv", folder, ZONE, house.clock())
 
 
@@ -279,7 +279,7 @@ def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bak
 
     def state(purpose: str, keep_days: int) -> str:
         said = {"purpose": purpose, "keep_days": keep_days, "reason": "On paper"}
-        with pytest.raises(KeepingError) as refused:
+        with pytest.raises(RetentionError) as refused:
             house.changes.agree(bakery.id, outcome.recording, OPERATOR, **said)
         return refused.value.error_id
 
@@ -289,7 +289,7 @@ def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bak
     clock.forward(days=60)
     assert state("agreement", 365) == "retention.over", "its day has come"
     for days in (-1, 0, 367):
-        with pytest.raises(BringingError):
+        with pytest.raises(RecordingImportError):
             service.check_until(house.clock() + timedelta(days=days), house.clock())
 
 

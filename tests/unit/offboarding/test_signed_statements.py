@@ -13,7 +13,7 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
-from recorder.catalogue import departures, queries, tenant_queries
+from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.line import LineTable
@@ -199,7 +199,7 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
         service.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
     assert unsigned.value.error_id == "offboarding.statement_missing"
     service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
-    assert departures.departure(bakery.id) is None
+    assert offboarding_progress.find_offboarding(bakery.id) is None
 
 
 @SQLITE
@@ -267,7 +267,7 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     dying = replace(office, boundary=die)
     with pytest.raises(Killed):
         service.announce(dying, bakery.id, until)
-    assert departures.departure(bakery.id) is None
+    assert offboarding_progress.find_offboarding(bakery.id) is None
     service.announce(office, bakery.id, until)
     with pytest.raises(Killed):
         service.decide(dying, bakery.id, early="By letter")
@@ -282,7 +282,7 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     with pytest.raises(Killed):
         service.cancel(dying, other.id)
     service.cancel(office, other.id)
-    assert departures.departure(other.id) is None
+    assert offboarding_progress.find_offboarding(other.id) is None
     assert audited(house, other.id) == []
 
 
@@ -546,7 +546,7 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
     assert expiry.destroy_due(means, clock.forward(minutes=5)) == 0
     assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
     house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
-    (said,) = leaf_lookup.about(bakery.id, [mine], ["recording.amended"])
+    (said,) = leaf_lookup.leaves_about(bakery.id, [mine], ["recording.amended"])
     assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
     assert expiry.destroy_due(means, clock()) == 1
     assert audited(house, bakery.id) == []

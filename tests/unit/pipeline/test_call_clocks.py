@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries
-from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
+from recorder.clock import HIDDEN_BOOT_ID, Uptime, from_iso, to_iso
 from recorder.domain.markers import Marker
 from recorder.identity import users
 from recorder.lifecycle import expiry
@@ -157,7 +157,7 @@ def test_the_machines_clock_is_behind_in_the_call(house) -> None:
 
 
 @pytest.mark.parametrize(
-    "there", [None, Uptime(HIDDEN, 5.0), Uptime("another start", 5.0), Uptime("this start", 1e11)]
+    "there", [None, Uptime(HIDDEN_BOOT_ID, 5.0), Uptime("another start", 5.0), Uptime("this start", 1e11)]
 )
 def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, there: Uptime | None) -> None:
     """A take of an older version, one that is sealed after a start of the machine, a unit that hides it."""

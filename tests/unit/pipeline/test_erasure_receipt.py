@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.errors import AccessError, KeepingError, SealError
+from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle import erasure_receipt, expiry
 from recorder.lifecycle.erasure_deadline import complete_from
 from recorder.seal.keyring import data_key_path
@@ -61,14 +61,14 @@ def test_a_changed_receipt_is_refused(house, gone) -> None:
 
 def test_there_is_none_while_something_is_there(house, gone) -> None:
     (house.bucket / data_key_path(house.tenant, gone)).write_bytes(b"{}")
-    with pytest.raises(KeepingError) as refused:
+    with pytest.raises(RetentionError) as refused:
         asked(house, gone)
     assert refused.value.error_id == "retention.not_gone"
 
 
 def test_there_is_none_of_what_lives_or_is_anothers(house) -> None:
     recording = put_small(house)
-    with pytest.raises(KeepingError) as refused:
+    with pytest.raises(RetentionError) as refused:
         asked(house, recording)
     assert refused.value.error_id == "retention.not_erased"
     with pytest.raises(AccessError) as foreign:

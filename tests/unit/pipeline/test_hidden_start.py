@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clock import HIDDEN, Uptime
+from recorder.clock import HIDDEN_BOOT_ID, Uptime
 from recorder.errors import ClockError
 from recorder.lifecycle.clock_guard import Timekeeper
 from tests.clock import Clock
 
 
-def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN) -> Timekeeper:
+def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN_BOOT_ID) -> Timekeeper:
     return Timekeeper(path / ".clock", {}, clock, since_boot=lambda: Uptime(boot, up))
 
 

@@ -86,7 +86,7 @@ def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due
     assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
     assert expiry.destroy_due(means(house, house.services.store), house.clock()) == DUE - 1
     assert queries.recording(house.tenant, due[0]).destroyed_at is None
-    house.clock.forward(seconds=lease.LASTS.total_seconds())
+    house.clock.forward(seconds=lease.DURATION.total_seconds())
     assert expiry.destroy_due(means(house, house.services.store), house.clock()) == 1
     with connected():
         assert LeaseTable.select().count() == 0

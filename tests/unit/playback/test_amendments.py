@@ -12,7 +12,7 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.domain.markers import Marker
-from recorder.errors import AccessError, KeepingError, SealError
+from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
 from recorder.lifecycle.amendment_recovery import finish
 from recorder.lifecycle.amendment_service import Changes
@@ -155,7 +155,7 @@ def agreed_to(house):
 
 
 def test_without_consent_there_is_none_to_withdraw(changes, recording) -> None:
-    with pytest.raises(KeepingError) as refused:
+    with pytest.raises(RetentionError) as refused:
         changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
     assert refused.value.error_id == "retention.not_by_consent"
     assert amendments.begun(changes.now() + timedelta(days=1)) == ()
@@ -166,7 +166,7 @@ def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
 ) -> None:
     admin = somebody("customer_admin")
     said = {"purpose": "training", "reason": "signed on paper"}
-    with pytest.raises(KeepingError) as refused:
+    with pytest.raises(RetentionError) as refused:
         changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=181, **said)
     assert refused.value.error_id == "retention.too_long"
     changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=180, **said)
@@ -182,7 +182,7 @@ def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
 
 def test_nothing_comes_of_a_yes_to_what_was_not_announced(changes, recorded) -> None:
     row = recorded(announced=False)
-    with pytest.raises(KeepingError) as refused:
+    with pytest.raises(RetentionError) as refused:
         changes.agree(row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
     assert refused.value.error_id == "retention.not_announced"
 
@@ -191,14 +191,14 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
     house, gate, changes, ada, recording
 ) -> None:
     hold(changes, recording)
-    with pytest.raises(KeepingError) as refused:
+    with pytest.raises(RetentionError) as refused:
         changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     assert refused.value.error_id == "retention.held"
     changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="not needed")
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
     hold_too_late = {"owner": "ada", "purposes": ["agreement"], "reason": "…"}
-    with pytest.raises(KeepingError):
+    with pytest.raises(RetentionError):
         changes.hold(
             recording.tenant, recording.id, OPERATOR, review_at=house.clock() + timedelta(days=1),
             **hold_too_late,
@@ -227,7 +227,7 @@ def test_a_hold_that_cannot_be(changes, recording) -> None:
         more = dict(wrong)
         if "days" in more:
             more["review_at"] = changes.now() + timedelta(days=more.pop("days"))
-        with pytest.raises(KeepingError) as refused:
+        with pytest.raises(RetentionError) as refused:
             hold(changes, recording, **more)
         assert refused.value.error_id == error_id
     assert amendments.holds() == ()

@@ -71,11 +71,11 @@ def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded
     grant = gate.grant(ada, recording.id, "agreement")
     assert "seal.broken" not in kinds(recording.id), "nobody has asked for that one"
     assert list(gate.open(ada, grant.id, "audio.opus", "p").read(0, 1000))
-    counted = metrics.SEALS_BROKEN._value.get()
+    counted = metrics.BROKEN_SEALS._value.get()
     with pytest.raises(SealError) as error:
         gate.open(ada, grant.id, "audio.wav", "p").read(500, 1000)
     assert error.value.error_id == {"changed": "seal.block", "gone": "seal.object_missing"}[broken]
-    assert metrics.SEALS_BROKEN._value.get() == counted + 1
+    assert metrics.BROKEN_SEALS._value.get() == counted + 1
     assert body(recording.id, "seal.broken")["object"] == "audio.wav"
 
 

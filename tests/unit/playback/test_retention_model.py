@@ -19,7 +19,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import KeepingError
+from recorder.errors import RetentionError
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
@@ -157,7 +157,7 @@ class Living:
         if what == "hold":
             words = {**words, "owner": "ada", "review_at": now + timedelta(days=30)}
         if what != "nothing":
-            with suppress(KeepingError):
+            with suppress(RetentionError):
                 getattr(changes, what)(house.tenant, self.id, OPERATOR, reason="…", **words)
         row = queries.recording(house.tenant, self.id)
         signed = chain_of(given.store, row.prefix, given.root).amendments

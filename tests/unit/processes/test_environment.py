@@ -87,7 +87,7 @@ def test_each_process_has_only_its_own_secrets(tmp_path: Path) -> None:
 
 def test_secret_file_is_not_passed_to_other_processes() -> None:
     given = {"ACCORD_STORE_SECRET_KEY_FILE": "/run/key", "ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
-    assert environment.of("daemon", given) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
+    assert environment.for_process("daemon", given) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
 
 
 def test_every_secret_setting_belongs_to_a_process() -> None:
@@ -97,7 +97,7 @@ def test_every_secret_setting_belongs_to_a_process() -> None:
         for name, each in field.annotation.model_fields.items()
         if each.annotation is SecretStr
     }
-    assert secret | {"catalogue.url"} == set().union(*environment.NEEDS.values())
+    assert secret | {"catalogue.url"} == set().union(*environment.SECRETS.values())
 
 
 def test_an_encoder_has_no_secret() -> None:

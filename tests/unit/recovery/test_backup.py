@@ -13,7 +13,7 @@ import pytest
 from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database
-from recorder.catalogue.records import Keeping
+from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
@@ -66,7 +66,7 @@ def full(house: Bakery, recorded) -> Bakery:
     asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
     line = lines.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
     composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
-    keep_options.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
+    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **said)
     keep_options.set_line_deletable(house.tenant, line.id, True, **said)
     transfer_options.set_line_joining(house.tenant, line.id, "alone", **said)
     house.limit(3000, purpose="agreement")
@@ -85,7 +85,7 @@ def full(house: Bakery, recorded) -> Bakery:
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     means = house.services
     signing = replace(means, checkpoints_seen={})
-    assert checkpoint.keep(signing, house.clock()) == 1
+    assert checkpoint.sign_due(signing, house.clock()) == 1
     with connected():
         RecipientTable.create(
             id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock()

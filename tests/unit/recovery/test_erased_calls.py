@@ -20,7 +20,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
-from recorder.errors import KeepingError, SealError
+from recorder.errors import RetentionError, SealError
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import erased_calls, register
@@ -89,12 +89,12 @@ def test_an_older_backup_brings_none_of_them_back(
         assert (report.outcomes, report.calls) == ({"completed": 1}, {house.tenant: 2})
         assert recovery.troubles == []
         assert len(rows(NotRecordedTable)) == 2, "a rebuild erases nothing: it proposes"
-        with pytest.raises(KeepingError, match="not confirmed"):
+        with pytest.raises(RetentionError, match="not confirmed"):
             erased_calls.erase_calls_again(changes, house.tenant)
         house.confirm_holds()
         assert erased_calls.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecordedTable) == opened(missed) == []
-        assert erased_call_queries.counts(house.tenant) == {asked.id: 2}
+        assert erased_call_queries.count_by_request(house.tenant) == {asked.id: 2}
         (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})

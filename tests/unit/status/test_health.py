@@ -1,4 +1,4 @@
-"""Asking whether a process can work: answered in time, whatever hangs, and cheap however often."""
+"""Readiness: answered in time, whatever hangs, and cheap however often it is queried."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recorder.health import HealthFinding, Readiness
 from tests.clock import MonotonicClock
 
 
-def test_what_a_check_says_and_what_it_raises_are_findings() -> None:
+def test_results_and_exceptions_are_findings() -> None:
     def away() -> HealthFinding:
         raise StoreError("store.unreachable", "it is away", "nothing is lost")
 
@@ -22,7 +22,7 @@ def test_what_a_check_says_and_what_it_raises_are_findings() -> None:
     assert "ZeroDivisionError" in found["odd"].what
 
 
-def test_a_check_that_hangs_is_told_in_time_and_not_started_again() -> None:
+def test_hanging_check_is_reported_in_time_and_not_restarted() -> None:
     hanging, started = threading.Event(), []
 
     def hangs() -> HealthFinding:
@@ -46,7 +46,7 @@ def test_a_check_that_hangs_is_told_in_time_and_not_started_again() -> None:
         assert time.monotonic() < deadline
 
 
-def test_asking_often_looks_once() -> None:
+def test_frequent_queries_run_a_check_once() -> None:
     looked, clock = [], MonotonicClock(100.0)
 
     def look() -> HealthFinding:

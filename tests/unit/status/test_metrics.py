@@ -1,4 +1,4 @@
-"""What happens is counted: once, and under its right name."""
+"""Events are counted once, under the right name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import connected, open_catalogue
 from recorder.errors import CatalogueError, StoreError
 from recorder.health import Readiness
-from recorder.status_server import Neighbours, Watched
+from recorder.status_server import AllowedClients, StatusApp
 from recorder.store.contract import Conflict, NotFound, Unreachable
 from recorder.store.directory import DirectoryStore
 from recorder.store.retry import retrying
@@ -24,7 +24,7 @@ Counted = Callable[..., float]
 
 @pytest.fixture
 def counted() -> Counted:
-    """By how much a number has grown since the test began."""
+    """The increase of a metric since the test began."""
     registry = metrics.registry(metrics.WORKER)
     before: dict[tuple[str, str], float] = {
         (sample.name, str(sorted(sample.labels.items()))): sample.value
@@ -40,7 +40,7 @@ def counted() -> Counted:
 
 
 class Failing:
-    """A store whose puts fail so many times, and whose reads say what they are told to."""
+    """A store whose puts fail a number of times, and whose reads raise a given error."""
 
     def __init__(self, store: DirectoryStore, failures: int, error: StoreError) -> None:
         self._store, self.failures, self._error = store, failures, error
@@ -61,7 +61,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_each_failed_attempt_is_an_error_and_each_further_one_a_retry(file: Path, counted: Counted) -> None:
+def test_each_failed_attempt_is_counted(file: Path, counted: Counted) -> None:
     failing = Failing(DirectoryStore(file.parent), 2, Unreachable("store.busy", "busy", ""))
     retrying(failing, sleep=lambda _s: None).put("a/b", file, "")  # type: ignore[arg-type]
     assert counted("accord_store_errors_total", operation="put", kind="away") == 2
@@ -73,7 +73,9 @@ def test_each_failed_attempt_is_an_error_and_each_further_one_a_retry(file: Path
 @pytest.mark.parametrize(
     ("error", "kind"), [(Conflict, "conflict"), (StoreError, "refused"), (Unreachable, "away")]
 )
-def test_errors_are_told_apart(file: Path, counted: Counted, error: type[StoreError], kind: str) -> None:
+def test_store_errors_are_counted_by_kind(
+    file: Path, counted: Counted, error: type[StoreError], kind: str
+) -> None:
     failing = Failing(DirectoryStore(file.parent), 99, error("store.some", "some", ""))
     with pytest.raises(error):
         retrying(failing, sleep=lambda _s: None, attempts=1).put("a/b", file, "")  # type: ignore[arg-type]
@@ -83,7 +85,7 @@ def test_errors_are_told_apart(file: Path, counted: Counted, error: type[StoreEr
     assert counted("accord_store_written_bytes_total") == 0
 
 
-def test_that_an_object_is_not_there_is_no_error(file: Path, counted: Counted) -> None:
+def test_missing_object_is_no_error(file: Path, counted: Counted) -> None:
     failing = Failing(DirectoryStore(file.parent), 1, NotFound("store.not_found", "none", ""))
     with pytest.raises(NotFound):
         retrying(failing).read("a/b")  # type: ignore[arg-type]
@@ -92,7 +94,7 @@ def test_that_an_object_is_not_there_is_no_error(file: Path, counted: Counted) -
     )
 
 
-def test_a_catalogue_that_is_away_is_counted_once(tmp_path: Path, catalogue: str, counted: Counted) -> None:
+def test_unavailable_catalogue_is_counted_once(tmp_path: Path, catalogue: str, counted: Counted) -> None:
     opened = open_catalogue(f"sqlite:///{tmp_path}/nowhere/catalogue.db")
     with pytest.raises(CatalogueError), connected():
         tenant_queries.all_tenants()
@@ -101,7 +103,7 @@ def test_a_catalogue_that_is_away_is_counted_once(tmp_path: Path, catalogue: str
     open_catalogue(catalogue)
 
 
-def test_takes_leave_the_spool_under_what_became_of_them(house, counted: Counted) -> None:
+def test_takes_are_counted_by_outcome(house, counted: Counted) -> None:
     house.work(house.take())
     house.work(house.take(announced=False))
     house.work(house.unrecorded())
@@ -114,8 +116,8 @@ def test_takes_leave_the_spool_under_what_became_of_them(house, counted: Counted
     assert counted("accord_takes_unannounced_total", reason="not_finished") == 0
 
 
-def test_a_take_that_lost_sound_is_counted_and_logged(house, counted: Counted) -> None:
-    """1.5 s of 30 are missing in the middle: less than what is taken for an end that is missing."""
+def test_duration_mismatch_is_counted_and_logged(house, counted: Counted) -> None:
+    """1.5 s of 30 are missing in the middle, too little to count as a missing end."""
     whole, short = house.take(talk_ms=30_000), house.take(talk_ms=30_000)
     lose_frames(short / "audio.wav", 1500)
     with capture_logs() as logs:
@@ -129,12 +131,12 @@ def test_a_take_that_lost_sound_is_counted_and_logged(house, counted: Counted) -
     assert abs(told["shorter_ms"] - 1500) < 10
 
 
-def test_a_page_that_fails_is_told_and_stops_nobody(counted: Counted) -> None:
+def test_failed_page_is_counted(counted: Counted) -> None:
     class Broken:
         def collect(self) -> None:
             raise ZeroDivisionError
 
-    application = Watched("worker", Broken(), Readiness({}), Neighbours())  # type: ignore[arg-type]
+    application = StatusApp("worker", Broken(), Readiness({}), AllowedClients())  # type: ignore[arg-type]
     told: list[str] = []
     environ = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET", "REMOTE_ADDR": "127.0.0.1"}
     body = application(environ, lambda status, headers: told.append(status))  # type: ignore[arg-type]

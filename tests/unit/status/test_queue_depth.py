@@ -1,4 +1,4 @@
-"""What waits in the spool, seen from names alone."""
+"""The queue depth of the spool, by file names alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def put(spool: Path, name: str, *files: str, ended: datetime | None = None) -> P
     return folder
 
 
-def test_each_take_is_counted_by_what_it_waits_for(tmp_path: Path) -> None:
+def test_takes_are_counted_by_stage(tmp_path: Path) -> None:
     early, late = datetime(2026, 11, 25, 8, tzinfo=UTC), datetime(2026, 11, 25, 9, tzinfo=UTC)
     put(tmp_path, "a", "call.json", "audio.wav")
     put(tmp_path, "b", "call.json", "take.json", ended=late)
@@ -46,7 +46,7 @@ def test_each_take_is_counted_by_what_it_waits_for(tmp_path: Path) -> None:
     assert found.size == 10 * (2 + 2 + 3 + 4 + 5 + 2)
 
 
-def test_it_agrees_with_the_pipeline(house) -> None:
+def test_queue_depth_agrees_with_the_pipeline(house) -> None:
     folder = house.take()
     while (stage := next_stage(folder)) is not None:
         assert measure(house.spool).waiting[stage] == 1
@@ -55,12 +55,12 @@ def test_it_agrees_with_the_pipeline(house) -> None:
     assert measure(house.spool).finished == 0
 
 
-def test_a_spool_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_missing_spool_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         measure(tmp_path / "none")
 
 
-def test_two_thousand_takes_are_measured_in_a_moment(tmp_path: Path) -> None:
+def test_two_thousand_takes_are_measured_quickly(tmp_path: Path) -> None:
     for number in range(2000):
         put(tmp_path, f"{number:05}", "call.json", "events.jsonl", "audio.wav", "take.json")
     began = os.times()
@@ -69,7 +69,7 @@ def test_two_thousand_takes_are_measured_in_a_moment(tmp_path: Path) -> None:
     assert ended.user + ended.system - began.user - began.system < 2.0
 
 
-def test_the_worker_says_how_old_its_oldest_take_is(house) -> None:
+def test_age_of_the_oldest_take_is_reported(house) -> None:
     house.take()
     worker = Worker(house.services, Settings())
     overseer = Overseer(worker, DirectoryStore(house.folder / "bucket"), house.clock(), now=house.clock)

@@ -1,4 +1,4 @@
-"""Who is answered what on the port that is watched."""
+"""Responses of the status server, by client and path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recorder import metrics, status_server
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.status import StatusSources, serve
 from recorder.health import HealthFinding, Readiness
-from recorder.status_server import Neighbours, Watched
+from recorder.status_server import AllowedClients, StatusApp
 from tests.ports import free_ports
 
 FINE = {"disk": lambda: HealthFinding(True, "room")}
@@ -33,11 +33,11 @@ def ask(
     alive: bool = True,
     **more: str,
 ) -> tuple[str, dict[str, str], bytes]:
-    application = Watched(
+    application = StatusApp(
         metrics.WORKER,
         metrics.registry(metrics.WORKER),
         Readiness(checks or FINE),
-        Neighbours(["10.1.0.0/16", "fd00::/8"]),
+        AllowedClients(["10.1.0.0/16", "fd00::/8"]),
         lambda: alive,
     )
     told: list[Any] = []
@@ -56,7 +56,7 @@ def test_metrics_are_prometheus_text() -> None:
 
 
 @pytest.mark.parametrize(("checks", "status", "word"), [(FINE, "200 OK", "ready"), (ILL, "503", "not_ready")])
-def test_ready_names_each_check_and_what_to_do(checks: Any, status: str, word: str) -> None:
+def test_readiness_names_each_check_with_a_hint(checks: Any, status: str, word: str) -> None:
     said, _, body = ask("/readyz", checks)
     assert said.startswith(status)
     told = json.loads(body)
@@ -64,7 +64,7 @@ def test_ready_names_each_check_and_what_to_do(checks: Any, status: str, word: s
     assert told["checks"]["disk"].get("hint") == ("make room" if word == "not_ready" else None)
 
 
-def test_a_loop_that_does_not_turn_is_not_alive() -> None:
+def test_stuck_loop_is_not_alive() -> None:
     assert ask("/healthz")[0] == "200 OK"
     said, _, body = ask("/healthz", alive=False)
     assert (said, json.loads(body)["status"]) == ("503 Service Unavailable", "stuck")
@@ -75,19 +75,19 @@ def test_a_loop_that_does_not_turn_is_not_alive() -> None:
     [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.1.2.3", True),
      ("fd00::1", True), ("10.2.0.1", False), ("192.0.2.1", False), ("", False), ("nonsense", False)],
 )  # fmt: skip
-def test_only_neighbours_are_answered(address: str, answered: bool) -> None:
+def test_only_allowed_clients_are_served(address: str, answered: bool) -> None:
     for path in ("/metrics", "/readyz", "/healthz"):
         status, _, body = ask(path, address=address)
         assert status == ("200 OK" if answered else "403 Forbidden")
         assert answered or b"[metrics] allow" in body
 
 
-@pytest.mark.parametrize("header", status_server.FORWARDED)
-def test_whoever_comes_through_a_proxy_is_no_neighbour(header: str) -> None:
+@pytest.mark.parametrize("header", status_server.PROXY_HEADERS)
+def test_client_behind_a_proxy_is_refused(header: str) -> None:
     assert ask("/metrics", **{header: "127.0.0.1"})[0] == "403 Forbidden"
 
 
-def test_other_pages_and_methods_are_not_there() -> None:
+def test_other_paths_and_methods_are_refused() -> None:
     assert ask("/")[0] == "404 Not Found"
     assert ask("/metrics", method="POST")[0] == "405 Method Not Allowed"
     status, headers, body = ask("/metrics", method="HEAD")
@@ -103,19 +103,21 @@ def fetch(port: int) -> int:
         return 0
 
 
-def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_server, "AGAIN", 0.05)
+def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     port = free_ports()
-    application = Watched(metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), Neighbours())
+    application = StatusApp(
+        metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), AllowedClients()
+    )
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
-            stop = status_server.in_thread(application, "127.0.0.1", port)
+            stop = status_server.serve_in_thread(application, "127.0.0.1", port)
             deadline = time.monotonic() + 10
             while not said:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            time.sleep(0.3)  # it would be said six times by now
-        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.listen_failed", "calls go")]
+            time.sleep(0.3)  # six attempts
+        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.listen_failed", "calls co")]
     try:
         deadline = time.monotonic() + 10
         while fetch(port) != 200:
@@ -124,18 +126,18 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch: pytest.M
         stop()
 
 
-def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_server, "AGAIN", 0.05)
+def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
     shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
-            greenlets = serve(shown, "127.0.0.1", port, Neighbours())
+            greenlets = serve(shown, "127.0.0.1", port, AllowedClients())
             gevent.sleep(0.2)
             assert not any(greenlet.dead for greenlet in greenlets)
         gevent.sleep(0.2)
-    # Other tests' greenlets may still have something to say.
+    # Other tests' greenlets may still log something.
     events = [line["event"] for line in said if line["event"].startswith("metrics.")]
     assert events == ["metrics.listen_failed", "metrics.served"]
     answer = gevent.get_hub().threadpool.spawn(fetch, port)
@@ -143,7 +145,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     gevent.killall(greenlets)
 
 
-def test_calls_that_the_dialplan_did_not_ask_about_are_told_of_for_a_day(tmp_path: Any) -> None:
+def test_unannounced_calls_are_reported_for_a_day(tmp_path: Any) -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
     shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)

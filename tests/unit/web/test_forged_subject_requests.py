@@ -15,7 +15,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
-from recorder.errors import PersonError
+from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import register, reviews, verification_code
 from tests.unit.web.test_subject_requests import OTHER, enter, given, kinds, known
 
@@ -218,7 +218,7 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
         VerificationCodeTable.update(code_hash=mine).execute()
 
     def tried(code: str) -> str:
-        with pytest.raises(PersonError) as error:
+        with pytest.raises(SubjectRequestError) as error:
             verification_code.try_code(bakery.id, request, code, who="u", now=clock(), entropy=entropy)
         return error.value.error_id
 
@@ -240,7 +240,7 @@ def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, cal
     for _ in range(verification_code.TRIES):
         assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **trying)
         change(VerificationCodeTable, tries=0)
-    with pytest.raises(PersonError) as error:
+    with pytest.raises(SubjectRequestError) as error:
         verification_code.try_code(bakery.id, request, right, **trying)
     assert error.value.error_id == "subject_request.tries_exhausted"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from recorder.catalogue import queries
-from recorder.catalogue.records import Keeping
+from recorder.catalogue.records import KeepOptions
 from recorder.features.tenants import keep_options, lines
 from recorder.lifecycle import line_history
 
@@ -26,7 +26,7 @@ def test_it_says_how_it_is_asked_and_when_it_is_announced(browser, house, bakery
     (line,) = queries.lines(bakery.id)
     now = {"now": clock(), "entropy": entropy}
     lines.set_line_timing(bakery.id, line.id, "at_pickup", **now)
-    keep_options.set_line_keep(bakery.id, line.id, Keeping(365), **now)
+    keep_options.set_line_keep(bakery.id, line.id, KeepOptions(365), **now)
     page = browser("claire").get("/numbers")
     for text in ("dès que quelqu’un décroche", "365 jours", "Composez *5 : les deux entendent la question"):
         assert text in page.text

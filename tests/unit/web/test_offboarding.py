@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from recorder.audit.service import Audit
-from recorder.catalogue import departures, queries
+from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
@@ -104,7 +104,9 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
         HandedRecordingTable.update(sent_at=clock()).where(
             HandedRecordingTable.recording_id == leaves
         ).execute()  # nobody else's leaf is left out for what a row says
-        HandoverFetchTable.update(id=f"{departures.departure(bakery.id).handover}/{other}").execute()
+        HandoverFetchTable.update(
+            id=f"{offboarding_progress.find_offboarding(bakery.id).handover}/{other}"
+        ).execute()
     assert luc.get(FILE).data == whole
     assert counted("handover.opened") == [(me, None), (other, None)]
     assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]

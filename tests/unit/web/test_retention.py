@@ -265,7 +265,7 @@ def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
     told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
     for page in ("amendments", "limits"):
         source = Path(kept.__file__).parents[1] / "retention" / f"{page}.py"
-        told |= set(re.findall(r'KeepingError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
+        told |= set(re.findall(r'RetentionError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
     assert told - {"retention.roles"} <= set(kept.ERRORS)
 
 

@@ -11,7 +11,7 @@ from flask import request
 
 import web
 import web.proxies
-from recorder.status_server import Neighbours
+from recorder.status_server import AllowedClients
 from recorder.store.contract import Unreachable
 from tests.house import PASSWORD
 from web import WebConfig, create_app, health
@@ -154,7 +154,7 @@ def watched_from(app, path: str, address: str = "127.0.0.1", **more: str) -> tup
     """What the listener beside the panel answers, on its own port."""
     told: list[str] = []
     environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "REMOTE_ADDR": address, **more}
-    body = health.watched_by(app, Neighbours())(environ, lambda status, _headers: told.append(status))
+    body = health.watched_by(app, AllowedClients())(environ, lambda status, _headers: told.append(status))
     return told[0], b"".join(body).decode()
 
 

@@ -461,7 +461,7 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
     shown = paul.get(page).text
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/requests").text
-    assert erased_call_queries.counts(bakery.id) == {request: 2}
+    assert erased_call_queries.count_by_request(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []
 

@@ -1,10 +1,10 @@
-"""Checks that what a customer was handed is what was sealed and logged, from the root's public key and the
-folder alone.
+"""Verifies an offboarding archive against seals and log, with the root's public key and the extracted folder
+alone.
 
-Audio in it is decrypted, so it is compared with ``plain_sha256``; manifests and amendments are signed, and
-the log's leaves are those of a signed checkpoint. The root must be obtained another way: one that lies in the
-folder proves nothing. The parties in ``about.json`` and in the tables are compared with nothing: they were
-sealed encrypted, and that key is not handed over.
+Its audio is decrypted, so it is compared with ``plain_sha256``. Manifests and amendments are signed, and the
+leaves must match the signed checkpoint. Obtain the root's key another way: the copy in the folder proves
+nothing. The parties in ``about.json`` and in the tables cannot be verified: they were sealed encrypted, and
+the archive does not have that key.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.audit.findings import AuditFinding
 from recorder.auditlog import merkle
 from recorder.auditlog.append import commitment, leaf_text
-from recorder.auditlog.inclusion_proof import signed_head
-from recorder.errors import AccordError, LedgerError, SealError
+from recorder.auditlog.inclusion_proof import verify_checkpoint
+from recorder.errors import AccordError, AuditLogError, SealError
 from recorder.seal import canonical_json
 from recorder.seal.amendment import number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
@@ -38,7 +38,7 @@ from recorder.seal.signing import Endorsement
 
 PEAKS: Final = "peaks"
 CHECKPOINT, ENDORSEMENT, ROOT = "log/checkpoint.note", "log/checkpoint.endorsement.json", "log/root.pub"
-PIECE: Final = 1024 * 1024
+CHUNK_BYTES: Final = 1024 * 1024
 
 _LEAVES: Final = re.compile(r"log/leaves-[0-9]{10}\.jsonl")
 _KNOWN: Final = re.compile(
@@ -48,8 +48,8 @@ _KNOWN: Final = re.compile(
 )
 
 
-def folder_of(folder: Path) -> Path | None:
-    """Where such a folder begins: the folder itself, or ``accord`` within it; ``None`` for any other."""
+def find_handover_folder(folder: Path) -> Path | None:
+    """The archive's top folder: the given one, or ``accord`` in it; ``None`` if it is not an archive."""
     for each in (folder, folder / "accord"):
         if (each / "log").is_dir() and (each / "tables").is_dir():
             return each
@@ -58,8 +58,9 @@ def folder_of(folder: Path) -> Path | None:
 
 @dataclass(slots=True)
 class HandoverCheck:
-    """One folder. After :meth:`read`: how many ``recordings`` were checked, which are ``gone`` (zeros: erased
-    during the download, or found broken), and how many of how many leaves the checkpoint has signed."""
+    """One archive. After :meth:`read`: the number of checked ``recordings``; the ids of those that are
+    ``gone`` (zeros: erased during the download, or found broken); the number of ``leaves``, and of ``signed``
+    ones, which the checkpoint covers."""
 
     folder: Path
     root: Ed25519PublicKey
@@ -79,7 +80,7 @@ class HandoverCheck:
         )
         for name in names:
             if _KNOWN.fullmatch(name) is None:
-                yield AuditFinding("object.unknown", name, "nothing that is handed over has this name")
+                yield AuditFinding("object.unknown", name, "no file of an archive has this name")
         yield from self._log([name for name in names if _LEAVES.fullmatch(name)])
         listed = dict(self._listed(names))
         there = sorted({name.split("/")[1] for name in names if name.startswith("recordings/")})
@@ -90,7 +91,7 @@ class HandoverCheck:
         for recording in sorted({*listed} - {*there}):
             if not listed[recording]:
                 yield AuditFinding(
-                    "object.missing", f"recordings/{recording}", "a table says that it is included"
+                    "object.missing", f"recordings/{recording}", "a table lists it as included"
                 )
         yield from self._sounds(names)
 
@@ -116,31 +117,31 @@ class HandoverCheck:
             return
         self.signed, self._tenant = head.size, head.tenant
         if head.size > growing.size:
-            what = f"{head.size} leaves were signed, and {growing.size} are there"
+            what = f"{head.size} leaves were signed, but there are {growing.size}"
             yield AuditFinding("log.behind", CHECKPOINT, what)
         elif root != head.root:
-            yield AuditFinding("log.rewritten", CHECKPOINT, "the leaves are not those that were signed")
+            yield AuditFinding("log.rewritten", CHECKPOINT, "the leaves differ from those that were signed")
 
     def _head(self) -> Any:
-        said = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
-        endorsement = Endorsement.read(said)
-        head = signed_head((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
+        document = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
+        endorsement = Endorsement.read(document)
+        head = verify_checkpoint((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
-            raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked before")
+            raise AuditLogError("checkpoint.key_revoked", f"key {head.key} had been revoked")
         return head
 
     def _leaf(self, name: str, line: str, number: int) -> Iterator[AuditFinding]:
         text = ""
         try:
-            said = json.loads(line)
-            text = str(said["leaf"])
+            entry = json.loads(line)
+            text = str(entry["leaf"])
             if not _is_leaf(text, number):
                 yield AuditFinding(
                     "leaf.changed", f"{name}: leaf {number}", "it does not have the form of a leaf"
                 )
-            elif not _commits(said):
-                what = "body and salt are not what the leaf committed to"
+            elif not _commits(entry):
+                what = "body and salt do not match the leaf's commitment"
                 yield AuditFinding("body.changed", f"{name}: leaf {number}", what)
         except (ValueError, KeyError, TypeError):
             yield AuditFinding("leaf.changed", f"{name}: leaf {number}", "it is not a leaf")
@@ -164,7 +165,7 @@ class HandoverCheck:
             yield AuditFinding(code, place + NAME, str(error))
             return
         if manifest.recording != recording or self._tenant not in (None, manifest.tenant):
-            what = f"it is of recording {manifest.recording} of {manifest.tenant}"
+            what = f"it belongs to recording {manifest.recording} of {manifest.tenant}"
             yield AuditFinding("manifest.place", place + NAME, what)
         sha256 = hashlib.sha256(content).hexdigest()
         chain = read_chain(manifest, sha256, amendments_in(files, "", names), self.root, self.now)
@@ -187,15 +188,15 @@ class HandoverCheck:
                 what = f"it has {path.stat().st_size} bytes; {each.plain_length} were sealed"
                 yield AuditFinding("object.length", place + name, what)
             elif _sha256(path) != each.plain_sha256:
-                yield AuditFinding("object.plain", place + name, "it is not the sound that was sealed")
+                yield AuditFinding("object.plain", place + name, "it differs from the sealed audio")
         for name in names:
             if name not in {*sealed, NAME, "about.json", "log.jsonl"} and not number_in(name):
                 yield AuditFinding(
-                    "object.unknown", place + name, "it is with the recording but was not sealed"
+                    "object.unknown", place + name, "it is in the recording's folder but was not sealed"
                 )
 
     def _logged(self, place: str, chain: Chain, sha256: str) -> Iterator[AuditFinding]:
-        """What the log says about a recording, in leaves that are among those of ``log/``."""
+        """Check the leaves about a recording, which must be among those of ``log/``."""
         name, stored, amended = f"{place}log.jsonl", False, set()
         try:
             lines = (self.folder / name).read_text("utf-8").splitlines()
@@ -204,27 +205,27 @@ class HandoverCheck:
         known = set(self._texts)
         for line in lines:
             try:
-                said = json.loads(line)
-                if said["leaf"] not in known or not _commits(said):
-                    what = "body and salt are not what the log's leaf committed to"
+                entry = json.loads(line)
+                if entry["leaf"] not in known or not _commits(entry):
+                    what = "body and salt do not match the commitment of a leaf in log/"
                     yield AuditFinding("body.changed", name, what)
                     continue
-                body = json.loads(said["body"] or "{}")
+                body = json.loads(entry["body"] or "{}")
             except (ValueError, KeyError, TypeError):
                 yield AuditFinding("leaf.changed", name, "it is not a leaf")
                 continue
             stored |= body.get("manifest_sha256") == sha256
             amended |= {body["sha256"]} if "sha256" in body else set()
         if not stored:
-            yield AuditFinding("row.unlogged", place + NAME, "no leaf says that it was stored")
+            yield AuditFinding("row.unlogged", place + NAME, "no leaf records that it was stored")
         if missing := amended - {each.sha256 for each in chain.amendments}:
-            what = f"the log speaks of {len(missing)} that are not there"
+            what = f"the log records {len(missing)} amendments that are missing"
             yield AuditFinding("amendment.missing", place, what)
 
     # --- tables and announcements
 
     def _listed(self, names: list[str]) -> Iterator[tuple[str, str]]:
-        """The tables' recordings, and why each was left out (empty: it is included)."""
+        """The recordings in the tables, each with the reason why it was left out (empty: it is included)."""
         for name in names:
             if name.startswith("tables/recordings-"):
                 text = (self.folder / name).read_text("utf-8")
@@ -236,28 +237,28 @@ class HandoverCheck:
         for name in names:
             path = self.folder / name
             if name.endswith(".wav") and name.startswith("announcements/") and _sha256(path) != path.stem:
-                yield AuditFinding("object.plain", name, "it is not the sound that it is named after")
+                yield AuditFinding("object.plain", name, "it does not match the hash in its name")
 
     def _is_zeros(self, name: str) -> bool:
         with open(self.folder / name, "rb") as file:
-            while piece := file.read(PIECE):
+            while piece := file.read(CHUNK_BYTES):
                 if piece.strip(b"\0"):
                     return False
         return True
 
 
 def _is_leaf(text: str, number: int) -> bool:
-    said = json.loads(text)
-    return said["number"] == number and text == leaf_text(
-        said["tenant"], number, said["kind"], said["at"], said["commitment"]
+    entry = json.loads(text)
+    return entry["number"] == number and text == leaf_text(
+        entry["tenant"], number, entry["kind"], entry["at"], entry["commitment"]
     )
 
 
-def _commits(said: Mapping[str, Any]) -> bool:
-    if said["body"] is None and said["salt"] is None:
+def _commits(entry: Mapping[str, Any]) -> bool:
+    if entry["body"] is None and entry["salt"] is None:
         return True
-    key = canonical_json.read_bytes(said["salt"], 32, "leaf.salt")
-    return bool(json.loads(said["leaf"])["commitment"] == commitment(key, said["body"].encode()))
+    key = canonical_json.read_bytes(entry["salt"], 32, "leaf.salt")
+    return bool(json.loads(entry["leaf"])["commitment"] == commitment(key, entry["body"].encode()))
 
 
 def _sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""How far a customer's departure is, as its row says.
+"""Progress of a customer's offboarding, by its row.
 
-Rows decide nothing: :mod:`recorder.seal.offboarding` does.
+The row decides nothing; signed statements do (:mod:`recorder.seal.offboarding`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from recorder.catalogue.tables.offboarding import OffboardingTable
 
 
 @dataclass(frozen=True, slots=True)
-class LeavingRow:
-    """A customer who leaves; see :class:`recorder.catalogue.tables.offboarding.OffboardingTable`."""
+class OffboardingRow:
+    """A customer's offboarding; see :class:`recorder.catalogue.tables.offboarding.OffboardingTable`."""
 
     tenant: str
     announced_at: datetime
@@ -31,15 +31,15 @@ class LeavingRow:
     receipt: str | None
 
 
-def departure(tenant: str) -> LeavingRow | None:
-    """How far a customer's leaving is; ``None`` where it does not leave."""
+def find_offboarding(tenant: str) -> OffboardingRow | None:
+    """A customer's offboarding; ``None`` if there is none."""
     with connected():
         row = OffboardingTable.get_or_none(OffboardingTable.tenant_id == tenant)
     return None if row is None else _row(row)
 
 
-def _row(row: OffboardingTable) -> LeavingRow:
-    return LeavingRow(
+def _row(row: OffboardingTable) -> OffboardingRow:
+    return OffboardingRow(
         tenant=row.tenant_id,
         announced_at=row.announced_at,
         until=row.until,
@@ -54,9 +54,8 @@ def _row(row: OffboardingTable) -> LeavingRow:
     )
 
 
-def being_erased(tenant: str) -> bool:
-    """Whether a row says that everything of a customer is destroyed, or is being.  It decides nothing:
-    :mod:`recorder.seal.offboarding` does."""
+def is_being_erased(tenant: str) -> bool:
+    """Whether a customer's data are being erased, or were, by its row."""
     with connected():
         mine = (OffboardingTable.tenant_id == tenant) & OffboardingTable.erasing_since.is_null(False)
         return bool(OffboardingTable.select().where(mine).exists())

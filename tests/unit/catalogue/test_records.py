@@ -1,0 +1,182 @@
+"""The values that queries return, and their mapping to rows and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from recorder.catalogue import mappers, queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import (
+    Composition,
+    Cursor,
+    KeepOptions,
+    LineRow,
+    NotRecordedRow,
+    RecordingRow,
+    Sentence,
+    TransferOptions,
+)
+from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.identity import SessionTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.domain.parties import Party
+from recorder.features.tenants import composition, keep_options, lines
+from recorder.identity import users
+from recorder.prompts.sentences import SHORT
+
+FRENCH, ENGLISH, DUTCH = (Sentence(text, text[0] * 64) for text in ("Bonjour.", "Hello.", "Dag."))
+OPTIONS = TransferOptions(
+    "both",
+    {"fr": FRENCH},
+    {"opt-in": {"fr": FRENCH, "en": ENGLISH}, "opt-out": {"fr": DUTCH, "en": FRENCH}},
+    {"fr": DUTCH, "en": ENGLISH},
+)
+
+
+@pytest.fixture
+def line(tenants, announce, clock, entropy) -> LineRow:
+    return lines.create_line(
+        tenants[0], number="+3225550100", announcement=announce(), now=clock(), entropy=entropy
+    )
+
+
+def test_transfer_target_hears_the_sentence_of_mode_and_language() -> None:
+    assert OPTIONS.say("notice", "fr") == (FRENCH, None)
+    assert OPTIONS.say("notice", "nl") == (None, None)
+    assert OPTIONS.say("opt-in", "fr") == (FRENCH, DUTCH)
+    assert OPTIONS.say("opt-out", "fr") == (DUTCH, DUTCH)
+    assert OPTIONS.say("opt-in", "nl") == (ENGLISH, ENGLISH), "a missing language is asked in English"
+    assert OPTIONS.sounds == {each.sound for each in (FRENCH, ENGLISH, DUTCH)}
+    assert TransferOptions("alone", {"fr": FRENCH}).sounds == {FRENCH.sound}
+
+
+@pytest.mark.parametrize("options", [OPTIONS, TransferOptions("alone", {"fr": FRENCH, "en": ENGLISH}), None])
+def test_transfer_options_are_read_back(line: LineRow, options: TransferOptions | None) -> None:
+    data = None if options is None else mappers.transfer_options_data(options)
+    if options is not None:
+        assert ("asked" in data, "refused" in data) == (bool(options.asked), bool(options.asked))
+    with writing():
+        LineTable.update(joining=data).where(LineTable.id == line.id).execute()
+    assert queries.line(line.tenant, line.id) == replace(line, joining=options)
+
+
+@pytest.mark.parametrize("deletable", [True, False])
+def test_line_options_are_read_back(tenants, line: LineRow, clock, entropy, deletable: bool) -> None:
+    keep = KeepOptions(365, own_words=True, destroy=True, at_start=False)
+    now = {"now": clock(), "entropy": entropy}
+    assert keep_options.set_line_keep(tenants[0], line.id, keep, **now)
+    if deletable:
+        assert keep_options.set_line_deletable(tenants[0], line.id, deletable, **now)
+    assert queries.line(tenants[0], line.id) == replace(line, keep=keep, deletable=deletable)
+    assert line.announcements == (line.announcement,)
+    assert replace(line, others=("a", "b")).announcements == (line.announcement, "a", "b")
+
+
+def test_composition_is_read_back(tenants, clock, entropy) -> None:
+    made = composition.compose(
+        tenants[0], name="composed", language="fr", mode="opt-in", purposes=["agreement"], keep_days=30,
+        now=clock(), entropy=entropy,
+    )  # fmt: skip
+    row = queries.announcement(tenants[0], made.id)
+    assert row is not None
+    assert row.composition == Composition({}, None, False, SHORT)
+    assert (row.mode, row.created_at) == ("opt-in", clock())
+    assert row.question is not None
+    assert row.declined is not None
+    assert queries.announcement(tenants[1], made.id) is None
+    own = {"sell": "Pour vendre."}
+    composed = Composition(own, FRENCH, says_all=True, wording="long")
+    data = mappers.composition_data(composed)
+    assert data == {"own": own, "says_all": True, "greeting": FRENCH.text, "wording": "long"}
+    assert mappers.composition_data(replace(composed, greeting=None)) == {**data, "greeting": None}
+    assert mappers.composition_data(None) is None
+    with writing():
+        AnnouncementTable.update(composed=data, greeting=row.sound).execute()
+    with connected():
+        stored = AnnouncementTable.get_by_id(made.id)
+    assert mappers.own_sentences(stored) == own
+    found = queries.announcement(tenants[0], made.id)
+    assert found.composition == replace(composed, greeting=Sentence(FRENCH.text, row.sound))
+    del data["wording"]
+    with writing():
+        AnnouncementTable.update(composed=data, greeting=None).execute()
+    found = queries.announcement(tenants[0], made.id)
+    assert found.composition == replace(composed, greeting=None, wording=SHORT)
+    with writing():
+        AnnouncementTable.update(composed=None).execute()
+    with connected():
+        assert mappers.own_sentences(AnnouncementTable.get_by_id(made.id)) == {}
+    assert queries.announcement(tenants[0], made.id).composition is None
+
+
+def test_session_is_read_back(tenants, clock, entropy) -> None:
+    user = users.create_user(
+        tenants[0], login="ada", name="Ada", role="customer", language="fr", password_hash="x", now=clock(),
+        entropy=entropy,
+    )  # fmt: skip
+    opened = users.open_session(
+        user, token_sha256="ab" * 32, now=clock(), until=clock.at.replace(year=2027), entropy=entropy
+    )
+    with connected():
+        row = SessionTable.get_by_id(opened.id)
+    assert mappers.session_row(row, tenants[0]) == opened
+    assert (opened.user, opened.tenant, opened.seen_at) == (user.id, tenants[0], clock())
+
+
+def test_recording_without_parties_is_read_back(stored, tenants) -> None:
+    row = stored(outside=None, inside=None, wrapped_key=None)
+    assert queries.recording(tenants[0], row.id) == row
+    full = stored()
+    for column in ("outside_kind", "outside_value"):
+        with writing():
+            RecordingTable.update(**{column: None}).where(RecordingTable.id == full.id).execute()
+        found = queries.recording(tenants[0], full.id)
+        assert (found.outside, found.inside) == (None, full.inside)
+        with writing():
+            columns = mappers.recording_columns(full)
+            RecordingTable.update(**columns).where(RecordingTable.id == full.id).execute()
+    assert queries.recording(tenants[0], full.id) == full
+
+
+def test_agreed_retention_is_read_back_in_order(stored, tenants) -> None:
+    agreed = (("agreement", date(2027, 1, 2)), ("training", date(2026, 12, 31)))
+    row = stored(agreed=agreed, announced=False, brought_in="ab" * 32)
+    assert queries.recording(tenants[0], row.id) == row
+    with connected():
+        assert RecordingTable.get_by_id(row.id).agreed == {
+            "agreement": "2027-01-02",
+            "training": "2026-12-31",
+        }
+
+
+def test_recording_is_usable_once_a_purpose_is_known(stored) -> None:
+    row: RecordingRow = stored()
+    assert row.usable
+    assert replace(row, purposes=()).usable, "the manifest decides about an announced one"
+    assert not replace(row, announced=False).usable
+    assert replace(row, announced=False, brought_in="ab").usable
+    assert not replace(row, announced=False, brought_in="ab", purposes=()).usable
+
+
+def test_unrecorded_call_is_undecided_while_its_take_is_in_quarantine(unrecorded, clock) -> None:
+    row: NotRecordedRow = unrecorded()
+    assert not row.undecided
+    assert replace(row, reason="take.encoder_died").undecided
+    assert not replace(row, reason="take.encoder_died", quarantined_until=clock()).undecided
+    assert not replace(row, quarantined_until=clock()).undecided
+
+
+def test_unrecorded_call_is_read_back(unrecorded, tenants) -> None:
+    row = unrecorded(outside=Party("e164", "+32470123456"), reason="take.wav")
+    with connected():
+        assert mappers.not_recorded_row(NotRecordedTable.get_by_id(row.id)) == row
+
+
+def test_cursor_is_read_back() -> None:
+    cursor = Cursor(datetime(2026, 11, 25, 9, 0, 0, 123000, tzinfo=UTC), "an_id")
+    assert cursor.encode() == "2026-11-25T09:00:00.123Z_an_id"
+    assert Cursor.decode(cursor.encode()) == cursor
