@@ -14,7 +14,7 @@ import click
 from recorder.audit.continuation import restart_log
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
-from recorder.auditlog import consistency_proof, mail_witness, signed_note
+from recorder.auditlog import consistency_proof, inclusion_proof, mail_witness, signed_note
 from recorder.catalogue import tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from recorder.catalogue import offboarding_progress
 from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones

@@ -11,7 +11,7 @@ from typing import Literal
 from recorder.audit.checkpoints import LATE
 from recorder.auditlog import checkpoint
 from recorder.catalogue import country_check, offboarding_progress, tenant_queries
-from recorder.catalogue.database import database, kind_of, writing
+from recorder.catalogue.database import database, kind_of, without_password, writing
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
