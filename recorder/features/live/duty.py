@@ -8,19 +8,16 @@ cannot wait.  Live calls are read from the spool, as by ``accord status``, so th
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from peewee import PeeweeException
 
-from recorder import metrics
 from recorder.audio.pause_redaction import pauses
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.clock import Now, utc_now
@@ -32,9 +29,6 @@ from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.ids import Entropy
 from recorder.seal.revocation import Revoked, nothing
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
-
-TURN: Final = 0.2
-"""Seconds between two looks at what was asked."""
 
 LOOK: Final = 1.0
 """Seconds between two looks at which calls go on."""
@@ -69,28 +63,16 @@ class Desk:
     _seen_due: float = 0.0
     _tidy_due: float = 0.0
     _taken_over: bool = False
-    _ended: threading.Event = field(default_factory=threading.Event)
 
-    def start(self) -> None:
-        """Begin, in a thread."""
-        threading.Thread(target=self._work, name="control", daemon=True).start()
+    NAME: ClassVar[str] = "control"
+    INTERVAL: ClassVar[float] = 0.2
+    BACK_OFF: ClassVar[float] = 1.0
 
-    def stop(self) -> None:
-        """Begin nothing any more."""
-        self._ended.set()
+    def delayed(self, error: Exception) -> None:
+        log.warning("command.delayed", error=str(error))
 
-    def _work(self) -> None:
-        while not self._ended.wait(TURN):
-            try:
-                self.turn()
-            except (AccordError, OSError, PeeweeException) as error:
-                log.warning("command.delayed", error=str(error))
-                self._ended.wait(LOOK)
-            except Exception:
-                # A mistake of ours: shown, and the next turn comes all the same.
-                metrics.UNFORESEEN.inc()
-                log.exception("command.failed")
-                self._ended.wait(LOOK)
+    def failed(self) -> None:
+        log.exception("command.failed")
 
     def turn(self) -> None:
         """Carry what was asked, and look which calls go on.  Raises what catalogue and disk raise."""
