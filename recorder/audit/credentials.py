@@ -41,7 +41,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
         tenant,
         LiveCommandTable,
         LiveCommandTable.tenant_id == tenant,
-        lambda row: queries.check_command(queries.asked_row(row), *given),
+        lambda row: queries.check_command(queries.command_row(row), *given),
     )
 
 

@@ -26,8 +26,8 @@ from recorder.catalogue.tables.subject_request import ReviewTable, SubjectReques
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import register, reviews, verification_code
-from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of
-from recorder.identity.users import SHOWN_AS, SIGNS_IN, shown_as, signs_in
+from recorder.features.tenants.keep_options import (DELETES, KEEPS, prompts_sha256)
+from recorder.identity.users import (SHOWN_AS, SIGNS_IN, display_hash, login_hash)
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -441,11 +441,11 @@ def _gone(column: str, said: Any) -> bool:
 
 def _value(row: Table, column: str) -> Any:
     if isinstance(row, UserTable) and column == SIGNS_IN:
-        return signs_in(row.login, row.password_hash)
+        return login_hash(row.login, row.password_hash)
     if isinstance(row, UserTable) and column == SHOWN_AS:
-        return shown_as(row.password_hash, row.name, row.language)
+        return display_hash(row.password_hash, row.name, row.language)
     if isinstance(row, LineTable) and column in (KEEPS, DELETES):
-        return spoken_of(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)
+        return prompts_sha256(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)
     field = {each.column_name: each.name for each in row._meta.sorted_fields}[column]
     return row.__data__[field]
 

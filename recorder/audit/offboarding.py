@@ -30,7 +30,7 @@ from recorder.store.contract import Store
 
 HANDED: Final = "recording.handed_over"
 HEARD: Final = frozenset(
-    {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE}
+    {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover.STARTED, handover.COMPLETED}
 )
 """Kinds of leaves to collect."""
 
@@ -102,7 +102,7 @@ class Offboarded:
             self._hear_forgotten(number, body)
         elif kind == HANDED:
             self._sent.add(str(body["recording"]))
-        elif kind == handover.BEGUN:
+        elif kind == handover.STARTED:
             self._handover = str(body["handover"])
             self._row |= dict.fromkeys(("handed_at", "length", "layout", "rows")) | {
                 "handover": self._handover
@@ -143,7 +143,7 @@ class Offboarded:
         times = {"announced_at": to_iso(said.announced_at), "until": to_iso(said.until)}
         if kind == LEAVES:
             self._row = {**_EMPTY, **times}
-        elif kind == handover.WHOLE and (handed := said.handed_over) is not None:
+        elif kind == handover.COMPLETED and (handed := said.handed_over) is not None:
             self._row |= {
                 "handed_at": to_iso(handed.at), "length": handed.length, "layout": handed.layout_sha256,
                 "rows": handed.rows_sha256,

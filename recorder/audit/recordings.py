@@ -98,7 +98,7 @@ class RecordingAudit:
             yield from () if row is None else self._recording(row)
 
     def _recording(self, row: RecordingRow) -> Iterator[AuditFinding]:
-        before = amendments.known(row.tenant, row.id)
+        before = amendments.listed_hashes(row.tenant, row.id)
         report = seals.verify(self.store, row.prefix, self.root, None, self.now, self.revoked)
         manifest = report.manifest
         wrong = [AuditFinding(each.code, each.where, _with_blocks(each)) for each in report.findings]
@@ -117,7 +117,7 @@ class RecordingAudit:
             if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
                 wrong += self.keys.of(manifest)
         # Destroyed or amended while it was read: check it again, once.
-        if wrong and (self._now_row(row.id) != row or amendments.known(row.tenant, row.id) != before):
+        if wrong and (self._now_row(row.id) != row or amendments.listed_hashes(row.tenant, row.id) != before):
             again = self._now_row(row.id)
             return (yield from () if again is None else self._recording(again))
         yield from wrong
@@ -164,7 +164,7 @@ class RecordingAudit:
         return key, decrypt_parties(manifest, data_key)
 
     def _amendments(self, row: RecordingRow, chain: Chain) -> Iterator[AuditFinding]:
-        sealed = {each["number"]: each for each in amendments.columns_of(chain)}
+        sealed = {each["number"]: each for each in amendments.amendment_columns(chain)}
         listed = self._listed(row.id)
         for number in sorted({*listed, *sealed}):
             there, said = listed.get(number), sealed.get(number)
@@ -177,7 +177,7 @@ class RecordingAudit:
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
         """What a revoked key signed and backdated: the log shows since when it has been there."""
-        for name, what in signed_since(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
+        for name, what in signed_since(chain, self.revoked, lambda: amendments.known_hashes(row.tenant, row.id)):
             if row.prefix + name not in named:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 

@@ -58,10 +58,10 @@ def bring_in(
     zone = time_zones.check(owner.time_zone)
     kept_until = datetime.combine(until.date(), time(), zone)
     service.check_until(kept_until, now)
-    service.check_stays(owner.id)
+    service.check_not_leaving(owner.id)
     good, wrong = service.read_table(table or folder / "recordings.csv", folder, zone, now)
     region = context.settings.node.region or None
-    bringing_in = service.Bringing(owner, kept_until, context.services(), region, formats)
+    bringing_in = service.Importer(owner, kept_until, context.services(), region, formats)
     outcomes = list(wrong)
     with click.progressbar(good, label="Bringing in", file=sys.stderr) as bar:
         outcomes += [bringing_in.bring(each) for each in bar]

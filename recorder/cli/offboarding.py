@@ -63,18 +63,18 @@ def stop(context: Context, name: str) -> None:
 @click.pass_obj
 def hand_over(context: Context, name: str, anew: bool) -> None:
     """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
-    from recorder.features.offboarding.plan import prepare
-    from recorder.playback.verified_recording import Seals
+    from recorder.features.offboarding.plan import (prepare_handover)
+    from recorder.playback.verified_recording import (RecordingVerifier)
 
     context.open_catalogue()
     owner, store, root, changes = find_tenant(name), context.store(), context.root(), context.changes()
-    service.standing(changes, owner.id)
-    seals = Seals(store, context.keyring(), root, context.revoked())
-    if going := live_queries.calls(owner.id, utc_now()):
+    service.current_statement(changes, owner.id)
+    seals = RecordingVerifier(store, context.keyring(), root, context.revoked())
+    if going := live_queries.live_calls(owner.id, utc_now()):
         click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
-    total = queries.remaining(owner.id)
+    total = queries.count_recordings(owner.id)
     with click.progressbar(length=total, label="Putting together", file=sys.stderr) as bar:
-        row = prepare(
+        row = prepare_handover(
             owner.id,
             seals,
             store,
@@ -101,11 +101,11 @@ def erase(context: Context, name: str, early: str | None, without_handing_over: 
 
     context.open_catalogue()
     owner, changes = find_tenant(name), context.changes()
-    said = service.standing(changes, owner.id)
+    said = service.current_statement(changes, owner.id)
     check_ready(owner.id)
     if not without_handing_over:
         check_handed_over(said)
-    service.decide(changes, owner.id, early=early)
+    service.order_erasure(changes, owner.id, early=early)
     click.echo(
         "The worker destroys it, and writes the receipt; `accord tenant leave show` says how far it is."
     )
@@ -123,16 +123,16 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 
     context.open_catalogue()
     owner, changes = find_tenant(name), context.changes()
-    leaver = completion.to_complete(changes, owner.id, believe_dates=believe_dates)
+    leaver = completion.find_to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
         click.echo(f"{owner.name} ({owner.id}): by a signed receipt erased {to_iso(leaver.receipt.at)}.")
     elif leaver.statement is not None:
         click.echo(f"{owner.name} ({owner.id}): signed {to_iso(leaver.statement.at)} that all is erased.")
-    click.echo(f"Here are {queries.amounts(owner.id)}.")
+    click.echo(f"Here are {queries.summarise(owner.id)}.")
     if not yes:
         click.confirm("Nobody can bring any of it back. Destroy everything of this customer?", abort=True)
-    completion.complete(changes, owner.id, believe_dates=believe_dates)
+    completion.complete_erasure(changes, owner.id, believe_dates=believe_dates)
     click.echo("The worker destroys it; `accord tenant leave show` says how far it is.")
 
 
@@ -141,24 +141,24 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 @click.pass_obj
 def show(context: Context, name: str) -> None:
     """How far it is."""
-    from recorder.features.offboarding.service import held
+    from recorder.features.offboarding.service import (held_recordings)
 
     context.open_catalogue()
     owner = find_tenant(name)
-    row = queries.standing(owner.id)
+    row = queries.require_departure(owner.id)
     try:
-        service.standing(context.changes(), owner.id)
+        service.current_statement(context.changes(), owner.id)
     except (CatalogueError, SealError) as error:
         click.echo(f"NOT SIGNED: {error.message}")
     click.echo(f"announced {to_iso(row.announced_at)}, can be fetched until {to_iso(row.until)}")
     if row.handover is not None:
         _handed(owner.id, row)
-    for each in held(owner.id):
+    for each in held_recordings(owner.id):
         click.echo(f"HELD {each.recording} (hold {each.number}): {each.reason}")
     if row.left_at is not None:
         click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
     elif row.erasing_since is not None:
-        left = queries.remaining(owner.id)
+        left = queries.count_recordings(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
         click.echo(
             "what stands in the way is in the worker's log: offboarding.delayed, recording.erasure_failed"
@@ -175,7 +175,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
     context.open_catalogue()
     tenant = find_tenant(name).id
-    row = queries.standing(tenant)
+    row = queries.require_departure(tenant)
     if row.receipt is None:
         raise CatalogueError(
             "offboarding.no_receipt",
@@ -195,7 +195,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
 
 def _handed(tenant: str, row: departures.LeavingRow) -> None:
-    counted = handover.counts(tenant)
+    counted = handover.count_reasons(tenant)
     whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
     click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")
     for why, many in sorted(counted.items()):

@@ -16,7 +16,7 @@ from recorder.clock import to_iso, utc_now
 from recorder.features.offboarding import queries
 from recorder.features.recovery import rebuild_queue, recordings
 from recorder.lifecycle import amendments, hold_review, limits
-from recorder.lifecycle.retention_limits import BroughtBack
+from recorder.lifecycle.retention_limits import (LimitRecovery)
 from recorder.processes.services import Context
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _proposals(done: RebuildReport) -> None:
     for leaver in done.leavers:
         tenant = leaver.tenant
         click.echo(f"{names[tenant]} was erased, as was signed. Nothing of it was destroyed now:")
-        click.echo(f"  here are {queries.amounts(tenant)}.")
+        click.echo(f"  here are {queries.summarise(tenant)}.")
         click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
     for tenant, calls in done.calls.items():
         click.echo(f"{names[tenant]}: {calls} calls without a recording were erased for their person.")
@@ -131,7 +131,7 @@ def _troubles(report: Path | None) -> int:
     """Print each fault on a line; return their number."""
     count = 0
     with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
-        for count, each in enumerate(rebuild_queue.troubles(), 1):
+        for count, each in enumerate(rebuild_queue.problems(), 1):
             line = f"{each.code}  {each.place}: {each.message}"
             if count <= SHOWN:
                 click.echo(f"  {line}")
@@ -142,14 +142,14 @@ def _troubles(report: Path | None) -> int:
     return count
 
 
-def _limits(found: BroughtBack, context: Context) -> int:
+def _limits(found: LimitRecovery, context: Context) -> int:
     """Print the retention limits that were restored and those that were skipped; return the number
     skipped."""
     for place, code, message in found.left_out:
         click.echo(f"  {code}  {place}: {message}")
     if found.taken:
         click.echo(f"{found.taken} statements of retention limits taken in; in force now:")
-        for tenant, each in sorted(limits.limits(context.trust()).items()):
+        for tenant, each in sorted(limits.limits_by_tenant(context.trust()).items()):
             for limit in each:
                 if limit.until is None:
                     also = ", agreements too" if limit.agreements else ""

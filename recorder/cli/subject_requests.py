@@ -41,7 +41,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     ):
         if open_only and not each.open:
             continue
-        late = "  OVERDUE" if each.overdue(register.today(zones[each.tenant], now)) else ""
+        late = "  OVERDUE" if each.overdue(register.local_day(zones[each.tenant], now)) else ""
         state = each.closed_how or (f"shown by {each.proved_how}" if each.proved_how else "not shown yet")
         state += f"  {erased[each.id]} calls not recorded, erased" if each.id in erased else ""
         click.echo(
@@ -80,7 +80,7 @@ def enter(
         number=number,
         wants=wants,
         language=language or tenant.language,
-        received_on=received.date() if received else register.today(tenant.time_zone, now),
+        received_on=received.date() if received else register.local_day(tenant.time_zone, now),
         by_kind=OPERATOR,
         by=None,
         now=now,
@@ -97,7 +97,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     """A REQUEST, and what was decided and done of each recording."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    row = register.request(tenant, request)
+    row = register.find_request(tenant, request)
     click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
     if row.extended_why:
         click.echo(f"extended: {row.extended_why}")
@@ -106,13 +106,13 @@ def show(context: Context, request: str, tenant_name: str) -> None:
             click.echo(f"vouched for {to_iso(at)}: {said}")
     if row.proved_at:
         click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how}")
-    elif call := verification_code.latest(tenant, request):
+    elif call := verification_code.latest_call(tenant, request):
         click.echo(f"called: {call.outcome or 'being called'}, {call.tries} tries")
     if row.closed_how:
         click.echo(f"closed: {row.closed_how}")
     if calls := erased_call_queries.counts(tenant).get(request):
         click.echo(f"calls that were not recorded: {calls} erased")
-    for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
+    for each in sorted(reviews.reviews_of(tenant, request).values(), key=lambda each: each.recording):
         done = [f"given: {each.given or 'to be reviewed'}"]
         done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
         done += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
@@ -135,7 +135,7 @@ def call(context: Context, request: str, tenant_name: str) -> None:
             "them, in their panel",
         )
     tenant = find_tenant(tenant_name).id
-    verification_code.order(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
+    verification_code.order_call(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
     click.echo("It is being called; `accord person show` says what came of it.")
 
 
@@ -149,7 +149,7 @@ def extend(context: Context, request: str, tenant_name: str, why: str) -> None:
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
     register.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
-    click.echo(f"due {register.request(tenant, request).due_on}")
+    click.echo(f"due {register.find_request(tenant, request).due_on}")
 
 
 @person.command("close")
@@ -177,7 +177,7 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bo
     tenant = find_tenant(tenant_name)
     changes = context.changes()
     revoked = changes.revoked()
-    found = bucket_statements.look(
+    found = bucket_statements.read_statements(
         changes.store, changes.root, revoked, believe_dates=believe_dates, tenant=tenant.id
     )
     for each in found.notes:

@@ -58,7 +58,7 @@ def create(
     return token_row(row)
 
 
-def by_hash(token_sha256: str) -> TokenRow | None:
+def token_by_hash(token_sha256: str) -> TokenRow | None:
     """Whose a token is that somebody shows; ``None`` for one that is unknown or was revoked.  It has no
     tenant, for it answers whose it is; only who has the token can ask."""
     with connected():
@@ -103,7 +103,7 @@ def check_token(row: TokenRow, root: Ed25519PublicKey, revoked: Revoked) -> None
     check(row.credential, expected, root, revoked)
 
 
-def check_latest(row: TokenRow) -> None:
+def check_not_revoked(row: TokenRow) -> None:
     """Refuse a token that the log says was revoked.  Raises :class:`recorder.errors.SealError`
     (``credential.superseded``)."""
     if any(said.body.get("token") == row.id for said in leaf_lookup.decided(row.tenant, [REVOKED])):

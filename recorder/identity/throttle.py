@@ -50,7 +50,7 @@ class _Full(Exception):  # takes back what this attempt has poured in already
     pass
 
 
-def known(key: str, now: datetime) -> bool:
+def is_known_place(key: str, now: datetime) -> bool:
     """Whether somebody has logged in from a place lately."""
     with connected():
         row = ThrottleTable.get_or_none(ThrottleTable.key == key)

@@ -61,7 +61,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class RecordingStatus:
     """A recording as it stands: its row, all that was sealed of it, and what follows."""
 
     row: RecordingRow
@@ -102,7 +102,7 @@ class Looked:
         return "retention.deleted" if self.terms.deleted_at is not None else None
 
 
-Rule = Callable[[Looked], Data]
+Rule = Callable[[RecordingStatus], Data]
 """What is to be sealed of a recording as it stands.  Raises :class:`KeepingError` where it cannot be."""
 
 
@@ -128,7 +128,7 @@ class Changes:
         """What statements are checked with."""
         return Trust(self.root, self.revoked)
 
-    def look(self, tenant: str, recording: str) -> Looked:
+    def look(self, tenant: str, recording: str) -> RecordingStatus:
         """A recording of a customer as the bucket has it now."""
         with connected():
             row = queries.recording(tenant, recording)
@@ -141,7 +141,7 @@ class Changes:
         if chain.erased is not None:
             raise AccessError("access.erased", "the recording was destroyed")
         told = sealed.terms(chain.manifest, chain.amendments, limits, pack)
-        return Looked(row, chain, told, self.now())
+        return RecordingStatus(row, chain, told, self.now())
 
     def hold(
         self,
@@ -159,7 +159,7 @@ class Changes:
         alone.  Raises ``retention.not_for_disputes``, ``retention.reason``, ``retention.review``,
         ``retention.roles``, ``retention.being_erased``."""
 
-        def rule(looked: Looked) -> Data:
+        def rule(looked: RecordingStatus) -> Data:
             if not purposes or not set(purposes) <= set(looked.may_hold()):
                 raise KeepingError(
                     "retention.not_for_disputes", "a dispute cannot need it for these purposes"
@@ -171,7 +171,7 @@ class Changes:
             if self._is_being_destroyed(looked.row):
                 raise KeepingError("retention.being_erased", "it is being destroyed")
             at = truncate(review_at)
-            return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
+            return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))
 
         self._amend(tenant, recording, by, rule)
 
@@ -189,10 +189,10 @@ class Changes:
         """End a hold; what has ended meanwhile goes then.  Raises ``retention.no_hold``,
         ``retention.reason``."""
 
-        def rule(looked: Looked) -> Data:
+        def rule(looked: RecordingStatus) -> Data:
             if hold not in {each.number for each in looked.terms.holds}:
                 raise KeepingError("retention.no_hold", f"it has no hold {hold}, or that was lifted")
-            return HoldLifted(hold, _said(reason))
+            return HoldLifted(hold, _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
@@ -202,14 +202,14 @@ class Changes:
         """Consent is withdrawn: at once, what rests on it ends.  ``purposes`` ``None``: all that do.  Raises
         ``retention.not_by_consent``, ``retention.reason``."""
 
-        def rule(looked: Looked) -> Data:
+        def rule(looked: RecordingStatus) -> Data:
             can = looked.may_withdraw()
             wanted = can if purposes is None else tuple(purposes)
             if not wanted or not set(wanted) <= set(can):
                 raise KeepingError(
                     "retention.not_by_consent", "it does not rest on consent for these purposes"
                 )
-            return ConsentWithdrawn(_once(wanted), _said(reason))
+            return ConsentWithdrawn(_distinct(wanted), _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
@@ -224,16 +224,16 @@ class Changes:
         reason: str,
         on: date | None = None,
     ) -> None:
-        """It was agreed after the call that it may be used for a purpose: :func:`agreeing`, with its
+        """It was agreed after the call that it may be used for a purpose: :func:`agreement_rule`, with its
         errors.  One from elsewhere gets its first purpose so, on what its customer states in ``reason``."""
-        rule = agreeing(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
+        rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
         self._amend(tenant, recording, by, rule)
 
     def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
-        """End some of its purposes at once: :func:`narrowing`, with its errors."""
-        self._amend(tenant, recording, by, narrowing(purposes=purposes, reason=reason))
+        """End some of its purposes at once: :func:`narrowing_rule`, with its errors."""
+        self._amend(tenant, recording, by, narrowing_rule(purposes=purposes, reason=reason))
 
-    def foresee(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[Looked, Terms]:
+    def foresee(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
         """A recording as it stands, and what would hold of it after a rule's amendment; nothing is written.
         Raises what the rule does."""
         looked = self.look(tenant, recording)
@@ -246,10 +246,10 @@ class Changes:
         """Its customer has it deleted: nobody hears it any more, and the worker destroys it.  Raises
         ``retention.held``, ``retention.by_law``, ``keeping.deleted``, ``retention.reason``."""
 
-        def rule(looked: Looked) -> Data:
+        def rule(looked: RecordingStatus) -> Data:
             if (why := looked.why_not_delete()) is not None:
                 raise KeepingError(why, "it cannot be deleted")
-            return DeletionAsked(_said(reason))
+            return DeletionAsked(_check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
@@ -257,10 +257,10 @@ class Changes:
         """Its customer has left, and nothing of it is to be kept: also what a law asks of that customer,
         who was handed it.  What was to be deleted before stays as it is.  Raises ``retention.held``."""
 
-        def rule(looked: Looked) -> Data:
+        def rule(looked: RecordingStatus) -> Data:
             if looked.terms.holds:
                 raise KeepingError("retention.held", "it is held: lift the hold first")
-            return DeletionAsked(_said(reason))
+            return DeletionAsked(_check_reason(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
             self._amend(tenant, recording, by, rule)
@@ -274,15 +274,15 @@ class Changes:
                 "retention.busy", "somebody else is at this recording", "try again in a minute"
             )
         try:
-            amendments.begin(tenant, recording, now)
+            amendments.begin_amendment(tenant, recording, now)
             self.boundary("begun")
             try:
                 chain = self._put(tenant, recording, by, rule)
             except KeepingError:
-                amendments.end(recording)
+                amendments.end_amendment(recording)
                 raise
             self.boundary("put")
-            amendments.amended(chain, self.trust, now=now, entropy=self.entropy)
+            amendments.list_amendments(chain, self.trust, now=now, entropy=self.entropy)
             self.boundary("listed")
         finally:
             lease.give_back(claim, owner)
@@ -303,14 +303,14 @@ class Changes:
         return chain_of_row(looked.row, self.store, self.root, self.revoked())
 
 
-def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
+def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
     """That it was agreed after the call, on that day in the customer's zone, that it may be used for a
     purpose, kept so many days from the call on: at most as long as the customer's country allows.
 
     The rule raises ``keeping.not_announced``, ``keeping.over``, ``retention.purpose``,
     ``retention.too_long``, ``retention.past``, ``retention.agreed_on``, ``retention.reason``."""
 
-    def rule(looked: Looked) -> Data:
+    def rule(looked: RecordingStatus) -> Data:
         if (why := looked.why_not_agree()) is not None:
             raise KeepingError(why, "it was not announced, or its time is over, or it is to be deleted")
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
@@ -324,21 +324,21 @@ def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date
             raise KeepingError("retention.past", "counted from the call, that time is over already")
         if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
             raise KeepingError("retention.agreed_on", "it was agreed on a day from the call up to today")
-        return AgreedLater(purpose, until, pack.code, _said(reason), on)
+        return AgreedLater(purpose, until, pack.code, _check_reason(reason), on)
 
     return rule
 
 
-def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
+def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:
     """That some of its purposes end at once.  The rule raises ``retention.purpose``, ``retention.by_law``,
     ``retention.reason``."""
 
-    def rule(looked: Looked) -> Data:
+    def rule(looked: RecordingStatus) -> Data:
         if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
             raise KeepingError("retention.purpose", "it has no such purpose, or it has ended")
         if not set(purposes) <= set(looked.may_narrow()):
             raise KeepingError("retention.by_law", "a law asks that it be kept for that")
-        return PurposesNarrowed(_once(purposes), _said(reason))
+        return PurposesNarrowed(_distinct(purposes), _check_reason(reason))
 
     return rule
 
@@ -354,11 +354,11 @@ def _day_of(tenant: str, at: datetime) -> date:
     return at.astimezone(time_zones.usable(owner.time_zone if owner else time_zones.FALLBACK)).date()
 
 
-def _once(codes: Sequence[str]) -> tuple[str, ...]:
+def _distinct(codes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(codes))
 
 
-def _said(reason: str) -> str:
+def _check_reason(reason: str) -> str:
     said = " ".join(reason.split())
     if not said or len(said) > LONGEST_REASON or not said.isprintable():
         raise KeepingError("retention.reason", f"a reason has up to {LONGEST_REASON} characters")

@@ -47,8 +47,8 @@ class HoldRow:
     since: datetime
 
 
-def begin(tenant: str, recording: str, now: datetime) -> None:
-    """Somebody is about to put an amendment: until :func:`amended` says that it is listed, or :func:`end`
+def begin_amendment(tenant: str, recording: str, now: datetime) -> None:
+    """Somebody is about to put an amendment: until :func:`list_amendments` says that it is listed, or :func:`end_amendment`
     that there is none, the worker looks at the recording again."""
     with writing():
         PendingAmendmentTable.insert(
@@ -56,13 +56,13 @@ def begin(tenant: str, recording: str, now: datetime) -> None:
         ).on_conflict_ignore().execute()
 
 
-def end(recording: str) -> None:
+def end_amendment(recording: str) -> None:
     """Nobody is amending a recording any more."""
     with writing():
         PendingAmendmentTable.delete().where(PendingAmendmentTable.recording_id == recording).execute()
 
 
-def begun(before: datetime) -> tuple[tuple[str, str], ...]:
+def pending_amendments(before: datetime) -> tuple[tuple[str, str], ...]:
     """Recordings that somebody began to amend before a time and did not end: tenant and id."""
     with connected():
         rows = (
@@ -73,7 +73,7 @@ def begun(before: datetime) -> tuple[tuple[str, str], ...]:
         return tuple((row.tenant_id, row.recording_id) for row in rows)
 
 
-def known(tenant: str, recording: str) -> tuple[str, ...]:
+def listed_hashes(tenant: str, recording: str) -> tuple[str, ...]:
     """The SHA-256 of each amendment of a recording that is listed, in order."""
     with connected():
         return tuple(row.sha256 for row in _listed(tenant, recording))
@@ -85,11 +85,11 @@ def _listed(tenant: str, recording: str) -> Any:
     return AmendmentTable.select(AmendmentTable.sha256).where(mine).order_by(AmendmentTable.number)
 
 
-def seen(tenant: str, recording: str) -> dict[str, datetime | None]:
+def known_hashes(tenant: str, recording: str) -> dict[str, datetime | None]:
     """What the catalogue knows of a recording's amendments: the SHA-256 of each that is listed or that the
     log speaks of, and when the log says that it was listed (``None``: it does not).  A restored log says it
     of what no row lists yet."""
-    found: dict[str, datetime | None] = dict.fromkeys(known(tenant, recording))
+    found: dict[str, datetime | None] = dict.fromkeys(listed_hashes(tenant, recording))
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
         leaves = LeafTable.select(LeafTable.at, LeafTable.body)
@@ -103,18 +103,18 @@ def check_signers(chain: Chain, revoked: Revoked, *, amendments: bool = False) -
     a revoked key signed since, or that nothing here shows to have been there before; with ``amendments``
     only these count."""
     manifest = chain.manifest
-    revocation.check(chain, revoked, lambda: seen(manifest.tenant, manifest.recording), amendments=amendments)
+    revocation.check(chain, revoked, lambda: known_hashes(manifest.tenant, manifest.recording), amendments=amendments)
 
 
-def amended(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> int:
+def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> int:
     """List the amendments of a recording that are not listed yet, each with its leaf, and what follows from
     them for its row; who listens under a purpose that they may have ended, does no longer.  How many."""
     manifest = chain.manifest
     mine = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
     with writing():
         lock_tenant(manifest.tenant)
-        there = len(known(manifest.tenant, manifest.recording))
-        added = note(chain)
+        there = len(listed_hashes(manifest.tenant, manifest.recording))
+        added = insert_amendments(chain)
         fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
         if fresh:
             told = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
@@ -127,7 +127,7 @@ def amended(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> i
             said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more = {"kind": each.kind, "by": each.by.id or each.by.kind}
             append(each.tenant, AMENDED, said | more, now, entropy, recording=each.recording)
-        end(manifest.recording)
+        end_amendment(manifest.recording)
     return added
 
 
@@ -160,7 +160,7 @@ def _said(body: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def settle(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
+def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
     """Set until when a row says that its recording is kept to what was sealed and set since; whether it said
     otherwise."""
     told = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
@@ -170,13 +170,13 @@ def settle(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
         return bool(RecordingTable.update(keep_until=told.until).where(other).execute())
 
 
-def note(chain: Chain) -> int:
+def insert_amendments(chain: Chain) -> int:
     """Write down a recording's amendments, inside the caller's transaction; how many were not there."""
     if not chain.amendments:
         return 0
     mine = AmendmentTable.recording == chain.manifest.recording
     there = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(mine)}
-    fresh = [columns for columns in columns_of(chain) if columns["number"] not in there]
+    fresh = [columns for columns in amendment_columns(chain) if columns["number"] not in there]
     for columns in fresh:
         AmendmentTable.create(**columns)
     for each in chain.amendments:
@@ -186,7 +186,7 @@ def note(chain: Chain) -> int:
     return len(fresh)
 
 
-def columns_of(chain: Chain) -> list[dict[str, Any]]:
+def amendment_columns(chain: Chain) -> list[dict[str, Any]]:
     """What the rows of a recording's amendments say, in order."""
     lifted = {each.data.hold: each.number for each in chain.amendments if isinstance(each.data, HoldLifted)}
     return [
@@ -207,7 +207,7 @@ def columns_of(chain: Chain) -> list[dict[str, Any]]:
     ]
 
 
-def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:
+def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:
     """Make a recording's row the tombstone that its amendments say it is; false where it is one already.
     ``now`` is the time of the log's leaf."""
     tombstone = chain.erased
@@ -215,7 +215,7 @@ def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entrop
         raise ValueError(f"recording {row.id} was not erased")
     with writing():
         made = recordings.make_tombstone(row, tombstone.data.why, at=tombstone.at, now=now, entropy=entropy)
-        note(chain)
+        insert_amendments(chain)
     return made
 
 

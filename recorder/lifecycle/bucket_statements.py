@@ -26,7 +26,7 @@ from recorder.store.contract import NotFound, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class StatementProblem:
     """An object that nothing follows from, and why."""
 
     place: str
@@ -35,7 +35,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaver:
+class SignedDeparture:
     """A customer who leaves, or left: the statement that stands, and the receipt."""
 
     tenant: str
@@ -61,12 +61,12 @@ class ErasureProposal:
 class BucketStatements:
     """What the bucket says; everything that cannot be read or followed is a trouble of its own."""
 
-    leavers: list[Leaver] = field(default_factory=list)
+    leavers: list[SignedDeparture] = field(default_factory=list)
     notes: list[ErasureProposal] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    troubles: list[StatementProblem] = field(default_factory=list)
 
 
-def look(
+def read_statements(
     store: Store, root: Ed25519PublicKey, revoked: Revoked, *, believe_dates: bool = False, tenant: str = ""
 ) -> BucketStatements:
     """All of the bucket, or a ``tenant``'s.  What a ``revoked`` key signed is not followed, but with
@@ -78,7 +78,7 @@ def look(
         if offboarding.is_known(key):
             owners[key.removeprefix(offboarding.FOLDER).partition("/")[0]] = None
         else:
-            found.troubles.append(Trouble(key, "object.unplaced", "nothing of Accord's is called so"))
+            found.troubles.append(StatementProblem(key, "object.unplaced", "nothing of Accord's is called so"))
     for owner in owners:
         _look_at_leaver(found, owner, store, root, revoked, believe_dates)
     for key in list(store.list(NOTES + below)):
@@ -97,7 +97,7 @@ def _look_at_leaver(
     statement, receipt = None, None
 
     def blame(error: SealError, place: str) -> None:
-        found.troubles.append(Trouble(place, error.error_id, error.message))
+        found.troubles.append(StatementProblem(place, error.error_id, error.message))
 
     try:
         every = offboarding.statements(store, tenant, root)
@@ -117,7 +117,7 @@ def _look_at_leaver(
         receipt = None
         blame(error, f"{offboarding.FOLDER}{tenant}/{offboarding.RECEIPT}")
     if statement is not None or receipt is not None:
-        found.leavers.append(Leaver(tenant, statement, receipt))
+        found.leavers.append(SignedDeparture(tenant, statement, receipt))
 
 
 def _check_cancelled(tenant: str, every: Sequence[Statement]) -> None:
@@ -145,12 +145,12 @@ def _look_at_note(
             raise SealError("call_erasure.foreign", f"it is a note of customer {note.tenant}")
         _check_key(note.key, note.at, revoked, believe)
     except SealError as error:
-        found.troubles.append(Trouble(key, error.error_id, error.message))
+        found.troubles.append(StatementProblem(key, error.error_id, error.message))
         return
     recorded = erased_call_queries.recorded_among(note.calls)
     for each in sorted(recorded):
         what = f"it names call {each}, which was recorded: nothing of that is erased by it"
-        found.troubles.append(Trouble(key, "call_erasure.names_recording", what))
+        found.troubles.append(StatementProblem(key, "call_erasure.names_recording", what))
     known = erased_call_queries.forgotten_among(note.calls) | recorded
     left = tuple(each for each in note.calls if each not in known)
     if left:
@@ -167,7 +167,7 @@ def _revoked(key: str, more: str = "") -> SealError:
     return SealError("seal.key_revoked", f"key {key}, which signed it, was revoked{more}")
 
 
-def is_open(leaver: Leaver) -> bool:
+def is_open(leaver: SignedDeparture) -> bool:
     """Whether it was signed that a customer is erased, and the catalogue neither does it nor has done it."""
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 NAME: Final = ".clock"
 """In the spool: what the clock was at the last look at which it was believed."""
 
-OFF: Final = timedelta(days=1)
+LONGEST_OFF: Final = timedelta(days=1)
 """How long a machine may have been off, as far as is believed without anybody else's clock."""
 
 Witness = Callable[[], datetime | None]
@@ -39,13 +39,13 @@ Witness = Callable[[], datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Reading:
     boot: str
     up: float
     at: datetime
 
 
-class Timekeeper:
+class ClockGuard:
     """Watches one clock, ``now``; ``witnesses`` by what they are; ``since_boot`` reads the clock that nobody
     sets."""
 
@@ -65,7 +65,7 @@ class Timekeeper:
     def check(self) -> datetime:
         """The time, where it can be believed.  Raises :class:`ClockError` (``clock.doubtful``)."""
         since = self._since_boot()
-        look = _Look(since.boot, since.up, self._now())
+        look = _Reading(since.boot, since.up, self._now())
         agreed, doubts = False, []
         for name, witness in self._witnesses.items():
             told = self._ask(name, witness)
@@ -94,7 +94,7 @@ class Timekeeper:
             log.info("clock.source_unreachable", witness=name, error=str(error))
             return None
 
-    def _jump(self, look: _Look) -> str | None:
+    def _jump(self, look: _Reading) -> str | None:
         """How the clock did not go on from what it was."""
         before = self._read()
         if before is None:
@@ -104,28 +104,28 @@ class Timekeeper:
             if abs(look.at - expected) <= SLACK:
                 return None
             return f"going by the time that has passed it is {to_iso(expected)}"
-        if before.at - SLACK <= look.at <= before.at + OFF:
+        if before.at - SLACK <= look.at <= before.at + LONGEST_OFF:
             return None
         return f"before this machine started it was {to_iso(before.at)}"
 
     @staticmethod
-    def _same_start(before: _Look, look: _Look) -> bool:
+    def _same_start(before: _Reading, look: _Reading) -> bool:
         """Whether the machine has not been started in between; where that is hidden, its uptime tells."""
         if HIDDEN in (before.boot, look.boot):
             return look.up >= before.up
         return before.boot == look.boot
 
-    def _read(self) -> _Look | None:
+    def _read(self) -> _Reading | None:
         try:
             body = json.loads(self._path.read_bytes())
-            return _Look(str(body["boot"]), float(body["up"]), from_iso(body["at"]))
+            return _Reading(str(body["boot"]), float(body["up"]), from_iso(body["at"]))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             log.warning("clock.file_damaged", path=str(self._path), error=str(error))
             return None
 
-    def _believe(self, look: _Look) -> None:
+    def _believe(self, look: _Reading) -> None:
         body = {"boot": look.boot, "up": look.up, "at": to_iso(look.at)}
         try:
             write_file(self._path, json.dumps(body).encode())

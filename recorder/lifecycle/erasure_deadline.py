@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 
-def complete_from(erased_at: datetime, backups_end_after: timedelta) -> datetime:
+def erasure_complete_at(erased_at: datetime, backups_end_after: timedelta) -> datetime:
     """When nothing that held a key that was destroyed at ``erased_at`` is left, where every backup of
     catalogue and bucket ends that long after it was made.  Raises ``ValueError`` for a time that is less
     than none."""

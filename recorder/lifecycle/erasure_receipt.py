@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import queries
 from recorder.errors import AccessError, KeepingError, SealError
-from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.lifecycle.erasure_deadline import (erasure_complete_at)
 from recorder.seal import amendment, amendment_kinds, signed_document
 from recorder.seal.amendment_kinds import Erased, Gone
 from recorder.seal.signing import RECEIPT, Signer
@@ -142,7 +142,7 @@ def receipt(
         gone=True,
         remains=tuple(sorted({*said.remains, amendment.name(tombstone.number)})),
         backups_kept_days=backups_end_after.days,
-        complete_from=complete_from(tombstone.at, backups_end_after),
+        complete_from=erasure_complete_at(tombstone.at, backups_end_after),
         tombstone=tombstone.sha256,
     )
     return read(KIND.write(body, signer), root)

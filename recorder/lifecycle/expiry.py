@@ -88,7 +88,7 @@ def destroy_one(
 
 def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     try:
-        chain = check_over(row, services.store, services.root, now, services.revoked)
+        chain = check_expired(row, services.store, services.root, now, services.revoked)
         destroy(row, chain, _terms(row, chain, services.trust).why, services, now)
     except Unreachable:
         raise
@@ -106,7 +106,7 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     return True
 
 
-def check_over(
+def check_expired(
     row: RecordingRow,
     store: Store,
     root: Ed25519PublicKey,
@@ -158,7 +158,7 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     key = data_key_path(row.tenant, row.id)
     erasing.delete(key)
     reached("key deleted")
-    recordings.forget_key(row)
+    recordings.drop_key(row)
     reached("key forgotten")
     known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
     sealed = list(dict.fromkeys(row.prefix + each for each in known))
@@ -174,7 +174,7 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     if chain.erased is None:
         chain = _bury(chain, why, services, now)
     reached("buried")
-    amendments.destroyed(row, chain, now=now, entropy=services.entropy)
+    amendments.list_tombstone(row, chain, now=now, entropy=services.entropy)
     reached("destroyed")
     metrics.DESTROYED.labels(why).inc()
     log.info("recording.erased", recording=row.id, why=why)
@@ -224,7 +224,7 @@ def empty_quarantine(services: Services, now: datetime) -> int:
         if _over(folder, now) or (folder.name in named and _forgotten(folder, statements))
     ]
     for folder in over:
-        recordings.note_taken_away(folder.name, now, services.entropy)
+        recordings.note_quarantine_erasure(folder.name, now, services.entropy)
         remove_take(folder)
         metrics.QUARANTINE_DESTROYED.inc()
         log.info("quarantine.erased", recording=folder.name)

@@ -68,7 +68,7 @@ def holds_unconfirmed() -> datetime | None:
         return row.at if isinstance(row.at, datetime) else from_iso(str(row.at))
 
 
-def wait_for_holds(because: str, now: datetime, entropy: Entropy) -> None:
+def require_confirmation(because: str, now: datetime, entropy: Entropy) -> None:
     """Nothing expires from now on until the holds are confirmed.  Inside the caller's transaction."""
     waiting = _waiting()
     for tenant in [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]:
@@ -76,10 +76,10 @@ def wait_for_holds(because: str, now: datetime, entropy: Entropy) -> None:
             append(tenant, UNCONFIRMED, {"because": because}, now, entropy)
 
 
-def begin(because: str, now: datetime, entropy: Entropy) -> None:
+def suspend_expiry(because: str, now: datetime, entropy: Entropy) -> None:
     """The same in a transaction of its own."""
     with writing():
-        wait_for_holds(because, now, entropy)
+        require_confirmation(because, now, entropy)
 
 
 def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: Entropy) -> bool:

@@ -95,7 +95,7 @@ def _claimed_id(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rewrapping:
+class KeyRotation:
     """What it works with; ``keyring`` wraps by the key-encryption key that is to be the only one, ``owner``
     names this process among others, ``boundary`` is told each point that was reached, ``refused`` of each
     recording whose key was left as it is, with why.
@@ -440,7 +440,7 @@ class RotationStatus:
     lacking: tuple[tuple[str, str], ...]
 
 
-def standing(store: Store) -> RotationStatus:
+def rotation_status(store: Store) -> RotationStatus:
     """Look at every wrapped key in catalogue and bucket.  Raises :class:`SealError` for a tenant's that is
     none, :class:`recorder.errors.StoreError`."""
     by_kek: dict[str, int] = {}

@@ -67,7 +67,7 @@ class PendingLimit:
     lifted: bool
 
 
-def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | None) -> None:
+def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: int | None) -> None:
     """Raises :class:`CatalogueError` for a limit that cannot be set: ``retention.purpose``, ``line.unknown``,
     ``retention.days``, ``country.keep_days``, ``tenant.unknown``."""
     with connected():
@@ -91,11 +91,11 @@ def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | N
             country_check.check(tenant, [purpose], keep_days=keep_days)
 
 
-def begin(
+def begin_statements(
     tenant: str, limit: str | None, content: bytes | None, lifting: Mapping[str, bytes], version: Version
 ) -> None:
     """Write statements into the catalogue: ``content`` sets a limit, ``lifting`` are those that lift
-    others, by their ids.  None counts before :func:`listed` gives it its leaf.  Raises
+    others, by their ids.  None counts before :func:`add_leaf` gives it its leaf.  Raises
     :class:`KeepingError` (``retention.no_limit``) where the customer's limits are not those of that
     ``version`` any more."""
     with writing():
@@ -142,7 +142,7 @@ def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | Non
     return said
 
 
-def listed(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
+def add_leaf(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
     """A statement lies in the bucket: give it its leaf, which it counts from on.  Raises :class:`SealError`
     for one that cannot be believed."""
     said = check_statement(which, trust, now)
@@ -151,7 +151,7 @@ def listed(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -
         _list(which, _leaf_body(said, which), now, entropy)
 
 
-def take_in(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
+def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
     """Write down a statement that a rebuild found in the bucket; false where the catalogue has it.  Raises
     :class:`SealError` for one that cannot be believed, or where the catalogue has another."""
     said, text = check_statement(which, trust, None), which.content.decode()
@@ -172,7 +172,7 @@ def take_in(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) 
         return _list(which, _leaf_body(said, which) | {"rebuilt": True}, now, entropy)
 
 
-def is_known(which: PendingLimit) -> bool:
+def is_listed(which: PendingLimit) -> bool:
     """Whether the catalogue has a statement, and its leaf."""
     with connected():
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
@@ -182,7 +182,7 @@ def is_known(which: PendingLimit) -> bool:
     return leaf is not None and text is not None and text.encode() == which.content
 
 
-def copies(tenant: str) -> Iterator[tuple[PendingLimit, int | None, datetime | None]]:
+def stored_statements(tenant: str) -> Iterator[tuple[PendingLimit, int | None, datetime | None]]:
     """The statements that a customer's rows have, whoever signed them, each with its leaf and when that
     listed it. A row that cannot be read is left out.  Inside anybody's transaction."""
     with connected():
@@ -222,7 +222,7 @@ def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: 
     return True
 
 
-def of_tenant(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
+def limit_rows(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
     """A customer's limits that count, lifted ones too; inside anybody's transaction."""
     with connected():
         found = [_counting(row, trust) for row in _rows(tenant)]
@@ -263,10 +263,10 @@ def check_logged(tenant: str) -> None:
 
 def limits_of(tenant: str, trust: Trust) -> tuple[RetentionLimit, ...]:
     """What follows from them."""
-    return tuple(each.limit for each in of_tenant(tenant, trust))
+    return tuple(each.limit for each in limit_rows(tenant, trust))
 
 
-def limits(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
+def limits_by_tenant(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
     """Those of all customers that have any."""
     with connected():
         tenants = [row.tenant_id for row in RetentionLimitTable.select(RetentionLimitTable.tenant).distinct()]
@@ -275,7 +275,7 @@ def limits(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
 
 def in_force(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
     """A customer's limits that are not lifted."""
-    return tuple(each for each in of_tenant(tenant, trust) if each.limit.until is None)
+    return tuple(each for each in limit_rows(tenant, trust) if each.limit.until is None)
 
 
 def version_of(tenant: str) -> Version:
@@ -289,7 +289,7 @@ def version_of(tenant: str) -> Version:
         )
 
 
-def unsettled(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
+def next_unapplied(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
     """A limit that not every recording was looked at with yet, by its id, and some of those, in order;
     ``None`` where there is none."""
     with connected():
@@ -303,7 +303,7 @@ def unsettled(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
         return row.id, tuple(recording_row(each) for each in found)
 
 
-def settled(limit_id: str, after: str | None, now: datetime) -> None:
+def note_applied(limit_id: str, after: str | None, now: datetime) -> None:
     """Every recording up to ``after`` was looked at with a limit; ``None``: all were."""
     change = {"settled_at": now} if after is None else {"settled_after": after}
     with writing():

@@ -16,7 +16,7 @@ CREATED = "line.created"
 ENDED = "line.ended"
 
 
-def ended_before(line_id: str | None, at: datetime) -> bool:
+def has_ended(line_id: str | None, at: datetime) -> bool:
     """Whether a line, whoever's, had ended by a time; false where nobody knows it, and where its row says so
     and its customer's log does not."""
     with connected():
@@ -33,7 +33,7 @@ def ended_before(line_id: str | None, at: datetime) -> bool:
         return any(said.at <= at for said in ended)
 
 
-def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
+def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
     """Whose a number was at a time: the customer's id and the line's, or two times ``None``."""
     mine = (LineTable.digits == number.removeprefix("+")) & (LineTable.since <= at)
     with connected():
@@ -41,7 +41,7 @@ def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
     return (None, None) if row is None else (row.tenant_id, row.id)
 
 
-def logged(tenant: str) -> frozenset[tuple[str, str]]:
+def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
     """A customer's lines and their numbers that the log says were made, and does not say ended."""
     made: dict[str, str] = {}
     for said in leaf_lookup.decided(tenant, [CREATED, ENDED]):
@@ -53,7 +53,7 @@ def logged(tenant: str) -> frozenset[tuple[str, str]]:
     return frozenset(made.items())
 
 
-def active(tenant: str, line_id: str) -> Any:
+def active_line(tenant: str, line_id: str) -> Any:
     """Which row is a tenant's recorded line."""
     return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
 
@@ -63,7 +63,7 @@ def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> b
     where the tenant has no such line."""
     with writing():
         lock_tenant(tenant)
-        changed = LineTable.update(until=now).where(active(tenant, line_id)).execute()
+        changed = LineTable.update(until=now).where(active_line(tenant, line_id)).execute()
         if changed:
             append(tenant, ENDED, {"line": line_id}, now, entropy)
             count_up(LINES)

@@ -25,7 +25,7 @@ from recorder.seal.usage_terms import RetentionLimit
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class LimitPreview:
     """``there``: recordings that are kept now for what the limit concerns.  ``ends``: for how many of them
     that ends earlier, by the day (UTC) on which it then does; ``alone`` of these have no other purpose:
     they are destroyed then, unless they are on legal hold (``held`` of these).
@@ -73,7 +73,7 @@ class _Group:
         return announced if agreed is None else max(announced, min(agreed, self.end))
 
 
-def foresee(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> Foreseen:
+def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> LimitPreview:
     """What a limit would end of a customer's recordings, were it set now."""
     with connected():
         before = limits_of(tenant, trust)
@@ -97,7 +97,7 @@ def foresee(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> 
             ends[max(each.ends(code, named) for code in cut).date()] += each.count
             held += each.held
             alone += each.count if set(cut) == set(each.codes) else 0
-    return Foreseen(there, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
+    return LimitPreview(there, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
 
 
 def _groups(tenant: str, now: datetime) -> Iterable[_Group]:

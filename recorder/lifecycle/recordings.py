@@ -119,7 +119,7 @@ def add_not_recorded(
     return True
 
 
-def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
+def note_quarantine_erasure(recording: str, now: datetime, entropy: Entropy) -> None:
     """The sound of a take that was set aside is about to be destroyed: in the log of whose it was, as far as
     a row says whose."""
     with connected():
@@ -130,7 +130,7 @@ def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
             append(row.tenant_id, "quarantine.erased", said, now, entropy, recording=recording)
 
 
-def brought_in(tenant: str, sha256: str) -> RecordingRow | None:
+def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
     """The recording that a file from elsewhere (its SHA-256, hex) has become, a tombstone included."""
     with connected():
         mine = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
@@ -171,7 +171,7 @@ def _over(now: datetime) -> Any:
     )
 
 
-def forget_key(row: RecordingRow) -> None:
+def drop_key(row: RecordingRow) -> None:
     """The catalogue's copy of a recording's wrapped key goes: before anything else does."""
     with writing():
         mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)

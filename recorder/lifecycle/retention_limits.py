@@ -1,7 +1,7 @@
 """Setting and lifting retention limits, each as a signed statement.
 
 A statement is written into the catalogue, put into the bucket, and gets its leaf, which it counts from on;
-whoever dies in between has it finished by the worker (:func:`finish`).  Whoever destroys because of a limit
+whoever dies in between has it finished by the worker (:func:`finish_pending`).  Whoever destroys because of a limit
 looks whether the bucket has the same statements (:func:`check_stored`): a row that lost its lifting
 destroys nothing.
 """
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class NewLimit:
     """Keep recordings at most ``keep_days`` from now on, for a purpose, of a line (``None``: any);
     ``None``: as announced again, for what is recorded from now on.  ``agreements``: also what was agreed to
     be kept longer."""
@@ -42,15 +42,15 @@ class Wish:
     agreements: bool = False
 
 
-def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
+def set_limit(changes: Changes, tenant: str, wish: NewLimit, by: By) -> None:
     """Sign a limit and put it in force; it takes the place of the one for the same purpose and line.
 
-    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check` does; :class:`KeepingError`
+    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check_limit` does; :class:`KeepingError`
     (``retention.no_limit``: somebody changed it meanwhile); :class:`SealError` for a key that may not sign
     this; :class:`StoreError`: then the worker finishes it."""
-    limits.check(tenant, wish.purpose, wish.line, wish.keep_days)
+    limits.check_limit(tenant, wish.purpose, wish.line, wish.keep_days)
     now = truncate(changes.now())
-    finish(changes.store, changes.trust, now, changes.entropy, tenant)
+    finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
     version = limits.version_of(tenant)
     lifting = {
         each.id: statements.write(
@@ -64,12 +64,12 @@ def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
         new = str(uuid7(now, changes.entropy))
         said = LimitSet(tenant, new, wish.purpose, wish.line, wish.keep_days, now, wish.agreements, by)
         content = statements.write(said, changes.signer)
-    limits.begin(tenant, new, content, lifting, version)
+    limits.begin_statements(tenant, new, content, lifting, version)
     changes.boundary("limit begun")
-    finish(changes.store, changes.trust, now, changes.entropy, tenant)
+    finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
 
 
-def finish(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None) -> int:
+def finish_pending(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None) -> int:
     """Put statements that the catalogue has and the log does not speak of yet, and give each its leaf; how
     many. One that cannot be believed, or whose place has another, is logged and counts for nothing.  Raises
     :class:`StoreError`."""
@@ -80,7 +80,7 @@ def finish(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: 
             limits.check_statement(each, trust, now)
             with in_memory(each.content) as path:
                 store.put(place, path, statements.sha256_of(each.content))
-            limits.listed(each, trust, now, entropy)
+            limits.add_leaf(each, trust, now, entropy)
         except (SealError, Conflict) as error:
             log.error("retention_limit.refused", tenant=each.tenant, limit=each.id, error_id=error.error_id,
                       error=error.message, hint="`accord audit` names it")  # fmt: skip
@@ -94,7 +94,7 @@ def check_stored(tenant: str, store: Store, trust: Trust) -> None:
     """Compare a customer's limits with the bucket, before something is destroyed because of them.  Raises
     :class:`SealError` (``retention.differs``) where a statement is not there, or is another, or where the
     bucket says that a limit is lifted and the catalogue does not; :class:`StoreError`."""
-    for each in limits.of_tenant(tenant, trust):
+    for each in limits.limit_rows(tenant, trust):
         for lifted, content in ((False, each.content), (True, each.lifted)):
             place = statements.place_of(tenant, each.id, lifted=lifted)
             try:
@@ -110,7 +110,7 @@ def check_stored(tenant: str, store: Store, trust: Trust) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtBack:
+class LimitRecovery:
     """What a rebuild found: how many statements it took in, and of each that it left out the place, a code,
     and why."""
 
@@ -118,9 +118,9 @@ class BroughtBack:
     left_out: tuple[tuple[str, str, str], ...] = ()
 
 
-def bring_back(
+def restore_limits(
     store: Store, trust: Trust, now: datetime, entropy: Entropy, *, believe_dates: bool = False
-) -> BroughtBack:
+) -> LimitRecovery:
     """Take in the statements that the bucket has and the catalogue does not, after a restore or
     rebuild.  What a revoked key dated before its revocation is taken in only with
     ``believe_dates``.  Raises :class:`StoreError`."""
@@ -130,7 +130,7 @@ def bring_back(
             taken += _bring_back(key, store, trust, now, entropy, believe_dates)
         except (SealError, CatalogueError) as error:
             wrong.append((key, error.error_id, error.message))
-    return BroughtBack(taken, tuple(wrong))
+    return LimitRecovery(taken, tuple(wrong))
 
 
 def _bring_back(
@@ -141,7 +141,7 @@ def _bring_back(
         raise SealError("object.unplaced", "nothing of Accord's lies here")
     tenant, limit, lifted = named
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
-    if not limits.is_known(found):
+    if not limits.is_listed(found):
         limits.check_statement(found, trust, None if believe_dates else now)
-        hold_review.begin("retention limit", now, entropy)  # nobody has looked at it yet
-    return limits.take_in(found, trust, now, entropy)
+        hold_review.suspend_expiry("retention limit", now, entropy)  # nobody has looked at it yet
+    return limits.restore_statement(found, trust, now, entropy)

@@ -34,24 +34,24 @@ _Known = tuple[str, str]
 log = structlog.get_logger()
 
 
-class Missing(SealError):
+class MissingObject(SealError):
     """An object that was sealed is not in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedSound:
+class OpenObject:
     """An open object of a recording: ``length`` in plain bytes.
 
     ``read(start, end)`` yields the bytes from ``start`` up to, not including, ``end``, in pieces of at most
     64 KiB. Its iterator raises :class:`SealError` at the first block that is not what was sealed,
-    :class:`Missing`, :class:`recorder.errors.StoreError`.
+    :class:`MissingObject`, :class:`recorder.errors.StoreError`.
     """
 
     length: int
     read: Callable[[int, int], Iterator[bytes]]
 
 
-class Sounds:
+class AudioReader:
     """Opens the objects of recordings. Safe to share among threads and greenlets."""
 
     def __init__(self, store: Store) -> None:
@@ -59,9 +59,9 @@ class Sounds:
         self._headers: OrderedDict[_Known, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, sealed: VerifiedRecording, name: str) -> OpenedSound:
+    def open(self, sealed: VerifiedRecording, name: str) -> OpenObject:
         """An object, before anything of it is read. Its size is requested unless it is already known. Raises
-        :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
+        :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`MissingObject`,
         :class:`recorder.errors.StoreError`."""
         key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
         if known not in self._headers:
@@ -83,7 +83,7 @@ class Sounds:
                 yield first
                 yield from pieces
 
-        return OpenedSound(reader.plain_length, read)
+        return OpenObject(reader.plain_length, read)
 
     def prepare(self, sealed: VerifiedRecording) -> None:
         """Fetch the headers of a recording's sounds, so that the first seek reads only its target, and check
@@ -127,5 +127,5 @@ class Sounds:
                 self._headers.popitem(last=False)
 
 
-def _missing(key: str) -> Missing:
-    return Missing("seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted")
+def _missing(key: str) -> MissingObject:
+    return MissingObject("seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted")

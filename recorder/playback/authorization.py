@@ -28,9 +28,9 @@ from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import check_logged, limits_of
 from recorder.playback import grants
-from recorder.playback.audio_reader import Sounds
-from recorder.playback.interface import Who
-from recorder.playback.verified_recording import Seals, VerifiedRecording
+from recorder.playback.audio_reader import (AudioReader)
+from recorder.playback.interface import (Actor)
+from recorder.playback.verified_recording import (RecordingVerifier, VerifiedRecording)
 from recorder.seal.keyring import Keyring
 from recorder.seal.offboarding import Statement, standing
 from recorder.seal.revocation import Revoked, Trust, nothing
@@ -58,32 +58,32 @@ class Guard:
         revoked: Callable[[], Revoked] = nothing,
     ) -> None:
         self.store = store
-        self.sounds = Sounds(store)
+        self.sounds = AudioReader(store)
         self.now = now
         self.entropy = entropy
         self.trust = Trust(root_public, revoked)
-        self._seals = Seals(store, keyring, root_public, revoked)
+        self._seals = RecordingVerifier(store, keyring, root_public, revoked)
 
-    def alive(self, who: Who, recording_id: str | None = None, purpose: str | None = None) -> None:
+    def alive(self, who: Actor, recording_id: str | None = None, purpose: str | None = None) -> None:
         """Refuse a user or a session that has ended.  Raises :class:`AccessError`."""
-        if not users.session_lives(who.tenant, who.user, who.session, self.now()):
+        if not users.is_session_valid(who.tenant, who.user, who.session, self.now()):
             self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
 
-    def row(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
+    def row(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:
         """An existing recording of theirs; their user and session are valid. Raises :class:`AccessError`."""
         self.alive(who, recording_id, purpose)
         return self.there(who, recording_id, purpose)
 
-    def there(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
+    def there(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:
         """The same for somebody who was checked just now."""
-        row = queries.recording(who.tenant, plain(recording_id))
+        row = queries.recording(who.tenant, printable(recording_id))
         if row is None:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
         if row.destroyed_at is not None:
             self.refuse(who, "access.erased", "the recording was destroyed", recording_id, purpose)
         return row
 
-    def open(self, who: Who, row: RecordingRow) -> VerifiedRecording:
+    def open(self, who: Actor, row: RecordingRow) -> VerifiedRecording:
         """The recording as it was sealed, with all checks done now. Raises :class:`SealError`,
         :class:`AccessError`, :class:`StoreError`."""
         with self.reported(who, row, "manifest.json"):
@@ -106,29 +106,29 @@ class Guard:
 
     def refuse(
         self,
-        who: Who,
+        who: Actor,
         error_id: str,
         message: str,
         recording_id: str | None = None,
         purpose: str | None = None,
     ) -> NoReturn:
         """Log the refusal, then raise it."""
-        asked = None if recording_id is None else plain(recording_id)
+        asked = None if recording_id is None else printable(recording_id)
         # A recording that is not theirs appears in their log only as what they sent.
         mine = None if error_id == "access.not_found" else asked
         said = {
             "user": who.user,
             "recording": asked,
-            "purpose": None if purpose is None else plain(purpose),
+            "purpose": None if purpose is None else printable(purpose),
             "reason": error_id,
         }
-        grants.note(who.tenant, "access.refused", said, recording=mine, now=self.now(), entropy=self.entropy)
+        grants.note_event(who.tenant, "access.refused", said, recording=mine, now=self.now(), entropy=self.entropy)
         metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
         log.info("gate.refused", recording=asked, error_id=error_id)
         raise AccessError(error_id, message)
 
     @contextmanager
-    def reported(self, who: Who, row: RecordingRow, name: str, purpose: str | None = None) -> Iterator[None]:
+    def reported(self, who: Actor, row: RecordingRow, name: str, purpose: str | None = None) -> Iterator[None]:
         """Log whatever is not as it was sealed, for the tenant and on the machine, before anybody is told;
         likewise a tombstone unknown to the catalogue."""
         try:
@@ -143,11 +143,11 @@ class Guard:
             self.note_broken(who, row.id, name, error)
             raise
 
-    def note_broken(self, who: Who, recording: str, name: str, error: SealError) -> None:
+    def note_broken(self, who: Actor, recording: str, name: str, error: SealError) -> None:
         """Log that an object of a recording is not as it was sealed, once an hour for each person who finds
         it."""
         said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
-        grants.note_broken(who.tenant, said, recording=recording, now=self.now(), entropy=self.entropy)
+        grants.note_broken_seal(who.tenant, said, recording=recording, now=self.now(), entropy=self.entropy)
         metrics.SEALS_BROKEN.inc()
         log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 
@@ -155,7 +155,7 @@ class Guard:
         """An amendment counts even if the process that put it died before listing it."""
         if not sealed.unlisted:
             return sealed
-        amendments.amended(sealed.chain, self.trust, now=self.now(), entropy=self.entropy)
+        amendments.list_amendments(sealed.chain, self.trust, now=self.now(), entropy=self.entropy)
         row = queries.recording(sealed.row.tenant, sealed.row.id)
         assert row is not None
         return replace(sealed, row=row, unlisted=False)
@@ -187,6 +187,6 @@ def _destroyed_meanwhile(row: RecordingRow) -> bool:
     )
 
 
-def plain(asked: str) -> str:
+def printable(asked: str) -> str:
     """What a person sent in place of an id or a code, made safe for look-up and logging."""
     return asked[:100].encode("ascii", "backslashreplace").decode()

@@ -32,9 +32,9 @@ from recorder.ids import Entropy
 from recorder.playback import grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
-from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, plain
+from recorder.playback.authorization import (LOOK_AGAIN, Guard, Pieces, printable)
 from recorder.playback.grants import LASTS, GrantRow, ListenRow
-from recorder.playback.interface import Grant, Opened, PurposeChoice, Who
+from recorder.playback.interface import (Grant, OpenSound, PurposeChoice, Actor)
 from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
@@ -72,34 +72,34 @@ class Gate:
         self._guard = Guard(store, keyring, root_public, now=now, entropy=entropy, revoked=revoked)
 
     def check_user(self, user: UserRow) -> None:
-        """See :class:`Door`."""
+        """See :class:`GateInterface`."""
         users.check_user(user, self._root, self._revoked())
 
     def check_log_in(self, user: UserRow) -> None:
-        """See :class:`Door`."""
+        """See :class:`GateInterface`."""
         self.check_user(user)
         users.check_latest(user)
 
     def check_token(self, token: TokenRow) -> None:
-        """See :class:`Door`."""
+        """See :class:`GateInterface`."""
         api_tokens.check_token(token, self._root, self._revoked())
-        api_tokens.check_latest(token)
+        api_tokens.check_not_revoked(token)
 
     @connected()
-    def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
-        """See :class:`Door`."""
+    def purposes(self, who: Actor, recording_id: str) -> tuple[PurposeChoice, ...]:
+        """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, "purposes")
         sealed = self._guard.open(who, row)
         return self._asked(who).choices(self._guard.terms(sealed), sealed.row)
 
     @connected()
-    def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
-        """See :class:`Door`."""
+    def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
+        """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, purpose)
         sealed = self._guard.open(who, row)
         self._check_purpose(who, sealed, purpose)
         self._guard.sounds.prepare(sealed)
-        given = grants.give(
+        given = grants.create_grant(
             tenant=who.tenant,
             user=who.user,
             session=who.session,
@@ -115,14 +115,14 @@ class Gate:
         return Grant(given.id, given.recording, given.purpose, given.until)
 
     @connected()
-    def given(self, who: Who, grant_id: str) -> Grant:
-        """See :class:`Door`."""
+    def given(self, who: Actor, grant_id: str) -> Grant:
+        """See :class:`GateInterface`."""
         grant = self._living(who, grant_id)
         return Grant(grant.id, grant.recording, grant.purpose, grant.until)
 
     @connected()
-    def renew(self, who: Who, grant_id: str) -> Grant:
-        """See :class:`Door`."""
+    def renew(self, who: Actor, grant_id: str) -> Grant:
+        """See :class:`GateInterface`."""
         grant, sealed = self._under(who, grant_id)
         until = self._until(sealed, grant.purpose)
         if not grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy):
@@ -130,14 +130,14 @@ class Gate:
         return Grant(grant.id, grant.recording, grant.purpose, until)
 
     @connected()
-    def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
-        """See :class:`Door`."""
+    def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
+        """See :class:`GateInterface`."""
         _, sealed = self._under(who, grant_id)
         return to_body(sealed.manifest)
 
     @connected()
-    def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
-        """See :class:`Door`."""
+    def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
+        """See :class:`GateInterface`."""
         grant, sealed = self._under(who, grant_id)
         found = sealed.manifest.object(name)
         if found is None:
@@ -149,28 +149,28 @@ class Gate:
             length = min(end, sound.length) - start
             return Pieces(self._sent(who, grant, sealed.row, name, play, sound.read(start, end), length))
 
-        return Opened(name, found.media_type, sound.length, read)
+        return OpenSound(name, found.media_type, sound.length, read)
 
     @connected()
-    def close(self, who: Who, grant_id: str, play: str) -> None:
-        """See :class:`Door`."""
+    def close(self, who: Actor, grant_id: str, play: str) -> None:
+        """See :class:`GateInterface`."""
         grant = self._own(who, grant_id)
         listen = grants.listen_of(grant, play)
         if listen is not None:
             grants.close_listen(listen, now=self._guard.now(), entropy=self._guard.entropy)
 
     @connected()
-    def played(self, who: Who, grant_id: str, play: str, text: str) -> None:
-        """See :class:`Door`."""
+    def played(self, who: Actor, grant_id: str, play: str, text: str) -> None:
+        """See :class:`GateInterface`."""
         grant = self._own(who, grant_id)
         row = queries.recording(who.tenant, grant.recording)
         listen = grants.listen_of(grant)
         if row is not None and listen is not None:
-            grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
+            grants.note_player_report(listen, stretches.parse_report(text, row.duration_ms), stretches.merge_stretches)
 
     def _sent(
         self,
-        who: Who,
+        who: Actor,
         grant: GrantRow,
         row: RecordingRow,
         name: str,
@@ -211,17 +211,17 @@ class Gate:
             if listen is not None and left < counted:
                 grants.take_back(listen, counted - left, self._guard.now())
 
-    def _count(self, who: Who, grant: GrantRow, name: str, play: str, ahead: int) -> ListenRow:
+    def _count(self, who: Actor, grant: GrantRow, name: str, play: str, ahead: int) -> ListenRow:
         now, entropy = self._guard.now(), self._guard.entropy
         listen = grants.count_sent(grant, play, name, ahead, now=now, entropy=entropy)
         if listen is None:
             self._over(who, grant)
         return listen
 
-    def _over(self, who: Who, grant: GrantRow) -> NoReturn:
+    def _over(self, who: Actor, grant: GrantRow) -> NoReturn:
         self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
 
-    def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
+    def _under(self, who: Actor, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
         """A valid grant and its recording, checked again: the row may have been restricted since."""
         grant = self._living(who, grant_id)
         row = self._row(who, grant)
@@ -230,7 +230,7 @@ class Gate:
         self._check_purpose(who, sealed, grant.purpose)
         return grant, sealed
 
-    def _row(self, who: Who, grant: GrantRow) -> RecordingRow:
+    def _row(self, who: Actor, grant: GrantRow) -> RecordingRow:
         """The recording of a valid grant that is in the log; a row alone opens nothing."""
         row = self._guard.there(who, grant.recording, grant.purpose)
         if not grants.is_logged(grant):
@@ -246,15 +246,15 @@ class Gate:
             )
         return self._guard.at_hand(row)
 
-    def _look_again(self, who: Who, grant: GrantRow) -> None:
+    def _look_again(self, who: Actor, grant: GrantRow) -> None:
         """Whether sending may continue: the user, the grant, or its purpose may have ended."""
         self._living(who, grant.id)
         row = self._row(who, grant)
         self._check_purpose(who, self._granted(grant, row), grant.purpose)
 
-    def _living(self, who: Who, grant_id: str) -> GrantRow:
+    def _living(self, who: Actor, grant_id: str) -> GrantRow:
         self._guard.alive(who)
-        grant = grants.living(who.tenant, who.user, plain(grant_id), self._guard.now())
+        grant = grants.find_valid_grant(who.tenant, who.user, printable(grant_id), self._guard.now())
         if grant is None:
             self._guard.refuse(who, "access.grant_over", "there is no such grant, or it has ended")
         if grant.session is not None and grant.session != who.session:
@@ -262,18 +262,18 @@ class Gate:
             self._guard.alive(replace(who, session=grant.session), grant.recording)
         return grant
 
-    def _own(self, who: Who, grant_id: str) -> GrantRow:
+    def _own(self, who: Actor, grant_id: str) -> GrantRow:
         """A grant of theirs, even if it is over."""
         self._guard.alive(who)
-        grant = grants.own(who.tenant, who.user, plain(grant_id))
+        grant = grants.find_grant(who.tenant, who.user, printable(grant_id))
         if grant is None:
             self._guard.refuse(who, "access.grant_over", "there is no such grant")
         return grant
 
-    def _asked(self, who: Who) -> PurposePolicy:
+    def _asked(self, who: Actor) -> PurposePolicy:
         return PurposePolicy(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
 
-    def _check_purpose(self, who: Who, sealed: VerifiedRecording, purpose: str) -> None:
+    def _check_purpose(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> None:
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
         if sealed.manifest.brought_in is not None and not terms.purposes:

@@ -29,7 +29,7 @@ from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
 from recorder.playback import grants
 
-Added = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
+MergeStretches = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
 LASTS = timedelta(minutes=15)
 """How long a grant lasts at most, and how much each renewal adds from then on."""
@@ -78,7 +78,7 @@ class ListenRow:
     recording: str
 
 
-def give(
+def create_grant(
     *,
     tenant: str,
     user: str,
@@ -135,7 +135,7 @@ def _too_often(wait: timedelta) -> TooOften:
     return TooOften("they have started to listen too often within the hour", seconds)
 
 
-def note(
+def note_event(
     tenant: str,
     kind: str,
     body: Mapping[str, object],
@@ -149,7 +149,7 @@ def note(
         append(tenant, kind, body, now, entropy, recording=recording)
 
 
-def note_broken(
+def note_broken_seal(
     tenant: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
 ) -> None:
     """A leaf that an object is not as it was sealed, unless the last hour has the same one."""
@@ -160,7 +160,7 @@ def note_broken(
             append(tenant, BROKEN, body, now, entropy, recording=recording)
 
 
-def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
+def find_valid_grant(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
     """A person's own grant while it lasts; ``None`` for anybody else's, for one that is over, and for one
     that would last longer than a grant can, which a clock that had jumped ahead must have written."""
     with connected():
@@ -176,7 +176,7 @@ def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
     )
 
 
-def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
+def find_grant(tenant: str, user: str, grant_id: str) -> GrantRow | None:
     """A person's own grant, even if it is over; ``None`` for anybody else's."""
     mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     with connected():
@@ -258,11 +258,11 @@ def count_sent(
     log.
     """
     with writing():
-        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+        if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
         # A player's first requests arrive together, at any panel process: one of them opens the listen.
         lock_tenant(grant.tenant)
-        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+        if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
         if not GrantTable.select().where((GrantTable.id == grant.id) & _lasting(now)).exists():
             return None
@@ -294,7 +294,7 @@ def count_sent(
     return _listen_row(row, grant)
 
 
-def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
+def _count_on_open(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
     """The grant's open listen, with that many bytes added; from here on it is this player's."""
     for row in _open_listens(grant.id):
         said = leaf_lookup.leaf(grant.tenant, row.leaf)
@@ -367,7 +367,7 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
     return True
 
 
-def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added) -> bool:
+def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add: MergeStretches) -> bool:
     """Note what the player reports as played, beside its earlier reports; ``add`` combines both. False if the
     listen was closed meanwhile, since its leaf has stated everything."""
     with writing():

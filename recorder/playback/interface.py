@@ -19,7 +19,7 @@ first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Actor:
     """Somebody who is logged in. ``session`` is the web session's id; when it ends, so do their grants."""
 
     user: str
@@ -51,7 +51,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenSound:
     """An open sound: ``length`` in plain bytes.
 
     ``read(start, end)`` yields the bytes from ``start`` up to, not including, ``end`` in pieces of at most 64
@@ -74,7 +74,7 @@ class RecordingCopy:
 
     ``name`` is a file name (``audio.wav``); ``length`` in plain bytes; ``sound`` yields them in pieces, once:
     the leaf is in the log before the first, and each is checked against the seal. If the person gets only
-    their own channel, it is WAV with zeros in the other. It raises what :class:`Opened` does. If the sound is
+    their own channel, it is WAV with zeros in the other. It raises what :class:`OpenSound` does. If the sound is
     withheld there is none, and the rest is disclosed all the same; so it is if the recording was not
     ``announced``, unless that one was decided separately.
     """
@@ -89,7 +89,7 @@ class RecordingCopy:
     sound: Callable[[], Iterator[bytes]] | None = None
 
 
-class Door(Protocol):
+class GateInterface(Protocol):
     """What the gate does for its callers.
 
     Nobody can fill the log: a call that would start a leaf raises :class:`recorder.errors.TooOften`, without
@@ -112,36 +112,36 @@ class Door(Protocol):
     def check_token(self, token: TokenRow) -> None:
         """The same for an API token that, by the log, was not revoked."""
 
-    def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
+    def purposes(self, who: Actor, recording_id: str) -> tuple[PurposeChoice, ...]:
         """The announced purposes, each with whether this person may use it now; none if the announcement was
         not found in the audio."""
 
-    def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
+    def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
         """A grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
         ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, and nobody
         has stated a purpose)."""
 
-    def given(self, who: Who, grant_id: str) -> Grant:
+    def given(self, who: Actor, grant_id: str) -> Grant:
         """A grant of this person while it lasts. Raises ``access.grant_over`` otherwise."""
 
-    def renew(self, who: Who, grant_id: str) -> Grant:
+    def renew(self, who: Actor, grant_id: str) -> Grant:
         """Extend a grant to a quarter of an hour from now, for the same recording and purpose; only while it
         lasts."""
 
-    def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
+    def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
         """The verified manifest's body (announcement, gaps, markers, …) under a grant."""
 
-    def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
+    def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
         """A sound (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant. ``play`` is the player's token:
         the requests of one playback are one listen. ``peaks`` are not a listen: the grant covers them."""
 
-    def close(self, who: Who, grant_id: str, play: str) -> None:
+    def close(self, who: Actor, grant_id: str, play: str) -> None:
         """The player has stopped: close its listen with the bytes that were counted as sent. No effect if it
         is already closed, or never started; an expired grant of theirs is not refused. Raises
         ``access.grant_over`` for anybody else's and for an unknown one."""
 
-    def played(self, who: Who, grant_id: str, play: str, text: str) -> None:
+    def played(self, who: Actor, grant_id: str, play: str, text: str) -> None:
         """What the player reports as played since its last report (:mod:`recorder.playback.playback_report`):
         stored with the listen as the player's word, and stated when it closes. No effect if it is closed, or
         never started. Raises ``ValueError`` for malformed stretches, else as :meth:`close`."""

@@ -19,7 +19,7 @@ MOST = 200
 _TEXT = re.compile(r"[0-9]{1,9}-[0-9]{1,9}(?:,[0-9]{1,9}-[0-9]{1,9})*")
 
 
-def read(text: str, duration_ms: int) -> list[Stretch]:
+def parse_report(text: str, duration_ms: int) -> list[Stretch]:
     """Stretches that a player sent, ``0-5000,7200-9000``: within the sound, in order, not touching. Raises
     ``ValueError`` for anything else."""
     if len(text) > LONGEST_TEXT or not _TEXT.fullmatch(text):
@@ -32,10 +32,10 @@ def read(text: str, duration_ms: int) -> list[Stretch]:
         if int(end) < int(begin) or int(begin) > duration_ms:
             raise ValueError("a stretch that ends before it starts, or starts after the sound")
         found.append(stretch)
-    return together(found)
+    return merge_stretches(found)
 
 
-def together(stretches: Iterable[Stretch]) -> list[Stretch]:
+def merge_stretches(stretches: Iterable[Stretch]) -> list[Stretch]:
     """All of it in few stretches, in order; if there are too many, the shortest gaps between them count as
     played."""
     found: list[Stretch] = []

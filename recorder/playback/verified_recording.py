@@ -64,7 +64,7 @@ class VerifiedRecording:
         return self.chain.manifest
 
 
-class Seals:
+class RecordingVerifier:
     """Opens recordings: reads and verifies manifests, unwraps keys, compares rows."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Seals:
         sha256 = hashlib.sha256(content).hexdigest()
         self._check_belongs(row, manifest, sha256)
         chain = self._chain(row, manifest, sha256, now)
-        sealed = self._compare(row, chain, amendments.known(row.tenant, row.id))
+        sealed = self._compare(row, chain, amendments.listed_hashes(row.tenant, row.id))
         with self._lock:
             self._verified[sha256] = chain
             while len(self._verified) > CACHED:
@@ -109,7 +109,7 @@ class Seals:
         the many requests under one grant."""
         with self._lock:
             chain = self._verified.get(row.manifest_sha256)
-        listed = amendments.known(row.tenant, row.id)
+        listed = amendments.listed_hashes(row.tenant, row.id)
         if chain is None or _hashes(chain) != listed:
             return self.open(row, now)
         self._check_belongs(row, chain.manifest, row.manifest_sha256)

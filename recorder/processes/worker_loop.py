@@ -27,10 +27,10 @@ import structlog
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
-from recorder.features.live.duty import Desk
+from recorder.features.live.duty import (LiveCallRelay)
 from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.features.tenants.duty import SnapshotDuty
-from recorder.lifecycle.clock_guard import NAME, Timekeeper
+from recorder.lifecycle.clock_guard import (NAME, ClockGuard)
 from recorder.pipeline import stages
 from recorder.pipeline.backoff import HOLDS_UP, Backoff
 from recorder.pipeline.encoders import Encoder
@@ -92,13 +92,13 @@ class Worker:
     sources: Sources = SHIPPED
     """Give sentences their sound."""
     witnesses: CheckpointWitnesses = field(default_factory=CheckpointWitnesses)
-    timekeeper: Timekeeper | None = None
+    timekeeper: ClockGuard | None = None
     """Says whether the clock can be believed; by default without the help of another machine."""
     beat: Callable[[], None] = lambda: None
     """Called at least once a second."""
     monotonic: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
-    desk: Desk | None = None
+    desk: LiveCallRelay | None = None
     """Relays the commands that people give for this node's live calls."""
     caller: VerificationCaller | None = None
     """Calls numbers with a verification code, where this node can make outbound calls."""
@@ -126,7 +126,7 @@ class Worker:
         self._deaths = Deaths(self.monotonic)
         self._common = Backoff(services.spool, node.warn_at, node.full_at, self.monotonic, self.chance)
         self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
-        timekeeper = self.timekeeper or Timekeeper(services.spool / NAME, {}, services.now)
+        timekeeper = self.timekeeper or ClockGuard(services.spool / NAME, {}, services.now)
         self._house = Duties(services, self.witnesses, timekeeper)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:

@@ -119,7 +119,7 @@ def keep_talking(customer: Customer) -> None:
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
-        for asked in queries.open_of("node1"):
+        for asked in queries.open_commands("node1"):
             if queries.take("node1", asked.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
                 row = replace(row, paused_until=until.get(asked.what, row.paused_until))

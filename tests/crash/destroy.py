@@ -40,7 +40,7 @@ def main() -> None:
         changes = Changes(services.store, services.root, panel, lambda: now, boundary=boundary)
         getattr(changes, what)(tenant, recording, By("operator"), reason="they asked for it")
         return
-    amendment_recovery.finish(services.store, services.root, now, services.entropy)
+    amendment_recovery.list_pending(services.store, services.root, now, services.entropy)
     expiry.destroy_due(services, now)
 
 

@@ -26,7 +26,7 @@ def main() -> None:
 
     open_catalogue(catalogue)
     services = services_in(root, DirectoryStore(root / "bucket"), boundary=boundary)
-    amendment_recovery.finish(services.store, services.root, now, services.entropy)
+    amendment_recovery.list_pending(services.store, services.root, now, services.entropy)
     duty.erase_due(services, now)
 
 

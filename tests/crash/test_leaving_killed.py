@@ -19,7 +19,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.offboarding import completion, service
 from recorder.features.offboarding import queries as offboarding_queries
-from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.lifecycle.key_rotation import (KeyRotation)
 from recorder.seal.offboarding import place_of, read_receipt
 
 from .test_destroying_killed import lost_and_found
@@ -66,12 +66,12 @@ def left(house, recordings: int = 1) -> list[str]:
     for folder in (*folders, house.unrecorded()):
         house.work(folder)
     house.clock.forward(minutes=2)
-    keys = Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "rotate")
+    keys = KeyRotation(house.means.store, house.means.keyring, house.clock, house.entropy, "rotate")
     keys.begin(house.tenant)
     keys.all()
     office = house.office()
     service.announce(office, house.tenant, house.clock() + timedelta(days=1))
-    service.decide(office, house.tenant, early="By letter")
+    service.order_erasure(office, house.tenant, early="By letter")
     return [folder.name for folder in folders]
 
 
@@ -81,7 +81,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
-    receipt = offboarding_queries.standing(house.tenant).receipt
+    receipt = offboarding_queries.require_departure(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
     said = read_receipt(receipt.encode(), house.means.root).said
     assert said.destroyed == {"deleted": len(recordings)}
@@ -122,5 +122,5 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
         assert departures.departure(house.tenant) is not None, "nothing of theirs is recorded"
         house.confirm_holds()
-        completion.complete(house.office(), house.tenant)
+        completion.complete_erasure(house.office(), house.tenant)
         assert departures.being_erased(house.tenant)

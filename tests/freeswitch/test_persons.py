@@ -51,7 +51,7 @@ def asked(bakery: Customer, number: str) -> str:
         bakery.id, number=number, wants="copy", language="fr", received_on=at.date(), by_kind="operator",
         by=None, now=at, entropy=os.urandom,
     )  # fmt: skip
-    verification_code.order(bakery.id, row.id, who="operator", now=utc_now(), entropy=os.urandom)
+    verification_code.order_call(bakery.id, row.id, who="operator", now=utc_now(), entropy=os.urandom)
     return row.id
 
 
@@ -64,7 +64,7 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
     request = asked(bakery, number)
 
     assert caller.turn()
-    assert verification_code.latest(bakery.id, request).outcome == "done"
+    assert verification_code.latest_call(bakery.id, request).outcome == "done"
     file = rig.phones_folder / f"callee-{number[1:]}-{SHOWN}.wav"
     until("somebody hears it", file.exists, 10)
     wav = composer.code("fr", DIGITS).wav
@@ -100,8 +100,8 @@ def test_why_nobody_was_reached_is_said(rig: Rig, bakery: Customer) -> None:
         rig.wait_watching()
         request = asked(bakery, number)
         assert caller.turn()
-        assert verification_code.latest(bakery.id, request).outcome == outcome
+        assert verification_code.latest_call(bakery.id, request).outcome == outcome
     rig.kill_daemon()
     request = asked(bakery, f"+{NUMBER}04")
     assert caller.turn()
-    assert verification_code.latest(bakery.id, request).outcome == "no_answer"
+    assert verification_code.latest_call(bakery.id, request).outcome == "no_answer"

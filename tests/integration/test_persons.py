@@ -107,9 +107,9 @@ def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock
     )  # fmt: skip
     caller = VerificationCaller("n", tmp_path, now=clock, entropy=entropy)
     assert not caller.turn()
-    verification_code.order("t", row.id, who="operator", now=clock(), entropy=entropy)
+    verification_code.order_call("t", row.id, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()
-    assert verification_code.latest("t", row.id).outcome == NO_ANSWER, "nobody listens here"
+    assert verification_code.latest_call("t", row.id).outcome == NO_ANSWER, "nobody listens here"
     (file,) = (tmp_path / ".said").iterdir()
     assert file.stat().st_mode & 0o007 == 0
     code = code_in(soundfile.read(file, dtype="float32")[0], "en")

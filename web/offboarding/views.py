@@ -24,7 +24,7 @@ def show() -> str:
     row = gate().leaver(who()) if person.admin else None
     if row is None:
         abort(404)
-    counted = handover.counts(person.tenant.id)
+    counted = handover.count_reasons(person.tenant.id)
     return render_template(
         "offboarding/show.html",
         leaving=row,

@@ -50,7 +50,7 @@ def choose(recording_id: str) -> str:
         announcement=queries.announcement(tenant.id, row.announcement),
         line=queries.line(tenant.id, row.line),
         now=now(),
-        heard=reviews.heard(tenant.id, row.id)[::-1] if someone().user.role in OVERSEERS else None,
+        heard=reviews.listeners_of(tenant.id, row.id)[::-1] if someone().user.role in OVERSEERS else None,
         most=SHOWN,
     )
 

@@ -50,13 +50,13 @@ LARGEST_TABLE = 64 << 20
 NO_LINE = "none"
 """In place of a line's id, where the customer has had no line of that number here."""
 
-BROUGHT, THERE, GONE, FAILED = "brought in", "there already", "destroyed since", "failed"
+IMPORTED, KNOWN, ERASED, FAILED = "brought in", "there already", "destroyed since", "failed"
 
 _OWN = re.compile(r"\+?[0-9]{2,15}")
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
+class ImportRow:
     """A line of the table, read: ``row`` is its number, ``line`` the customer's own number, ``number`` the
     outside party's."""
 
@@ -70,7 +70,7 @@ class Old:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImportOutcome:
     """What became of a line of the table: one of ``BROUGHT``, ``THERE``, ``GONE``, ``FAILED``."""
 
     row: int
@@ -92,7 +92,7 @@ def check_until(until: datetime, now: datetime) -> None:
 
 def read_table(
     table: Path, folder: Path, zone: ZoneInfo, now: datetime
-) -> tuple[tuple[Old, ...], tuple[Outcome, ...]]:
+) -> tuple[tuple[ImportRow, ...], tuple[ImportOutcome, ...]]:
     """The lines of a CSV file, and what is wrong with others.  Times without a zone are in ``zone``.  Raises
     :class:`BringingError` (``import.table``) for a file that is no such table."""
     try:
@@ -111,18 +111,18 @@ def read_table(
             found = list(enumerate(lines, 2))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _no_table(table, str(error)) from error
-    good: list[Old] = []
-    bad: list[Outcome] = []
+    good: list[ImportRow] = []
+    bad: list[ImportOutcome] = []
     for number, said in found:
         try:
             good.append(_read(number, said, folder, zone, now))
         except BringingError as error:
-            bad.append(Outcome(number, str(said.get("file") or ""), FAILED, error=error))
+            bad.append(ImportOutcome(number, str(said.get("file") or ""), FAILED, error=error))
     return tuple(good), tuple(bad)
 
 
 @dataclass(frozen=True, slots=True)
-class Bringing:
+class Importer:
     """Brings recordings of ``tenant`` in, kept until ``until`` without a purpose.  ``region`` (``BE``) is
     the country of numbers without a country code."""
 
@@ -132,7 +132,7 @@ class Bringing:
     region: str | None = None
     formats: tuple[str, ...] = ("opus",)
 
-    def bring(self, each: Old) -> Outcome:
+    def bring(self, each: ImportRow) -> ImportOutcome:
         """One of them, all the way.  What is wrong with it is in the outcome; nothing is lost: its file is
         only read.  Raises nothing but what stops all of them (:class:`recorder.store.contract.Unreachable`,
         ``CatalogueError`` ``catalogue.away``)."""
@@ -145,12 +145,12 @@ class Bringing:
                 f"{each.file}: {error.strerror}",
                 "a plain file that can be read is needed there",
             )
-            return Outcome(each.row, each.file.name, FAILED, error=wrong)
+            return ImportOutcome(each.row, each.file.name, FAILED, error=wrong)
 
-    def _bring(self, each: Old, file: FileIO, sha256: str) -> Outcome:
-        if (row := recordings.brought_in(self.tenant.id, sha256)) is not None:
+    def _bring(self, each: ImportRow, file: FileIO, sha256: str) -> ImportOutcome:
+        if (row := recordings.imported_recording(self.tenant.id, sha256)) is not None:
             gone = row.destroyed_at is not None
-            return Outcome(each.row, each.file.name, GONE if gone else THERE, row.id)
+            return ImportOutcome(each.row, each.file.name, ERASED if gone else KNOWN, row.id)
         recording = self._identity(sha256)
         folder = self.services.spool / PLACE / recording
         try:
@@ -164,24 +164,24 @@ class Bringing:
                 f"{each.file.name}: another try has put a part of it into the bucket ({error.message})",
                 "`accord rebuild` lists what is whole there, and names what is not",
             )
-            return Outcome(each.row, each.file.name, FAILED, recording, wrong)
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
         except TakeError as error:
-            return Outcome(each.row, each.file.name, FAILED, error=error)
+            return ImportOutcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
             wrong = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "is there room?")
-            return Outcome(each.row, each.file.name, FAILED, recording, wrong)
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
         there = queries.recording(self.tenant.id, recording)
         if there is None:
             wrong = BringingError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
-            return Outcome(each.row, each.file.name, FAILED, recording, wrong)
-        return Outcome(each.row, each.file.name, BROUGHT if there.destroyed_at is None else GONE, recording)
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
+        return ImportOutcome(each.row, each.file.name, IMPORTED if there.destroyed_at is None else ERASED, recording)
 
     def _identity(self, sha256: str) -> str:
         """The same file is the same recording, whoever brings it in once more, and whatever is said of it."""
         seed = hashlib.sha256(f"accord/1/brought-in/{self.tenant.id}/{sha256}".encode()).digest()
         return str(uuid7(self.tenant.created_at, lambda length: seed[:length]))
 
-    def _take(self, each: Old, file: FileIO, sha256: str, folder: Path) -> None:
+    def _take(self, each: ImportRow, file: FileIO, sha256: str, folder: Path) -> None:
         if folder.exists():
             shutil.rmtree(folder)  # broken off before it was sealed: the table may say something else now
         folder.mkdir(mode=0o770, parents=True)
@@ -219,13 +219,13 @@ class Bringing:
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 
 
-def check_stays(tenant: str) -> None:
+def check_not_leaving(tenant: str) -> None:
     """Raises :class:`BringingError` (``import.offboarding``) where a customer leaves."""
     if departures.departure(tenant) is not None:
         raise BringingError("import.offboarding", "this customer leaves", "nothing more is brought in for it")
 
 
-def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> Old:
+def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> ImportRow:
     def wrong(what: str, hint: str) -> BringingError:
         return BringingError("import.row", f"line {number}: {what}", hint)
 
@@ -252,7 +252,7 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
     note = (said.get("note") or "").strip()
     if len(note) > LONGEST_NOTE:
         raise wrong(f"its note has more than {LONGEST_NOTE} characters", "shorten it")
-    return Old(number, path, began, (said.get("number") or "").strip(), own, direction, note)
+    return ImportRow(number, path, began, (said.get("number") or "").strip(), own, direction, note)
 
 
 def _written(number: str) -> str:

@@ -29,7 +29,7 @@ class KeyCopy:
     at: datetime
 
 
-def read(folder: Path) -> Mapping[str, KeyCopy]:
+def verified_copies(folder: Path) -> Mapping[str, KeyCopy]:
     """What was confirmed so far, by :data:`KEK` and :data:`ROOT`; nothing where the file is not there, or
     is not ours."""
     try:
@@ -39,7 +39,7 @@ def read(folder: Path) -> Mapping[str, KeyCopy]:
         return {}
 
 
-def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey], now: datetime) -> str:
+def confirm_copy(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey], now: datetime) -> str:
     """Check a copy of the key-encryption key (that it opens the key of every customer), of the next one (that
     it is that one) or of the root's key (that it is this root's), and write down that it is there; what it
     was.
@@ -68,7 +68,7 @@ def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey
             kind = NEXT
         else:
             _opens(secret, tenant_keys)
-    _write(folder, dict(read(folder)) | {kind: KeyCopy(identity, now)})
+    _write(folder, dict(verified_copies(folder)) | {kind: KeyCopy(identity, now)})
     return kind
 
 
@@ -78,9 +78,9 @@ def tenant_keys() -> list[WrappedKey]:
     return [key for key in found if key is not None]
 
 
-def promoted(folder: Path, identity: str) -> None:
+def promote_copy(folder: Path, identity: str) -> None:
     """The next key-encryption key has become the present one, and with it its copy.  Can be repeated."""
-    known = dict(read(folder))
+    known = dict(verified_copies(folder))
     if NEXT in known and known[NEXT].key_id == identity:
         known[KEK] = known.pop(NEXT)
         _write(folder, known)

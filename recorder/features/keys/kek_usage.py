@@ -18,7 +18,7 @@ UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapped:
+class KekUsage:
     """``by`` counts customers' wrapped keys by the id of what opens them; ``unseen`` says what could not be
     looked at, and why."""
 
@@ -26,7 +26,7 @@ class Wrapped:
     unseen: tuple[str, ...]
 
 
-def look(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> Wrapped:
+def count_usage(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> KekUsage:
     """Look at every customer's key, in catalogue and bucket, each as far as it can be opened."""
     by: Counter[str] = Counter()
     unseen = []
@@ -39,13 +39,13 @@ def look(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) ->
             by.update(found())
         except AccordError as error:
             unseen.append(f"{what}: {error.message}")
-    return Wrapped(by, tuple(unseen))
+    return KekUsage(by, tuple(unseen))
 
 
 def refuse_new_keys(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> tuple[str, ...]:
     """Raise :class:`ConfigError` (``keys.in_use``) where there are customers whose keys new ones would not
     open; what could not be looked at."""
-    found = look(open_catalogue, open_store)
+    found = count_usage(open_catalogue, open_store)
     if found.by:
         keks = ", ".join(sorted(found.by))
         raise ConfigError(

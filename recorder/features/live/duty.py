@@ -25,7 +25,7 @@ from recorder.domain.call_plan import OPT_IN
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, carry
 from recorder.errors import AccordError, SealError, TakeError
 from recorder.features.live import queries
-from recorder.features.live.queries import AskedRow, LiveRow
+from recorder.features.live.queries import (CommandRow, LiveRow)
 from recorder.ids import Entropy
 from recorder.seal.revocation import Revoked, nothing
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
@@ -45,7 +45,7 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Desk:
+class LiveCallRelay:
     """One node's.  :meth:`start` it once; it works until :meth:`stop`, or for the life of the process."""
 
     node: str
@@ -77,12 +77,12 @@ class Desk:
     def turn(self) -> None:
         """Carry what was asked, and look which calls go on.  Raises what catalogue and disk raise."""
         if not self._taken_over:
-            for asked in queries.unanswered_of(self.node):
+            for asked in queries.unanswered_commands(self.node):
                 # A worker of before had it, and ended; or the catalogue was away when it was to be answered.
                 self._answer(asked, self._carry(asked, 0), lost=UNKNOWN)
             self._taken_over = True
         carried = False
-        for asked in queries.open_of(self.node):
+        for asked in queries.open_commands(self.node):
             until = self.monotonic() + (asked.until - self.now()).total_seconds()
             if queries.take(self.node, asked.id, self.now(), self.entropy):
                 carried, self._taken_over = True, False
@@ -95,7 +95,7 @@ class Desk:
             self._tidy_due = self.monotonic() + TIDY
             queries.drop_old(self.now())
 
-    def _carry(self, asked: AskedRow, until: float) -> str:
+    def _carry(self, asked: CommandRow, until: float) -> str:
         """Have the daemon carry out a command that was signed as it stands; the outcome."""
         try:
             queries.check_command(asked, self.root, self.revoked())
@@ -121,7 +121,7 @@ class Desk:
             return NOT_ALLOWED
         return carry(self.spool, _request(asked, until))
 
-    def _is_theirs(self, asked: AskedRow) -> bool:
+    def _is_theirs(self, asked: CommandRow) -> bool:
         """Whether a call is the customer's who asks, by what was written when it arrived: its row may say
         another one.  Of one that has ended the daemon says so."""
         name = next((folder for folder in self._open() if folder.name == asked.call), None)
@@ -130,7 +130,7 @@ class Desk:
         except (TakeError, OSError):
             return False
 
-    def _answer(self, asked: AskedRow, outcome: str, lost: str = NO_ANSWER) -> None:
+    def _answer(self, asked: CommandRow, outcome: str, lost: str = NO_ANSWER) -> None:
         told = lost if outcome == NO_ANSWER else outcome
         queries.answer(self.node, asked.id, told, self.now(), self.entropy)
         log.info("command.executed", recording=asked.call, what=asked.what, outcome=told)
@@ -189,7 +189,7 @@ class Desk:
 
 def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRow | None:
     """A call that is recorded, or about to be; ``None`` for one that is not, or not any more."""
-    if start.tenant is None or start.announcement is None or start.refused or _over(start, marks):
+    if start.tenant is None or start.announcement is None or start.refused or _is_over(start, marks):
         return None
     going = [pause for pause in pauses(marks, start.started_at + _LONG) if now < pause.latest]
     return LiveRow(
@@ -207,7 +207,7 @@ def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRo
     )
 
 
-def _over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
+def _is_over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
     """Whether it was refused, destroyed, or has ended, by what was written down last."""
     kinds = [mark.kind for mark in marks]
     if {"deleted", "transferred_outside", "hangup"} & set(kinds):
@@ -226,5 +226,5 @@ def _over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
     return stopped == ["recording_stopped"] and (told or not start.at_pickup)
 
 
-def _request(asked: AskedRow, until: float) -> Request:
+def _request(asked: CommandRow, until: float) -> Request:
     return Request(asked.id, asked.call, asked.what, asked.by, until)

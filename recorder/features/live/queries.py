@@ -38,10 +38,10 @@ SILENT: Final = timedelta(seconds=10)
 STALE: Final = timedelta(seconds=20)
 """How long a call counts as going on after its node was last heard of."""
 
-FORGOTTEN: Final = timedelta(minutes=10)
+DROPPED_AFTER: Final = timedelta(minutes=10)
 """After which what was last known of a silent node's calls goes."""
 
-KEPT: Final = timedelta(days=1)
+COMMANDS_KEPT: Final = timedelta(days=1)
 """How long what was asked is kept; the log keeps that it was."""
 
 
@@ -68,7 +68,7 @@ class LiveRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedRow:
+class CommandRow:
     """What was asked of a call; ``outcome`` is ``None`` while that is open."""
 
     id: str
@@ -86,7 +86,7 @@ class AskedRow:
 # --- a tenant's
 
 
-def calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
+def live_calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
     """A tenant's calls that go on now, the latest first."""
     with connected():
         query = LiveCallTable.select().where((LiveCallTable.tenant_id == tenant) & _fresh(now) & _theirs())
@@ -95,7 +95,7 @@ def calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
         )
 
 
-def call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
+def live_call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
     """One of them."""
     with connected():
         mine = (LiveCallTable.tenant_id == tenant) & (LiveCallTable.id == call_id)
@@ -103,7 +103,7 @@ def call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
     return None if row is None else _live(row)
 
 
-def ask(
+def request_command(
     tenant: str,
     call_id: str,
     what: str,
@@ -113,7 +113,7 @@ def ask(
     now: datetime,
     entropy: Entropy,
     signer: Signer | None = None,
-) -> AskedRow | None:
+) -> CommandRow | None:
     """Ask something of a tenant's call: ``by`` (panel, api) says where, ``who`` is the person's or the
     token's id.  ``signer`` signs the command; no worker carries out an unsigned one.  ``None`` where the
     tenant has no such call now, or the call's line does not allow that.  Raises ``ValueError`` for what
@@ -121,7 +121,7 @@ def ask(
     if what not in ASKABLE:
         raise ValueError(f"nobody can ask for {what!r}")
     with writing():
-        there = call(tenant, call_id, now)
+        there = live_call(tenant, call_id, now)
         if there is None or (what == DELETE and not there.deletable):
             return None
         until = truncate(now + DEADLINE)
@@ -133,10 +133,10 @@ def ask(
         )  # fmt: skip
         body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
         append(tenant, "command.requested", body, now, entropy, recording=call_id)
-    return asked_row(row)
+    return command_row(row)
 
 
-def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedRow | None:
+def find_command(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> CommandRow | None:
     """What a tenant asked, and what has come of it so far.  Something that nobody has taken in time is not
     done, and will not be."""
     with connected():
@@ -150,7 +150,7 @@ def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedR
             )
     if row is None:
         return None
-    found = asked_row(row)
+    found = command_row(row)
     if found.outcome is None and now > found.until + SILENT:
         return replace(found, outcome=UNKNOWN)
     return found
@@ -159,12 +159,12 @@ def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedR
 # --- a node's
 
 
-def open_of(node: str) -> tuple[AskedRow, ...]:
+def open_commands(node: str) -> tuple[CommandRow, ...]:
     """What was asked of a node's calls and is nobody's yet, the first asked first."""
     return _of(node, LiveCommandTable.taken_at.is_null())
 
 
-def unanswered_of(node: str) -> tuple[AskedRow, ...]:
+def unanswered_commands(node: str) -> tuple[CommandRow, ...]:
     """What was taken, and has no answer: a worker's that is gone."""
     return _of(node, LiveCommandTable.taken_at.is_null(False))
 
@@ -183,7 +183,7 @@ def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
     return False
 
 
-def check_command(row: AskedRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
+def check_command(row: CommandRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a row that was not signed as it stands.  Raises :class:`recorder.errors.SealError` as
     :func:`recorder.seal.command.check` does."""
     expected = SignedCommand(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
@@ -233,8 +233,8 @@ def change(
 def drop_old(now: datetime) -> None:
     """Forget what a silent node's calls were, and what was asked long ago."""
     with writing():
-        LiveCallTable.delete().where(LiveCallTable.seen_at < now - FORGOTTEN).execute()
-        LiveCommandTable.delete().where(LiveCommandTable.asked_at < now - KEPT).execute()
+        LiveCallTable.delete().where(LiveCallTable.seen_at < now - DROPPED_AFTER).execute()
+        LiveCommandTable.delete().where(LiveCommandTable.asked_at < now - COMMANDS_KEPT).execute()
 
 
 def _fresh(now: datetime) -> Any:
@@ -248,12 +248,12 @@ def _theirs() -> Any:
     return ~fn.EXISTS(LineTable.select(LineTable.id).where(over))
 
 
-def _of(node: str, condition: Any) -> tuple[AskedRow, ...]:
+def _of(node: str, condition: Any) -> tuple[CommandRow, ...]:
     with connected():
         query = LiveCommandTable.select().where(
             (LiveCommandTable.node == node) & LiveCommandTable.outcome.is_null() & condition
         )
-        return tuple(asked_row(row) for row in query.order_by(LiveCommandTable.id))
+        return tuple(command_row(row) for row in query.order_by(LiveCommandTable.id))
 
 
 def _expire(row: LiveCommandTable, now: datetime, entropy: Entropy) -> None:
@@ -292,9 +292,9 @@ def _live(row: Any) -> LiveRow:
     )  # fmt: skip
 
 
-def asked_row(row: Any) -> AskedRow:
+def command_row(row: Any) -> CommandRow:
     """A row of something that was asked as a value."""
-    return AskedRow(
+    return CommandRow(
         row.id,
         row.call_id,
         row.what,

@@ -19,7 +19,7 @@ from recorder.catalogue.departures import LeavingRow
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import documents, handover, tables, tar
 from recorder.features.offboarding.handover import HandedRow
-from recorder.playback.audio_reader import Missing, Sounds
+from recorder.playback.audio_reader import (MissingObject, AudioReader)
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.document_source import read_document
 from recorder.seal.manifest import MAX_BYTES, decrypt_parties
@@ -54,7 +54,7 @@ class Archive:
 
     row: LeavingRow
     store: Store
-    sounds: Sounds
+    sounds: AudioReader
     open: Callable[[HandedRow], VerifiedRecording | None]
     broken: Callable[[HandedRow, str, SealError], None]
 
@@ -73,7 +73,7 @@ class Archive:
             if span.at >= end:
                 break
             head = tar.header(FOLDER + span.name, span.length, made)
-            body, whole = span.at + tar.BLOCK, span.at + tar.taken(span.length)
+            body, whole = span.at + tar.BLOCK, span.at + tar.file_length(span.length)
             if at < body:
                 piece = head[at - span.at : end - span.at]
                 yield piece
@@ -96,26 +96,26 @@ class Archive:
     def _spans(self, start: int) -> Iterator[Span]:
         """The files from the one that ``start`` lies in."""
         readme, layout = documents.readme(), self.row.layout
-        if start < tar.taken(len(readme)):
+        if start < tar.file_length(len(readme)):
             yield Span("README.txt", len(readme), 0, _of(lambda: readme, len(readme)))
         at = start
-        while at < layout["at"] and (rows := handover.handed_at(self.tenant, at)):
+        while at < layout["at"] and (rows := handover.recordings_at(self.tenant, at)):
             for row in rows:
                 yield from self._recording(row, start)
             at = rows[-1].at + rows[-1].length
         at = layout["at"]
         for name, length, kind, what in layout["papers"]:
-            if at + tar.taken(length) > start:
+            if at + tar.file_length(length) > start:
                 yield Span(name, length, at, _of(partial(self._paper, kind, what), length))
-            at += tar.taken(length)
+            at += tar.file_length(length)
 
     def _recording(self, row: HandedRow, start: int) -> Iterator[Span]:
         at, opened = row.at, _Once(lambda: self.open(row))
         for name, length in row.files:
-            if at + tar.taken(length) > start:
+            if at + tar.file_length(length) > start:
                 read = _part(self, row, name, length, opened)
                 yield Span(f"recordings/{row.recording}/{name}", length, at, read)
-            at += tar.taken(length)
+            at += tar.file_length(length)
 
     def file(self, sealed: VerifiedRecording, name: str, length: int) -> Part:
         """A file of a recording that is there.  Raises :class:`SealError`, :class:`StoreError`."""
@@ -123,20 +123,20 @@ class Archive:
         if manifest.object(name) is not None:
             return self.sounds.open(sealed, name).read
         if name == ABOUT:
-            return _of(lambda: documents.about(manifest, decrypt_parties(manifest, sealed.key)), length)
+            return _of(lambda: documents.parties_document(manifest, decrypt_parties(manifest, sealed.key)), length)
         if name == LOG:
-            return _of(lambda: documents.leaves_about(row.tenant, row.id, self.row.log_size), length)
+            return _of(lambda: documents.recording_log(row.tenant, row.id, self.row.log_size), length)
         return _of(lambda: read_document(self.store, row.prefix + name, MAX_BYTES), length)
 
     def _paper(self, kind: str, what: Any) -> bytes:
         if kind == "table":
-            return documents.table(self.tenant, handover.handed(self.tenant, what, documents.ROWS))
+            return documents.recording_table(self.tenant, handover.handed_recordings(self.tenant, what, documents.ROWS))
         if kind == "calls":
-            return tables.calls_of(self.tenant, what)
+            return tables.call_table(self.tenant, what)
         if kind == "sound":
-            return documents.sound(what)
+            return documents.announcement_sound(what)
         if kind == "leaves":
-            return documents.leaves(self.tenant, *what)
+            return documents.log_part(self.tenant, *what)
         return str(what).encode()
 
 
@@ -163,7 +163,7 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
                 for piece in archive.file(sealed, name, length)(start, end):
                     yield piece
                     at += len(piece)
-            except (Missing, AccessError, NotFound) as error:  # erased while it was being read
+            except (MissingObject, AccessError, NotFound) as error:  # erased while it was being read
                 log.warning(
                     "handover.zeros_sent", recording=row.recording, object=name, error_id=error.error_id
                 )

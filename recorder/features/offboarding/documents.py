@@ -36,7 +36,7 @@ COLUMNS: Final = (
 HEAD: Final = (",".join(COLUMNS) + "\n").encode()
 
 
-def about(manifest: Manifest, parties: Parties) -> bytes:
+def parties_document(manifest: Manifest, parties: Parties) -> bytes:
     """What the manifest has encrypted: who spoke."""
     said = {
         "recording": manifest.recording,
@@ -52,7 +52,7 @@ def about(manifest: Manifest, parties: Parties) -> bytes:
     return canonical_json.dump(said) + b"\n"
 
 
-def line_of(row: RecordingRow, why_not: str | None) -> bytes:
+def recording_line(row: RecordingRow, why_not: str | None) -> bytes:
     """A recording's row in the table, while its parties are there."""
     return csv_rows.row(
         (
@@ -64,7 +64,7 @@ def line_of(row: RecordingRow, why_not: str | None) -> bytes:
     ).encode()  # fmt: skip
 
 
-def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
+def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     """A part of the table; the row of a recording that is gone is spaces."""
     with connected():
         mine = (RecordingTable.tenant == tenant) & RecordingTable.id.in_([row.recording for row in rows])
@@ -73,12 +73,12 @@ def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     for row in rows:
         found = there.get(row.recording)
         gone = found is None or found.destroyed_at is not None
-        line = b"" if gone or found is None else line_of(found, row.why_not)
+        line = b"" if gone or found is None else recording_line(found, row.why_not)
         lines.append(line if len(line) == row.row_length else b" " * (row.row_length - 1) + b"\n")
     return b"".join(lines)
 
 
-def leaves(tenant: str, first: int, end: int) -> bytes:
+def log_part(tenant: str, first: int, end: int) -> bytes:
     """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about a
     recording, with which it goes, or about a call that was not recorded, which a person may have erased."""
     with connected():
@@ -87,7 +87,7 @@ def leaves(tenant: str, first: int, end: int) -> bytes:
     return b"".join(_leaf(row, row.recording_id is None) for row in rows)
 
 
-def leaves_about(tenant: str, recording: str, end: int) -> bytes:
+def recording_log(tenant: str, recording: str, end: int) -> bytes:
     """The same, of those about one recording."""
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
@@ -125,7 +125,7 @@ def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]
     return content, tuple(sorted({row.sound_id for row in rows}))
 
 
-def sound(sha256: str) -> bytes:
+def announcement_sound(sha256: str) -> bytes:
     """An announcement's sound (WAV); empty where it is nowhere."""
     with connected():
         row: Any = SoundTable.get_or_none(SoundTable.sha256 == sha256)

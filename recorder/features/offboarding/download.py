@@ -16,27 +16,27 @@ from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import handover
 from recorder.features.offboarding.archive import Archive
 from recorder.features.offboarding.handover import HandedRow
-from recorder.features.offboarding.plan import why_not
+from recorder.features.offboarding.plan import (reason_left_out)
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
-from recorder.playback.interface import Opened, Who
+from recorder.playback.interface import (OpenSound, Actor)
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.offboarding import ERASURE, Statement
 
 log = structlog.get_logger()
 
 
-class Handovers:
+class HandoverExit:
     """The gate's way out for a customer who leaves."""
 
     _guard: Guard
 
     @connected()
-    def leaver(self, who: Who) -> LeavingRow | None:
+    def leaver(self, who: Actor) -> LeavingRow | None:
         """How far their customer's departure is, as was signed; ``None`` where it does not leave."""
         return _leaver(self._guard, who.tenant)
 
     @connected()
-    def handover(self, who: Who) -> Opened:
+    def handover(self, who: Actor) -> OpenSound:
         """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file
         from any byte on.  A leaf is written before its first byte, and one for each recording before the
         first of that leaves.  Raises ``access.handover_role``, ``access.handover_none``,
@@ -44,7 +44,7 @@ class Handovers:
         return _fetch(self._guard, who)
 
 
-def _fetch(guard: Guard, who: Who) -> Opened:
+def _fetch(guard: Guard, who: Actor) -> OpenSound:
     guard.alive(who)
     row = _standing(guard, who)
     archive = Archive(
@@ -57,10 +57,10 @@ def _fetch(guard: Guard, who: Who) -> Opened:
 
     def read(start: int, end: int) -> Iterator[bytes]:
         now, entropy = guard.now(), guard.entropy
-        handover.fetching(who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy)
+        handover.note_download(who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy)
         return Pieces(_sent(guard, who, row, archive.read(start, end)))
 
-    return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
+    return OpenSound(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
 
 
 def _leaver(guard: Guard, tenant: str) -> LeavingRow | None:
@@ -95,7 +95,7 @@ def _is_what_was_signed(row: LeavingRow, said: Statement) -> bool:
     )
 
 
-def _standing(guard: Guard, who: Who) -> LeavingRow:
+def _standing(guard: Guard, who: Actor) -> LeavingRow:
     """What a customer is handed while it can be fetched."""
     if who.role != ADMIN:
         guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
@@ -107,7 +107,7 @@ def _standing(guard: Guard, who: Who) -> LeavingRow:
     return row
 
 
-def _sent(guard: Guard, who: Who, row: LeavingRow, pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+def _sent(guard: Guard, who: Actor, row: LeavingRow, pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
     looked_at = guard.now()
     for piece in pieces:
         now = guard.now()
@@ -121,7 +121,7 @@ def _sent(guard: Guard, who: Who, row: LeavingRow, pieces: Iterator[bytes]) -> G
 
 
 @connected()
-def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> VerifiedRecording | None:
+def _opened(guard: Guard, who: Actor, row: LeavingRow, each: HandedRow) -> VerifiedRecording | None:
     """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
     used any more, or not as it was sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)
@@ -131,7 +131,7 @@ def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> Verifie
         sealed = guard.open(who, recording)
     except (SealError, AccessError):
         return None
-    if why_not(sealed, guard.now(), guard.trust) is not None:
+    if reason_left_out(sealed, guard.now(), guard.trust) is not None:
         return None
-    handover.sending(who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy)
+    handover.note_recording_sent(who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy)
     return sealed

@@ -33,7 +33,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.lifecycle.erasure_deadline import (erasure_complete_at)
 from recorder.lifecycle.key_rotation import CLAIM
 from recorder.seal import offboarding
 from recorder.seal.amendment import SYSTEM
@@ -77,7 +77,7 @@ def erase_due(
     go on the next time.  Returns how many receipts were written.  A customer that cannot be erased is logged
     as an error and holds up no other.  Raises :class:`Unreachable`."""
     until, written = elapsed() + seconds, 0
-    for row in queries.to_erase():
+    for row in queries.departures_to_erase():
         try:
             said = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
             check_ready(row.tenant)
@@ -121,7 +121,7 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
             )
             continue
         expiry.destroy_one(each, services, owner, now)
-    left = queries.remaining(tenant)
+    left = queries.count_recordings(tenant)
     log.info("offboarding.erasing", tenant=tenant, left=left)
     return left == 0
 
@@ -137,10 +137,10 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     tenant = statement.tenant
     destroyed = check_all_erased(tenant, services.store, services.root, services.revoked())
     services.boundary("recordings gone")
-    calls = queries.forget_calls(tenant, now=now, entropy=services.entropy)
+    calls = queries.drop_calls(tenant, now=now, entropy=services.entropy)
     services.boundary("calls forgotten")
-    people = queries.forget_people(tenant, now=now, entropy=services.entropy)
-    queries.forget_requests(tenant)
+    people = queries.drop_users(tenant, now=now, entropy=services.entropy)
+    queries.drop_request_texts(tenant)
     services.boundary("people forgotten")
     keys = destroy_keys(tenant, services.eraser, now, services.entropy, services.boundary)
     content = _there(tenant, services.store)
@@ -163,7 +163,7 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
             "offboarding.foreign", f"the receipt in the place of {tenant}'s is of {receipt.tenant}"
         )
     sha256 = hashlib.sha256(content).hexdigest()
-    done = queries.left(tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy)
+    done = queries.record_receipt(tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy)
     services.boundary("left")
     log.info("offboarding.completed", tenant=tenant, receipt_sha256=sha256)
     return done
@@ -214,7 +214,7 @@ def destroy_keys(
         if (text := tenant_queries.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
         ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
-        destroyed = queries.forget_key(tenant, ids, now=now, entropy=entropy)
+        destroyed = queries.drop_key(tenant, ids, now=now, entropy=entropy)
         boundary("customer's key forgotten")
         # By name, too: a listing shows no object whose newest version is a mark of its deletion.
         for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):
@@ -256,7 +256,7 @@ def _receipt(
     archive = None
     if handed is not None:
         archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
-    complete = complete_from(now, kept)
+    complete = erasure_complete_at(now, kept)
     return OffboardingReceiptBody(
         tenant=said.tenant,
         statement=said.sha256,

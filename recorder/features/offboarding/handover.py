@@ -21,12 +21,12 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Handover
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.queries import check_not_erasing, standing
+from recorder.features.offboarding.queries import (check_not_erasing, require_departure)
 from recorder.ids import Entropy, uuid7
 
 PAGE = 200
-BEGUN = "handover.started"
-WHOLE = "handover.completed"
+STARTED = "handover.started"
+COMPLETED = "handover.completed"
 
 HOUR = timedelta(hours=1)
 OPENED = "handover.opened"
@@ -48,29 +48,29 @@ class HandedRow:
     sent_at: datetime | None
 
 
-def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> LeavingRow:
+def begin_handover(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> LeavingRow:
     """What the customer is handed is put together now: goes on with what was begun, or ``anew``.  Raises
     :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.erasing``."""
     with writing():
         lock_tenant(tenant)
-        row = standing(tenant)
+        row = require_departure(tenant)
         check_not_erasing(row)
         if row.handover is not None and not anew:
             return row
         HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
         handover = str(uuid7(now, entropy))
-        append(tenant, BEGUN, {"handover": handover}, now, entropy)
+        append(tenant, STARTED, {"handover": handover}, now, entropy)
         size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
         change = {"handover": handover, "log_size": size, "handed_at": None, "layout": None, "length": None}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
-    return standing(tenant)
+    return require_departure(tenant)
 
 
-def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
+def add_recordings(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
     """Write down some of what is handed.  Raises :class:`CatalogueError` (``offboarding.changed``) where that
     handing over is not the one that is going on."""
     with writing():
-        _same(tenant, handover)
+        _check_current(tenant, handover)
         for row in rows:
             HandedRecordingTable.create(
                 id=f"{handover}/{row.number}",
@@ -85,7 +85,7 @@ def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
             )
 
 
-def whole(
+def complete_handover(
     tenant: str,
     handover: str,
     layout: Mapping[str, Any],
@@ -100,12 +100,12 @@ def whole(
     :class:`CatalogueError` (``offboarding.changed``)."""
     with writing():
         lock_tenant(tenant)
-        _same(tenant, handover)
+        _check_current(tenant, handover)
         change = {"layout": layout, "length": length, "handed_at": at}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
-        counted = counts(tenant)
+        counted = count_reasons(tenant)
         said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
-        append(tenant, WHOLE, {**said, "statement": statement}, now, entropy)
+        append(tenant, COMPLETED, {**said, "statement": statement}, now, entropy)
 
 
 def layout_sha256(layout: Mapping[str, Any]) -> str:
@@ -116,7 +116,7 @@ def layout_sha256(layout: Mapping[str, Any]) -> str:
 def rows_sha256(tenant: str) -> str:
     """And the one of its rows, in order."""
     found, first = hashlib.sha256(), 0
-    while rows := handed(tenant, first):
+    while rows := handed_recordings(tenant, first):
         for row in rows:
             files: list[Any] = [list(each) for each in row.files]
             said: list[Any] = [
@@ -133,7 +133,7 @@ def rows_sha256(tenant: str) -> str:
     return found.hexdigest()
 
 
-def counts(tenant: str) -> dict[str, int]:
+def count_reasons(tenant: str) -> dict[str, int]:
     """How many recordings are handed (''), and how many are not, by why."""
     with connected():
         query = HandedRecordingTable.select(
@@ -143,12 +143,12 @@ def counts(tenant: str) -> dict[str, int]:
         return {str(reason or ""): int(many) for reason, many in rows}
 
 
-def handed(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
+def handed_recordings(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
     """Some of what is handed, by number from ``first`` on."""
     with connected():
         mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.number >= first)
         return tuple(
-            _handed(row)
+            _handed_row(row)
             for row in HandedRecordingTable.select()
             .where(mine)
             .order_by(HandedRecordingTable.number)
@@ -156,7 +156,7 @@ def handed(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
         )
 
 
-def handed_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
+def recordings_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
     """The recordings that lie at a byte of what is handed, and after it."""
     with connected():
         mine = (
@@ -165,7 +165,7 @@ def handed_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
             & (HandedRecordingTable.length > 0)
         )
         return tuple(
-            _handed(row)
+            _handed_row(row)
             for row in HandedRecordingTable.select()
             .where(mine)
             .order_by(HandedRecordingTable.at)
@@ -173,15 +173,15 @@ def handed_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
         )
 
 
-def last(tenant: str) -> HandedRow | None:
+def last_recording(tenant: str) -> HandedRow | None:
     """The last of what was written down."""
     with connected():
         mine = HandedRecordingTable.select().where(HandedRecordingTable.tenant_id == tenant)
         row = mine.order_by(HandedRecordingTable.number.desc()).first()
-    return None if row is None else _handed(row)
+    return None if row is None else _handed_row(row)
 
 
-def sending(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
+def note_recording_sent(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
     """The first bytes of a recording are about to leave: once for each who fetches it, in the customer's
     log."""
     said = {"recording": recording, "handover": handover, "user": user}
@@ -202,7 +202,7 @@ def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
     return any(leaf.body == said for leaf in leaf_lookup.about(tenant, [str(said["recording"])], [SENT]))
 
 
-def fetching(
+def note_download(
     tenant: str, handover: str, user: str, start: int, end: int, *, now: datetime, entropy: Entropy
 ) -> None:
     """Bytes of what is handed over are about to leave for somebody: a leaf an hour, with which bytes were the
@@ -220,8 +220,8 @@ def fetching(
         HandoverFetchTable.create(id=f"{handover}/{user}", tenant_id=tenant, leaf=leaf.number)
 
 
-def _same(tenant: str, handover: str) -> None:
-    row = standing(tenant)
+def _check_current(tenant: str, handover: str) -> None:
+    row = require_departure(tenant)
     if row.handover != handover or row.handed_at is not None or row.erasing_since is not None:
         raise CatalogueError(
             "offboarding.changed",
@@ -230,7 +230,7 @@ def _same(tenant: str, handover: str) -> None:
         )
 
 
-def _handed(row: HandedRecordingTable) -> HandedRow:
+def _handed_row(row: HandedRecordingTable) -> HandedRow:
     return HandedRow(
         number=row.number,
         recording=row.recording_id,

@@ -39,7 +39,7 @@ LEFT = "tenant.offboarded"
 KEY_DESTROYED = "tenant.key_destroyed"
 
 
-def standing(tenant: str) -> LeavingRow:
+def require_departure(tenant: str) -> LeavingRow:
     """The row of a customer's departure.  Raises :class:`CatalogueError` (``offboarding.not_announced``)."""
     row = of(tenant)
     if row is None:
@@ -51,7 +51,7 @@ def standing(tenant: str) -> LeavingRow:
     return row
 
 
-def stays(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
+def record_cancellation(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
     """Write down that a customer stays after all, as a signed statement says; its lines are added again by
     hand."""
     with writing():
@@ -60,7 +60,7 @@ def stays(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> No
         append(tenant, STAYS, {"statement": statement}, now, entropy)
 
 
-def erasing(
+def record_erasure(
     tenant: str,
     announced_at: datetime,
     until: datetime,
@@ -84,7 +84,7 @@ def erasing(
         _end_lines(tenant, now, entropy)
 
 
-def to_erase() -> tuple[LeavingRow, ...]:
+def departures_to_erase() -> tuple[LeavingRow, ...]:
     """Customers whose erasure is ordered and not finished."""
     with connected():
         mine = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
@@ -105,14 +105,14 @@ def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[Reco
         return tuple(recording_row(row) for row in query)
 
 
-def remaining(tenant: str) -> int:
+def count_recordings(tenant: str) -> int:
     """How many of a customer's recordings are not erased."""
     with connected():
         mine = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
         return int(RecordingTable.select().where(mine).count())
 
 
-def amounts(tenant: str) -> str:
+def summarise(tenant: str) -> str:
     """A summary of what an erasure of a customer would destroy, in numbers."""
     with connected():
         calls = NotRecordedTable.select().where(NotRecordedTable.tenant == tenant).count()
@@ -123,12 +123,12 @@ def amounts(tenant: str) -> str:
             TenantTable.select().where((TenantTable.id == tenant) & (TenantTable.wrapped_key != "")).exists()
         )
     return (
-        f"{remaining(tenant)} recordings, {calls} calls without one, {people} log-ins, "
+        f"{count_recordings(tenant)} recordings, {calls} calls without one, {people} log-ins, "
         f"{'a key' if key else 'no key'}"
     )
 
 
-def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
+def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in total."""
     while True:
         with writing():
@@ -153,7 +153,7 @@ def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         return sum(int(json.loads(row.body)["calls"]) for row in said if row.body is not None)
 
 
-def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
+def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     """Revoke a customer's users, tokens and mail recipients, and drop the users' names; returns how many
     users there were."""
     with writing():
@@ -182,7 +182,7 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     return len(mine)
 
 
-def forget_requests(tenant: str) -> None:
+def drop_request_texts(tenant: str) -> None:
     """Drop the numbers and texts of a customer's subject requests; that they were made and answered, and
     when, stays."""
     with writing():
@@ -194,7 +194,7 @@ def forget_requests(tenant: str) -> None:
         SubjectRequestTable.update(number="", **gone).where(mine).execute()
 
 
-def forget_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
+def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
     """Drop the customer's wrapped key, and write down which ``keys`` (ids) are destroyed now; returns all
     that were ever destroyed.  From here on nothing of theirs can be wrapped or opened."""
     with writing():
@@ -212,11 +212,11 @@ def _destroyed_keys(tenant: str) -> set[str]:
     return {key for row in said if row.body is not None for key in json.loads(row.body)["keys"]}
 
 
-def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
+def record_receipt(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
     """Write down the receipt of a finished erasure; false where that was done before."""
     with writing():
         lock_tenant(tenant)
-        if standing(tenant).left_at is not None:
+        if require_departure(tenant).left_at is not None:
             return False
         # The layout goes too: it has the tables, of who asked for recordings among them.
         OffboardingTable.update(receipt=receipt, left_at=at, layout=None).where(

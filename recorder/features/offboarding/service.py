@@ -23,7 +23,7 @@ from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER
 COMPLETE = "`accord tenant leave complete`"
 
 
-def standing(changes: Changes, tenant: str) -> Statement:
+def current_statement(changes: Changes, tenant: str) -> Statement:
     """The signed statement in force about a departing customer.  Raises :class:`CatalogueError`
     (``offboarding.not_announced``, ``offboarding.statement_missing`` where only a row says so),
     :class:`SealError` where a statement cannot be read, :class:`recorder.errors.StoreError`."""
@@ -31,7 +31,7 @@ def standing(changes: Changes, tenant: str) -> Statement:
     if found is not None:
         return found
     if departures.departure(tenant) is None:
-        offboarding_queries.standing(tenant)
+        offboarding_queries.require_departure(tenant)
     raise CatalogueError(
         "offboarding.statement_missing",
         "a row says that this customer leaves, and nothing that was signed does, or its key was revoked",
@@ -43,7 +43,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     """Announce that a customer leaves: its numbers are not recorded from now on, and it can download its
     archive until ``until``.  Raises :class:`CatalogueError`: ``tenant.offboarding_announced`` (it was
     announced before), ``offboarding.until``, ``offboarding.complete``, ``tenant.unknown``; else as
-    :func:`standing`."""
+    :func:`current_statement`."""
     now, until = truncate(changes.now()), truncate(until)
     if until <= now:
         raise CatalogueError(
@@ -69,37 +69,37 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
 
 def cancel(changes: Changes, tenant: str) -> None:
     """Call a departure off; the lines are added again by hand.  Raises :class:`CatalogueError`:
-    ``offboarding.not_announced``, ``offboarding.erasing``; else as :func:`standing`."""
+    ``offboarding.not_announced``, ``offboarding.erasing``; else as :func:`current_statement`."""
     now = truncate(changes.now())
     found, last = _found(changes, tenant)
     if found is None:
-        offboarding_queries.standing(tenant)
+        offboarding_queries.require_departure(tenant)
     else:
-        check_not_erasing(found)
+        check_not_ordered(found)
     if last is None:
         last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
     elif last.kind != CANCELLED:
         last = _put(changes, last.following(CANCELLED, now))
-    offboarding_queries.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
+    offboarding_queries.record_cancellation(tenant, last.sha256, now=now, entropy=changes.entropy)
 
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
     """Sign that a customer's archive is complete; returns the statement's SHA-256.  Raises
-    :class:`CatalogueError` (``offboarding.erasing``); else as :func:`standing`."""
-    found = standing(changes, tenant)
-    check_not_erasing(found)
+    :class:`CatalogueError` (``offboarding.erasing``); else as :func:`current_statement`."""
+    found = current_statement(changes, tenant)
+    check_not_ordered(found)
     if found.handed_over != handed:
         at = truncate(max(changes.now(), handed.at))
         found = _put(changes, found.following(HANDED_OVER, at, handed_over=handed))
     return found.sha256
 
 
-def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
+def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statement:
     """Order a customer's erasure; ``early`` is the reason where its day has not come.  Raises
     :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.too_early``,
-    ``offboarding.erasing``; else as :func:`standing`."""
+    ``offboarding.erasing``; else as :func:`current_statement`."""
     now = truncate(changes.now())
-    found = standing(changes, tenant)
+    found = current_statement(changes, tenant)
     if found.kind != ERASURE:
         if now < found.until and not early:
             raise CatalogueError(
@@ -109,14 +109,14 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
             )
         found = _put(changes, found.following(ERASURE, now, early=early or ""))
     elif (row := departures.departure(tenant)) is not None and row.erasing_since is not None:
-        check_not_erasing(found)
-    write_down(changes, found)
+        check_not_ordered(found)
+    record_order(changes, found)
     return found
 
 
-def write_down(changes: Changes, said: Statement) -> None:
+def record_order(changes: Changes, said: Statement) -> None:
     """Write down a signed order of erasure, for the worker to find."""
-    offboarding_queries.erasing(
+    offboarding_queries.record_erasure(
         said.tenant,
         said.announced_at,
         said.until,
@@ -131,7 +131,7 @@ def write_down(changes: Changes, said: Statement) -> None:
 
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
     """Order the erasure again of a customer that already has a receipt, where no other statement is in
-    force.  Raises as :func:`standing`."""
+    force.  Raises as :func:`current_statement`."""
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
@@ -141,7 +141,7 @@ def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statem
     return _put(changes, made)
 
 
-def check_not_erasing(said: Statement) -> None:
+def check_not_ordered(said: Statement) -> None:
     """Raises :class:`CatalogueError` (``offboarding.erasing``)."""
     if said.kind == ERASURE:
         raise CatalogueError(
@@ -165,7 +165,7 @@ def _put(changes: Changes, said: Statement) -> Statement:
     return made
 
 
-def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
+def held_recordings(tenant: str) -> tuple[amendments.HoldRow, ...]:
     """Holds that must be decided before anything is erased."""
     return amendments.holds(tenant)
 
@@ -179,7 +179,7 @@ def check_ready(tenant: str) -> None:
             "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
             "look at them, then `accord rebuild --confirm-holds`",
         )
-    if holds := held(tenant):
+    if holds := held_recordings(tenant):
         named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
         more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
         raise CatalogueError(

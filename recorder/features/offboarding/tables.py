@@ -18,13 +18,13 @@ from recorder.features.offboarding.documents import ROWS
 from recorder.lifecycle import limits
 from recorder.seal.revocation import Trust
 
-Listed = tuple[str, int]
+CallLength = tuple[str, int]
 """A call that was not recorded: its id, and its row's length in bytes."""
 
 CALLS: Final = ("call", "began_at", "ended_at", "direction", "number", "outside", "reason")
 
 
-def fixed(tenant: str, trust: Trust) -> dict[str, str]:
+def fixed_tables(tenant: str, trust: Trust) -> dict[str, str]:
     """The tables that are fixed, by their names."""
     return {
         "tables/numbers.csv": _table(
@@ -56,7 +56,7 @@ def fixed(tenant: str, trust: Trust) -> dict[str, str]:
     }  # fmt: skip
 
 
-def calls(tenant: str) -> Iterator[tuple[int, list[Listed]]]:
+def call_tables(tenant: str) -> Iterator[tuple[int, list[CallLength]]]:
     """The calls that were not recorded, latest first, in parts: each one's length in bytes, and rows."""
     every = _every(tenant)
     while part := list(islice(every, ROWS)):
@@ -64,7 +64,7 @@ def calls(tenant: str) -> Iterator[tuple[int, list[Listed]]]:
         yield len(_head(CALLS)) + sum(length for _, length in rows), rows
 
 
-def calls_of(tenant: str, rows: Sequence[Listed]) -> bytes:
+def call_table(tenant: str, rows: Sequence[CallLength]) -> bytes:
     """One part."""
     there = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
     lines = [_head(CALLS)]

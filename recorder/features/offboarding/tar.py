@@ -8,14 +8,14 @@ END = 2 * BLOCK
 """Bytes of zeros after the last file."""
 
 
-def padded(length: int) -> int:
+def padded_length(length: int) -> int:
     """The length of a file's content with what fills its last block."""
     return -(-length // BLOCK) * BLOCK
 
 
-def taken(length: int) -> int:
+def file_length(length: int) -> int:
     """What a file of that length takes, its header included."""
-    return BLOCK + padded(length)
+    return BLOCK + padded_length(length)
 
 
 def header(name: str, length: int, at: int) -> bytes:

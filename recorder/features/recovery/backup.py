@@ -85,7 +85,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
     said = HeaderBody(now, f"accord {__version__}", schema, kek)
     line = canonical_json.dump({**_CONSTANTS, **_HEADER.write(said)}) + b"\n"
     header = Header(said.made_at, said.software, schema, kek, line)
-    dump.note_copy(now, kek, entropy)
+    dump.note_backup(now, kek, entropy)
     incoming = path.with_name(f".{path.name}.new")
     incoming.unlink(missing_ok=True)
     descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -111,7 +111,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
 def check(path: Path, keyring: Keyring) -> dict[str, int]:
     """Read a backup's file to its end; how many rows each table has.  Raises :class:`BackupError`."""
     counted: dict[str, int] = {}
-    for table, _names, rows in tables(path, keyring):
+    for table, _names, rows in read_tables(path, keyring):
         counted[table] = sum(1 for _ in rows)
     return counted
 
@@ -131,8 +131,8 @@ def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell:
             f"{header.software} wrote it",
             "restore it with that version, then upgrade and run `accord migrate`",
         )
-    with dump.bringing_back(header.made_at, now, entropy):
-        for table, names, rows in tables(path, keyring):
+    with dump.restoration(header.made_at, now, entropy):
+        for table, names, rows in read_tables(path, keyring):
             model = dump.BY_NAME.get(table)
             if model is None or names != dump.columns(model):
                 raise BackupError("backup.schema", f"{path} has a table {table} that is not this version's")
@@ -161,7 +161,7 @@ def read_header(path: Path) -> Header:
     return Header(said.made_at, said.software, said.schema, said.kek, line)
 
 
-def tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:
+def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:
     """Name, columns and rows of each table, in order; the rows of one are to be read before the next.
 
     Raises :class:`BackupError` (``backup.kek``, ``backup.damaged``) wherever the file is not what was
@@ -209,7 +209,7 @@ def tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Itera
 
 
 def _lines(now: datetime, tell: Tell) -> Iterator[bytes]:
-    for model in dump.COPIED:
+    for model in dump.TABLES:
         table = model._meta.table_name
         yield _line({"columns": dump.columns(model), "table": table})
         total, count = hashlib.sha256(), 0
@@ -220,7 +220,7 @@ def _lines(now: datetime, tell: Tell) -> Iterator[bytes]:
             yield line
         yield _line({"end": table, "rows": count, "sha256": total.hexdigest()})
         tell(table, count)
-    yield _line({"end": "backup", "tables": len(dump.COPIED)})
+    yield _line({"end": "backup", "tables": len(dump.TABLES)})
 
 
 def _line(value: Any) -> bytes:

@@ -36,7 +36,7 @@ from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
 
-COPIED: tuple[type[Table], ...] = (
+TABLES: tuple[type[Table], ...] = (
     TenantTable,
     UserTable,
     SessionTable,
@@ -65,7 +65,7 @@ COPIED: tuple[type[Table], ...] = (
 )
 """In an order in which each row comes after those that it refers to."""
 
-WITHOUT: Mapping[type[Table], tuple[str, ...]] = {
+OMITTED: Mapping[type[Table], tuple[str, ...]] = {
     RecordingTable: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")
 }
 """Columns that stay empty in a copy until ``accord rebuild`` has read the bucket."""
@@ -73,7 +73,7 @@ WITHOUT: Mapping[type[Table], tuple[str, ...]] = {
 PAGE = 500
 PAGE_BYTES = 4 * 1024 * 1024
 
-BY_NAME: Mapping[str, type[Table]] = {model._meta.table_name: model for model in COPIED}
+BY_NAME: Mapping[str, type[Table]] = {model._meta.table_name: model for model in TABLES}
 
 
 def schema_names() -> tuple[str, ...]:
@@ -115,7 +115,7 @@ def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
     logged in when a copy was made is not when it is brought back."""
     fields = [_fields(model)[name] for name in columns(model)]
     key: Any = model._meta.primary_key
-    left_out = WITHOUT.get(model, ())
+    left_out = OMITTED.get(model, ())
     last: Any = None
     while True:
         query = model.select() if last is None else model.select().where(key > last)
@@ -124,7 +124,7 @@ def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
             if isinstance(row, SessionTable) and row.ended_at is None:
                 row.ended_at = now
             yield [
-                None if each.column_name in left_out else _plain(each, row.__data__[each.name])
+                None if each.column_name in left_out else _to_json(each, row.__data__[each.name])
                 for each in fields
             ]
         if not page:
@@ -132,7 +132,7 @@ def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
         last = page[-1].__data__[key.name]
 
 
-def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
+def note_backup(made_at: datetime, kek: str, entropy: Entropy) -> None:
     """Every customer's log says that a copy of the catalogue is made, and under which key."""
     with connected():
         tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
@@ -145,7 +145,7 @@ def check_empty() -> None:
     """Raises :class:`BackupError` (``backup.not_empty``) where the catalogue has rows."""
     there = [
         model._meta.table_name
-        for model in COPIED
+        for model in TABLES
         if model is not ChangeCounterTable and model.select().exists()
     ]
     if there:
@@ -157,7 +157,7 @@ def check_empty() -> None:
 
 
 @contextmanager
-def bringing_back(made_at: datetime, now: datetime, entropy: Entropy) -> Iterator[None]:
+def restoration(made_at: datetime, now: datetime, entropy: Entropy) -> Iterator[None]:
     """One transaction in which rows are brought back; all of them or none.  Afterwards nothing expires
     until the holds are confirmed, and each customer's log says from when it goes on."""
     with writing():
@@ -168,16 +168,16 @@ def bringing_back(made_at: datetime, now: datetime, entropy: Entropy) -> Iterato
         for tenant in tenants:
             said = {"backup": made_at.isoformat(timespec="seconds")}
             append(tenant, "catalogue.restored", said, now, entropy)
-        hold_review.wait_for_holds("restore", now, entropy)
+        hold_review.require_confirmation("restore", now, entropy)
 
 
 def insert(model: type[Table], names: Sequence[str], values: Iterable[Sequence[Any]]) -> int:
-    """Rows of :func:`rows` into a table, inside :func:`bringing_back`; how many."""
+    """Rows of :func:`rows` into a table, inside :func:`restoration`; how many."""
     fields = [_fields(model)[name] for name in names]
     count = size = 0
     batch: list[dict[Any, Any]] = []
     for row in values:
-        batch.append({each: each.python_value(_rich(value)) for each, value in zip(fields, row, strict=True)})
+        batch.append({each: each.python_value(_from_json(value)) for each, value in zip(fields, row, strict=True)})
         size += sum(len(value["b64"]) for value in row if isinstance(value, dict))
         if len(batch) == PAGE or size > PAGE_BYTES:
             count += len(batch)
@@ -193,11 +193,11 @@ def _fields(model: type[Table]) -> dict[str, Any]:
     return {field.column_name: field for field in model._meta.sorted_fields}
 
 
-def _plain(field: Any, value: Any) -> Any:
+def _to_json(field: Any, value: Any) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"b64": base64.b64encode(bytes(value)).decode("ascii")}
     return field.db_value(value)
 
 
-def _rich(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     return base64.b64decode(value["b64"], validate=True) if isinstance(value, dict) else value

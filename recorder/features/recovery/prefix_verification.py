@@ -15,7 +15,7 @@ from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild_queue import QueuedPlace
-from recorder.features.recovery.recordings import SeenPlace
+from recorder.features.recovery.recordings import (PlaceReading)
 from recorder.lifecycle import amendments as amending
 from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, Problem, amendments_in, read_chain
@@ -98,7 +98,7 @@ class TenantKeys:
             return self._stored[tenant]
 
 
-class Reading:
+class PrefixReader:
     """Reads places of the bucket.  Safe to share among threads; keeps no more than what it reads."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Reading:
         self._root = root
         self._keys = keys
 
-    def read(self, found: QueuedPlace) -> SeenPlace:
+    def read(self, found: QueuedPlace) -> PlaceReading:
         """What one place gives.  Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
         (``seal.kek_missing``) for a key-encryption key that opens nothing here: going on would only lose
         everybody's names."""
@@ -129,9 +129,9 @@ class Reading:
         except SealError as error:
             if error.error_id == "seal.kek_missing":
                 raise
-            return SeenPlace(found.place, code=error.error_id, message=error.message)
+            return PlaceReading(found.place, code=error.error_id, message=error.message)
         code = wrong[0][0] if wrong else None
-        return SeenPlace(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
+        return PlaceReading(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
 
     def _row(
         self, found: QueuedPlace, blame: Callable[[tuple[str, str]], None]
@@ -184,7 +184,7 @@ class Reading:
         manifest = chain.manifest
 
         def seen() -> Known:
-            return amending.seen(manifest.tenant, manifest.recording)
+            return amending.known_hashes(manifest.tenant, manifest.recording)
 
         dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
         for document, why in signed_since(chain, self._revoked, None if dated else seen):

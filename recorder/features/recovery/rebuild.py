@@ -35,22 +35,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import departures, queries
 from recorder.clock import Now
 from recorder.features.recovery import rebuild_queue
-from recorder.features.recovery.prefix_verification import PLACE, Reading, TenantKeys
+from recorder.features.recovery.prefix_verification import (PLACE, PrefixReader, TenantKeys)
 from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
-from recorder.features.recovery.recordings import (
-    CHANGES,
-    Recovering,
-    SeenPlace,
-    destroyed_among,
-    rows_after,
-    tenant_keys,
-)
+from recorder.features.recovery.recordings import (CHANGES, RowRestorer, PlaceReading, destroyed_among, rows_after, tenant_keys)
 from recorder.ids import Entropy
 from recorder.lifecycle import bucket_statements, retention_limits
-from recorder.lifecycle.bucket_statements import Leaver
+from recorder.lifecycle.bucket_statements import (SignedDeparture)
 from recorder.lifecycle.departure import note_departure
-from recorder.lifecycle.limits import limits
-from recorder.lifecycle.retention_limits import BroughtBack
+from recorder.lifecycle.limits import (limits_by_tenant)
+from recorder.lifecycle.retention_limits import (LimitRecovery)
 from recorder.seal.call_erasure import NOTES
 from recorder.seal.keyring import Keyring, recording_of_path
 from recorder.seal.offboarding import FOLDER as LEAVING
@@ -90,9 +83,9 @@ class RebuildReport:
     seconds: float
     resumed: bool
     withheld: dict[str, int]
-    leavers: tuple[Leaver, ...]
+    leavers: tuple[SignedDeparture, ...]
     calls: dict[str, int]
-    limits: BroughtBack
+    limits: LimitRecovery
 
     @property
     def changed(self) -> int:
@@ -102,7 +95,7 @@ class RebuildReport:
 @dataclass(frozen=True, slots=True)
 class Rebuild:
     """``threads`` read from the bucket at once; ``tell`` hears of progress.  What a ``revoked`` key signed is
-    followed as :class:`Reading` says; with ``believe_dates`` an operator answers for what such a key dated
+    followed as :class:`PrefixReader` says; with ``believe_dates`` an operator answers for what such a key dated
     before its revocation."""
 
     store: Store
@@ -122,13 +115,13 @@ class Rebuild:
 
     def run(self) -> RebuildReport:
         """Do all of it, or go on.  What is wrong is in
-        :func:`recorder.features.recovery.rebuild_queue.troubles` until
+        :func:`recorder.features.recovery.rebuild_queue.problems` until
         :func:`recorder.features.recovery.rebuild_queue.finish` is called.
 
         Raises :class:`recorder.errors.StoreError`, ``CatalogueError``, ``SealError`` (another key-encryption
         key); started again, it goes on."""
         began = time.monotonic()
-        resumed = rebuild_queue.standing() is not None
+        resumed = rebuild_queue.interrupted() is not None
         at = rebuild_queue.begin(PHASES[0], self.now())
         for phase in PHASES[PHASES.index(at.phase) :]:
             after = at.after if phase == at.phase else ""
@@ -140,12 +133,12 @@ class Rebuild:
         return self._report(began, resumed)
 
     def _report(self, began: float, resumed: bool) -> RebuildReport:
-        limits = retention_limits.bring_back(
+        limits = retention_limits.restore_limits(
             self.store, self._trust, self.now(), self.entropy, believe_dates=self.believe_dates
         )
         for place, code, message in limits.left_out:
             log.error("rebuild.limit_skipped", place=place, error_id=code, error=message)
-        found = bucket_statements.look(
+        found = bucket_statements.read_statements(
             self.store, self.root, self.revoked(), believe_dates=self.believe_dates
         )
         wrong = [
@@ -172,7 +165,7 @@ class Rebuild:
         )
 
     def _list(self, after: str) -> None:
-        done = rebuild_queue.amount()[0]
+        done = rebuild_queue.progress()[0]
         found = _places(self.store.list("", after))
         while some := list(islice(found, LISTED)):
             rebuild_queue.add([each for each, _ in some], "list", some[-1][1])
@@ -180,25 +173,25 @@ class Rebuild:
             self.tell("list", done, None)
 
     def _read(self, _after: str) -> None:
-        total, done = rebuild_queue.amount()
+        total, done = rebuild_queue.progress()
         self.tell("read", done, total)
         keys = TenantKeys(self.store, tenant_keys(), self.keyring)
         revoked = self.revoked()
         erased = self._erased(revoked)
-        reading = Reading(
-            self.store, self.keyring, self.root, keys, limits(self._trust), revoked, self.believe_dates
+        reading = PrefixReader(
+            self.store, self.keyring, self.root, keys, limits_by_tenant(self._trust), revoked, self.believe_dates
         )
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
-            waiting: list[Future[SeenPlace]] = []
+            waiting: list[Future[PlaceReading]] = []
             try:
                 last = ""
                 while True:
-                    todo = rebuild_queue.to_do(last, BATCH)
+                    todo = rebuild_queue.pending_places(last, BATCH)
                     ahead = [pool.submit(reading.read, each) for each in todo]
                     batch = [each.result() for each in waiting]
                     if batch:
                         given = (keys.stored(), self.now(), self.entropy, self.correct, erased)
-                        Recovering(*given).take_in(batch)
+                        RowRestorer(*given).take_in(batch)
                         done += len(batch)
                         self.tell("read", done, total)
                     if not todo:
@@ -210,7 +203,7 @@ class Rebuild:
 
     def _erased(self, revoked: Revoked) -> frozenset[str]:
         """Customers of whom it was signed that they are erased: their keys do not come back."""
-        found = bucket_statements.look(self.store, self.root, revoked, believe_dates=self.believe_dates)
+        found = bucket_statements.read_statements(self.store, self.root, revoked, believe_dates=self.believe_dates)
         return frozenset(each.tenant for each in found.leavers if each.erased)
 
     def _keys(self, after: str) -> None:
@@ -218,7 +211,7 @@ class Rebuild:
         listed, done = self.store.list("keys/", after), 0
         while some := list(islice(listed, LISTED)):
             named = {key: recording_of_path(key) for key in some}
-            known = rebuild_queue.of_recordings([name for name in named.values() if name])
+            known = rebuild_queue.places_of([name for name in named.values() if name])
             gone = destroyed_among(list(known))
             alone = []
             for key, recording in named.items():
@@ -230,7 +223,7 @@ class Rebuild:
                         QueuedPlace(key, (), "", KEY_ALONE, "key.alone", "a key without its recording")
                     )
                 elif recording in gone:
-                    rebuild_queue.blame(
+                    rebuild_queue.add_problem(
                         place.place, "key.not_erased", "the recording was erased, and its key is there"
                     )
             rebuild_queue.add(alone, "keys", some[-1])
@@ -240,7 +233,7 @@ class Rebuild:
     def _rows(self, after: str) -> None:
         done = 0
         while rows := rows_after(after, LISTED):
-            known = rebuild_queue.of_recordings([row.id for row in rows])
+            known = rebuild_queue.places_of([row.id for row in rows])
             alone = []
             for row in rows:
                 place = known.get(row.id)
@@ -295,7 +288,7 @@ def _place_of(key: str) -> str:
     return match[0] if match else key[: key.rfind("/") + 1]
 
 
-def withhold(leaver: Leaver, now: datetime, entropy: Entropy) -> int | None:
+def withhold(leaver: SignedDeparture, now: datetime, entropy: Entropy) -> int | None:
     """Record nothing more for a customer who leaves or left, as was signed, where the catalogue does not know
     that; how many lines ended, ``None`` where it knew.  Nothing of theirs is destroyed."""
     if queries.tenant(leaver.tenant) is None or departures.departure(leaver.tenant) is not None:

@@ -54,7 +54,7 @@ class RebuildPosition:
     since: datetime
 
 
-def standing() -> RebuildPosition | None:
+def interrupted() -> RebuildPosition | None:
     """Where a rebuild that was broken off is; ``None`` where none was."""
     with connected():
         row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
@@ -66,7 +66,7 @@ def begin(phase: str, now: datetime) -> RebuildPosition:
     with writing():
         if not GlobalStateTable.select().where(GlobalStateTable.name == REBUILD).exists():
             GlobalStateTable.create(name=REBUILD, said={"phase": phase, "after": ""}, since=now)
-    found = standing()
+    found = interrupted()
     assert found is not None
     return found
 
@@ -92,7 +92,7 @@ def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:
         ).execute()
 
 
-def to_do(after: str, limit: int) -> list[QueuedPlace]:
+def pending_places(after: str, limit: int) -> list[QueuedPlace]:
     """Places of which nothing became yet, after one, in the database's order."""
     with connected():
         query = QueuedPlaceTable.select().where(
@@ -116,7 +116,7 @@ def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -
         QueuedPlaceTable.update(outcome=outcome).where(QueuedPlaceTable.place.in_(places)).execute()
 
 
-def amount() -> tuple[int, int]:
+def progress() -> tuple[int, int]:
     """How many recordings were found in the bucket, and with how many of them the rebuild is done."""
     with connected():
         mine = QueuedPlaceTable.recording_id != ""
@@ -136,7 +136,7 @@ def outcomes() -> dict[str, int]:
     return {outcome: count for outcome, count in counted if outcome is not None}
 
 
-def of_recordings(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
+def places_of(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
     """The places of some recordings."""
     with connected():
         rows = list(QueuedPlaceTable.select().where(QueuedPlaceTable.recording_id.in_(recordings)))
@@ -146,7 +146,7 @@ def of_recordings(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
     }
 
 
-def blame(place: str, code: str, message: str) -> None:
+def add_problem(place: str, code: str, message: str) -> None:
     """Say what is wrong with a place, beside what is known already."""
     with writing():
         row = QueuedPlaceTable.get(QueuedPlaceTable.place == place)
@@ -158,7 +158,7 @@ def blame(place: str, code: str, message: str) -> None:
         ).execute()
 
 
-def troubles() -> Iterator[QueuedPlace]:
+def problems() -> Iterator[QueuedPlace]:
     """Places with which something is wrong, by place, a page at a time."""
     last = ""
     while True:

@@ -41,7 +41,7 @@ CHANGES = (MADE, COMPLETED, CORRECTED, ERASED)
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPlace:
+class PlaceReading:
     """What the bucket says of one place: the row that it gives, or why it gives none.
 
     ``code`` and ``message`` say what is wrong there, also where a row is made of it."""
@@ -54,7 +54,7 @@ class SeenPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovering:
+class RowRestorer:
     """How a batch is taken in: ``keys`` are tenants' wrapped keys from the bucket, ``correct`` lets rows be
     changed that say something else than was sealed; of customers who are ``erased``, as was signed, no key
     comes back."""
@@ -65,7 +65,7 @@ class Recovering:
     correct: bool = False
     erased: Collection[str] = ()
 
-    def take_in(self, batch: Sequence[SeenPlace]) -> None:
+    def take_in(self, batch: Sequence[PlaceReading]) -> None:
         """One transaction: rows, amendments, leaves, and what became of each place."""
         with writing():
             for tenant in sorted({seen.row.tenant for seen in batch if seen.row is not None}):
@@ -85,13 +85,13 @@ class Recovering:
             ]
             changed = [(seen, outcome) for seen, outcome, _, _ in outcomes if outcome in CHANGES]
             if any(not (lived and self._on_its_way(*each)) for each in changed):
-                hold_review.wait_for_holds("rebuild", self.now, self.entropy)
+                hold_review.require_confirmation("rebuild", self.now, self.entropy)
             note_outcomes(
                 (seen.place, outcome, code or seen.code, message or seen.message)
                 for seen, outcome, code, message in outcomes
             )
 
-    def _on_its_way(self, seen: SeenPlace, outcome: str) -> bool:
+    def _on_its_way(self, seen: PlaceReading, outcome: str) -> bool:
         """A recording that a worker has just stored and not yet listed: no sign that the catalogue
         was lost, where it has others."""
         row = seen.row
@@ -117,7 +117,7 @@ class Recovering:
             entropy=self.entropy,
         )
 
-    def _make(self, fresh: Sequence[SeenPlace]) -> None:
+    def _make(self, fresh: Sequence[PlaceReading]) -> None:
         if not fresh:
             return
         rows = [seen.row for seen in fresh if seen.row is not None]
@@ -127,7 +127,7 @@ class Recovering:
             gone = row.destroyed_at is not None
             leaves = drop_bodies(row.tenant, row.id) if gone else []
             if seen.chain is not None:
-                amendments.note(seen.chain)
+                amendments.insert_amendments(seen.chain)
             body: dict[str, object] = {
                 "recording": row.id,
                 "manifest_sha256": row.manifest_sha256,
@@ -140,7 +140,7 @@ class Recovering:
             append_all(tenant, "recording.rebuilt", said[tenant], self.now, self.entropy)
 
     def _settle(
-        self, seen: SeenPlace, there: Mapping[str, RecordingRow], places: Mapping[str, str]
+        self, seen: PlaceReading, there: Mapping[str, RecordingRow], places: Mapping[str, str]
     ) -> tuple[str, str | None, str | None]:
         """Outcome, code and message of a place that gives no row, or whose recording has one."""
         row = seen.row
@@ -154,9 +154,9 @@ class Recovering:
         if old.destroyed_at is not None and row.destroyed_at is None:
             return DIFFERS, "row.erased", "the catalogue says destroyed, and the bucket has no tombstone"
         if old.destroyed_at is not None:
-            return (COMPLETED if seen.chain and amendments.note(seen.chain) else UNCHANGED), None, None
+            return (COMPLETED if seen.chain and amendments.insert_amendments(seen.chain) else UNCHANGED), None, None
         if row.destroyed_at is not None and seen.chain is not None:
-            amendments.destroyed(old, seen.chain, now=self.now, entropy=self.entropy)
+            amendments.list_tombstone(old, seen.chain, now=self.now, entropy=self.entropy)
             return ERASED, None, None
         return self._fill(old, row, seen.chain)
 
@@ -164,7 +164,7 @@ class Recovering:
         self, old: RecordingRow, row: RecordingRow, chain: Chain | None
     ) -> tuple[str, str | None, str | None]:
         lacking, other = compare(old, row)
-        noted = 0 if chain is None else amendments.note(chain)
+        noted = 0 if chain is None else amendments.insert_amendments(chain)
         if noted:  # what follows from them was not known either
             lacking |= {
                 name: other.pop(name) for name in ("purposes", "agreed", "keep_until") if name in other
@@ -204,7 +204,7 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
     )
 
 
-def _is_fresh(seen: SeenPlace, there: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
+def _is_fresh(seen: PlaceReading, there: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
     return seen.row is not None and seen.row.id not in there and seen.row.prefix not in places
 
 

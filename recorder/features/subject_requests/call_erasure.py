@@ -23,7 +23,7 @@ from recorder.seal.call_erasure import AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class CallErasureResult:
     """What came of it: how many calls were ``erased``, and how many are ``kept`` until somebody decides what
     becomes of their sound."""
 
@@ -31,12 +31,12 @@ class Forgotten:
     kept: int
 
 
-def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
+def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureResult:
     """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
     Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
     :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
-    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
-    found = reviews.not_recorded(request.tenant, request.number)
+    request = register.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    found = reviews.find_unrecorded_calls(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]
     erased = 0
     for begin in range(0, len(may), AT_ONCE):
@@ -45,8 +45,8 @@ def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
         signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
         call_erasure.put(changes.store, note, *signed)
         changes.boundary("note put")
-        erased += erased_calls.forget_calls(
+        erased += erased_calls.drop_calls(
             request.tenant, request.id, some, note, who=who, now=now, entropy=changes.entropy
         )
         changes.boundary("calls forgotten")
-    return Forgotten(erased, len(found) - len(may))
+    return CallErasureResult(erased, len(found) - len(may))

@@ -17,12 +17,12 @@ from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import KeepingError
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.bucket_statements import look
+from recorder.lifecycle.bucket_statements import (read_statements)
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 
-def forget_calls(
+def drop_calls(
     tenant: str, request: str, calls: Sequence[str], note: str, *, who: str, now: datetime, entropy: Entropy
 ) -> int:
     """Forget some calls of a customer's that were not recorded, at a person's request, as a signed ``note``
@@ -58,9 +58,9 @@ def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = Fa
             "after a restore or rebuild the holds are not confirmed: nothing is erased",
             "look at them, then `accord rebuild --confirm-holds`",
         )
-    found = look(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
+    found = read_statements(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
     return sum(
-        forget_calls(
+        drop_calls(
             tenant,
             each.note.request,
             each.calls,

@@ -14,7 +14,7 @@ from recorder.catalogue import subject_request_queries
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.errors import AccessError, KeepingError
 from recorder.features.subject_requests import register, reviews
-from recorder.lifecycle.amendment_service import Changes, Looked
+from recorder.lifecycle.amendment_service import (Changes, RecordingStatus)
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
 
@@ -23,37 +23,37 @@ ALREADY = frozenset({"retention.deleted", "access.erased"})
 
 
 @dataclass(frozen=True, slots=True)
-class WhyNot:
+class Refusal:
     """Why a recording is not erased: an error's id, and until when that is so, where that is known."""
 
     reason: str
     until: datetime | None
 
 
-def why_not(looked: Looked) -> WhyNot | None:
+def refusal_of(looked: RecordingStatus) -> Refusal | None:
     """Why a recording cannot be erased now; ``None`` where it can.  For a hold ``until`` is when it is looked
     at again, the latest; for a legal duty, when that ends."""
     reason = looked.why_not_delete()
     if reason is None:
         return None
     if reason == "retention.held":
-        return WhyNot(reason, max(each.said.review_at for each in looked.terms.holds))
+        return Refusal(reason, max(each.said.review_at for each in looked.terms.holds))
     if reason == "retention.by_law":
         ends = [each.until for each in looked.terms.purposes if sealed.by_law(each.code)]
-        return WhyNot(reason, max(ends))
-    return WhyNot(reason, None)
+        return Refusal(reason, max(ends))
+    return Refusal(reason, None)
 
 
-def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> WhyNot | None:
+def erase_recording(changes: Changes, request: RequestRow, recording: str, who: str) -> Refusal | None:
     """Erase one recording of the person's, and write down what came of it.  Raises as
     :meth:`Changes.delete` where it is not known whether it can be (``retention.busy``, what was sealed is
     broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
     asked (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
     ``subject_request.not_logged``)."""
-    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
-    reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
+    request = register.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    reviews.note_start(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
-        found = why_not(changes.look(request.tenant, recording))
+        found = refusal_of(changes.look(request.tenant, recording))
         if found is None:
             reason = f"asked by the person who was recorded: request {request.id}"
             changes.delete(request.tenant, recording, By("user", who), reason=reason)
@@ -63,7 +63,7 @@ def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> Wh
         found = None
     if found is not None and found.reason in ALREADY:
         found = None
-    reviews.note_erasing(
+    reviews.note_erasure(
         request.tenant,
         request.id,
         recording,

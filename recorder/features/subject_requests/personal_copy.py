@@ -16,8 +16,8 @@ from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, PersonError, SealError
 from recorder.features.subject_requests import register, reviews
 from recorder.playback import channel_mute
-from recorder.playback.authorization import Guard, plain
-from recorder.playback.interface import SOUNDS, RecordingCopy, Who
+from recorder.playback.authorization import (Guard, printable)
+from recorder.playback.interface import (SOUNDS, RecordingCopy, Actor)
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.usage_terms import Terms
 
@@ -27,7 +27,7 @@ PERSON = "person"
 log = structlog.get_logger()
 
 
-class PersonalCopies:
+class PersonalCopyExit:
     """The gate's way out for the person who was recorded.
 
     Raises :class:`recorder.errors.PersonError` (``subject_request.not_found``, ``subject_request.closed``,
@@ -38,24 +38,24 @@ class PersonalCopies:
     _guard: Guard
 
     @connected()
-    def copy(self, who: Who, request: str, recording_id: str) -> RecordingCopy:
+    def copy(self, who: Actor, request: str, recording_id: str) -> RecordingCopy:
         """A recording for the person who asked for it (``register.py``), as an admin decided: for no purpose
         that was announced, but because it is theirs (GDPR art. 15)."""
         return _copy(self._guard, who, request, recording_id)
 
-    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
+    def check_theirs(self, who: Actor, request: str, recording_id: str) -> None:
         """That a recording is of a call with the number of somebody who asked, as it was sealed."""
-        _theirs(self._guard, who, register.proved(who.tenant, plain(request)), recording_id)
+        _theirs(self._guard, who, register.verified_request(who.tenant, printable(request)), recording_id)
 
 
-def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingCopy:
-    request = plain(request)
-    asked = register.proved(who.tenant, request, wants=subject_request_queries.COPIES)
+def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> RecordingCopy:
+    request = printable(request)
+    asked = register.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
     row, sealed = _theirs(guard, who, asked, recording_id)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
         guard.refuse(who, "access.erased", "it is being destroyed", row.id, PERSON)
-    given = reviews.of(who.tenant, request).get(row.id)
+    given = reviews.reviews_of(who.tenant, request).get(row.id)
     announced = _announced(sealed, known)
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
     if given is None or given.given is None:
@@ -91,7 +91,7 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
     )
 
 
-def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> None:
+def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> None:
     """Refuse what nobody signed, whatever row and leaf say.  Raises :class:`PersonError`
     (``subject_request.not_logged``: to people it is the same)."""
     try:
@@ -105,11 +105,11 @@ def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> No
             error=error.message,
             hint=error.hint,
         )
-        raise register.not_logged(f"recording {row.id} in request {request}") from error
+        raise register.not_logged_error(f"recording {row.id} in request {request}") from error
 
 
 def _theirs(
-    guard: Guard, who: Who, asked: subject_request_queries.RequestRow, recording_id: str
+    guard: Guard, who: Actor, asked: subject_request_queries.RequestRow, recording_id: str
 ) -> tuple[RecordingRow, VerifiedRecording]:
     """A recording of a call with the person's number, as it was sealed; the row of one that names somebody
     else than what was sealed is refused."""

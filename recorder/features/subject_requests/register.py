@@ -64,7 +64,7 @@ def months_later(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def normalised(text: str, country: str) -> str:
+def normalise_number(text: str, country: str) -> str:
     """A number as people write it, in E.164.  Raises :class:`PersonError` (``subject_request.number``)."""
     try:
         found = phonenumbers.parse(phone_numbers.plain(text), country.upper())
@@ -99,15 +99,15 @@ def enter(
             "subject_request.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}"
         )
     with writing():
-        row = _tenant(tenant)
-        if not 0 <= (today(row.time_zone, now) - received_on).days <= 366:
+        row = tenant_of(tenant)
+        if not 0 <= (local_day(row.time_zone, now) - received_on).days <= 366:
             raise PersonError(
                 "subject_request.day", f"it was not received on {received_on}", "a day of the last year"
             )
         made = SubjectRequestTable.create(
             id=str(uuid7(now, entropy)),
             tenant_id=tenant,
-            number=normalised(number, row.country),
+            number=normalise_number(number, row.country),
             wants=wants,
             language=language,
             received_on=received_on.isoformat(),
@@ -118,24 +118,24 @@ def enter(
             number_salt=entropy(SALT_BYTES).hex(),
         )
         said = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
-        said |= {"language": language, "number_sha256": committed(made), "by": by_kind, "who": by or ""}
-        _change(made, append(tenant, ASKED, said, now, entropy))
+        said |= {"language": language, "number_sha256": number_commitment(made), "by": by_kind, "who": by or ""}
+        change_row(made, append(tenant, ASKED, said, now, entropy))
     return request_row(made)
 
 
-def request(tenant: str, request_id: str) -> RequestRow:
+def find_request(tenant: str, request_id: str) -> RequestRow:
     """One of a customer's.  Raises :class:`PersonError`: ``subject_request.not_found``,
     ``subject_request.not_logged``."""
     with connected():
-        return request_row(one(tenant, request_id))
+        return request_row(find_row(tenant, request_id))
 
 
-def proved(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
+def verified_request(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
     """The same, while it is open and once it was shown that the number is theirs; with ``wants``, only where
     it asks for that.  Raises ``subject_request.closed``, ``subject_request.unverified``,
     ``subject_request.not_asked`` too."""
     with connected():
-        row = request_row(proved_one(tenant, request_id))
+        row = request_row(find_verified_row(tenant, request_id))
     if row.wants not in wants:
         raise PersonError("subject_request.not_asked", f"they ask for {row.wants}", "")
     return row
@@ -149,16 +149,16 @@ def extend(
     ``subject_request.statement``, ``subject_request.closed``."""
     with writing():
         lock_tenant(tenant)
-        row = open_one(tenant, request_id)
+        row = find_open_row(tenant, request_id)
         if row.extended_why is not None:
             raise PersonError("subject_request.extended", "it was extended before", "that is possible once")
-        if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
+        if request_row(row).overdue(local_day(tenant_of(tenant).time_zone, now)):
             raise PersonError("subject_request.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
-        words = said(why)
+        words = check_sentence(why)
         body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
         leaf = append(tenant, EXTENDED, body, now, entropy)
-        _change(row, leaf, due_on=due, extended_at=now, extended_why=words)
+        change_row(row, leaf, due_on=due, extended_at=now, extended_why=words)
 
 
 def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
@@ -168,7 +168,7 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
     ``subject_request.may_not_vouch``, ``subject_request.vouched`` (they did before)."""
     with writing():
         lock_tenant(tenant)
-        row = open_one(tenant, request_id)
+        row = find_open_row(tenant, request_id)
         if row.proved_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
@@ -178,17 +178,17 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
             )
         if row.vouched_by == who:
             raise PersonError("subject_request.vouched", "they vouched before", "somebody else has to")
-        words, first = said(how), row.vouched_at is None
+        words, first = check_sentence(how), row.vouched_at is None
         body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
         if first:
-            _change(row, leaf, vouched_at=now, vouched_by=who, vouched_said=words)
+            change_row(row, leaf, vouched_at=now, vouched_by=who, vouched_said=words)
             return
-        _change(row, leaf)
-        prove(row, PEOPLE, who, words, now, entropy)
+        change_row(row, leaf)
+        record_verification(row, PEOPLE, who, words, now, entropy)
 
 
-def prove(
+def record_verification(
     row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
 ) -> None:
     """Inside the caller's transaction.  Raises :class:`PersonError` (``subject_request.verified``)."""
@@ -196,7 +196,7 @@ def prove(
         raise PersonError("subject_request.verified", "that was shown before", "")
     body = {"request": row.id, "how": how, "who": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
-    _change(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
+    change_row(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
 
 
 def close(
@@ -210,28 +210,28 @@ def close(
         )
     with writing():
         lock_tenant(tenant)
-        row = open_one(tenant, request_id)
+        row = find_open_row(tenant, request_id)
         if how == "answered" and row.proved_at is None:
             raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
-        _change(row, leaf, closed_at=now, closed_how=how)
+        change_row(row, leaf, closed_at=now, closed_how=how)
 
 
-def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
-    """A copy is about to leave.  Raises as :func:`proved_one`."""
+def note_export(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
+    """A copy is about to leave.  Raises as :func:`find_verified_row`."""
     with writing():
         lock_tenant(tenant)
-        row = proved_one(tenant, request_id)
+        row = find_verified_row(tenant, request_id)
         leaf = append(tenant, EXPORTED, {"request": request_id, "who": who}, now, entropy)
-        _change(row, leaf, exported_at=now)
+        change_row(row, leaf, exported_at=now)
 
 
-def today(time_zone: str, now: datetime) -> date:
+def local_day(time_zone: str, now: datetime) -> date:
     """The day in a customer's zone."""
     return now.astimezone(time_zones.usable(time_zone)).date()
 
 
-def said(text: str) -> str:
+def check_sentence(text: str) -> str:
     """A sentence that a person wrote.  Raises :class:`PersonError` (``subject_request.statement``)."""
     words = " ".join(text.split())
     if not words or len(words) > LONGEST_SAID or not words.isprintable():
@@ -239,7 +239,7 @@ def said(text: str) -> str:
     return words
 
 
-def one(tenant: str, request_id: str) -> SubjectRequestTable:
+def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """A customer's row, which says what the log does.  Raises :class:`PersonError`:
     ``subject_request.not_found``, ``subject_request.not_logged``."""
     row = SubjectRequestTable.get_or_none(
@@ -251,23 +251,23 @@ def one(tenant: str, request_id: str) -> SubjectRequestTable:
     return row
 
 
-def open_one(tenant: str, request_id: str) -> SubjectRequestTable:
+def find_open_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, while it is open.  Raises ``subject_request.closed`` too."""
-    row = one(tenant, request_id)
+    row = find_row(tenant, request_id)
     if row.closed_at is not None:
         raise PersonError("subject_request.closed", "that request is closed", "")
     return row
 
 
-def proved_one(tenant: str, request_id: str) -> SubjectRequestTable:
+def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, once it was shown that the number is theirs.  Raises ``subject_request.unverified`` too."""
-    row = open_one(tenant, request_id)
+    row = find_open_row(tenant, request_id)
     if row.proved_at is None:
         raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
     return row
 
 
-def committed(row: SubjectRequestTable) -> str:
+def number_commitment(row: SubjectRequestTable) -> str:
     """What the log has in place of the number."""
     return digest(f"{row.number_salt}\n{row.number}")
 
@@ -281,11 +281,11 @@ def check_logged(row: SubjectRequestTable) -> None:
     """Inside anybody's transaction.  Raises :class:`PersonError` (``subject_request.not_logged``) where the
     customer's log does not say of a request what its row does: then nothing is given or erased because of
     it."""
-    if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": committed(row)}:
-        raise not_logged(f"request {row.id}")
+    if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": number_commitment(row)}:
+        raise not_logged_error(f"request {row.id}")
 
 
-def not_logged(what: str) -> PersonError:
+def not_logged_error(what: str) -> PersonError:
     """What to raise where a row decides something that the log does not say."""
     hint = "`accord audit` names it; compare with a backup of the catalogue"
     return PersonError(
@@ -334,13 +334,13 @@ _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]
 }
 
 
-def _change(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
+def change_row(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
     """Change a row, together with the leaf that says so."""
     row.leaves = [*(row.leaves or ()), leaf.number]
     SubjectRequestTable.update(leaves=row.leaves, **values).where(SubjectRequestTable.id == row.id).execute()
 
 
-def _tenant(tenant: str) -> Any:
+def tenant_of(tenant: str) -> Any:
     row = TenantTable.get_or_none(TenantTable.id == tenant)
     if row is None:
         raise PersonError("subject_request.not_found", "there is no such customer", "")

@@ -32,7 +32,7 @@ from recorder.seal.signing import Signer
 ALL: Final = "both"
 OWN: Final = "own"
 WITHHELD: Final = "withheld"
-GIVEN: Final = (ALL, OWN, WITHHELD)
+DECISIONS: Final = (ALL, OWN, WITHHELD)
 """Both channels, the person's own alone, or none of its sound."""
 
 
@@ -43,7 +43,7 @@ KEPT: Final = "subject_request.recording_kept"
 EXPORTED: Final = "recording.exported"
 
 LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
-HEARD: Final[Mapping[str, tuple[str, str]]] = {
+RELEASE_LEAVES: Final[Mapping[str, tuple[str, str]]] = {
     "listen.opened": (LISTENED, "user"),
     EXPORTED: (COPIED, "who"),
     "recording.handed_over": (HANDED_OVER, "user"),
@@ -69,7 +69,7 @@ class ReviewRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardRow:
+class ListenerRow:
     """That the sound of a recording went to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
     person, :data:`HANDED_OVER`), for which purpose where they listened, in which role, and their name."""
 
@@ -80,7 +80,7 @@ class HeardRow:
     name: str
 
 
-def anything(tenant: str, number: str) -> bool:
+def has_calls(tenant: str, number: str) -> bool:
     """Whether a customer has any call with a number."""
     with connected():
         return bool(
@@ -89,7 +89,7 @@ def anything(tenant: str, number: str) -> bool:
         )
 
 
-def found(tenant: str, number: str) -> tuple[RecordingRow, ...]:
+def find_recordings(tenant: str, number: str) -> tuple[RecordingRow, ...]:
     """A customer's recordings with a number at the other end, the oldest first; what was destroyed names
     nobody any more, and is not among them."""
     with connected():
@@ -98,14 +98,14 @@ def found(tenant: str, number: str) -> tuple[RecordingRow, ...]:
         return tuple(recording_row(row) for row in query)
 
 
-def not_recorded(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
+def find_unrecorded_calls(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
     """And its calls with it of which there is no recording."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, tenant, number))
         return tuple(not_recorded_row(row) for row in query.order_by(NotRecordedTable.started_at))
 
 
-def all_told(request: subject_request_queries.RequestRow) -> bool:
+def all_calls_disclosed(request: subject_request_queries.RequestRow) -> bool:
     """Whether a copy left that told of each call that was not recorded."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))
@@ -114,11 +114,11 @@ def all_told(request: subject_request_queries.RequestRow) -> bool:
         return not query.exists()
 
 
-def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
+def reviews_of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
     """What was decided and done for a customer's request, by recording.  Raises :class:`PersonError`
     (``subject_request.not_found``, ``subject_request.not_logged``)."""
     with connected():
-        request = register.one(tenant, request_id)
+        request = register.find_row(tenant, request_id)
         rows = list(ReviewTable.select().where(ReviewTable.request == request.id))
         _check_logged(tenant, rows)
         return {row.recording_id: _row(row) for row in rows}
@@ -143,15 +143,15 @@ def decide(
     ``subject_request.unverified``, ``subject_request.closed``, ``subject_request.not_theirs``,
     ``subject_request.not_logged``; :class:`recorder.errors.SealError` for a key that is not endorsed for
     it."""
-    if given not in GIVEN:
+    if given not in DECISIONS:
         raise PersonError(
-            "subject_request.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}"
+            "subject_request.given", f"nothing is given as {given!r}", f"one of {', '.join(DECISIONS)}"
         )
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         plain = given != WITHHELD and recording_row(RecordingTable.get_by_id(recording)).usable
-        reason = None if plain else register.said(why)
+        reason = None if plain else register.check_sentence(why)
         signed = None
         if signer is not None and given != WITHHELD:
             signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
@@ -209,7 +209,7 @@ def note_export(
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
 
 
-def note_erasing(
+def note_erasure(
     tenant: str,
     request_id: str,
     recording: str,
@@ -235,7 +235,7 @@ def note_erasing(
         append(tenant, kind, body, now, entropy, recording=recording)
 
 
-def look_at(tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy) -> None:
+def note_start(tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy) -> None:
     """It is the person's, and something is about to be done with it: what comes of that can be noted when its
     row names nobody any more.  Raises as :func:`decide` does."""
     with writing():
@@ -243,22 +243,22 @@ def look_at(tenant: str, request_id: str, recording: str, who: str, now: datetim
         _about(tenant, request_id, recording, who, now, entropy)
 
 
-def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
+def listeners_of(tenant: str, recording: str) -> tuple[ListenerRow, ...]:
     """To whom the sound of a customer's recording went, the first first: what the log says, not what a row
     does."""
     with connected():
-        leaves = leaf_lookup.about(tenant, [recording], HEARD)
-        ids = {str(leaf.body.get(HEARD[leaf.kind][1])) for leaf in leaves}
+        leaves = leaf_lookup.about(tenant, [recording], RELEASE_LEAVES)
+        ids = {str(leaf.body.get(RELEASE_LEAVES[leaf.kind][1])) for leaf in leaves}
         people = {
             row.id: row
             for row in UserTable.select().where((UserTable.tenant == tenant) & UserTable.id.in_(ids))
         }
     found = []
     for leaf in leaves:
-        how, name = HEARD[leaf.kind]
+        how, name = RELEASE_LEAVES[leaf.kind]
         who = people.get(str(leaf.body.get(name)))
         said = ("", "") if who is None else (who.role, who.name)
-        found.append(HeardRow(leaf.at, how, str(leaf.body.get("purpose", "")), *said))
+        found.append(ListenerRow(leaf.at, how, str(leaf.body.get("purpose", "")), *said))
     return tuple(found)
 
 
@@ -266,7 +266,7 @@ def _about(
     tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
 ) -> ReviewTable:
     """The row of a recording of the person's, made where there is none, together with its first leaf."""
-    request = register.proved_one(tenant, request_id)
+    request = register.find_verified_row(tenant, request_id)
     identity = f"{request.id}/{recording}"
     row = ReviewTable.get_or_none(ReviewTable.id == identity)
     if row is not None:
@@ -302,7 +302,7 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
             known |= _COLUMNS[leaf.kind](leaf)
     for recording, row in mine.items():
         if said.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
-            raise register.not_logged(f"recording {recording} in request {row.request_id}")
+            raise register.not_logged_error(f"recording {recording} in request {row.request_id}")
 
 
 _LOGGED: Final = (

@@ -72,22 +72,22 @@ class CodeRow:
     tries: int
 
 
-def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Entropy) -> CodeRow:
+def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Entropy) -> CodeRow:
     """Have the number of a request called with a code; the code of before is void.  Raises
     :class:`PersonError`: ``subject_request.closed``, ``subject_request.verified``,
     ``subject_request.nothing`` (this customer has no call with that number), ``subject_request.call_pending``
     (it is being called), ``subject_request.calls_exhausted``."""
     with writing():
         lock_tenant(tenant)
-        request = register.open_one(tenant, request_id)
+        request = register.find_open_row(tenant, request_id)
         if request.proved_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
-        if not reviews.anything(tenant, request.number):
+        if not reviews.has_calls(tenant, request.number):
             raise PersonError("subject_request.nothing", "there is no call with that number here", "")
         since = now - A_DAY
         same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
         mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
-        last = latest(tenant, request_id)
+        last = latest_call(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
             raise PersonError("subject_request.call_pending", "that number is being called", "")
         if (
@@ -99,7 +99,7 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
             )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
         body = {"request": request.id, "call": call, "who": who, "language": request.language}
-        body |= {"until": to_iso(until), "number_sha256": register.committed(request)}
+        body |= {"until": to_iso(until), "number_sha256": register.number_commitment(request)}
         leaf = append(tenant, ORDERED, body, now, entropy)
         row = VerificationCodeTable.create(
             id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
@@ -108,7 +108,7 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
     return _row(row)
 
 
-def latest(tenant: str, request_id: str) -> CodeRow | None:
+def latest_call(tenant: str, request_id: str) -> CodeRow | None:
     """The last call of a customer's request."""
     with connected():
         query = VerificationCodeTable.select().where(
@@ -118,9 +118,9 @@ def latest(tenant: str, request_id: str) -> CodeRow | None:
     return None if row is None else _row(row)
 
 
-def seen(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeRow | None:
+def refresh_call(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeRow | None:
     """The same, with what is by now sure: what nobody has taken in time is not done."""
-    row = latest(tenant, request_id)
+    row = latest_call(tenant, request_id)
     if row is None or row.outcome is not None or now <= row.until:
         return row
     with writing():
@@ -129,7 +129,7 @@ def seen(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeR
         _settle(row, mine & VerificationCodeTable.taken_at.is_null(), NO_ANSWER, now, entropy)
         if now > row.until + SILENT:
             _settle(row, mine, UNKNOWN, now, entropy)
-    return latest(tenant, request_id)
+    return latest_call(tenant, request_id)
 
 
 def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | None:
@@ -145,7 +145,7 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
     if row is None:
         return None
     code = f"{int.from_bytes(entropy(8), 'big') % 10**DIGITS:0{DIGITS}}"
-    kept, until = hashed(row.id, code, entropy), now + VALID
+    kept, until = hash_code(row.id, code, entropy), now + VALID
     with writing():
         lock_tenant(row.tenant_id)
         mine = (VerificationCodeTable.id == row.id) & waiting
@@ -168,7 +168,7 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
 def _was_ordered(row: VerificationCodeTable) -> bool:
     """Whether the log says that this call was ordered, and it is to the number of its request."""
     try:
-        request = register.open_one(row.tenant_id, row.request_id)
+        request = register.find_open_row(row.tenant_id, row.request_id)
     except PersonError:
         return False
     return _says(row, 0, ORDERED) is not None and row.number == request.number
@@ -207,7 +207,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
     ``subject_request.tries_exhausted``."""
     with writing():
         lock_tenant(tenant)
-        request = register.open_one(tenant, request_id)
+        request = register.find_open_row(tenant, request_id)
         if request.proved_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         last = (
@@ -224,7 +224,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
             )
         made = _says(last, 1, MADE)
         if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
-            raise register.not_logged(f"call {last.id}")
+            raise register.not_logged_error(f"call {last.id}")
         tries = [
             each for each in leaf_lookup.after(tenant, made.number, TRIED) if each.body["call"] == last.id
         ]
@@ -243,14 +243,14 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}
         append(tenant, TRIED, body, now, entropy)
         if right:
-            register.prove(request, register.CODE, who, None, now, entropy)
+            register.record_verification(request, register.CODE, who, None, now, entropy)
             VerificationCodeTable.update(code_hash=None).where(
                 VerificationCodeTable.request == request_id
             ).execute()
     return bool(right)
 
 
-def hashed(call: str, code: str, entropy: Entropy) -> str:
+def hash_code(call: str, code: str, entropy: Entropy) -> str:
     """What is kept of a code: salted, and slow enough that a copy of the table is of no use while the code is
     valid (``scrypt``, some 50 ms)."""
     salt = entropy(16)

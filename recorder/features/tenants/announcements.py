@@ -37,7 +37,7 @@ LONGEST_SOUND_MS = 60_000
 SOUND_RATES = (8000, 16000)
 
 
-class Spoken(Protocol):
+class SpokenText(Protocol):
     """Something to be played: what it says, word for word, and the bytes of the WAV that says it."""
 
     @property
@@ -55,7 +55,7 @@ class OwnSound:
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
+class CompositionData:
     """That an announcement was put together, and from what (``rows.Composition``), with the greeting's
     WAV."""
 
@@ -73,9 +73,9 @@ def create_announcement(
     keep_days: int,
     wav: bytes,
     mode: str = "notice",
-    question: Spoken | None = None,
-    declined: Spoken | None = None,
-    composed: Composed | None = None,
+    question: SpokenText | None = None,
+    declined: SpokenText | None = None,
+    composed: CompositionData | None = None,
     now: datetime,
     entropy: Entropy,
 ) -> AnnouncementRow:
@@ -91,7 +91,7 @@ def create_announcement(
     name = names.tidy(name, "the announcement's name", "announcement.name")
     duration_ms = check_spoken(OwnSound(text, wav), "announcement")
     check_mode(mode)
-    _check_asked(mode, question, declined)
+    check_question(mode, question, declined)
     check_purposes(tenant, purposes, keep_days)
     identity = str(uuid7(now, entropy))
     with writing():
@@ -109,26 +109,26 @@ def create_announcement(
             text=text,
             purposes=list(purposes),
             keep_days=keep_days,
-            sound=keep_sound(wav, now),
+            sound=store_sound(wav, now),
             mode=mode,
             **_beside("question", question, now),
             **_beside("declined", declined, now),
             composed=composed_data(composed.composition if composed else None),
-            greeting=None if greeting is None else keep_sound(greeting, now),
+            greeting=None if greeting is None else store_sound(greeting, now),
             created_at=now,
         )
-        append(tenant, CREATED, says(row), now, entropy)
+        append(tenant, CREATED, leaf_body(row), now, entropy)
     return announcement_row(row, duration_ms)
 
 
-def says(row: AnnouncementTable) -> dict[str, object]:
+def leaf_body(row: AnnouncementTable) -> dict[str, object]:
     """What the log says of an announcement."""
     said = {"announcement": row.id, "version": row.version, "sound": row.sound_id, "mode": row.mode}
     said |= {"purposes": row.purposes, "keep_days": row.keep_days, "language": row.language}
     return {**said, "name": row.name, **_texts(row)}
 
 
-def logged(tenant: str) -> dict[str, Mapping[str, Any]]:
+def logged_announcements(tenant: str) -> dict[str, Mapping[str, Any]]:
     """What the log says of each of a customer's announcements, by its id."""
     return {str(said.body.get("announcement")): said.body for said in leaf_lookup.decided(tenant, [CREATED])}
 
@@ -144,12 +144,12 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
     return said | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
 
 
-def kept(spoken: Spoken | None) -> Sentence | None:
+def sentence_of(spoken: SpokenText | None) -> Sentence | None:
     """How the catalogue names something to be played."""
     return None if spoken is None else Sentence(spoken.text, hashlib.sha256(spoken.wav).hexdigest())
 
 
-def keep_sound(wav: bytes, now: datetime) -> str:
+def store_sound(wav: bytes, now: datetime) -> str:
     """Inside the caller's transaction: a checked WAV's hash, by which the catalogue has it from now on."""
     sha256 = hashlib.sha256(wav).hexdigest()
     # Another customer may be given the same sound at this moment.
@@ -158,7 +158,7 @@ def keep_sound(wav: bytes, now: datetime) -> str:
     return sha256
 
 
-def check_spoken(spoken: Spoken, what: str) -> int:
+def check_spoken(spoken: SpokenText, what: str) -> int:
     """How long something plays.  Raises :class:`CatalogueError`: ``announcement.sound``,
     ``announcement.text``."""
     duration_ms = sound_duration_ms(spoken.wav)
@@ -198,13 +198,13 @@ def sound_duration_ms(wav: bytes) -> int:
     return duration_ms
 
 
-def _beside(name: str, spoken: Spoken | None, now: datetime) -> dict[str, Any]:
+def _beside(name: str, spoken: SpokenText | None, now: datetime) -> dict[str, Any]:
     if spoken is None:
         return {}
-    return {f"{name}_text": spoken.text, name: keep_sound(spoken.wav, now)}
+    return {f"{name}_text": spoken.text, name: store_sound(spoken.wav, now)}
 
 
-def _check_asked(mode: str, question: Spoken | None, declined: Spoken | None) -> None:
+def check_question(mode: str, question: SpokenText | None, declined: SpokenText | None) -> None:
     given = {"question": question, "declined sentence": declined}
     if mode not in ASKING and any(given.values()):
         raise CatalogueError(

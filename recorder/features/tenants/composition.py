@@ -24,15 +24,7 @@ from recorder.catalogue.records import (
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import (
-    Composed,
-    OwnSound,
-    Spoken,
-    check_mode,
-    check_purposes,
-    create_announcement,
-    kept,
-)
+from recorder.features.tenants.announcements import (CompositionData, OwnSound, SpokenText, check_mode, check_purposes, create_announcement, sentence_of)
 from recorder.features.tenants.lines import set_line_announcement
 from recorder.ids import Entropy
 from recorder.prompts import composer
@@ -74,7 +66,7 @@ class _Recipe:
             self, told, self._question(sources), composer.not_recorded(self.language, sources=sources)
         )
 
-    def _question(self, sources: Sources) -> Spoken:
+    def _question(self, sources: Sources) -> SpokenText:
         if self.mode != OPT_IN:
             return composer.wrong_key(self.language, wording=self.wording, sources=sources)
         return composer.opt_in_question(
@@ -88,14 +80,14 @@ class _Recipe:
         )
 
     @property
-    def composition(self) -> Composed:
+    def composition(self) -> CompositionData:
         """As it is kept."""
         first = self.greeting
         own = {code: self.own[code] for code in self.purposes if code in self.own}
         if first is None:
-            return Composed(Composition(own, wording=self.wording))
-        greeting = kept(OwnSound(first.text, first.wav))
-        return Composed(Composition(own, greeting, first.says_all, self.wording), first.wav)
+            return CompositionData(Composition(own, wording=self.wording))
+        greeting = sentence_of(OwnSound(first.text, first.wav))
+        return CompositionData(Composition(own, greeting, first.says_all, self.wording), first.wav)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +95,9 @@ class _Draft:
     """An announcement that could be saved."""
 
     recipe: _Recipe
-    told: Spoken
-    question: Spoken | None = None
-    declined: Spoken | None = None
+    told: SpokenText
+    question: SpokenText | None = None
+    declined: SpokenText | None = None
 
     @property
     def mode(self) -> str:
@@ -133,7 +125,7 @@ class _Draft:
         """Whether a row has the very words and sounds, and was put together from the same."""
         recipe = self.recipe
         there = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
-        ours = (kept(self.told), kept(self.question), kept(self.declined), recipe.composition.composition)
+        ours = (sentence_of(self.told), sentence_of(self.question), sentence_of(self.declined), recipe.composition.composition)
         return (row.language, row.mode, _promise(row)) == (
             recipe.language,
             recipe.mode,
@@ -185,11 +177,11 @@ def set_line_mode(
     sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     known = check_mode(mode)
 
-    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:
+    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
         told = [rows[each] for each in line.announcements]
         with connected():
             country_check.check(tenant, told[0].purposes, keep_days=told[0].keep_days, mode=mode)
-        found = [row if row.mode == mode else _remade(row, known, sources) for row in told]
+        found = [row if row.mode == mode else _recomposed(row, known, sources) for row in told]
         return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sound))
 
     return _set(tenant, line_id, wanted, now, entropy)
@@ -216,7 +208,7 @@ def set_line_languages(
             f"1 to {MOST_LANGUAGES} languages, each once",
         )
 
-    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:
+    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
         told = [rows[each] for each in line.announcements]
         found = [_in_language(language, told, rows, sources) for language in languages]
         menu = composer.language_menu(languages, sources=sources) if len(languages) > 1 else None
@@ -225,13 +217,13 @@ def set_line_languages(
     return _set(tenant, line_id, wanted, now, entropy)
 
 
-_Wanted = tuple[Sequence[AnnouncementRow | _Draft], Spoken | None]
+_LinePrompts = tuple[Sequence[AnnouncementRow | _Draft], SpokenText | None]
 
 
 def _set(
     tenant: str,
     line_id: str,
-    wanted: Callable[[LineRow, Mapping[str, AnnouncementRow]], _Wanted],
+    wanted: Callable[[LineRow, Mapping[str, AnnouncementRow]], _LinePrompts],
     now: datetime,
     entropy: Entropy,
 ) -> bool:
@@ -245,8 +237,8 @@ def _set(
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue
-            first, *others = [_id(tenant, each, now, entropy) for each in found]
-            said = ((first, *others), kept(menu), found[0].mode)
+            first, *others = [_announcement_id(tenant, each, now, entropy) for each in found]
+            said = ((first, *others), sentence_of(menu), found[0].mode)
             if said == (line.announcements, line.menu, line.mode):
                 return True
             return set_line_announcement(
@@ -254,14 +246,14 @@ def _set(
             )
 
 
-def _id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetime, entropy: Entropy) -> str:
+def _announcement_id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetime, entropy: Entropy) -> str:
     if isinstance(wanted, AnnouncementRow):
         return wanted.id
     there = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
     return (there or wanted.save(tenant, now, entropy)).id
 
 
-def _remade(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
+def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
     """The same for another mode.  Raises :class:`CatalogueError` (``announcement.own``)."""
     said = row.composition
     if said is None or said.says_all:

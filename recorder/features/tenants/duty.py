@@ -64,4 +64,4 @@ class SnapshotDuty:
         if self.monotonic() < self._whole_due:
             return True
         self._whole_due = self.monotonic() + SNAPSHOT_WHOLE
-        return snapshot.whole(self.services.snapshot)
+        return snapshot.is_intact(self.services.snapshot)

@@ -22,39 +22,39 @@ from recorder.catalogue.mappers import own_sentences
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.domain.line_policy import TOLD, LinePolicy
 from recorder.errors import ConfigError
-from recorder.features.tenants.line_policies import named
+from recorder.features.tenants.line_policies import (rows_by_name)
 from recorder.prompts.composer import line_sentence
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
 
-SAID = "said"
+SOUNDS = "said"
 """Within it the sounds themselves, each named after what it says; numbers that say the same share one."""
 
 log = structlog.get_logger()
 
 
-def put(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
+def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
     """Put what is said of these lines in place, and take away what is said of others.  ``prompts`` has the
     announcements' sounds.  Raises ``OSError``."""
     place = folder / TOLD
-    (place / SAID).mkdir(parents=True, exist_ok=True)
+    (place / SOUNDS).mkdir(parents=True, exist_ok=True)
     own = _own(lines)
     wanted: dict[str, str] = {}
     for line in lines:
         spoken = [(each.announcement.language, own.get(each.announcement.id, {})) for each in line.languages]
         told = line.announcement
         key = _key(told.sha256, told.purposes, told.keep_days, spoken)
-        path = place / SAID / f"{key}.wav"
+        path = place / SOUNDS / f"{key}.wav"
         if not path.exists():
             write_file(path, _sound(line, spoken, prompts, sources))
-        wanted[f"{line.number.removeprefix('+')}.wav"] = f"{SAID}/{path.name}"
+        wanted[f"{line.number.removeprefix('+')}.wav"] = f"{SOUNDS}/{path.name}"
     for name, target in wanted.items():
         _link(place / name, target)
     for path in place.glob("*.wav"):
         if path.name not in wanted:
             path.unlink()
-    for path in (place / SAID).glob("*.wav"):
-        if f"{SAID}/{path.name}" not in wanted.values():
+    for path in (place / SOUNDS).glob("*.wav"):
+        if f"{SOUNDS}/{path.name}" not in wanted.values():
             path.unlink()
 
 
@@ -63,7 +63,7 @@ def _own(lines: Sequence[LinePolicy]) -> dict[str, Mapping[str, str]]:
     ids = {each.announcement.id for line in lines for each in line.languages}
     with connected():
         return {
-            row.id: own_sentences(row) for row in named(AnnouncementTable.select(), AnnouncementTable.id, ids)
+            row.id: own_sentences(row) for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)
         }
 
 

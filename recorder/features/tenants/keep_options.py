@@ -16,9 +16,9 @@ from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound
+from recorder.features.tenants.announcements import (SpokenText, check_purposes, store_sound)
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.line_history import active
+from recorder.lifecycle.line_history import (active_line)
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 
@@ -46,7 +46,7 @@ def set_line_keep(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        said = {} if keep is None else {each: _said(each, keep, sources) for each in _languages(line)}
+        said = {} if keep is None else {each: _sentences(each, keep, sources) for each in _languages(line)}
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
@@ -62,7 +62,7 @@ def _languages(line: LineRow) -> tuple[str, ...]:
     return tuple(rows[each] for each in line.announcements)
 
 
-def _said(language: str, keep: Keeping, sources: Sources) -> dict[str, Spoken | None]:
+def _sentences(language: str, keep: Keeping, sources: Sources) -> dict[str, SpokenText | None]:
     destroyed, wording = keep.destroy, keep.wording
     ask = None if keep.own_words else composer.keep_question(language, wording=wording, sources=sources)
     return {
@@ -77,7 +77,7 @@ def _said(language: str, keep: Keeping, sources: Sources) -> dict[str, Spoken | 
 def _write(
     line: LineRow,
     keep: Keeping | None,
-    said: Mapping[str, Mapping[str, Spoken | None]],
+    said: Mapping[str, Mapping[str, SpokenText | None]],
     now: datetime,
     entropy: Entropy,
 ) -> None:
@@ -87,18 +87,18 @@ def _write(
             columns = {}
             for name, spoken in sentences.items():
                 columns[f"{name}_text"] = None if spoken is None else spoken.text
-                columns[name] = None if spoken is None else keep_sound(spoken.wav, now)
+                columns[name] = None if spoken is None else store_sound(spoken.wav, now)
             LineKeepOptionTable.create(
                 id=str(uuid7(now, entropy)), line=line.id, language=language, **columns
             )
         changed = None if keep is None else asdict(keep)
-        LineTable.update(keep=changed).where(active(line.tenant, line.id)).execute()
+        LineTable.update(keep=changed).where(active_line(line.tenant, line.id)).execute()
         was = None if line.keep is None else asdict(line.keep)
         body = {
             "line": line.id,
             "keep": changed,
             "keep_was": was,
-            KEEPS: spoken_of(LineKeepOptionTable, line.id),
+            KEEPS: prompts_sha256(LineKeepOptionTable, line.id),
         }
         append(line.tenant, "line.keep_question_changed", body, now, entropy)
         count_up(LINES)
@@ -120,7 +120,7 @@ def set_line_deletable(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        spoken = {each: _on_deleting(each, sources) for each in _languages(line)} if deletable else {}
+        spoken = {each: _deletion_sentences(each, sources) for each in _languages(line)} if deletable else {}
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
@@ -132,23 +132,23 @@ def set_line_deletable(
                     line=line.id,
                     language=language,
                     question_text=question.text,
-                    question=keep_sound(question.wav, now),
+                    question=store_sound(question.wav, now),
                     deleted_text=deleted.text,
-                    deleted=keep_sound(deleted.wav, now),
+                    deleted=store_sound(deleted.wav, now),
                 )
-            LineTable.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
+            LineTable.update(deletable=int(deletable)).where(active_line(tenant, line.id)).execute()
             body: dict[str, object] = {
                 "line": line.id,
                 "deletable": deletable,
                 "deletable_was": line.deletable,
             }
-            body[DELETES] = spoken_of(LineDeleteOptionTable, line.id)
+            body[DELETES] = prompts_sha256(LineDeleteOptionTable, line.id)
             append(tenant, "line.deletable_changed", body, now, entropy)
             count_up(LINES)
             return True
 
 
-def spoken_of(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: str) -> str | None:
+def prompts_sha256(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: str) -> str | None:
     """What the log says of what a line says in the call beside its announcement: one hash over the words and
     the sounds in every language; ``None`` where it says nothing.  Inside anybody's transaction."""
     names = sorted(each.column_name for each in model._meta.sorted_fields if each.name not in ("id", "line"))
@@ -158,7 +158,7 @@ def spoken_of(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: st
     return sha256_of(said) if said else None
 
 
-def _on_deleting(language: str, sources: Sources) -> tuple[Spoken, Spoken]:
+def _deletion_sentences(language: str, sources: Sources) -> tuple[SpokenText, SpokenText]:
     return composer.delete_question(language, sources=sources), composer.deleted(language, sources=sources)
 
 
@@ -172,7 +172,7 @@ def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entrop
         )
     with writing():
         lock_tenant(tenant)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
         LineTable.update(beep=beep).where(LineTable.id == line_id).execute()

@@ -16,14 +16,14 @@ from recorder.domain import line_policy
 from recorder.features.tenants import announcements as announcing
 from recorder.lifecycle import line_history
 
-SAID = ("question", "cue", "yes", "no", "none")
+KEEP_SENTENCES = ("question", "cue", "yes", "no", "none")
 
 PAGE = 500
 """Rows that are asked for by name at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policies:
+class NodePolicies:
     """Every active line as a node treats it, by its number.  On the others nothing is recorded: ``unfit``
     are those whose words were not made for their mode (an Accord of before set it), ``unlogged`` those that
     their customer's log does not say were made with that number, or whose announcement it does not know so:
@@ -34,16 +34,16 @@ class Policies:
     unlogged: list[LineRow]
 
 
-def policies() -> Policies:
+def policies() -> NodePolicies:
     """The lines of all customers."""
     with connected():
         every = [
             line_row(row)
             for row in LineTable.select().where(LineTable.until.is_null()).order_by(LineTable.digits)
         ]
-        logged = {tenant: _Logged.of(tenant) for tenant in {row.tenant for row in every}}
+        logged = {tenant: _LoggedLines.of(tenant) for tenant in {row.tenant for row in every}}
         said = {each for row in every for each in row.announcements}
-        found = {row.id: row for row in named(AnnouncementTable.select(), AnnouncementTable.id, said)}
+        found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, said)}
         rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
         told = {each: found[each] for row in rows for each in row.announcements}
         sounds = {row.menu.sound for row in rows if row.menu is not None}
@@ -53,50 +53,50 @@ def policies() -> Policies:
         asking = {row.id for row in rows if row.keep is not None}
         kept = {
             (row.line_id, row.language): row
-            for row in named(LineKeepOptionTable.select(), LineKeepOptionTable.line, asking)
+            for row in rows_by_name(LineKeepOptionTable.select(), LineKeepOptionTable.line, asking)
         }
         for row in kept.values():
-            sounds |= {each for name in SAID if (each := getattr(row, f"{name}_id")) is not None}
+            sounds |= {each for name in KEEP_SENTENCES if (each := getattr(row, f"{name}_id")) is not None}
         deletable = {row.id for row in rows if row.deletable}
         gone = {
             (row.line_id, row.language): row
-            for row in named(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
+            for row in rows_by_name(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
         }
         for row in gone.values():
             sounds |= {row.question_id, row.deleted_id}
         lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
-        durations = {row.sha256: row.duration_ms for row in named(lengths, SoundTable.sha256, sounds)}
-    speaking = _Speaking(told, kept, gone, durations)
+        durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
+    speaking = _PolicyBuilder(told, kept, gone, durations)
     fit, unfit = [], []
     for row in rows:
         if (line := speaking.line(row)) is not None:
             fit.append(line)
         else:
             unfit.append(row)
-    return Policies(fit, unfit, [row for row in every if not logged[row.tenant].bears_out(row, found)])
+    return NodePolicies(fit, unfit, [row for row in every if not logged[row.tenant].bears_out(row, found)])
 
 
 @dataclass(frozen=True, slots=True)
-class _Logged:
+class _LoggedLines:
     """A customer's lines, with their numbers, and announcements, as the log says."""
 
     lines: Collection[tuple[str, str]]
     announcements: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, tenant: str) -> _Logged:
-        return cls(line_history.logged(tenant), announcing.logged(tenant))
+    def of(cls, tenant: str) -> _LoggedLines:
+        return cls(line_history.logged_lines(tenant), announcing.logged_announcements(tenant))
 
     def bears_out(self, line: LineRow, told: Mapping[str, AnnouncementTable]) -> bool:
         """Whether a line is this customer's, with that number, and so is what it says, word for word."""
         return (line.id, line.number) in self.lines and all(
-            each in told and self.announcements.get(each) == announcing.says(told[each])
+            each in told and self.announcements.get(each) == announcing.leaf_body(told[each])
             for each in line.announcements
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Speaking:
+class _PolicyBuilder:
     """Announcements by id, what is said about keeping and about destroying by line and language, and how long
     each sound is, by its SHA-256."""
 
@@ -187,7 +187,7 @@ class _Speaking:
         return line_policy.PromptSound(text, sha256, self.durations[sha256])
 
 
-def named(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
+def rows_by_name(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
     """Rows by name, a page at a time: a database takes only so many names in one question."""
     wanted = sorted(names)
     for at in range(0, len(wanted), PAGE):

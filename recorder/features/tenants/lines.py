@@ -34,9 +34,9 @@ from recorder.domain.line_policy import (
     TIMINGS,
 )
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import Spoken, check_mode, check_spoken, keep_sound
+from recorder.features.tenants.announcements import (SpokenText, check_mode, check_spoken, store_sound)
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.line_history import CREATED, active, end_line
+from recorder.lifecycle.line_history import (CREATED, active_line, end_line)
 
 
 def create_line(
@@ -45,7 +45,7 @@ def create_line(
     number: str,
     announcement: str,
     others: Sequence[str] = (),
-    menu: Spoken | None = None,
+    menu: SpokenText | None = None,
     label: str = "",
     formats: Sequence[str] = ("opus",),
     mode: str | None = None,
@@ -79,10 +79,10 @@ def create_line(
     try:
         with writing():
             lock_tenant(tenant)
-            check_stays(tenant)
+            check_not_leaving(tenant)
             _check_other_spellings(tenant, number)
-            said, columns = _saying(tenant, [announcement, *others], menu, now, mode)
-            _check_timing(timing, OFF, columns["mode"], others)
+            said, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
+            check_timing(timing, OFF, columns["mode"], others)
             row = LineTable.create(
                 id=identity,
                 tenant=tenant,
@@ -113,7 +113,7 @@ def set_line_announcement(
     announcement: str,
     *,
     others: Sequence[str] = (),
-    menu: Spoken | None = None,
+    menu: SpokenText | None = None,
     now: datetime,
     entropy: Entropy,
 ) -> bool:
@@ -123,11 +123,11 @@ def set_line_announcement(
     ``country.mode``, ``country.keep_days``."""
     with writing():
         lock_tenant(tenant)
-        said, columns = _saying(tenant, [announcement, *others], menu, now)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        said, columns = _announcement_columns(tenant, [announcement, *others], menu, now)
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
-        _check_timing(row.timing, row.outbound, columns["mode"], others)
+        check_timing(row.timing, row.outbound, columns["mode"], others)
         LineTable.update(**columns).where(LineTable.id == line_id).execute()
         was = {"announcement_was": row.announcement_id, "others_was": row.others}
         append(tenant, "line.announcement_changed", {"line": line_id, **said, **was}, now, entropy)
@@ -147,10 +147,10 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
         )
     with writing():
         lock_tenant(tenant)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
-        _check_timing(timing, OFF, row.mode, row.others)
+        check_timing(timing, OFF, row.mode, row.others)
         if row.timing != timing:
             LineTable.update(timing=timing).where(LineTable.id == line_id).execute()
             said = {"line": line_id, "timing": timing, "timing_was": row.timing}
@@ -169,10 +169,10 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
         )
     with writing():
         lock_tenant(tenant)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
-        _check_timing(BEFORE_RINGING, outbound, row.mode, row.others)
+        check_timing(BEFORE_RINGING, outbound, row.mode, row.others)
         if row.outbound != outbound:
             LineTable.update(outbound=outbound).where(LineTable.id == line_id).execute()
             said = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
@@ -181,7 +181,7 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
     return True
 
 
-def _check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -> None:
+def check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -> None:
     if mode == NOTICE and not others:
         return
     asks = f"asks ({mode})" if mode != NOTICE else "lets choose a language"
@@ -215,7 +215,7 @@ def _check_other_spellings(tenant: str, number: str) -> None:
             )
 
 
-def check_stays(tenant: str) -> None:
+def check_not_leaving(tenant: str) -> None:
     """Inside the caller's transaction: that a customer does not leave.  Raises :class:`CatalogueError`
     (``tenant.offboarding_announced``)."""
     if OffboardingTable.select().where(OffboardingTable.tenant_id == tenant).exists():
@@ -247,7 +247,7 @@ def move_line(
     with writing():
         for each in sorted((tenant, to)):
             lock_tenant(each)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return None
         end_line(tenant, line_id, now=now, entropy=entropy)
@@ -263,22 +263,22 @@ def move_line(
         )
 
 
-def _saying(
-    tenant: str, ids: Sequence[str], menu: Spoken | None, now: datetime, expected: str | None = None
+def _announcement_columns(
+    tenant: str, ids: Sequence[str], menu: SpokenText | None, now: datetime, expected: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Inside the caller's transaction: what the log says of a line's announcements, and its columns."""
     rows = [_own_announcement(tenant, each) for each in ids]
     first = rows[0]
     country_check.check(tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode)
-    _check_mode(first, expected)
-    _check_languages(rows)
-    _check_menu(rows, menu)
+    check_expected_mode(first, expected)
+    check_languages(rows)
+    check_menu(rows, menu)
     columns: dict[str, Any] = {"announcement": first.id, "others": list(ids[1:]), "mode": first.mode}
     said: dict[str, Any] = {"announcement": first.id, "mode": first.mode, "others": list(ids[1:])}
     if menu is None:
         nothing = {"menu_text_sha256": None, "menu": None}
         return said | nothing, columns | {"menu_text": None, "menu": None}
-    sound = keep_sound(menu.wav, now)
+    sound = store_sound(menu.wav, now)
     said |= {"menu_text_sha256": sha256_of(menu.text), "menu": sound}
     return said, columns | {"menu_text": menu.text, "menu": sound}
 
@@ -294,7 +294,7 @@ def _own_announcement(tenant: str, announcement: str) -> AnnouncementTable:
     return row
 
 
-def _check_mode(first: AnnouncementTable, expected: str | None) -> None:
+def check_expected_mode(first: AnnouncementTable, expected: str | None) -> None:
     if expected is not None and first.mode != expected:
         raise CatalogueError(
             "line.mode",
@@ -304,7 +304,7 @@ def _check_mode(first: AnnouncementTable, expected: str | None) -> None:
         )
 
 
-def _check_languages(rows: Sequence[AnnouncementTable]) -> None:
+def check_languages(rows: Sequence[AnnouncementTable]) -> None:
     languages = [row.language for row in rows]
     if len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
         raise CatalogueError(
@@ -329,7 +329,7 @@ def _promise(row: AnnouncementTable) -> str:
     return f"{row.name} (version {row.version}, {row.language}) says {said}"
 
 
-def _check_menu(rows: Sequence[AnnouncementTable], menu: Spoken | None) -> None:
+def check_menu(rows: Sequence[AnnouncementTable], menu: SpokenText | None) -> None:
     if (menu is None) != (len(rows) == 1):
         raise CatalogueError(
             "line.menu",

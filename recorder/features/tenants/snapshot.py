@@ -58,12 +58,12 @@ def write(
         for row in found.unlogged:
             said = {"line": row.id, "tenant": row.tenant, "number": row.number}
             log.error("line.not_in_log", **said, hint="its rows were changed past Accord: `accord audit`")
-    info_prompts.put(folder, lines, prompts, sources)
+    info_prompts.write_info_prompts(folder, lines, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
 
 
-def whole(folder: Path) -> bool:
+def is_intact(folder: Path) -> bool:
     """Whether the snapshot can be read and every prompt is there as it was written; asks no catalogue."""
     try:
         return not read(folder).damaged

@@ -19,9 +19,9 @@ from recorder.catalogue.records import ASKING, Sentence, TransferOptions
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import keep_sound
+from recorder.features.tenants.announcements import (store_sound)
 from recorder.ids import Entropy
-from recorder.lifecycle.line_history import active
+from recorder.lifecycle.line_history import (active_line)
 from recorder.prompts import composer
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import Sources
@@ -30,7 +30,7 @@ COLLEAGUES, IN_THE_CALL = "colleagues", "in the call"
 """A country pack's words for who is to be told, and where."""
 
 
-def set_line_joining(
+def set_transfer_notice(
     tenant: str,
     line_id: str,
     how: str | None,
@@ -51,7 +51,7 @@ def set_line_joining(
     spoken = None if how is None else _spoken(ask, sources)
     with writing():
         lock_tenant(tenant)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
         if ask and row.mode not in ASKING:
@@ -78,10 +78,10 @@ def set_line_joining(
     return True
 
 
-_Spoken = dict[str, composer.Rendered]
+_Rendered = dict[str, composer.Rendered]
 
 
-def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], _Spoken]:
+def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendered], _Rendered]:
     """What is told, what is asked in each mode that does, and what is said after a refusal, by language."""
     said = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
     if not ask:
@@ -93,11 +93,11 @@ def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], 
     return said, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 
 
-def _kept(spoken: _Spoken, now: datetime) -> dict[str, Sentence]:
-    return {language: Sentence(each.text, keep_sound(each.wav, now)) for language, each in spoken.items()}
+def _kept(spoken: _Rendered, now: datetime) -> dict[str, Sentence]:
+    return {language: Sentence(each.text, store_sound(each.wav, now)) for language, each in spoken.items()}
 
 
-def asked_for(tenant: str) -> bool:
+def is_required(tenant: str) -> bool:
     """Whether a customer's country asks that colleagues are told in the call itself.  Raises
     :class:`CatalogueError` (``tenant.unknown``)."""
     with connected():
@@ -105,7 +105,7 @@ def asked_for(tenant: str) -> bool:
     return any(each.what == COLLEAGUES and IN_THE_CALL in each.where for each in duties)
 
 
-def silent_in(tenant: str, line_id: str) -> tuple[str, ...]:
+def silent_languages(tenant: str, line_id: str) -> tuple[str, ...]:
     """The languages of a line in which nobody who joins can be told."""
     line = queries.line(tenant, line_id)
     if line is None or line.joining is None:

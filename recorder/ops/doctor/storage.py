@@ -112,7 +112,7 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
         copies.KEK: ("the key-encryption key", patient.context.keyring().current),
         copies.ROOT: ("the root's key", signing.key_id(patient.context.root())),
     }
-    confirmed = copies.read(folder)
+    confirmed = copies.verified_copies(folder)
     for kind, (name, identity) in wanted.items():
         hint = "show one to `accord keys confirm-copy <file>`, which checks it and writes down the day"
         copy = confirmed.get(kind)

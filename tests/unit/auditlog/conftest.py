@@ -182,7 +182,7 @@ def _listen(house: Bakery, user: str, recording: str) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     row = queries.recording(house.tenant, recording)
     assert row is not None
-    grant = grants.give(
+    grant = grants.create_grant(
         tenant=house.tenant, user=user, session=None, recording=recording, purpose="agreement",
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ids import uuid7
-from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.lifecycle.key_rotation import (KeyRotation)
 from recorder.seal import canonical_json, signed_document
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.signing import AMENDMENT, MANIFEST, TOMBSTONE, Signer
@@ -59,7 +59,7 @@ def rotate(world: World) -> str:
     """The customer gets another key, as by `accord keys rotate`; the id of the one before."""
     house = world.house
     before = json.loads(key_of(world, "tenant").read_bytes())["key_id"]
-    rewrapping = Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "one")
+    rewrapping = KeyRotation(house.means.store, house.means.keyring, house.clock, house.entropy, "one")
     rewrapping.begin(world.tenant)
     rewrapping.all()
     world.sign()
@@ -225,7 +225,7 @@ def an_older_key_of_a_customers_is_damaged(world: World) -> dict[str, Any]:
 @found_as("seal.key_damaged", "tenant-next.json")
 def the_next_key_of_a_customers_is_damaged(world: World) -> dict[str, Any]:
     house = world.house
-    Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "one").begin(world.tenant)
+    KeyRotation(house.means.store, house.means.keyring, house.clock, house.entropy, "one").begin(world.tenant)
     damaged(key_of(world, "tenant-next"))
     return DEEP
 

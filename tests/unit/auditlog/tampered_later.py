@@ -120,7 +120,7 @@ def a_withdrawal_is_taken_away_whole(world: World) -> None:
         means.root, now,
     )  # fmt: skip
     again = chain_of(means.store, row.prefix, means.root)
-    assert amendments.amended(again, world.house.trust, now=now, entropy=world.house.entropy) == 1
+    assert amendments.list_amendments(again, world.house.trust, now=now, entropy=world.house.entropy) == 1
     signed(world)
     take_away(world, 1)
     change_recording(world, purposes=before.purposes, keep_until=before.keep_until)

@@ -333,7 +333,7 @@ def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) 
 def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
     assert read().line("100").joining is None, "nobody is told by default"
-    assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -344,16 +344,16 @@ def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str)
     assert script is not None
     assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.joining("nl").wav)
     before = change_counter.revision(change_counter.LINES)
-    assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
     assert change_counter.revision(change_counter.LINES) == before, "nothing has changed"
-    assert transfer_options.set_line_joining(tenants[0], row.id, None, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, None, **now)
     assert read().line("100").joining is None
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
 def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: str) -> None:
     row = line("100", mode, "nl")
-    assert transfer_options.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", ask=True, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -370,19 +370,19 @@ def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: st
     assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
     said = read().line("100").joining
     assert (said.sound.text, said.refused) == (composer.joining("fr").text, None)
-    assert transfer_options.set_line_joining(tenants[0], row.id, "alone", **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", **now)
     assert queries.line(tenants[0], row.id).joining.asked == {}
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        transfer_options.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
+        transfer_options.set_transfer_notice(tenants[0], line().id, "alone", ask=True, **now)
     assert refused.value.error_id == "line.settings"
 
 
 def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> None:
     row = line("100", "opt-in")
-    assert transfer_options.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, "both", ask=True, **now)
     said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
     assert (said.text, refused.text) == (
         composer.joining_question("en", mode="opt-in").text, composer.not_recorded("en").text,
@@ -391,9 +391,9 @@ def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> No
 
 def test_how_nobody_can_be_told_is_refused(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        transfer_options.set_line_joining(tenants[0], line().id, "loudly", **now)
+        transfer_options.set_transfer_notice(tenants[0], line().id, "loudly", **now)
     assert refused.value.error_id == "line.settings"
-    assert not transfer_options.set_line_joining(tenants[1], line("101").id, "alone", **now)
+    assert not transfer_options.set_transfer_notice(tenants[1], line("101").id, "alone", **now)
 
 
 def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joining(

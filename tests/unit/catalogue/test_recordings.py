@@ -117,7 +117,7 @@ def test_a_recording_is_due_once_its_time_is_over(stored, clock) -> None:
 def test_a_tombstone_has_no_parties_no_key_and_no_salt(stored, tenants, clock, entropy) -> None:
     row = stored()
     clock.forward(days=30)
-    recordings.forget_key(row)
+    recordings.drop_key(row)
     assert queries.recording(tenants[0], row.id).wrapped_key is None
     assert recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
     assert not recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)

@@ -93,7 +93,7 @@ def test_it_is_due_in_a_month_and_once_in_three(tenant, clock, entropy, received
     with refused("subject_request.statement"):
         register.extend("t", row.id, why=" ", **told)
     register.extend("t", row.id, why="Forty recordings", **told)
-    row = register.request("t", row.id)
+    row = register.find_request("t", row.id)
     assert (row.due_on.isoformat(), row.extended_why) == (extended, "Forty recordings")
     with refused("subject_request.extended"):
         register.extend("t", row.id, why="More", **told)
@@ -120,7 +120,7 @@ def test_the_register_has_what_is_due_first_and_what_is_closed_last(tenant, cloc
 
 
 def order(request_id: str, clock, entropy, tenant: str = "t") -> verification_code.CodeRow:
-    return verification_code.order(tenant, request_id, who="u", now=clock(), entropy=entropy)
+    return verification_code.order_call(tenant, request_id, who="u", now=clock(), entropy=entropy)
 
 
 def call(request_id: str, clock, entropy) -> str:
@@ -149,7 +149,7 @@ def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entr
         tried(request_, code, clock, entropy)
     with refused("subject_request.verified"):
         order(request_, clock, entropy)
-    assert register.request("t", request_).proved_how == "code"
+    assert register.find_request("t", request_).proved_how == "code"
 
 
 def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
@@ -158,7 +158,7 @@ def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
         assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("subject_request.tries_exhausted"):
         tried(request_, code, clock, entropy)
-    assert register.request("t", request_).proved_at is None
+    assert register.find_request("t", request_).proved_at is None
     clock.at += timedelta(minutes=1)
     assert tried(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
 
@@ -216,17 +216,17 @@ def test_a_call_that_nobody_takes_in_time_is_not_made(request_, clock, entropy) 
     order(request_, clock, entropy)
     clock.at += verification_code.TAKEN_WITHIN
     assert verification_code.take("n", clock(), entropy) is None
-    assert verification_code.seen("t", request_, clock(), entropy).outcome is None
+    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome is None
     clock.at += timedelta(seconds=1)
-    assert verification_code.seen("t", request_, clock(), entropy).outcome == NO_ANSWER
+    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == NO_ANSWER
     order(request_, clock, entropy)
     taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
     assert verification_code.take("n", clock(), entropy) is None, "one of them has it"
     clock.at += verification_code.TAKEN_WITHIN + verification_code.SILENT + timedelta(seconds=1)
-    assert verification_code.seen("t", request_, clock(), entropy).outcome == UNKNOWN
+    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == UNKNOWN
     verification_code.answer("n", taken[0], "done", clock(), entropy)
-    assert verification_code.latest("t", request_).outcome == UNKNOWN, "it is said once"
+    assert verification_code.latest_call("t", request_).outcome == UNKNOWN, "it is said once"
 
 
 TENANTS, NUMBERS = ("a", "b"), ("+32470000001", "+32470000011", "+32470000002")
@@ -246,11 +246,11 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
                 made[make(tenant, number, ident, clock(), kind)] = (tenant, number, kind)
     for tenant, number in product(TENANTS, NUMBERS):
         wanted = {ident for ident, what in made.items() if what == (tenant, number, "e164")}
-        found = {row.id for row in reviews.found(tenant, number)}
-        missed = {row.id for row in reviews.not_recorded(tenant, number)}
+        found = {row.id for row in reviews.find_recordings(tenant, number)}
+        missed = {row.id for row in reviews.find_unrecorded_calls(tenant, number)}
         assert found | missed == wanted
         assert {ident for ident in wanted if ident.startswith("recorded")} == found
-        assert reviews.anything(tenant, number)
+        assert reviews.has_calls(tenant, number)
         row = enter(clock, entropy, number=number, tenant=tenant)
         vouch(tenant, row.id, clock(), entropy)
         for ident in made if number == NUMBERS[0] else found:
@@ -260,7 +260,7 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
                 continue
             with refused("subject_request.not_theirs"):
                 reviews.decide(tenant, row.id, ident, **deciding)
-        assert set(reviews.of(tenant, row.id)) == found
+        assert set(reviews.reviews_of(tenant, row.id)) == found
         with refused("subject_request.not_found"):
-            register.request("b" if tenant == "a" else "a", row.id)
-    assert not reviews.anything("a", "+32470000000")
+            register.find_request("b" if tenant == "a" else "a", row.id)
+    assert not reviews.has_calls("a", "+32470000000")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from recorder import config
-from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.lifecycle.key_rotation import (KeyRotation)
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.ops.doctor.older_keys import older_keys
 from recorder.processes.services import Context
@@ -42,7 +42,7 @@ def test_a_key_of_before_is_named_once_nothing_needs_it(house: Bakery) -> None:
     ((state, what, hint),) = found(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
-    Rewrapping(house.means.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
+    KeyRotation(house.means.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
     ((state, what, _),) = found(house, 29)
     assert state == "ok"
     assert "needed for backups of before, until" in what

@@ -8,9 +8,9 @@ import pytest
 
 from recorder.catalogue.departures import LeavingRow
 from recorder.features.offboarding import service
-from recorder.features.offboarding.plan import prepare
+from recorder.features.offboarding.plan import (prepare_handover)
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import (RecordingVerifier)
 from recorder.seal import signing
 from recorder.services import Services
 from tests.house import House
@@ -40,10 +40,10 @@ def handed(house, office) -> Callable[..., LeavingRow]:
     """Hands over to a customer, as the command does."""
 
     def make(tenant: str, anew: bool = False) -> LeavingRow:
-        seals = Seals(house.store, house.keyring, house.root_public)
+        seals = RecordingVerifier(house.store, house.keyring, house.root_public)
         pem = signing.public_pem(house.root_public)
         said = {"anew": anew, "now": house.clock(), "entropy": house.entropy}
         sign = partial(service.hand_over, office, tenant)
-        return prepare(tenant, seals, house.store, pem, sign, **said)
+        return prepare_handover(tenant, seals, house.store, pem, sign, **said)
 
     return make

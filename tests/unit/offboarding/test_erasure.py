@@ -31,7 +31,7 @@ from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.identity import api_tokens
 from recorder.identity import users as people
-from recorder.lifecycle.key_rotation import Rewrapping, standing
+from recorder.lifecycle.key_rotation import (KeyRotation, rotation_status)
 from recorder.pipeline import stages
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
@@ -62,7 +62,7 @@ def announce(house, customer: Customer) -> None:
 
 
 def decide(house, customer: Customer, early: str | None = None) -> None:
-    service.decide(office(house), customer.id, early=early)
+    service.order_erasure(office(house), customer.id, early=early)
 
 
 def findings(house, tenant: str) -> list[str]:
@@ -83,7 +83,7 @@ def asked_by(house, customer: Customer, recording: str) -> str:
         customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.clock().date(),
         by_kind="user", by=customer.people["paul"].id, **said,
     ).id  # fmt: skip
-    verification_code.order(customer.id, made, who="u", **said)
+    verification_code.order_call(customer.id, made, who="u", **said)
     register.extend(customer.id, made, why="there is a heap of them", who="u", **said)
     vouch(customer.id, made, **said)
     why = "a colleague speaks of her health"
@@ -120,7 +120,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     mail_witness.add(bakery.id, "paul@example.com", **said)
     api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
     request = asked_by(house, bakery, mine[0])
-    assert register.request(bakery.id, request).number in everything()
+    assert register.find_request(bakery.id, request).number in everything()
     announce(house, bakery)
     handed(bakery.id)
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
@@ -156,7 +156,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert people.user_by_login("paul") is None
     assert api_tokens.tokens(bakery.id) == ()
     assert mail_witness.recipients(bakery.id) == []
-    row = offboarding_queries.standing(bakery.id)
+    row = offboarding_queries.require_departure(bakery.id)
     receipt = ending.read(row.receipt.encode(), house.root_public)
     body = json.loads(row.receipt)["body"]
     assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.clock(), house.clock())
@@ -178,7 +178,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
     data_key = WrappedKey.from_bytes(row.wrapped_key.encode())
     assert house.keyring.open_data_key(WrappedKey.from_bytes(old.encode()), data_key)
-    rotating = Rewrapping(house.store, house.keyring, house.clock, house.entropy, "rotate")
+    rotating = KeyRotation(house.store, house.keyring, house.clock, house.entropy, "rotate")
     rotating.begin(bakery.id)
     assert rotating.all() == (1, 0)
     rotating.begin(bakery.id)  # and a change that was not finished
@@ -198,7 +198,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     report = verify(house.store, row.prefix, house.root_public, house.keyring)
     assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
     kept = ending.read(
-        offboarding_queries.standing(bakery.id).receipt.encode(), house.root_public
+        offboarding_queries.require_departure(bakery.id).receipt.encode(), house.root_public
     ).said.keys.destroyed
     assert len(kept) == 3
     assert WrappedKey.from_bytes(old.encode()).key_id in kept
@@ -206,7 +206,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert tenant_queries.tenant_wrapped_key(rival.id) is not None
     rotating.begin(rival.id)
     assert rotating.all() == (0, 0)
-    assert standing(house.store).unfinished == ()
+    assert rotation_status(house.store).unfinished == ()
     with pytest.raises(SealError, match="has no key"):
         rotating.begin(bakery.id)
     assert list(house.store.list(f"keys/{bakery.id}/tenant")) == []
@@ -216,7 +216,7 @@ def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> N
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    content = offboarding_queries.standing(bakery.id).receipt
+    content = offboarding_queries.require_departure(bakery.id).receipt
     body = canonical_json.load(content.encode(), "receipt")
     body["body"]["calls_erased"] += 1
     with pytest.raises(SealError) as refused:
@@ -240,21 +240,21 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     assert "accord hold lift" in refused.value.hint
     decide(house, bakery, early="By letter")  # somebody held it after the command had looked
     assert ending.erase_due(means, house.clock()) == 0
-    assert offboarding_queries.remaining(bakery.id) == 2, "nothing begins before it is decided"
+    assert offboarding_queries.count_recordings(bakery.id) == 2, "nothing begins before it is decided"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(KeepingError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
     assert too_late.value.error_id == "retention.being_erased"
     assert ending.erase_due(means, house.clock()) == 1
-    assert offboarding_queries.remaining(bakery.id) == 0
-    row = offboarding_queries.standing(bakery.id)
+    assert offboarding_queries.count_recordings(bakery.id) == 0
+    row = offboarding_queries.require_departure(bakery.id)
     assert ending.read(row.receipt.encode(), house.root_public).said.handed_over is None
 
 
 def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="nothing was handed over"):
-        service.check_handed_over(service.standing(office(house), bakery.id))
+        service.check_handed_over(service.current_statement(office(house), bakery.id))
     service.check_ready(bakery.id)
 
 
@@ -284,7 +284,7 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
     assert queries.recording(bakery.id, other).destroyed_at is not None
     row = queries.recording(bakery.id, kept)
     assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
-    assert offboarding_queries.standing(bakery.id).receipt is None
+    assert offboarding_queries.require_departure(bakery.id).receipt is None
     store.kept = ""
     clock.forward(minutes=10)
     assert ending.erase_due(locked, house.clock()) == 1
@@ -299,7 +299,7 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
     spent = iter(range(0, 1000, 40))
     elapsed = lambda: float(next(spent))  # noqa: E731
     assert ending.erase_due(means, house.clock(), seconds=60.0, elapsed=elapsed) == 0
-    assert offboarding_queries.remaining(bakery.id) == 2
+    assert offboarding_queries.count_recordings(bakery.id) == 2
     assert ending.erase_due(means, house.clock()) == 1
 
 
@@ -338,7 +338,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    receipt = offboarding_queries.standing(bakery.id).receipt
+    receipt = offboarding_queries.require_departure(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
         AmendmentTable.delete().execute()
         OffboardingTable.delete().execute()
@@ -361,16 +361,16 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert tenant_key_path(bakery.id) in house.store.list("keys/")
     assert [each.tenant for each in report.leavers] == [bakery.id]
-    assert offboarding_queries.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
+    assert offboarding_queries.summarise(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
     with pytest.raises(CatalogueError) as unconfirmed:
-        completion.complete(office(house), bakery.id)
+        completion.complete_erasure(office(house), bakery.id)
     assert unconfirmed.value.error_id == "offboarding.holds_unconfirmed"
     assert ending.erase_due(means, house.clock()) == 0
     rebuild_queue.finish()
     house.confirm_holds()
-    completion.complete(office(house), bakery.id)
+    completion.complete_erasure(office(house), bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
-    assert offboarding_queries.standing(bakery.id).receipt == receipt
+    assert offboarding_queries.require_departure(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list("keys/")) == [], "neither in the bucket"
@@ -386,5 +386,5 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
-    completion.complete(office(house), bakery.id)
+    completion.complete_erasure(office(house), bakery.id)
     assert departures.being_erased(bakery.id)

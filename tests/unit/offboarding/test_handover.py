@@ -29,7 +29,7 @@ from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.subject_requests import register
 from recorder.features.tenants import lines as line_register
 from recorder.lifecycle import expiry
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
@@ -47,9 +47,9 @@ def bakery(house) -> Customer:
     return customer
 
 
-def person(customer: Customer, login: str = "paul") -> Who:
+def person(customer: Customer, login: str = "paul") -> Actor:
     row = customer.people[login]
-    return Who(row.id, row.tenant, row.role, row.language)
+    return Actor(row.id, row.tenant, row.role, row.language)
 
 
 def announce(house, customer: Customer, days: int = 30) -> None:
@@ -57,7 +57,7 @@ def announce(house, customer: Customer, days: int = 30) -> None:
     service.announce(office, customer.id, house.clock() + timedelta(days=days))
 
 
-def fetched(house, who: Who, start: int = 0, end: int | None = None) -> bytes:
+def fetched(house, who: Actor, start: int = 0, end: int | None = None) -> bytes:
     opened = house.gate.handover(who)
     return b"".join(opened.read(start, opened.length if end is None else end))
 
@@ -110,7 +110,7 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert f"{silent}," in table
     assert "access.not_announced" in table
     assert not any(f"recordings/{silent}/" in name for name in files)
-    assert "access.not_announced" in handover.counts(bakery.id)
+    assert "access.not_announced" in handover.count_reasons(bakery.id)
     assert_log_is_whole(house, files, kept)
     assert (
         b"garder" in files["accord/announcements/announcements.json"]
@@ -250,7 +250,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     with pytest.raises(Unreachable):
         handed(bakery.id)
     begun = departures.departure(bakery.id)
-    assert (begun.handed_at, handover.last(bakery.id).number) == (None, 1)
+    assert (begun.handed_at, handover.last_recording(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
     house.means = real
@@ -302,7 +302,7 @@ def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, c
     house.person(rival, "dora", "Dora", role="customer_admin")
     house.call(bakery)
 
-    def refusal(who: Who) -> str:
+    def refusal(who: Actor) -> str:
         with pytest.raises(AccessError) as refused:
             house.gate.handover(who)
         return refused.value.error_id
@@ -335,5 +335,5 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
     handed(bakery.id)
     service.cancel(office, bakery.id)
     assert departures.departure(bakery.id) is None
-    assert handover.handed(bakery.id, 0) == ()
+    assert handover.handed_recordings(bakery.id, 0) == ()
     assert line_register.create_line(bakery.id, **line).number == "+3225550101"

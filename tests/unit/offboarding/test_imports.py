@@ -21,10 +21,10 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
-from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
+from recorder.features.imports.service import (IMPORTED, FAILED, ERASED, KNOWN, Importer, read_table)
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.lifecycle import expiry, recordings
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
 from recorder.store.contract import Unreachable
@@ -82,7 +82,7 @@ def folder(tmp_path) -> Path:
     return made
 
 
-def bring(house: House, customer: Customer, folder: Path, **changes) -> list[service.Outcome]:
+def bring(house: House, customer: Customer, folder: Path, **changes) -> list[service.ImportOutcome]:
     owner = queries.tenant(customer.id)
     good, bad = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     given = {
@@ -90,16 +90,16 @@ def bring(house: House, customer: Customer, folder: Path, **changes) -> list[ser
         "services": house.means,
         "formats": ("wav",),
     } | changes
-    at_work = Bringing(owner, region="BE", **given)
+    at_work = Importer(owner, region="BE", **given)
     return [*bad, *(at_work.bring(each) for each in good)]
 
 
-def paul(bakery: Customer) -> Who:
+def paul(bakery: Customer) -> Actor:
     row = bakery.people["paul"]
-    return Who(row.id, row.tenant, row.role, row.language)
+    return Actor(row.id, row.tenant, row.role, row.language)
 
 
-def heard(house: House, who: Who, recording: str, purpose: str = "agreement") -> bytes:
+def heard(house: House, who: Actor, recording: str, purpose: str = "agreement") -> bytes:
     grant = house.gate.grant(who, recording, purpose)
     opened = house.gate.open(who, grant.id, "audio.wav", "a" * 22)
     return b"".join(opened.read(0, opened.length))
@@ -110,7 +110,7 @@ def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folde
     row = {"file": "one.wav", "began_at": "2026-09-01T10:15:00", "number": "0470 12 34 56"}
     table(folder, [row | {"line": "+3225550100", "direction": "outbound", "note": "Commande 12"}])
     (outcome,) = bring(house, bakery, folder)
-    assert (outcome.what, outcome.error) == (BROUGHT, None)
+    assert (outcome.what, outcome.error) == (IMPORTED, None)
     (found,) = queries.recordings(bakery.id, party="470123456").rows
     assert found.id == outcome.recording
     assert (found.outside, found.number, found.line) == (
@@ -143,9 +143,9 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
     at = {"began_at": "2026-09-01T10:15:00+02:00"}
     table(folder, [{"file": "one.wav"} | at, {"file": "same.wav", "began_at": "2026-09-02T10:15:00"}])
     first, second = bring(house, bakery, folder)
-    assert (first.what, second.what) == (BROUGHT, THERE)
+    assert (first.what, second.what) == (IMPORTED, KNOWN)
     assert first.recording == second.recording
-    assert [each.what for each in bring(house, bakery, folder)] == [THERE, THERE]
+    assert [each.what for each in bring(house, bakery, folder)] == [KNOWN, KNOWN]
     assert len(queries.recordings(bakery.id).rows) == 1
 
     clock.forward(days=61)
@@ -155,7 +155,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
     row = queries.recording(bakery.id, first.recording)
     assert row.destroyed_why == "not_announced"
     until = house.clock() + timedelta(days=60)
-    assert [each.what for each in bring(house, bakery, folder, until=until)] == [GONE, GONE]
+    assert [each.what for each in bring(house, bakery, folder, until=until)] == [ERASED, ERASED]
     assert queries.recordings(bakery.id).rows == ()
 
 
@@ -191,7 +191,7 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
         ],
     )
     outcomes = sorted(bring(house, bakery, folder), key=lambda each: each.row)
-    assert [each.what for each in outcomes] == [FAILED] * 8 + [BROUGHT]
+    assert [each.what for each in outcomes] == [FAILED] * 8 + [IMPORTED]
     assert all(each.error.hint for each in outcomes[:-1])
     assert "line 3: there is no file missing.wav" in outcomes[1].error.message
     assert len(queries.recordings(bakery.id).rows) == 1
@@ -230,7 +230,7 @@ def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, fold
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     (folder / "one.wav").symlink_to(speech(tmp_path / "secret.wav"))
-    at_work = Bringing(owner, house.clock() + timedelta(days=9), house.means)
+    at_work = Importer(owner, house.clock() + timedelta(days=9), house.means)
     assert at_work.bring(each).error.error_id == "import.file"
     assert queries.recordings(bakery.id).rows == ()
 
@@ -265,7 +265,7 @@ def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder,
     assert queries.recordings(bakery.id).rows == ()
     clock.forward(hours=1)
     (outcome,) = bring(house, bakery, folder)
-    assert outcome.what == BROUGHT
+    assert outcome.what == IMPORTED
     (row,) = queries.recordings(bakery.id).rows
     mine = [key for key in house.store.list("") if row.id in key]
     assert len(mine) == 5, "sound, outline, note, manifest and key, each once"
@@ -308,7 +308,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     house.confirm_holds()
     again = queries.recording(bakery.id, outcome.recording)
     assert (again.brought_in, again.usable, again.keep_until) == (before.brought_in, True, before.keep_until)
-    assert recordings.brought_in(bakery.id, before.brought_in).id == before.id
+    assert recordings.imported_recording(bakery.id, before.brought_in).id == before.id
     assert heard(house, paul(bakery), again.id)
     with connected():
         RecordingTable.update(brought_in="ab" * 32).execute()
@@ -323,5 +323,5 @@ def test_a_folder_that_cannot_be_read_is_said(house, bakery, folder) -> None:
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     until = house.clock() + timedelta(days=9)
-    at_work = Bringing(owner, until, house.means)
+    at_work = Importer(owner, until, house.means)
     assert at_work.bring(each).error.error_id == "import.file"

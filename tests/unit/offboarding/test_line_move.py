@@ -164,11 +164,11 @@ def test_live_calls_are_theirs_too(town, clock) -> None:
     clock.forward(seconds=1)
     late = replace(town.call(town.martin, "+32470000005"), line=before.line)
     live_queries.put("node1", [row(before), row(late)], clock())
-    assert [each.id for each in live_queries.calls(town.martin.id, clock())] == [before.recording]
-    assert live_queries.call(town.martin.id, late.recording, clock()) is None
+    assert [each.id for each in live_queries.live_calls(town.martin.id, clock())] == [before.recording]
+    assert live_queries.live_call(town.martin.id, late.recording, clock()) is None
     said = {"by": "panel", "who": "x", "now": clock(), "entropy": town.house.entropy}
-    assert live_queries.ask(town.martin.id, late.recording, "pause", **said) is None
-    assert live_queries.calls(town.dyck.id, clock()) == ()
+    assert live_queries.request_command(town.martin.id, late.recording, "pause", **said) is None
+    assert live_queries.live_calls(town.dyck.id, clock()) == ()
 
 
 def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> None:

@@ -33,7 +33,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.amendment_store import put as put_amendment
 from recorder.lifecycle.statements import statements_of
 from recorder.pipeline import stages
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.seal import call_erasure, signed_document
 from recorder.seal import offboarding as statements
 from recorder.seal.amendment import By
@@ -83,7 +83,7 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
     assert queries.recording(bakery.id, mine).destroyed_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
-    assert offboarding_queries.standing(bakery.id).receipt is None
+    assert offboarding_queries.require_departure(bakery.id).receipt is None
     found = audited(house, bakery.id)
     assert "statement.missing" in found if leaves else "row.unlogged" in found
 
@@ -144,7 +144,7 @@ def rebuild(house, **changes: Any) -> RebuildReport:
     report = Rebuild(
         house.store, house.keyring, house.root_public, house.clock, house.entropy, **changes
     ).run()
-    troubles[:] = [(each.code, each.place) for each in rebuild_queue.troubles()]
+    troubles[:] = [(each.code, each.place) for each in rebuild_queue.problems()]
     rebuild_queue.finish()
     return report
 
@@ -154,7 +154,7 @@ troubles: list[tuple[str, str]] = []
 
 def leave(office: Changes, customer: Customer, early: str | None = "By letter") -> None:
     service.announce(office, customer.id, office.now() + timedelta(days=10))
-    service.decide(office, customer.id, early=early)
+    service.order_erasure(office, customer.id, early=early)
 
 
 def assert_whole(house, customer: Customer, recording: str) -> None:
@@ -196,7 +196,7 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
     assert ending.erase_due(later, house.clock()) == 0, "dated before the revocation, as whoever has it can"
     assert_whole(house, bakery, mine)
     with pytest.raises(CatalogueError) as unsigned:
-        service.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
+        service.order_erasure(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
     assert unsigned.value.error_id == "offboarding.statement_missing"
     service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
     assert departures.departure(bakery.id) is None
@@ -270,9 +270,9 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     assert departures.departure(bakery.id) is None
     service.announce(office, bakery.id, until)
     with pytest.raises(Killed):
-        service.decide(dying, bakery.id, early="By letter")
+        service.order_erasure(dying, bakery.id, early="By letter")
     assert ending.erase_due(means, house.clock()) == 0
-    service.decide(office, bakery.id, early="By letter")
+    service.order_erasure(office, bakery.id, early="By letter")
     kinds = [each.kind for each in statements.statements(house.store, bakery.id, house.root_public)]
     assert kinds == ["announced", "erasure"], "each once"
     assert audited(house, bakery.id) == []
@@ -316,7 +316,7 @@ def test_a_row_keeps_nobody_from_holding_a_recording(house, bakery) -> None:
 def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, office, clock) -> None:
     house.call(bakery)
     paul = bakery.people["paul"]
-    who = Who(paul.id, bakery.id, paul.role, "fr")
+    who = Actor(paul.id, bakery.id, paul.role, "fr")
 
     def refusal() -> str:
         with pytest.raises(AccessError) as refused:
@@ -373,10 +373,10 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     house.call(bakery)
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     handed(bakery.id)
-    service.decide(office, bakery.id, early="By letter")
+    service.order_erasure(office, bakery.id, early="By letter")
     assert audited(house, bakery.id) == []
     assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
-    row = offboarding_queries.standing(bakery.id)
+    row = offboarding_queries.require_departure(bakery.id)
     for name, change in COLUMNS.items():
         value = house.clock() if name == "left_at" else change(getattr(row, name))
         with writing():
@@ -391,7 +391,7 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     assert {*of_handed, "id", "tenant_id"} == {
         each.column_name for each in HandedRecordingTable._meta.sorted_fields
     }
-    (mine,) = handover.handed(bakery.id, 0)
+    (mine,) = handover.handed_recordings(bakery.id, 0)
     for name, value in of_handed.items():
         with writing():
             HandedRecordingTable.update({name: value}).execute()
@@ -454,14 +454,14 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     assert ending.erase_due(means, house.clock()) == 0
     assert_whole(house, bakery, held)
     with pytest.raises(CatalogueError) as refused:
-        completion.complete(office, bakery.id)
+        completion.complete_erasure(office, bakery.id)
     assert refused.value.error_id == "offboarding.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):
-        completion.complete(house.changes, bakery.id)
+        completion.complete_erasure(house.changes, bakery.id)
     assert_whole(house, bakery, held)
-    completion.complete(office, bakery.id)
+    completion.complete_erasure(office, bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
     assert queries.recording(bakery.id, held).destroyed_why == "deleted"
 
@@ -496,7 +496,7 @@ def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house
         OffboardingTable.delete().execute()
     report = rebuild(house)
     assert (report.withheld, report.leavers) == ({bakery.id: 0}, ())
-    assert offboarding_queries.standing(bakery.id).until == house.clock() + timedelta(days=10)
+    assert offboarding_queries.require_departure(bakery.id).until == house.clock() + timedelta(days=10)
     service.cancel(office, bakery.id)
     assert rebuild(house).withheld == {}
 
@@ -545,7 +545,7 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
     )
     assert expiry.destroy_due(means, clock.forward(minutes=5)) == 0
     assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
-    house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
+    house.gate.purposes(Actor(paul.id, bakery.id, paul.role, "fr"), mine)
     (said,) = leaf_lookup.about(bakery.id, [mine], ["recording.amended"])
     assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
     assert expiry.destroy_due(means, clock()) == 1

@@ -12,7 +12,7 @@ from recorder.catalogue import queries
 from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
 from recorder.identity import users
 from recorder.lifecycle import expiry
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.processes.gate import PanelGate
 from recorder.seal.manifest import Manifest, Noted
 from recorder.seal.sealing import open_manifest
@@ -58,7 +58,7 @@ def played(house, recording: str) -> None:
         now=house.clock(),
         entropy=house.entropy,
     )
-    ada = Who(row.id, row.tenant, row.role, row.language)
+    ada = Actor(row.id, row.tenant, row.role, row.language)
     grant = gate.grant(ada, recording, "agreement")
     opened = gate.open(ada, grant.id, "audio.opus", "play")
     assert b"".join(opened.read(0, opened.length)).startswith(b"OggS")

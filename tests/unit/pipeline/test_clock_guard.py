@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recorder.clock import SLACK, Uptime
 from recorder.errors import ClockError, StoreError
 from recorder.lifecycle import kernel_clock
-from recorder.lifecycle.clock_guard import OFF, Timekeeper, Witness
+from recorder.lifecycle.clock_guard import (LONGEST_OFF, ClockGuard, Witness)
 from tests.clock import Clock
 
 
@@ -45,14 +45,14 @@ def machine(clock: Clock) -> Machine:
 
 
 @pytest.fixture
-def keeper(tmp_path: Path, machine: Machine) -> Callable[..., Timekeeper]:
-    def make(**witnesses: Witness) -> Timekeeper:
-        return Timekeeper(tmp_path / ".clock", witnesses, machine.clock, since_boot=machine.since_boot)
+def keeper(tmp_path: Path, machine: Machine) -> Callable[..., ClockGuard]:
+    def make(**witnesses: Witness) -> ClockGuard:
+        return ClockGuard(tmp_path / ".clock", witnesses, machine.clock, since_boot=machine.since_boot)
 
     return make
 
 
-def doubts(keeper: Timekeeper) -> bool:
+def doubts(keeper: ClockGuard) -> bool:
     try:
         keeper.check()
     except ClockError as error:
@@ -162,7 +162,7 @@ def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[st
     clock = Clock()
     machine, truth, ahead = Machine(clock), clock(), timedelta()
     with tempfile.TemporaryDirectory() as folder:
-        keeper = Timekeeper(Path(folder) / ".clock", {}, clock, since_boot=machine.since_boot)
+        keeper = ClockGuard(Path(folder) / ".clock", {}, clock, since_boot=machine.since_boot)
         keeper.check()
         for what, seconds in moves:
             if what == "jumps":
@@ -172,7 +172,7 @@ def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[st
                 truth += timedelta(seconds=abs(seconds))
             if what == "off":
                 machine.starts_again()
-                ahead += OFF
+                ahead += LONGEST_OFF
             try:
                 believed = keeper.check()
             except ClockError:
@@ -182,7 +182,7 @@ def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[st
 
 
 def test_the_real_clocks_agree(tmp_path: Path) -> None:
-    one = Timekeeper(tmp_path / ".clock", {})
+    one = ClockGuard(tmp_path / ".clock", {})
     one.check()
     one.check()
 
@@ -198,7 +198,7 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     (aside / "audio.wav").write_bytes(b"RIFF")
     house.work(aside)
     machine = Machine(house.clock)
-    keeper = Timekeeper(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
+    keeper = ClockGuard(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
     keeping = Housekeeping(house.means, CheckpointWitnesses(), keeper)
 
     def there() -> tuple[bool, bool]:

@@ -10,7 +10,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import erasure_receipt, expiry
-from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.lifecycle.erasure_deadline import (erasure_complete_at)
 from recorder.seal.keyring import data_key_path
 from tests.stored import put_small
 
@@ -39,7 +39,7 @@ def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) 
     said = erasure_receipt.read(asked(house, gone).content, house.means.root)
     row = queries.recording(house.tenant, gone)
     assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.destroyed_at)
-    assert said.complete_from == complete_from(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
+    assert said.complete_from == erasure_complete_at(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
     assert {each.name for each in said.objects} == {each.name for each in row.objects}
     assert said.remains == ("amendment-0001.json", "manifest.json")
     there = {key.removeprefix(row.prefix) for key in house.objects() if gone in key}
@@ -78,4 +78,4 @@ def test_there_is_none_of_what_lives_or_is_anothers(house) -> None:
 
 def test_backups_do_not_end_before_they_are_made(house) -> None:
     with pytest.raises(ValueError, match="before"):
-        complete_from(house.clock(), timedelta(days=-1))
+        erasure_complete_at(house.clock(), timedelta(days=-1))

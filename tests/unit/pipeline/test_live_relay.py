@@ -28,8 +28,8 @@ from recorder.domain.live_command import (
 )
 from recorder.errors import SealError
 from recorder.features.live import queries
-from recorder.features.live.duty import Desk, live_row
-from recorder.features.live.queries import AskedRow
+from recorder.features.live.duty import (LiveCallRelay, live_row)
+from recorder.features.live.queries import (CommandRow)
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
@@ -82,8 +82,8 @@ def daemon(house) -> Iterator[Callable[..., Daemon]]:
 
 
 @pytest.fixture
-def desk(house, clock, entropy) -> Desk:
-    return Desk("node1", house.spool, house.means.root, clock, entropy)
+def desk(house, clock, entropy) -> LiveCallRelay:
+    return LiveCallRelay("node1", house.spool, house.means.root, clock, entropy)
 
 
 @pytest.fixture
@@ -96,13 +96,13 @@ def call(house, clock) -> Path:
     return folder
 
 
-def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
+def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
     """Something that the panel asks of a call, signed with its key."""
     keys = house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
     tenant = more.pop("tenant", house.tenant)
-    row = queries.ask(tenant, call_id, what, **said | more)
+    row = queries.request_command(tenant, call_id, what, **said | more)
     assert row is not None
     return row
 
@@ -113,12 +113,12 @@ TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
-    (row,) = queries.calls(house.tenant, clock())
+    (row,) = queries.live_calls(house.tenant, clock())
     assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
     asked = asked_of(house, row.id, "pause")
     desk.turn()
     desk.turn()
-    assert queries.asked(house.tenant, asked.id, clock(), entropy).outcome == DONE
+    assert queries.find_command(house.tenant, asked.id, clock(), entropy).outcome == DONE
     (said,) = there.asked
     assert {name: said[name] for name in ("id", "call", "what", "by")} == {
         "id": asked.id, "call": row.id, "what": "pause", "by": "panel",
@@ -160,9 +160,9 @@ def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
     for each in asked:
         assert queries.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKEN, TELLS_DONE)
-    Desk("node1", house.spool, house.means.root, clock, entropy).turn()
+    LiveCallRelay("node1", house.spool, house.means.root, clock, entropy).turn()
     assert [one["until"] for one in knows.asked] == [0, 0]
-    assert {queries.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
+    assert {queries.find_command(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
 def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
@@ -170,8 +170,8 @@ def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daem
     asked = asked_of(house, call.name, "note")
     assert queries.take("node1", asked.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
-    Desk("node1", house.spool, house.means.root, clock, entropy).turn()
-    assert queries.asked(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
+    LiveCallRelay("node1", house.spool, house.means.root, clock, entropy).turn()
+    assert queries.find_command(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -238,20 +238,20 @@ def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, dae
 @pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
 def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival, clock, column) -> None:
     desk.look()
-    before = queries.calls(house.tenant, clock())
+    before = queries.live_calls(house.tenant, clock())
     with writing():
         LiveCallTable.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
     desk._seen_due = 0.0
     desk.look()
-    assert queries.calls(house.tenant, clock()) == before
-    assert queries.calls(rival, clock()) == ()
+    assert queries.live_calls(house.tenant, clock()) == before
+    assert queries.live_calls(rival, clock()) == ()
 
 
 def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     panel = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
-    desk = Desk("node1", house.spool, house.means.root, clock, entropy, revoked=lambda: revoked)
+    desk = LiveCallRelay("node1", house.spool, house.means.root, clock, entropy, revoked=lambda: revoked)
     desk.turn()
     asked_of(house, call.name, "note")
     desk.turn()
@@ -277,14 +277,14 @@ def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -
 
 def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
     desk.look()
-    assert queries.calls(house.tenant, clock())
+    assert queries.live_calls(house.tenant, clock())
     layout.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
     desk.look()
-    (row,) = queries.calls(house.tenant, clock())
+    (row,) = queries.live_calls(house.tenant, clock())
     assert row.paused_until == clock() + timedelta(seconds=120)
     layout.close_take(call, CallEnd("recorded", None, clock(), None))
     desk.look()
-    assert queries.calls(house.tenant, clock()) == ()
+    assert queries.live_calls(house.tenant, clock()) == ()
 
 
 def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> None:
@@ -293,7 +293,7 @@ def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> N
     queries.drop_old(clock())
     desk._seen_due = 0.0
     desk.look()
-    assert queries.calls(house.tenant, clock())
+    assert queries.live_calls(house.tenant, clock())
 
 
 def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) -> None:

@@ -18,7 +18,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import WrappedKey
@@ -255,7 +255,7 @@ def row_with_another_hash(scene: Scene) -> None:
     ],
 )
 def test_what_was_changed_gets_no_grant(
-    scene, gate: PanelGate, ada: Who, alter: Callable[[Scene], None], error_id: str
+    scene, gate: PanelGate, ada: Actor, alter: Callable[[Scene], None], error_id: str
 ) -> None:
     with connected():
         alter(scene)
@@ -271,7 +271,7 @@ def test_what_was_changed_gets_no_grant(
 
 @pytest.mark.parametrize("alter", [key_of_another, row_with_another_party, row_with_another_hash])
 def test_what_is_changed_under_a_grant_is_refused_too(
-    scene, gate: PanelGate, ada: Who, alter: Callable[[Scene], None]
+    scene, gate: PanelGate, ada: Actor, alter: Callable[[Scene], None]
 ) -> None:
     grant = gate.grant(ada, scene.mine.id, "agreement")
     alter(scene)
@@ -280,7 +280,7 @@ def test_what_is_changed_under_a_grant_is_refused_too(
     assert broken(scene)
 
 
-def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelGate, ada: Who) -> None:
+def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelGate, ada: Actor) -> None:
     """Also where manifest and row were exchanged together, by somebody who could sign."""
     grant = gate.grant(ada, scene.mine.id, "agreement")
     sealed_again_with_more(scene)
@@ -291,7 +291,7 @@ def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelG
     assert refused.value.error_id == "seal.manifest_replaced"
 
 
-def test_nothing_was_wrong_before(scene, gate: PanelGate, ada: Who) -> None:
+def test_nothing_was_wrong_before(scene, gate: PanelGate, ada: Actor) -> None:
     for row in (scene.mine, scene.other):
         grant = gate.grant(ada, row.id, "agreement")
         for name in ("audio.wav", "peaks"):

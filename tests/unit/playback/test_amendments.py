@@ -13,7 +13,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
-from recorder.lifecycle.amendment_recovery import finish
+from recorder.lifecycle.amendment_recovery import (list_pending)
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By, name
@@ -93,10 +93,10 @@ def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, 
     with pytest.raises(KeyboardInterrupt):
         dying.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
     house.clock.forward(minutes=2)
-    assert amendments.known(house.tenant, recording.id) == ()
-    assert finish(given.store, given.root, house.clock(), house.entropy) == (dies == "put")
-    assert amendments.begun(house.clock()) == ()
-    assert len(amendments.known(house.tenant, recording.id)) == (dies == "put")
+    assert amendments.listed_hashes(house.tenant, recording.id) == ()
+    assert list_pending(given.store, given.root, house.clock(), house.entropy) == (dies == "put")
+    assert amendments.pending_amendments(house.clock()) == ()
+    assert len(amendments.listed_hashes(house.tenant, recording.id)) == (dies == "put")
     assert destroy_due(house) == (dies == "put")
 
 
@@ -106,7 +106,7 @@ def test_the_gate_reads_the_bucket_and_lists_what_it_finds(house, gate, changes,
         AmendmentTable.delete().execute()
         GrantTable.delete().execute()
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
-    assert len(amendments.known(house.tenant, recording.id)) == 1
+    assert len(amendments.listed_hashes(house.tenant, recording.id)) == 1
 
 
 def test_an_amendment_that_is_gone_or_another_is_named(house, gate, changes, ada, recording) -> None:
@@ -158,7 +158,7 @@ def test_without_consent_there_is_none_to_withdraw(changes, recording) -> None:
     with pytest.raises(KeepingError) as refused:
         changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
     assert refused.value.error_id == "retention.not_by_consent"
-    assert amendments.begun(changes.now() + timedelta(days=1)) == ()
+    assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
 def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
@@ -242,7 +242,7 @@ def test_another_customers_recording_is_not_there(changes, stranger, recording) 
         with pytest.raises(AccessError) as refused:
             attempt()
         assert refused.value.error_id == "access.not_found"
-    assert amendments.begun(changes.now() + timedelta(days=1)) == ()
+    assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
 def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
@@ -267,7 +267,7 @@ def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     chain = chain_of(given.store, recording.prefix, given.root)
     assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_requested"]
-    assert len(amendments.known(house.tenant, recording.id)) == 2
+    assert len(amendments.listed_hashes(house.tenant, recording.id)) == 2
 
 
 def test_a_shorter_time_is_for_what_is_there_too(house, gate, ada, recorded) -> None:
@@ -294,7 +294,7 @@ def limit(house, days: int | None) -> None:
 
 
 def settle(house) -> int:
-    return limit_application.settle(house.means.store, house.means.root, house.clock())
+    return limit_application.apply_limits(house.means.store, house.means.root, house.clock())
 
 
 @pytest.mark.parametrize("far", ["key", "tombstone"])

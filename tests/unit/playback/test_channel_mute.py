@@ -11,13 +11,13 @@ import pytest
 
 from recorder.errors import SealError
 from recorder.playback import channel_mute
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import (RecordingVerifier)
 
 
 @pytest.fixture
 def manifest(house, recording):
     means = house.means
-    return Seals(means.store, means.keyring, means.root).open(recording, house.clock()).manifest
+    return RecordingVerifier(means.store, means.keyring, means.root).open(recording, house.clock()).manifest
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.line_policy import Keep, PromptSound
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.processes.gate import PanelGate
 
 SAID = PromptSound("Said.", "5a" * 32, 1000)
 FOR_TRAINING = Keep("training", 180, None, SAID, SAID, SAID, SAID)
 
 
-def refusal(gate: PanelGate, who: Who, recording: str, purpose: str) -> str:
+def refusal(gate: PanelGate, who: Actor, recording: str, purpose: str) -> str:
     with pytest.raises(AccessError) as refused:
         gate.grant(who, recording, purpose)
     return refused.value.error_id

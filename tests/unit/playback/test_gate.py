@@ -20,7 +20,7 @@ from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Store, Unreachable
@@ -452,7 +452,7 @@ def test_a_revoked_person_hears_nothing_more(gate, ada, recorded, house) -> None
 def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording, house) -> None:
     person = users.user(house.tenant, ada.user)
 
-    def log_in(token: str) -> Who:
+    def log_in(token: str) -> Actor:
         until = house.clock() + timedelta(hours=1)
         session = users.open_session(
             person, token_sha256=token, now=house.clock(), until=until, entropy=house.entropy

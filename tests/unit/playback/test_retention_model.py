@@ -26,7 +26,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.interface import Who
+from recorder.playback.interface import (Actor)
 from recorder.processes.gate import PanelGate
 from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import By
@@ -110,7 +110,7 @@ class Living:
             TenantTable.update(country=self.sealed["country"]).where(TenantTable.id == tenant).execute()
         pack = shipped()[self.sealed["country"]]
         self.ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
-        self.people: dict[str, Who] = {}
+        self.people: dict[str, Actor] = {}
         self.house = house.replaced(tenant=tenant, line=line)
         self._seal()
 
@@ -139,13 +139,13 @@ class Living:
             start.get("mode", "notice"),
         )
 
-    def somebody(self, role: str) -> Who:
+    def somebody(self, role: str) -> Actor:
         """A person of the customer's."""
         if role not in self.people:
             tenant, more = self.house.tenant, {"now": self.house.clock(), "entropy": self.house.entropy}
             said = {"login": f"{role}@{tenant}", "name": "…", "role": role, "language": "fr"}
             user = users.create_user(tenant, password_hash="…", **said, **more)
-            self.people[role] = Who(user.id, tenant, role, "fr")
+            self.people[role] = Actor(user.id, tenant, role, "fr")
         return self.people[role]
 
     def say(self, what: str, words: dict[str, Any], now: datetime) -> None:
@@ -200,7 +200,7 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
             house.clock.at = end if wait == "at its end" else end - timedelta(milliseconds=1)
         now = house.clock()
         living.say(what, words, now + timedelta(minutes=behind))
-        limit_application.settle(means.store, means.root, now)
+        limit_application.apply_limits(means.store, means.root, now)
         life = living.life
         choices = {each.code: each.allowed for each in gate.purposes(living.somebody(role), living.id)}
         assert choices == {code: life.heard(code, role, now, living.ceiling) for code in life.known}, (

@@ -16,11 +16,11 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import ConfigError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application
-from recorder.lifecycle.amendment_recovery import finish
+from recorder.lifecycle.amendment_recovery import (list_pending)
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.pipeline import stages
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import (RecordingVerifier)
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
@@ -51,7 +51,7 @@ def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[
     """What the gate, `verify` and the audit say of a recording."""
     means, now = house.means, house.clock()
     row = queries.recording(house.tenant, recording)
-    seals = Seals(means.store, means.keyring, means.root, revoked)
+    seals = RecordingVerifier(means.store, means.keyring, means.root, revoked)
     gate = None
     for look in (seals.open, seals.at_hand):
         try:
@@ -139,13 +139,13 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
     with pytest.raises(SealError) as refused:
         mine.look(house.tenant, recording)
     assert refused.value.error_id == code
-    amendments.begin(house.tenant, recording, house.clock() - timedelta(minutes=5))
-    assert finish(given.store, given.root, house.clock(), house.entropy, revoked) == 0
-    assert amendments.begun(house.clock()), "it is looked at again"
+    amendments.begin_amendment(house.tenant, recording, house.clock() - timedelta(minutes=5))
+    assert list_pending(given.store, given.root, house.clock(), house.entropy, revoked) == 0
+    assert amendments.pending_amendments(house.clock()), "it is looked at again"
     house.limit(20, purpose="quality")
-    limit_application.settle(given.store, given.root, house.clock(), revoked)
+    limit_application.apply_limits(given.store, given.root, house.clock(), revoked)
     assert queries.recording(house.tenant, recording) == row
-    assert amendments.known(house.tenant, recording) == ()
+    assert amendments.listed_hashes(house.tenant, recording) == ()
     house.clock.at = row.keep_until + timedelta(minutes=1)
     expiry.destroy_due(erasing(house, revoked), house.clock())
     assert queries.recording(house.tenant, recording).destroyed_at is None, "somebody decides"
@@ -161,7 +161,7 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
     house.clock.forward(hours=1)
     chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root)
-    amendments.amended(chain, house.trust, now=house.clock(), entropy=house.entropy)  # nobody knows yet
+    amendments.list_amendments(chain, house.trust, now=house.clock(), entropy=house.entropy)  # nobody knows yet
 
     def revoked() -> dict:
         return {key: since}

@@ -21,7 +21,7 @@ from recorder.errors import AccessError, SealError
 from recorder.ids import uuid7
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, limits, retention_limits
 from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.retention_limits import Wish, set_limit
+from recorder.lifecycle.retention_limits import (NewLimit, set_limit)
 from recorder.seal import retention_limit as statements
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment import By
@@ -49,8 +49,8 @@ def means(house, revoked=dict) -> Services:
 def housekeeping(house, revoked=dict) -> int:
     """What the worker does about limits and recordings; how many it destroyed."""
     given, now = house.means, house.clock()
-    retention_limits.finish(given.store, Trust(given.root, revoked), now, house.entropy)
-    limit_application.settle(given.store, given.root, now, revoked)
+    retention_limits.finish_pending(given.store, Trust(given.root, revoked), now, house.entropy)
+    limit_application.apply_limits(given.store, given.root, now, revoked)
     return expiry.destroy_due(means(house, revoked), now)
 
 
@@ -266,14 +266,14 @@ def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recordi
     given = house.means
     changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary=die)
     with pytest.raises(Died):
-        set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
+        set_limit(changes, house.tenant, NewLimit(None, None, 5), OPERATOR)
     assert limits.in_force(house.tenant, house.trust) == ()
     assert not list(given.store.list(statements.FOLDER))
     housekeeping(house)
     assert len(limits.in_force(house.tenant, house.trust)) == 1
     assert queries.recording(house.tenant, recording).keep_until < house.clock() + timedelta(days=6)
     with pytest.raises(Died):
-        set_limit(changes, house.tenant, Wish(None, None, 9), OPERATOR)
+        set_limit(changes, house.tenant, NewLimit(None, None, 9), OPERATOR)
     house.limit(20)
     assert [each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)] == [20]
     assert audit(house) <= {"log.not_signed"}
@@ -284,7 +284,7 @@ def test_a_key_that_may_not_sign_limits_sets_none(house) -> None:
     signer = key_for(house, root_of(house), signing.AMENDMENT)
     changes = Changes(given.store, given.root, signer, house.clock, house.entropy)
     with pytest.raises(SealError) as refused:
-        set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
+        set_limit(changes, house.tenant, NewLimit(None, None, 5), OPERATOR)
     assert refused.value.error_id == "seal.endorsement_use"
     assert limits.pending() == ()
 
@@ -340,7 +340,7 @@ def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, r
         PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
     house.clock.forward(minutes=5)
     given, row = house.means, queries.recording(house.tenant, recording)
-    amendment_recovery.finish(given.store, given.root, house.clock(), house.entropy)
+    amendment_recovery.list_pending(given.store, given.root, house.clock(), house.entropy)
     assert queries.recording(house.tenant, recording) == row
     assert hears(gate, ada, recording) == {"agreement": None}
 

@@ -60,14 +60,14 @@ class Recovery:
             "entropy": house.entropy,
         }
         report = Rebuild(**(values | changes)).run()
-        self.troubles = [(each.code, each.place) for each in rebuild_queue.troubles()]
+        self.troubles = [(each.code, each.place) for each in rebuild_queue.problems()]
         rebuild_queue.finish()
         return report
 
     def settle(self) -> int:
         """Let rows follow from the retention limits."""
         house = self.house
-        return limit_application.settle(house.means.store, house.means.root, house.clock())
+        return limit_application.apply_limits(house.means.store, house.means.root, house.clock())
 
     def destroy_due(self) -> int:
         house = self.house

@@ -65,7 +65,7 @@ def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, reco
     assert recovery.rebuild().outcomes == {"completed": 1}
     assert recovery.troubles == []
     assert queries.recording(house.tenant, recording).keep_until <= house.clock()
-    assert len(amendments.known(house.tenant, recording)) == 1
+    assert len(amendments.listed_hashes(house.tenant, recording)) == 1
 
 
 def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, recovery, recorded) -> None:

@@ -68,7 +68,7 @@ def full(house: Bakery, recorded) -> Bakery:
     composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
     keep_options.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
     keep_options.set_line_deletable(house.tenant, line.id, True, **said)
-    transfer_options.set_line_joining(house.tenant, line.id, "alone", **said)
+    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **said)
     house.limit(3000, purpose="agreement")
     recording = recorded()
     house.work(house.unrecorded())
@@ -77,7 +77,7 @@ def full(house: Bakery, recorded) -> Bakery:
         user, token_sha256="ab" * 32, now=house.clock(), until=until, entropy=house.entropy
     )
     row = queries.recording(house.tenant, recording)
-    grant = grants.give(
+    grant = grants.create_grant(
         tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
@@ -107,8 +107,8 @@ def full(house: Bakery, recorded) -> Bakery:
     vouch(house.tenant, asked.id, signer=house.means.signer, **said)
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
-    erased_calls.forget_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
-    assert all(rows(model) for model in dump.COPIED)
+    erased_calls.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
+    assert all(rows(model) for model in dump.TABLES)
     return house
 
 
@@ -125,7 +125,7 @@ def bring_back(house: Bakery, path: Path, **changes) -> None:
 
 
 def everything() -> dict[str, list]:
-    return {model._meta.table_name: rows(model) for model in dump.COPIED}
+    return {model._meta.table_name: rows(model) for model in dump.TABLES}
 
 
 NOT_COPIED = {
@@ -143,7 +143,7 @@ NOT_COPIED = {
 
 
 def test_every_table_is_copied_or_it_is_said_why_not() -> None:
-    assert {*dump.COPIED} | {*NOT_COPIED} == {*TABLES}
+    assert {*dump.TABLES} | {*NOT_COPIED} == {*TABLES}
 
 
 def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> None:
@@ -161,7 +161,7 @@ def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> N
         (session,) = before["session"]
         session["ended_at"] = full.clock()
         for recording in before["recording"]:
-            recording.update(dict.fromkeys(dump.WITHOUT[RecordingTable]))
+            recording.update(dict.fromkeys(dump.OMITTED[RecordingTable]))
         assert after == before
         assert recovery.rebuild().outcomes == {"completed": 1}
         assert catalogued() == sealed
@@ -171,7 +171,7 @@ def test_a_line_that_asks_in_several_languages_is_said_as_before(full: Bakery, f
     def told() -> line_policy.LinePolicy | None:
         folder = full.folder / "nodes"
         snapshot.write(folder, full.folder / "spool", [], full.clock())
-        assert snapshot.whole(folder)
+        assert snapshot.is_intact(folder)
         return line_policy.read(folder).line("+3225550109")
 
     before = told()
@@ -218,7 +218,7 @@ def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: Bakery, file:
     (row,) = rows(RecordingTable)
     key = json.loads(row["wrapped_key"])["wrapped"]
     text = ""
-    for _table, _names, values in backup.tables(file, full.means.keyring):
+    for _table, _names, values in backup.read_tables(file, full.means.keyring):
         text += json.dumps(list(values))
     assert "Boulangerie Martin" in text
     assert key not in text

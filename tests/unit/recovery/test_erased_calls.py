@@ -62,7 +62,7 @@ def asked(house: Bakery, missed) -> RequestRow:
         by_kind="operator", by=None, **said,
     )  # fmt: skip
     vouch(house.tenant, made.id, signer=house.means.signer, **said)
-    return register.request(house.tenant, made.id)
+    return register.find_request(house.tenant, made.id)
 
 
 def write(house: Bakery) -> Path:
@@ -80,7 +80,7 @@ def test_an_older_backup_brings_none_of_them_back(
     house: Bakery, missed, asked, changes, recovery: Recovery
 ) -> None:
     path = write(house)
-    assert forgotten_calls.erase(changes, asked, "u") == forgotten_calls.Forgotten(2, 0)
+    assert forgotten_calls.erase_calls(changes, asked, "u") == forgotten_calls.CallErasureResult(2, 0)
     assert rows(NotRecordedTable) == opened(missed) == []
     with recovery.lost():
         backup.restore(path, house.means.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
@@ -109,7 +109,7 @@ def test_an_older_backup_brings_none_of_them_back(
 @SQLITE
 def test_a_node_that_comes_to_them_again_lists_nothing(house: Bakery, missed, asked, changes) -> None:
     """From a copy of its spool, or after it died between listing a call and removing its folder."""
-    forgotten_calls.erase(changes, asked, "u")
+    forgotten_calls.erase_calls(changes, asked, "u")
     for name in missed:
         folder = Path(shutil.copytree(house.folder / "older" / name, house.spool / name))
         house.work(folder)
@@ -131,7 +131,7 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
     copy = house.folder / "older" / folder.name
     shutil.copytree(folder, copy)
     stages.put_aside(folder, "take.impossible", house.clock(), house.means)
-    assert forgotten_calls.erase(changes, asked, "u").erased == 3
+    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 3
     house.work(Path(shutil.copytree(copy, house.spool / folder.name)))
     kept = announced and at != "encode"
     there = [key for key in house.objects() if folder.name in key and not key.endswith("manifest.json")]
@@ -149,10 +149,10 @@ def test_broken_off_it_is_asked_again_and_counted_once(house: Bakery, missed, as
         raise Killed(boundary)
 
     with pytest.raises(Killed, match="note put"):
-        forgotten_calls.erase(replace(changes, boundary=die), asked, "u")
+        forgotten_calls.erase_calls(replace(changes, boundary=die), asked, "u")
     assert len(rows(NotRecordedTable)) == 2
-    assert forgotten_calls.erase(changes, asked, "u").erased == 2
-    assert forgotten_calls.erase(changes, asked, "u").erased == 0
+    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 2
+    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 0
     assert [row["id"] for row in rows(ErasedCallTable)] == sorted(missed)
 
 
@@ -174,7 +174,7 @@ def note_of(house: Bakery, calls: list[str], signer, **changes: object) -> bytes
 def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
     house: Bakery, asked, changes, recovery
 ) -> None:
-    forgotten_calls.erase(changes, asked, "u")
+    forgotten_calls.erase_calls(changes, asked, "u")
     with writing():
         ErasedCallTable.delete().execute()
     (key,) = [key for key in house.objects() if key.startswith(call_erasure.NOTES)]

@@ -48,7 +48,7 @@ def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
         said = LeafTable.get(LeafTable.kind == hold_review.CONFIRMED)
         body = json.loads(said.body)
         with writing():
-            hold_review.wait_for_holds("rebuild", house.clock(), house.entropy)
+            hold_review.require_confirmation("rebuild", house.clock(), house.entropy)
             append(house.tenant, hold_review.CONFIRMED, body, house.clock(), house.entropy)
         house.clock.forward(days=40)
         assert recovery.destroy_due() == 0, "said again, it answers another leaf"

@@ -17,7 +17,7 @@ from recorder.errors import SealError
 from recorder.lifecycle import amendments, line_history
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import (RecordingVerifier)
 from recorder.seal import offboarding, signed_document
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
@@ -51,7 +51,7 @@ def opens(house, recording: str, revoked) -> str | None:
     means = house.means
     try:
         row = queries.recording(house.tenant, recording)
-        Seals(means.store, means.keyring, means.root, revoked).open(row, house.clock())
+        RecordingVerifier(means.store, means.keyring, means.root, revoked).open(row, house.clock())
     except SealError as error:
         return error.error_id
     return None
@@ -131,7 +131,7 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
         assert recovery.rebuild(revoked=lambda: {key: at}).outcomes == {"made": 1}
         assert rows(RecordingTable) == before
         assert queries.recording(house.tenant, gone).destroyed_why == "expired"
-        assert len(amendments.known(house.tenant, gone)) == 1
+        assert len(amendments.listed_hashes(house.tenant, gone)) == 1
         assert recovery.troubles == []
 
 
@@ -145,7 +145,7 @@ def test_a_receipt_of_one_who_left_ends_nobodys_lines(house, recovery, recorded,
     house.clock.at = since(revoked) + timedelta(days=1)
 
     def ended() -> bool:
-        return line_history.ended_before(house.line.id, house.clock())
+        return line_history.has_ended(house.line.id, house.clock())
 
     assert recovery.rebuild(revoked=revoked).leavers == ()
     assert recovery.troubles == [(CODE, offboarding.place_of(house.tenant))]
