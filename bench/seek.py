@@ -40,9 +40,9 @@ import structlog
 from bench.store import MIB
 from recorder.catalogue import queries
 from recorder.clock import utc_now
-from recorder.playback.audio_reader import (AudioReader)
-from recorder.playback.interface import (Actor)
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.audio_reader import AudioReader
+from recorder.playback.interface import Actor
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.processes.gate import PanelGate
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS

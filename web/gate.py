@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from web.language import current
 from web.state import PanelDoor, here, someone
 

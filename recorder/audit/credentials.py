@@ -16,6 +16,7 @@ from recorder.features.live import queries
 from recorder.features.subject_requests import reviews
 from recorder.identity import api_tokens, users
 from recorder.seal.revocation import Trust
+from recorder.features.live import rules
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
@@ -41,7 +42,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
         tenant,
         LiveCommandTable,
         LiveCommandTable.tenant_id == tenant,
-        lambda row: queries.check_command(queries.command_row(row), *given),
+        lambda row: rules.check_command(queries.command_row(row), *given),
     )
 
 

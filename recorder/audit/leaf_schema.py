@@ -25,9 +25,10 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.features.subject_requests import register, reviews, verification_code
-from recorder.features.tenants.keep_options import (DELETES, KEEPS, prompts_sha256)
-from recorder.identity.users import (SHOWN_AS, SIGNS_IN, display_hash, login_hash)
+from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
+from recorder.identity.users import SHOWN_AS, SIGNS_IN, display_hash, login_hash
+from recorder.features.subject_requests import rules
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -234,7 +235,7 @@ SAID: Final[Mapping[str, Says]] = {
         Says(LineTable, _id("line"), _LINE),
     ),
     "line.ended": Says(LineTable, _id("line"), _set(until=AT)),
-    register.ASKED: Says(
+    rules.ASKED: Says(
         SubjectRequestTable,
         _id("request"),
         _all(
@@ -246,21 +247,21 @@ SAID: Final[Mapping[str, Says]] = {
                  closed_at=None, closed_how=None, exported_at=None),
         ),
     ),
-    register.EXTENDED: Says(
+    rules.EXTENDED: Says(
         SubjectRequestTable,
         _id("request"),
         _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=AT)),
     ),
-    register.VOUCHED: Says(SubjectRequestTable, _id("request"), _vouched),
-    register.PROVED: Says(
+    rules.VOUCHED: Says(SubjectRequestTable, _id("request"), _vouched),
+    rules.PROVED: Says(
         SubjectRequestTable,
         _id("request"),
         _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=AT)),
     ),
-    register.CLOSED: Says(
+    rules.CLOSED: Says(
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=AT))
     ),
-    register.EXPORTED: Says(SubjectRequestTable, _id("request"), _set(exported_at=AT)),
+    rules.EXPORTED: Says(SubjectRequestTable, _id("request"), _set(exported_at=AT)),
     verification_code.ORDERED: Says(
         VerificationCodeTable,
         _id("call"),
@@ -428,7 +429,7 @@ def _agrees(row: Table, column: str, said: Any) -> bool:
     if isinstance(said, Digest):
         return value is not None and sha256_of(value) == said.sha256
     if isinstance(said, Committed):
-        return register.digest(f"{_salt(row)}\n{value}") == said.sha256
+        return rules.digest(f"{_salt(row)}\n{value}") == said.sha256
     if isinstance(said, bool):
         return bool(value) == said and value in (0, 1)
     return bool(value == said)

@@ -24,7 +24,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import SealError
-from recorder.features.recovery.recordings import compare
+from recorder.features.recovery.recording_rows import compare
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import verification as seals

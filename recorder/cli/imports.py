@@ -15,6 +15,7 @@ from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import time_zones
 from recorder.processes.services import Context
+from recorder.features.imports import table as import_table
 
 SHOWN = 20
 
@@ -59,7 +60,7 @@ def bring_in(
     kept_until = datetime.combine(until.date(), time(), zone)
     service.check_until(kept_until, now)
     service.check_not_leaving(owner.id)
-    good, wrong = service.read_table(table or folder / "recordings.csv", folder, zone, now)
+    good, wrong = import_table.read_table(table or folder / "recordings.csv", folder, zone, now)
     region = context.settings.node.region or None
     bringing_in = service.Importer(owner, kept_until, context.services(), region, formats)
     outcomes = list(wrong)

@@ -14,7 +14,7 @@ from recorder.cli.tenant_name import find_tenant
 from recorder.clock import utc_now
 from recorder.errors import ConfigError, SealError
 from recorder.features.keys import copies
-from recorder.lifecycle.key_rotation import (KeyRotation, RotationStatus, rotation_status)
+from recorder.lifecycle.key_rotation import KeyRotation, RotationStatus, rotation_status
 from recorder.processes.services import Context
 from recorder.seal import kek_files
 from recorder.seal.keyring import RESTORE, WrappedKey, load_kek, parse_kek

@@ -15,9 +15,10 @@ from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.errors import CatalogueError, SealError
 from recorder.features.live import queries as live_queries
-from recorder.features.offboarding import completion, handover, queries, service
+from recorder.features.offboarding import queries, service
 from recorder.processes.services import Context
 from recorder.seal import signing
+from recorder.features.offboarding import handover_queries
 
 NAME = click.argument("name")
 
@@ -63,8 +64,8 @@ def stop(context: Context, name: str) -> None:
 @click.pass_obj
 def hand_over(context: Context, name: str, anew: bool) -> None:
     """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
-    from recorder.features.offboarding.plan import (prepare_handover)
-    from recorder.playback.verified_recording import (RecordingVerifier)
+    from recorder.features.offboarding.plan import prepare_handover
+    from recorder.playback.verified_recording import RecordingVerifier
 
     context.open_catalogue()
     owner, store, root, changes = find_tenant(name), context.store(), context.root(), context.changes()
@@ -123,7 +124,7 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 
     context.open_catalogue()
     owner, changes = find_tenant(name), context.changes()
-    leaver = completion.find_to_complete(changes, owner.id, believe_dates=believe_dates)
+    leaver = service.find_to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
         click.echo(f"{owner.name} ({owner.id}): by a signed receipt erased {to_iso(leaver.receipt.at)}.")
@@ -132,7 +133,7 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
     click.echo(f"Here are {queries.summarise(owner.id)}.")
     if not yes:
         click.confirm("Nobody can bring any of it back. Destroy everything of this customer?", abort=True)
-    completion.complete_erasure(changes, owner.id, believe_dates=believe_dates)
+    service.complete_erasure(changes, owner.id, believe_dates=believe_dates)
     click.echo("The worker destroys it; `accord tenant leave show` says how far it is.")
 
 
@@ -141,7 +142,7 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 @click.pass_obj
 def show(context: Context, name: str) -> None:
     """How far it is."""
-    from recorder.features.offboarding.service import (held_recordings)
+    from recorder.features.offboarding.service import held_recordings
 
     context.open_catalogue()
     owner = find_tenant(name)
@@ -195,7 +196,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
 
 def _handed(tenant: str, row: departures.LeavingRow) -> None:
-    counted = handover.count_reasons(tenant)
+    counted = handover_queries.count_reasons(tenant)
     whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
     click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")
     for why, many in sorted(counted.items()):

@@ -14,10 +14,11 @@ import click
 from recorder.catalogue import tenant_queries
 from recorder.clock import to_iso, utc_now
 from recorder.features.offboarding import queries
-from recorder.features.recovery import rebuild_queue, recordings
+from recorder.features.recovery import rebuild_queue
 from recorder.lifecycle import amendments, hold_review, limits
-from recorder.lifecycle.retention_limits import (LimitRecovery)
+from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.processes.services import Context
+from recorder.features.recovery import recording_rows
 
 if TYPE_CHECKING:
     from recorder.features.recovery.rebuild import RebuildReport
@@ -30,13 +31,13 @@ SHOWN = 50
 
 DOES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
 SAYS = {
-    recordings.MADE: "made again",
-    recordings.COMPLETED: "completed",
-    recordings.CORRECTED: "set to what was sealed",
-    recordings.ERASED: "destroyed since, now listed so",
-    recordings.UNCHANGED: "as the bucket has them",
-    recordings.DIFFERS: "say something else than was sealed, and were left so",
-    recordings.LEFT_OUT: "left out: what lies there is not what was sealed",
+    recording_rows.MADE: "made again",
+    recording_rows.COMPLETED: "completed",
+    recording_rows.CORRECTED: "set to what was sealed",
+    recording_rows.ERASED: "destroyed since, now listed so",
+    recording_rows.UNCHANGED: "as the bucket has them",
+    recording_rows.DIFFERS: "say something else than was sealed, and were left so",
+    recording_rows.LEFT_OUT: "left out: what lies there is not what was sealed",
     rebuild_queue.UNPLACED: "folders that nothing of Accord's lies in",
     rebuild_queue.KEY_ALONE: "keys without a recording",
     rebuild_queue.ROW_ALONE: "rows of which nothing is in the bucket",

@@ -15,7 +15,7 @@ from recorder.clock import to_iso, utc_now
 from recorder.errors import CatalogueError
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle import limits, preview
-from recorder.lifecycle.retention_limits import (NewLimit, set_limit)
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.seal.usage_terms import RetentionLimit

@@ -11,10 +11,13 @@ from recorder.catalogue import erased_call_queries, subject_request_queries, ten
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
-from recorder.features.subject_requests import erased_calls, register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
 from recorder.lifecycle import bucket_statements
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
+from recorder.features.subject_requests import call_erasure
+from recorder.features.subject_requests import rules
+from recorder.features.subject_requests import service
 
 OPERATOR = "operator"
 
@@ -41,7 +44,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     ):
         if open_only and not each.open:
             continue
-        late = "  OVERDUE" if each.overdue(register.local_day(zones[each.tenant], now)) else ""
+        late = "  OVERDUE" if each.overdue(rules.local_day(zones[each.tenant], now)) else ""
         state = each.closed_how or (f"shown by {each.proved_how}" if each.proved_how else "not shown yet")
         state += f"  {erased[each.id]} calls not recorded, erased" if each.id in erased else ""
         click.echo(
@@ -75,12 +78,12 @@ def enter(
     """Write down what somebody with this NUMBER asks; the customer's admins find it in their panel."""
     context.open_catalogue()
     tenant, now = find_tenant(tenant_name), utc_now()
-    row = register.enter(
+    row = service.enter(
         tenant.id,
         number=number,
         wants=wants,
         language=language or tenant.language,
-        received_on=received.date() if received else register.local_day(tenant.time_zone, now),
+        received_on=received.date() if received else rules.local_day(tenant.time_zone, now),
         by_kind=OPERATOR,
         by=None,
         now=now,
@@ -97,7 +100,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     """A REQUEST, and what was decided and done of each recording."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    row = register.find_request(tenant, request)
+    row = service.find_request(tenant, request)
     click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
     if row.extended_why:
         click.echo(f"extended: {row.extended_why}")
@@ -148,19 +151,19 @@ def extend(context: Context, request: str, tenant_name: str, why: str) -> None:
     """Two further months for a REQUEST, once, within its first."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    register.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
-    click.echo(f"due {register.find_request(tenant, request).due_on}")
+    service.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
+    click.echo(f"due {service.find_request(tenant, request).due_on}")
 
 
 @person.command("close")
 @click.argument("request")
 @TENANT
-@click.option("--how", type=click.Choice(register.CLOSED_HOW), required=True)
+@click.option("--how", type=click.Choice(rules.CLOSED_HOW), required=True)
 @click.pass_obj
 def close(context: Context, request: str, tenant_name: str, how: str) -> None:
     """A REQUEST has ended."""
     context.open_catalogue()
-    register.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
+    service.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
     click.echo("Closed.")
 
 
@@ -187,5 +190,5 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bo
         return
     if not yes:
         click.confirm("Nobody can bring them back. Erase them?", abort=True)
-    gone = erased_calls.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
+    gone = call_erasure.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
     click.echo(f"{gone} calls erased.")

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import queries
 from recorder.errors import AccessError, KeepingError, SealError
-from recorder.lifecycle.erasure_deadline import (erasure_complete_at)
+from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal import amendment, amendment_kinds, signed_document
 from recorder.seal.amendment_kinds import Erased, Gone
 from recorder.seal.signing import RECEIPT, Signer

@@ -28,9 +28,9 @@ from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import check_logged, limits_of
 from recorder.playback import grants
-from recorder.playback.audio_reader import (AudioReader)
-from recorder.playback.interface import (Actor)
-from recorder.playback.verified_recording import (RecordingVerifier, VerifiedRecording)
+from recorder.playback.audio_reader import AudioReader
+from recorder.playback.interface import Actor
+from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.offboarding import Statement, standing
 from recorder.seal.revocation import Revoked, Trust, nothing

@@ -32,9 +32,9 @@ from recorder.ids import Entropy
 from recorder.playback import grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
-from recorder.playback.authorization import (LOOK_AGAIN, Guard, Pieces, printable)
+from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, printable
 from recorder.playback.grants import LASTS, GrantRow, ListenRow
-from recorder.playback.interface import (Grant, OpenSound, PurposeChoice, Actor)
+from recorder.playback.interface import Grant, OpenSound, PurposeChoice, Actor
 from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring

@@ -17,7 +17,7 @@ from recorder.errors import AccordError
 from recorder.features.offboarding.duty import erase_due
 from recorder.identity import throttle, users
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, retention_limits
-from recorder.lifecycle.clock_guard import (ClockGuard)
+from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.lifecycle.hold_review import HoldReminders
 from recorder.playback import grants
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses

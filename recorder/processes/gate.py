@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recorder.features.offboarding.download import (HandoverExit)
-from recorder.features.subject_requests.personal_copy import (PersonalCopyExit)
+from recorder.features.offboarding.download import HandoverExit
+from recorder.features.subject_requests.personal_copy import PersonalCopyExit
 from recorder.playback.gate import Gate
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from recorder.features.live.duty import (LiveCallRelay)
+from recorder.features.live.duty import LiveCallRelay
 from recorder.features.subject_requests.duty import VerificationCaller
-from recorder.lifecycle.clock_guard import (NAME, ClockGuard)
+from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.processes import object_store
 from recorder.processes.checkpoint_witnesses import open_witnesses
 from recorder.processes.services import Context

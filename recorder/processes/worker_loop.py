@@ -27,10 +27,10 @@ import structlog
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
-from recorder.features.live.duty import (LiveCallRelay)
+from recorder.features.live.duty import LiveCallRelay
 from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.features.tenants.duty import SnapshotDuty
-from recorder.lifecycle.clock_guard import (NAME, ClockGuard)
+from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.pipeline import stages
 from recorder.pipeline.backoff import HOLDS_UP, Backoff
 from recorder.pipeline.encoders import Encoder

@@ -14,10 +14,10 @@ import pytest
 from recorder.catalogue import queries
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import service
-from recorder.features.offboarding.plan import (prepare_handover)
+from recorder.features.offboarding.plan import prepare_handover
 from recorder.identity import users
-from recorder.playback.interface import (Actor)
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.interface import Actor
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import data_key_path

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from recorder.catalogue import queries
-from recorder.lifecycle.key_rotation import (KeyRotation, rotation_status)
+from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
 from recorder.seal import kek_files
 from recorder.seal.keyring import load_kek
 from recorder.seal.verification import verify

@@ -16,9 +16,9 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.features.offboarding import handover, service
+from recorder.features.offboarding import service
 from recorder.features.recovery import backup
-from recorder.features.subject_requests import register, reviews
+from recorder.features.subject_requests import reviews
 from recorder.identity import users
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
@@ -26,6 +26,8 @@ from tests.stored import kinds, put_small
 from tests.vouching import vouch
 
 from .conftest import step
+from recorder.features.offboarding import handover_queries
+from recorder.features.subject_requests import service as request_register
 
 DIED = -signal.SIGKILL
 
@@ -132,7 +134,7 @@ def handing_killed(house, *points: str) -> None:
     assert departures.departure(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]
     assert departures.departure(house.tenant).handed_at is not None
-    rows = handover.handed_recordings(house.tenant, 0)
+    rows = handover_queries.handed_recordings(house.tenant, 0)
     assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
     assert [row.number for row in rows] == [0, 1, 2]
     for before, after in pairwise(rows):
@@ -160,7 +162,7 @@ def person_killed(house, boundary: str) -> None:
         password_hash="…",
         **more,
     )
-    made = register.enter(
+    made = request_register.enter(
         house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **more,
     )  # fmt: skip

@@ -17,9 +17,9 @@ from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.features.offboarding import completion, service
+from recorder.features.offboarding import service
 from recorder.features.offboarding import queries as offboarding_queries
-from recorder.lifecycle.key_rotation import (KeyRotation)
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.seal.offboarding import place_of, read_receipt
 
 from .test_destroying_killed import lost_and_found
@@ -122,5 +122,5 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
         assert departures.departure(house.tenant) is not None, "nothing of theirs is recorded"
         house.confirm_holds()
-        completion.complete_erasure(house.office(), house.tenant)
+        service.complete_erasure(house.office(), house.tenant)
         assert departures.being_erased(house.tenant)

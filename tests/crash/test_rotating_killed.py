@@ -15,8 +15,8 @@ from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import expiry
-from recorder.lifecycle.key_rotation import (KeyRotation, rotation_status)
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, load_kek, next_tenant_key_path
 from recorder.seal.verification import verify

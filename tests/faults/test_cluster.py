@@ -14,7 +14,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.errors import StoreError
 from recorder.identity import users
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.verification import verify
 from recorder.spool import layout

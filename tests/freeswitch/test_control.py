@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 
 from recorder.clock import utc_now
 from recorder.features.live import queries
-from recorder.features.live.duty import (LiveCallRelay)
+from recorder.features.live.duty import LiveCallRelay
 from recorder.identity import api_tokens, tenants, users
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until

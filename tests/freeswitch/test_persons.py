@@ -15,12 +15,13 @@ import soundfile
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
-from recorder.features.subject_requests import register, verification_code
+from recorder.features.subject_requests import verification_code
 from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.prompts import composer
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
 from tests.house import Customer, House
 from tests.spoken import digits
+from recorder.features.subject_requests import service
 
 DIGITS = "271830"
 SHOWN = "3225550100"
@@ -47,7 +48,7 @@ def asked(bakery: Customer, number: str) -> str:
             outside_kind="e164", outside_value=number, started_at=at, ended_at=at, reason="declined",
             noted_at=at,
         )  # fmt: skip
-    row = register.enter(
+    row = service.enter(
         bakery.id, number=number, wants="copy", language="fr", received_on=at.date(), by_kind="operator",
         by=None, now=at, entropy=os.urandom,
     )  # fmt: skip

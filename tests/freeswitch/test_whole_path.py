@@ -30,7 +30,7 @@ from recorder.clock import utc_now
 from recorder.features.tenants import announcements, lines, snapshot
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes import run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context

@@ -18,13 +18,13 @@ from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import service
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
-from recorder.features.subject_requests import call_erasure, register, reviews
+from recorder.features.subject_requests import call_erasure, reviews
 from recorder.features.tenants import transfer_options
 from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
-from recorder.lifecycle.key_rotation import (KeyRotation)
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.playback import grants
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal import kek_files
 from recorder.seal.amendment import By
@@ -36,6 +36,7 @@ from tests.stored import put_small
 from tests.unit.auditlog.conftest import BEGAN, World, make_world
 from tests.unit.auditlog.filled import fill, said
 from tests.vouching import vouch
+from recorder.features.subject_requests import service as request_register
 
 Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""
@@ -134,7 +135,7 @@ def _erasing(world: World, found: Fields) -> None:
     with connected():
         undecided = NotRecordedTable.get(NotRecordedTable.quarantined_until.is_null(False)).id
     recordings.note_quarantine_erasure(undecided, **said(world))
-    request = register.enter(
+    request = request_register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said(world),
     ).id  # fmt: skip
@@ -143,7 +144,7 @@ def _erasing(world: World, found: Fields) -> None:
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
     assert expiry.destroy_due(house.means, house.clock()) == 1
     reviews.note_erasure(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
-    call_erasure.erase_calls(house.office(), register.find_request(tenant, request), world.user)
+    call_erasure.erase_calls(house.office(), request_register.find_request(tenant, request), world.user)
 
 
 def _again(world: World, found: Fields) -> None:

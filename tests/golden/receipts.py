@@ -18,10 +18,10 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import queries, service
-from recorder.features.offboarding.plan import (prepare_handover)
+from recorder.features.offboarding.plan import prepare_handover
 from recorder.lifecycle import erasure_receipt, expiry, hold_review
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from tests.clock import Clock

@@ -32,12 +32,13 @@ from recorder.domain.live_command import (
     CallOut,
     carry,
 )
-from recorder.features.subject_requests import register, verification_code
+from recorder.features.subject_requests import verification_code
 from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file
 from tests.spoken import code_in
+from recorder.features.subject_requests import service
 
 NUMBER = CALLERS[0]
 DIAL = "sofia/gateway/outside/{number}"
@@ -101,7 +102,7 @@ def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock
             id="n", tenant="t", number="+3225550100", direction="inbound", node="n", outside_kind="e164",
             outside_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", noted_at=clock(),
         )  # fmt: skip
-    row = register.enter(
+    row = service.enter(
         "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",
         by=None, now=clock(), entropy=entropy,
     )  # fmt: skip

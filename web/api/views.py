@@ -24,13 +24,14 @@ from recorder.domain.call_events import NOTE, PAUSE, RESUME
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
 from recorder.features.live import queries
-from recorder.features.live.queries import (CommandRow, LiveRow)
+from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
 from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
 from web.gate import gate
 from web.live.command import ask
 from web.state import here, now
+from recorder.features.live import service
 
 log = structlog.get_logger()
 
@@ -140,7 +141,7 @@ def do(call_id: str, what: str) -> ResponseReturnValue:
 @with_token
 def asked(asked_id: str) -> ResponseReturnValue:
     """What came of something that was asked."""
-    row = queries.find_command(_mine().tenant, asked_id, now(), here().entropy)
+    row = service.find_command(_mine().tenant, asked_id, now(), here().entropy)
     if row is None:
         return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
     return _told(row)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
-from recorder.features.offboarding import handover
 from web.account.limits import limit_refusals
 from web.errors import answer
 from web.gate import gate, who
 from web.playback.sound_response import send
 from web.state import logged_in, now, someone, visitor
 from web.text import errors
+from recorder.features.offboarding import handover_queries
 
 blueprint = Blueprint("offboarding", __name__, template_folder="templates")
 
@@ -24,7 +24,7 @@ def show() -> str:
     row = gate().leaver(who()) if person.admin else None
     if row is None:
         abort(404)
-    counted = handover.count_reasons(person.tenant.id)
+    counted = handover_queries.count_reasons(person.tenant.id)
     return render_template(
         "offboarding/show.html",
         leaving=row,

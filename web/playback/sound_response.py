@@ -15,7 +15,7 @@ import structlog
 from flask import Response, request
 
 from recorder.errors import AccordError
-from recorder.playback.interface import (OpenSound)
+from recorder.playback.interface import OpenSound
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from recorder.catalogue.country_check import pack_of
 from recorder.errors import KeepingError
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limits import LimitRow
-from recorder.lifecycle.retention_limits import (NewLimit, set_limit)
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal.usage_terms import RetentionLimit, by_law
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page

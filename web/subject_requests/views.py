@@ -17,8 +17,8 @@ from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
 from recorder.errors import PersonError, SealError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erasure, register, reviews, verification_code
-from recorder.features.subject_requests.reviews import (COPIED, WITHHELD, ListenerRow, ReviewRow)
+from recorder.features.subject_requests import erasure, reviews, verification_code
+from recorder.features.subject_requests.reviews import COPIED, WITHHELD, ListenerRow, ReviewRow
 from recorder.identity import users
 from recorder.prompts.purposes import standard
 from web.account.limits import limit_grants, limit_refusals
@@ -29,6 +29,8 @@ from web.state import changes, here, logged_in, now, someone
 from web.subject_requests import facts, pack
 from web.subject_requests.facts import RecordingFacts
 from web.text import formats, subject_requests
+from recorder.features.subject_requests import rules
+from recorder.features.subject_requests import service
 
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
 
@@ -44,7 +46,7 @@ def _to_vouching(named: Mapping[str, object]) -> str:
 
 
 for_admins = admins_only(back=_to_its_page)
-for_vouchers = admins_only(back=_to_vouching, roles=register.VOUCHERS)
+for_vouchers = admins_only(back=_to_vouching, roles=rules.VOUCHERS)
 
 
 @blueprint.get("/requests")
@@ -56,7 +58,7 @@ def listed() -> str:
         "subject_requests/list.html",
         requests=subject_request_queries.requests(tenant.id),
         forgotten=erased_call_queries.counts(tenant.id),
-        today=register.local_day(tenant.time_zone, now()),
+        today=rules.local_day(tenant.time_zone, now()),
         wants=subject_request_queries.WANTS,
         languages=NAMES,
         tenant=tenant,
@@ -73,7 +75,7 @@ def enter() -> ResponseReturnValue:
         received = date.fromisoformat(form.get("received", ""))
     except ValueError:
         raise PersonError("subject_request.day", "that is no day", "") from None
-    row = register.enter(
+    row = service.enter(
         someone().tenant.id,
         number=form.get("number", ""),
         wants=form.get("wants", ""),
@@ -93,7 +95,7 @@ def enter() -> ResponseReturnValue:
 @for_admins
 def show(request_id: str) -> str:
     tenant = someone().tenant
-    row = register.find_request(tenant.id, request_id)
+    row = service.find_request(tenant.id, request_id)
     found = reviews.find_recordings(tenant.id, row.number) if row.proved_at else ()
     done = reviews.reviews_of(tenant.id, row.id)
     left = _left(found, done)
@@ -112,7 +114,7 @@ def show(request_id: str) -> str:
     return render_template(
         "subject_requests/show.html",
         asked=row,
-        today=register.local_day(tenant.time_zone, now()),
+        today=rules.local_day(tenant.time_zone, now()),
         call=verification_code.refresh_call(tenant.id, row.id, now(), here().entropy) if row.open else None,
         now=now(),
         recordings=left,
@@ -126,8 +128,8 @@ def show(request_id: str) -> str:
         me=_user(),
         letter=letter,
         names={each.id: each.name for each in users.users(tenant.id)},
-        closed_how=register.CLOSED_HOW,
-        longest=register.LONGEST_SAID,
+        closed_how=rules.CLOSED_HOW,
+        longest=rules.LONGEST_SAID,
     )
 
 
@@ -163,10 +165,10 @@ def vouching(request_id: str) -> str:
     tenant = someone().tenant
     return render_template(
         "subject_requests/vouch.html",
-        asked=register.find_request(tenant.id, request_id),
+        asked=service.find_request(tenant.id, request_id),
         names={each.id: each.name for each in users.users(tenant.id)},
         me=_user(),
-        longest=register.LONGEST_SAID,
+        longest=rules.LONGEST_SAID,
     )
 
 
@@ -176,7 +178,7 @@ def vouching(request_id: str) -> str:
 @for_vouchers
 def vouch(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    register.vouch(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
+    service.vouch(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
     if someone().admin:
         return _back(request_id, "whose")
     return redirect(url_for(".vouching", request_id=request_id), 303)
@@ -187,7 +189,7 @@ def vouch(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def review(request_id: str) -> ResponseReturnValue:
-    row = register.find_request(_tenant(), request_id)
+    row = service.find_request(_tenant(), request_id)
     done = reviews.reviews_of(_tenant(), row.id)
     for each in reviews.find_recordings(_tenant(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
@@ -226,7 +228,7 @@ def review_one(request_id: str, recording_id: str) -> ResponseReturnValue:
 def copy(request_id: str) -> ResponseReturnValue:
     """The archive.  Everything is looked at before its first byte, and written down."""
     tenant = someone().tenant
-    row = register.verified_request(tenant.id, request_id, wants=subject_request_queries.COPIES)
+    row = service.verified_request(tenant.id, request_id, wants=subject_request_queries.COPIES)
     zone, names = time_zones.usable(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.reviews_of(tenant.id, row.id)
     found = _left(reviews.find_recordings(tenant.id, row.number), done)
@@ -246,7 +248,7 @@ def copy(request_id: str) -> ResponseReturnValue:
             now=now(),
             label=lambda purpose: _label(purpose, row.language),
         )
-    register.note_export(tenant.id, row.id, _user(), now(), here().entropy)
+    service.note_export(tenant.id, row.id, _user(), now(), here().entropy)
     file = f"recordings-{row.number[1:]}.zip"
     answer = Response(
         pack.stream(readme, made, told, now(), zone),
@@ -261,7 +263,7 @@ def copy(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    row = register.verified_request(_tenant(), request_id, wants=subject_request_queries.ERASES)
+    row = service.verified_request(_tenant(), request_id, wants=subject_request_queries.ERASES)
     found, done = reviews.find_recordings(_tenant(), row.number), reviews.reviews_of(_tenant(), row.id)
     told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_calls_disclosed(row)
     if row.copy_asked and not told:
@@ -282,7 +284,7 @@ def erase(request_id: str) -> ResponseReturnValue:
 @for_admins
 def extend(request_id: str) -> ResponseReturnValue:
     why = request.form.get("why", "")
-    register.extend(_tenant(), request_id, why=why, who=_user(), now=now(), entropy=here().entropy)
+    service.extend(_tenant(), request_id, why=why, who=_user(), now=now(), entropy=here().entropy)
     return _back(request_id)
 
 
@@ -292,7 +294,7 @@ def extend(request_id: str) -> ResponseReturnValue:
 @for_admins
 def close(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    register.close(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
+    service.close(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
     return redirect(url_for(".listed"), 303)
 
 

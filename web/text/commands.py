@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.domain.live_command import DONE
-from recorder.features.live.queries import (CommandRow)
+from recorder.features.live.queries import CommandRow
 
 DONE_SAID: Mapping[str, object] = {
     "pause": _l("Paused: what is said now is not recorded."),

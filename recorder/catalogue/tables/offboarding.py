@@ -31,7 +31,7 @@ class OffboardingTable(Table):
 
 class HandoverFetchTable(Table):
     """Who fetches what a customer is handed: ``id`` is the handing over's and the user's, ``leaf`` the number
-    of the leaf that last said so (:func:`recorder.features.offboarding.handover.note_download`)."""
+    of the leaf that last said so (:func:`recorder.features.offboarding.handover_queries.note_download`)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

@@ -25,10 +25,12 @@ from recorder.domain.call_plan import OPT_IN
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, carry
 from recorder.errors import AccordError, SealError, TakeError
 from recorder.features.live import queries
-from recorder.features.live.queries import (CommandRow, LiveRow)
+from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.ids import Entropy
 from recorder.seal.revocation import Revoked, nothing
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
+from recorder.features.live import rules
+from recorder.features.live.rules import live_row
 
 LOOK: Final = 1.0
 """Seconds between two looks at which calls go on."""
@@ -38,8 +40,6 @@ SEEN: Final = 5.0
 
 TIDY: Final = 60.0
 
-_LONG: Final = timedelta(days=7)
-"""What a pause ends after at the latest, where nobody saw how long it is."""
 
 log = structlog.get_logger()
 
@@ -98,7 +98,7 @@ class LiveCallRelay:
     def _carry(self, asked: CommandRow, until: float) -> str:
         """Have the daemon carry out a command that was signed as it stands; the outcome."""
         try:
-            queries.check_command(asked, self.root, self.revoked())
+            rules.check_command(asked, self.root, self.revoked())
         except SealError as error:
             log.error(
                 "command.refused",
@@ -187,43 +187,8 @@ class LiveCallRelay:
         return known[1], known[2]
 
 
-def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRow | None:
-    """A call that is recorded, or about to be; ``None`` for one that is not, or not any more."""
-    if start.tenant is None or start.announcement is None or start.refused or _is_over(start, marks):
-        return None
-    going = [pause for pause in pauses(marks, start.started_at + _LONG) if now < pause.latest]
-    return LiveRow(
-        id=start.recording,
-        tenant=start.tenant,
-        node=start.node,
-        line=start.line,
-        number=start.number,
-        direction=start.direction,
-        outside=start.outside,
-        started_at=start.started_at,
-        told=any(mark.kind == "announcement_finished" for mark in marks),
-        paused_until=going[-1].latest if going else None,
-        deletable=start.delete is not None,
-    )
 
 
-def _is_over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
-    """Whether it was refused, destroyed, or has ended, by what was written down last."""
-    kinds = [mark.kind for mark in marks]
-    if {"deleted", "transferred_outside", "hangup"} & set(kinds):
-        return True
-    answers = [
-        mark.data.get("answer")
-        for mark in marks
-        if mark.kind == "answered" and mark.data.get("question") == "recording"
-    ]
-    no = ("no", "none", "unclear") if start.mode == OPT_IN else ("no",)
-    if answers and answers[-1] in no:
-        return True
-    stopped = [kind for kind in kinds if kind in ("recording_started", "recording_stopped")][-1:]
-    told = "announcement_finished" in kinds
-    # One that is told at pick-up is stopped, and begins anew where it was not heard whole.
-    return stopped == ["recording_stopped"] and (told or not start.at_pickup)
 
 
 def _request(asked: CommandRow, until: float) -> Request:

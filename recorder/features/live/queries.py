@@ -103,57 +103,8 @@ def live_call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
     return None if row is None else _live(row)
 
 
-def request_command(
-    tenant: str,
-    call_id: str,
-    what: str,
-    *,
-    by: str,
-    who: str,
-    now: datetime,
-    entropy: Entropy,
-    signer: Signer | None = None,
-) -> CommandRow | None:
-    """Ask something of a tenant's call: ``by`` (panel, api) says where, ``who`` is the person's or the
-    token's id.  ``signer`` signs the command; no worker carries out an unsigned one.  ``None`` where the
-    tenant has no such call now, or the call's line does not allow that.  Raises ``ValueError`` for what
-    cannot be asked, :class:`recorder.errors.SealError` for a key that is not endorsed for commands."""
-    if what not in ASKABLE:
-        raise ValueError(f"nobody can ask for {what!r}")
-    with writing():
-        there = live_call(tenant, call_id, now)
-        if there is None or (what == DELETE and not there.deletable):
-            return None
-        until = truncate(now + DEADLINE)
-        command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
-        row = LiveCommandTable.create(
-            id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, what=what, by_kind=by,
-            by_id=who, asked_at=now, until=until,
-            command=None if signer is None else write(command, signer, now),
-        )  # fmt: skip
-        body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
-        append(tenant, "command.requested", body, now, entropy, recording=call_id)
-    return command_row(row)
 
 
-def find_command(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> CommandRow | None:
-    """What a tenant asked, and what has come of it so far.  Something that nobody has taken in time is not
-    done, and will not be."""
-    with connected():
-        row = LiveCommandTable.get_or_none(
-            (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == asked_id)
-        )
-        if row is not None and row.outcome is None and row.taken_at is None and row.until <= now:
-            _expire(row, now, entropy)
-            row = LiveCommandTable.get_or_none(
-                (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == asked_id)
-            )
-    if row is None:
-        return None
-    found = command_row(row)
-    if found.outcome is None and now > found.until + SILENT:
-        return replace(found, outcome=UNKNOWN)
-    return found
 
 
 # --- a node's
@@ -183,11 +134,6 @@ def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
     return False
 
 
-def check_command(row: CommandRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
-    """Refuse a row that was not signed as it stands.  Raises :class:`recorder.errors.SealError` as
-    :func:`recorder.seal.command.check` does."""
-    expected = SignedCommand(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
-    check(row.command, expected, root, revoked)
 
 
 def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:

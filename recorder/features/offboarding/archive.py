@@ -17,13 +17,15 @@ import structlog
 
 from recorder.catalogue.departures import LeavingRow
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import documents, handover, tables, tar
-from recorder.features.offboarding.handover import HandedRow
-from recorder.playback.audio_reader import (MissingObject, AudioReader)
+from recorder.features.offboarding import documents, tar
+from recorder.features.offboarding.handover_queries import HandedRow
+from recorder.playback.audio_reader import MissingObject, AudioReader
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.document_source import read_document
 from recorder.seal.manifest import MAX_BYTES, decrypt_parties
 from recorder.store.contract import NotFound, Store
+from recorder.features.offboarding import csv_tables
+from recorder.features.offboarding import handover_queries
 
 FOLDER = "accord/"
 PIECE = 64 * 1024
@@ -99,7 +101,7 @@ class Archive:
         if start < tar.file_length(len(readme)):
             yield Span("README.txt", len(readme), 0, _of(lambda: readme, len(readme)))
         at = start
-        while at < layout["at"] and (rows := handover.recordings_at(self.tenant, at)):
+        while at < layout["at"] and (rows := handover_queries.recordings_at(self.tenant, at)):
             for row in rows:
                 yield from self._recording(row, start)
             at = rows[-1].at + rows[-1].length
@@ -130,9 +132,9 @@ class Archive:
 
     def _paper(self, kind: str, what: Any) -> bytes:
         if kind == "table":
-            return documents.recording_table(self.tenant, handover.handed_recordings(self.tenant, what, documents.ROWS))
+            return documents.recording_table(self.tenant, handover_queries.handed_recordings(self.tenant, what, documents.ROWS))
         if kind == "calls":
-            return tables.call_table(self.tenant, what)
+            return csv_tables.call_table(self.tenant, what)
         if kind == "sound":
             return documents.announcement_sound(what)
         if kind == "leaves":

@@ -20,7 +20,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import to_iso
-from recorder.features.offboarding.handover import HandedRow
+from recorder.features.offboarding.handover_queries import HandedRow
 from recorder.seal import canonical_json
 from recorder.seal.manifest import Manifest, Parties
 from recorder.strict_json import b64

@@ -33,7 +33,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.lifecycle.erasure_deadline import (erasure_complete_at)
+from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.lifecycle.key_rotation import CLAIM
 from recorder.seal import offboarding
 from recorder.seal.amendment import SYSTEM

@@ -19,13 +19,12 @@ from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import truncate
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import documents, queries, tables, tar
-from recorder.features.offboarding import handover as handing
+from recorder.features.offboarding import documents, queries, tar
 from recorder.features.offboarding.archive import ABOUT, LOG
-from recorder.features.offboarding.handover import HandedRow
+from recorder.features.offboarding.handover_queries import HandedRow
 from recorder.lifecycle.limits import limits_of
 from recorder.playback.audio_reader import PEAKS
-from recorder.playback.verified_recording import (RecordingVerifier, VerifiedRecording)
+from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.manifest import decrypt_parties
 from recorder.seal.offboarding import HandedOver
@@ -33,6 +32,8 @@ from recorder.seal.revocation import Trust
 from recorder.seal.sealing import NAME
 from recorder.seal.usage_terms import terms
 from recorder.store.contract import Store
+from recorder.features.offboarding import csv_tables
+from recorder.features.offboarding import handover_queries
 
 log = structlog.get_logger()
 
@@ -53,11 +54,11 @@ def prepare_handover(
     gives the statement's SHA-256; ``tell`` hears of each recording that was looked at.  Raises
     :class:`CatalogueError` (``offboarding.not_announced``, ``offboarding.erasing``, ``offboarding.changed``),
     :class:`StoreError`."""
-    row = handing.begin_handover(tenant, anew=anew, now=now, entropy=entropy)
+    row = handover_queries.begin_handover(tenant, anew=anew, now=now, entropy=entropy)
     if row.handed_at is not None:
         return row
     handover = row.handover or ""
-    done = handing.last_recording(tenant)
+    done = handover_queries.last_recording(tenant)
     number, at = (
         (0, tar.file_length(len(documents.readme()))) if done is None else (done.number + 1, done.at + done.length)
     )
@@ -68,15 +69,15 @@ def prepare_handover(
         for each in page:
             rows.append(_look(each, number, at, seals, store, row.log_size, now))
             number, at = number + 1, at + rows[-1].length
-        handing.add_recordings(tenant, handover, rows)
+        handover_queries.add_recordings(tenant, handover, rows)
         after = page[-1].id
         tell(number)
     last = _last_papers(tenant, row, store, root_pem, now, seals.trust)
     length = at + sum(tar.file_length(size) for _, size, _, _ in last) + tar.END
-    layout, counted = {"papers": last, "at": at}, handing.count_reasons(tenant)
-    hashes = handing.layout_sha256(layout), handing.rows_sha256(tenant)
+    layout, counted = {"papers": last, "at": at}, handover_queries.count_reasons(tenant)
+    hashes = handover_queries.layout_sha256(layout), handover_queries.rows_sha256(tenant)
     made = HandedOver(handover, truncate(now), length, counted.pop("", 0), sum(counted.values()), *hashes)
-    handing.complete_handover(tenant, handover, layout, length, made.at, sign(made), now=now, entropy=entropy)
+    handover_queries.complete_handover(tenant, handover, layout, length, made.at, sign(made), now=now, entropy=entropy)
     return queries.require_departure(tenant)
 
 
@@ -135,11 +136,11 @@ def _last_papers(
     """What comes after the recordings: each file's name, length, kind, and what it is made of."""
     found: list[tuple[str, int, str, Any]] = []
     first = 0
-    while rows := handing.handed_recordings(tenant, first, documents.ROWS):
+    while rows := handover_queries.handed_recordings(tenant, first, documents.ROWS):
         length = len(documents.HEAD) + sum(each.row_length for each in rows)
         found.append((f"tables/recordings-{len(found) + 1:05}.csv", length, "table", first))
         first = rows[-1].number + 1
-    for number, (length, calls) in enumerate(tables.call_tables(tenant), 1):
+    for number, (length, calls) in enumerate(csv_tables.call_tables(tenant), 1):
         found.append((f"tables/not-recorded-{number:05}.csv", length, "calls", calls))
     said, sounds = documents.announcements(tenant, now)
     found.append(("announcements/announcements.json", len(said), "text", said.decode()))
@@ -148,7 +149,7 @@ def _last_papers(
         end = min(begin + documents.ROWS, row.log_size)
         content = documents.log_part(tenant, begin, end)
         found.append((f"log/leaves-{begin:010}.jsonl", len(content), "leaves", [begin, end]))
-    texts = tables.fixed_tables(tenant, trust) | {"log/root.pub": root_pem.decode()}
+    texts = csv_tables.fixed_tables(tenant, trust) | {"log/root.pub": root_pem.decode()}
     if (signed := signed_before(tenant, row.log_size, store)) is not None:
         texts["log/checkpoint.note"], texts["log/checkpoint.endorsement.json"] = signed
     found += [(name, len(text.encode()), "text", text) for name, text in sorted(texts.items())]

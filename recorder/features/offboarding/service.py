@@ -19,6 +19,15 @@ from recorder.lifecycle.departure import note_departure
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import offboarding
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
+from recorder.errors import CatalogueError
+from recorder.errors import SealError
+from recorder.features.offboarding import service
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.bucket_statements import SignedDeparture
+from recorder.lifecycle.bucket_statements import is_open
+from recorder.lifecycle.bucket_statements import read_statements
+from recorder.seal import offboarding
+from recorder.seal.offboarding import ERASURE
 
 COMPLETE = "`accord tenant leave complete`"
 
@@ -197,3 +206,33 @@ def check_handed_over(said: Statement) -> None:
             "nothing was handed over to this customer",
             "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
         )
+
+
+def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = False) -> None:
+    """Have the worker erase again, after a restore or rebuild, a customer of whom it was signed that they are
+    erased.  Raises :class:`CatalogueError` (``offboarding.nothing_signed``,
+    ``offboarding.holds_unconfirmed``, ``offboarding.held``), :class:`SealError` for an object that cannot be
+    believed, :class:`recorder.errors.StoreError`."""
+    leaver = find_to_complete(changes, tenant, believe_dates=believe_dates)
+    check_ready(tenant)
+    said = leaver.statement
+    if said is None or said.kind != ERASURE:
+        assert leaver.receipt is not None
+        said = service.erase_again(changes, tenant, leaver.receipt.announced_at)
+    service.record_order(changes, said)
+
+
+def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> SignedDeparture:
+    """What was signed of a customer whose offboarding is to be completed.  Raises as :func:`complete_erasure`."""
+    found = read_statements(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
+    for each in found.troubles:
+        if each.place.startswith(offboarding.FOLDER):
+            raise SealError(each.code, f"{each.place}: {each.message}", "`accord audit`")
+    leaver = next(iter(found.leavers), None)
+    if leaver is None or not is_open(leaver):
+        raise CatalogueError(
+            "offboarding.nothing_signed",
+            "nothing signed says that this customer is erased, or the catalogue knows it already",
+            "`accord tenant leave show`",
+        )
+    return leaver

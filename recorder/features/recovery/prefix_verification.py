@@ -15,7 +15,7 @@ from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild_queue import QueuedPlace
-from recorder.features.recovery.recordings import (PlaceReading)
+from recorder.features.recovery.recording_rows import PlaceReading
 from recorder.lifecycle import amendments as amending
 from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, Problem, amendments_in, read_chain

@@ -35,15 +35,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import departures, queries
 from recorder.clock import Now
 from recorder.features.recovery import rebuild_queue
-from recorder.features.recovery.prefix_verification import (PLACE, PrefixReader, TenantKeys)
+from recorder.features.recovery.prefix_verification import PLACE, PrefixReader, TenantKeys
 from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
-from recorder.features.recovery.recordings import (CHANGES, RowRestorer, PlaceReading, destroyed_among, rows_after, tenant_keys)
+from recorder.features.recovery.recording_rows import (CHANGES, RowRestorer, PlaceReading, destroyed_among, rows_after, tenant_keys)
 from recorder.ids import Entropy
 from recorder.lifecycle import bucket_statements, retention_limits
-from recorder.lifecycle.bucket_statements import (SignedDeparture)
+from recorder.lifecycle.bucket_statements import SignedDeparture
 from recorder.lifecycle.departure import note_departure
-from recorder.lifecycle.limits import (limits_by_tenant)
-from recorder.lifecycle.retention_limits import (LimitRecovery)
+from recorder.lifecycle.limits import limits_by_tenant
+from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.seal.call_erasure import NOTES
 from recorder.seal.keyring import Keyring, recording_of_path
 from recorder.seal.offboarding import FOLDER as LEAVING

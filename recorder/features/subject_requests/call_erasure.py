@@ -5,7 +5,7 @@ decision may still become a recording, which a law may require to be kept: it st
 
 Before the rows go, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`).  A catalogue
 restored from an older copy drops them again by that note, when an operator says so
-(:func:`recorder.features.subject_requests.erased_calls.erase_calls_again`).
+(:func:`recorder.features.subject_requests.call_erasure.erase_calls_again`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,27 @@ from dataclasses import dataclass
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.clock import truncate
-from recorder.features.subject_requests import erased_calls, register, reviews
+from recorder.features.subject_requests import reviews
 from recorder.ids import uuid7
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal import call_erasure
 from recorder.seal.call_erasure import AT_ONCE
+from recorder.features.subject_requests import service
+from collections.abc import Sequence
+from datetime import datetime
+from recorder.auditlog.append import append
+from recorder.auditlog.append import drop_bodies
+from recorder.auditlog.append import lock_tenant
+from recorder.catalogue.database import writing
+from recorder.catalogue.erased_call_queries import recorded_among
+from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.errors import KeepingError
+from recorder.ids import Entropy
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.bucket_statements import read_statements
+from recorder.lifecycle.hold_review import holds_unconfirmed
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureR
     """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
     Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
     :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
-    request = register.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.find_unrecorded_calls(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]
     erased = 0
@@ -45,8 +61,59 @@ def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureR
         signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
         call_erasure.put(changes.store, note, *signed)
         changes.boundary("note put")
-        erased += erased_calls.drop_calls(
+        erased += drop_calls(
             request.tenant, request.id, some, note, who=who, now=now, entropy=changes.entropy
         )
         changes.boundary("calls forgotten")
     return CallErasureResult(erased, len(found) - len(may))
+
+
+def drop_calls(
+    tenant: str, request: str, calls: Sequence[str], note: str, *, who: str, now: datetime, entropy: Entropy
+) -> int:
+    """Forget some calls of a customer's that were not recorded, at a person's request, as a signed ``note``
+    (its id) says, with one leaf; how many rows went.  ``who`` may be empty: it is done again, after a
+    restore.  A take that was brought back meanwhile is a recording, and is left alone.  Can be repeated.
+    Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    with writing():
+        lock_tenant(tenant)
+        recorded = recorded_among(calls)
+        mine = [each for each in dict.fromkeys(calls) if each not in recorded]
+        rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(mine)
+        gone = int(NotRecordedTable.delete().where(rows).execute())
+        leaves = sorted(number for each in mine for number in drop_bodies(tenant, each))
+        for each in mine:
+            columns = {"tenant_id": tenant, "request_id": request, "forgotten_at": now, "note": note}
+            ErasedCallTable.insert(id=each, **columns).on_conflict(
+                conflict_target=[ErasedCallTable.id], update=columns
+            ).execute()
+        if gone or leaves:
+            said: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
+            said["note"] = note
+            append(tenant, CALLS_FORGOTTEN, said, now, entropy)
+    return gone
+
+
+def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
+    """Forget again, after a restore or rebuild, calls of a customer that signed notes say were erased; how
+    many. Raises :class:`KeepingError` (``retention.holds_pending``),
+    :class:`recorder.errors.StoreError`."""
+    if holds_unconfirmed() is not None:
+        raise KeepingError(
+            "retention.holds_pending",
+            "after a restore or rebuild the holds are not confirmed: nothing is erased",
+            "look at them, then `accord rebuild --confirm-holds`",
+        )
+    found = read_statements(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
+    return sum(
+        drop_calls(
+            tenant,
+            each.note.request,
+            each.calls,
+            each.id,
+            who="",
+            now=changes.now(),
+            entropy=changes.entropy,
+        )
+        for each in found.notes
+    )

@@ -13,10 +13,11 @@ from datetime import datetime
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.errors import AccessError, KeepingError
-from recorder.features.subject_requests import register, reviews
-from recorder.lifecycle.amendment_service import (Changes, RecordingStatus)
+from recorder.features.subject_requests import reviews
+from recorder.lifecycle.amendment_service import Changes, RecordingStatus
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
+from recorder.features.subject_requests import service
 
 ALREADY = frozenset({"retention.deleted", "access.erased"})
 """Reasons that mean: it is gone, or about to be."""
@@ -50,7 +51,7 @@ def erase_recording(changes: Changes, request: RequestRow, recording: str, who: 
     broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
     asked (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
     ``subject_request.not_logged``)."""
-    request = register.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
     reviews.note_start(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
         found = refusal_of(changes.look(request.tenant, recording))

@@ -14,12 +14,14 @@ from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164, Party
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, PersonError, SealError
-from recorder.features.subject_requests import register, reviews
+from recorder.features.subject_requests import reviews
 from recorder.playback import channel_mute
-from recorder.playback.authorization import (Guard, printable)
-from recorder.playback.interface import (SOUNDS, RecordingCopy, Actor)
+from recorder.playback.authorization import Guard, printable
+from recorder.playback.interface import SOUNDS, RecordingCopy, Actor
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.usage_terms import Terms
+from recorder.features.subject_requests import queries
+from recorder.features.subject_requests import service
 
 PERSON = "person"
 """In place of a purpose."""
@@ -45,12 +47,12 @@ class PersonalCopyExit:
 
     def check_theirs(self, who: Actor, request: str, recording_id: str) -> None:
         """That a recording is of a call with the number of somebody who asked, as it was sealed."""
-        _theirs(self._guard, who, register.verified_request(who.tenant, printable(request)), recording_id)
+        _theirs(self._guard, who, service.verified_request(who.tenant, printable(request)), recording_id)
 
 
 def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> RecordingCopy:
     request = printable(request)
-    asked = register.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
+    asked = service.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
     row, sealed = _theirs(guard, who, asked, recording_id)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
@@ -105,7 +107,7 @@ def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> 
             error=error.message,
             hint=error.hint,
         )
-        raise register.not_logged_error(f"recording {row.id} in request {request}") from error
+        raise queries.not_logged_error(f"recording {row.id} in request {request}") from error
 
 
 def _theirs(

@@ -23,11 +23,12 @@ from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
 from recorder.domain.parties import E164
 from recorder.errors import PersonError, SealError
-from recorder.features.subject_requests import register
 from recorder.ids import Entropy
 from recorder.seal.disclosure import Disclosure, check, write
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
+from recorder.features.subject_requests import queries
+from recorder.features.subject_requests import rules
 
 ALL: Final = "both"
 OWN: Final = "own"
@@ -118,7 +119,7 @@ def reviews_of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
     """What was decided and done for a customer's request, by recording.  Raises :class:`PersonError`
     (``subject_request.not_found``, ``subject_request.not_logged``)."""
     with connected():
-        request = register.find_row(tenant, request_id)
+        request = queries.find_row(tenant, request_id)
         rows = list(ReviewTable.select().where(ReviewTable.request == request.id))
         _check_logged(tenant, rows)
         return {row.recording_id: _row(row) for row in rows}
@@ -151,7 +152,7 @@ def decide(
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         plain = given != WITHHELD and recording_row(RecordingTable.get_by_id(recording)).usable
-        reason = None if plain else register.check_sentence(why)
+        reason = None if plain else rules.check_sentence(why)
         signed = None
         if signer is not None and given != WITHHELD:
             signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
@@ -266,7 +267,7 @@ def _about(
     tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
 ) -> ReviewTable:
     """The row of a recording of the person's, made where there is none, together with its first leaf."""
-    request = register.find_verified_row(tenant, request_id)
+    request = queries.find_verified_row(tenant, request_id)
     identity = f"{request.id}/{recording}"
     row = ReviewTable.get_or_none(ReviewTable.id == identity)
     if row is not None:
@@ -302,7 +303,7 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
             known |= _COLUMNS[leaf.kind](leaf)
     for recording, row in mine.items():
         if said.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
-            raise register.not_logged_error(f"recording {recording} in request {row.request_id}")
+            raise queries.not_logged_error(f"recording {recording} in request {row.request_id}")
 
 
 _LOGGED: Final = (

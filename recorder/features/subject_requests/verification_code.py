@@ -23,8 +23,11 @@ from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
-from recorder.features.subject_requests import register, reviews
+from recorder.features.subject_requests import reviews
 from recorder.ids import Entropy, uuid7
+from recorder.features.subject_requests import queries
+from recorder.features.subject_requests import rules
+from recorder.features.subject_requests import service
 
 DIGITS: Final = 6
 
@@ -79,7 +82,7 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
     (it is being called), ``subject_request.calls_exhausted``."""
     with writing():
         lock_tenant(tenant)
-        request = register.find_open_row(tenant, request_id)
+        request = queries.find_open_row(tenant, request_id)
         if request.proved_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         if not reviews.has_calls(tenant, request.number):
@@ -99,7 +102,7 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
             )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
         body = {"request": request.id, "call": call, "who": who, "language": request.language}
-        body |= {"until": to_iso(until), "number_sha256": register.number_commitment(request)}
+        body |= {"until": to_iso(until), "number_sha256": queries.number_commitment(request)}
         leaf = append(tenant, ORDERED, body, now, entropy)
         row = VerificationCodeTable.create(
             id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
@@ -168,7 +171,7 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
 def _was_ordered(row: VerificationCodeTable) -> bool:
     """Whether the log says that this call was ordered, and it is to the number of its request."""
     try:
-        request = register.find_open_row(row.tenant_id, row.request_id)
+        request = queries.find_open_row(row.tenant_id, row.request_id)
     except PersonError:
         return False
     return _says(row, 0, ORDERED) is not None and row.number == request.number
@@ -185,7 +188,7 @@ def _says(row: VerificationCodeTable, place: int, kind: str) -> leaf_lookup.Logg
 
 def _made(kept: str, until: datetime) -> dict[str, str]:
     """What the log has of a code: of which hash of it, and until when that is valid."""
-    return {"code_sha256": register.digest(kept), "valid_until": to_iso(until)}
+    return {"code_sha256": rules.digest(kept), "valid_until": to_iso(until)}
 
 
 def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entropy) -> None:
@@ -207,7 +210,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
     ``subject_request.tries_exhausted``."""
     with writing():
         lock_tenant(tenant)
-        request = register.find_open_row(tenant, request_id)
+        request = queries.find_open_row(tenant, request_id)
         if request.proved_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         last = (
@@ -224,7 +227,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
             )
         made = _says(last, 1, MADE)
         if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
-            raise register.not_logged_error(f"call {last.id}")
+            raise queries.not_logged_error(f"call {last.id}")
         tries = [
             each for each in leaf_lookup.after(tenant, made.number, TRIED) if each.body["call"] == last.id
         ]
@@ -243,7 +246,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}
         append(tenant, TRIED, body, now, entropy)
         if right:
-            register.record_verification(request, register.CODE, who, None, now, entropy)
+            service.record_verification(request, rules.CODE, who, None, now, entropy)
             VerificationCodeTable.update(code_hash=None).where(
                 VerificationCodeTable.request == request_id
             ).execute()

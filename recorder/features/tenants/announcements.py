@@ -30,28 +30,19 @@ from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import standard
 from recorder.prompts.sound_check import CLIPPED_SHARE, clipped_share
+from recorder.features.tenants.rules import OwnSound
+from recorder.features.tenants.rules import SpokenText
+from recorder.features.tenants.rules import check_mode
+from recorder.features.tenants.rules import check_question
+from recorder.features.tenants.rules import check_spoken
+from recorder.features.tenants.rules import sound_duration_ms
 
 CREATED: Final = "announcement.created"
 
-LONGEST_SOUND_MS = 60_000
-SOUND_RATES = (8000, 16000)
 
 
-class SpokenText(Protocol):
-    """Something to be played: what it says, word for word, and the bytes of the WAV that says it."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def wav(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class OwnSound:
-    """A customer's own WAV, and what it says."""
-
-    text: str
-    wav: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,44 +149,10 @@ def store_sound(wav: bytes, now: datetime) -> str:
     return sha256
 
 
-def check_spoken(spoken: SpokenText, what: str) -> int:
-    """How long something plays.  Raises :class:`CatalogueError`: ``announcement.sound``,
-    ``announcement.text``."""
-    duration_ms = sound_duration_ms(spoken.wav)
-    if not spoken.text.strip():
-        raise CatalogueError(
-            "announcement.text",
-            f"the {what} needs the text that its sound says",
-            "write down what it says, word for word: it is sealed with every recording",
-        )
-    return duration_ms
 
 
-def check_mode(mode: str) -> Mode:
-    """The mode of that name.  Raises :class:`CatalogueError` (``line.settings``)."""
-    known = next((each for each in MODES if each == mode), None)
-    if known is None:
-        raise CatalogueError("line.settings", f"there is no mode {mode!r}", f"one of {', '.join(MODES)}")
-    return known
 
 
-def sound_duration_ms(wav: bytes) -> int:
-    """How long an operator's WAV plays.  Raises :class:`CatalogueError` (``announcement.sound``)."""
-    try:
-        with wave.open(io.BytesIO(wav)) as sound:
-            shape = (sound.getnchannels(), sound.getsampwidth())
-            rate, content = sound.getframerate(), sound.readframes(sound.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise _bad_sound(f"it is no PCM WAV file: {error}") from error
-    if shape != (1, 2) or rate not in SOUND_RATES:
-        raise _bad_sound(f"it has {shape[0]} channels of {shape[1] * 8} bit at {rate} Hz")
-    samples = np.frombuffer(content, dtype="<i2", count=len(content) // 2)
-    duration_ms: int = len(samples) * 1000 // rate
-    if not 500 <= duration_ms <= LONGEST_SOUND_MS:
-        raise _bad_sound(f"it lasts {duration_ms} ms")
-    if clipped_share(samples) > CLIPPED_SHARE:
-        raise _bad_sound("it is too loud: it clips")
-    return duration_ms
 
 
 def _beside(name: str, spoken: SpokenText | None, now: datetime) -> dict[str, Any]:
@@ -204,24 +161,6 @@ def _beside(name: str, spoken: SpokenText | None, now: datetime) -> dict[str, An
     return {f"{name}_text": spoken.text, name: store_sound(spoken.wav, now)}
 
 
-def check_question(mode: str, question: SpokenText | None, declined: SpokenText | None) -> None:
-    given = {"question": question, "declined sentence": declined}
-    if mode not in ASKING and any(given.values()):
-        raise CatalogueError(
-            "announcement.question",
-            f"an announcement for {mode} asks nothing, and this one has a question or a declined sentence",
-            f"leave them away, or make it for {' or '.join(ASKING)}",
-        )
-    for what, spoken in given.items():
-        if mode in ASKING and spoken is None:
-            raise CatalogueError(
-                "announcement.question",
-                f"an announcement for {mode} needs its {what}",
-                "the question is what is asked (opt-in) or said after a wrong key (opt-out); the declined "
-                "sentence says that the call is not recorded; `accord announcement compose` makes all three",
-            )
-        if spoken is not None:
-            check_spoken(spoken, what)
 
 
 def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None:
@@ -254,10 +193,3 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
             )
 
 
-def _bad_sound(what: str) -> CatalogueError:
-    return CatalogueError(
-        "announcement.sound",
-        f"the sound cannot be used: {what}",
-        "a WAV of PCM 16 bit, one channel, 8000 or 16000 Hz, between half a second and a minute long, at "
-        "about -20 dBFS",
-    )

@@ -24,7 +24,8 @@ from recorder.catalogue.records import (
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import (CompositionData, OwnSound, SpokenText, check_mode, check_purposes, create_announcement, sentence_of)
+from recorder.features.tenants.announcements import (CompositionData, check_purposes, create_announcement, sentence_of)
+from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode
 from recorder.features.tenants.lines import set_line_announcement
 from recorder.ids import Entropy
 from recorder.prompts import composer

@@ -22,7 +22,7 @@ from recorder.catalogue.mappers import own_sentences
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.domain.line_policy import TOLD, LinePolicy
 from recorder.errors import ConfigError
-from recorder.features.tenants.line_policies import (rows_by_name)
+from recorder.features.tenants.line_policies import rows_by_name
 from recorder.prompts.composer import line_sentence
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file

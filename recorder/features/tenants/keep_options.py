@@ -16,9 +16,10 @@ from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import (SpokenText, check_purposes, store_sound)
+from recorder.features.tenants.rules import SpokenText
+from recorder.features.tenants.announcements import check_purposes, store_sound
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.line_history import (active_line)
+from recorder.lifecycle.line_history import active_line
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 

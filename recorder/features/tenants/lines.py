@@ -34,9 +34,14 @@ from recorder.domain.line_policy import (
     TIMINGS,
 )
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import (SpokenText, check_mode, check_spoken, store_sound)
+from recorder.features.tenants.rules import SpokenText, check_mode, check_spoken
+from recorder.features.tenants.announcements import store_sound
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.line_history import (CREATED, active_line, end_line)
+from recorder.lifecycle.line_history import CREATED, active_line, end_line
+from recorder.features.tenants.rules import check_expected_mode
+from recorder.features.tenants.rules import check_languages
+from recorder.features.tenants.rules import check_menu
+from recorder.features.tenants.rules import check_timing
 
 
 def create_line(
@@ -181,22 +186,6 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
     return True
 
 
-def check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -> None:
-    if mode == NOTICE and not others:
-        return
-    asks = f"asks ({mode})" if mode != NOTICE else "lets choose a language"
-    if outbound == ONCE_CONNECTED:
-        raise CatalogueError(
-            "line.timing",
-            f"a line that {asks} does so before they are connected: afterwards both would have to wait",
-            "`accord line outbound … before-connected`; once connected only notice, in one language",
-        )
-    if timing == AT_PICKUP:
-        raise CatalogueError(
-            "line.timing",
-            f"a line that {asks} announces before it rings: whoever has answered would have to wait",
-            "`accord line timing … before-ringing`; at pick-up only notice, in one language",
-        )
 
 
 def _check_other_spellings(tenant: str, number: str) -> None:
@@ -294,49 +283,9 @@ def _own_announcement(tenant: str, announcement: str) -> AnnouncementTable:
     return row
 
 
-def check_expected_mode(first: AnnouncementTable, expected: str | None) -> None:
-    if expected is not None and first.mode != expected:
-        raise CatalogueError(
-            "line.mode",
-            f"the announcement {first.name} (version {first.version}) was made for {first.mode}, "
-            f"not for {expected}: people would not hear what they are asked",
-            f"make one with `accord announcement compose --mode {expected}`, or leave the mode away",
-        )
 
 
-def check_languages(rows: Sequence[AnnouncementTable]) -> None:
-    languages = [row.language for row in rows]
-    if len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
-        raise CatalogueError(
-            "line.languages",
-            f"a line cannot speak {', '.join(languages)}",
-            f"each language once, at most {MOST_LANGUAGES}: one key each",
-        )
-    first = rows[0]
-    for row in rows[1:]:
-        same = (row.mode, sorted(row.purposes), row.keep_days)
-        if same != (first.mode, sorted(first.purposes), first.keep_days):
-            raise CatalogueError(
-                "line.languages",
-                f"{_promise(first)}, and {_promise(row)}: who chooses another language would be told "
-                "something else",
-                "all announcements of a line have one mode, the same purposes and one keeping time",
-            )
 
 
-def _promise(row: AnnouncementTable) -> str:
-    said = f"{row.mode}, {', '.join(row.purposes)}, {row.keep_days} days"
-    return f"{row.name} (version {row.version}, {row.language}) says {said}"
 
 
-def check_menu(rows: Sequence[AnnouncementTable], menu: SpokenText | None) -> None:
-    if (menu is None) != (len(rows) == 1):
-        raise CatalogueError(
-            "line.menu",
-            "a line in several languages needs a menu"
-            if menu is None
-            else "a line in one language has no menu",
-            "`accord line languages` makes it, or takes it away",
-        )
-    if menu is not None:
-        check_spoken(menu, "menu")

@@ -19,9 +19,9 @@ from recorder.catalogue.records import ASKING, Sentence, TransferOptions
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import (store_sound)
+from recorder.features.tenants.announcements import store_sound
 from recorder.ids import Entropy
-from recorder.lifecycle.line_history import (active_line)
+from recorder.lifecycle.line_history import active_line
 from recorder.prompts import composer
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import Sources

@@ -21,10 +21,10 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
-from recorder.features.tenants.announcements import OwnSound
+from recorder.features.tenants.rules import OwnSound
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes import object_store, run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context

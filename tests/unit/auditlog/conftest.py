@@ -19,7 +19,6 @@ from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.features.subject_requests import register
 from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
@@ -30,6 +29,7 @@ from tests.entropy import Repeating
 from tests.house import Bakery
 from tests.postgres import binaries
 from tests.stored import put_small
+from recorder.features.subject_requests import service as request_register
 
 
 @dataclass
@@ -196,7 +196,7 @@ def _change_settings(house: Bakery) -> None:
     lines.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
     service.set_tenant_country(house.tenant, "nl", **said)
     house.limit(20, purpose="training")
-    register.enter(
+    request_register.enter(
         house.tenant, number="+32470123456", wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip

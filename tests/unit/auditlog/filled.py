@@ -18,7 +18,7 @@ from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
 from recorder.features.recovery import rebuild_queue
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import (
     announcements,
     composition,
@@ -37,6 +37,8 @@ from tests.vouching import vouch
 
 from .conftest import World
 from .tampered_later import hold
+from recorder.features.live import service as live_service
+from recorder.features.subject_requests import service as request_register
 
 NODE = "node1"
 CALL = "01930000-0000-7000-8000-0000000000c1"
@@ -133,11 +135,11 @@ def _calls(world: World) -> None:
     keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     asks = {"by": "panel", "who": world.user, "signer": panel}
-    first = queries.request_command(world.tenant, CALL, "pause", **asks, **said(world))
+    first = live_service.request_command(world.tenant, CALL, "pause", **asks, **said(world))
     assert first is not None
     assert queries.take(NODE, first.id, **said(world))
     assert queries.answer(NODE, first.id, "done", **said(world))
-    assert queries.request_command(world.tenant, CALL, "delete", **asks, **said(world))
+    assert live_service.request_command(world.tenant, CALL, "delete", **asks, **said(world))
 
 
 def _people(world: World) -> None:
@@ -174,7 +176,7 @@ def _person(world: World) -> None:
     with connected():
         request = SubjectRequestTable.select().where(SubjectRequestTable.tenant_id == tenant).get().id
         who = UserTable.select().where(UserTable.id == world.user).get().id
-    register.extend(tenant, request, why="many calls", who=who, **said(world))
+    request_register.extend(tenant, request, why="many calls", who=who, **said(world))
     order = verification_code.order_call(tenant, request, who=who, **said(world))
     taken = verification_code.take(NODE, **said(world))
     assert taken is not None
@@ -192,8 +194,8 @@ def _person(world: World) -> None:
         tenant, request, world.kept, why_not="retention.held", until=world.house.clock() + timedelta(days=9),
         who=who, **said(world),
     )  # fmt: skip
-    register.note_export(tenant, request, who, **said(world))
-    second = register.enter(
+    request_register.note_export(tenant, request, who, **said(world))
+    second = request_register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **said(world),
     )  # fmt: skip
@@ -201,8 +203,8 @@ def _person(world: World) -> None:
     reviews.decide(
         tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
     )
-    register.close(tenant, second.id, how="answered", who=who, **said(world))
-    third = register.enter(
+    request_register.close(tenant, second.id, how="answered", who=who, **said(world))
+    third = request_register.enter(
         tenant, number="+32470123456", wants="copy", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **said(world),
     )  # fmt: skip

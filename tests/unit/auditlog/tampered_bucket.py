@@ -15,7 +15,7 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ids import uuid7
-from recorder.lifecycle.key_rotation import (KeyRotation)
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.seal import canonical_json, signed_document
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.signing import AMENDMENT, MANIFEST, TOMBSTONE, Signer

@@ -33,7 +33,7 @@ from recorder.features.tenants import line_policies
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import amendments, hold_review, limits, recordings
 from recorder.playback import grants
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from tests.clock import Clock
 from tests.entropy import Repeating
@@ -43,6 +43,7 @@ from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTE
 
 from .conftest import BEGAN, World, make_world
 from .filled import NODE, fill
+from recorder.features.live import rules
 
 BY_NAME = {model._meta.table_name: model for model in TABLES}
 COLUMNS = {
@@ -415,12 +416,12 @@ def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: W
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
         open_ = next(each for each in live_queries.open_commands(NODE))
-        live_queries.check_command(open_, world.house.means.root, {})
+        rules.check_command(open_, world.house.means.root, {})
         row = LiveCommandTable.select().where(LiveCommandTable.id == open_.id).dicts().get()
         LiveCommandTable.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
         forged = next(each for each in live_queries.open_commands(NODE) if each.id == "forged")
         with pytest.raises(SealError):
-            live_queries.check_command(forged, world.house.means.root, {})
+            rules.check_command(forged, world.house.means.root, {})
         everything.rollback()
 
 

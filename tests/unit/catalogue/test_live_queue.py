@@ -15,6 +15,7 @@ from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
 from tests.unit.catalogue.conftest import OTHER, TENANT
+from recorder.features.live import service
 
 pytestmark = pytest.mark.postgresql
 
@@ -36,7 +37,7 @@ def call(tenants, clock) -> LiveRow:
 @pytest.fixture
 def ask(clock, entropy):
     def make(tenant: str = TENANT, call_id: str = "", what: str = "pause"):
-        return queries.request_command(tenant, call_id, what, by="panel", who="somebody", now=clock(), entropy=entropy)
+        return service.request_command(tenant, call_id, what, by="panel", who="somebody", now=clock(), entropy=entropy)
 
     return make
 
@@ -57,8 +58,8 @@ def test_nobody_sees_another_ones_calls_nor_asks_anything_of_them(call, ask, clo
     assert queries.live_call(OTHER, call.id, clock()) is None
     assert ask(OTHER, call.id) is None
     asked = ask(TENANT, call.id)
-    assert queries.find_command(OTHER, asked.id, clock(), entropy) is None
-    assert queries.find_command(TENANT, asked.id, clock(), entropy) == asked
+    assert service.find_command(OTHER, asked.id, clock(), entropy) is None
+    assert service.find_command(TENANT, asked.id, clock(), entropy) == asked
     assert len(queries.open_commands(NODE)) == 1
     assert queries.open_commands("node2") == ()
 
@@ -76,7 +77,7 @@ def test_it_is_taken_once_by_its_node_and_answered_once_and_both_are_in_the_log(
     assert not queries.answer("node2", asked.id, DONE, clock(), entropy)
     assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
     assert not queries.answer(NODE, asked.id, UNKNOWN, clock(), entropy)
-    assert queries.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
     about = {"asked": asked.id, "call": call.id, "what": "pause"}
     assert leaves() == [
         ("command.requested", {**about, "by": "panel", "who": "somebody"}),
@@ -87,12 +88,12 @@ def test_it_is_taken_once_by_its_node_and_answered_once_and_both_are_in_the_log(
 def test_what_nobody_took_in_time_is_not_done_and_will_not_be(call, ask, clock, entropy) -> None:
     looked_at, found = ask(TENANT, call.id), ask(TENANT, call.id, "note")
     clock.forward(seconds=queries.DEADLINE.total_seconds())
-    assert queries.find_command(TENANT, looked_at.id, clock(), entropy).outcome == NO_ANSWER
+    assert service.find_command(TENANT, looked_at.id, clock(), entropy).outcome == NO_ANSWER
     assert not queries.take(NODE, looked_at.id, clock(), entropy)
     # Whoever finds it first says so; nobody has to look.
     assert not queries.take(NODE, found.id, clock(), entropy)
     assert queries.open_commands(NODE) == ()
-    assert queries.find_command(TENANT, found.id, clock(), entropy).outcome == NO_ANSWER
+    assert service.find_command(TENANT, found.id, clock(), entropy).outcome == NO_ANSWER
     assert [kind for kind, _ in leaves()].count("command.answered") == 2
 
 
@@ -100,12 +101,12 @@ def test_what_was_taken_and_never_answered_is_not_known(call, ask, clock, entrop
     asked = ask(TENANT, call.id)
     assert queries.take(NODE, asked.id, clock(), entropy)
     clock.forward(seconds=5)
-    assert queries.find_command(TENANT, asked.id, clock(), entropy).outcome is None
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome is None
     clock.forward(seconds=10)
-    assert queries.find_command(TENANT, asked.id, clock(), entropy).outcome == UNKNOWN
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == UNKNOWN
     # A worker that comes back may still know better.
     assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
-    assert queries.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
 
 
 def test_only_what_the_line_allows_and_what_there_is(call, ask) -> None:

@@ -11,8 +11,8 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.lifecycle import retention_limits
 from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.preview import (LimitPreview, preview_limit)
-from recorder.lifecycle.retention_limits import (NewLimit)
+from recorder.lifecycle.preview import LimitPreview, preview_limit
+from recorder.lifecycle.retention_limits import NewLimit
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust

@@ -16,9 +16,11 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
 from recorder.identity import tenants
 from tests.vouching import vouch
+from recorder.features.subject_requests import rules
+from recorder.features.subject_requests import service
 
 NUMBER = "+32470123456"
 
@@ -59,7 +61,7 @@ def request_(tenant, clock, entropy) -> str:
 
 
 def enter(clock, entropy, received: date | None = None, number: str = "0470 12 34 56", tenant: str = "t"):
-    return register.enter(
+    return service.enter(
         tenant, number=number, wants="both", language="fr", received_on=received or clock().date(),
         by_kind="user", by="u", now=clock(), entropy=entropy,
     )  # fmt: skip
@@ -71,7 +73,7 @@ def refused(error_id: str):
 
 @given(st.dates(date(1990, 1, 1), date(2090, 1, 1)), st.integers(0, 30))
 def test_a_month_later_is_the_same_day_or_the_months_last(day: date, months: int) -> None:
-    later = register.months_later(day, months)
+    later = rules.months_later(day, months)
     assert (later.year * 12 + later.month) - (day.year * 12 + day.month) == months
     assert later.day == day.day or (
         later.day < day.day and later.day == monthrange(later.year, later.month)[1]
@@ -91,12 +93,12 @@ def test_it_is_due_in_a_month_and_once_in_three(tenant, clock, entropy, received
     assert row.due_on.isoformat() == due
     told = {"who": "u", "now": clock(), "entropy": entropy}
     with refused("subject_request.statement"):
-        register.extend("t", row.id, why=" ", **told)
-    register.extend("t", row.id, why="Forty recordings", **told)
-    row = register.find_request("t", row.id)
+        service.extend("t", row.id, why=" ", **told)
+    service.extend("t", row.id, why="Forty recordings", **told)
+    row = service.find_request("t", row.id)
     assert (row.due_on.isoformat(), row.extended_why) == (extended, "Forty recordings")
     with refused("subject_request.extended"):
-        register.extend("t", row.id, why="More", **told)
+        service.extend("t", row.id, why="More", **told)
     assert not row.overdue(row.due_on)
     assert row.overdue(row.due_on + timedelta(days=1))
 
@@ -105,18 +107,18 @@ def test_it_is_not_extended_when_its_month_is_over(tenant, clock, entropy) -> No
     row = enter(clock, entropy)
     clock.at += timedelta(days=32)
     with refused("subject_request.too_late"):
-        register.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
+        service.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
 
 
 def test_the_register_has_what_is_due_first_and_what_is_closed_last(tenant, clock, entropy) -> None:
     rows = [enter(clock, entropy, clock().date() - timedelta(days=days)) for days in (3, 9, 6)]
     closing = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
-    register.close("t", rows[1].id, **closing)
+    service.close("t", rows[1].id, **closing)
     assert [row.id for row in subject_request_queries.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
     with refused("subject_request.closed"):
-        register.close("t", rows[1].id, **closing)
+        service.close("t", rows[1].id, **closing)
     with refused("subject_request.unverified"):
-        register.close("t", rows[0].id, **{**closing, "how": "answered"})
+        service.close("t", rows[0].id, **{**closing, "how": "answered"})
 
 
 def order(request_id: str, clock, entropy, tenant: str = "t") -> verification_code.CodeRow:
@@ -149,7 +151,7 @@ def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entr
         tried(request_, code, clock, entropy)
     with refused("subject_request.verified"):
         order(request_, clock, entropy)
-    assert register.find_request("t", request_).proved_how == "code"
+    assert service.find_request("t", request_).proved_how == "code"
 
 
 def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
@@ -158,7 +160,7 @@ def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
         assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("subject_request.tries_exhausted"):
         tried(request_, code, clock, entropy)
-    assert register.find_request("t", request_).proved_at is None
+    assert service.find_request("t", request_).proved_at is None
     clock.at += timedelta(minutes=1)
     assert tried(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
 
@@ -262,5 +264,5 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
                 reviews.decide(tenant, row.id, ident, **deciding)
         assert set(reviews.reviews_of(tenant, row.id)) == found
         with refused("subject_request.not_found"):
-            register.find_request("b" if tenant == "a" else "a", row.id)
+            service.find_request("b" if tenant == "a" else "a", row.id)
     assert not reviews.has_calls("a", "+32470000000")

@@ -9,6 +9,7 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, lines
 from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
+from recorder.features.tenants import rules
 
 
 def test_an_announcement_is_a_new_version_each_time(tenants, announce) -> None:
@@ -60,7 +61,7 @@ def test_an_announcement_that_cannot_stand_is_refused(
 @pytest.mark.parametrize("shape", [{"channels": 2}, {"rate": 44100}, {"ms": 100}, {"ms": 61_000}])
 def test_a_sound_that_the_switch_would_not_play_well_is_refused(tone, shape) -> None:
     with pytest.raises(CatalogueError) as refused:
-        announcements.sound_duration_ms(tone(**shape))
+        rules.sound_duration_ms(tone(**shape))
     assert refused.value.error_id == "announcement.sound"
 
 

@@ -13,7 +13,7 @@ from recorder.catalogue import queries, tenant_queries
 from recorder.errors import SealError
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files, paper_key, signing
 from recorder.seal.keyring import WrappedKey, load_kek
 from recorder.seal.verification import verify

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from recorder import config
-from recorder.lifecycle.key_rotation import (KeyRotation)
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.ops.doctor.older_keys import older_keys
 from recorder.processes.services import Context

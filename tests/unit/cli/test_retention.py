@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.lifecycle import amendments, limits
-from recorder.lifecycle.clock_guard import (ClockGuard)
+from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from recorder.seal import retention_limit

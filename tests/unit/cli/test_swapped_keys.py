@@ -18,7 +18,7 @@ from recorder.features.offboarding.duty import destroy_keys
 from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.pipeline import stages
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, every_tenant_key_path, tenant_key_path
 from recorder.seal.verification import verify

@@ -8,9 +8,9 @@ import pytest
 
 from recorder.catalogue.departures import LeavingRow
 from recorder.features.offboarding import service
-from recorder.features.offboarding.plan import (prepare_handover)
+from recorder.features.offboarding.plan import prepare_handover
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.services import Services
 from tests.house import House

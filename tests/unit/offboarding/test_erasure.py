@@ -23,15 +23,15 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.offboarding import completion, service
+from recorder.features.offboarding import service
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
 from recorder.identity import api_tokens
 from recorder.identity import users as people
-from recorder.lifecycle.key_rotation import (KeyRotation, rotation_status)
+from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
 from recorder.pipeline import stages
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
@@ -40,6 +40,7 @@ from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.verification import verify
 from tests.house import Customer
 from tests.vouching import vouch
+from recorder.features.subject_requests import service as request_register
 
 OPERATOR = By("operator")
 
@@ -79,12 +80,12 @@ def everything() -> str:
 def asked_by(house, customer: Customer, recording: str) -> str:
     """A request of the person of a recording, with all that is written down of it."""
     said = {"now": house.clock(), "entropy": house.entropy}
-    made = register.enter(
+    made = request_register.enter(
         customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.clock().date(),
         by_kind="user", by=customer.people["paul"].id, **said,
     ).id  # fmt: skip
     verification_code.order_call(customer.id, made, who="u", **said)
-    register.extend(customer.id, made, why="there is a heap of them", who="u", **said)
+    request_register.extend(customer.id, made, why="there is a heap of them", who="u", **said)
     vouch(customer.id, made, **said)
     why = "a colleague speaks of her health"
     reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **said)
@@ -120,7 +121,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     mail_witness.add(bakery.id, "paul@example.com", **said)
     api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
     request = asked_by(house, bakery, mine[0])
-    assert register.find_request(bakery.id, request).number in everything()
+    assert request_register.find_request(bakery.id, request).number in everything()
     announce(house, bakery)
     handed(bakery.id)
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
@@ -363,12 +364,12 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert [each.tenant for each in report.leavers] == [bakery.id]
     assert offboarding_queries.summarise(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
     with pytest.raises(CatalogueError) as unconfirmed:
-        completion.complete_erasure(office(house), bakery.id)
+        service.complete_erasure(office(house), bakery.id)
     assert unconfirmed.value.error_id == "offboarding.holds_unconfirmed"
     assert ending.erase_due(means, house.clock()) == 0
     rebuild_queue.finish()
     house.confirm_holds()
-    completion.complete_erasure(office(house), bakery.id)
+    service.complete_erasure(office(house), bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
     assert offboarding_queries.require_departure(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
@@ -386,5 +387,5 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
-    completion.complete_erasure(office(house), bakery.id)
+    service.complete_erasure(office(house), bakery.id)
     assert departures.being_erased(bakery.id)

@@ -24,17 +24,18 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import to_iso
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, CatalogueError
-from recorder.features.offboarding import handover, service, tar
+from recorder.features.offboarding import service, tar
 from recorder.features.offboarding import queries as offboarding_queries
-from recorder.features.subject_requests import register
 from recorder.features.tenants import lines as line_register
 from recorder.lifecycle import expiry
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
 from recorder.store.contract import Unreachable
 from tests.house import Customer
+from recorder.features.offboarding import handover_queries
+from recorder.features.subject_requests import service as request_register
 
 OPERATOR = By("operator")
 
@@ -110,7 +111,7 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert f"{silent}," in table
     assert "access.not_announced" in table
     assert not any(f"recordings/{silent}/" in name for name in files)
-    assert "access.not_announced" in handover.count_reasons(bakery.id)
+    assert "access.not_announced" in handover_queries.count_reasons(bakery.id)
     assert_log_is_whole(house, files, kept)
     assert (
         b"garder" in files["accord/announcements/announcements.json"]
@@ -143,7 +144,7 @@ def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spa
     more = {"now": house.clock(), "entropy": house.entropy}
     house.limit(bakery.id, 20, purpose="agreement")
     asked = {"number": "+32470123456", "wants": "copy", "language": "fr", "by": bakery.people["paul"].id}
-    register.enter(bakery.id, received_on=house.clock().date(), by_kind="user", **asked, **more)
+    request_register.enter(bakery.id, received_on=house.clock().date(), by_kind="user", **asked, **more)
     announce(house, bakery)
     handed(bakery.id)
     who = person(bakery)
@@ -250,7 +251,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     with pytest.raises(Unreachable):
         handed(bakery.id)
     begun = departures.departure(bakery.id)
-    assert (begun.handed_at, handover.last_recording(bakery.id).number) == (None, 1)
+    assert (begun.handed_at, handover_queries.last_recording(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
     house.means = real
@@ -335,5 +336,5 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
     handed(bakery.id)
     service.cancel(office, bakery.id)
     assert departures.departure(bakery.id) is None
-    assert handover.handed_recordings(bakery.id, 0) == ()
+    assert handover_queries.handed_recordings(bakery.id, 0) == ()
     assert line_register.create_line(bakery.id, **line).number == "+3225550101"

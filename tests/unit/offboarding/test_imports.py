@@ -21,14 +21,16 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
-from recorder.features.imports.service import (IMPORTED, FAILED, ERASED, KNOWN, Importer, read_table)
+from recorder.features.imports.table import IMPORTED, FAILED, ERASED, KNOWN, read_table
+from recorder.features.imports.service import Importer
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.lifecycle import expiry, recordings
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
 from recorder.store.contract import Unreachable
 from tests.house import Customer, House
+from recorder.features.imports import table as import_table
 
 ZONE = ZoneInfo("Europe/Brussels")
 OPERATOR = By("operator")
@@ -62,9 +64,9 @@ def encoded(path: Path, codec: str) -> Path:
 def table(folder: Path, rows: list[dict[str, str]], delimiter: str = ",") -> Path:
     path = folder / "recordings.csv"
     with open(path, "w", encoding="utf-8", newline="") as file:
-        out = csv.DictWriter(file, service.COLUMNS, delimiter=delimiter)
+        out = csv.DictWriter(file, import_table.COLUMNS, delimiter=delimiter)
         out.writeheader()
-        out.writerows(dict.fromkeys(service.COLUMNS, "") | row for row in rows)
+        out.writerows(dict.fromkeys(import_table.COLUMNS, "") | row for row in rows)
     return path
 
 
@@ -82,7 +84,7 @@ def folder(tmp_path) -> Path:
     return made
 
 
-def bring(house: House, customer: Customer, folder: Path, **changes) -> list[service.ImportOutcome]:
+def bring(house: House, customer: Customer, folder: Path, **changes) -> list[import_table.ImportOutcome]:
     owner = queries.tenant(customer.id)
     good, bad = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     given = {

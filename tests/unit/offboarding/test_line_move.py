@@ -28,6 +28,7 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.clock import since_boot
 from tests.house import Customer
 from tests.recovery.many import small
+from recorder.features.live import service
 
 NUMBER = "+3225550100"
 
@@ -167,7 +168,7 @@ def test_live_calls_are_theirs_too(town, clock) -> None:
     assert [each.id for each in live_queries.live_calls(town.martin.id, clock())] == [before.recording]
     assert live_queries.live_call(town.martin.id, late.recording, clock()) is None
     said = {"by": "panel", "who": "x", "now": clock(), "entropy": town.house.entropy}
-    assert live_queries.request_command(town.martin.id, late.recording, "pause", **said) is None
+    assert service.request_command(town.martin.id, late.recording, "pause", **said) is None
     assert live_queries.live_calls(town.dyck.id, clock()) == ()
 
 

@@ -21,7 +21,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.offboarding import completion, handover, service
+from recorder.features.offboarding import service
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
@@ -33,7 +33,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.amendment_store import put as put_amendment
 from recorder.lifecycle.statements import statements_of
 from recorder.pipeline import stages
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.seal import call_erasure, signed_document
 from recorder.seal import offboarding as statements
 from recorder.seal.amendment import By
@@ -41,6 +41,7 @@ from recorder.seal.amendment_kinds import DeletionAsked
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
 from tests.stored import receipt_body
+from recorder.features.offboarding import handover_queries
 
 OPERATOR = By("operator")
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -391,7 +392,7 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     assert {*of_handed, "id", "tenant_id"} == {
         each.column_name for each in HandedRecordingTable._meta.sorted_fields
     }
-    (mine,) = handover.handed_recordings(bakery.id, 0)
+    (mine,) = handover_queries.handed_recordings(bakery.id, 0)
     for name, value in of_handed.items():
         with writing():
             HandedRecordingTable.update({name: value}).execute()
@@ -454,14 +455,14 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     assert ending.erase_due(means, house.clock()) == 0
     assert_whole(house, bakery, held)
     with pytest.raises(CatalogueError) as refused:
-        completion.complete_erasure(office, bakery.id)
+        service.complete_erasure(office, bakery.id)
     assert refused.value.error_id == "offboarding.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):
-        completion.complete_erasure(house.changes, bakery.id)
+        service.complete_erasure(house.changes, bakery.id)
     assert_whole(house, bakery, held)
-    completion.complete_erasure(office, bakery.id)
+    service.complete_erasure(office, bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
     assert queries.recording(bakery.id, held).destroyed_why == "deleted"
 

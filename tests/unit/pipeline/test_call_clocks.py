@@ -12,7 +12,7 @@ from recorder.catalogue import queries
 from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
 from recorder.identity import users
 from recorder.lifecycle import expiry
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.manifest import Manifest, Noted
 from recorder.seal.sealing import open_manifest

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.clock import HIDDEN, Uptime
 from recorder.errors import ClockError
-from recorder.lifecycle.clock_guard import (ClockGuard)
+from recorder.lifecycle.clock_guard import ClockGuard
 from tests.clock import Clock
 
 

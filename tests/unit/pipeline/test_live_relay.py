@@ -28,13 +28,15 @@ from recorder.domain.live_command import (
 )
 from recorder.errors import SealError
 from recorder.features.live import queries
-from recorder.features.live.duty import (LiveCallRelay, live_row)
-from recorder.features.live.queries import (CommandRow)
+from recorder.features.live.duty import LiveCallRelay
+from recorder.features.live.rules import live_row
+from recorder.features.live.queries import CommandRow
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, Mark
+from recorder.features.live import service
 
 pytestmark = pytest.mark.postgresql
 
@@ -102,7 +104,7 @@ def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
     tenant = more.pop("tenant", house.tenant)
-    row = queries.request_command(tenant, call_id, what, **said | more)
+    row = service.request_command(tenant, call_id, what, **said | more)
     assert row is not None
     return row
 
@@ -118,7 +120,7 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
     asked = asked_of(house, row.id, "pause")
     desk.turn()
     desk.turn()
-    assert queries.find_command(house.tenant, asked.id, clock(), entropy).outcome == DONE
+    assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == DONE
     (said,) = there.asked
     assert {name: said[name] for name in ("id", "call", "what", "by")} == {
         "id": asked.id, "call": row.id, "what": "pause", "by": "panel",
@@ -162,7 +164,7 @@ def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
     knows = daemon(TAKEN, TELLS_DONE)
     LiveCallRelay("node1", house.spool, house.means.root, clock, entropy).turn()
     assert [one["until"] for one in knows.asked] == [0, 0]
-    assert {queries.find_command(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
+    assert {service.find_command(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
 def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
@@ -171,7 +173,7 @@ def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daem
     assert queries.take("node1", asked.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
     LiveCallRelay("node1", house.spool, house.means.root, clock, entropy).turn()
-    assert queries.find_command(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
+    assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,7 @@ def test_removals_that_were_broken_off_are_finished(house, start) -> None:
 def test_old_listens_are_closed(house, start) -> None:
     from recorder.identity import users
     from recorder.playback import grants
-    from recorder.playback.interface import (Actor)
+    from recorder.playback.interface import Actor
     from recorder.processes.gate import PanelGate
 
     folder = house.take()

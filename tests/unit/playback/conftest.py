@@ -8,7 +8,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 
 

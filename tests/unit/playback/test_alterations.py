@@ -18,7 +18,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import WrappedKey

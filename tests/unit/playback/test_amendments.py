@@ -13,7 +13,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
-from recorder.lifecycle.amendment_recovery import (list_pending)
+from recorder.lifecycle.amendment_recovery import list_pending
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By, name

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.errors import SealError
 from recorder.playback import channel_mute
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 
 
 @pytest.fixture

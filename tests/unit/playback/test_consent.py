@@ -12,7 +12,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.line_policy import Keep, PromptSound
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 
 SAID = PromptSound("Said.", "5a" * 32, 1000)

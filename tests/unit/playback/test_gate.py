@@ -20,7 +20,7 @@ from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Store, Unreachable

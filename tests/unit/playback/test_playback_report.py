@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.playback.playback_report import (MOST, parse_report, merge_stretches)
+from recorder.playback.playback_report import MOST, parse_report, merge_stretches
 
 
 def test_stretches_are_put_together_and_end_with_the_sound() -> None:

@@ -26,7 +26,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.interface import (Actor)
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import By

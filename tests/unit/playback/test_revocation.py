@@ -16,11 +16,11 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import ConfigError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application
-from recorder.lifecycle.amendment_recovery import (list_pending)
+from recorder.lifecycle.amendment_recovery import list_pending
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.pipeline import stages
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure

@@ -21,7 +21,7 @@ from recorder.errors import AccessError, SealError
 from recorder.ids import uuid7
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, limits, retention_limits
 from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.retention_limits import (NewLimit, set_limit)
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal import retention_limit as statements
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment import By

@@ -30,7 +30,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
-from recorder.features.subject_requests import erased_calls, register, reviews
+from recorder.features.subject_requests import reviews
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
 from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
@@ -43,6 +43,8 @@ from tests.house import Bakery
 from tests.vouching import vouch
 
 from .conftest import catalogued, rows
+from recorder.features.subject_requests import call_erasure
+from recorder.features.subject_requests import service
 
 pytestmark = pytest.mark.postgresql
 
@@ -100,14 +102,14 @@ def full(house: Bakery, recorded) -> Bakery:
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
     number = row.outside.value
-    asked = register.enter(
+    asked = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
     vouch(house.tenant, asked.id, signer=house.means.signer, **said)
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
-    erased_calls.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
+    call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
     assert all(rows(model) for model in dump.TABLES)
     return house
 

@@ -23,7 +23,6 @@ from recorder.clock import to_iso
 from recorder.errors import KeepingError, SealError
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erased_calls, register
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
@@ -31,6 +30,7 @@ from tests.house import Bakery
 from tests.vouching import vouch
 
 from .conftest import Recovery, rows
+from recorder.features.subject_requests import service
 
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 LONG = partial(pytest.param, marks=pytest.mark.long)
@@ -57,12 +57,12 @@ def changes(house: Bakery) -> Changes:
 def asked(house: Bakery, missed) -> RequestRow:
     said = {"now": house.clock(), "entropy": house.entropy}
     number = rows(NotRecordedTable)[0]["outside_value"]
-    made = register.enter(
+    made = service.enter(
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
     vouch(house.tenant, made.id, signer=house.means.signer, **said)
-    return register.find_request(house.tenant, made.id)
+    return service.find_request(house.tenant, made.id)
 
 
 def write(house: Bakery) -> Path:
@@ -90,15 +90,15 @@ def test_an_older_backup_brings_none_of_them_back(
         assert recovery.troubles == []
         assert len(rows(NotRecordedTable)) == 2, "a rebuild erases nothing: it proposes"
         with pytest.raises(KeepingError, match="not confirmed"):
-            erased_calls.erase_calls_again(changes, house.tenant)
+            forgotten_calls.erase_calls_again(changes, house.tenant)
         house.confirm_holds()
-        assert erased_calls.erase_calls_again(changes, house.tenant) == 2
+        assert forgotten_calls.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecordedTable) == opened(missed) == []
         assert erased_call_queries.counts(house.tenant) == {asked.id: 2}
         (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})
-        assert erased_calls.erase_calls_again(changes, house.tenant) == 0
+        assert forgotten_calls.erase_calls_again(changes, house.tenant) == 0
         assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"] == [said], "once"
         house.confirm_holds()
         means = house.means
@@ -217,7 +217,7 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery
     later = replace(changes, revoked=lambda: revoked)
     report = recovery.rebuild(revoked=lambda: revoked)
     assert (report.calls, recovery.troubles) == ({}, [("seal.key_revoked", name)])
-    assert erased_calls.erase_calls_again(later, house.tenant) == 0
+    assert forgotten_calls.erase_calls_again(later, house.tenant) == 0
     assert len(rows(NotRecordedTable)) == 2
     believed = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
     assert believed.calls == ({house.tenant: 2} if hours < 0 else {})
@@ -231,6 +231,6 @@ def test_a_note_of_a_recording_destroys_none(house: Bakery, recorded, recovery, 
     report = recovery.rebuild()
     assert [code for code, _ in recovery.troubles] == ["call_erasure.names_recording"]
     assert report.calls == {}
-    assert erased_calls.erase_calls_again(changes, house.tenant) == 0
+    assert forgotten_calls.erase_calls_again(changes, house.tenant) == 0
     assert set(before) < set(house.objects())
     assert queries.recording(house.tenant, mine).destroyed_at is None

@@ -17,7 +17,7 @@ from recorder.errors import SealError
 from recorder.lifecycle import amendments, line_history
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import offboarding, signed_document
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure

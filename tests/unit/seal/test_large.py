@@ -13,7 +13,7 @@ from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import amendment_chain as chains
 from recorder.seal.amendment import MAX_BYTES as AMENDMENT_MAX
 from recorder.seal.keyring import WrappedKey, data_key_path

@@ -16,8 +16,9 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.errors import PersonError
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
 from tests.unit.web.test_subject_requests import OTHER, enter, given, kinds, known
+from recorder.features.subject_requests import service
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
     )
     assert tried(right) == "subject_request.not_logged"
     assert found(house, bakery.id) == {("row.changed", "person_code")}
-    assert register.find_request(bakery.id, request).proved_at is None
+    assert service.find_request(bakery.id, request).proved_at is None
 
 
 def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.config import load
 from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
-from recorder.features.subject_requests.register import (normalise_number)
+from recorder.features.subject_requests.rules import normalise_number
 from web.recordings import filters
 from web.text import formats
 

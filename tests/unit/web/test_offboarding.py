@@ -16,10 +16,11 @@ from recorder.catalogue import departures, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
-from recorder.features.imports.service import (Importer, ImportRow)
+from recorder.features.imports.service import Importer
+from recorder.features.imports.table import ImportRow
 from recorder.features.offboarding import service
-from recorder.features.offboarding.plan import (prepare_handover)
-from recorder.playback.verified_recording import (RecordingVerifier)
+from recorder.features.offboarding.plan import prepare_handover
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 
 FILE = "/leaving/recordings.tar"

@@ -13,7 +13,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import limits, preview
-from recorder.lifecycle.limit_application import (apply_limits)
+from recorder.lifecycle.limit_application import apply_limits
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit

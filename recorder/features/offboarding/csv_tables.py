@@ -1,22 +1,27 @@
 """A departing customer's CSV tables: numbers, retention limits, subject requests, and unrecorded calls.
 
-The first three are fixed when the handover begins.  An unrecorded call is read on request; one that was
-erased since becomes spaces, as a recording's row does (``documents.py``).
+The first three are fixed when the handover begins.  Unrecorded calls are read on request; the row of one that
+was erased since consists of spaces, like that of an erased recording (``documents.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Final
-
 from recorder import csv_rows
-from recorder.catalogue import queries, subject_request_queries
-from recorder.catalogue.records import Cursor, NotRecordedRow
+from recorder.catalogue import queries
+from recorder.catalogue import subject_request_queries
+from recorder.catalogue.records import Cursor
+from recorder.catalogue.records import NotRecordedRow
 from recorder.clock import to_iso
 from recorder.features.offboarding.documents import ROWS
 from recorder.lifecycle import limits
 from recorder.seal.revocation import Trust
+from typing import Any
+from typing import Final
+
 
 CallLength = tuple[str, int]
 """A call that was not recorded: its id, and its row's length in bytes."""

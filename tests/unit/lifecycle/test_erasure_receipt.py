@@ -10,7 +10,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import erasure_receipt, expiry
-from recorder.lifecycle.erasure_deadline import (erasure_complete_at)
+from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal.keyring import data_key_path
 from tests.stored import put_small
 

@@ -1,38 +1,56 @@
-"""Restores recordings from the bucket, a batch a transaction: a rebuild that is killed resumes after the last
-whole batch.
+"""Restores recordings' rows from the bucket, a batch per transaction: a rebuild that is killed resumes after the
+last whole batch.
 
-The bucket decides.  A missing row is made, an incomplete one is completed, and a row whose recording was
-erased becomes a tombstone.  A row that contradicts the seal is reported, and corrected only on request.
+The bucket decides.  A missing row is created, an incomplete one is completed, and the row of an erased
+recording becomes a tombstone.  A row that contradicts the seal is reported, and corrected only on request.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
-
-from recorder.auditlog.append import Body, append, append_all, drop_bodies, lock_tenant, sha256_of
-from recorder.catalogue.database import connected, writing
-from recorder.catalogue.mappers import recording_columns, recording_row
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace
+from datetime import datetime
+from datetime import timedelta
+from recorder.auditlog.append import Body
+from recorder.auditlog.append import append
+from recorder.auditlog.append import append_all
+from recorder.auditlog.append import drop_bodies
+from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.append import sha256_of
+from recorder.catalogue.database import connected
+from recorder.catalogue.database import writing
+from recorder.catalogue.mappers import recording_columns
+from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery.rebuild_queue import note_outcomes
 from recorder.identity import tenants
 from recorder.ids import Entropy
-from recorder.lifecycle import amendments, hold_review
+from recorder.lifecycle import amendments
+from recorder.lifecycle import hold_review
 from recorder.prompts.country_rules import STRICT
 from recorder.seal.amendment_chain import Chain
+from typing import Any
 
 MADE = "made"
+
 COMPLETED = "completed"
+
 CORRECTED = "corrected"
+
 ERASED = "erased"
+
 UNCHANGED = "unchanged"
+
 DIFFERS = "differs"
+
 LEFT_OUT = "left_out"
+
 LISTED_WITHIN = timedelta(minutes=15)
 """From sealing to listing where nothing is wrong; it takes seconds."""
 

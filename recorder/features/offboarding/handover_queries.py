@@ -1,35 +1,46 @@
-"""Which recordings a departing customer is handed, where each lies in the archive, and why others are left
-out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
+"""The rows of a handover: which recordings a departing customer is given, where each is in the archive, and why
+others are left out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
-
-import rfc8785
+from datetime import datetime
+from datetime import timedelta
 from peewee import fn
-
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
-from recorder.catalogue.database import connected, database, writing
+from recorder.auditlog.append import append
+from recorder.auditlog.append import lock_tenant
+from recorder.catalogue.database import connected
+from recorder.catalogue.database import database
+from recorder.catalogue.database import writing
 from recorder.catalogue.departures import LeavingRow
-from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable
+from recorder.catalogue.tables.offboarding import HandoverFetchTable
+from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.queries import (check_not_erasing, require_departure)
-from recorder.ids import Entropy, uuid7
+from recorder.features.offboarding.queries import check_not_erasing
+from recorder.features.offboarding.queries import require_departure
+from recorder.ids import Entropy
+from recorder.ids import uuid7
+from typing import Any
+import hashlib
+import json
+import rfc8785
 
 PAGE = 200
+
 STARTED = "handover.started"
+
 COMPLETED = "handover.completed"
 
 HOUR = timedelta(hours=1)
+
 OPENED = "handover.opened"
+
 SENT = "recording.handed_over"
 
 

@@ -1,0 +1,118 @@
+"""The CSV table that lists the recordings to import, and the outcome of each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from recorder.clock import truncate
+from recorder.domain import phone_numbers
+from recorder.errors import AccordError
+from recorder.errors import BringingError
+from recorder.features.imports import audio
+from zoneinfo import ZoneInfo
+import csv
+import io
+import os
+import re
+
+COLUMNS = ("file", "began_at", "number", "line", "direction", "note")
+
+LONGEST_NOTE = 2000
+
+LARGEST_TABLE = 64 << 20
+
+IMPORTED, KNOWN, ERASED, FAILED = "brought in", "there already", "destroyed since", "failed"
+
+_OWN = re.compile(r"\+?[0-9]{2,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    """A line of the table, read: ``row`` is its number, ``line`` the customer's own number, ``number`` the
+    outside party's."""
+
+    row: int
+    file: Path
+    began_at: datetime
+    number: str
+    line: str
+    direction: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """What became of a line of the table: one of ``BROUGHT``, ``THERE``, ``GONE``, ``FAILED``."""
+
+    row: int
+    file: str
+    what: str
+    recording: str | None = None
+    error: AccordError | None = None
+
+
+def read_table(
+    table: Path, folder: Path, zone: ZoneInfo, now: datetime
+) -> tuple[tuple[ImportRow, ...], tuple[ImportOutcome, ...]]:
+    """The lines of a CSV file, and what is wrong with others.  Times without a zone are in ``zone``.  Raises
+    :class:`BringingError` (``import.table``) for a file that is no such table."""
+    try:
+        with (
+            audio.open_plain(table.resolve()) as plain,
+            io.TextIOWrapper(io.BufferedReader(plain), encoding="utf-8-sig", newline="") as file,
+        ):
+            if os.fstat(plain.fileno()).st_size > LARGEST_TABLE:
+                raise _no_table(table, f"it is larger than {LARGEST_TABLE >> 20} MiB")
+            first = file.readline()
+            file.seek(0)
+            lines = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
+            missing = {"file", "began_at"} - {*(lines.fieldnames or ())}
+            if missing:
+                raise _no_table(table, f"it has no column {', '.join(sorted(missing))}")
+            found = list(enumerate(lines, 2))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _no_table(table, str(error)) from error
+    good: list[ImportRow] = []
+    bad: list[ImportOutcome] = []
+    for number, said in found:
+        try:
+            good.append(_read(number, said, folder, zone, now))
+        except BringingError as error:
+            bad.append(ImportOutcome(number, str(said.get("file") or ""), FAILED, error=error))
+    return tuple(good), tuple(bad)
+
+
+def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> ImportRow:
+    def wrong(what: str, hint: str) -> BringingError:
+        return BringingError("import.row", f"line {number}: {what}", hint)
+
+    name = (said.get("file") or "").strip()
+    path = (folder / name).resolve()
+    if not name or not path.is_relative_to(folder.resolve()):
+        raise wrong(f"{name!r} is no file in {folder}", "write the path from that folder on")
+    if not path.is_file():
+        raise wrong(f"there is no file {name}", f"is it in {folder}?")
+    text = (said.get("began_at") or "").strip()
+    try:
+        began = datetime.fromisoformat(text)
+        began = truncate(began if began.tzinfo else began.replace(tzinfo=zone))
+    except (ValueError, OverflowError):
+        raise wrong(f"{text!r} is no time", "write it like 2024-03-15T09:30:00, or with +01:00") from None
+    if not began.year >= 1970 or began > now:
+        raise wrong(f"{text} is not a time of a call that was", "look at the table's column began_at")
+    direction = (said.get("direction") or "inbound").strip().casefold()
+    if direction not in ("inbound", "outbound"):
+        raise wrong(f"{direction!r} is no direction", "inbound or outbound")
+    own = phone_numbers.plain(said.get("line") or "")
+    if own and not _OWN.fullmatch(own):
+        raise wrong(f"{own!r} is no number", "the customer's own number, digits with or without a leading +")
+    note = (said.get("note") or "").strip()
+    if len(note) > LONGEST_NOTE:
+        raise wrong(f"its note has more than {LONGEST_NOTE} characters", "shorten it")
+    return ImportRow(number, path, began, (said.get("number") or "").strip(), own, direction, note)
+
+
+def _no_table(path: Path, why: str) -> BringingError:
+    columns = ", ".join(COLUMNS)
+    return BringingError("import.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}")

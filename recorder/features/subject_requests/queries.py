@@ -1,0 +1,121 @@
+"""Rows of subject requests, each compared with the log before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import Leaf
+from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.errors import PersonError
+from recorder.features.subject_requests.rules import ASKED
+from recorder.features.subject_requests.rules import CLOSED
+from recorder.features.subject_requests.rules import EXPORTED
+from recorder.features.subject_requests.rules import EXTENDED
+from recorder.features.subject_requests.rules import PROVED
+from recorder.features.subject_requests.rules import VOUCHED
+from recorder.features.subject_requests.rules import digest
+from typing import Any
+from typing import Final
+
+
+def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
+    """A customer's row, which says what the log does.  Raises :class:`PersonError`:
+    ``subject_request.not_found``, ``subject_request.not_logged``."""
+    row = SubjectRequestTable.get_or_none(
+        (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.id == request_id)
+    )
+    if row is None:
+        raise PersonError("subject_request.not_found", "there is no such request", "")
+    check_logged(row)
+    return row
+
+
+def find_open_row(tenant: str, request_id: str) -> SubjectRequestTable:
+    """The same, while it is open.  Raises ``subject_request.closed`` too."""
+    row = find_row(tenant, request_id)
+    if row.closed_at is not None:
+        raise PersonError("subject_request.closed", "that request is closed", "")
+    return row
+
+
+def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
+    """The same, once it was shown that the number is theirs.  Raises ``subject_request.unverified`` too."""
+    row = find_open_row(tenant, request_id)
+    if row.proved_at is None:
+        raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
+    return row
+
+
+def number_commitment(row: SubjectRequestTable) -> str:
+    """What the log has in place of the number."""
+    return digest(f"{row.number_salt}\n{row.number}")
+
+
+def check_logged(row: SubjectRequestTable) -> None:
+    """Inside anybody's transaction.  Raises :class:`PersonError` (``subject_request.not_logged``) where the
+    customer's log does not say of a request what its row does: then nothing is given or erased because of
+    it."""
+    if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": number_commitment(row)}:
+        raise not_logged_error(f"request {row.id}")
+
+
+def not_logged_error(what: str) -> PersonError:
+    """What to raise where a row decides something that the log does not say."""
+    hint = "`accord audit` names it; compare with a backup of the catalogue"
+    return PersonError(
+        "subject_request.not_logged", f"the log does not say what the row of {what} says", hint
+    )
+
+
+def change_row(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
+    """Change a row, together with the leaf that says so."""
+    row.leaves = [*(row.leaves or ()), leaf.number]
+    SubjectRequestTable.update(leaves=row.leaves, **values).where(SubjectRequestTable.id == row.id).execute()
+
+
+def tenant_of(tenant: str) -> Any:
+    row = TenantTable.get_or_none(TenantTable.id == tenant)
+    if row is None:
+        raise PersonError("subject_request.not_found", "there is no such customer", "")
+    return row
+
+_LOGGED: Final = (
+    "wants", "language", "received_on", "due_on", "entered_kind", "extended_at", "vouched_at", "vouched_by",
+    "proved_at", "proved_how", "proved_by", "closed_at", "closed_how", "exported_at",
+)  # fmt: skip
+
+
+def _logged(row: SubjectRequestTable) -> dict[str, Any]:
+    """What the leaves that a row names say of it; nothing where one of them is not there, or another's."""
+    found: dict[str, Any] = dict.fromkeys(_LOGGED)
+    for number in row.leaves or ():
+        leaf = leaf_lookup.leaf(row.tenant_id, number)
+        if leaf is None or leaf.body.get("request") != row.id or leaf.kind not in _COLUMNS:
+            return {}
+        found |= _COLUMNS[leaf.kind](leaf)
+    return found
+
+
+def _asked(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
+    names = ("wants", "language", "received_on", "due_on", "number_sha256")
+    return {name: leaf.body.get(name) for name in names} | {"entered_kind": leaf.body.get("by")}
+
+
+def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
+    first = leaf.body.get("vouch") == 1
+    return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("who")} if first else {}
+
+
+def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
+    return {"proved_at": leaf.at, "proved_how": leaf.body.get("how"), "proved_by": leaf.body.get("who")}
+
+_COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {
+    ASKED: _asked,
+    EXTENDED: lambda leaf: {"due_on": leaf.body.get("due_on"), "extended_at": leaf.at},
+    VOUCHED: _vouched,
+    PROVED: _proved,
+    CLOSED: lambda leaf: {"closed_at": leaf.at, "closed_how": leaf.body.get("how")},
+    EXPORTED: lambda leaf: {"exported_at": leaf.at},
+}

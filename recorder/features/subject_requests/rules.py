@@ -1,0 +1,84 @@
+"""The rules of subject requests: terms, deadlines, numbers and texts."""
+
+from __future__ import annotations
+
+from datetime import date
+from datetime import datetime
+from recorder.domain import phone_numbers
+from recorder.domain import time_zones
+from recorder.domain.roles import ADMIN
+from recorder.domain.roles import CUSTOMER
+from recorder.errors import PersonError
+from typing import Final
+import calendar
+import hashlib
+import phonenumbers
+
+CODE: Final = "code"
+
+PEOPLE: Final = "people"
+
+VOUCHERS: Final = (ADMIN, CUSTOMER)
+"""Who may vouch for a person, by role: an auditor looks at what others do."""
+
+CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
+"""How a request ends: it was answered, nobody showed that the number is theirs, or it was taken back."""
+
+ASKED: Final = "subject_request.received"
+
+EXTENDED: Final = "subject_request.extended"
+
+VOUCHED: Final = "subject_request.vouched"
+
+PROVED: Final = "subject_request.verified"
+
+CLOSED: Final = "subject_request.closed"
+
+EXPORTED: Final = "subject_request.exported"
+
+MONTHS: Final = 1
+
+EXTENDED_MONTHS: Final = 3
+"""From receipt on: one month, and two further ones."""
+
+LONGEST_SAID: Final = 500
+
+SALT_BYTES: Final = 32
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day so many months later, or that month's last where it has none such (Regulation 1182/71,
+    art. 3(2)(c))."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def normalise_number(text: str, country: str) -> str:
+    """A number as people write it, in E.164.  Raises :class:`PersonError` (``subject_request.number``)."""
+    try:
+        found = phonenumbers.parse(phone_numbers.plain(text), country.upper())
+    except phonenumbers.NumberParseException:
+        found = None
+    if found is None or not phonenumbers.is_possible_number(found):
+        raise PersonError(
+            "subject_request.number", "that is no telephone number", "write it as +32 470 12 34 56"
+        )
+    return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
+
+
+def local_day(time_zone: str, now: datetime) -> date:
+    """The day in a customer's zone."""
+    return now.astimezone(time_zones.usable(time_zone)).date()
+
+
+def check_sentence(text: str) -> str:
+    """A sentence that a person wrote.  Raises :class:`PersonError` (``subject_request.statement``)."""
+    words = " ".join(text.split())
+    if not words or len(words) > LONGEST_SAID or not words.isprintable():
+        raise PersonError("subject_request.statement", f"say it in up to {LONGEST_SAID} characters", "")
+    return words
+
+
+def digest(text: str) -> str:
+    """What the log has in place of a sentence: its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()
