@@ -1,9 +1,9 @@
 """Amends recordings after the call: legal holds, withdrawn consent, later agreements, ended purposes, and
 deletion at the customer's request.
 
-An amendment is put beside the manifest first, which commits it, then listed with its leaf.  Before that a
-pending row is written, so that the worker can list what was put before a crash (``amendment_recovery.py``).
-Rules are checked against the chain in the bucket: no row decides anything.
+An amendment is put beside the manifest first, which commits it, and then listed with its leaf. Before that a
+pending row is written, so that the worker can list it after a crash (``amendment_recovery.py``). Rules are
+checked against the chain in the bucket, never against rows.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ from recorder.seal.usage_terms import Terms
 from recorder.store.contract import Conflict, NotFound, Store
 
 LONGEST_REVIEW = timedelta(days=366)
-"""A hold is looked at again within a year."""
+"""The longest time until a hold is reviewed."""
 
 LONGEST_REASON = 500
 
 TRIES = 3
-"""Where several people amend a recording at once."""
+"""Attempts, if several people amend a recording at once."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingStatus:
-    """A recording as it stands: its row, all that was sealed of it, and what follows."""
+    """A recording as it is now: its row, its sealed documents, and the resulting terms."""
 
     row: RecordingRow
     chain: Chain
@@ -70,21 +70,21 @@ class RecordingStatus:
     now: datetime
 
     def may_hold(self) -> tuple[str, ...]:
-        """The purposes that it can be held for: a dispute can need them, and they have not ended."""
+        """The purposes for which it can be put on hold: those that can serve a dispute and have not ended."""
         return tuple(code for code in self.terms.living(self.now) if sealed.for_disputes(code))
 
     def may_withdraw(self) -> tuple[str, ...]:
-        """The purposes of which consent can be withdrawn."""
+        """The purposes for which consent can be withdrawn."""
         living = self.terms.living(self.now)
         asked = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
         return tuple(code for code in asked if code in living)
 
     def may_narrow(self) -> tuple[str, ...]:
-        """The purposes that its customer can end."""
+        """The purposes that the customer can end."""
         return tuple(code for code in self.terms.living(self.now) if not sealed.by_law(code))
 
     def why_not_agree(self) -> str | None:
-        """The id of the reason why nothing can be agreed about it any more; ``None`` where it can."""
+        """The id of the reason why no later agreement is possible; ``None`` if one is."""
         manifest = self.chain.manifest
         if manifest.announced is None and manifest.brought_in is None:
             return "retention.not_announced"
@@ -94,7 +94,7 @@ class RecordingStatus:
         return "retention.over" if ended or self.terms.deleted_at is not None else None
 
     def why_not_delete(self) -> str | None:
-        """The id of the reason why it cannot be deleted; ``None`` where it can."""
+        """The id of the reason why it cannot be deleted; ``None`` if it can."""
         if self.terms.holds:
             return "retention.held"
         if any(sealed.by_law(code) for code in self.terms.living(self.now)):
@@ -103,17 +103,18 @@ class RecordingStatus:
 
 
 Rule = Callable[[RecordingStatus], Data]
-"""What is to be sealed of a recording as it stands.  Raises :class:`KeepingError` where it cannot be."""
+"""Makes an amendment's data from a recording's status. Raises :class:`KeepingError` if the amendment is not
+allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached, and
-    nothing follows an amendment by a key that is ``revoked``.  Everything is asked with the customer's id.
+    """Writes amendments, signed by ``signer``. ``boundary`` is called with each point reached; an amendment
+    by a ``revoked`` key is not accepted. Every method takes the customer's id.
 
-    Everything raises :class:`AccessError` (``access.not_found``, ``access.erased``), :class:`KeepingError`
-    (each method says which; ``retention.busy`` where somebody else is at this recording),
-    :class:`recorder.errors.SealError` for what is not as it was sealed, and ``StoreError``."""
+    Every method raises :class:`AccessError` (``access.not_found``, ``access.erased``), :class:`KeepingError`
+    (as listed with each; ``retention.busy`` while another process amends this recording),
+    :class:`recorder.errors.SealError` for documents that are not as sealed, and ``StoreError``."""
 
     store: Store
     root: Ed25519PublicKey
@@ -125,11 +126,11 @@ class Changes:
 
     @property
     def trust(self) -> Trust:
-        """What statements are checked with."""
+        """The keys that statements are verified with."""
         return Trust(self.root, self.revoked)
 
     def look(self, tenant: str, recording: str) -> RecordingStatus:
-        """A recording of a customer as the bucket has it now."""
+        """The status of a customer's recording, read from the bucket now."""
         with connected():
             row = queries.recording(tenant, recording)
             if row is None:
@@ -155,9 +156,9 @@ class Changes:
         review_at: datetime,
         roles: Sequence[str] = (ADMIN,),
     ) -> None:
-        """Keep it, whatever would end it, until the hold is lifted; heard by these roles for these purposes
-        alone.  Raises ``retention.not_for_disputes``, ``retention.reason``, ``retention.review``,
-        ``retention.roles``, ``retention.being_erased``."""
+        """Keep a recording until the hold is lifted, whatever else would end it; meanwhile only these roles
+        may hear it, for these purposes. Raises ``retention.not_for_disputes``, ``retention.reason``,
+        ``retention.review``, ``retention.roles``, ``retention.being_erased``."""
 
         def rule(looked: RecordingStatus) -> Data:
             if not purposes or not set(purposes) <= set(looked.may_hold()):
@@ -176,8 +177,8 @@ class Changes:
         self._amend(tenant, recording, by, rule)
 
     def _is_being_destroyed(self, row: RecordingRow) -> bool:
-        """Whether a recording, or all of its customer's, is being destroyed: the bucket's key goes first,
-        and what a row alone says keeps nobody from holding it."""
+        """Whether the recording, or all of its customer's data, is being erased. The bucket's key goes first;
+        a row alone prevents no hold."""
         if row.wrapped_key is None:
             try:
                 self.store.size(data_key_path(row.tenant, row.id))
@@ -186,7 +187,7 @@ class Changes:
         return Statements(self.store, self.root, self.revoked).erases(row.tenant)
 
     def lift(self, tenant: str, recording: str, by: By, *, hold: int, reason: str) -> None:
-        """End a hold; what has ended meanwhile goes then.  Raises ``retention.no_hold``,
+        """Lift a hold; what has expired meanwhile is then erased. Raises ``retention.no_hold``,
         ``retention.reason``."""
 
         def rule(looked: RecordingStatus) -> Data:
@@ -199,7 +200,7 @@ class Changes:
     def withdraw(
         self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
     ) -> None:
-        """Consent is withdrawn: at once, what rests on it ends.  ``purposes`` ``None``: all that do.  Raises
+        """Withdraw consent, which ends at once what rests on it. ``purposes`` ``None``: all that do. Raises
         ``retention.not_by_consent``, ``retention.reason``."""
 
         def rule(looked: RecordingStatus) -> Data:
@@ -224,18 +225,18 @@ class Changes:
         reason: str,
         on: date | None = None,
     ) -> None:
-        """It was agreed after the call that it may be used for a purpose: :func:`agreement_rule`, with its
-        errors.  One from elsewhere gets its first purpose so, on what its customer states in ``reason``."""
+        """Record an agreement made after the call: :func:`agreement_rule`, with its errors. An imported
+        recording gets its first purpose this way, on its customer's statement in ``reason``."""
         rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
         self._amend(tenant, recording, by, rule)
 
     def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
-        """End some of its purposes at once: :func:`narrowing_rule`, with its errors."""
+        """End some purposes at once: :func:`narrowing_rule`, with its errors."""
         self._amend(tenant, recording, by, narrowing_rule(purposes=purposes, reason=reason))
 
     def foresee(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
-        """A recording as it stands, and what would hold of it after a rule's amendment; nothing is written.
-        Raises what the rule does."""
+        """A recording's status, and its terms after a rule's amendment; nothing is written. Raises as the
+        rule does."""
         looked = self.look(tenant, recording)
         after = [*looked.chain.amendments, looked.chain.following(rule(looked), by, looked.now)]
         with connected():
@@ -243,8 +244,8 @@ class Changes:
         return looked, sealed.terms(looked.chain.manifest, after, limits, pack)
 
     def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
-        """Its customer has it deleted: nobody hears it any more, and the worker destroys it.  Raises
-        ``retention.held``, ``retention.by_law``, ``keeping.deleted``, ``retention.reason``."""
+        """Delete a recording at its customer's request: nobody hears it from now on, and the worker erases
+        it. Raises ``retention.held``, ``retention.by_law``, ``retention.deleted``, ``retention.reason``."""
 
         def rule(looked: RecordingStatus) -> Data:
             if (why := looked.why_not_delete()) is not None:
@@ -254,8 +255,8 @@ class Changes:
         self._amend(tenant, recording, by, rule)
 
     def leave(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
-        """Its customer has left, and nothing of it is to be kept: also what a law asks of that customer,
-        who was handed it.  What was to be deleted before stays as it is.  Raises ``retention.held``."""
+        """Delete a recording of a departed customer, even if a law requires that customer to keep it: they
+        have received it. If it was deleted before, nothing changes. Raises ``retention.held``."""
 
         def rule(looked: RecordingStatus) -> Data:
             if looked.terms.holds:
@@ -288,7 +289,7 @@ class Changes:
             lease.give_back(claim, owner)
 
     def _put(self, tenant: str, recording: str, by: By, rule: Rule) -> Chain:
-        """The chain with what a rule says at its end."""
+        """The chain with the rule's amendment at its end."""
         for again in reversed(range(TRIES)):
             looked = self.look(tenant, recording)
             data = rule(looked)
@@ -304,10 +305,10 @@ class Changes:
 
 
 def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
-    """That it was agreed after the call, on that day in the customer's zone, that it may be used for a
-    purpose, kept so many days from the call on: at most as long as the customer's country allows.
+    """A later agreement, on that day in the customer's time zone, that a recording may be used for a purpose
+    and kept for so many days from the call: at most as long as the customer's country allows.
 
-    The rule raises ``keeping.not_announced``, ``keeping.over``, ``retention.purpose``,
+    The rule raises ``retention.not_announced``, ``retention.over``, ``retention.purpose``,
     ``retention.too_long``, ``retention.past``, ``retention.agreed_on``, ``retention.reason``."""
 
     def rule(looked: RecordingStatus) -> Data:
@@ -330,7 +331,7 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
 
 
 def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:
-    """That some of its purposes end at once.  The rule raises ``retention.purpose``, ``retention.by_law``,
+    """The end of some purposes. The rule raises ``retention.purpose``, ``retention.by_law``,
     ``retention.reason``."""
 
     def rule(looked: RecordingStatus) -> Data:
@@ -349,7 +350,7 @@ def _roles(purposes: Sequence[str]) -> set[str]:
 
 
 def _day_of(tenant: str, at: datetime) -> date:
-    """The customer's day of a time."""
+    """The date of a time in the customer's time zone."""
     owner = queries.tenant(tenant)
     return at.astimezone(time_zones.usable(owner.time_zone if owner else time_zones.FALLBACK)).date()
 

@@ -1,6 +1,6 @@
-"""The catalogue's copy of amendments: a list for people, and the holds that keep a recording from expiry.
+"""The catalogue's copy of amendments: for lists, and for the holds that keep a recording from expiring.
 
-The amendments in the bucket decide; these rows are made from them.
+The amendments in the bucket decide; these rows are derived from them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from recorder.seal.usage_terms import terms
 
 @dataclass(frozen=True, slots=True)
 class HoldRow:
-    """A hold that was set and not lifted: by whom, why, and when it is looked at again."""
+    """A hold that is set: by whom, why, and when it is due for review."""
 
     tenant: str
     recording: str
@@ -48,8 +48,8 @@ class HoldRow:
 
 
 def begin_amendment(tenant: str, recording: str, now: datetime) -> None:
-    """Somebody is about to put an amendment: until :func:`list_amendments` says that it is listed, or :func:`end_amendment`
-    that there is none, the worker looks at the recording again."""
+    """Mark a recording as being amended: until :func:`list_amendments` or :func:`end_amendment`, the worker
+    checks it again."""
     with writing():
         PendingAmendmentTable.insert(
             recording_id=recording, tenant=tenant, since=now
@@ -57,13 +57,13 @@ def begin_amendment(tenant: str, recording: str, now: datetime) -> None:
 
 
 def end_amendment(recording: str) -> None:
-    """Nobody is amending a recording any more."""
+    """Remove the mark."""
     with writing():
         PendingAmendmentTable.delete().where(PendingAmendmentTable.recording_id == recording).execute()
 
 
 def pending_amendments(before: datetime) -> tuple[tuple[str, str], ...]:
-    """Recordings that somebody began to amend before a time and did not end: tenant and id."""
+    """Recordings (tenant and id) that were marked before a time and still are."""
     with connected():
         rows = (
             PendingAmendmentTable.select()
@@ -74,7 +74,7 @@ def pending_amendments(before: datetime) -> tuple[tuple[str, str], ...]:
 
 
 def listed_hashes(tenant: str, recording: str) -> tuple[str, ...]:
-    """The SHA-256 of each amendment of a recording that is listed, in order."""
+    """The SHA-256 of each listed amendment of a recording, in order."""
     with connected():
         return tuple(row.sha256 for row in _listed(tenant, recording))
 
@@ -86,9 +86,8 @@ def _listed(tenant: str, recording: str) -> Any:
 
 
 def known_hashes(tenant: str, recording: str) -> dict[str, datetime | None]:
-    """What the catalogue knows of a recording's amendments: the SHA-256 of each that is listed or that the
-    log speaks of, and when the log says that it was listed (``None``: it does not).  A restored log says it
-    of what no row lists yet."""
+    """The SHA-256 of each amendment of a recording that a row lists or a leaf names, and when its leaf was
+    appended (``None`` without a leaf). A restored log names amendments that no row lists yet."""
     found: dict[str, datetime | None] = dict.fromkeys(listed_hashes(tenant, recording))
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
@@ -99,16 +98,16 @@ def known_hashes(tenant: str, recording: str) -> dict[str, datetime | None]:
 
 
 def check_signers(chain: Chain, revoked: Revoked, *, amendments: bool = False) -> None:
-    """Raises :class:`recorder.errors.SealError` (``seal.key_revoked``) where a recording has a document that
-    a revoked key signed since, or that nothing here shows to have been there before; with ``amendments``
-    only these count."""
+    """Raises :class:`recorder.errors.SealError` (``seal.key_revoked``) if a revoked key signed a document of
+    a recording after its revocation, or if nothing in the catalogue shows that the document existed before;
+    with ``amendments`` only amendments count."""
     manifest = chain.manifest
     revocation.check(chain, revoked, lambda: known_hashes(manifest.tenant, manifest.recording), amendments=amendments)
 
 
 def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> int:
-    """List the amendments of a recording that are not listed yet, each with its leaf, and what follows from
-    them for its row; who listens under a purpose that they may have ended, does no longer.  How many."""
+    """List a recording's unlisted amendments, each with its leaf, and update its row; grants for purposes
+    that an amendment may have ended are ended. Returns how many were added."""
     manifest = chain.manifest
     mine = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
     with writing():
@@ -132,8 +131,8 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
 
 
 def check_holds(chain: Chain) -> None:
-    """That no hold was taken away of which the log speaks: the chain alone does not show that its last
-    amendments are gone.  Raises :class:`SealError` (``recording.held``)."""
+    """Check that the bucket has every hold that the log names: the chain alone does not show that its last
+    amendments are missing. Raises :class:`SealError` (``recording.held``)."""
     manifest = chain.manifest
     sealed = {each.sha256 for each in chain.amendments}
     with connected():
@@ -152,7 +151,7 @@ def check_holds(chain: Chain) -> None:
 
 
 def _said(body: str | None) -> dict[str, Any]:
-    """A leaf's body; nothing, where it was made something else: that is the audit's to name."""
+    """A leaf's body; empty if it was tampered with, which the audit reports."""
     try:
         found = json.loads(body or "")
     except ValueError:
@@ -161,8 +160,7 @@ def _said(body: str | None) -> dict[str, Any]:
 
 
 def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
-    """Set until when a row says that its recording is kept to what was sealed and set since; whether it said
-    otherwise."""
+    """Set a row's expiry to what was sealed, amended and limited; returns whether it differed."""
     told = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
     mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
     other = mine & (RecordingTable.keep_until != told.until) & RecordingTable.destroyed_at.is_null()
@@ -171,7 +169,8 @@ def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
 
 
 def insert_amendments(chain: Chain) -> int:
-    """Write down a recording's amendments, inside the caller's transaction; how many were not there."""
+    """Insert the missing rows of a recording's amendments, inside the caller's transaction; returns how
+    many."""
     if not chain.amendments:
         return 0
     mine = AmendmentTable.recording == chain.manifest.recording
@@ -187,7 +186,7 @@ def insert_amendments(chain: Chain) -> int:
 
 
 def amendment_columns(chain: Chain) -> list[dict[str, Any]]:
-    """What the rows of a recording's amendments say, in order."""
+    """The columns of the rows of a recording's amendments, in order."""
     lifted = {each.data.hold: each.number for each in chain.amendments if isinstance(each.data, HoldLifted)}
     return [
         {
@@ -208,8 +207,8 @@ def amendment_columns(chain: Chain) -> list[dict[str, Any]]:
 
 
 def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:
-    """Make a recording's row the tombstone that its amendments say it is; false where it is one already.
-    ``now`` is the time of the log's leaf."""
+    """Turn the row of an erased recording into a tombstone; false if it is one. ``now`` is the time of the
+    leaf."""
     tombstone = chain.erased
     if tombstone is None or not isinstance(tombstone.data, Erased):
         raise ValueError(f"recording {row.id} was not erased")
@@ -220,7 +219,7 @@ def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: E
 
 
 def holds(tenant: str | None = None, recording: str | None = None) -> tuple[HoldRow, ...]:
-    """Holds that are set, of one tenant or for the operator of all, of one recording or any, oldest first."""
+    """Holds that are set, of one tenant or of all, of one recording or of all, oldest first."""
     query = AmendmentTable.select().where(
         (AmendmentTable.kind == amendment_kinds.HOLD_SET) & AmendmentTable.ended_by.is_null()
     )

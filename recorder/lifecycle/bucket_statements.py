@@ -1,7 +1,7 @@
-"""What signed statements in the bucket say about customers who left and erased calls, and the catalogue does
-not know: after a restore or a rebuild.
+"""Finds signed statements in the bucket, about departed customers and erased calls, that the catalogue does
+not know after a restore or a rebuild.
 
-Looking erases nothing.  Commands of their own erase again what was erased, and look once more before they do.
+Reading erases nothing. Separate commands repeat an erasure, and read again before they do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from recorder.store.contract import NotFound, Store
 
 @dataclass(frozen=True, slots=True)
 class StatementProblem:
-    """An object that nothing follows from, and why."""
+    """An object that is ignored, and why."""
 
     place: str
     code: str
@@ -36,7 +36,7 @@ class StatementProblem:
 
 @dataclass(frozen=True, slots=True)
 class SignedDeparture:
-    """A customer who leaves, or left: the statement that stands, and the receipt."""
+    """A customer's departure as signed: the statement in force, and the receipt."""
 
     tenant: str
     statement: Statement | None
@@ -44,13 +44,13 @@ class SignedDeparture:
 
     @property
     def erased(self) -> bool:
-        """Whether it was signed that everything of it is erased."""
+        """Whether it was signed that all of the customer's data is erased."""
         return self.receipt is not None or (self.statement is not None and self.statement.kind == ERASURE)
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureProposal:
-    """A note, its id, and the calls in it that the catalogue does not know as erased."""
+    """A note, its id, and those of its calls that the catalogue does not know as erased."""
 
     id: str
     note: ErasedCallsRecord
@@ -59,7 +59,7 @@ class ErasureProposal:
 
 @dataclass(slots=True)
 class BucketStatements:
-    """What the bucket says; everything that cannot be read or followed is a trouble of its own."""
+    """The statements in the bucket; each that is unreadable or ignored is in ``troubles``."""
 
     leavers: list[SignedDeparture] = field(default_factory=list)
     notes: list[ErasureProposal] = field(default_factory=list)
@@ -69,8 +69,9 @@ class BucketStatements:
 def read_statements(
     store: Store, root: Ed25519PublicKey, revoked: Revoked, *, believe_dates: bool = False, tenant: str = ""
 ) -> BucketStatements:
-    """All of the bucket, or a ``tenant``'s.  What a ``revoked`` key signed is not followed, but with
-    ``believe_dates`` a receipt or note that is dated before.  Raises :class:`recorder.errors.StoreError`."""
+    """Read all of the bucket, or what concerns one ``tenant``. Documents by a ``revoked`` key are ignored,
+    except receipts and notes dated before the revocation if ``believe_dates`` is set. Raises
+    :class:`recorder.errors.StoreError`."""
     found = BucketStatements()
     below = f"{part(tenant)}/" if tenant else ""
     owners: dict[str, None] = {}
@@ -121,8 +122,8 @@ def _look_at_leaver(
 
 
 def _check_cancelled(tenant: str, every: Sequence[Statement]) -> None:
-    """That what the log says was called off is called off in the bucket too: the last statements alone can be
-    taken away without a gap.  Raises :class:`SealError` (``offboarding.missing``)."""
+    """Check that a cancellation in the log is in the bucket too: deleting the last statements leaves no gap
+    in their numbers. Raises :class:`SealError` (``offboarding.missing``)."""
     stays = last_cancellation(tenant)
     if stays is not None and stays not in {each.sha256 for each in every}:
         raise SealError(
@@ -168,7 +169,7 @@ def _revoked(key: str, more: str = "") -> SealError:
 
 
 def is_open(leaver: SignedDeparture) -> bool:
-    """Whether it was signed that a customer is erased, and the catalogue neither does it nor has done it."""
+    """Whether a customer's erasure was signed and the catalogue has neither started nor finished it."""
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False
     row = departures.departure(leaver.tenant)

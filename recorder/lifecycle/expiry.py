@@ -1,12 +1,12 @@
 """Erases what has expired: recordings, and takes in quarantine.
 
 Erasing reverses the order of writing, keys first: the wrapped key in the bucket, its copy in the catalogue,
-then every version of the objects.  Their absence is verified, and the tombstone is put beside the manifest,
-which stays (docs/formats.md gives the reason).  Last, the row becomes a tombstone.  After an interruption all
-of it is done again: a recording is due until its row is a tombstone.
+then every version of the objects. Their absence is verified, and the tombstone is put beside the manifest,
+which stays (docs/formats.md gives the reason). Last, the row becomes a tombstone. After an interruption
+everything is repeated: a recording is due until its row is a tombstone.
 
-The catalogue lists what is due, and the bucket decides: a changed row destroys nothing early, and a held
-recording stays.  After a rebuild nothing is erased until the holds are confirmed.
+The catalogue lists what is due, and the bucket decides: a changed row erases nothing early, and a recording
+on legal hold stays. After a rebuild nothing is erased until the holds are confirmed.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ log = structlog.get_logger()
 
 
 def destroy_due(services: Services, now: datetime) -> int:
-    """Destroy recordings whose time is over, those first that were over first; how many.  Several workers
-    share them: each claims what it is at (:mod:`recorder.catalogue.tables.lease`).
+    """Erase expired recordings, longest expired first; returns how many. Several workers share the work: each
+    takes a lease for each recording (:mod:`recorder.catalogue.tables.lease`).
 
-    One that cannot be destroyed, or that the bucket keeps longer, is logged as an error, stays, and holds
-    up no other.  Raises :class:`Unreachable` with the one that failed still due."""
+    A recording that cannot be erased, or that the bucket keeps for longer, is logged as an error, stays, and
+    delays no other. Raises :class:`Unreachable`; the recording in progress is still due then."""
     if (since := holds_unconfirmed()) is not None:
         if waiting := recordings.due(now, limit=1):
             metrics.NOT_DESTROYED.labels("holds").inc()
@@ -75,8 +75,8 @@ def destroy_due(services: Services, now: datetime) -> int:
 def destroy_one(
     row: RecordingRow, services: Services, owner: str, now: datetime, claimed: datetime | None = None
 ) -> bool:
-    """Destroy a recording if it is over, unless another worker is at it; whether it did.  ``claimed`` is the
-    time of the claim.  Why one is not is logged.  Raises :class:`Unreachable`."""
+    """Erase a recording if it has expired and no other worker is erasing it; returns whether it did.
+    ``claimed`` is the time of the lease. A refusal is logged. Raises :class:`Unreachable`."""
     claim = f"recording:{row.id}"
     if not lease.take(claim, owner, claimed or now):
         return False
@@ -113,14 +113,14 @@ def check_expired(
     now: datetime,
     revoked: Callable[[], Revoked] = nothing,
 ) -> Chain:
-    """Compare a row that is due with what was sealed; the recording's manifest and amendments.
+    """Compare a row that is due with what was sealed; returns the recording's manifest and amendments.
 
-    Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``), where somebody holds
-    it (``recording.held``), where the holds are not confirmed after a restore or rebuild
-    (``retention.holds_unconfirmed``), or where the manifest is not there (``seal.manifest_missing``), is
-    another's (``seal.manifest_foreign``), it or an amendment is not what was sealed, an amendment is by a
-    key that was revoked (``seal.key_revoked``), or it is over by a retention limit that the bucket does not
-    have so (``retention.differs``); :class:`StoreError`."""
+    Raises :class:`SealError` if the sealed time is not over (``seal.row_differs``), if the recording is on
+    hold (``recording.held``), if the holds are not confirmed after a restore or rebuild
+    (``retention.holds_unconfirmed``), if the manifest is missing (``seal.manifest_missing``) or another
+    recording's (``seal.manifest_foreign``), if it or an amendment is invalid, if a revoked key signed an
+    amendment (``seal.key_revoked``), or if the recording has expired by a retention limit that the bucket
+    does not contain (``retention.differs``); :class:`StoreError`."""
     trust = Trust(root, revoked)
     check_confirmed(row.tenant, trust)
     chain = chain_of_row(row, store, root, revoked())
@@ -150,10 +150,10 @@ def _terms(row: RecordingRow, chain: Chain, trust: Trust) -> Terms:
 
 
 def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: datetime) -> None:
-    """Destroy one recording wherever it is.  Can be repeated, and goes on where it was broken off.
+    """Erase one recording everywhere. Can be repeated, and resumes after an interruption.
 
-    Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
-    is gone all the same, and the row stays due until its tombstone stands."""
+    Raises :class:`StoreError`; :class:`SealError` if the tombstone cannot be signed: the recording is gone
+    all the same, and its row stays due until it has a tombstone."""
     store, reached, erasing = services.store, services.boundary, services.eraser
     key = data_key_path(row.tenant, row.id)
     erasing.delete(key)
@@ -192,7 +192,7 @@ def _check_gone(store: Store, places: list[str]) -> None:
 
 
 def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
-    """The chain with a tombstone at its end: ours, or that of another node which was faster."""
+    """The chain with a tombstone at its end: ours, or that of another node that was faster."""
     try:
         put(services.store, chain, erasure(chain, why), SYSTEM, services.signer, services.root, now)
     except Conflict:
@@ -209,8 +209,8 @@ def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
 
 
 def empty_quarantine(services: Services, now: datetime) -> int:
-    """Destroy takes in quarantine whose day has come, each after its leaf, and those of calls that were
-    erased for their person, as signed statements say; how many.  Raises ``OSError``,
+    """Erase takes in quarantine that have expired, and those whose call was erased at its person's request by
+    a signed note, each after its leaf; returns how many. Raises ``OSError``,
     :class:`recorder.errors.StoreError`."""
     quarantine, statements = services.spool / QUARANTINE, statements_of(services)
     if not quarantine.is_dir():
@@ -232,8 +232,8 @@ def empty_quarantine(services: Services, now: datetime) -> int:
 
 
 def _forgotten(folder: Path, statements: Statements) -> bool:
-    """Whether a signed note says that a take's call was erased for its person.  One that somebody may yet
-    bring back is no call without a recording: it stays."""
+    """Whether a signed note says that a take's call was erased at its person's request. A take without an end
+    date may still become a recording, to which such a note does not apply."""
     if _until(folder) is None:
         return False
     try:
@@ -249,8 +249,8 @@ def _over(folder: Path, now: datetime) -> bool:
 
 
 def _until(folder: Path) -> datetime | None:
-    """The day of a take in quarantine.  A folder whose note cannot be read stays, for somebody put it there
-    by hand; and so does one that no day is set for."""
+    """The expiry of a take in quarantine; ``None`` if it has none, or if its note is unreadable: then an
+    operator has put the folder there."""
     try:
         until = json.loads((folder / WHY).read_bytes())["until"]
         return None if until is None else from_iso(until)

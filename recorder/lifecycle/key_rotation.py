@@ -1,21 +1,21 @@
-"""Changing keys without touching a sound: tenants' keys are wrapped by another key-encryption key,
-recordings' keys by their tenant's new one.
+"""Rotates keys without touching audio: tenants' keys are wrapped by another key-encryption key, recordings'
+keys by their tenant's new key.
 
-Every key of every tenant is looked at first: that it is the tenant's own, that it opens, and to the key that
-it names.  Nothing is written while one of them is another.  Then for a tenant, in this order; broken off
-anywhere, it is done again and ends the same:
+First, every key of every tenant is checked: it must be the tenant's own, it must open, and it must open to
+the key that it names. Nothing is written if one does not. Then, for each tenant, in this order; after an
+interruption everything is repeated, with the same result:
 
 ======================  ===============================================================================
-``tenant-<id>.json``    each key that the tenant has had lies in the bucket by its id, the new one too:
-                        from then on whatever either of them wraps opens
-``tenant.json``         the bucket's present key
-the tenant's row        the commit: what is sealed from now on is wrapped by the new one
-``<recording>.json``    each recording's key, wrapped anew: in the bucket first, then in its row
-``tenant-next.json``    goes: it said which key is to come
+``tenant-<id>.json``    each of the tenant's keys is in the bucket under its id, the new one included:
+                        from here on, everything wrapped by any of them opens
+``tenant.json``         the current key in the bucket
+the tenant's row        the commit: from here on, the new key wraps new recordings
+``<recording>.json``    each recording's key, wrapped again: first in the bucket, then in its row
+``tenant-next.json``    is deleted: it named the key to come
 ======================  ===============================================================================
 
-Somebody may destroy a recording meanwhile.  Whoever destroys makes the row forget the key before they look
-whether it is gone, and this puts the key before it looks at the row: one of the two sees the other.
+A recording may be erased meanwhile. An eraser drops the row's key before it checks that the objects are gone,
+and rotation puts the key before it checks the row: so one of the two notices the other.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """A tenant's keys, each the tenant's own, and each opens: ``text`` is what the row has, ``row`` the key
-    in it (``None`` where that is not the tenant's), ``mine`` the present one, ``there`` the bucket's,
-    ``to_come`` the next one, ``stored`` all others of the bucket by place; ``spoiled`` are places that hold
-    something else than the key that belongs there, ``foreign`` those of others' keys."""
+    """A tenant's keys, all of them valid and the tenant's own: ``text`` is the row's content, ``row`` the key
+    in it (``None`` if invalid), ``mine`` the current key, ``there`` the one in the bucket, ``to_come`` the
+    next one, ``stored`` the bucket's other keys by place. ``spoiled`` maps places with invalid content to the
+    key that belongs there; ``foreign`` are places of other tenants' keys."""
 
     text: str
     row: WrappedKey | None
@@ -87,7 +87,7 @@ def _raise(error: SealError) -> NoReturn:
 
 
 def _claimed_id(text: str) -> str:
-    """The id that a row's key names, whosever it is; empty for what is none."""
+    """The key id that a row states, whoever owns that key; empty if the row holds no key."""
     try:
         return WrappedKey.from_bytes(text.encode()).key_id
     except SealError:
@@ -96,12 +96,12 @@ def _claimed_id(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
-    """What it works with; ``keyring`` wraps by the key-encryption key that is to be the only one, ``owner``
-    names this process among others, ``boundary`` is told each point that was reached, ``refused`` of each
-    recording whose key was left as it is, with why.
+    """``keyring`` wraps by the key-encryption key that is to be the only one, ``owner`` identifies this
+    process, ``boundary`` is called with each point reached, ``refused`` with the error of each recording
+    whose key was left unchanged.
 
-    Everything raises :class:`SealError` (``keys.busy`` where somebody else is at it on another machine; what
-    does not open), :class:`recorder.errors.StoreError`, ``CatalogueError``."""
+    Every method raises :class:`SealError` (``keys.busy`` while another machine rotates keys; for keys that do
+    not open), :class:`recorder.errors.StoreError`, ``CatalogueError``."""
 
     store: Store
     keyring: Keyring
@@ -112,8 +112,8 @@ class KeyRotation:
     refused: Callable[[SealError], None] = field(default=_raise)
 
     def begin(self, tenant: str) -> str:
-        """Say that a tenant is to have a new key, which :meth:`all` gives it; the key's id.  One that was
-        said before stays, unless it is not the tenant's or does not open."""
+        """Announce a new key for a tenant, which :meth:`all` then puts into use; returns the key's id. A key
+        that was announced before stays, unless it is invalid."""
         self._claim()
         try:
             self._look(tenant, coming=False)
@@ -132,8 +132,9 @@ class KeyRotation:
         return there.key_id
 
     def all(self) -> tuple[int, int]:
-        """Wrap every tenant's keys by the keyring's, and finish each change of a tenant's key; of how many
-        recordings keys were wrapped anew, and how many could not be just now."""
+        """Wrap every tenant's keys by the keyring's key-encryption key, and complete each announced change of
+        a tenant's key; returns how many recordings' keys were wrapped again, and how many could not be just
+        now."""
         done = left = 0
         try:
             for tenant in self._tenants():
@@ -150,8 +151,8 @@ class KeyRotation:
         return done, left
 
     def put_back(self, recordings: Iterable[tuple[str, str]]) -> int:
-        """Put the wrapped keys of some recordings (each with its tenant), which are missing in the bucket or
-        are others there, back from their rows; how many."""
+        """Restore the wrapped keys of some recordings (each with its tenant) from their rows, where the
+        bucket lacks them or has others; returns how many."""
         done = 0
         try:
             for tenant, recording in recordings:
@@ -166,7 +167,7 @@ class KeyRotation:
 
     @staticmethod
     def _tenants() -> list[str]:
-        """Those who have a key: of one who left it was destroyed."""
+        """Tenants that have a key: that of a departed customer was destroyed."""
         return [
             row.id
             for row in tenant_queries.all_tenants()
@@ -174,8 +175,8 @@ class KeyRotation:
         ]
 
     def _look(self, tenant: str, *, coming: bool = True) -> _Keys:
-        """A tenant's keys, each checked; with ``coming`` the one to come as well.  Writes nothing.  Raises
-        :class:`SealError` for one that is not what it must be and that nothing good can replace."""
+        """Check a tenant's keys, with ``coming`` including the next one. Writes nothing. Raises
+        :class:`SealError` for an invalid key that no valid copy can replace."""
         good: dict[str, WrappedKey] = {}
         wrong: dict[str, SealError] = {}
         former = wrapped_key_rows.former_keys(tenant)
@@ -230,16 +231,16 @@ class KeyRotation:
         return _Keys(text, row, mine, there, to_come, good, spoiled, tuple(foreign))
 
     def _best(self, tenant: str, good: Mapping[str, WrappedKey]) -> WrappedKey | None:
-        """Of the bucket's good keys of a tenant whose row has none: the present one, or else the one that
-        wrapped the newest recording's."""
+        """The bucket's valid key of a tenant whose row has none: the current one, or else the one that wraps
+        the newest recording's key."""
         if (there := good.get(tenant_key_path(tenant))) is not None:
             return there
         newest = {wrapped_key_rows.newest_wrapped_by(tenant, each.key_id): each for each in good.values()}
         return newest[max(newest)] if newest else None
 
     def _is_foreign(self, tenant: str, place: str) -> bool:
-        """Whether somebody else's key lies in a tenant's folder under its own id: no key of the tenant's was
-        ever called so."""
+        """Whether another tenant's key is in a tenant's folder under its own id, which no key of the tenant
+        ever had."""
         try:
             key = WrappedKey.from_bytes(read_document(self.store, place, WrappedKey.MAX_BYTES))
             return key.tenant != tenant and place == every_tenant_key_path(tenant, key.key_id)
@@ -247,8 +248,8 @@ class KeyRotation:
             return False
 
     def _put_back(self, tenant: str) -> None:
-        """A row that holds another key than its tenant's gets the tenant's own again, from the bucket, and a
-        damaged copy in the bucket that of the row; copies of others' keys in the tenant's folder go."""
+        """Restore the row's key from the bucket, damaged copies in the bucket from the row, and delete copies
+        of other tenants' keys."""
         keys = self._look(tenant)
         if keys.row is None:
             said: dict[str, object] = {"key": keys.mine.key_id, "key_was": _claimed_id(keys.text)}
@@ -264,7 +265,7 @@ class KeyRotation:
             log.warning("tenant_key.foreign_removed", tenant=tenant, place=place)
 
     def _by_kek(self, tenant: str) -> None:
-        """Every key of a tenant, in catalogue and bucket, is wrapped by the current key-encryption key."""
+        """Wrap every key of a tenant, in catalogue and bucket, by the current key-encryption key."""
         keys = self._look(tenant)
         mine, there = keys.mine, keys.there
         if mine.wrapped_by != self.keyring.current:
@@ -287,7 +288,7 @@ class KeyRotation:
                 self.boundary("older key put")
 
     def _tenant(self, tenant: str) -> tuple[int, int]:
-        """Finish the change of a tenant's key, and wrap what another of its keys still wraps."""
+        """Complete the change of a tenant's key, and wrap again what another of its keys still wraps."""
         keys = self._look(tenant)
         mine, there = keys.mine, keys.there
         # A catalogue that was restored may not know of a change that the bucket had.
@@ -333,9 +334,10 @@ class KeyRotation:
     def _recording(
         self, tenant: str, recording: str, text: str, key: WrappedKey, known: dict[str, WrappedKey]
     ) -> bool:
-        """Wrap a recording's key by ``key``, in bucket and row; false where somebody else is at it, who
-        destroys it for instance.  ``known`` are keys of the tenant, by id.  Raises :class:`SealError` where
-        neither row nor bucket have the recording's own key, or each another; then nothing is written."""
+        """Wrap a recording's key by ``key``, in bucket and row; false if another process is working on the
+        recording, erasing it for instance. ``known`` are the tenant's keys, by id. Raises :class:`SealError`
+        if neither row nor bucket has the recording's own key, or if they have different ones; nothing is
+        written then."""
         claim = f"recording:{recording}"
         if not lease.take(claim, self.owner, self.now()):
             return False
@@ -363,7 +365,7 @@ class KeyRotation:
     def _own(
         self, tenant: str, recording: str, text: str, place: str, known: dict[str, WrappedKey]
     ) -> list[WrappedKey]:
-        """A recording's own key as row and bucket have it, as far as they do.  Raises :class:`SealError`."""
+        """The valid copies, in row and bucket, of a recording's own key. Raises :class:`SealError`."""
         row = f"the row of recording {recording}"
         copies = {row: text.encode()}
         with suppress(NotFound):
@@ -401,7 +403,7 @@ class KeyRotation:
         return found
 
     def _read(self, place: str) -> WrappedKey | None:
-        """A tenant's key in the bucket: it is that tenant's, and opens."""
+        """A tenant's valid key in the bucket."""
         try:
             found = read_wrapped(self.store, place)
         except NotFound:
@@ -428,10 +430,10 @@ class KeyRotation:
 
 @dataclass(frozen=True, slots=True)
 class RotationStatus:
-    """What wraps what: ids of key-encryption keys and how many tenants' keys each wraps, in catalogue and
-    bucket; how many recordings' keys are wrapped by another than their tenant's present one (``rows``,
-    ``objects``); tenants whose change is not finished; recordings (tenant and id) whose key the row has, and
-    the bucket not, or another in its place."""
+    """How many tenants' keys each key-encryption key wraps, in catalogue and bucket; how many recordings'
+    keys are not wrapped by their tenant's current key (``rows``, ``objects``); tenants with an unfinished
+    change; recordings (tenant and id) whose key is in the row but not in the bucket, or not the same
+    there."""
 
     by_kek: dict[str, int]
     rows: int
@@ -441,8 +443,8 @@ class RotationStatus:
 
 
 def rotation_status(store: Store) -> RotationStatus:
-    """Look at every wrapped key in catalogue and bucket.  Raises :class:`SealError` for a tenant's that is
-    none, :class:`recorder.errors.StoreError`."""
+    """Read every wrapped key in catalogue and bucket. Raises :class:`SealError` for an invalid key of a
+    tenant, :class:`recorder.errors.StoreError`."""
     by_kek: dict[str, int] = {}
     rows = objects = 0
     unfinished, lacking = [], []
@@ -471,7 +473,7 @@ def rotation_status(store: Store) -> RotationStatus:
 
 
 def _lacking(tenant: str, there: Iterable[str]) -> Iterator[str]:
-    """Recordings whose key the catalogue has, and which are not among those ``there``."""
+    """Recordings with a key in the catalogue that are not among ``there``."""
     have = set(there)
     return (recording for recording, _ in _others(tenant, "") if recording not in have)
 

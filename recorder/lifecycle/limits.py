@@ -42,13 +42,13 @@ SET = "retention_limit.set"
 LIFTED = "retention_limit.lifted"
 
 Version = tuple[tuple[str, int, int | None], ...]
-"""Which limits of a customer count, by the leaves that say so: it changes whenever they do."""
+"""Which limits of a customer are in effect, by the numbers of their leaves; it changes whenever they do."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """A limit that counts: its statement, what follows, and when every recording of before was looked at with
-    it.  ``content`` and ``lifted`` are the statements' bytes."""
+    """A limit in effect: its statement, the limit itself, and when it had been applied to every earlier
+    recording. ``content`` and ``lifted`` are the statements' bytes."""
 
     id: str
     limit: RetentionLimit
@@ -59,7 +59,7 @@ class LimitRow:
 
 @dataclass(frozen=True, slots=True)
 class PendingLimit:
-    """A statement that is in the catalogue and has no leaf yet: whoever set it is at it, or has died."""
+    """A statement in the catalogue that has no leaf yet: it is being set, or its process died."""
 
     id: str
     tenant: str
@@ -94,10 +94,9 @@ def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: i
 def begin_statements(
     tenant: str, limit: str | None, content: bytes | None, lifting: Mapping[str, bytes], version: Version
 ) -> None:
-    """Write statements into the catalogue: ``content`` sets a limit, ``lifting`` are those that lift
-    others, by their ids.  None counts before :func:`add_leaf` gives it its leaf.  Raises
-    :class:`KeepingError` (``retention.no_limit``) where the customer's limits are not those of that
-    ``version`` any more."""
+    """Write statements to the catalogue: ``content`` sets a limit, ``lifting`` lifts others, by id. None
+    takes effect before :func:`add_leaf` gives it a leaf. Raises :class:`KeepingError`
+    (``retention.no_limit``) if the customer's limits are no longer those of ``version``."""
     with writing():
         lock_tenant(tenant)
         pending = RetentionLimitTable.lifted.is_null(False) & RetentionLimitTable.lifted_leaf.is_null()
@@ -111,8 +110,8 @@ def begin_statements(
 
 
 def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
-    """Statements without a leaf, of one customer or all; those that set a limit come first, so that there
-    is no moment without any where one takes another's place."""
+    """Statements without a leaf, of one customer or of all. Those that set a limit come first, so that
+    replacing one leaves no moment without a limit."""
     mine = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
     with connected():
         fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *mine)
@@ -125,9 +124,9 @@ def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
 
 
 def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | None) -> LimitSet | LimitLifted:
-    """What a statement says.  ``listed_at`` is when the log listed it; ``None``: a rebuild found it, and an
-    operator answers for its date.  Raises :class:`SealError` for one that is not signed, is another's, or
-    is by a key that was revoked before it."""
+    """The verified content of a statement. ``listed_at`` is when the log listed it; ``None`` if a rebuild
+    found it and an operator vouches for its date. Raises :class:`SealError` if it is unsigned, another
+    customer's, or signed by a key that was revoked before then."""
     root = raw_public(trust.root)
     opened: tuple[LimitSet | LimitLifted, str]
     opened = _opened_lifted(which.content, root) if which.lifted else _opened_set(which.content, root)
@@ -143,8 +142,8 @@ def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | Non
 
 
 def add_leaf(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
-    """A statement lies in the bucket: give it its leaf, which it counts from on.  Raises :class:`SealError`
-    for one that cannot be believed."""
+    """Append the leaf of a statement that is in the bucket, which puts it into effect. Raises
+    :class:`SealError` as :func:`check_statement`."""
     said = check_statement(which, trust, now)
     with writing():
         lock_tenant(which.tenant)
@@ -152,8 +151,8 @@ def add_leaf(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy)
 
 
 def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
-    """Write down a statement that a rebuild found in the bucket; false where the catalogue has it.  Raises
-    :class:`SealError` for one that cannot be believed, or where the catalogue has another."""
+    """Add a statement that a rebuild found in the bucket; false if the catalogue has it already. Raises
+    :class:`SealError` as :func:`check_statement`, and if the catalogue has a different one."""
     said, text = check_statement(which, trust, None), which.content.decode()
     with writing():
         lock_tenant(which.tenant)
@@ -173,7 +172,7 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
 
 
 def is_listed(which: PendingLimit) -> bool:
-    """Whether the catalogue has a statement, and its leaf."""
+    """Whether the catalogue has a statement and its leaf."""
     with connected():
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
     if row is None:
@@ -183,8 +182,8 @@ def is_listed(which: PendingLimit) -> bool:
 
 
 def stored_statements(tenant: str) -> Iterator[tuple[PendingLimit, int | None, datetime | None]]:
-    """The statements that a customer's rows have, whoever signed them, each with its leaf and when that
-    listed it. A row that cannot be read is left out.  Inside anybody's transaction."""
+    """The statements in a customer's rows, whoever signed them, each with its leaf's number and time.
+    Unreadable rows are left out. Works inside the caller's transaction."""
     with connected():
         mine = RetentionLimitTable.select(RetentionLimitTable.id).where(RetentionLimitTable.tenant == tenant)
         for identity in sorted(row.id for row in mine):
@@ -212,7 +211,7 @@ def _leaf_body(said: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, o
 
 
 def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: Entropy) -> bool:
-    """Add a statement's leaf, where it has none."""
+    """Append a statement's leaf unless it has one."""
     row = RetentionLimitTable.get_by_id(which.id)
     if (row.lifted_leaf if which.lifted else row.leaf) is not None:
         return False
@@ -223,7 +222,7 @@ def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: 
 
 
 def limit_rows(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
-    """A customer's limits that count, lifted ones too; inside anybody's transaction."""
+    """A customer's limits that are or were in effect. Works inside the caller's transaction."""
     with connected():
         found = [_counting(row, trust) for row in _rows(tenant)]
     return tuple(each for each in found if each is not None)
@@ -239,8 +238,8 @@ def _rows(tenant: str) -> Any:
 
 
 def check_logged(tenant: str) -> None:
-    """That a customer's rows have every statement that the log lists: a row that is gone would have
-    recordings heard longer, one that lost its lifting shorter.  Raises :class:`SealError`
+    """Check that a customer's rows contain every statement that the log lists: a missing row would keep
+    recordings available for longer, a missing lifting for a shorter time. Raises :class:`SealError`
     (``retention.differs``)."""
     said = leaf_lookup.decided(tenant, [SET, LIFTED])
     if not said:
@@ -262,12 +261,12 @@ def check_logged(tenant: str) -> None:
 
 
 def limits_of(tenant: str, trust: Trust) -> tuple[RetentionLimit, ...]:
-    """What follows from them."""
+    """A customer's limits that are or were in effect."""
     return tuple(each.limit for each in limit_rows(tenant, trust))
 
 
 def limits_by_tenant(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
-    """Those of all customers that have any."""
+    """The limits of every customer that has any."""
     with connected():
         tenants = [row.tenant_id for row in RetentionLimitTable.select(RetentionLimitTable.tenant).distinct()]
     return {tenant: limits_of(tenant, trust) for tenant in tenants}
@@ -279,7 +278,7 @@ def in_force(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
 
 
 def version_of(tenant: str) -> Version:
-    """Which limits a customer has now; inside anybody's transaction."""
+    """The version of a customer's limits. Works inside the caller's transaction."""
     with connected():
         rows = RetentionLimitTable.select(
             RetentionLimitTable.id, RetentionLimitTable.leaf, RetentionLimitTable.lifted_leaf
@@ -290,8 +289,8 @@ def version_of(tenant: str) -> Version:
 
 
 def next_unapplied(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
-    """A limit that not every recording was looked at with yet, by its id, and some of those, in order;
-    ``None`` where there is none."""
+    """The id of a limit that has not been applied to every recording, and the next of those recordings, in
+    order; ``None`` if there is no such limit."""
     with connected():
         open_ = RetentionLimitTable.settled_at.is_null() & RetentionLimitTable.leaf.is_null(False)
         row = RetentionLimitTable.select().where(open_).order_by(RetentionLimitTable.id).first()
@@ -304,7 +303,7 @@ def next_unapplied(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | N
 
 
 def note_applied(limit_id: str, after: str | None, now: datetime) -> None:
-    """Every recording up to ``after`` was looked at with a limit; ``None``: all were."""
+    """Note that a limit has been applied to every recording up to ``after``; ``None``: to all."""
     change = {"settled_at": now} if after is None else {"settled_after": after}
     with writing():
         RetentionLimitTable.update(**change).where(RetentionLimitTable.id == limit_id).execute()
@@ -312,7 +311,7 @@ def note_applied(limit_id: str, after: str | None, now: datetime) -> None:
 
 @lru_cache(4096)
 def _opened_set(content: bytes, root: bytes) -> tuple[LimitSet, str]:
-    """The same bytes and the same root give the same answer: a gate asks it with every request."""
+    """Cached, because the gate asks with every request; the result depends only on these bytes."""
     return statements.open_set(content, Ed25519PublicKey.from_public_bytes(root))
 
 
@@ -322,7 +321,7 @@ def _opened_lifted(content: bytes, root: bytes) -> tuple[LimitLifted, str]:
 
 
 def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
-    """A row's limit; ``None`` where it counts for nothing."""
+    """A row's limit; ``None`` if the row has no effect."""
     root, revoked = raw_public(trust.root), trust.revoked()
     try:
         content = row.statement.encode()
@@ -340,7 +339,7 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
 
 
 def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Trust) -> datetime | None:
-    """When a limit was lifted, as far as that can be believed."""
+    """When a limit was lifted, if a valid statement and its leaf say so."""
     if row.lifted is None or row.lifted_leaf is None:
         return None
     try:
@@ -363,7 +362,7 @@ class _Leaf:
 
 
 def _leaf(tenant: str, number: int | None, kind: str, limit: str, sha256: str) -> _Leaf | None:
-    """The leaf that lists a statement, where it is whole and says that."""
+    """The leaf that lists a statement, if it is intact and does."""
     mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
     entry = None if number is None else LeafTable.get_or_none(mine)
     if entry is None or entry.body is None or entry.salt is None or entry.kind != kind:

@@ -1,4 +1,4 @@
-"""Whose a number was at a time, as rows and the audit log say together; and the end of a line."""
+"""Who owned a number at a given time, by rows and audit log together; and ending a line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ENDED = "line.ended"
 
 
 def has_ended(line_id: str | None, at: datetime) -> bool:
-    """Whether a line, whoever's, had ended by a time; false where nobody knows it, and where its row says so
-    and its customer's log does not."""
+    """Whether a line, of any customer, had ended by a time. False for an unknown line, and where only the row
+    says that it ended and its customer's log does not."""
     with connected():
         row = (
             None
@@ -34,7 +34,8 @@ def has_ended(line_id: str | None, at: datetime) -> bool:
 
 
 def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
-    """Whose a number was at a time: the customer's id and the line's, or two times ``None``."""
+    """The ids of the customer and the line that a number belonged to at a time; two times ``None`` if it
+    belonged to nobody."""
     mine = (LineTable.digits == number.removeprefix("+")) & (LineTable.since <= at)
     with connected():
         row = LineTable.get_or_none(mine & (LineTable.until.is_null() | (LineTable.until > at)))
@@ -42,7 +43,7 @@ def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
 
 
 def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
-    """A customer's lines and their numbers that the log says were made, and does not say ended."""
+    """A customer's lines (id and number) that the log says were created and does not say ended."""
     made: dict[str, str] = {}
     for said in leaf_lookup.decided(tenant, [CREATED, ENDED]):
         line = str(said.body.get("line"))
@@ -54,13 +55,13 @@ def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
 
 
 def active_line(tenant: str, line_id: str) -> Any:
-    """Which row is a tenant's recorded line."""
+    """The condition for the row of a tenant's line that has not ended."""
     return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
 
 
 def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
-    where the tenant has no such line."""
+    """Stop recording a number and release it for any customer; its recordings keep their owner. False if the
+    tenant has no such line."""
     with writing():
         lock_tenant(tenant)
         changed = LineTable.update(until=now).where(active_line(tenant, line_id)).execute()

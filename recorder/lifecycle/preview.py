@@ -1,8 +1,7 @@
-"""Previews what a retention limit would do to existing recordings, before it is set.
+"""Previews the effect of a retention limit on existing recordings, before it is set.
 
-It counts the catalogue's rows by whole days, so that it is quick for any number of recordings; nothing is
-decided by it.  Where other purposes keep a recording, one of its purposes may have ended and still be
-counted.
+It counts the catalogue's rows by whole days, so that it is quick for any number of recordings; no decision
+rests on it. A recording kept for several purposes may be counted although one of them has ended.
 """
 
 from __future__ import annotations
@@ -26,13 +25,12 @@ from recorder.seal.usage_terms import RetentionLimit
 
 @dataclass(frozen=True, slots=True)
 class LimitPreview:
-    """``there``: recordings that are kept now for what the limit concerns.  ``ends``: for how many of them
-    that ends earlier, by the day (UTC) on which it then does; ``alone`` of these have no other purpose:
-    they are destroyed then, unless they are on legal hold (``held`` of these).
+    """``there``: recordings that are kept now for what the limit concerns. ``ends``: how many of them end
+    earlier, by the day (UTC) on which they then end; ``alone`` of these have no other purpose and are erased
+    on that day unless they are on legal hold (``held`` of these).
 
-    ``agreed``: how many of those that would end earlier were agreed to be kept longer: with a limit that
-    names agreements they end too and are counted in ``ends``; otherwise they stay until the day that was
-    agreed."""
+    ``agreed``: recordings that would end earlier but were agreed to be kept longer. If the limit names
+    agreements, they end too and are counted in ``ends``; otherwise they last until the agreed day."""
 
     there: int = 0
     ends: Mapping[date, int] = field(default_factory=dict)
@@ -43,13 +41,13 @@ class LimitPreview:
 
     @property
     def earlier(self) -> int:
-        """How many end earlier."""
+        """How many recordings end earlier."""
         return sum(self.ends.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Recordings that began and end on the same days, on one line, for the same purposes."""
+    """Recordings on one line that start and end on the same days and have the same purposes."""
 
     start: datetime
     end: datetime
@@ -60,8 +58,8 @@ class _Group:
     held: int
 
     def ends(self, code: str, limits: Iterable[RetentionLimit]) -> datetime:
-        """When a purpose ends: what was announced, and what was agreed, each with the limits that concern
-        it."""
+        """When a purpose ends: the later of what was announced and what was agreed, each as shortened by the
+        limits."""
         agreed = _day(self.agreed[code]) if code in self.agreed else None
         # What was announced is not told apart in a row: the recording's own day, or a day that was agreed.
         announced = self.end
@@ -74,7 +72,7 @@ class _Group:
 
 
 def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> LimitPreview:
-    """What a limit would end of a customer's recordings, were it set now."""
+    """The effect of setting a limit on a customer's recordings now."""
     with connected():
         before = limits_of(tenant, trust)
         groups = list(_groups(tenant, now))

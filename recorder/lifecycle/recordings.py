@@ -1,6 +1,6 @@
-"""The worker's rows for recordings: one when everything is in the bucket, a tombstone when it is gone.
+"""The worker's rows for recordings: one when everything is in the bucket, a tombstone when it is erased.
 
-Every function can be repeated: after a crash, doing it again changes nothing.
+Every function can be repeated: after a crash, a second run changes nothing.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ def add_recording(
     limits: Version = (),
     despite: Collection[str] = (),
 ) -> bool:
-    """The row of a stored recording and its leaf, in one transaction; false where it was there.  A take that
-    had been set aside, and that a person brought back, is not listed as not recorded any more.  ``limits``
-    say which of the customer's the row was made with (:func:`limits.version_of`).  ``despite`` are ids of the
-    last two errors below: rows say so, and nothing signed does (:mod:`recorder.lifecycle.statements`).
+    """Add the row of a stored recording, and its leaf, in one transaction; false if it exists. A take that
+    was set aside and recovered is no longer listed as not recorded. ``limits`` is the version of the
+    customer's limits that the row was made with (:func:`limits.version_of`). ``despite`` names those of the
+    last two errors below that only rows support, without a signed statement
+    (:mod:`recorder.lifecycle.statements`).
 
-    Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
-    catalogued under this id, ``retention.changed`` where the customer has set others meanwhile,
-    ``tenant.offboarded`` where it has left, ``call.erased`` where its person had it forgotten.
-    """
+    Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` if another manifest is
+    catalogued under this id, ``retention.changed`` if the customer's limits have changed meanwhile,
+    ``tenant.offboarded`` if the customer has left, ``call.erased`` if the call was erased at its person's
+    request."""
     with writing():
         lock_tenant(row.tenant)
         there = RecordingTable.get_or_none(RecordingTable.id == row.id)
@@ -75,9 +76,8 @@ def add_recording(
 def add_not_recorded(
     row: NotRecordedRow, *, now: datetime, entropy: Entropy, despite: Collection[str] = ()
 ) -> bool:
-    """The row of a call that was not recorded and, where it has a tenant, its leaf; false where it was
-    there.  ``despite`` is as of :func:`add_recording`.  Raises :class:`CatalogueError` (``tenant.unknown``,
-    ``call.erased``)."""
+    """Add the row of an unrecorded call and, if it has a tenant, its leaf; false if it exists. ``despite`` is
+    as for :func:`add_recording`. Raises :class:`CatalogueError` (``tenant.unknown``, ``call.erased``)."""
     with writing():
         if row.tenant is not None:
             lock_tenant(row.tenant)
@@ -120,8 +120,7 @@ def add_not_recorded(
 
 
 def note_quarantine_erasure(recording: str, now: datetime, entropy: Entropy) -> None:
-    """The sound of a take that was set aside is about to be destroyed: in the log of whose it was, as far as
-    a row says whose."""
+    """Append the leaf about a take in quarantine that is about to be erased, if its row names a customer."""
     with connected():
         row = NotRecordedTable.get_or_none(NotRecordedTable.id == recording)
     if row is not None and row.tenant_id is not None:
@@ -131,7 +130,7 @@ def note_quarantine_erasure(recording: str, now: datetime, entropy: Entropy) -> 
 
 
 def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
-    """The recording that a file from elsewhere (its SHA-256, hex) has become, a tombstone included."""
+    """The recording that was made of an imported file (its SHA-256, hex), a tombstone included."""
     with connected():
         mine = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
         row = RecordingTable.select().where(mine).first()
@@ -139,8 +138,8 @@ def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
 
 
 def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
-    """Recordings whose time is over, that nobody holds and that are not destroyed yet, longest over first;
-    those that come ``after`` one that was given before."""
+    """Recordings that have expired, are not on hold and not erased yet, longest expired first, starting after
+    ``after``."""
     over = _over(now)
     if after is not None:
         later = RecordingTable.keep_until > after.keep_until
@@ -156,7 +155,7 @@ def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tu
 
 
 def is_due(row: RecordingRow, now: datetime) -> bool:
-    """Whether a recording that :func:`due` gave still is: another worker may have destroyed it."""
+    """Whether a recording from :func:`due` is still due: another worker may have erased it."""
     with connected():
         return bool(RecordingTable.select().where(_over(now) & (RecordingTable.id == row.id)).exists())
 
@@ -172,7 +171,7 @@ def _over(now: datetime) -> Any:
 
 
 def drop_key(row: RecordingRow) -> None:
-    """The catalogue's copy of a recording's wrapped key goes: before anything else does."""
+    """Drop the catalogue's copy of a recording's wrapped key, before anything else is dropped."""
     with writing():
         mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
         RecordingTable.update(wrapped_key=None).where(mine).execute()
@@ -181,8 +180,8 @@ def drop_key(row: RecordingRow) -> None:
 def make_tombstone(
     row: RecordingRow, why: str, *, now: datetime, entropy: Entropy, at: datetime | None = None
 ) -> bool:
-    """What is left of a destroyed recording: that it was, from when to when, and why and when (``at``; now)
-    it went.  Parties, grants and what the log's leaves could be opened with go too.  False where it is one
+    """Turn a recording's row into a tombstone: start, end, reason and time of its erasure (``at``; default:
+    now) remain; parties, grants and the bodies of its leaves are dropped. False if it is a tombstone
     already."""
     with writing():
         lock_tenant(row.tenant)

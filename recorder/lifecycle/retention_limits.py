@@ -1,9 +1,9 @@
-"""Setting and lifting retention limits, each as a signed statement.
+"""Sets and lifts retention limits, each by a signed statement.
 
-A statement is written into the catalogue, put into the bucket, and gets its leaf, which it counts from on;
-whoever dies in between has it finished by the worker (:func:`finish_pending`).  Whoever destroys because of a limit
-looks whether the bucket has the same statements (:func:`check_stored`): a row that lost its lifting
-destroys nothing.
+A statement is written to the catalogue, put into the bucket, and takes effect with its leaf. If the process
+dies in between, the worker finishes it (:func:`finish_pending`). Before a limit erases anything, the
+statements in the bucket are compared with the rows (:func:`check_stored`): a row that lost its lifting erases
+nothing.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class NewLimit:
-    """Keep recordings at most ``keep_days`` from now on, for a purpose, of a line (``None``: any);
-    ``None``: as announced again, for what is recorded from now on.  ``agreements``: also what was agreed to
-    be kept longer."""
+    """Keep recordings for at most ``keep_days`` from now on, for a purpose, of a line (``None``: any). With
+    ``keep_days`` ``None``: as announced, for future recordings. ``agreements``: also shorten what was agreed
+    to be kept longer."""
 
     purpose: str | None
     line: str | None
@@ -43,11 +43,11 @@ class NewLimit:
 
 
 def set_limit(changes: Changes, tenant: str, wish: NewLimit, by: By) -> None:
-    """Sign a limit and put it in force; it takes the place of the one for the same purpose and line.
+    """Sign a limit and put it into effect; it replaces the one for the same purpose and line.
 
-    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check_limit` does; :class:`KeepingError`
-    (``retention.no_limit``: somebody changed it meanwhile); :class:`SealError` for a key that may not sign
-    this; :class:`StoreError`: then the worker finishes it."""
+    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check_limit`; :class:`KeepingError`
+    (``retention.no_limit``: another process has changed it meanwhile); :class:`SealError` for a key that may
+    not sign limits; :class:`StoreError`: the worker then finishes it."""
     limits.check_limit(tenant, wish.purpose, wish.line, wish.keep_days)
     now = truncate(changes.now())
     finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
@@ -70,9 +70,8 @@ def set_limit(changes: Changes, tenant: str, wish: NewLimit, by: By) -> None:
 
 
 def finish_pending(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None) -> int:
-    """Put statements that the catalogue has and the log does not speak of yet, and give each its leaf; how
-    many. One that cannot be believed, or whose place has another, is logged and counts for nothing.  Raises
-    :class:`StoreError`."""
+    """Put pending statements into the bucket and append their leaves; returns how many. An invalid statement,
+    or one whose place in the bucket is taken, is logged and has no effect. Raises :class:`StoreError`."""
     done = 0
     for each in limits.pending(tenant):
         try:
@@ -91,9 +90,9 @@ def finish_pending(store: Store, trust: Trust, now: datetime, entropy: Entropy, 
 
 
 def check_stored(tenant: str, store: Store, trust: Trust) -> None:
-    """Compare a customer's limits with the bucket, before something is destroyed because of them.  Raises
-    :class:`SealError` (``retention.differs``) where a statement is not there, or is another, or where the
-    bucket says that a limit is lifted and the catalogue does not; :class:`StoreError`."""
+    """Compare a customer's limits with the bucket before they erase anything. Raises :class:`SealError`
+    (``retention.differs``) if a statement is missing or different, or if only the bucket says that a limit is
+    lifted; :class:`StoreError`."""
     for each in limits.limit_rows(tenant, trust):
         for lifted, content in ((False, each.content), (True, each.lifted)):
             place = statements.place_of(tenant, each.id, lifted=lifted)
@@ -111,8 +110,8 @@ def check_stored(tenant: str, store: Store, trust: Trust) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LimitRecovery:
-    """What a rebuild found: how many statements it took in, and of each that it left out the place, a code,
-    and why."""
+    """The result of a rebuild: how many statements were added, and place, code and reason of each that was
+    not."""
 
     taken: int = 0
     left_out: tuple[tuple[str, str, str], ...] = ()
@@ -121,9 +120,9 @@ class LimitRecovery:
 def restore_limits(
     store: Store, trust: Trust, now: datetime, entropy: Entropy, *, believe_dates: bool = False
 ) -> LimitRecovery:
-    """Take in the statements that the bucket has and the catalogue does not, after a restore or
-    rebuild.  What a revoked key dated before its revocation is taken in only with
-    ``believe_dates``.  Raises :class:`StoreError`."""
+    """Add the statements that the bucket has and the catalogue lacks, after a restore or rebuild. Statements
+    that a revoked key dated before its revocation are added only with ``believe_dates``. Raises
+    :class:`StoreError`."""
     taken, wrong = 0, []
     for key in sorted(store.list(statements.FOLDER), key=lambda key: (key.endswith("-lifted.json"), key)):
         try:
