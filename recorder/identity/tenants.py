@@ -19,7 +19,8 @@ from recorder.ids import Entropy
 
 
 def check_name(name: str, own: str = "") -> None:
-    """Inside the caller's transaction: that no other customer has a name that people take for the same."""
+    """Inside the caller's transaction: check that no other customer has a name that looks the same. Raises
+    :class:`CatalogueError` (``tenant.name``)."""
     for row in TenantTable.select(TenantTable.id, TenantTable.name):
         if row.id != own and names.folded(row.name) == names.folded(name):
             raise CatalogueError(
@@ -42,9 +43,9 @@ def create_tenant(
     now: datetime,
     entropy: Entropy,
 ) -> TenantRow:
-    """A new customer.  The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
-    wrapped for it: ``wrapped_key`` is the JSON text that ``seal.keys`` made.  Raises
-    :class:`CatalogueError` (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
+    """Create a customer. The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
+    wrapped for it: ``wrapped_key`` is JSON text from ``seal/keyring.py``. Raises :class:`CatalogueError`
+    (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
     country, name = country_check.known(country), names.tidy(name, "the customer's name", "tenant.name")
     time_zones.check(time_zone)
     try:

@@ -1,9 +1,9 @@
-"""The one place where stored objects become audio again (P6); only the gate's modules may use it.
+"""Decrypts stored audio, the only place that does (P6); only the gate's modules may use it.
 
-Each stored block is compared with the seal as it leaves. Decrypting a block needs the object's header: its
-first 40 bytes, read with the first block and checked with it. They are fetched when a grant is given and kept
-in memory, so that a seek, even the first, reads only its target. If they are not there (another panel process
-gave the grant, or this one restarted), the first block is read first.
+Each stored block is compared with the seal as it is sent. Decrypting a block needs the object's header: its
+first 40 bytes, read with the first block and verified with it. Headers are fetched when a grant is given and
+kept in memory, so that a seek, even the first, reads only its target. If a header is not in memory (another
+panel process gave the grant, or this one was restarted), the first block is read first.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from recorder.seal import plaintext
 from recorder.store.contract import NotFound, Store
 
 PEAKS: Final = "peaks"
-"""The sound's peaks, which are not sound."""
+"""The peaks of the audio, which are not audio."""
 
 HEADERS: Final = 1000
-"""Objects whose header is kept in memory."""
+"""Headers kept in memory."""
 
 _Known = tuple[str, str]
 """A manifest's SHA-256, and an object's name."""
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 class MissingObject(SealError):
-    """An object that was sealed is not in the bucket."""
+    """A sealed object is not in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,8 @@ class OpenObject:
     """An open object of a recording: ``length`` in plain bytes.
 
     ``read(start, end)`` yields the bytes from ``start`` up to, not including, ``end``, in pieces of at most
-    64 KiB. Its iterator raises :class:`SealError` at the first block that is not what was sealed,
-    :class:`MissingObject`, :class:`recorder.errors.StoreError`.
-    """
+    64 KiB. Its iterator raises :class:`SealError` at the first block that is not as sealed,
+    :class:`MissingObject`, :class:`recorder.errors.StoreError`."""
 
     length: int
     read: Callable[[int, int], Iterator[bytes]]
@@ -60,7 +59,7 @@ class AudioReader:
         self._lock = threading.Lock()
 
     def open(self, sealed: VerifiedRecording, name: str) -> OpenObject:
-        """An object, before anything of it is read. Its size is requested unless it is already known. Raises
+        """Open an object without reading it. Its size is requested unless its header is in memory. Raises
         :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`MissingObject`,
         :class:`recorder.errors.StoreError`."""
         key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
@@ -86,9 +85,9 @@ class AudioReader:
         return OpenObject(reader.plain_length, read)
 
     def prepare(self, sealed: VerifiedRecording) -> None:
-        """Fetch the headers of a recording's sounds, so that the first seek reads only its target, and check
-        that each has its sealed length, since nothing past its last block is examined. Raises nothing: a
-        damaged sound is reported and logged when it is opened, and the others can be played."""
+        """Fetch the headers of a recording's audio, so that the first seek reads only its target, and compare
+        each object's length with the seal, since nothing past its last block is read. Raises nothing: a
+        damaged object is reported when it is opened, and the others can be played."""
         for each in sealed.manifest.objects:
             if each.name == PEAKS:
                 continue

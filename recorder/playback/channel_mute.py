@@ -1,6 +1,6 @@
-"""A recording's sound with only the left channel, the person's own voice; the other channel is zeros.
+"""A recording's audio with only the left channel, the person's own voice; the other channel is zeros.
 
-It is decoded as it comes and written as WAV, whose header states the length first. Only what the next piece
+It is decoded as it is read and written as WAV, whose header states the length first. Only what the next piece
 needs is in memory, and nothing is on disk.
 """
 
@@ -51,8 +51,8 @@ def length(manifest: Manifest) -> int:
 
 
 def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
-    """The WAV, in pieces. Raises what ``pieces`` raises, and :class:`SealError` (``seal.no_sound``) if the
-    sealed object is not sound."""
+    """The WAV, in pieces. Raises as ``pieces``, and :class:`SealError` (``seal.no_sound``) if the sealed
+    object is not audio."""
     rate, left = manifest.sample_rate, _frames(manifest)
     yield _header(left, rate)
     try:

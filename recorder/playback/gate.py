@@ -1,9 +1,9 @@
-"""The one door through which a recording's audio leaves (P6).
+"""The gate: the one exit for a recording's audio (P6).
 
-It asks who and for which purpose, checks the seal when it grants and every block as it leaves, and logs
-before the first byte. Refusals are logged, too.
+It checks the user and the purpose, verifies the seal when it gives a grant and every block as it is sent, and
+logs before the first byte. Refusals are logged, too.
 
-This file is about listening: grant, open, send. Two features add exits of their own with the same checks
+This module is about listening: grant, open, send. Two features add exits of their own with the same checks
 (``authorization.py``): a personal copy (``features/subject_requests/personal_copy.py``) and the offboarding
 download (``features/offboarding/download.py``); ``processes/gate.py`` combines them. Only ``audio_reader.py``
 decrypts audio.
@@ -43,11 +43,11 @@ from recorder.seal.revocation import Revoked, nothing
 from recorder.store.contract import Store
 
 AHEAD: Final = 15
-"""Bytes are counted before they are sent: with a piece, this many times what has left so far. A write to the
+"""Bytes are counted before they are sent: with a piece, this many times what was sent so far. A write to the
 catalogue costs as much as many pieces, and nine minutes of WAV take three."""
 
 SMALL: Final = 128 * 1024
-"""Up to this size, which is what a player requests when it seeks, everything is counted at once."""
+"""Up to this size in bytes, which is what a player requests when it seeks, everything is counted at once."""
 
 log = structlog.get_logger()
 
@@ -55,8 +55,7 @@ log = structlog.get_logger()
 class Gate:
     """The gate. Safe to share among threads and greenlets.
 
-    Each method uses one connection to the catalogue; none is held while a sound is being sent.
-    """
+    Each method uses one connection to the catalogue; none is held while audio is being sent."""
 
     def __init__(
         self,
@@ -178,14 +177,13 @@ class Gate:
         pieces: Iterator[bytes],
         length: int,
     ) -> Generator[bytes, None, None]:
-        """The pieces in sequence, ``length`` bytes together.
+        """The pieces in sequence, ``length`` bytes in total.
 
-        Every piece is counted in the catalogue before it leaves, the first one together with the listen's
-        leaf. Counting runs ahead, so a long sound takes few writes. So neither a panel that dies nor a listen
-        that another request closes makes the number smaller than what left. After a close, the next check or
-        count starts another listen. At the end, what was counted and did not leave is subtracted from a
-        listen that is still open.
-        """
+        Every piece is counted in the catalogue before it is sent, the first one together with the listen's
+        leaf. Counting runs ahead, so that long audio takes few writes. So neither a panel that dies nor a
+        listen that another request closes makes the count smaller than what was sent. After a close, the next
+        check or count starts another listen. At the end, bytes that were counted and not sent are subtracted
+        from a listen that is still open."""
         looked_at = self._guard.now()
         listen, left = None, 0
         counted = length if name == PEAKS else 0  # peaks are not sound: there is nothing to count
@@ -222,7 +220,7 @@ class Gate:
         self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
 
     def _under(self, who: Actor, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
-        """A valid grant and its recording, checked again: the row may have been restricted since."""
+        """A valid grant and its recording, verified again: the row may have been restricted since."""
         grant = self._living(who, grant_id)
         row = self._row(who, grant)
         with self._guard.reported(who, row, "manifest.json", grant.purpose):
@@ -238,7 +236,7 @@ class Gate:
         return row
 
     def _granted(self, grant: GrantRow, row: RecordingRow) -> VerifiedRecording:
-        """What a grant was given for."""
+        """The recording, if its manifest is still the one that the grant was given for."""
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
@@ -247,7 +245,7 @@ class Gate:
         return self._guard.at_hand(row)
 
     def _look_again(self, who: Actor, grant: GrantRow) -> None:
-        """Whether sending may continue: the user, the grant, or its purpose may have ended."""
+        """Check that sending may continue: user, grant or purpose may have ended."""
         self._living(who, grant.id)
         row = self._row(who, grant)
         self._check_purpose(who, self._granted(grant, row), grant.purpose)
@@ -263,7 +261,7 @@ class Gate:
         return grant
 
     def _own(self, who: Actor, grant_id: str) -> GrantRow:
-        """A grant of theirs, even if it is over."""
+        """The actor's own grant, even if it has ended."""
         self._guard.alive(who)
         grant = grants.find_grant(who.tenant, who.user, printable(grant_id))
         if grant is None:
@@ -297,5 +295,5 @@ class Gate:
             self._guard.refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
 
     def _until(self, sealed: VerifiedRecording, purpose: str) -> datetime:
-        """A quarter of an hour from now, but not past the purpose."""
+        """A quarter of an hour from now, but not past the purpose's end."""
         return min(self._guard.now() + LASTS, lasts_until(self._guard.terms(sealed), purpose, sealed.row))

@@ -1,11 +1,11 @@
-"""Grants and listens as rows: what the gate (``playback/gate.py``) decided, and what left under it.
+"""Grants and listens as rows: what the gate (``playback/gate.py``) decided, and what it sent.
 
 Every function writes row and leaf in one transaction. Only the gate and the worker call this.
 
-A row decides nothing that its leaf does not say: a grant lasts no longer than its leaf allows, and what
-leaves is covered by the leaf of its listen. Nobody can fill the log by asking for more: renewals are one leaf
-an hour, all playback under one grant is one listen while that is open, and the number of grants and listens
-that somebody may start in an hour is limited (:class:`recorder.errors.TooOften`).
+A row has no effect beyond its leaf: a grant lasts no longer than its leaf allows, and audio is sent only
+under a listen that is in the log. Nobody can fill the log by asking for more: renewals are one leaf an hour,
+all playback under one grant is one listen while that is open, and the number of grants and listens per user
+and hour is limited (:class:`recorder.errors.TooOften`).
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from recorder.playback import grants
 MergeStretches = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
 LASTS = timedelta(minutes=15)
-"""How long a grant lasts at most, and how much each renewal adds from then on."""
+"""How long a grant lasts at most, and how far each renewal extends it."""
 
 HOUR = timedelta(hours=1)
-"""How long one leaf covers renewals of a grant."""
+"""How long one leaf covers the renewals of a grant."""
 
 GRANTS_AN_HOUR = 180
 LISTENS_AN_HOUR = 180
-"""Per person: one in twenty seconds, for an hour."""
+"""Per user: one every twenty seconds for an hour."""
 LISTENS_A_GRANT = 60
 """Per hour: each reload and each return to a page is one."""
 RENEWALS_AN_HOUR = 60
 """Per grant; a player asks every ten minutes."""
 OLD_GRANTS = 20
-"""Grants that one person may renew for more than an hour at the same time."""
+"""Grants older than an hour that one user may renew at the same time."""
 
 GIVEN = "grant.given"
 RENEWED = "grant.renewed"
@@ -56,7 +56,7 @@ BROKEN = "seal.broken"
 
 @dataclass(frozen=True, slots=True)
 class GrantRow:
-    """A grant as it was given: to a user, for a recording, for a purpose, on a manifest."""
+    """A grant: to a user, for a recording, for a purpose, by its manifest."""
 
     id: str
     tenant: str
@@ -71,7 +71,7 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class ListenRow:
-    """A listen that is in progress, or that nobody has closed."""
+    """A listen that is not closed."""
 
     id: str
     tenant: str
@@ -90,7 +90,7 @@ def create_grant(
     now: datetime,
     entropy: Entropy,
 ) -> GrantRow:
-    """Write a grant and its leaf. Raises :class:`TooOften`."""
+    """Create a grant and its leaf. Raises :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
@@ -118,8 +118,7 @@ def create_grant(
 
 
 def _within(at: Any, now: datetime) -> Any:
-    """The condition for the last hour; it excludes rows that were written by a clock that had jumped
-    ahead."""
+    """The condition for the last hour; it excludes rows written by a clock that had jumped ahead."""
     return (at > now - HOUR) & (at <= now + SLACK)
 
 
@@ -144,7 +143,7 @@ def note_event(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """A leaf about a recording that has no row of its own: a refusal, a damaged block."""
+    """Append a leaf about a recording that has no row of its own: a refusal, a damaged block."""
     with writing():
         append(tenant, kind, body, now, entropy, recording=recording)
 
@@ -152,7 +151,7 @@ def note_event(
 def note_broken_seal(
     tenant: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
 ) -> None:
-    """A leaf that an object is not as it was sealed, unless the last hour has the same one."""
+    """Append a leaf that an object is not as it was sealed, unless the last hour has the same one."""
     with writing():
         lock_tenant(tenant)
         same = [leaf for leaf in leaf_lookup.about(tenant, [recording], [BROKEN]) if leaf.body == body]
@@ -161,7 +160,7 @@ def note_broken_seal(
 
 
 def find_valid_grant(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
-    """A person's own grant while it lasts; ``None`` for anybody else's, for one that is over, and for one
+    """A user's own grant that has not ended; ``None`` for another user's, for one that has ended, and for one
     that would last longer than a grant can, which a clock that had jumped ahead must have written."""
     with connected():
         row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
@@ -177,7 +176,7 @@ def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
 
 
 def find_grant(tenant: str, user: str, grant_id: str) -> GrantRow | None:
-    """A person's own grant, even if it is over; ``None`` for anybody else's."""
+    """A user's own grant, even if it has ended; ``None`` for another user's."""
     mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     with connected():
         row = GrantTable.get_or_none(mine)
@@ -242,7 +241,7 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
 
 
 def _check_old(grant: GrantRow, now: datetime) -> None:
-    """Raises :class:`TooOften` if somebody has many grants that have lasted more than an hour."""
+    """Raises :class:`TooOften` if a user has many grants older than an hour."""
     old = (GrantTable.user == grant.user) & (GrantTable.given_at <= now - HOUR) & _lasting(now)
     if GrantTable.select().where(old).count() > OLD_GRANTS:
         raise _too_often(LASTS)
@@ -251,12 +250,10 @@ def _check_old(grant: GrantRow, now: datetime) -> None:
 def count_sent(
     grant: GrantRow, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
 ) -> ListenRow | None:
-    """Count plain bytes that are about to leave: on the grant's open listen, whichever player asks, or on a
-    new one, with its leaf. ``None`` if a new one is needed and the grant is over. Raises :class:`TooOften`.
+    """Count plain bytes that are about to be sent: on the grant's open listen, whichever player asks, or on a
+    new one, with its leaf. ``None`` if a new one is needed and the grant has ended. Raises :class:`TooOften`.
 
-    Never on a listen that is closed, whose leaf has stated how much was sent; nor on one that is not in the
-    log.
-    """
+    Never on a closed listen, whose leaf has stated how much was sent; nor on one that is not in the log."""
     with writing():
         if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
@@ -295,7 +292,7 @@ def count_sent(
 
 
 def _count_on_open(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
-    """The grant's open listen, with that many bytes added; from here on it is this player's."""
+    """The grant's open listen, with these bytes added; from here on it belongs to this player."""
     for row in _open_listens(grant.id):
         said = leaf_lookup.leaf(grant.tenant, row.leaf)
         names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
@@ -312,7 +309,7 @@ def _open_listens(grant: str) -> Any:
 
 
 def _check_listens(grant: GrantRow, now: datetime) -> None:
-    """Raises :class:`TooOften` if this grant, or this person, has had too many in an hour."""
+    """Raises :class:`TooOften` if this grant or this user has had too many listens in an hour."""
     begun = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
     _check(begun.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
     theirs = begun.join(GrantTable).where((GrantTable.user == grant.user) & (GrantTable.until > now - HOUR))
@@ -320,7 +317,7 @@ def _check_listens(grant: GrantRow, now: datetime) -> None:
 
 
 def is_open(listen: ListenRow) -> bool:
-    """Whether nobody has closed a listen."""
+    """Whether a listen is not closed."""
     with connected():
         return (
             ListenTable.select()
@@ -330,8 +327,8 @@ def is_open(listen: ListenRow) -> bool:
 
 
 def take_back(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
-    """Subtract bytes that were counted and did not leave. A listen that was closed meanwhile stays as its
-    leaf says."""
+    """Subtract bytes that were counted and not sent. A listen that was closed meanwhile stays as its leaf
+    says."""
     with writing():
         _count((ListenTable.id == listen.id) & ListenTable.closed_at.is_null(), -sent_bytes, now)
 
@@ -351,7 +348,7 @@ def _open_listen(grant: GrantRow) -> Expression:
 
 
 def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
-    """Close a listen: a leaf states how much was sent. False if it was closed before."""
+    """Close a listen, with a leaf that states how much was sent. False if it was closed before."""
     with writing():
         # First, as when a listen is opened: its row is changed under this lock.
         lock_tenant(listen.tenant)
@@ -368,8 +365,8 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
 
 
 def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add: MergeStretches) -> bool:
-    """Note what the player reports as played, beside its earlier reports; ``add`` combines both. False if the
-    listen was closed meanwhile, since its leaf has stated everything."""
+    """Store what the player reports as played; ``add`` merges it with its earlier reports. False if the
+    listen was closed meanwhile, since its leaf is final."""
     with writing():
         lock_tenant(listen.tenant)
         mine = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
@@ -390,7 +387,8 @@ def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
 
 
 def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
-    """Listens that are open although their grant is over: the player went away without closing them."""
+    """Listens that are open although their grant has ended: their player disconnected without closing
+    them."""
     with connected():
         query = (
             ListenTable.select(ListenTable, GrantTable)
@@ -406,5 +404,5 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
 
 
 def close_stale_listens(now: datetime, entropy: Entropy) -> int:
-    """Close the listens of expired grants that their player left open; returns how many."""
+    """Close the listens of ended grants; returns how many."""
     return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))

@@ -1,4 +1,4 @@
-"""The gate's interface: its values, and the shape of :class:`gate.Gate`."""
+"""The gate's interface: its values, and the methods of :class:`gate.Gate`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import Terms
 
 SOUNDS: Final = ("audio.opus", "audio.wav")
-"""The sounds that a recording may have, in the order in which a browser is offered them; a copy uses the
-first."""
+"""A recording's audio objects, in the order in which a browser is offered them; a copy contains the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who is logged in. ``session`` is the web session's id; when it ends, so do their grants."""
+    """A logged-in user. ``session`` is the web session's id; when it ends, so do its grants."""
 
     user: str
     tenant: str
@@ -31,9 +30,9 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class PurposeChoice:
-    """A purpose that was announced for a recording, and whether this person may use it now. If not,
-    ``reason`` is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``,
-    ``access.expired``, ``access.held``, ``access.erased``)."""
+    """A purpose that was announced for a recording, and whether this user may use it now. If not, ``reason``
+    is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``, ``access.expired``,
+    ``access.held``, ``access.erased``)."""
 
     code: str
     allowed: bool
@@ -52,15 +51,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class OpenSound:
-    """An open sound: ``length`` in plain bytes.
+    """Open audio: ``length`` in plain bytes.
 
     ``read(start, end)`` yields the bytes from ``start`` up to, not including, ``end`` in pieces of at most 64
-    KiB, each checked against the seal and counted before it is returned. When ``read`` returns, the listen is
-    in the log and the first piece is checked, so an early refusal can still have an answer of its own. Later
-    ones are raised by the iterator: :class:`recorder.errors.SealError` at the first block that is not what
-    was sealed, :class:`recorder.errors.AccessError` once the grant has ended. Close the iterator when the
-    listener goes away: what was counted ahead is then subtracted.
-    """
+    KiB, each verified and counted before it is returned. When ``read`` returns, the listen is in the log and
+    the first piece is verified, so that an early refusal can still have a response of its own. Later ones are
+    raised by the iterator: :class:`recorder.errors.SealError` at the first block that is not as sealed,
+    :class:`recorder.errors.AccessError` once the grant has ended. Close the iterator when the listener
+    disconnects: bytes that were counted ahead are then subtracted."""
 
     name: str
     media_type: str
@@ -70,14 +68,13 @@ class OpenSound:
 
 @dataclass(frozen=True, slots=True)
 class RecordingCopy:
-    """A recording for the person who was recorded: its sealed facts, the amendments, and its sound.
+    """A recording for the person who was recorded: its sealed facts, amendments and audio.
 
     ``name`` is a file name (``audio.wav``); ``length`` in plain bytes; ``sound`` yields them in pieces, once:
-    the leaf is in the log before the first, and each is checked against the seal. If the person gets only
-    their own channel, it is WAV with zeros in the other. It raises what :class:`OpenSound` does. If the sound is
-    withheld there is none, and the rest is disclosed all the same; so it is if the recording was not
-    ``announced``, unless that one was decided separately.
-    """
+    the leaf is in the log before the first piece, and each is verified. A person who gets only their own
+    channel receives WAV with zeros in the other. It raises as :class:`OpenSound`. If the audio is withheld,
+    ``sound`` is ``None`` and the rest is disclosed all the same; likewise for a recording that was not
+    ``announced``, unless a separate decision discloses it."""
 
     row: RecordingRow
     manifest: Manifest
@@ -90,16 +87,15 @@ class RecordingCopy:
 
 
 class GateInterface(Protocol):
-    """What the gate does for its callers.
+    """The gate, as its callers see it.
 
-    Nobody can fill the log: a call that would start a leaf raises :class:`recorder.errors.TooOften`, without
-    a leaf, if somebody makes it very often.
+    Nobody can fill the log: a call that would append a leaf raises :class:`recorder.errors.TooOften`, without
+    a leaf, if a user makes it very often.
 
-    Every method raises :class:`recorder.errors.AccessError` for what a person may not do
-    (``access.not_found``, the same for another tenant's id as for none; ``access.revoked`` once user or
-    session have ended), :class:`recorder.errors.SealError` with the name of the check that failed, and
-    :class:`recorder.errors.StoreError` if the store is unavailable.
-    """
+    Every method raises :class:`recorder.errors.AccessError` for what a user may not do (``access.not_found``,
+    the same for another tenant's id and for an unknown one; ``access.revoked`` once user or session have
+    ended), :class:`recorder.errors.SealError` with the failed check, and :class:`recorder.errors.StoreError`
+    if the store is unavailable."""
 
     def check_user(self, user: UserRow) -> None:
         """Refuse a user whose row is not as it was signed. Raises :class:`recorder.errors.SealError`

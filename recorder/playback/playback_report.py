@@ -1,6 +1,6 @@
-"""What a player reports as played: stretches of a sound, in milliseconds.
+"""A player's report of what was played: stretches of a sound, in milliseconds.
 
-It is only the browser's word: a listener can claim anything. What left is counted by the gate itself.
+The gate relies on it for nothing, since a browser can claim anything; the gate itself counts what it sends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TEXT = re.compile(r"[0-9]{1,9}-[0-9]{1,9}(?:,[0-9]{1,9}-[0-9]{1,9})*")
 
 
 def parse_report(text: str, duration_ms: int) -> list[Stretch]:
-    """Stretches that a player sent, ``0-5000,7200-9000``: within the sound, in order, not touching. Raises
+    """The stretches in a report, ``0-5000,7200-9000``: within the sound, in order, not touching. Raises
     ``ValueError`` for anything else."""
     if len(text) > LONGEST_TEXT or not _TEXT.fullmatch(text):
         raise ValueError("these are not stretches of a sound")
@@ -36,8 +36,8 @@ def parse_report(text: str, duration_ms: int) -> list[Stretch]:
 
 
 def merge_stretches(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """All of it in few stretches, in order; if there are too many, the shortest gaps between them count as
-    played."""
+    """The same time in few stretches, in order; if there are too many, the shortest gaps between them count
+    as played."""
     found: list[Stretch] = []
     for begin, end in sorted(stretches):
         if end == begin:

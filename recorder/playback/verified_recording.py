@@ -42,7 +42,7 @@ from recorder.seal.sealing import NAME, open_manifest
 from recorder.store.contract import NotFound, Store
 
 CACHED = 64
-"""How many verified manifests are kept in memory. They are found by their own hash, so a changed one is never
+"""How many verified manifests are kept in memory. They are found by their hash, so a changed one is never
 taken for a verified one."""
 
 
@@ -51,7 +51,7 @@ _AMENDMENT = "amendment-"
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRecording:
-    """A row, its verified manifest and amendments, and the data key that opens the objects of both.
+    """A row, its verified manifest and amendments, and the data key that opens the recording's objects.
     ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
 
     row: RecordingRow
@@ -83,7 +83,7 @@ class RecordingVerifier:
         self._lock = threading.Lock()
 
     def open(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
-        """All checks, with the manifest as it is in the bucket now. Raises :class:`SealError`,
+        """Make all checks, with the manifest as it is in the bucket now. Raises :class:`SealError`,
         :class:`recorder.errors.StoreError`."""
         try:
             content = read_document(self._store, row.prefix + NAME, MAX_BYTES)
@@ -105,8 +105,8 @@ class RecordingVerifier:
         return sealed
 
     def at_hand(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
-        """The same with what was verified before, if it is still in memory and nothing was listed since: for
-        the many requests under one grant."""
+        """The same with the manifest that was verified before, if it is still in memory and no amendment was
+        listed since: for the many requests under one grant."""
         with self._lock:
             chain = self._verified.get(row.manifest_sha256)
         listed = amendments.listed_hashes(row.tenant, row.id)
