@@ -1,7 +1,7 @@
-"""Converts an imported recording to a take's sound, a two-channel WAV.
+"""Converts an imported recording to a take's audio, a two-channel WAV.
 
-The source is WAV, FLAC, Ogg, MP3, AAC or MP4, decoded in another process (``features/imports/decoder.py``).
-Of two channels the left one is the external party's; a mono source fills both, and the take records that.
+The source is WAV, FLAC, Ogg, MP3, AAC or MP4, decoded in another process (``decoder.py``). Of two channels
+the left one is the external party's; a mono source fills both, and the take records that.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from recorder.features.imports.decoder import LARGEST, Decoded
 from recorder.spool.atomic_files import replacing
 
 PATIENCE_S = 900
-"""Twelve hours of sound take a minute or two."""
+"""Seconds for one file: twelve hours of audio take a minute or two."""
 
 
 @contextmanager
 def open_plain(path: Path) -> Iterator[FileIO]:
-    """A plain file that lies where ``path`` (resolved) says: no link, device or pipe, nor behind a folder
-    that has become a link.  Raises ``OSError``."""
+    """Open a regular file at ``path`` (resolved): no link, device or pipe, nor anything behind a folder that
+    has become a link. Raises ``OSError``."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -51,8 +51,8 @@ def sha256_of(file: FileIO) -> str:
 
 
 def decode(source: FileIO, name: str, target: Path) -> Decoded:
-    """Write a file's sound to ``target``, whole or not at all, in at most half of what is free on the disk:
-    recordings of calls need it too.  Raises :class:`TakeError` (``take.not_sound``), ``OSError`` (a full
+    """Write a file's audio to ``target``, whole or not at all, using at most half of the disk's free space,
+    because new recordings need some too. Raises :class:`TakeError` (``take.not_sound``), ``OSError`` (a full
     disk)."""
     room = min(LARGEST, shutil.disk_usage(target.parent).free // 2)
     with replacing(target) as path, open(path, "wb") as file:

@@ -1,10 +1,9 @@
-"""Decodes one untrusted sound file to a two-channel WAV, in a process of its own
-(``python -m recorder.features.imports.decoder``, started by ``features/imports/audio.py``).
+"""Decodes one untrusted audio file to a two-channel WAV, in a process of its own (``python -m
+recorder.features.imports.decoder``, started by ``audio.py``).
 
-FFmpeg reads some two hundred formats, among them playlists that name other files.  So the format is
-determined from the first bytes, and FFmpeg is told which one it is.  The process inherits both files open and
-gives up the right to open any other.  Its memory and CPU time are limited; if it dies, the file is not
-imported.
+FFmpeg reads some two hundred formats, among them playlists that name other files. So the format is determined
+from the first bytes, and FFmpeg is told to use only that one. The process inherits both files open and gives
+up the right to open any other. Its memory and CPU time are limited; if it dies, the file is not imported.
 """
 
 from __future__ import annotations
@@ -29,23 +28,23 @@ from av.container import InputContainer
 from recorder.audio import wav
 
 LONGEST_H = 12
-"""No call is longer; silence of any length packs into a few kilobytes."""
+"""Hours; no call is longer, and silence of any length compresses to a few kilobytes."""
 
 LARGEST = (1 << 32) - (1 << 20)
-"""Bytes of sound: a WAV says its length in 32 bits."""
+"""Bytes of audio: a WAV states its length in 32 bits."""
 
 RATES = range(4000, 192_001)
 FIRST = 16
-"""Bytes that say what a file is."""
+"""Bytes that identify the format."""
 
 MEMORY = 2 << 30
 CPU_S = 600
 
 RIFF_SLACK, RIFF_UNKNOWN = 4096, 0x7FFF_0000
-"""Bytes by which writers miscount, and from where on a WAV's head says that it does not know."""
+"""Bytes by which writers miscount, and the stated length from which on a WAV's length is unknown."""
 
 SHORT_S = 1.0
-"""By how much a file may end before it says."""
+"""By how many seconds a file may end before its stated length."""
 
 CODECS = (
     "aac,aac_latm,alac,flac,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,libopus,vorbis,libvorbis,speex,"
@@ -57,26 +56,26 @@ CODECS = (
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """FFmpeg's name of a container; whether its head says exactly how long it is."""
+    """FFmpeg's name of a container; ``says_length``: whether its header states the exact length."""
 
     name: str
     says_length: bool = False
 
 
 class NotSound(Exception):
-    """Why a file is not taken: it goes on with its name."""
+    """Why a file is refused; the message continues its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What was written: ``channels`` is how many the file had (1 or 2)."""
+    """The result: ``channels`` is how many the file had (1 or 2)."""
 
     channels: int
     duration_ms: int
 
 
 def format_of(first: bytes) -> Format | None:
-    """The container that a file's first bytes announce; ``None`` for any that is not taken."""
+    """The container that a file's first bytes identify; ``None`` for any that is not accepted."""
     if first[:4] in (b"RIFF", b"RF64") and first[8:12] == b"WAVE":
         return Format("wav", says_length=True)
     if first[:4] == b"fLaC":
@@ -93,8 +92,8 @@ def format_of(first: bytes) -> Format | None:
 
 
 def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
-    """Write a file's sound as WAV, at its own rate where calls have that one, else at 48 kHz.  ``room`` is
-    how many bytes there may be.  Raises :class:`NotSound`, ``OSError`` (a full disk)."""
+    """Write a file's audio as WAV, at its own rate if calls have that one, otherwise at 48 kHz. ``room`` is
+    the limit in bytes. Raises :class:`NotSound`, ``OSError`` (a full disk)."""
     first = source.read(FIRST)
     size = source.seek(0, os.SEEK_END)
     source.seek(0)
@@ -119,14 +118,14 @@ def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
 
 
 def _check_riff(said: int, size: int) -> None:
-    """FFmpeg takes a WAV that was copied half for a shorter one.  A writer that could not go back, or was
-    killed, says nothing or a very large number."""
+    """Refuse a truncated WAV, which FFmpeg would read as a shorter one. A writer that could not seek back, or
+    was killed, states no length or a very large one."""
     if size + RIFF_SLACK < said < RIFF_UNKNOWN:
         raise NotSound(f"it breaks off: it says {said} bytes, and {size} are there")
 
 
 def _options(found: Format) -> dict[str, str]:
-    """What FFmpeg may use of itself: the format that was seen, codecs of speech, and no other file."""
+    """Restricts FFmpeg to the identified format, to speech codecs, and to this file."""
     given = {"format_whitelist": found.name, "codec_whitelist": CODECS, "protocol_whitelist": "none"}
     return given | ({"enable_drefs": "0", "use_absolute_path": "0"} if found.name == "mov" else {})
 
@@ -189,7 +188,7 @@ def _too_long(most: int, rate: int) -> NotSound:
 
 
 def _said_length(stream: AudioStream, found: Format) -> float | None:
-    """Seconds that a file's head says, where it is believed."""
+    """Seconds stated in a file's header, if its format is reliable."""
     if not found.says_length or stream.duration is None or stream.time_base is None:
         return None
     return float(stream.duration * stream.time_base)
@@ -203,7 +202,7 @@ def _write(file: BinaryIO, frame: av.AudioFrame, channels: int) -> int:
 
 
 def confine() -> None:
-    """Open no file from now on, whatever is read; no more memory, time and core than a recording needs."""
+    """Open no further file; limit memory, CPU time and core dumps."""
     for kind, most in (
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_AS, MEMORY),
@@ -214,7 +213,7 @@ def confine() -> None:
 
 
 def main() -> None:
-    """``TARGET ROOM``: the source is standard input, the target a descriptor that is open."""
+    """``TARGET ROOM``: the source is standard input, the target an open descriptor."""
     descriptor, room = int(sys.argv[1]), int(sys.argv[2])
     av.logging.set_level(None)
     with os.fdopen(0, "rb", closefd=False) as source, os.fdopen(descriptor, "wb") as target:

@@ -1,8 +1,8 @@
 """Imports recordings from elsewhere (``accord recording bring-in``), marked as "not announced to Accord".
 
 Each file that the table lists becomes a take in a separate folder beside the spool and passes through the
-stages (``pipeline/stages.py``); its manifest says that nothing was announced.  The recording has no purpose
-until an amendment states one, and expires on the day that the operator gives.  A file is identified by its
+stages (``pipeline/stages.py``); its manifest says that nothing was announced. The recording has no purpose
+until an amendment states one, and expires on the day that the operator gives. A file is identified by its
 SHA-256 and imported once; an interrupted command resumes where it stopped.
 """
 
@@ -45,13 +45,13 @@ from recorder.features.imports.table import ImportRow
 from recorder.features.imports.table import KNOWN
 
 PLACE = ".brought-in"
-"""The folder in the spool's folder in which they lie meanwhile; the worker leaves it alone."""
+"""The folder in the spool for imports in progress; the worker ignores it."""
 
 LONGEST = timedelta(days=366)
-"""They lie without a purpose no longer than this."""
+"""How long an import may be kept without a purpose."""
 
 NO_LINE = "none"
-"""In place of a line's id, where the customer has had no line of that number here."""
+"""Stands for a line's id if the customer has had no line with that number here."""
 
 
 
@@ -61,7 +61,7 @@ NO_LINE = "none"
 
 
 def check_until(until: datetime, now: datetime) -> None:
-    """Raises :class:`BringingError` (``import.until``) for a day that is over, or too far away."""
+    """Raises :class:`BringingError` (``import.until``) for a day in the past, or too far in the future."""
     if not now < until <= now + LONGEST:
         raise BringingError(
             "import.until",
@@ -74,8 +74,8 @@ def check_until(until: datetime, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Brings recordings of ``tenant`` in, kept until ``until`` without a purpose.  ``region`` (``BE``) is
-    the country of numbers without a country code."""
+    """Imports recordings of ``tenant``, kept until ``until`` without a purpose. ``region`` (``BE``) is the
+    country of numbers without a country code."""
 
     tenant: TenantRow
     until: datetime
@@ -84,8 +84,8 @@ class Importer:
     formats: tuple[str, ...] = ("opus",)
 
     def bring(self, each: ImportRow) -> ImportOutcome:
-        """One of them, all the way.  What is wrong with it is in the outcome; nothing is lost: its file is
-        only read.  Raises nothing but what stops all of them (:class:`recorder.store.contract.Unreachable`,
+        """Import one recording, through all stages. Errors are in the outcome; the source file is only read.
+        Raises only what concerns all of them (:class:`recorder.store.contract.Unreachable`,
         ``CatalogueError`` ``catalogue.away``)."""
         try:
             with audio.open_plain(each.file) as file:
@@ -128,7 +128,7 @@ class Importer:
         return ImportOutcome(each.row, each.file.name, IMPORTED if there.destroyed_at is None else ERASED, recording)
 
     def _identity(self, sha256: str) -> str:
-        """The same file is the same recording, whoever brings it in once more, and whatever is said of it."""
+        """The same file is always the same recording, whatever the table says about it."""
         seed = hashlib.sha256(f"accord/1/brought-in/{self.tenant.id}/{sha256}".encode()).digest()
         return str(uuid7(self.tenant.created_at, lambda length: seed[:length]))
 
@@ -171,7 +171,7 @@ class Importer:
 
 
 def check_not_leaving(tenant: str) -> None:
-    """Raises :class:`BringingError` (``import.offboarding``) where a customer leaves."""
+    """Raises :class:`BringingError` (``import.offboarding``) if the customer leaves."""
     if departures.departure(tenant) is not None:
         raise BringingError("import.offboarding", "this customer leaves", "nothing more is brought in for it")
 
@@ -179,7 +179,7 @@ def check_not_leaving(tenant: str) -> None:
 
 
 def _written(number: str) -> str:
-    """A number without the blanks of a printed one; anything else (a name, a SIP address) as it is."""
+    """A number without spaces and punctuation; anything else (a name, a SIP address) unchanged."""
     bare = phone_numbers.plain(number)
     return bare if re.fullmatch(r"\+?[0-9]+", bare) else number
 

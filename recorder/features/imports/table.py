@@ -29,8 +29,8 @@ _OWN = re.compile(r"\+?[0-9]{2,15}")
 
 @dataclass(frozen=True, slots=True)
 class ImportRow:
-    """A line of the table, read: ``row`` is its number, ``line`` the customer's own number, ``number`` the
-    outside party's."""
+    """A row of the table: ``row`` is its number, ``line`` the customer's own number, ``number`` the external
+    party's."""
 
     row: int
     file: Path
@@ -43,7 +43,7 @@ class ImportRow:
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """What became of a line of the table: one of ``BROUGHT``, ``THERE``, ``GONE``, ``FAILED``."""
+    """The outcome of a row: ``IMPORTED``, ``KNOWN``, ``ERASED`` or ``FAILED``."""
 
     row: int
     file: str
@@ -55,7 +55,7 @@ class ImportOutcome:
 def read_table(
     table: Path, folder: Path, zone: ZoneInfo, now: datetime
 ) -> tuple[tuple[ImportRow, ...], tuple[ImportOutcome, ...]]:
-    """The lines of a CSV file, and what is wrong with others.  Times without a zone are in ``zone``.  Raises
+    """The rows of a CSV file, and the outcomes of invalid ones. Times without a zone are in ``zone``. Raises
     :class:`BringingError` (``import.table``) for a file that is no such table."""
     try:
         with (

@@ -1,8 +1,9 @@
-"""The worker's duty for live calls: it lists them in the catalogue, passes people's commands to the daemon,
-and writes down each outcome.
+"""The worker's duty for live calls: it lists them in the catalogue, relays people's commands to the daemon,
+and records each outcome.
 
-It runs in a thread of its own several times a second, because a caller who is about to read out a card number
-cannot wait.  Live calls are read from the spool, as by ``accord status``, so the daemon is not asked.
+It has a thread of its own and runs several times a second, because a caller who is about to read out a card
+number cannot wait. Live calls are read from the spool, as by ``accord status``, so the daemon is not
+involved.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ from recorder.features.live import rules
 from recorder.features.live.rules import live_row
 
 LOOK: Final = 1.0
-"""Seconds between two looks at which calls go on."""
+"""Seconds between two scans for live calls."""
 
 SEEN: Final = 5.0
-"""Seconds between two times that the catalogue is told that they still do."""
+"""Seconds after which unchanged calls are confirmed in the catalogue."""
 
 TIDY: Final = 60.0
+"""Seconds between two removals of old rows."""
 
 
 log = structlog.get_logger()
@@ -46,7 +48,7 @@ log = structlog.get_logger()
 
 @dataclass
 class LiveCallRelay:
-    """One node's.  :meth:`start` it once; it works until :meth:`stop`, or for the life of the process."""
+    """Relays the live calls and commands of one node."""
 
     node: str
     spool: Path
@@ -56,7 +58,7 @@ class LiveCallRelay:
     monotonic: Callable[[], float] = time.monotonic
     revoked: Callable[[], Revoked] = nothing
     _known: dict[str, LiveRow] | None = None
-    """What the catalogue has of this node's calls; ``None``: not known."""
+    """This node's calls as the catalogue has them; ``None``: unknown."""
     _seen: dict[str, tuple[int, CallStart, tuple[Mark, ...]]] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
     _look_due: float = 0.0
@@ -75,7 +77,7 @@ class LiveCallRelay:
         log.exception("command.failed")
 
     def turn(self) -> None:
-        """Carry what was asked, and look which calls go on.  Raises what catalogue and disk raise."""
+        """Relay new commands, and list the live calls. Raises what catalogue and disk raise."""
         if not self._taken_over:
             for asked in queries.unanswered_commands(self.node):
                 # A worker of before had it, and ended; or the catalogue was away when it was to be answered.
@@ -96,7 +98,7 @@ class LiveCallRelay:
             queries.drop_old(self.now())
 
     def _carry(self, asked: CommandRow, until: float) -> str:
-        """Have the daemon carry out a command that was signed as it stands; the outcome."""
+        """Have the daemon carry out a command that was signed as it stands; returns the outcome."""
         try:
             rules.check_command(asked, self.root, self.revoked())
         except SealError as error:
@@ -122,8 +124,8 @@ class LiveCallRelay:
         return carry(self.spool, _request(asked, until))
 
     def _is_theirs(self, asked: CommandRow) -> bool:
-        """Whether a call is the customer's who asks, by what was written when it arrived: its row may say
-        another one.  Of one that has ended the daemon says so."""
+        """Whether a call belongs to the tenant that sent the command, by what was written when it arrived: a
+        row may say otherwise. For a call that has ended the daemon answers."""
         name = next((folder for folder in self._open() if folder.name == asked.call), None)
         try:
             return name is None or read_start(name).tenant == asked.tenant
@@ -136,7 +138,7 @@ class LiveCallRelay:
         log.info("command.executed", recording=asked.call, what=asked.what, outcome=told)
 
     def look(self) -> None:
-        """Put into the catalogue which calls go on now, as far as that has changed."""
+        """Update the live calls in the catalogue, if they have changed."""
         found = {row.id: row for row in self._calls()}
         if self._known is None:
             queries.put(self.node, list(found.values()), self.now())
@@ -165,8 +167,8 @@ class LiveCallRelay:
         return rows
 
     def _open(self) -> list[Path]:
-        """Folders of calls that have not ended.  Each that has is looked at once: where the store is away,
-        ten thousands may wait."""
+        """Folders of calls that have not ended. Each that has is read once: while the store is away, ten
+        thousand may be waiting."""
         names = {name for name in os.listdir(self.spool) if not name.startswith(".") and name != QUARANTINE}
         self._finished &= names
         for name in self._seen.keys() - names:
@@ -175,7 +177,7 @@ class LiveCallRelay:
         return [self.spool / name for name in sorted(names - self._finished)]
 
     def _read(self, folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
-        """What was written of a call, read again where there is more of it."""
+        """A call's start and marks, read again when there are more."""
         try:
             size = (folder / EVENTS).stat().st_size
         except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Live calls, and the commands that people give for them.
+"""The rows of live calls, and of commands for them.
 
-Each question that a person asks names a tenant; an id alone never selects.  Each question that a worker asks
-names its node.  Conditional updates decide which worker handles a command: the worker of its node takes it
-once and in time, or the command expires, and either outcome is reported once.
+Queries for people name a tenant; an id alone never selects. Queries for a worker name its node. Conditional
+updates decide which worker handles a command: the worker of its node takes it once and in time, or the
+command expires, and either outcome is reported once.
 """
 
 from __future__ import annotations
@@ -30,26 +30,25 @@ from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
 
 DEADLINE: Final = timedelta(seconds=3)
-"""After which something that nobody has taken is not done any more."""
+"""How long a command waits to be taken before it expires."""
 
 SILENT: Final = timedelta(seconds=10)
-"""After its deadline what was taken and not answered is not known."""
+"""How long after its deadline the outcome of a taken command becomes unknown."""
 
 STALE: Final = timedelta(seconds=20)
-"""How long a call counts as going on after its node was last heard of."""
+"""How long a call counts as live after its node's last update."""
 
 DROPPED_AFTER: Final = timedelta(minutes=10)
-"""After which what was last known of a silent node's calls goes."""
+"""When the calls of a silent node are dropped."""
 
 COMMANDS_KEPT: Final = timedelta(days=1)
-"""How long what was asked is kept; the log keeps that it was."""
+"""How long commands are kept; the log keeps them for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """A call that is recorded now.  ``told``: its announcement has come to its end; ``paused_until``: where
-    it
-    is paused, when that ends by itself at the latest; ``deletable``: it may be destroyed in the call."""
+    """A call that is being recorded. ``told``: its announcement has finished; ``paused_until``: when a pause
+    ends by itself at the latest; ``deletable``: it may be erased during the call."""
 
     id: str
     tenant: str
@@ -69,7 +68,7 @@ class LiveRow:
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """What was asked of a call; ``outcome`` is ``None`` while that is open."""
+    """A command for a call; ``outcome`` is ``None`` while it is open."""
 
     id: str
     call: str
@@ -80,14 +79,14 @@ class CommandRow:
     tenant: str = ""
     who: str = ""
     command: str | None = None
-    """What was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
+    """The signed command (:mod:`recorder.seal.command`): without it nothing is done."""
 
 
 # --- a tenant's
 
 
 def live_calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
-    """A tenant's calls that go on now, the latest first."""
+    """A tenant's live calls, latest first."""
     with connected():
         query = LiveCallTable.select().where((LiveCallTable.tenant_id == tenant) & _fresh(now) & _theirs())
         return tuple(
@@ -111,18 +110,18 @@ def live_call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
 
 
 def open_commands(node: str) -> tuple[CommandRow, ...]:
-    """What was asked of a node's calls and is nobody's yet, the first asked first."""
+    """Commands for a node's calls that no worker has taken, oldest first."""
     return _of(node, LiveCommandTable.taken_at.is_null())
 
 
 def unanswered_commands(node: str) -> tuple[CommandRow, ...]:
-    """What was taken, and has no answer: a worker's that is gone."""
+    """Commands that a worker took and never answered."""
     return _of(node, LiveCommandTable.taken_at.is_null(False))
 
 
 def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
-    """Take it, to be done; false where somebody has, or it is too late: then nobody will.  What the row asks
-    for is done only where it was signed so (:func:`check_command`)."""
+    """Take a command, to carry it out; false if it was taken before, or has expired. The worker carries it
+    out only if it is signed as it stands (:func:`recorder.features.live.rules.check_command`)."""
     with writing():
         mine = (LiveCommandTable.id == asked_id) & (LiveCommandTable.node == node)
         open_ = mine & LiveCommandTable.taken_at.is_null() & LiveCommandTable.outcome.is_null()
@@ -137,7 +136,7 @@ def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
 
 
 def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:
-    """Say what came of what was taken, once."""
+    """Record the outcome of a taken command, once."""
     with writing():
         mine = (
             (LiveCommandTable.id == asked_id)
@@ -151,7 +150,7 @@ def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entro
 
 
 def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
-    """A node's calls as they are now, instead of what was known."""
+    """Replace a node's calls."""
     with writing():
         # Whatever a row says whose one of them is.
         mine = (LiveCallTable.node == node) | (LiveCallTable.id << [row.id for row in rows])
@@ -162,9 +161,8 @@ def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
 def change(
     node: str, gone: Sequence[str], changed: Sequence[LiveRow], now: datetime, every: Mapping[str, LiveRow]
 ) -> bool:
-    """What has changed of a node's calls, which are ``every`` now by their ids, and that all were seen; false
-    where the catalogue says otherwise (another worker has forgotten some, or somebody has changed a row):
-    :func:`put` them."""
+    """Update a node's calls, which are ``every`` now by id; false if the catalogue then differs (another
+    worker has dropped some, or a row was tampered with): use :func:`put`."""
     with writing():
         touched = [*gone, *(row.id for row in changed)]
         if touched:
@@ -177,7 +175,7 @@ def change(
 
 
 def drop_old(now: datetime) -> None:
-    """Forget what a silent node's calls were, and what was asked long ago."""
+    """Drop the calls of silent nodes, and old commands."""
     with writing():
         LiveCallTable.delete().where(LiveCallTable.seen_at < now - DROPPED_AFTER).execute()
         LiveCommandTable.delete().where(LiveCommandTable.asked_at < now - COMMANDS_KEPT).execute()
@@ -189,7 +187,8 @@ def _fresh(now: datetime) -> Any:
 
 
 def _theirs() -> Any:
-    """Not one that began after its line had ended, on a node that had not heard of that."""
+    """The condition that the call's line had not ended when the call began: a node may have an old
+    snapshot."""
     over = (LineTable.id == LiveCallTable.line_id) & (LineTable.until <= LiveCallTable.started_at)
     return ~fn.EXISTS(LineTable.select(LineTable.id).where(over))
 
@@ -208,7 +207,7 @@ def _expire(row: LiveCommandTable, now: datetime, entropy: Entropy) -> None:
 
 
 def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy, still: Any) -> bool:
-    """Whoever comes first says it: once, and once in the log."""
+    """Record an outcome, once, with its leaf."""
     changed = (
         LiveCommandTable.update(outcome=outcome, answered_at=now)
         .where((LiveCommandTable.id == row.id) & LiveCommandTable.outcome.is_null() & still)
@@ -239,7 +238,7 @@ def _live(row: Any) -> LiveRow:
 
 
 def command_row(row: Any) -> CommandRow:
-    """A row of something that was asked as a value."""
+    """A command's row as a value."""
     return CommandRow(
         row.id,
         row.call_id,

@@ -18,17 +18,17 @@ from typing import Final
 
 
 def check_command(row: CommandRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
-    """Refuse a row that was not signed as it stands.  Raises :class:`recorder.errors.SealError` as
-    :func:`recorder.seal.command.check` does."""
+    """Refuse a command whose row is not as it was signed. Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.command.check`."""
     expected = SignedCommand(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
     check(row.command, expected, root, revoked)
 
 _LONG: Final = timedelta(days=7)
-"""What a pause ends after at the latest, where nobody saw how long it is."""
+"""When a pause ends at the latest, if its length is unknown."""
 
 
 def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRow | None:
-    """A call that is recorded, or about to be; ``None`` for one that is not, or not any more."""
+    """A call that is, or is about to be, recorded; ``None`` for any other."""
     if start.tenant is None or start.announcement is None or start.refused or _is_over(start, marks):
         return None
     going = [pause for pause in pauses(marks, start.started_at + _LONG) if now < pause.latest]
@@ -48,7 +48,7 @@ def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRo
 
 
 def _is_over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
-    """Whether it was refused, destroyed, or has ended, by what was written down last."""
+    """Whether a call was refused, erased, or has ended, by its latest marks."""
     kinds = [mark.kind for mark in marks]
     if {"deleted", "transferred_outside", "hangup"} & set(kinds):
         return True

@@ -36,10 +36,10 @@ def request_command(
     entropy: Entropy,
     signer: Signer | None = None,
 ) -> CommandRow | None:
-    """Ask something of a tenant's call: ``by`` (panel, api) says where, ``who`` is the person's or the
-    token's id.  ``signer`` signs the command; no worker carries out an unsigned one.  ``None`` where the
-    tenant has no such call now, or the call's line does not allow that.  Raises ``ValueError`` for what
-    cannot be asked, :class:`recorder.errors.SealError` for a key that is not endorsed for commands."""
+    """Request a command for a tenant's call: ``by`` (panel, api) is the origin, ``who`` the user's or token's
+    id. ``signer`` signs the command; no worker carries out an unsigned one. ``None`` if the tenant has no
+    such live call, or its line does not allow the command. Raises ``ValueError`` for an unknown command,
+    :class:`recorder.errors.SealError` for a key that is not endorsed for commands."""
     if what not in ASKABLE:
         raise ValueError(f"nobody can ask for {what!r}")
     with writing():
@@ -59,8 +59,7 @@ def request_command(
 
 
 def find_command(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> CommandRow | None:
-    """What a tenant asked, and what has come of it so far.  Something that nobody has taken in time is not
-    done, and will not be."""
+    """A tenant's command and its outcome so far. A command that no node has taken in time expires."""
     with connected():
         row = LiveCommandTable.get_or_none(
             (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == asked_id)

@@ -1,8 +1,8 @@
 """The archive that a departing customer downloads: one tar file with a fixed layout, so that a download can
 resume at any byte.
 
-Its bytes are produced on request.  Recordings that may still be used are included: each passes the gate's
-checks, each block is compared with the seal, and a leaf records the export first.  A recording that was
+Its bytes are produced as they are sent. It contains the recordings that may still be used: each passes the
+gate's checks, each block is compared with the seal, and a leaf records the export first. A recording that was
 erased or restricted since reads as zeros; nothing else moves.
 """
 
@@ -33,14 +33,14 @@ PIECE = 64 * 1024
 ABOUT, LOG = "about.json", "log.jsonl"
 
 Part = Callable[[int, int], Iterator[bytes]]
-"""Gives a file's bytes from one offset up to another."""
+"""Yields a file's bytes from one offset up to another."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A file: ``at`` is where its header begins."""
+    """A file; ``at`` is the offset of its header."""
 
     name: str
     length: int
@@ -50,9 +50,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a customer is handed, whole.  ``open`` opens one of its recordings as the gate trusts it, after a
-    leaf that it leaves, or says that it does not (``None``); ``broken`` hears of a file that is not what was
-    sealed."""
+    """A customer's archive. ``open`` verifies one of its recordings and appends the leaf about its export, or
+    returns ``None`` if it is not sent; ``broken`` is called with a file that is not as sealed."""
 
     row: LeavingRow
     store: Store
@@ -65,9 +64,9 @@ class Archive:
         return self.row.tenant
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
-        """Its bytes from ``start`` up to, not including, ``end``, in pieces of at most 64 KiB.  Raises
-        :class:`StoreError`, :class:`CatalogueError`; :class:`AccessError` (``access.handover_changed``)
-        where something is not what it was."""
+        """The bytes from ``start`` up to, not including, ``end``, in pieces of at most 64 KiB. Raises
+        :class:`StoreError`, :class:`CatalogueError`; :class:`AccessError` (``access.handover_changed``) if a
+        document has changed."""
         assert self.row.handed_at is not None
         made = int(self.row.handed_at.timestamp())
         at = start
@@ -96,7 +95,7 @@ class Archive:
             at += len(piece)
 
     def _spans(self, start: int) -> Iterator[Span]:
-        """The files from the one that ``start`` lies in."""
+        """The files, starting with the one that contains ``start``."""
         readme, layout = documents.readme(), self.row.layout
         if start < tar.file_length(len(readme)):
             yield Span("README.txt", len(readme), 0, _of(lambda: readme, len(readme)))
@@ -120,7 +119,7 @@ class Archive:
             at += tar.file_length(length)
 
     def file(self, sealed: VerifiedRecording, name: str, length: int) -> Part:
-        """A file of a recording that is there.  Raises :class:`SealError`, :class:`StoreError`."""
+        """A file of an existing recording. Raises :class:`SealError`, :class:`StoreError`."""
         row, manifest = sealed.row, sealed.manifest
         if manifest.object(name) is not None:
             return self.sounds.open(sealed, name).read
@@ -180,7 +179,7 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
 
 
 def _of(make: Callable[[], bytes], length: int) -> Part:
-    """A file that is made when it is read."""
+    """A file that is produced when it is read."""
 
     def read(start: int, end: int) -> Iterator[bytes]:
         content = make()

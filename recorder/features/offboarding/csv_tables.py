@@ -24,13 +24,13 @@ from typing import Final
 
 
 CallLength = tuple[str, int]
-"""A call that was not recorded: its id, and its row's length in bytes."""
+"""An unrecorded call: its id, and its row's length in bytes."""
 
 CALLS: Final = ("call", "began_at", "ended_at", "direction", "number", "outside", "reason")
 
 
 def fixed_tables(tenant: str, trust: Trust) -> dict[str, str]:
-    """The tables that are fixed, by their names."""
+    """The fixed tables, by file name."""
     return {
         "tables/numbers.csv": _table(
             ("line", "number", "label", "since", "until", "announcement", "mode"),
@@ -62,7 +62,7 @@ def fixed_tables(tenant: str, trust: Trust) -> dict[str, str]:
 
 
 def call_tables(tenant: str) -> Iterator[tuple[int, list[CallLength]]]:
-    """The calls that were not recorded, latest first, in parts: each one's length in bytes, and rows."""
+    """The unrecorded calls, latest first, in parts: each part's length in bytes, and its rows."""
     every = _every(tenant)
     while part := list(islice(every, ROWS)):
         rows = [(each.id, len(_call(each))) for each in part]

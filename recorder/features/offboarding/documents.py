@@ -1,8 +1,8 @@
-"""The documents beside the sound in a departing customer's archive: each has the same bytes whenever it is
+"""The documents beside the audio in a departing customer's archive: each has the same bytes whenever it is
 produced.
 
 So each contains only what no longer changes: what was sealed, immutable rows, and the log's leaves up to its
-size when the handover began.  Documents about one recording lie beside it.
+size when the handover began. Documents about one recording are in its folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from recorder.seal.manifest import Manifest, Parties
 from recorder.strict_json import b64
 
 ROWS: Final = 1000
-"""Recordings in a part of the table, and leaves in one of the log."""
+"""Recordings in one part of the table, and leaves in one part of the log."""
 
 COLUMNS: Final = (
     "recording", "began_at", "milliseconds", "direction", "number", "outside", "inside", "announcement",
@@ -37,7 +37,7 @@ HEAD: Final = (",".join(COLUMNS) + "\n").encode()
 
 
 def parties_document(manifest: Manifest, parties: Parties) -> bytes:
-    """What the manifest has encrypted: who spoke."""
+    """The parties, which the manifest contains encrypted."""
     said = {
         "recording": manifest.recording,
         "outside": {"kind": parties.outside.kind, "value": parties.outside.value},
@@ -53,7 +53,7 @@ def parties_document(manifest: Manifest, parties: Parties) -> bytes:
 
 
 def recording_line(row: RecordingRow, why_not: str | None) -> bytes:
-    """A recording's row in the table, while its parties are there."""
+    """A recording's row in the table, before it is erased."""
     return csv_rows.row(
         (
             row.id, to_iso(row.started_at), row.duration_ms, row.direction, row.number,
@@ -65,7 +65,7 @@ def recording_line(row: RecordingRow, why_not: str | None) -> bytes:
 
 
 def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
-    """A part of the table; the row of a recording that is gone is spaces."""
+    """A part of the table; the row of an erased recording is spaces."""
     with connected():
         mine = (RecordingTable.tenant == tenant) & RecordingTable.id.in_([row.recording for row in rows])
         there = {row.id: recording_row(row) for row in RecordingTable.select().where(mine)}
@@ -79,8 +79,8 @@ def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
 
 
 def log_part(tenant: str, first: int, end: int) -> bytes:
-    """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about a
-    recording, with which it goes, or about a call that was not recorded, which a person may have erased."""
+    """Leaves from ``first`` to ``end``, a line of JSON each. Bodies are included unless they are about a
+    recording, which has its own log, or about an unrecorded call, which may be erased."""
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.number >= first) & (LeafTable.number < end)
         rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
@@ -88,7 +88,7 @@ def log_part(tenant: str, first: int, end: int) -> bytes:
 
 
 def recording_log(tenant: str, recording: str, end: int) -> bytes:
-    """The same, of those about one recording."""
+    """The leaves about one recording, likewise."""
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
         rows = LeafTable.select().where(mine & (LeafTable.number < end)).order_by(LeafTable.number)
@@ -102,7 +102,7 @@ def _leaf(row: LeafTable, whole: bool) -> bytes:
 
 
 def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]:
-    """Every announcement that was made by then, and the hashes of their sounds."""
+    """Every announcement that was made by ``until``, and the hashes of their sounds."""
     with connected():
         mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.created_at <= until)
         rows = list(AnnouncementTable.select().where(mine).order_by(AnnouncementTable.id))
@@ -126,7 +126,7 @@ def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]
 
 
 def announcement_sound(sha256: str) -> bytes:
-    """An announcement's sound (WAV); empty where it is nowhere."""
+    """An announcement's sound (WAV); empty if it is missing."""
     with connected():
         row: Any = SoundTable.get_or_none(SoundTable.sha256 == sha256)
     return b"" if row is None else bytes(row.wav)
@@ -168,5 +168,5 @@ under the salt.
 
 
 def readme() -> bytes:
-    """What comes first, and says what the rest is."""
+    """The first file, which explains the others."""
     return _README.encode()

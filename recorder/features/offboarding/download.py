@@ -1,4 +1,4 @@
-"""The download of a departing customer's archive, a way out through the gate (``playback/gate.py``)."""
+"""The download of a departing customer's archive, an exit of the gate (``playback/gate.py``)."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ log = structlog.get_logger()
 
 
 class HandoverExit:
-    """The gate's way out for a customer who leaves."""
+    """The gate's exit for a departing customer."""
 
     _guard: Guard
 
     @connected()
     def leaver(self, who: Actor) -> LeavingRow | None:
-        """How far their customer's departure is, as was signed; ``None`` where it does not leave."""
+        """The state of the customer's departure, as signed; ``None`` if it does not leave."""
         return _leaver(self._guard, who.tenant)
 
     @connected()
     def handover(self, who: Actor) -> OpenSound:
-        """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file
-        from any byte on.  A leaf is written before its first byte, and one for each recording before the
-        first of that leaves.  Raises ``access.handover_role``, ``access.handover_none``,
-        ``access.handover_over``; its iterator ``access.handover_changed``."""
+        """A departing customer's archive: the same file from any byte on. A leaf is appended before its first
+        byte, and one for each recording before that is sent. Raises ``access.handover_role``,
+        ``access.handover_none``, ``access.handover_over``; its iterator ``access.handover_changed``."""
         return _fetch(self._guard, who)
 
 
@@ -64,8 +63,8 @@ def _fetch(guard: Guard, who: Actor) -> OpenSound:
 
 
 def _leaver(guard: Guard, tenant: str) -> LeavingRow | None:
-    """How far a customer's leaving is, as was signed: a row that nothing signed stands behind shows nothing.
-    What it is handed is there only as it was signed."""
+    """The state of a customer's departure, as signed: a row without a signed statement shows nothing, and an
+    archive is shown only if it is the signed one."""
     row = departures.departure(tenant)
     if row is None:
         return None
@@ -96,7 +95,7 @@ def _is_what_was_signed(row: LeavingRow, said: Statement) -> bool:
 
 
 def _standing(guard: Guard, who: Actor) -> LeavingRow:
-    """What a customer is handed while it can be fetched."""
+    """The archive of a customer, while it can be downloaded."""
     if who.role != ADMIN:
         guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
     row = _leaver(guard, who.tenant)
@@ -122,8 +121,8 @@ def _sent(guard: Guard, who: Actor, row: LeavingRow, pieces: Iterator[bytes]) ->
 
 @connected()
 def _opened(guard: Guard, who: Actor, row: LeavingRow, each: HandedRow) -> VerifiedRecording | None:
-    """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
-    used any more, or not as it was sealed (which is in the log)."""
+    """Verify a recording that is about to be sent, and append its leaf; ``None`` if it is gone, may not be
+    used any more, or is not as sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)
     if recording is None or recording.destroyed_at is not None:
         return None

@@ -1,11 +1,11 @@
-"""The worker's duty for offboarding: it erases a departed customer, as a signed statement orders, and signs a
-receipt.
+"""The worker's duty for offboarding: it erases a departed customer by order of a signed statement, and signs
+a receipt.
 
-Each recording is erased as any other is: the deletion is sealed beside it, its keys and every version of its
-objects are deleted, and a tombstone is put.  Then unrecorded calls and the customer's users are dropped, and
+Each recording is erased as any other: the deletion is sealed beside it, its keys and every version of its
+objects are deleted, and a tombstone is put. Then unrecorded calls and the customer's users are dropped, and
 last the customer's own keys are destroyed, so that no copy of a recording's wrapped key opens anything.
-Finally the log is signed, and the receipt is put into bucket and catalogue.  The work resumes after any
-interruption: what is there shows what is done.
+Finally the log is signed, and the receipt is put into bucket and catalogue. After an interruption the work
+resumes: what exists shows what is done.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def erase_due(
     seconds: float = 45.0,
     elapsed: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Erase what is left of customers whose erasure a signed statement orders; stop after ``seconds`` and
-    go on the next time.  Returns how many receipts were written.  A customer that cannot be erased is logged
-    as an error and holds up no other.  Raises :class:`Unreachable`."""
+    """Erase the data of customers whose erasure a signed statement orders; stop after ``seconds`` and resume
+    the next time. Returns how many receipts were written. A customer who cannot be erased is logged as an
+    error and delays no other. Raises :class:`Unreachable`."""
     until, written = elapsed() + seconds, 0
     for row in queries.departures_to_erase():
         try:
@@ -97,7 +97,7 @@ def erase_due(
 
 
 def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callable[[], bool]) -> bool:
-    """Destroy recordings; true once none is left."""
+    """Erase recordings; true once none is left."""
     changes = Changes(
         services.store,
         services.root,
@@ -170,10 +170,9 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
 
 
 def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> dict[str, int]:
-    """How many recordings of a customer were erased, by why, as the tombstones in the bucket say.  Raises
-    :class:`KeepingError` (``offboarding.not_erased``) where one is there that no tombstone stands for: the
-    catalogue may not list it, it may be held, and its key must not go.  Raises :class:`SealError`,
-    :class:`StoreError`."""
+    """How many of a customer's recordings were erased, by reason, according to the tombstones in the bucket.
+    Raises :class:`KeepingError` (``offboarding.not_erased``) for a recording without a valid tombstone, whose
+    key must be kept: it may be unlisted or on hold. Raises :class:`SealError`, :class:`StoreError`."""
     counted: dict[str, int] = {}
     for place, keys in groupby(store.list(f"{part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
         names = {key.removeprefix(place) for key in keys}
@@ -200,11 +199,11 @@ def destroy_keys(
     entropy: Entropy,
     boundary: Callable[[str], None] = lambda _boundary: None,
 ) -> tuple[str, ...]:
-    """Destroy every key that a customer has had, in catalogue and bucket; their ids, ever.  The catalogue's
-    goes first, with the leaf that names all of them: whoever comes to it again knows which there were, and
-    nobody puts one into the bucket any more.  Can be repeated.
+    """Destroy every key that a customer has had, in catalogue and bucket; returns their ids. The catalogue's
+    key goes first, with a leaf that names all of them, so that a later run knows them and no process puts one
+    back. Can be repeated.
 
-    Raises :class:`SealError` (``keys.busy`` while keys are being changed), :class:`StoreError`."""
+    Raises :class:`SealError` (``keys.busy`` during a key rotation), :class:`StoreError`."""
     owner = f"leaving-{entropy(8).hex()}"
     if not lease.take(CLAIM, owner, now):
         raise SealError("keys.busy", "keys are being changed just now", "it is tried again")
@@ -228,12 +227,12 @@ def destroy_keys(
 
 
 def _own_keys(tenant: str, store: Store) -> list[str]:
-    """Where a customer's keys lie; those of recordings go with these."""
+    """The places of a customer's keys, other than those of recordings."""
     return [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
 
 
 def _key_id(content: bytes, tenant: str) -> str | None:
-    """The id of a wrapped key; ``None`` for what is none, or not this customer's."""
+    """The id of a customer's wrapped key; ``None`` for anything else."""
     try:
         key = WrappedKey.from_bytes(content)
     except SealError:

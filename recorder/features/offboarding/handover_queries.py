@@ -46,8 +46,8 @@ SENT = "recording.handed_over"
 
 @dataclass(frozen=True, slots=True)
 class HandedRow:
-    """A recording in what a customer is handed, or ``why_not``; ``files`` are names and lengths in bytes,
-    ``at`` where the first of them begins."""
+    """A recording of a handover, or ``why_not``, the reason why it is left out; ``files`` are names and
+    lengths in bytes, ``at`` is the offset of the first file."""
 
     number: int
     recording: str
@@ -60,8 +60,8 @@ class HandedRow:
 
 
 def begin_handover(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> LeavingRow:
-    """What the customer is handed is put together now: goes on with what was begun, or ``anew``.  Raises
-    :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.erasing``."""
+    """Start a handover, or resume it; ``anew`` discards what was started. Raises :class:`CatalogueError`:
+    ``offboarding.not_announced``, ``offboarding.erasing``."""
     with writing():
         lock_tenant(tenant)
         row = require_departure(tenant)
@@ -78,8 +78,8 @@ def begin_handover(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) 
 
 
 def add_recordings(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
-    """Write down some of what is handed.  Raises :class:`CatalogueError` (``offboarding.changed``) where that
-    handing over is not the one that is going on."""
+    """Add recordings to a handover. Raises :class:`CatalogueError` (``offboarding.changed``) if another
+    handover was started."""
     with writing():
         _check_current(tenant, handover)
         for row in rows:
@@ -107,8 +107,8 @@ def complete_handover(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """What the customer is handed is whole, as a signed statement (its SHA-256) says.  Raises
-    :class:`CatalogueError` (``offboarding.changed``)."""
+    """Complete a handover, by a signed statement (its SHA-256). Raises :class:`CatalogueError`
+    (``offboarding.changed``)."""
     with writing():
         lock_tenant(tenant)
         _check_current(tenant, handover)
@@ -155,7 +155,7 @@ def count_reasons(tenant: str) -> dict[str, int]:
 
 
 def handed_recordings(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
-    """Some of what is handed, by number from ``first`` on."""
+    """A page of a handover's recordings, from number ``first`` on."""
     with connected():
         mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.number >= first)
         return tuple(
@@ -168,7 +168,7 @@ def handed_recordings(tenant: str, first: int, limit: int = PAGE) -> tuple[Hande
 
 
 def recordings_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
-    """The recordings that lie at a byte of what is handed, and after it."""
+    """The recordings at a byte of the archive and after it."""
     with connected():
         mine = (
             (HandedRecordingTable.tenant_id == tenant)
@@ -185,7 +185,7 @@ def recordings_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, .
 
 
 def last_recording(tenant: str) -> HandedRow | None:
-    """The last of what was written down."""
+    """The last recording that was added."""
     with connected():
         mine = HandedRecordingTable.select().where(HandedRecordingTable.tenant_id == tenant)
         row = mine.order_by(HandedRecordingTable.number.desc()).first()
@@ -193,8 +193,7 @@ def last_recording(tenant: str) -> HandedRow | None:
 
 
 def note_recording_sent(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
-    """The first bytes of a recording are about to leave: once for each who fetches it, in the customer's
-    log."""
+    """Append a leaf before the first bytes of a recording are sent: once for each user who downloads it."""
     said = {"recording": recording, "handover": handover, "user": user}
     if _was_sent(tenant, said):
         return
@@ -216,8 +215,7 @@ def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
 def note_download(
     tenant: str, handover: str, user: str, start: int, end: int, *, now: datetime, entropy: Entropy
 ) -> None:
-    """Bytes of what is handed over are about to leave for somebody: a leaf an hour, with which bytes were the
-    first."""
+    """Append a leaf before bytes of the archive are sent: one an hour for each user, with the first range."""
     mine = {"handover": handover, "user": user}
     with writing():
         lock_tenant(tenant)

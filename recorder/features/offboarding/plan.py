@@ -1,7 +1,8 @@
-"""Fixes what a departing customer is handed: the recordings, and the archive's layout (``archive.py``).
+"""Plans a handover: which recordings a departing customer is given, and the archive's layout
+(``archive.py``).
 
-`accord tenant leave hand-over` fixes it, and the customer downloads it (``download.py``).  Nothing leaves
-here.
+`accord tenant leave hand-over` fixes both, and the customer downloads the archive (``download.py``). Nothing
+is sent here.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def prepare_handover(
     entropy: Callable[[int], bytes],
     tell: Callable[[int], None] = lambda _done: None,
 ) -> LeavingRow:
-    """Fix what a customer is handed; broken off, it goes on where it was.  ``sign`` signs what it is, and
-    gives the statement's SHA-256; ``tell`` hears of each recording that was looked at.  Raises
+    """Plan a customer's handover; resumes after an interruption. ``sign`` signs the result and returns the
+    statement's SHA-256; ``tell`` is called with the number of recordings planned. Raises
     :class:`CatalogueError` (``offboarding.not_announced``, ``offboarding.erasing``, ``offboarding.changed``),
     :class:`StoreError`."""
     row = handover_queries.begin_handover(tenant, anew=anew, now=now, entropy=entropy)
@@ -82,8 +83,8 @@ def prepare_handover(
 
 
 def reason_left_out(sealed: VerifiedRecording, now: datetime, trust: Trust) -> str | None:
-    """Why a recording is not handed over: the id of the reason, ``None`` where it is.  The customer answers
-    for its recordings and is handed them; but what nobody of theirs may hear any more is over."""
+    """The id of the reason why a recording is not handed over; ``None`` if it is. The customer is the
+    controller and is given its recordings, but not those that none of its users may hear any more."""
     row, manifest = sealed.row, sealed.manifest
     told = terms(manifest, sealed.chain.amendments, limits_of(row.tenant, trust), pack_of(row.tenant))
     if manifest.brought_in is not None and not told.purposes:
@@ -103,7 +104,7 @@ def reason_left_out(sealed: VerifiedRecording, now: datetime, trust: Trust) -> s
 
 
 def files_of(sealed: VerifiedRecording, store: Store, log_size: int) -> tuple[tuple[str, int], ...]:
-    """What of a recording is handed over: names and lengths.  Raises :class:`StoreError`."""
+    """Names and lengths of a recording's files in the archive. Raises :class:`StoreError`."""
     row, manifest = sealed.row, sealed.manifest
     names = [NAME, *(amendment_name(each.number) for each in sealed.chain.amendments)]
     found = [(name, store.size(row.prefix + name)) for name in names]
@@ -133,7 +134,7 @@ def _look(
 def _last_papers(
     tenant: str, row: LeavingRow, store: Store, root_pem: bytes, now: datetime, trust: Trust
 ) -> list[tuple[str, int, str, Any]]:
-    """What comes after the recordings: each file's name, length, kind, and what it is made of."""
+    """The files after the recordings: each file's name, length, kind, and source."""
     found: list[tuple[str, int, str, Any]] = []
     first = 0
     while rows := handover_queries.handed_recordings(tenant, first, documents.ROWS):

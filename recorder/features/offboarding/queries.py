@@ -1,8 +1,8 @@
-"""The rows of departing customers: announcement, erasure and receipt.  The handover's rows are in
-``features/offboarding/handover.py``.
+"""The rows of departing customers: announcement, erasure and receipt. The handover's rows are in
+``handover_queries.py``.
 
 Signed statements in the bucket decide (:mod:`recorder.seal.offboarding`); the row
-(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them.  Each change appends a
+(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them. Each change appends a
 leaf that names the statement, in the same transaction.
 """
 
@@ -52,8 +52,7 @@ def require_departure(tenant: str) -> LeavingRow:
 
 
 def record_cancellation(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
-    """Write down that a customer stays after all, as a signed statement says; its lines are added again by
-    hand."""
+    """Record that a customer stays, by a signed statement; its lines are added again by hand."""
     with writing():
         lock_tenant(tenant)
         _drop(tenant)
@@ -72,8 +71,8 @@ def record_erasure(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """Write down that a customer is erased, as a signed ``statement`` (its SHA-256) says, and end the lines
-    that it still has.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
+    """Record that a customer's data is erased, by a signed ``statement`` (its SHA-256), and end its remaining
+    lines. Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
         change = {"announced_at": announced_at, "until": until, "erasing_since": since, "left_at": None}
@@ -113,7 +112,7 @@ def count_recordings(tenant: str) -> int:
 
 
 def summarise(tenant: str) -> str:
-    """A summary of what an erasure of a customer would destroy, in numbers."""
+    """What an erasure of a customer would destroy, in numbers."""
     with connected():
         calls = NotRecordedTable.select().where(NotRecordedTable.tenant == tenant).count()
         people = (
@@ -129,7 +128,7 @@ def summarise(tenant: str) -> str:
 
 
 def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in total."""
+    """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in all."""
     while True:
         with writing():
             lock_tenant(tenant)
@@ -183,8 +182,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_request_texts(tenant: str) -> None:
-    """Drop the numbers and texts of a customer's subject requests; that they were made and answered, and
-    when, stays."""
+    """Drop the numbers and texts of a customer's subject requests; the dates of receipt and answer remain."""
     with writing():
         mine = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(mine)
@@ -195,8 +193,8 @@ def drop_request_texts(tenant: str) -> None:
 
 
 def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
-    """Drop the customer's wrapped key, and write down which ``keys`` (ids) are destroyed now; returns all
-    that were ever destroyed.  From here on nothing of theirs can be wrapped or opened."""
+    """Drop the customer's wrapped key, and record which ``keys`` (ids) are destroyed now; returns all that
+    were ever destroyed. From here on, nothing of the customer's can be wrapped or opened."""
     with writing():
         lock_tenant(tenant)
         known = _destroyed_keys(tenant)
@@ -213,7 +211,7 @@ def _destroyed_keys(tenant: str) -> set[str]:
 
 
 def record_receipt(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
-    """Write down the receipt of a finished erasure; false where that was done before."""
+    """Record the receipt of a finished erasure; false if that was done before."""
     with writing():
         lock_tenant(tenant)
         if require_departure(tenant).left_at is not None:

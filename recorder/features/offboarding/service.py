@@ -33,9 +33,9 @@ COMPLETE = "`accord tenant leave complete`"
 
 
 def current_statement(changes: Changes, tenant: str) -> Statement:
-    """The signed statement in force about a departing customer.  Raises :class:`CatalogueError`
-    (``offboarding.not_announced``, ``offboarding.statement_missing`` where only a row says so),
-    :class:`SealError` where a statement cannot be read, :class:`recorder.errors.StoreError`."""
+    """The signed statement in force about a departing customer. Raises :class:`CatalogueError`
+    (``offboarding.not_announced``, ``offboarding.statement_missing`` if only a row says so),
+    :class:`SealError` for an unreadable statement, :class:`recorder.errors.StoreError`."""
     found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
@@ -50,8 +50,8 @@ def current_statement(changes: Changes, tenant: str) -> Statement:
 
 def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     """Announce that a customer leaves: its numbers are not recorded from now on, and it can download its
-    archive until ``until``.  Raises :class:`CatalogueError`: ``tenant.offboarding_announced`` (it was
-    announced before), ``offboarding.until``, ``offboarding.complete``, ``tenant.unknown``; else as
+    archive until ``until``. Raises :class:`CatalogueError`: ``tenant.offboarding_announced`` (announced
+    before), ``offboarding.until``, ``offboarding.complete``, ``tenant.unknown``; otherwise as
     :func:`current_statement`."""
     now, until = truncate(changes.now()), truncate(until)
     if until <= now:
@@ -77,8 +77,8 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
 
 
 def cancel(changes: Changes, tenant: str) -> None:
-    """Call a departure off; the lines are added again by hand.  Raises :class:`CatalogueError`:
-    ``offboarding.not_announced``, ``offboarding.erasing``; else as :func:`current_statement`."""
+    """Cancel a departure; the lines are added again by hand. Raises :class:`CatalogueError`:
+    ``offboarding.not_announced``, ``offboarding.erasing``; otherwise as :func:`current_statement`."""
     now = truncate(changes.now())
     found, last = _found(changes, tenant)
     if found is None:
@@ -93,8 +93,8 @@ def cancel(changes: Changes, tenant: str) -> None:
 
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
-    """Sign that a customer's archive is complete; returns the statement's SHA-256.  Raises
-    :class:`CatalogueError` (``offboarding.erasing``); else as :func:`current_statement`."""
+    """Sign that a customer's archive is complete; returns the statement's SHA-256. Raises
+    :class:`CatalogueError` (``offboarding.erasing``); otherwise as :func:`current_statement`."""
     found = current_statement(changes, tenant)
     check_not_ordered(found)
     if found.handed_over != handed:
@@ -104,9 +104,9 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
 
 
 def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statement:
-    """Order a customer's erasure; ``early`` is the reason where its day has not come.  Raises
+    """Order a customer's erasure; ``early`` is the reason if the announced day has not come. Raises
     :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.too_early``,
-    ``offboarding.erasing``; else as :func:`current_statement`."""
+    ``offboarding.erasing``; otherwise as :func:`current_statement`."""
     now = truncate(changes.now())
     found = current_statement(changes, tenant)
     if found.kind != ERASURE:
@@ -124,7 +124,7 @@ def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statem
 
 
 def record_order(changes: Changes, said: Statement) -> None:
-    """Write down a signed order of erasure, for the worker to find."""
+    """Record a signed order of erasure, for the worker to find."""
     offboarding_queries.record_erasure(
         said.tenant,
         said.announced_at,
@@ -139,8 +139,8 @@ def record_order(changes: Changes, said: Statement) -> None:
 
 
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
-    """Order the erasure again of a customer that already has a receipt, where no other statement is in
-    force.  Raises as :func:`current_statement`."""
+    """Order the erasure again of a customer that already has a receipt, if no other statement is in force.
+    Raises as :func:`current_statement`."""
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
@@ -180,8 +180,8 @@ def held_recordings(tenant: str) -> tuple[amendments.HoldRow, ...]:
 
 
 def check_ready(tenant: str) -> None:
-    """Raises :class:`CatalogueError`: ``offboarding.holds_unconfirmed``, ``offboarding.held`` (it names
-    them)."""
+    """Raises :class:`CatalogueError`: ``offboarding.holds_unconfirmed``, ``offboarding.held`` (with the
+    holds)."""
     if holds_unconfirmed() is not None:
         raise CatalogueError(
             "offboarding.holds_unconfirmed",
@@ -209,10 +209,9 @@ def check_handed_over(said: Statement) -> None:
 
 
 def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = False) -> None:
-    """Have the worker erase again, after a restore or rebuild, a customer of whom it was signed that they are
-    erased.  Raises :class:`CatalogueError` (``offboarding.nothing_signed``,
-    ``offboarding.holds_unconfirmed``, ``offboarding.held``), :class:`SealError` for an object that cannot be
-    believed, :class:`recorder.errors.StoreError`."""
+    """After a restore or rebuild, have the worker erase again a customer whose erasure was signed. Raises
+    :class:`CatalogueError` (``offboarding.nothing_signed``, ``offboarding.holds_unconfirmed``,
+    ``offboarding.held``), :class:`SealError` for an invalid object, :class:`recorder.errors.StoreError`."""
     leaver = find_to_complete(changes, tenant, believe_dates=believe_dates)
     check_ready(tenant)
     said = leaver.statement
@@ -223,7 +222,8 @@ def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = Fal
 
 
 def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> SignedDeparture:
-    """What was signed of a customer whose offboarding is to be completed.  Raises as :func:`complete_erasure`."""
+    """The signed departure of a customer whose erasure is to be completed. Raises as
+    :func:`complete_erasure`."""
     found = read_statements(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
     for each in found.troubles:
         if each.place.startswith(offboarding.FOLDER):
