@@ -1,4 +1,4 @@
-"""Finds which key-encryption keys wrap an installation's keys, as far as catalogue and bucket can be reached:
+"""Finds which key-encryption keys wrap an installation's keys, as far as catalogue and bucket are reachable:
 a new or restored key-encryption key must open all of them."""
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from recorder.seal.keyring import WrappedKey, next_tenant_key_path, tenant_key_p
 from recorder.store.contract import NotFound, Store
 
 UNREADABLE = "unreadable"
-"""Stands for the id where a wrapped key is none, or is not its customer's."""
+"""Stands for the id if a wrapped key is invalid or another customer's."""
 
 
 @dataclass(frozen=True, slots=True)
 class KekUsage:
-    """``by`` counts customers' wrapped keys by the id of what opens them; ``unseen`` says what could not be
-    looked at, and why."""
+    """``by`` counts customers' wrapped keys by the id of the key that opens them; ``unseen`` says what could
+    not be read, and why."""
 
     by: Counter[str]
     unseen: tuple[str, ...]
 
 
 def count_usage(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> KekUsage:
-    """Look at every customer's key, in catalogue and bucket, each as far as it can be opened."""
+    """Read every customer's key, in catalogue and bucket, as far as each can be opened."""
     by: Counter[str] = Counter()
     unseen = []
     looks: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
@@ -43,8 +43,8 @@ def count_usage(open_catalogue: Callable[[], None], open_store: Callable[[], Sto
 
 
 def refuse_new_keys(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> tuple[str, ...]:
-    """Raise :class:`ConfigError` (``keys.in_use``) where there are customers whose keys new ones would not
-    open; what could not be looked at."""
+    """Raises :class:`ConfigError` (``keys.in_use``) if customers have keys that new ones would not open;
+    returns what could not be read."""
     found = count_usage(open_catalogue, open_store)
     if found.by:
         keks = ", ".join(sorted(found.by))

@@ -9,10 +9,9 @@
         {"end": "tenant", "rows": 2, "sha256": ...}       of the lines of its rows
         {"end": "backup", "tables": 13}
 
-Keys are never in it.  A file with both would be all that a thief needs, and keys hardly change: they are
-copied once, by hand, to another place.  The file is encrypted under a key that is made from the
-key-encryption key: who finds it reads nobody's name or number, and who has lost that key has lost the
-recordings anyway.
+It never contains keys: a file with both would be all that a thief needs. Keys rarely change, and are copied
+once, by hand, to another place. The file is encrypted under a key derived from the key-encryption key:
+whoever finds it reads no name and no number, and whoever has lost that key has lost the recordings anyway.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ _HEADER_BYTES = 64 * 1024
 _PIECE = 256 * 1024
 
 Tell = Callable[[str, int], None]
-"""Hears of each table that is done, and how many rows it has."""
+"""Called with each table that is done, and its number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderBody:
-    """The first line of a backup's file.  ``schema`` names the migrations that the catalogue had had,
-    ``kek`` is the id of the key-encryption key."""
+    """The first line of a backup's file. ``schema`` names the catalogue's migrations, ``kek`` is the id of
+    the key-encryption key."""
 
     __pydantic_config__ = STRICT
 
@@ -74,8 +73,7 @@ _CONSTANTS: Final[Mapping[str, str | int]] = {"type": "accord-backup", "version"
 
 
 def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
-    """Write what the bucket does not hold into a new file, and read it back.  Before
-    that the log of each customer says so.
+    """Write a backup to a new file, after a leaf in every customer's log, and read it back.
 
     Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
     if path.exists():
@@ -109,7 +107,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
 
 
 def check(path: Path, keyring: Keyring) -> dict[str, int]:
-    """Read a backup's file to its end; how many rows each table has.  Raises :class:`BackupError`."""
+    """Read a backup's file to its end; returns the number of rows by table. Raises :class:`BackupError`."""
     counted: dict[str, int] = {}
     for table, _names, rows in read_tables(path, keyring):
         counted[table] = sum(1 for _ in rows)
@@ -117,7 +115,7 @@ def check(path: Path, keyring: Keyring) -> dict[str, int]:
 
 
 def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
-    """Bring a backup's rows into an empty catalogue of the same schema: all of them, or none.
+    """Restore a backup into an empty catalogue of the same schema, all rows or none.
 
     Raises :class:`BackupError`: ``backup.not_one``, ``backup.version``, ``backup.schema``, ``backup.kek``,
     ``backup.damaged``, ``backup.not_empty``; ``CatalogueError``."""
@@ -141,7 +139,7 @@ def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell:
 
 
 def read_header(path: Path) -> Header:
-    """The first line.  Raises :class:`BackupError` (``backup.unreadable``, ``backup.not_one``,
+    """The first line. Raises :class:`BackupError` (``backup.unreadable``, ``backup.not_one``,
     ``backup.version``)."""
     try:
         with open(path, "rb") as file:
@@ -162,10 +160,10 @@ def read_header(path: Path) -> Header:
 
 
 def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:
-    """Name, columns and rows of each table, in order; the rows of one are to be read before the next.
+    """Name, columns and rows of each table, in order; read the rows of one table before the next.
 
-    Raises :class:`BackupError` (``backup.kek``, ``backup.damaged``) wherever the file is not what was
-    written, at its end at the latest: nothing of it counts before."""
+    Raises :class:`BackupError` (``backup.kek``, ``backup.damaged``) if the file is not what was written, at
+    its end at the latest: until then, nothing of it may be used."""
 
     def damaged(what: str) -> NoReturn:
         raise BackupError(
@@ -240,7 +238,7 @@ def _compressed(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class _Pulled(io.RawIOBase):
-    """A file to read from, over pieces that are made when they are asked for."""
+    """A readable file over pieces that are produced on demand."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -264,7 +262,7 @@ class _Pulled(io.RawIOBase):
 def _documents(
     path: Path, key: bytes, header: Header, damaged: Callable[[str], NoReturn]
 ) -> Iterator[dict[str, Any] | list[Any]]:
-    """The lines of a backup, decrypted and unpacked a piece at a time."""
+    """The lines of a backup, decrypted and decompressed piece by piece."""
     begin = len(header.line)
     with open(path, "rb") as file:
 

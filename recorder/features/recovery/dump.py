@@ -1,7 +1,7 @@
 """Dumps the catalogue's rows for ``accord backup``, and loads them for ``accord restore``.
 
-What the bucket holds is left out: parties, recordings' keys, amendments.  An erasure reaches bucket and
-catalogue but no backup that somebody has put away, so a backup contains nothing that can be erased.
+What the bucket holds is left out: parties, recordings' keys, amendments. An erasure reaches bucket and
+catalogue, but no backup in a safe, so a backup contains nothing that can be erased.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     HandoverFetchTable,
 )
-"""In an order in which each row comes after those that it refers to."""
+"""Ordered so that each row comes after those that it refers to."""
 
 OMITTED: Mapping[type[Table], tuple[str, ...]] = {
     RecordingTable: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")
@@ -77,8 +77,8 @@ BY_NAME: Mapping[str, type[Table]] = {model._meta.table_name: model for model in
 
 
 def schema_names() -> tuple[str, ...]:
-    """The migrations that this catalogue has had.  Raises :class:`BackupError` (``backup.schema``) where
-    they are not exactly this version's: columns that it does not know would be lost."""
+    """The migrations of this catalogue. Raises :class:`BackupError` (``backup.schema``) if they are not
+    exactly this version's: columns unknown to it would be lost."""
     with connected():
         found = database.execute_sql("SELECT name FROM schema_migration ORDER BY name").fetchall()
     names = tuple(str(name) for (name,) in found)
@@ -94,7 +94,7 @@ def schema_names() -> tuple[str, ...]:
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """One transaction that only reads: the catalogue as it is at one moment, while others go on writing."""
+    """A read-only transaction: the catalogue at one moment, while other processes write."""
     with connected():
         if isinstance(database.obj, SqliteDatabase):
             with database.atomic("DEFERRED"):
@@ -106,13 +106,13 @@ def snapshot() -> Iterator[None]:
 
 
 def columns(model: type[Table]) -> list[str]:
-    """Names of a table's columns, in a fixed order."""
+    """A table's column names, in a fixed order."""
     return sorted(field.column_name for field in model._meta.sorted_fields)
 
 
 def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
-    """A table's rows as JSON knows them, by primary key, a page at a time.  Sessions are ended: who was
-    logged in when a copy was made is not when it is brought back."""
+    """A table's rows as JSON values, by primary key, a page at a time. Sessions are ended: a restored session
+    must not be valid."""
     fields = [_fields(model)[name] for name in columns(model)]
     key: Any = model._meta.primary_key
     left_out = OMITTED.get(model, ())
@@ -133,7 +133,7 @@ def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
 
 
 def note_backup(made_at: datetime, kek: str, entropy: Entropy) -> None:
-    """Every customer's log says that a copy of the catalogue is made, and under which key."""
+    """Append a leaf to every customer's log that the catalogue is backed up, and under which key."""
     with connected():
         tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
     for tenant in tenants:
@@ -142,7 +142,7 @@ def note_backup(made_at: datetime, kek: str, entropy: Entropy) -> None:
 
 
 def check_empty() -> None:
-    """Raises :class:`BackupError` (``backup.not_empty``) where the catalogue has rows."""
+    """Raises :class:`BackupError` (``backup.not_empty``) if the catalogue has rows."""
     there = [
         model._meta.table_name
         for model in TABLES
@@ -158,8 +158,8 @@ def check_empty() -> None:
 
 @contextmanager
 def restoration(made_at: datetime, now: datetime, entropy: Entropy) -> Iterator[None]:
-    """One transaction in which rows are brought back; all of them or none.  Afterwards nothing expires
-    until the holds are confirmed, and each customer's log says from when it goes on."""
+    """One transaction in which rows are restored, all or none. Afterwards expiry is suspended until the holds
+    are confirmed, and each customer's log states the backup that it resumes from."""
     with writing():
         check_empty()
         ChangeCounterTable.delete().execute()
@@ -172,7 +172,7 @@ def restoration(made_at: datetime, now: datetime, entropy: Entropy) -> Iterator[
 
 
 def insert(model: type[Table], names: Sequence[str], values: Iterable[Sequence[Any]]) -> int:
-    """Rows of :func:`rows` into a table, inside :func:`restoration`; how many."""
+    """Insert rows from :func:`rows` into a table, inside :func:`restoration`; returns how many."""
     fields = [_fields(model)[name] for name in names]
     count = size = 0
     batch: list[dict[Any, Any]] = []

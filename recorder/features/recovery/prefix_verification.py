@@ -1,4 +1,4 @@
-"""Verifies everything that the bucket holds at one recording's prefix, and trusts only what is sealed."""
+"""Verifies everything at one recording's prefix in the bucket, and relies only on what is sealed."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from recorder.seal.usage_terms import RetentionLimit
 from recorder.store.contract import NotFound, Store
 
 PLACE = re.compile(r"([0-9a-z][0-9a-z-]*)/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]*)/")
-"""Where a recording lies: its tenant, the day, its id."""
+"""A recording's prefix: tenant, date, id."""
 
 
 class TenantKeys:
-    """Tenants' wrapped keys: the catalogue's, or the bucket's where it has none or another.  Safe to share
-    among threads."""
+    """Tenants' wrapped keys: the catalogue's, or the bucket's if the catalogue has none or another. Safe to
+    share among threads."""
 
     def __init__(self, store: Store, catalogued: Mapping[str, str], keyring: Keyring) -> None:
         self._store = store
@@ -54,8 +54,8 @@ class TenantKeys:
         self._lock = threading.Lock()
 
     def of(self, tenant: str, key_id: str) -> WrappedKey:
-        """A tenant's key of that id.  Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
-        what is wrong with it), :class:`recorder.errors.StoreError`."""
+        """A tenant's key with that id. Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
+        why it is invalid), :class:`recorder.errors.StoreError`."""
         if (text := self._catalogued.get(tenant)) is not None:
             key = wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
             if key.key_id == key_id:
@@ -69,8 +69,8 @@ class TenantKeys:
         return before
 
     def know(self, tenant: str, *, destroyed: bool) -> None:
-        """Have a tenant's key at hand, so that the tenant can be made.  Of a customer who left there may be
-        none any more, and nothing of theirs but what is ``destroyed``.  Raises as :meth:`of`."""
+        """Load a tenant's key, so that the tenant can be created. A departed customer may have none, if
+        everything of theirs is ``destroyed``. Raises as :meth:`of`."""
         if tenant in self._catalogued or (destroyed and tenant in self._destroyed):
             return
         try:
@@ -81,7 +81,7 @@ class TenantKeys:
             self._destroyed.add(tenant)
 
     def stored(self) -> dict[str, str]:
-        """Those that were read from the bucket, JSON text."""
+        """The keys read from the bucket, JSON text."""
         with self._lock:
             return {tenant: key.to_bytes().decode() for tenant, key in self._stored.items()}
 
@@ -99,7 +99,7 @@ class TenantKeys:
 
 
 class PrefixReader:
-    """Reads places of the bucket.  Safe to share among threads; keeps no more than what it reads."""
+    """Reads places in the bucket. Safe to share among threads; keeps nothing."""
 
     def __init__(
         self,
@@ -120,9 +120,8 @@ class PrefixReader:
         self._keys = keys
 
     def read(self, found: QueuedPlace) -> PlaceReading:
-        """What one place gives.  Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
-        (``seal.kek_missing``) for a key-encryption key that opens nothing here: going on would only lose
-        everybody's names."""
+        """Read one place. Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
+        (``seal.kek_missing``) for the wrong key-encryption key: to continue would lose every party."""
         wrong: list[tuple[str, str]] = []
         try:
             row, chain = self._row(found, wrong.append)
@@ -164,7 +163,7 @@ class PrefixReader:
         return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
 
     def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
-        """What was learnt later, and what the customer set since."""
+        """Amendments, and the customer's retention limits."""
         return chain.amendments, self._limits.get(chain.manifest.tenant, ())
 
     def _chain(self, found: QueuedPlace, manifest: Manifest, content: bytes) -> Chain:
@@ -175,12 +174,12 @@ class PrefixReader:
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
     def _follow(self, chain: Chain, found: QueuedPlace) -> None:
-        """Leave out of a chain, as a problem, what a key signed that is revoked by now, and all after it.
+        """Drop an amendment by a revoked key, and all after it, from a chain, and report it.
 
-        What is dated before is followed where the catalogue knows of it (its log, restored, does), where an
-        operator answers for it, or where it ends in a tombstone and nothing is left to be destroyed.  Left
-        out it widens nothing and destroys nothing; and as long as it lies there and no row lists it, gate
-        and worker refuse the recording, so that what it takes away is not given either."""
+        One dated before the revocation is kept if the catalogue (its restored log) knows it, if an operator
+        vouches for it, or if it is a tombstone of a recording that is gone. A dropped amendment widens
+        nothing and erases nothing; and as long as it is in the bucket and no row lists it, gate and worker
+        refuse the recording, so that nothing it takes away is granted either."""
         manifest = chain.manifest
 
         def seen() -> Known:
@@ -194,7 +193,8 @@ class PrefixReader:
                 break
 
     def _is_gone(self, chain: Chain, found: QueuedPlace) -> bool:
-        """Whether it says that it was erased, and nothing of it is left here or in the catalogue."""
+        """Whether a chain ends in a tombstone and nothing of the recording is left, here or in the
+        catalogue."""
         manifest = chain.manifest
         sealed = {each.name for each in manifest.objects}
         if chain.erased is None or sealed.intersection(found.names):
@@ -211,7 +211,7 @@ class PrefixReader:
     def _open(
         self, manifest: Manifest, blame: Callable[[tuple[str, str]], None]
     ) -> tuple[WrappedKey | None, Parties | None]:
-        """The recording's key and who spoke, as far as they can be had."""
+        """The recording's key and parties, as far as they can be opened."""
         place = data_key_path(manifest.tenant, manifest.recording)
         try:
             key = wrapped_key_at(place, self._get(place, WrappedKey.MAX_BYTES))

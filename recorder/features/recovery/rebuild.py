@@ -1,20 +1,19 @@
-"""``accord rebuild``: recordings, amendments and tombstones again, from the bucket alone.
+"""``accord rebuild``: restores recordings, amendments and tombstones from the bucket alone.
 
-Four phases, each of which goes on where it was broken off:
+Four phases, each of which resumes where it was interrupted:
 
 ========  ==========================================================================================
-``list``  every place in the bucket is written down, with the names of the objects there
+``list``  each place in the bucket is queued, with the names of its objects
 ``read``  each place is read and verified, many at a time; a batch of rows is one transaction
-``keys``  wrapped keys whose recording is nowhere, or should be gone, are named
-``rows``  rows whose recording is not in the bucket are named
+``keys``  wrapped keys whose recording is missing, or erased, are reported
+``rows``  rows whose recording is not in the bucket are reported
 ========  ==========================================================================================
 
-On an intact catalogue it changes nothing.  Wherever it changes something, nothing expires until somebody
-has confirmed the holds.
+On an intact catalogue it changes nothing. If it changes anything, expiry is suspended until the holds are
+confirmed.
 
-It destroys nothing.  What signed statements say was erased since (customers who left, calls without a
-recording) it proposes (:mod:`recorder.lifecycle.bucket_statements`); of customers who left it only ends the
-lines.
+It erases nothing. Erasures that were signed since (departed customers, unrecorded calls) are proposed
+(:mod:`recorder.lifecycle.bucket_statements`); of departed customers only the lines are ended.
 """
 
 from __future__ import annotations
@@ -54,30 +53,29 @@ from recorder.store.contract import NotFound, Store
 
 PHASES = ("list", "read", "keys", "rows")
 LISTED = 1000
-"""Places that are written down at a time."""
+"""Places queued in one transaction."""
 
 BATCH = 200
 """Recordings in one transaction; at most two batches are in memory."""
 
 STRANGE = 100
-"""Objects that are not Accord's and are named of one place: whoever can write there could put millions."""
+"""Foreign objects that are named per place: whoever can write there could put millions."""
 
 _OURS = re.compile(r"manifest\.json|peaks|note|audio\.[a-z]+|amendment-[0-9]{4}\.json")
 
 THREADS = 8
 
 Tell = Callable[[str, int, int | None], None]
-"""Hears how far a phase is: its name, how many are done, and of how many (``None`` where nobody knows)."""
+"""Called with the progress of a phase: its name, how many are done, and of how many (``None`` if unknown)."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RebuildReport:
-    """What a rebuild did: how many places had each outcome, and how long this run took (seconds).
-    ``withheld`` are customers who leave or left, of whom nothing more is recorded since, each with how many
-    lines ended.  Proposed, and not done, is to erase again ``leavers`` and ``calls`` (how many, by
-    customer).  ``limits`` are the retention limits that it took in."""
+    """The result of a rebuild: how many places had each outcome, and how long this run took (seconds).
+    ``withheld`` are departed customers whose lines were ended, each with how many. To erase ``leavers`` and
+    ``calls`` (how many, by customer) again is only proposed. ``limits`` are the restored retention limits."""
 
     outcomes: dict[str, int]
     seconds: float
@@ -94,9 +92,9 @@ class RebuildReport:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """``threads`` read from the bucket at once; ``tell`` hears of progress.  What a ``revoked`` key signed is
-    followed as :class:`PrefixReader` says; with ``believe_dates`` an operator answers for what such a key dated
-    before its revocation."""
+    """``threads`` read from the bucket concurrently; ``tell`` reports progress. Documents by a ``revoked``
+    key are followed as :class:`PrefixReader` says; with ``believe_dates`` an operator vouches for dates
+    before the revocation."""
 
     store: Store
     keyring: Keyring
@@ -114,12 +112,12 @@ class Rebuild:
         return Trust(self.root, self.revoked)
 
     def run(self) -> RebuildReport:
-        """Do all of it, or go on.  What is wrong is in
+        """Run all phases, or resume. Problems are in
         :func:`recorder.features.recovery.rebuild_queue.problems` until
         :func:`recorder.features.recovery.rebuild_queue.finish` is called.
 
-        Raises :class:`recorder.errors.StoreError`, ``CatalogueError``, ``SealError`` (another key-encryption
-        key); started again, it goes on."""
+        Raises :class:`recorder.errors.StoreError`, ``CatalogueError``, ``SealError`` (the wrong
+        key-encryption key); the next run resumes."""
         began = time.monotonic()
         resumed = rebuild_queue.interrupted() is not None
         at = rebuild_queue.begin(PHASES[0], self.now())
@@ -202,12 +200,12 @@ class Rebuild:
                 raise
 
     def _erased(self, revoked: Revoked) -> frozenset[str]:
-        """Customers of whom it was signed that they are erased: their keys do not come back."""
+        """Customers whose erasure was signed: their keys are not restored."""
         found = bucket_statements.read_statements(self.store, self.root, revoked, believe_dates=self.believe_dates)
         return frozenset(each.tenant for each in found.leavers if each.erased)
 
     def _keys(self, after: str) -> None:
-        """A worker puts a key before its recording: one that is alone may be on its way."""
+        """A worker puts a key before its recording, so a key alone may belong to one in progress."""
         listed, done = self.store.list("keys/", after), 0
         while some := list(islice(listed, LISTED)):
             named = {key: recording_of_path(key) for key in some}
@@ -246,7 +244,7 @@ class Rebuild:
             self.tell("rows", done, None)
 
     def _is_there(self, prefix: str) -> bool:
-        """It may have come after the bucket was listed."""
+        """Whether the recording has arrived since the bucket was listed."""
         try:
             self.store.size(prefix + MANIFEST)
         except NotFound:
@@ -263,8 +261,8 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 
 
 def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
-    """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts,
-    notes and probes are left out."""
+    """The places of the bucket, each with its last key; wrapped keys, checkpoints, receipts, notes and probes
+    are left out."""
     others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES, RETENTION)
     wanted = (key for key in keys if not key.startswith(others))
     for place, members in groupby(wanted, _place_of):
@@ -283,14 +281,14 @@ def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
 
 
 def _place_of(key: str) -> str:
-    """A recording's place with all that is below it, or the folder of what is no recording's."""
+    """A recording's place with everything below it, or the folder of any other object."""
     match = PLACE.match(key)
     return match[0] if match else key[: key.rfind("/") + 1]
 
 
 def withhold(leaver: SignedDeparture, now: datetime, entropy: Entropy) -> int | None:
-    """Record nothing more for a customer who leaves or left, as was signed, where the catalogue does not know
-    that; how many lines ended, ``None`` where it knew.  Nothing of theirs is destroyed."""
+    """Record a departure that was signed and that the catalogue does not know, and end the customer's lines;
+    returns how many ended, ``None`` if the catalogue knew. Nothing is erased."""
     if queries.tenant(leaver.tenant) is None or departures.departure(leaver.tenant) is not None:
         return None
     said, receipt = leaver.statement, leaver.receipt

@@ -52,17 +52,17 @@ DIFFERS = "differs"
 LEFT_OUT = "left_out"
 
 LISTED_WITHIN = timedelta(minutes=15)
-"""From sealing to listing where nothing is wrong; it takes seconds."""
+"""The longest time from sealing to listing if nothing is wrong; it takes seconds."""
 
 CHANGES = (MADE, COMPLETED, CORRECTED, ERASED)
-"""Outcomes that changed the catalogue."""
+"""Outcomes that change the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceReading:
-    """What the bucket says of one place: the row that it gives, or why it gives none.
+    """What the bucket says about one place: the row that it gives, or why it gives none.
 
-    ``code`` and ``message`` say what is wrong there, also where a row is made of it."""
+    ``code`` and ``message`` state a problem, even if there is a row."""
 
     place: str
     row: RecordingRow | None = None
@@ -73,9 +73,8 @@ class PlaceReading:
 
 @dataclass(frozen=True, slots=True)
 class RowRestorer:
-    """How a batch is taken in: ``keys`` are tenants' wrapped keys from the bucket, ``correct`` lets rows be
-    changed that say something else than was sealed; of customers who are ``erased``, as was signed, no key
-    comes back."""
+    """``keys`` are tenants' wrapped keys from the bucket; ``correct`` allows changing rows that contradict
+    the seal. The keys of customers who are ``erased``, as signed, are not restored."""
 
     keys: Mapping[str, str]
     now: datetime
@@ -84,7 +83,7 @@ class RowRestorer:
     erased: Collection[str] = ()
 
     def take_in(self, batch: Sequence[PlaceReading]) -> None:
-        """One transaction: rows, amendments, leaves, and what became of each place."""
+        """Write a batch in one transaction: rows, amendments, leaves, and the outcome of each place."""
         with writing():
             for tenant in sorted({seen.row.tenant for seen in batch if seen.row is not None}):
                 self._know(tenant)
@@ -110,14 +109,14 @@ class RowRestorer:
             )
 
     def _on_its_way(self, seen: PlaceReading, outcome: str) -> bool:
-        """A recording that a worker has just stored and not yet listed: no sign that the catalogue
-        was lost, where it has others."""
+        """Whether a recording was just stored by a worker that has not yet listed it: in a catalogue with
+        other recordings, that is no sign of a loss."""
         row = seen.row
         return outcome == MADE and row is not None and row.stored_at > self.now - LISTED_WITHIN
 
     def _know(self, tenant: str) -> None:
-        """A tenant that the catalogue does not know is made with its id for a name; which country it is
-        in, the bucket does not say.  One of whom only tombstones were found before has no key yet."""
+        """Create an unknown tenant, named by its id and under the strictest country, which the bucket does
+        not state; restore a missing key."""
         if TenantTable.select().where(TenantTable.id == tenant).exists():
             lock_tenant(tenant)
             if tenant in self.keys and tenant not in self.erased:
@@ -160,7 +159,7 @@ class RowRestorer:
     def _settle(
         self, seen: PlaceReading, there: Mapping[str, RecordingRow], places: Mapping[str, str]
     ) -> tuple[str, str | None, str | None]:
-        """Outcome, code and message of a place that gives no row, or whose recording has one."""
+        """Outcome, code and message of a place without a row, or whose recording has one."""
         row = seen.row
         if row is None:
             return LEFT_OUT, None, None
@@ -200,10 +199,10 @@ class RowRestorer:
 
 
 def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Columns that a row lacks, and those where it says something else than was sealed, with what was.
+    """Columns that a row lacks, and those that contradict the seal, each with the sealed value.
 
-    A row may narrow what was sealed: fewer purposes, some of them restricted.  Its key may have been wrapped
-    anew.  When it was stored is as the worker saw it."""
+    A row may narrow what was sealed: fewer purposes, some of them restricted. Its key may have been wrapped
+    again. The time of storing is the worker's."""
     may = replace(row, restricted=old.restricted, stored_at=old.stored_at)
     if set(old.purposes) <= set(row.purposes):
         may = replace(may, purposes=old.purposes)
@@ -227,7 +226,7 @@ def _is_fresh(seen: PlaceReading, there: Mapping[str, RecordingRow], places: Map
 
 
 def tenant_keys() -> dict[str, str]:
-    """Tenants' wrapped keys as the catalogue has them, JSON text."""
+    """Tenants' wrapped keys in the catalogue, JSON text."""
     with connected():
         rows = TenantTable.select(TenantTable.id, TenantTable.wrapped_key).where(
             TenantTable.wrapped_key != ""
@@ -236,7 +235,7 @@ def tenant_keys() -> dict[str, str]:
 
 
 def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
-    """Recordings that are not destroyed, by id, after one."""
+    """Recordings that are not erased, by id, after one."""
     with connected():
         query = RecordingTable.select().where(
             (RecordingTable.id > last) & RecordingTable.destroyed_at.is_null()
@@ -245,7 +244,7 @@ def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
 
 
 def destroyed_among(recordings: Sequence[str]) -> set[str]:
-    """Which of some recordings the catalogue has as tombstones."""
+    """Those of some recordings that are tombstones in the catalogue."""
     with connected():
         gone = RecordingTable.id.in_(recordings) & RecordingTable.destroyed_at.is_null(False)
         return {row.id for row in RecordingTable.select(RecordingTable.id).where(gone)}

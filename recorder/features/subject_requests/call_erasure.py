@@ -1,11 +1,12 @@
-"""Erases a person's unrecorded calls (GDPR art. 17).
+"""Erases a person's unrecorded calls (GDPR art. 17): number, times, and the body of the leaf.
 
-No seal covers such a call: there is only a row and the body of its leaf.  A take in quarantine that awaits a
+No seal covers such a call: there is only a row and the body of its leaf. A take in quarantine that awaits a
 decision may still become a recording, which a law may require to be kept: it stays, and is reported.
 
-Before the rows go, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`).  A catalogue
-restored from an older copy drops them again by that note, when an operator says so
-(:func:`recorder.features.subject_requests.call_erasure.erase_calls_again`).
+Before the rows are dropped, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`). A row
+remembers each erased call and contains nothing about the person; it is an index to the note, and only the
+note keeps a call from being listed again. A catalogue restored from an older copy drops the calls again by
+that note, when an operator says so (:func:`erase_calls_again`).
 """
 
 from __future__ import annotations
@@ -40,17 +41,16 @@ from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 @dataclass(frozen=True, slots=True)
 class CallErasureResult:
-    """What came of it: how many calls were ``erased``, and how many are ``kept`` until somebody decides what
-    becomes of their sound."""
+    """How many calls were ``erased``, and how many are ``kept`` until somebody decides about their audio."""
 
     erased: int
     kept: int
 
 
 def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureResult:
-    """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
-    Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
-    :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
+    """Erase a person's unrecorded calls, as far as that is allowed. After an interruption, repeat it. Raises
+    :class:`SealError` (the signing key is no longer endorsed), :class:`StoreError`, and
+    :class:`recorder.errors.PersonError` if the request does not ask for it, or its number is not verified."""
     request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.find_unrecorded_calls(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]
@@ -71,10 +71,10 @@ def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureR
 def drop_calls(
     tenant: str, request: str, calls: Sequence[str], note: str, *, who: str, now: datetime, entropy: Entropy
 ) -> int:
-    """Forget some calls of a customer's that were not recorded, at a person's request, as a signed ``note``
-    (its id) says, with one leaf; how many rows went.  ``who`` may be empty: it is done again, after a
-    restore.  A take that was brought back meanwhile is a recording, and is left alone.  Can be repeated.
-    Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    """Drop some unrecorded calls of a customer at a person's request, by a signed ``note`` (its id), with one
+    leaf; returns how many rows were dropped. ``who`` is empty after a restore. A take that was recovered
+    meanwhile is a recording, and stays. Can be repeated. Raises :class:`recorder.errors.CatalogueError`
+    (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
         recorded = recorded_among(calls)
@@ -95,8 +95,8 @@ def drop_calls(
 
 
 def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
-    """Forget again, after a restore or rebuild, calls of a customer that signed notes say were erased; how
-    many. Raises :class:`KeepingError` (``retention.holds_pending``),
+    """After a restore or rebuild, drop again the calls of a customer that signed notes say were erased;
+    returns how many. Raises :class:`KeepingError` (``retention.holds_pending``),
     :class:`recorder.errors.StoreError`."""
     if holds_unconfirmed() is not None:
         raise KeepingError(

@@ -88,7 +88,7 @@ class VerificationCaller(DutyThread):
         return carry(self.spool, CallOut(row.id, row.number, until), PATIENCE)
 
     def _tidy(self) -> None:
-        """Remove the sounds that have been played."""
+        """Remove sounds that have been played."""
         folder = self.spool / SAID
         if not folder.is_dir():
             return

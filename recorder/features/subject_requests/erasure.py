@@ -1,8 +1,8 @@
-"""Erases a recording at its person's request where that is allowed (GDPR art. 17), and gives the reason where
-it is not.
+"""Erases a recording at its person's request if that is allowed (GDPR art. 17), and states the reason if it
+is not.
 
-A recording that is held for a dispute stays (art. 17(3)(e)), and so does one that a law requires
-(art. 17(3)(b)): the rules and the amendment of any other deletion.
+A recording on legal hold stays (art. 17(3)(e)), and so does one that a law requires to be kept (art.
+17(3)(b)): the rules and the amendment are those of any other deletion.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from recorder.seal.amendment import By
 from recorder.features.subject_requests import service
 
 ALREADY = frozenset({"retention.deleted", "access.erased"})
-"""Reasons that mean: it is gone, or about to be."""
+"""Reasons that mean that the recording is gone, or about to be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a recording is not erased: an error's id, and until when that is so, where that is known."""
+    """Why a recording is not erased: an error id, and until when, if known."""
 
     reason: str
     until: datetime | None
 
 
 def refusal_of(looked: RecordingStatus) -> Refusal | None:
-    """Why a recording cannot be erased now; ``None`` where it can.  For a hold ``until`` is when it is looked
-    at again, the latest; for a legal duty, when that ends."""
+    """Why a recording cannot be erased now; ``None`` if it can. For a hold, ``until`` is its latest review;
+    for a legal duty, the duty's end."""
     reason = looked.why_not_delete()
     if reason is None:
         return None
@@ -46,10 +46,10 @@ def refusal_of(looked: RecordingStatus) -> Refusal | None:
 
 
 def erase_recording(changes: Changes, request: RequestRow, recording: str, who: str) -> Refusal | None:
-    """Erase one recording of the person's, and write down what came of it.  Raises as
-    :meth:`Changes.delete` where it is not known whether it can be (``retention.busy``, what was sealed is
-    broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
-    asked (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
+    """Erase one recording of the person's, and record the outcome. Raises as :meth:`Changes.delete` if that
+    is undecided (``retention.busy``, an invalid seal, the store is unavailable), and
+    :class:`recorder.errors.PersonError` for another person's recording or a request for something else
+    (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
     ``subject_request.not_logged``)."""
     request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
     reviews.note_start(request.tenant, request.id, recording, who, changes.now(), changes.entropy)

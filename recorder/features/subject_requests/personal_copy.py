@@ -1,5 +1,5 @@
 """A copy of a recording for the person who was recorded, as an admin decided: it serves no announced purpose
-but the person's right.  A way out through the gate (``playback/gate.py``)."""
+but the person's right of access. An exit of the gate (``playback/gate.py``)."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ log = structlog.get_logger()
 
 
 class PersonalCopyExit:
-    """The gate's way out for the person who was recorded.
+    """The gate's exit for the person who was recorded.
 
     Raises :class:`recorder.errors.PersonError` (``subject_request.not_found``, ``subject_request.closed``,
     ``subject_request.unverified``, ``subject_request.not_asked``, ``subject_request.not_theirs``,
     ``subject_request.not_reviewed``, ``subject_request.unannounced``, ``subject_request.not_logged``: a row
-    says something else than the log), and what the gate raises."""
+    contradicts the log), and what the gate raises."""
 
     _guard: Guard
 
     @connected()
     def copy(self, who: Actor, request: str, recording_id: str) -> RecordingCopy:
-        """A recording for the person who asked for it (``register.py``), as an admin decided: for no purpose
-        that was announced, but because it is theirs (GDPR art. 15)."""
+        """A recording for the person who requested it (``service.py``), as an admin decided: under no
+        announced purpose, but because it is theirs (GDPR art. 15)."""
         return _copy(self._guard, who, request, recording_id)
 
     def check_theirs(self, who: Actor, request: str, recording_id: str) -> None:
-        """That a recording is of a call with the number of somebody who asked, as it was sealed."""
+        """Check that a recording, as sealed, is of a call with the number of a verified request."""
         _theirs(self._guard, who, service.verified_request(who.tenant, printable(request)), recording_id)
 
 
@@ -94,8 +94,8 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
 
 
 def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> None:
-    """Refuse what nobody signed, whatever row and leaf say.  Raises :class:`PersonError`
-    (``subject_request.not_logged``: to people it is the same)."""
+    """Refuse what nobody signed, whatever row and leaf say. Raises :class:`PersonError`
+    (``subject_request.not_logged``, which means the same to users)."""
     try:
         reviews.check_given(who.tenant, request, row.id, guard.trust)
     except SealError as error:
@@ -113,8 +113,8 @@ def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> 
 def _theirs(
     guard: Guard, who: Actor, asked: subject_request_queries.RequestRow, recording_id: str
 ) -> tuple[RecordingRow, VerifiedRecording]:
-    """A recording of a call with the person's number, as it was sealed; the row of one that names somebody
-    else than what was sealed is refused."""
+    """A recording of a call with the person's number, as it was sealed; a row that contradicts the seal is
+    refused."""
     row = guard.row(who, recording_id, PERSON)
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
@@ -127,6 +127,6 @@ def _theirs(
 
 
 def _announced(sealed: VerifiedRecording, known: Terms) -> bool:
-    """Whether people were told that it is recorded, or its customer has stated since what it is for."""
+    """Whether the recording was announced, or its customer has since stated its purpose."""
     manifest = sealed.manifest
     return manifest.announced is not None or (manifest.brought_in is not None and bool(known.purposes))

@@ -21,7 +21,7 @@ from typing import Final
 
 
 def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
-    """A customer's row, which says what the log does.  Raises :class:`PersonError`:
+    """A customer's row, if it agrees with the log. Raises :class:`PersonError`:
     ``subject_request.not_found``, ``subject_request.not_logged``."""
     row = SubjectRequestTable.get_or_none(
         (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.id == request_id)
@@ -33,7 +33,7 @@ def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
 
 
 def find_open_row(tenant: str, request_id: str) -> SubjectRequestTable:
-    """The same, while it is open.  Raises ``subject_request.closed`` too."""
+    """The same, if it is open. Raises ``subject_request.closed`` too."""
     row = find_row(tenant, request_id)
     if row.closed_at is not None:
         raise PersonError("subject_request.closed", "that request is closed", "")
@@ -41,7 +41,7 @@ def find_open_row(tenant: str, request_id: str) -> SubjectRequestTable:
 
 
 def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
-    """The same, once it was shown that the number is theirs.  Raises ``subject_request.unverified`` too."""
+    """The same, if its number is verified. Raises ``subject_request.unverified`` too."""
     row = find_open_row(tenant, request_id)
     if row.proved_at is None:
         raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
@@ -49,20 +49,19 @@ def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
 
 
 def number_commitment(row: SubjectRequestTable) -> str:
-    """What the log has in place of the number."""
+    """What the log contains in place of the number."""
     return digest(f"{row.number_salt}\n{row.number}")
 
 
 def check_logged(row: SubjectRequestTable) -> None:
-    """Inside anybody's transaction.  Raises :class:`PersonError` (``subject_request.not_logged``) where the
-    customer's log does not say of a request what its row does: then nothing is given or erased because of
-    it."""
+    """Raises :class:`PersonError` (``subject_request.not_logged``) if a row contradicts the customer's log:
+    then nothing is disclosed or erased. Works inside the caller's transaction."""
     if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": number_commitment(row)}:
         raise not_logged_error(f"request {row.id}")
 
 
 def not_logged_error(what: str) -> PersonError:
-    """What to raise where a row decides something that the log does not say."""
+    """The error for a row that contradicts the log."""
     hint = "`accord audit` names it; compare with a backup of the catalogue"
     return PersonError(
         "subject_request.not_logged", f"the log does not say what the row of {what} says", hint
@@ -70,7 +69,7 @@ def not_logged_error(what: str) -> PersonError:
 
 
 def change_row(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
-    """Change a row, together with the leaf that says so."""
+    """Change a row, and add the leaf that states the change."""
     row.leaves = [*(row.leaves or ()), leaf.number]
     SubjectRequestTable.update(leaves=row.leaves, **values).where(SubjectRequestTable.id == row.id).execute()
 
@@ -88,7 +87,7 @@ _LOGGED: Final = (
 
 
 def _logged(row: SubjectRequestTable) -> dict[str, Any]:
-    """What the leaves that a row names say of it; nothing where one of them is not there, or another's."""
+    """The columns that a row's leaves state; empty if one of them is missing or another request's."""
     found: dict[str, Any] = dict.fromkeys(_LOGGED)
     for number in row.leaves or ():
         leaf = leaf_lookup.leaf(row.tenant_id, number)

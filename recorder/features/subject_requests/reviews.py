@@ -1,7 +1,7 @@
-"""The calls that a customer has with a person's number, and what was decided and done about each recording.
+"""A customer's calls with a person's number, and what was decided and done about each recording.
 
-A call is found if the verified number is its external party's, within this customer alone.  The log's leaves
-decide: a row that contradicts them gives and erases nothing.
+A call is found if the verified number is its external party's, within this customer alone. The log's leaves
+decide: a row that contradicts them discloses and erases nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ALL: Final = "both"
 OWN: Final = "own"
 WITHHELD: Final = "withheld"
 DECISIONS: Final = (ALL, OWN, WITHHELD)
-"""Both channels, the person's own alone, or none of its sound."""
+"""Both channels, only the person's own, or no audio."""
 
 
 REVIEWED: Final = "subject_request.recording_reviewed"
@@ -49,15 +49,15 @@ RELEASE_LEAVES: Final[Mapping[str, tuple[str, str]]] = {
     EXPORTED: (COPIED, "who"),
     "recording.handed_over": (HANDED_OVER, "user"),
 }
-"""Leaves that say that sound left: for what, and the body's name for to whom."""
+"""Leaves about audio that was sent: how, and the body's field with the recipient."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
-    """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_why`` is why
-    its sound is not given or, of one that was not announced, why it is.  ``kept_why`` is the id of the reason
-    why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is looked
-    at again, or a legal duty ends."""
+    """The decision about a recording, and its outcome; everything is ``None`` at first. ``withheld_why`` is
+    why its audio is withheld or, if it was not announced, why it is given. ``kept_why`` is the error id of
+    why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is
+    reviewed or a legal duty ends."""
 
     recording: str
     given: str | None = None
@@ -71,8 +71,8 @@ class ReviewRow:
 
 @dataclass(frozen=True, slots=True)
 class ListenerRow:
-    """That the sound of a recording went to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
-    person, :data:`HANDED_OVER`), for which purpose where they listened, in which role, and their name."""
+    """That a recording's audio was sent to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
+    person, :data:`HANDED_OVER`), for which purpose if they listened, and their role and name."""
 
     at: datetime
     how: str
@@ -91,8 +91,8 @@ def has_calls(tenant: str, number: str) -> bool:
 
 
 def find_recordings(tenant: str, number: str) -> tuple[RecordingRow, ...]:
-    """A customer's recordings with a number at the other end, the oldest first; what was destroyed names
-    nobody any more, and is not among them."""
+    """A customer's recordings with a number, oldest first. Erased ones name nobody any more, and are not
+    included."""
     with connected():
         mine = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
         query = RecordingTable.select().where(mine).order_by(RecordingTable.started_at, RecordingTable.id)
@@ -100,14 +100,14 @@ def find_recordings(tenant: str, number: str) -> tuple[RecordingRow, ...]:
 
 
 def find_unrecorded_calls(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
-    """And its calls with it of which there is no recording."""
+    """A customer's unrecorded calls with a number."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, tenant, number))
         return tuple(not_recorded_row(row) for row in query.order_by(NotRecordedTable.started_at))
 
 
 def all_calls_disclosed(request: subject_request_queries.RequestRow) -> bool:
-    """Whether a copy left that told of each call that was not recorded."""
+    """Whether a copy that was sent lists every unrecorded call."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))
         if request.exported_at is not None:
@@ -116,7 +116,7 @@ def all_calls_disclosed(request: subject_request_queries.RequestRow) -> bool:
 
 
 def reviews_of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
-    """What was decided and done for a customer's request, by recording.  Raises :class:`PersonError`
+    """The reviews for a customer's request, by recording. Raises :class:`PersonError`
     (``subject_request.not_found``, ``subject_request.not_logged``)."""
     with connected():
         request = queries.find_row(tenant, request_id)
@@ -137,9 +137,9 @@ def decide(
     entropy: Entropy,
     signer: Signer | None = None,
 ) -> None:
-    """What of a recording is given to the person: the other channel and what is said of others are others'
-    data (GDPR art. 15(4)).  ``why`` is needed where it is withheld, and where one is given that was not
-    announced.  ``signer`` signs what is given: the gate gives nothing that nobody signed.  Raises
+    """Decide what of a recording is given to the person: the other channel, and what is said about others,
+    are other people's data (GDPR art. 15(4)). ``why`` is needed to withhold audio, and to give audio that was
+    not announced. ``signer`` signs the decision: the gate gives nothing unsigned. Raises
     :class:`PersonError`: ``subject_request.given``, ``subject_request.statement``,
     ``subject_request.unverified``, ``subject_request.closed``, ``subject_request.not_theirs``,
     ``subject_request.not_logged``; :class:`recorder.errors.SealError` for a key that is not endorsed for
@@ -170,8 +170,8 @@ def decide(
 
 
 def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
-    """Refuse a row that says of a sound that it is given, and was not signed so.  Raises
-    :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check` does."""
+    """Refuse a row that gives audio without a matching signed decision. Raises
+    :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check`."""
     if row.given in (None, WITHHELD):
         if row.disclosure is not None:
             what = f"nothing of recording {row.recording_id} is given, and something was signed all the same"
@@ -185,7 +185,7 @@ def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
 
 
 def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> None:
-    """The same of a customer's request and recording.  Raises :class:`PersonError`
+    """The same for a customer's request and recording. Raises :class:`PersonError`
     (``subject_request.not_reviewed``) too."""
     with connected():
         row = ReviewTable.get_or_none(ReviewTable.id == f"{request_id}/{recording}")
@@ -198,8 +198,7 @@ def note_export(
     tenant: str, request_id: str, recording: str, *, channels: str, name: str, who: str,
     now: datetime, entropy: Entropy,
 ) -> None:  # fmt: skip
-    """The sound of a recording is about to leave for a person: its leaf is there before the first byte.
-    Raises as :func:`decide` does."""
+    """Append a leaf before the first byte of a recording is sent to its person. Raises as :func:`decide`."""
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
@@ -221,8 +220,8 @@ def note_erasure(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """A recording was erased for a person (``why_not`` ``None``), or it could not be.  Raises as
-    :func:`decide` does."""
+    """Record that a recording was erased for a person (``why_not`` ``None``), or why it was not. Raises as
+    :func:`decide`."""
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
@@ -237,16 +236,15 @@ def note_erasure(
 
 
 def note_start(tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy) -> None:
-    """It is the person's, and something is about to be done with it: what comes of that can be noted when its
-    row names nobody any more.  Raises as :func:`decide` does."""
+    """Record that a recording is the person's, before anything is done with it: afterwards its row may name
+    nobody. Raises as :func:`decide`."""
     with writing():
         lock_tenant(tenant)
         _about(tenant, request_id, recording, who, now, entropy)
 
 
 def listeners_of(tenant: str, recording: str) -> tuple[ListenerRow, ...]:
-    """To whom the sound of a customer's recording went, the first first: what the log says, not what a row
-    does."""
+    """To whom a recording's audio was sent, first to last, according to the log."""
     with connected():
         leaves = leaf_lookup.about(tenant, [recording], RELEASE_LEAVES)
         ids = {str(leaf.body.get(RELEASE_LEAVES[leaf.kind][1])) for leaf in leaves}
@@ -266,7 +264,7 @@ def listeners_of(tenant: str, recording: str) -> tuple[ListenerRow, ...]:
 def _about(
     tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
 ) -> ReviewTable:
-    """The row of a recording of the person's, made where there is none, together with its first leaf."""
+    """The review of one of the person's recordings, created with its first leaf if there is none."""
     request = queries.find_verified_row(tenant, request_id)
     identity = f"{request.id}/{recording}"
     row = ReviewTable.get_or_none(ReviewTable.id == identity)
@@ -284,9 +282,8 @@ def _about(
 
 
 def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
-    """Raises :class:`PersonError` (``subject_request.not_logged``) where the log does not say of a recording
-    what a request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from
-    it."""
+    """Raises :class:`PersonError` (``subject_request.not_logged``) if a review contradicts the log. Erased
+    recordings have no leaves any more, and their reviews have no effect."""
     mine = {row.recording_id: row for row in rows}
     gone = (
         (RecordingTable.tenant == tenant)

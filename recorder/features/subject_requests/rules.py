@@ -19,10 +19,10 @@ CODE: Final = "code"
 PEOPLE: Final = "people"
 
 VOUCHERS: Final = (ADMIN, CUSTOMER)
-"""Who may vouch for a person, by role: an auditor looks at what others do."""
+"""Roles that may vouch for a person: an auditor only reviews others."""
 
 CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
-"""How a request ends: it was answered, nobody showed that the number is theirs, or it was taken back."""
+"""How a request ends: it was answered, its number was not verified, or it was withdrawn."""
 
 ASKED: Final = "subject_request.received"
 
@@ -37,9 +37,10 @@ CLOSED: Final = "subject_request.closed"
 EXPORTED: Final = "subject_request.exported"
 
 MONTHS: Final = 1
+"""From receipt."""
 
 EXTENDED_MONTHS: Final = 3
-"""From receipt on: one month, and two further ones."""
+"""From receipt: one month, and two further ones."""
 
 LONGEST_SAID: Final = 500
 
@@ -47,14 +48,14 @@ SALT_BYTES: Final = 32
 
 
 def months_later(day: date, months: int) -> date:
-    """The same day so many months later, or that month's last where it has none such (Regulation 1182/71,
+    """The same day so many months later, or that month's last day if it has none such (Regulation 1182/71,
     art. 3(2)(c))."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def normalise_number(text: str, country: str) -> str:
-    """A number as people write it, in E.164.  Raises :class:`PersonError` (``subject_request.number``)."""
+    """A number as people write it, in E.164. Raises :class:`PersonError` (``subject_request.number``)."""
     try:
         found = phonenumbers.parse(phone_numbers.plain(text), country.upper())
     except phonenumbers.NumberParseException:
@@ -67,12 +68,13 @@ def normalise_number(text: str, country: str) -> str:
 
 
 def local_day(time_zone: str, now: datetime) -> date:
-    """The day in a customer's zone."""
+    """The date in a customer's time zone."""
     return now.astimezone(time_zones.usable(time_zone)).date()
 
 
 def check_sentence(text: str) -> str:
-    """A sentence that a person wrote.  Raises :class:`PersonError` (``subject_request.statement``)."""
+    """A text that a person wrote, with single spaces. Raises :class:`PersonError`
+    (``subject_request.statement``)."""
     words = " ".join(text.split())
     if not words or len(words) > LONGEST_SAID or not words.isprintable():
         raise PersonError("subject_request.statement", f"say it in up to {LONGEST_SAID} characters", "")
@@ -80,5 +82,5 @@ def check_sentence(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """What the log has in place of a sentence: its SHA-256."""
+    """What the log contains in place of a text: its SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()

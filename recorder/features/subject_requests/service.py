@@ -64,9 +64,9 @@ def enter(
     now: datetime,
     entropy: Entropy,
 ) -> RequestRow:
-    """Write down a request; ``number`` is in any form of the customer's country.  Raises
-    :class:`PersonError`: ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
-    ``subject_request.day`` (it was received in the future, or more than a year ago)."""
+    """Register a request; ``number`` is in any format of the customer's country. Raises :class:`PersonError`:
+    ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
+    ``subject_request.day`` (received in the future, or more than a year ago)."""
     if wants not in WANTS:
         raise PersonError("subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}")
     if language not in LANGUAGES:
@@ -99,16 +99,15 @@ def enter(
 
 
 def find_request(tenant: str, request_id: str) -> RequestRow:
-    """One of a customer's.  Raises :class:`PersonError`: ``subject_request.not_found``,
+    """A customer's request. Raises :class:`PersonError`: ``subject_request.not_found``,
     ``subject_request.not_logged``."""
     with connected():
         return request_row(find_row(tenant, request_id))
 
 
 def verified_request(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
-    """The same, while it is open and once it was shown that the number is theirs; with ``wants``, only where
-    it asks for that.  Raises ``subject_request.closed``, ``subject_request.unverified``,
-    ``subject_request.not_asked`` too."""
+    """The same, if it is open and its number is verified; with ``wants``, only if it asks for that. Raises
+    ``subject_request.closed``, ``subject_request.unverified``, ``subject_request.not_asked`` too."""
     with connected():
         row = request_row(find_verified_row(tenant, request_id))
     if row.wants not in wants:
@@ -119,8 +118,8 @@ def verified_request(tenant: str, request_id: str, *, wants: tuple[str, ...] = W
 def extend(
     tenant: str, request_id: str, *, why: str, who: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """Two further months, once, with the reason, which the person is told within the first.  Raises
-    :class:`PersonError`: ``subject_request.extended``, ``subject_request.too_late``,
+    """Extend the deadline once by two months, with the reason, of which the person is informed within the
+    first. Raises :class:`PersonError`: ``subject_request.extended``, ``subject_request.too_late``,
     ``subject_request.statement``, ``subject_request.closed``."""
     with writing():
         lock_tenant(tenant)
@@ -137,10 +136,10 @@ def extend(
 
 
 def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
-    """Somebody of the customer's says how they recognised the person.  One alone shows nothing; once another
-    has said so too, it is shown that the number is theirs.  Raises :class:`PersonError`:
-    ``subject_request.verified``, ``subject_request.statement``, ``subject_request.closed``,
-    ``subject_request.may_not_vouch``, ``subject_request.vouched`` (they did before)."""
+    """Record how a user of the customer recognised the person. Once a second user has vouched, the number is
+    verified. Raises :class:`PersonError`: ``subject_request.verified``, ``subject_request.statement``,
+    ``subject_request.closed``, ``subject_request.may_not_vouch``, ``subject_request.vouched`` (vouched
+    before)."""
     with writing():
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
@@ -166,7 +165,8 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
 def record_verification(
     row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """Inside the caller's transaction.  Raises :class:`PersonError` (``subject_request.verified``)."""
+    """Inside the caller's transaction: record that the number is verified. Raises :class:`PersonError`
+    (``subject_request.verified``)."""
     if row.proved_at is not None:
         raise PersonError("subject_request.verified", "that was shown before", "")
     body = {"request": row.id, "how": how, "who": who}
@@ -177,7 +177,7 @@ def record_verification(
 def close(
     tenant: str, request_id: str, *, how: str, who: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """It has ended.  Raises :class:`PersonError`: ``subject_request.how``, ``subject_request.closed``,
+    """Close a request. Raises :class:`PersonError`: ``subject_request.how``, ``subject_request.closed``,
     ``subject_request.unverified`` (it cannot have been answered)."""
     if how not in CLOSED_HOW:
         raise PersonError(
@@ -193,7 +193,8 @@ def close(
 
 
 def note_export(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
-    """A copy is about to leave.  Raises as :func:`find_verified_row`."""
+    """Append a leaf before a copy is sent. Raises as
+    :func:`recorder.features.subject_requests.queries.find_verified_row`."""
     with writing():
         lock_tenant(tenant)
         row = find_verified_row(tenant, request_id)

@@ -1,9 +1,9 @@
 """Verification by telephone: six digits that only the person who answers the number hears.
 
-The panel orders a call; the worker of a node that can make outbound calls takes it, makes the code and stores
-a hash.  The code itself is in no table and no log.  Nobody can use this to ring strangers: a number is called
-only for a request of a customer that has calls with it, a few times a day in total, and a code is valid for
-minutes and a few attempts.
+The panel orders a call; the worker of a node that can call out takes it, makes the code and stores a hash.
+The code itself is in no table and no log. Nobody can use this to call strangers: a number is called only for
+a request of a customer that has calls with it, a few times a day in total, and a code is valid for minutes
+and a few attempts.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from recorder.features.subject_requests import service
 DIGITS: Final = 6
 
 TAKEN_WITHIN: Final = timedelta(seconds=10)
-"""After which a call that no node has taken is not made any more."""
+"""How long an order waits for a node before it expires."""
 
 VALID: Final = timedelta(minutes=15)
 
 SILENT: Final = timedelta(minutes=2)
-"""After its deadline, what became of a call that was taken and not answered is not known."""
+"""How long after its deadline the outcome of a taken call becomes unknown."""
 
 TRIES: Final = 5
-"""Of one code."""
+"""Attempts at one code."""
 
 NOT_LOGGED: Final = "not_logged"
-"""Nobody was called: the log does not say that it was ordered."""
+"""Outcome: no call was made, because the log has no such order."""
 
 ORDERED: Final = "subject_request.call_ordered"
 MADE: Final = "subject_request.code_created"
@@ -52,9 +52,9 @@ TRIED: Final = "subject_request.code_tried"
 
 A_DAY: Final = timedelta(days=1)
 CALLS_A_NUMBER: Final = 3
-"""In a day, whoever asks."""
+"""In a day, for all customers."""
 CALLS_A_CUSTOMER: Final = 30
-"""In a day, of one customer's requests."""
+"""In a day, for all requests of one customer."""
 
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class CodeRow:
-    """A call with a code.  ``outcome`` is ``None`` while that is open; ``done``: somebody answered."""
+    """A verification call. ``outcome`` is ``None`` while it is open; ``done``: the call was answered."""
 
     id: str
     tenant: str
@@ -76,10 +76,10 @@ class CodeRow:
 
 
 def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Entropy) -> CodeRow:
-    """Have the number of a request called with a code; the code of before is void.  Raises
+    """Order a call with a code to a request's number; an earlier code becomes invalid. Raises
     :class:`PersonError`: ``subject_request.closed``, ``subject_request.verified``,
-    ``subject_request.nothing`` (this customer has no call with that number), ``subject_request.call_pending``
-    (it is being called), ``subject_request.calls_exhausted``."""
+    ``subject_request.nothing`` (this customer has no call with that number),
+    ``subject_request.call_pending``, ``subject_request.calls_exhausted``."""
     with writing():
         lock_tenant(tenant)
         request = queries.find_open_row(tenant, request_id)
@@ -112,7 +112,7 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
 
 
 def latest_call(tenant: str, request_id: str) -> CodeRow | None:
-    """The last call of a customer's request."""
+    """The latest call of a customer's request."""
     with connected():
         query = VerificationCodeTable.select().where(
             (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.request == request_id)
@@ -122,7 +122,7 @@ def latest_call(tenant: str, request_id: str) -> CodeRow | None:
 
 
 def refresh_call(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeRow | None:
-    """The same, with what is by now sure: what nobody has taken in time is not done."""
+    """The same, after expiring what no node has taken or answered in time."""
     row = latest_call(tenant, request_id)
     if row is None or row.outcome is not None or now <= row.until:
         return row
@@ -136,8 +136,8 @@ def refresh_call(tenant: str, request_id: str, now: datetime, entropy: Entropy) 
 
 
 def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | None:
-    """Take the next call for this node, with a new code; ``None`` where there is none.  One that the log does
-    not know of, or to another number than the request's, is not made."""
+    """Take the next call for this node, with a new code; ``None`` if there is none. A call that is not in the
+    log, or not to its request's number, is refused."""
     with connected():
         waiting = (
             VerificationCodeTable.taken_at.is_null()
@@ -169,7 +169,7 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
 
 
 def _was_ordered(row: VerificationCodeTable) -> bool:
-    """Whether the log says that this call was ordered, and it is to the number of its request."""
+    """Whether the log has this order, and its number is the request's."""
     try:
         request = queries.find_open_row(row.tenant_id, row.request_id)
     except PersonError:
@@ -178,7 +178,7 @@ def _was_ordered(row: VerificationCodeTable) -> bool:
 
 
 def _says(row: VerificationCodeTable, place: int, kind: str) -> leaf_lookup.LoggedLeaf | None:
-    """The leaf that a call's row names, of this kind and of this call."""
+    """The leaf at that place among a call's leaves, if it has this kind and is about this call."""
     number = row.leaves[place] if row.leaves and len(row.leaves) > place else None
     leaf = leaf_lookup.leaf(row.tenant_id, number)
     if leaf is None or leaf.kind != kind:
@@ -187,12 +187,12 @@ def _says(row: VerificationCodeTable, place: int, kind: str) -> leaf_lookup.Logg
 
 
 def _made(kept: str, until: datetime) -> dict[str, str]:
-    """What the log has of a code: of which hash of it, and until when that is valid."""
+    """What the log contains of a code: the digest of its hash, and when it expires."""
     return {"code_sha256": rules.digest(kept), "valid_until": to_iso(until)}
 
 
 def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entropy) -> None:
-    """Say what came of the call, once."""
+    """Record the outcome of a call, once."""
     with writing():
         lock_tenant(row.tenant)
         mine = (
@@ -204,10 +204,9 @@ def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entrop
 
 
 def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
-    """Whether it is the code of the last call; then the number is shown to be theirs.  Each try is counted
-    before it is looked at.  Raises :class:`PersonError`: ``subject_request.verified``,
-    ``subject_request.closed``, ``subject_request.no_code`` (there is none that is valid),
-    ``subject_request.tries_exhausted``."""
+    """Whether this is the code of the latest call; if so, the number is verified. Each attempt is counted
+    first. Raises :class:`PersonError`: ``subject_request.verified``, ``subject_request.closed``,
+    ``subject_request.no_code`` (none is valid), ``subject_request.tries_exhausted``."""
     with writing():
         lock_tenant(tenant)
         request = queries.find_open_row(tenant, request_id)
@@ -254,8 +253,8 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
 
 
 def hash_code(call: str, code: str, entropy: Entropy) -> str:
-    """What is kept of a code: salted, and slow enough that a copy of the table is of no use while the code is
-    valid (``scrypt``, some 50 ms)."""
+    """The stored hash of a code: salted, and slow enough that a copy of the table is useless while the code
+    is valid (``scrypt``, some 50 ms)."""
     salt = entropy(16)
     return f"{salt.hex()}:{_scrypt(call, code, salt)}"
 
