@@ -1,6 +1,6 @@
 """Announcements: what a line says before it records, and what else its mode requires.
 
-An announcement is made for one mode.  For opt-out it must say how to refuse; for opt-in it needs a question
+An announcement is made for one mode. For opt-out it must say how to refuse; for opt-in it needs a question
 and the sentence after a refusal.
 """
 
@@ -47,8 +47,7 @@ CREATED: Final = "announcement.created"
 
 @dataclass(frozen=True, slots=True)
 class CompositionData:
-    """That an announcement was put together, and from what (``rows.Composition``), with the greeting's
-    WAV."""
+    """What an announcement was composed from, with the greeting's WAV."""
 
     composition: Composition
     greeting: bytes | None = None
@@ -70,15 +69,13 @@ def create_announcement(
     now: datetime,
     entropy: Entropy,
 ) -> AnnouncementRow:
-    """The next version of an announcement of that name (the first, where there is none).
+    """Create the next version of an announcement of that name (or the first).
 
-    ``wav`` is the sound that says ``text``: PCM 16 bit, one channel, 8 or 16 kHz, at most a minute.
-    ``question`` and ``declined`` are needed where the ``mode`` asks, and nowhere else.  Raises
-    :class:`CatalogueError`: ``announcement.name``, ``announcement.sound``, ``announcement.text``,
-    ``announcement.question``,
-    ``announcement.purposes``, ``announcement.keep_days``, ``country.keep_days``, ``line.settings`` (no such
-    mode), ``tenant.unknown``; nothing has changed then.
-    """
+    ``wav`` is the sound of ``text``: PCM 16 bit, one channel, 8 or 16 kHz, at most a minute. ``question`` and
+    ``declined`` are required in a ``mode`` that asks, and refused in any other. Raises
+    :class:`CatalogueError`, with nothing changed: ``announcement.name``, ``announcement.sound``,
+    ``announcement.text``, ``announcement.question``, ``announcement.purposes``, ``announcement.keep_days``,
+    ``country.keep_days``, ``line.settings`` (no such mode), ``tenant.unknown``."""
     name = names.tidy(name, "the announcement's name", "announcement.name")
     duration_ms = check_spoken(OwnSound(text, wav), "announcement")
     check_mode(mode)
@@ -113,20 +110,20 @@ def create_announcement(
 
 
 def leaf_body(row: AnnouncementTable) -> dict[str, object]:
-    """What the log says of an announcement."""
+    """The body of an announcement's leaf."""
     said = {"announcement": row.id, "version": row.version, "sound": row.sound_id, "mode": row.mode}
     said |= {"purposes": row.purposes, "keep_days": row.keep_days, "language": row.language}
     return {**said, "name": row.name, **_texts(row)}
 
 
 def logged_announcements(tenant: str) -> dict[str, Mapping[str, Any]]:
-    """What the log says of each of a customer's announcements, by its id."""
+    """The leaves' bodies of a customer's announcements, by id."""
     return {str(said.body.get("announcement")): said.body for said in leaf_lookup.decided(tenant, [CREATED])}
 
 
 def _texts(row: AnnouncementTable) -> dict[str, str]:
-    """What the log says of an announcement's words: the hash of each text, of how it was put together, and of
-    the sounds beside it; nothing of what is not there."""
+    """The hashes, in a leaf, of an announcement's texts, composition and further sounds, as far as it has
+    them."""
     texts = {"text": row.text, "question_text": row.question_text, "declined_text": row.declined_text}
     said = {f"{name}_sha256": sha256_of(text) for name, text in texts.items() if text is not None}
     if row.composed is not None:
@@ -136,12 +133,12 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
 
 
 def sentence_of(spoken: SpokenText | None) -> Sentence | None:
-    """How the catalogue names something to be played."""
+    """The catalogue's reference to a spoken text."""
     return None if spoken is None else Sentence(spoken.text, hashlib.sha256(spoken.wav).hexdigest())
 
 
 def store_sound(wav: bytes, now: datetime) -> str:
-    """Inside the caller's transaction: a checked WAV's hash, by which the catalogue has it from now on."""
+    """Inside the caller's transaction: store a checked WAV; returns its hash."""
     sha256 = hashlib.sha256(wav).hexdigest()
     # Another customer may be given the same sound at this moment.
     sound = SoundTable.insert(sha256=sha256, wav=wav, duration_ms=sound_duration_ms(wav), created_at=now)
@@ -164,7 +161,7 @@ def _beside(name: str, spoken: SpokenText | None, now: datetime) -> dict[str, An
 
 
 def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None:
-    """That a customer has these purposes, and may keep a recording so long for each.  Raises
+    """Check that a customer has these purposes, and may keep a recording that long for each. Raises
     :class:`CatalogueError`: ``announcement.purposes``, ``announcement.keep_days``."""
     if not purposes or len(set(purposes)) != len(purposes):
         raise CatalogueError(

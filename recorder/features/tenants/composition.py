@@ -1,7 +1,7 @@
-"""Composes announcements from the catalogue of sentences, and gives them to lines.
+"""Composes announcements from the catalogue of sentences, and assigns them to lines.
 
-Sound is made before anything is written, and never during a call.  The composition is stored with the
-announcement, so that it can be made again in another mode.
+Sound is made before anything is written, and never during a call. The composition is stored with the
+announcement, so that it can be composed again for another mode.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NOTHING: Mapping[str, str] = composer.NOTHING
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """What an announcement is put together from, and the ``name`` that it would be saved under."""
+    """What an announcement is composed from, and the ``name`` that it is saved under."""
 
     name: str
     language: str
@@ -50,7 +50,7 @@ class _Recipe:
     wording: Wording = SHORT
 
     def draft(self, sources: Sources) -> _Draft:
-        """With its sound.  Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+        """The announcement with its sound. Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
         told = composer.announcement(
             self.language,
             mode=self.mode,
@@ -82,7 +82,7 @@ class _Recipe:
 
     @property
     def composition(self) -> CompositionData:
-        """As it is kept."""
+        """The composition as it is stored."""
         first = self.greeting
         own = {code: self.own[code] for code in self.purposes if code in self.own}
         if first is None:
@@ -93,7 +93,7 @@ class _Recipe:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """An announcement that could be saved."""
+    """An announcement that can be saved."""
 
     recipe: _Recipe
     told: SpokenText
@@ -123,7 +123,7 @@ class _Draft:
         )
 
     def is_saved_as(self, row: AnnouncementRow) -> bool:
-        """Whether a row has the very words and sounds, and was put together from the same."""
+        """Whether a row has the same texts, sounds and composition."""
         recipe = self.recipe
         there = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
         ours = (sentence_of(self.told), sentence_of(self.question), sentence_of(self.declined), recipe.composition.composition)
@@ -149,13 +149,12 @@ def compose(
     now: datetime,
     entropy: Entropy,
 ) -> AnnouncementRow:
-    """The next version of an announcement of that name, put together for a mode, with its question and its
-    declined sentence where the mode asks.
+    """Compose the next version of an announcement of that name for a mode, with its question and declined
+    sentence if the mode asks.
 
-    ``own`` gives the sentence for each purpose that is the customer's own.  Raises :class:`ConfigError`
-    (``prompt.*``, ``speech.*``) for what cannot be said, and what
-    :func:`~recorder.features.tenants.announcements.create_announcement` raises.
-    """
+    ``own`` gives the sentence for each purpose of the customer's own. Raises :class:`ConfigError`
+    (``prompt.*``, ``speech.*``) for what cannot be spoken; otherwise as
+    :func:`~recorder.features.tenants.announcements.create_announcement`."""
     check_purposes(tenant, purposes, keep_days)
     with connected():
         country_check.check(tenant, purposes, keep_days=keep_days)
@@ -172,9 +171,9 @@ def set_line_mode(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How a line records from the next call on (one of ``recorder.domain.call_plan.MODES``): what it says is
-    put together anew for that mode.  False where the tenant has no such line.  Raises :class:`CatalogueError`
-    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: it is a customer's own
+    """Set a line's mode from the next call on (one of ``recorder.domain.call_plan.MODES``): its announcements
+    are composed again for that mode. False if the tenant has no such line. Raises :class:`CatalogueError`
+    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: a customer's own
     sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     known = check_mode(mode)
 
@@ -197,11 +196,10 @@ def set_line_languages(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """In which languages a line speaks from the next call on, the first one first; with several, a menu lets
-    choose.  What it says is said already where it has that language, or where the customer has an
-    announcement of the same name for it, mode, purposes and keeping time; the rest is put together.  False
-    where the tenant has no such line.  Raises :class:`CatalogueError` (``line.languages``),
-    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    """Set a line's languages from the next call on, the first one first; several are chosen by a menu. An
+    announcement is reused if the line, or the customer, has one for that language with the same base name,
+    mode, purposes and retention; otherwise it is composed. False if the tenant has no such line. Raises
+    :class:`CatalogueError` (``line.languages``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if not languages or len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
         raise CatalogueError(
             "line.languages",
@@ -228,7 +226,7 @@ def _set(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """Give a line what is wanted of it, as it is; once more where somebody changed it meanwhile."""
+    """Assign the wanted announcements to a line; start over if the line was changed meanwhile."""
     while True:
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
@@ -255,7 +253,7 @@ def _announcement_id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetim
 
 
 def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
-    """The same for another mode.  Raises :class:`CatalogueError` (``announcement.own``)."""
+    """An announcement composed for another mode. Raises :class:`CatalogueError` (``announcement.own``)."""
     said = row.composition
     if said is None or said.says_all:
         what = "is your own sound" if said is None else "has a greeting that says everything itself"
@@ -276,7 +274,7 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
 def _in_language(
     language: str, told: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
 ) -> AnnouncementRow | _Draft:
-    """What a line says in a language: what it does already, what its customer has for it, or a draft."""
+    """A line's announcement in a language: its own, another one of the customer's, or a draft."""
     first = told[0]
     if said := next((row for row in told if row.language == language), None):
         return said
@@ -297,12 +295,12 @@ def _in_language(
 
 
 def _promise(said: AnnouncementRow | _Recipe) -> tuple[list[str], int]:
-    """What for, and how long."""
+    """What callers are promised: purposes and retention."""
     return sorted(said.purposes), said.keep_days
 
 
 def _base(row: AnnouncementRow) -> str:
-    """What the announcements that say one thing in several languages and modes are called alike."""
+    """The common part of the names of announcements that say the same in several languages and modes."""
     return row.name.removesuffix(f"-{row.mode}").removesuffix(f"-{row.language}")
 
 

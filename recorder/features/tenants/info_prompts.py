@@ -1,9 +1,9 @@
-"""Prompts that an internal party can call to hear: that a number is recorded, for which purposes and how
-long.
+"""Prompts for internal parties who call the info number: that a number is recorded, for which purposes and
+how long.
 
-Each number's sound, in every language of its line, lies as ``told/<digits>.wav`` in the node's folder.  The
-dialplan plays it (``accord_told``) without the daemon, so it works while the daemon is down.  Where a
-sentence has no sound, the announcement for external parties is played.
+Each number's sound, in every language of its line, is ``told/<digits>.wav`` in the node's folder. The
+dialplan plays it (``accord_told``) without the daemon, so it works while the daemon is down. If a sentence
+has no sound, the announcement for external parties is played.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
 
 SOUNDS = "said"
-"""Within it the sounds themselves, each named after what it says; numbers that say the same share one."""
+"""Within it, the sounds, named by their content; numbers with the same prompt share one."""
 
 log = structlog.get_logger()
 
 
 def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
-    """Put what is said of these lines in place, and take away what is said of others.  ``prompts`` has the
-    announcements' sounds.  Raises ``OSError``."""
+    """Write the prompts of these lines, and remove all others. ``prompts`` has the announcements' sounds.
+    Raises ``OSError``."""
     place = folder / TOLD
     (place / SOUNDS).mkdir(parents=True, exist_ok=True)
     own = _own(lines)

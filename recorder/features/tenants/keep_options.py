@@ -1,5 +1,5 @@
-"""What an internal party can do during a call, by line: ask whether the recording may be kept, have it
-deleted; and the tone that says that recording goes on."""
+"""What an internal party can do during a call, by line: ask whether the recording may be kept, or have it
+deleted; and the tone that reminds of the recording."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def set_line_keep(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How a line asks from the next call on, in all its languages; ``None``: it does not.  False where the
-    tenant has no such line.
+    """Set how a line asks the keep question from the next call on, in all its languages; ``None``: not at
+    all. False if the tenant has no such line.
 
     Raises :class:`CatalogueError` (``announcement.purposes``, ``announcement.keep_days``,
     ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
@@ -114,8 +114,8 @@ def set_line_deletable(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """Whether colleagues may have a recording destroyed in the call, from the next one on, in all the line's
-    languages.  False where the tenant has no such line.  Raises :class:`ConfigError` (``prompt.*``,
+    """Set whether colleagues may have a recording deleted during the call, from the next one on, in all the
+    line's languages. False if the tenant has no such line. Raises :class:`ConfigError` (``prompt.*``,
     ``speech.*``)."""
     while True:
         line = queries.line(tenant, line_id)
@@ -150,8 +150,8 @@ def set_line_deletable(
 
 
 def prompts_sha256(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: str) -> str | None:
-    """What the log says of what a line says in the call beside its announcement: one hash over the words and
-    the sounds in every language; ``None`` where it says nothing.  Inside anybody's transaction."""
+    """One hash over the texts and sounds of a line's prompts in every language, for the log; ``None`` if it
+    has none. Works inside the caller's transaction."""
     names = sorted(each.column_name for each in model._meta.sorted_fields if each.name not in ("id", "line"))
     fields = {each.column_name: each.name for each in model._meta.sorted_fields}
     rows = model.select().where(model.line == line).order_by(model.language, model.id)
@@ -164,8 +164,8 @@ def _deletion_sentences(language: str, sources: Sources) -> tuple[SpokenText, Sp
 
 
 def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Who hears a tone at an interval while a line's calls are recorded, from the next call on: one of
-    ``policy.BEEPS``, or nobody (empty).  False where the tenant has no such line.  Raises
+    """Set who hears a periodic tone while a line's calls are recorded, from the next call on: one of
+    ``line_policy.BEEPS``, or nobody (empty). False if the tenant has no such line. Raises
     :class:`CatalogueError` (``line.settings``)."""
     if beep not in ("", *BEEPS):
         raise CatalogueError(

@@ -19,15 +19,15 @@ from recorder.lifecycle import line_history
 KEEP_SENTENCES = ("question", "cue", "yes", "no", "none")
 
 PAGE = 500
-"""Rows that are asked for by name at a time."""
+"""Rows per query by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodePolicies:
-    """Every active line as a node treats it, by its number.  On the others nothing is recorded: ``unfit``
-    are those whose words were not made for their mode (an Accord of before set it), ``unlogged`` those that
-    their customer's log does not say were made with that number, or whose announcement it does not know so:
-    whose calls are recorded, and what callers hear of that, is decided by no row."""
+    """The policy of every active line that is recorded. The others are not recorded: ``unfit`` lines, whose
+    announcements were made for another mode, and ``unlogged`` lines, whose number or announcements the
+    customer's log does not confirm: no row alone decides whose calls are recorded, and what callers hear
+    about it."""
 
     lines: list[line_policy.LinePolicy]
     unfit: list[LineRow]
@@ -78,7 +78,7 @@ def policies() -> NodePolicies:
 
 @dataclass(frozen=True, slots=True)
 class _LoggedLines:
-    """A customer's lines, with their numbers, and announcements, as the log says."""
+    """A customer's lines, with their numbers, and announcements, according to the log."""
 
     lines: Collection[tuple[str, str]]
     announcements: Mapping[str, Mapping[str, Any]]
@@ -88,7 +88,8 @@ class _LoggedLines:
         return cls(line_history.logged_lines(tenant), announcing.logged_announcements(tenant))
 
     def bears_out(self, line: LineRow, told: Mapping[str, AnnouncementTable]) -> bool:
-        """Whether a line is this customer's, with that number, and so is what it says, word for word."""
+        """Whether the log has a line with that number for this customer, and its announcements word for
+        word."""
         return (line.id, line.number) in self.lines and all(
             each in told and self.announcements.get(each) == announcing.leaf_body(told[each])
             for each in line.announcements
@@ -97,8 +98,8 @@ class _LoggedLines:
 
 @dataclass(frozen=True, slots=True)
 class _PolicyBuilder:
-    """Announcements by id, what is said about keeping and about destroying by line and language, and how long
-    each sound is, by its SHA-256."""
+    """Announcements by id, keep and delete prompts by line and language, and each sound's duration (ms) by
+    SHA-256."""
 
     told: Mapping[str, AnnouncementTable]
     kept: Mapping[tuple[str, str], LineKeepOptionTable]
@@ -188,7 +189,7 @@ class _PolicyBuilder:
 
 
 def rows_by_name(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
-    """Rows by name, a page at a time: a database takes only so many names in one question."""
+    """Rows by name, a page at a time: a database limits the parameters of a query."""
     wanted = sorted(names)
     for at in range(0, len(wanted), PAGE):
         yield from query.where(field.in_(wanted[at : at + PAGE]))

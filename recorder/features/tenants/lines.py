@@ -1,7 +1,6 @@
 """Lines: the numbers that are recorded, and their announcements.
 
-A line's mode is that of its announcements.  They say the same in several languages, with a menu to choose
-one.
+A line's mode is that of its announcements. They say the same in several languages, with a menu to choose one.
 """
 
 from __future__ import annotations
@@ -58,15 +57,14 @@ def create_line(
     now: datetime,
     entropy: Entropy,
 ) -> LineRow:
-    """Switch recording on for a number, which is a tenant's own from ``now``.
+    """Start recording a number, which belongs to the tenant from ``now``.
 
     ``announcement`` is the id of one of the tenant's announcements, ``others`` of those in further languages,
-    in the order of the ``menu``.  The line's mode is the one that they were made for: ``mode`` only says
-    which is expected.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (somebody has it
-    now, in whatever spelling), ``line.label``, ``line.settings``, ``line.timing``, ``line.mode``,
-    ``line.languages``, ``line.menu``, ``tenant.offboarding_announced``, ``announcement.unknown``,
-    ``announcement.sound``, ``country.mode``, ``country.keep_days``.
-    """
+    in the order of the ``menu``. The line's mode is the one that they were made for: ``mode`` only states the
+    expected one. Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (in use now, in any
+    spelling), ``line.label``, ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``,
+    ``line.menu``, ``tenant.offboarding_announced``, ``announcement.unknown``, ``announcement.sound``,
+    ``country.mode``, ``country.keep_days``."""
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
             "line.number", f"{number!r} is no number", "digits, 2 to 15 of them, with or without a leading +"
@@ -122,10 +120,10 @@ def set_line_announcement(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """What a line says from the next call on: all of it, as for :func:`create_line`.  Its mode is the one
-    that this was made for.  False where the tenant has no such line.  Raises :class:`CatalogueError`:
-    ``line.timing``, ``line.languages``, ``line.menu``, ``announcement.unknown``, ``announcement.sound``,
-    ``country.mode``, ``country.keep_days``."""
+    """Set what a line says from the next call on, all of it, as for :func:`create_line`; its mode follows.
+    False if the tenant has no such line. Raises :class:`CatalogueError`: ``line.timing``, ``line.languages``,
+    ``line.menu``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
+    ``country.keep_days``."""
     with writing():
         lock_tenant(tenant)
         said, columns = _announcement_columns(tenant, [announcement, *others], menu, now)
@@ -144,8 +142,8 @@ def set_line_announcement(
 
 
 def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, entropy: Entropy) -> bool:
-    """When a line announces from the next call on (one of ``policy.TIMINGS``).  False where the tenant has
-    no such line.  Raises :class:`CatalogueError` (``line.settings``, ``line.timing``)."""
+    """Set when a line announces from the next call on (one of ``line_policy.TIMINGS``). False if the tenant
+    has no such line. Raises :class:`CatalogueError` (``line.settings``, ``line.timing``)."""
     if timing not in TIMINGS:
         raise CatalogueError(
             "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
@@ -165,8 +163,8 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
 
 
 def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Whether a line announces its outbound calls from the next one on, and when (one of
-    ``policy.OUTBOUND``).  False where the tenant has no such line.  Raises :class:`CatalogueError`
+    """Set whether and when a line announces its outbound calls from the next one on (one of
+    ``line_policy.OUTBOUND``). False if the tenant has no such line. Raises :class:`CatalogueError`
     (``line.settings``, ``line.timing``)."""
     if outbound not in OUTBOUND:
         raise CatalogueError(
@@ -189,7 +187,7 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
 
 
 def _check_other_spellings(tenant: str, number: str) -> None:
-    """Inside the caller's transaction: that nobody has the number, however it is written.  Raises
+    """Inside the caller's transaction: check that the number is unused, in any spelling. Raises
     :class:`CatalogueError` (``line.taken``)."""
     country = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
     one = phone_numbers.canonical(number, country)
@@ -205,7 +203,7 @@ def _check_other_spellings(tenant: str, number: str) -> None:
 
 
 def check_not_leaving(tenant: str) -> None:
-    """Inside the caller's transaction: that a customer does not leave.  Raises :class:`CatalogueError`
+    """Inside the caller's transaction: check that the customer does not leave. Raises :class:`CatalogueError`
     (``tenant.offboarding_announced``)."""
     if OffboardingTable.select().where(OffboardingTable.tenant_id == tenant).exists():
         raise CatalogueError(
@@ -227,10 +225,9 @@ def move_line(
     now: datetime,
     entropy: Entropy,
 ) -> LineRow | None:
-    """A number is another tenant's from ``now``: the line ends, and another one begins that says what the
-    new one's ``announcement`` does.  Neither one's log names the other.  Calls and recordings stay whose
-    they were.  ``None`` where the tenant has no such line.  Raises :class:`CatalogueError` as
-    :func:`create_line` does, and ``line.same``."""
+    """Move a number to another tenant from ``now``: the line ends, and a new one begins with the new tenant's
+    ``announcement``. Neither tenant's log names the other. Calls and recordings keep their owner. ``None`` if
+    the tenant has no such line. Raises :class:`CatalogueError` as :func:`create_line`, and ``line.same``."""
     if tenant == to:
         raise CatalogueError("line.same", "the number is that customer's already", "name another one")
     with writing():
@@ -255,7 +252,7 @@ def move_line(
 def _announcement_columns(
     tenant: str, ids: Sequence[str], menu: SpokenText | None, now: datetime, expected: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inside the caller's transaction: what the log says of a line's announcements, and its columns."""
+    """Inside the caller's transaction: a line's announcements as the fields of a leaf, and as columns."""
     rows = [_own_announcement(tenant, each) for each in ids]
     first = rows[0]
     country_check.check(tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode)

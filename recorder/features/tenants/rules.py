@@ -27,7 +27,7 @@ SOUND_RATES = (8000, 16000)
 
 
 class SpokenText(Protocol):
-    """Something to be played: what it says, word for word, and the bytes of the WAV that says it."""
+    """A spoken text: word for word, and the bytes of its WAV."""
 
     @property
     def text(self) -> str: ...
@@ -37,14 +37,14 @@ class SpokenText(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OwnSound:
-    """A customer's own WAV, and what it says."""
+    """A customer's own WAV, and its text."""
 
     text: str
     wav: bytes
 
 
 def check_mode(mode: str) -> Mode:
-    """The mode of that name.  Raises :class:`CatalogueError` (``line.settings``)."""
+    """The mode of that name. Raises :class:`CatalogueError` (``line.settings``)."""
     known = next((each for each in MODES if each == mode), None)
     if known is None:
         raise CatalogueError("line.settings", f"there is no mode {mode!r}", f"one of {', '.join(MODES)}")
@@ -52,7 +52,7 @@ def check_mode(mode: str) -> Mode:
 
 
 def check_spoken(spoken: SpokenText, what: str) -> int:
-    """How long something plays.  Raises :class:`CatalogueError`: ``announcement.sound``,
+    """How long a spoken text lasts (ms). Raises :class:`CatalogueError`: ``announcement.sound``,
     ``announcement.text``."""
     duration_ms = sound_duration_ms(spoken.wav)
     if not spoken.text.strip():
@@ -65,7 +65,7 @@ def check_spoken(spoken: SpokenText, what: str) -> int:
 
 
 def sound_duration_ms(wav: bytes) -> int:
-    """How long an operator's WAV plays.  Raises :class:`CatalogueError` (``announcement.sound``)."""
+    """How long an operator's WAV lasts. Raises :class:`CatalogueError` (``announcement.sound``)."""
     try:
         with wave.open(io.BytesIO(wav)) as sound:
             shape = (sound.getnchannels(), sound.getsampwidth())

@@ -1,7 +1,7 @@
 """Changes a customer's name, language and country.
 
-A change that a node must know counts up the revision that the worker's snapshot follows.  Every change is a
-leaf of the tenant's log, in the same transaction.
+Changes that concern nodes increment the counter that the worker's snapshot follows. Every change is a leaf of
+the tenant's log, in the same transaction.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from recorder.ids import Entropy
 
 
 def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Entropy) -> None:
-    """Say which country's pack holds for a customer.  Raises :class:`CatalogueError`: ``tenant.country``
-    (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not fit it: they change first)."""
+    """Set the country whose pack applies to a customer. Raises :class:`CatalogueError`: ``tenant.country``
+    (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not comply must be changed first)."""
     country = country_check.known(country)
     with writing():
         lock_tenant(tenant)
@@ -31,7 +31,7 @@ def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Ent
 
 
 def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
-    """Give a customer another name and language: one that a rebuild found has its id for a name.  Raises
+    """Set a customer's name and language: a customer found by a rebuild is named by its id. Raises
     :class:`CatalogueError` (``tenant.unknown``, ``tenant.name``)."""
     name = names.tidy(name, "the customer's name", "tenant.name")
     with writing():

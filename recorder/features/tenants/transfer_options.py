@@ -1,9 +1,9 @@
 """How a line tells a transfer target that the call is recorded.
 
 It is one short sentence, the first of the line's announcement; the purposes and the retention are in the
-panel and under the line's info number.  Where the line asks external parties, the target hears the question
-of that mode instead.  The sound is made in every language of the catalogue and for both modes that ask, so
-that a line can change either later; in ``notice`` it only informs.
+panel and under the line's info number. If the line asks external parties for consent, the target hears the
+question of that mode instead. The sound is made in every language of the catalogue of sentences and for both
+modes that ask, so that a line can change either later; in ``notice`` it only informs.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def set_transfer_notice(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How who joins a call later is told from the next call on (one of ``recorder.domain.call_plan.WAYS``),
-    and whether they are asked, too, as the line's mode does; ``None``: they are not.  In a language that the
-    catalogue of sentences has not, nobody can be told.  False where the tenant has no such line.  Raises
+    """Set how transfer targets are told from the next call on (one of ``recorder.domain.call_plan.WAYS``;
+    ``None``: not at all), and whether they are also asked for consent, as the line's mode does. In a language
+    without sentences, nobody can be told. False if the tenant has no such line. Raises
     :class:`CatalogueError` (``line.settings``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if how is not None and how not in WAYS:
         raise CatalogueError(
@@ -82,7 +82,7 @@ _Rendered = dict[str, composer.Rendered]
 
 
 def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendered], _Rendered]:
-    """What is told, what is asked in each mode that does, and what is said after a refusal, by language."""
+    """The notice, the question in each mode that asks, and the sentence after a refusal, by language."""
     said = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
     if not ask:
         return said, {}, {}
@@ -98,7 +98,7 @@ def _kept(spoken: _Rendered, now: datetime) -> dict[str, Sentence]:
 
 
 def is_required(tenant: str) -> bool:
-    """Whether a customer's country asks that colleagues are told in the call itself.  Raises
+    """Whether a customer's country requires that colleagues are told during the call. Raises
     :class:`CatalogueError` (``tenant.unknown``)."""
     with connected():
         duties = country_check.pack_of(tenant).tell
@@ -106,7 +106,7 @@ def is_required(tenant: str) -> bool:
 
 
 def silent_languages(tenant: str, line_id: str) -> tuple[str, ...]:
-    """The languages of a line in which nobody who joins can be told."""
+    """The languages of a line in which no transfer target can be told."""
     line = queries.line(tenant, line_id)
     if line is None or line.joining is None:
         return ()
