@@ -107,7 +107,7 @@ def check_not_revoked(row: TokenRow) -> None:
     """Refuse a token that was revoked according to the log. Raises :class:`recorder.errors.SealError`
     (``credential.superseded``)."""
     if any(said.body.get("token") == row.id for said in leaf_lookup.decided(row.tenant, [REVOKED])):
-        what, hint = f"token {row.id} was revoked", "somebody brought an older row back: `accord audit`"
+        what, hint = f"token {row.id} was revoked", "an older row was restored: run `accord audit`"
         raise SealError("credential.superseded", what, hint)
 
 

@@ -41,17 +41,17 @@ def check(password: str, names: Iterable[str]) -> None:
     if left != password.casefold() and len(re.sub(r"\W|_", "", left)) < OF_ITS_OWN:
         raise CatalogueError(
             "user.password_named",
-            "the password is made of a name that anybody can know: the log-in, or the person's, the "
-            "customer's or the product's name",
-            "choose some words that have nothing to do with each other",
+            "the password is made of a well-known name: the log-in, or the person's, the customer's or "
+            "the product's name",
+            "choose several unrelated words",
         )
     from zxcvbn import zxcvbn  # a tenth of a second that no other command needs
 
     if zxcvbn(password[:_WEIGHED], user_inputs=known)["guesses"] < TRIES:
         raise CatalogueError(
             "user.password_common",
-            "the password is a common one: it is among the first that anybody tries",
-            "choose some words that have nothing to do with each other",
+            "the password is a common one, among the first to be tried",
+            "choose several unrelated words",
         )
 
 

@@ -25,8 +25,8 @@ def check_name(name: str, own: str = "") -> None:
         if row.id != own and names.folded(row.name) == names.folded(name):
             raise CatalogueError(
                 "tenant.name",
-                f"there is a customer {row.name!r} already: {row.id}",
-                "give each a name of its own: add the place, say",
+                f"customer {row.id} is already called {row.name!r}",
+                "give each customer a distinct name: add the place, for instance",
             )
 
 
@@ -67,5 +67,5 @@ def create_tenant(
             said |= {"key_sha256": sha256_of(wrapped_key)}
             append(tenant_id, "tenant.created", said, now, entropy)
     except IntegrityError as error:
-        raise CatalogueError("tenant.exists", f"there is a tenant {tenant_id} already", "") from error
+        raise CatalogueError("tenant.exists", f"tenant {tenant_id} already exists", "") from error
     return tenant_row(row)

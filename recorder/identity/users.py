@@ -280,8 +280,8 @@ def check_latest(row: UserRow) -> None:
     if said[-1].kind == REVOKED or said[-1].body.get(SIGNS_IN) != login_hash(row.login, row.password_hash):
         raise SealError(
             "credential.superseded",
-            f"user {row.id} has a credential of before: {said[-1].kind} is in the log since",
-            "somebody brought an older row back: `accord audit`",
+            f"user {row.id} has a superseded credential: the log has a later {said[-1].kind}",
+            "an older row was restored: run `accord audit`",
         )
 
 

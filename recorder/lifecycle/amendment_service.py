@@ -163,14 +163,14 @@ class Changes:
         def rule(looked: RecordingStatus) -> Data:
             if not purposes or not set(purposes) <= set(looked.may_hold()):
                 raise KeepingError(
-                    "retention.not_for_disputes", "a dispute cannot need it for these purposes"
+                    "retention.not_for_disputes", "it cannot be held for these purposes: they cannot serve a dispute, or have ended"
                 )
             if not looked.now < review_at <= looked.now + LONGEST_REVIEW:
-                raise KeepingError("retention.review", "a hold is looked at again within a year")
+                raise KeepingError("retention.review", "--review must be within a year")
             if not roles or not set(roles) <= _roles(purposes):
-                raise KeepingError("retention.roles", "these roles may not use it for these purposes")
+                raise KeepingError("retention.roles", "these purposes are not open to these roles")
             if self._is_being_destroyed(looked.row):
-                raise KeepingError("retention.being_erased", "it is being destroyed")
+                raise KeepingError("retention.being_erased", "it is being erased")
             at = truncate(review_at)
             return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))
 
@@ -192,7 +192,7 @@ class Changes:
 
         def rule(looked: RecordingStatus) -> Data:
             if hold not in {each.number for each in looked.terms.holds}:
-                raise KeepingError("retention.no_hold", f"it has no hold {hold}, or that was lifted")
+                raise KeepingError("retention.no_hold", f"it has no hold {hold}, or the hold was lifted")
             return HoldLifted(hold, _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -208,7 +208,7 @@ class Changes:
             wanted = can if purposes is None else tuple(purposes)
             if not wanted or not set(wanted) <= set(can):
                 raise KeepingError(
-                    "retention.not_by_consent", "it does not rest on consent for these purposes"
+                    "retention.not_by_consent", "these purposes do not rest on consent"
                 )
             return ConsentWithdrawn(_distinct(wanted), _check_reason(reason))
 
@@ -260,7 +260,7 @@ class Changes:
 
         def rule(looked: RecordingStatus) -> Data:
             if looked.terms.holds:
-                raise KeepingError("retention.held", "it is held: lift the hold first")
+                raise KeepingError("retention.held", "it is on legal hold: lift the hold first")
             return DeletionAsked(_check_reason(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
@@ -272,7 +272,7 @@ class Changes:
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
             raise KeepingError(
-                "retention.busy", "somebody else is at this recording", "try again in a minute"
+                "retention.busy", "another process is changing this recording", "try again in a minute"
             )
         try:
             amendments.begin_amendment(tenant, recording, now)
@@ -313,7 +313,7 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
 
     def rule(looked: RecordingStatus) -> Data:
         if (why := looked.why_not_agree()) is not None:
-            raise KeepingError(why, "it was not announced, or its time is over, or it is to be deleted")
+            raise KeepingError(why, "no agreement is possible: it was not announced, has expired, or is being deleted")
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
             raise KeepingError("retention.purpose", f"there is no purpose {purpose!r}")
         with connected():
@@ -322,9 +322,9 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
             raise KeepingError("retention.too_long", objection.message, objection.hint)
         until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
         if until <= looked.now:
-            raise KeepingError("retention.past", "counted from the call, that time is over already")
+            raise KeepingError("retention.past", "counted from the call, that period is over")
         if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
-            raise KeepingError("retention.agreed_on", "it was agreed on a day from the call up to today")
+            raise KeepingError("retention.agreed_on", "--on must be between the call's date and today")
         return AgreedLater(purpose, until, pack.code, _check_reason(reason), on)
 
     return rule
@@ -338,7 +338,7 @@ def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:
         if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
             raise KeepingError("retention.purpose", "it has no such purpose, or it has ended")
         if not set(purposes) <= set(looked.may_narrow()):
-            raise KeepingError("retention.by_law", "a law asks that it be kept for that")
+            raise KeepingError("retention.by_law", "a law requires it to be kept for that purpose")
         return PurposesNarrowed(_distinct(purposes), _check_reason(reason))
 
     return rule
@@ -362,5 +362,5 @@ def _distinct(codes: Sequence[str]) -> tuple[str, ...]:
 def _check_reason(reason: str) -> str:
     said = " ".join(reason.split())
     if not said or len(said) > LONGEST_REASON or not said.isprintable():
-        raise KeepingError("retention.reason", f"a reason has up to {LONGEST_REASON} characters")
+        raise KeepingError("retention.reason", f"the reason must have 1 to {LONGEST_REASON} printable characters")
     return said

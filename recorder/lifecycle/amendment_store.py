@@ -49,14 +49,14 @@ def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey, revoke
         raise SealError(
             "seal.manifest_missing",
             f"recording {row.id} has no manifest at {row.prefix}",
-            "the manifest was deleted, the row names another place, or the store is not the one it was",
+            "the manifest was deleted, the row has another prefix, or the store is another one",
         ) from None
     manifest = chain.manifest
     if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
         raise SealError(
             "seal.manifest_foreign",
             f"the manifest at {row.prefix} is that of recording {manifest.recording}",
-            "manifests or rows were exchanged",
+            "manifests or rows were swapped",
         )
     chain.check()
     amendments.check_signers(chain, revoked, amendments=True)

@@ -145,8 +145,8 @@ def check_holds(chain: Chain) -> None:
         numbers = ", ".join(str(each.get("number")) for each in gone)
         raise SealError(
             "recording.held",
-            f"by the log recording {manifest.recording} is held; amendment {numbers} is not in the bucket",
-            "it was taken away: `accord audit`, and look in the bucket for an older version of it",
+            f"recording {manifest.recording} is on legal hold by the log, but amendment {numbers} is not in the bucket",
+            "it was deleted: run `accord audit`, and look in the bucket for an older version of it",
         )
 
 

@@ -79,7 +79,7 @@ def read_statements(
         if offboarding.is_known(key):
             owners[key.removeprefix(offboarding.FOLDER).partition("/")[0]] = None
         else:
-            found.troubles.append(StatementProblem(key, "object.unplaced", "nothing of Accord's is called so"))
+            found.troubles.append(StatementProblem(key, "object.unplaced", "Accord has no object of that name"))
     for owner in owners:
         _look_at_leaver(found, owner, store, root, revoked, believe_dates)
     for key in list(store.list(NOTES + below)):
@@ -128,8 +128,8 @@ def _check_cancelled(tenant: str, every: Sequence[Statement]) -> None:
     if stays is not None and stays not in {each.sha256 for each in every}:
         raise SealError(
             "offboarding.missing",
-            f"the log says that customer {tenant} stays, and the statement that says so is not there",
-            "it was taken away: look in the bucket for an older version of it",
+            f"the log says that customer {tenant}'s departure was cancelled, but the statement is missing",
+            "it was deleted: look in the bucket for an older version of it",
         )
 
 
@@ -139,18 +139,18 @@ def _look_at_note(
     try:
         ids = call_erasure.ids_in(key)
         if ids is None:
-            raise SealError("object.unplaced", "nothing of Accord's is called so")
+            raise SealError("object.unplaced", "Accord has no object of that name")
         tenant, name = ids
         note = call_erasure.read(read_document(store, key, call_erasure.MAX_BYTES), root)
         if note.tenant != tenant:
-            raise SealError("call_erasure.foreign", f"it is a note of customer {note.tenant}")
+            raise SealError("call_erasure.foreign", f"it is the note of customer {note.tenant}")
         _check_key(note.key, note.at, revoked, believe)
     except SealError as error:
         found.troubles.append(StatementProblem(key, error.error_id, error.message))
         return
     recorded = erased_call_queries.recorded_among(note.calls)
     for each in sorted(recorded):
-        what = f"it names call {each}, which was recorded: nothing of that is erased by it"
+        what = f"it names call {each}, which was recorded, and is ignored for it"
         found.troubles.append(StatementProblem(key, "call_erasure.names_recording", what))
     known = erased_call_queries.forgotten_among(note.calls) | recorded
     left = tuple(each for each in note.calls if each not in known)
@@ -161,7 +161,7 @@ def _look_at_note(
 def _check_key(key: str, at: datetime, revoked: Revoked, believe_dates: bool) -> None:
     since = revoked.get(key)
     if since is not None and not (believe_dates and at < since):
-        raise _revoked(key, f"; it is dated {to_iso(at)}. Is it right? `--believe-dates`")
+        raise _revoked(key, f"; it is dated {to_iso(at)}. If that date is right: `--believe-dates`")
 
 
 def _revoked(key: str, more: str = "") -> SealError:

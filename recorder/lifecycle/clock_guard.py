@@ -81,8 +81,8 @@ class ClockGuard:
             raise ClockError(
                 "clock.doubtful",
                 f"this machine's clock says {to_iso(look.at)}, but {' and '.join(doubts)}",
-                f"nothing is destroyed until that is settled: set the clock (NTP), or remove {self._path} "
-                "where it is right",
+                f"nothing is erased until this is settled: set the clock (NTP) or, if it is right, remove "
+                f"{self._path}",
             )
         self._believe(look)
         return look.at

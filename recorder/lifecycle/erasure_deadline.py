@@ -14,5 +14,5 @@ def erasure_complete_at(erased_at: datetime, backups_end_after: timedelta) -> da
     """When no backup contains a key that was destroyed at ``erased_at``, if backups are kept for
     ``backups_end_after``. Raises ``ValueError`` for a negative duration."""
     if backups_end_after < timedelta(0):
-        raise ValueError("backups do not end before they are made")
+        raise ValueError("backups cannot be kept for a negative time")
     return erased_at + backups_end_after

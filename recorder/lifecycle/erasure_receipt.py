@@ -124,8 +124,8 @@ def receipt(
     if report.findings:
         raise KeepingError(
             "retention.not_gone",
-            f"recording {recording} was erased, and is not gone: {report.findings[0].message}",
-            "`accord audit` names all of it; the worker destroys it again where a row is due",
+            f"recording {recording} was erased but still exists: {report.findings[0].message}",
+            "`accord audit` lists everything; the worker erases it again if its row is due",
         )
     tombstone, said = chain.erased, chain.erased.data
     body = ErasureReceiptBody(

@@ -57,7 +57,7 @@ def destroy_due(services: Services, now: datetime) -> int:
                 "retention.suspended",
                 since=to_iso(since),
                 recording=waiting[0].id,
-                hint="look at the holds, then `accord rebuild --confirm-holds`",
+                hint="review the holds, then run `accord rebuild --confirm-holds`",
             )
         return 0
     owner, begun = services.entropy(8).hex(), time.monotonic()
@@ -128,8 +128,8 @@ def check_expired(
         numbers = ", ".join(str(each.number) for each in chain.holds)
         raise SealError(
             "recording.held",
-            f"recording {row.id} is held (amendment {numbers}), and the catalogue does not know",
-            "make the catalogue's rows complete again: `accord rebuild`",
+            f"recording {row.id} is on legal hold (amendment {numbers}) that the catalogue lacks",
+            "run `accord rebuild` to complete the catalogue",
         )
     amendments.check_holds(chain)
     until = _terms(row, chain, trust).until
@@ -137,7 +137,7 @@ def check_expired(
         raise SealError(
             "seal.row_differs",
             f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
-            f"by what was sealed until {to_iso(until)}",
+            f"but it was sealed until {to_iso(until)}",
             "the row was changed after it was written",
         )
     if chain.erased is None and terms(chain.manifest, chain.amendments).until > now:
@@ -187,7 +187,7 @@ def _check_gone(store: Store, places: list[str]) -> None:
         except NotFound:
             continue
         raise StoreError(
-            "store.not_deleted", f"{place} was deleted and is there", "is something putting it back?"
+            "store.not_deleted", f"{place} was deleted but still exists", "check whether another program puts it back"
         )
 
 
@@ -202,8 +202,8 @@ def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
     if chain.erased is None:
         raise StoreError(
             "store.conflict",
-            f"recording {chain.manifest.recording} was amended while it was destroyed",
-            "it is tried again",
+            f"recording {chain.manifest.recording} was amended while it was being erased",
+            "the worker tries again",
         )
     return chain
 

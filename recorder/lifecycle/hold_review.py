@@ -105,8 +105,8 @@ def check_confirmed(tenant: str, trust: Trust) -> None:
     if waits:
         raise SealError(
             "retention.holds_unconfirmed",
-            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
-            "look at the holds, then `accord rebuild --confirm-holds`",
+            "the legal holds are not confirmed after a restore or rebuild: nothing is erased",
+            "review the holds, then run `accord rebuild --confirm-holds`",
         )
 
 
@@ -176,7 +176,7 @@ class HoldReminders:
                     hold=each.number,
                     since=to_iso(each.since),
                     review_at=to_iso(each.review_at),
-                    hint="lift it, or set another one: `accord hold list`",
+                    hint="lift it, or set a new one: `accord hold list`",
                 )
         self.logged.clear()
         self.logged.update(due)

@@ -187,7 +187,7 @@ class KeyRotation:
                 if (key := self._read(place)) is None:
                     continue
                 if place in present and key.key_id in former:
-                    what = f"{place} is key {key.key_id}, which was changed for another"
+                    what = f"{place} is key {key.key_id}, which was replaced"
                     raise SealError("seal.key_former", what, RESTORE)
                 good[place] = key
             except SealError as error:
@@ -196,8 +196,8 @@ class KeyRotation:
         if coming and next_at in wrong:
             raise SealError(
                 wrong[next_at].error_id,
-                f"{next_at} cannot be changed to: {wrong[next_at].message}",
-                f"`accord keys next --tenant {tenant}` makes another in its place; nothing was written",
+                f"{next_at} cannot be used: {wrong[next_at].message}",
+                f"nothing was written; `accord keys next --tenant {tenant}` replaces it",
             )
         to_come = good.pop(next_at, None)
         text = self._text(tenant)
@@ -378,7 +378,7 @@ class KeyRotation:
                 if by is None:
                     raise SealError(
                         "seal.key_foreign",
-                        f"{where} is wrapped by {wrapped.wrapped_by}, which is nowhere",
+                        f"{where} is wrapped by {wrapped.wrapped_by}, which is missing",
                         f"bring {every_tenant_key_path(tenant, wrapped.wrapped_by)} back from a mirror",
                     )
                 self.keyring.open_data_key(by, wrapped)
@@ -389,7 +389,7 @@ class KeyRotation:
         if not good:
             raise wrong[0]
         if len({each.key_id for each in good}) > 1:
-            raise SealError("seal.key_differs", f"{row} and {place} hold two keys", RESTORE)
+            raise SealError("seal.key_differs", f"{row} and {place} have different keys", RESTORE)
         return good
 
     def _text(self, tenant: str) -> str:
@@ -398,7 +398,7 @@ class KeyRotation:
             raise SealError(
                 "seal.key_missing",
                 f"the catalogue has no key of tenant {tenant}",
-                "of a customer who left it was destroyed; of any other `accord rebuild` brings the bucket's",
+                "if the customer has left, it was destroyed; otherwise `accord rebuild` restores it from the bucket",
             )
         return found
 
@@ -420,8 +420,8 @@ class KeyRotation:
         if not lease.take(CLAIM, self.owner, self.now()):
             raise SealError(
                 "keys.busy",
-                "keys are being changed from another machine, or were until a moment ago",
-                "wait until that is done; where it died, five minutes",
+                "another machine rotates keys, or did until a moment ago",
+                "wait until it has finished; if it died, five minutes",
             )
 
     def _give_back(self) -> None:

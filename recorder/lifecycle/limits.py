@@ -78,7 +78,7 @@ def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: i
         )
         if purpose is not None and purpose not in standard() and not own:
             raise CatalogueError(
-                "retention.purpose", f"there is no purpose {purpose!r}", f"one of {', '.join(standard())}"
+                "retention.purpose", f"there is no purpose {purpose!r}", f"use one of {', '.join(standard())}"
             )
         mine = (LineTable.tenant == tenant) & (LineTable.id == line)
         if line is not None and not LineTable.select().where(mine).exists():
@@ -86,7 +86,7 @@ def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: i
         if keep_days is None:
             return
         if keep_days < 1:
-            raise CatalogueError("retention.days", "a recording is kept a day or more", "1 or more")
+            raise CatalogueError("retention.days", "a recording is kept for at least a day", "use 1 or more")
         if purpose is not None:
             country_check.check(tenant, [purpose], keep_days=keep_days)
 
@@ -102,7 +102,7 @@ def begin_statements(
         pending = RetentionLimitTable.lifted.is_null(False) & RetentionLimitTable.lifted_leaf.is_null()
         pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
         if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():
-            raise KeepingError("retention.no_limit", "it was changed meanwhile")
+            raise KeepingError("retention.no_limit", "the limits were changed meanwhile", "try again")
         for each, said in lifting.items():
             RetentionLimitTable.update(lifted=said.decode()).where(RetentionLimitTable.id == each).execute()
         if limit is not None and content is not None:
@@ -137,7 +137,7 @@ def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | Non
         )
     if is_doubtful(key, said.signed_at, listed_at, trust.revoked()):
         what = f"key {key}, which signed it, was revoked before it was listed"
-        raise SealError("seal.key_revoked", what, "who had that key then?")
+        raise SealError("seal.key_revoked", what, "treat it as unverified; find out who held the key")
     return said
 
 
@@ -162,7 +162,7 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
             raise SealError("retention.differs", f"the catalogue has another statement of limit {which.id}")
         if row is None and which.lifted:
             raise SealError(
-                "retention.alone", f"limit {which.id} is lifted, and nothing says that it was set"
+                "retention.alone", f"limit {which.id} is lifted, but no statement sets it"
             )
         if row is None:
             RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
@@ -255,8 +255,8 @@ def check_logged(tenant: str) -> None:
         if text is None or leaf is None or each.body.get("sha256") != statements.sha256_of(text.encode()):
             raise SealError(
                 "retention.differs",
-                f"the log lists a statement about limit {each.body.get('limit')}, and no row has it",
-                "a row was changed or deleted: `accord audit`, then `accord rebuild`",
+                f"the log lists a statement about limit {each.body.get('limit')} that no row has",
+                "a row was changed or deleted: run `accord audit`, then `accord rebuild`",
             )
 
 

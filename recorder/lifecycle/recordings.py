@@ -56,13 +56,13 @@ def add_recording(
             return False
         if "tenant.offboarded" not in despite and being_erased(row.tenant):
             raise CatalogueError(
-                "tenant.offboarded", f"customer {row.tenant} has left", "nothing of it is kept"
+                "tenant.offboarded", f"customer {row.tenant} has left", "its recordings are not kept"
             )
         if "call.erased" not in despite and note_of(row.id) is not None:
-            raise CatalogueError("call.erased", f"call {row.id} was forgotten", "nothing of it is kept")
+            raise CatalogueError("call.erased", f"call {row.id} was erased at its person's request", "it is not kept")
         if limits != version_of(row.tenant):
             raise CatalogueError(
-                "retention.changed", "how long is kept was changed meanwhile", "it is tried again"
+                "retention.changed", "the retention limits were changed meanwhile", "the worker tries again"
             )
         RecordingTable.create(**recording_columns(row))
         NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
@@ -82,7 +82,7 @@ def add_not_recorded(
         if row.tenant is not None:
             lock_tenant(row.tenant)
             if "call.erased" not in despite and note_of(row.id) is not None:
-                raise CatalogueError("call.erased", f"call {row.id} was forgotten", "it is not listed")
+                raise CatalogueError("call.erased", f"call {row.id} was erased at its person's request", "it is not listed")
         if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False
         NotRecordedTable.create(

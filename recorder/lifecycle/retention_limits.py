@@ -82,7 +82,7 @@ def finish_pending(store: Store, trust: Trust, now: datetime, entropy: Entropy, 
             limits.add_leaf(each, trust, now, entropy)
         except (SealError, Conflict) as error:
             log.error("retention_limit.refused", tenant=each.tenant, limit=each.id, error_id=error.error_id,
-                      error=error.message, hint="`accord audit` names it")  # fmt: skip
+                      error=error.message, hint="run `accord audit`")  # fmt: skip
             continue
         log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
         done += 1
@@ -103,8 +103,8 @@ def check_stored(tenant: str, store: Store, trust: Trust) -> None:
             if there != content:
                 raise SealError(
                     "retention.differs",
-                    f"{place} is not what the catalogue says: nothing is destroyed because of this limit",
-                    "`accord audit` says more; a row or an object was changed, or taken away",
+                    f"{place} differs from the catalogue: this limit erases nothing",
+                    "a row or an object was changed or deleted: run `accord audit`",
                 )
 
 
@@ -137,7 +137,7 @@ def _bring_back(
 ) -> bool:
     named = statements.parse_place(key)
     if named is None:
-        raise SealError("object.unplaced", "nothing of Accord's lies here")
+        raise SealError("object.unplaced", "Accord has no object of that name")
     tenant, limit, lifted = named
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
     if not limits.is_listed(found):

@@ -65,7 +65,7 @@ class Statements:
         found = offboarding.standing(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
             return True
-        log.error("offboarding.unsigned", tenant=tenant, hint="a row says that it is erased: `accord audit`")
+        log.error("offboarding.unsigned", tenant=tenant, hint="only a row says that it is erased: run `accord audit`")
         return False
 
     def forgot(self, tenant: str | None, call: str) -> bool:
@@ -85,7 +85,7 @@ class Statements:
             "call_erasure.unsigned",
             call=call,
             error_id=error_id,
-            hint="a row says that this call was erased, and no signed note does: `accord audit`",
+            hint="only a row says that this call was erased: run `accord audit`",
         )
         return False
 

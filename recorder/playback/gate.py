@@ -240,7 +240,7 @@ class Gate:
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
-                f"recording {row.id} has been catalogued with another manifest since the grant",
+                f"recording {row.id} was catalogued with another manifest after the grant",
             )
         return self._guard.at_hand(row)
 
@@ -275,7 +275,7 @@ class Gate:
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
         if sealed.manifest.brought_in is not None and not terms.purposes:
-            why = "it comes from elsewhere, and nobody has stated what it may be used for"
+            why = "it was imported, and no purpose has been stated"
             self._guard.refuse(who, "access.brought_in", why, recording, purpose)
         if sealed.manifest.announced is None and sealed.manifest.brought_in is None:
             self._guard.refuse(

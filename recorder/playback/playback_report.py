@@ -23,14 +23,14 @@ def parse_report(text: str, duration_ms: int) -> list[Stretch]:
     """The stretches in a report, ``0-5000,7200-9000``: within the sound, in order, not touching. Raises
     ``ValueError`` for anything else."""
     if len(text) > LONGEST_TEXT or not _TEXT.fullmatch(text):
-        raise ValueError("these are not stretches of a sound")
+        raise ValueError("not a list of stretches of a sound")
     found = []
     for each in text.split(","):
         begin, _, end = each.partition("-")
         # A browser's clock may slightly pass the end.
         stretch = int(begin), min(int(end), duration_ms)
         if int(end) < int(begin) or int(begin) > duration_ms:
-            raise ValueError("a stretch that ends before it starts, or starts after the sound")
+            raise ValueError("a stretch ends before it starts, or starts after the sound")
         found.append(stretch)
     return merge_stretches(found)
 

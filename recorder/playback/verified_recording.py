@@ -127,7 +127,7 @@ class RecordingVerifier:
             raise SealError(
                 "seal.manifest_foreign",
                 f"the manifest at {row.prefix} is that of recording {manifest.recording}",
-                "manifests or rows were exchanged",
+                "manifests or rows were swapped",
             )
         if sha256 != row.manifest_sha256:
             raise SealError(

@@ -90,6 +90,6 @@ def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
         return {"why": f"it was not decoded within {PATIENCE_S // 60} minutes"}
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return {"why": f"its decoder ended with {done.returncode}: {last}"}
+        return {"why": f"its decoder exited with status {done.returncode}: {last}"}
     said: dict[str, Any] = json.loads(done.stdout)
     return said

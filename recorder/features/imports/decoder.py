@@ -99,7 +99,7 @@ def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
     source.seek(0)
     found = format_of(first)
     if found is None:
-        raise NotSound("it is none of WAV, FLAC, Ogg, MP3, AAC and MP4, whatever its name says")
+        raise NotSound("it is not a WAV, FLAC, Ogg, MP3, AAC or MP4 file")
     if found.name == "wav":
         _check_riff(int.from_bytes(first[4:8], "little"), size)
     try:
@@ -108,7 +108,7 @@ def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
     except NotSound:
         raise
     except MemoryError:
-        raise NotSound("it needs more memory than a recording does") from None
+        raise NotSound("decoding needs too much memory") from None
     except av.FFmpegError as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
@@ -121,7 +121,7 @@ def _check_riff(said: int, size: int) -> None:
     """Refuse a truncated WAV, which FFmpeg would read as a shorter one. A writer that could not seek back, or
     was killed, states no length or a very large one."""
     if size + RIFF_SLACK < said < RIFF_UNKNOWN:
-        raise NotSound(f"it breaks off: it says {said} bytes, and {size} are there")
+        raise NotSound(f"it is truncated: {size} of {said} bytes")
 
 
 def _options(found: Format) -> dict[str, str]:
@@ -131,12 +131,12 @@ def _options(found: Format) -> dict[str, str]:
 
 
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> Never:
-    raise NotSound("its sound lies in another file")
+    raise NotSound("its audio is in another file")
 
 
 def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Format) -> Decoded:
     if not container.streams.audio:
-        raise NotSound("it holds no sound")
+        raise NotSound("it contains no audio")
     stream = container.streams.audio[0]
     channels, own = _shape(stream)
     rate = own if own in wav.RATES else 48_000
@@ -150,7 +150,7 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
     for packet in container.demux(stream):
         for frame in packet.decode():
             if (frame.layout.nb_channels, frame.sample_rate) != (channels, own):
-                raise NotSound("it changes its channels or its rate on the way")
+                raise NotSound("its channels or sample rate change")
             for part in resampler.resample(frame):
                 frames += _write(target, part, channels)
             if frames > most:
@@ -158,9 +158,9 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
     for part in resampler.resample(None):
         frames += _write(target, part, channels)
     if not frames:
-        raise NotSound("it holds no sound")
+        raise NotSound("it contains no audio")
     if said is not None and frames / rate < said - SHORT_S:
-        raise NotSound(f"it breaks off: it says {said:.0f} s, and {frames / rate:.0f} s are there")
+        raise NotSound(f"it is truncated: {frames / rate:.0f} of {said:.0f} s")
     target.seek(0)
     target.write(wav.header(rate, frames))
     target.flush()
@@ -170,13 +170,13 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
 def _shape(stream: AudioStream) -> tuple[int, int]:
     context = stream.codec_context
     if context is None:
-        raise NotSound("its kind of sound is not taken")
+        raise NotSound("its codec is not supported")
     if context.name not in CODECS.split(","):
-        raise NotSound(f"its sound is {context.name}, which is not taken")
+        raise NotSound(f"its codec {context.name} is not supported")
     if context.channels not in (1, 2):
-        raise NotSound(f"it has {context.channels} channels, neither one nor two")
+        raise NotSound(f"it has {context.channels} channels instead of one or two")
     if context.sample_rate not in RATES:
-        raise NotSound(f"it has {context.sample_rate} samples a second, not {RATES[0]} to {RATES[-1]}")
+        raise NotSound(f"its sample rate of {context.sample_rate} Hz is not within {RATES[0]} to {RATES[-1]} Hz")
     return context.channels, context.sample_rate
 
 
@@ -184,7 +184,7 @@ def _too_long(most: int, rate: int) -> NotSound:
     if most >= LONGEST_H * 3600 * rate:
         return NotSound(f"it is longer than {LONGEST_H} hours")
     size = most * wav.FRAME_BYTES / (1 << 20)
-    return NotSound(f"unpacked it is larger than the {size:.0f} MiB that there may be")
+    return NotSound(f"decoded, it is larger than the limit of {size:.0f} MiB")
 
 
 def _said_length(stream: AudioStream, found: Format) -> float | None:

@@ -66,7 +66,7 @@ def check_until(until: datetime, now: datetime) -> None:
         raise BringingError(
             "import.until",
             f"recordings without a purpose cannot be kept until {to_iso(until)[:10]}",
-            f"name a day within {LONGEST.days} days by which it is stated what each may be used for",
+            f"choose a day within {LONGEST.days} days, and state each recording's purpose before it",
         )
 
 
@@ -94,7 +94,7 @@ class Importer:
             wrong = BringingError(
                 "import.file",
                 f"{each.file}: {error.strerror}",
-                "a plain file that can be read is needed there",
+                "it must be a readable regular file",
             )
             return ImportOutcome(each.row, each.file.name, FAILED, error=wrong)
 
@@ -112,14 +112,14 @@ class Importer:
         except Conflict as error:
             wrong = BringingError(
                 "import.conflict",
-                f"{each.file.name}: another try has put a part of it into the bucket ({error.message})",
-                "`accord rebuild` lists what is whole there, and names what is not",
+                f"{each.file.name}: an earlier attempt has put a part of it into the bucket ({error.message})",
+                "run `accord rebuild`: it lists complete recordings and names incomplete ones",
             )
             return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
         except TakeError as error:
             return ImportOutcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "is there room?")
+            wrong = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "check the free disk space")
             return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
         there = queries.recording(self.tenant.id, recording)
         if there is None:
@@ -173,7 +173,7 @@ class Importer:
 def check_not_leaving(tenant: str) -> None:
     """Raises :class:`BringingError` (``import.offboarding``) if the customer leaves."""
     if departures.departure(tenant) is not None:
-        raise BringingError("import.offboarding", "this customer leaves", "nothing more is brought in for it")
+        raise BringingError("import.offboarding", "this customer leaves", "import nothing more for it")
 
 
 

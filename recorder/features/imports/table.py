@@ -90,7 +90,7 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
     name = (said.get("file") or "").strip()
     path = (folder / name).resolve()
     if not name or not path.is_relative_to(folder.resolve()):
-        raise wrong(f"{name!r} is no file in {folder}", "write the path from that folder on")
+        raise wrong(f"{name!r} is not a file in {folder}", "write its path relative to that folder")
     if not path.is_file():
         raise wrong(f"there is no file {name}", f"is it in {folder}?")
     text = (said.get("began_at") or "").strip()
@@ -98,15 +98,15 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
         began = datetime.fromisoformat(text)
         began = truncate(began if began.tzinfo else began.replace(tzinfo=zone))
     except (ValueError, OverflowError):
-        raise wrong(f"{text!r} is no time", "write it like 2024-03-15T09:30:00, or with +01:00") from None
+        raise wrong(f"{text!r} is not a time", "write it like 2024-03-15T09:30:00, or with +01:00") from None
     if not began.year >= 1970 or began > now:
-        raise wrong(f"{text} is not a time of a call that was", "look at the table's column began_at")
+        raise wrong(f"{text} is not the time of a past call", "check the column began_at")
     direction = (said.get("direction") or "inbound").strip().casefold()
     if direction not in ("inbound", "outbound"):
-        raise wrong(f"{direction!r} is no direction", "inbound or outbound")
+        raise wrong(f"{direction!r} is not a direction", "use inbound or outbound")
     own = phone_numbers.plain(said.get("line") or "")
     if own and not _OWN.fullmatch(own):
-        raise wrong(f"{own!r} is no number", "the customer's own number, digits with or without a leading +")
+        raise wrong(f"{own!r} is not a number", "use the customer's own number, digits with or without a leading +")
     note = (said.get("note") or "").strip()
     if len(note) > LONGEST_NOTE:
         raise wrong(f"its note has more than {LONGEST_NOTE} characters", "shorten it")

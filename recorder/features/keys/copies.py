@@ -49,15 +49,15 @@ def confirm_copy(folder: Path, path: Path, root_id: str, tenant_keys: list[Wrapp
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            "keys.unreadable", f"{path} cannot be read: {error.strerror}", "name the copy's file"
+            "keys.unreadable", f"{path} cannot be read: {error.strerror}", "give the path of the copy"
         ) from error
     if content.lstrip().startswith(b"-----BEGIN"):
         kind, identity = ROOT, signing.key_id(signing.parse_private(content, path).public_key())
         if identity != root_id:
             raise ConfigError(
                 "keys.other_root",
-                f"{path} holds key {identity}, the root is {root_id}",
-                "show a copy of the root's key; the signing key needs none (`accord keys renew`)",
+                f"{path} has key {identity}, but the root is {root_id}",
+                "give a copy of the root's key; the signing key needs none (`accord keys renew`)",
             )
     else:
         secret = parse_kek(content.decode("ascii", "replace"), str(path))

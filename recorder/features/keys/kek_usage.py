@@ -50,10 +50,10 @@ def refuse_new_keys(open_catalogue: Callable[[], None], open_store: Callable[[],
         keks = ", ".join(sorted(found.by))
         raise ConfigError(
             "keys.in_use",
-            f"there are {found.by.total()} customers' keys already, wrapped by {keks}: no new key opens "
-            "them, and their recordings could not be heard",
-            "bring the old keys back: `accord keys restore`, from their copies or from paper. Only where "
-            "these recordings are to be given up: `accord keys init --force`",
+            f"{found.by.total()} customers' keys are wrapped by {keks}: new keys would not open them, and "
+            "their recordings would be lost",
+            "restore the old keys from their copies or from paper: `accord keys restore`. To give these "
+            "recordings up: `accord keys init --force`",
         )
     return found.unseen
 

@@ -108,7 +108,7 @@ class LiveCallRelay:
                 recording=asked.call,
                 error_id=error.error_id,
                 error=error.message,
-                hint="`accord audit` says who wrote to the catalogue past the panel",
+                hint="run `accord audit`: the catalogue was changed outside the panel",
             )
             return NOT_ALLOWED
         if not self._is_theirs(asked):
@@ -117,8 +117,8 @@ class LiveCallRelay:
                 command=asked.id,
                 recording=asked.call,
                 error_id="command.foreign",
-                error=f"customer {asked.tenant} asked it of another customer's call",
-                hint="`accord audit` says who wrote to the catalogue past the panel",
+                error=f"customer {asked.tenant} sent it for another customer's call",
+                hint="run `accord audit`: the catalogue was changed outside the panel",
             )
             return NOT_ALLOWED
         return carry(self.spool, _request(asked, until))

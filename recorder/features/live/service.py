@@ -41,7 +41,7 @@ def request_command(
     such live call, or its line does not allow the command. Raises ``ValueError`` for an unknown command,
     :class:`recorder.errors.SealError` for a key that is not endorsed for commands."""
     if what not in ASKABLE:
-        raise ValueError(f"nobody can ask for {what!r}")
+        raise ValueError(f"{what!r} is no command for a call")
     with writing():
         there = live_call(tenant, call_id, now)
         if there is None or (what == DELETE and not there.deletable):

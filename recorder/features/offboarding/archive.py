@@ -186,8 +186,8 @@ def _of(make: Callable[[], bytes], length: int) -> Part:
         if len(content) != length:
             raise AccessError(
                 "access.handover_changed",
-                f"a paper of the handing over has {len(content)} bytes, and had {length}",
-                "hand over anew: `accord tenant leave hand-over --anew`",
+                f"a document of the archive has {len(content)} bytes instead of {length}",
+                "start a new handover: `accord tenant leave hand-over --anew`",
             )
         for at in range(start, end, PIECE):
             yield content[at : min(at + PIECE, end)]

@@ -160,7 +160,7 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
         raise SealError("seal.key_revoked", f"key {receipt.key}, which signed the receipt, was revoked")
     if receipt.tenant != tenant:
         raise SealError(
-            "offboarding.foreign", f"the receipt in the place of {tenant}'s is of {receipt.tenant}"
+            "offboarding.foreign", f"the receipt at {tenant}'s place is that of {receipt.tenant}"
         )
     sha256 = hashlib.sha256(content).hexdigest()
     done = queries.record_receipt(tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy)
@@ -185,8 +185,8 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
         if tombstone is None or doubted or not isinstance(tombstone.data, Erased):
             raise KeepingError(
                 "offboarding.not_erased",
-                f"{place} holds a recording that no tombstone stands for",
-                "`accord rebuild` lists it; where it is held, its hold is decided first",
+                f"{place} has a recording without a valid tombstone",
+                "`accord rebuild` lists it; if it is on hold, decide the hold first",
             )
         counted[tombstone.data.why] = counted.get(tombstone.data.why, 0) + 1
     return counted
@@ -206,7 +206,7 @@ def destroy_keys(
     Raises :class:`SealError` (``keys.busy`` during a key rotation), :class:`StoreError`."""
     owner = f"leaving-{entropy(8).hex()}"
     if not lease.take(CLAIM, owner, now):
-        raise SealError("keys.busy", "keys are being changed just now", "it is tried again")
+        raise SealError("keys.busy", "a key rotation is in progress", "the worker tries again")
     try:
         places = _own_keys(tenant, store)
         found = [read_document(store, place, WrappedKey.MAX_BYTES) for place in places]
@@ -222,7 +222,7 @@ def destroy_keys(
     finally:
         lease.give_back(CLAIM, owner)
     if left := _own_keys(tenant, store):
-        raise StoreError("store.not_deleted", f"{left[0]} is there", "is something putting it back?")
+        raise StoreError("store.not_deleted", f"{left[0]} still exists", "check whether another program puts it back")
     return destroyed
 
 

@@ -1,5 +1,5 @@
-"""The rows of a handover: which recordings a departing customer is given, where each is in the archive, and why
-others are left out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
+"""The rows of a handover: which recordings a departing customer is given, where each is in the archive, and
+why others are left out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def _check_current(tenant: str, handover: str) -> None:
     if row.handover != handover or row.handed_at is not None or row.erasing_since is not None:
         raise CatalogueError(
             "offboarding.changed",
-            "somebody else is handing over to this customer",
+            "another handover to this customer was started",
             "`accord tenant leave show`",
         )
 

@@ -46,7 +46,7 @@ def require_departure(tenant: str) -> LeavingRow:
         raise CatalogueError(
             "offboarding.not_announced",
             "this customer does not leave",
-            "first `accord tenant leave announce`",
+            "run `accord tenant leave announce` first",
         )
     return row
 
@@ -230,6 +230,6 @@ def check_not_erasing(row: LeavingRow) -> None:
     if row.erasing_since is not None:
         raise CatalogueError(
             "offboarding.erasing",
-            f"everything of this customer is being destroyed since {to_iso(row.erasing_since)}",
-            "that cannot be called off; `accord tenant leave show` says how far it is",
+            f"all data of this customer is being erased since {to_iso(row.erasing_since)}",
+            "this cannot be cancelled; `accord tenant leave show` shows the progress",
         )

@@ -43,8 +43,8 @@ def current_statement(changes: Changes, tenant: str) -> Statement:
         offboarding_queries.require_departure(tenant)
     raise CatalogueError(
         "offboarding.statement_missing",
-        "a row says that this customer leaves, and nothing that was signed does, or its key was revoked",
-        "`accord audit`; then `accord tenant leave stop`, or announce it anew",
+        "only a row says that this customer leaves: no valid signed statement does",
+        "run `accord audit`; then `accord tenant leave stop`, or announce it again",
     )
 
 
@@ -56,7 +56,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     now, until = truncate(changes.now()), truncate(until)
     if until <= now:
         raise CatalogueError(
-            "offboarding.until", "that day is over", "name one on which they have fetched it"
+            "offboarding.until", "that day is in the past", "choose the day until which they can download their archive"
         )
     if queries.tenant(tenant) is None:
         raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
@@ -64,10 +64,10 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     if found is not None and departures.departure(tenant) is not None:
         hint = "`accord tenant leave show`"
         raise CatalogueError(
-            "tenant.offboarding_announced", "that this customer leaves was announced before", hint
+            "tenant.offboarding_announced", "this customer's departure was announced before", hint
         )
     if found is not None and found.kind == ERASURE:
-        raise CatalogueError("offboarding.complete", "it was signed that this customer is erased", COMPLETE)
+        raise CatalogueError("offboarding.complete", "this customer's erasure was signed before", COMPLETE)
     if found is None or found.until != until:
         first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
         more = {"announced_at": now, "until": until, "handed_over": None}
@@ -113,8 +113,8 @@ def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statem
         if now < found.until and not early:
             raise CatalogueError(
                 "offboarding.too_early",
-                f"they were told that they can fetch it until {to_iso(found.until)}",
-                "wait for that day, or say in --early how they agreed to an earlier one",
+                f"the customer was told that the archive can be downloaded until {to_iso(found.until)}",
+                "wait for that day, or state in --early how they agreed to an earlier one",
             )
         found = _put(changes, found.following(ERASURE, now, early=early or ""))
     elif (row := departures.departure(tenant)) is not None and row.erasing_since is not None:
@@ -155,8 +155,8 @@ def check_not_ordered(said: Statement) -> None:
     if said.kind == ERASURE:
         raise CatalogueError(
             "offboarding.erasing",
-            f"everything of this customer is being destroyed since {to_iso(said.at)}",
-            "that cannot be called off; `accord tenant leave show` says how far it is",
+            f"all data of this customer is being erased since {to_iso(said.at)}",
+            "this cannot be cancelled; `accord tenant leave show` shows the progress",
         )
 
 
@@ -185,16 +185,16 @@ def check_ready(tenant: str) -> None:
     if holds_unconfirmed() is not None:
         raise CatalogueError(
             "offboarding.holds_unconfirmed",
-            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
-            "look at them, then `accord rebuild --confirm-holds`",
+            "the legal holds are not confirmed after a restore or rebuild: nothing is erased",
+            "review them, then run `accord rebuild --confirm-holds`",
         )
     if holds := held_recordings(tenant):
         named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
         more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
         raise CatalogueError(
             "offboarding.held",
-            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
-            "`accord hold lift`, once whoever it was held for has what they need of it",
+            f"{len(holds)} recordings are on legal hold; decide each first: {named}{more}",
+            "`accord hold lift`, once its owner no longer needs the recording",
         )
 
 
@@ -204,7 +204,7 @@ def check_handed_over(said: Statement) -> None:
         raise CatalogueError(
             "offboarding.not_handed_over",
             "nothing was handed over to this customer",
-            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
+            "`accord tenant leave hand-over`; --without-handing-over if they do not want it",
         )
 
 
@@ -232,7 +232,7 @@ def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> S
     if leaver is None or not is_open(leaver):
         raise CatalogueError(
             "offboarding.nothing_signed",
-            "nothing signed says that this customer is erased, or the catalogue knows it already",
+            "no signed statement orders this customer's erasure, or the catalogue knows it already",
             "`accord tenant leave show`",
         )
     return leaver

@@ -77,7 +77,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
 
     Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
     if path.exists():
-        raise BackupError("backup.exists", f"{path} is there already", "name another file")
+        raise BackupError("backup.exists", f"{path} already exists", "choose another file name")
     schema = dump.schema_names()
     key, kek = keyring.backup_key()
     said = HeaderBody(now, f"accord {__version__}", schema, kek)
@@ -99,7 +99,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
         check(incoming, keyring)
         os.link(incoming, path)
     except FileExistsError:
-        raise BackupError("backup.exists", f"{path} is there already", "name another file") from None
+        raise BackupError("backup.exists", f"{path} already exists", "choose another file name") from None
     finally:
         incoming.unlink(missing_ok=True)
     sync_folder(path.absolute().parent)
@@ -125,9 +125,9 @@ def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell:
         other = sorted({*header.schema} ^ {*schema})
         raise BackupError(
             "backup.schema",
-            f"{path} is of a catalogue with another schema (differing in {', '.join(other)}); "
-            f"{header.software} wrote it",
-            "restore it with that version, then upgrade and run `accord migrate`",
+            f"{path} is of a catalogue with another schema (differing in {', '.join(other)}), "
+            f"written by {header.software}",
+            "restore it with that version, upgrade, and run `accord migrate`",
         )
     with dump.restoration(header.made_at, now, entropy):
         for table, names, rows in read_tables(path, keyring):
@@ -146,7 +146,7 @@ def read_header(path: Path) -> Header:
             line = file.readline(_HEADER_BYTES)
     except OSError as error:
         raise BackupError(
-            "backup.unreadable", f"{path} cannot be read: {error.strerror}", "look at its place and owner"
+            "backup.unreadable", f"{path} cannot be read: {error.strerror}", "check its path and owner"
         ) from error
     try:
         body = canonical_json.load(line.removesuffix(b"\n"), "backup")
@@ -155,7 +155,7 @@ def read_header(path: Path) -> Header:
         )
     except SealError as error:
         code = "backup.version" if error.error_id == "seal.version" else "backup.not_one"
-        raise BackupError(code, f"{path} is no backup that this version reads: {error.message}") from error
+        raise BackupError(code, f"{path} is not a backup that this version can read: {error.message}") from error
     return Header(said.made_at, said.software, said.schema, said.kek, line)
 
 
@@ -167,7 +167,7 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
 
     def damaged(what: str) -> NoReturn:
         raise BackupError(
-            "backup.damaged", f"{path} is not what was written: {what}", "use another copy of it"
+            "backup.damaged", f"{path} is damaged: {what}", "use another copy of it"
         )
 
     header = read_header(path)
@@ -191,7 +191,7 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
             for count, line in enumerate(lines):
                 if isinstance(line, dict):
                     if line != {"end": table, "rows": count, "sha256": total.hexdigest()}:
-                        damaged(f"the rows of {table} are not those that were written")
+                        damaged(f"the rows of {table} have changed")
                     ended = True
                     return
                 total.update(_line(line))
@@ -203,7 +203,7 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
             raise RuntimeError("the rows of one table are to be read before the next")
         done += 1
     if next(lines, None) is not None:
-        damaged("something comes after its end")
+        damaged("it continues after its end")
 
 
 def _lines(now: datetime, tell: Tell) -> Iterator[bytes]:
@@ -278,6 +278,6 @@ def _documents(
                 *whole, left = (left + unpacking.decompress(piece)).split(b"\n")
                 yield from (json.loads(line) for line in whole)
             if left or not unpacking.eof or unpacking.unused_data:
-                damaged("it ends in the middle")
+                damaged("it is truncated")
         except (SealError, zlib.error, ValueError, RecursionError) as error:
             damaged(str(error))

@@ -87,7 +87,7 @@ def schema_names() -> tuple[str, ...]:
         raise BackupError(
             "backup.schema",
             f"the catalogue's schema is that of another version ({', '.join(sorted({*names} ^ {*known}))})",
-            "use the Accord that the catalogue was last migrated with",
+            "use the version of Accord that migrated the catalogue last",
         )
     return names
 
@@ -151,8 +151,8 @@ def check_empty() -> None:
     if there:
         raise BackupError(
             "backup.not_empty",
-            f"the catalogue has rows already ({', '.join(there)}); a backup is restored into an empty one",
-            "name a new catalogue in [catalogue] url, run `accord migrate`, then restore, and rebuild last",
+            f"the catalogue has rows ({', '.join(there)}); a backup can only be restored into an empty one",
+            "set a new catalogue in [catalogue] url, run `accord migrate`, restore, and then rebuild",
         )
 
 

@@ -136,7 +136,7 @@ class PrefixReader:
         self, found: QueuedPlace, blame: Callable[[tuple[str, str]], None]
     ) -> tuple[RecordingRow, Chain]:
         if MANIFEST not in found.names:
-            raise SealError("manifest.missing", "there are objects and no manifest: nothing was committed")
+            raise SealError("manifest.missing", "there is no manifest: the recording was not committed")
         content = self._get(found.place + MANIFEST, MAX_BYTES)
         manifest = open_manifest(content, self._root)
         if manifest.prefix != found.place:
@@ -152,7 +152,7 @@ class PrefixReader:
         self._keys.know(manifest.tenant, destroyed=chain.erased is not None)
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
-                blame(("object.not_erased", f"{name} was erased, and is there"))
+                blame(("object.not_erased", f"{name} was erased but exists"))
             row = recording_of(manifest, content, None, None, None, *self._later(chain))
             gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
             return gone, chain

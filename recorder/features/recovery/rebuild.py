@@ -218,11 +218,11 @@ class Rebuild:
                 place = known.get(recording)
                 if place is None:
                     alone.append(
-                        QueuedPlace(key, (), "", KEY_ALONE, "key.alone", "a key without its recording")
+                        QueuedPlace(key, (), "", KEY_ALONE, "key.alone", "the key's recording is missing")
                     )
                 elif recording in gone:
                     rebuild_queue.add_problem(
-                        place.place, "key.not_erased", "the recording was erased, and its key is there"
+                        place.place, "key.not_erased", "the recording was erased, but its key exists"
                     )
             rebuild_queue.add(alone, "keys", some[-1])
             done += len(some)
@@ -236,7 +236,7 @@ class Rebuild:
             for row in rows:
                 place = known.get(row.id)
                 if (place is None or MANIFEST not in place.names) and not self._is_there(row.prefix):
-                    what = "a row, and nothing of it is in the bucket"
+                    what = "nothing of the row's recording is in the bucket"
                     alone.append(QueuedPlace(f"{row.prefix}*", (), "", ROW_ALONE, "row.alone", what))
             after = rows[-1].id
             rebuild_queue.add(alone, "rows", after)
@@ -276,7 +276,7 @@ def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
         if (match := PLACE.fullmatch(place)) is not None:
             yield QueuedPlace(place, tuple(names), match[2]), last
         else:
-            what = f"nothing of Accord's lies here: {', '.join(names[:5])}"
+            what = f"objects that are not Accord's: {', '.join(names[:5])}"
             yield QueuedPlace(place or "/", (), "", UNPLACED, "object.unplaced", what), last
 
 

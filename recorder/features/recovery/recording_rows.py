@@ -1,8 +1,8 @@
-"""Restores recordings' rows from the bucket, a batch per transaction: a rebuild that is killed resumes after the
-last whole batch.
+"""Restores recordings' rows from the bucket, a batch per transaction: a rebuild that is killed resumes after
+the last whole batch.
 
-The bucket decides.  A missing row is created, an incomplete one is completed, and the row of an erased
-recording becomes a tombstone.  A row that contradicts the seal is reported, and corrected only on request.
+The bucket decides. A missing row is created, an incomplete one is completed, and the row of an erased
+recording becomes a tombstone. A row that contradicts the seal is reported, and corrected only on request.
 """
 
 from __future__ import annotations
@@ -167,9 +167,9 @@ class RowRestorer:
             return LEFT_OUT, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
         old = there[row.id]
         if (old.tenant, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
-            return DIFFERS, "recording.conflict", "another manifest is catalogued for this recording"
+            return DIFFERS, "recording.conflict", "the catalogue has another manifest for this recording"
         if old.destroyed_at is not None and row.destroyed_at is None:
-            return DIFFERS, "row.erased", "the catalogue says destroyed, and the bucket has no tombstone"
+            return DIFFERS, "row.erased", "erased by the catalogue, but without a tombstone in the bucket"
         if old.destroyed_at is not None:
             return (COMPLETED if seen.chain and amendments.insert_amendments(seen.chain) else UNCHANGED), None, None
         if row.destroyed_at is not None and seen.chain is not None:
@@ -192,7 +192,7 @@ class RowRestorer:
             said = {"recording": row.id, "changed": sorted(changes)}
             append(row.tenant, "recording.rebuilt", said, self.now, self.entropy, recording=row.id)
         if other and not self.correct:
-            return DIFFERS, "seal.row_differs", f"the row says otherwise: {', '.join(sorted(other))}"
+            return DIFFERS, "seal.row_differs", f"the row contradicts the seal: {', '.join(sorted(other))}"
         if other:
             return CORRECTED, None, None
         return (COMPLETED if changes or noted else UNCHANGED), None, None

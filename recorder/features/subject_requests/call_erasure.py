@@ -101,8 +101,8 @@ def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = Fa
     if holds_unconfirmed() is not None:
         raise KeepingError(
             "retention.holds_pending",
-            "after a restore or rebuild the holds are not confirmed: nothing is erased",
-            "look at them, then `accord rebuild --confirm-holds`",
+            "the legal holds are not confirmed after a restore or rebuild: nothing is erased",
+            "review them, then run `accord rebuild --confirm-holds`",
         )
     found = read_statements(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
     return sum(

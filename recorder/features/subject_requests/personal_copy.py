@@ -62,13 +62,13 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
     if given is None or given.given is None:
         if announced:
-            raise PersonError("subject_request.not_reviewed", "what is given of it was not decided", "")
+            raise PersonError("subject_request.not_reviewed", "nothing was decided about this recording", "")
         return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
     if given.given == reviews.WITHHELD:
         return facts
     if not announced and given.withheld_why is None:
         raise PersonError(
-            "subject_request.unannounced", "it was not announced, and nobody has said why it is given"
+            "subject_request.unannounced", "the recording was not announced, and no reason was given for disclosing it"
         )
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:

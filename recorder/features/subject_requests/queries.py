@@ -44,7 +44,7 @@ def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, if its number is verified. Raises ``subject_request.unverified`` too."""
     row = find_open_row(tenant, request_id)
     if row.proved_at is None:
-        raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
+        raise PersonError("subject_request.unverified", "the number is not verified", "")
     return row
 
 
@@ -62,9 +62,9 @@ def check_logged(row: SubjectRequestTable) -> None:
 
 def not_logged_error(what: str) -> PersonError:
     """The error for a row that contradicts the log."""
-    hint = "`accord audit` names it; compare with a backup of the catalogue"
+    hint = "run `accord audit`, and compare with a backup of the catalogue"
     return PersonError(
-        "subject_request.not_logged", f"the log does not say what the row of {what} says", hint
+        "subject_request.not_logged", f"the row of {what} contradicts the log", hint
     )
 
 

@@ -146,7 +146,7 @@ def decide(
     it."""
     if given not in DECISIONS:
         raise PersonError(
-            "subject_request.given", f"nothing is given as {given!r}", f"one of {', '.join(DECISIONS)}"
+            "subject_request.given", f"a recording cannot be given as {given!r}", f"one of {', '.join(DECISIONS)}"
         )
     with writing():
         lock_tenant(tenant)
@@ -174,7 +174,7 @@ def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
     :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check`."""
     if row.given in (None, WITHHELD):
         if row.disclosure is not None:
-            what = f"nothing of recording {row.recording_id} is given, and something was signed all the same"
+            what = f"recording {row.recording_id} is withheld, but has a signed disclosure"
             raise SealError("disclosure.differs", what)
         return
     check(
@@ -190,7 +190,7 @@ def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> N
     with connected():
         row = ReviewTable.get_or_none(ReviewTable.id == f"{request_id}/{recording}")
     if row is None:
-        raise PersonError("subject_request.not_reviewed", "that was not decided", "")
+        raise PersonError("subject_request.not_reviewed", "nothing was decided about this recording", "")
     check_disclosure(row, tenant, trust)
 
 
@@ -203,7 +203,7 @@ def note_export(
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
-            raise PersonError("subject_request.not_reviewed", "that was not decided", "")
+            raise PersonError("subject_request.not_reviewed", "nothing was decided about this recording", "")
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
@@ -274,7 +274,7 @@ def _about(
     theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
     if not RecordingTable.select().where(theirs).exists():
         raise PersonError(
-            "subject_request.not_theirs", "that recording is not of a call with this number", ""
+            "subject_request.not_theirs", "the recording is not of a call with this number", ""
         )
     body = {"request": request.id, "recording": recording, "who": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)

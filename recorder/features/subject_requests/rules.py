@@ -62,7 +62,7 @@ def normalise_number(text: str, country: str) -> str:
         found = None
     if found is None or not phonenumbers.is_possible_number(found):
         raise PersonError(
-            "subject_request.number", "that is no telephone number", "write it as +32 470 12 34 56"
+            "subject_request.number", "this is not a telephone number", "write it as +32 470 12 34 56"
         )
     return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
 
@@ -77,7 +77,7 @@ def check_sentence(text: str) -> str:
     (``subject_request.statement``)."""
     words = " ".join(text.split())
     if not words or len(words) > LONGEST_SAID or not words.isprintable():
-        raise PersonError("subject_request.statement", f"say it in up to {LONGEST_SAID} characters", "")
+        raise PersonError("subject_request.statement", f"write up to {LONGEST_SAID} printable characters", "")
     return words
 
 

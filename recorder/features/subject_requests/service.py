@@ -68,7 +68,7 @@ def enter(
     ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
     ``subject_request.day`` (received in the future, or more than a year ago)."""
     if wants not in WANTS:
-        raise PersonError("subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}")
+        raise PersonError("subject_request.wants", f"a request cannot ask for {wants!r}", f"one of {', '.join(WANTS)}")
     if language not in LANGUAGES:
         raise PersonError(
             "subject_request.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}"
@@ -77,7 +77,7 @@ def enter(
         row = tenant_of(tenant)
         if not 0 <= (local_day(row.time_zone, now) - received_on).days <= 366:
             raise PersonError(
-                "subject_request.day", f"it was not received on {received_on}", "a day of the last year"
+                "subject_request.day", f"{received_on} is not a possible day of receipt", "use a day within the last year"
             )
         made = SubjectRequestTable.create(
             id=str(uuid7(now, entropy)),
@@ -111,7 +111,7 @@ def verified_request(tenant: str, request_id: str, *, wants: tuple[str, ...] = W
     with connected():
         row = request_row(find_verified_row(tenant, request_id))
     if row.wants not in wants:
-        raise PersonError("subject_request.not_asked", f"they ask for {row.wants}", "")
+        raise PersonError("subject_request.not_asked", f"the request is for {row.wants}", "")
     return row
 
 
@@ -125,9 +125,9 @@ def extend(
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
         if row.extended_why is not None:
-            raise PersonError("subject_request.extended", "it was extended before", "that is possible once")
+            raise PersonError("subject_request.extended", "the request was extended before", "an extension is possible only once")
         if request_row(row).overdue(local_day(tenant_of(tenant).time_zone, now)):
-            raise PersonError("subject_request.too_late", "its month is over", "")
+            raise PersonError("subject_request.too_late", "the first month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         words = check_sentence(why)
         body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
@@ -148,10 +148,10 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
             raise PersonError(
-                "subject_request.may_not_vouch", "an admin or a colleague vouches for somebody", ""
+                "subject_request.may_not_vouch", "only admins and colleagues may vouch", ""
             )
         if row.vouched_by == who:
-            raise PersonError("subject_request.vouched", "they vouched before", "somebody else has to")
+            raise PersonError("subject_request.vouched", "this user vouched before", "a second user must vouch")
         words, first = check_sentence(how), row.vouched_at is None
         body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
@@ -181,13 +181,13 @@ def close(
     ``subject_request.unverified`` (it cannot have been answered)."""
     if how not in CLOSED_HOW:
         raise PersonError(
-            "subject_request.how", f"nothing ends as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
+            "subject_request.how", f"a request cannot be closed as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
         )
     with writing():
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
         if how == "answered" and row.proved_at is None:
-            raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
+            raise PersonError("subject_request.unverified", "the number is not verified", "")
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
         change_row(row, leaf, closed_at=now, closed_how=how)
 

@@ -86,19 +86,19 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
         if request.proved_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         if not reviews.has_calls(tenant, request.number):
-            raise PersonError("subject_request.nothing", "there is no call with that number here", "")
+            raise PersonError("subject_request.nothing", "this customer has no call with that number", "")
         since = now - A_DAY
         same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
         mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
         last = latest_call(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
-            raise PersonError("subject_request.call_pending", "that number is being called", "")
+            raise PersonError("subject_request.call_pending", "the number is being called", "")
         if (
             VerificationCodeTable.select().where(same).count() >= CALLS_A_NUMBER
             or VerificationCodeTable.select().where(mine).count() >= CALLS_A_CUSTOMER
         ):
             raise PersonError(
-                "subject_request.calls_exhausted", "it was called too often today", "try again tomorrow"
+                "subject_request.calls_exhausted", "the number was called too often today", "try again tomorrow"
             )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
         body = {"request": request.id, "call": call, "who": who, "language": request.language}
@@ -222,7 +222,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
             raise PersonError(
-                "subject_request.no_code", "there is no code that is valid", "have the number called"
+                "subject_request.no_code", "no code is valid", "order a call"
             )
         made = _says(last, 1, MADE)
         if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
@@ -232,14 +232,14 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         ]
         if len(tries) >= TRIES:  # whatever a row counts
             raise PersonError(
-                "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
+                "subject_request.tries_exhausted", "the code was tried too often", "order another call"
             )
         counted = VerificationCodeTable.update(tries=VerificationCodeTable.tries + 1).where(
             (VerificationCodeTable.id == last.id) & (VerificationCodeTable.tries < TRIES)
         )
         if not counted.execute():
             raise PersonError(
-                "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
+                "subject_request.tries_exhausted", "the code was tried too often", "order another call"
             )
         right = _is(last.id, "".join(code.split()), last.code_hash)
         body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}

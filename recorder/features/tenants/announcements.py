@@ -166,8 +166,8 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
     if not purposes or len(set(purposes)) != len(purposes):
         raise CatalogueError(
             "announcement.purposes",
-            "an announcement names at least one purpose, each once",
-            "a recording is used for what was announced, and for nothing else",
+            "an announcement needs at least one purpose, each once",
+            "list the purposes: a recording is used for them alone",
         )
     with connected():
         longest = {

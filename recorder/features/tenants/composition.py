@@ -260,8 +260,8 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
         raise CatalogueError(
             "announcement.own",
             f"{row.name} (version {row.version}, {row.language}) {what}, made for {row.mode}: "
-            f"Accord cannot say it for {mode}",
-            f"add your own for that mode, `accord announcement add --mode {mode}`, or have one put together, "
+            f"Accord cannot compose it for {mode}",
+            f"add your own for that mode, `accord announcement add --mode {mode}`, or compose one, "
             f"`accord announcement compose --mode {mode}`; then name it, `accord line announce`",
         )
     first = said.greeting
@@ -286,7 +286,7 @@ def _in_language(
     if own := [code for code in first.purposes if code not in standard()]:
         raise CatalogueError(
             "line.languages",
-            f"nobody has said in {language} what the purpose {own[0]} is",
+            f"the purpose {own[0]} has no sentence in {language}",
             f"`accord announcement compose {name} --language {language} --mode {first.mode} "
             f"--keep-days {first.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
         )

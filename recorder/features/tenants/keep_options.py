@@ -169,7 +169,7 @@ def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entrop
     :class:`CatalogueError` (``line.settings``)."""
     if beep not in ("", *BEEPS):
         raise CatalogueError(
-            "line.settings", f"nobody is called {beep!r}", f"one of {', '.join(BEEPS)}, or nobody"
+            "line.settings", f"{beep!r} is not a party", f"one of {', '.join(BEEPS)}, or nobody"
         )
     with writing():
         lock_tenant(tenant)

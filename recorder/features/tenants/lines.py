@@ -67,7 +67,7 @@ def create_line(
     ``country.mode``, ``country.keep_days``."""
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
-            "line.number", f"{number!r} is no number", "digits, 2 to 15 of them, with or without a leading +"
+            "line.number", f"{number!r} is not a number", "use 2 to 15 digits, with or without a leading +"
         )
     if mode is not None:
         check_mode(mode)
@@ -104,8 +104,8 @@ def create_line(
     except IntegrityError as error:
         raise CatalogueError(
             "line.taken",
-            f"{number} is recorded for a customer already",
-            "`accord line move` gives it to another one: a number that changes hands starts anew",
+            f"{number} is already recorded for a customer",
+            "use `accord line move` to give it to another customer",
         ) from error
     return line_row(row)
 
@@ -197,8 +197,8 @@ def _check_other_spellings(tenant: str, number: str) -> None:
         if phone_numbers.canonical(row.number, row.tenant.country) == one:
             raise CatalogueError(
                 "line.taken",
-                f"{number} is recorded for a customer already: the line {row.number} of {row.tenant.name}",
-                "`accord line move` gives it to another customer: a number that changes hands starts anew",
+                f"{number} is already recorded for a customer: the line {row.number} of {row.tenant.name}",
+                "use `accord line move` to give it to another customer",
             )
 
 
@@ -209,7 +209,7 @@ def check_not_leaving(tenant: str) -> None:
         raise CatalogueError(
             "tenant.offboarding_announced",
             f"customer {tenant} leaves: nothing more is recorded for it",
-            "`accord tenant leave show` says how far that is, `accord tenant leave stop` calls it off",
+            "`accord tenant leave show` shows the progress, `accord tenant leave stop` cancels it",
         )
 
 
@@ -229,7 +229,7 @@ def move_line(
     ``announcement``. Neither tenant's log names the other. Calls and recordings keep their owner. ``None`` if
     the tenant has no such line. Raises :class:`CatalogueError` as :func:`create_line`, and ``line.same``."""
     if tenant == to:
-        raise CatalogueError("line.same", "the number is that customer's already", "name another one")
+        raise CatalogueError("line.same", "the number already belongs to that customer", "choose another customer")
     with writing():
         for each in sorted((tenant, to)):
             lock_tenant(each)

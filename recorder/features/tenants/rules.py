@@ -58,8 +58,8 @@ def check_spoken(spoken: SpokenText, what: str) -> int:
     if not spoken.text.strip():
         raise CatalogueError(
             "announcement.text",
-            f"the {what} needs the text that its sound says",
-            "write down what it says, word for word: it is sealed with every recording",
+            f"the {what} needs the text of its sound",
+            "write it down word for word: it is sealed with every recording",
         )
     return duration_ms
 
@@ -88,8 +88,8 @@ def check_question(mode: str, question: SpokenText | None, declined: SpokenText 
     if mode not in ASKING and any(given.values()):
         raise CatalogueError(
             "announcement.question",
-            f"an announcement for {mode} asks nothing, and this one has a question or a declined sentence",
-            f"leave them away, or make it for {' or '.join(ASKING)}",
+            f"an announcement for {mode} needs no question and no declined sentence",
+            f"omit them, or make it for {' or '.join(ASKING)}",
         )
     for what, spoken in given.items():
         if mode in ASKING and spoken is None:
@@ -115,18 +115,18 @@ def _bad_sound(what: str) -> CatalogueError:
 def check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -> None:
     if mode == NOTICE and not others:
         return
-    asks = f"asks ({mode})" if mode != NOTICE else "lets choose a language"
+    asks = f"asks ({mode})" if mode != NOTICE else "offers several languages"
     if outbound == ONCE_CONNECTED:
         raise CatalogueError(
             "line.timing",
-            f"a line that {asks} does so before they are connected: afterwards both would have to wait",
-            "`accord line outbound … before-connected`; once connected only notice, in one language",
+            f"a line that {asks} must do so before connecting, or both parties would have to wait",
+            "use `accord line outbound … before-connected`; once connected, only notice in one language is possible",
         )
     if timing == AT_PICKUP:
         raise CatalogueError(
             "line.timing",
-            f"a line that {asks} announces before it rings: whoever has answered would have to wait",
-            "`accord line timing … before-ringing`; at pick-up only notice, in one language",
+            f"a line that {asks} must announce before ringing, or the colleague would have to wait",
+            "use `accord line timing … before-ringing`; at pick-up, only notice in one language is possible",
         )
 
 
@@ -135,8 +135,8 @@ def check_expected_mode(first: AnnouncementTable, expected: str | None) -> None:
         raise CatalogueError(
             "line.mode",
             f"the announcement {first.name} (version {first.version}) was made for {first.mode}, "
-            f"not for {expected}: people would not hear what they are asked",
-            f"make one with `accord announcement compose --mode {expected}`, or leave the mode away",
+            f"not for {expected}: callers would not hear the right question",
+            f"make one with `accord announcement compose --mode {expected}`, or omit the mode",
         )
 
 
@@ -146,7 +146,7 @@ def check_languages(rows: Sequence[AnnouncementTable]) -> None:
         raise CatalogueError(
             "line.languages",
             f"a line cannot speak {', '.join(languages)}",
-            f"each language once, at most {MOST_LANGUAGES}: one key each",
+            f"use each language once, at most {MOST_LANGUAGES}",
         )
     first = rows[0]
     for row in rows[1:]:
@@ -154,9 +154,8 @@ def check_languages(rows: Sequence[AnnouncementTable]) -> None:
         if same != (first.mode, sorted(first.purposes), first.keep_days):
             raise CatalogueError(
                 "line.languages",
-                f"{_promise(first)}, and {_promise(row)}: who chooses another language would be told "
-                "something else",
-                "all announcements of a line have one mode, the same purposes and one keeping time",
+                f"{_promise(first)}, but {_promise(row)}",
+                "all announcements of a line need the same mode, purposes and retention",
             )
 
 

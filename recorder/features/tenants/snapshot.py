@@ -56,7 +56,7 @@ def write(
             log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
         for row in found.unlogged:
             said = {"line": row.id, "tenant": row.tenant, "number": row.number}
-            log.error("line.not_in_log", **said, hint="its rows were changed past Accord: `accord audit`")
+            log.error("line.not_in_log", **said, hint="its rows were changed outside Accord: run `accord audit`")
     info_prompts.write_info_prompts(folder, lines, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed

@@ -46,7 +46,7 @@ def set_transfer_notice(
     :class:`CatalogueError` (``line.settings``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if how is not None and how not in WAYS:
         raise CatalogueError(
-            "line.settings", f"nobody can be told {how!r}", f"one of {', '.join(WAYS)}, or not at all"
+            "line.settings", f"{how!r} is not a way to tell transfer targets", f"one of {', '.join(WAYS)}, or not at all"
         )
     spoken = None if how is None else _spoken(ask, sources)
     with writing():
@@ -57,8 +57,8 @@ def set_transfer_notice(
         if ask and row.mode not in ASKING:
             raise CatalogueError(
                 "line.settings",
-                f"a number that announces in {row.mode!r} asks nobody",
-                "opt-out or opt-in first: `accord line mode`",
+                f"a line with mode {row.mode!r} asks nobody",
+                "choose opt-out or opt-in first: `accord line mode`",
             )
         changed = None
         if how is not None and spoken is not None:

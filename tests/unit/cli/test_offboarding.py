@@ -57,7 +57,7 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     assert "does not leave" in shell.bad("tenant", "leave", "show", NAME)
-    assert "that day is over" in shell.bad("tenant", "leave", "announce", NAME, "--until", day(-2))
+    assert "that day is in the past" in shell.bad("tenant", "leave", "announce", NAME, "--until", day(-2))
     shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
     assert "leaves: nothing more" in shell.bad("line", "add", *MINE, "+3225550177")
     assert "2 recordings" in shell.good("tenant", "leave", "hand-over", NAME)

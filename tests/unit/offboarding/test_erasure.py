@@ -129,9 +129,9 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     clock.forward(days=10)
     service.check_ready(bakery.id)
     decide(house, bakery)
-    with pytest.raises(CatalogueError, match="being destroyed"):
+    with pytest.raises(CatalogueError, match="being erased"):
         service.cancel(office(house), bakery.id)
-    with pytest.raises(CatalogueError, match="being destroyed"):
+    with pytest.raises(CatalogueError, match="being erased"):
         decide(house, bakery)
     assert ending.erase_due(means, house.clock()) == 1
     assert left_over(house, bakery.id) == []
