@@ -45,7 +45,7 @@ def check(password: str, names: Iterable[str]) -> None:
             "the product's name",
             "choose several unrelated words",
         )
-    from zxcvbn import zxcvbn  # a tenth of a second that no other command needs
+    from zxcvbn import zxcvbn  # takes a tenth of a second to import
 
     if zxcvbn(password[:_WEIGHED], user_inputs=known)["guesses"] < TRIES:
         raise CatalogueError(

@@ -46,7 +46,7 @@ class RateLimit:
 Bucket = tuple[str, RateLimit]
 
 
-class _Full(Exception):  # takes back what this attempt has poured in already
+class _Full(Exception):  # rolls back the drops of this attempt
     pass
 
 

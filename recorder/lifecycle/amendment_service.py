@@ -268,7 +268,7 @@ class Changes:
 
     def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> None:
         owner, now = self.entropy(8).hex(), self.now()
-        self.look(tenant, recording)  # anybody else's is not there, and is not noted either
+        self.look(tenant, recording)  # before anything is written about another tenant's
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
             raise KeepingError(

@@ -66,7 +66,7 @@ def destroy_due(services: Services, now: datetime) -> int:
     while due := recordings.due(now, after=last):
         for row in due:
             last = row
-            # As late as it is by now: thousands of them take longer than a claim lasts.
+            # Thousands of recordings take longer than a lease lasts.
             claimed = now + timedelta(seconds=time.monotonic() - begun)
             destroyed += destroy_one(row, services, owner, now, claimed)
     return destroyed
@@ -162,10 +162,10 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     reached("key forgotten")
     known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
     sealed = list(dict.fromkeys(row.prefix + each for each in known))
-    # Also by name: a listing shows no object whose newest version is a mark of its deletion.
+    # Also by name: a listing omits an object whose newest version is a delete marker.
     for place in dict.fromkeys([*sealed, *store.list(row.prefix)]):
         name = place.removeprefix(row.prefix)
-        # Every amendment stays, also one that another node has put meanwhile: the tombstone, or a hold.
+        # Every amendment stays, including one that another node has just put: a tombstone, or a hold.
         if name != MANIFEST and number_in(name) is None:
             erasing.delete(place)
             reached(f"deleted {name}")

@@ -13,7 +13,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Timex(ctypes.Structure):
-    # struct timex of <sys/timex.h>: longs, but for these ints; padding behind is the kernel's.
+    # struct timex of <sys/timex.h>, with room for the padding at its end.
     _fields_ = (
         ("modes", ctypes.c_uint),
         ("offset", ctypes.c_long),

@@ -181,7 +181,7 @@ class KeyRotation:
         wrong: dict[str, SealError] = {}
         former = wrapped_key_rows.former_keys(tenant)
         present = (tenant_key_path(tenant), next_tenant_key_path(tenant))
-        # What is called otherwise is read nowhere, and an audit names it (object.unknown).
+        # Objects with other names are never read, and an audit reports them (object.unknown).
         for place in filter(kind_of, self.store.list(f"keys/{tenant}/{TENANT}")):
             try:
                 if (key := self._read(place)) is None:
@@ -204,7 +204,7 @@ class KeyRotation:
         row = None
         try:
             row = tenant_queries.tenant_key(tenant)
-            assert row is not None  # so is its text
+            assert row is not None  # because its text is not
             self.keyring.open_tenant_key(row)
             mine = row
         except SealError as error:
@@ -221,7 +221,7 @@ class KeyRotation:
         foreign = []
         for place, problem in wrong.items():
             if problem.error_id == "seal.kek_missing":
-                raise problem  # a newer one, perhaps
+                raise problem  # perhaps a newer key-encryption key wraps it
             if place in known:
                 spoiled[place] = known[place]
             elif self._is_foreign(tenant, place):
@@ -270,10 +270,10 @@ class KeyRotation:
         mine, there = keys.mine, keys.there
         if mine.wrapped_by != self.keyring.current:
             fresh = self.keyring.wrap_again(mine, self.entropy)
-            # The bucket first, unless it has another key by now: then that one is wrapped anew below.
+            # The bucket first, unless it has another key by now, which is wrapped again below.
             if there is None or there.key_id == mine.key_id:
                 if there is not None and there.wrapped_by == self.keyring.current:
-                    fresh = there  # an earlier run came so far
+                    fresh = there  # an interrupted run has put it
                 self._replace(tenant_key_path(tenant), fresh)
                 self.boundary("tenant key put")
             said: dict[str, object] = {"key": mine.key_id, "by": fresh.wrapped_by, "by_was": mine.wrapped_by}
@@ -291,7 +291,7 @@ class KeyRotation:
         """Complete the change of a tenant's key, and wrap again what another of its keys still wraps."""
         keys = self._look(tenant)
         mine, there = keys.mine, keys.there
-        # A catalogue that was restored may not know of a change that the bucket had.
+        # A restored catalogue may lack a change that the bucket has.
         key = keys.to_come or there or mine
         for each in {each.key_id: each for each in (mine, there, key) if each is not None}.values():
             place = every_tenant_key_path(tenant, each.key_id)
@@ -450,7 +450,7 @@ def rotation_status(store: Store) -> RotationStatus:
     unfinished, lacking = [], []
     for row in tenant_queries.all_tenants():
         if (mine := tenant_queries.tenant_key(row.id)) is None:
-            continue  # destroyed: it has left
+            continue  # the customer has left
         by_kek[mine.wrapped_by] = by_kek.get(mine.wrapped_by, 0) + 1
         rows += sum(1 for _ in _others(row.id, mine.key_id))
         good = []

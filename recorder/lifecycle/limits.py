@@ -327,7 +327,7 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
         content = row.statement.encode()
         said, key = _opened_set(content, root)
         leaf = _leaf(row.tenant_id, row.leaf, SET, row.id, statements.sha256_of(content))
-    except (SealError, ValueError, TypeError, AttributeError):  # the audit names it
+    except (SealError, ValueError, TypeError, AttributeError):  # the audit reports it
         return None
     mine = (said.tenant, said.id) == (row.tenant_id, row.id)
     if not mine or leaf is None or is_doubtful(key, said.since, leaf.at, revoked):

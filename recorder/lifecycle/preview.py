@@ -61,7 +61,7 @@ class _Group:
         """When a purpose ends: the later of what was announced and what was agreed, each as shortened by the
         limits."""
         agreed = _day(self.agreed[code]) if code in self.agreed else None
-        # What was announced is not told apart in a row: the recording's own day, or a day that was agreed.
+        # A row has one end for both, the announced day or an agreed one.
         announced = self.end
         for each in limits:
             if each.concerns(self.line, self.start, code):
@@ -119,7 +119,7 @@ def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
         & (RecordingTable.keep_until > now)
     )
     query: Any = RecordingTable.select(*what, *counts).where(mine)
-    # By position: PostgreSQL takes a function with parameters for another one each time it is written.
+    # By position: PostgreSQL treats each occurrence of a function with parameters as a different one.
     for began, until, line, codes, agreed, count, held in query.group_by(
         *(SQL(str(place + 1)) for place in range(len(what)))
     ).tuples():

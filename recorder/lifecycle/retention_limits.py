@@ -142,5 +142,5 @@ def _bring_back(
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
     if not limits.is_listed(found):
         limits.check_statement(found, trust, None if believe_dates else now)
-        hold_review.suspend_expiry("retention limit", now, entropy)  # nobody has looked at it yet
+        hold_review.suspend_expiry("retention limit", now, entropy)
     return limits.restore_statement(found, trust, now, entropy)

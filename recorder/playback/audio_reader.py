@@ -105,7 +105,7 @@ class AudioReader:
     def _check_length(self, sealed: VerifiedRecording, name: str) -> None:
         found, key = sealed.manifest.object(name), sealed.manifest.prefix + name
         if found is None:
-            return  # which is reported when it is opened
+            return  # reported when the object is opened
         try:
             size = self._store.size(key)
         except NotFound as error:

@@ -114,7 +114,7 @@ class Guard:
     ) -> NoReturn:
         """Log the refusal, then raise it."""
         asked = None if recording_id is None else printable(recording_id)
-        # A recording that is not theirs appears in their log only as what they sent.
+        # Another tenant's recording appears in the log only as the id that was sent.
         mine = None if error_id == "access.not_found" else asked
         said = {
             "user": who.user,

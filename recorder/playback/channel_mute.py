@@ -75,7 +75,7 @@ def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
 def _decoded(pieces: Iterator[bytes], rate: int) -> Iterator[np.ndarray]:
     """Frames of two samples each."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=rate)
-    # The sound is ours and sealed; still, FFmpeg need not guess among two hundred formats.
+    # The audio is sealed; still, FFmpeg need not guess among two hundred formats.
     given = {"format_whitelist": "ogg,wav", "codec_whitelist": "opus,libopus,pcm_s16le"}
     with av.open(_Pieces(pieces), "r", options=given | {"protocol_whitelist": "none"}) as sound:
         for frame in sound.decode(audio=0):

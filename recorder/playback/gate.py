@@ -186,7 +186,7 @@ class Gate:
         from a listen that is still open."""
         looked_at = self._guard.now()
         listen, left = None, 0
-        counted = length if name == PEAKS else 0  # peaks are not sound: there is nothing to count
+        counted = length if name == PEAKS else 0  # peaks are not counted
         try:
             with self._guard.reported(who, row, name):
                 for piece in pieces:
@@ -195,7 +195,7 @@ class Gate:
                         self._look_again(who, grant)
                         looked_at = now
                         if listen is not None and not grants.is_open(listen):
-                            counted = left  # what follows belongs to another listen
+                            counted = left  # the rest belongs to another listen
                     if left + len(piece) > counted:
                         ahead = left + len(piece) + AHEAD * left if length > SMALL else length
                         ahead = min(ahead, length) - counted

@@ -257,14 +257,14 @@ def count_sent(
     with writing():
         if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
-        # A player's first requests arrive together, at any panel process: one of them opens the listen.
+        # A player's first requests arrive at once, at several panel processes: one opens the listen.
         lock_tenant(grant.tenant)
         if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
         if not GrantTable.select().where((GrantTable.id == grant.id) & _lasting(now)).exists():
             return None
         _check_listens(grant, now)
-        # Whatever is still open here is not in the log: nothing is counted on it.
+        # A listen that is still open here is not in the log.
         ListenTable.update(closed_at=now).where(_open_listen(grant)).execute()
         identity = str(uuid7(now, entropy))
         said = {
@@ -350,7 +350,7 @@ def _open_listen(grant: GrantRow) -> Expression:
 def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
     """Close a listen, with a leaf that states how much was sent. False if it was closed before."""
     with writing():
-        # First, as when a listen is opened: its row is changed under this lock.
+        # The lock first, as when a listen is opened.
         lock_tenant(listen.tenant)
         mine = ListenTable.id == listen.id
         if not ListenTable.update(closed_at=now).where(mine & ListenTable.closed_at.is_null()).execute():

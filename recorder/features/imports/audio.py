@@ -67,7 +67,7 @@ def decode(source: FileIO, name: str, target: Path) -> Decoded:
 
 
 def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
-    # Isolated, and from a folder of the system: in the customer's lie files, perhaps a numpy.py.
+    # Isolated, and in a system folder: the customer's folder may contain a numpy.py.
     command = [
         sys.executable,
         "-I",

@@ -20,7 +20,7 @@ import av
 import av.subtitles.codeccontext
 import av.subtitles.stream
 import av.video.codeccontext
-import av.video.stream  # these four: PyAV loads them on the way, when no file is opened any more
+import av.video.stream  # PyAV would load these four later, when no file can be opened
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -113,7 +113,7 @@ def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
         raise NotSound(f"it cannot be decoded: {error.strerror}") from error
-    except (ValueError, OverflowError, ArithmeticError) as error:  # it changes its channels on the way, say
+    except (ValueError, OverflowError, ArithmeticError) as error:  # a change of channels, for instance
         raise NotSound(f"it cannot be decoded: {error}") from error
 
 

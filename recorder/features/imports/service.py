@@ -134,7 +134,7 @@ class Importer:
 
     def _take(self, each: ImportRow, file: FileIO, sha256: str, folder: Path) -> None:
         if folder.exists():
-            shutil.rmtree(folder)  # broken off before it was sealed: the table may say something else now
+            shutil.rmtree(folder)  # interrupted before sealing; the table may have changed since
         folder.mkdir(mode=0o770, parents=True)
         try:
             decoded = audio.decode(file, each.file.name, folder / layout.AUDIO)

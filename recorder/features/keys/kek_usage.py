@@ -66,7 +66,7 @@ def _in_catalogue(open_catalogue: Callable[[], None]) -> Iterator[str]:
         except SealError:
             yield UNREADABLE
         else:
-            if key is not None:  # of one who left it was destroyed
+            if key is not None:  # destroyed, if the customer has left
                 yield key.wrapped_by
 
 
@@ -74,7 +74,7 @@ def _in_bucket(open_store: Callable[[], Store]) -> Iterator[str]:
     store, after = open_store(), ""
     while (first := next(iter(store.list("keys/", after)), None)) is not None:
         tenant = first.split("/")[1]
-        after = f"keys/{tenant}/~"  # after all that can lie there
+        after = f"keys/{tenant}/~"  # past every key of this tenant
         yield from _of_tenant(store, tenant)
 
 
@@ -89,4 +89,4 @@ def _of_tenant(store: Store, tenant: str) -> Iterator[str]:
             yield UNREADABLE
         found += 1
     if not found:
-        yield UNREADABLE  # keys of recordings alone
+        yield UNREADABLE  # only recordings' keys

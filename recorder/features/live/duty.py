@@ -80,7 +80,7 @@ class LiveCallRelay:
         """Relay new commands, and list the live calls. Raises what catalogue and disk raise."""
         if not self._taken_over:
             for asked in queries.unanswered_commands(self.node):
-                # A worker of before had it, and ended; or the catalogue was away when it was to be answered.
+                # An earlier worker took it and died, or the catalogue was unavailable for its answer.
                 self._answer(asked, self._carry(asked, 0), lost=UNKNOWN)
             self._taken_over = True
         carried = False
@@ -148,7 +148,7 @@ class LiveCallRelay:
             due = bool(found) and self.monotonic() >= self._seen_due
             if not (gone or changed or due):
                 return
-            self._known = None  # until it is sure that it is written
+            self._known = None  # until the catalogue is updated
             if not queries.change(self.node, gone, changed, self.now(), found):
                 queries.put(self.node, list(found.values()), self.now())
         self._known = found
@@ -160,7 +160,7 @@ class LiveCallRelay:
             try:
                 start, marks = self._read(folder)
             except (TakeError, OSError):
-                continue  # it began or ended just now, or cannot be read: the others can
+                continue  # it began or ended just now, or is unreadable
             row = live_row(start, marks, self.now())
             if row is not None:
                 rows.append(row)
@@ -184,7 +184,7 @@ class LiveCallRelay:
             size = 0
         known = self._seen.get(folder.name)
         if known is None or known[0] != size:
-            start = known[1] if known else read_start(folder)  # it is never changed
+            start = known[1] if known else read_start(folder)  # never changes
             known = self._seen[folder.name] = size, start, read_marks(folder)
         return known[1], known[2]
 

@@ -82,7 +82,7 @@ class CommandRow:
     """The signed command (:mod:`recorder.seal.command`): without it nothing is done."""
 
 
-# --- a tenant's
+# For people, by tenant
 
 
 def live_calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
@@ -106,7 +106,7 @@ def live_call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
 
 
 
-# --- a node's
+# For a worker, by node
 
 
 def open_commands(node: str) -> tuple[CommandRow, ...]:
@@ -152,7 +152,7 @@ def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entro
 def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     """Replace a node's calls."""
     with writing():
-        # Whatever a row says whose one of them is.
+        # By id, too: a row may name another node.
         mine = (LiveCallTable.node == node) | (LiveCallTable.id << [row.id for row in rows])
         LiveCallTable.delete().where(mine).execute()
         _insert(node, rows, now)
@@ -182,7 +182,7 @@ def drop_old(now: datetime) -> None:
 
 
 def _fresh(now: datetime) -> Any:
-    # One that was seen in the future was by a clock that had jumped ahead.
+    # A time in the future was written by a clock that had jumped ahead.
     return (LiveCallTable.seen_at > now - STALE) & (LiveCallTable.seen_at < now + STALE)
 
 

@@ -62,5 +62,5 @@ def _is_over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
         return True
     stopped = [kind for kind in kinds if kind in ("recording_started", "recording_stopped")][-1:]
     told = "announcement_finished" in kinds
-    # One that is told at pick-up is stopped, and begins anew where it was not heard whole.
+    # An announcement at pick-up that was not heard in full stops the recording, which then restarts.
     return stopped == ["recording_stopped"] and (told or not start.at_pickup)

@@ -114,7 +114,7 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
         try:
             changes.leave(tenant, each.id, SYSTEM, reason=REASON)
         except AccessError:
-            pass  # its tombstone stands: what is left is the row
+            pass  # it has a tombstone: only the row is left
         except (KeepingError, SealError) as error:
             log.error(
                 "offboarding.erasure_failed", recording=each.id, error_id=error.error_id, error=error.message
@@ -215,7 +215,7 @@ def destroy_keys(
         ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
         destroyed = queries.drop_key(tenant, ids, now=now, entropy=entropy)
         boundary("customer's key forgotten")
-        # By name, too: a listing shows no object whose newest version is a mark of its deletion.
+        # Also by name: a listing omits an object whose newest version is a delete marker.
         for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):
             store.delete(place)
         boundary("customer's keys deleted")

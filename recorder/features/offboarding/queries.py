@@ -216,7 +216,7 @@ def record_receipt(tenant: str, receipt: str, sha256: str, at: datetime, *, now:
         lock_tenant(tenant)
         if require_departure(tenant).left_at is not None:
             return False
-        # The layout goes too: it has the tables, of who asked for recordings among them.
+        # The layout contains the tables, subject requests among them.
         OffboardingTable.update(receipt=receipt, left_at=at, layout=None).where(
             OffboardingTable.tenant_id == tenant
         ).execute()

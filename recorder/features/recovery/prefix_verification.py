@@ -93,7 +93,7 @@ class TenantKeys:
                     found = read_wrapped(self._store, place)
                 except NotFound:
                     raise SealError("key.missing", f"there is no {place}") from None
-                self._keyring.open_tenant_key(found)  # no other one is put into a row
+                self._keyring.open_tenant_key(found)  # only a valid key may be restored
                 self._stored[tenant] = found
             return self._stored[tenant]
 

@@ -182,7 +182,7 @@ class RowRestorer:
     ) -> tuple[str, str | None, str | None]:
         lacking, other = compare(old, row)
         noted = 0 if chain is None else amendments.insert_amendments(chain)
-        if noted:  # what follows from them was not known either
+        if noted:  # the row lacks the consequences of these amendments, too
             lacking |= {
                 name: other.pop(name) for name in ("purposes", "agreed", "keep_until") if name in other
             }

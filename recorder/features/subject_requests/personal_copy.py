@@ -63,7 +63,7 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
     if given is None or given.given is None:
         if announced:
             raise PersonError("subject_request.not_reviewed", "nothing was decided about this recording", "")
-        return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
+        return facts  # more needs a decision of its own
     if given.given == reviews.WITHHELD:
         return facts
     if not announced and given.withheld_why is None:

@@ -230,7 +230,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         tries = [
             each for each in leaf_lookup.after(tenant, made.number, TRIED) if each.body["call"] == last.id
         ]
-        if len(tries) >= TRIES:  # whatever a row counts
+        if len(tries) >= TRIES:  # by the log, whatever the row says
             raise PersonError(
                 "subject_request.tries_exhausted", "the code was tried too often", "order another call"
             )

@@ -140,7 +140,7 @@ def sentence_of(spoken: SpokenText | None) -> Sentence | None:
 def store_sound(wav: bytes, now: datetime) -> str:
     """Inside the caller's transaction: store a checked WAV; returns its hash."""
     sha256 = hashlib.sha256(wav).hexdigest()
-    # Another customer may be given the same sound at this moment.
+    # Another customer may store the same sound at this moment.
     sound = SoundTable.insert(sha256=sha256, wav=wav, duration_ms=sound_duration_ms(wav), created_at=now)
     sound.on_conflict_ignore().execute()
     return sha256
@@ -173,7 +173,7 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
         longest = {
             row.code: row.longest_days for row in PurposeTable.select().where(PurposeTable.tenant == tenant)
         }
-    # A purpose of their own never replaces a standard one: it could only be laxer.
+    # A customer's own purpose never replaces a standard one, since it could only be laxer.
     longest |= {code: purpose.longest_keep_days for code, purpose in standard().items()}
     for code in purposes:
         if code not in longest:

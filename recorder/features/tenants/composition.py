@@ -278,7 +278,7 @@ def _in_language(
     first = told[0]
     if said := next((row for row in told if row.language == language), None):
         return said
-    for row in rows.values():  # of each name the latest version first
+    for row in rows.values():  # the latest version of each name first
         alike = (first.mode, _promise(first), _base(first))
         if row.language == language and (row.mode, _promise(row), _base(row)) == alike:
             return row

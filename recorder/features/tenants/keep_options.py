@@ -51,7 +51,7 @@ def set_line_keep(
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
-                continue  # somebody changed its languages meanwhile
+                continue  # its languages were changed meanwhile
             if keep is not None:
                 country_check.check(tenant, [keep.purpose], keep_days=keep.keep_days)
             _write(line, keep, said, now, entropy)
@@ -125,7 +125,7 @@ def set_line_deletable(
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
-                continue  # somebody changed its languages meanwhile
+                continue  # its languages were changed meanwhile
             LineDeleteOptionTable.delete().where(LineDeleteOptionTable.line == line.id).execute()
             for language, (question, deleted) in spoken.items():
                 LineDeleteOptionTable.create(
