@@ -111,7 +111,7 @@ def left_over(house, tenant: str) -> list[str]:
     return [key for key in keys if not key.endswith(stays) and "amendment-" not in key]
 
 
-def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, clock) -> None:
+def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, means, clock) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     others = house.call(rival, outside=Party("e164", "+32470999999"))
     mine = [house.call(bakery), house.call(bakery, announced=False)]
@@ -171,7 +171,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert ending.erase_due(means, house.clock()) == 0, "once"
 
 
-def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means, clock) -> None:
+def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, clock) -> None:
     """Put away before with the sound, by whoever has the key-encryption key, too: the customer's keys, also
     the one of before a change, are nowhere."""
     mine, old = house.call(bakery), tenant_queries.tenant_wrapped_key(bakery.id)
@@ -213,7 +213,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert list(house.store.list(f"keys/{bakery.id}/tenant")) == []
 
 
-def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> None:
+def test_refuses_an_altered_receipt(house, bakery, means, clock) -> None:
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
@@ -225,7 +225,7 @@ def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> N
     assert refused.value.error_id == "seal.signature"
 
 
-def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, clock) -> None:
+def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, handed, means, clock) -> None:
     held, other = house.call(bakery), house.call(bakery)
     announce(house, bakery)
     clock.forward(days=1)
@@ -252,7 +252,7 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     assert ending.read(row.receipt.encode(), house.root_public).said.handed_over is None
 
 
-def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
+def test_refuses_an_erasure_without_a_handover(house, bakery) -> None:
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="nothing was handed over"):
         service.check_handed_over(service.current_statement(office(house), bakery.id))
@@ -275,7 +275,7 @@ class Locked:
 
 
 @pytest.mark.long
-def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, means, clock) -> None:
+def test_reports_locked_objects_and_erases_the_rest(house, bakery, means, clock) -> None:
     kept, other = house.call(bakery), house.call(bakery)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
@@ -292,7 +292,7 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
 
 
 @pytest.mark.long
-def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
+def test_stops_after_its_time_and_resumes(house, bakery, means, clock) -> None:
     for _ in range(3):
         house.call(bakery)
     announce(house, bakery)
@@ -305,7 +305,7 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
 
 
 @pytest.mark.long
-def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None:
+def test_keeps_no_call_that_arrives_late(house, bakery, means, clock) -> None:
     """It lay in the spool of a node that was away, not sealed yet, or sealed and not put."""
     clock.forward(minutes=5)
     before = house.clock() - timedelta(minutes=4)
@@ -329,7 +329,7 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
     assert not [each for each in house.store.list("") if sealed.name in each or each == key]
 
 
-def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means, clock) -> None:
+def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery, means, clock) -> None:
     mine = house.call(bakery)
     tables = (RecordingTable, LineTable, UserTable, NotRecordedTable, TenantTable)
     with connected():

@@ -75,7 +75,7 @@ def sign(house, customer: Customer) -> None:
     checkpoint.publish(customer.id, means, house.clock())
 
 
-def test_a_header_is_what_tar_itself_writes() -> None:
+def test_header_equals_that_of_tarfile() -> None:
     member = tarfile.TarInfo("accord/recordings/x/audio.opus")
     member.size, member.mtime = 123_456, 1_764_000_000
     made = tar.header(member.name, member.size, member.mtime)
@@ -86,7 +86,7 @@ def test_a_header_is_what_tar_itself_writes() -> None:
             tar.header(name, length, 0)
 
 
-def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, handed, clock) -> None:
+def test_archive_is_complete_and_verifiable_by_its_own_content(house, bakery, handed, clock) -> None:
     kept, silent = house.call(bakery), house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
     said = {"purpose": "training", "keep_days": 30, "reason": "on paper"}
@@ -120,7 +120,7 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert any(name.startswith("accord/announcements/") and name.endswith(".wav") for name in files)
 
 
-def test_no_caller_is_a_formula_in_a_customers_spreadsheet(house, bakery, handed) -> None:
+def test_escapes_spreadsheet_formulas(house, bakery, handed) -> None:
     evil = "+cmd|' /C calc'!A0;=1"
     house.call(bakery, outside=Party("sip", evil))
     house.not_recorded(bakery, "declined", outside=Party("sip", evil))
@@ -136,7 +136,7 @@ def test_no_caller_is_a_formula_in_a_customers_spreadsheet(house, bakery, handed
         assert not [cell for cell in cells if re.match(r"[=+@-]", cell)], name
 
 
-def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spaces(
+def test_tables_are_included_and_an_erased_call_becomes_spaces(
     house, bakery, handed
 ) -> None:
     missed = [house.not_recorded(bakery, reason) for reason in ("never_connected", "declined")]
@@ -199,7 +199,7 @@ def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
     assert base64.b64decode(note[2]) == growing.root()
 
 
-def test_it_is_the_same_from_any_byte_on(house, bakery, handed, clock) -> None:
+def test_download_resumes_at_any_byte(house, bakery, handed, clock) -> None:
     house.call(bakery)
     house.call(bakery)
     announce(house, bakery)
@@ -241,7 +241,7 @@ class Away:
 
 
 @pytest.mark.long
-def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, handed, monkeypatch) -> None:
+def test_preparation_resumes_after_an_interruption(house, bakery, handed, monkeypatch) -> None:
     monkeypatch.setattr(offboarding_queries, "PAGE", 1)
     monkeypatch.setattr(offboarding_queries.recordings_of, "__defaults__", ("", 1))
     ids = [house.call(bakery) for _ in range(3)]
@@ -260,7 +260,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     assert all(f"accord/recordings/{each}/audio.opus" in files for each in ids)
 
 
-def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, bakery, handed, clock) -> None:
+def test_an_erased_recording_reads_as_zeros_and_nothing_else_moves(house, bakery, handed, clock) -> None:
     gone, stays = house.call(bakery, mode="opt-in"), house.call(bakery)
     announce(house, bakery)
     row = handed(bakery.id)
@@ -298,7 +298,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
         ]
 
 
-def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, clock) -> None:
+def test_only_the_customers_admins_download_it_and_only_until_the_announced_day(house, bakery, handed, clock) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dora", "Dora", role="customer_admin")
     house.call(bakery)
@@ -323,7 +323,7 @@ def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, c
     assert refusal(person(bakery)) == "access.handover_over"
 
 
-def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, office, clock) -> None:
+def test_an_announcement_ends_the_lines_and_can_be_cancelled(house, bakery, handed, office, clock) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     with pytest.raises(CatalogueError, match="in the past"):
         service.announce(office, bakery.id, house.clock())

@@ -107,7 +107,7 @@ def heard(house: House, who: Actor, recording: str, purpose: str = "agreement") 
     return b"".join(opened.read(0, opened.length))
 
 
-def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folder, clock) -> None:
+def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, bakery, folder, clock) -> None:
     speech(folder / "one.wav", channels=2)
     row = {"file": "one.wav", "began_at": "2026-09-01T10:15:00", "number": "0470 12 34 56"}
     table(folder, [row | {"line": "+3225550100", "direction": "outbound", "note": "Commande 12"}])
@@ -139,7 +139,7 @@ def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folde
     assert kinds[:3] == ["recording.stored", "access.refused", "recording.amended"]
 
 
-def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, folder, clock) -> None:
+def test_imports_a_file_once(house, bakery, folder, clock) -> None:
     speech(folder / "one.wav")
     speech(folder / "same.wav")
     at = {"began_at": "2026-09-01T10:15:00+02:00"}
@@ -165,7 +165,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
     ("name", "codec"),
     [("one.mp3", "mp3"), ("one.ogg", "libopus"), pytest.param("one.flac", "flac", marks=pytest.mark.long)],
 )
-def test_other_kinds_of_file_are_taken_too(house, bakery, folder, name, codec) -> None:
+def test_accepts_other_formats(house, bakery, folder, name, codec) -> None:
     encoded(folder / name, codec)
     table(folder, [{"file": name, "began_at": "2026-09-01T10:15:00"}], delimiter=";")
     (outcome,) = bring(house, bakery, folder)
@@ -173,7 +173,7 @@ def test_other_kinds_of_file_are_taken_too(house, bakery, folder, name, codec) -
     assert 900 <= queries.recording(bakery.id, outcome.recording).duration_ms <= 1200
 
 
-def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folder) -> None:
+def test_reports_invalid_rows_and_imports_the_others(house, bakery, folder) -> None:
     speech(folder / "good.wav")
     (folder / "bad.wav").write_bytes(b"no sound at all")
     speech(folder / "many.wav", channels=3)
@@ -202,7 +202,7 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
         read_table(folder / "other.csv", folder, ZONE, house.clock())
 
 
-def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, folder, tmp_path) -> None:
+def test_follows_no_playlist_to_another_file(house, bakery, folder, tmp_path) -> None:
     """It was read and kept: FFmpeg chose the format by what the file says."""
     secret = encoded(tmp_path / "secret.mp3", "mp3")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
@@ -225,7 +225,7 @@ def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, f
     assert not [key for key in house.store.list("") if "audio" in key]
 
 
-def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, folder, tmp_path) -> None:
+def test_refuses_a_file_that_became_a_link(house, bakery, folder, tmp_path) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     owner = queries.tenant(bakery.id)
@@ -256,7 +256,7 @@ class Away:
 @pytest.mark.parametrize(
     "puts", [pytest.param(each, marks=() if each in (1, 3) else pytest.mark.long) for each in range(5)]
 )
-def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder, clock, puts) -> None:
+def test_resumes_after_an_interruption_without_duplicates(house, bakery, folder, clock, puts) -> None:
     from dataclasses import replace
 
     speech(folder / "one.wav")
@@ -274,7 +274,7 @@ def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder,
     assert not list((house.folder / "spool" / service.PLACE).iterdir())
 
 
-def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bakery, folder, clock) -> None:
+def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(house, bakery, folder, clock) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     (outcome,) = bring(house, bakery, folder)
@@ -295,7 +295,7 @@ def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bak
             service.check_until(house.clock() + timedelta(days=days), house.clock())
 
 
-def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clock) -> None:
+def test_the_manifest_states_that_it_was_imported(house, bakery, folder, clock) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     (outcome,) = bring(house, bakery, folder)
@@ -318,7 +318,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
         house.gate.grant(paul(bakery), again.id, "agreement")
 
 
-def test_a_folder_that_cannot_be_read_is_said(house, bakery, folder) -> None:
+def test_reports_an_unreadable_folder(house, bakery, folder) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     owner = queries.tenant(bakery.id)

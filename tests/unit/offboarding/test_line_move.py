@@ -121,7 +121,7 @@ def town(house) -> Town:
     return make_town(house)
 
 
-def test_a_call_that_goes_on_belongs_to_whom_it_began_with(town, clock) -> None:
+def test_a_call_in_progress_stays_with_the_former_customer(town, clock) -> None:
     start = town.call(town.martin, "+32470000001")
     clock.forward(minutes=1)
     town.move(town.martin, town.dyck)
@@ -135,7 +135,7 @@ def test_a_call_that_goes_on_belongs_to_whom_it_began_with(town, clock) -> None:
     assert queries.line(town.dyck.id, row.line) is None
 
 
-def test_a_node_that_had_not_heard_of_it_gives_the_call_to_nobody(town, clock) -> None:
+def test_a_call_under_an_outdated_snapshot_belongs_to_nobody(town, clock) -> None:
     """Its snapshot was old: the old customer must not hear it, and the new one announced nothing."""
     kept, missed = town.call(town.martin, "+32470000002"), town.call(town.martin, "+32470000003")
     town.move(town.martin, town.dyck)
@@ -152,7 +152,7 @@ def test_a_node_that_had_not_heard_of_it_gives_the_call_to_nobody(town, clock) -
     assert not (aside / NAME).exists(), "not sealed for anybody"
 
 
-def test_live_calls_are_theirs_too(town, clock) -> None:
+def test_live_calls_follow_the_same_rule(town, clock) -> None:
     def row(start: CallStart) -> LiveRow:
         return LiveRow(
             start.recording, start.tenant, "node1", start.line, NUMBER, "inbound", start.outside,
@@ -172,7 +172,7 @@ def test_live_calls_are_theirs_too(town, clock) -> None:
     assert live_queries.live_calls(town.dyck.id, clock()) == ()
 
 
-def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> None:
+def test_neither_log_names_the_other_customer_and_a_move_is_atomic(town) -> None:
     (line,) = queries.lines(town.martin.id)
     said = {"announcement": town.martin.announcement.id, **town.now()}
     with pytest.raises(CatalogueError, match="no announcement"):
@@ -206,7 +206,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("examples", [3, pytest.param(120, marks=pytest.mark.long)])
-def test_whoever_had_the_number_when_a_call_began_sees_it_and_nobody_else(
+def test_only_the_owner_at_the_start_of_a_call_sees_it(
     tmp_path_factory, clock, entropy, examples
 ) -> None:
     from tests.house import House

@@ -69,7 +69,7 @@ def audited(house, tenant: str) -> list[str]:
 
 
 @pytest.mark.parametrize("leaves", [False, True], ids=["row", "row-and-leaves"])
-def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
+def test_an_unsigned_row_erases_no_customer(house, bakery, means, leaves) -> None:
     mine = house.call(bakery)
     forge_row(house, bakery.id)
     if leaves:
@@ -90,7 +90,7 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
 
 
 @SQLITE
-def test_a_row_withholds_no_call(house, bakery) -> None:
+def test_an_unsigned_row_withholds_no_call(house, bakery) -> None:
     forge_row(house, bakery.id)
     mine = house.call(bakery)
     assert queries.recording(bakery.id, mine) is not None
@@ -100,7 +100,7 @@ def test_a_row_withholds_no_call(house, bakery) -> None:
 
 @SQLITE
 @pytest.mark.parametrize("rival_has", [False, True], ids=["ended", "another-customers"])
-def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has) -> None:
+def test_an_unlogged_end_of_a_line_sets_no_call_aside(house, bakery, rival_has) -> None:
     folder, ended = house.finished(bakery)
     lost = house.not_recorded(bakery, "never_connected")
     rival = house.customer("Rival", "+3225550199")
@@ -120,7 +120,7 @@ def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has
 
 
 @SQLITE
-def test_a_row_has_no_take_dropped_and_no_call_left_out(house, bakery) -> None:
+def test_an_unsigned_row_drops_no_take_and_omits_no_call(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     with writing():
         ErasedCallTable.insert(
@@ -168,7 +168,7 @@ def assert_whole(house, customer: Customer, recording: str) -> None:
 
 
 @SQLITE
-def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
+def test_the_panels_key_cannot_sign_an_offboarding(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     panel = house.changes
     with pytest.raises(SealError) as refused:
@@ -189,7 +189,7 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
 
 
 @SQLITE
-def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, means, office) -> None:
+def test_a_revoked_key_offboards_nobody_until_a_new_signature(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     leave(office, bakery)
     revoked = {house.means.signer.key_id: house.clock() + timedelta(hours=1)}
@@ -204,7 +204,7 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
 
 
 @SQLITE
-def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, means, office) -> None:
+def test_refuses_another_customers_statement_and_a_gap(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     leave(office, rival)
@@ -232,7 +232,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
 
 
 @SQLITE
-def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, clock) -> None:
+def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> None:
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     (said,) = statements.statements(house.store, bakery.id, house.root_public)
     for wrong in (
@@ -257,7 +257,7 @@ def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, c
 
 
 @SQLITE
-def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, office) -> None:
+def test_resumes_when_killed_between_statement_and_row(house, bakery, means, office) -> None:
     class Killed(BaseException):
         pass
 
@@ -288,7 +288,7 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
 
 
 @SQLITE
-def test_a_recording_that_no_row_lists_keeps_its_key(house, bakery, means, office) -> None:
+def test_keeps_the_key_of_an_unlisted_recording(house, bakery, means, office) -> None:
     """It is held, and whoever writes to the catalogue took row and hold away."""
     held = house.call(bakery)
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
@@ -303,7 +303,7 @@ def test_a_recording_that_no_row_lists_keeps_its_key(house, bakery, means, offic
 
 
 @SQLITE
-def test_a_row_keeps_nobody_from_holding_a_recording(house, bakery) -> None:
+def test_an_unsigned_row_prevents_no_hold(house, bakery) -> None:
     mine = house.call(bakery)
     forge_row(house, bakery.id)
     with writing():
@@ -314,7 +314,7 @@ def test_a_row_keeps_nobody_from_holding_a_recording(house, bakery) -> None:
 
 
 @SQLITE
-def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, office, clock) -> None:
+def test_an_unsigned_row_shows_and_hands_over_nothing(house, bakery, handed, office, clock) -> None:
     house.call(bakery)
     paul = bakery.people["paul"]
     who = Actor(paul.id, bakery.id, paul.role, "fr")
@@ -411,7 +411,7 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
 
 
 @SQLITE
-def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, office) -> None:
+def test_the_audit_names_missing_and_unlogged_statements(house, bakery, office) -> None:
     leave(office, bakery)
     last = f"offboarding/{bakery.id}/statement-0002.json"
     content = house.store.read(last)
@@ -427,7 +427,7 @@ def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, 
 
 
 @SQLITE
-def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, bakery, means, office) -> None:
+def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, office) -> None:
     """Of the panel's key, with an unknown field, or the worker's own: a rebuild only proposes."""
     held = house.call(bakery)
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
@@ -468,7 +468,7 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
 
 
 @SQLITE
-def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, office) -> None:
+def test_names_each_invalid_object_and_reads_the_others(house, bakery, means, office) -> None:
     leave(office, bakery)
     assert ending.erase_due(means, house.clock()) == 1
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
@@ -491,7 +491,7 @@ def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, 
 
 
 @SQLITE
-def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house, bakery, office) -> None:
+def test_a_rebuild_tells_an_older_catalogue_of_announcement_and_cancellation(house, bakery, office) -> None:
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     with writing():
         OffboardingTable.delete().execute()
@@ -504,7 +504,7 @@ def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house
 
 @SQLITE
 @pytest.mark.parametrize("kind", ["announced", "handed_over"])
-def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
+def test_a_deleted_cancellation_still_applies(
     house, bakery, office, handed, clock, kind
 ) -> None:
     """Who can write to the bucket ends no line by an announcement that was called off."""
@@ -527,7 +527,7 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
 
 
 @SQLITE
-def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_followed(
+def test_a_deletion_is_logged_before_it_is_carried_out(
     house, bakery, means, clock
 ) -> None:
     """Who has that key and the bucket can do it: it is a statement that the key may sign."""
@@ -554,7 +554,7 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
 
 
 @SQLITE
-def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock) -> None:
+def test_the_audit_names_a_recording_key_in_another_customers_folder(house, bakery, clock) -> None:
     mine, rival = house.call(bakery), house.customer("Rival", "+3225550199")
     house.call(rival)
     clock.forward(days=3)
@@ -565,7 +565,7 @@ def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock)
 
 
 @SQLITE
-def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, office) -> None:
+def test_only_a_signed_note_omits_a_call(house, bakery, office) -> None:
     folder, ended = house.finished(bakery, announced=False)
     row = {"tenant_id": bakery.id, "request_id": "r", "forgotten_at": house.clock(), "note": "n"}
     with writing():
@@ -595,7 +595,7 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
 
 
 @SQLITE
-def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> None:
+def test_only_the_customers_own_note_empties_quarantine(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     stages.put_aside(folder, "take.impossible", ended, house.means)
     undecided, _ = house.finished(bakery, at=house.clock() - timedelta(hours=1))
@@ -621,7 +621,7 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
 
 
 @SQLITE
-def test_a_row_that_came_meanwhile_is_looked_at_again(house, bakery) -> None:
+def test_checks_again_after_a_concurrent_row(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     while stages.next_stage(folder) != "catalogue":
         stages.step(folder, ended + timedelta(seconds=1), house.means)

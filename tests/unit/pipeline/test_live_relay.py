@@ -112,7 +112,7 @@ def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
 TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 
 
-def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock, entropy) -> None:
+def test_carries_a_command_and_records_its_outcome(house, desk, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     (row,) = queries.live_calls(house.tenant, clock())
@@ -138,13 +138,13 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
         ((TAKEN, ["done"]), UNKNOWN),
     ],
 )
-def test_nothing_is_said_to_be_done_that_the_daemon_has_not_said(house, daemon, answers, outcome) -> None:
+def test_records_only_outcomes_that_the_daemon_reported(house, daemon, answers, outcome) -> None:
     daemon(*answers)
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + 1)
     assert carry(house.spool, request) == outcome
 
 
-def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house, daemon) -> None:
+def test_a_dead_daemon_means_not_done_at_once(house, daemon) -> None:
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + PATIENCE)
     began = time.monotonic()
     assert carry(house.spool, request) == NO_ANSWER
@@ -154,7 +154,7 @@ def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house,
     assert time.monotonic() - began < 1
 
 
-def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
+def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
     house, desk, call, daemon, clock, entropy
 ) -> None:
     desk.turn()
@@ -167,7 +167,7 @@ def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
     assert {service.find_command(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
-def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
+def test_an_outcome_unknown_to_the_daemon_is_unknown(house, desk, call, daemon, clock, entropy) -> None:
     desk.turn()
     asked = asked_of(house, call.name, "note")
     assert queries.take("node1", asked.id, clock(), entropy)
@@ -189,7 +189,7 @@ def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daem
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_command_that_was_not_signed_so_is_not_carried_out(house, desk, call, daemon, change) -> None:
+def test_refuses_a_command_that_differs_from_its_signature(house, desk, call, daemon, change) -> None:
     """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
@@ -205,7 +205,7 @@ def test_a_command_that_was_not_signed_so_is_not_carried_out(house, desk, call, 
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
-def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) -> None:
+def test_refuses_an_unsigned_command(house, desk, call, daemon, clock) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     with writing():
@@ -225,7 +225,7 @@ def rival(clock, entropy) -> str:
     return identity
 
 
-def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, daemon, rival, clock) -> None:
+def test_refuses_another_customers_command(house, desk, call, daemon, rival, clock) -> None:
     """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
@@ -238,7 +238,7 @@ def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, dae
 
 
 @pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
-def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival, clock, column) -> None:
+def test_restores_an_altered_row(house, desk, call, rival, clock, column) -> None:
     desk.look()
     before = queries.live_calls(house.tenant, clock())
     with writing():
@@ -249,7 +249,7 @@ def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival,
     assert queries.live_calls(rival, clock()) == ()
 
 
-def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, daemon, clock, entropy) -> None:
+def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     panel = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
@@ -260,7 +260,7 @@ def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, dae
     assert there.asked == []
 
 
-def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -> None:
+def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, desk, call) -> None:
     desk.turn()
     other = signing.Signer(
         key := Ed25519PrivateKey.generate(),
@@ -277,7 +277,7 @@ def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -
     assert refused.value.error_id == "seal.endorsement_use"
 
 
-def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
+def test_removes_a_call_that_has_ended(house, desk, call, clock) -> None:
     desk.look()
     assert queries.live_calls(house.tenant, clock())
     layout.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
@@ -289,7 +289,7 @@ def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
     assert queries.live_calls(house.tenant, clock()) == ()
 
 
-def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> None:
+def test_lists_again_what_another_worker_dropped(house, desk, call, clock) -> None:
     desk.look()
     clock.forward(minutes=11)
     queries.drop_old(clock())
@@ -298,7 +298,7 @@ def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> N
     assert queries.live_calls(house.tenant, clock())
 
 
-def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) -> None:
+def test_lists_only_calls_that_are_being_recorded(house, clock) -> None:
     start = house.start()
     told = tuple(Mark(clock(), kind, {}) for kind in ("recording_started", "announcement_finished"))
     assert live_row(start, told, clock()) is not None
@@ -315,7 +315,7 @@ def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) ->
     assert live_row(house.start(at_pickup=True), begins_anew, clock()) is not None
 
 
-def test_a_pause_that_nobody_saw_begin_does_not_change_with_every_look(house, clock) -> None:
+def test_a_pause_without_a_known_start_keeps_its_end(house, clock) -> None:
     start = house.start()
     marks = (Mark(clock(), "announcement_finished", {}), Mark(clock(), "paused", {"seen": "later"}))
     row = live_row(start, marks, clock())

@@ -109,7 +109,7 @@ def deleted_sound(scene: Scene) -> None:
         (deleted_sound, "seal.object_missing"),
     ],
 )
-def test_a_changed_object_is_refused_at_the_block(
+def test_refuses_an_altered_object_at_its_block(
     scene, gate, ada, alter: Callable[[Scene], None], error_id: str
 ) -> None:
     grant = gate.grant(ada, scene.mine.id, "agreement")
@@ -124,7 +124,7 @@ def test_a_changed_object_is_refused_at_the_block(
     assert broken(scene) == [("audio.wav", error_id)]
 
 
-def test_appended_bytes_do_not_play(scene, gate, ada) -> None:
+def test_refuses_appended_bytes(scene, gate, ada) -> None:
     """Behind the last block nothing is looked at: the object's length is, when a grant is given."""
     path = scene.path("audio.wav")
     before = gate.grant(ada, scene.mine.id, "agreement")
@@ -254,7 +254,7 @@ def row_with_another_hash(scene: Scene) -> None:
         (row_with_another_hash, "seal.manifest_replaced"),
     ],
 )
-def test_what_was_changed_gets_no_grant(
+def test_gives_no_grant_for_an_altered_recording(
     scene, gate: PanelGate, ada: Actor, alter: Callable[[Scene], None], error_id: str
 ) -> None:
     with connected():
@@ -270,7 +270,7 @@ def test_what_was_changed_gets_no_grant(
 
 
 @pytest.mark.parametrize("alter", [key_of_another, row_with_another_party, row_with_another_hash])
-def test_what_is_changed_under_a_grant_is_refused_too(
+def test_refuses_an_alteration_under_a_grant(
     scene, gate: PanelGate, ada: Actor, alter: Callable[[Scene], None]
 ) -> None:
     grant = gate.grant(ada, scene.mine.id, "agreement")
@@ -280,7 +280,7 @@ def test_what_is_changed_under_a_grant_is_refused_too(
     assert broken(scene)
 
 
-def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelGate, ada: Actor) -> None:
+def test_a_grant_is_bound_to_its_manifest(scene, gate: PanelGate, ada: Actor) -> None:
     """Also where manifest and row were exchanged together, by somebody who could sign."""
     grant = gate.grant(ada, scene.mine.id, "agreement")
     sealed_again_with_more(scene)
@@ -291,7 +291,7 @@ def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelG
     assert refused.value.error_id == "seal.manifest_replaced"
 
 
-def test_nothing_was_wrong_before(scene, gate: PanelGate, ada: Actor) -> None:
+def test_plays_an_unaltered_recording(scene, gate: PanelGate, ada: Actor) -> None:
     for row in (scene.mine, scene.other):
         grant = gate.grant(ada, row.id, "agreement")
         for name in ("audio.wav", "peaks"):

@@ -53,7 +53,7 @@ def kinds(row) -> list[str]:
         return [leaf.kind for leaf in rows]
 
 
-def test_a_hold_is_for_its_purposes_and_roles_alone_and_outlasts_its_day(
+def test_a_hold_allows_only_its_purposes_and_roles_and_outlasts_expiry(
     house, gate, changes, somebody, recording
 ) -> None:
     admin, clerk = somebody("customer_admin"), somebody("customer")
@@ -73,7 +73,7 @@ def test_a_hold_is_for_its_purposes_and_roles_alone_and_outlasts_its_day(
     assert queries.recording(house.tenant, recording.id).destroyed_why == "expired"
 
 
-def test_whoever_listens_stops_when_a_hold_is_set(house, gate, changes, ada, recording) -> None:
+def test_a_hold_ends_grants(house, gate, changes, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     hold(changes, recording)
     with pytest.raises(AccessError) as refused:
@@ -83,7 +83,7 @@ def test_whoever_listens_stops_when_a_hold_is_set(house, gate, changes, ada, rec
 
 
 @pytest.mark.parametrize("dies", ["begun", "put"])
-def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, recording, dies) -> None:
+def test_an_unlisted_amendment_takes_effect_after_a_crash(house, gate, changes, ada, recording, dies) -> None:
     def boundary(reached: str) -> None:
         if reached == dies:
             raise KeyboardInterrupt
@@ -100,7 +100,7 @@ def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, 
     assert destroy_due(house) == (dies == "put")
 
 
-def test_the_gate_reads_the_bucket_and_lists_what_it_finds(house, gate, changes, ada, recording) -> None:
+def test_the_gate_lists_amendments_that_it_finds_in_the_bucket(house, gate, changes, ada, recording) -> None:
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     with writing():  # an older copy of the catalogue
         AmendmentTable.delete().execute()
@@ -109,7 +109,7 @@ def test_the_gate_reads_the_bucket_and_lists_what_it_finds(house, gate, changes,
     assert len(amendments.listed_hashes(house.tenant, recording.id)) == 1
 
 
-def test_an_amendment_that_is_gone_or_another_is_named(house, gate, changes, ada, recording) -> None:
+def test_names_a_missing_a_replaced_and_a_doubled_amendment(house, gate, changes, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     hold(changes, recording, roles=["customer", "customer_admin"])
     place = house.bucket / (recording.prefix + name(1))
@@ -132,7 +132,7 @@ def test_an_amendment_that_is_gone_or_another_is_named(house, gate, changes, ada
     assert grant.recording == recording.id
 
 
-def test_a_withdrawal_ends_it_at_once_and_it_goes(house, gate, changes, ada, recorded) -> None:
+def test_a_withdrawal_takes_effect_at_once_and_erases(house, gate, changes, ada, recorded) -> None:
     row = agreed_to(house)
     grant = gate.grant(ada, row.id, "agreement")
     house.clock.forward(minutes=1)
@@ -154,14 +154,14 @@ def agreed_to(house):
     return queries.recording(house.tenant, folder.name)
 
 
-def test_without_consent_there_is_none_to_withdraw(changes, recording) -> None:
+def test_refuses_a_withdrawal_without_consent(changes, recording) -> None:
     with pytest.raises(KeepingError) as refused:
         changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
     assert refused.value.error_id == "retention.not_by_consent"
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
-def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
+def test_a_later_agreement_is_limited_by_the_country(
     house, gate, changes, somebody, recording
 ) -> None:
     admin = somebody("customer_admin")
@@ -180,14 +180,14 @@ def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
     assert destroy_due(house) == 1
 
 
-def test_nothing_comes_of_a_yes_to_what_was_not_announced(changes, recorded) -> None:
+def test_refuses_a_later_agreement_about_an_unannounced_recording(changes, recorded) -> None:
     row = recorded(announced=False)
     with pytest.raises(KeepingError) as refused:
         changes.agree(row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
     assert refused.value.error_id == "retention.not_announced"
 
 
-def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
+def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
     house, gate, changes, ada, recording
 ) -> None:
     hold(changes, recording)
@@ -214,7 +214,7 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
 
 
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])
-def test_a_hold_that_cannot_be(changes, recording) -> None:
+def test_refuses_invalid_holds(changes, recording) -> None:
     for wrong, error_id in (
         ({"purposes": ["quality"]}, "retention.not_for_disputes"),
         ({"purposes": []}, "retention.not_for_disputes"),
@@ -233,7 +233,7 @@ def test_a_hold_that_cannot_be(changes, recording) -> None:
     assert amendments.holds() == ()
 
 
-def test_another_customers_recording_is_not_there(changes, stranger, recording) -> None:
+def test_another_customers_recording_is_not_found(changes, stranger, recording) -> None:
     for attempt in (
         lambda: changes.look(stranger.tenant, recording.id),
         lambda: changes.delete(stranger.tenant, recording.id, OPERATOR, reason="…"),
@@ -245,7 +245,7 @@ def test_another_customers_recording_is_not_there(changes, stranger, recording) 
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
-def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
+def test_two_concurrent_amendments_both_take_effect(house, changes, recording, monkeypatch) -> None:
     """Another node's amendment comes between reading the chain and putting: it is read again."""
     given, put = house.means, house.means.store.put
     raced: list[str] = []
@@ -270,7 +270,7 @@ def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
     assert len(amendments.listed_hashes(house.tenant, recording.id)) == 2
 
 
-def test_a_shorter_time_is_for_what_is_there_too(house, gate, ada, recorded) -> None:
+def test_a_shorter_limit_applies_to_existing_recordings(house, gate, ada, recorded) -> None:
     old = recorded()
     house.clock.forward(days=10)
     limit(house, 5)
@@ -298,7 +298,7 @@ def settle(house) -> int:
 
 
 @pytest.mark.parametrize("far", ["key", "tombstone"])
-def test_who_listens_while_it_is_destroyed_is_told_so_and_no_seal_is_called_broken(
+def test_an_erasure_during_playback_is_reported_as_such_and_breaks_no_seal(
     house, gate, changes, ada, recorded, far, monkeypatch
 ) -> None:
     recording = recorded(talk_ms=TALK)
@@ -316,7 +316,7 @@ def test_who_listens_while_it_is_destroyed_is_told_so_and_no_seal_is_called_brok
     assert "seal.broken" not in kinds(recording)
 
 
-def test_who_listens_is_stopped_within_seconds_when_its_time_is_shortened(house, gate, ada, recorded) -> None:
+def test_a_shorter_limit_stops_playback_within_seconds(house, gate, ada, recorded) -> None:
     recording = recorded(talk_ms=TALK)
     house.clock.forward(days=2)
     grant = gate.grant(ada, recording.id, "agreement")

@@ -238,7 +238,7 @@ RELAXED = {
 
 @settings(max_examples=25, **RELAXED)
 @given(sealed=lives)
-def test_the_house_does_as_the_model_says(empty, sealed) -> None:
+def test_code_agrees_with_the_model(empty, sealed) -> None:
     live(empty, sealed)
 
 
@@ -246,5 +246,5 @@ def test_the_house_does_as_the_model_says(empty, sealed) -> None:
 @pytest.mark.timeout(3000)
 @settings(max_examples=2000, **RELAXED)
 @given(sealed=lives)
-def test_the_house_does_so_thousands_of_times(empty, sealed) -> None:
+def test_code_agrees_with_the_model_thousands_of_times(empty, sealed) -> None:
     live(empty, sealed)

@@ -64,7 +64,7 @@ def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[
     return gate, {each.code for each in report.findings}, audit
 
 
-def test_what_was_signed_before_stays_believed_and_nothing_after(house, leaked) -> None:
+def test_accepts_signatures_from_before_the_revocation_only(house, leaked) -> None:
     before, after, revoked = leaked
     code = "seal.key_revoked"
     assert refusals(house, before, revoked) == (None, set(), set())
@@ -72,7 +72,7 @@ def test_what_was_signed_before_stays_believed_and_nothing_after(house, leaked) 
     assert refusals(house, after, revocation.nothing) == (None, set(), set())
 
 
-def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
+def test_continues_with_the_new_key(house, leaked) -> None:
     _, after, revoked = leaked
     keys = house.folder / "keys"
     signing.renew(keys, signing.load_private(keys / signing.ROOT_KEY), house.clock())
@@ -82,7 +82,7 @@ def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
     assert refusals(house, after, revoked)[0] == "seal.key_revoked"
 
 
-def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
+def test_an_amendment_by_a_revoked_key_erases_nothing(house, leaked) -> None:
     before, _, revoked = leaked
     means = house.means
     forged = Changes(means.store, means.root, means.signer, house.clock, house.entropy)
@@ -93,7 +93,7 @@ def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
     assert queries.recording(house.tenant, before).destroyed_at is None
 
 
-def test_a_revocation_that_the_root_did_not_sign_is_refused(house) -> None:
+def test_refuses_a_revocation_that_the_root_did_not_sign(house) -> None:
     keys = house.folder / "keys"
     stranger = signing.load_private(keys / signing.SIGNING_KEY)
     key = house.means.signer.key_id
@@ -128,7 +128,7 @@ def later(house, code: str = "training") -> AgreedLater:
 
 
 @pytest.mark.parametrize("data", [later, lambda _house: DeletionAsked("…")], ids=["agreed", "deleted"])
-def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dated_back, data) -> None:
+def test_ignores_documents_that_appear_after_the_revocation(house, dated_back, data) -> None:
     make, recording, row, revoked = dated_back
     make(data(house))
     given, code = house.means, "seal.key_revoked"
@@ -151,7 +151,7 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
     assert queries.recording(house.tenant, recording).destroyed_at is None, "somebody decides"
 
 
-def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_does_not(house) -> None:
+def test_accepts_only_what_the_catalogue_knew_before_the_revocation(house) -> None:
     first, second = put_small(house), put_small(house)
     given, key = house.means, house.means.signer.key_id
     house.clock.forward(hours=1)
@@ -177,7 +177,7 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     assert refusals(house, second, revoked)[0] == "seal.key_revoked"
 
 
-def test_a_take_does_not_go_by_a_tombstone_that_came_to_light_since(house) -> None:
+def test_a_tombstone_that_appears_after_the_revocation_drops_no_take(house) -> None:
     """A node comes back with a take that was stored meanwhile."""
     folder = house.take(talk_ms=300, formats=("wav",))
     for _ in range(2):

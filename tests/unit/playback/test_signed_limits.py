@@ -132,7 +132,7 @@ def of_another_limit(house, said: LimitSet) -> bytes:
     ],
     ids=lambda forge: forge.__name__,
 )
-def test_a_limit_that_nobody_signed_for_a_customer_ends_nothing(house, gate, ada, recording, forge) -> None:
+def test_an_unsigned_or_foreign_limit_ends_nothing(house, gate, ada, recording, forge) -> None:
     said = a_limit(house)
     if forge is not_signed:
         plant(house, said, not_signed(house, replace(said, days=30)))
@@ -145,7 +145,7 @@ def test_a_limit_that_nobody_signed_for_a_customer_ends_nothing(house, gate, ada
                            "seal.unknown_field", "retention.foreign"}  # fmt: skip
 
 
-def test_a_signed_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ada) -> None:
+def test_a_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ada) -> None:
     plain = put_small(house)
     folder = house.take(formats=("wav",), asked="yes", talk_ms=4000)
     house.work(folder)
@@ -169,7 +169,7 @@ def test_a_signed_limit_ends_what_was_announced_and_not_what_was_agreed(house, g
     assert audit(house) <= {"log.not_signed"}
 
 
-def test_a_lifting_that_is_taken_from_its_row_destroys_nothing(house) -> None:
+def test_a_lifting_deleted_from_its_row_erases_nothing(house) -> None:
     house.limit(5)
     house.clock.forward(minutes=1)
     house.limit(None)
@@ -184,7 +184,7 @@ def test_a_lifting_that_is_taken_from_its_row_destroys_nothing(house) -> None:
 
 
 @pytest.mark.parametrize("change", ["row", "leaf", "lifting"])
-def test_nobody_hears_by_rows_that_lack_a_statement_of_the_log(house, gate, ada, recording, change) -> None:
+def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, recording, change) -> None:
     """A limit's row deleted, and the recording's day put back: heard for longer than was signed.  A lifting
     taken away: no longer heard."""
     house.limit(5)
@@ -208,7 +208,7 @@ def test_nobody_hears_by_rows_that_lack_a_statement_of_the_log(house, gate, ada,
 
 
 @pytest.mark.parametrize("change", ["leaf", "object"])
-def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recording, change) -> None:
+def test_a_limit_without_its_leaf_or_object_erases_nothing(house, recording, change) -> None:
     house.limit(5)
     (row,) = limits.in_force(house.tenant, house.trust)
     if change == "object":
@@ -222,7 +222,7 @@ def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recordin
     assert audit(house) & {"object.missing", "row.unlogged"}
 
 
-def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_what_was_put(
+def test_a_planted_statement_ends_nothing_and_the_audit_names_it(
     house, gate, ada, recording
 ) -> None:
     said = a_limit(house)
@@ -236,14 +236,14 @@ def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_wha
     assert "retention.unlisted" in audit(house)
 
 
-def test_a_deleted_limit_is_named(house, recording) -> None:
+def test_the_audit_names_a_deleted_limit(house, recording) -> None:
     house.limit(5)
     with writing():
         RetentionLimitTable.delete().execute()
     assert {"row.deleted", "retention.unlisted"} <= audit(house)
 
 
-def test_a_limit_by_a_key_that_was_revoked_before_counts_for_nothing(house, recording) -> None:
+def test_ignores_a_limit_by_a_key_revoked_before(house, recording) -> None:
     key = house.means.signer.key_id
     since = house.clock() - timedelta(hours=1)
     house.limit(5)
@@ -259,7 +259,7 @@ class Died(Exception):
     """As good as a kill: nothing after it runs."""
 
 
-def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recording) -> None:
+def test_the_worker_finishes_a_limit_of_a_dead_process(house, recording) -> None:
     def die(point: str) -> None:
         raise Died(point)
 
@@ -279,7 +279,7 @@ def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recordi
     assert audit(house) <= {"log.not_signed"}
 
 
-def test_a_key_that_may_not_sign_limits_sets_none(house) -> None:
+def test_refuses_a_key_that_may_not_sign_limits(house) -> None:
     given = house.means
     signer = key_for(house, root_of(house), signing.AMENDMENT)
     changes = Changes(given.store, given.root, signer, house.clock, house.entropy)
@@ -303,7 +303,7 @@ BY_SQL: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("what", BY_SQL)
-def test_a_changed_row_destroys_and_widens_nothing(house, gate, ada, recording, what) -> None:
+def test_an_altered_row_erases_and_widens_nothing(house, gate, ada, recording, what) -> None:
     """It may withhold; and the audit names it."""
     before = house.objects()
     with writing():
@@ -323,7 +323,7 @@ def test_a_changed_row_destroys_and_widens_nothing(house, gate, ada, recording, 
         gate.grant(ada, recording, "agreement")
 
 
-def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
+def test_an_altered_row_erases_no_take_in_quarantine(house) -> None:
     folder = house.spool / layout.QUARANTINE / str(uuid7(house.clock(), house.entropy))
     folder.mkdir(parents=True)
     (folder / layout.WHY).write_text('{"until": "2099-01-01T00:00:00.000Z"}')
@@ -335,7 +335,7 @@ def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
     assert folder.is_dir()
 
 
-def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, recording) -> None:
+def test_a_pending_row_has_no_effect(house, gate, ada, recording) -> None:
     with writing():
         PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
     house.clock.forward(minutes=5)
@@ -345,7 +345,7 @@ def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, r
     assert hears(gate, ada, recording) == {"agreement": None}
 
 
-def test_who_destroys_looks_only_at_limits_that_matter(house, recording) -> None:
+def test_an_erasure_checks_only_the_limits_that_it_rests_on(house, recording) -> None:
     """One that ends nothing of this recording holds up nothing: it was over by itself."""
     house.limit(25)
     (row,) = limits.in_force(house.tenant, house.trust)

@@ -144,11 +144,11 @@ NOT_COPIED = {
 }
 
 
-def test_every_table_is_copied_or_it_is_said_why_not() -> None:
+def test_every_table_is_copied_or_listed_as_omitted() -> None:
     assert {*dump.TABLES} | {*NOT_COPIED} == {*TABLES}
 
 
-def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> None:
+def test_restores_every_row(full: Bakery, file: Path, recovery) -> None:
     before, sealed = everything(), catalogued()
     with recovery.lost():
         bring_back(full, file)
@@ -169,7 +169,7 @@ def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> N
         assert catalogued() == sealed
 
 
-def test_a_line_that_asks_in_several_languages_is_said_as_before(full: Bakery, file: Path, recovery) -> None:
+def test_restores_a_line_with_several_languages(full: Bakery, file: Path, recovery) -> None:
     def told() -> line_policy.LinePolicy | None:
         folder = full.folder / "nodes"
         snapshot.write(folder, full.folder / "spool", [], full.clock())
@@ -187,7 +187,7 @@ def test_a_line_that_asks_in_several_languages_is_said_as_before(full: Bakery, f
 
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
-def test_it_moves_from_either_database_into_the_other(
+def test_restores_across_databases(
     full: Bakery, file: Path, recovery, catalogue_kind, request
 ) -> None:
     request.getfixturevalue("postgres")
@@ -206,7 +206,7 @@ def test_it_moves_from_either_database_into_the_other(
         assert backup.check(path, full.means.keyring)["listen"] == 1
 
 
-def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: Bakery, file: Path, recovery) -> None:
+def test_a_restore_ends_sessions_and_suspends_expiry(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost():
         bring_back(full, file)
         (session,) = rows(SessionTable)
@@ -216,7 +216,7 @@ def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: Bakery, file: 
         assert hold_review.holds_unconfirmed() is not None
 
 
-def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: Bakery, file: Path) -> None:
+def test_contains_no_recording_keys_and_no_parties(full: Bakery, file: Path) -> None:
     (row,) = rows(RecordingTable)
     key = json.loads(row["wrapped_key"])["wrapped"]
     text = ""
@@ -229,7 +229,7 @@ def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: Bakery, file:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_old_backup_brings_nothing_erased_back(full: Bakery, file: Path, recovery) -> None:
+def test_an_old_backup_restores_nothing_that_was_erased(full: Bakery, file: Path, recovery) -> None:
     (row,) = rows(RecordingTable)
     full.clock.forward(days=31)
     assert recovery.destroy_due() == 1
@@ -247,7 +247,7 @@ def test_an_old_backup_brings_nothing_erased_back(full: Bakery, file: Path, reco
         assert recordings.due(full.clock()) == ()
 
 
-def test_a_recording_since_the_backup_comes_from_the_bucket(
+def test_a_rebuild_adds_recordings_newer_than_the_backup(
     full: Bakery, file: Path, recovery, recorded
 ) -> None:
     later = recorded()
@@ -259,7 +259,7 @@ def test_a_recording_since_the_backup_comes_from_the_bucket(
         assert queries.recording(full.tenant, later).outside is not None
 
 
-def test_a_catalogue_with_rows_is_refused(full: Bakery, file: Path) -> None:
+def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
     before = everything()
     with pytest.raises(BackupError) as refused:
         bring_back(full, file)
@@ -299,7 +299,7 @@ OTHERS = {
 }
 
 
-def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
+def test_refuses_a_damaged_file_without_any_change(
     full: Bakery, file: Path, recovery
 ) -> None:
     whole = file.read_bytes()
@@ -319,7 +319,7 @@ def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
         bring_back(full, file)
 
 
-def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
+def test_refuses_another_schema(
     full: Bakery, file: Path, recovery
 ) -> None:
     with recovery.lost():
@@ -337,19 +337,19 @@ def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
         assert not (full.folder / "two").exists()
 
 
-def test_another_key_encryption_key_is_named(full: Bakery, file: Path, recovery) -> None:
+def test_names_the_missing_key_encryption_key(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost(), pytest.raises(BackupError) as refused:
         bring_back(full, file, keyring=Keyring(secret(bytes(32))))
     assert refused.value.error_id == "backup.kek"
 
 
-def test_an_older_key_encryption_key_still_opens_it(full: Bakery, file: Path) -> None:
+def test_opens_with_an_older_key_encryption_key(full: Bakery, file: Path) -> None:
     ring = full.means.keyring
     both = Keyring(secret(bytes(32)), *ring._keks.values())
     assert backup.check(file, both)["tenant"] == 1
 
 
-def test_no_file_is_written_over(full: Bakery, file: Path) -> None:
+def test_overwrites_no_file(full: Bakery, file: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(BackupError) as refused:
         backup.write(file, full.means.keyring, full.clock(), full.entropy, print)
@@ -358,7 +358,7 @@ def test_no_file_is_written_over(full: Bakery, file: Path) -> None:
     assert [path.name for path in full.folder.glob(".accord*")] == []
 
 
-def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
+def test_a_backup_is_a_consistent_snapshot(full: Bakery, monkeypatch) -> None:
     """Others go on writing: what they add in the middle is in none of its tables."""
     path, name = full.folder / "moment", "Van Dyck NV"
     others = iter(range(99))
@@ -383,7 +383,7 @@ def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
     assert counted["ledger_entry"] == len(rows(LeafTable)) - 1
 
 
-def test_more_rows_than_a_page_come_back(full: Bakery, recovery, monkeypatch) -> None:
+def test_restores_more_rows_than_a_page(full: Bakery, recovery, monkeypatch) -> None:
     monkeypatch.setattr(dump, "PAGE", 2)
     (row,) = [queries.recording(full.tenant, each["id"]) for each in rows(RecordingTable)]
     for number in range(5):

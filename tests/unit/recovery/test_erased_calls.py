@@ -76,7 +76,7 @@ def opened(missed: list[str]) -> list[str]:
     return [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] in missed and leaf["body"]]
 
 
-def test_an_older_backup_brings_none_of_them_back(
+def test_an_older_backup_restores_no_erased_call(
     house: Bakery, missed, asked, changes, recovery: Recovery
 ) -> None:
     path = write(house)
@@ -107,7 +107,7 @@ def test_an_older_backup_brings_none_of_them_back(
 
 
 @SQLITE
-def test_a_node_that_comes_to_them_again_lists_nothing(house: Bakery, missed, asked, changes) -> None:
+def test_a_node_lists_no_erased_call_again(house: Bakery, missed, asked, changes) -> None:
     """From a copy of its spool, or after it died between listing a call and removing its folder."""
     forgotten_calls.erase_calls(changes, asked, "u")
     for name in missed:
@@ -120,7 +120,7 @@ def test_a_node_that_comes_to_them_again_lists_nothing(house: Bakery, missed, as
 @SQLITE
 @pytest.mark.parametrize("announced", [False, LONG(True)])
 @pytest.mark.parametrize("at", [LONG("encode"), "store", LONG("catalogue")])
-def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
+def test_keeps_no_quarantined_take_of_an_erased_call(
     house: Bakery, asked, changes, at, announced
 ) -> None:
     """Unless it was sealed meanwhile, and was announced: that is a recording, which no note about calls
@@ -141,7 +141,7 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
 
 
 @SQLITE
-def test_broken_off_it_is_asked_again_and_counted_once(house: Bakery, missed, asked, changes) -> None:
+def test_resumes_an_interrupted_erasure_and_counts_once(house: Bakery, missed, asked, changes) -> None:
     class Killed(BaseException):
         pass
 
@@ -171,7 +171,7 @@ def note_of(house: Bakery, calls: list[str], signer, **changes: object) -> bytes
 
 
 @SQLITE
-def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
+def test_names_an_invalid_note_and_reads_the_others(
     house: Bakery, asked, changes, recovery
 ) -> None:
     forgotten_calls.erase_calls(changes, asked, "u")
@@ -207,7 +207,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
 
 @SQLITE
 @pytest.mark.parametrize("hours", [-1, 1], ids=["dated-back", "dated-after"])
-def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery, changes, hours) -> None:
+def test_ignores_a_note_by_a_revoked_key(house: Bakery, missed, recovery, changes, hours) -> None:
     since = house.clock() + timedelta(hours=2)
     revoked = {house.means.signer.key_id: since}
     at = to_iso(since + timedelta(hours=hours))
@@ -224,7 +224,7 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery
 
 
 @SQLITE
-def test_a_note_of_a_recording_destroys_none(house: Bakery, recorded, recovery, changes) -> None:
+def test_a_note_erases_no_recording(house: Bakery, recorded, recovery, changes) -> None:
     mine = recorded()
     before = house.objects()
     put(house, f"call-erasures/{house.tenant}/n.json", note_of(house, [mine], house.means.signer))

@@ -59,7 +59,7 @@ def opens(house, recording: str, revoked) -> str | None:
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("hours", [-1, 1], ids=["dated-back", "dated-after"])
-def test_a_tombstone_of_a_sound_that_is_there_destroys_nothing(
+def test_a_tombstone_by_a_revoked_key_erases_no_existing_recording(
     house, recovery, recorded, revoked, hours, lost
 ) -> None:
     recording = recorded()
@@ -77,7 +77,7 @@ def test_a_tombstone_of_a_sound_that_is_there_destroys_nothing(
     assert [code for code, _ in recovery.troubles] == [CODE]
 
 
-def test_nor_where_its_key_is_gone_already(house, recovery, recorded, revoked) -> None:
+def test_nor_one_whose_key_is_gone_already(house, recovery, recorded, revoked) -> None:
     """Broken off, or the work of whoever put the tombstone: the sound may have a copy of its key."""
     recording = recorded()
     house.clock.at = since(revoked) + timedelta(days=1)
@@ -88,7 +88,7 @@ def test_nor_where_its_key_is_gone_already(house, recovery, recorded, revoked) -
         assert queries.recording(house.tenant, recording).destroyed_at is None
 
 
-def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, recorded, revoked) -> None:
+def test_accepts_a_date_that_the_operator_vouches_for(house, recovery, recorded, revoked) -> None:
     recording = recorded()
     until = queries.recording(house.tenant, recording).keep_until
     house.clock.at = since(revoked) + timedelta(days=1)
@@ -105,7 +105,7 @@ def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, re
         assert opens(house, recording, revoked) is None
 
 
-def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, revoked) -> None:
+def test_accepts_what_the_restored_log_names(house, recovery, recorded, revoked) -> None:
     recording, given = recorded(), house.means
     house.clock.forward(hours=1)
     changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
@@ -120,7 +120,7 @@ def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, 
     assert recovery.troubles == []
 
 
-def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) -> None:
+def test_keeps_earlier_tombstones(house, recovery, recorded) -> None:
     gone = recorded()
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 1
@@ -135,7 +135,7 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
         assert recovery.troubles == []
 
 
-def test_a_receipt_of_one_who_left_ends_nobodys_lines(house, recovery, recorded, revoked) -> None:
+def test_a_receipt_by_a_revoked_key_ends_no_lines(house, recovery, recorded, revoked) -> None:
     recorded()
     at = since(revoked) - timedelta(minutes=30)
     content = signed_document.write(receipt_body(house.tenant, at), house.means.signer)
