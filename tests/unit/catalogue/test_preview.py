@@ -105,3 +105,9 @@ def test_what_was_set_before_counts(stored, clock, changes, seen) -> None:
     assert seen(15).ends == {}, "lifted, it holds for these still"
     assert seen(11).ends == {date(2026, 12, 4): 2}
     assert seen(11, line="another-line").ends == {date(2026, 12, 4): 1}
+
+
+def test_a_recording_that_expires_now_is_not_counted(stored, clock, seen) -> None:
+    stored(started_at=clock() - timedelta(days=30), keep_until=clock())
+    stored(started_at=clock() - timedelta(days=30), keep_until=clock() + timedelta(milliseconds=1))
+    assert seen(40).there == 1

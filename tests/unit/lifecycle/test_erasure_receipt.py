@@ -79,3 +79,14 @@ def test_refuses_live_and_foreign_recordings(house) -> None:
 def test_refuses_a_negative_backup_period(house) -> None:
     with pytest.raises(ValueError, match="negative"):
         erasure_complete_at(house.clock(), timedelta(days=-1))
+
+
+def test_refuses_a_receipt_that_contradicts_itself(house, gone) -> None:
+    found = asked(house, gone)
+    body = {name: getattr(found, name) for name in erasure_receipt.KIND.form.names}
+    erasure_receipt.KIND.write(erasure_receipt.ErasureReceiptBody(**body), house.means.signer)
+    for change in ({"gone": False}, {"complete_from": found.erased_at - timedelta(milliseconds=1)}):
+        wrong = erasure_receipt.ErasureReceiptBody(**body | change)
+        with pytest.raises(SealError) as refused:
+            erasure_receipt.KIND.write(wrong, house.means.signer)
+        assert refused.value.error_id == "seal.contradiction"

@@ -11,8 +11,10 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.lifecycle import expiry, recordings
 from recorder.pipeline import stages
 from recorder.seal import signing
@@ -20,6 +22,7 @@ from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import StoreError, Unreachable
+from tests.stored import put_small
 
 
 def destroy_due(house) -> int:
@@ -337,3 +340,39 @@ def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> N
     assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]
     assert queries.recording(house.tenant, row.id).destroyed_at is None
     assert destroy_due(house) == 1
+
+
+def test_reaches_the_points_of_an_erasure_in_order(house) -> None:
+    recording = put_small(house)
+    house.clock.at = queries.recording(house.tenant, recording).keep_until
+    reached: list[str] = []
+    assert destroy_with(house, house.means.store, boundary=reached.append) == 1
+    assert reached == [
+        "key deleted", "key forgotten", "deleted audio.opus", "deleted peaks", "looked", "buried", "destroyed",
+    ]  # fmt: skip
+
+
+def test_leaves_a_recording_that_another_worker_is_erasing(house) -> None:
+    recording = put_small(house)
+    row = queries.recording(house.tenant, recording)
+    house.clock.at = row.keep_until
+    assert lease.take(f"recording:{recording}", "another worker", house.clock())
+    assert destroy_due(house) == 0
+    lease.give_back(f"recording:{recording}", "another worker")
+    assert not expiry.destroy_one(row, house.means, "me", house.clock() - timedelta(milliseconds=1))
+    assert expiry.destroy_one(row, house.means, "me", house.clock())
+    assert lease.take(f"recording:{recording}", "another worker", house.clock()), "the lease was returned"
+
+
+def test_keeps_a_quarantined_take_whose_start_is_unreadable(house) -> None:
+    folder = house.take()
+    (folder / layout.AUDIO).write_bytes(b"RIFF")
+    stages.step(folder, house.clock(), house.means)
+    aside = house.spool / layout.QUARANTINE / folder.name
+    with writing():
+        ErasedCallTable.create(
+            id=folder.name, tenant_id=house.tenant, request_id="r", forgotten_at=house.clock(), note="n"
+        )
+    (aside / "call.json").write_bytes(b"{}")
+    assert expiry.empty_quarantine(house.means, house.clock()) == 0
+    assert aside.exists()
