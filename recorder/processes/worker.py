@@ -29,7 +29,7 @@ def run(context: Context) -> None:
         witnesses=open_witnesses(settings),
         timekeeper=ClockGuard(services.spool / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
-        desk=LiveCallRelay(settings.node.name, services.spool, services.root, revoked=services.revoked),
+        relay=LiveCallRelay(settings.node.name, services.spool, services.root, revoked=services.revoked),
         caller=VerificationCaller(settings.node.name, services.spool, speech)
         if settings.persons.dial
         else None,

@@ -98,7 +98,7 @@ class Worker:
     """Called at least once a second."""
     monotonic: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
-    desk: LiveCallRelay | None = None
+    relay: LiveCallRelay | None = None
     """Relays the commands that people give for this node's live calls."""
     caller: VerificationCaller | None = None
     """Calls numbers with a verification code, where this node can make outbound calls."""
@@ -166,8 +166,8 @@ class Worker:
         rooms = {"encode": self.settings.worker.processes, "rest": self.uploads + SPARE, "snapshot": 1}
         for name, room in rooms.items():
             self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
-        if self.desk is not None:
-            self.desk.start()
+        if self.relay is not None:
+            self.relay.start()
         if self.caller is not None:
             self.caller.start()
         log.info("worker.started", spool=str(self.services.spool))

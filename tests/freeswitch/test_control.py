@@ -58,7 +58,7 @@ class Asking:
 
 @pytest.fixture
 def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
-    """The panel and the worker's desk over one catalogue, beside the rig's switch and daemon."""
+    """The panel and the worker's relay over one catalogue, beside the rig's switch and daemon."""
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
     tenants.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
@@ -74,11 +74,11 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     )
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
     api_tokens.create(TENANT, name="till", token_sha256=hashed, **signed)
-    desk = LiveCallRelay("test", daemon.spool, house.root_public)
-    desk.start()
+    relay = LiveCallRelay("test", daemon.spool, house.root_public)
+    relay.start()
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)
     yield Asking(app.test_client())
-    desk.stop()
+    relay.stop()
     house.close()
 
 

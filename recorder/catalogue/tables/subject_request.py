@@ -1,9 +1,9 @@
 """The tables of persons who ask for their recordings.
 
-Who uses them is ``features/subject_requests/register.py`` (the register),
+Who uses them is ``features/subject_requests/service.py`` (the register),
 ``features/subject_requests/verification_code.py`` (the call with a code),
 ``features/subject_requests/reviews.py`` (what was decided and done of each recording) and
-``features/subject_requests/erased_calls.py`` (calls that were not recorded).
+``features/subject_requests/call_erasure.py`` (calls that were not recorded).
 """
 
 from __future__ import annotations

@@ -49,9 +49,9 @@ LOOKS = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.lifecycle.clock_guard import ClockGuard
 assert not Path("/proc/sys").exists()
-Timekeeper(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
+ClockGuard(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
 """
 
 

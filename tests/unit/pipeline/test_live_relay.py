@@ -84,7 +84,7 @@ def daemon(house) -> Iterator[Callable[..., Daemon]]:
 
 
 @pytest.fixture
-def desk(house, clock, entropy) -> LiveCallRelay:
+def relay(house, clock, entropy) -> LiveCallRelay:
     return LiveCallRelay("node1", house.spool, house.means.root, clock, entropy)
 
 
@@ -112,14 +112,14 @@ def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
 TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 
 
-def test_carries_a_command_and_records_its_outcome(house, desk, call, daemon, clock, entropy) -> None:
+def test_carries_a_command_and_records_its_outcome(house, relay, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
+    relay.turn()
     (row,) = queries.live_calls(house.tenant, clock())
     assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
     asked = asked_of(house, row.id, "pause")
-    desk.turn()
-    desk.turn()
+    relay.turn()
+    relay.turn()
     assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == DONE
     (said,) = there.asked
     assert {name: said[name] for name in ("id", "call", "what", "by")} == {
@@ -155,9 +155,9 @@ def test_a_dead_daemon_means_not_done_at_once(house, daemon) -> None:
 
 
 def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
-    house, desk, call, daemon, clock, entropy
+    house, relay, call, daemon, clock, entropy
 ) -> None:
-    desk.turn()
+    relay.turn()
     asked = [asked_of(house, call.name, "note") for _ in range(2)]
     for each in asked:
         assert queries.take("node1", each.id, clock(), entropy)
@@ -167,8 +167,8 @@ def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
     assert {service.find_command(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
-def test_an_outcome_unknown_to_the_daemon_is_unknown(house, desk, call, daemon, clock, entropy) -> None:
-    desk.turn()
+def test_an_outcome_unknown_to_the_daemon_is_unknown(house, relay, call, daemon, clock, entropy) -> None:
+    relay.turn()
     asked = asked_of(house, call.name, "note")
     assert queries.take("node1", asked.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
@@ -189,10 +189,10 @@ def test_an_outcome_unknown_to_the_daemon_is_unknown(house, desk, call, daemon, 
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_refuses_a_command_that_differs_from_its_signature(house, desk, call, daemon, change) -> None:
+def test_refuses_a_command_that_differs_from_its_signature(house, relay, call, daemon, change) -> None:
     """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
+    relay.turn()
     row = asked_of(house, call.name, "pause")
     changed = {
         name: house.clock() + value if isinstance(value, timedelta) else value
@@ -200,20 +200,20 @@ def test_refuses_a_command_that_differs_from_its_signature(house, desk, call, da
     }
     with writing():
         LiveCommandTable.update(**changed).where(LiveCommandTable.id == row.id).execute()
-    desk.turn()
+    relay.turn()
     assert there.asked == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
-def test_refuses_an_unsigned_command(house, desk, call, daemon, clock) -> None:
+def test_refuses_an_unsigned_command(house, relay, call, daemon, clock) -> None:
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
+    relay.turn()
     with writing():
         LiveCommandTable.create(
             id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
             by_kind="panel", by_id="u", asked_at=clock(), until=clock() + queries.DEADLINE,
         )  # fmt: skip
-    desk.turn()
+    relay.turn()
     assert there.asked == []
 
 
@@ -225,26 +225,26 @@ def rival(clock, entropy) -> str:
     return identity
 
 
-def test_refuses_another_customers_command(house, desk, call, daemon, rival, clock) -> None:
+def test_refuses_another_customers_command(house, relay, call, daemon, rival, clock) -> None:
     """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
+    relay.turn()
     with writing():
         assert LiveCallTable.update(tenant_id=rival, deletable=1).execute() == 1
     row = asked_of(house, call.name, "delete", tenant=rival)
-    desk.turn()
+    relay.turn()
     assert there.asked == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
 @pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
-def test_restores_an_altered_row(house, desk, call, rival, clock, column) -> None:
-    desk.look()
+def test_restores_an_altered_row(house, relay, call, rival, clock, column) -> None:
+    relay.look()
     before = queries.live_calls(house.tenant, clock())
     with writing():
         LiveCallTable.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
-    desk._seen_due = 0.0
-    desk.look()
+    relay._seen_due = 0.0
+    relay.look()
     assert queries.live_calls(house.tenant, clock()) == before
     assert queries.live_calls(rival, clock()) == ()
 
@@ -253,15 +253,15 @@ def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy)
     there = daemon(TAKEN, TELLS_DONE)
     panel = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
-    desk = LiveCallRelay("node1", house.spool, house.means.root, clock, entropy, revoked=lambda: revoked)
-    desk.turn()
+    relay = LiveCallRelay("node1", house.spool, house.means.root, clock, entropy, revoked=lambda: revoked)
+    relay.turn()
     asked_of(house, call.name, "note")
-    desk.turn()
+    relay.turn()
     assert there.asked == []
 
 
-def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, desk, call) -> None:
-    desk.turn()
+def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call) -> None:
+    relay.turn()
     other = signing.Signer(
         key := Ed25519PrivateKey.generate(),
         signing.endorse(
@@ -277,24 +277,24 @@ def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, desk, call)
     assert refused.value.error_id == "seal.endorsement_use"
 
 
-def test_removes_a_call_that_has_ended(house, desk, call, clock) -> None:
-    desk.look()
+def test_removes_a_call_that_has_ended(house, relay, call, clock) -> None:
+    relay.look()
     assert queries.live_calls(house.tenant, clock())
     layout.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
-    desk.look()
+    relay.look()
     (row,) = queries.live_calls(house.tenant, clock())
     assert row.paused_until == clock() + timedelta(seconds=120)
     layout.close_take(call, CallEnd("recorded", None, clock(), None))
-    desk.look()
+    relay.look()
     assert queries.live_calls(house.tenant, clock()) == ()
 
 
-def test_lists_again_what_another_worker_dropped(house, desk, call, clock) -> None:
-    desk.look()
+def test_lists_again_what_another_worker_dropped(house, relay, call, clock) -> None:
+    relay.look()
     clock.forward(minutes=11)
     queries.drop_old(clock())
-    desk._seen_due = 0.0
-    desk.look()
+    relay._seen_due = 0.0
+    relay.look()
     assert queries.live_calls(house.tenant, clock())
 
 
