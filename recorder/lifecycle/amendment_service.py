@@ -234,7 +234,7 @@ class Changes:
         """End some purposes at once: :func:`narrowing_rule`, with its errors."""
         self._amend(tenant, recording, by, narrowing_rule(purposes=purposes, reason=reason))
 
-    def foresee(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
+    def preview(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
         """A recording's status, and its terms after a rule's amendment; nothing is written. Raises as the
         rule does."""
         looked = self.look(tenant, recording)

@@ -114,11 +114,11 @@ class KeyRotation:
     def begin(self, tenant: str) -> str:
         """Announce a new key for a tenant, which :meth:`all` then puts into use; returns the key's id. A key
         that was announced before stays, unless it is invalid."""
-        self._claim()
+        self._take_lease()
         try:
-            self._look(tenant, coming=False)
+            self._read_keys(tenant, coming=False)
             try:
-                there = self._look(tenant).to_come
+                there = self._read_keys(tenant).to_come
             except SealError as error:
                 if error.error_id == "seal.kek_missing":
                     raise
@@ -128,7 +128,7 @@ class KeyRotation:
                 there = self.keyring.new_tenant_key(tenant, self.entropy)
                 self._replace(next_tenant_key_path(tenant), there)
         finally:
-            self._give_back()
+            self._return_lease()
         return there.key_id
 
     def all(self) -> tuple[int, int]:
@@ -138,16 +138,16 @@ class KeyRotation:
         done = left = 0
         try:
             for tenant in self._tenants():
-                self._claim()
-                self._look(tenant)
+                self._take_lease()
+                self._read_keys(tenant)
             for tenant in self._tenants():
-                self._claim()
-                self._put_back(tenant)
-                self._by_kek(tenant)
-                some, others = self._tenant(tenant)
+                self._take_lease()
+                self._repair(tenant)
+                self._wrap_by_kek(tenant)
+                some, others = self._complete_change(tenant)
                 done, left = done + some, left + others
         finally:
-            self._give_back()
+            self._return_lease()
         return done, left
 
     def put_back(self, recordings: Iterable[tuple[str, str]]) -> int:
@@ -156,13 +156,13 @@ class KeyRotation:
         done = 0
         try:
             for tenant, recording in recordings:
-                self._claim()
+                self._take_lease()
                 text = wrapped_key_rows.recording_key(tenant, recording)
-                mine = self._look(tenant).mine
+                mine = self._read_keys(tenant).mine
                 if text is not None:
-                    done += self._recording(tenant, recording, text, mine, {mine.key_id: mine})
+                    done += self._wrap_recording(tenant, recording, text, mine, {mine.key_id: mine})
         finally:
-            self._give_back()
+            self._return_lease()
         return done
 
     @staticmethod
@@ -174,7 +174,7 @@ class KeyRotation:
             if tenant_queries.tenant_wrapped_key(row.id) is not None
         ]
 
-    def _look(self, tenant: str, *, coming: bool = True) -> _Keys:
+    def _read_keys(self, tenant: str, *, coming: bool = True) -> _Keys:
         """Check a tenant's keys, with ``coming`` including the next one. Writes nothing. Raises
         :class:`SealError` for an invalid key that no valid copy can replace."""
         good: dict[str, WrappedKey] = {}
@@ -184,7 +184,7 @@ class KeyRotation:
         # Objects with other names are never read, and an audit reports them (object.unknown).
         for place in filter(kind_of, self.store.list(f"keys/{tenant}/{TENANT}")):
             try:
-                if (key := self._read(place)) is None:
+                if (key := self._read_key(place)) is None:
                     continue
                 if place in present and key.key_id in former:
                     what = f"{place} is key {key.key_id}, which was replaced"
@@ -200,7 +200,7 @@ class KeyRotation:
                 f"nothing was written; `accord keys next --tenant {tenant}` replaces it",
             )
         to_come = good.pop(next_at, None)
-        text = self._text(tenant)
+        text = self._row_text(tenant)
         row = None
         try:
             row = tenant_queries.tenant_key(tenant)
@@ -247,10 +247,10 @@ class KeyRotation:
         except (NotFound, SealError):
             return False
 
-    def _put_back(self, tenant: str) -> None:
+    def _repair(self, tenant: str) -> None:
         """Restore the row's key from the bucket, damaged copies in the bucket from the row, and delete copies
         of other tenants' keys."""
-        keys = self._look(tenant)
+        keys = self._read_keys(tenant)
         if keys.row is None:
             said: dict[str, object] = {"key": keys.mine.key_id, "key_was": _claimed_id(keys.text)}
             now, content = self.now(), keys.mine.to_bytes().decode()
@@ -264,9 +264,9 @@ class KeyRotation:
             self.store.delete(place)
             log.warning("tenant_key.foreign_removed", tenant=tenant, place=place)
 
-    def _by_kek(self, tenant: str) -> None:
+    def _wrap_by_kek(self, tenant: str) -> None:
         """Wrap every key of a tenant, in catalogue and bucket, by the current key-encryption key."""
-        keys = self._look(tenant)
+        keys = self._read_keys(tenant)
         mine, there = keys.mine, keys.there
         if mine.wrapped_by != self.keyring.current:
             fresh = self.keyring.wrap_again(mine, self.entropy)
@@ -282,14 +282,14 @@ class KeyRotation:
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
             self.boundary("tenant key catalogued")
         for place in list(self.store.list(f"keys/{tenant}/{TENANT}")):
-            each = self._look(tenant).at(place)
+            each = self._read_keys(tenant).at(place)
             if each is not None and each.wrapped_by != self.keyring.current:
                 self._replace(place, self.keyring.wrap_again(each, self.entropy))
                 self.boundary("older key put")
 
-    def _tenant(self, tenant: str) -> tuple[int, int]:
+    def _complete_change(self, tenant: str) -> tuple[int, int]:
         """Complete the change of a tenant's key, and wrap again what another of its keys still wraps."""
-        keys = self._look(tenant)
+        keys = self._read_keys(tenant)
         mine, there = keys.mine, keys.there
         # A restored catalogue may lack a change that the bucket has.
         key = keys.to_come or there or mine
@@ -307,20 +307,20 @@ class KeyRotation:
             kind = "tenant.key_changed"
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
             self.boundary("tenant key catalogued")
-        counted = self._recordings(tenant, key)
+        counted = self._wrap_recordings(tenant, key)
         if keys.to_come is not None:
             self.store.delete(next_tenant_key_path(tenant))
             self.boundary("next key deleted")
         return counted
 
-    def _recordings(self, tenant: str, key: WrappedKey) -> tuple[int, int]:
+    def _wrap_recordings(self, tenant: str, key: WrappedKey) -> tuple[int, int]:
         done, left, after = 0, 0, ""
         known = {key.key_id: key}
         while rows := wrapped_key_rows.wrapped_by_others(tenant, key.key_id, after, PAGE):
-            self._claim()
+            self._take_lease()
             for recording, text in rows:
                 try:
-                    if self._recording(tenant, recording, text, key, known):
+                    if self._wrap_recording(tenant, recording, text, key, known):
                         done += 1
                     else:
                         left += 1
@@ -331,7 +331,7 @@ class KeyRotation:
             after = rows[-1][0]
         return done, left
 
-    def _recording(
+    def _wrap_recording(
         self, tenant: str, recording: str, text: str, key: WrappedKey, known: dict[str, WrappedKey]
     ) -> bool:
         """Wrap a recording's key by ``key``, in bucket and row; false if another process is working on the
@@ -345,7 +345,7 @@ class KeyRotation:
             if wrapped_key_rows.recording_key(tenant, recording) != text:
                 return False
             place = data_key_path(tenant, recording)
-            good = self._own(tenant, recording, text, place, known)
+            good = self._valid_copies(tenant, recording, text, place, known)
             fresh = next((each for each in good if each.wrapped_by == key.key_id), None)
             if fresh is None:
                 by = known[good[0].wrapped_by]
@@ -362,7 +362,7 @@ class KeyRotation:
         finally:
             lease.give_back(claim, self.owner)
 
-    def _own(
+    def _valid_copies(
         self, tenant: str, recording: str, text: str, place: str, known: dict[str, WrappedKey]
     ) -> list[WrappedKey]:
         """The valid copies, in row and bucket, of a recording's own key. Raises :class:`SealError`."""
@@ -392,7 +392,7 @@ class KeyRotation:
             raise SealError("seal.key_differs", f"{row} and {place} have different keys", RESTORE)
         return good
 
-    def _text(self, tenant: str) -> str:
+    def _row_text(self, tenant: str) -> str:
         found = tenant_queries.tenant_wrapped_key(tenant)
         if found is None:
             raise SealError(
@@ -402,7 +402,7 @@ class KeyRotation:
             )
         return found
 
-    def _read(self, place: str) -> WrappedKey | None:
+    def _read_key(self, place: str) -> WrappedKey | None:
         """A tenant's valid key in the bucket."""
         try:
             found = read_wrapped(self.store, place)
@@ -416,7 +416,7 @@ class KeyRotation:
         with in_memory(content) as path:
             self.store.replace(place, path, hashlib.sha256(content).hexdigest())
 
-    def _claim(self) -> None:
+    def _take_lease(self) -> None:
         if not lease.take(CLAIM, self.owner, self.now()):
             raise SealError(
                 "keys.busy",
@@ -424,7 +424,7 @@ class KeyRotation:
                 "wait until it has finished; if it died, five minutes",
             )
 
-    def _give_back(self) -> None:
+    def _return_lease(self) -> None:
         lease.give_back(CLAIM, self.owner)
 
 

@@ -64,17 +64,17 @@ class Guard:
         self.trust = Trust(root_public, revoked)
         self._seals = RecordingVerifier(store, keyring, root_public, revoked)
 
-    def alive(self, who: Actor, recording_id: str | None = None, purpose: str | None = None) -> None:
+    def check_active(self, who: Actor, recording_id: str | None = None, purpose: str | None = None) -> None:
         """Refuse a user or a session that has ended. Raises :class:`AccessError`."""
         if not users.is_session_valid(who.tenant, who.user, who.session, self.now()):
             self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
 
     def row(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:
         """A recording of the actor's tenant; user and session are valid. Raises :class:`AccessError`."""
-        self.alive(who, recording_id, purpose)
-        return self.there(who, recording_id, purpose)
+        self.check_active(who, recording_id, purpose)
+        return self.existing_row(who, recording_id, purpose)
 
-    def there(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:
+    def existing_row(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:
         """The same for an actor who was checked just now."""
         row = queries.recording(who.tenant, printable(recording_id))
         if row is None:
@@ -89,9 +89,9 @@ class Guard:
         with self.reported(who, row, "manifest.json"):
             return self._listed(self._seals.open(row, self.now()))
 
-    def at_hand(self, row: RecordingRow) -> VerifiedRecording:
+    def open_cached(self, row: RecordingRow) -> VerifiedRecording:
         """The same with the manifest that was verified before, if it is in memory."""
-        return self._listed(self._seals.at_hand(row, self.now()))
+        return self._listed(self._seals.open_cached(row, self.now()))
 
     def offboarding(self, tenant: str) -> Statement | None:
         """The signed statement about a customer's offboarding, if one is in force. Raises :class:`SealError`,

@@ -89,7 +89,7 @@ class Gate:
         """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, "purposes")
         sealed = self._guard.open(who, row)
-        return self._asked(who).choices(self._guard.terms(sealed), sealed.row)
+        return self._policy(who).choices(self._guard.terms(sealed), sealed.row)
 
     @connected()
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
@@ -114,30 +114,30 @@ class Gate:
         return Grant(given.id, given.recording, given.purpose, given.until)
 
     @connected()
-    def given(self, who: Actor, grant_id: str) -> Grant:
+    def valid_grant(self, who: Actor, grant_id: str) -> Grant:
         """See :class:`GateInterface`."""
-        grant = self._living(who, grant_id)
+        grant = self._valid_grant(who, grant_id)
         return Grant(grant.id, grant.recording, grant.purpose, grant.until)
 
     @connected()
     def renew(self, who: Actor, grant_id: str) -> Grant:
         """See :class:`GateInterface`."""
-        grant, sealed = self._under(who, grant_id)
+        grant, sealed = self._granted_recording(who, grant_id)
         until = self._until(sealed, grant.purpose)
         if not grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy):
-            self._over(who, grant)
+            self._refuse_ended(who, grant)
         return Grant(grant.id, grant.recording, grant.purpose, until)
 
     @connected()
     def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
         """See :class:`GateInterface`."""
-        _, sealed = self._under(who, grant_id)
+        _, sealed = self._granted_recording(who, grant_id)
         return to_body(sealed.manifest)
 
     @connected()
     def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
         """See :class:`GateInterface`."""
-        grant, sealed = self._under(who, grant_id)
+        grant, sealed = self._granted_recording(who, grant_id)
         found = sealed.manifest.object(name)
         if found is None:
             raise AccessError("access.no_sound", f"recording {grant.recording} has no {name}")
@@ -146,14 +146,14 @@ class Gate:
 
         def read(start: int, end: int) -> Iterator[bytes]:
             length = min(end, sound.length) - start
-            return Pieces(self._sent(who, grant, sealed.row, name, play, sound.read(start, end), length))
+            return Pieces(self._stream(who, grant, sealed.row, name, play, sound.read(start, end), length))
 
         return OpenSound(name, found.media_type, sound.length, read)
 
     @connected()
     def close(self, who: Actor, grant_id: str, play: str) -> None:
         """See :class:`GateInterface`."""
-        grant = self._own(who, grant_id)
+        grant = self._own_grant(who, grant_id)
         listen = grants.listen_of(grant, play)
         if listen is not None:
             grants.close_listen(listen, now=self._guard.now(), entropy=self._guard.entropy)
@@ -161,13 +161,13 @@ class Gate:
     @connected()
     def played(self, who: Actor, grant_id: str, play: str, text: str) -> None:
         """See :class:`GateInterface`."""
-        grant = self._own(who, grant_id)
+        grant = self._own_grant(who, grant_id)
         row = queries.recording(who.tenant, grant.recording)
         listen = grants.listen_of(grant)
         if row is not None and listen is not None:
             grants.note_player_report(listen, stretches.parse_report(text, row.duration_ms), stretches.merge_stretches)
 
-    def _sent(
+    def _stream(
         self,
         who: Actor,
         grant: GrantRow,
@@ -213,62 +213,62 @@ class Gate:
         now, entropy = self._guard.now(), self._guard.entropy
         listen = grants.count_sent(grant, play, name, ahead, now=now, entropy=entropy)
         if listen is None:
-            self._over(who, grant)
+            self._refuse_ended(who, grant)
         return listen
 
-    def _over(self, who: Actor, grant: GrantRow) -> NoReturn:
+    def _refuse_ended(self, who: Actor, grant: GrantRow) -> NoReturn:
         self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
 
-    def _under(self, who: Actor, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
+    def _granted_recording(self, who: Actor, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
         """A valid grant and its recording, verified again: the row may have been restricted since."""
-        grant = self._living(who, grant_id)
+        grant = self._valid_grant(who, grant_id)
         row = self._row(who, grant)
         with self._guard.reported(who, row, "manifest.json", grant.purpose):
-            sealed = self._granted(grant, row)
+            sealed = self._check_manifest(grant, row)
         self._check_purpose(who, sealed, grant.purpose)
         return grant, sealed
 
     def _row(self, who: Actor, grant: GrantRow) -> RecordingRow:
         """The recording of a valid grant that is in the log; a row alone opens nothing."""
-        row = self._guard.there(who, grant.recording, grant.purpose)
+        row = self._guard.existing_row(who, grant.recording, grant.purpose)
         if not grants.is_logged(grant):
-            self._over(who, grant)
+            self._refuse_ended(who, grant)
         return row
 
-    def _granted(self, grant: GrantRow, row: RecordingRow) -> VerifiedRecording:
+    def _check_manifest(self, grant: GrantRow, row: RecordingRow) -> VerifiedRecording:
         """The recording, if its manifest is still the one that the grant was given for."""
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
                 f"recording {row.id} was catalogued with another manifest after the grant",
             )
-        return self._guard.at_hand(row)
+        return self._guard.open_cached(row)
 
     def _look_again(self, who: Actor, grant: GrantRow) -> None:
         """Check that sending may continue: user, grant or purpose may have ended."""
-        self._living(who, grant.id)
+        self._valid_grant(who, grant.id)
         row = self._row(who, grant)
-        self._check_purpose(who, self._granted(grant, row), grant.purpose)
+        self._check_purpose(who, self._check_manifest(grant, row), grant.purpose)
 
-    def _living(self, who: Actor, grant_id: str) -> GrantRow:
-        self._guard.alive(who)
+    def _valid_grant(self, who: Actor, grant_id: str) -> GrantRow:
+        self._guard.check_active(who)
         grant = grants.find_valid_grant(who.tenant, who.user, printable(grant_id), self._guard.now())
         if grant is None:
             self._guard.refuse(who, "access.grant_over", "there is no such grant, or it has ended")
         if grant.session is not None and grant.session != who.session:
             # Another session of the same user does not count: a grant belongs to the session that got it.
-            self._guard.alive(replace(who, session=grant.session), grant.recording)
+            self._guard.check_active(replace(who, session=grant.session), grant.recording)
         return grant
 
-    def _own(self, who: Actor, grant_id: str) -> GrantRow:
+    def _own_grant(self, who: Actor, grant_id: str) -> GrantRow:
         """The actor's own grant, even if it has ended."""
-        self._guard.alive(who)
+        self._guard.check_active(who)
         grant = grants.find_grant(who.tenant, who.user, printable(grant_id))
         if grant is None:
             self._guard.refuse(who, "access.grant_over", "there is no such grant")
         return grant
 
-    def _asked(self, who: Actor) -> PurposePolicy:
+    def _policy(self, who: Actor) -> PurposePolicy:
         return PurposePolicy(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
 
     def _check_purpose(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> None:
@@ -281,7 +281,7 @@ class Gate:
             self._guard.refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
             )
-        choices = self._asked(who).choices(terms, sealed.row)
+        choices = self._policy(who).choices(terms, sealed.row)
         choice = next((choice for choice in choices if choice.code == purpose), None)
         if choice is None:
             self._guard.refuse(

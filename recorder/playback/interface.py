@@ -118,7 +118,7 @@ class GateInterface(Protocol):
         ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, and nobody
         has stated a purpose)."""
 
-    def given(self, who: Actor, grant_id: str) -> Grant:
+    def valid_grant(self, who: Actor, grant_id: str) -> Grant:
         """A grant of this person while it lasts. Raises ``access.grant_over`` otherwise."""
 
     def renew(self, who: Actor, grant_id: str) -> Grant:

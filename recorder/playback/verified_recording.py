@@ -104,7 +104,7 @@ class RecordingVerifier:
                 self._verified.popitem(last=False)
         return sealed
 
-    def at_hand(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
+    def open_cached(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
         """The same with the manifest that was verified before, if it is still in memory and no amendment was
         listed since: for the many requests under one grant."""
         with self._lock:

@@ -64,7 +64,7 @@ def agreed(recording_id: str) -> ResponseReturnValue:
         changes().agree(tenant, recording_id, me(), purpose=PURPOSE, keep_days=days, reason=reason, on=on)
         return to_recording(recording_id)
     rule = agreement_rule(tenant, purpose=PURPOSE, keep_days=days, reason=reason, on=on)
-    looked, after = changes().foresee(tenant, recording_id, me(), rule)
+    looked, after = changes().preview(tenant, recording_id, me(), rule)
     return render_template(
         "retention/agreed_sure.html",
         recording=looked.row,
@@ -101,7 +101,7 @@ def less(recording_id: str) -> ResponseReturnValue:
         changes().narrow(tenant, recording_id, me(), purposes=purposes, reason=reason)
         return to_recording(recording_id)
     rule = narrowing_rule(purposes=purposes, reason=reason)
-    looked, after = changes().foresee(tenant, recording_id, me(), rule)
+    looked, after = changes().preview(tenant, recording_id, me(), rule)
     return render_template(
         "retention/less_sure.html",
         recording=looked.row,

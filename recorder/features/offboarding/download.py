@@ -44,7 +44,7 @@ class HandoverExit:
 
 
 def _fetch(guard: Guard, who: Actor) -> OpenSound:
-    guard.alive(who)
+    guard.check_active(who)
     row = _standing(guard, who)
     archive = Archive(
         row,
@@ -111,7 +111,7 @@ def _sent(guard: Guard, who: Actor, row: LeavingRow, pieces: Iterator[bytes]) ->
     for piece in pieces:
         now = guard.now()
         if now - looked_at >= LOOK_AGAIN:
-            guard.alive(who)
+            guard.check_active(who)
             if _standing(guard, who).handover != row.handover:
                 guard.refuse(who, "access.handover_over", "another handing over has begun")
             looked_at = now

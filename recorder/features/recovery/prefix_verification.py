@@ -68,7 +68,7 @@ class TenantKeys:
             raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that wraps it")
         return before
 
-    def know(self, tenant: str, *, destroyed: bool) -> None:
+    def load(self, tenant: str, *, destroyed: bool) -> None:
         """Load a tenant's key, so that the tenant can be created. A departed customer may have none, if
         everything of theirs is ``destroyed``. Raises as :meth:`of`."""
         if tenant in self._catalogued or (destroyed and tenant in self._destroyed):
@@ -142,27 +142,27 @@ class PrefixReader:
         if manifest.prefix != found.place:
             raise SealError("manifest.place", f"the manifest is of {manifest.prefix}")
         chain = self._chain(found, manifest, content)
-        self._follow(chain, found)
+        self._drop_revoked(chain, found)
         for problem in chain.problems:
             blame((problem.code, f"{problem.name}: {problem.message}"))
         sealed = {each.name for each in manifest.objects}
         for name in sorted(set(found.names) - sealed - {MANIFEST}):
             if number_in(name) is None:
                 blame(("object.unknown", f"{name} was not sealed"))
-        self._keys.know(manifest.tenant, destroyed=chain.erased is not None)
+        self._keys.load(manifest.tenant, destroyed=chain.erased is not None)
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased but exists"))
-            row = recording_of(manifest, content, None, None, None, *self._later(chain))
+            row = recording_of(manifest, content, None, None, None, *self._later_facts(chain))
             gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
             return gone, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, blame)
         outside, inside = (parties.outside, parties.inside) if parties else (None, None)
-        return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
+        return recording_of(manifest, content, outside, inside, key, *self._later_facts(chain)), chain
 
-    def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
+    def _later_facts(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
         """Amendments, and the customer's retention limits."""
         return chain.amendments, self._limits.get(chain.manifest.tenant, ())
 
@@ -173,7 +173,7 @@ class PrefixReader:
             raise SealError("object.missing", error.message) from None
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
-    def _follow(self, chain: Chain, found: QueuedPlace) -> None:
+    def _drop_revoked(self, chain: Chain, found: QueuedPlace) -> None:
         """Drop an amendment by a revoked key, and all after it, from a chain, and report it.
 
         One dated before the revocation is kept if the catalogue (its restored log) knows it, if an operator

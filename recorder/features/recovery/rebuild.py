@@ -189,7 +189,7 @@ class Rebuild:
                     batch = [each.result() for each in waiting]
                     if batch:
                         given = (keys.stored(), self.now(), self.entropy, self.correct, erased)
-                        RowRestorer(*given).take_in(batch)
+                        RowRestorer(*given).restore(batch)
                         done += len(batch)
                         self.tell("read", done, total)
                     if not todo:

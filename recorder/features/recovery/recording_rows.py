@@ -82,11 +82,11 @@ class RowRestorer:
     correct: bool = False
     erased: Collection[str] = ()
 
-    def take_in(self, batch: Sequence[PlaceReading]) -> None:
+    def restore(self, batch: Sequence[PlaceReading]) -> None:
         """Write a batch in one transaction: rows, amendments, leaves, and the outcome of each place."""
         with writing():
             for tenant in sorted({seen.row.tenant for seen in batch if seen.row is not None}):
-                self._know(tenant)
+                self._restore_tenant(tenant)
             rows = [seen.row for seen in batch if seen.row is not None]
             mine = RecordingTable.id.in_([row.id for row in rows])
             mine |= RecordingTable.prefix.in_([row.prefix for row in rows])
@@ -94,7 +94,7 @@ class RowRestorer:
             places = {row.prefix: row.id for row in there.values()}
             lived = RecordingTable.select().exists()
             fresh = [seen for seen in batch if _is_fresh(seen, there, places)]
-            self._make(fresh)
+            self._insert(fresh)
             made = {seen.place for seen in fresh}
             outcomes = [
                 (seen, MADE, None, None) if seen.place in made else (seen, *self._settle(seen, there, places))
@@ -114,7 +114,7 @@ class RowRestorer:
         row = seen.row
         return outcome == MADE and row is not None and row.stored_at > self.now - LISTED_WITHIN
 
-    def _know(self, tenant: str) -> None:
+    def _restore_tenant(self, tenant: str) -> None:
         """Create an unknown tenant, named by its id and under the strictest country, which the bucket does
         not state; restore a missing key."""
         if TenantTable.select().where(TenantTable.id == tenant).exists():
@@ -134,7 +134,7 @@ class RowRestorer:
             entropy=self.entropy,
         )
 
-    def _make(self, fresh: Sequence[PlaceReading]) -> None:
+    def _insert(self, fresh: Sequence[PlaceReading]) -> None:
         if not fresh:
             return
         rows = [seen.row for seen in fresh if seen.row is not None]

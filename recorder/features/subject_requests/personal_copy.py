@@ -79,7 +79,7 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
 
     def sound() -> Iterator[bytes]:
         with guard.reported(who, row, found.name, PERSON):
-            guard.alive(who, row.id, PERSON)
+            guard.check_active(who, row.id, PERSON)
             opened = guard.sounds.open(sealed, found.name)
             pieces = opened.read(0, opened.length)
             reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **told)

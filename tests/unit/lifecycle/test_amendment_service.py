@@ -203,7 +203,7 @@ def test_withdraws_only_purposes_that_rest_on_consent(house, changes) -> None:
 
 def test_previews_an_amendment_without_writing_it(house, changes, recording) -> None:
     rule = agreement_rule(house.tenant, purpose="training", keep_days=60, reason=REASON)
-    status, terms = changes.foresee(house.tenant, recording, OPERATOR, rule)
+    status, terms = changes.preview(house.tenant, recording, OPERATOR, rule)
     assert [each.code for each in status.terms.purposes] == ["agreement"]
     assert [each.code for each in terms.purposes] == ["agreement", "training"]
     assert kinds(house, recording) == []

@@ -270,7 +270,7 @@ def test_shows_the_manifest_under_a_grant(gate, ada, recording) -> None:
     assert shown["recording"] == recording.id
     assert shown["announcement"]["purposes"][0]["code"] == "agreement"
     assert "32470123456" not in json.dumps(shown)
-    assert gate.given(ada, grant.id) == grant
+    assert gate.valid_grant(ada, grant.id) == grant
 
 
 def test_refuses_an_unknown_object_name(gate, ada, recording) -> None:
@@ -355,7 +355,7 @@ def test_a_grant_belongs_to_one_user(gate, ada, recording, somebody, stranger) -
             lambda other=other: gate.open(other, grant.id, "audio.wav"),
             lambda other=other: gate.renew(other, grant.id),
             lambda other=other: gate.manifest(other, grant.id),
-            lambda other=other: gate.given(other, grant.id),
+            lambda other=other: gate.valid_grant(other, grant.id),
             lambda other=other: gate.close(other, grant.id, "p"),
         ):
             with pytest.raises(AccessError) as error:
@@ -461,7 +461,7 @@ def test_the_end_of_a_session_ends_its_grants(gate, ada, recording, house) -> No
 
     here, there = log_in("one"), log_in("two")
     grant = gate.grant(here, recording.id, "agreement")
-    assert gate.given(here, grant.id) == grant
+    assert gate.valid_grant(here, grant.id) == grant
     users.end_session(person, here.session, now=house.clock(), entropy=house.entropy)
     for who in (here, there, ada):
         refused(lambda who=who: gate.open(who, grant.id, "audio.wav"), "access.revoked")

@@ -86,15 +86,15 @@ def test_ignores_grants_from_the_future_when_it_counts(gate, ada, recording, hou
 def test_a_grant_is_valid_within_the_slack_of_clocks(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     house.clock.at -= SLACK
-    assert gate.given(ada, grant.id) == grant
+    assert gate.valid_grant(ada, grant.id) == grant
     house.clock.forward(milliseconds=-1)
     with pytest.raises(AccessError):
-        gate.given(ada, grant.id)
+        gate.valid_grant(ada, grant.id)
     house.clock.at = grant.until - timedelta(milliseconds=1)
-    assert gate.given(ada, grant.id) == grant
+    assert gate.valid_grant(ada, grant.id) == grant
     house.clock.at = grant.until
     with pytest.raises(AccessError):
-        gate.given(ada, grant.id)
+        gate.valid_grant(ada, grant.id)
 
 
 def test_limits_grants_that_are_an_hour_old(gate, ada, recording, house, monkeypatch) -> None:
