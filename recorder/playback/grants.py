@@ -27,7 +27,6 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
-from recorder.playback import grants
 
 MergeStretches = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
@@ -405,4 +404,4 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
 
 def close_stale_listens(now: datetime, entropy: Entropy) -> int:
     """Close the listens of ended grants; returns how many."""
-    return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))
+    return sum(close_listen(listen, now=now, entropy=entropy) for listen in stale_listens(now))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recorder.clock import SLACK, Uptime
 from recorder.errors import ClockError, StoreError
-from recorder.lifecycle import kernel_clock
+from recorder.ops.doctor import kernel_clock
 from recorder.lifecycle.clock_guard import LONGEST_OFF, ClockGuard, Witness
 from tests.clock import Clock
 
