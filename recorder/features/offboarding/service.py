@@ -21,7 +21,6 @@ from recorder.seal import offboarding
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
 from recorder.errors import CatalogueError
 from recorder.errors import SealError
-from recorder.features.offboarding import service
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.bucket_statements import SignedDeparture
 from recorder.lifecycle.bucket_statements import is_open
@@ -217,8 +216,8 @@ def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = Fal
     said = leaver.statement
     if said is None or said.kind != ERASURE:
         assert leaver.receipt is not None
-        said = service.erase_again(changes, tenant, leaver.receipt.announced_at)
-    service.record_order(changes, said)
+        said = erase_again(changes, tenant, leaver.receipt.announced_at)
+    record_order(changes, said)
 
 
 def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> SignedDeparture:

@@ -75,6 +75,7 @@ def change_row(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
 
 
 def tenant_of(tenant: str) -> Any:
+    """A tenant's row. Raises :class:`PersonError` (``subject_request.not_found``)."""
     row = TenantTable.get_or_none(TenantTable.id == tenant)
     if row is None:
         raise PersonError("subject_request.not_found", "there is no such customer", "")

@@ -84,6 +84,8 @@ def sound_duration_ms(wav: bytes) -> int:
 
 
 def check_question(mode: str, question: SpokenText | None, declined: SpokenText | None) -> None:
+    """Check that an announcement has a question and a declined sentence if, and only if, its mode asks.
+    Raises :class:`CatalogueError` (``announcement.question``, or as :func:`check_spoken`)."""
     given = {"question": question, "declined sentence": declined}
     if mode not in ASKING and any(given.values()):
         raise CatalogueError(
@@ -113,6 +115,8 @@ def _bad_sound(what: str) -> CatalogueError:
 
 
 def check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -> None:
+    """Check that a line that asks does so before the parties are connected. Raises :class:`CatalogueError`
+    (``line.timing``)."""
     if mode == NOTICE and not others:
         return
     asks = f"asks ({mode})" if mode != NOTICE else "offers several languages"
@@ -131,6 +135,8 @@ def check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -
 
 
 def check_expected_mode(first: AnnouncementTable, expected: str | None) -> None:
+    """Check that an announcement was made for the expected mode. Raises :class:`CatalogueError`
+    (``line.mode``)."""
     if expected is not None and first.mode != expected:
         raise CatalogueError(
             "line.mode",
@@ -141,6 +147,8 @@ def check_expected_mode(first: AnnouncementTable, expected: str | None) -> None:
 
 
 def check_languages(rows: Sequence[AnnouncementTable]) -> None:
+    """Check that announcements differ in language and agree in everything that they promise. Raises
+    :class:`CatalogueError` (``line.languages``)."""
     languages = [row.language for row in rows]
     if len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
         raise CatalogueError(
@@ -165,6 +173,8 @@ def _promise(row: AnnouncementTable) -> str:
 
 
 def check_menu(rows: Sequence[AnnouncementTable], menu: SpokenText | None) -> None:
+    """Check that a line has a menu if, and only if, it has several languages. Raises :class:`CatalogueError`
+    (``line.menu``)."""
     if (menu is None) != (len(rows) == 1):
         raise CatalogueError(
             "line.menu",
