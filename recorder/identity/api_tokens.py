@@ -53,8 +53,8 @@ def create(
             id=identity, tenant_id=tenant, name=name, token_sha256=token_sha256, created_at=now,
             credential=signed,
         )  # fmt: skip
-        said = {"token": row.id, "token_sha256": token_sha256, "name": name}
-        append(tenant, "token.created", said, now, entropy)
+        body = {"token": row.id, "token_sha256": token_sha256, "name": name}
+        append(tenant, "token.created", body, now, entropy)
     return token_row(row)
 
 
@@ -106,7 +106,7 @@ def check_token(row: TokenRow, root: Ed25519PublicKey, revoked: Revoked) -> None
 def check_not_revoked(row: TokenRow) -> None:
     """Refuse a token that was revoked according to the log. Raises :class:`recorder.errors.SealError`
     (``credential.superseded``)."""
-    if any(said.body.get("token") == row.id for said in leaf_lookup.decided(row.tenant, [REVOKED])):
+    if any(leaf.body.get("token") == row.id for leaf in leaf_lookup.decided(row.tenant, [REVOKED])):
         what, hint = f"token {row.id} was revoked", "an older row was restored: run `accord audit`"
         raise SealError("credential.superseded", what, hint)
 

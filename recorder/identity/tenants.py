@@ -62,10 +62,10 @@ def create_tenant(
                 wrapped_key=wrapped_key,
                 created_at=now,
             )
-            said = {"tenant": tenant_id, "name": name, "country": country, "language": language}
-            said |= {"languages": row.languages, "time_zone": time_zone, "plan": plan}
-            said |= {"key_sha256": sha256_of(wrapped_key)}
-            append(tenant_id, "tenant.created", said, now, entropy)
+            body = {"tenant": tenant_id, "name": name, "country": country, "language": language}
+            body |= {"languages": row.languages, "time_zone": time_zone, "plan": plan}
+            body |= {"key_sha256": sha256_of(wrapped_key)}
+            append(tenant_id, "tenant.created", body, now, entropy)
     except IntegrityError as error:
         raise CatalogueError("tenant.exists", f"tenant {tenant_id} already exists", "") from error
     return tenant_row(row)

@@ -174,8 +174,8 @@ def open_session(
             seen_at=now,
             until=until,
         )
-        said = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
-        append(person.tenant, "session.opened", said, now, entropy)
+        body = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
+        append(person.tenant, "session.opened", body, now, entropy)
     return session_row(row, person.tenant)
 
 
@@ -251,8 +251,8 @@ def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Ent
             & SessionTable.ended_at.is_null()
         )
         if SessionTable.update(ended_at=now).where(mine).execute():
-            said = {"user": person.id, "session": session_id}
-            append(person.tenant, "session.closed", said, now, entropy)
+            body = {"user": person.id, "session": session_id}
+            append(person.tenant, "session.closed", body, now, entropy)
 
 
 def drop_old_sessions(before: datetime) -> int:
@@ -274,13 +274,13 @@ def check_latest(row: UserRow) -> None:
     """Refuse a superseded credential: according to the log, the user was revoked or got another password
     since. Raises :class:`recorder.errors.SealError` (``credential.superseded``)."""
     every = leaf_lookup.decided(row.tenant, [CHANGED, REVOKED])
-    said = [each for each in every if each.body.get("user") == row.id]
-    if not said:
+    leaves = [each for each in every if each.body.get("user") == row.id]
+    if not leaves:
         return
-    if said[-1].kind == REVOKED or said[-1].body.get(SIGNS_IN) != login_hash(row.login, row.password_hash):
+    if leaves[-1].kind == REVOKED or leaves[-1].body.get(SIGNS_IN) != login_hash(row.login, row.password_hash):
         raise SealError(
             "credential.superseded",
-            f"user {row.id} has a superseded credential: the log has a later {said[-1].kind}",
+            f"user {row.id} has a superseded credential: the log has a later {leaves[-1].kind}",
             "an older row was restored: run `accord audit`",
         )
 

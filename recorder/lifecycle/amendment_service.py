@@ -141,8 +141,8 @@ class Changes:
         chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
             raise AccessError("access.erased", "the recording was destroyed")
-        told = sealed.terms(chain.manifest, chain.amendments, limits, pack)
-        return RecordingStatus(row, chain, told, self.now())
+        usage = sealed.terms(chain.manifest, chain.amendments, limits, pack)
+        return RecordingStatus(row, chain, usage, self.now())
 
     def hold(
         self,
@@ -360,7 +360,7 @@ def _distinct(codes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_reason(reason: str) -> str:
-    said = " ".join(reason.split())
-    if not said or len(said) > LONGEST_REASON or not said.isprintable():
+    text = " ".join(reason.split())
+    if not text or len(text) > LONGEST_REASON or not text.isprintable():
         raise KeepingError("retention.reason", f"the reason must have 1 to {LONGEST_REASON} printable characters")
-    return said
+    return text

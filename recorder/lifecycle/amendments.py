@@ -116,16 +116,16 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
         added = insert_amendments(chain)
         fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
         if fresh:
-            told = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
-            codes, agreed = [each.code for each in told.purposes], agreed_data(agreed_in(told))
-            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=told.until).where(mine).execute()
+            usage = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
+            codes, agreed = [each.code for each in usage.purposes], agreed_data(agreed_in(usage))
+            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=usage.until).where(mine).execute()
         if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
             living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(living).execute()
         for each in fresh:
-            said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
+            body = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more = {"kind": each.kind, "by": each.by.id or each.by.kind}
-            append(each.tenant, AMENDED, said | more, now, entropy, recording=each.recording)
+            append(each.tenant, AMENDED, body | more, now, entropy, recording=each.recording)
         end_amendment(manifest.recording)
     return added
 
@@ -138,8 +138,8 @@ def check_holds(chain: Chain) -> None:
     with connected():
         mine = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
         mine &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
-        said = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(mine)]
-    gone = [each for each in said if each.get("sha256") not in sealed]
+        bodies = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(mine)]
+    gone = [each for each in bodies if each.get("sha256") not in sealed]
     kinds = [each.get("kind") for each in gone]
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
         numbers = ", ".join(str(each.get("number")) for each in gone)
@@ -161,11 +161,11 @@ def _said(body: str | None) -> dict[str, Any]:
 
 def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
     """Set a row's expiry to what was sealed, amended and limited; returns whether it differed."""
-    told = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
+    usage = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
     mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-    other = mine & (RecordingTable.keep_until != told.until) & RecordingTable.destroyed_at.is_null()
+    other = mine & (RecordingTable.keep_until != usage.until) & RecordingTable.destroyed_at.is_null()
     with writing():
-        return bool(RecordingTable.update(keep_until=told.until).where(other).execute())
+        return bool(RecordingTable.update(keep_until=usage.until).where(other).execute())
 
 
 def insert_amendments(chain: Chain) -> int:
@@ -232,15 +232,15 @@ def holds(tenant: str | None = None, recording: str | None = None) -> tuple[Hold
 
 
 def _hold(row: AmendmentTable) -> HoldRow:
-    said = row.data
+    data = row.data
     return HoldRow(
         tenant=row.tenant_id,
         recording=row.recording_id,
         number=row.number,
-        purposes=tuple(said["purposes"]),
-        owner=said["owner"],
-        reason=said["reason"],
-        review_at=from_iso(said["review_at"]),
-        roles=tuple(said.get("roles", ())),
+        purposes=tuple(data["purposes"]),
+        owner=data["owner"],
+        reason=data["reason"],
+        review_at=from_iso(data["review_at"]),
+        roles=tuple(data.get("roles", ())),
         since=row.at,
     )

@@ -68,13 +68,13 @@ class ClockGuard:
         look = _Reading(since.boot, since.up, self._now())
         agreed, doubts = False, []
         for name, witness in self._witnesses.items():
-            told = self._ask(name, witness)
-            if told is None:
+            other = self._ask(name, witness)
+            if other is None:
                 continue
-            if abs(told - look.at) <= SLACK:
+            if abs(other - look.at) <= SLACK:
                 agreed = True
             else:
-                doubts.append(f"{name} says {to_iso(told)}")
+                doubts.append(f"{name} says {to_iso(other)}")
         if not agreed and not doubts and (jump := self._jump(look)) is not None:
             doubts.append(jump)
         if doubts:

@@ -36,8 +36,8 @@ def note_departure(
 
 def last_cancellation(tenant: str) -> str | None:
     """The SHA-256 of the last statement that cancelled a customer's departure, according to the log."""
-    said = leaf_lookup.after(tenant, -1, STAYS)
-    return str(said[-1].body.get("statement")) if said else None
+    leaves = leaf_lookup.after(tenant, -1, STAYS)
+    return str(leaves[-1].body.get("statement")) if leaves else None
 
 
 def drop_departure(tenant: str) -> None:

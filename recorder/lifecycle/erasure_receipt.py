@@ -127,20 +127,20 @@ def receipt(
             f"recording {recording} was erased but still exists: {report.findings[0].message}",
             "`accord audit` lists everything; the worker erases it again if its row is due",
         )
-    tombstone, said = chain.erased, chain.erased.data
+    tombstone, erased = chain.erased, chain.erased.data
     body = ErasureReceiptBody(
         recording=recording,
         tenant=tenant,
         at=now,
         erased_at=tombstone.at,
-        why=said.why,
+        why=erased.why,
         asked=tuple(
             Ground(each.kind, each.at, each.number) for each in chain.amendments if each.kind in _GROUNDS
         ),
-        key=said.key_id,
-        objects=said.objects,
+        key=erased.key_id,
+        objects=erased.objects,
         gone=True,
-        remains=tuple(sorted({*said.remains, amendment.name(tombstone.number)})),
+        remains=tuple(sorted({*erased.remains, amendment.name(tombstone.number)})),
         backups_kept_days=backups_end_after.days,
         complete_from=erasure_complete_at(tombstone.at, backups_end_after),
         tombstone=tombstone.sha256,

@@ -91,8 +91,8 @@ def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: 
         for tenant, leaf in waiting.items():
             lock_tenant(tenant)
             mine = sum(each.tenant == tenant for each in held)
-            said = Confirmation(tenant, leaf.leaf_hash, mine, now)
-            statement = CONFIRMATION.write(said, signer).decode()
+            confirmation = Confirmation(tenant, leaf.leaf_hash, mine, now)
+            statement = CONFIRMATION.write(confirmation, signer).decode()
             append(tenant, CONFIRMED, {"holds": mine, "statement": statement}, now, entropy)
     return bool(waiting)
 
@@ -149,9 +149,9 @@ def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool
         signed = CONFIRMATION.read(content, trust.root)
     except (SealError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    said = signed.value
-    mine = (said.tenant, said.leaf) == (tenant, leaf_hash)
-    return mine and not is_doubtful(signed.key_id, said.at, row.at, trust.revoked())
+    confirmation = signed.value
+    mine = (confirmation.tenant, confirmation.leaf) == (tenant, leaf_hash)
+    return mine and not is_doubtful(signed.key_id, confirmation.at, row.at, trust.revoked())
 
 
 @dataclass(frozen=True, slots=True)

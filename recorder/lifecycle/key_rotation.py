@@ -252,10 +252,10 @@ class KeyRotation:
         of other tenants' keys."""
         keys = self._read_keys(tenant)
         if keys.row is None:
-            said: dict[str, object] = {"key": keys.mine.key_id, "key_was": _claimed_id(keys.text)}
+            body: dict[str, object] = {"key": keys.mine.key_id, "key_was": _claimed_id(keys.text)}
             now, content = self.now(), keys.mine.to_bytes().decode()
             kind = "tenant.key_changed"
-            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
+            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
             log.warning("tenant_key.restored", tenant=tenant, key=keys.mine.key_id)
         for place, key in keys.spoiled.items():
             self._replace(place, key)
@@ -276,10 +276,10 @@ class KeyRotation:
                     fresh = there  # an interrupted run has put it
                 self._replace(tenant_key_path(tenant), fresh)
                 self.boundary("tenant key put")
-            said: dict[str, object] = {"key": mine.key_id, "by": fresh.wrapped_by, "by_was": mine.wrapped_by}
+            body: dict[str, object] = {"key": mine.key_id, "by": fresh.wrapped_by, "by_was": mine.wrapped_by}
             now, content = self.now(), fresh.to_bytes().decode()
             kind = "tenant.key_wrapped"
-            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
+            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
             self.boundary("tenant key catalogued")
         for place in list(self.store.list(f"keys/{tenant}/{TENANT}")):
             each = self._read_keys(tenant).at(place)
@@ -302,10 +302,10 @@ class KeyRotation:
             self._replace(tenant_key_path(tenant), key)
             self.boundary("tenant key put")
         if key.key_id != mine.key_id:
-            said: dict[str, object] = {"key": key.key_id, "key_was": mine.key_id}
+            body: dict[str, object] = {"key": key.key_id, "key_was": mine.key_id}
             now, content = self.now(), key.to_bytes().decode()
             kind = "tenant.key_changed"
-            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
+            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
             self.boundary("tenant key catalogued")
         counted = self._wrap_recordings(tenant, key)
         if keys.to_come is not None:

@@ -103,8 +103,8 @@ def begin_statements(
         pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
         if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():
             raise KeepingError("retention.no_limit", "the limits were changed meanwhile", "try again")
-        for each, said in lifting.items():
-            RetentionLimitTable.update(lifted=said.decode()).where(RetentionLimitTable.id == each).execute()
+        for each, lifted in lifting.items():
+            RetentionLimitTable.update(lifted=lifted.decode()).where(RetentionLimitTable.id == each).execute()
         if limit is not None and content is not None:
             RetentionLimitTable.create(id=limit, tenant=tenant, statement=content.decode())
 
@@ -130,30 +130,30 @@ def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | Non
     root = raw_public(trust.root)
     opened: tuple[LimitSet | LimitLifted, str]
     opened = _opened_lifted(which.content, root) if which.lifted else _opened_set(which.content, root)
-    said, key = opened
-    if (said.tenant, said.id) != (which.tenant, which.id):
+    statement, key = opened
+    if (statement.tenant, statement.id) != (which.tenant, which.id):
         raise SealError(
-            "retention.foreign", f"it is a statement of limit {said.id} of customer {said.tenant}"
+            "retention.foreign", f"it is a statement of limit {statement.id} of customer {statement.tenant}"
         )
-    if is_doubtful(key, said.signed_at, listed_at, trust.revoked()):
+    if is_doubtful(key, statement.signed_at, listed_at, trust.revoked()):
         what = f"key {key}, which signed it, was revoked before it was listed"
         raise SealError("seal.key_revoked", what, "treat it as unverified; find out who held the key")
-    return said
+    return statement
 
 
 def add_leaf(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
     """Append the leaf of a statement that is in the bucket, which puts it into effect. Raises
     :class:`SealError` as :func:`check_statement`."""
-    said = check_statement(which, trust, now)
+    statement = check_statement(which, trust, now)
     with writing():
         lock_tenant(which.tenant)
-        _list(which, _leaf_body(said, which), now, entropy)
+        _list(which, _leaf_body(statement, which), now, entropy)
 
 
 def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
     """Add a statement that a rebuild found in the bucket; false if the catalogue has it already. Raises
     :class:`SealError` as :func:`check_statement`, and if the catalogue has a different one."""
-    said, text = check_statement(which, trust, None), which.content.decode()
+    statement, text = check_statement(which, trust, None), which.content.decode()
     with writing():
         lock_tenant(which.tenant)
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
@@ -168,7 +168,7 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
             RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
         elif had is None:
             RetentionLimitTable.update(lifted=text).where(RetentionLimitTable.id == which.id).execute()
-        return _list(which, _leaf_body(said, which) | {"rebuilt": True}, now, entropy)
+        return _list(which, _leaf_body(statement, which) | {"rebuilt": True}, now, entropy)
 
 
 def is_listed(which: PendingLimit) -> bool:
@@ -202,12 +202,12 @@ def stored_statements(tenant: str) -> Iterator[tuple[PendingLimit, int | None, d
                 continue
 
 
-def _leaf_body(said: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, object]:
-    body: dict[str, object] = {"limit": said.id, "sha256": statements.sha256_of(which.content)}
-    if isinstance(said, LimitSet):
-        body |= {"purpose": said.purpose or "", "line": said.line or "", "days": said.days}
-        body["agreements"] = said.agreements
-    return body | {"by": said.by.id or said.by.kind}
+def _leaf_body(statement: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, object]:
+    body: dict[str, object] = {"limit": statement.id, "sha256": statements.sha256_of(which.content)}
+    if isinstance(statement, LimitSet):
+        body |= {"purpose": statement.purpose or "", "line": statement.line or "", "days": statement.days}
+        body["agreements"] = statement.agreements
+    return body | {"by": statement.by.id or statement.by.kind}
 
 
 def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: Entropy) -> bool:
@@ -241,14 +241,14 @@ def check_logged(tenant: str) -> None:
     """Check that a customer's rows contain every statement that the log lists: a missing row would keep
     recordings available for longer, a missing lifting for a shorter time. Raises :class:`SealError`
     (``retention.differs``)."""
-    said = leaf_lookup.decided(tenant, [SET, LIFTED])
-    if not said:
+    leaves = leaf_lookup.decided(tenant, [SET, LIFTED])
+    if not leaves:
         return
     with connected():
         rows = {
             row.id: row for row in RetentionLimitTable.select().where(RetentionLimitTable.tenant == tenant)
         }
-    for each in said:
+    for each in leaves:
         row, lifted = rows.get(str(each.body.get("limit"))), each.kind == LIFTED
         text = None if row is None else row.lifted if lifted else row.statement
         leaf = None if row is None else row.lifted_leaf if lifted else row.leaf
@@ -325,15 +325,15 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
     root, revoked = raw_public(trust.root), trust.revoked()
     try:
         content = row.statement.encode()
-        said, key = _opened_set(content, root)
+        statement, key = _opened_set(content, root)
         leaf = _leaf(row.tenant_id, row.leaf, SET, row.id, statements.sha256_of(content))
     except (SealError, ValueError, TypeError, AttributeError):  # the audit reports it
         return None
-    mine = (said.tenant, said.id) == (row.tenant_id, row.id)
-    if not mine or leaf is None or is_doubtful(key, said.since, leaf.at, revoked):
+    mine = (statement.tenant, statement.id) == (row.tenant_id, row.id)
+    if not mine or leaf is None or is_doubtful(key, statement.since, leaf.at, revoked):
         return None
     until = _lifted_at(row, content, root, trust)
-    limit = RetentionLimit(said.days, said.purpose, said.line, said.since, until, said.agreements)
+    limit = RetentionLimit(statement.days, statement.purpose, statement.line, statement.since, until, statement.agreements)
     lifted = None if until is None or row.lifted is None else row.lifted.encode()
     return LimitRow(row.id, limit, row.settled_at, content, lifted)
 
@@ -344,14 +344,14 @@ def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Tru
         return None
     try:
         lifted = row.lifted.encode()
-        said, key = _opened_lifted(lifted, root)
+        statement, key = _opened_lifted(lifted, root)
         leaf = _leaf(row.tenant_id, row.lifted_leaf, LIFTED, row.id, statements.sha256_of(lifted))
     except (SealError, ValueError, TypeError, AttributeError):
         return None
-    mine = (said.tenant, said.id, said.set_sha256) == (row.tenant_id, row.id, statements.sha256_of(content))
-    if not mine or leaf is None or is_doubtful(key, said.at, leaf.at, trust.revoked()):
+    mine = (statement.tenant, statement.id, statement.set_sha256) == (row.tenant_id, row.id, statements.sha256_of(content))
+    if not mine or leaf is None or is_doubtful(key, statement.at, leaf.at, trust.revoked()):
         return None
-    return said.at
+    return statement.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,11 +367,11 @@ def _leaf(tenant: str, number: int | None, kind: str, limit: str, sha256: str) -
     entry = None if number is None else LeafTable.get_or_none(mine)
     if entry is None or entry.body is None or entry.salt is None or entry.kind != kind:
         return None
-    said, leaf = json.loads(entry.body), json.loads(entry.leaf)
+    body, leaf = json.loads(entry.body), json.loads(entry.leaf)
     whole = (
-        (said["limit"], said["sha256"]) == (limit, sha256)
+        (body["limit"], body["sha256"]) == (limit, sha256)
         and leaf_hash(entry.leaf.encode()) == entry.leaf_hash
         and (leaf["tenant"], leaf["number"], leaf["kind"]) == (tenant, number, kind)
         and leaf["commitment"] == commitment(bytes(entry.salt), entry.body.encode())
     )
-    return _Leaf(None if said.get("rebuilt") else entry.at) if whole else None
+    return _Leaf(None if body.get("rebuilt") else entry.at) if whole else None

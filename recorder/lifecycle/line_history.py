@@ -28,9 +28,9 @@ def has_ended(line_id: str | None, at: datetime) -> bool:
         if row is None:
             return False
         ended = [
-            said for said in leaf_lookup.decided(row.tenant_id, [ENDED]) if said.body.get("line") == line_id
+            leaf for leaf in leaf_lookup.decided(row.tenant_id, [ENDED]) if leaf.body.get("line") == line_id
         ]
-        return any(said.at <= at for said in ended)
+        return any(leaf.at <= at for leaf in ended)
 
 
 def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
@@ -45,10 +45,10 @@ def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
 def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
     """A customer's lines (id and number) that the log says were created and does not say ended."""
     made: dict[str, str] = {}
-    for said in leaf_lookup.decided(tenant, [CREATED, ENDED]):
-        line = str(said.body.get("line"))
-        if said.kind == CREATED:
-            made[line] = str(said.body.get("number"))
+    for leaf in leaf_lookup.decided(tenant, [CREATED, ENDED]):
+        line = str(leaf.body.get("line"))
+        if leaf.kind == CREATED:
+            made[line] = str(leaf.body.get("number"))
         else:
             made.pop(line, None)
     return frozenset(made.items())

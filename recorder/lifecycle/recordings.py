@@ -66,10 +66,10 @@ def add_recording(
             )
         RecordingTable.create(**recording_columns(row))
         NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
-        said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
+        body = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
         if row.brought_in is not None:
-            said["brought_in"] = row.brought_in
-        append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
+            body["brought_in"] = row.brought_in
+        append(row.tenant, "recording.stored", body, now, entropy, recording=row.id)
     return True
 
 
@@ -102,7 +102,7 @@ def add_not_recorded(
         )
         if row.tenant is not None:
             until = row.quarantined_until
-            said: dict[str, object] = {
+            body: dict[str, object] = {
                 "recording": row.id,
                 "reason": row.reason,
                 "number": row.number,
@@ -115,7 +115,7 @@ def add_not_recorded(
                 "ended_at": to_iso(row.ended_at),
                 "quarantined_until": None if until is None else to_iso(until),
             }
-            append(row.tenant, "call.not_recorded", said, now, entropy, recording=row.id)
+            append(row.tenant, "call.not_recorded", body, now, entropy, recording=row.id)
     return True
 
 
@@ -125,8 +125,8 @@ def note_quarantine_erasure(recording: str, now: datetime, entropy: Entropy) -> 
         row = NotRecordedTable.get_or_none(NotRecordedTable.id == recording)
     if row is not None and row.tenant_id is not None:
         with writing():
-            said = {"recording": recording, "reason": row.reason}
-            append(row.tenant_id, "quarantine.erased", said, now, entropy, recording=recording)
+            body = {"recording": recording, "reason": row.reason}
+            append(row.tenant_id, "quarantine.erased", body, now, entropy, recording=recording)
 
 
 def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
@@ -204,6 +204,6 @@ def make_tombstone(
         GrantTable.update(ended_at=now).where(
             (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
         ).execute()
-        said = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
-        append(row.tenant, "recording.erased", said, now, entropy)
+        body = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
+        append(row.tenant, "recording.erased", body, now, entropy)
     return True

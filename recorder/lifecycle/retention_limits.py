@@ -62,8 +62,8 @@ def set_limit(changes: Changes, tenant: str, wish: NewLimit, by: By) -> None:
     new, content = None, None
     if wish.keep_days is not None:
         new = str(uuid7(now, changes.entropy))
-        said = LimitSet(tenant, new, wish.purpose, wish.line, wish.keep_days, now, wish.agreements, by)
-        content = statements.write(said, changes.signer)
+        statement = LimitSet(tenant, new, wish.purpose, wish.line, wish.keep_days, now, wish.agreements, by)
+        content = statements.write(statement, changes.signer)
     limits.begin_statements(tenant, new, content, lifting, version)
     changes.boundary("limit begun")
     finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)

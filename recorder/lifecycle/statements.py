@@ -75,8 +75,8 @@ class Statements:
 
     def _forgot(self, tenant: str | None, call: str, owner: str, note: str) -> bool:
         try:
-            said = call_erasure.note_at(self.store, owner, note, self.root, self.revoked())
-            if owner == tenant and call in said.calls:
+            record = call_erasure.note_at(self.store, owner, note, self.root, self.revoked())
+            if owner == tenant and call in record.calls:
                 return True
             error_id = "call_erasure.foreign"
         except (SealError, NotFound) as error:

@@ -15,7 +15,7 @@ from recorder.ids import Entropy
 
 
 def set_tenant_key(
-    tenant: str, was: str, text: str, kind: str, said: dict[str, object], now: datetime, entropy: Entropy
+    tenant: str, was: str, text: str, kind: str, body: dict[str, object], now: datetime, entropy: Entropy
 ) -> bool:
     """Replace a tenant's wrapped key and append a leaf of that kind; false if the row no longer holds
     ``was``. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
@@ -24,7 +24,7 @@ def set_tenant_key(
         mine = (TenantTable.id == tenant) & (TenantTable.wrapped_key == was)
         if not TenantTable.update(wrapped_key=text).where(mine).execute():
             return False
-        append(tenant, kind, said | {"key_sha256": sha256_of(text)}, now, entropy)
+        append(tenant, kind, body | {"key_sha256": sha256_of(text)}, now, entropy)
     return True
 
 
@@ -69,8 +69,8 @@ def former_keys(tenant: str) -> frozenset[str]:
     with connected():
         leaves = LeafTable.select(LeafTable.body).where(mine & LeafTable.body.is_null(False))
         for leaf in leaves.order_by(LeafTable.number):
-            said = json.loads(str(leaf.body))
-            found = (found | {str(said["key_was"])}) - {str(said["key"])}
+            body = json.loads(str(leaf.body))
+            found = (found | {str(body["key_was"])}) - {str(body["key"])}
     return frozenset(found)
 
 

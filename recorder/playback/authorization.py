@@ -116,13 +116,13 @@ class Guard:
         asked = None if recording_id is None else printable(recording_id)
         # Another tenant's recording appears in the log only as the id that was sent.
         mine = None if error_id == "access.not_found" else asked
-        said = {
+        body = {
             "user": who.user,
             "recording": asked,
             "purpose": None if purpose is None else printable(purpose),
             "reason": error_id,
         }
-        grants.note_event(who.tenant, "access.refused", said, recording=mine, now=self.now(), entropy=self.entropy)
+        grants.note_event(who.tenant, "access.refused", body, recording=mine, now=self.now(), entropy=self.entropy)
         metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
         log.info("gate.refused", recording=asked, error_id=error_id)
         raise AccessError(error_id, message)
@@ -146,8 +146,8 @@ class Guard:
     def note_broken(self, who: Actor, recording: str, name: str, error: SealError) -> None:
         """Log that an object of a recording is not as it was sealed, once an hour for each user who finds
         it."""
-        said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
-        grants.note_broken_seal(who.tenant, said, recording=recording, now=self.now(), entropy=self.entropy)
+        body = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
+        grants.note_broken_seal(who.tenant, body, recording=recording, now=self.now(), entropy=self.entropy)
         metrics.SEALS_BROKEN.inc()
         log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 

@@ -97,9 +97,9 @@ def create_grant(
             GrantTable.user == user, _within(GrantTable.given_at, now)
         )
         _check(mine, GrantTable.given_at, GRANTS_AN_HOUR, now)
-        said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
-        said |= {"session": session or "", "manifest_sha256": manifest_sha256}
-        leaf = append(tenant, GIVEN, said, now, entropy, recording=recording)
+        body = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
+        body |= {"session": session or "", "manifest_sha256": manifest_sha256}
+        leaf = append(tenant, GIVEN, body, now, entropy, recording=recording)
         GrantTable.create(
             id=identity,
             tenant=tenant,
@@ -202,16 +202,16 @@ def _lasting(now: datetime) -> Expression:
 
 def is_logged(grant: GrantRow) -> bool:
     """Whether this grant is in the log, and lasts as long there as its row says."""
-    said = _leaf_of(grant)
-    return said is not None and grant.until <= said.at + HOUR + LASTS + SLACK
+    logged = _leaf_of(grant)
+    return logged is not None and grant.until <= logged.at + HOUR + LASTS + SLACK
 
 
 def _leaf_of(grant: GrantRow) -> leaf_lookup.LoggedLeaf | None:
-    said = leaf_lookup.leaf(grant.tenant, grant.leaf)
-    if said is None or said.kind not in (GIVEN, RENEWED):
+    logged = leaf_lookup.leaf(grant.tenant, grant.leaf)
+    if logged is None or logged.kind not in (GIVEN, RENEWED):
         return None
     named = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
-    return said if {name: said.body.get(name) for name in named} == named else None
+    return logged if {name: logged.body.get(name) for name in named} == named else None
 
 
 def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
@@ -221,18 +221,18 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
         lock_tenant(grant.tenant)
         mine = (GrantTable.id == grant.id) & _lasting(now)
         row = GrantTable.get_or_none(mine)
-        said = None if row is None else _leaf_of(_grant_row(row))
-        if row is None or said is None:
+        logged = None if row is None else _leaf_of(_grant_row(row))
+        if row is None or logged is None:
             return False
         renewals, leaf = (row.renewals or 0) + 1, row.leaf
-        if now - said.at >= HOUR:
+        if now - logged.at >= HOUR:
             _check_old(grant, now)
             named = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
             body = {**named, "purpose": grant.purpose, "renewals": renewals}
             leaf = append(grant.tenant, RENEWED, body, now, entropy, recording=grant.recording).number
             renewals = 0
         elif renewals > RENEWALS_AN_HOUR:
-            raise _too_often(said.at + HOUR - now)
+            raise _too_often(logged.at + HOUR - now)
         GrantTable.update(until=until, leaf=leaf, renewals=renewals).where(
             GrantTable.id == grant.id
         ).execute()
@@ -266,7 +266,7 @@ def count_sent(
         # A listen that is still open here is not in the log.
         ListenTable.update(closed_at=now).where(_open_listen(grant)).execute()
         identity = str(uuid7(now, entropy))
-        said = {
+        body = {
             "listen": identity,
             "grant": grant.id,
             "user": grant.user,
@@ -274,7 +274,7 @@ def count_sent(
             "purpose": grant.purpose,
             "name": name,
         }
-        leaf = append(grant.tenant, OPENED, said, now, entropy, recording=grant.recording)
+        leaf = append(grant.tenant, OPENED, body, now, entropy, recording=grant.recording)
         row = ListenTable.create(
             id=identity,
             tenant=grant.tenant,
@@ -293,8 +293,8 @@ def count_sent(
 def _count_on_open(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
     """The grant's open listen, with these bytes added; from here on it belongs to this player."""
     for row in _open_listens(grant.id):
-        said = leaf_lookup.leaf(grant.tenant, row.leaf)
-        names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
+        logged = leaf_lookup.leaf(grant.tenant, row.leaf)
+        names = None if logged is None else (logged.kind, logged.body.get("listen"), logged.body.get("grant"))
         if names != (OPENED, row.id, grant.id):
             continue
         if _count((ListenTable.id == row.id) & ListenTable.closed_at.is_null(), sent_bytes, now, play):
@@ -355,11 +355,11 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
         if not ListenTable.update(closed_at=now).where(mine & ListenTable.closed_at.is_null()).execute():
             return False
         row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(mine).get()
-        said: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
-        said["sent_bytes"] = int(row.sent_bytes)
+        body: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
+        body["sent_bytes"] = int(row.sent_bytes)
         if row.player_says is not None:
-            said["player_says"] = row.player_says
-        append(listen.tenant, CLOSED, said, now, entropy, recording=listen.recording)
+            body["player_says"] = row.player_says
+        append(listen.tenant, CLOSED, body, now, entropy, recording=listen.recording)
     return True
 
 
@@ -373,8 +373,8 @@ def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add
         if row is None:
             return False
         before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
-        said = [list(each) for each in add([*before, *played])]
-        return bool(ListenTable.update(player_says=said).where(mine).execute())
+        report = [list(each) for each in add([*before, *played])]
+        return bool(ListenTable.update(player_says=report).where(mine).execute())
 
 
 def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:

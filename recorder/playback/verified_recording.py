@@ -177,7 +177,7 @@ class RecordingVerifier:
         return open_data_key(self._store, self._keyring, tenant, mine)
 
     def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
-        told = manifest.announced
+        announcement = manifest.announced
         pairs = {
             "line": (row.line, manifest.line),
             "number": (row.number, manifest.number),
@@ -189,12 +189,12 @@ class RecordingVerifier:
             "outside party": (row.outside, parties.outside),
             "inside party": (row.inside, parties.inside),
         }
-        if told is not None:
+        if announcement is not None:
             pairs["announcement"] = (
                 (row.announcement, row.announcement_version),
-                (told.id, told.version),
+                (announcement.id, announcement.version),
             )
-        differing = [name for name, (said, sealed) in pairs.items() if said != sealed]
+        differing = [name for name, (catalogued, sealed) in pairs.items() if catalogued != sealed]
         if differing:
             raise SealError(
                 "seal.row_differs",

@@ -57,13 +57,13 @@ def decode(source: FileIO, name: str, target: Path) -> Decoded:
     room = min(LARGEST, shutil.disk_usage(target.parent).free // 2)
     with replacing(target) as path, open(path, "wb") as file:
         source.seek(0)
-        said = _ask_decoder(source, file, room)
-        if "why" in said:
+        result = _ask_decoder(source, file, room)
+        if "why" in result:
             hint = "convert it to WAV of one or two channels, and run the command again"
-            raise TakeError("take.not_sound", f"{name}: {said['why']}", hint)
-        if "errno" in said:
-            raise OSError(said["errno"], os.strerror(said["errno"]))
-    return Decoded(said["channels"], said["duration_ms"])
+            raise TakeError("take.not_sound", f"{name}: {result['why']}", hint)
+        if "errno" in result:
+            raise OSError(result["errno"], os.strerror(result["errno"]))
+    return Decoded(result["channels"], result["duration_ms"])
 
 
 def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
@@ -91,5 +91,5 @@ def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         return {"why": f"its decoder exited with status {done.returncode}: {last}"}
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

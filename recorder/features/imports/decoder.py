@@ -117,11 +117,11 @@ def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
         raise NotSound(f"it cannot be decoded: {error}") from error
 
 
-def _check_riff(said: int, size: int) -> None:
+def _check_riff(stated: int, size: int) -> None:
     """Refuse a truncated WAV, which FFmpeg would read as a shorter one. A writer that could not seek back, or
     was killed, states no length or a very large one."""
-    if size + RIFF_SLACK < said < RIFF_UNKNOWN:
-        raise NotSound(f"it is truncated: {size} of {said} bytes")
+    if size + RIFF_SLACK < stated < RIFF_UNKNOWN:
+        raise NotSound(f"it is truncated: {size} of {stated} bytes")
 
 
 def _options(found: Format) -> dict[str, str]:
@@ -141,7 +141,7 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
     channels, own = _shape(stream)
     rate = own if own in wav.RATES else 48_000
     most = min(LONGEST_H * 3600 * rate, room // wav.FRAME_BYTES)
-    if (said := _said_length(stream, found)) is not None and said * rate > most + SHORT_S * rate:
+    if (stated := _stated_length(stream, found)) is not None and stated * rate > most + SHORT_S * rate:
         raise _too_long(most, rate)
     layout = "stereo" if channels == 2 else "mono"
     resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
@@ -159,8 +159,8 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
         frames += _write(target, part, channels)
     if not frames:
         raise NotSound("it contains no audio")
-    if said is not None and frames / rate < said - SHORT_S:
-        raise NotSound(f"it is truncated: {frames / rate:.0f} of {said:.0f} s")
+    if stated is not None and frames / rate < stated - SHORT_S:
+        raise NotSound(f"it is truncated: {frames / rate:.0f} of {stated:.0f} s")
     target.seek(0)
     target.write(wav.header(rate, frames))
     target.flush()
@@ -187,7 +187,7 @@ def _too_long(most: int, rate: int) -> NotSound:
     return NotSound(f"decoded, it is larger than the limit of {size:.0f} MiB")
 
 
-def _said_length(stream: AudioStream, found: Format) -> float | None:
+def _stated_length(stream: AudioStream, found: Format) -> float | None:
     """Seconds stated in a file's header, if its format is reliable."""
     if not found.says_length or stream.duration is None or stream.time_base is None:
         return None
@@ -220,12 +220,12 @@ def main() -> None:
         confine()
         try:
             done = unpack(source, target, room)
-            said: dict[str, object] = {"channels": done.channels, "duration_ms": done.duration_ms}
+            result: dict[str, object] = {"channels": done.channels, "duration_ms": done.duration_ms}
         except NotSound as error:
-            said = {"why": str(error)}
+            result = {"why": str(error)}
         except OSError as error:
-            said = {"errno": error.errno}
-    print(json.dumps(said), flush=True)
+            result = {"errno": error.errno}
+    print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -164,8 +164,8 @@ class Importer:
             brought_in=self.until,
         )
         layout.open_take(folder.parent, start)
-        said = {"sha256": sha256, "channels": str(decoded.channels)}
-        layout.append_mark(folder, Mark(each.began_at, "brought_in", said))
+        data = {"sha256": sha256, "channels": str(decoded.channels)}
+        layout.append_mark(folder, Mark(each.began_at, "brought_in", data))
         ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 

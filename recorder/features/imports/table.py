@@ -75,25 +75,25 @@ def read_table(
         raise _no_table(table, str(error)) from error
     good: list[ImportRow] = []
     bad: list[ImportOutcome] = []
-    for number, said in found:
+    for number, columns in found:
         try:
-            good.append(_read(number, said, folder, zone, now))
+            good.append(_read(number, columns, folder, zone, now))
         except BringingError as error:
-            bad.append(ImportOutcome(number, str(said.get("file") or ""), FAILED, error=error))
+            bad.append(ImportOutcome(number, str(columns.get("file") or ""), FAILED, error=error))
     return tuple(good), tuple(bad)
 
 
-def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> ImportRow:
+def _read(number: int, columns: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> ImportRow:
     def wrong(what: str, hint: str) -> BringingError:
         return BringingError("import.row", f"line {number}: {what}", hint)
 
-    name = (said.get("file") or "").strip()
+    name = (columns.get("file") or "").strip()
     path = (folder / name).resolve()
     if not name or not path.is_relative_to(folder.resolve()):
         raise wrong(f"{name!r} is not a file in {folder}", "write its path relative to that folder")
     if not path.is_file():
         raise wrong(f"there is no file {name}", f"is it in {folder}?")
-    text = (said.get("began_at") or "").strip()
+    text = (columns.get("began_at") or "").strip()
     try:
         began = datetime.fromisoformat(text)
         began = truncate(began if began.tzinfo else began.replace(tzinfo=zone))
@@ -101,16 +101,16 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
         raise wrong(f"{text!r} is not a time", "write it like 2024-03-15T09:30:00, or with +01:00") from None
     if not began.year >= 1970 or began > now:
         raise wrong(f"{text} is not the time of a past call", "check the column began_at")
-    direction = (said.get("direction") or "inbound").strip().casefold()
+    direction = (columns.get("direction") or "inbound").strip().casefold()
     if direction not in ("inbound", "outbound"):
         raise wrong(f"{direction!r} is not a direction", "use inbound or outbound")
-    own = phone_numbers.plain(said.get("line") or "")
+    own = phone_numbers.plain(columns.get("line") or "")
     if own and not _OWN.fullmatch(own):
         raise wrong(f"{own!r} is not a number", "use the customer's own number, digits with or without a leading +")
-    note = (said.get("note") or "").strip()
+    note = (columns.get("note") or "").strip()
     if len(note) > LONGEST_NOTE:
         raise wrong(f"its note has more than {LONGEST_NOTE} characters", "shorten it")
-    return ImportRow(number, path, began, (said.get("number") or "").strip(), own, direction, note)
+    return ImportRow(number, path, began, (columns.get("number") or "").strip(), own, direction, note)
 
 
 def _no_table(path: Path, why: str) -> BringingError:

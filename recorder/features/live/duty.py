@@ -133,9 +133,9 @@ class LiveCallRelay:
             return False
 
     def _answer(self, asked: CommandRow, outcome: str, lost: str = NO_ANSWER) -> None:
-        told = lost if outcome == NO_ANSWER else outcome
-        queries.answer(self.node, asked.id, told, self.now(), self.entropy)
-        log.info("command.executed", recording=asked.call, what=asked.what, outcome=told)
+        recorded = lost if outcome == NO_ANSWER else outcome
+        queries.answer(self.node, asked.id, recorded, self.now(), self.entropy)
+        log.info("command.executed", recording=asked.call, what=asked.what, outcome=recorded)
 
     def look(self) -> None:
         """Update the live calls in the catalogue, if they have changed."""

@@ -61,6 +61,6 @@ def _is_over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
     if answers and answers[-1] in no:
         return True
     stopped = [kind for kind in kinds if kind in ("recording_started", "recording_stopped")][-1:]
-    told = "announcement_finished" in kinds
+    announced = "announcement_finished" in kinds
     # An announcement at pick-up that was not heard in full stops the recording, which then restarts.
-    return stopped == ["recording_stopped"] and (told or not start.at_pickup)
+    return stopped == ["recording_stopped"] and (announced or not start.at_pickup)

@@ -38,7 +38,7 @@ HEAD: Final = (",".join(COLUMNS) + "\n").encode()
 
 def parties_document(manifest: Manifest, parties: Parties) -> bytes:
     """The parties, which the manifest contains encrypted."""
-    said = {
+    body = {
         "recording": manifest.recording,
         "outside": {"kind": parties.outside.kind, "value": parties.outside.value},
         "inside": None
@@ -49,7 +49,7 @@ def parties_document(manifest: Manifest, parties: Parties) -> bytes:
             for each in parties.joined
         ],
     }
-    return canonical_json.dump(said) + b"\n"
+    return canonical_json.dump(body) + b"\n"
 
 
 def recording_line(row: RecordingRow, why_not: str | None) -> bytes:
@@ -97,8 +97,8 @@ def recording_log(tenant: str, recording: str, end: int) -> bytes:
 
 def _leaf(row: LeafTable, whole: bool) -> bytes:
     salt = None if row.salt is None or not whole else b64(bytes(row.salt))
-    said = {"leaf": row.leaf, "body": row.body if whole else None, "salt": salt}
-    return json.dumps(said, ensure_ascii=True, sort_keys=True).encode() + b"\n"
+    line = {"leaf": row.leaf, "body": row.body if whole else None, "salt": salt}
+    return json.dumps(line, ensure_ascii=True, sort_keys=True).encode() + b"\n"
 
 
 def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]:
@@ -106,7 +106,7 @@ def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]
     with connected():
         mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.created_at <= until)
         rows = list(AnnouncementTable.select().where(mine).order_by(AnnouncementTable.id))
-    said = [
+    entries = [
         {
             "id": row.id,
             "name": row.name,
@@ -121,7 +121,7 @@ def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]
         }
         for row in rows
     ]
-    content = json.dumps(said, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
+    content = json.dumps(entries, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
     return content, tuple(sorted({row.sound_id for row in rows}))
 
 

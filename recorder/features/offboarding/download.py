@@ -69,24 +69,24 @@ def _leaver(guard: Guard, tenant: str) -> LeavingRow | None:
     if row is None:
         return None
     try:
-        said = guard.offboarding(tenant)
+        statement = guard.offboarding(tenant)
     except SealError as error:
         log.error("offboarding.unreadable", tenant=tenant, error_id=error.error_id, error=error.message)
         return None
-    if said is None:
+    if statement is None:
         log.error("offboarding.unsigned", tenant=tenant, hint="`accord audit`")
         return None
     return replace(
         row,
-        announced_at=said.announced_at,
-        until=said.until,
-        handed_at=row.handed_at if _is_what_was_signed(row, said) else None,
-        erasing_since=said.at if said.kind == ERASURE else None,
+        announced_at=statement.announced_at,
+        until=statement.until,
+        handed_at=row.handed_at if _is_what_was_signed(row, statement) else None,
+        erasing_since=statement.at if statement.kind == ERASURE else None,
     )
 
 
-def _is_what_was_signed(row: LeavingRow, said: Statement) -> bool:
-    handed = said.handed_over
+def _is_what_was_signed(row: LeavingRow, statement: Statement) -> bool:
+    handed = statement.handed_over
     return (
         handed is not None
         and (row.handover, row.handed_at, row.length) == (handed.handover, handed.at, handed.length)

@@ -79,10 +79,10 @@ def erase_due(
     until, written = elapsed() + seconds, 0
     for row in queries.departures_to_erase():
         try:
-            said = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
+            statement = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
             check_ready(row.tenant)
             if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
-                written += _finish(said, services, now)
+                written += _finish(statement, services, now)
         except Unreachable:
             raise
         except (CatalogueError, KeepingError, SealError, StoreError) as error:
@@ -149,8 +149,8 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
         services.boundary("signed")
         checkpoint.publish(tenant, services, now)
         services.boundary("published")
-        said = _receipt(statement, services, destroyed, calls, people, keys, now)
-        content = RECEIPT_KIND.write(said, services.signer)
+        body = _receipt(statement, services, destroyed, calls, people, keys, now)
+        content = RECEIPT_KIND.write(body, services.signer)
         read(content, services.root)
         _put(services.store, place_of(tenant), content)
     services.boundary("receipt put")
@@ -241,7 +241,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 
 
 def _receipt(
-    said: Statement,
+    statement: Statement,
     services: Services,
     destroyed: dict[str, int],
     calls: int,
@@ -249,19 +249,19 @@ def _receipt(
     keys: tuple[str, ...],
     now: datetime,
 ) -> OffboardingReceiptBody:
-    head = checkpoint.newest(said.tenant)
+    head = checkpoint.newest(statement.tenant)
     assert head is not None
-    handed, kept = said.handed_over, services.backups_kept
+    handed, kept = statement.handed_over, services.backups_kept
     archive = None
     if handed is not None:
         archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
     complete = erasure_complete_at(now, kept)
     return OffboardingReceiptBody(
-        tenant=said.tenant,
-        statement=said.sha256,
-        announced_at=said.announced_at,
+        tenant=statement.tenant,
+        statement=statement.sha256,
+        announced_at=statement.announced_at,
         handed_over=archive,
-        erasing_since=said.at,
+        erasing_since=statement.at,
         erased_at=now,
         destroyed=destroyed,
         gone=(

@@ -115,8 +115,8 @@ def complete_handover(
         change = {"layout": layout, "length": length, "handed_at": at}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
         counted = count_reasons(tenant)
-        said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
-        append(tenant, COMPLETED, {**said, "statement": statement}, now, entropy)
+        body = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
+        append(tenant, COMPLETED, {**body, "statement": statement}, now, entropy)
 
 
 def layout_sha256(layout: Mapping[str, Any]) -> str:
@@ -130,7 +130,7 @@ def rows_sha256(tenant: str) -> str:
     while rows := handed_recordings(tenant, first):
         for row in rows:
             files: list[Any] = [list(each) for each in row.files]
-            said: list[Any] = [
+            values: list[Any] = [
                 row.number,
                 row.recording,
                 row.why_not,
@@ -139,7 +139,7 @@ def rows_sha256(tenant: str) -> str:
                 row.length,
                 files,
             ]
-            found.update(rfc8785.dumps([*said, files]) + b"\n")
+            found.update(rfc8785.dumps([*values, files]) + b"\n")
         first = rows[-1].number + 1
     return found.hexdigest()
 
@@ -194,22 +194,22 @@ def last_recording(tenant: str) -> HandedRow | None:
 
 def note_recording_sent(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
     """Append a leaf before the first bytes of a recording are sent: once for each user who downloads it."""
-    said = {"recording": recording, "handover": handover, "user": user}
-    if _was_sent(tenant, said):
+    body = {"recording": recording, "handover": handover, "user": user}
+    if _was_sent(tenant, body):
         return
     with writing():
         lock_tenant(tenant)
-        if _was_sent(tenant, said):
+        if _was_sent(tenant, body):
             return
-        append(tenant, SENT, said, now, entropy, recording=recording)
+        append(tenant, SENT, body, now, entropy, recording=recording)
         mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.recording_id == recording)
         HandedRecordingTable.update(sent_at=now).where(
             mine & HandedRecordingTable.sent_at.is_null()
         ).execute()
 
 
-def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
-    return any(leaf.body == said for leaf in leaf_lookup.about(tenant, [str(said["recording"])], [SENT]))
+def _was_sent(tenant: str, body: Mapping[str, object]) -> bool:
+    return any(leaf.body == body for leaf in leaf_lookup.about(tenant, [str(body["recording"])], [SENT]))
 
 
 def note_download(
@@ -221,8 +221,8 @@ def note_download(
         lock_tenant(tenant)
         row = HandoverFetchTable.get_or_none(HandoverFetchTable.id == f"{handover}/{user}")
         last = None if row is None else leaf_lookup.leaf(tenant, row.leaf)
-        said = last is not None and last.kind == OPENED and {**last.body, **mine} == last.body
-        if last is not None and said and now - HOUR < last.at <= now + SLACK:
+        same = last is not None and last.kind == OPENED and {**last.body, **mine} == last.body
+        if last is not None and same and now - HOUR < last.at <= now + SLACK:
             return
         leaf = append(tenant, OPENED, {**mine, "from": start, "to": end}, now, entropy)
         HandoverFetchTable.delete().where(HandoverFetchTable.id == f"{handover}/{user}").execute()

@@ -86,16 +86,16 @@ def reason_left_out(sealed: VerifiedRecording, now: datetime, trust: Trust) -> s
     """The id of the reason why a recording is not handed over; ``None`` if it is. The customer is the
     controller and is given its recordings, but not those that none of its users may hear any more."""
     row, manifest = sealed.row, sealed.manifest
-    told = terms(manifest, sealed.chain.amendments, limits_of(row.tenant, trust), pack_of(row.tenant))
-    if manifest.brought_in is not None and not told.purposes:
+    usage = terms(manifest, sealed.chain.amendments, limits_of(row.tenant, trust), pack_of(row.tenant))
+    if manifest.brought_in is not None and not usage.purposes:
         return "access.brought_in"
     if manifest.announced is None and manifest.brought_in is None:
         return "access.not_announced"
-    if told.holds:
+    if usage.holds:
         return None
-    if told.deleted_at is not None and told.deleted_at <= now:
+    if usage.deleted_at is not None and usage.deleted_at <= now:
         return "access.erased"
-    living = [each.code for each in told.purposes if now < min(each.use_until, row.keep_until)]
+    living = [each.code for each in usage.purposes if now < min(each.use_until, row.keep_until)]
     if not living:
         return "access.expired"
     if not (set(living) & set(row.purposes)) - set(row.restricted):
@@ -143,8 +143,8 @@ def _last_papers(
         first = rows[-1].number + 1
     for number, (length, calls) in enumerate(csv_tables.call_tables(tenant), 1):
         found.append((f"tables/not-recorded-{number:05}.csv", length, "calls", calls))
-    said, sounds = documents.announcements(tenant, now)
-    found.append(("announcements/announcements.json", len(said), "text", said.decode()))
+    listing, sounds = documents.announcements(tenant, now)
+    found.append(("announcements/announcements.json", len(listing), "text", listing.decode()))
     found += [(f"announcements/{each}.wav", len(documents.announcement_sound(each)), "sound", each) for each in sounds]
     for begin in range(0, row.log_size, documents.ROWS):
         end = min(begin + documents.ROWS, row.log_size)

@@ -78,8 +78,8 @@ def record_erasure(
         change = {"announced_at": announced_at, "until": until, "erasing_since": since, "left_at": None}
         if not OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute():
             OffboardingTable.insert(tenant_id=tenant, **change).execute()
-        said = {"early": early, "handed_over": handed_over, "statement": statement}
-        append(tenant, ERASING, said, now, entropy)
+        body = {"early": early, "handed_over": handed_over, "statement": statement}
+        append(tenant, ERASING, body, now, entropy)
         _end_lines(tenant, now, entropy)
 
 
@@ -146,10 +146,10 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     with writing():
         LiveCallTable.delete().where(LiveCallTable.tenant_id == tenant).execute()
         LiveCommandTable.delete().where(LiveCommandTable.tenant_id == tenant).execute()
-        said = LeafTable.select(LeafTable.body).where(
+        bodies = LeafTable.select(LeafTable.body).where(
             (LeafTable.tenant == tenant) & (LeafTable.kind == FORGOTTEN)
         )
-        return sum(int(json.loads(row.body)["calls"]) for row in said if row.body is not None)
+        return sum(int(json.loads(row.body)["calls"]) for row in bodies if row.body is not None)
 
 
 def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
@@ -206,8 +206,8 @@ def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entrop
 
 def _destroyed_keys(tenant: str) -> set[str]:
     mine = (LeafTable.tenant == tenant) & (LeafTable.kind == KEY_DESTROYED)
-    said = LeafTable.select(LeafTable.body).where(mine)
-    return {key for row in said if row.body is not None for key in json.loads(row.body)["keys"]}
+    bodies = LeafTable.select(LeafTable.body).where(mine)
+    return {key for row in bodies if row.body is not None for key in json.loads(row.body)["keys"]}
 
 
 def record_receipt(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:

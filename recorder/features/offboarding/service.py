@@ -122,16 +122,16 @@ def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statem
     return found
 
 
-def record_order(changes: Changes, said: Statement) -> None:
+def record_order(changes: Changes, statement: Statement) -> None:
     """Record a signed order of erasure, for the worker to find."""
     offboarding_queries.record_erasure(
-        said.tenant,
-        said.announced_at,
-        said.until,
-        said.at,
-        said.sha256,
-        early=said.early or "",
-        handed_over=said.handed_over is not None,
+        statement.tenant,
+        statement.announced_at,
+        statement.until,
+        statement.at,
+        statement.sha256,
+        early=statement.early or "",
+        handed_over=statement.handed_over is not None,
         now=changes.now(),
         entropy=changes.entropy,
     )
@@ -149,12 +149,12 @@ def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statem
     return _put(changes, made)
 
 
-def check_not_ordered(said: Statement) -> None:
+def check_not_ordered(statement: Statement) -> None:
     """Raises :class:`CatalogueError` (``offboarding.erasing``)."""
-    if said.kind == ERASURE:
+    if statement.kind == ERASURE:
         raise CatalogueError(
             "offboarding.erasing",
-            f"all data of this customer is being erased since {to_iso(said.at)}",
+            f"all data of this customer is being erased since {to_iso(statement.at)}",
             "this cannot be cancelled; `accord tenant leave show` shows the progress",
         )
 
@@ -167,8 +167,8 @@ def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement |
     return (last if holds else None), last
 
 
-def _put(changes: Changes, said: Statement) -> Statement:
-    made = offboarding.put(changes.store, said, changes.signer, changes.root)
+def _put(changes: Changes, statement: Statement) -> Statement:
+    made = offboarding.put(changes.store, statement, changes.signer, changes.root)
     changes.boundary("statement put")
     return made
 
@@ -197,9 +197,9 @@ def check_ready(tenant: str) -> None:
         )
 
 
-def check_handed_over(said: Statement) -> None:
+def check_handed_over(statement: Statement) -> None:
     """Raises :class:`CatalogueError` (``offboarding.not_handed_over``)."""
-    if said.handed_over is None:
+    if statement.handed_over is None:
         raise CatalogueError(
             "offboarding.not_handed_over",
             "nothing was handed over to this customer",
@@ -213,11 +213,11 @@ def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = Fal
     ``offboarding.held``), :class:`SealError` for an invalid object, :class:`recorder.errors.StoreError`."""
     leaver = find_to_complete(changes, tenant, believe_dates=believe_dates)
     check_ready(tenant)
-    said = leaver.statement
-    if said is None or said.kind != ERASURE:
+    statement = leaver.statement
+    if statement is None or statement.kind != ERASURE:
         assert leaver.receipt is not None
-        said = erase_again(changes, tenant, leaver.receipt.announced_at)
-    record_order(changes, said)
+        statement = erase_again(changes, tenant, leaver.receipt.announced_at)
+    record_order(changes, statement)
 
 
 def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> SignedDeparture:

@@ -80,9 +80,9 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
         raise BackupError("backup.exists", f"{path} already exists", "choose another file name")
     schema = dump.schema_names()
     key, kek = keyring.backup_key()
-    said = HeaderBody(now, f"accord {__version__}", schema, kek)
-    line = canonical_json.dump({**_CONSTANTS, **_HEADER.write(said)}) + b"\n"
-    header = Header(said.made_at, said.software, schema, kek, line)
+    body = HeaderBody(now, f"accord {__version__}", schema, kek)
+    line = canonical_json.dump({**_CONSTANTS, **_HEADER.write(body)}) + b"\n"
+    header = Header(body.made_at, body.software, schema, kek, line)
     dump.note_backup(now, kek, entropy)
     incoming = path.with_name(f".{path.name}.new")
     incoming.unlink(missing_ok=True)
@@ -150,13 +150,13 @@ def read_header(path: Path) -> Header:
         ) from error
     try:
         body = canonical_json.load(line.removesuffix(b"\n"), "backup")
-        said = canonical_json.read(
+        header = canonical_json.read(
             _HEADER, canonical_json.take_constants(body, "backup", _CONSTANTS), "backup"
         )
     except SealError as error:
         code = "backup.version" if error.error_id == "seal.version" else "backup.not_one"
         raise BackupError(code, f"{path} is not a backup that this version can read: {error.message}") from error
-    return Header(said.made_at, said.software, said.schema, said.kek, line)
+    return Header(header.made_at, header.software, header.schema, header.kek, line)
 
 
 def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:

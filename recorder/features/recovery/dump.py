@@ -166,8 +166,8 @@ def restoration(made_at: datetime, now: datetime, entropy: Entropy) -> Iterator[
         yield
         tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
         for tenant in tenants:
-            said = {"backup": made_at.isoformat(timespec="seconds")}
-            append(tenant, "catalogue.restored", said, now, entropy)
+            body = {"backup": made_at.isoformat(timespec="seconds")}
+            append(tenant, "catalogue.restored", body, now, entropy)
         hold_review.require_confirmation("restore", now, entropy)
 
 

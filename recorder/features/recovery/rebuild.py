@@ -291,9 +291,9 @@ def withhold(leaver: SignedDeparture, now: datetime, entropy: Entropy) -> int | 
     returns how many ended, ``None`` if the catalogue knew. Nothing is erased."""
     if queries.tenant(leaver.tenant) is None or departures.departure(leaver.tenant) is not None:
         return None
-    said, receipt = leaver.statement, leaver.receipt
-    if said is not None:
-        given = (said.announced_at, said.until, said.sha256)
+    statement, receipt = leaver.statement, leaver.receipt
+    if statement is not None:
+        given = (statement.announced_at, statement.until, statement.sha256)
     else:
         assert receipt is not None
         given = (receipt.announced_at, receipt.at, receipt.sha256)

@@ -152,8 +152,8 @@ def add_problem(place: str, code: str, message: str) -> None:
         row = QueuedPlaceTable.get(QueuedPlaceTable.place == place)
         if message in (row.message or ""):
             return
-        told = message if row.message is None else f"{row.message}; {message}"
-        QueuedPlaceTable.update(code=row.code or code, message=told).where(
+        messages = message if row.message is None else f"{row.message}; {message}"
+        QueuedPlaceTable.update(code=row.code or code, message=messages).where(
             QueuedPlaceTable.place == place
         ).execute()
 

@@ -122,8 +122,8 @@ class RowRestorer:
             if tenant in self.keys and tenant not in self.erased:
                 mine = (TenantTable.id == tenant) & (TenantTable.wrapped_key == "")
                 if TenantTable.update(wrapped_key=self.keys[tenant]).where(mine).execute():
-                    said: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
-                    append(tenant, "tenant.key_changed", said, self.now, self.entropy)
+                    body: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
+                    append(tenant, "tenant.key_changed", body, self.now, self.entropy)
             return
         tenants.create_tenant(
             tenant,
@@ -139,7 +139,7 @@ class RowRestorer:
             return
         rows = [seen.row for seen in fresh if seen.row is not None]
         RecordingTable.insert_many([recording_columns(row) for row in rows]).execute()
-        said: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
+        bodies: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for seen, row in zip(fresh, rows, strict=True):
             gone = row.destroyed_at is not None
             leaves = drop_bodies(row.tenant, row.id) if gone else []
@@ -152,9 +152,9 @@ class RowRestorer:
             }
             if gone:
                 body["leaves"] = leaves
-            said[row.tenant].append((body, None if gone else row.id))
-        for tenant in sorted(said):
-            append_all(tenant, "recording.rebuilt", said[tenant], self.now, self.entropy)
+            bodies[row.tenant].append((body, None if gone else row.id))
+        for tenant in sorted(bodies):
+            append_all(tenant, "recording.rebuilt", bodies[tenant], self.now, self.entropy)
 
     def _settle(
         self, seen: PlaceReading, there: Mapping[str, RecordingRow], places: Mapping[str, str]
@@ -189,8 +189,8 @@ class RowRestorer:
         changes = lacking | (other if self.correct else {})
         if changes:
             RecordingTable.update(**changes).where(RecordingTable.id == row.id).execute()
-            said = {"recording": row.id, "changed": sorted(changes)}
-            append(row.tenant, "recording.rebuilt", said, self.now, self.entropy, recording=row.id)
+            body = {"recording": row.id, "changed": sorted(changes)}
+            append(row.tenant, "recording.rebuilt", body, self.now, self.entropy, recording=row.id)
         if other and not self.correct:
             return DIFFERS, "seal.row_differs", f"the row contradicts the seal: {', '.join(sorted(other))}"
         if other:

@@ -88,9 +88,9 @@ def drop_calls(
                 conflict_target=[ErasedCallTable.id], update=columns
             ).execute()
         if gone or leaves:
-            said: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
-            said["note"] = note
-            append(tenant, CALLS_FORGOTTEN, said, now, entropy)
+            body: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
+            body["note"] = note
+            append(tenant, CALLS_FORGOTTEN, body, now, entropy)
     return gone
 
 

@@ -74,7 +74,7 @@ class VerificationCaller(DutyThread):
 
     def _call(self, row: verification_code.CodeRow, digits: str) -> str:
         try:
-            said = code(row.language, digits, sources=self.sources)
+            sound = code(row.language, digits, sources=self.sources)
         except ConfigError as error:
             log.error(
                 "verification_call.sound_missing", language=row.language, error=error.message, hint=error.hint
@@ -82,7 +82,7 @@ class VerificationCaller(DutyThread):
             return NO_SOUND
         share_folder(self.spool / SAID)
         path = self.spool / SAID / f"{row.id}.wav"
-        write_file(path, said.wav)
+        write_file(path, sound.wav)
         path.chmod(MODE)
         until = self.monotonic() + (row.until - self.now()).total_seconds()
         return carry(self.spool, CallOut(row.id, row.number, until), PATIENCE)

@@ -75,14 +75,14 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
         raise AccessError("access.no_sound", f"recording {row.id} has no sound")
     _check_signed(guard, who, request, row)
     own = given.given == reviews.OWN
-    told = {"channels": given.given, "name": found.name, "who": who.user}
+    export = {"channels": given.given, "name": found.name, "who": who.user}
 
     def sound() -> Iterator[bytes]:
         with guard.reported(who, row, found.name, PERSON):
             guard.check_active(who, row.id, PERSON)
             opened = guard.sounds.open(sealed, found.name)
             pieces = opened.read(0, opened.length)
-            reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **told)
+            reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **export)
             yield from (channel_mute.only_left(pieces, sealed.manifest) if own else pieces)
 
     return replace(

@@ -256,8 +256,8 @@ def listeners_of(tenant: str, recording: str) -> tuple[ListenerRow, ...]:
     for leaf in leaves:
         how, name = RELEASE_LEAVES[leaf.kind]
         who = people.get(str(leaf.body.get(name)))
-        said = ("", "") if who is None else (who.role, who.name)
-        found.append(ListenerRow(leaf.at, how, str(leaf.body.get("purpose", "")), *said))
+        listener = ("", "") if who is None else (who.role, who.name)
+        found.append(ListenerRow(leaf.at, how, str(leaf.body.get("purpose", "")), *listener))
     return tuple(found)
 
 
@@ -292,14 +292,14 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
     )
     for each in RecordingTable.select(RecordingTable.id).where(gone):
         del mine[each.id]
-    said: dict[str, dict[str, Any]] = {}
+    logged: dict[str, dict[str, Any]] = {}
     for leaf in leaf_lookup.about(tenant, mine, _COLUMNS):
         row = mine[str(leaf.body["recording"])]
         if leaf.body.get("request") == row.request_id:
-            known = said.setdefault(row.recording_id, dict.fromkeys(_LOGGED))
+            known = logged.setdefault(row.recording_id, dict.fromkeys(_LOGGED))
             known |= _COLUMNS[leaf.kind](leaf)
     for recording, row in mine.items():
-        if said.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
+        if logged.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
             raise queries.not_logged_error(f"recording {recording} in request {row.request_id}")
 
 
@@ -311,12 +311,12 @@ _NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_why", "kept_until"))
 
 
 def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
-    said = leaf.body
+    body = leaf.body
     return {
-        "given": said.get("given"),
-        "withheld_why": said.get("why") or None,
+        "given": body.get("given"),
+        "withheld_why": body.get("why") or None,
         "decided_at": leaf.at,
-        "decided_by": said.get("who"),
+        "decided_by": body.get("who"),
     }
 
 

@@ -92,9 +92,9 @@ def enter(
             entered_by=by,
             number_salt=entropy(SALT_BYTES).hex(),
         )
-        said = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
-        said |= {"language": language, "number_sha256": number_commitment(made), "by": by_kind, "who": by or ""}
-        change_row(made, append(tenant, ASKED, said, now, entropy))
+        body = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
+        body |= {"language": language, "number_sha256": number_commitment(made), "by": by_kind, "who": by or ""}
+        change_row(made, append(tenant, ASKED, body, now, entropy))
     return request_row(made)
 
 

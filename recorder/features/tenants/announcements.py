@@ -111,25 +111,25 @@ def create_announcement(
 
 def leaf_body(row: AnnouncementTable) -> dict[str, object]:
     """The body of an announcement's leaf."""
-    said = {"announcement": row.id, "version": row.version, "sound": row.sound_id, "mode": row.mode}
-    said |= {"purposes": row.purposes, "keep_days": row.keep_days, "language": row.language}
-    return {**said, "name": row.name, **_texts(row)}
+    body = {"announcement": row.id, "version": row.version, "sound": row.sound_id, "mode": row.mode}
+    body |= {"purposes": row.purposes, "keep_days": row.keep_days, "language": row.language}
+    return {**body, "name": row.name, **_texts(row)}
 
 
 def logged_announcements(tenant: str) -> dict[str, Mapping[str, Any]]:
     """The leaves' bodies of a customer's announcements, by id."""
-    return {str(said.body.get("announcement")): said.body for said in leaf_lookup.decided(tenant, [CREATED])}
+    return {str(leaf.body.get("announcement")): leaf.body for leaf in leaf_lookup.decided(tenant, [CREATED])}
 
 
 def _texts(row: AnnouncementTable) -> dict[str, str]:
     """The hashes, in a leaf, of an announcement's texts, composition and further sounds, as far as it has
     them."""
     texts = {"text": row.text, "question_text": row.question_text, "declined_text": row.declined_text}
-    said = {f"{name}_sha256": sha256_of(text) for name, text in texts.items() if text is not None}
+    hashes = {f"{name}_sha256": sha256_of(text) for name, text in texts.items() if text is not None}
     if row.composed is not None:
-        said["composed_sha256"] = sha256_of(row.composed)
+        hashes["composed_sha256"] = sha256_of(row.composed)
     sounds = {"question": row.question_id, "declined": row.declined_id, "greeting": row.greeting_id}
-    return said | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
+    return hashes | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
 
 
 def sentence_of(spoken: SpokenText | None) -> Sentence | None:

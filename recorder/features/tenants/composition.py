@@ -178,10 +178,10 @@ def set_line_mode(
     known = check_mode(mode)
 
     def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
-        told = [rows[each] for each in line.announcements]
+        current = [rows[each] for each in line.announcements]
         with connected():
-            country_check.check(tenant, told[0].purposes, keep_days=told[0].keep_days, mode=mode)
-        found = [row if row.mode == mode else _recomposed(row, known, sources) for row in told]
+            country_check.check(tenant, current[0].purposes, keep_days=current[0].keep_days, mode=mode)
+        found = [row if row.mode == mode else _recomposed(row, known, sources) for row in current]
         return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sound))
 
     return _set(tenant, line_id, wanted, now, entropy)
@@ -208,8 +208,8 @@ def set_line_languages(
         )
 
     def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
-        told = [rows[each] for each in line.announcements]
-        found = [_in_language(language, told, rows, sources) for language in languages]
+        current = [rows[each] for each in line.announcements]
+        found = [_in_language(language, current, rows, sources) for language in languages]
         menu = composer.language_menu(languages, sources=sources) if len(languages) > 1 else None
         return found, menu
 
@@ -237,8 +237,8 @@ def _set(
             if queries.line(tenant, line_id) != line:
                 continue
             first, *others = [_announcement_id(tenant, each, now, entropy) for each in found]
-            said = ((first, *others), sentence_of(menu), found[0].mode)
-            if said == (line.announcements, line.menu, line.mode):
+            wanted_values = ((first, *others), sentence_of(menu), found[0].mode)
+            if wanted_values == (line.announcements, line.menu, line.mode):
                 return True
             return set_line_announcement(
                 tenant, line_id, first, others=others, menu=menu, now=now, entropy=entropy
@@ -254,9 +254,9 @@ def _announcement_id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetim
 
 def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
     """An announcement composed for another mode. Raises :class:`CatalogueError` (``announcement.own``)."""
-    said = row.composition
-    if said is None or said.says_all:
-        what = "is your own sound" if said is None else "has a greeting that says everything itself"
+    composition = row.composition
+    if composition is None or composition.says_all:
+        what = "is your own sound" if composition is None else "has a greeting that says everything itself"
         raise CatalogueError(
             "announcement.own",
             f"{row.name} (version {row.version}, {row.language}) {what}, made for {row.mode}: "
@@ -264,20 +264,20 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
             f"add your own for that mode, `accord announcement add --mode {mode}`, or compose one, "
             f"`accord announcement compose --mode {mode}`; then name it, `accord line announce`",
         )
-    first = said.greeting
+    first = composition.greeting
     greeting = None if first is None else composer.Greeting(first.text, _wav(first.sound))
     name = _name(row, row.language, mode)
-    recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, said.own, greeting, said.wording)
+    recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording)
     return recipe.draft(sources)
 
 
 def _in_language(
-    language: str, told: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
+    language: str, current: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
 ) -> AnnouncementRow | _Draft:
     """A line's announcement in a language: its own, another one of the customer's, or a draft."""
-    first = told[0]
-    if said := next((row for row in told if row.language == language), None):
-        return said
+    first = current[0]
+    if own := next((row for row in current if row.language == language), None):
+        return own
     for row in rows.values():  # the latest version of each name first
         alike = (first.mode, _promise(first), _base(first))
         if row.language == language and (row.mode, _promise(row), _base(row)) == alike:
@@ -294,9 +294,9 @@ def _in_language(
     return _Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
 
 
-def _promise(said: AnnouncementRow | _Recipe) -> tuple[list[str], int]:
+def _promise(source: AnnouncementRow | _Recipe) -> tuple[list[str], int]:
     """What callers are promised: purposes and retention."""
-    return sorted(said.purposes), said.keep_days
+    return sorted(source.purposes), source.keep_days
 
 
 def _base(row: AnnouncementRow) -> str:

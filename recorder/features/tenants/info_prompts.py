@@ -42,8 +42,8 @@ def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path,
     wanted: dict[str, str] = {}
     for line in lines:
         spoken = [(each.announcement.language, own.get(each.announcement.id, {})) for each in line.languages]
-        told = line.announcement
-        key = _key(told.sha256, told.purposes, told.keep_days, spoken)
+        announcement = line.announcement
+        key = _key(announcement.sha256, announcement.purposes, announcement.keep_days, spoken)
         path = place / SOUNDS / f"{key}.wav"
         if not path.exists():
             write_file(path, _sound(line, spoken, prompts, sources))
@@ -67,19 +67,19 @@ def _own(lines: Sequence[LinePolicy]) -> dict[str, Mapping[str, str]]:
         }
 
 
-def _key(*said: Any) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _sound(
     line: LinePolicy, spoken: Sequence[tuple[str, Mapping[str, str]]], prompts: Path, sources: Sources
 ) -> bytes:
-    told = line.announcement
+    announcement = line.announcement
     try:
-        return line_sentence(spoken, purposes=told.purposes, keep_days=told.keep_days, sources=sources).wav
+        return line_sentence(spoken, purposes=announcement.purposes, keep_days=announcement.keep_days, sources=sources).wav
     except ConfigError as error:
         log.warning("line.notice_failed", number=line.number, error=error.message, hint=error.hint)
-        return (prompts / f"{told.sha256}.wav").read_bytes()
+        return (prompts / f"{announcement.sha256}.wav").read_bytes()
 
 
 def _link(path: Path, target: str) -> None:

@@ -47,14 +47,14 @@ def set_line_keep(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        said = {} if keep is None else {each: _sentences(each, keep, sources) for each in _languages(line)}
+        sentences = {} if keep is None else {each: _sentences(each, keep, sources) for each in _languages(line)}
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue  # its languages were changed meanwhile
             if keep is not None:
                 country_check.check(tenant, [keep.purpose], keep_days=keep.keep_days)
-            _write(line, keep, said, now, entropy)
+            _write(line, keep, sentences, now, entropy)
             return True
 
 
@@ -78,13 +78,13 @@ def _sentences(language: str, keep: Keeping, sources: Sources) -> dict[str, Spok
 def _write(
     line: LineRow,
     keep: Keeping | None,
-    said: Mapping[str, Mapping[str, SpokenText | None]],
+    sentences_by_language: Mapping[str, Mapping[str, SpokenText | None]],
     now: datetime,
     entropy: Entropy,
 ) -> None:
     with connected():
         LineKeepOptionTable.delete().where(LineKeepOptionTable.line == line.id).execute()
-        for language, sentences in said.items():
+        for language, sentences in sentences_by_language.items():
             columns = {}
             for name, spoken in sentences.items():
                 columns[f"{name}_text"] = None if spoken is None else spoken.text
@@ -155,8 +155,8 @@ def prompts_sha256(model: type[LineKeepOptionTable | LineDeleteOptionTable], lin
     names = sorted(each.column_name for each in model._meta.sorted_fields if each.name not in ("id", "line"))
     fields = {each.column_name: each.name for each in model._meta.sorted_fields}
     rows = model.select().where(model.line == line).order_by(model.language, model.id)
-    said = [{name: row.__data__[fields[name]] for name in names} for row in rows]
-    return sha256_of(said) if said else None
+    prompts = [{name: row.__data__[fields[name]] for name in names} for row in rows]
+    return sha256_of(prompts) if prompts else None
 
 
 def _deletion_sentences(language: str, sources: Sources) -> tuple[SpokenText, SpokenText]:

@@ -42,12 +42,12 @@ def policies() -> NodePolicies:
             for row in LineTable.select().where(LineTable.until.is_null()).order_by(LineTable.digits)
         ]
         logged = {tenant: _LoggedLines.of(tenant) for tenant in {row.tenant for row in every}}
-        said = {each for row in every for each in row.announcements}
-        found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, said)}
+        ids = {each for row in every for each in row.announcements}
+        found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
         rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
-        told = {each: found[each] for row in rows for each in row.announcements}
+        announcements = {each: found[each] for row in rows for each in row.announcements}
         sounds = {row.menu.sound for row in rows if row.menu is not None}
-        for row in told.values():
+        for row in announcements.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
         sounds = sounds.union(*(row.joining.sounds for row in rows if row.joining is not None))
         asking = {row.id for row in rows if row.keep is not None}
@@ -66,7 +66,7 @@ def policies() -> NodePolicies:
             sounds |= {row.question_id, row.deleted_id}
         lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
         durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
-    speaking = _PolicyBuilder(told, kept, gone, durations)
+    speaking = _PolicyBuilder(announcements, kept, gone, durations)
     fit, unfit = [], []
     for row in rows:
         if (line := speaking.line(row)) is not None:
@@ -87,11 +87,11 @@ class _LoggedLines:
     def of(cls, tenant: str) -> _LoggedLines:
         return cls(line_history.logged_lines(tenant), announcing.logged_announcements(tenant))
 
-    def bears_out(self, line: LineRow, told: Mapping[str, AnnouncementTable]) -> bool:
+    def bears_out(self, line: LineRow, rows: Mapping[str, AnnouncementTable]) -> bool:
         """Whether the log has a line with that number for this customer, and its announcements word for
         word."""
         return (line.id, line.number) in self.lines and all(
-            each in told and self.announcements.get(each) == announcing.leaf_body(told[each])
+            each in rows and self.announcements.get(each) == announcing.leaf_body(rows[each])
             for each in line.announcements
         )
 
@@ -107,10 +107,10 @@ class _PolicyBuilder:
     durations: Mapping[str, int]
 
     def line(self, row: LineRow) -> line_policy.LinePolicy | None:
-        told = [self.told[each] for each in row.announcements]
-        if any(each.mode != row.mode for each in told):
+        rows = [self.told[each] for each in row.announcements]
+        if any(each.mode != row.mode for each in rows):
             return None
-        first, *others = [self._language(each, row) for each in told]
+        first, *others = [self._language(each, row) for each in rows]
         return line_policy.LinePolicy(
             tenant=row.tenant,
             line=row.id,
@@ -129,57 +129,57 @@ class _PolicyBuilder:
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
         )
 
-    def _language(self, said: AnnouncementTable, line: LineRow) -> line_policy.Language:
-        told = line_policy.Announcement(
-            id=said.id,
-            version=said.version,
-            language=said.language,
-            text=said.text,
-            purposes=tuple(said.purposes),
-            keep_days=said.keep_days,
-            sha256=said.sound_id,
-            duration_ms=self.durations[said.sound_id],
+    def _language(self, row: AnnouncementTable, line: LineRow) -> line_policy.Language:
+        announcement = line_policy.Announcement(
+            id=row.id,
+            version=row.version,
+            language=row.language,
+            text=row.text,
+            purposes=tuple(row.purposes),
+            keep_days=row.keep_days,
+            sha256=row.sound_id,
+            duration_ms=self.durations[row.sound_id],
         )
-        keep, joining = self._keep(line, said.language), self._joining(line, said.language)
-        delete = self._delete(line, said.language)
-        if said.mode not in ASKING:
-            return line_policy.Language(told, None, keep, delete, joining)
-        question = self._sound(said.question_text, said.question_id)
-        declined = self._sound(said.declined_text, said.declined_id)
+        keep, joining = self._keep(line, row.language), self._joining(line, row.language)
+        delete = self._delete(line, row.language)
+        if row.mode not in ASKING:
+            return line_policy.Language(announcement, None, keep, delete, joining)
+        question = self._sound(row.question_text, row.question_id)
+        declined = self._sound(row.declined_text, row.declined_id)
         return line_policy.Language(
-            told, line_policy.ConsentPrompt(question, declined), keep, delete, joining
+            announcement, line_policy.ConsentPrompt(question, declined), keep, delete, joining
         )
 
     def _joining(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
-        said, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
-        if line.joining is None or said is None:
+        notice, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
+        if line.joining is None or notice is None:
             return None
         declined = None if refused is None else self._sound(refused.text, refused.sound)
-        return line_policy.TransferNotice(line.joining.how, self._sound(said.text, said.sound), declined)
+        return line_policy.TransferNotice(line.joining.how, self._sound(notice.text, notice.sound), declined)
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
-        said = self.kept.get((line.id, language))
-        if line.keep is None or said is None:
+        prompts = self.kept.get((line.id, language))
+        if line.keep is None or prompts is None:
             return None
-        question = None if said.question_id is None else self._sound(said.question_text, said.question_id)
+        question = None if prompts.question_id is None else self._sound(prompts.question_text, prompts.question_id)
         return line_policy.Keep(
             line.keep.purpose,
             line.keep.keep_days,
             question,
-            cue=self._sound(said.cue_text, said.cue_id),
-            yes=self._sound(said.yes_text, said.yes_id),
-            no=self._sound(said.no_text, said.no_id),
-            none=self._sound(said.none_text, said.none_id),
+            cue=self._sound(prompts.cue_text, prompts.cue_id),
+            yes=self._sound(prompts.yes_text, prompts.yes_id),
+            no=self._sound(prompts.no_text, prompts.no_id),
+            none=self._sound(prompts.none_text, prompts.none_id),
             destroy=line.keep.destroy,
             at_start=line.keep.at_start,
         )
 
     def _delete(self, line: LineRow, language: str) -> line_policy.Delete | None:
-        said = self.gone.get((line.id, language))
-        if not line.deletable or said is None:
+        prompts = self.gone.get((line.id, language))
+        if not line.deletable or prompts is None:
             return None
         return line_policy.Delete(
-            self._sound(said.question_text, said.question_id), self._sound(said.deleted_text, said.deleted_id)
+            self._sound(prompts.question_text, prompts.question_id), self._sound(prompts.deleted_text, prompts.deleted_id)
         )
 
     def _sound(self, text: str | None, sha256: str | None) -> line_policy.PromptSound:

@@ -84,7 +84,7 @@ def create_line(
             lock_tenant(tenant)
             check_not_leaving(tenant)
             _check_other_spellings(tenant, number)
-            said, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
+            body, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
             check_timing(timing, OFF, columns["mode"], others)
             row = LineTable.create(
                 id=identity,
@@ -99,7 +99,7 @@ def create_line(
             )
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
             rest = {"keep": None, "deletable": False, "beep": "", "joining_sha256": None, "outbound": OFF}
-            append(tenant, CREATED, {"line": identity, **said, **how, **rest}, now, entropy)
+            append(tenant, CREATED, {"line": identity, **body, **how, **rest}, now, entropy)
             count_up(LINES)
     except IntegrityError as error:
         raise CatalogueError(
@@ -126,14 +126,14 @@ def set_line_announcement(
     ``country.keep_days``."""
     with writing():
         lock_tenant(tenant)
-        said, columns = _announcement_columns(tenant, [announcement, *others], menu, now)
+        body, columns = _announcement_columns(tenant, [announcement, *others], menu, now)
         row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
         check_timing(row.timing, row.outbound, columns["mode"], others)
         LineTable.update(**columns).where(LineTable.id == line_id).execute()
         was = {"announcement_was": row.announcement_id, "others_was": row.others}
-        append(tenant, "line.announcement_changed", {"line": line_id, **said, **was}, now, entropy)
+        append(tenant, "line.announcement_changed", {"line": line_id, **body, **was}, now, entropy)
         if row.mode != columns["mode"]:
             changed = {"line": line_id, "mode": columns["mode"], "mode_was": row.mode}
             append(tenant, "line.mode_changed", changed, now, entropy)
@@ -156,8 +156,8 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
         check_timing(timing, OFF, row.mode, row.others)
         if row.timing != timing:
             LineTable.update(timing=timing).where(LineTable.id == line_id).execute()
-            said = {"line": line_id, "timing": timing, "timing_was": row.timing}
-            append(tenant, "line.timing_changed", said, now, entropy)
+            body = {"line": line_id, "timing": timing, "timing_was": row.timing}
+            append(tenant, "line.timing_changed", body, now, entropy)
             count_up(LINES)
     return True
 
@@ -178,8 +178,8 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
         check_timing(BEFORE_RINGING, outbound, row.mode, row.others)
         if row.outbound != outbound:
             LineTable.update(outbound=outbound).where(LineTable.id == line_id).execute()
-            said = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
-            append(tenant, "line.outbound_changed", said, now, entropy)
+            body = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
+            append(tenant, "line.outbound_changed", body, now, entropy)
             count_up(LINES)
     return True
 
@@ -260,13 +260,13 @@ def _announcement_columns(
     check_languages(rows)
     check_menu(rows, menu)
     columns: dict[str, Any] = {"announcement": first.id, "others": list(ids[1:]), "mode": first.mode}
-    said: dict[str, Any] = {"announcement": first.id, "mode": first.mode, "others": list(ids[1:])}
+    body: dict[str, Any] = {"announcement": first.id, "mode": first.mode, "others": list(ids[1:])}
     if menu is None:
         nothing = {"menu_text_sha256": None, "menu": None}
-        return said | nothing, columns | {"menu_text": None, "menu": None}
+        return body | nothing, columns | {"menu_text": None, "menu": None}
     sound = store_sound(menu.wav, now)
-    said |= {"menu_text_sha256": sha256_of(menu.text), "menu": sound}
-    return said, columns | {"menu_text": menu.text, "menu": sound}
+    body |= {"menu_text_sha256": sha256_of(menu.text), "menu": sound}
+    return body, columns | {"menu_text": menu.text, "menu": sound}
 
 
 def _own_announcement(tenant: str, announcement: str) -> AnnouncementTable:

@@ -168,8 +168,8 @@ def check_languages(rows: Sequence[AnnouncementTable]) -> None:
 
 
 def _promise(row: AnnouncementTable) -> str:
-    said = f"{row.mode}, {', '.join(row.purposes)}, {row.keep_days} days"
-    return f"{row.name} (version {row.version}, {row.language}) says {said}"
+    promise = f"{row.mode}, {', '.join(row.purposes)}, {row.keep_days} days"
+    return f"{row.name} (version {row.version}, {row.language}) says {promise}"
 
 
 def check_menu(rows: Sequence[AnnouncementTable], menu: SpokenText | None) -> None:

@@ -26,8 +26,8 @@ def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Ent
         country_check.check_lines(tenant, country)
         was = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
         TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
-        said = {"tenant": tenant, "country": country, "country_was": was}
-        append(tenant, "tenant.country_changed", said, now, entropy)
+        body = {"tenant": tenant, "country": country, "country_was": was}
+        append(tenant, "tenant.country_changed", body, now, entropy)
 
 
 def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
@@ -38,7 +38,7 @@ def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy:
         lock_tenant(tenant)
         check_name(name, tenant)
         row = TenantTable.get_by_id(tenant)
-        said = {"tenant": tenant, "name": name, "language": language}
+        body = {"tenant": tenant, "name": name, "language": language}
         was = {"name_was": row.name, "language_was": row.language}
-        append(tenant, "tenant.changed", said | was, now, entropy)
+        append(tenant, "tenant.changed", body | was, now, entropy)
         TenantTable.update(name=name, language=language).where(TenantTable.id == tenant).execute()

@@ -62,9 +62,9 @@ def set_transfer_notice(
             )
         changed = None
         if how is not None and spoken is not None:
-            said, asked, refused = spoken
+            notice, asked, refused = spoken
             kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
-            changed = joining_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
+            changed = joining_data(TransferOptions(how, _kept(notice, now), kept, _kept(refused, now)))
         if row.joining != changed:
             LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
             was = None if row.joining is None else row.joining["how"]
@@ -83,14 +83,14 @@ _Rendered = dict[str, composer.Rendered]
 
 def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendered], _Rendered]:
     """The notice, the question in each mode that asks, and the sentence after a refusal, by language."""
-    said = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
+    notice = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
     if not ask:
-        return said, {}, {}
+        return notice, {}, {}
     asked = {
         mode: {each: composer.joining_question(each, mode=mode, sources=sources) for each in LANGUAGES}
         for mode in ASKING
     }
-    return said, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
+    return notice, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 
 
 def _kept(spoken: _Rendered, now: datetime) -> dict[str, Sentence]:
