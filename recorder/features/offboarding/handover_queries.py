@@ -120,12 +120,12 @@ def complete_handover(
 
 
 def layout_sha256(layout: Mapping[str, Any]) -> str:
-    """The hash by which a statement names the layout of what is handed."""
+    """The SHA-256 (hex) of an archive's layout, as the handover's statement states it."""
     return hashlib.sha256(rfc8785.dumps(json.loads(json.dumps(layout)))).hexdigest()
 
 
 def rows_sha256(tenant: str) -> str:
-    """And the one of its rows, in order."""
+    """The SHA-256 (hex) of a handover's rows, in order."""
     found, first = hashlib.sha256(), 0
     while rows := handed_recordings(tenant, first):
         for row in rows:
@@ -145,7 +145,7 @@ def rows_sha256(tenant: str) -> str:
 
 
 def count_reasons(tenant: str) -> dict[str, int]:
-    """How many recordings are handed (''), and how many are not, by why."""
+    """How many recordings are handed over (''), and how many are left out, by reason."""
     with connected():
         query = HandedRecordingTable.select(
             HandedRecordingTable.why_not, fn.COUNT(HandedRecordingTable.id)

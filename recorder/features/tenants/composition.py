@@ -276,8 +276,8 @@ def _in_language(
 ) -> AnnouncementRow | _Draft:
     """A line's announcement in a language: its own, another one of the customer's, or a draft."""
     first = current[0]
-    if own := next((row for row in current if row.language == language), None):
-        return own
+    if existing := next((row for row in current if row.language == language), None):
+        return existing
     for row in rows.values():  # the latest version of each name first
         alike = (first.mode, _promise(first), _base(first))
         if row.language == language and (row.mode, _promise(row), _base(row)) == alike:
