@@ -76,8 +76,8 @@ class RecordingStatus:
     def may_withdraw(self) -> tuple[str, ...]:
         """The purposes for which consent can be withdrawn."""
         living = self.terms.living(self.now)
-        asked = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
-        return tuple(code for code in asked if code in living)
+        withdrawable = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
+        return tuple(code for code in withdrawable if code in living)
 
     def may_narrow(self) -> tuple[str, ...]:
         """The purposes that the customer can end."""
@@ -160,16 +160,16 @@ class Changes:
         may hear it, for these purposes. Raises ``retention.not_for_disputes``, ``retention.reason``,
         ``retention.review``, ``retention.roles``, ``retention.being_erased``."""
 
-        def rule(looked: RecordingStatus) -> Data:
-            if not purposes or not set(purposes) <= set(looked.may_hold()):
+        def rule(status: RecordingStatus) -> Data:
+            if not purposes or not set(purposes) <= set(status.may_hold()):
                 raise KeepingError(
                     "retention.not_for_disputes", "it cannot be held for these purposes: they cannot serve a dispute, or have ended"
                 )
-            if not looked.now < review_at <= looked.now + LONGEST_REVIEW:
+            if not status.now < review_at <= status.now + LONGEST_REVIEW:
                 raise KeepingError("retention.review", "--review must be within a year")
             if not roles or not set(roles) <= _roles(purposes):
                 raise KeepingError("retention.roles", "these purposes are not open to these roles")
-            if self._is_being_destroyed(looked.row):
+            if self._is_being_destroyed(status.row):
                 raise KeepingError("retention.being_erased", "it is being erased")
             at = truncate(review_at)
             return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))
@@ -190,8 +190,8 @@ class Changes:
         """Lift a hold; what has expired meanwhile is then erased. Raises ``retention.no_hold``,
         ``retention.reason``."""
 
-        def rule(looked: RecordingStatus) -> Data:
-            if hold not in {each.number for each in looked.terms.holds}:
+        def rule(status: RecordingStatus) -> Data:
+            if hold not in {each.number for each in status.terms.holds}:
                 raise KeepingError("retention.no_hold", f"it has no hold {hold}, or the hold was lifted")
             return HoldLifted(hold, _check_reason(reason))
 
@@ -203,10 +203,10 @@ class Changes:
         """Withdraw consent, which ends at once what rests on it. ``purposes`` ``None``: all that do. Raises
         ``retention.not_by_consent``, ``retention.reason``."""
 
-        def rule(looked: RecordingStatus) -> Data:
-            can = looked.may_withdraw()
-            wanted = can if purposes is None else tuple(purposes)
-            if not wanted or not set(wanted) <= set(can):
+        def rule(status: RecordingStatus) -> Data:
+            allowed = status.may_withdraw()
+            wanted = allowed if purposes is None else tuple(purposes)
+            if not wanted or not set(wanted) <= set(allowed):
                 raise KeepingError(
                     "retention.not_by_consent", "these purposes do not rest on consent"
                 )
@@ -237,18 +237,18 @@ class Changes:
     def preview(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
         """A recording's status, and its terms after a rule's amendment; nothing is written. Raises as the
         rule does."""
-        looked = self.look(tenant, recording)
-        after = [*looked.chain.amendments, looked.chain.following(rule(looked), by, looked.now)]
+        status = self.look(tenant, recording)
+        after = [*status.chain.amendments, status.chain.following(rule(status), by, status.now)]
         with connected():
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
-        return looked, sealed.terms(looked.chain.manifest, after, limits, pack)
+        return status, sealed.terms(status.chain.manifest, after, limits, pack)
 
     def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
         """Delete a recording at its customer's request: nobody hears it from now on, and the worker erases
         it. Raises ``retention.held``, ``retention.by_law``, ``retention.deleted``, ``retention.reason``."""
 
-        def rule(looked: RecordingStatus) -> Data:
-            if (why := looked.why_not_delete()) is not None:
+        def rule(status: RecordingStatus) -> Data:
+            if (why := status.why_not_delete()) is not None:
                 raise KeepingError(why, "it cannot be deleted")
             return DeletionAsked(_check_reason(reason))
 
@@ -258,8 +258,8 @@ class Changes:
         """Delete a recording of a departed customer, even if a law requires that customer to keep it: they
         have received it. If it was deleted before, nothing changes. Raises ``retention.held``."""
 
-        def rule(looked: RecordingStatus) -> Data:
-            if looked.terms.holds:
+        def rule(status: RecordingStatus) -> Data:
+            if status.terms.holds:
                 raise KeepingError("retention.held", "it is on legal hold: lift the hold first")
             return DeletionAsked(_check_reason(reason))
 
@@ -291,17 +291,17 @@ class Changes:
     def _put(self, tenant: str, recording: str, by: By, rule: Rule) -> Chain:
         """The chain with the rule's amendment at its end."""
         for again in reversed(range(TRIES)):
-            looked = self.look(tenant, recording)
-            data = rule(looked)
+            status = self.look(tenant, recording)
+            data = rule(status)
             try:
-                made = put(self.store, looked.chain, data, by, self.signer, self.root, looked.now)
+                made = put(self.store, status.chain, data, by, self.signer, self.root, status.now)
             except Conflict:
                 if not again:
                     raise
                 continue
             log.info("recording.amended", recording=recording, number=made.number, kind=made.kind)
             break
-        return chain_of_row(looked.row, self.store, self.root, self.revoked())
+        return chain_of_row(status.row, self.store, self.root, self.revoked())
 
 
 def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
@@ -311,8 +311,8 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
     The rule raises ``retention.not_announced``, ``retention.over``, ``retention.purpose``,
     ``retention.too_long``, ``retention.past``, ``retention.agreed_on``, ``retention.reason``."""
 
-    def rule(looked: RecordingStatus) -> Data:
-        if (why := looked.why_not_agree()) is not None:
+    def rule(status: RecordingStatus) -> Data:
+        if (why := status.why_not_agree()) is not None:
             raise KeepingError(why, "no agreement is possible: it was not announced, has expired, or is being deleted")
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
             raise KeepingError("retention.purpose", f"there is no purpose {purpose!r}")
@@ -320,10 +320,10 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
             raise KeepingError("retention.too_long", objection.message, objection.hint)
-        until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
-        if until <= looked.now:
+        until = sealed.kept_from(status.chain.manifest) + timedelta(days=keep_days)
+        if until <= status.now:
             raise KeepingError("retention.past", "counted from the call, that period is over")
-        if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
+        if on is not None and not _day_of(tenant, status.row.started_at) <= on <= _day_of(tenant, status.now):
             raise KeepingError("retention.agreed_on", "--on must be between the call's date and today")
         return AgreedLater(purpose, until, pack.code, _check_reason(reason), on)
 
@@ -334,10 +334,10 @@ def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:
     """The end of some purposes. The rule raises ``retention.purpose``, ``retention.by_law``,
     ``retention.reason``."""
 
-    def rule(looked: RecordingStatus) -> Data:
-        if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
+    def rule(status: RecordingStatus) -> Data:
+        if not purposes or not set(purposes) <= set(status.terms.living(status.now)):
             raise KeepingError("retention.purpose", "it has no such purpose, or it has ended")
-        if not set(purposes) <= set(looked.may_narrow()):
+        if not set(purposes) <= set(status.may_narrow()):
             raise KeepingError("retention.by_law", "a law requires it to be kept for that purpose")
         return PurposesNarrowed(_distinct(purposes), _check_reason(reason))
 

@@ -42,13 +42,13 @@ class NewLimit:
     agreements: bool = False
 
 
-def set_limit(changes: Changes, tenant: str, wish: NewLimit, by: By) -> None:
+def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
     """Sign a limit and put it into effect; it replaces the one for the same purpose and line.
 
     Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check_limit`; :class:`KeepingError`
     (``retention.no_limit``: another process has changed it meanwhile); :class:`SealError` for a key that may
     not sign limits; :class:`StoreError`: the worker then finishes it."""
-    limits.check_limit(tenant, wish.purpose, wish.line, wish.keep_days)
+    limits.check_limit(tenant, limit.purpose, limit.line, limit.keep_days)
     now = truncate(changes.now())
     finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
     version = limits.version_of(tenant)
@@ -57,12 +57,12 @@ def set_limit(changes: Changes, tenant: str, wish: NewLimit, by: By) -> None:
             LimitLifted(tenant, each.id, statements.sha256_of(each.content), now, by), changes.signer
         )
         for each in limits.in_force(tenant, changes.trust)
-        if (each.limit.purpose, each.limit.line) == (wish.purpose, wish.line)
+        if (each.limit.purpose, each.limit.line) == (limit.purpose, limit.line)
     }
     new, content = None, None
-    if wish.keep_days is not None:
+    if limit.keep_days is not None:
         new = str(uuid7(now, changes.entropy))
-        statement = LimitSet(tenant, new, wish.purpose, wish.line, wish.keep_days, now, wish.agreements, by)
+        statement = LimitSet(tenant, new, limit.purpose, limit.line, limit.keep_days, now, limit.agreements, by)
         content = statements.write(statement, changes.signer)
     limits.begin_statements(tenant, new, content, lifting, version)
     changes.boundary("limit begun")

@@ -113,18 +113,18 @@ class Guard:
         purpose: str | None = None,
     ) -> NoReturn:
         """Log the refusal, then raise it."""
-        asked = None if recording_id is None else printable(recording_id)
+        recording = None if recording_id is None else printable(recording_id)
         # Another tenant's recording appears in the log only as the id that was sent.
-        mine = None if error_id == "access.not_found" else asked
+        mine = None if error_id == "access.not_found" else recording
         body = {
             "user": who.user,
-            "recording": asked,
+            "recording": recording,
             "purpose": None if purpose is None else printable(purpose),
             "reason": error_id,
         }
         grants.note_event(who.tenant, "access.refused", body, recording=mine, now=self.now(), entropy=self.entropy)
         metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
-        log.info("gate.refused", recording=asked, error_id=error_id)
+        log.info("gate.refused", recording=recording, error_id=error_id)
         raise AccessError(error_id, message)
 
     @contextmanager
@@ -187,6 +187,6 @@ def _destroyed_meanwhile(row: RecordingRow) -> bool:
     )
 
 
-def printable(asked: str) -> str:
+def printable(text: str) -> str:
     """An id or a code as a user sent it, made safe for look-up and logging."""
-    return asked[:100].encode("ascii", "backslashreplace").decode()
+    return text[:100].encode("ascii", "backslashreplace").decode()

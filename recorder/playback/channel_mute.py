@@ -41,8 +41,8 @@ class _Pieces(io.RawIOBase):
             if piece is None:
                 return b""
             self._left = piece
-        given, self._left = self._left[:size], self._left[size:]
-        return given
+        taken, self._left = self._left[:size], self._left[size:]
+        return taken
 
 
 def length(manifest: Manifest) -> int:
@@ -76,8 +76,8 @@ def _decoded(pieces: Iterator[bytes], rate: int) -> Iterator[np.ndarray]:
     """Frames of two samples each."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=rate)
     # The audio is sealed; still, FFmpeg need not guess among two hundred formats.
-    given = {"format_whitelist": "ogg,wav", "codec_whitelist": "opus,libopus,pcm_s16le"}
-    with av.open(_Pieces(pieces), "r", options=given | {"protocol_whitelist": "none"}) as sound:
+    options = {"format_whitelist": "ogg,wav", "codec_whitelist": "opus,libopus,pcm_s16le"}
+    with av.open(_Pieces(pieces), "r", options=options | {"protocol_whitelist": "none"}) as sound:
         for frame in sound.decode(audio=0):
             for part in resampler.resample(frame):
                 yield part.to_ndarray().reshape(-1, CHANNELS).astype("<i2")

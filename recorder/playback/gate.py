@@ -98,7 +98,7 @@ class Gate:
         sealed = self._guard.open(who, row)
         self._check_purpose(who, sealed, purpose)
         self._guard.sounds.prepare(sealed)
-        given = grants.create_grant(
+        grant = grants.create_grant(
             tenant=who.tenant,
             user=who.user,
             session=who.session,
@@ -110,8 +110,8 @@ class Gate:
             entropy=self._guard.entropy,
         )
         metrics.GRANTS.inc()
-        log.info("gate.granted", recording=row.id, grant=given.id, purpose=purpose)
-        return Grant(given.id, given.recording, given.purpose, given.until)
+        log.info("gate.granted", recording=row.id, grant=grant.id, purpose=purpose)
+        return Grant(grant.id, grant.recording, grant.purpose, grant.until)
 
     @connected()
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:

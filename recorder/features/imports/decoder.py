@@ -126,8 +126,8 @@ def _check_riff(stated: int, size: int) -> None:
 
 def _options(found: Format) -> dict[str, str]:
     """Restricts FFmpeg to the identified format, to speech codecs, and to this file."""
-    given = {"format_whitelist": found.name, "codec_whitelist": CODECS, "protocol_whitelist": "none"}
-    return given | ({"enable_drefs": "0", "use_absolute_path": "0"} if found.name == "mov" else {})
+    options = {"format_whitelist": found.name, "codec_whitelist": CODECS, "protocol_whitelist": "none"}
+    return options | ({"enable_drefs": "0", "use_absolute_path": "0"} if found.name == "mov" else {})
 
 
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> Never:

@@ -79,16 +79,16 @@ class LiveCallRelay:
     def turn(self) -> None:
         """Relay new commands, and list the live calls. Raises what catalogue and disk raise."""
         if not self._taken_over:
-            for asked in queries.unanswered_commands(self.node):
+            for command in queries.unanswered_commands(self.node):
                 # An earlier worker took it and died, or the catalogue was unavailable for its answer.
-                self._answer(asked, self._carry(asked, 0), lost=UNKNOWN)
+                self._answer(command, self._carry(command, 0), lost=UNKNOWN)
             self._taken_over = True
         carried = False
-        for asked in queries.open_commands(self.node):
-            until = self.monotonic() + (asked.until - self.now()).total_seconds()
-            if queries.take(self.node, asked.id, self.now(), self.entropy):
+        for command in queries.open_commands(self.node):
+            until = self.monotonic() + (command.until - self.now()).total_seconds()
+            if queries.take(self.node, command.id, self.now(), self.entropy):
                 carried, self._taken_over = True, False
-                self._answer(asked, self._carry(asked, until))
+                self._answer(command, self._carry(command, until))
                 self._taken_over = True
         if carried or self.monotonic() >= self._look_due:
             self._look_due = self.monotonic() + LOOK
@@ -97,45 +97,45 @@ class LiveCallRelay:
             self._tidy_due = self.monotonic() + TIDY
             queries.drop_old(self.now())
 
-    def _carry(self, asked: CommandRow, until: float) -> str:
+    def _carry(self, command: CommandRow, until: float) -> str:
         """Have the daemon carry out a command that was signed as it stands; returns the outcome."""
         try:
-            rules.check_command(asked, self.root, self.revoked())
+            rules.check_command(command, self.root, self.revoked())
         except SealError as error:
             log.error(
                 "command.refused",
-                command=asked.id,
-                recording=asked.call,
+                command=command.id,
+                recording=command.call,
                 error_id=error.error_id,
                 error=error.message,
                 hint="run `accord audit`: the catalogue was changed outside the panel",
             )
             return NOT_ALLOWED
-        if not self._is_theirs(asked):
+        if not self._is_theirs(command):
             log.error(
                 "command.refused",
-                command=asked.id,
-                recording=asked.call,
+                command=command.id,
+                recording=command.call,
                 error_id="command.foreign",
-                error=f"customer {asked.tenant} sent it for another customer's call",
+                error=f"customer {command.tenant} sent it for another customer's call",
                 hint="run `accord audit`: the catalogue was changed outside the panel",
             )
             return NOT_ALLOWED
-        return carry(self.spool, _request(asked, until))
+        return carry(self.spool, _request(command, until))
 
-    def _is_theirs(self, asked: CommandRow) -> bool:
+    def _is_theirs(self, command: CommandRow) -> bool:
         """Whether a call belongs to the tenant that sent the command, by what was written when it arrived: a
         row may say otherwise. For a call that has ended the daemon answers."""
-        name = next((folder for folder in self._open() if folder.name == asked.call), None)
+        name = next((folder for folder in self._open() if folder.name == command.call), None)
         try:
-            return name is None or read_start(name).tenant == asked.tenant
+            return name is None or read_start(name).tenant == command.tenant
         except (TakeError, OSError):
             return False
 
-    def _answer(self, asked: CommandRow, outcome: str, lost: str = NO_ANSWER) -> None:
+    def _answer(self, command: CommandRow, outcome: str, lost: str = NO_ANSWER) -> None:
         recorded = lost if outcome == NO_ANSWER else outcome
-        queries.answer(self.node, asked.id, recorded, self.now(), self.entropy)
-        log.info("command.executed", recording=asked.call, what=asked.what, outcome=recorded)
+        queries.answer(self.node, command.id, recorded, self.now(), self.entropy)
+        log.info("command.executed", recording=command.call, what=command.what, outcome=recorded)
 
     def look(self) -> None:
         """Update the live calls in the catalogue, if they have changed."""
@@ -193,5 +193,5 @@ class LiveCallRelay:
 
 
 
-def _request(asked: CommandRow, until: float) -> Request:
-    return Request(asked.id, asked.call, asked.what, asked.by, until)
+def _request(command: CommandRow, until: float) -> Request:
+    return Request(command.id, command.call, command.what, command.by, until)

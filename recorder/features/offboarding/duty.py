@@ -251,11 +251,11 @@ def _receipt(
 ) -> OffboardingReceiptBody:
     head = checkpoint.newest(statement.tenant)
     assert head is not None
-    handed, kept = statement.handed_over, services.backups_kept
+    handed, backups_kept = statement.handed_over, services.backups_kept
     archive = None
     if handed is not None:
         archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
-    complete = erasure_complete_at(now, kept)
+    complete = erasure_complete_at(now, backups_kept)
     return OffboardingReceiptBody(
         tenant=statement.tenant,
         statement=statement.sha256,
@@ -281,7 +281,7 @@ def _receipt(
         ),
         log=ReceiptLog(head.size, head.root, head.number),
         keys=ReceiptKeys(keys, complete),
-        backups_kept_days=kept.days,
+        backups_kept_days=backups_kept.days,
         complete_from=complete,
     )
 

@@ -180,21 +180,21 @@ class Rebuild:
             self.store, self.keyring, self.root, keys, limits_by_tenant(self._trust), revoked, self.believe_dates
         )
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
-            waiting: list[Future[PlaceReading]] = []
+            pending: list[Future[PlaceReading]] = []
             try:
                 last = ""
                 while True:
                     todo = rebuild_queue.pending_places(last, BATCH)
                     ahead = [pool.submit(reading.read, each) for each in todo]
-                    batch = [each.result() for each in waiting]
+                    batch = [each.result() for each in pending]
                     if batch:
-                        given = (keys.stored(), self.now(), self.entropy, self.correct, erased)
-                        RowRestorer(*given).restore(batch)
+                        options = (keys.stored(), self.now(), self.entropy, self.correct, erased)
+                        RowRestorer(*options).restore(batch)
                         done += len(batch)
                         self.tell("read", done, total)
                     if not todo:
                         return
-                    waiting, last = ahead, todo[-1].place
+                    pending, last = ahead, todo[-1].place
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -293,8 +293,8 @@ def withhold(leaver: SignedDeparture, now: datetime, entropy: Entropy) -> int | 
         return None
     statement, receipt = leaver.statement, leaver.receipt
     if statement is not None:
-        given = (statement.announced_at, statement.until, statement.sha256)
+        departure = (statement.announced_at, statement.until, statement.sha256)
     else:
         assert receipt is not None
-        given = (receipt.announced_at, receipt.at, receipt.sha256)
-    return note_departure(leaver.tenant, *given, now=now, entropy=entropy)
+        departure = (receipt.announced_at, receipt.at, receipt.sha256)
+    return note_departure(leaver.tenant, *departure, now=now, entropy=entropy)

@@ -31,16 +31,16 @@ class Refusal:
     until: datetime | None
 
 
-def refusal_of(looked: RecordingStatus) -> Refusal | None:
+def refusal_of(status: RecordingStatus) -> Refusal | None:
     """Why a recording cannot be erased now; ``None`` if it can. For a hold, ``until`` is its latest review;
     for a legal duty, the duty's end."""
-    reason = looked.why_not_delete()
+    reason = status.why_not_delete()
     if reason is None:
         return None
     if reason == "retention.held":
-        return Refusal(reason, max(each.said.review_at for each in looked.terms.holds))
+        return Refusal(reason, max(each.said.review_at for each in status.terms.holds))
     if reason == "retention.by_law":
-        ends = [each.until for each in looked.terms.purposes if sealed.by_law(each.code)]
+        ends = [each.until for each in status.terms.purposes if sealed.by_law(each.code)]
         return Refusal(reason, max(ends))
     return Refusal(reason, None)
 

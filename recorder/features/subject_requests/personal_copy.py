@@ -52,21 +52,21 @@ class PersonalCopyExit:
 
 def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> RecordingCopy:
     request = printable(request)
-    asked = service.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
-    row, sealed = _theirs(guard, who, asked, recording_id)
+    verified = service.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
+    row, sealed = _theirs(guard, who, verified, recording_id)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
         guard.refuse(who, "access.erased", "it is being destroyed", row.id, PERSON)
-    given = reviews.reviews_of(who.tenant, request).get(row.id)
+    review = reviews.reviews_of(who.tenant, request).get(row.id)
     announced = _announced(sealed, known)
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
-    if given is None or given.given is None:
+    if review is None or review.given is None:
         if announced:
             raise PersonError("subject_request.not_reviewed", "nothing was decided about this recording", "")
         return facts  # more needs a decision of its own
-    if given.given == reviews.WITHHELD:
+    if review.given == reviews.WITHHELD:
         return facts
-    if not announced and given.withheld_why is None:
+    if not announced and review.withheld_why is None:
         raise PersonError(
             "subject_request.unannounced", "the recording was not announced, and no reason was given for disclosing it"
         )
@@ -74,8 +74,8 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
     if found is None:
         raise AccessError("access.no_sound", f"recording {row.id} has no sound")
     _check_signed(guard, who, request, row)
-    own = given.given == reviews.OWN
-    export = {"channels": given.given, "name": found.name, "who": who.user}
+    own = review.given == reviews.OWN
+    export = {"channels": review.given, "name": found.name, "who": who.user}
 
     def sound() -> Iterator[bytes]:
         with guard.reported(who, row, found.name, PERSON):
@@ -111,14 +111,14 @@ def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> 
 
 
 def _theirs(
-    guard: Guard, who: Actor, asked: subject_request_queries.RequestRow, recording_id: str
+    guard: Guard, who: Actor, verified: subject_request_queries.RequestRow, recording_id: str
 ) -> tuple[RecordingRow, VerifiedRecording]:
     """A recording of a call with the person's number, as it was sealed; a row that contradicts the seal is
     refused."""
     row = guard.row(who, recording_id, PERSON)
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
-    if row.outside != Party(E164, asked.number):
+    if row.outside != Party(E164, verified.number):
         guard.refuse(
             who, "subject_request.not_theirs", "it is not of a call with that number", row.id, PERSON
         )

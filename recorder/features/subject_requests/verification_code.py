@@ -148,7 +148,7 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
     if row is None:
         return None
     code = f"{int.from_bytes(entropy(8), 'big') % 10**DIGITS:0{DIGITS}}"
-    kept, until = hash_code(row.id, code, entropy), now + VALID
+    code_hash, until = hash_code(row.id, code, entropy), now + VALID
     with writing():
         lock_tenant(row.tenant_id)
         mine = (VerificationCodeTable.id == row.id) & waiting
@@ -157,11 +157,11 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
                 log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
             return None
         taken = VerificationCodeTable.update(
-            node=node, taken_at=now, code_hash=kept, valid_until=until
+            node=node, taken_at=now, code_hash=code_hash, valid_until=until
         ).where(mine)
         if not taken.execute():
             return None
-        body = {"request": row.request_id, "call": row.id, "node": node, **_made(kept, until)}
+        body = {"request": row.request_id, "call": row.id, "node": node, **_made(code_hash, until)}
         leaf = append(row.tenant_id, MADE, body, now, entropy)
         leaves = [*row.leaves, leaf.number]
         VerificationCodeTable.update(leaves=leaves).where(VerificationCodeTable.id == row.id).execute()
@@ -186,9 +186,9 @@ def _says(row: VerificationCodeTable, place: int, kind: str) -> leaf_lookup.Logg
     return leaf if (leaf.body["request"], leaf.body["call"]) == (row.request_id, row.id) else None
 
 
-def _made(kept: str, until: datetime) -> dict[str, str]:
+def _made(code_hash: str, until: datetime) -> dict[str, str]:
     """What the log contains of a code: the digest of its hash, and when it expires."""
-    return {"code_sha256": rules.digest(kept), "valid_until": to_iso(until)}
+    return {"code_sha256": rules.digest(code_hash), "valid_until": to_iso(until)}
 
 
 def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entropy) -> None:
@@ -259,8 +259,8 @@ def hash_code(call: str, code: str, entropy: Entropy) -> str:
     return f"{salt.hex()}:{_scrypt(call, code, salt)}"
 
 
-def _is(call: str, code: str, kept: str) -> bool:
-    salt, _, digest = kept.partition(":")
+def _is(call: str, code: str, code_hash: str) -> bool:
+    salt, _, digest = code_hash.partition(":")
     if not (code.isascii() and code.isdecimal() and len(code) == DIGITS):
         return False
     return hmac.compare_digest(_scrypt(call, code, bytes.fromhex(salt)), digest)

@@ -121,13 +121,13 @@ def set_line_deletable(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        spoken = {each: _deletion_sentences(each, sources) for each in _languages(line)} if deletable else {}
+        sentences = {each: _deletion_sentences(each, sources) for each in _languages(line)} if deletable else {}
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue  # its languages were changed meanwhile
             LineDeleteOptionTable.delete().where(LineDeleteOptionTable.line == line.id).execute()
-            for language, (question, deleted) in spoken.items():
+            for language, (question, deleted) in sentences.items():
                 LineDeleteOptionTable.create(
                     id=str(uuid7(now, entropy)),
                     line=line.id,

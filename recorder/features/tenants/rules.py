@@ -86,14 +86,14 @@ def sound_duration_ms(wav: bytes) -> int:
 def check_question(mode: str, question: SpokenText | None, declined: SpokenText | None) -> None:
     """Check that an announcement has a question and a declined sentence if, and only if, its mode asks.
     Raises :class:`CatalogueError` (``announcement.question``, or as :func:`check_spoken`)."""
-    given = {"question": question, "declined sentence": declined}
-    if mode not in ASKING and any(given.values()):
+    parts = {"question": question, "declined sentence": declined}
+    if mode not in ASKING and any(parts.values()):
         raise CatalogueError(
             "announcement.question",
             f"an announcement for {mode} needs no question and no declined sentence",
             f"omit them, or make it for {' or '.join(ASKING)}",
         )
-    for what, spoken in given.items():
+    for what, spoken in parts.items():
         if mode in ASKING and spoken is None:
             raise CatalogueError(
                 "announcement.question",

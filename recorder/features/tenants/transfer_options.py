@@ -62,9 +62,9 @@ def set_transfer_notice(
             )
         changed = None
         if how is not None and spoken is not None:
-            notice, asked, refused = spoken
-            kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
-            changed = joining_data(TransferOptions(how, _kept(notice, now), kept, _kept(refused, now)))
+            notice, questions, refused = spoken
+            stored: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in questions.items()}
+            changed = joining_data(TransferOptions(how, _kept(notice, now), stored, _kept(refused, now)))
         if row.joining != changed:
             LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
             was = None if row.joining is None else row.joining["how"]
@@ -86,15 +86,15 @@ def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendere
     notice = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
     if not ask:
         return notice, {}, {}
-    asked = {
+    questions = {
         mode: {each: composer.joining_question(each, mode=mode, sources=sources) for each in LANGUAGES}
         for mode in ASKING
     }
-    return notice, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
+    return notice, questions, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 
 
-def _kept(spoken: _Rendered, now: datetime) -> dict[str, Sentence]:
-    return {language: Sentence(each.text, store_sound(each.wav, now)) for language, each in spoken.items()}
+def _kept(rendered: _Rendered, now: datetime) -> dict[str, Sentence]:
+    return {language: Sentence(each.text, store_sound(each.wav, now)) for language, each in rendered.items()}
 
 
 def is_required(tenant: str) -> bool:
