@@ -1,4 +1,4 @@
-"""Whose clock is believed, and what a doubt keeps from being destroyed."""
+"""Which clock is trusted, and what a doubt prevents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.clock import Clock
 
 
 class Machine:
-    """A machine's two clocks: one that somebody sets, and the one since its start."""
+    """A machine's two clocks: one that can be set, and the one since its start."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -119,8 +119,7 @@ def test_one_disagreeing_clock_is_a_doubt(keeper, machine: Machine) -> None:
 
 
 def test_ignores_that_the_kernel_calls_the_clock_synchronised(keeper, machine: Machine, monkeypatch) -> None:
-    """A time server that is wrong, or somebody who plays one, sets the clock; the kernel then says that it is
-    synchronised, and says the time that was set."""
+    """A wrong or malicious time server sets the clock; the kernel then calls it synchronised."""
     monkeypatch.setattr(
         kernel_clock,
         "kernel_clock",
@@ -158,7 +157,7 @@ def test_trusts_the_clock_once_the_operator_removes_the_file(keeper, machine: Ma
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["passes", "jumps", "off"]), st.integers(-400_000, 400_000))))
 def test_never_trusts_a_clock_too_far_ahead(moves: list[tuple[str, int]]) -> None:
-    """Whatever a clock does: each look may be off by the slack, each start of the machine by a day."""
+    """Each check may be off by the slack, each restart of the machine by a day."""
     clock = Clock()
     machine, truth, ahead = Machine(clock), clock(), timedelta()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,5 @@
-"""The receipt of an erasure: what it says, that it is signed, and that there is none before all is gone."""
+"""The receipt of an erasure: what it states, that it is signed, and that there is none before everything is
+gone."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ KEPT = timedelta(days=30)
 
 @pytest.fixture
 def gone(house) -> str:
-    """A recording that was erased when its day came."""
+    """A recording that was erased when it expired."""
     recording = put_small(house)
     house.clock.forward(days=400)
     means = house.means

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""Expiry of recordings and of takes in quarantine: when, in which order, and what prevents it."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ def means(house, store=None, **changes) -> Services:
 
 
 def remains(house, row) -> list[str]:
-    """What is left in the bucket of a recording that was destroyed, and of its customer."""
+    """What is left of an erased recording and its customer in the bucket."""
     return sorted(
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
     )
@@ -134,7 +134,7 @@ def change_row(recording: str, **values) -> None:
 
 
 def kept(house, recording: str) -> bool:
-    """Whether nothing of a recording was destroyed."""
+    """Whether nothing of a recording was erased."""
     row, objects = queries.recording(house.tenant, recording), house.objects()
     return (
         row.destroyed_at is None
@@ -201,7 +201,7 @@ def test_a_row_with_an_older_recordings_prefix_erases_nothing(house) -> None:
 
 
 def test_an_empty_store_does_not_count_as_erased(house) -> None:
-    """A folder whose disk is not mounted looks like that."""
+    """An unmounted folder looks like that."""
     folder = house.take()
     house.work(folder)
     house.clock.forward(days=31)
@@ -310,7 +310,7 @@ def test_writes_no_tombstone_while_an_object_exists(house) -> None:
 
 
 def test_an_invalid_amendment_keeps_the_recording(house) -> None:
-    """It could have been a hold."""
+    """It might be a hold."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -323,7 +323,7 @@ def test_an_invalid_amendment_keeps_the_recording(house) -> None:
 
 
 def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> None:
-    """No signing key that ran out keeps a recording past its day."""
+    """An expired signing key keeps no recording."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)

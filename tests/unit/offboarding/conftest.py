@@ -25,13 +25,13 @@ def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
 
 @pytest.fixture
 def means(house) -> Services:
-    """What the worker erases with."""
+    """The services that the worker erases with."""
     return house.means
 
 
 @pytest.fixture
 def office(house) -> Changes:
-    """What the operator decides with: signed by the worker's key."""
+    """The operator's amendment service, with the worker's key."""
     return replace(house.changes, signer=house.means.signer)
 
 

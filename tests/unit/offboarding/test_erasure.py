@@ -1,4 +1,4 @@
-"""Everything of a customer who left is destroyed, holds first, and a receipt says so."""
+"""All data of a departed customer is erased, holds are decided first, and a receipt states it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def bakery(house) -> Customer:
 
 
 def office(house):
-    """What the operator decides with: signed by the worker's key."""
+    """The operator's amendment service, with the worker's key."""
     return replace(house.changes, signer=house.means.signer)
 
 
@@ -72,13 +72,13 @@ def findings(house, tenant: str) -> list[str]:
 
 
 def everything() -> str:
-    """All that the catalogue holds."""
+    """The whole content of the catalogue."""
     with connected():
         return "\n".join(repr(row) for model in TABLES for row in model.select().dicts())
 
 
 def asked_by(house, customer: Customer, recording: str) -> str:
-    """A request of the person of a recording, with all that is written down of it."""
+    """A subject request about a recording, with every text filled in."""
     said = {"now": house.clock(), "entropy": house.entropy}
     made = request_register.enter(
         customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.clock().date(),
@@ -99,7 +99,7 @@ def put_back(house, key: str, content: bytes) -> None:
 
 
 def left_over(house, tenant: str) -> list[str]:
-    """Names of what is in the bucket of a customer, beside what stays for ever."""
+    """Names of a customer's objects in the bucket, apart from those that stay for good."""
     stays = (
         "manifest.json",
         "receipt.json",
@@ -172,8 +172,8 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
 
 
 def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, clock) -> None:
-    """Put away before with the sound, by whoever has the key-encryption key, too: the customer's keys, also
-    the one of before a change, are nowhere."""
+    """Not even for the holder of the key-encryption key: the customer's keys, former ones included, are
+    gone."""
     mine, old = house.call(bakery), tenant_queries.tenant_wrapped_key(bakery.id)
     row = queries.recording(bakery.id, mine)
     copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
@@ -260,7 +260,7 @@ def test_refuses_an_erasure_without_a_handover(house, bakery) -> None:
 
 
 class Locked:
-    """A store that keeps one sound until a time, whoever asks."""
+    """A store that keeps one object until a time."""
 
     def __init__(self, store, kept: str) -> None:
         self._store, self.kept = store, kept
@@ -306,7 +306,7 @@ def test_stops_after_its_time_and_resumes(house, bakery, means, clock) -> None:
 
 @pytest.mark.long
 def test_keeps_no_call_that_arrives_late(house, bakery, means, clock) -> None:
-    """It lay in the spool of a node that was away, not sealed yet, or sealed and not put."""
+    """It was in the spool of an unreachable node, not sealed yet, or sealed and not uploaded."""
     clock.forward(minutes=5)
     before = house.clock() - timedelta(minutes=4)
     sealed, sealed_at = house.finished(bakery, at=before)

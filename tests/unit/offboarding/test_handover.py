@@ -1,4 +1,4 @@
-"""What a customer who leaves is handed: one file, the same from any byte on, and only what may be used."""
+"""A departing customer's archive: one file, the same from any byte on, with only what may be used."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_tables_are_included_and_an_erased_call_becomes_spaces(
 
 
 def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
-    """The leaves are those that were signed, and each says what it commits to, there or at its recording."""
+    """The leaves are those that were signed, and each commits to its body, there or beside its recording."""
     lines = [
         json.loads(line)
         for name in sorted(files)
@@ -225,7 +225,7 @@ def test_download_resumes_at_any_byte(house, bakery, handed, clock) -> None:
 
 
 class Away:
-    """A store that is away for what lies below a place."""
+    """A store that is unavailable below a prefix."""
 
     def __init__(self, store, after: int) -> None:
         self._store, self.left = store, after

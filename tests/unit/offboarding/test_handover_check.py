@@ -1,4 +1,4 @@
-"""What a customer was handed is checked by `accord verify`, with the root's public key and nothing else."""
+"""`accord verify` checks a customer's archive with the root's public key alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BY = By("operator")
 
 @pytest.fixture
 def folder(house, bakery, handed, tmp_path) -> Path:
-    """Unpacked, as the customer has it: two recordings, one of them with an amendment."""
+    """An unpacked archive: two recordings, one of them amended."""
     kept = house.call(bakery)
     house.call(bakery)
     house.call(bakery, announced=False)
@@ -74,7 +74,7 @@ def replace(path: Path, was: str, becomes: str) -> None:
 
 
 def leaf_written_anew(folder: Path) -> None:
-    """A leaf of the log says something else."""
+    """A leaf of the log is altered."""
     path = folder / "accord" / "log" / "leaves-0000000000.jsonl"
     replace(path, "tenant.created", "tenant.changed")
 
@@ -198,7 +198,7 @@ def test_accepts_zeros_for_an_erased_recording(house, folder: Path) -> None:
 
 
 def test_names_every_alteration(house, folder: Path, tmp_path: Path) -> None:
-    """One change at a time, each in a copy of its own."""
+    """One alteration at a time, each in a copy of its own."""
     for number, (name, (tamper, code)) in enumerate(TAMPERINGS.items()):
         changed = tmp_path / f"changed-{number}"
         shutil.copytree(folder, changed)
@@ -218,7 +218,7 @@ def test_refuses_a_key_that_was_revoked_before(house, folder: Path) -> None:
 
 
 def test_requires_the_root_key_from_another_source(house, folder: Path, tmp_path: Path) -> None:
-    """Whoever makes a folder can put a root of their own into it."""
+    """Whoever makes a folder can put a root key of their own into it."""
     root = tmp_path / "root.pub"
     root.write_bytes(signing.public_pem(house.root_public))
     run = CliRunner().invoke(accord, ["verify", str(folder), "--root", str(root)])

@@ -1,4 +1,4 @@
-"""Recordings from elsewhere: brought in once, heard by nobody until somebody states what for."""
+"""Imported recordings: imported once, and played by nobody until somebody states a purpose."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_reports_invalid_rows_and_imports_the_others(house, bakery, folder) -> N
 
 
 def test_follows_no_playlist_to_another_file(house, bakery, folder, tmp_path) -> None:
-    """It was read and kept: FFmpeg chose the format by what the file says."""
+    """FFmpeg used to choose the format by the content, and so read other files."""
     secret = encoded(tmp_path / "secret.mp3", "mp3")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
     (folder / "x.m3u8").write_text(playlist)
@@ -238,7 +238,7 @@ def test_refuses_a_file_that_became_a_link(house, bakery, folder, tmp_path) -> N
 
 
 class Away:
-    """A store that goes away after so many objects."""
+    """A store that becomes unavailable after so many objects."""
 
     def __init__(self, store, puts: int) -> None:
         self._store, self.left = store, puts

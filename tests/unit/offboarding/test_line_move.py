@@ -1,4 +1,4 @@
-"""A number changes hands: the new customer sees nothing of the old one, whatever a node still believed."""
+"""A number changes hands: the new customer sees nothing of the old one, whatever a node's snapshot says."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NUMBER = "+3225550100"
 
 @dataclass
 class Town:
-    """Two customers and one number, which is whoever's ``line`` is."""
+    """Two customers and one number, which belongs to the owner of ``line``."""
 
     house: object
     spool: Path
@@ -136,7 +136,7 @@ def test_a_call_in_progress_stays_with_the_former_customer(town, clock) -> None:
 
 
 def test_a_call_under_an_outdated_snapshot_belongs_to_nobody(town, clock) -> None:
-    """Its snapshot was old: the old customer must not hear it, and the new one announced nothing."""
+    """The old customer must not hear it, and the new one announced nothing."""
     kept, missed = town.call(town.martin, "+32470000002"), town.call(town.martin, "+32470000003")
     town.move(town.martin, town.dyck)
     clock.forward(minutes=1)
@@ -194,7 +194,7 @@ def test_neither_log_names_the_other_customer_and_a_move_is_atomic(town) -> None
 
 @dataclass
 class Model:
-    """Whose the number is, and which calls each customer may ever see."""
+    """Who owns the number, and which calls each customer may ever see."""
 
     owner: Customer
     seen: dict[str, set[str]]

@@ -1,4 +1,4 @@
-"""A row alone destroys, withholds and shows nothing: only what was signed does, by a key that may say it."""
+"""A row alone erases, withholds and shows nothing: only a statement signed by a key endorsed for it does."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def bakery(house) -> Customer:
 
 
 def forge_row(house, tenant: str) -> None:
-    """What whoever writes to the catalogue inserts."""
+    """The row that an attacker with write access to the catalogue inserts."""
     past = house.clock() - timedelta(days=2)
     with writing():
         OffboardingTable.insert(tenant_id=tenant, announced_at=past, until=past, erasing_since=past).execute()
@@ -139,7 +139,7 @@ def put(house, key: str, content: bytes) -> None:
 
 
 def rebuild(house, **changes: Any) -> RebuildReport:
-    """What it says; its troubles are in the catalogue until it is finished."""
+    """The report of a rebuild; its problems stay in the catalogue until it is finished."""
     from recorder.features.recovery import rebuild_queue
 
     report = Rebuild(
@@ -159,7 +159,7 @@ def leave(office: Changes, customer: Customer, early: str | None = "By letter") 
 
 
 def assert_whole(house, customer: Customer, recording: str) -> None:
-    """Nothing of a customer was destroyed."""
+    """Check that nothing of a customer was erased."""
     assert queries.recording(customer.id, recording).destroyed_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(customer.id) is not None
@@ -289,7 +289,7 @@ def test_resumes_when_killed_between_statement_and_row(house, bakery, means, off
 
 @SQLITE
 def test_keeps_the_key_of_an_unlisted_recording(house, bakery, means, office) -> None:
-    """It is held, and whoever writes to the catalogue took row and hold away."""
+    """It is on hold, and an attacker with write access to the catalogue deleted row and hold."""
     held = house.call(bakery)
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
     house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
@@ -428,7 +428,7 @@ def test_the_audit_names_missing_and_unlogged_statements(house, bakery, office) 
 
 @SQLITE
 def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, office) -> None:
-    """Of the panel's key, with an unknown field, or the worker's own: a rebuild only proposes."""
+    """By the panel's key, with an unknown field, or by the worker's own key: a rebuild only proposes."""
     held = house.call(bakery)
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
     house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
@@ -507,7 +507,7 @@ def test_a_rebuild_tells_an_older_catalogue_of_announcement_and_cancellation(hou
 def test_a_deleted_cancellation_still_applies(
     house, bakery, office, handed, clock, kind
 ) -> None:
-    """Who can write to the bucket ends no line by an announcement that was called off."""
+    """Write access to the bucket ends no line by an announcement that was cancelled."""
     house.call(bakery)
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     clock.forward(minutes=1)
@@ -530,7 +530,7 @@ def test_a_deleted_cancellation_still_applies(
 def test_a_deletion_is_logged_before_it_is_carried_out(
     house, bakery, means, clock
 ) -> None:
-    """Who has that key and the bucket can do it: it is a statement that the key may sign."""
+    """Whoever has that key and the bucket can do it: the key may sign deletions."""
     mine, paul = house.call(bakery), users.user_by_login("paul")
     clock.forward(minutes=5)
     chain = chain_of(house.store, queries.recording(bakery.id, mine).prefix, house.root_public)

@@ -1,4 +1,4 @@
-"""The worker's part in what is asked of live calls, with a daemon that is a socket."""
+"""The worker's relay of commands to live calls, with a daemon that is a socket."""
 
 from __future__ import annotations
 

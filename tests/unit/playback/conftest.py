@@ -20,7 +20,7 @@ def gate(house) -> PanelGate:
 
 @pytest.fixture
 def somebody(house) -> Callable[..., Actor]:
-    """A person of the house's tenant, or of another's."""
+    """A user of the house's tenant, or of another's."""
 
     def make(role: str = "customer", tenant: str | None = None, login: str | None = None) -> Actor:
         row = users.create_user(
@@ -46,7 +46,7 @@ def ada(somebody) -> Actor:
 
 @pytest.fixture
 def stranger(house, somebody) -> Actor:
-    """A person of another tenant."""
+    """A user of another tenant."""
     tenant = str(uuid7(house.clock(), house.entropy))
     wrapped = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
     tenants.create_tenant(
@@ -57,7 +57,7 @@ def stranger(house, somebody) -> Actor:
 
 @pytest.fixture
 def recorded(house) -> Callable[..., RecordingRow]:
-    """A call through every stage; its row.  Kept as WAV alone, which takes no encoding."""
+    """A call through every stage; its row. Stored as WAV alone, which needs no encoding."""
 
     def make(**changes) -> RecordingRow:
         folder = house.take(**({"formats": ("wav",)} | changes))

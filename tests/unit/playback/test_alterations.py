@@ -1,5 +1,5 @@
-"""Objects, manifests, keys and rows are changed in every way that comes to mind; each is refused with the
-name of the check that it failed, in the log before anybody is told, and no changed byte leaves."""
+"""Objects, manifests, keys and rows are altered in many ways; each is refused with the name of the failed
+check, which is logged first, and no altered byte is sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BLOCK = 65536
 
 @dataclass(frozen=True)
 class Scene:
-    """Two recordings of one tenant; ``mine`` is attacked, ``other`` is what it is exchanged with."""
+    """Two recordings of one tenant; ``mine`` is attacked, ``other`` is what it is swapped with."""
 
     house: object
     mine: RecordingRow
@@ -125,7 +125,7 @@ def test_refuses_an_altered_object_at_its_block(
 
 
 def test_refuses_appended_bytes(scene, gate, ada) -> None:
-    """Behind the last block nothing is looked at: the object's length is, when a grant is given."""
+    """Nothing past the last block is read, so the object's length is checked when a grant is given."""
     path = scene.path("audio.wav")
     before = gate.grant(ada, scene.mine.id, "agreement")
     assert gate.open(ada, before.id, "audio.wav", "p").length
@@ -169,7 +169,7 @@ def signed_under_another_root(scene: Scene) -> None:
 
 
 def sealed_again_with_more(scene: Scene) -> None:
-    """By somebody who has the signing key itself: what was catalogued is another one."""
+    """By the holder of the signing key: the catalogue has another hash."""
     manifest = scene.manifest()
     longer = tuple(replace(each, until=each.until + timedelta(days=1)) for each in manifest.purposes)
     told = replace(manifest.announced, purposes=longer, keep_days=manifest.announced.keep_days + 1)
@@ -209,7 +209,7 @@ def tenant_key_exchanged(scene: Scene) -> None:
 
 
 def rows_exchanged(scene: Scene) -> None:
-    """One row shows another recording: everything that says where and what is exchanged."""
+    """A row points to another recording: all columns that say where and what are swapped."""
     names = ("manifest_sha256", "wrapped_key", "objects", "duration_ms", "started_at")
     mine, other = (RecordingTable.get(RecordingTable.id == row.id) for row in (scene.mine, scene.other))
     scene.update(scene.other, prefix="nowhere/")
@@ -281,7 +281,7 @@ def test_refuses_an_alteration_under_a_grant(
 
 
 def test_a_grant_is_bound_to_its_manifest(scene, gate: PanelGate, ada: Actor) -> None:
-    """Also where manifest and row were exchanged together, by somebody who could sign."""
+    """Even if manifest and row are replaced together, by the holder of the signing key."""
     grant = gate.grant(ada, scene.mine.id, "agreement")
     sealed_again_with_more(scene)
     content = scene.path("manifest.json").read_bytes()

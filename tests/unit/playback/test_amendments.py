@@ -1,4 +1,4 @@
-"""What was learnt after the call, at the gate: holds, withdrawals, agreements, deletion."""
+"""Amendments at the gate: holds, withdrawals, agreements, deletion."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_withdrawal_takes_effect_at_once_and_erases(house, gate, changes, ada,
 
 
 def agreed_to(house):
-    """A recording that was begun on a yes."""
+    """A recording that the caller consented to."""
     folder = house.take(formats=("wav",), mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
     layout.append_mark(folder, Mark(house.clock(), "answered", yes))
@@ -246,7 +246,7 @@ def test_another_customers_recording_is_not_found(changes, stranger, recording) 
 
 
 def test_two_concurrent_amendments_both_take_effect(house, changes, recording, monkeypatch) -> None:
-    """Another node's amendment comes between reading the chain and putting: it is read again."""
+    """Another node's amendment comes between reading the chain and putting: the chain is read again."""
     given, put = house.means, house.means.store.put
     raced: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The voice of one party alone: the left channel as it was, the right one silent, whole."""
+"""One party's channel is kept unchanged and in full, and the other becomes zeros."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock that was ahead for a while gives nobody more time than anybody has."""
+"""A clock that was ahead for a while gives nobody more time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_tolerates_a_clock_that_is_slightly_behind(gate, ada, recording, house) 
 
 
 def test_grants_and_log_continue_after_the_clock_is_set_back(gate, ada, recording, house) -> None:
-    """Leaves are in the order of their numbers, whatever the times in them."""
+    """Leaves are ordered by number, whatever their times."""
     from recorder.catalogue.database import connected
     from recorder.catalogue.tables.audit_log import LeafTable
 

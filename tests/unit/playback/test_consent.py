@@ -1,4 +1,4 @@
-"""What was agreed in the call opens the sound for as long as was agreed, and not a moment longer."""
+"""An agreement in the call opens the recording for as long as agreed, and not a moment longer."""
 
 from __future__ import annotations
 

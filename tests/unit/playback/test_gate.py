@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""The gate: who hears what, what is sent and counted, and what the log says about it."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ TALK = 120_000
 
 
 class Counting:
-    """A store that notes what was read of a sound."""
+    """A store that notes which ranges of audio were read."""
 
     def __init__(self, store: Store) -> None:
         self._store, self.read_of = store, []
@@ -514,7 +514,7 @@ def kinds(recording: str) -> list[str]:
 
 
 def closed(recording: str) -> dict[str, int]:
-    """What the leaves say of the listens of a recording."""
+    """The bytes that the leaves state for each closed listen of a recording."""
     with connected():
         query = LeafTable.select().where(
             (LeafTable.recording_id == recording) & (LeafTable.kind == "listen.closed")

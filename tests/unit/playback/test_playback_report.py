@@ -1,4 +1,4 @@
-"""What a player says was played: read strictly, bounded, put together."""
+"""A player's report is parsed strictly, bounded, and merged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A house in which recordings live: sealed for random purposes, in random countries, held, withdrawn,
-deleted, kept for shorter, while a panel's clock is not quite the worker's.  After each day the gate lets
-people hear what the model says (``tests/keeping.py``), and the worker destroys what the model says is over,
+"""A model-based test of retention: recordings are sealed for random purposes, in random countries, held,
+withdrawn, deleted and limited, while a panel's clock differs slightly from the worker's. After each day the
+gate plays what the model (``tests/keeping.py``) allows, and the worker erases what the model says is over,
 and nothing else."""
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ lives = st.fixed_dictionaries({
 
 @dataclass
 class Living:
-    """One recording of a customer of its own, and what the model knows of it."""
+    """One recording of a customer of its own, and the model's knowledge of it."""
 
     house: Bakery
     sealed: dict[str, Any]
@@ -184,7 +184,7 @@ class Living:
 
 @connected()
 def live(house: Bakery, sealed: dict[str, Any]) -> None:
-    """A recording's days, on one connection that waits for no disk."""
+    """Runs a recording's days, on one connection that waits for no disk."""
     if isinstance(database.obj, SqliteDatabase):
         database.execute_sql("PRAGMA synchronous = OFF")
     began = house.clock()

@@ -1,6 +1,6 @@
-"""A signing key that somebody else has had: from a day on it counts no more, and what was signed before does.
-Gate, `verify`, audit and the erasing worker agree.  Whoever has the key can date back, and gains nothing by
-it: what comes to light only once the key is revoked is followed nowhere."""
+"""A compromised signing key: from a day on it does not count, and what it signed before does. Gate, `verify`,
+audit and the erasing worker agree. The attacker can backdate, and gains nothing: documents that appear only
+after the revocation are ignored everywhere."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def leaked(house):
 
 
 def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[str]]:
-    """What the gate, `verify` and the audit say of a recording."""
+    """The answers of gate, `verify` and audit about a recording."""
     means, now = house.means, house.clock()
     row = queries.recording(house.tenant, recording)
     seals = RecordingVerifier(means.store, means.keyring, means.root, revoked)
@@ -178,7 +178,7 @@ def test_accepts_only_what_the_catalogue_knew_before_the_revocation(house) -> No
 
 
 def test_a_tombstone_that_appears_after_the_revocation_drops_no_take(house) -> None:
-    """A node comes back with a take that was stored meanwhile."""
+    """A node returns with a take that was stored meanwhile."""
     folder = house.take(talk_ms=300, formats=("wav",))
     for _ in range(2):
         stages.step(folder, house.clock(), house.means)

@@ -1,4 +1,4 @@
-"""Rows about retention decide nothing: what is destroyed early rests on a statement that was signed."""
+"""Rows about retention have no effect alone: an early erasure rests on a signed statement."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def means(house, revoked=dict) -> Services:
 
 
 def housekeeping(house, revoked=dict) -> int:
-    """What the worker does about limits and recordings; how many it destroyed."""
+    """The worker's duties about limits and recordings; returns how many it erased."""
     given, now = house.means, house.clock()
     retention_limits.finish_pending(given.store, Trust(given.root, revoked), now, house.entropy)
     limit_application.apply_limits(given.store, given.root, now, revoked)
@@ -76,13 +76,14 @@ def root_of(house) -> Ed25519PrivateKey:
 
 
 def a_limit(house, tenant: str | None = None) -> LimitSet:
-    """At most one day, for anything."""
+    """At most one day, for any purpose."""
     identity = str(uuid7(house.clock(), house.entropy))
     return LimitSet(tenant or house.tenant, identity, None, None, 1, house.clock(), True, OPERATOR)
 
 
 def plant(house, said: LimitSet, content: bytes) -> None:
-    """What whoever can write catalogue and bucket can do: the row, a leaf that is whole, and the object."""
+    """Write what an attacker with write access to catalogue and bucket can: the row, an intact leaf, and the
+    object."""
     sha256 = hashlib.sha256(content).hexdigest()
     with in_memory(content) as path:
         house.means.store.put(statements.place_of(house.tenant, said.id), path, sha256)
@@ -185,8 +186,8 @@ def test_a_lifting_deleted_from_its_row_erases_nothing(house) -> None:
 
 @pytest.mark.parametrize("change", ["row", "leaf", "lifting"])
 def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, recording, change) -> None:
-    """A limit's row deleted, and the recording's day put back: heard for longer than was signed.  A lifting
-    taken away: no longer heard."""
+    """Without a limit's row a recording would be played for longer than was signed; without a lifting, for
+    less."""
     house.limit(5)
     housekeeping(house)
     if change == "lifting":
@@ -256,7 +257,7 @@ def test_ignores_a_limit_by_a_key_revoked_before(house, recording) -> None:
 
 
 class Died(Exception):
-    """As good as a kill: nothing after it runs."""
+    """Ends a process like a kill."""
 
 
 def test_the_worker_finishes_a_limit_of_a_dead_process(house, recording) -> None:
@@ -346,7 +347,7 @@ def test_a_pending_row_has_no_effect(house, gate, ada, recording) -> None:
 
 
 def test_an_erasure_checks_only_the_limits_that_it_rests_on(house, recording) -> None:
-    """One that ends nothing of this recording holds up nothing: it was over by itself."""
+    """A limit that ends nothing of this recording delays nothing: the recording had expired by itself."""
     house.limit(25)
     (row,) = limits.in_force(house.tenant, house.trust)
     house.means.store.delete(statements.place_of(house.tenant, row.id))

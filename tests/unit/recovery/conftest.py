@@ -25,7 +25,7 @@ def rows(model: Any) -> list[dict[str, Any]]:
 
 @dataclass
 class Recovery:
-    """Loses the catalogue of a house, and makes it again."""
+    """Loses the catalogue of a house, and rebuilds it."""
 
     house: Any
     request: pytest.FixtureRequest
@@ -33,7 +33,8 @@ class Recovery:
 
     @contextmanager
     def lost(self, kind: str | None = None) -> Iterator[None]:
-        """Another, empty catalogue, of the same kind or another; the house's own is back afterwards."""
+        """Use another, empty catalogue, of the same kind or another; the house's own is restored
+        afterwards."""
         own = "postgresql" if self.house.catalogue_url.startswith("postgresql") else "sqlite"
         with ExitStack() as stack:
             url = f"sqlite:///{self.house.folder / 'again.db'}"
@@ -50,7 +51,7 @@ class Recovery:
                 database.database.initialize(before)
 
     def rebuild(self, **changes: Any) -> RebuildReport:
-        """What a rebuild says; what is wrong is in ``troubles`` as pairs of code and place."""
+        """The report of a rebuild; its problems are in ``troubles`` as pairs of code and place."""
         house = self.house
         values = {
             "store": house.means.store,
@@ -65,7 +66,7 @@ class Recovery:
         return report
 
     def settle(self) -> int:
-        """Let rows follow from the retention limits."""
+        """Apply the retention limits to the rows."""
         house = self.house
         return limit_application.apply_limits(house.means.store, house.means.root, house.clock())
 
@@ -82,7 +83,7 @@ def recovery(house, request: pytest.FixtureRequest) -> Recovery:
 
 @pytest.fixture
 def recorded(house) -> Callable[..., str]:
-    """Makes a small recording that is in bucket and catalogue; its id."""
+    """Puts a small recording into bucket and catalogue; its id."""
 
     def make(announced: bool = True) -> str:
         return put_small(house, announced)

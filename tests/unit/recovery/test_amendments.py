@@ -1,4 +1,4 @@
-"""What was learnt after a call comes again from the bucket alone; nothing erased does."""
+"""A rebuild restores amendments from the bucket alone, and nothing that was erased."""
 
 from __future__ import annotations
 

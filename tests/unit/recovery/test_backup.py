@@ -1,4 +1,4 @@
-"""What the bucket does not hold, into a file and back: every row of every table, or nothing."""
+"""What the bucket does not hold is backed up and restored: every row of every table, or nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.postgresql
 
 @pytest.fixture
 def full(house: Bakery, recorded) -> Bakery:
-    """An installation in which every table that is copied has rows."""
+    """An installation in which every copied table has rows."""
     said = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
@@ -359,7 +359,7 @@ def test_overwrites_no_file(full: Bakery, file: Path) -> None:
 
 
 def test_a_backup_is_a_consistent_snapshot(full: Bakery, monkeypatch) -> None:
-    """Others go on writing: what they add in the middle is in none of its tables."""
+    """Rows that others add meanwhile are in none of its tables."""
     path, name = full.folder / "moment", "Van Dyck NV"
     others = iter(range(99))
 

@@ -1,5 +1,5 @@
-"""Calls that were not recorded and were erased at their person's request stay away: from a node that comes to
-them once more, and from an older backup."""
+"""Unrecorded calls that were erased at their person's request stay erased: neither a node that handles them
+again nor an older backup restores them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LONG = partial(pytest.param, marks=pytest.mark.long)
 
 @pytest.fixture
 def missed(house: Bakery, recorded) -> list[str]:
-    """Two calls of one person that were not recorded."""
+    """Two unrecorded calls of one person."""
     recorded()
     folders = [house.unrecorded() for _ in range(2)]
     for folder in folders:
@@ -72,7 +72,7 @@ def write(house: Bakery) -> Path:
 
 
 def opened(missed: list[str]) -> list[str]:
-    """What the log can be opened with of these calls."""
+    """The bodies that the log still has about these calls."""
     return [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] in missed and leaf["body"]]
 
 
@@ -123,8 +123,7 @@ def test_a_node_lists_no_erased_call_again(house: Bakery, missed, asked, changes
 def test_keeps_no_quarantined_take_of_an_erased_call(
     house: Bakery, asked, changes, at, announced
 ) -> None:
-    """Unless it was sealed meanwhile, and was announced: that is a recording, which no note about calls
-    without one destroys."""
+    """Unless it was announced and sealed meanwhile: a note about unrecorded calls erases no recording."""
     folder = house.take(talk_ms=300, formats=("wav",), announced=announced)
     while stages.next_stage(folder) != at:
         stages.step(folder, house.clock(), house.means)

@@ -1,4 +1,4 @@
-"""Recordings, amendments and tombstones again from the bucket alone (P8)."""
+"""Recordings, amendments and tombstones are restored from the bucket alone (P8)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.postgresql
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
 def test_restores_every_row(house, recovery, recorded) -> None:
-    """What the pipeline wrote, call for call: announced, and not; asked whether to keep it, and not."""
+    """The rows are those that the pipeline wrote: announced or not, with and without a keep question."""
     for announced in (True, False):
         house.work(house.take(announced=announced))
         house.clock.forward(minutes=1)
@@ -73,7 +73,7 @@ def test_restores_no_erased_recording(house, recovery, recorded) -> None:
 
 
 def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, recorded) -> None:
-    """A catalogue from before: a copy of its file, or a backup that was restored."""
+    """An older catalogue: a copy of its file, or a restored backup."""
     gone = recorded()
     (old,) = rows(RecordingTable)
     (leaf,) = [each for each in rows(LeafTable) if each["recording_id"] == gone]
@@ -237,7 +237,7 @@ def test_a_flooded_place_costs_little_and_hides_nothing(house, recovery, recorde
 
 
 def test_a_recording_in_progress_suspends_nothing(house, recovery, recorded) -> None:
-    """A worker is between the bucket and the catalogue while somebody compares the two."""
+    """A worker is between bucket and catalogue during the rebuild."""
     recorded()
     house.clock.forward(days=1)
     under_way = recorded()

@@ -1,5 +1,5 @@
-"""A rebuild, and a key that the root took back: what it signed is named and not followed, unless the log that
-was restored, or an operator, says that it was there before; and what was destroyed stays destroyed."""
+"""A rebuild with a revoked key: what it signed is reported and ignored, unless the restored log or an
+operator vouches for it; and erased recordings stay erased."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tombstone(house, recording: str):
 
 
 def opens(house, recording: str, revoked) -> str | None:
-    """What the gate says of it."""
+    """The gate's error for a recording."""
     means = house.means
     try:
         row = queries.recording(house.tenant, recording)
@@ -78,7 +78,7 @@ def test_a_tombstone_by_a_revoked_key_erases_no_existing_recording(
 
 
 def test_nor_one_whose_key_is_gone_already(house, recovery, recorded, revoked) -> None:
-    """Broken off, or the work of whoever put the tombstone: the sound may have a copy of its key."""
+    """The erasure was interrupted, or the attacker deleted the key: a copy of it may exist."""
     recording = recorded()
     house.clock.at = since(revoked) + timedelta(days=1)
     forge(house, recording, tombstone(house, recording), since(revoked) - timedelta(minutes=30))
