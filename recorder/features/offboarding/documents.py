@@ -133,37 +133,36 @@ def announcement_sound(sha256: str) -> bytes:
 
 
 _README: Final = """\
-What is in here, and how it can be checked
-==========================================
+Contents of this archive, and how to verify them
+================================================
 
-These are the recordings of one customer of Accord, and what belongs to them, as they were when the handing
-over began. Everything here can be read without Accord; docs/formats.md of Accord describes each format.
+These are the recordings of one customer of Accord, and the records that belong to them, as they were when
+the handover began. Everything can be read without Accord; docs/formats.md of Accord describes each format.
 
-recordings/<id>/  one folder a recording
-    audio.opus, audio.wav     the sound as it can be heard: left what the outside party said, right what
-                              they heard; of what was brought in from elsewhere, as its file had it
-    manifest.json             what was sealed after the call: when, announced for what, hashes, signed
-    amendment-0001.json …     what was sealed later, signed
-    about.json                who spoke
-    log.jsonl                 the leaves of the log about it, with what they commit to
-tables/           every recording, also those that are not in here, with the reason (left_out); calls that
-                  were not recorded, numbers, keeping times, and who asked for recordings of theirs
-announcements/    what was said, in words (announcements.json) and as sound, named by its SHA-256
-log/              all leaves of the log, with what they commit to where that is about no recording;
-                  checkpoint.note is what was last signed of it, root.pub the key that all rests on
+recordings/<id>/  one folder per recording
+    audio.opus, audio.wav     the audio: on the left the external party, on the right what they heard; of
+                              imported recordings, the channels of the imported file
+    manifest.json             the document sealed after the call: time, announcement, purposes, hashes; signed
+    amendment-0001.json ...   documents sealed later, signed
+    about.json                the parties
+    log.jsonl                 the log's leaves about the recording, with their bodies
+tables/           all recordings, including those left out, with the reason (left_out); unrecorded calls,
+                  numbers, retention limits, and subject requests
+announcements/    the announcements: their texts (announcements.json), and their sounds by SHA-256
+log/              all leaves of the log, with their bodies unless they are about a recording;
+                  checkpoint.note is the last signed checkpoint, root.pub the key that all signatures rest on
 
-Left out is what may not be used for anything any more: recordings of which nothing was announced, whose
-purposes have all ended, or that were to be deleted. Who may hear nothing of them is not handed them either.
+Recordings that may no longer be used are left out: those that were not announced, whose purposes have all
+ended, or that were to be deleted.
 
-A recording that was erased after the handing over had begun is not here any more: its files are nothing but
-zeros, its row in the table nothing but spaces; so is the row of a call that was erased. So the rest stays
-where it is, and a download that was broken off can go on at any byte. The same holds for one whose seal was
-found broken while it was read.
+A recording that was erased after the handover had begun consists of zeros, and its row in the table of
+spaces; so does the row of an erased call. Nothing else moves, so an interrupted download can resume at any
+byte. The same applies to a recording whose seal was found broken while it was sent.
 
-To check a sound: its SHA-256 is plain_sha256 of its object in manifest.json. To check a manifest: its
-signature is by the key in its endorsement, which root.pub signed. To check the log: the leaves of log/ in
-their order are an RFC 6962 tree whose root checkpoint.note says; a commitment is HMAC-SHA-256 of the body
-under the salt.
+To verify audio: its SHA-256 is plain_sha256 of its object in manifest.json. To verify a manifest: the key in
+its endorsement, which root.pub signed, made its signature. To verify the log: the leaves in log/, in order,
+are an RFC 6962 tree whose root is in checkpoint.note; a commitment is the HMAC-SHA-256 of the body, keyed
+with the salt.
 """
 
 

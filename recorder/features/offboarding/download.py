@@ -97,10 +97,10 @@ def _is_what_was_signed(row: LeavingRow, statement: Statement) -> bool:
 def _standing(guard: Guard, who: Actor) -> LeavingRow:
     """The archive of a customer, while it can be downloaded."""
     if who.role != ADMIN:
-        guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
+        guard.refuse(who, "access.handover_role", "only admins may download the archive")
     row = _leaver(guard, who.tenant)
     if row is not None and (row.erasing_since is not None or guard.now() >= row.until):
-        guard.refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
+        guard.refuse(who, "access.handover_over", "the archive can no longer be downloaded")
     if row is None or row.handed_at is None:
         guard.refuse(who, "access.handover_none", "nothing is handed over")
     return row
@@ -113,7 +113,7 @@ def _sent(guard: Guard, who: Actor, row: LeavingRow, pieces: Iterator[bytes]) ->
         if now - looked_at >= LOOK_AGAIN:
             guard.check_active(who)
             if _standing(guard, who).handover != row.handover:
-                guard.refuse(who, "access.handover_over", "another handing over has begun")
+                guard.refuse(who, "access.handover_over", "another handover has begun")
             looked_at = now
         metrics.SENT.inc(len(piece))
         yield piece
