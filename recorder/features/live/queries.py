@@ -119,27 +119,27 @@ def unanswered_commands(node: str) -> tuple[CommandRow, ...]:
     return _of(node, LiveCommandTable.taken_at.is_null(False))
 
 
-def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
+def take(node: str, command_id: str, now: datetime, entropy: Entropy) -> bool:
     """Take a command, to carry it out; false if it was taken before, or has expired. The worker carries it
     out only if it is signed as it stands (:func:`recorder.features.live.rules.check_command`)."""
     with writing():
-        mine = (LiveCommandTable.id == asked_id) & (LiveCommandTable.node == node)
+        mine = (LiveCommandTable.id == command_id) & (LiveCommandTable.node == node)
         open_ = mine & LiveCommandTable.taken_at.is_null() & LiveCommandTable.outcome.is_null()
         if LiveCommandTable.update(taken_at=now).where(open_ & (LiveCommandTable.until > now)).execute():
             return True
         row = LiveCommandTable.get_or_none(open_)
         if row is not None:
-            _expire(row, now, entropy)
+            expire_command(row, now, entropy)
     return False
 
 
 
 
-def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:
+def answer(node: str, command_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:
     """Record the outcome of a taken command, once."""
     with writing():
         mine = (
-            (LiveCommandTable.id == asked_id)
+            (LiveCommandTable.id == command_id)
             & (LiveCommandTable.node == node)
             & LiveCommandTable.taken_at.is_null(False)
         )
@@ -201,7 +201,8 @@ def _of(node: str, condition: Any) -> tuple[CommandRow, ...]:
         return tuple(command_row(row) for row in query.order_by(LiveCommandTable.id))
 
 
-def _expire(row: LiveCommandTable, now: datetime, entropy: Entropy) -> None:
+def expire_command(row: LiveCommandTable, now: datetime, entropy: Entropy) -> None:
+    """Record that no worker took a command in time."""
     with writing():
         _settle(row, NO_ANSWER, now, entropy, LiveCommandTable.taken_at.is_null())
 

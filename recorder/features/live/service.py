@@ -15,7 +15,7 @@ from recorder.domain.live_command import UNKNOWN
 from recorder.features.live.queries import CommandRow
 from recorder.features.live.queries import DEADLINE
 from recorder.features.live.queries import SILENT
-from recorder.features.live.queries import _expire
+from recorder.features.live.queries import expire_command
 from recorder.features.live.queries import command_row
 from recorder.features.live.queries import live_call
 from recorder.ids import Entropy
@@ -58,16 +58,16 @@ def request_command(
     return command_row(row)
 
 
-def find_command(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> CommandRow | None:
+def find_command(tenant: str, command_id: str, now: datetime, entropy: Entropy) -> CommandRow | None:
     """A tenant's command and its outcome so far. A command that no node has taken in time expires."""
     with connected():
         row = LiveCommandTable.get_or_none(
-            (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == asked_id)
+            (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == command_id)
         )
         if row is not None and row.outcome is None and row.taken_at is None and row.until <= now:
-            _expire(row, now, entropy)
+            expire_command(row, now, entropy)
             row = LiveCommandTable.get_or_none(
-                (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == asked_id)
+                (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == command_id)
             )
     if row is None:
         return None
