@@ -12,26 +12,23 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audio.pause_redaction import pauses
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.clock import Now, utc_now
-from recorder.domain.call_plan import OPT_IN
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, carry
-from recorder.errors import AccordError, SealError, TakeError
-from recorder.features.live import queries
+from recorder.errors import SealError, TakeError
+from recorder.features.live import queries, rules
 from recorder.features.live.queries import CommandRow, LiveRow
+from recorder.features.live.rules import live_row
 from recorder.ids import Entropy
+from recorder.pipeline.duty_thread import DutyThread
 from recorder.seal.revocation import Revoked, nothing
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
-from recorder.features.live import rules
-from recorder.features.live.rules import live_row
 
 LOOK: Final = 1.0
 """Seconds between two scans for live calls."""
@@ -47,7 +44,7 @@ log = structlog.get_logger()
 
 
 @dataclass
-class LiveCallRelay:
+class LiveCallRelay(DutyThread):
     """Relays the live calls and commands of one node."""
 
     node: str
