@@ -99,7 +99,8 @@ class Guard:
         return standing(self.store, tenant, self.trust.root, self.trust.revoked())
 
     def terms(self, sealed: VerifiedRecording) -> Terms:
-        """What a recording may be used for and until when, by what was sealed. Raises :class:`SealError`."""
+        """The sealed terms of a recording: for what, and until when, it may be used. Raises
+        :class:`SealError`."""
         tenant = sealed.row.tenant
         check_logged(tenant)
         return terms(sealed.manifest, sealed.chain.amendments, limits_of(tenant, self.trust), pack_of(tenant))

@@ -102,42 +102,42 @@ class GateInterface(Protocol):
         (:mod:`recorder.seal.credential`)."""
 
     def check_log_in(self, user: UserRow) -> None:
-        """The same at log-in, and refuse a user whose signed credential has ended by the log: it was revoked,
-        or the password changed."""
+        """The same at log-in, and refuse a user whose signed credential is superseded by the log: the user
+        was revoked, or the password changed."""
 
     def check_token(self, token: TokenRow) -> None:
-        """The same for an API token that, by the log, was not revoked."""
+        """The same for an API token, which must not be revoked by the log."""
 
     def purposes(self, who: Actor, recording_id: str) -> tuple[PurposeChoice, ...]:
-        """The announced purposes, each with whether this person may use it now; none if the announcement was
+        """The announced purposes, each with whether this user may use it now; none if the announcement was
         not found in the audio."""
 
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
-        """A grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
+        """Give a grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
-        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, and nobody
-        has stated a purpose)."""
+        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, without a
+        stated purpose)."""
 
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:
-        """A grant of this person while it lasts. Raises ``access.grant_over`` otherwise."""
+        """A valid grant of this user. Raises ``access.grant_over`` otherwise."""
 
     def renew(self, who: Actor, grant_id: str) -> Grant:
-        """Extend a grant to a quarter of an hour from now, for the same recording and purpose; only while it
-        lasts."""
+        """Extend a valid grant to a quarter of an hour from now, for the same recording and purpose."""
 
     def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
-        """The verified manifest's body (announcement, gaps, markers, …) under a grant."""
+        """The verified manifest's body (announcement, gaps, markers, …), under a grant."""
 
     def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
-        """A sound (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant. ``play`` is the player's token:
-        the requests of one playback are one listen. ``peaks`` are not a listen: the grant covers them."""
+        """Open audio (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant. ``play`` is the player's
+        token: the requests of one playback are one listen. ``peaks`` are covered by the grant and are no
+        listen."""
 
     def close(self, who: Actor, grant_id: str, play: str) -> None:
-        """The player has stopped: close its listen with the bytes that were counted as sent. No effect if it
-        is already closed, or never started; an expired grant of theirs is not refused. Raises
-        ``access.grant_over`` for anybody else's and for an unknown one."""
+        """Close the listen of a player that has stopped, with the bytes that were counted as sent. No effect
+        if it is closed, or was never opened; an ended grant is not refused. Raises ``access.grant_over`` for
+        another user's grant and for an unknown one."""
 
     def played(self, who: Actor, grant_id: str, play: str, text: str) -> None:
-        """What the player reports as played since its last report (:mod:`recorder.playback.playback_report`):
-        stored with the listen as the player's word, and stated when it closes. No effect if it is closed, or
-        never started. Raises ``ValueError`` for malformed stretches, else as :meth:`close`."""
+        """Store the player's report since its last one (:mod:`recorder.playback.playback_report`) with the
+        listen, whose closing leaf states it. No effect if the listen is closed, or was never opened. Raises
+        ``ValueError`` for a malformed report, otherwise as :meth:`close`."""

@@ -2,18 +2,16 @@
 
 The numbered checks, in this order:
 
-1. the manifest is in the bucket (``seal.manifest_missing``);
-2. it is whole, its key endorsed by the root, its signature valid (:func:`sealing.open_manifest` names
-   what is not);
-3. it is this tenant's and this recording's, and is where it says (``seal.manifest_foreign``);
-4. it is the one that was catalogued (``seal.manifest_replaced``);
-5. the wrapped keys open, and give the sealed key (``seal.key_…``);
-6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
-   was agreed;
-7. no key signed it, or an amendment of it, after the root had revoked that key, and no amendment by such
-   a key has appeared only since (``seal.key_revoked``);
-8. its amendments are in order, each signed and this recording's (``amendment.…``), and none that the
-   catalogue lists is gone (``amendment.missing``, ``amendment.replaced``).
+ 1. the manifest is in the bucket (``seal.manifest_missing``);
+ 2. it is intact, its key endorsed by the root, its signature valid (:func:`sealing.open_manifest` names the errors);
+ 3. it is this tenant's and this recording's, and at its own prefix (``seal.manifest_foreign``);
+ 4. it is the one that was catalogued (``seal.manifest_replaced``);
+ 5. the wrapped keys open, and give the sealed key (``seal.key_…``);
+ 6. the row equals the seal (``seal.row_differs``): time, duration, line, number, parties, keep answer;
+ 7. no key signed it, or an amendment of it, after the root had revoked that key, and no amendment by such
+    a key has appeared only since (``seal.key_revoked``);
+ 8. its amendments are in order, each signed and this recording's (``amendment.…``), and none that the
+    catalogue lists is missing (``amendment.missing``, ``amendment.replaced``).
 """
 
 from __future__ import annotations

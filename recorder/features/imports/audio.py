@@ -35,9 +35,9 @@ def open_plain(path: Path) -> Iterator[FileIO]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         if os.readlink(f"/proc/self/fd/{descriptor}") != str(path):
-            raise OSError(errno.ELOOP, "it lies elsewhere")
+            raise OSError(errno.ELOOP, "it is reached through a link")
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             yield file
     finally:
