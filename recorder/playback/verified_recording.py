@@ -3,7 +3,8 @@
 The numbered checks, in this order:
 
  1. the manifest is in the bucket (``seal.manifest_missing``);
- 2. it is intact, its key endorsed by the root, its signature valid (:func:`sealing.open_manifest` names the errors);
+ 2. it is intact, its key endorsed by the root, its signature valid (errors as of
+    :func:`sealing.open_manifest`);
  3. it is this tenant's and this recording's, and at its own prefix (``seal.manifest_foreign``);
  4. it is the one that was catalogued (``seal.manifest_replaced``);
  5. the wrapped keys open, and give the sealed key (``seal.key_…``);
