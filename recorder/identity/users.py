@@ -201,8 +201,8 @@ def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, User
 
 @prepared(SessionTable)
 def _by_token(token_sha256: str, now: str, soon: str) -> Any:
-    mine = (SessionTable.token_sha256 == token_sha256) & SessionTable.ended_at.is_null()
-    return SessionTable.select().where(mine & _lasts(now, soon))
+    condition = (SessionTable.token_sha256 == token_sha256) & SessionTable.ended_at.is_null()
+    return SessionTable.select().where(condition & _lasts(now, soon))
 
 
 @prepared(UserTable)
@@ -220,15 +220,15 @@ def is_session_valid(tenant: str, user_id: str, session_id: str | None, now: dat
 
 @prepared(UserTable)
 def _theirs(tenant: str, user_id: str) -> Any:
-    mine = (UserTable.tenant == tenant) & (UserTable.id == user_id) & UserTable.revoked_at.is_null()
-    return UserTable.select(UserTable.id).where(mine)
+    condition = (UserTable.tenant == tenant) & (UserTable.id == user_id) & UserTable.revoked_at.is_null()
+    return UserTable.select(UserTable.id).where(condition)
 
 
 @prepared(SessionTable)
 def _living(session_id: str, user_id: str, now: str, soon: str) -> Any:
-    mine = (SessionTable.id == session_id) & (SessionTable.user == user_id)
+    condition = (SessionTable.id == session_id) & (SessionTable.user == user_id)
     return SessionTable.select(SessionTable.id).where(
-        mine & SessionTable.ended_at.is_null() & _lasts(now, soon)
+        condition & SessionTable.ended_at.is_null() & _lasts(now, soon)
     )
 
 
@@ -245,12 +245,12 @@ def touch_session(person: UserRow, session_id: str, *, now: datetime, until: dat
 def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> None:
     """Log out. Repeating it changes nothing."""
     with writing():
-        mine = (
+        condition = (
             (SessionTable.id == session_id)
             & (SessionTable.user == person.id)
             & SessionTable.ended_at.is_null()
         )
-        if SessionTable.update(ended_at=now).where(mine).execute():
+        if SessionTable.update(ended_at=now).where(condition).execute():
             body = {"user": person.id, "session": session_id}
             append(person.tenant, "session.closed", body, now, entropy)
 

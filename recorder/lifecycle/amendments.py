@@ -81,8 +81,8 @@ def listed_hashes(tenant: str, recording: str) -> tuple[str, ...]:
 
 @prepared(AmendmentTable)
 def _listed(tenant: str, recording: str) -> Any:
-    mine = (AmendmentTable.tenant == tenant) & (AmendmentTable.recording == recording)
-    return AmendmentTable.select(AmendmentTable.sha256).where(mine).order_by(AmendmentTable.number)
+    condition = (AmendmentTable.tenant == tenant) & (AmendmentTable.recording == recording)
+    return AmendmentTable.select(AmendmentTable.sha256).where(condition).order_by(AmendmentTable.number)
 
 
 def known_hashes(tenant: str, recording: str) -> dict[str, datetime | None]:
@@ -90,9 +90,9 @@ def known_hashes(tenant: str, recording: str) -> dict[str, datetime | None]:
     appended (``None`` without a leaf). A restored log names amendments that no row lists yet."""
     found: dict[str, datetime | None] = dict.fromkeys(listed_hashes(tenant, recording))
     with connected():
-        mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
+        condition = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
         leaves = LeafTable.select(LeafTable.at, LeafTable.body)
-        for leaf in leaves.where(mine & (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)):
+        for leaf in leaves.where(condition & (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)):
             found[json.loads(leaf.body or "{}")["sha256"]] = leaf.at
     return found
 
@@ -109,7 +109,7 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
     """List a recording's unlisted amendments, each with its leaf, and update its row; grants for purposes
     that an amendment may have ended are ended. Returns how many were added."""
     manifest = chain.manifest
-    mine = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
+    condition = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
     with writing():
         lock_tenant(manifest.tenant)
         there = len(listed_hashes(manifest.tenant, manifest.recording))
@@ -118,7 +118,7 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
         if fresh:
             usage = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
             codes, agreed = [each.code for each in usage.purposes], agreed_data(agreed_in(usage))
-            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=usage.until).where(mine).execute()
+            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=usage.until).where(condition).execute()
         if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
             living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(living).execute()
@@ -136,9 +136,9 @@ def check_holds(chain: Chain) -> None:
     manifest = chain.manifest
     sealed = {each.sha256 for each in chain.amendments}
     with connected():
-        mine = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
-        mine &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
-        bodies = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(mine)]
+        condition = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
+        condition &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
+        bodies = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
     gone = [each for each in bodies if each.get("sha256") not in sealed]
     kinds = [each.get("kind") for each in gone]
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
@@ -162,8 +162,8 @@ def _said(body: str | None) -> dict[str, Any]:
 def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
     """Set a row's expiry to what was sealed, amended and limited; returns whether it differed."""
     usage = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
-    mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-    other = mine & (RecordingTable.keep_until != usage.until) & RecordingTable.destroyed_at.is_null()
+    condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+    other = condition & (RecordingTable.keep_until != usage.until) & RecordingTable.destroyed_at.is_null()
     with writing():
         return bool(RecordingTable.update(keep_until=usage.until).where(other).execute())
 
@@ -173,14 +173,14 @@ def insert_amendments(chain: Chain) -> int:
     many."""
     if not chain.amendments:
         return 0
-    mine = AmendmentTable.recording == chain.manifest.recording
-    there = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(mine)}
+    condition = AmendmentTable.recording == chain.manifest.recording
+    there = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(condition)}
     fresh = [columns for columns in amendment_columns(chain) if columns["number"] not in there]
     for columns in fresh:
         AmendmentTable.create(**columns)
     for each in chain.amendments:
         if each.number not in there and isinstance(each.data, HoldLifted):
-            held = mine & (AmendmentTable.number == each.data.hold)
+            held = condition & (AmendmentTable.number == each.data.hold)
             AmendmentTable.update(ended_by=each.number).where(held).execute()
     return len(fresh)
 

@@ -62,8 +62,8 @@ def holds_unconfirmed() -> datetime | None:
         if not waiting:
             return None
         tenant, number = min(waiting.items())
-        mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
-        row = LeafTable.get(mine)
+        condition = (LeafTable.tenant == tenant) & (LeafTable.number == number)
+        row = LeafTable.get(condition)
         return row.at if isinstance(row.at, datetime) else from_iso(str(row.at))
 
 
@@ -90,10 +90,10 @@ def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: 
         waiting = {each: leaf for each in _asked() if (leaf := _unanswered(each, trust)) is not None}
         for tenant, leaf in waiting.items():
             lock_tenant(tenant)
-            mine = sum(each.tenant == tenant for each in held)
-            confirmation = Confirmation(tenant, leaf.leaf_hash, mine, now)
+            count = sum(each.tenant == tenant for each in held)
+            confirmation = Confirmation(tenant, leaf.leaf_hash, count, now)
             statement = CONFIRMATION.write(confirmation, signer).decode()
-            append(tenant, CONFIRMED, {"holds": mine, "statement": statement}, now, entropy)
+            append(tenant, CONFIRMED, {"holds": count, "statement": statement}, now, entropy)
     return bool(waiting)
 
 
@@ -150,8 +150,8 @@ def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool
     except (SealError, ValueError, KeyError, TypeError, AttributeError):
         return False
     confirmation = signed.value
-    mine = (confirmation.tenant, confirmation.leaf) == (tenant, leaf_hash)
-    return mine and not is_doubtful(signed.key_id, confirmation.at, row.at, trust.revoked())
+    matches = (confirmation.tenant, confirmation.leaf) == (tenant, leaf_hash)
+    return matches and not is_doubtful(signed.key_id, confirmation.at, row.at, trust.revoked())
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,9 +158,9 @@ class KeyRotation:
             for tenant, recording in recordings:
                 self._take_lease()
                 text = wrapped_key_rows.recording_key(tenant, recording)
-                mine = self._read_keys(tenant).mine
+                current = self._read_keys(tenant).mine
                 if text is not None:
-                    done += self._wrap_recording(tenant, recording, text, mine, {mine.key_id: mine})
+                    done += self._wrap_recording(tenant, recording, text, current, {current.key_id: current})
         finally:
             self._return_lease()
         return done
@@ -206,15 +206,15 @@ class KeyRotation:
             row = tenant_queries.tenant_key(tenant)
             assert row is not None  # because its text is not
             self.keyring.open_tenant_key(row)
-            mine = row
+            current = row
         except SealError as error:
             if error.error_id == "seal.kek_missing" or (best := self._best(tenant, good)) is None:
                 raise
-            row, mine = None, best
+            row, current = None, best
         there = good.get(tenant_key_path(tenant))
         known = {
             every_tenant_key_path(tenant, each.key_id): each
-            for each in (mine, there, to_come)
+            for each in (current, there, to_come)
             if each is not None
         }
         spoiled = {}
@@ -228,7 +228,7 @@ class KeyRotation:
                 foreign.append(place)
             elif place not in (tenant_key_path(tenant), next_at):
                 raise problem
-        return _Keys(text, row, mine, there, to_come, good, spoiled, tuple(foreign))
+        return _Keys(text, row, current, there, to_come, good, spoiled, tuple(foreign))
 
     def _best(self, tenant: str, good: Mapping[str, WrappedKey]) -> WrappedKey | None:
         """The bucket's valid key of a tenant whose row has none: the current one, or else the one that wraps
@@ -267,16 +267,16 @@ class KeyRotation:
     def _wrap_by_kek(self, tenant: str) -> None:
         """Wrap every key of a tenant, in catalogue and bucket, by the current key-encryption key."""
         keys = self._read_keys(tenant)
-        mine, there = keys.mine, keys.there
-        if mine.wrapped_by != self.keyring.current:
-            fresh = self.keyring.wrap_again(mine, self.entropy)
+        current, stored = keys.mine, keys.there
+        if current.wrapped_by != self.keyring.current:
+            fresh = self.keyring.wrap_again(current, self.entropy)
             # The bucket first, unless it has another key by now, which is wrapped again below.
-            if there is None or there.key_id == mine.key_id:
-                if there is not None and there.wrapped_by == self.keyring.current:
-                    fresh = there  # an interrupted run has put it
+            if stored is None or stored.key_id == current.key_id:
+                if stored is not None and stored.wrapped_by == self.keyring.current:
+                    fresh = stored  # an interrupted run has put it
                 self._replace(tenant_key_path(tenant), fresh)
                 self.boundary("tenant key put")
-            body: dict[str, object] = {"key": mine.key_id, "by": fresh.wrapped_by, "by_was": mine.wrapped_by}
+            body: dict[str, object] = {"key": current.key_id, "by": fresh.wrapped_by, "by_was": current.wrapped_by}
             now, content = self.now(), fresh.to_bytes().decode()
             kind = "tenant.key_wrapped"
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
@@ -290,19 +290,19 @@ class KeyRotation:
     def _complete_change(self, tenant: str) -> tuple[int, int]:
         """Complete the change of a tenant's key, and wrap again what another of its keys still wraps."""
         keys = self._read_keys(tenant)
-        mine, there = keys.mine, keys.there
+        current, stored = keys.mine, keys.there
         # A restored catalogue may lack a change that the bucket has.
-        key = keys.to_come or there or mine
-        for each in {each.key_id: each for each in (mine, there, key) if each is not None}.values():
+        key = keys.to_come or stored or current
+        for each in {each.key_id: each for each in (current, stored, key) if each is not None}.values():
             place = every_tenant_key_path(tenant, each.key_id)
-            if key.key_id != mine.key_id and keys.at(place) is None:
+            if key.key_id != current.key_id and keys.at(place) is None:
                 self._replace(place, each)
                 self.boundary("kept by its id")
-        if there is None or there.key_id != key.key_id:
+        if stored is None or stored.key_id != key.key_id:
             self._replace(tenant_key_path(tenant), key)
             self.boundary("tenant key put")
-        if key.key_id != mine.key_id:
-            body: dict[str, object] = {"key": key.key_id, "key_was": mine.key_id}
+        if key.key_id != current.key_id:
+            body: dict[str, object] = {"key": key.key_id, "key_was": current.key_id}
             now, content = self.now(), key.to_bytes().decode()
             kind = "tenant.key_changed"
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
@@ -449,10 +449,10 @@ def rotation_status(store: Store) -> RotationStatus:
     rows = objects = 0
     unfinished, lacking = [], []
     for row in tenant_queries.all_tenants():
-        if (mine := tenant_queries.tenant_key(row.id)) is None:
+        if (current := tenant_queries.tenant_key(row.id)) is None:
             continue  # the customer has left
-        by_kek[mine.wrapped_by] = by_kek.get(mine.wrapped_by, 0) + 1
-        rows += sum(1 for _ in _others(row.id, mine.key_id))
+        by_kek[current.wrapped_by] = by_kek.get(current.wrapped_by, 0) + 1
+        rows += sum(1 for _ in _others(row.id, current.key_id))
         good = []
         for place, content in _stored(store, row.id):
             try:
@@ -462,7 +462,7 @@ def rotation_status(store: Store) -> RotationStatus:
                     raise
                 continue
             if each.recording is not None:
-                objects += each.wrapped_by != mine.key_id
+                objects += each.wrapped_by != current.key_id
                 good.append(each.recording)
                 continue
             by_kek[each.wrapped_by] = by_kek.get(each.wrapped_by, 0) + 1

@@ -80,8 +80,8 @@ def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: i
             raise CatalogueError(
                 "retention.purpose", f"there is no purpose {purpose!r}", f"use one of {', '.join(standard())}"
             )
-        mine = (LineTable.tenant == tenant) & (LineTable.id == line)
-        if line is not None and not LineTable.select().where(mine).exists():
+        condition = (LineTable.tenant == tenant) & (LineTable.id == line)
+        if line is not None and not LineTable.select().where(condition).exists():
             raise CatalogueError("line.unknown", f"there is no line {line}", "see `accord line list`")
         if keep_days is None:
             return
@@ -112,11 +112,11 @@ def begin_statements(
 def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
     """Statements without a leaf, of one customer or of all. Those that set a limit come first, so that
     replacing one leaves no moment without a limit."""
-    mine = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
+    condition = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
     with connected():
-        fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *mine)
+        fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *condition)
         lifting = RetentionLimitTable.select().where(
-            RetentionLimitTable.lifted.is_null(False), RetentionLimitTable.lifted_leaf.is_null(), *mine
+            RetentionLimitTable.lifted.is_null(False), RetentionLimitTable.lifted_leaf.is_null(), *condition
         )
         found = [PendingLimit(row.id, row.tenant_id, row.statement.encode(), False) for row in fresh]
         found += [PendingLimit(row.id, row.tenant_id, (row.lifted or "").encode(), True) for row in lifting]
@@ -185,8 +185,8 @@ def stored_statements(tenant: str) -> Iterator[tuple[PendingLimit, int | None, d
     """The statements in a customer's rows, whoever signed them, each with its leaf's number and time.
     Unreadable rows are left out. Works inside the caller's transaction."""
     with connected():
-        mine = RetentionLimitTable.select(RetentionLimitTable.id).where(RetentionLimitTable.tenant == tenant)
-        for identity in sorted(row.id for row in mine):
+        condition = RetentionLimitTable.select(RetentionLimitTable.id).where(RetentionLimitTable.tenant == tenant)
+        for identity in sorted(row.id for row in condition):
             try:
                 row = RetentionLimitTable.get_by_id(identity)
                 found = [(PendingLimit(identity, tenant, row.statement.encode(), False), row.leaf, SET)]
@@ -296,9 +296,9 @@ def next_unapplied(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | N
         row = RetentionLimitTable.select().where(open_).order_by(RetentionLimitTable.id).first()
         if row is None:
             return None
-        mine = (RecordingTable.tenant == row.tenant_id) & RecordingTable.destroyed_at.is_null()
-        mine &= RecordingTable.id > (row.settled_after or "")
-        found = RecordingTable.select().where(mine).order_by(RecordingTable.id).limit(limit)
+        condition = (RecordingTable.tenant == row.tenant_id) & RecordingTable.destroyed_at.is_null()
+        condition &= RecordingTable.id > (row.settled_after or "")
+        found = RecordingTable.select().where(condition).order_by(RecordingTable.id).limit(limit)
         return row.id, tuple(recording_row(each) for each in found)
 
 
@@ -329,8 +329,8 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
         leaf = _leaf(row.tenant_id, row.leaf, SET, row.id, statements.sha256_of(content))
     except (SealError, ValueError, TypeError, AttributeError):  # the audit reports it
         return None
-    mine = (statement.tenant, statement.id) == (row.tenant_id, row.id)
-    if not mine or leaf is None or is_doubtful(key, statement.since, leaf.at, revoked):
+    matches = (statement.tenant, statement.id) == (row.tenant_id, row.id)
+    if not matches or leaf is None or is_doubtful(key, statement.since, leaf.at, revoked):
         return None
     until = _lifted_at(row, content, root, trust)
     limit = RetentionLimit(statement.days, statement.purpose, statement.line, statement.since, until, statement.agreements)
@@ -348,8 +348,8 @@ def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Tru
         leaf = _leaf(row.tenant_id, row.lifted_leaf, LIFTED, row.id, statements.sha256_of(lifted))
     except (SealError, ValueError, TypeError, AttributeError):
         return None
-    mine = (statement.tenant, statement.id, statement.set_sha256) == (row.tenant_id, row.id, statements.sha256_of(content))
-    if not mine or leaf is None or is_doubtful(key, statement.at, leaf.at, trust.revoked()):
+    matches = (statement.tenant, statement.id, statement.set_sha256) == (row.tenant_id, row.id, statements.sha256_of(content))
+    if not matches or leaf is None or is_doubtful(key, statement.at, leaf.at, trust.revoked()):
         return None
     return statement.at
 
@@ -363,8 +363,8 @@ class _Leaf:
 
 def _leaf(tenant: str, number: int | None, kind: str, limit: str, sha256: str) -> _Leaf | None:
     """The leaf that lists a statement, if it is intact and does."""
-    mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
-    entry = None if number is None else LeafTable.get_or_none(mine)
+    condition = (LeafTable.tenant == tenant) & (LeafTable.number == number)
+    entry = None if number is None else LeafTable.get_or_none(condition)
     if entry is None or entry.body is None or entry.salt is None or entry.kind != kind:
         return None
     body, leaf = json.loads(entry.body), json.loads(entry.leaf)

@@ -36,9 +36,9 @@ def has_ended(line_id: str | None, at: datetime) -> bool:
 def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
     """The ids of the customer and the line that a number belonged to at a time; two times ``None`` if it
     belonged to nobody."""
-    mine = (LineTable.digits == number.removeprefix("+")) & (LineTable.since <= at)
+    condition = (LineTable.digits == number.removeprefix("+")) & (LineTable.since <= at)
     with connected():
-        row = LineTable.get_or_none(mine & (LineTable.until.is_null() | (LineTable.until > at)))
+        row = LineTable.get_or_none(condition & (LineTable.until.is_null() | (LineTable.until > at)))
     return (None, None) if row is None else (row.tenant_id, row.id)
 
 

@@ -80,12 +80,12 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
     ends: Counter[date] = Counter()
     without, named = ([*before, replace(limit, agreements=each)] for each in (False, True))
     for each in groups:
-        mine = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
-        mine = [code for code in mine if each.ends(code, before).date() >= now.date()]
-        if not mine:
+        codes = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
+        codes = [code for code in codes if each.ends(code, before).date() >= now.date()]
+        if not codes:
             continue
         there += each.count
-        cut = [code for code in mine if each.ends(code, named).date() < each.ends(code, before).date()]
+        cut = [code for code in codes if each.ends(code, named).date() < each.ends(code, before).date()]
         spared = [code for code in cut if each.ends(code, without).date() > each.ends(code, named).date()]
         if spared:
             agreed += each.count
@@ -113,12 +113,12 @@ def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
         RecordingTable.agreed,
     )
     counts = fn.COUNT(RecordingTable.id), fn.SUM(Case(None, [(is_held, 1)], 0))
-    mine = (
+    condition = (
         (RecordingTable.tenant == tenant)
         & RecordingTable.destroyed_at.is_null()
         & (RecordingTable.keep_until > now)
     )
-    query: Any = RecordingTable.select(*what, *counts).where(mine)
+    query: Any = RecordingTable.select(*what, *counts).where(condition)
     # By position: PostgreSQL treats each occurrence of a function with parameters as a different one.
     for began, until, line, codes, agreed, count, held in query.group_by(
         *(SQL(str(place + 1)) for place in range(len(what)))

@@ -132,8 +132,8 @@ def note_quarantine_erasure(recording: str, now: datetime, entropy: Entropy) -> 
 def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
     """The recording that was made of an imported file (its SHA-256, hex), a tombstone included."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
-        row = RecordingTable.select().where(mine).first()
+        condition = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
+        row = RecordingTable.select().where(condition).first()
     return None if row is None else recording_row(row)
 
 
@@ -173,8 +173,8 @@ def _over(now: datetime) -> Any:
 def drop_key(row: RecordingRow) -> None:
     """Drop the catalogue's copy of a recording's wrapped key, before anything else is dropped."""
     with writing():
-        mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-        RecordingTable.update(wrapped_key=None).where(mine).execute()
+        condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+        RecordingTable.update(wrapped_key=None).where(condition).execute()
 
 
 def make_tombstone(
@@ -185,7 +185,7 @@ def make_tombstone(
     already."""
     with writing():
         lock_tenant(row.tenant)
-        mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+        condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
         changed = (
             RecordingTable.update(
                 outside_kind=None,
@@ -196,7 +196,7 @@ def make_tombstone(
                 destroyed_at=at or now,
                 destroyed_why=why,
             )
-            .where(mine & RecordingTable.destroyed_at.is_null())
+            .where(condition & RecordingTable.destroyed_at.is_null())
             .execute()
         )
         if not changed:

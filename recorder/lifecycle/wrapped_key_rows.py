@@ -21,8 +21,8 @@ def set_tenant_key(
     ``was``. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
-        mine = (TenantTable.id == tenant) & (TenantTable.wrapped_key == was)
-        if not TenantTable.update(wrapped_key=text).where(mine).execute():
+        condition = (TenantTable.id == tenant) & (TenantTable.wrapped_key == was)
+        if not TenantTable.update(wrapped_key=text).where(condition).execute():
             return False
         append(tenant, kind, body | {"key_sha256": sha256_of(text)}, now, entropy)
     return True
@@ -32,19 +32,19 @@ def set_recording_key(tenant: str, recording: str, was: str, text: str) -> bool:
     """Replace the wrapped key in a recording's row; false if the row no longer holds ``was``, because the
     recording is being erased or another process was faster."""
     with writing():
-        mine = (
+        condition = (
             (RecordingTable.tenant == tenant)
             & (RecordingTable.id == recording)
             & (RecordingTable.wrapped_key == was)
         )
-        return bool(RecordingTable.update(wrapped_key=text).where(mine).execute())
+        return bool(RecordingTable.update(wrapped_key=text).where(condition).execute())
 
 
 def recording_key(tenant: str, recording: str) -> str | None:
     """The wrapped key in a recording's row, JSON text."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
-        row = RecordingTable.get_or_none(mine)
+        condition = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
+        row = RecordingTable.get_or_none(condition)
     return None if row is None else row.wrapped_key
 
 
@@ -52,22 +52,22 @@ def wrapped_by_others(tenant: str, key_id: str, after: str, limit: int) -> list[
     """Recordings of a tenant whose key is not wrapped by ``key_id``: id and wrapped key, ordered by id,
     starting after ``after``."""
     other = ~RecordingTable.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
-    mine = (
+    condition = (
         (RecordingTable.tenant == tenant)
         & (RecordingTable.id > after)
         & RecordingTable.wrapped_key.is_null(False)
     )
     with connected():
-        query = RecordingTable.select(RecordingTable.id, RecordingTable.wrapped_key).where(mine & other)
+        query = RecordingTable.select(RecordingTable.id, RecordingTable.wrapped_key).where(condition & other)
         return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(RecordingTable.id).limit(limit)]
 
 
 def former_keys(tenant: str) -> frozenset[str]:
     """Ids of the keys that a tenant used to have, by its log."""
     found: set[str] = set()
-    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == "tenant.key_changed")
+    condition = (LeafTable.tenant == tenant) & (LeafTable.kind == "tenant.key_changed")
     with connected():
-        leaves = LeafTable.select(LeafTable.body).where(mine & LeafTable.body.is_null(False))
+        leaves = LeafTable.select(LeafTable.body).where(condition & LeafTable.body.is_null(False))
         for leaf in leaves.order_by(LeafTable.number):
             body = json.loads(str(leaf.body))
             found = (found | {str(body["key_was"])}) - {str(body["key"])}

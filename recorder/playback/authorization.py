@@ -116,14 +116,14 @@ class Guard:
         """Log the refusal, then raise it."""
         recording = None if recording_id is None else printable(recording_id)
         # Another tenant's recording appears in the log only as the id that was sent.
-        mine = None if error_id == "access.not_found" else recording
+        own = None if error_id == "access.not_found" else recording
         body = {
             "user": who.user,
             "recording": recording,
             "purpose": None if purpose is None else printable(purpose),
             "reason": error_id,
         }
-        grants.note_event(who.tenant, "access.refused", body, recording=mine, now=self.now(), entropy=self.entropy)
+        grants.note_event(who.tenant, "access.refused", body, recording=own, now=self.now(), entropy=self.entropy)
         metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
         log.info("gate.refused", recording=recording, error_id=error_id)
         raise AccessError(error_id, message)

@@ -93,10 +93,10 @@ def create_grant(
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
-        mine = GrantTable.select(GrantTable.given_at.alias("at")).where(
+        condition = GrantTable.select(GrantTable.given_at.alias("at")).where(
             GrantTable.user == user, _within(GrantTable.given_at, now)
         )
-        _check(mine, GrantTable.given_at, GRANTS_AN_HOUR, now)
+        _check(condition, GrantTable.given_at, GRANTS_AN_HOUR, now)
         body = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
         body |= {"session": session or "", "manifest_sha256": manifest_sha256}
         leaf = append(tenant, GIVEN, body, now, entropy, recording=recording)
@@ -168,17 +168,17 @@ def find_valid_grant(tenant: str, user: str, grant_id: str, now: datetime) -> Gr
 
 @prepared(GrantTable)
 def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
-    mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
+    condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     return GrantTable.select().where(
-        mine & (GrantTable.until > now) & GrantTable.ended_at.is_null() & (GrantTable.until <= most)
+        condition & (GrantTable.until > now) & GrantTable.ended_at.is_null() & (GrantTable.until <= most)
     )
 
 
 def find_grant(tenant: str, user: str, grant_id: str) -> GrantRow | None:
     """A user's own grant, even if it has ended; ``None`` for another user's."""
-    mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
+    condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     with connected():
-        row = GrantTable.get_or_none(mine)
+        row = GrantTable.get_or_none(condition)
     return None if row is None else _grant_row(row)
 
 
@@ -219,8 +219,8 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
     renewals. Raises :class:`TooOften`."""
     with writing():
         lock_tenant(grant.tenant)
-        mine = (GrantTable.id == grant.id) & _lasting(now)
-        row = GrantTable.get_or_none(mine)
+        condition = (GrantTable.id == grant.id) & _lasting(now)
+        row = GrantTable.get_or_none(condition)
         logged = None if row is None else _leaf_of(_grant_row(row))
         if row is None or logged is None:
             return False
@@ -351,10 +351,10 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
     with writing():
         # The lock first, as when a listen is opened.
         lock_tenant(listen.tenant)
-        mine = ListenTable.id == listen.id
-        if not ListenTable.update(closed_at=now).where(mine & ListenTable.closed_at.is_null()).execute():
+        condition = ListenTable.id == listen.id
+        if not ListenTable.update(closed_at=now).where(condition & ListenTable.closed_at.is_null()).execute():
             return False
-        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(mine).get()
+        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(condition).get()
         body: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
         body["sent_bytes"] = int(row.sent_bytes)
         if row.player_says is not None:
@@ -368,20 +368,20 @@ def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add
     listen was closed meanwhile, since its leaf is final."""
     with writing():
         lock_tenant(listen.tenant)
-        mine = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
-        row = ListenTable.get_or_none(mine)
+        condition = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
+        row = ListenTable.get_or_none(condition)
         if row is None:
             return False
         before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
         report = [list(each) for each in add([*before, *played])]
-        return bool(ListenTable.update(player_says=report).where(mine).execute())
+        return bool(ListenTable.update(player_says=report).where(condition).execute())
 
 
 def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
     """The open listen under a grant; with ``play``, only if no other player has asked since."""
     with connected():
-        mine = _open_listen(grant)
-        row = ListenTable.get_or_none(mine if play is None else mine & (ListenTable.play == play))
+        condition = _open_listen(grant)
+        row = ListenTable.get_or_none(condition if play is None else condition & (ListenTable.play == play))
     return None if row is None else _listen_row(row, grant)
 
 

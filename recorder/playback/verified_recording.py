@@ -172,8 +172,8 @@ class RecordingVerifier:
                 raise SealError(
                     "seal.key_missing", f"the key of recording {row.id} no longer exists: it was destroyed"
                 ) from error
-        mine = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
-        return open_data_key(self._store, self._keyring, tenant, mine)
+        own = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
+        return open_data_key(self._store, self._keyring, tenant, own)
 
     def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
         announcement = manifest.announced

@@ -97,8 +97,8 @@ def live_calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
 def live_call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
     """One of them."""
     with connected():
-        mine = (LiveCallTable.tenant_id == tenant) & (LiveCallTable.id == call_id)
-        row = LiveCallTable.get_or_none(mine & _fresh(now) & _theirs())
+        condition = (LiveCallTable.tenant_id == tenant) & (LiveCallTable.id == call_id)
+        row = LiveCallTable.get_or_none(condition & _fresh(now) & _theirs())
     return None if row is None else _live(row)
 
 
@@ -123,8 +123,8 @@ def take(node: str, command_id: str, now: datetime, entropy: Entropy) -> bool:
     """Take a command, to carry it out; false if it was taken before, or has expired. The worker carries it
     out only if it is signed as it stands (:func:`recorder.features.live.rules.check_command`)."""
     with writing():
-        mine = (LiveCommandTable.id == command_id) & (LiveCommandTable.node == node)
-        open_ = mine & LiveCommandTable.taken_at.is_null() & LiveCommandTable.outcome.is_null()
+        condition = (LiveCommandTable.id == command_id) & (LiveCommandTable.node == node)
+        open_ = condition & LiveCommandTable.taken_at.is_null() & LiveCommandTable.outcome.is_null()
         if LiveCommandTable.update(taken_at=now).where(open_ & (LiveCommandTable.until > now)).execute():
             return True
         row = LiveCommandTable.get_or_none(open_)
@@ -138,12 +138,12 @@ def take(node: str, command_id: str, now: datetime, entropy: Entropy) -> bool:
 def answer(node: str, command_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:
     """Record the outcome of a taken command, once."""
     with writing():
-        mine = (
+        condition = (
             (LiveCommandTable.id == command_id)
             & (LiveCommandTable.node == node)
             & LiveCommandTable.taken_at.is_null(False)
         )
-        row = LiveCommandTable.get_or_none(mine & LiveCommandTable.outcome.is_null())
+        row = LiveCommandTable.get_or_none(condition & LiveCommandTable.outcome.is_null())
         return row is not None and _settle(
             row, outcome, now, entropy, LiveCommandTable.taken_at.is_null(False)
         )
@@ -153,8 +153,8 @@ def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     """Replace a node's calls."""
     with writing():
         # By id, too: a row may name another node.
-        mine = (LiveCallTable.node == node) | (LiveCallTable.id << [row.id for row in rows])
-        LiveCallTable.delete().where(mine).execute()
+        condition = (LiveCallTable.node == node) | (LiveCallTable.id << [row.id for row in rows])
+        LiveCallTable.delete().where(condition).execute()
         _insert(node, rows, now)
 
 

@@ -67,8 +67,8 @@ def recording_line(row: RecordingRow, why_not: str | None) -> bytes:
 def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     """A part of the table; the row of an erased recording is spaces."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & RecordingTable.id.in_([row.recording for row in rows])
-        there = {row.id: recording_row(row) for row in RecordingTable.select().where(mine)}
+        condition = (RecordingTable.tenant == tenant) & RecordingTable.id.in_([row.recording for row in rows])
+        there = {row.id: recording_row(row) for row in RecordingTable.select().where(condition)}
     lines = [HEAD]
     for row in rows:
         found = there.get(row.recording)
@@ -82,16 +82,16 @@ def log_part(tenant: str, first: int, end: int) -> bytes:
     """Leaves from ``first`` to ``end``, a line of JSON each. Bodies are included unless they are about a
     recording, which has its own log, or about an unrecorded call, which may be erased."""
     with connected():
-        mine = (LeafTable.tenant == tenant) & (LeafTable.number >= first) & (LeafTable.number < end)
-        rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
+        condition = (LeafTable.tenant == tenant) & (LeafTable.number >= first) & (LeafTable.number < end)
+        rows = list(LeafTable.select().where(condition).order_by(LeafTable.number))
     return b"".join(_leaf(row, row.recording_id is None) for row in rows)
 
 
 def recording_log(tenant: str, recording: str, end: int) -> bytes:
     """The leaves about one recording, likewise."""
     with connected():
-        mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
-        rows = LeafTable.select().where(mine & (LeafTable.number < end)).order_by(LeafTable.number)
+        condition = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
+        rows = LeafTable.select().where(condition & (LeafTable.number < end)).order_by(LeafTable.number)
         return b"".join(_leaf(row, True) for row in rows)
 
 
@@ -104,8 +104,8 @@ def _leaf(row: LeafTable, whole: bool) -> bytes:
 def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]:
     """Every announcement that was made by ``until``, and the hashes of their sounds."""
     with connected():
-        mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.created_at <= until)
-        rows = list(AnnouncementTable.select().where(mine).order_by(AnnouncementTable.id))
+        condition = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.created_at <= until)
+        rows = list(AnnouncementTable.select().where(condition).order_by(AnnouncementTable.id))
     entries = [
         {
             "id": row.id,

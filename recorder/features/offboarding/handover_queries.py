@@ -157,11 +157,11 @@ def count_reasons(tenant: str) -> dict[str, int]:
 def handed_recordings(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
     """A page of a handover's recordings, from number ``first`` on."""
     with connected():
-        mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.number >= first)
+        condition = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.number >= first)
         return tuple(
             _handed_row(row)
             for row in HandedRecordingTable.select()
-            .where(mine)
+            .where(condition)
             .order_by(HandedRecordingTable.number)
             .limit(limit)
         )
@@ -170,7 +170,7 @@ def handed_recordings(tenant: str, first: int, limit: int = PAGE) -> tuple[Hande
 def recordings_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
     """The recordings at a byte of the archive and after it."""
     with connected():
-        mine = (
+        condition = (
             (HandedRecordingTable.tenant_id == tenant)
             & (HandedRecordingTable.at + HandedRecordingTable.length > at)
             & (HandedRecordingTable.length > 0)
@@ -178,7 +178,7 @@ def recordings_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, .
         return tuple(
             _handed_row(row)
             for row in HandedRecordingTable.select()
-            .where(mine)
+            .where(condition)
             .order_by(HandedRecordingTable.at)
             .limit(limit)
         )
@@ -187,8 +187,8 @@ def recordings_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, .
 def last_recording(tenant: str) -> HandedRow | None:
     """The last recording that was added."""
     with connected():
-        mine = HandedRecordingTable.select().where(HandedRecordingTable.tenant_id == tenant)
-        row = mine.order_by(HandedRecordingTable.number.desc()).first()
+        query = HandedRecordingTable.select().where(HandedRecordingTable.tenant_id == tenant)
+        row = query.order_by(HandedRecordingTable.number.desc()).first()
     return None if row is None else _handed_row(row)
 
 
@@ -202,9 +202,9 @@ def note_recording_sent(tenant: str, handover: str, recording: str, user: str, n
         if _was_sent(tenant, body):
             return
         append(tenant, SENT, body, now, entropy, recording=recording)
-        mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.recording_id == recording)
+        condition = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.recording_id == recording)
         HandedRecordingTable.update(sent_at=now).where(
-            mine & HandedRecordingTable.sent_at.is_null()
+            condition & HandedRecordingTable.sent_at.is_null()
         ).execute()
 
 
@@ -216,15 +216,15 @@ def note_download(
     tenant: str, handover: str, user: str, start: int, end: int, *, now: datetime, entropy: Entropy
 ) -> None:
     """Append a leaf before bytes of the archive are sent: one an hour for each user, with the first range."""
-    mine = {"handover": handover, "user": user}
+    user_fields = {"handover": handover, "user": user}
     with writing():
         lock_tenant(tenant)
         row = HandoverFetchTable.get_or_none(HandoverFetchTable.id == f"{handover}/{user}")
         last = None if row is None else leaf_lookup.leaf(tenant, row.leaf)
-        same = last is not None and last.kind == OPENED and {**last.body, **mine} == last.body
+        same = last is not None and last.kind == OPENED and {**last.body, **user_fields} == last.body
         if last is not None and same and now - HOUR < last.at <= now + SLACK:
             return
-        leaf = append(tenant, OPENED, {**mine, "from": start, "to": end}, now, entropy)
+        leaf = append(tenant, OPENED, {**user_fields, "from": start, "to": end}, now, entropy)
         HandoverFetchTable.delete().where(HandoverFetchTable.id == f"{handover}/{user}").execute()
         HandoverFetchTable.create(id=f"{handover}/{user}", tenant_id=tenant, leaf=leaf.number)
 

@@ -86,29 +86,29 @@ def record_erasure(
 def departures_to_erase() -> tuple[LeavingRow, ...]:
     """Customers whose erasure is ordered and not finished."""
     with connected():
-        mine = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
+        condition = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
         return tuple(
-            _row(row) for row in OffboardingTable.select().where(mine).order_by(OffboardingTable.tenant_id)
+            _row(row) for row in OffboardingTable.select().where(condition).order_by(OffboardingTable.tenant_id)
         )
 
 
 def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[RecordingRow, ...]:
     """A customer's recordings that are not erased, by id."""
     with connected():
-        mine = (
+        condition = (
             (RecordingTable.tenant == tenant)
             & RecordingTable.destroyed_at.is_null()
             & (RecordingTable.id > after)
         )
-        query = RecordingTable.select().where(mine).order_by(RecordingTable.id).limit(limit)
+        query = RecordingTable.select().where(condition).order_by(RecordingTable.id).limit(limit)
         return tuple(recording_row(row) for row in query)
 
 
 def count_recordings(tenant: str) -> int:
     """How many of a customer's recordings are not erased."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
-        return int(RecordingTable.select().where(mine).count())
+        condition = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
+        return int(RecordingTable.select().where(condition).count())
 
 
 def summarise(tenant: str) -> str:
@@ -157,8 +157,8 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     users there were."""
     with writing():
         lock_tenant(tenant)
-        mine = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
-        for row in mine:
+        rows = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
+        for row in rows:
             if row.revoked_at is None:
                 UserTable.update(revoked_at=now).where(UserTable.id == row.id).execute()
                 append(tenant, "user.revoked", {"user": row.id}, now, entropy)
@@ -166,7 +166,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
                 UserTable.id == row.id
             ).execute()
         SessionTable.update(ended_at=now).where(
-            SessionTable.user.in_([row.id for row in mine]) & SessionTable.ended_at.is_null()
+            SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
@@ -178,18 +178,18 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         ):
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
         RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
-    return len(mine)
+    return len(rows)
 
 
 def drop_request_texts(tenant: str) -> None:
     """Drop the numbers and texts of a customer's subject requests; the dates of receipt and answer remain."""
     with writing():
-        mine = SubjectRequestTable.tenant_id == tenant
-        requests = SubjectRequestTable.select(SubjectRequestTable.id).where(mine)
+        condition = SubjectRequestTable.tenant_id == tenant
+        requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_why=None).where(ReviewTable.request.in_(requests)).execute()
         gone = {"number_salt": None, "extended_why": None, "vouched_said": None, "proved_said": None}
-        SubjectRequestTable.update(number="", **gone).where(mine).execute()
+        SubjectRequestTable.update(number="", **gone).where(condition).execute()
 
 
 def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
@@ -205,8 +205,8 @@ def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entrop
 
 
 def _destroyed_keys(tenant: str) -> set[str]:
-    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == KEY_DESTROYED)
-    bodies = LeafTable.select(LeafTable.body).where(mine)
+    condition = (LeafTable.tenant == tenant) & (LeafTable.kind == KEY_DESTROYED)
+    bodies = LeafTable.select(LeafTable.body).where(condition)
     return {key for row in bodies if row.body is not None for key in json.loads(row.body)["keys"]}
 
 

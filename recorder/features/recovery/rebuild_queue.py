@@ -119,10 +119,10 @@ def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -
 def progress() -> tuple[int, int]:
     """How many recordings were found in the bucket, and how many of them are done."""
     with connected():
-        mine = QueuedPlaceTable.recording_id != ""
+        condition = QueuedPlaceTable.recording_id != ""
         return (
-            QueuedPlaceTable.select().where(mine).count(),
-            QueuedPlaceTable.select().where(mine & QueuedPlaceTable.outcome.is_null(False)).count(),
+            QueuedPlaceTable.select().where(condition).count(),
+            QueuedPlaceTable.select().where(condition & QueuedPlaceTable.outcome.is_null(False)).count(),
         )
 
 

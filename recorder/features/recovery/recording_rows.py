@@ -88,9 +88,9 @@ class RowRestorer:
             for tenant in sorted({seen.row.tenant for seen in batch if seen.row is not None}):
                 self._restore_tenant(tenant)
             rows = [seen.row for seen in batch if seen.row is not None]
-            mine = RecordingTable.id.in_([row.id for row in rows])
-            mine |= RecordingTable.prefix.in_([row.prefix for row in rows])
-            there = {row.id: row for row in map(recording_row, RecordingTable.select().where(mine))}
+            condition = RecordingTable.id.in_([row.id for row in rows])
+            condition |= RecordingTable.prefix.in_([row.prefix for row in rows])
+            there = {row.id: row for row in map(recording_row, RecordingTable.select().where(condition))}
             places = {row.prefix: row.id for row in there.values()}
             lived = RecordingTable.select().exists()
             fresh = [seen for seen in batch if _is_fresh(seen, there, places)]
@@ -120,8 +120,8 @@ class RowRestorer:
         if TenantTable.select().where(TenantTable.id == tenant).exists():
             lock_tenant(tenant)
             if tenant in self.keys and tenant not in self.erased:
-                mine = (TenantTable.id == tenant) & (TenantTable.wrapped_key == "")
-                if TenantTable.update(wrapped_key=self.keys[tenant]).where(mine).execute():
+                condition = (TenantTable.id == tenant) & (TenantTable.wrapped_key == "")
+                if TenantTable.update(wrapped_key=self.keys[tenant]).where(condition).execute():
                     body: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
                     append(tenant, "tenant.key_changed", body, self.now, self.entropy)
             return

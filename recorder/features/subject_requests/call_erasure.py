@@ -78,11 +78,11 @@ def drop_calls(
     with writing():
         lock_tenant(tenant)
         recorded = recorded_among(calls)
-        mine = [each for each in dict.fromkeys(calls) if each not in recorded]
-        rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(mine)
+        unrecorded = [each for each in dict.fromkeys(calls) if each not in recorded]
+        rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(unrecorded)
         gone = int(NotRecordedTable.delete().where(rows).execute())
-        leaves = sorted(number for each in mine for number in drop_bodies(tenant, each))
-        for each in mine:
+        leaves = sorted(number for each in unrecorded for number in drop_bodies(tenant, each))
+        for each in unrecorded:
             columns = {"tenant_id": tenant, "request_id": request, "forgotten_at": now, "note": note}
             ErasedCallTable.insert(id=each, **columns).on_conflict(
                 conflict_target=[ErasedCallTable.id], update=columns

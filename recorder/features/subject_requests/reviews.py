@@ -94,8 +94,8 @@ def find_recordings(tenant: str, number: str) -> tuple[RecordingRow, ...]:
     """A customer's recordings with a number, oldest first. Erased ones name nobody any more, and are not
     included."""
     with connected():
-        mine = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
-        query = RecordingTable.select().where(mine).order_by(RecordingTable.started_at, RecordingTable.id)
+        condition = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
+        query = RecordingTable.select().where(condition).order_by(RecordingTable.started_at, RecordingTable.id)
         return tuple(recording_row(row) for row in query)
 
 
@@ -284,21 +284,21 @@ def _about(
 def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
     """Raises :class:`PersonError` (``subject_request.not_logged``) if a review contradicts the log. Erased
     recordings have no leaves any more, and their reviews have no effect."""
-    mine = {row.recording_id: row for row in rows}
+    reviews = {row.recording_id: row for row in rows}
     gone = (
         (RecordingTable.tenant == tenant)
-        & RecordingTable.id.in_([*mine])
+        & RecordingTable.id.in_([*reviews])
         & RecordingTable.destroyed_at.is_null(False)
     )
     for each in RecordingTable.select(RecordingTable.id).where(gone):
-        del mine[each.id]
+        del reviews[each.id]
     logged: dict[str, dict[str, Any]] = {}
-    for leaf in leaf_lookup.about(tenant, mine, _COLUMNS):
-        row = mine[str(leaf.body["recording"])]
+    for leaf in leaf_lookup.about(tenant, reviews, _COLUMNS):
+        row = reviews[str(leaf.body["recording"])]
         if leaf.body.get("request") == row.request_id:
             known = logged.setdefault(row.recording_id, dict.fromkeys(_LOGGED))
             known |= _COLUMNS[leaf.kind](leaf)
-    for recording, row in mine.items():
+    for recording, row in reviews.items():
         if logged.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
             raise queries.not_logged_error(f"recording {recording} in request {row.request_id}")
 

@@ -89,13 +89,13 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
             raise PersonError("subject_request.nothing", "this customer has no call with that number", "")
         since = now - A_DAY
         same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
-        mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
+        condition = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
         last = latest_call(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
             raise PersonError("subject_request.call_pending", "the number is being called", "")
         if (
             VerificationCodeTable.select().where(same).count() >= CALLS_A_NUMBER
-            or VerificationCodeTable.select().where(mine).count() >= CALLS_A_CUSTOMER
+            or VerificationCodeTable.select().where(condition).count() >= CALLS_A_CUSTOMER
         ):
             raise PersonError(
                 "subject_request.calls_exhausted", "the number was called too often today", "try again tomorrow"
@@ -128,10 +128,10 @@ def refresh_call(tenant: str, request_id: str, now: datetime, entropy: Entropy) 
         return row
     with writing():
         lock_tenant(tenant)
-        mine = (VerificationCodeTable.id == row.id) & VerificationCodeTable.outcome.is_null()
-        _settle(row, mine & VerificationCodeTable.taken_at.is_null(), NO_ANSWER, now, entropy)
+        condition = (VerificationCodeTable.id == row.id) & VerificationCodeTable.outcome.is_null()
+        _settle(row, condition & VerificationCodeTable.taken_at.is_null(), NO_ANSWER, now, entropy)
         if now > row.until + SILENT:
-            _settle(row, mine, UNKNOWN, now, entropy)
+            _settle(row, condition, UNKNOWN, now, entropy)
     return latest_call(tenant, request_id)
 
 
@@ -151,14 +151,14 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
     code_hash, until = hash_code(row.id, code, entropy), now + VALID
     with writing():
         lock_tenant(row.tenant_id)
-        mine = (VerificationCodeTable.id == row.id) & waiting
+        condition = (VerificationCodeTable.id == row.id) & waiting
         if not _was_ordered(row):
-            if VerificationCodeTable.update(outcome=NOT_LOGGED).where(mine).execute():
+            if VerificationCodeTable.update(outcome=NOT_LOGGED).where(condition).execute():
                 log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
             return None
         taken = VerificationCodeTable.update(
             node=node, taken_at=now, code_hash=code_hash, valid_until=until
-        ).where(mine)
+        ).where(condition)
         if not taken.execute():
             return None
         body = {"request": row.request_id, "call": row.id, "node": node, **_made(code_hash, until)}
@@ -195,12 +195,12 @@ def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entrop
     """Record the outcome of a call, once."""
     with writing():
         lock_tenant(row.tenant)
-        mine = (
+        condition = (
             (VerificationCodeTable.id == row.id)
             & (VerificationCodeTable.node == node)
             & VerificationCodeTable.outcome.is_null()
         )
-        _settle(row, mine, outcome, now, entropy)
+        _settle(row, condition, outcome, now, entropy)
 
 
 def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
@@ -270,8 +270,8 @@ def _scrypt(call: str, code: str, salt: bytes) -> str:
     return hashlib.scrypt(f"{call}:{code}".encode(), salt=salt, n=2**14, r=8, p=1).hex()
 
 
-def _settle(row: CodeRow, mine: object, outcome: str, now: datetime, entropy: Entropy) -> None:
-    if VerificationCodeTable.update(outcome=outcome).where(mine).execute():
+def _settle(row: CodeRow, condition: object, outcome: str, now: datetime, entropy: Entropy) -> None:
+    if VerificationCodeTable.update(outcome=outcome).where(condition).execute():
         body = {"request": row.request, "call": row.id, "outcome": outcome}
         append(row.tenant, CALLED, body, now, entropy)
 

@@ -85,8 +85,8 @@ def create_announcement(
     with writing():
         lock_tenant(tenant)
         country_check.check(tenant, purposes, keep_days=keep_days)
-        mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.name == name)
-        latest = AnnouncementTable.select(fn.MAX(AnnouncementTable.version)).where(mine).scalar()
+        condition = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.name == name)
+        latest = AnnouncementTable.select(fn.MAX(AnnouncementTable.version)).where(condition).scalar()
         greeting = composed.greeting if composed else None
         row = AnnouncementTable.create(
             id=identity,
