@@ -63,22 +63,22 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class _Keys:
     """A tenant's keys, all of them valid and the tenant's own: ``text`` is the row's content, ``row`` the key
-    in it (``None`` if invalid), ``mine`` the current key, ``there`` the one in the bucket, ``to_come`` the
-    next one, ``stored`` the bucket's other keys by place. ``spoiled`` maps places with invalid content to the
-    key that belongs there; ``foreign`` are places of other tenants' keys."""
+    in it (``None`` if invalid), ``current`` the current key, ``in_bucket`` the bucket's copy, ``next_key``
+    the announced one, ``stored`` the bucket's other keys by place. ``spoiled`` maps places with invalid
+    content to the key that belongs there; ``foreign`` are places of other tenants' keys."""
 
     text: str
     row: WrappedKey | None
-    mine: WrappedKey
-    there: WrappedKey | None
-    to_come: WrappedKey | None
+    current: WrappedKey
+    in_bucket: WrappedKey | None
+    next_key: WrappedKey | None
     stored: Mapping[str, WrappedKey]
     spoiled: Mapping[str, WrappedKey]
     foreign: tuple[str, ...]
 
     def at(self, place: str) -> WrappedKey | None:
-        if place == next_tenant_key_path(self.mine.tenant):
-            return self.to_come
+        if place == next_tenant_key_path(self.current.tenant):
+            return self.next_key
         return self.stored.get(place)
 
 
@@ -118,18 +118,18 @@ class KeyRotation:
         try:
             self._read_keys(tenant, coming=False)
             try:
-                there = self._read_keys(tenant).to_come
+                announced = self._read_keys(tenant).next_key
             except SealError as error:
                 if error.error_id == "seal.kek_missing":
                     raise
                 log.warning("tenant_key.replaced", tenant=tenant, key=NEXT, error=error.message)
-                there = None
-            if there is None:
-                there = self.keyring.new_tenant_key(tenant, self.entropy)
-                self._replace(next_tenant_key_path(tenant), there)
+                announced = None
+            if announced is None:
+                announced = self.keyring.new_tenant_key(tenant, self.entropy)
+                self._replace(next_tenant_key_path(tenant), announced)
         finally:
             self._return_lease()
-        return there.key_id
+        return announced.key_id
 
     def all(self) -> tuple[int, int]:
         """Wrap every tenant's keys by the keyring's key-encryption key, and complete each announced change of
@@ -158,7 +158,7 @@ class KeyRotation:
             for tenant, recording in recordings:
                 self._take_lease()
                 text = wrapped_key_rows.recording_key(tenant, recording)
-                current = self._read_keys(tenant).mine
+                current = self._read_keys(tenant).current
                 if text is not None:
                     done += self._wrap_recording(tenant, recording, text, current, {current.key_id: current})
         finally:
@@ -199,7 +199,7 @@ class KeyRotation:
                 f"{next_at} cannot be used: {wrong[next_at].message}",
                 f"nothing was written; `accord keys next --tenant {tenant}` replaces it",
             )
-        to_come = good.pop(next_at, None)
+        next_key = good.pop(next_at, None)
         text = self._row_text(tenant)
         row = None
         try:
@@ -211,10 +211,10 @@ class KeyRotation:
             if error.error_id == "seal.kek_missing" or (best := self._best(tenant, good)) is None:
                 raise
             row, current = None, best
-        there = good.get(tenant_key_path(tenant))
+        in_bucket = good.get(tenant_key_path(tenant))
         known = {
             every_tenant_key_path(tenant, each.key_id): each
-            for each in (current, there, to_come)
+            for each in (current, in_bucket, next_key)
             if each is not None
         }
         spoiled = {}
@@ -228,13 +228,13 @@ class KeyRotation:
                 foreign.append(place)
             elif place not in (tenant_key_path(tenant), next_at):
                 raise problem
-        return _Keys(text, row, current, there, to_come, good, spoiled, tuple(foreign))
+        return _Keys(text, row, current, in_bucket, next_key, good, spoiled, tuple(foreign))
 
     def _best(self, tenant: str, good: Mapping[str, WrappedKey]) -> WrappedKey | None:
         """The bucket's valid key of a tenant whose row has none: the current one, or else the one that wraps
         the newest recording's key."""
-        if (there := good.get(tenant_key_path(tenant))) is not None:
-            return there
+        if (in_bucket := good.get(tenant_key_path(tenant))) is not None:
+            return in_bucket
         newest = {wrapped_key_rows.newest_wrapped_by(tenant, each.key_id): each for each in good.values()}
         return newest[max(newest)] if newest else None
 
@@ -252,11 +252,11 @@ class KeyRotation:
         of other tenants' keys."""
         keys = self._read_keys(tenant)
         if keys.row is None:
-            body: dict[str, object] = {"key": keys.mine.key_id, "key_was": _claimed_id(keys.text)}
-            now, content = self.now(), keys.mine.to_bytes().decode()
+            body: dict[str, object] = {"key": keys.current.key_id, "key_was": _claimed_id(keys.text)}
+            now, content = self.now(), keys.current.to_bytes().decode()
             kind = "tenant.key_changed"
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
-            log.warning("tenant_key.restored", tenant=tenant, key=keys.mine.key_id)
+            log.warning("tenant_key.restored", tenant=tenant, key=keys.current.key_id)
         for place, key in keys.spoiled.items():
             self._replace(place, key)
             log.warning("tenant_key.restored", tenant=tenant, place=place)
@@ -267,7 +267,7 @@ class KeyRotation:
     def _wrap_by_kek(self, tenant: str) -> None:
         """Wrap every key of a tenant, in catalogue and bucket, by the current key-encryption key."""
         keys = self._read_keys(tenant)
-        current, stored = keys.mine, keys.there
+        current, stored = keys.current, keys.in_bucket
         if current.wrapped_by != self.keyring.current:
             fresh = self.keyring.wrap_again(current, self.entropy)
             # The bucket first, unless it has another key by now, which is wrapped again below.
@@ -290,9 +290,9 @@ class KeyRotation:
     def _complete_change(self, tenant: str) -> tuple[int, int]:
         """Complete the change of a tenant's key, and wrap again what another of its keys still wraps."""
         keys = self._read_keys(tenant)
-        current, stored = keys.mine, keys.there
+        current, stored = keys.current, keys.in_bucket
         # A restored catalogue may lack a change that the bucket has.
-        key = keys.to_come or stored or current
+        key = keys.next_key or stored or current
         for each in {each.key_id: each for each in (current, stored, key) if each is not None}.values():
             place = every_tenant_key_path(tenant, each.key_id)
             if key.key_id != current.key_id and keys.at(place) is None:
@@ -308,7 +308,7 @@ class KeyRotation:
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
             self.boundary("tenant key catalogued")
         counted = self._wrap_recordings(tenant, key)
-        if keys.to_come is not None:
+        if keys.next_key is not None:
             self.store.delete(next_tenant_key_path(tenant))
             self.boundary("next key deleted")
         return counted
@@ -472,9 +472,9 @@ def rotation_status(store: Store) -> RotationStatus:
     return RotationStatus(by_kek, rows, objects, tuple(unfinished), tuple(lacking))
 
 
-def _lacking(tenant: str, there: Iterable[str]) -> Iterator[str]:
-    """Recordings with a key in the catalogue that are not among ``there``."""
-    have = set(there)
+def _lacking(tenant: str, stored: Iterable[str]) -> Iterator[str]:
+    """Recordings with a key in the catalogue that are not among ``stored``."""
+    have = set(stored)
     return (recording for recording, _ in _others(tenant, "") if recording not in have)
 
 
