@@ -90,9 +90,9 @@ def clear(key: str, now: datetime, *, remember: bool = False) -> None:
 
 def drop_old(now: datetime) -> int:
     """Drop empty buckets; returns how many."""
-    over = ThrottleTable.known_until.is_null() | (ThrottleTable.known_until <= now)
+    unknown = ThrottleTable.known_until.is_null() | (ThrottleTable.known_until <= now)
     with writing():
-        return int(ThrottleTable.delete().where((ThrottleTable.empty_ms <= _ms(now)) & over).execute())
+        return int(ThrottleTable.delete().where((ThrottleTable.empty_ms <= _ms(now)) & unknown).execute())
 
 
 def _pour(key: str, limit: RateLimit, now: int) -> bool:
@@ -119,9 +119,9 @@ def _wait(buckets: Sequence[Bucket], now: datetime) -> int:
         filled = {row.key: row.empty_ms - _ms(now) for row in rows}
     longest = 0
     for key, limit in buckets:
-        over = filled.get(key, 0) - limit.room_ms
-        if 0 < over <= limit.each_ms + SLACK_MS:
-            longest = max(longest, over)
+        excess = filled.get(key, 0) - limit.room_ms
+        if 0 < excess <= limit.each_ms + SLACK_MS:
+            longest = max(longest, excess)
     return math.ceil(longest / 1000)
 
 

@@ -112,9 +112,9 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
     condition = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
     with writing():
         lock_tenant(manifest.tenant)
-        there = len(listed_hashes(manifest.tenant, manifest.recording))
+        listed = len(listed_hashes(manifest.tenant, manifest.recording))
         added = insert_amendments(chain)
-        fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
+        fresh = [each for each in chain.amendments[listed:] if not isinstance(each.data, Erased)]
         if fresh:
             usage = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
             codes, agreed = [each.code for each in usage.purposes], agreed_data(agreed_in(usage))
@@ -174,12 +174,12 @@ def insert_amendments(chain: Chain) -> int:
     if not chain.amendments:
         return 0
     condition = AmendmentTable.recording == chain.manifest.recording
-    there = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(condition)}
-    fresh = [columns for columns in amendment_columns(chain) if columns["number"] not in there]
+    existing = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(condition)}
+    fresh = [columns for columns in amendment_columns(chain) if columns["number"] not in existing]
     for columns in fresh:
         AmendmentTable.create(**columns)
     for each in chain.amendments:
-        if each.number not in there and isinstance(each.data, HoldLifted):
+        if each.number not in existing and isinstance(each.data, HoldLifted):
             held = condition & (AmendmentTable.number == each.data.hold)
             AmendmentTable.update(ended_by=each.number).where(held).execute()
     return len(fresh)

@@ -60,14 +60,14 @@ def destroy_due(services: Services, now: datetime) -> int:
                 hint="review the holds, then run `accord rebuild --confirm-holds`",
             )
         return 0
-    owner, begun = services.entropy(8).hex(), time.monotonic()
+    owner, started = services.entropy(8).hex(), time.monotonic()
     lease.drop_old(now)
     destroyed, last = 0, None
     while due := recordings.due(now, after=last):
         for row in due:
             last = row
             # Thousands of recordings take longer than a lease lasts.
-            claimed = now + timedelta(seconds=time.monotonic() - begun)
+            claimed = now + timedelta(seconds=time.monotonic() - started)
             destroyed += destroy_one(row, services, owner, now, claimed)
     return destroyed
 
@@ -216,19 +216,19 @@ def empty_quarantine(services: Services, now: datetime) -> int:
     if not quarantine.is_dir():
         return 0
     purge(quarantine)
-    there = sorted(quarantine.iterdir())
-    named = forgotten_among([folder.name for folder in there])
-    over = [
+    folders = sorted(quarantine.iterdir())
+    named = forgotten_among([folder.name for folder in folders])
+    expired = [
         folder
-        for folder in there
+        for folder in folders
         if _over(folder, now) or (folder.name in named and _forgotten(folder, statements))
     ]
-    for folder in over:
+    for folder in expired:
         recordings.note_quarantine_erasure(folder.name, now, services.entropy)
         remove_take(folder)
         metrics.QUARANTINE_DESTROYED.inc()
         log.info("quarantine.erased", recording=folder.name)
-    return len(over)
+    return len(expired)
 
 
 def _forgotten(folder: Path, statements: Statements) -> bool:

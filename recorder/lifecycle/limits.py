@@ -157,8 +157,8 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
     with writing():
         lock_tenant(which.tenant)
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
-        had = None if row is None else row.lifted if which.lifted else row.statement
-        if (row is not None and row.tenant_id != which.tenant) or had not in (None, text):
+        catalogued = None if row is None else row.lifted if which.lifted else row.statement
+        if (row is not None and row.tenant_id != which.tenant) or catalogued not in (None, text):
             raise SealError("retention.differs", f"the catalogue has another statement of limit {which.id}")
         if row is None and which.lifted:
             raise SealError(
@@ -166,7 +166,7 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
             )
         if row is None:
             RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
-        elif had is None:
+        elif catalogued is None:
             RetentionLimitTable.update(lifted=text).where(RetentionLimitTable.id == which.id).execute()
         return _list(which, _leaf_body(statement, which) | {"rebuilt": True}, now, entropy)
 

@@ -76,7 +76,7 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
     with connected():
         before = limits_of(tenant, trust)
         groups = list(_groups(tenant, now))
-    there = alone = agreed = held = agreed_held = 0
+    count = alone = agreed = held = agreed_held = 0
     ends: Counter[date] = Counter()
     without, named = ([*before, replace(limit, agreements=each)] for each in (False, True))
     for each in groups:
@@ -84,7 +84,7 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
         codes = [code for code in codes if each.ends(code, before).date() >= now.date()]
         if not codes:
             continue
-        there += each.count
+        count += each.count
         cut = [code for code in codes if each.ends(code, named).date() < each.ends(code, before).date()]
         spared = [code for code in cut if each.ends(code, without).date() > each.ends(code, named).date()]
         if spared:
@@ -95,7 +95,7 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
             ends[max(each.ends(code, named) for code in cut).date()] += each.count
             held += each.held
             alone += each.count if set(cut) == set(each.codes) else 0
-    return LimitPreview(there, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
+    return LimitPreview(count, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
 
 
 def _groups(tenant: str, now: datetime) -> Iterable[_Group]:

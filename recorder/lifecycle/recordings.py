@@ -45,9 +45,9 @@ def add_recording(
     request."""
     with writing():
         lock_tenant(row.tenant)
-        there = RecordingTable.get_or_none(RecordingTable.id == row.id)
-        if there is not None:
-            if (there.tenant_id, there.manifest_sha256) != (row.tenant, row.manifest_sha256):
+        existing = RecordingTable.get_or_none(RecordingTable.id == row.id)
+        if existing is not None:
+            if (existing.tenant_id, existing.manifest_sha256) != (row.tenant, row.manifest_sha256):
                 raise CatalogueError(
                     "recording.conflict",
                     f"another manifest is catalogued for recording {row.id}",
@@ -140,14 +140,14 @@ def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
 def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
     """Recordings that have expired, are not on hold and not erased yet, longest expired first, starting after
     ``after``."""
-    over = _over(now)
+    condition = _over(now)
     if after is not None:
         later = RecordingTable.keep_until > after.keep_until
-        over &= later | ((RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id))
+        condition &= later | ((RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id))
     with connected():
         query = (
             RecordingTable.select()
-            .where(over)
+            .where(condition)
             .order_by(RecordingTable.keep_until, RecordingTable.id)
             .limit(limit)
         )

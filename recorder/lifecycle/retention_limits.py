@@ -97,10 +97,10 @@ def check_stored(tenant: str, store: Store, trust: Trust) -> None:
         for lifted, content in ((False, each.content), (True, each.lifted)):
             place = statements.place_of(tenant, each.id, lifted=lifted)
             try:
-                there = read_document(store, place, statements.MAX_BYTES)
+                stored = read_document(store, place, statements.MAX_BYTES)
             except NotFound:
-                there = None
-            if there != content:
+                stored = None
+            if stored != content:
                 raise SealError(
                     "retention.differs",
                     f"{place} differs from the catalogue: this limit erases nothing",

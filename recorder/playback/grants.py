@@ -309,9 +309,9 @@ def _open_listens(grant: str) -> Any:
 
 def _check_listens(grant: GrantRow, now: datetime) -> None:
     """Raises :class:`TooOften` if this grant or this user has had too many listens in an hour."""
-    begun = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
-    _check(begun.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
-    theirs = begun.join(GrantTable).where((GrantTable.user == grant.user) & (GrantTable.until > now - HOUR))
+    opened = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
+    _check(opened.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
+    theirs = opened.join(GrantTable).where((GrantTable.user == grant.user) & (GrantTable.until > now - HOUR))
     _check(theirs, ListenTable.opened_at, LISTENS_AN_HOUR, now)
 
 

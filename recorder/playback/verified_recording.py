@@ -137,15 +137,15 @@ class RecordingVerifier:
 
     def _compare(self, row: RecordingRow, chain: Chain, listed: Sequence[str]) -> VerifiedRecording:
         amendments.check_signers(chain, self._revoked())
-        there = _hashes(chain)
+        hashes = _hashes(chain)
         for number, sha256 in enumerate(listed, 1):
-            if number > len(there):
+            if number > len(hashes):
                 raise SealError(
                     "amendment.missing",
                     f"{amendment_name(number)} of recording {row.id} is listed but not in the bucket",
                     "it was deleted: look at the object's versions",
                 )
-            if there[number - 1] != sha256:
+            if hashes[number - 1] != sha256:
                 raise SealError(
                     "amendment.replaced",
                     f"{amendment_name(number)} of recording {row.id} is not the one that was listed",
@@ -156,7 +156,7 @@ class RecordingVerifier:
         key = self._key(row)
         # Opening the parties first compares the key's id with the sealed one.
         self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
-        return VerifiedRecording(row, chain, key, len(there) > len(listed))
+        return VerifiedRecording(row, chain, key, len(hashes) > len(listed))
 
     def _key(self, row: RecordingRow) -> Secret:
         tenant = tenant_queries.tenant_key(row.tenant)

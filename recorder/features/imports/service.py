@@ -91,12 +91,12 @@ class Importer:
             with audio.open_plain(each.file) as file:
                 return self._bring(each, file, audio.sha256_of(file))
         except OSError as error:
-            wrong = BringingError(
+            refused = BringingError(
                 "import.file",
                 f"{each.file}: {error.strerror}",
                 "it must be a readable regular file",
             )
-            return ImportOutcome(each.row, each.file.name, FAILED, error=wrong)
+            return ImportOutcome(each.row, each.file.name, FAILED, error=refused)
 
     def _bring(self, each: ImportRow, file: FileIO, sha256: str) -> ImportOutcome:
         if (row := recordings.imported_recording(self.tenant.id, sha256)) is not None:
@@ -110,22 +110,22 @@ class Importer:
             while step(folder, self.services.now(), self.services):
                 pass
         except Conflict as error:
-            wrong = BringingError(
+            refused = BringingError(
                 "import.conflict",
                 f"{each.file.name}: an earlier attempt has put a part of it into the bucket ({error.message})",
                 "run `accord rebuild`: it lists complete recordings and names incomplete ones",
             )
-            return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
         except TakeError as error:
             return ImportOutcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "check the free disk space")
-            return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
-        there = queries.recording(self.tenant.id, recording)
-        if there is None:
-            wrong = BringingError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
-            return ImportOutcome(each.row, each.file.name, FAILED, recording, wrong)
-        return ImportOutcome(each.row, each.file.name, IMPORTED if there.destroyed_at is None else ERASED, recording)
+            refused = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "check the free disk space")
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
+        stored = queries.recording(self.tenant.id, recording)
+        if stored is None:
+            refused = BringingError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
+        return ImportOutcome(each.row, each.file.name, IMPORTED if stored.destroyed_at is None else ERASED, recording)
 
     def _identity(self, sha256: str) -> str:
         """The same file is always the same recording, whatever the table says about it."""

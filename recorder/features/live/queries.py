@@ -189,8 +189,8 @@ def _fresh(now: datetime) -> Any:
 def _theirs() -> Any:
     """The condition that the call's line had not ended when the call began: a node may have an old
     snapshot."""
-    over = (LineTable.id == LiveCallTable.line_id) & (LineTable.until <= LiveCallTable.started_at)
-    return ~fn.EXISTS(LineTable.select(LineTable.id).where(over))
+    ended = (LineTable.id == LiveCallTable.line_id) & (LineTable.until <= LiveCallTable.started_at)
+    return ~fn.EXISTS(LineTable.select(LineTable.id).where(ended))
 
 
 def _of(node: str, condition: Any) -> tuple[CommandRow, ...]:

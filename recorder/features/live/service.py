@@ -43,13 +43,13 @@ def request_command(
     if what not in ASKABLE:
         raise ValueError(f"{what!r} is no command for a call")
     with writing():
-        there = live_call(tenant, call_id, now)
-        if there is None or (what == DELETE and not there.deletable):
+        call = live_call(tenant, call_id, now)
+        if call is None or (what == DELETE and not call.deletable):
             return None
         until = truncate(now + DEADLINE)
         command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
         row = LiveCommandTable.create(
-            id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, what=what, by_kind=by,
+            id=command.id, tenant_id=tenant, call_id=call_id, node=call.node, what=what, by_kind=by,
             by_id=who, asked_at=now, until=until,
             command=None if signer is None else write(command, signer, now),
         )  # fmt: skip

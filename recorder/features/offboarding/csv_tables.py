@@ -71,10 +71,10 @@ def call_tables(tenant: str) -> Iterator[tuple[int, list[CallLength]]]:
 
 def call_table(tenant: str, rows: Sequence[CallLength]) -> bytes:
     """One part."""
-    there = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
+    existing = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
     lines = [_head(CALLS)]
     for name, length in rows:
-        line = _call(there[name]) if name in there else b""
+        line = _call(existing[name]) if name in existing else b""
         lines.append(line if len(line) == length else b" " * (length - 1) + b"\n")
     return b"".join(lines)
 

@@ -68,10 +68,10 @@ def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     """A part of the table; the row of an erased recording is spaces."""
     with connected():
         condition = (RecordingTable.tenant == tenant) & RecordingTable.id.in_([row.recording for row in rows])
-        there = {row.id: recording_row(row) for row in RecordingTable.select().where(condition)}
+        existing = {row.id: recording_row(row) for row in RecordingTable.select().where(condition)}
     lines = [HEAD]
     for row in rows:
-        found = there.get(row.recording)
+        found = existing.get(row.recording)
         gone = found is None or found.destroyed_at is not None
         line = b"" if gone or found is None else recording_line(found, row.why_not)
         lines.append(line if len(line) == row.row_length else b" " * (row.row_length - 1) + b"\n")

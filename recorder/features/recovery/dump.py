@@ -143,15 +143,15 @@ def note_backup(made_at: datetime, kek: str, entropy: Entropy) -> None:
 
 def check_empty() -> None:
     """Raises :class:`BackupError` (``backup.not_empty``) if the catalogue has rows."""
-    there = [
+    filled = [
         model._meta.table_name
         for model in TABLES
         if model is not ChangeCounterTable and model.select().exists()
     ]
-    if there:
+    if filled:
         raise BackupError(
             "backup.not_empty",
-            f"the catalogue has rows ({', '.join(there)}); a backup can only be restored into an empty one",
+            f"the catalogue has rows ({', '.join(filled)}); a backup can only be restored into an empty one",
             "set a new catalogue in [catalogue] url, run `accord migrate`, restore, and then rebuild",
         )
 

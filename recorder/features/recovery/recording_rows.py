@@ -90,18 +90,18 @@ class RowRestorer:
             rows = [seen.row for seen in batch if seen.row is not None]
             condition = RecordingTable.id.in_([row.id for row in rows])
             condition |= RecordingTable.prefix.in_([row.prefix for row in rows])
-            there = {row.id: row for row in map(recording_row, RecordingTable.select().where(condition))}
-            places = {row.prefix: row.id for row in there.values()}
-            lived = RecordingTable.select().exists()
-            fresh = [seen for seen in batch if _is_fresh(seen, there, places)]
+            existing = {row.id: row for row in map(recording_row, RecordingTable.select().where(condition))}
+            places = {row.prefix: row.id for row in existing.values()}
+            was_filled = RecordingTable.select().exists()
+            fresh = [seen for seen in batch if _is_fresh(seen, existing, places)]
             self._insert(fresh)
             made = {seen.place for seen in fresh}
             outcomes = [
-                (seen, MADE, None, None) if seen.place in made else (seen, *self._settle(seen, there, places))
+                (seen, MADE, None, None) if seen.place in made else (seen, *self._settle(seen, existing, places))
                 for seen in batch
             ]
             changed = [(seen, outcome) for seen, outcome, _, _ in outcomes if outcome in CHANGES]
-            if any(not (lived and self._on_its_way(*each)) for each in changed):
+            if any(not (was_filled and self._on_its_way(*each)) for each in changed):
                 hold_review.require_confirmation("rebuild", self.now, self.entropy)
             note_outcomes(
                 (seen.place, outcome, code or seen.code, message or seen.message)
@@ -157,15 +157,15 @@ class RowRestorer:
             append_all(tenant, "recording.rebuilt", bodies[tenant], self.now, self.entropy)
 
     def _settle(
-        self, seen: PlaceReading, there: Mapping[str, RecordingRow], places: Mapping[str, str]
+        self, seen: PlaceReading, existing: Mapping[str, RecordingRow], places: Mapping[str, str]
     ) -> tuple[str, str | None, str | None]:
         """Outcome, code and message of a place without a row, or whose recording has one."""
         row = seen.row
         if row is None:
             return LEFT_OUT, None, None
-        if row.id not in there:
+        if row.id not in existing:
             return LEFT_OUT, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
-        old = there[row.id]
+        old = existing[row.id]
         if (old.tenant, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
             return DIFFERS, "recording.conflict", "the catalogue has another manifest for this recording"
         if old.destroyed_at is not None and row.destroyed_at is None:
@@ -203,26 +203,26 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
 
     A row may narrow what was sealed: fewer purposes, some of them restricted. Its key may have been wrapped
     again. The time of storing is the worker's."""
-    may = replace(row, restricted=old.restricted, stored_at=old.stored_at)
+    allowed = replace(row, restricted=old.restricted, stored_at=old.stored_at)
     if set(old.purposes) <= set(row.purposes):
-        may = replace(may, purposes=old.purposes)
+        allowed = replace(allowed, purposes=old.purposes)
     if not row.announced:
-        may = replace(may, announcement=old.announcement, announcement_version=old.announcement_version)
+        allowed = replace(allowed, announcement=old.announcement, announcement_version=old.announcement_version)
     if row.wrapped_key is None or old.wrapped_key is not None:
-        may = replace(may, wrapped_key=old.wrapped_key)
+        allowed = replace(allowed, wrapped_key=old.wrapped_key)
     if row.wrapped_key is None:
-        may = replace(may, outside=old.outside, inside=old.inside)
-    had, has = recording_columns(old), recording_columns(may)
-    differing = {name: value for name, value in has.items() if value != had[name]}
-    lacking = {name for name in differing if had[name] is None}
+        allowed = replace(allowed, outside=old.outside, inside=old.inside)
+    before, after = recording_columns(old), recording_columns(allowed)
+    differing = {name: value for name, value in after.items() if value != before[name]}
+    lacking = {name for name in differing if before[name] is None}
     return (
         {name: value for name, value in differing.items() if name in lacking},
         {name: value for name, value in differing.items() if name not in lacking},
     )
 
 
-def _is_fresh(seen: PlaceReading, there: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
-    return seen.row is not None and seen.row.id not in there and seen.row.prefix not in places
+def _is_fresh(seen: PlaceReading, existing: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
+    return seen.row is not None and seen.row.id not in existing and seen.row.prefix not in places
 
 
 def tenant_keys() -> dict[str, str]:

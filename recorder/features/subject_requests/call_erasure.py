@@ -53,10 +53,10 @@ def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureR
     :class:`recorder.errors.PersonError` if the request does not ask for it, or its number is not verified."""
     request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.find_unrecorded_calls(request.tenant, request.number)
-    may = [row.id for row in found if not row.undecided]
+    erasable = [row.id for row in found if not row.undecided]
     erased = 0
-    for begin in range(0, len(may), AT_ONCE):
-        some, now = may[begin : begin + AT_ONCE], truncate(changes.now())
+    for begin in range(0, len(erasable), AT_ONCE):
+        some, now = erasable[begin : begin + AT_ONCE], truncate(changes.now())
         note = str(uuid7(now, changes.entropy))
         signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
         call_erasure.put(changes.store, note, *signed)
@@ -65,7 +65,7 @@ def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureR
             request.tenant, request.id, some, note, who=who, now=now, entropy=changes.entropy
         )
         changes.boundary("calls forgotten")
-    return CallErasureResult(erased, len(found) - len(may))
+    return CallErasureResult(erased, len(found) - len(erasable))
 
 
 def drop_calls(

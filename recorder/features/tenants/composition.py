@@ -51,7 +51,7 @@ class _Recipe:
 
     def draft(self, sources: Sources) -> _Draft:
         """The announcement with its sound. Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-        told = composer.announcement(
+        announcement = composer.announcement(
             self.language,
             mode=self.mode,
             purposes=self.purposes,
@@ -62,9 +62,9 @@ class _Recipe:
             sources=sources,
         )
         if self.mode not in ASKING:
-            return _Draft(self, told)
+            return _Draft(self, announcement)
         return _Draft(
-            self, told, self._question(sources), composer.not_recorded(self.language, sources=sources)
+            self, announcement, self._question(sources), composer.not_recorded(self.language, sources=sources)
         )
 
     def _question(self, sources: Sources) -> SpokenText:
@@ -125,13 +125,13 @@ class _Draft:
     def is_saved_as(self, row: AnnouncementRow) -> bool:
         """Whether a row has the same texts, sounds and composition."""
         recipe = self.recipe
-        there = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
-        ours = (sentence_of(self.told), sentence_of(self.question), sentence_of(self.declined), recipe.composition.composition)
+        saved = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
+        drafted = (sentence_of(self.told), sentence_of(self.question), sentence_of(self.declined), recipe.composition.composition)
         return (row.language, row.mode, _promise(row)) == (
             recipe.language,
             recipe.mode,
             _promise(recipe),
-        ) and there == ours
+        ) and saved == drafted
 
 
 def compose(
@@ -248,8 +248,8 @@ def _set(
 def _announcement_id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetime, entropy: Entropy) -> str:
     if isinstance(wanted, AnnouncementRow):
         return wanted.id
-    there = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
-    return (there or wanted.save(tenant, now, entropy)).id
+    existing = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
+    return (existing or wanted.save(tenant, now, entropy)).id
 
 
 def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
