@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from recorder.domain.roles import CUSTOMER
+from recorder.features.subject_requests import service
 from recorder.identity import users
 from recorder.ids import Entropy
 from recorder.seal.signing import Signer
-from recorder.features.subject_requests import service
 
 
 def colleague(

@@ -22,7 +22,7 @@ from recorder.errors import KeepingError
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.interface import GateInterface, OpenSound, RecordingCopy, Actor
+from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
 from web.config import WebConfig
 from web.log_in_refusals import RefusedLogIns
 

@@ -12,11 +12,10 @@ from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
-from recorder.features.live import queries
+from recorder.features.live import queries, rules
 from recorder.features.subject_requests import reviews
 from recorder.identity import api_tokens, users
 from recorder.seal.revocation import Trust
-from recorder.features.live import rules
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:

@@ -25,10 +25,9 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
 from recorder.identity.users import SHOWN_AS, SIGNS_IN, display_hash, login_hash
-from recorder.features.subject_requests import rules
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]

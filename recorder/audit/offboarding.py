@@ -17,6 +17,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import SealError
+from recorder.features.offboarding import handover_queries
 from recorder.features.offboarding.queries import ERASING, LEFT
 from recorder.lifecycle.departure import LEAVES, STAYS
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
@@ -26,11 +27,19 @@ from recorder.seal.document_source import read_document
 from recorder.seal.offboarding import CANCELLED, ERASURE, FOLDER, OffboardingReceipt, Statement
 from recorder.seal.revocation import Revoked
 from recorder.store.contract import Store
-from recorder.features.offboarding import handover_queries
 
 HANDED: Final = "recording.handed_over"
 HEARD: Final = frozenset(
-    {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover_queries.STARTED, handover_queries.COMPLETED}
+    {
+        LEAVES,
+        STAYS,
+        ERASING,
+        LEFT,
+        CALLS_FORGOTTEN,
+        HANDED,
+        handover_queries.STARTED,
+        handover_queries.COMPLETED,
+    }
 )
 """Kinds of leaves to collect."""
 

@@ -177,7 +177,9 @@ class RecordingAudit:
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
         """What a revoked key signed and backdated: the log shows since when it has been there."""
-        for name, what in signed_since(chain, self.revoked, lambda: amendments.known_hashes(row.tenant, row.id)):
+        for name, what in signed_since(
+            chain, self.revoked, lambda: amendments.known_hashes(row.tenant, row.id)
+        ):
             if row.prefix + name not in named:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 

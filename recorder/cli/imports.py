@@ -14,8 +14,8 @@ from recorder.catalogue.records import FORMATS
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import time_zones
-from recorder.processes.services import Context
 from recorder.features.imports import table as import_table
+from recorder.processes.services import Context
 
 SHOWN = 20
 

@@ -171,7 +171,9 @@ def move_line(
     if made is None:
         raise CatalogueError("line.unknown", f"{number} has ended meanwhile", "see `accord line list`")
     if transfer_options.is_required(to.id):
-        transfer_options.set_transfer_notice(to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom)
+        transfer_options.set_transfer_notice(
+            to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom
+        )
     click.echo(made.id)
 
 

@@ -15,10 +15,9 @@ from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.errors import CatalogueError, SealError
 from recorder.features.live import queries as live_queries
-from recorder.features.offboarding import queries, service
+from recorder.features.offboarding import handover_queries, queries, service
 from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.features.offboarding import handover_queries
 
 NAME = click.argument("name")
 

@@ -14,11 +14,10 @@ import click
 from recorder.catalogue import tenant_queries
 from recorder.clock import to_iso, utc_now
 from recorder.features.offboarding import queries
-from recorder.features.recovery import rebuild_queue
+from recorder.features.recovery import rebuild_queue, recording_rows
 from recorder.lifecycle import amendments, hold_review, limits
 from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.processes.services import Context
-from recorder.features.recovery import recording_rows
 
 if TYPE_CHECKING:
     from recorder.features.recovery.rebuild import RebuildReport

@@ -11,13 +11,10 @@ from recorder.catalogue import erased_call_queries, subject_request_queries, ten
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
-from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import call_erasure, reviews, rules, service, verification_code
 from recorder.lifecycle import bucket_statements
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
-from recorder.features.subject_requests import call_erasure
-from recorder.features.subject_requests import rules
-from recorder.features.subject_requests import service
 
 OPERATOR = "operator"
 

@@ -277,7 +277,9 @@ def check_latest(row: UserRow) -> None:
     leaves = [each for each in every if each.body.get("user") == row.id]
     if not leaves:
         return
-    if leaves[-1].kind == REVOKED or leaves[-1].body.get(SIGNS_IN) != login_hash(row.login, row.password_hash):
+    if leaves[-1].kind == REVOKED or leaves[-1].body.get(SIGNS_IN) != login_hash(
+        row.login, row.password_hash
+    ):
         raise SealError(
             "credential.superseded",
             f"user {row.id} has a superseded credential: the log has a later {leaves[-1].kind}",

@@ -163,7 +163,8 @@ class Changes:
         def rule(status: RecordingStatus) -> Data:
             if not purposes or not set(purposes) <= set(status.may_hold()):
                 raise KeepingError(
-                    "retention.not_for_disputes", "it cannot be held for these purposes: they cannot serve a dispute, or have ended"
+                    "retention.not_for_disputes",
+                    "it cannot be held for these purposes: they cannot serve a dispute, or have ended",
                 )
             if not status.now < review_at <= status.now + LONGEST_REVIEW:
                 raise KeepingError("retention.review", "--review must be within a year")
@@ -207,9 +208,7 @@ class Changes:
             allowed = status.may_withdraw()
             wanted = allowed if purposes is None else tuple(purposes)
             if not wanted or not set(wanted) <= set(allowed):
-                raise KeepingError(
-                    "retention.not_by_consent", "these purposes do not rest on consent"
-                )
+                raise KeepingError("retention.not_by_consent", "these purposes do not rest on consent")
             return ConsentWithdrawn(_distinct(wanted), _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -313,7 +312,9 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
 
     def rule(status: RecordingStatus) -> Data:
         if (why := status.why_not_agree()) is not None:
-            raise KeepingError(why, "no agreement is possible: it was not announced, has expired, or is being deleted")
+            raise KeepingError(
+                why, "no agreement is possible: it was not announced, has expired, or is being deleted"
+            )
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
             raise KeepingError("retention.purpose", f"there is no purpose {purpose!r}")
         with connected():
@@ -362,5 +363,7 @@ def _distinct(codes: Sequence[str]) -> tuple[str, ...]:
 def _check_reason(reason: str) -> str:
     text = " ".join(reason.split())
     if not text or len(text) > LONGEST_REASON or not text.isprintable():
-        raise KeepingError("retention.reason", f"the reason must have 1 to {LONGEST_REASON} printable characters")
+        raise KeepingError(
+            "retention.reason", f"the reason must have 1 to {LONGEST_REASON} printable characters"
+        )
     return text

@@ -102,7 +102,9 @@ def check_signers(chain: Chain, revoked: Revoked, *, amendments: bool = False) -
     a recording after its revocation, or if nothing in the catalogue shows that the document existed before;
     with ``amendments`` only amendments count."""
     manifest = chain.manifest
-    revocation.check(chain, revoked, lambda: known_hashes(manifest.tenant, manifest.recording), amendments=amendments)
+    revocation.check(
+        chain, revoked, lambda: known_hashes(manifest.tenant, manifest.recording), amendments=amendments
+    )
 
 
 def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> int:
@@ -118,7 +120,9 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
         if fresh:
             usage = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
             codes, agreed = [each.code for each in usage.purposes], agreed_data(agreed_in(usage))
-            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=usage.until).where(condition).execute()
+            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=usage.until).where(
+                condition
+            ).execute()
         if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
             living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(living).execute()

@@ -79,7 +79,9 @@ def read_statements(
         if offboarding.is_known(key):
             owners[key.removeprefix(offboarding.FOLDER).partition("/")[0]] = None
         else:
-            found.troubles.append(StatementProblem(key, "object.unplaced", "Accord has no object of that name"))
+            found.troubles.append(
+                StatementProblem(key, "object.unplaced", "Accord has no object of that name")
+            )
     for owner in owners:
         _look_at_leaver(found, owner, store, root, revoked, believe_dates)
     for key in list(store.list(NOTES + below)):

@@ -187,7 +187,9 @@ def _check_gone(store: Store, places: list[str]) -> None:
         except NotFound:
             continue
         raise StoreError(
-            "store.not_deleted", f"{place} was deleted but still exists", "check whether another program puts it back"
+            "store.not_deleted",
+            f"{place} was deleted but still exists",
+            "check whether another program puts it back",
         )
 
 

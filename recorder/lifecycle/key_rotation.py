@@ -276,7 +276,11 @@ class KeyRotation:
                     fresh = stored  # an interrupted run has put it
                 self._replace(tenant_key_path(tenant), fresh)
                 self.boundary("tenant key put")
-            body: dict[str, object] = {"key": current.key_id, "by": fresh.wrapped_by, "by_was": current.wrapped_by}
+            body: dict[str, object] = {
+                "key": current.key_id,
+                "by": fresh.wrapped_by,
+                "by_was": current.wrapped_by,
+            }
             now, content = self.now(), fresh.to_bytes().decode()
             kind = "tenant.key_wrapped"
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)

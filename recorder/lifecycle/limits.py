@@ -161,9 +161,7 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
         if (row is not None and row.tenant_id != which.tenant) or catalogued not in (None, text):
             raise SealError("retention.differs", f"the catalogue has another statement of limit {which.id}")
         if row is None and which.lifted:
-            raise SealError(
-                "retention.alone", f"limit {which.id} is lifted, but no statement sets it"
-            )
+            raise SealError("retention.alone", f"limit {which.id} is lifted, but no statement sets it")
         if row is None:
             RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
         elif catalogued is None:
@@ -185,7 +183,9 @@ def stored_statements(tenant: str) -> Iterator[tuple[PendingLimit, int | None, d
     """The statements in a customer's rows, whoever signed them, each with its leaf's number and time.
     Unreadable rows are left out. Works inside the caller's transaction."""
     with connected():
-        condition = RetentionLimitTable.select(RetentionLimitTable.id).where(RetentionLimitTable.tenant == tenant)
+        condition = RetentionLimitTable.select(RetentionLimitTable.id).where(
+            RetentionLimitTable.tenant == tenant
+        )
         for identity in sorted(row.id for row in condition):
             try:
                 row = RetentionLimitTable.get_by_id(identity)
@@ -333,7 +333,9 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
     if not matches or leaf is None or is_doubtful(key, statement.since, leaf.at, revoked):
         return None
     until = _lifted_at(row, content, root, trust)
-    limit = RetentionLimit(statement.days, statement.purpose, statement.line, statement.since, until, statement.agreements)
+    limit = RetentionLimit(
+        statement.days, statement.purpose, statement.line, statement.since, until, statement.agreements
+    )
     lifted = None if until is None or row.lifted is None else row.lifted.encode()
     return LimitRow(row.id, limit, row.settled_at, content, lifted)
 
@@ -348,7 +350,11 @@ def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Tru
         leaf = _leaf(row.tenant_id, row.lifted_leaf, LIFTED, row.id, statements.sha256_of(lifted))
     except (SealError, ValueError, TypeError, AttributeError):
         return None
-    matches = (statement.tenant, statement.id, statement.set_sha256) == (row.tenant_id, row.id, statements.sha256_of(content))
+    matches = (statement.tenant, statement.id, statement.set_sha256) == (
+        row.tenant_id,
+        row.id,
+        statements.sha256_of(content),
+    )
     if not matches or leaf is None or is_doubtful(key, statement.at, leaf.at, trust.revoked()):
         return None
     return statement.at

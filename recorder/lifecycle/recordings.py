@@ -59,7 +59,9 @@ def add_recording(
                 "tenant.offboarded", f"customer {row.tenant} has left", "its recordings are not kept"
             )
         if "call.erased" not in despite and note_of(row.id) is not None:
-            raise CatalogueError("call.erased", f"call {row.id} was erased at its person's request", "it is not kept")
+            raise CatalogueError(
+                "call.erased", f"call {row.id} was erased at its person's request", "it is not kept"
+            )
         if limits != version_of(row.tenant):
             raise CatalogueError(
                 "retention.changed", "the retention limits were changed meanwhile", "the worker tries again"
@@ -82,7 +84,9 @@ def add_not_recorded(
         if row.tenant is not None:
             lock_tenant(row.tenant)
             if "call.erased" not in despite and note_of(row.id) is not None:
-                raise CatalogueError("call.erased", f"call {row.id} was erased at its person's request", "it is not listed")
+                raise CatalogueError(
+                    "call.erased", f"call {row.id} was erased at its person's request", "it is not listed"
+                )
         if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False
         NotRecordedTable.create(
@@ -143,7 +147,9 @@ def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tu
     condition = _over(now)
     if after is not None:
         later = RecordingTable.keep_until > after.keep_until
-        condition &= later | ((RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id))
+        condition &= later | (
+            (RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id)
+        )
     with connected():
         query = (
             RecordingTable.select()

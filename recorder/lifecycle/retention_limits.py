@@ -62,14 +62,18 @@ def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
     new, content = None, None
     if limit.keep_days is not None:
         new = str(uuid7(now, changes.entropy))
-        statement = LimitSet(tenant, new, limit.purpose, limit.line, limit.keep_days, now, limit.agreements, by)
+        statement = LimitSet(
+            tenant, new, limit.purpose, limit.line, limit.keep_days, now, limit.agreements, by
+        )
         content = statements.write(statement, changes.signer)
     limits.begin_statements(tenant, new, content, lifting, version)
     changes.boundary("limit begun")
     finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
 
 
-def finish_pending(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None) -> int:
+def finish_pending(
+    store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None
+) -> int:
     """Put pending statements into the bucket and append their leaves; returns how many. An invalid statement,
     or one whose place in the bucket is taken, is logged and has no effect. Raises :class:`StoreError`."""
     done = 0

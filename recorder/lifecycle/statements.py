@@ -65,7 +65,11 @@ class Statements:
         found = offboarding.standing(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
             return True
-        log.error("offboarding.unsigned", tenant=tenant, hint="only a row says that it is erased: run `accord audit`")
+        log.error(
+            "offboarding.unsigned",
+            tenant=tenant,
+            hint="only a row says that it is erased: run `accord audit`",
+        )
         return False
 
     def forgot(self, tenant: str | None, call: str) -> bool:

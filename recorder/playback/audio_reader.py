@@ -127,4 +127,6 @@ class AudioReader:
 
 
 def _missing(key: str) -> MissingObject:
-    return MissingObject("seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted")
+    return MissingObject(
+        "seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted"
+    )

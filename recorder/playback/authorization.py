@@ -123,13 +123,17 @@ class Guard:
             "purpose": None if purpose is None else printable(purpose),
             "reason": error_id,
         }
-        grants.note_event(who.tenant, "access.refused", body, recording=own, now=self.now(), entropy=self.entropy)
+        grants.note_event(
+            who.tenant, "access.refused", body, recording=own, now=self.now(), entropy=self.entropy
+        )
         metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
         log.info("gate.refused", recording=recording, error_id=error_id)
         raise AccessError(error_id, message)
 
     @contextmanager
-    def reported(self, who: Actor, row: RecordingRow, name: str, purpose: str | None = None) -> Iterator[None]:
+    def reported(
+        self, who: Actor, row: RecordingRow, name: str, purpose: str | None = None
+    ) -> Iterator[None]:
         """Log whatever is not as it was sealed, for the tenant and on the machine, before the caller learns
         of it; likewise a tombstone that the catalogue does not know."""
         try:

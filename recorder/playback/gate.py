@@ -34,7 +34,7 @@ from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, printable
 from recorder.playback.grants import LASTS, GrantRow, ListenRow
-from recorder.playback.interface import Grant, OpenSound, PurposeChoice, Actor
+from recorder.playback.interface import Actor, Grant, OpenSound, PurposeChoice
 from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
@@ -165,7 +165,9 @@ class Gate:
         row = queries.recording(who.tenant, grant.recording)
         listen = grants.listen_of(grant)
         if row is not None and listen is not None:
-            grants.note_player_report(listen, stretches.parse_report(text, row.duration_ms), stretches.merge_stretches)
+            grants.note_player_report(
+                listen, stretches.parse_report(text, row.duration_ms), stretches.merge_stretches
+            )
 
     def _stream(
         self,

@@ -47,7 +47,9 @@ class Duties:
         services, now, believed = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
-            "amendments": lambda: amendment_recovery.list_pending(store, root, now, entropy, services.revoked),
+            "amendments": lambda: amendment_recovery.list_pending(
+                store, root, now, entropy, services.revoked
+            ),
             "limits": lambda: (
                 retention_limits.finish_pending(store, trust, now, entropy),
                 limit_application.apply_limits(store, root, now, services.revoked),

@@ -45,7 +45,9 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
     service.announce(office, house.tenant, house.clock() + timedelta(days=9))
     seals = RecordingVerifier(bucket_store, means.keyring, root)
     sign = partial(service.hand_over, office, house.tenant)
-    whole = prepare_handover(house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said)
+    whole = prepare_handover(
+        house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said
+    )
     gate = PanelGate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
     opened = gate.handover(Actor(ada.id, house.tenant, ada.role, "fr"))
     parts = [

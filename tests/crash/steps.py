@@ -32,6 +32,7 @@ from recorder.features.offboarding.plan import prepare_handover
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import erasure
+from recorder.features.subject_requests import service as request_register
 from recorder.lifecycle import amendment_recovery, amendment_service, limit_application
 from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.playback.verified_recording import RecordingVerifier
@@ -40,7 +41,6 @@ from recorder.seal.amendment import By
 from recorder.services import Services
 from recorder.store.directory import DirectoryStore
 from tests.installed import services_in
-from recorder.features.subject_requests import service as request_register
 
 
 @dataclass
@@ -123,7 +123,9 @@ class Step:
 
     def person(self) -> None:
         request, recording, user = self.argument.split("/")
-        erasure.erase_recording(self.changes, request_register.find_request(self.tenant, request), recording, user)
+        erasure.erase_recording(
+            self.changes, request_register.find_request(self.tenant, request), recording, user
+        )
 
     def finish(self) -> None:
         amendment_recovery.list_pending(self.store, self.public, self.now, os.urandom)

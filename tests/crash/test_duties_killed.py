@@ -16,9 +16,10 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.features.offboarding import service
+from recorder.features.offboarding import handover_queries, service
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests import service as request_register
 from recorder.identity import users
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
@@ -26,8 +27,6 @@ from tests.stored import kinds, put_small
 from tests.vouching import vouch
 
 from .conftest import step
-from recorder.features.offboarding import handover_queries
-from recorder.features.subject_requests import service as request_register
 
 DIED = -signal.SIGKILL
 
@@ -169,7 +168,9 @@ def person_killed(house, boundary: str) -> None:
     vouch(house.tenant, made.id, signer=house.means.signer, **more)
     argument = f"{made.id}/{recording}/{user.id}"
     assert step(house, "person", boundary, argument=argument) == [DIED]
-    assert reviews.reviews_of(house.tenant, made.id)[recording].erased_at is None, "nobody wrote down what came of it"
+    assert reviews.reviews_of(house.tenant, made.id)[recording].erased_at is None, (
+        "nobody wrote down what came of it"
+    )
     assert step(house, "finish", "-", days=1) == [0]
     assert step(house, "person", "-", argument=argument, days=2) == [0]
     noted = reviews.reviews_of(house.tenant, made.id)[recording]

@@ -17,8 +17,8 @@ from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.features.offboarding import service
 from recorder.features.offboarding import queries as offboarding_queries
+from recorder.features.offboarding import service
 from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.seal.offboarding import place_of, read_receipt
 

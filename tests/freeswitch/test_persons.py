@@ -15,13 +15,12 @@ import soundfile
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
-from recorder.features.subject_requests import verification_code
+from recorder.features.subject_requests import service, verification_code
 from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.prompts import composer
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
 from tests.house import Customer, House
 from tests.spoken import digits
-from recorder.features.subject_requests import service
 
 DIGITS = "271830"
 SHOWN = "3225550100"

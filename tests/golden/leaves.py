@@ -19,6 +19,7 @@ from recorder.features.offboarding import service
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, reviews
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import transfer_options
 from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
@@ -36,7 +37,6 @@ from tests.stored import put_small
 from tests.unit.auditlog.conftest import BEGAN, World, make_world
 from tests.unit.auditlog.filled import fill, said
 from tests.vouching import vouch
-from recorder.features.subject_requests import service as request_register
 
 Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""

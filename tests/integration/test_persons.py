@@ -32,13 +32,12 @@ from recorder.domain.live_command import (
     CallOut,
     carry,
 )
-from recorder.features.subject_requests import verification_code
+from recorder.features.subject_requests import service, verification_code
 from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file
 from tests.spoken import code_in
-from recorder.features.subject_requests import service
 
 NUMBER = CALLERS[0]
 DIAL = "sofia/gateway/outside/{number}"

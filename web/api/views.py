@@ -23,7 +23,7 @@ from recorder.clock import to_iso
 from recorder.domain.call_events import NOTE, PAUSE, RESUME
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
-from recorder.features.live import queries
+from recorder.features.live import queries, service
 from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
@@ -31,7 +31,6 @@ from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
 from web.gate import gate
 from web.live.command import ask
 from web.state import here, now
-from recorder.features.live import service
 
 log = structlog.get_logger()
 

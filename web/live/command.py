@@ -7,10 +7,9 @@ from typing import Final
 
 from recorder.call.remote_commands import ASKABLE
 from recorder.domain.roles import ADMIN, CUSTOMER
-from recorder.features.live import queries
+from recorder.features.live import service
 from recorder.features.live.queries import CommandRow
 from web.state import changes, here, let_go, now
-from recorder.features.live import service
 
 CONTROLLING: Final = frozenset({ADMIN, CUSTOMER})
 """Roles that may ask something of a call: who may look and listen is not thereby one of them."""
@@ -26,7 +25,9 @@ def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> CommandRo
         return None
     entropy = here().entropy
     signer = changes().signer
-    row = service.request_command(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer)
+    row = service.request_command(
+        tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer
+    )
     if row is None:
         return None
     let_go()

@@ -9,11 +9,11 @@ from recorder.catalogue import queries
 from recorder.domain.call_events import PAUSE
 from recorder.domain.live_command import DONE
 from recorder.features.live import queries as live_queries
+from recorder.features.live import service
 from recorder.features.live.queries import CommandRow, LiveRow
 from web.account.limits import limit_asking
 from web.live.command import CONTROLLING, ask
 from web.state import here, logged_in, now, someone
-from recorder.features.live import service
 
 blueprint = Blueprint("live", __name__, template_folder="templates")
 

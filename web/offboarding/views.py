@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
+from recorder.features.offboarding import handover_queries
 from web.account.limits import limit_refusals
 from web.errors import answer
 from web.gate import gate, who
 from web.playback.sound_response import send
 from web.state import logged_in, now, someone, visitor
 from web.text import errors
-from recorder.features.offboarding import handover_queries
 
 blueprint = Blueprint("offboarding", __name__, template_folder="templates")
 

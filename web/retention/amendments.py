@@ -10,7 +10,12 @@ from flask.typing import ResponseReturnValue
 
 from recorder.catalogue.country_check import pack_of
 from recorder.errors import KeepingError
-from recorder.lifecycle.amendment_service import (LONGEST_REASON, RecordingStatus, agreement_rule, narrowing_rule)
+from recorder.lifecycle.amendment_service import (
+    LONGEST_REASON,
+    RecordingStatus,
+    agreement_rule,
+    narrowing_rule,
+)
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals
 from web.retention.page_helpers import blueprint, day_in, day_of, for_admins, me, to_recording

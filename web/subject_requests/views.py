@@ -17,7 +17,7 @@ from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
 from recorder.errors import PersonError, SealError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erasure, reviews, verification_code
+from recorder.features.subject_requests import erasure, reviews, rules, service, verification_code
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, ListenerRow, ReviewRow
 from recorder.identity import users
 from recorder.prompts.purposes import standard
@@ -29,8 +29,6 @@ from web.state import changes, here, logged_in, now, someone
 from web.subject_requests import facts, pack
 from web.subject_requests.facts import RecordingFacts
 from web.text import formats, subject_requests
-from recorder.features.subject_requests import rules
-from recorder.features.subject_requests import service
 
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
 

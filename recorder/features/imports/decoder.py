@@ -176,7 +176,9 @@ def _shape(stream: AudioStream) -> tuple[int, int]:
     if context.channels not in (1, 2):
         raise NotSound(f"it has {context.channels} channels instead of one or two")
     if context.sample_rate not in RATES:
-        raise NotSound(f"its sample rate of {context.sample_rate} Hz is not within {RATES[0]} to {RATES[-1]} Hz")
+        raise NotSound(
+            f"its sample rate of {context.sample_rate} Hz is not within {RATES[0]} to {RATES[-1]} Hz"
+        )
     return context.channels, context.sample_rate
 
 

@@ -8,26 +8,23 @@ SHA-256 and imported once; an interrupted command resumes where it stopped.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import os
 import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import FileIO
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from recorder.audio.encoding import NOTE
 from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
-from recorder.clock import to_iso, truncate
+from recorder.clock import to_iso
 from recorder.domain import phone_numbers
 from recorder.domain.parties import parse_party
-from recorder.errors import AccordError, BringingError, TakeError
+from recorder.errors import BringingError, TakeError
 from recorder.features.imports import audio
+from recorder.features.imports.table import ERASED, FAILED, IMPORTED, KNOWN, ImportOutcome, ImportRow
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from recorder.pipeline.stages import step
@@ -37,12 +34,6 @@ from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.store.contract import Conflict
-from recorder.features.imports.table import ERASED
-from recorder.features.imports.table import FAILED
-from recorder.features.imports.table import IMPORTED
-from recorder.features.imports.table import ImportOutcome
-from recorder.features.imports.table import ImportRow
-from recorder.features.imports.table import KNOWN
 
 PLACE = ".brought-in"
 """The folder in the spool for imports in progress; the worker ignores it."""
@@ -54,12 +45,6 @@ NO_LINE = "none"
 """Stands for a line's id if the customer has had no line with that number here."""
 
 
-
-
-
-
-
-
 def check_until(until: datetime, now: datetime) -> None:
     """Raises :class:`BringingError` (``import.until``) for a day in the past, or too far in the future."""
     if not now < until <= now + LONGEST:
@@ -68,8 +53,6 @@ def check_until(until: datetime, now: datetime) -> None:
             f"recordings without a purpose cannot be kept until {to_iso(until)[:10]}",
             f"choose a day within {LONGEST.days} days, and state each recording's purpose before it",
         )
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +102,19 @@ class Importer:
         except TakeError as error:
             return ImportOutcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            refused = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "check the free disk space")
+            refused = BringingError(
+                "import.disk", f"{self.services.spool}: {error.strerror}", "check the free disk space"
+            )
             return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
         stored = queries.recording(self.tenant.id, recording)
         if stored is None:
-            refused = BringingError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
+            refused = BringingError(
+                "import.not_stored", f"{each.file.name} was set aside", "see the log above"
+            )
             return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
-        return ImportOutcome(each.row, each.file.name, IMPORTED if stored.destroyed_at is None else ERASED, recording)
+        return ImportOutcome(
+            each.row, each.file.name, IMPORTED if stored.destroyed_at is None else ERASED, recording
+        )
 
     def _identity(self, sha256: str) -> str:
         """The same file is always the same recording, whatever the table says about it."""
@@ -176,8 +165,6 @@ def check_not_leaving(tenant: str) -> None:
         raise BringingError("import.offboarding", "this customer leaves", "import nothing more for it")
 
 
-
-
 def _written(number: str) -> str:
     """A number without spaces and punctuation; anything else (a name, a SIP address) unchanged."""
     bare = phone_numbers.plain(number)
@@ -186,5 +173,3 @@ def _written(number: str) -> str:
 
 def _same(number: str, own: str, country: str) -> bool:
     return bool(own) and phone_numbers.canonical(number, country) == phone_numbers.canonical(own, country)
-
-

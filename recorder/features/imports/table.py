@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from recorder.clock import truncate
-from recorder.domain import phone_numbers
-from recorder.errors import AccordError
-from recorder.errors import BringingError
-from recorder.features.imports import audio
-from zoneinfo import ZoneInfo
 import csv
 import io
 import os
 import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from recorder.clock import truncate
+from recorder.domain import phone_numbers
+from recorder.errors import AccordError, BringingError
+from recorder.features.imports import audio
 
 COLUMNS = ("file", "began_at", "number", "line", "direction", "note")
 
@@ -106,7 +106,9 @@ def _read(number: int, columns: dict[str, str], folder: Path, zone: ZoneInfo, no
         raise wrong(f"{direction!r} is not a direction", "use inbound or outbound")
     own = phone_numbers.plain(columns.get("line") or "")
     if own and not _OWN.fullmatch(own):
-        raise wrong(f"{own!r} is not a number", "use the customer's own number, digits with or without a leading +")
+        raise wrong(
+            f"{own!r} is not a number", "use the customer's own number, digits with or without a leading +"
+        )
     note = (columns.get("note") or "").strip()
     if len(note) > LONGEST_NOTE:
         raise wrong(f"its note has more than {LONGEST_NOTE} characters", "shorten it")

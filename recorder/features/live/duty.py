@@ -186,9 +186,5 @@ class LiveCallRelay(DutyThread):
         return known[1], known[2]
 
 
-
-
-
-
 def _request(command: CommandRow, until: float) -> Request:
     return Request(command.id, command.call, command.what, command.by, until)

@@ -8,26 +8,19 @@ command expires, and either outcome is reported once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import fn
 
 from recorder.auditlog.append import append
-from recorder.call.remote_commands import ASKABLE
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
-from recorder.clock import truncate
-from recorder.domain.call_events import DELETE
-from recorder.domain.live_command import NO_ANSWER, UNKNOWN
+from recorder.domain.live_command import NO_ANSWER
 from recorder.domain.parties import Party
-from recorder.ids import Entropy, uuid7
-from recorder.seal.command import SignedCommand, check, write
-from recorder.seal.revocation import Revoked
-from recorder.seal.signing import Signer
+from recorder.ids import Entropy
 
 DEADLINE: Final = timedelta(seconds=3)
 """How long a command waits to be taken before it expires."""
@@ -102,10 +95,6 @@ def live_call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
     return None if row is None else _live(row)
 
 
-
-
-
-
 # For a worker, by node
 
 
@@ -131,8 +120,6 @@ def take(node: str, command_id: str, now: datetime, entropy: Entropy) -> bool:
         if row is not None:
             expire_command(row, now, entropy)
     return False
-
-
 
 
 def answer(node: str, command_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from recorder.features.live.queries import CommandRow
-from recorder.seal.command import SignedCommand
-from recorder.seal.command import check
-from recorder.seal.revocation import Revoked
-from datetime import datetime
-from datetime import timedelta
+
 from recorder.audio.pause_redaction import pauses
 from recorder.domain.call_plan import OPT_IN
-from recorder.features.live.queries import LiveRow
-from recorder.spool.layout import CallStart
-from recorder.spool.layout import Mark
-from typing import Final
+from recorder.features.live.queries import CommandRow, LiveRow
+from recorder.seal.command import SignedCommand, check
+from recorder.seal.revocation import Revoked
+from recorder.spool.layout import CallStart, Mark
 
 
 def check_command(row: CommandRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
@@ -22,6 +20,7 @@ def check_command(row: CommandRow, root: Ed25519PublicKey, revoked: Revoked) -> 
     :func:`recorder.seal.command.check`."""
     expected = SignedCommand(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
     check(row.command, expected, root, revoked)
+
 
 _LONG: Final = timedelta(days=7)
 """When a pause ends at the latest, if its length is unknown."""

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+
 from recorder.auditlog.append import append
 from recorder.call.remote_commands import ASKABLE
-from recorder.catalogue.database import connected
-from recorder.catalogue.database import writing
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.clock import truncate
 from recorder.domain.call_events import DELETE
 from recorder.domain.live_command import UNKNOWN
-from recorder.features.live.queries import CommandRow
-from recorder.features.live.queries import DEADLINE
-from recorder.features.live.queries import SILENT
-from recorder.features.live.queries import expire_command
-from recorder.features.live.queries import command_row
-from recorder.features.live.queries import live_call
-from recorder.ids import Entropy
-from recorder.ids import uuid7
-from recorder.seal.command import SignedCommand
-from recorder.seal.command import write
+from recorder.features.live.queries import (
+    DEADLINE,
+    SILENT,
+    CommandRow,
+    command_row,
+    expire_command,
+    live_call,
+)
+from recorder.ids import Entropy, uuid7
+from recorder.seal.command import SignedCommand, write
 from recorder.seal.signing import Signer
 
 

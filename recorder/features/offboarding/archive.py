@@ -17,15 +17,13 @@ import structlog
 
 from recorder.catalogue.departures import LeavingRow
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import documents, tar
+from recorder.features.offboarding import csv_tables, documents, handover_queries, tar
 from recorder.features.offboarding.handover_queries import HandedRow
-from recorder.playback.audio_reader import MissingObject, AudioReader
+from recorder.playback.audio_reader import AudioReader, MissingObject
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.document_source import read_document
 from recorder.seal.manifest import MAX_BYTES, decrypt_parties
 from recorder.store.contract import NotFound, Store
-from recorder.features.offboarding import csv_tables
-from recorder.features.offboarding import handover_queries
 
 FOLDER = "accord/"
 PIECE = 64 * 1024
@@ -124,14 +122,18 @@ class Archive:
         if manifest.object(name) is not None:
             return self.sounds.open(sealed, name).read
         if name == ABOUT:
-            return _of(lambda: documents.parties_document(manifest, decrypt_parties(manifest, sealed.key)), length)
+            return _of(
+                lambda: documents.parties_document(manifest, decrypt_parties(manifest, sealed.key)), length
+            )
         if name == LOG:
             return _of(lambda: documents.recording_log(row.tenant, row.id, self.row.log_size), length)
         return _of(lambda: read_document(self.store, row.prefix + name, MAX_BYTES), length)
 
     def _paper(self, kind: str, what: Any) -> bytes:
         if kind == "table":
-            return documents.recording_table(self.tenant, handover_queries.handed_recordings(self.tenant, what, documents.ROWS))
+            return documents.recording_table(
+                self.tenant, handover_queries.handed_recordings(self.tenant, what, documents.ROWS)
+            )
         if kind == "calls":
             return csv_tables.call_table(self.tenant, what)
         if kind == "sound":

@@ -6,22 +6,17 @@ was erased since consists of spaces, like that of an erased recording (``documen
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any, Final
+
 from recorder import csv_rows
-from recorder.catalogue import queries
-from recorder.catalogue import subject_request_queries
-from recorder.catalogue.records import Cursor
-from recorder.catalogue.records import NotRecordedRow
+from recorder.catalogue import queries, subject_request_queries
+from recorder.catalogue.records import Cursor, NotRecordedRow
 from recorder.clock import to_iso
 from recorder.features.offboarding.documents import ROWS
 from recorder.lifecycle import limits
 from recorder.seal.revocation import Trust
-from typing import Any
-from typing import Final
-
 
 CallLength = tuple[str, int]
 """An unrecorded call: its id, and its row's length in bytes."""

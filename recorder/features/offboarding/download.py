@@ -13,14 +13,14 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.departures import LeavingRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, SealError
+from recorder.features.offboarding import handover_queries
 from recorder.features.offboarding.archive import Archive
 from recorder.features.offboarding.handover_queries import HandedRow
 from recorder.features.offboarding.plan import reason_left_out
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
-from recorder.playback.interface import OpenSound, Actor
+from recorder.playback.interface import Actor, OpenSound
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.offboarding import ERASURE, Statement
-from recorder.features.offboarding import handover_queries
 
 log = structlog.get_logger()
 
@@ -56,7 +56,9 @@ def _fetch(guard: Guard, who: Actor) -> OpenSound:
 
     def read(start: int, end: int) -> Iterator[bytes]:
         now, entropy = guard.now(), guard.entropy
-        handover_queries.note_download(who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy)
+        handover_queries.note_download(
+            who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy
+        )
         return Pieces(_sent(guard, who, row, archive.read(start, end)))
 
     return OpenSound(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
@@ -132,5 +134,7 @@ def _opened(guard: Guard, who: Actor, row: LeavingRow, each: HandedRow) -> Verif
         return None
     if reason_left_out(sealed, guard.now(), guard.trust) is not None:
         return None
-    handover_queries.note_recording_sent(who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy)
+    handover_queries.note_recording_sent(
+        who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy
+    )
     return sealed

@@ -79,7 +79,9 @@ def erase_due(
     until, written = elapsed() + seconds, 0
     for row in queries.departures_to_erase():
         try:
-            statement = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
+            statement = offboarding.erasure(
+                services.store, row.tenant, services.root, services.revoked(), now
+            )
             check_ready(row.tenant)
             if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
                 written += _finish(statement, services, now)
@@ -159,11 +161,11 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     if since is not None and receipt.at >= since:
         raise SealError("seal.key_revoked", f"key {receipt.key}, which signed the receipt, was revoked")
     if receipt.tenant != tenant:
-        raise SealError(
-            "offboarding.foreign", f"the receipt at {tenant}'s place is that of {receipt.tenant}"
-        )
+        raise SealError("offboarding.foreign", f"the receipt at {tenant}'s place is that of {receipt.tenant}")
     sha256 = hashlib.sha256(content).hexdigest()
-    done = queries.record_receipt(tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy)
+    done = queries.record_receipt(
+        tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy
+    )
     services.boundary("left")
     log.info("offboarding.completed", tenant=tenant, receipt_sha256=sha256)
     return done
@@ -222,7 +224,9 @@ def destroy_keys(
     finally:
         lease.give_back(CLAIM, owner)
     if left := _own_keys(tenant, store):
-        raise StoreError("store.not_deleted", f"{left[0]} still exists", "check whether another program puts it back")
+        raise StoreError(
+            "store.not_deleted", f"{left[0]} still exists", "check whether another program puts it back"
+        )
     return destroyed
 
 

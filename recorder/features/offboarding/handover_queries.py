@@ -3,33 +3,26 @@ why others are left out (:class:`recorder.catalogue.tables.offboarding.HandedRec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
+
+import rfc8785
 from peewee import fn
+
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append
-from recorder.auditlog.append import lock_tenant
-from recorder.catalogue.database import connected
-from recorder.catalogue.database import database
-from recorder.catalogue.database import writing
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.departures import LeavingRow
-from recorder.catalogue.tables.offboarding import HandedRecordingTable
-from recorder.catalogue.tables.offboarding import HandoverFetchTable
-from recorder.catalogue.tables.offboarding import OffboardingTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.queries import check_not_erasing
-from recorder.features.offboarding.queries import require_departure
-from recorder.ids import Entropy
-from recorder.ids import uuid7
-from typing import Any
-import hashlib
-import json
-import rfc8785
+from recorder.features.offboarding.queries import check_not_erasing, require_departure
+from recorder.ids import Entropy, uuid7
 
 PAGE = 200
 
@@ -192,7 +185,9 @@ def last_recording(tenant: str) -> HandedRow | None:
     return None if row is None else _handed_row(row)
 
 
-def note_recording_sent(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
+def note_recording_sent(
+    tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy
+) -> None:
     """Append a leaf before the first bytes of a recording are sent: once for each user who downloads it."""
     body = {"recording": recording, "handover": handover, "user": user}
     if _was_sent(tenant, body):
@@ -202,7 +197,9 @@ def note_recording_sent(tenant: str, handover: str, recording: str, user: str, n
         if _was_sent(tenant, body):
             return
         append(tenant, SENT, body, now, entropy, recording=recording)
-        condition = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.recording_id == recording)
+        condition = (HandedRecordingTable.tenant_id == tenant) & (
+            HandedRecordingTable.recording_id == recording
+        )
         HandedRecordingTable.update(sent_at=now).where(
             condition & HandedRecordingTable.sent_at.is_null()
         ).execute()

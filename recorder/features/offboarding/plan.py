@@ -20,7 +20,7 @@ from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import truncate
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import documents, queries, tar
+from recorder.features.offboarding import csv_tables, documents, handover_queries, queries, tar
 from recorder.features.offboarding.archive import ABOUT, LOG
 from recorder.features.offboarding.handover_queries import HandedRow
 from recorder.lifecycle.limits import limits_of
@@ -33,8 +33,6 @@ from recorder.seal.revocation import Trust
 from recorder.seal.sealing import NAME
 from recorder.seal.usage_terms import terms
 from recorder.store.contract import Store
-from recorder.features.offboarding import csv_tables
-from recorder.features.offboarding import handover_queries
 
 log = structlog.get_logger()
 
@@ -61,7 +59,9 @@ def prepare_handover(
     handover = row.handover or ""
     done = handover_queries.last_recording(tenant)
     number, at = (
-        (0, tar.file_length(len(documents.readme()))) if done is None else (done.number + 1, done.at + done.length)
+        (0, tar.file_length(len(documents.readme())))
+        if done is None
+        else (done.number + 1, done.at + done.length)
     )
     after = "" if done is None else done.recording
     tell(number)
@@ -78,7 +78,9 @@ def prepare_handover(
     layout, counted = {"papers": last, "at": at}, handover_queries.count_reasons(tenant)
     hashes = handover_queries.layout_sha256(layout), handover_queries.rows_sha256(tenant)
     made = HandedOver(handover, truncate(now), length, counted.pop("", 0), sum(counted.values()), *hashes)
-    handover_queries.complete_handover(tenant, handover, layout, length, made.at, sign(made), now=now, entropy=entropy)
+    handover_queries.complete_handover(
+        tenant, handover, layout, length, made.at, sign(made), now=now, entropy=entropy
+    )
     return queries.require_departure(tenant)
 
 
@@ -115,7 +117,13 @@ def files_of(sealed: VerifiedRecording, store: Store, log_size: int) -> tuple[tu
 
 
 def _look(
-    row: RecordingRow, number: int, at: int, seals: RecordingVerifier, store: Store, log_size: int, now: datetime
+    row: RecordingRow,
+    number: int,
+    at: int,
+    seals: RecordingVerifier,
+    store: Store,
+    log_size: int,
+    now: datetime,
 ) -> HandedRow:
     files: tuple[tuple[str, int], ...] = ()
     try:
@@ -145,7 +153,10 @@ def _last_papers(
         found.append((f"tables/not-recorded-{number:05}.csv", length, "calls", calls))
     listing, sounds = documents.announcements(tenant, now)
     found.append(("announcements/announcements.json", len(listing), "text", listing.decode()))
-    found += [(f"announcements/{each}.wav", len(documents.announcement_sound(each)), "sound", each) for each in sounds]
+    found += [
+        (f"announcements/{each}.wav", len(documents.announcement_sound(each)), "sound", each)
+        for each in sounds
+    ]
     for begin in range(0, row.log_size, documents.ROWS):
         end = min(begin + documents.ROWS, row.log_size)
         content = documents.log_part(tenant, begin, end)

@@ -88,7 +88,8 @@ def departures_to_erase() -> tuple[LeavingRow, ...]:
     with connected():
         condition = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
         return tuple(
-            _row(row) for row in OffboardingTable.select().where(condition).order_by(OffboardingTable.tenant_id)
+            _row(row)
+            for row in OffboardingTable.select().where(condition).order_by(OffboardingTable.tenant_id)
         )
 
 
@@ -210,7 +211,9 @@ def _destroyed_keys(tenant: str) -> set[str]:
     return {key for row in bodies if row.body is not None for key in json.loads(row.body)["keys"]}
 
 
-def record_receipt(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
+def record_receipt(
+    tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy
+) -> bool:
     """Record the receipt of a finished erasure; false if that was done before."""
     with writing():
         lock_tenant(tenant)

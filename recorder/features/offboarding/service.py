@@ -11,22 +11,15 @@ from datetime import datetime
 
 from recorder.catalogue import departures, queries
 from recorder.clock import to_iso, truncate
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, SealError
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.bucket_statements import SignedDeparture, is_open, read_statements
 from recorder.lifecycle.departure import note_departure
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import offboarding
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
-from recorder.errors import CatalogueError
-from recorder.errors import SealError
-from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.bucket_statements import SignedDeparture
-from recorder.lifecycle.bucket_statements import is_open
-from recorder.lifecycle.bucket_statements import read_statements
-from recorder.seal import offboarding
-from recorder.seal.offboarding import ERASURE
 
 COMPLETE = "`accord tenant leave complete`"
 
@@ -55,7 +48,9 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     now, until = truncate(changes.now()), truncate(until)
     if until <= now:
         raise CatalogueError(
-            "offboarding.until", "that day is in the past", "choose the day until which they can download their archive"
+            "offboarding.until",
+            "that day is in the past",
+            "choose the day until which they can download their archive",
         )
     if queries.tenant(tenant) is None:
         raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
@@ -223,7 +218,9 @@ def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = Fal
 def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> SignedDeparture:
     """The signed departure of a customer whose erasure is to be completed. Raises as
     :func:`complete_erasure`."""
-    found = read_statements(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
+    found = read_statements(
+        changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant
+    )
     for each in found.troubles:
         if each.place.startswith(offboarding.FOLDER):
             raise SealError(each.code, f"{each.place}: {each.message}", "`accord audit`")

@@ -155,7 +155,9 @@ def read_header(path: Path) -> Header:
         )
     except SealError as error:
         code = "backup.version" if error.error_id == "seal.version" else "backup.not_one"
-        raise BackupError(code, f"{path} is not a backup that this version can read: {error.message}") from error
+        raise BackupError(
+            code, f"{path} is not a backup that this version can read: {error.message}"
+        ) from error
     return Header(header.made_at, header.software, header.schema, header.kek, line)
 
 
@@ -166,9 +168,7 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
     its end at the latest: until then, nothing of it may be used."""
 
     def damaged(what: str) -> NoReturn:
-        raise BackupError(
-            "backup.damaged", f"{path} is damaged: {what}", "use another copy of it"
-        )
+        raise BackupError("backup.damaged", f"{path} is damaged: {what}", "use another copy of it")
 
     header = read_header(path)
     try:

@@ -177,7 +177,9 @@ def insert(model: type[Table], names: Sequence[str], values: Iterable[Sequence[A
     count = size = 0
     batch: list[dict[Any, Any]] = []
     for row in values:
-        batch.append({each: each.python_value(_from_json(value)) for each, value in zip(fields, row, strict=True)})
+        batch.append(
+            {each: each.python_value(_from_json(value)) for each, value in zip(fields, row, strict=True)}
+        )
         size += sum(len(value["b64"]) for value in row if isinstance(value, dict))
         if len(batch) == PAGE or size > PAGE_BYTES:
             count += len(batch)

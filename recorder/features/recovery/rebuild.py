@@ -36,7 +36,14 @@ from recorder.clock import Now
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.prefix_verification import PLACE, PrefixReader, TenantKeys
 from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
-from recorder.features.recovery.recording_rows import (CHANGES, RowRestorer, PlaceReading, destroyed_among, rows_after, tenant_keys)
+from recorder.features.recovery.recording_rows import (
+    CHANGES,
+    PlaceReading,
+    RowRestorer,
+    destroyed_among,
+    rows_after,
+    tenant_keys,
+)
 from recorder.ids import Entropy
 from recorder.lifecycle import bucket_statements, retention_limits
 from recorder.lifecycle.bucket_statements import SignedDeparture
@@ -177,7 +184,13 @@ class Rebuild:
         revoked = self.revoked()
         erased = self._erased(revoked)
         reading = PrefixReader(
-            self.store, self.keyring, self.root, keys, limits_by_tenant(self._trust), revoked, self.believe_dates
+            self.store,
+            self.keyring,
+            self.root,
+            keys,
+            limits_by_tenant(self._trust),
+            revoked,
+            self.believe_dates,
         )
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
             pending: list[Future[PlaceReading]] = []
@@ -201,7 +214,9 @@ class Rebuild:
 
     def _erased(self, revoked: Revoked) -> frozenset[str]:
         """Customers whose erasure was signed: their keys are not restored."""
-        found = bucket_statements.read_statements(self.store, self.root, revoked, believe_dates=self.believe_dates)
+        found = bucket_statements.read_statements(
+            self.store, self.root, revoked, believe_dates=self.believe_dates
+        )
         return frozenset(each.tenant for each in found.leavers if each.erased)
 
     def _keys(self, after: str) -> None:

@@ -8,34 +8,23 @@ recording becomes a tombstone. A row that contradicts the seal is reported, and 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from collections.abc import Mapping
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace
-from datetime import datetime
-from datetime import timedelta
-from recorder.auditlog.append import Body
-from recorder.auditlog.append import append
-from recorder.auditlog.append import append_all
-from recorder.auditlog.append import drop_bodies
-from recorder.auditlog.append import lock_tenant
-from recorder.auditlog.append import sha256_of
-from recorder.catalogue.database import connected
-from recorder.catalogue.database import writing
-from recorder.catalogue.mappers import recording_columns
-from recorder.catalogue.mappers import recording_row
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from recorder.auditlog.append import Body, append, append_all, drop_bodies, lock_tenant, sha256_of
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery.rebuild_queue import note_outcomes
 from recorder.identity import tenants
 from recorder.ids import Entropy
-from recorder.lifecycle import amendments
-from recorder.lifecycle import hold_review
+from recorder.lifecycle import amendments, hold_review
 from recorder.prompts.country_rules import STRICT
 from recorder.seal.amendment_chain import Chain
-from typing import Any
 
 MADE = "made"
 
@@ -97,7 +86,9 @@ class RowRestorer:
             self._insert(fresh)
             made = {seen.place for seen in fresh}
             outcomes = [
-                (seen, MADE, None, None) if seen.place in made else (seen, *self._settle(seen, existing, places))
+                (seen, MADE, None, None)
+                if seen.place in made
+                else (seen, *self._settle(seen, existing, places))
                 for seen in batch
             ]
             changed = [(seen, outcome) for seen, outcome, _, _ in outcomes if outcome in CHANGES]
@@ -171,7 +162,11 @@ class RowRestorer:
         if old.destroyed_at is not None and row.destroyed_at is None:
             return DIFFERS, "row.erased", "erased by the catalogue, but without a tombstone in the bucket"
         if old.destroyed_at is not None:
-            return (COMPLETED if seen.chain and amendments.insert_amendments(seen.chain) else UNCHANGED), None, None
+            return (
+                (COMPLETED if seen.chain and amendments.insert_amendments(seen.chain) else UNCHANGED),
+                None,
+                None,
+            )
         if row.destroyed_at is not None and seen.chain is not None:
             amendments.list_tombstone(old, seen.chain, now=self.now, entropy=self.entropy)
             return ERASED, None, None
@@ -207,7 +202,9 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
     if set(old.purposes) <= set(row.purposes):
         allowed = replace(allowed, purposes=old.purposes)
     if not row.announced:
-        allowed = replace(allowed, announcement=old.announcement, announcement_version=old.announcement_version)
+        allowed = replace(
+            allowed, announcement=old.announcement, announcement_version=old.announcement_version
+        )
     if row.wrapped_key is None or old.wrapped_key is not None:
         allowed = replace(allowed, wrapped_key=old.wrapped_key)
     if row.wrapped_key is None:

@@ -11,32 +11,27 @@ that note, when an operator says so (:func:`erase_calls_again`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from recorder.catalogue import subject_request_queries
-from recorder.catalogue.subject_request_queries import RequestRow
-from recorder.clock import truncate
-from recorder.features.subject_requests import reviews
-from recorder.ids import uuid7
-from recorder.lifecycle.amendment_service import Changes
-from recorder.seal import call_erasure
-from recorder.seal.call_erasure import AT_ONCE
-from recorder.features.subject_requests import service
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from recorder.auditlog.append import append
-from recorder.auditlog.append import drop_bodies
-from recorder.auditlog.append import lock_tenant
+
+from recorder.auditlog.append import append, drop_bodies, lock_tenant
+from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import recorded_among
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.clock import truncate
 from recorder.errors import KeepingError
-from recorder.ids import Entropy
+from recorder.features.subject_requests import reviews, service
+from recorder.ids import Entropy, uuid7
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.bucket_statements import read_statements
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
+from recorder.seal import call_erasure
+from recorder.seal.call_erasure import AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +99,9 @@ def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = Fa
             "the legal holds are not confirmed after a restore or rebuild: nothing is erased",
             "review them, then run `accord rebuild --confirm-holds`",
         )
-    found = read_statements(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
+    found = read_statements(
+        changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant
+    )
     return sum(
         drop_calls(
             tenant,

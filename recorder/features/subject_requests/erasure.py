@@ -13,11 +13,10 @@ from datetime import datetime
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.errors import AccessError, KeepingError
-from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests import reviews, service
 from recorder.lifecycle.amendment_service import Changes, RecordingStatus
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
-from recorder.features.subject_requests import service
 
 ALREADY = frozenset({"retention.deleted", "access.erased"})
 """Reasons that mean that the recording is gone, or about to be."""

@@ -14,14 +14,12 @@ from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164, Party
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, PersonError, SealError
-from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests import queries, reviews, service
 from recorder.playback import channel_mute
 from recorder.playback.authorization import Guard, printable
-from recorder.playback.interface import SOUNDS, RecordingCopy, Actor
+from recorder.playback.interface import SOUNDS, Actor, RecordingCopy
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.usage_terms import Terms
-from recorder.features.subject_requests import queries
-from recorder.features.subject_requests import service
 
 PERSON = "person"
 """In place of a purpose."""
@@ -68,7 +66,8 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
         return facts
     if not announced and review.withheld_why is None:
         raise PersonError(
-            "subject_request.unannounced", "the recording was not announced, and no reason was given for disclosing it"
+            "subject_request.unannounced",
+            "the recording was not announced, and no reason was given for disclosing it",
         )
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:

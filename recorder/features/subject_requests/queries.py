@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import Leaf
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import PersonError
-from recorder.features.subject_requests.rules import ASKED
-from recorder.features.subject_requests.rules import CLOSED
-from recorder.features.subject_requests.rules import EXPORTED
-from recorder.features.subject_requests.rules import EXTENDED
-from recorder.features.subject_requests.rules import PROVED
-from recorder.features.subject_requests.rules import VOUCHED
-from recorder.features.subject_requests.rules import digest
-from typing import Any
-from typing import Final
+from recorder.features.subject_requests.rules import (
+    ASKED,
+    CLOSED,
+    EXPORTED,
+    EXTENDED,
+    PROVED,
+    VOUCHED,
+    digest,
+)
 
 
 def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
@@ -56,16 +57,16 @@ def number_commitment(row: SubjectRequestTable) -> str:
 def check_logged(row: SubjectRequestTable) -> None:
     """Raises :class:`PersonError` (``subject_request.not_logged``) if a row contradicts the customer's log:
     then nothing is disclosed or erased. Works inside the caller's transaction."""
-    if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": number_commitment(row)}:
+    if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {
+        "number_sha256": number_commitment(row)
+    }:
         raise not_logged_error(f"request {row.id}")
 
 
 def not_logged_error(what: str) -> PersonError:
     """The error for a row that contradicts the log."""
     hint = "run `accord audit`, and compare with a backup of the catalogue"
-    return PersonError(
-        "subject_request.not_logged", f"the row of {what} contradicts the log", hint
-    )
+    return PersonError("subject_request.not_logged", f"the row of {what} contradicts the log", hint)
 
 
 def change_row(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
@@ -80,6 +81,7 @@ def tenant_of(tenant: str) -> Any:
     if row is None:
         raise PersonError("subject_request.not_found", "there is no such customer", "")
     return row
+
 
 _LOGGED: Final = (
     "wants", "language", "received_on", "due_on", "entered_kind", "extended_at", "vouched_at", "vouched_by",
@@ -110,6 +112,7 @@ def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     return {"proved_at": leaf.at, "proved_how": leaf.body.get("how"), "proved_by": leaf.body.get("who")}
+
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {
     ASKED: _asked,

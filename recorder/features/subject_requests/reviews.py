@@ -23,12 +23,11 @@ from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
 from recorder.domain.parties import E164
 from recorder.errors import PersonError, SealError
+from recorder.features.subject_requests import queries, rules
 from recorder.ids import Entropy
 from recorder.seal.disclosure import Disclosure, check, write
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
-from recorder.features.subject_requests import queries
-from recorder.features.subject_requests import rules
 
 ALL: Final = "both"
 OWN: Final = "own"
@@ -95,7 +94,9 @@ def find_recordings(tenant: str, number: str) -> tuple[RecordingRow, ...]:
     included."""
     with connected():
         condition = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
-        query = RecordingTable.select().where(condition).order_by(RecordingTable.started_at, RecordingTable.id)
+        query = (
+            RecordingTable.select().where(condition).order_by(RecordingTable.started_at, RecordingTable.id)
+        )
         return tuple(recording_row(row) for row in query)
 
 
@@ -146,7 +147,9 @@ def decide(
     it."""
     if given not in DECISIONS:
         raise PersonError(
-            "subject_request.given", f"a recording cannot be given as {given!r}", f"one of {', '.join(DECISIONS)}"
+            "subject_request.given",
+            f"a recording cannot be given as {given!r}",
+            f"one of {', '.join(DECISIONS)}",
         )
     with writing():
         lock_tenant(tenant)
@@ -235,7 +238,9 @@ def note_erasure(
         append(tenant, kind, body, now, entropy, recording=recording)
 
 
-def note_start(tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy) -> None:
+def note_start(
+    tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
+) -> None:
     """Record that a recording is the person's, before anything is done with it: afterwards its row may name
     nobody. Raises as :func:`decide`."""
     with writing():
@@ -273,9 +278,7 @@ def _about(
         return row
     theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
     if not RecordingTable.select().where(theirs).exists():
-        raise PersonError(
-            "subject_request.not_theirs", "the recording is not of a call with this number", ""
-        )
+        raise PersonError("subject_request.not_theirs", "the recording is not of a call with this number", "")
     body = {"request": request.id, "recording": recording, "who": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
     return ReviewTable.create(id=identity, request=request.id, recording_id=recording)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
-from datetime import datetime
-from recorder.domain import phone_numbers
-from recorder.domain import time_zones
-from recorder.domain.roles import ADMIN
-from recorder.domain.roles import CUSTOMER
-from recorder.errors import PersonError
-from typing import Final
 import calendar
 import hashlib
+from datetime import date, datetime
+from typing import Final
+
 import phonenumbers
+
+from recorder.domain import phone_numbers, time_zones
+from recorder.domain.roles import ADMIN, CUSTOMER
+from recorder.errors import PersonError
 
 CODE: Final = "code"
 

@@ -12,43 +12,42 @@ erased; nor is it on the word of a row that contradicts its leaves (``queries.py
 
 from __future__ import annotations
 
-from datetime import date
-from datetime import datetime
-from recorder.auditlog.append import append
-from recorder.auditlog.append import lock_tenant
-from recorder.catalogue.database import connected
-from recorder.catalogue.database import writing
-from recorder.catalogue.subject_request_queries import RequestRow
-from recorder.catalogue.subject_request_queries import WANTS
-from recorder.catalogue.subject_request_queries import request_row
+from datetime import date, datetime
+
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.subject_request_queries import WANTS, RequestRow, request_row
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.errors import PersonError
-from recorder.features.subject_requests.queries import change_row
-from recorder.features.subject_requests.queries import find_open_row
-from recorder.features.subject_requests.queries import find_row
-from recorder.features.subject_requests.queries import find_verified_row
-from recorder.features.subject_requests.queries import number_commitment
-from recorder.features.subject_requests.queries import tenant_of
-from recorder.features.subject_requests.rules import ASKED
-from recorder.features.subject_requests.rules import CLOSED
-from recorder.features.subject_requests.rules import CLOSED_HOW
-from recorder.features.subject_requests.rules import EXPORTED
-from recorder.features.subject_requests.rules import EXTENDED
-from recorder.features.subject_requests.rules import EXTENDED_MONTHS
-from recorder.features.subject_requests.rules import MONTHS
-from recorder.features.subject_requests.rules import PEOPLE
-from recorder.features.subject_requests.rules import PROVED
-from recorder.features.subject_requests.rules import SALT_BYTES
-from recorder.features.subject_requests.rules import VOUCHED
-from recorder.features.subject_requests.rules import VOUCHERS
-from recorder.features.subject_requests.rules import check_sentence
-from recorder.features.subject_requests.rules import digest
-from recorder.features.subject_requests.rules import local_day
-from recorder.features.subject_requests.rules import months_later
-from recorder.features.subject_requests.rules import normalise_number
-from recorder.ids import Entropy
-from recorder.ids import uuid7
+from recorder.features.subject_requests.queries import (
+    change_row,
+    find_open_row,
+    find_row,
+    find_verified_row,
+    number_commitment,
+    tenant_of,
+)
+from recorder.features.subject_requests.rules import (
+    ASKED,
+    CLOSED,
+    CLOSED_HOW,
+    EXPORTED,
+    EXTENDED,
+    EXTENDED_MONTHS,
+    MONTHS,
+    PEOPLE,
+    PROVED,
+    SALT_BYTES,
+    VOUCHED,
+    VOUCHERS,
+    check_sentence,
+    digest,
+    local_day,
+    months_later,
+    normalise_number,
+)
+from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import LANGUAGES
 
 
@@ -68,7 +67,9 @@ def enter(
     ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
     ``subject_request.day`` (received in the future, or more than a year ago)."""
     if wants not in WANTS:
-        raise PersonError("subject_request.wants", f"a request cannot ask for {wants!r}", f"one of {', '.join(WANTS)}")
+        raise PersonError(
+            "subject_request.wants", f"a request cannot ask for {wants!r}", f"one of {', '.join(WANTS)}"
+        )
     if language not in LANGUAGES:
         raise PersonError(
             "subject_request.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}"
@@ -77,7 +78,9 @@ def enter(
         row = tenant_of(tenant)
         if not 0 <= (local_day(row.time_zone, now) - received_on).days <= 366:
             raise PersonError(
-                "subject_request.day", f"{received_on} is not a possible day of receipt", "use a day within the last year"
+                "subject_request.day",
+                f"{received_on} is not a possible day of receipt",
+                "use a day within the last year",
             )
         made = SubjectRequestTable.create(
             id=str(uuid7(now, entropy)),
@@ -93,7 +96,12 @@ def enter(
             number_salt=entropy(SALT_BYTES).hex(),
         )
         body = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
-        body |= {"language": language, "number_sha256": number_commitment(made), "by": by_kind, "who": by or ""}
+        body |= {
+            "language": language,
+            "number_sha256": number_commitment(made),
+            "by": by_kind,
+            "who": by or "",
+        }
         change_row(made, append(tenant, ASKED, body, now, entropy))
     return request_row(made)
 
@@ -125,7 +133,11 @@ def extend(
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
         if row.extended_why is not None:
-            raise PersonError("subject_request.extended", "the request was extended before", "an extension is possible only once")
+            raise PersonError(
+                "subject_request.extended",
+                "the request was extended before",
+                "an extension is possible only once",
+            )
         if request_row(row).overdue(local_day(tenant_of(tenant).time_zone, now)):
             raise PersonError("subject_request.too_late", "the first month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
@@ -147,11 +159,11 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
             raise PersonError("subject_request.verified", "that was shown before", "")
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
-            raise PersonError(
-                "subject_request.may_not_vouch", "only admins and colleagues may vouch", ""
-            )
+            raise PersonError("subject_request.may_not_vouch", "only admins and colleagues may vouch", "")
         if row.vouched_by == who:
-            raise PersonError("subject_request.vouched", "this user vouched before", "a second user must vouch")
+            raise PersonError(
+                "subject_request.vouched", "this user vouched before", "a second user must vouch"
+            )
         words, first = check_sentence(how), row.vouched_at is None
         body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)

@@ -23,11 +23,8 @@ from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
-from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests import queries, reviews, rules, service
 from recorder.ids import Entropy, uuid7
-from recorder.features.subject_requests import queries
-from recorder.features.subject_requests import rules
-from recorder.features.subject_requests import service
 
 DIGITS: Final = 6
 
@@ -98,7 +95,9 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
             or VerificationCodeTable.select().where(condition).count() >= CALLS_A_CUSTOMER
         ):
             raise PersonError(
-                "subject_request.calls_exhausted", "the number was called too often today", "try again tomorrow"
+                "subject_request.calls_exhausted",
+                "the number was called too often today",
+                "try again tomorrow",
             )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
         body = {"request": request.id, "call": call, "who": who, "language": request.language}
@@ -221,9 +220,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
             .first()
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
-            raise PersonError(
-                "subject_request.no_code", "no code is valid", "order a call"
-            )
+            raise PersonError("subject_request.no_code", "no code is valid", "order a call")
         made = _says(last, 1, MADE)
         if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
             raise queries.not_logged_error(f"call {last.id}")

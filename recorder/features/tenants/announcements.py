@@ -7,14 +7,11 @@ and the sentence after a refusal.
 from __future__ import annotations
 
 import hashlib
-import io
-import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-import numpy as np
 from peewee import fn
 
 from recorder.auditlog import leaf_lookup
@@ -22,27 +19,22 @@ from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import announcement_row, composed_data
-from recorder.catalogue.records import ASKING, AnnouncementRow, Composition, Sentence
+from recorder.catalogue.records import AnnouncementRow, Composition, Sentence
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
-from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import CatalogueError
+from recorder.features.tenants.rules import (
+    OwnSound,
+    SpokenText,
+    check_mode,
+    check_question,
+    check_spoken,
+    sound_duration_ms,
+)
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import standard
-from recorder.prompts.sound_check import CLIPPED_SHARE, clipped_share
-from recorder.features.tenants.rules import OwnSound
-from recorder.features.tenants.rules import SpokenText
-from recorder.features.tenants.rules import check_mode
-from recorder.features.tenants.rules import check_question
-from recorder.features.tenants.rules import check_spoken
-from recorder.features.tenants.rules import sound_duration_ms
 
 CREATED: Final = "announcement.created"
-
-
-
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +138,10 @@ def store_sound(wav: bytes, now: datetime) -> str:
     return sha256
 
 
-
-
-
-
-
-
 def _beside(name: str, spoken: SpokenText | None, now: datetime) -> dict[str, Any]:
     if spoken is None:
         return {}
     return {f"{name}_text": spoken.text, name: store_sound(spoken.wav, now)}
-
-
 
 
 def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None:
@@ -188,5 +172,3 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
                 f"recordings for {code} cannot be kept {keep_days} days",
                 f"1 to {longest[code]} days",
             )
-
-

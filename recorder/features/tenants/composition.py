@@ -24,9 +24,14 @@ from recorder.catalogue.records import (
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import (CompositionData, check_purposes, create_announcement, sentence_of)
-from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode
+from recorder.features.tenants.announcements import (
+    CompositionData,
+    check_purposes,
+    create_announcement,
+    sentence_of,
+)
 from recorder.features.tenants.lines import set_line_announcement
+from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode
 from recorder.ids import Entropy
 from recorder.prompts import composer
 from recorder.prompts.purposes import standard
@@ -126,7 +131,12 @@ class _Draft:
         """Whether a row has the same texts, sounds and composition."""
         recipe = self.recipe
         saved = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
-        drafted = (sentence_of(self.told), sentence_of(self.question), sentence_of(self.declined), recipe.composition.composition)
+        drafted = (
+            sentence_of(self.told),
+            sentence_of(self.question),
+            sentence_of(self.declined),
+            recipe.composition.composition,
+        )
         return (row.language, row.mode, _promise(row)) == (
             recipe.language,
             recipe.mode,
@@ -267,7 +277,9 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
     first = composition.greeting
     greeting = None if first is None else composer.Greeting(first.text, _wav(first.sound))
     name = _name(row, row.language, mode)
-    recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording)
+    recipe = _Recipe(
+        name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording
+    )
     return recipe.draft(sources)
 
 

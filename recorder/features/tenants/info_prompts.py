@@ -63,7 +63,8 @@ def _own(lines: Sequence[LinePolicy]) -> dict[str, Mapping[str, str]]:
     ids = {each.announcement.id for line in lines for each in line.languages}
     with connected():
         return {
-            row.id: own_sentences(row) for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)
+            row.id: own_sentences(row)
+            for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)
         }
 
 
@@ -76,7 +77,9 @@ def _sound(
 ) -> bytes:
     announcement = line.announcement
     try:
-        return line_sentence(spoken, purposes=announcement.purposes, keep_days=announcement.keep_days, sources=sources).wav
+        return line_sentence(
+            spoken, purposes=announcement.purposes, keep_days=announcement.keep_days, sources=sources
+        ).wav
     except ConfigError as error:
         log.warning("line.notice_failed", number=line.number, error=error.message, hint=error.hint)
         return (prompts / f"{announcement.sha256}.wav").read_bytes()

@@ -16,8 +16,8 @@ from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
-from recorder.features.tenants.rules import SpokenText
 from recorder.features.tenants.announcements import check_purposes, store_sound
+from recorder.features.tenants.rules import SpokenText
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle.line_history import active_line
 from recorder.prompts import composer
@@ -47,7 +47,9 @@ def set_line_keep(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        sentences = {} if keep is None else {each: _sentences(each, keep, sources) for each in _languages(line)}
+        sentences = (
+            {} if keep is None else {each: _sentences(each, keep, sources) for each in _languages(line)}
+        )
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
@@ -121,7 +123,9 @@ def set_line_deletable(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        sentences = {each: _deletion_sentences(each, sources) for each in _languages(line)} if deletable else {}
+        sentences = (
+            {each: _deletion_sentences(each, sources) for each in _languages(line)} if deletable else {}
+        )
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:

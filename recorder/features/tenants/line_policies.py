@@ -161,7 +161,9 @@ class _PolicyBuilder:
         prompts = self.kept.get((line.id, language))
         if line.keep is None or prompts is None:
             return None
-        question = None if prompts.question_id is None else self._sound(prompts.question_text, prompts.question_id)
+        question = (
+            None if prompts.question_id is None else self._sound(prompts.question_text, prompts.question_id)
+        )
         return line_policy.Keep(
             line.keep.purpose,
             line.keep.keep_days,
@@ -179,7 +181,8 @@ class _PolicyBuilder:
         if not line.deletable or prompts is None:
             return None
         return line_policy.Delete(
-            self._sound(prompts.question_text, prompts.question_id), self._sound(prompts.deleted_text, prompts.deleted_id)
+            self._sound(prompts.question_text, prompts.question_id),
+            self._sound(prompts.deleted_text, prompts.deleted_id),
         )
 
     def _sound(self, text: str | None, sha256: str | None) -> line_policy.PromptSound:

@@ -16,31 +16,31 @@ from recorder.catalogue import country_check
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import line_row
-from recorder.catalogue.records import FORMATS, MOST_LANGUAGES, LineRow
+from recorder.catalogue.records import FORMATS, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names, phone_numbers
-from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import (
-    AT_PICKUP,
     BEFORE_RINGING,
     NUMBER,
     OFF,
-    ONCE_CONNECTED,
     OUTBOUND,
     TIMINGS,
 )
 from recorder.errors import CatalogueError
-from recorder.features.tenants.rules import SpokenText, check_mode, check_spoken
 from recorder.features.tenants.announcements import store_sound
+from recorder.features.tenants.rules import (
+    SpokenText,
+    check_expected_mode,
+    check_languages,
+    check_menu,
+    check_mode,
+    check_timing,
+)
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle.line_history import CREATED, active_line, end_line
-from recorder.features.tenants.rules import check_expected_mode
-from recorder.features.tenants.rules import check_languages
-from recorder.features.tenants.rules import check_menu
-from recorder.features.tenants.rules import check_timing
 
 
 def create_line(
@@ -184,8 +184,6 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
     return True
 
 
-
-
 def _check_other_spellings(tenant: str, number: str) -> None:
     """Inside the caller's transaction: check that the number is unused, in any spelling. Raises
     :class:`CatalogueError` (``line.taken``)."""
@@ -229,7 +227,9 @@ def move_line(
     ``announcement``. Neither tenant's log names the other. Calls and recordings keep their owner. ``None`` if
     the tenant has no such line. Raises :class:`CatalogueError` as :func:`create_line`, and ``line.same``."""
     if tenant == to:
-        raise CatalogueError("line.same", "the number already belongs to that customer", "choose another customer")
+        raise CatalogueError(
+            "line.same", "the number already belongs to that customer", "choose another customer"
+        )
     with writing():
         for each in sorted((tenant, to)):
             lock_tenant(each)
@@ -278,11 +278,3 @@ def _own_announcement(tenant: str, announcement: str) -> AnnouncementTable:
             "announcement.unknown", f"this customer has no announcement {announcement}", "make it first"
         )
     return row
-
-
-
-
-
-
-
-

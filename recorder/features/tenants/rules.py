@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from recorder.catalogue.records import ASKING
-from recorder.domain.call_plan import MODES
-from recorder.domain.call_plan import Mode
-from recorder.errors import CatalogueError
-from recorder.prompts.sound_check import CLIPPED_SHARE
-from recorder.prompts.sound_check import clipped_share
-from typing import Protocol
 import io
-import numpy as np
 import wave
 from collections.abc import Sequence
-from recorder.catalogue.records import MOST_LANGUAGES
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from recorder.catalogue.records import ASKING, MOST_LANGUAGES
 from recorder.catalogue.tables.announcement import AnnouncementTable
-from recorder.domain.call_plan import NOTICE
-from recorder.domain.line_policy import AT_PICKUP
-from recorder.domain.line_policy import ONCE_CONNECTED
+from recorder.domain.call_plan import MODES, NOTICE, Mode
+from recorder.domain.line_policy import AT_PICKUP, ONCE_CONNECTED
 from recorder.errors import CatalogueError
+from recorder.prompts.sound_check import CLIPPED_SHARE, clipped_share
 
 LONGEST_SOUND_MS = 60_000
 

@@ -56,7 +56,9 @@ def write(
             log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
         for row in found.unlogged:
             details = {"line": row.id, "tenant": row.tenant, "number": row.number}
-            log.error("line.not_in_log", **details, hint="its rows were changed outside Accord: run `accord audit`")
+            log.error(
+                "line.not_in_log", **details, hint="its rows were changed outside Accord: run `accord audit`"
+            )
     info_prompts.write_info_prompts(folder, lines, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed

@@ -46,7 +46,9 @@ def set_transfer_notice(
     :class:`CatalogueError` (``line.settings``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if how is not None and how not in WAYS:
         raise CatalogueError(
-            "line.settings", f"{how!r} is not a way to tell transfer targets", f"one of {', '.join(WAYS)}, or not at all"
+            "line.settings",
+            f"{how!r} is not a way to tell transfer targets",
+            f"one of {', '.join(WAYS)}, or not at all",
         )
     spoken = None if how is None else _spoken(ask, sources)
     with writing():
@@ -63,7 +65,9 @@ def set_transfer_notice(
         changed = None
         if how is not None and spoken is not None:
             notice, questions, refused = spoken
-            stored: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in questions.items()}
+            stored: dict[str, dict[str, Sentence]] = {
+                mode: _kept(each, now) for mode, each in questions.items()
+            }
             changed = joining_data(TransferOptions(how, _kept(notice, now), stored, _kept(refused, now)))
         if row.joining != changed:
             LineTable.update(joining=changed).where(LineTable.id == line_id).execute()

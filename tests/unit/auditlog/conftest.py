@@ -19,6 +19,7 @@ from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
@@ -29,7 +30,6 @@ from tests.entropy import Repeating
 from tests.house import Bakery
 from tests.postgres import binaries
 from tests.stored import put_small
-from recorder.features.subject_requests import service as request_register
 
 
 @dataclass

@@ -16,9 +16,11 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.live import queries
+from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import (
     announcements,
     composition,
@@ -37,8 +39,6 @@ from tests.vouching import vouch
 
 from .conftest import World
 from .tampered_later import hold
-from recorder.features.live import service as live_service
-from recorder.features.subject_requests import service as request_register
 
 NODE = "node1"
 CALL = "01930000-0000-7000-8000-0000000000c1"

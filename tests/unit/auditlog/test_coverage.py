@@ -28,6 +28,7 @@ from recorder.catalogue.tables.subject_request import ReviewTable, VerificationC
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import PersonError, SealError
 from recorder.features.live import queries as live_queries
+from recorder.features.live import rules
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import line_policies
 from recorder.identity import api_tokens, users
@@ -43,7 +44,6 @@ from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTE
 
 from .conftest import BEGAN, World, make_world
 from .filled import NODE, fill
-from recorder.features.live import rules
 
 BY_NAME = {model._meta.table_name: model for model in TABLES}
 COLUMNS = {

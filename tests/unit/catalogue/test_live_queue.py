@@ -12,10 +12,9 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.domain.live_command import DONE, NO_ANSWER, UNKNOWN
 from recorder.domain.parties import Party
-from recorder.features.live import queries
+from recorder.features.live import queries, service
 from recorder.features.live.queries import LiveRow
 from tests.unit.catalogue.conftest import OTHER, TENANT
-from recorder.features.live import service
 
 pytestmark = pytest.mark.postgresql
 
@@ -37,7 +36,9 @@ def call(tenants, clock) -> LiveRow:
 @pytest.fixture
 def ask(clock, entropy):
     def make(tenant: str = TENANT, call_id: str = "", what: str = "pause"):
-        return service.request_command(tenant, call_id, what, by="panel", who="somebody", now=clock(), entropy=entropy)
+        return service.request_command(
+            tenant, call_id, what, by="panel", who="somebody", now=clock(), entropy=entropy
+        )
 
     return make
 

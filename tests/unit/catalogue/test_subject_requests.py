@@ -16,11 +16,9 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
-from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import reviews, rules, service, verification_code
 from recorder.identity import tenants
 from tests.vouching import vouch
-from recorder.features.subject_requests import rules
-from recorder.features.subject_requests import service
 
 NUMBER = "+32470123456"
 

@@ -6,10 +6,9 @@ from recorder.catalogue import change_counter, queries, tenant_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.announcement import PurposeTable, SoundTable
 from recorder.errors import CatalogueError
-from recorder.features.tenants import announcements, lines
+from recorder.features.tenants import announcements, lines, rules
 from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
-from recorder.features.tenants import rules
 
 
 def test_an_announcement_is_a_new_version_each_time(tenants, announce) -> None:

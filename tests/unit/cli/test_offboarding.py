@@ -15,7 +15,7 @@ import pytest
 
 import recorder
 from recorder.catalogue import departures, queries, tenant_queries
-from recorder.features.subject_requests import call_erasure
+from recorder.features.subject_requests import call_erasure, service
 from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
@@ -23,7 +23,6 @@ from tests.clock import Clock
 from tests.house import Bakery
 from tests.unit.cli.shell import Shell
 from tests.vouching import vouch
-from recorder.features.subject_requests import service
 
 NAME = "Boulangerie Martin"
 MINE = ("--tenant", NAME)
@@ -121,7 +120,9 @@ def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, 
     number = queries.not_recorded(house.tenant).rows[0].outside.value
     request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
     vouch(house.tenant, request, house.clock(), house.entropy, house.means.signer)
-    assert call_erasure.erase_calls(house.office(), service.find_request(house.tenant, request), "u").erased == 1
+    assert (
+        call_erasure.erase_calls(house.office(), service.find_request(house.tenant, request), "u").erased == 1
+    )
     shell.lose_the_catalogue()
     shell.good("restore", file)
     again = ("person", "erase-again", *MINE)

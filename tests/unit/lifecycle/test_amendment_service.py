@@ -12,7 +12,13 @@ from recorder.catalogue import queries
 from recorder.catalogue.tables import lease
 from recorder.errors import AccordError
 from recorder.lifecycle import amendments, recordings
-from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW, TRIES, Changes, agreement_rule
+from recorder.lifecycle.amendment_service import (
+    LONGEST_REASON,
+    LONGEST_REVIEW,
+    TRIES,
+    Changes,
+    agreement_rule,
+)
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By
 from recorder.seal.keyring import data_key_path
@@ -84,7 +90,9 @@ def test_gives_up_after_several_conflicts(house, changes, recording, monkeypatch
         raise Conflict("store.conflict", "taken")
 
     monkeypatch.setattr(house.store, "put", conflict)
-    assert refusal(lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)) == "store.conflict"
+    assert (
+        refusal(lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)) == "store.conflict"
+    )
     assert len(attempts) == TRIES
 
 
@@ -111,9 +119,15 @@ def test_holds_until_a_review_within_a_year(house, recording) -> None:
 def test_lifts_only_a_hold_that_is_set(house, changes, recording) -> None:
     hold(house, recording)
     lift = {"reason": REASON}
-    assert refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=2, **lift)) == "retention.no_hold"
+    assert (
+        refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=2, **lift))
+        == "retention.no_hold"
+    )
     changes.lift(house.tenant, recording, OPERATOR, hold=1, **lift)
-    assert refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=1, **lift)) == "retention.no_hold"
+    assert (
+        refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=1, **lift))
+        == "retention.no_hold"
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +164,9 @@ def test_accepts_a_later_agreement_between_the_call_and_today(house, changes, re
     assert kinds(house, recording) == ["agreed_later"] * 2
 
 
-def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(house, changes, recording) -> None:
+def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(
+    house, changes, recording
+) -> None:
     agree = {"purpose": "training", "keep_days": 90, "reason": REASON}
     other = put_small(house)
     changes.delete(house.tenant, other, OPERATOR, reason=REASON)
@@ -162,7 +178,10 @@ def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(
 def test_narrows_only_purposes_that_the_recording_has(house, changes, recording) -> None:
     for purposes in ([], ["training"], ["agreement", "training"]):
         narrow = {"purposes": purposes, "reason": REASON}
-        assert refusal(lambda: changes.narrow(house.tenant, recording, OPERATOR, **narrow)) == "retention.purpose"  # noqa: B023
+        assert (
+            refusal(lambda: changes.narrow(house.tenant, recording, OPERATOR, **narrow))
+            == "retention.purpose"
+        )  # noqa: B023
     changes.narrow(house.tenant, recording, OPERATOR, purposes=["agreement", "agreement"], reason=REASON)
     assert kinds(house, recording) == ["purposes_narrowed"]
     assert queries.recording(house.tenant, recording).keep_until <= house.clock()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from recorder.clock import SLACK, Uptime
 from recorder.errors import ClockError, StoreError
-from recorder.ops.doctor import kernel_clock
 from recorder.lifecycle.clock_guard import LONGEST_OFF, ClockGuard, Witness
+from recorder.ops.doctor import kernel_clock
 from tests.clock import Clock
 
 
@@ -90,7 +90,9 @@ def test_trusts_the_time_that_passed_while_no_process_ran(keeper, machine: Machi
 
 
 @pytest.mark.parametrize(("off", "doubted"), [({"hours": 23}, False), ({"hours": 25}, True), ({"hours": -1}, True)])  # fmt: skip # noqa: E501
-def test_trusts_a_plausible_time_after_a_restart_of_the_machine(keeper, machine: Machine, off, doubted: bool) -> None:
+def test_trusts_a_plausible_time_after_a_restart_of_the_machine(
+    keeper, machine: Machine, off, doubted: bool
+) -> None:
     assert not doubts(keeper())
     machine.starts_again()
     machine.jumps(**off)
@@ -143,7 +145,9 @@ def test_ignores_an_unavailable_witness(keeper, machine: Machine) -> None:
     assert doubts(one)
 
 
-def test_trusts_the_clock_once_the_operator_removes_the_file(keeper, machine: Machine, tmp_path: Path) -> None:
+def test_trusts_the_clock_once_the_operator_removes_the_file(
+    keeper, machine: Machine, tmp_path: Path
+) -> None:
     one = keeper()
     one.check()
     machine.jumps(days=2)

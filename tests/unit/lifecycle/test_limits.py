@@ -34,7 +34,9 @@ def refusal(attempt) -> str:
 
 @pytest.fixture
 def other_tenant(house) -> str:
-    tenants.create_tenant(OTHER, name="Van Dyck NV", wrapped_key="{}", now=house.clock(), entropy=house.entropy)
+    tenants.create_tenant(
+        OTHER, name="Van Dyck NV", wrapped_key="{}", now=house.clock(), entropy=house.entropy
+    )
     return OTHER
 
 
@@ -163,7 +165,9 @@ def test_lists_the_limits_of_every_customer(house, other_tenant) -> None:
     with writing():
         LineTable.update(label="Shop").execute()
     found = limits.limits_by_tenant(house.trust)
-    assert {tenant: [each.keep_days for each in mine] for tenant, mine in found.items()} == {house.tenant: [5]}
+    assert {tenant: [each.keep_days for each in mine] for tenant, mine in found.items()} == {
+        house.tenant: [5]
+    }
 
 
 def test_ignores_a_row_that_is_no_statement(house) -> None:

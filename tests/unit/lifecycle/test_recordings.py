@@ -43,7 +43,9 @@ def leaf_bodies(kind: str) -> list[str]:
 
 
 def another(row: RecordingRow, **changes) -> RecordingRow:
-    return replace(row, **{"id": NEW, "prefix": f"{row.prefix}other/", "manifest_sha256": "ef" * 32} | changes)
+    return replace(
+        row, **{"id": NEW, "prefix": f"{row.prefix}other/", "manifest_sha256": "ef" * 32} | changes
+    )
 
 
 def test_adds_a_recording_once(house, row, add) -> None:
@@ -104,11 +106,20 @@ def test_makes_a_tombstone_once_and_ends_its_grants(house, row) -> None:
     assert recordings.make_tombstone(row, "deleted", at=at, now=now, entropy=house.entropy)
     assert not recordings.make_tombstone(row, "expired", now=now, entropy=house.entropy)
     found = queries.recording(house.tenant, row.id)
-    assert (found.destroyed_at, found.destroyed_why, found.outside, found.inside) == (at, "deleted", None, None)
+    assert (found.destroyed_at, found.destroyed_why, found.outside, found.inside) == (
+        at,
+        "deleted",
+        None,
+        None,
+    )
     assert len(leaf_bodies("recording.erased")) == 1
     with connected():
         assert GrantTable.select().where(GrantTable.ended_at.is_null()).count() == 0
-        assert LeafTable.select().where((LeafTable.kind == "recording.stored") & LeafTable.body.is_null()).count()
+        assert (
+            LeafTable.select()
+            .where((LeafTable.kind == "recording.stored") & LeafTable.body.is_null())
+            .count()
+        )
 
 
 def test_lists_an_unrecorded_call_once(house) -> None:

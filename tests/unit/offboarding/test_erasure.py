@@ -23,12 +23,13 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.offboarding import service
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import queries as offboarding_queries
+from recorder.features.offboarding import service
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import service as request_register
 from recorder.identity import api_tokens
 from recorder.identity import users as people
 from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
@@ -40,7 +41,6 @@ from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.verification import verify
 from tests.house import Customer
 from tests.vouching import vouch
-from recorder.features.subject_requests import service as request_register
 
 OPERATOR = By("operator")
 

@@ -24,8 +24,9 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import to_iso
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, CatalogueError
-from recorder.features.offboarding import service, tar
+from recorder.features.offboarding import handover_queries, service, tar
 from recorder.features.offboarding import queries as offboarding_queries
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import lines as line_register
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
@@ -34,8 +35,6 @@ from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
 from recorder.store.contract import Unreachable
 from tests.house import Customer
-from recorder.features.offboarding import handover_queries
-from recorder.features.subject_requests import service as request_register
 
 OPERATOR = By("operator")
 
@@ -136,9 +135,7 @@ def test_escapes_spreadsheet_formulas(house, bakery, handed) -> None:
         assert not [cell for cell in cells if re.match(r"[=+@-]", cell)], name
 
 
-def test_tables_are_included_and_an_erased_call_becomes_spaces(
-    house, bakery, handed
-) -> None:
+def test_tables_are_included_and_an_erased_call_becomes_spaces(house, bakery, handed) -> None:
     missed = [house.not_recorded(bakery, reason) for reason in ("never_connected", "declined")]
     house.not_recorded(house.customer("Van Dyck NV", "+3225550199"), "declined")
     more = {"now": house.clock(), "entropy": house.entropy}
@@ -298,7 +295,9 @@ def test_an_erased_recording_reads_as_zeros_and_nothing_else_moves(house, bakery
         ]
 
 
-def test_only_the_customers_admins_download_it_and_only_until_the_announced_day(house, bakery, handed, clock) -> None:
+def test_only_the_customers_admins_download_it_and_only_until_the_announced_day(
+    house, bakery, handed, clock
+) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dora", "Dora", role="customer_admin")
     house.call(bakery)

@@ -21,8 +21,9 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
-from recorder.features.imports.table import IMPORTED, FAILED, ERASED, KNOWN, read_table
+from recorder.features.imports import table as import_table
 from recorder.features.imports.service import Importer
+from recorder.features.imports.table import ERASED, FAILED, IMPORTED, KNOWN, read_table
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.lifecycle import expiry, recordings
 from recorder.playback.interface import Actor
@@ -30,7 +31,6 @@ from recorder.seal.amendment import By
 from recorder.seal.verification import verify
 from recorder.store.contract import Unreachable
 from tests.house import Customer, House
-from recorder.features.imports import table as import_table
 
 ZONE = ZoneInfo("Europe/Brussels")
 OPERATOR = By("operator")
@@ -274,7 +274,9 @@ def test_resumes_after_an_interruption_without_duplicates(house, bakery, folder,
     assert not list((house.folder / "spool" / service.PLACE).iterdir())
 
 
-def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(house, bakery, folder, clock) -> None:
+def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(
+    house, bakery, folder, clock
+) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     (outcome,) = bring(house, bakery, folder)

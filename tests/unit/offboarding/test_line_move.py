@@ -17,6 +17,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
 from recorder.features.live import queries as live_queries
+from recorder.features.live import service
 from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import lines
 from recorder.ids import uuid7
@@ -28,7 +29,6 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.clock import since_boot
 from tests.house import Customer
 from tests.recovery.many import small
-from recorder.features.live import service
 
 NUMBER = "+3225550100"
 
@@ -206,9 +206,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("examples", [3, pytest.param(120, marks=pytest.mark.long)])
-def test_only_the_owner_at_the_start_of_a_call_sees_it(
-    tmp_path_factory, clock, entropy, examples
-) -> None:
+def test_only_the_owner_at_the_start_of_a_call_sees_it(tmp_path_factory, clock, entropy, examples) -> None:
     from tests.house import House
 
     def live_through(steps: list[tuple[str, int]]) -> None:

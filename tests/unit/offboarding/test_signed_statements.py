@@ -21,8 +21,8 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.offboarding import service
 from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import handover_queries, service
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
@@ -41,7 +41,6 @@ from recorder.seal.amendment_kinds import DeletionAsked
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
 from tests.stored import receipt_body
-from recorder.features.offboarding import handover_queries
 
 OPERATOR = By("operator")
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -504,9 +503,7 @@ def test_a_rebuild_tells_an_older_catalogue_of_announcement_and_cancellation(hou
 
 @SQLITE
 @pytest.mark.parametrize("kind", ["announced", "handed_over"])
-def test_a_deleted_cancellation_still_applies(
-    house, bakery, office, handed, clock, kind
-) -> None:
+def test_a_deleted_cancellation_still_applies(house, bakery, office, handed, clock, kind) -> None:
     """Write access to the bucket ends no line by an announcement that was cancelled."""
     house.call(bakery)
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
@@ -527,9 +524,7 @@ def test_a_deleted_cancellation_still_applies(
 
 
 @SQLITE
-def test_a_deletion_is_logged_before_it_is_carried_out(
-    house, bakery, means, clock
-) -> None:
+def test_a_deletion_is_logged_before_it_is_carried_out(house, bakery, means, clock) -> None:
     """Whoever has that key and the bucket can do it: the key may sign deletions."""
     mine, paul = house.call(bakery), users.user_by_login("paul")
     clock.forward(minutes=5)

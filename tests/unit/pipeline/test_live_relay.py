@@ -27,16 +27,15 @@ from recorder.domain.live_command import (
     place,
 )
 from recorder.errors import SealError
-from recorder.features.live import queries
+from recorder.features.live import queries, service
 from recorder.features.live.duty import LiveCallRelay
-from recorder.features.live.rules import live_row
 from recorder.features.live.queries import CommandRow
+from recorder.features.live.rules import live_row
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, Mark
-from recorder.features.live import service
 
 pytestmark = pytest.mark.postgresql
 

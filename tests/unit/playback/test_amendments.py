@@ -161,9 +161,7 @@ def test_refuses_a_withdrawal_without_consent(changes, recording) -> None:
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
-def test_a_later_agreement_is_limited_by_the_country(
-    house, gate, changes, somebody, recording
-) -> None:
+def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, somebody, recording) -> None:
     admin = somebody("customer_admin")
     said = {"purpose": "training", "reason": "signed on paper"}
     with pytest.raises(KeepingError) as refused:

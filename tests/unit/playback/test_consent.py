@@ -26,9 +26,7 @@ def refusal(gate: PanelGate, who: Actor, recording: str, purpose: str) -> str:
 
 
 @pytest.mark.parametrize(("answer", "days"), [("yes", 365), ("no", 30), ("none", 30), (None, 30)])
-def test_only_a_yes_keeps_a_recording_as_long_as_agreed(
-    gate, ada, recorded, house, answer, days
-) -> None:
+def test_only_a_yes_keeps_a_recording_as_long_as_agreed(gate, ada, recorded, house, answer, days) -> None:
     recording = recorded(asked=answer)
     assert recording.kept == answer
     assert recording.purposes == ("agreement",)
@@ -45,9 +43,7 @@ def test_only_a_yes_keeps_a_recording_as_long_as_agreed(
     assert destroyed.destroyed_why == "expired"
 
 
-def test_an_agreed_purpose_is_open_to_its_roles_alone(
-    gate, ada, somebody, recorded, house
-) -> None:
+def test_an_agreed_purpose_is_open_to_its_roles_alone(gate, ada, somebody, recorded, house) -> None:
     recording = recorded(asked="yes", keep=FOR_TRAINING)
     admin = somebody("customer_admin")
     assert recording.purposes == ("agreement", "training")

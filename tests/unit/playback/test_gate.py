@@ -278,9 +278,7 @@ def test_refuses_an_unknown_object_name(gate, ada, recording) -> None:
     refused(lambda: gate.open(ada, grant.id, "../manifest.json"), "access.no_sound")
 
 
-def test_a_grant_lasts_a_quarter_of_an_hour_but_not_past_the_purpose(
-    gate, ada, recording, house
-) -> None:
+def test_a_grant_lasts_a_quarter_of_an_hour_but_not_past_the_purpose(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     assert grant.until == house.clock() + timedelta(minutes=15)
     house.clock.at = recording.keep_until - timedelta(minutes=5)
@@ -384,9 +382,7 @@ def test_another_tenants_id_and_an_unknown_one_give_the_same_answer(gate, strang
     ("purpose", "error_id"),
     [("quality", "access.purpose_not_announced"), ("\ud800" * 500, "access.purpose_not_announced")],
 )
-def test_refuses_and_logs_an_unannounced_purpose(
-    gate, ada, recording, purpose, error_id
-) -> None:
+def test_refuses_and_logs_an_unannounced_purpose(gate, ada, recording, purpose, error_id) -> None:
     refused(lambda: gate.grant(ada, recording.id, purpose), error_id)
     said = body(recording.id, "access.refused")
     assert (said["user"], said["reason"]) == (ada.user, error_id)

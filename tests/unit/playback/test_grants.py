@@ -56,7 +56,9 @@ def play(gate, who, grant, start: int = 0, end: int = 10, token: str = "p") -> i
     return sum(map(len, gate.open(who, grant.id, "audio.wav", token).read(start, end)))
 
 
-def test_limits_the_grants_of_a_user_within_an_hour(gate, ada, somebody, recording, house, monkeypatch) -> None:
+def test_limits_the_grants_of_a_user_within_an_hour(
+    gate, ada, somebody, recording, house, monkeypatch
+) -> None:
     monkeypatch.setattr(grants, "GRANTS_AN_HOUR", 2)
     for _ in range(2):
         gate.grant(ada, recording.id, "agreement")

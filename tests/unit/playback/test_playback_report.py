@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.playback.playback_report import MOST, parse_report, merge_stretches
+from recorder.playback.playback_report import MOST, merge_stretches, parse_report
 
 
 def test_merges_stretches_and_cuts_them_at_the_end_of_the_sound() -> None:
@@ -56,4 +56,6 @@ def test_joins_only_surplus_stretches() -> None:
     most = [(at * 10, at * 10 + 5) for at in range(MOST)]
     assert merge_stretches(most) == most
     one_more = [*most, (10 * MOST - 2, 10 * MOST + 1)]
-    assert merge_stretches(one_more) == [*most[:-1], (10 * MOST - 10, 10 * MOST + 1)], "across the shortest gap"
+    assert merge_stretches(one_more) == [*most[:-1], (10 * MOST - 10, 10 * MOST + 1)], (
+        "across the shortest gap"
+    )

@@ -161,7 +161,9 @@ def test_accepts_only_what_the_catalogue_knew_before_the_revocation(house) -> No
     forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
     house.clock.forward(hours=1)
     chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root)
-    amendments.list_amendments(chain, house.trust, now=house.clock(), entropy=house.entropy)  # nobody knows yet
+    amendments.list_amendments(
+        chain, house.trust, now=house.clock(), entropy=house.entropy
+    )  # nobody knows yet
 
     def revoked() -> dict:
         return {key: since}

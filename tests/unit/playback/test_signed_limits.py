@@ -223,9 +223,7 @@ def test_a_limit_without_its_leaf_or_object_erases_nothing(house, recording, cha
     assert audit(house) & {"object.missing", "row.unlogged"}
 
 
-def test_a_planted_statement_ends_nothing_and_the_audit_names_it(
-    house, gate, ada, recording
-) -> None:
+def test_a_planted_statement_ends_nothing_and_the_audit_names_it(house, gate, ada, recording) -> None:
     said = a_limit(house)
     content = statements.write(said, key_for(house, root_of(house), *signing.PANEL_USES))
     with in_memory(content) as path:

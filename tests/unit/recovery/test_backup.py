@@ -30,7 +30,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
-from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
 from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
@@ -43,8 +43,6 @@ from tests.house import Bakery
 from tests.vouching import vouch
 
 from .conftest import catalogued, rows
-from recorder.features.subject_requests import call_erasure
-from recorder.features.subject_requests import service
 
 pytestmark = pytest.mark.postgresql
 
@@ -187,9 +185,7 @@ def test_restores_a_line_with_several_languages(full: Bakery, file: Path, recove
 
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
-def test_restores_across_databases(
-    full: Bakery, file: Path, recovery, catalogue_kind, request
-) -> None:
+def test_restores_across_databases(full: Bakery, file: Path, recovery, catalogue_kind, request) -> None:
     request.getfixturevalue("postgres")
     before, sealed = everything(), catalogued()
     with recovery.lost("sqlite" if catalogue_kind == "postgresql" else "postgresql"):
@@ -299,9 +295,7 @@ OTHERS = {
 }
 
 
-def test_refuses_a_damaged_file_without_any_change(
-    full: Bakery, file: Path, recovery
-) -> None:
+def test_refuses_a_damaged_file_without_any_change(full: Bakery, file: Path, recovery) -> None:
     whole = file.read_bytes()
     cases = {name: ("backup.damaged", alter) for name, alter in DAMAGES.items()} | OTHERS
     with recovery.lost():
@@ -319,9 +313,7 @@ def test_refuses_a_damaged_file_without_any_change(
         bring_back(full, file)
 
 
-def test_refuses_another_schema(
-    full: Bakery, file: Path, recovery
-) -> None:
+def test_refuses_another_schema(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost():
         with connected():
             database.execute_sql(

@@ -23,6 +23,7 @@ from recorder.clock import to_iso
 from recorder.errors import KeepingError, SealError
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
+from recorder.features.subject_requests import service
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
@@ -30,7 +31,6 @@ from tests.house import Bakery
 from tests.vouching import vouch
 
 from .conftest import Recovery, rows
-from recorder.features.subject_requests import service
 
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 LONG = partial(pytest.param, marks=pytest.mark.long)
@@ -120,9 +120,7 @@ def test_a_node_lists_no_erased_call_again(house: Bakery, missed, asked, changes
 @SQLITE
 @pytest.mark.parametrize("announced", [False, LONG(True)])
 @pytest.mark.parametrize("at", [LONG("encode"), "store", LONG("catalogue")])
-def test_keeps_no_quarantined_take_of_an_erased_call(
-    house: Bakery, asked, changes, at, announced
-) -> None:
+def test_keeps_no_quarantined_take_of_an_erased_call(house: Bakery, asked, changes, at, announced) -> None:
     """Unless it was announced and sealed meanwhile: a note about unrecorded calls erases no recording."""
     folder = house.take(talk_ms=300, formats=("wav",), announced=announced)
     while stages.next_stage(folder) != at:
@@ -170,9 +168,7 @@ def note_of(house: Bakery, calls: list[str], signer, **changes: object) -> bytes
 
 
 @SQLITE
-def test_names_an_invalid_note_and_reads_the_others(
-    house: Bakery, asked, changes, recovery
-) -> None:
+def test_names_an_invalid_note_and_reads_the_others(house: Bakery, asked, changes, recovery) -> None:
     forgotten_calls.erase_calls(changes, asked, "u")
     with writing():
         ErasedCallTable.delete().execute()

@@ -85,9 +85,7 @@ def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, ag
         assert (again.limits.taken, again.limits.left_out) == (0, ())
 
 
-def test_an_unknown_statement_waits_for_the_confirmation(
-    house, recovery, recorded
-) -> None:
+def test_an_unknown_statement_waits_for_the_confirmation(house, recovery, recorded) -> None:
     recorded()
     house.limit(5)
     with writing():

@@ -313,9 +313,7 @@ def test_stops_at_the_wrong_key_encryption_key_without_losing_parties(house, rec
 
 
 @pytest.mark.parametrize("after", [1, 5, 9, 13])
-def test_resumes_after_an_interruption_anywhere(
-    house, recovery, recorded, after, monkeypatch
-) -> None:
+def test_resumes_after_an_interruption_anywhere(house, recovery, recorded, after, monkeypatch) -> None:
     from recorder.features.recovery import rebuild
 
     monkeypatch.setattr(rebuild, "BATCH", 1)

@@ -16,9 +16,8 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.errors import PersonError
-from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import reviews, service, verification_code
 from tests.unit.web.test_subject_requests import OTHER, enter, given, kinds, known
-from recorder.features.subject_requests import service
 
 
 @pytest.fixture

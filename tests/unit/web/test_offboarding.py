@@ -36,7 +36,9 @@ def leaves(house, bakery) -> str:
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
     sign = partial(service.hand_over, office, bakery.id)
     seals = RecordingVerifier(house.store, house.keyring, house.root_public)
-    prepare_handover(bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **said)
+    prepare_handover(
+        bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **said
+    )
     return call
 
 
