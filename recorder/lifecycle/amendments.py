@@ -149,7 +149,7 @@ def check_holds(chain: Chain) -> None:
         numbers = ", ".join(str(each.get("number")) for each in gone)
         raise SealError(
             "recording.held",
-            f"recording {manifest.recording} is on legal hold by the log, but amendment {numbers} is not in the bucket",
+            f"by the log recording {manifest.recording} is on legal hold, but amendment {numbers} is missing",
             "it was deleted: run `accord audit`, and look in the bucket for an older version of it",
         )
 

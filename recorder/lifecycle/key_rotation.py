@@ -402,7 +402,7 @@ class KeyRotation:
             raise SealError(
                 "seal.key_missing",
                 f"the catalogue has no key of tenant {tenant}",
-                "if the customer has left, it was destroyed; otherwise `accord rebuild` restores it from the bucket",
+                "it was destroyed if the customer has left; otherwise `accord rebuild` restores it",
             )
         return found
 

@@ -95,7 +95,7 @@ class Importer:
         except Conflict as error:
             refused = BringingError(
                 "import.conflict",
-                f"{each.file.name}: an earlier attempt has put a part of it into the bucket ({error.message})",
+                f"{each.file.name}: an earlier attempt has put part of it into the bucket ({error.message})",
                 "run `accord rebuild`: it lists complete recordings and names incomplete ones",
             )
             return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)

@@ -120,13 +120,13 @@ def check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -
         raise CatalogueError(
             "line.timing",
             f"a line that {asks} must do so before connecting, or both parties would have to wait",
-            "use `accord line outbound … before-connected`; once connected, only notice in one language is possible",
+            "use `accord line outbound … before-connected`; once connected, only notice in one language",
         )
     if timing == AT_PICKUP:
         raise CatalogueError(
             "line.timing",
             f"a line that {asks} must announce before ringing, or the colleague would have to wait",
-            "use `accord line timing … before-ringing`; at pick-up, only notice in one language is possible",
+            "use `accord line timing … before-ringing`; at pick-up, only notice in one language",
         )
 
 

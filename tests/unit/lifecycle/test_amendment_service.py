@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -177,11 +178,8 @@ def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(
 
 def test_narrows_only_purposes_that_the_recording_has(house, changes, recording) -> None:
     for purposes in ([], ["training"], ["agreement", "training"]):
-        narrow = {"purposes": purposes, "reason": REASON}
-        assert (
-            refusal(lambda: changes.narrow(house.tenant, recording, OPERATOR, **narrow))
-            == "retention.purpose"
-        )  # noqa: B023
+        narrow = partial(changes.narrow, house.tenant, recording, OPERATOR, reason=REASON)
+        assert refusal(partial(narrow, purposes=purposes)) == "retention.purpose"
     changes.narrow(house.tenant, recording, OPERATOR, purposes=["agreement", "agreement"], reason=REASON)
     assert kinds(house, recording) == ["purposes_narrowed"]
     assert queries.recording(house.tenant, recording).keep_until <= house.clock()

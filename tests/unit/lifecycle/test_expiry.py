@@ -347,9 +347,8 @@ def test_reaches_the_points_of_an_erasure_in_order(house) -> None:
     house.clock.at = queries.recording(house.tenant, recording).keep_until
     reached: list[str] = []
     assert destroy_with(house, house.means.store, boundary=reached.append) == 1
-    assert reached == [
-        "key deleted", "key forgotten", "deleted audio.opus", "deleted peaks", "looked", "buried", "destroyed",
-    ]  # fmt: skip
+    objects = ["deleted audio.opus", "deleted peaks"]
+    assert reached == ["key deleted", "key forgotten", *objects, "looked", "buried", "destroyed"]
 
 
 def test_leaves_a_recording_that_another_worker_is_erasing(house) -> None:
