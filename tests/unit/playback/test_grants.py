@@ -237,19 +237,19 @@ def test_stores_what_the_player_reports(gate, ada, recording) -> None:
 
 
 def test_appends_a_broken_seal_once_an_hour(house, recording) -> None:
-    def note(body: dict[str, str]) -> None:
-        grants.note_broken_seal(
-            house.tenant, body, recording=recording.id, now=house.clock(), entropy=house.entropy
-        )
+    def note(name: str) -> None:
+        body = {"recording": recording.id, "object": name}
+        now, entropy = house.clock(), house.entropy
+        grants.note_broken_seal(house.tenant, body, recording=recording.id, now=now, entropy=entropy)
 
-    note({"object": "audio.wav"})
+    note("audio.wav")
     house.clock.forward(minutes=59, seconds=59)
-    note({"object": "audio.wav"})
+    note("audio.wav")
     assert leaves(grants.BROKEN) == 1
-    note({"object": "peaks"})
+    note("peaks")
     assert leaves(grants.BROKEN) == 2
     house.clock.forward(seconds=1)
-    note({"object": "audio.wav"})
+    note("audio.wav")
     assert leaves(grants.BROKEN) == 3
 
 

@@ -53,7 +53,7 @@ def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[
     row = queries.recording(house.tenant, recording)
     seals = RecordingVerifier(means.store, means.keyring, means.root, revoked)
     gate = None
-    for look in (seals.open, seals.at_hand):
+    for look in (seals.open, seals.open_cached):
         try:
             look(row, now)
         except SealError as error:
