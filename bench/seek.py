@@ -39,9 +39,9 @@ import structlog
 from bench.store import MIB
 from recorder.catalogue import queries
 from recorder.clock import utc_now
-from recorder.playback.audio_reader import Sounds
-from recorder.playback.interface import Who
-from recorder.playback.verified_recording import Seals
+from recorder.playback.audio_reader import AudioReader
+from recorder.playback.interface import Actor
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.processes.gate import PanelGate
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
@@ -75,13 +75,13 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
     house = House(folder, utc_now, os.urandom, store)
     customer = house.customer("Bench", "+3225550100")
     claire = house.person(customer, "claire", "Claire")
-    who = Who(claire.id, customer.id, claire.role, "fr")
+    who = Actor(claire.id, customer.id, claire.role, "fr")
     times = max(1, round(minutes * 60 / CONVERSATION))
     recording = house.call(customer, times=times, at=utc_now() - timedelta(minutes=minutes + 1))
     row = queries.recording(customer.id, recording)
     assert row is not None
-    sealed = Seals(store, house.keyring, house.root_public).open(row, utc_now())
-    opened = Sounds(store).open(sealed, NAME)
+    sealed = RecordingVerifier(store, house.keyring, house.root_public).open(row, utc_now())
+    opened = AudioReader(store).open(sealed, NAME)
     content, noise = b"".join(opened.read(0, opened.length)), os.urandom(opened.length)
     (folder / "plain").write_bytes(noise)
     store.put("plain", folder / "plain", hashlib.sha256(noise).hexdigest())
@@ -95,11 +95,11 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
         took.setdefault(way, []).append(time.perf_counter() - begun)
         assert found == expected[at : at + PIECE]
 
-    def through(sounds: Sounds) -> Callable[[int, int], bytes]:
+    def through(sounds: AudioReader) -> Callable[[int, int], bytes]:
         return lambda start, end: b"".join(sounds.open(sealed, NAME).read(start, end))
 
     for number in range(seeks):
-        new, used = Sounds(store), Sounds(store)
+        new, used = AudioReader(store), AudioReader(store)
         for sounds in (new, used):
             sounds.prepare(sealed)
         through(used)(0, 1)
@@ -107,7 +107,7 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
             ("plain", noise, partial(store.read, "plain")),
             ("first", content, through(new)),
             ("later", content, through(used)),
-            ("unprepared", content, through(Sounds(store))),
+            ("unprepared", content, through(AudioReader(store))),
         ]
         chance.shuffle(ways)
         for way in ways:
@@ -126,7 +126,7 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
     return {"mib": round(len(content) / MIB, 1), "seeks": seeks, "ms": middle, "beside_plain": beside}
 
 
-def request(gate: PanelGate, who: Who, grant: str, start: int, end: int) -> bytes:
+def request(gate: PanelGate, who: Actor, grant: str, start: int, end: int) -> bytes:
     """A seek as the panel requests it from the gate."""
     return b"".join(gate.open(who, grant, NAME, "play").read(start, end))
 

@@ -340,7 +340,7 @@ class House:
         """Set a retention limit as the operator; ``None`` lifts it."""
         at = more.pop("now", None) or self.clock()
         changes = Changes(self.store, self.root_public, self.services.signer, lambda: at, self.entropy)
-        wish = retention_limits.Wish(purpose, line, keep_days, **more)
+        wish = retention_limits.NewLimit(purpose, line, keep_days, **more)
         retention_limits.set_limit(changes, tenant, wish, By("operator"))
 
     def confirm_holds(self) -> bool:

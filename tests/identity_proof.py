@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from recorder.domain.roles import CUSTOMER
-from recorder.features.subject_requests import register
+from recorder.features.subject_requests import service
 from recorder.identity import users
 from recorder.ids import Entropy
 from recorder.seal.signing import Signer
@@ -23,4 +23,4 @@ def colleague(
 def vouch(tenant: str, request: str, now: datetime, entropy: Entropy, signer: Signer | None = None) -> None:
     for how in ("an identity card at the counter", "the voice"):
         who = colleague(tenant, now, entropy, signer=signer)
-        register.vouch(tenant, request, how=how, who=who, now=now, entropy=entropy)
+        service.vouch(tenant, request, how=how, who=who, now=now, entropy=entropy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from web.language import current
 from web.state import PanelDoor, here, someone
 
@@ -11,6 +11,6 @@ def gate() -> PanelDoor:
     return here().gate
 
 
-def who() -> Who:
+def who() -> Actor:
     """Who is asking; in a view behind :func:`web.state.logged_in`."""
     return someone().who(current())

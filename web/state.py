@@ -22,23 +22,23 @@ from recorder.errors import RetentionError
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.interface import Door, Opened, RecordingCopy, Who
+from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
 from web.config import WebConfig
 from web.log_in_refusals import RefusedLogIns
 
 KEY = "accord"
 
 
-class PanelDoor(Door, Protocol):
+class PanelDoor(GateInterface, Protocol):
     """The gate with the ways out that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
 
-    def copy(self, who: Who, request: str, recording_id: str) -> RecordingCopy: ...
+    def copy(self, who: Actor, request: str, recording_id: str) -> RecordingCopy: ...
 
-    def check_theirs(self, who: Who, request: str, recording_id: str) -> None: ...
+    def check_theirs(self, who: Actor, request: str, recording_id: str) -> None: ...
 
-    def leaver(self, who: Who) -> OffboardingRow | None: ...
+    def leaver(self, who: Actor) -> OffboardingRow | None: ...
 
-    def handover(self, who: Who) -> Opened: ...
+    def handover(self, who: Actor) -> OpenSound: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ class Visitor:
         """Whether they decide for their company."""
         return self.user.role == ADMIN
 
-    def who(self, language: str) -> Who:
+    def who(self, language: str) -> Actor:
         """As the gate knows them."""
-        return Who(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
+        return Actor(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
 
 
 def here() -> PanelState:

@@ -13,7 +13,7 @@ from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
-from recorder.features.live import queries
+from recorder.features.live import queries, rules
 from recorder.features.subject_requests import reviews
 from recorder.identity import api_tokens, users
 from recorder.seal.revocation import Trust
@@ -42,7 +42,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
         tenant,
         LiveCommandTable,
         LiveCommandTable.tenant_id == tenant,
-        lambda row: queries.check_command(queries.asked_row(row), *given),
+        lambda row: rules.check_command(queries.command_row(row), *given),
     )
 
 

@@ -25,9 +25,9 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.features.subject_requests import register, reviews, verification_code
-from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of
-from recorder.identity.users import SHOWN_AS, SIGNS_IN, shown_as, signs_in
+from recorder.features.subject_requests import reviews, rules, verification_code
+from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
+from recorder.identity.users import SHOWN_AS, SIGNS_IN, display_hash, login_hash
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -239,7 +239,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         RowStatement(LineTable, _id("line"), _LINE),
     ),
     "line.ended": RowStatement(LineTable, _id("line"), _set(until=LEAF_TIME)),
-    register.ASKED: RowStatement(
+    rules.ASKED: RowStatement(
         SubjectRequestTable,
         _id("request"),
         _all(
@@ -251,21 +251,21 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
                  closed_at=None, closed_how=None, exported_at=None),
         ),
     ),
-    register.EXTENDED: RowStatement(
+    rules.EXTENDED: RowStatement(
         SubjectRequestTable,
         _id("request"),
         _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=LEAF_TIME)),
     ),
-    register.VOUCHED: RowStatement(SubjectRequestTable, _id("request"), _vouched),
-    register.PROVED: RowStatement(
+    rules.VOUCHED: RowStatement(SubjectRequestTable, _id("request"), _vouched),
+    rules.PROVED: RowStatement(
         SubjectRequestTable,
         _id("request"),
         _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=LEAF_TIME)),
     ),
-    register.CLOSED: RowStatement(
+    rules.CLOSED: RowStatement(
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME))
     ),
-    register.EXPORTED: RowStatement(SubjectRequestTable, _id("request"), _set(exported_at=LEAF_TIME)),
+    rules.EXPORTED: RowStatement(SubjectRequestTable, _id("request"), _set(exported_at=LEAF_TIME)),
     verification_code.ORDERED: RowStatement(
         VerificationCodeTable,
         _id("call"),
@@ -435,7 +435,7 @@ def _agrees(row: Table, column: str, stated: Any) -> bool:
     if isinstance(stated, Digest):
         return value is not None and sha256_of(value) == stated.sha256
     if isinstance(stated, NumberCommitment):
-        return register.digest(f"{_salt(row)}\n{value}") == stated.sha256
+        return rules.digest(f"{_salt(row)}\n{value}") == stated.sha256
     if isinstance(stated, bool):
         return bool(value) == stated and value in (0, 1)
     return bool(value == stated)
@@ -448,11 +448,11 @@ def _gone(column: str, stated: Any) -> bool:
 
 def _value(row: Table, column: str) -> Any:
     if isinstance(row, UserTable) and column == SIGNS_IN:
-        return signs_in(row.login, row.password_hash)
+        return login_hash(row.login, row.password_hash)
     if isinstance(row, UserTable) and column == SHOWN_AS:
-        return shown_as(row.password_hash, row.name, row.language)
+        return display_hash(row.password_hash, row.name, row.language)
     if isinstance(row, LineTable) and column in (KEEPS, DELETES):
-        return spoken_of(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)
+        return prompts_sha256(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)
     field = {each.column_name: each.name for each in row._meta.sorted_fields}[column]
     return row.__data__[field]
 

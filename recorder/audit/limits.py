@@ -69,7 +69,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
     """Compare a customer's rows with the statements in the bucket, and check their signatures. Raises
     :class:`recorder.errors.StoreError`."""
     there = set(store.list(f"{statements.FOLDER}{tenant}/"))
-    for each, leaf, listed_at in list(limits.copies(tenant)):
+    for each, leaf, listed_at in list(limits.stored_statements(tenant)):
         row = f"{tenant}: {RetentionLimitTable._meta.table_name} {each.id}"
         place = _place(each)
         try:

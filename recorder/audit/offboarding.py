@@ -17,7 +17,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.features.offboarding import handover
+from recorder.features.offboarding import handover_queries
 from recorder.features.offboarding.queries import ERASING, LEFT
 from recorder.lifecycle.departure import LEAVES, STAYS
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
@@ -30,7 +30,16 @@ from recorder.store.contract import Store
 
 HANDED: Final = "recording.handed_over"
 COLLECTED: Final = frozenset(
-    {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE}
+    {
+        LEAVES,
+        STAYS,
+        ERASING,
+        LEFT,
+        CALLS_FORGOTTEN,
+        HANDED,
+        handover_queries.STARTED,
+        handover_queries.COMPLETED,
+    }
 )
 """Kinds of leaves to collect."""
 
@@ -102,7 +111,7 @@ class OffboardingAudit:
             self._collect_forgotten(number, body)
         elif kind == HANDED:
             self._sent.add(str(body["recording"]))
-        elif kind == handover.BEGUN:
+        elif kind == handover_queries.STARTED:
             self._handover = str(body["handover"])
             self._row |= dict.fromkeys(("handed_at", "length", "layout", "rows")) | {
                 "handover": self._handover
@@ -148,7 +157,7 @@ class OffboardingAudit:
         times = {"announced_at": to_iso(statement.announced_at), "until": to_iso(statement.until)}
         if kind == LEAVES:
             self._row = {**_EMPTY, **times}
-        elif kind == handover.WHOLE and (handed := statement.handed_over) is not None:
+        elif kind == handover_queries.COMPLETED and (handed := statement.handed_over) is not None:
             self._row |= {
                 "handed_at": to_iso(handed.at), "length": handed.length, "layout": handed.layout_sha256,
                 "rows": handed.rows_sha256,
@@ -211,8 +220,8 @@ class OffboardingAudit:
             "handover": row.handover,
             "handed_at": moment(row.handed_at),
             "length": row.length,
-            "layout": None if row.layout is None else handover.layout_sha256(row.layout),
-            "rows": handover.rows_sha256(self.tenant) if whole else None,
+            "layout": None if row.layout is None else handover_queries.layout_sha256(row.layout),
+            "rows": handover_queries.rows_sha256(self.tenant) if whole else None,
             "erasing_since": moment(row.erasing_since),
             "left_at": moment(row.left_at),
             "receipt": receipt,

@@ -24,7 +24,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import SealError
-from recorder.features.recovery.recordings import compare
+from recorder.features.recovery.recording_rows import compare
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import verification as seals
@@ -99,7 +99,7 @@ class RecordingAudit:
             yield from () if row is None else self._recording(row)
 
     def _recording(self, row: RecordingRow) -> Iterator[AuditFinding]:
-        before = amendments.known(row.tenant, row.id)
+        before = amendments.listed_hashes(row.tenant, row.id)
         report = seals.verify(self.store, row.prefix, self.root, None, self.now, self.revoked)
         manifest = report.manifest
         wrong = [AuditFinding(each.code, each.where, _with_blocks(each)) for each in report.findings]
@@ -118,7 +118,7 @@ class RecordingAudit:
             if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
                 wrong += self.keys.of(manifest)
         # It may have been erased or amended while it was read.
-        if wrong and (self._now_row(row.id) != row or amendments.known(row.tenant, row.id) != before):
+        if wrong and (self._now_row(row.id) != row or amendments.listed_hashes(row.tenant, row.id) != before):
             again = self._now_row(row.id)
             return (yield from () if again is None else self._recording(again))
         yield from wrong
@@ -165,7 +165,7 @@ class RecordingAudit:
         return key, decrypt_parties(manifest, data_key)
 
     def _amendments(self, row: RecordingRow, chain: Chain) -> Iterator[AuditFinding]:
-        sealed = {each["number"]: each for each in amendments.columns_of(chain)}
+        sealed = {each["number"]: each for each in amendments.amendment_columns(chain)}
         listed = self._listed(row.id)
         for number in sorted({*listed, *sealed}):
             there, expected = listed.get(number), sealed.get(number)
@@ -178,7 +178,9 @@ class RecordingAudit:
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
         """Find documents that a revoked key backdated: the log shows since when they have existed."""
-        for name, what in signed_since(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
+        for name, what in signed_since(
+            chain, self.revoked, lambda: amendments.known_hashes(row.tenant, row.id)
+        ):
             if row.prefix + name not in named:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 

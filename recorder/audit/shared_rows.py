@@ -18,7 +18,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError
 from recorder.features.recovery.rebuild_queue import REBUILD
-from recorder.features.tenants.announcements import sound_duration_ms
+from recorder.features.tenants.rules import sound_duration_ms
 
 
 def check_sounds() -> Iterator[AuditFinding]:

@@ -18,7 +18,7 @@ from recorder.clock import utc_now
 from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
 from recorder.features.tenants import announcements, composition
-from recorder.features.tenants.announcements import OwnSound
+from recorder.features.tenants.rules import OwnSound
 from recorder.processes.services import Context
 from recorder.prompts.composer import Greeting
 from recorder.prompts.country_file import pack_for

@@ -14,6 +14,7 @@ from recorder.catalogue.records import FORMATS
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import time_zones
+from recorder.features.imports import table as import_table
 from recorder.processes.services import Context
 
 SHOWN = 20
@@ -58,10 +59,10 @@ def bring_in(
     zone = time_zones.require_zone(owner.time_zone)
     kept_until = datetime.combine(until.date(), time(), zone)
     service.check_until(kept_until, now)
-    service.check_stays(owner.id)
-    good, wrong = service.read_table(table or folder / "recordings.csv", folder, zone, now)
+    service.check_not_leaving(owner.id)
+    good, wrong = import_table.read_table(table or folder / "recordings.csv", folder, zone, now)
     region = context.settings.node.region or None
-    importer = service.Bringing(owner, kept_until, context.services(), region, formats)
+    importer = service.Importer(owner, kept_until, context.services(), region, formats)
     outcomes = list(wrong)
     with click.progressbar(good, label="Importing", file=sys.stderr) as bar:
         outcomes += [importer.bring(each) for each in bar]

@@ -33,7 +33,7 @@ def init(context: Context, force: bool) -> None:
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
-        found = kek_usage.look(context.open_catalogue, context.probe_store)
+        found = kek_usage.count_usage(context.open_catalogue, context.probe_store)
         click.echo(f"The new keys do not open {found.by.total()} customers' keys.", err=True)
     else:
         for unseen in kek_usage.refuse_new_keys(context.open_catalogue, context.probe_store):
@@ -114,7 +114,7 @@ def confirm_copy(context: Context, files: tuple[Path, ...]) -> None:
     tenant_keys = copies.tenant_keys()
     root = signing.key_id(context.root())
     for file in files:
-        kind = copies.confirm(context.settings.keys_folder, file, root, tenant_keys, utc_now())
+        kind = copies.confirm_copy(context.settings.keys_folder, file, root, tenant_keys, utc_now())
         if kind == copies.NEXT:
             click.echo(f"{file}: is the next key-encryption key")
         elif kind == copies.KEK:

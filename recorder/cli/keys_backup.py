@@ -50,7 +50,7 @@ def backup(context: Context, place: Path) -> None:
     tenants = copies.tenant_keys()
     for name in (signing.KEK, kek_files.NEXT, signing.ROOT_KEY):
         if (place / name).exists():
-            copies.confirm(folder, place / name, root, tenants, utc_now())
+            copies.confirm_copy(folder, place / name, root, tenants, utc_now())
     for path in sorted(place.iterdir()):
         click.echo(path)
     click.echo("\nWhoever has these files can hear every recording: lock them away, apart from any backup.")
@@ -172,8 +172,8 @@ def _root_misfits(key: Ed25519PrivateKey, folder: Path, place: Path) -> Iterator
 
 
 def _kek_misfits(context: Context, folder: Path, identity: str) -> Iterator[str]:
-    by = {*kek_usage.look(context.open_catalogue, context.probe_store).by} - {kek_usage.UNREADABLE}
-    if not by and (copy := copies.read(folder).get(copies.KEK)) is not None:
+    by = {*kek_usage.count_usage(context.open_catalogue, context.probe_store).by} - {kek_usage.UNREADABLE}
+    if not by and (copy := copies.verified_copies(folder).get(copies.KEK)) is not None:
         by = {copy.key_id}
     if by and identity not in by:
         wrapped_by = ", ".join(sorted(by))

@@ -14,7 +14,7 @@ from recorder.cli.tenant_name import find_tenant
 from recorder.clock import utc_now
 from recorder.errors import ConfigError, SealError
 from recorder.features.keys import copies
-from recorder.lifecycle.key_rotation import Rewrapping, RotationStatus, standing
+from recorder.lifecycle.key_rotation import KeyRotation, RotationStatus, rotation_status
 from recorder.processes.services import Context
 from recorder.seal import kek_files
 from recorder.seal.keyring import RESTORE, WrappedKey, load_kek, parse_kek
@@ -65,10 +65,10 @@ def rotate(context: Context) -> None:
     if (folder / kek_files.NEXT).exists():
         _promote(folder, settings.keys.kek.get_secret_value())
     ring = kek_files.rotating(folder, settings.keys.kek.get_secret_value())
-    found = standing(context.store())
+    found = rotation_status(context.store())
     if put_back := made.put_back(found.lacking):
         click.echo(f"recordings' keys restored to the bucket from the catalogue: {put_back}")
-        found = standing(context.store())
+        found = rotation_status(context.store())
     _report(found, ring.current, _in_spool(context), folder)
     click.echo(
         "Takes in the spools of other nodes need no older key-encryption key. Those sealed before a\n"
@@ -85,7 +85,7 @@ def _check_copy(folder: Path) -> None:
     if not (folder / kek_files.NEXT).exists():
         return
     identity = load_kek(folder / kek_files.NEXT).id
-    known = copies.read(folder)
+    known = copies.verified_copies(folder)
     if not any(each in known and known[each].key_id == identity for each in (copies.NEXT, copies.KEK)):
         raise ConfigError(
             "keys.no_copy",
@@ -110,12 +110,12 @@ def _promote(folder: Path, given: str) -> None:
             "and run this again."
         )
         return
-    copies.promoted(folder, identity)
+    copies.promote_copy(folder, identity)
 
 
-def _rewrapping(context: Context) -> Rewrapping:
+def _rewrapping(context: Context) -> KeyRotation:
     ring = kek_files.rotating(context.settings.keys_folder, context.settings.keys.kek.get_secret_value())
-    return Rewrapping(context.store(), ring, utc_now, os.urandom, f"rotate-{os.urandom(8).hex()}")
+    return KeyRotation(context.store(), ring, utc_now, os.urandom, f"rotate-{os.urandom(8).hex()}")
 
 
 def _in_spool(context: Context) -> list[WrappedKey]:

@@ -101,8 +101,8 @@ def make_line(
         now=utc_now(),
         entropy=os.urandom,
     ).id
-    if transfer_options.asked_for(owner.id):
-        transfer_options.set_line_joining(
+    if transfer_options.is_required(owner.id):
+        transfer_options.set_transfer_notice(
             owner.id, made, ALONE, sources=found, now=utc_now(), entropy=os.urandom
         )
     return made
@@ -175,8 +175,10 @@ def move_line(
         raise CatalogueError(
             "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the customer's lines"
         )
-    if transfer_options.asked_for(to.id):
-        transfer_options.set_line_joining(to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom)
+    if transfer_options.is_required(to.id):
+        transfer_options.set_transfer_notice(
+            to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom
+        )
     click.echo(made.id)
 
 
@@ -330,10 +332,10 @@ def tell_joiners(context: Context, tenant_name: str, number: str, how: str, ask:
     way = None if how == OFF else how
     if ask and way is None:
         raise click.UsageError("--ask needs alone or both: whoever is not told cannot be asked")
-    transfer_options.set_line_joining(
+    transfer_options.set_transfer_notice(
         row.tenant, row.id, way, ask=ask, sources=found, now=utc_now(), entropy=os.urandom
     )
-    for language in transfer_options.silent_in(row.tenant, row.id):
+    for language in transfer_options.silent_languages(row.tenant, row.id):
         click.echo(f"nobody is told in {language}: there is no sentence in that language", err=True)
 
 

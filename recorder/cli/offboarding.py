@@ -15,7 +15,7 @@ from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.errors import CatalogueError, SealError
 from recorder.features.live import queries as live_queries
-from recorder.features.offboarding import completion, handover, queries, service
+from recorder.features.offboarding import handover_queries, queries, service
 from recorder.processes.services import Context
 from recorder.seal import signing
 
@@ -63,18 +63,18 @@ def stop(context: Context, name: str) -> None:
 @click.pass_obj
 def hand_over(context: Context, name: str, anew: bool) -> None:
     """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
-    from recorder.features.offboarding.plan import prepare
-    from recorder.playback.verified_recording import Seals
+    from recorder.features.offboarding.plan import prepare_handover
+    from recorder.playback.verified_recording import RecordingVerifier
 
     context.open_catalogue()
     owner, store, root, changes = find_tenant(name), context.store(), context.root(), context.changes()
-    service.standing(changes, owner.id)
-    seals = Seals(store, context.keyring(), root, context.revoked())
-    if live := live_queries.calls(owner.id, utc_now()):
+    service.current_statement(changes, owner.id)
+    seals = RecordingVerifier(store, context.keyring(), root, context.revoked())
+    if live := live_queries.live_calls(owner.id, utc_now()):
         click.echo(f"{len(live)} of its calls are in progress: include them later with --anew", err=True)
-    total = queries.remaining(owner.id)
+    total = queries.count_recordings(owner.id)
     with click.progressbar(length=total, label="Preparing", file=sys.stderr) as bar:
-        row = prepare(
+        row = prepare_handover(
             owner.id,
             seals,
             store,
@@ -101,11 +101,11 @@ def erase(context: Context, name: str, early: str | None, without_handing_over: 
 
     context.open_catalogue()
     owner, changes = find_tenant(name), context.changes()
-    handover = service.standing(changes, owner.id)
+    handover = service.current_statement(changes, owner.id)
     check_ready(owner.id)
     if not without_handing_over:
         check_handed_over(handover)
-    service.decide(changes, owner.id, early=early)
+    service.order_erasure(changes, owner.id, early=early)
     click.echo(
         "The worker destroys it and writes the receipt; `accord tenant leave show` shows the progress."
     )
@@ -123,16 +123,16 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 
     context.open_catalogue()
     owner, changes = find_tenant(name), context.changes()
-    leaver = completion.to_complete(changes, owner.id, believe_dates=believe_dates)
+    leaver = service.find_to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
         click.echo(f"{owner.name} ({owner.id}): erased {to_iso(leaver.receipt.at)}, by a signed receipt.")
     elif leaver.statement is not None:
         click.echo(f"{owner.name} ({owner.id}): its erasure was signed {to_iso(leaver.statement.at)}.")
-    click.echo(f"This catalogue has {queries.amounts(owner.id)}.")
+    click.echo(f"This catalogue has {queries.summarise(owner.id)}.")
     if not yes:
         click.confirm("This cannot be undone. Destroy everything of this customer?", abort=True)
-    completion.complete(changes, owner.id, believe_dates=believe_dates)
+    service.complete_erasure(changes, owner.id, believe_dates=believe_dates)
     click.echo("The worker destroys it; `accord tenant leave show` shows the progress.")
 
 
@@ -141,24 +141,24 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 @click.pass_obj
 def show(context: Context, name: str) -> None:
     """How far it is."""
-    from recorder.features.offboarding.service import held
+    from recorder.features.offboarding.service import held_recordings
 
     context.open_catalogue()
     owner = find_tenant(name)
-    row = queries.standing(owner.id)
+    row = queries.require_departure(owner.id)
     try:
-        service.standing(context.changes(), owner.id)
+        service.current_statement(context.changes(), owner.id)
     except (CatalogueError, SealError) as error:
         click.echo(f"NOT SIGNED: {error.message}")
     click.echo(f"announced {to_iso(row.announced_at)}, can be downloaded until {to_iso(row.until)}")
     if row.handover is not None:
         _print_handover(owner.id, row)
-    for each in held(owner.id):
+    for each in held_recordings(owner.id):
         click.echo(f"ON LEGAL HOLD {each.recording} (hold {each.number}): {each.reason}")
     if row.left_at is not None:
         click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
     elif row.erasing_since is not None:
-        left = queries.remaining(owner.id)
+        left = queries.count_recordings(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
         click.echo(
             "the worker's log has the reason for a delay: offboarding.delayed, recording.erasure_failed"
@@ -175,7 +175,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
     context.open_catalogue()
     tenant = find_tenant(name).id
-    row = queries.standing(tenant)
+    row = queries.require_departure(tenant)
     if row.receipt is None:
         raise CatalogueError(
             "offboarding.no_receipt",
@@ -197,7 +197,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
 
 def _print_handover(tenant: str, row: offboarding_progress.OffboardingRow) -> None:
-    counted = handover.counts(tenant)
+    counted = handover_queries.count_reasons(tenant)
     whole = f"{row.length} bytes" if row.handed_at else "not complete: run the command again"
     click.echo(f"handover: {counted.pop('', 0)} recordings, {whole}")
     for why, many in sorted(counted.items()):

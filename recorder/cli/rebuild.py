@@ -14,9 +14,9 @@ import click
 from recorder.catalogue import tenant_queries
 from recorder.clock import to_iso, utc_now
 from recorder.features.offboarding import queries
-from recorder.features.recovery import rebuild_queue, recordings
+from recorder.features.recovery import rebuild_queue, recording_rows
 from recorder.lifecycle import amendments, hold_review, limits
-from recorder.lifecycle.retention_limits import BroughtBack
+from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.processes.services import Context
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ SHOWN = 50
 
 PHASES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
 OUTCOMES = {
-    recordings.MADE: "restored",
-    recordings.COMPLETED: "completed",
-    recordings.CORRECTED: "set to what was sealed",
-    recordings.ERASED: "destroyed since, and now listed so",
-    recordings.UNCHANGED: "unchanged",
-    recordings.DIFFERS: "differ from what was sealed, and were left so",
-    recordings.LEFT_OUT: "left out: the objects are not what was sealed",
+    recording_rows.MADE: "restored",
+    recording_rows.COMPLETED: "completed",
+    recording_rows.CORRECTED: "set to what was sealed",
+    recording_rows.ERASED: "destroyed since, and now listed so",
+    recording_rows.UNCHANGED: "unchanged",
+    recording_rows.DIFFERS: "differ from what was sealed, and were left so",
+    recording_rows.LEFT_OUT: "left out: the objects are not what was sealed",
     rebuild_queue.UNPLACED: "folders without anything of Accord's",
     rebuild_queue.KEY_ALONE: "keys without a recording",
     rebuild_queue.ROW_ALONE: "rows without anything in the bucket",
@@ -119,7 +119,7 @@ def _proposals(done: RebuildReport) -> None:
     for leaver in done.leavers:
         tenant = leaver.tenant
         click.echo(f"{names[tenant]} was erased, by a signed statement. Nothing of it was destroyed now:")
-        click.echo(f"  this catalogue has {queries.amounts(tenant)}.")
+        click.echo(f"  this catalogue has {queries.summarise(tenant)}.")
         click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
     for tenant, calls in done.calls.items():
         click.echo(f"{names[tenant]}: {calls} calls without a recording were erased at a person's request.")
@@ -131,7 +131,7 @@ def _troubles(report: Path | None) -> int:
     """Print each fault on a line; return their number."""
     count = 0
     with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
-        for count, each in enumerate(rebuild_queue.troubles(), 1):
+        for count, each in enumerate(rebuild_queue.problems(), 1):
             line = f"{each.code}  {each.place}: {each.message}"
             if count <= SHOWN:
                 click.echo(f"  {line}")
@@ -142,14 +142,14 @@ def _troubles(report: Path | None) -> int:
     return count
 
 
-def _limits(found: BroughtBack, context: Context) -> int:
+def _limits(found: LimitRecovery, context: Context) -> int:
     """Print the retention limits that were restored and those that were skipped; return the number
     skipped."""
     for place, code, message in found.left_out:
         click.echo(f"  {code}  {place}: {message}")
     if found.taken:
         click.echo(f"{found.taken} statements of retention limits restored; in force now:")
-        for tenant, each in sorted(limits.limits(context.trust()).items()):
+        for tenant, each in sorted(limits.limits_by_tenant(context.trust()).items()):
             for limit in each:
                 if limit.until is None:
                     also = ", agreements too" if limit.agreements else ""

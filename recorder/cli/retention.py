@@ -15,7 +15,7 @@ from recorder.clock import to_iso, utc_now
 from recorder.errors import CatalogueError
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle import limits, preview
-from recorder.lifecycle.retention_limits import Wish, set_limit
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.seal.usage_terms import RetentionLimit
@@ -64,7 +64,7 @@ def set_keeping(
                 "line.unknown", f"the customer has no line {number}", "`accord line list` shows its lines"
             )
         line = found[0]
-    limits.check(tenant, purpose, line, days)
+    limits.check_limit(tenant, purpose, line, days)
     if days is not None:
         seen = _foresee(
             context, tenant, RetentionLimit(days, purpose, line, utc_now(), agreements=also_agreed)
@@ -72,7 +72,7 @@ def set_keeping(
         if also_agreed and seen.agreed and not yes:
             question = f"End {seen.agreed} recordings before the day that was agreed?"
             click.confirm(question, abort=True, err=True)
-    set_limit(context.changes(), tenant, Wish(purpose, line, days, also_agreed), OPERATOR)
+    set_limit(context.changes(), tenant, NewLimit(purpose, line, days, also_agreed), OPERATOR)
     _show(context, tenant)
 
 
@@ -85,9 +85,9 @@ def show_keeping(context: Context, tenant_name: str) -> None:
     _show(context, find_tenant(tenant_name).id)
 
 
-def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.Foreseen:
+def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.LimitPreview:
     """Print which recordings a limit would end, before it is set."""
-    seen = preview.foresee(tenant, limit, limit.since, context.trust())
+    seen = preview.preview_limit(tenant, limit, limit.since, context.trust())
     click.echo(f"{seen.there} recordings are kept for this now; {seen.earlier} will end earlier.", err=True)
     for day, count in seen.ends.items():
         click.echo(f"  {max(day, limit.since.date())}  {count}", err=True)

@@ -11,7 +11,7 @@ from recorder.catalogue import erased_call_queries, subject_request_queries, ten
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
-from recorder.features.subject_requests import erased_calls, register, reviews, verification_code
+from recorder.features.subject_requests import call_erasure, reviews, rules, service, verification_code
 from recorder.lifecycle import bucket_statements
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
@@ -43,7 +43,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     ):
         if open_only and not each.open:
             continue
-        late = "  OVERDUE" if each.overdue(register.today(zones[each.tenant], now)) else ""
+        late = "  OVERDUE" if each.overdue(rules.local_day(zones[each.tenant], now)) else ""
         state = each.closed_how or (f"shown by {each.proved_how}" if each.proved_how else "not shown yet")
         state += f"  {erased[each.id]} calls not recorded, erased" if each.id in erased else ""
         click.echo(
@@ -77,12 +77,12 @@ def enter(
     """Write down what somebody with this NUMBER asks; the customer's admins find it in their panel."""
     context.open_catalogue()
     tenant, now = find_tenant(tenant_name), utc_now()
-    row = register.enter(
+    row = service.enter(
         tenant.id,
         number=number,
         wants=wants,
         language=language or tenant.language,
-        received_on=received.date() if received else register.today(tenant.time_zone, now),
+        received_on=received.date() if received else rules.local_day(tenant.time_zone, now),
         by_kind=OPERATOR,
         by=None,
         now=now,
@@ -99,7 +99,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     """A REQUEST, and what was decided and done of each recording."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    row = register.request(tenant, request)
+    row = service.find_request(tenant, request)
     click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
     if row.extended_why:
         click.echo(f"extended: {row.extended_why}")
@@ -108,13 +108,13 @@ def show(context: Context, request: str, tenant_name: str) -> None:
             click.echo(f"vouched for {to_iso(at)}: {statement}")
     if row.proved_at:
         click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how}")
-    elif call := verification_code.latest(tenant, request):
+    elif call := verification_code.latest_call(tenant, request):
         click.echo(f"call: {call.outcome or 'in progress'}, {call.tries} tries")
     if row.closed_how:
         click.echo(f"closed: {row.closed_how}")
     if calls := erased_call_queries.count_by_request(tenant).get(request):
         click.echo(f"calls without a recording: {calls} erased")
-    for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
+    for each in sorted(reviews.reviews_of(tenant, request).values(), key=lambda each: each.recording):
         done = [f"given: {each.given or 'to be reviewed'}"]
         done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
         done += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
@@ -137,7 +137,7 @@ def call(context: Context, request: str, tenant_name: str) -> None:
             "for the person in the panel",
         )
     tenant = find_tenant(tenant_name).id
-    verification_code.order(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
+    verification_code.order_call(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
     click.echo("The number is being called; `accord person show` shows the result.")
 
 
@@ -150,19 +150,19 @@ def extend(context: Context, request: str, tenant_name: str, why: str) -> None:
     """Two further months for a REQUEST, once, within its first."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    register.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
-    click.echo(f"due {register.request(tenant, request).due_on}")
+    service.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
+    click.echo(f"due {service.find_request(tenant, request).due_on}")
 
 
 @person.command("close")
 @click.argument("request")
 @TENANT
-@click.option("--how", type=click.Choice(register.CLOSED_HOW), required=True)
+@click.option("--how", type=click.Choice(rules.CLOSED_HOW), required=True)
 @click.pass_obj
 def close(context: Context, request: str, tenant_name: str, how: str) -> None:
     """A REQUEST has ended."""
     context.open_catalogue()
-    register.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
+    service.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
     click.echo("Closed.")
 
 
@@ -179,7 +179,7 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bo
     tenant = find_tenant(tenant_name)
     changes = context.changes()
     revoked = changes.revoked()
-    found = bucket_statements.look(
+    found = bucket_statements.read_statements(
         changes.store, changes.root, revoked, believe_dates=believe_dates, tenant=tenant.id
     )
     for each in found.notes:
@@ -189,5 +189,5 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bo
         return
     if not yes:
         click.confirm("This cannot be undone. Erase them?", abort=True)
-    gone = erased_calls.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
+    gone = call_erasure.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
     click.echo(f"{gone} calls erased.")

@@ -1,4 +1,4 @@
-"""API tokens of customers' programs.  A token is shown once, when it is made; only its hash is stored."""
+"""API tokens of customers' programs. A token is shown once, when it is created; only its hash is stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REVOKED: Final = "token.revoked"
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token of a tenant's; ``name`` says which program has it."""
+    """A tenant's token; ``name`` says which program has it."""
 
     id: str
     tenant: str
@@ -32,7 +32,7 @@ class TokenRow:
     revoked_at: datetime | None
     token_sha256: str
     credential: str | None
-    """What was signed of it (:mod:`recorder.seal.credential`); without it the token opens nothing."""
+    """The signed credential (:mod:`recorder.seal.credential`); without it the token is refused."""
 
 
 def create(
@@ -44,8 +44,8 @@ def create(
     entropy: Entropy,
     signer: Signer | None = None,
 ) -> TokenRow:
-    """A new one, whose credential ``signer`` signs.  Raises :class:`CatalogueError` (``tenant.unknown``),
-    :class:`recorder.errors.SealError` for a key that is not endorsed for it."""
+    """Create a token, with a credential signed by ``signer``. Raises :class:`CatalogueError`
+    (``tenant.unknown``), :class:`recorder.errors.SealError` for a key that is not endorsed for it."""
     identity = str(uuid7(now, entropy))
     signed = None if signer is None else write(_credential(tenant, identity, token_sha256, now), signer)
     with writing():
@@ -53,14 +53,14 @@ def create(
             id=identity, tenant_id=tenant, name=name, token_sha256=token_sha256, created_at=now,
             credential=signed,
         )  # fmt: skip
-        said = {"token": row.id, "token_sha256": token_sha256, "name": name}
-        append(tenant, "token.created", said, now, entropy)
+        body = {"token": row.id, "token_sha256": token_sha256, "name": name}
+        append(tenant, "token.created", body, now, entropy)
     return token_row(row)
 
 
-def by_hash(token_sha256: str) -> TokenRow | None:
-    """Whose a token is that somebody shows; ``None`` for one that is unknown or was revoked.  It has no
-    tenant, for it answers whose it is; only who has the token can ask."""
+def token_by_hash(token_sha256: str) -> TokenRow | None:
+    """The token with this hash; ``None`` if it is unknown or revoked. It takes no tenant, because it finds
+    it; only the token's holder knows the hash."""
     with connected():
         row = ApiTokenTable.get_or_none(
             (ApiTokenTable.token_sha256 == token_sha256) & ApiTokenTable.revoked_at.is_null()
@@ -69,7 +69,7 @@ def by_hash(token_sha256: str) -> TokenRow | None:
 
 
 def tokens(tenant: str) -> tuple[TokenRow, ...]:
-    """A tenant's, the oldest first."""
+    """A tenant's tokens, oldest first."""
     with connected():
         query = (
             ApiTokenTable.select()
@@ -80,7 +80,7 @@ def tokens(tenant: str) -> tuple[TokenRow, ...]:
 
 
 def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """End a tenant's token, at once.  False where there is none, or not any more."""
+    """Revoke a tenant's token at once. False if there is none, or if it was revoked before."""
     with writing():
         changed = (
             ApiTokenTable.update(revoked_at=now, credential=None)
@@ -97,17 +97,17 @@ def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bo
 
 
 def check_token(row: TokenRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
-    """Refuse a token whose row is not as it was signed.  Raises :class:`recorder.errors.SealError` as
-    :func:`recorder.seal.credential.check` does."""
+    """Refuse a token whose row is not as it was signed. Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.credential.check`."""
     expected = _credential(row.tenant, row.id, row.token_sha256, row.created_at)
     check(row.credential, expected, root, revoked)
 
 
-def check_latest(row: TokenRow) -> None:
-    """Refuse a token that the log says was revoked.  Raises :class:`recorder.errors.SealError`
+def check_not_revoked(row: TokenRow) -> None:
+    """Refuse a token that was revoked according to the log. Raises :class:`recorder.errors.SealError`
     (``credential.superseded``)."""
-    if any(said.body.get("token") == row.id for said in leaf_lookup.find_decisions(row.tenant, [REVOKED])):
-        what, hint = f"token {row.id} was revoked", "somebody brought an older row back: `accord audit`"
+    if any(leaf.body.get("token") == row.id for leaf in leaf_lookup.find_decisions(row.tenant, [REVOKED])):
+        what, hint = f"token {row.id} was revoked", "an older row was restored: run `accord audit`"
         raise SealError("credential.superseded", what, hint)
 
 

@@ -1,9 +1,9 @@
-"""Which passwords are refused: short ones, common ones, and those made of names that anybody knows.
+"""Refuses weak passwords: short ones, common ones, and those made of well-known names.
 
-NIST SP 800-63B, section 3.1.1.2: a least length, no rule about which characters, and a comparison with
-passwords that are commonly used, expected or compromised.  The lists are zxcvbn's (MIT; 30,000 of the most
-frequent passwords, English words, names, keyboard rows, dates, repetitions), which also sees them joined,
-reversed or with digits for letters.
+NIST SP 800-63B, section 3.1.1.2: a minimum length, no rule about character classes, and a comparison with
+passwords that are commonly used, expected or compromised. The lists are zxcvbn's (MIT; 30,000 of the most
+frequent passwords, English words, names, keyboard rows, dates, repetitions), which also recognises
+combinations, reversed words and digits in place of letters.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ from typing import Final
 from recorder.errors import CatalogueError
 
 SHORTEST: Final = 12
-"""Characters of a password."""
+"""Characters."""
 
 TRIES: Final = 10**8
-"""How many guesses a password must withstand, in the order in which they are made: the panel lets through a
-few in a minute."""
+"""Guesses that a password must withstand, in order of likelihood: the panel allows a few a minute."""
 
 OF_ITS_OWN: Final = 8
-"""Characters that a password must have beside names."""
+"""Characters that must remain once all names are removed."""
 
 PRODUCT: Final = ("accord", "recorder")
 _WEIGHED: Final = 40
-"""Characters that are looked at: more take seconds, and who has so many needs no list."""
+"""Characters that are examined: more take seconds, and a password this long is in no list."""
 
 
 def check(password: str, names: Iterable[str]) -> None:
-    """Raise :class:`CatalogueError` for a password that somebody guesses: ``user.password`` (too short),
-    ``user.password_named`` (made of ``names``: log-in, person, customer; or the product's),
+    """Raises :class:`CatalogueError` for a weak password: ``user.password`` (too short),
+    ``user.password_named`` (made of ``names`` of the log-in, person or customer, or of the product's),
     ``user.password_common``."""
     if len(password) < SHORTEST:
         raise CatalogueError("user.password", "the password is too short", f"at least {SHORTEST} characters")
@@ -42,22 +41,22 @@ def check(password: str, names: Iterable[str]) -> None:
     if left != password.casefold() and len(re.sub(r"\W|_", "", left)) < OF_ITS_OWN:
         raise CatalogueError(
             "user.password_named",
-            "the password is made of a name that anybody can know: the log-in, or the person's, the "
-            "customer's or the product's name",
-            "choose some words that have nothing to do with each other",
+            "the password is made of a well-known name: the log-in, or the person's, the customer's or "
+            "the product's name",
+            "choose several unrelated words",
         )
-    from zxcvbn import zxcvbn  # a tenth of a second that no other command needs
+    from zxcvbn import zxcvbn  # takes a tenth of a second to import
 
     if zxcvbn(password[:_WEIGHED], user_inputs=known)["guesses"] < TRIES:
         raise CatalogueError(
             "user.password_common",
-            "the password is a common one: it is among the first that anybody tries",
-            "choose some words that have nothing to do with each other",
+            "the password is a common one, among the first to be tried",
+            "choose several unrelated words",
         )
 
 
 def _words(names: Iterable[str]) -> list[str]:
-    """Names and their parts of four letters or more, the longest first."""
+    """Names, and their parts of four letters or more, longest first."""
     found = {name.casefold() for name in names} | {*PRODUCT}
     found |= {part for name in found for part in re.split(r"[\W_]+", name)}
     found |= {re.sub(r"\W|_", "", name) for name in found}

@@ -19,13 +19,14 @@ from recorder.ids import Entropy
 
 
 def check_name(name: str, own: str = "") -> None:
-    """Inside the caller's transaction: that no other customer has a name that people take for the same."""
+    """Inside the caller's transaction: check that no other customer has a name that looks the same. Raises
+    :class:`CatalogueError` (``tenant.name``)."""
     for row in TenantTable.select(TenantTable.id, TenantTable.name):
         if row.id != own and names.fold(row.name) == names.fold(name):
             raise CatalogueError(
                 "tenant.name",
-                f"there is a customer {row.name!r} already: {row.id}",
-                "give each a name of its own: add the place, say",
+                f"customer {row.id} is already called {row.name!r}",
+                "give each customer a distinct name: add the place, for instance",
             )
 
 
@@ -42,9 +43,9 @@ def create_tenant(
     now: datetime,
     entropy: Entropy,
 ) -> TenantRow:
-    """A new customer.  The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
-    wrapped for it: ``wrapped_key`` is the JSON text that ``seal.keys`` made.  Raises
-    :class:`CatalogueError` (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
+    """Create a customer. The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
+    wrapped for it: ``wrapped_key`` is JSON text from ``seal/keyring.py``. Raises :class:`CatalogueError`
+    (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
     country, name = (
         country_check.country_code(country),
         names.tidy(name, "the customer's name", "tenant.name"),
@@ -64,10 +65,10 @@ def create_tenant(
                 wrapped_key=wrapped_key,
                 created_at=now,
             )
-            said = {"tenant": tenant_id, "name": name, "country": country, "language": language}
-            said |= {"languages": row.languages, "time_zone": time_zone, "plan": plan}
-            said |= {"key_sha256": sha256_of(wrapped_key)}
-            append(tenant_id, "tenant.created", said, now, entropy)
+            body = {"tenant": tenant_id, "name": name, "country": country, "language": language}
+            body |= {"languages": row.languages, "time_zone": time_zone, "plan": plan}
+            body |= {"key_sha256": sha256_of(wrapped_key)}
+            append(tenant_id, "tenant.created", body, now, entropy)
     except IntegrityError as error:
-        raise CatalogueError("tenant.exists", f"there is a tenant {tenant_id} already", "") from error
+        raise CatalogueError("tenant.exists", f"tenant {tenant_id} already exists", "") from error
     return tenant_row(row)

@@ -1,9 +1,9 @@
-"""Limits failed attempts, counted for all panel processes together.
+"""Limits failed attempts, counted across all panel processes.
 
 A row is a leaky bucket (GCRA): each attempt adds a drop, which leaks out after a while; an attempt that does
-not fit is refused.  An attempt is counted before its outcome is known, so that many at once gain nothing, and
-taken back if it succeeds.  Keys are hashes made with the panel's secret: no address and no log-in name is
-stored.
+not fit is refused. An attempt is counted before its outcome is known, so that concurrent attempts gain
+nothing, and refunded if it succeeds. Keys are hashes made with the panel's secret: no address and no log-in
+name is stored.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.throttle import ThrottleTable
 
 KNOWN = timedelta(days=90)
-"""How long a place is known from which somebody logged in."""
+"""How long a place counts as known after a log-in."""
 
 SLACK_MS = 60_000
-"""By how much the clocks of machines may differ."""
+"""The largest difference between machines' clocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """``attempts`` at once, and then one more whenever an equal share of ``seconds`` has passed."""
+    """``attempts`` at once, then one for each equal share of ``seconds``."""
 
     attempts: int
     seconds: int
@@ -39,26 +39,27 @@ class RateLimit:
 
     @property
     def room_ms(self) -> int:
-        """How full it may be for one more to fit."""
+        """The largest fill at which one more attempt fits."""
         return self.each_ms * (self.attempts - 1)
 
 
 Bucket = tuple[str, RateLimit]
 
 
-class _Full(Exception):  # takes back what this attempt has poured in already
+class _Full(Exception):  # rolls back the drops of this attempt
     pass
 
 
-def known(key: str, now: datetime) -> bool:
-    """Whether somebody has logged in from a place lately."""
+def is_known_place(key: str, now: datetime) -> bool:
+    """Whether somebody has recently logged in from a place."""
     with connected():
         row = ThrottleTable.get_or_none(ThrottleTable.key == key)
     return row is not None and row.known_until is not None and row.known_until > now
 
 
 def take(buckets: Sequence[Bucket], now: datetime) -> int:
-    """Count an attempt in all of these, or in none; seconds to wait, 0 where it may be made."""
+    """Count an attempt in all of these buckets or in none; returns the seconds to wait, 0 if the attempt is
+    allowed."""
     if wait := _wait(buckets, now):
         return wait
     try:
@@ -72,7 +73,7 @@ def take(buckets: Sequence[Bucket], now: datetime) -> int:
 
 
 def give_back(buckets: Iterable[Bucket]) -> None:
-    """An attempt went well: it does not count."""
+    """Refund a successful attempt."""
     with writing():
         for key, limit in buckets:
             ThrottleTable.update(empty_ms=ThrottleTable.empty_ms - limit.each_ms).where(
@@ -81,17 +82,17 @@ def give_back(buckets: Iterable[Bucket]) -> None:
 
 
 def clear(key: str, now: datetime, *, remember: bool = False) -> None:
-    """An attempt went well: what failed before is forgotten, and with ``remember`` the place is known."""
+    """Forget failed attempts after a success; with ``remember`` the place becomes known."""
     until = now + KNOWN if remember else None
     with writing():
         ThrottleTable.update(empty_ms=0, known_until=until).where(ThrottleTable.key == key).execute()
 
 
 def drop_old(now: datetime) -> int:
-    """Forget what has leaked out; how many."""
-    over = ThrottleTable.known_until.is_null() | (ThrottleTable.known_until <= now)
+    """Drop empty buckets; returns how many."""
+    unknown = ThrottleTable.known_until.is_null() | (ThrottleTable.known_until <= now)
     with writing():
-        return int(ThrottleTable.delete().where((ThrottleTable.empty_ms <= _ms(now)) & over).execute())
+        return int(ThrottleTable.delete().where((ThrottleTable.empty_ms <= _ms(now)) & unknown).execute())
 
 
 def _pour(key: str, limit: RateLimit, now: int) -> bool:
@@ -106,20 +107,21 @@ def _pour(key: str, limit: RateLimit, now: int) -> bool:
 
 
 def _from_another_time(limit: RateLimit, now: int) -> Any:
-    """Fuller than full: a clock had jumped ahead, and is right again."""
+    """The condition for a bucket that is fuller than possible: it was filled by a clock that had jumped
+    ahead."""
     return ThrottleTable.empty_ms > now + limit.room_ms + limit.each_ms + SLACK_MS
 
 
 def _wait(buckets: Sequence[Bucket], now: datetime) -> int:
-    """Seconds until one more fits into each."""
+    """Seconds until one more attempt fits into each bucket."""
     with connected():
         rows = ThrottleTable.select().where(ThrottleTable.key.in_([key for key, _limit in buckets]))
         filled = {row.key: row.empty_ms - _ms(now) for row in rows}
     longest = 0
     for key, limit in buckets:
-        over = filled.get(key, 0) - limit.room_ms
-        if 0 < over <= limit.each_ms + SLACK_MS:
-            longest = max(longest, over)
+        excess = filled.get(key, 0) - limit.room_ms
+        if 0 < excess <= limit.each_ms + SLACK_MS:
+            longest = max(longest, excess)
     return math.ceil(longest / 1000)
 
 

@@ -1,7 +1,7 @@
 """Users: people with a log-in, and their web sessions.
 
-Only :func:`user_by_login` and :func:`session_by_token` ask without a tenant, because they find it.  Both need
-what only that person has (the caller checks the password).
+Only :func:`user_by_login` and :func:`session_by_token` take no tenant, because they find it. Both require
+something that only the user has (the caller checks the password).
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ SIGNS_IN: Final = "signs_in"
 SHOWN_AS: Final = "shown_as"
 
 
-def signs_in(login: str, password_hash: str) -> str:
-    """What the log says of how somebody logs in: one hash (hex) over both, so that nothing tells who it was
-    once argon2's salted string is gone."""
+def login_hash(login: str, password_hash: str) -> str:
+    """What the log contains of a user's log-in and password: one hash (hex) over both, so that the log-in
+    cannot be found once argon2's salted string is deleted."""
     return hashlib.sha256(f"{password_hash}\n{login}".encode()).hexdigest()
 
 
-def shown_as(password_hash: str, name: str, language: str) -> str:
-    """What the log says of what somebody is called, and in which language they are spoken to: made like
-    :func:`signs_in`, for the same reason."""
+def display_hash(password_hash: str, name: str, language: str) -> str:
+    """What the log contains of a user's name and language: a hash as in :func:`login_hash`, for the same
+    reason."""
     return hashlib.sha256(f"{password_hash}\n{name}\n{language}".encode()).hexdigest()
 
 
 def _said(row: UserTable, password_hash: str) -> dict[str, object]:
-    """What the log says of a person when they are made, and when they get another password."""
-    shown = shown_as(password_hash, row.name, row.language)
-    return {"user": row.id, SIGNS_IN: signs_in(row.login, password_hash), SHOWN_AS: shown}
+    """The leaf's body for a new user or a new password."""
+    shown = display_hash(password_hash, row.name, row.language)
+    return {"user": row.id, SIGNS_IN: login_hash(row.login, password_hash), SHOWN_AS: shown}
 
 
 def create_user(
@@ -68,10 +68,10 @@ def create_user(
     entropy: Entropy,
     signer: Signer | None = None,
 ) -> UserRow:
-    """A new person of a tenant.  ``login`` is compared without regard to case; ``password_hash`` is
-    argon2's own string; ``signer`` signs the credential, without which nobody logs in.  Raises
-    :class:`CatalogueError`: ``user.role``, ``user.exists``, ``user.name``, ``user.login``;
-    :class:`recorder.errors.SealError` for a key that is not endorsed for it."""
+    """Create a user. ``login`` is compared case-insensitively; ``password_hash`` is argon2's string;
+    ``signer`` signs the credential, without which nobody logs in. Raises :class:`CatalogueError`:
+    ``user.role``, ``user.exists``, ``user.name``, ``user.login``; :class:`recorder.errors.SealError` for a
+    key that is not endorsed for it."""
     if role not in ROLES:
         raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
     name = names.tidy(name, "the name", "user.name")
@@ -88,7 +88,7 @@ def create_user(
                 language=language,
                 password_hash=password_hash,
                 created_at=now,
-                credential=_sign(tenant, identity, role, signs_in(login, password_hash), signer, now),
+                credential=_sign(tenant, identity, role, login_hash(login, password_hash), signer, now),
             )
             append(tenant, "user.created", _said(row, password_hash) | {"role": role}, now, entropy)
     except IntegrityError as error:
@@ -101,21 +101,21 @@ def create_user(
 
 
 def user_by_login(login: str) -> UserRow | None:
-    """Who logs in under a name; revoked people included (``revoked_at`` says so)."""
+    """The user with a log-in, revoked ones included (``revoked_at`` says so)."""
     with connected():
         row = UserTable.get_or_none(UserTable.login == names.fold(login))
     return None if row is None else user_row(row)
 
 
 def user(tenant: str, user_id: str) -> UserRow | None:
-    """One person of a tenant."""
+    """A tenant's user."""
     with connected():
         row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
     return None if row is None else user_row(row)
 
 
 def users(tenant: str) -> tuple[UserRow, ...]:
-    """The people of a tenant, by log-in."""
+    """A tenant's users, by log-in."""
     with connected():
         return tuple(
             user_row(row)
@@ -132,13 +132,13 @@ def set_password(
     entropy: Entropy,
     signer: Signer | None = None,
 ) -> bool:
-    """Another password, signed by ``signer``; every session of that person ends.  False where there is no
-    such person."""
+    """Set a new password, signed by ``signer``, and end the user's sessions. False if there is no such
+    user."""
     with writing():
         row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
         if row is None:
             return False
-        signed = _sign(tenant, user_id, row.role, signs_in(row.login, password_hash), signer, now)
+        signed = _sign(tenant, user_id, row.role, login_hash(row.login, password_hash), signer, now)
         UserTable.update(password_hash=password_hash, credential=signed).where(
             UserTable.id == row.id
         ).execute()
@@ -148,7 +148,7 @@ def set_password(
 
 
 def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """End a person's log-in, sessions and, through the gate, grants.  False where there is none."""
+    """Revoke a user: end their log-in, sessions and, through the gate, grants. False if there is none."""
     with writing():
         changed = (
             UserTable.update(revoked_at=now, credential=None)
@@ -164,7 +164,7 @@ def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -
 def open_session(
     person: UserRow, *, token_sha256: str, now: datetime, until: datetime, entropy: Entropy
 ) -> SessionRow:
-    """A web session for somebody whose password was checked; only the token's hash is kept."""
+    """Open a web session for a user whose password was checked; only the token's hash is stored."""
     with writing():
         row = SessionTable.create(
             id=str(uuid7(now, entropy)),
@@ -174,14 +174,14 @@ def open_session(
             seen_at=now,
             until=until,
         )
-        said = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
-        append(person.tenant, "session.opened", said, now, entropy)
+        body = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
+        append(person.tenant, "session.opened", body, now, entropy)
     return session_row(row, person.tenant)
 
 
 def note_refused_log_in(person: UserRow, now: datetime, entropy: Entropy) -> bool:
-    """Somebody gave a wrong password for a log-in that there is.  A leaf says so, one in five minutes for
-    each person: a stranger who guesses does not fill a customer's log; whether it was this one."""
+    """Append a leaf about a wrong password for an existing log-in, at most one in five minutes per user, so
+    that a stranger's guesses do not fill the log; returns whether it was appended."""
     if not lease.take(f"log-in:{person.id}", entropy(8).hex(), now):
         return False
     with writing():
@@ -190,7 +190,7 @@ def note_refused_log_in(person: UserRow, now: datetime, entropy: Entropy) -> boo
 
 
 def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, UserRow] | None:
-    """The session of a token and whose it is; ``None`` where it has ended or its person was revoked."""
+    """The session of a token, and its user; ``None`` if it has ended or the user was revoked."""
     with connected():
         opened = next(iter(_by_token(token_sha256, to_iso(now), to_iso(now + SLACK))), None)
         person = None if opened is None else next(iter(_not_revoked(opened.user_id)), None)
@@ -201,8 +201,8 @@ def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, User
 
 @prepared(SessionTable)
 def _by_token(token_sha256: str, now: str, soon: str) -> Any:
-    mine = (SessionTable.token_sha256 == token_sha256) & SessionTable.ended_at.is_null()
-    return SessionTable.select().where(mine & _lasts(now, soon))
+    condition = (SessionTable.token_sha256 == token_sha256) & SessionTable.ended_at.is_null()
+    return SessionTable.select().where(condition & _lasts(now, soon))
 
 
 @prepared(UserTable)
@@ -210,9 +210,8 @@ def _not_revoked(user_id: str) -> Any:
     return UserTable.select().where((UserTable.id == user_id) & UserTable.revoked_at.is_null())
 
 
-def session_lives(tenant: str, user_id: str, session_id: str | None, now: datetime) -> bool:
-    """Whether somebody may still act: not revoked and, where they came with a session, that session
-    has not ended."""
+def is_session_valid(tenant: str, user_id: str, session_id: str | None, now: datetime) -> bool:
+    """Whether a user may still act: not revoked and, with a session, that session has not ended."""
     with connected():
         if not _theirs(tenant, user_id):
             return False
@@ -221,20 +220,20 @@ def session_lives(tenant: str, user_id: str, session_id: str | None, now: dateti
 
 @prepared(UserTable)
 def _theirs(tenant: str, user_id: str) -> Any:
-    mine = (UserTable.tenant == tenant) & (UserTable.id == user_id) & UserTable.revoked_at.is_null()
-    return UserTable.select(UserTable.id).where(mine)
+    condition = (UserTable.tenant == tenant) & (UserTable.id == user_id) & UserTable.revoked_at.is_null()
+    return UserTable.select(UserTable.id).where(condition)
 
 
 @prepared(SessionTable)
 def _living(session_id: str, user_id: str, now: str, soon: str) -> Any:
-    mine = (SessionTable.id == session_id) & (SessionTable.user == user_id)
+    condition = (SessionTable.id == session_id) & (SessionTable.user == user_id)
     return SessionTable.select(SessionTable.id).where(
-        mine & SessionTable.ended_at.is_null() & _lasts(now, soon)
+        condition & SessionTable.ended_at.is_null() & _lasts(now, soon)
     )
 
 
 def touch_session(person: UserRow, session_id: str, *, now: datetime, until: datetime) -> None:
-    """They are still here: the session lasts until ``until``."""
+    """Extend a session to ``until``."""
     with writing():
         SessionTable.update(seen_at=now, until=until).where(
             (SessionTable.id == session_id)
@@ -244,45 +243,47 @@ def touch_session(person: UserRow, session_id: str, *, now: datetime, until: dat
 
 
 def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> None:
-    """Log out.  Ending it twice changes nothing."""
+    """Log out. Repeating it changes nothing."""
     with writing():
-        mine = (
+        condition = (
             (SessionTable.id == session_id)
             & (SessionTable.user == person.id)
             & SessionTable.ended_at.is_null()
         )
-        if SessionTable.update(ended_at=now).where(mine).execute():
-            said = {"user": person.id, "session": session_id}
-            append(person.tenant, "session.closed", said, now, entropy)
+        if SessionTable.update(ended_at=now).where(condition).execute():
+            body = {"user": person.id, "session": session_id}
+            append(person.tenant, "session.closed", body, now, entropy)
 
 
 def drop_old_sessions(before: datetime) -> int:
-    """Forget sessions that were over before a time; how many."""
+    """Drop sessions that ended before a time; returns how many."""
     with writing():
         return int(SessionTable.delete().where(SessionTable.until < to_iso(before)).execute())
 
 
 def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
-    """Refuse a person whose row is not as it was signed.  Raises :class:`recorder.errors.SealError` as
-    :func:`recorder.seal.credential.check` does."""
+    """Refuse a user whose row is not as it was signed. Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.credential.check`."""
     expected = Credential(
-        row.tenant, USER, row.id, row.role, signs_in(row.login, row.password_hash), row.created_at
+        row.tenant, USER, row.id, row.role, login_hash(row.login, row.password_hash), row.created_at
     )
     check(row.credential, expected, root, revoked)
 
 
 def check_latest(row: UserRow) -> None:
-    """Refuse somebody's credential of before: the log says that they were revoked since, or got another
-    password.  Raises :class:`recorder.errors.SealError` (``credential.superseded``)."""
+    """Refuse a superseded credential: according to the log, the user was revoked or got another password
+    since. Raises :class:`recorder.errors.SealError` (``credential.superseded``)."""
     every = leaf_lookup.find_decisions(row.tenant, [CHANGED, REVOKED])
-    said = [each for each in every if each.body.get("user") == row.id]
-    if not said:
+    leaves = [each for each in every if each.body.get("user") == row.id]
+    if not leaves:
         return
-    if said[-1].kind == REVOKED or said[-1].body.get(SIGNS_IN) != signs_in(row.login, row.password_hash):
+    if leaves[-1].kind == REVOKED or leaves[-1].body.get(SIGNS_IN) != login_hash(
+        row.login, row.password_hash
+    ):
         raise SealError(
             "credential.superseded",
-            f"user {row.id} has a credential of before: {said[-1].kind} is in the log since",
-            "somebody brought an older row back: `accord audit`",
+            f"user {row.id} has a superseded credential: the log has a later {leaves[-1].kind}",
+            "an older row was restored: run `accord audit`",
         )
 
 
@@ -295,8 +296,8 @@ def _sign(
 
 
 def _lasts(now: str, soon: str) -> Any:
-    """The condition that a session's time is not over.  One that was last seen in the future (after ``soon``)
-    is over too: it was given by a clock that had jumped ahead, and would last until that time comes."""
+    """The condition that a session has not ended. A session last seen in the future (after ``soon``) has
+    ended too: a clock that had jumped ahead wrote it, and it would last until that time."""
     return (SessionTable.until > now) & (SessionTable.seen_at <= soon)
 
 

@@ -1,4 +1,4 @@
-"""Lists amendments that were put before a crash and are not listed yet."""
+"""Lists amendments that were put into the bucket by a process that died before listing them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from recorder.store.contract import Store
 log = structlog.get_logger()
 
 
-def finish(
+def list_pending(
     store: Store,
     root: Ed25519PublicKey,
     now: datetime,
     entropy: Entropy,
     revoked: Callable[[], Revoked] = nothing,
 ) -> int:
-    """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
-    broken is logged, and looked at again; so is one that a key signed which is ``revoked`` by now.  Raises
+    """List the amendments of interrupted processes; returns how many recordings had any. An invalid seal, or
+    an amendment by a ``revoked`` key, is logged and checked again next time. Raises
     :class:`recorder.errors.StoreError`."""
     owner, done = entropy(8).hex(), 0
-    for tenant, recording in amendments.begun(now - timedelta(minutes=1)):
+    for tenant, recording in amendments.pending_amendments(now - timedelta(minutes=1)):
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
             continue
@@ -65,8 +65,8 @@ def _finish_one(
         added = (
             0
             if chain.erased is not None
-            else amendments.amended(chain, Trust(root, lambda: revoked), now=now, entropy=entropy)
+            else amendments.list_amendments(chain, Trust(root, lambda: revoked), now=now, entropy=entropy)
         )
-    amendments.end(recording)
+    amendments.end_amendment(recording)
     log.info("amendments.recovered", recording=recording, added=added)
     return bool(added)

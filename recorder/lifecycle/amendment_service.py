@@ -1,9 +1,9 @@
 """Amends recordings after the call: legal holds, withdrawn consent, later agreements, ended purposes, and
 deletion at the customer's request.
 
-An amendment is put beside the manifest first, which commits it, then listed with its leaf.  Before that a
-pending row is written, so that the worker can list what was put before a crash (``amendment_recovery.py``).
-Rules are checked against the chain in the bucket: no row decides anything.
+An amendment is put beside the manifest first, which commits it, and then listed with its leaf. Before that a
+pending row is written, so that the worker can list it after a crash (``amendment_recovery.py``). Rules are
+checked against the chain in the bucket, never against rows.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ from recorder.seal.usage_terms import Terms
 from recorder.store.contract import Conflict, NotFound, Store
 
 LONGEST_REVIEW = timedelta(days=366)
-"""A hold is looked at again within a year."""
+"""The longest time until a hold is reviewed."""
 
 LONGEST_REASON = 500
 
 TRIES = 3
-"""Where several people amend a recording at once."""
+"""Attempts, if several people amend a recording at once."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """A recording as it stands: its row, all that was sealed of it, and what follows."""
+class RecordingStatus:
+    """A recording as it is now: its row, its sealed documents, and the resulting terms."""
 
     row: RecordingRow
     chain: Chain
@@ -70,21 +70,21 @@ class Looked:
     now: datetime
 
     def may_hold(self) -> tuple[str, ...]:
-        """The purposes that it can be held for: a dispute can need them, and they have not ended."""
+        """The purposes for which it can be put on hold: those that can serve a dispute and have not ended."""
         return tuple(code for code in self.terms.living(self.now) if sealed.for_disputes(code))
 
     def may_withdraw(self) -> tuple[str, ...]:
-        """The purposes of which consent can be withdrawn."""
+        """The purposes for which consent can be withdrawn."""
         living = self.terms.living(self.now)
-        asked = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
-        return tuple(code for code in asked if code in living)
+        withdrawable = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
+        return tuple(code for code in withdrawable if code in living)
 
     def may_narrow(self) -> tuple[str, ...]:
-        """The purposes that its customer can end."""
+        """The purposes that the customer can end."""
         return tuple(code for code in self.terms.living(self.now) if not sealed.by_law(code))
 
     def why_not_agree(self) -> str | None:
-        """The id of the reason why nothing can be agreed about it any more; ``None`` where it can."""
+        """The id of the reason why no later agreement is possible; ``None`` if one is."""
         manifest = self.chain.manifest
         if manifest.announced is None and manifest.brought_in is None:
             return "retention.not_announced"
@@ -94,7 +94,7 @@ class Looked:
         return "retention.over" if ended or self.terms.deleted_at is not None else None
 
     def why_not_delete(self) -> str | None:
-        """The id of the reason why it cannot be deleted; ``None`` where it can."""
+        """The id of the reason why it cannot be deleted; ``None`` if it can."""
         if self.terms.holds:
             return "retention.held"
         if any(sealed.by_law(code) for code in self.terms.living(self.now)):
@@ -102,18 +102,20 @@ class Looked:
         return "retention.deleted" if self.terms.deleted_at is not None else None
 
 
-Rule = Callable[[Looked], Data]
-"""What is to be sealed of a recording as it stands.  Raises :class:`RetentionError` where it cannot be."""
+Rule = Callable[[RecordingStatus], Data]
+"""Makes an amendment's data from a recording's status. Raises :class:`RetentionError` if the amendment is not
+allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached, and
-    nothing follows an amendment by a key that is ``revoked``.  Everything is asked with the customer's id.
+    """Writes amendments, signed by ``signer``. ``boundary`` is called with each point reached; an amendment
+    by a ``revoked`` key is not accepted. Every method takes the customer's id.
 
-    Everything raises :class:`AccessError` (``access.not_found``, ``access.erased``), :class:`RetentionError`
-    (each method says which; ``retention.busy`` where somebody else is at this recording),
-    :class:`recorder.errors.SealError` for what is not as it was sealed, and ``StoreError``."""
+    Every method raises :class:`AccessError` (``access.not_found``, ``access.erased``),
+    :class:`RetentionError` (as listed with each; ``retention.busy`` while another process amends this
+    recording), :class:`recorder.errors.SealError` for documents that are not as sealed, and
+    ``StoreError``."""
 
     store: Store
     root: Ed25519PublicKey
@@ -125,11 +127,11 @@ class Changes:
 
     @property
     def trust(self) -> Trust:
-        """What statements are checked with."""
+        """The keys that statements are verified with."""
         return Trust(self.root, self.revoked)
 
-    def look(self, tenant: str, recording: str) -> Looked:
-        """A recording of a customer as the bucket has it now."""
+    def look(self, tenant: str, recording: str) -> RecordingStatus:
+        """The status of a customer's recording, read from the bucket now."""
         with connected():
             row = queries.recording(tenant, recording)
             if row is None:
@@ -140,8 +142,8 @@ class Changes:
         chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
             raise AccessError("access.erased", "the recording was destroyed")
-        told = sealed.terms(chain.manifest, chain.amendments, limits, pack)
-        return Looked(row, chain, told, self.now())
+        usage = sealed.terms(chain.manifest, chain.amendments, limits, pack)
+        return RecordingStatus(row, chain, usage, self.now())
 
     def hold(
         self,
@@ -155,29 +157,30 @@ class Changes:
         review_at: datetime,
         roles: Sequence[str] = (ADMIN,),
     ) -> None:
-        """Keep it, whatever would end it, until the hold is lifted; heard by these roles for these purposes
-        alone.  Raises ``retention.not_for_disputes``, ``retention.reason``, ``retention.review``,
-        ``retention.roles``, ``retention.being_erased``."""
+        """Keep a recording until the hold is lifted, whatever else would end it; meanwhile only these roles
+        may hear it, for these purposes. Raises ``retention.not_for_disputes``, ``retention.reason``,
+        ``retention.review``, ``retention.roles``, ``retention.being_erased``."""
 
-        def rule(looked: Looked) -> Data:
-            if not purposes or not set(purposes) <= set(looked.may_hold()):
+        def rule(status: RecordingStatus) -> Data:
+            if not purposes or not set(purposes) <= set(status.may_hold()):
                 raise RetentionError(
-                    "retention.not_for_disputes", "a dispute cannot need it for these purposes"
+                    "retention.not_for_disputes",
+                    "it cannot be held for these purposes: they cannot serve a dispute, or have ended",
                 )
-            if not looked.now < review_at <= looked.now + LONGEST_REVIEW:
-                raise RetentionError("retention.review", "a hold is looked at again within a year")
+            if not status.now < review_at <= status.now + LONGEST_REVIEW:
+                raise RetentionError("retention.review", "--review must be within a year")
             if not roles or not set(roles) <= _roles(purposes):
-                raise RetentionError("retention.roles", "these roles may not use it for these purposes")
-            if self._is_being_destroyed(looked.row):
-                raise RetentionError("retention.being_erased", "it is being destroyed")
+                raise RetentionError("retention.roles", "these purposes are not open to these roles")
+            if self._is_being_destroyed(status.row):
+                raise RetentionError("retention.being_erased", "it is being erased")
             at = truncate(review_at)
-            return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
+            return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))
 
         self._amend(tenant, recording, by, rule)
 
     def _is_being_destroyed(self, row: RecordingRow) -> bool:
-        """Whether a recording, or all of its customer's, is being destroyed: the bucket's key goes first,
-        and what a row alone says keeps nobody from holding it."""
+        """Whether the recording, or all of its customer's data, is being erased. The bucket's key goes first;
+        a row alone prevents no hold."""
         if row.wrapped_key is None:
             try:
                 self.store.size(data_key_path(row.tenant, row.id))
@@ -186,30 +189,28 @@ class Changes:
         return Statements(self.store, self.root, self.revoked).erases(row.tenant)
 
     def lift(self, tenant: str, recording: str, by: By, *, hold: int, reason: str) -> None:
-        """End a hold; what has ended meanwhile goes then.  Raises ``retention.no_hold``,
+        """Lift a hold; what has expired meanwhile is then erased. Raises ``retention.no_hold``,
         ``retention.reason``."""
 
-        def rule(looked: Looked) -> Data:
-            if hold not in {each.number for each in looked.terms.holds}:
-                raise RetentionError("retention.no_hold", f"it has no hold {hold}, or that was lifted")
-            return HoldLifted(hold, _said(reason))
+        def rule(status: RecordingStatus) -> Data:
+            if hold not in {each.number for each in status.terms.holds}:
+                raise RetentionError("retention.no_hold", f"it has no hold {hold}, or the hold was lifted")
+            return HoldLifted(hold, _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
     def withdraw(
         self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
     ) -> None:
-        """Consent is withdrawn: at once, what rests on it ends.  ``purposes`` ``None``: all that do.  Raises
+        """Withdraw consent, which ends at once what rests on it. ``purposes`` ``None``: all that do. Raises
         ``retention.not_by_consent``, ``retention.reason``."""
 
-        def rule(looked: Looked) -> Data:
-            can = looked.may_withdraw()
-            wanted = can if purposes is None else tuple(purposes)
-            if not wanted or not set(wanted) <= set(can):
-                raise RetentionError(
-                    "retention.not_by_consent", "it does not rest on consent for these purposes"
-                )
-            return ConsentWithdrawn(_once(wanted), _said(reason))
+        def rule(status: RecordingStatus) -> Data:
+            allowed = status.may_withdraw()
+            wanted = allowed if purposes is None else tuple(purposes)
+            if not wanted or not set(wanted) <= set(allowed):
+                raise RetentionError("retention.not_by_consent", "these purposes do not rest on consent")
+            return ConsentWithdrawn(_distinct(wanted), _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
@@ -224,121 +225,123 @@ class Changes:
         reason: str,
         on: date | None = None,
     ) -> None:
-        """It was agreed after the call that it may be used for a purpose: :func:`agreeing`, with its
-        errors.  One from elsewhere gets its first purpose so, on what its customer states in ``reason``."""
-        rule = agreeing(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
+        """Record an agreement made after the call: :func:`agreement_rule`, with its errors. An imported
+        recording gets its first purpose this way, on its customer's statement in ``reason``."""
+        rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
         self._amend(tenant, recording, by, rule)
 
     def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
-        """End some of its purposes at once: :func:`narrowing`, with its errors."""
-        self._amend(tenant, recording, by, narrowing(purposes=purposes, reason=reason))
+        """End some purposes at once: :func:`narrowing_rule`, with its errors."""
+        self._amend(tenant, recording, by, narrowing_rule(purposes=purposes, reason=reason))
 
-    def foresee(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[Looked, Terms]:
-        """A recording as it stands, and what would hold of it after a rule's amendment; nothing is written.
-        Raises what the rule does."""
-        looked = self.look(tenant, recording)
-        after = [*looked.chain.amendments, looked.chain.following(rule(looked), by, looked.now)]
+    def preview(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
+        """A recording's status, and its terms after a rule's amendment; nothing is written. Raises as the
+        rule does."""
+        status = self.look(tenant, recording)
+        after = [*status.chain.amendments, status.chain.following(rule(status), by, status.now)]
         with connected():
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
-        return looked, sealed.terms(looked.chain.manifest, after, limits, pack)
+        return status, sealed.terms(status.chain.manifest, after, limits, pack)
 
     def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
-        """Its customer has it deleted: nobody hears it any more, and the worker destroys it.  Raises
-        ``retention.held``, ``retention.by_law``, ``keeping.deleted``, ``retention.reason``."""
+        """Delete a recording at its customer's request: nobody hears it from now on, and the worker erases
+        it. Raises ``retention.held``, ``retention.by_law``, ``retention.deleted``, ``retention.reason``."""
 
-        def rule(looked: Looked) -> Data:
-            if (why := looked.why_not_delete()) is not None:
+        def rule(status: RecordingStatus) -> Data:
+            if (why := status.why_not_delete()) is not None:
                 raise RetentionError(why, "it cannot be deleted")
-            return DeletionAsked(_said(reason))
+            return DeletionAsked(_check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
     def leave(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
-        """Its customer has left, and nothing of it is to be kept: also what a law asks of that customer,
-        who was handed it.  What was to be deleted before stays as it is.  Raises ``retention.held``."""
+        """Delete a recording of a departed customer, even if a law requires that customer to keep it: they
+        have received it. If it was deleted before, nothing changes. Raises ``retention.held``."""
 
-        def rule(looked: Looked) -> Data:
-            if looked.terms.holds:
-                raise RetentionError("retention.held", "it is held: lift the hold first")
-            return DeletionAsked(_said(reason))
+        def rule(status: RecordingStatus) -> Data:
+            if status.terms.holds:
+                raise RetentionError("retention.held", "it is on legal hold: lift the hold first")
+            return DeletionAsked(_check_reason(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
             self._amend(tenant, recording, by, rule)
 
     def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> None:
         owner, now = self.entropy(8).hex(), self.now()
-        self.look(tenant, recording)  # anybody else's is not there, and is not noted either
+        self.look(tenant, recording)  # before anything is written about another tenant's
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
             raise RetentionError(
-                "retention.busy", "somebody else is at this recording", "try again in a minute"
+                "retention.busy", "another process is changing this recording", "try again in a minute"
             )
         try:
-            amendments.begin(tenant, recording, now)
+            amendments.begin_amendment(tenant, recording, now)
             self.boundary("begun")
             try:
                 chain = self._put(tenant, recording, by, rule)
             except RetentionError:
-                amendments.end(recording)
+                amendments.end_amendment(recording)
                 raise
             self.boundary("put")
-            amendments.amended(chain, self.trust, now=now, entropy=self.entropy)
+            amendments.list_amendments(chain, self.trust, now=now, entropy=self.entropy)
             self.boundary("listed")
         finally:
             lease.release(claim, owner)
 
     def _put(self, tenant: str, recording: str, by: By, rule: Rule) -> Chain:
-        """The chain with what a rule says at its end."""
+        """The chain with the rule's amendment at its end."""
         for again in reversed(range(TRIES)):
-            looked = self.look(tenant, recording)
-            data = rule(looked)
+            status = self.look(tenant, recording)
+            data = rule(status)
             try:
-                made = put(self.store, looked.chain, data, by, self.signer, self.root, looked.now)
+                made = put(self.store, status.chain, data, by, self.signer, self.root, status.now)
             except Conflict:
                 if not again:
                     raise
                 continue
             log.info("recording.amended", recording=recording, number=made.number, kind=made.kind)
             break
-        return chain_of_row(looked.row, self.store, self.root, self.revoked())
+        return chain_of_row(status.row, self.store, self.root, self.revoked())
 
 
-def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
-    """That it was agreed after the call, on that day in the customer's zone, that it may be used for a
-    purpose, kept so many days from the call on: at most as long as the customer's country allows.
+def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
+    """A later agreement, on that day in the customer's time zone, that a recording may be used for a purpose
+    and kept for so many days from the call: at most as long as the customer's country allows.
 
-    The rule raises ``keeping.not_announced``, ``keeping.over``, ``retention.purpose``,
+    The rule raises ``retention.not_announced``, ``retention.over``, ``retention.purpose``,
     ``retention.too_long``, ``retention.past``, ``retention.agreed_on``, ``retention.reason``."""
 
-    def rule(looked: Looked) -> Data:
-        if (why := looked.why_not_agree()) is not None:
-            raise RetentionError(why, "it was not announced, or its time is over, or it is to be deleted")
+    def rule(status: RecordingStatus) -> Data:
+        if (why := status.why_not_agree()) is not None:
+            raise RetentionError(
+                why, "no agreement is possible: it was not announced, has expired, or is being deleted"
+            )
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
             raise RetentionError("retention.purpose", f"there is no purpose {purpose!r}")
         with connected():
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
             raise RetentionError("retention.too_long", objection.message, objection.hint)
-        until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
-        if until <= looked.now:
-            raise RetentionError("retention.past", "counted from the call, that time is over already")
-        if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
-            raise RetentionError("retention.agreed_on", "it was agreed on a day from the call up to today")
-        return AgreedLater(purpose, until, pack.code, _said(reason), on)
+        until = sealed.kept_from(status.chain.manifest) + timedelta(days=keep_days)
+        if until <= status.now:
+            raise RetentionError("retention.past", "counted from the call, that period is over")
+        if on is not None and not _day_of(tenant, status.row.started_at) <= on <= _day_of(tenant, status.now):
+            raise RetentionError("retention.agreed_on", "--on must be between the call's date and today")
+        return AgreedLater(purpose, until, pack.code, _check_reason(reason), on)
 
     return rule
 
 
-def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
-    """That some of its purposes end at once.  The rule raises ``retention.purpose``, ``retention.by_law``,
+def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:
+    """The end of some purposes. The rule raises ``retention.purpose``, ``retention.by_law``,
     ``retention.reason``."""
 
-    def rule(looked: Looked) -> Data:
-        if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
+    def rule(status: RecordingStatus) -> Data:
+        if not purposes or not set(purposes) <= set(status.terms.living(status.now)):
             raise RetentionError("retention.purpose", "it has no such purpose, or it has ended")
-        if not set(purposes) <= set(looked.may_narrow()):
-            raise RetentionError("retention.by_law", "a law asks that it be kept for that")
-        return PurposesNarrowed(_once(purposes), _said(reason))
+        if not set(purposes) <= set(status.may_narrow()):
+            raise RetentionError("retention.by_law", "a law requires it to be kept for that purpose")
+        return PurposesNarrowed(_distinct(purposes), _check_reason(reason))
 
     return rule
 
@@ -349,17 +352,19 @@ def _roles(purposes: Sequence[str]) -> set[str]:
 
 
 def _day_of(tenant: str, at: datetime) -> date:
-    """The customer's day of a time."""
+    """The date of a time in the customer's time zone."""
     owner = queries.tenant(tenant)
     return at.astimezone(time_zones.display_zone(owner.time_zone if owner else time_zones.FALLBACK)).date()
 
 
-def _once(codes: Sequence[str]) -> tuple[str, ...]:
+def _distinct(codes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(codes))
 
 
-def _said(reason: str) -> str:
-    said = " ".join(reason.split())
-    if not said or len(said) > LONGEST_REASON or not said.isprintable():
-        raise RetentionError("retention.reason", f"a reason has up to {LONGEST_REASON} characters")
-    return said
+def _check_reason(reason: str) -> str:
+    text = " ".join(reason.split())
+    if not text or len(text) > LONGEST_REASON or not text.isprintable():
+        raise RetentionError(
+            "retention.reason", f"the reason must have 1 to {LONGEST_REASON} printable characters"
+        )
+    return text

@@ -1,4 +1,4 @@
-"""Reads a recording's amendments from the bucket, and puts the next one."""
+"""Reads a recording's amendments from the bucket and puts the next one there."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _BEGINNING = "amendment-"
 
 
 def chain_of(store: Store, prefix: str, root: Ed25519PublicKey) -> Chain:
-    """A recording's manifest and what was sealed after it; what is wrong with the amendments is in the
-    chain.  Raises :class:`recorder.errors.SealError` for a manifest that is not what was sealed,
-    :class:`recorder.store.contract.NotFound` where there is none, :class:`recorder.errors.StoreError`."""
+    """A recording's manifest and amendments; problems with the amendments are in the chain. Raises
+    :class:`recorder.errors.SealError` for an invalid manifest, :class:`recorder.store.contract.NotFound` if
+    there is none, :class:`recorder.errors.StoreError`."""
     content = read_document(store, prefix + MANIFEST, MAX_BYTES)
     names = [key.removeprefix(prefix) for key in store.list(prefix + _BEGINNING)]
     found = amendments_in(store, prefix, names)
@@ -38,25 +38,25 @@ def chain_of(store: Store, prefix: str, root: Ed25519PublicKey) -> Chain:
 
 
 def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> Chain:
-    """The chain of a recording that the catalogue lists, complete and its own.
+    """The complete chain of a catalogued recording.
 
-    Raises :class:`SealError` where the manifest is not there (``seal.manifest_missing``), is another's
-    (``seal.manifest_foreign``), it or an amendment is not what was sealed, or an amendment is by a key that
-    the root took back (``seal.key_revoked``); :class:`StoreError`."""
+    Raises :class:`SealError` if the manifest is missing (``seal.manifest_missing``) or another recording's
+    (``seal.manifest_foreign``), if it or an amendment is invalid, or if a revoked key signed an amendment
+    (``seal.key_revoked``); :class:`StoreError`."""
     try:
         chain = chain_of(store, row.prefix, root)
     except NotFound:
         raise SealError(
             "seal.manifest_missing",
             f"recording {row.id} has no manifest at {row.prefix}",
-            "the manifest was deleted, the row names another place, or the store is not the one it was",
+            "the manifest was deleted, the row has another prefix, or the store is another one",
         ) from None
     manifest = chain.manifest
     if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
         raise SealError(
             "seal.manifest_foreign",
             f"the manifest at {row.prefix} is that of recording {manifest.recording}",
-            "manifests or rows were exchanged",
+            "manifests or rows were swapped",
         )
     chain.check()
     amendments.check_signers(chain, revoked, amendments=True)
@@ -66,10 +66,9 @@ def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey, revoke
 def put(
     store: Store, chain: Chain, data: Data, by: By, signer: Signer, root: Ed25519PublicKey, now: datetime
 ) -> Amendment:
-    """Sign the next amendment and put it.  Where somebody else was faster with that number, what is there
-    stays: raises :class:`recorder.store.contract.Conflict`, and the chain is to be read again.  Raises
-    :class:`recorder.errors.SealError` (a key that is not endorsed for amendments, an amendment that nobody
-    would believe: ``amendment.contradiction``), ``StoreError``."""
+    """Sign and put the next amendment. Raises :class:`recorder.store.contract.Conflict` if another process
+    has used that number: read the chain again. Raises :class:`recorder.errors.SealError` (a key that is not
+    endorsed for amendments; ``amendment.contradiction``), ``StoreError``."""
     unsigned = chain.following(data, by, now)
     content = write(unsigned, signer)
     amendment = open_amendment(content, root)

@@ -1,6 +1,6 @@
-"""The catalogue's copy of amendments: a list for people, and the holds that keep a recording from expiry.
+"""The catalogue's copy of amendments: for lists, and for the holds that keep a recording from expiring.
 
-The amendments in the bucket decide; these rows are made from them.
+The amendments in the bucket decide; these rows are derived from them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from recorder.seal.usage_terms import terms
 
 @dataclass(frozen=True, slots=True)
 class HoldRow:
-    """A hold that was set and not lifted: by whom, why, and when it is looked at again."""
+    """A hold that is set: by whom, why, and when it is due for review."""
 
     tenant: str
     recording: str
@@ -47,23 +47,23 @@ class HoldRow:
     since: datetime
 
 
-def begin(tenant: str, recording: str, now: datetime) -> None:
-    """Somebody is about to put an amendment: until :func:`amended` says that it is listed, or :func:`end`
-    that there is none, the worker looks at the recording again."""
+def begin_amendment(tenant: str, recording: str, now: datetime) -> None:
+    """Mark a recording as being amended: until :func:`list_amendments` or :func:`end_amendment`, the worker
+    checks it again."""
     with writing():
         PendingAmendmentTable.insert(
             recording_id=recording, tenant=tenant, since=now
         ).on_conflict_ignore().execute()
 
 
-def end(recording: str) -> None:
-    """Nobody is amending a recording any more."""
+def end_amendment(recording: str) -> None:
+    """Remove the mark."""
     with writing():
         PendingAmendmentTable.delete().where(PendingAmendmentTable.recording_id == recording).execute()
 
 
-def begun(before: datetime) -> tuple[tuple[str, str], ...]:
-    """Recordings that somebody began to amend before a time and did not end: tenant and id."""
+def pending_amendments(before: datetime) -> tuple[tuple[str, str], ...]:
+    """Recordings (tenant and id) that were marked before a time and still are."""
     with connected():
         rows = (
             PendingAmendmentTable.select()
@@ -73,86 +73,89 @@ def begun(before: datetime) -> tuple[tuple[str, str], ...]:
         return tuple((row.tenant_id, row.recording_id) for row in rows)
 
 
-def known(tenant: str, recording: str) -> tuple[str, ...]:
-    """The SHA-256 of each amendment of a recording that is listed, in order."""
+def listed_hashes(tenant: str, recording: str) -> tuple[str, ...]:
+    """The SHA-256 of each listed amendment of a recording, in order."""
     with connected():
         return tuple(row.sha256 for row in _listed(tenant, recording))
 
 
 @prepared(AmendmentTable)
 def _listed(tenant: str, recording: str) -> Any:
-    mine = (AmendmentTable.tenant == tenant) & (AmendmentTable.recording == recording)
-    return AmendmentTable.select(AmendmentTable.sha256).where(mine).order_by(AmendmentTable.number)
+    condition = (AmendmentTable.tenant == tenant) & (AmendmentTable.recording == recording)
+    return AmendmentTable.select(AmendmentTable.sha256).where(condition).order_by(AmendmentTable.number)
 
 
-def seen(tenant: str, recording: str) -> dict[str, datetime | None]:
-    """What the catalogue knows of a recording's amendments: the SHA-256 of each that is listed or that the
-    log speaks of, and when the log says that it was listed (``None``: it does not).  A restored log says it
-    of what no row lists yet."""
-    found: dict[str, datetime | None] = dict.fromkeys(known(tenant, recording))
+def known_hashes(tenant: str, recording: str) -> dict[str, datetime | None]:
+    """The SHA-256 of each amendment of a recording that a row lists or a leaf names, and when its leaf was
+    appended (``None`` without a leaf). A restored log names amendments that no row lists yet."""
+    found: dict[str, datetime | None] = dict.fromkeys(listed_hashes(tenant, recording))
     with connected():
-        mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
+        condition = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
         leaves = LeafTable.select(LeafTable.at, LeafTable.body)
-        for leaf in leaves.where(mine & (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)):
+        for leaf in leaves.where(condition & (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)):
             found[json.loads(leaf.body or "{}")["sha256"]] = leaf.at
     return found
 
 
 def check_signers(chain: Chain, revoked: Revoked, *, amendments: bool = False) -> None:
-    """Raises :class:`recorder.errors.SealError` (``seal.key_revoked``) where a recording has a document that
-    a revoked key signed since, or that nothing here shows to have been there before; with ``amendments``
-    only these count."""
+    """Raises :class:`recorder.errors.SealError` (``seal.key_revoked``) if a revoked key signed a document of
+    a recording after its revocation, or if nothing in the catalogue shows that the document existed before;
+    with ``amendments`` only amendments count."""
     manifest = chain.manifest
-    revocation.check(chain, revoked, lambda: seen(manifest.tenant, manifest.recording), amendments=amendments)
+    revocation.check(
+        chain, revoked, lambda: known_hashes(manifest.tenant, manifest.recording), amendments=amendments
+    )
 
 
-def amended(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> int:
-    """List the amendments of a recording that are not listed yet, each with its leaf, and what follows from
-    them for its row; who listens under a purpose that they may have ended, does no longer.  How many."""
+def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> int:
+    """List a recording's unlisted amendments, each with its leaf, and update its row; grants for purposes
+    that an amendment may have ended are ended. Returns how many were added."""
     manifest = chain.manifest
-    mine = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
+    condition = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
     with writing():
         lock_tenant(manifest.tenant)
-        there = len(known(manifest.tenant, manifest.recording))
-        added = note(chain)
-        fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
+        listed = len(listed_hashes(manifest.tenant, manifest.recording))
+        added = insert_amendments(chain)
+        fresh = [each for each in chain.amendments[listed:] if not isinstance(each.data, Erased)]
         if fresh:
-            told = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
-            codes, agreed = [each.code for each in told.purposes], agreed_data(agreed_in(told))
-            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=told.until).where(mine).execute()
+            usage = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
+            codes, agreed = [each.code for each in usage.purposes], agreed_data(agreed_in(usage))
+            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=usage.until).where(
+                condition
+            ).execute()
         if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
             living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(living).execute()
         for each in fresh:
-            said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
+            body = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more = {"kind": each.kind, "by": each.by.id or each.by.kind}
-            append(each.tenant, AMENDED, said | more, now, entropy, recording=each.recording)
-        end(manifest.recording)
+            append(each.tenant, AMENDED, body | more, now, entropy, recording=each.recording)
+        end_amendment(manifest.recording)
     return added
 
 
 def check_holds(chain: Chain) -> None:
-    """That no hold was taken away of which the log speaks: the chain alone does not show that its last
-    amendments are gone.  Raises :class:`SealError` (``recording.held``)."""
+    """Check that the bucket has every hold that the log names: the chain alone does not show that its last
+    amendments are missing. Raises :class:`SealError` (``recording.held``)."""
     manifest = chain.manifest
     sealed = {each.sha256 for each in chain.amendments}
     with connected():
-        mine = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
-        mine &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
-        said = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(mine)]
-    gone = [each for each in said if each.get("sha256") not in sealed]
+        condition = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
+        condition &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
+        bodies = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
+    gone = [each for each in bodies if each.get("sha256") not in sealed]
     kinds = [each.get("kind") for each in gone]
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
         numbers = ", ".join(str(each.get("number")) for each in gone)
         raise SealError(
             "recording.held",
-            f"by the log recording {manifest.recording} is held; amendment {numbers} is not in the bucket",
-            "it was taken away: `accord audit`, and look in the bucket for an older version of it",
+            f"by the log recording {manifest.recording} is on legal hold, but amendment {numbers} is missing",
+            "it was deleted: run `accord audit`, and look in the bucket for an older version of it",
         )
 
 
 def _said(body: str | None) -> dict[str, Any]:
-    """A leaf's body; nothing, where it was made something else: that is the audit's to name."""
+    """A leaf's body; empty if it was tampered with, which the audit reports."""
     try:
         found = json.loads(body or "")
     except ValueError:
@@ -160,34 +163,34 @@ def _said(body: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def settle(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
-    """Set until when a row says that its recording is kept to what was sealed and set since; whether it said
-    otherwise."""
-    told = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
-    mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-    other = mine & (RecordingTable.keep_until != told.until) & RecordingTable.destroyed_at.is_null()
+def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
+    """Set a row's expiry to what was sealed, amended and limited; returns whether it differed."""
+    usage = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
+    condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+    other = condition & (RecordingTable.keep_until != usage.until) & RecordingTable.destroyed_at.is_null()
     with writing():
-        return bool(RecordingTable.update(keep_until=told.until).where(other).execute())
+        return bool(RecordingTable.update(keep_until=usage.until).where(other).execute())
 
 
-def note(chain: Chain) -> int:
-    """Write down a recording's amendments, inside the caller's transaction; how many were not there."""
+def insert_amendments(chain: Chain) -> int:
+    """Insert the missing rows of a recording's amendments, inside the caller's transaction; returns how
+    many."""
     if not chain.amendments:
         return 0
-    mine = AmendmentTable.recording == chain.manifest.recording
-    there = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(mine)}
-    fresh = [columns for columns in columns_of(chain) if columns["number"] not in there]
+    condition = AmendmentTable.recording == chain.manifest.recording
+    existing = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(condition)}
+    fresh = [columns for columns in amendment_columns(chain) if columns["number"] not in existing]
     for columns in fresh:
         AmendmentTable.create(**columns)
     for each in chain.amendments:
-        if each.number not in there and isinstance(each.data, HoldLifted):
-            held = mine & (AmendmentTable.number == each.data.hold)
+        if each.number not in existing and isinstance(each.data, HoldLifted):
+            held = condition & (AmendmentTable.number == each.data.hold)
             AmendmentTable.update(ended_by=each.number).where(held).execute()
     return len(fresh)
 
 
-def columns_of(chain: Chain) -> list[dict[str, Any]]:
-    """What the rows of a recording's amendments say, in order."""
+def amendment_columns(chain: Chain) -> list[dict[str, Any]]:
+    """The columns of the rows of a recording's amendments, in order."""
     lifted = {each.data.hold: each.number for each in chain.amendments if isinstance(each.data, HoldLifted)}
     return [
         {
@@ -207,20 +210,20 @@ def columns_of(chain: Chain) -> list[dict[str, Any]]:
     ]
 
 
-def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:
-    """Make a recording's row the tombstone that its amendments say it is; false where it is one already.
-    ``now`` is the time of the log's leaf."""
+def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:
+    """Turn the row of an erased recording into a tombstone; false if it is one. ``now`` is the time of the
+    leaf."""
     tombstone = chain.erased
     if tombstone is None or not isinstance(tombstone.data, Erased):
         raise ValueError(f"recording {row.id} was not erased")
     with writing():
         made = recordings.make_tombstone(row, tombstone.data.why, at=tombstone.at, now=now, entropy=entropy)
-        note(chain)
+        insert_amendments(chain)
     return made
 
 
 def holds(tenant: str | None = None, recording: str | None = None) -> tuple[HoldRow, ...]:
-    """Holds that are set, of one tenant or for the operator of all, of one recording or any, oldest first."""
+    """Holds that are set, of one tenant or of all, of one recording or of all, oldest first."""
     query = AmendmentTable.select().where(
         (AmendmentTable.kind == amendment_kinds.HOLD_SET) & AmendmentTable.ended_by.is_null()
     )
@@ -233,15 +236,15 @@ def holds(tenant: str | None = None, recording: str | None = None) -> tuple[Hold
 
 
 def _hold(row: AmendmentTable) -> HoldRow:
-    said = row.data
+    data = row.data
     return HoldRow(
         tenant=row.tenant_id,
         recording=row.recording_id,
         number=row.number,
-        purposes=tuple(said["purposes"]),
-        owner=said["owner"],
-        reason=said["reason"],
-        review_at=from_iso(said["review_at"]),
-        roles=tuple(said.get("roles", ())),
+        purposes=tuple(data["purposes"]),
+        owner=data["owner"],
+        reason=data["reason"],
+        review_at=from_iso(data["review_at"]),
+        roles=tuple(data.get("roles", ())),
         since=row.at,
     )

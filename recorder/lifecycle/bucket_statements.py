@@ -1,7 +1,7 @@
-"""What signed statements in the bucket say about customers who left and erased calls, and the catalogue does
-not know: after a restore or a rebuild.
+"""Finds signed statements in the bucket, about departed customers and erased calls, that the catalogue does
+not know after a restore or a rebuild.
 
-Looking erases nothing.  Commands of their own erase again what was erased, and look once more before they do.
+Reading erases nothing. Separate commands repeat an erasure, and read again before they do.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from recorder.store.contract import NotFound, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """An object that nothing follows from, and why."""
+class StatementProblem:
+    """An object that is ignored, and why."""
 
     place: str
     code: str
@@ -35,8 +35,8 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaver:
-    """A customer who leaves, or left: the statement that stands, and the receipt."""
+class SignedDeparture:
+    """A customer's departure as signed: the statement in force, and the receipt."""
 
     tenant: str
     statement: Statement | None
@@ -44,13 +44,13 @@ class Leaver:
 
     @property
     def erased(self) -> bool:
-        """Whether it was signed that everything of it is erased."""
+        """Whether it was signed that all of the customer's data is erased."""
         return self.receipt is not None or (self.statement is not None and self.statement.kind == ERASURE)
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureProposal:
-    """A note, its id, and the calls in it that the catalogue does not know as erased."""
+    """A note, its id, and those of its calls that the catalogue does not know as erased."""
 
     id: str
     note: ErasedCallsRecord
@@ -59,18 +59,19 @@ class ErasureProposal:
 
 @dataclass(slots=True)
 class BucketStatements:
-    """What the bucket says; everything that cannot be read or followed is a trouble of its own."""
+    """The statements in the bucket; each that is unreadable or ignored is in ``troubles``."""
 
-    leavers: list[Leaver] = field(default_factory=list)
+    leavers: list[SignedDeparture] = field(default_factory=list)
     notes: list[ErasureProposal] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    troubles: list[StatementProblem] = field(default_factory=list)
 
 
-def look(
+def read_statements(
     store: Store, root: Ed25519PublicKey, revoked: Revoked, *, believe_dates: bool = False, tenant: str = ""
 ) -> BucketStatements:
-    """All of the bucket, or a ``tenant``'s.  What a ``revoked`` key signed is not followed, but with
-    ``believe_dates`` a receipt or note that is dated before.  Raises :class:`recorder.errors.StoreError`."""
+    """Read all of the bucket, or what concerns one ``tenant``. Documents by a ``revoked`` key are ignored,
+    except receipts and notes dated before the revocation if ``believe_dates`` is set. Raises
+    :class:`recorder.errors.StoreError`."""
     found = BucketStatements()
     below = f"{part(tenant)}/" if tenant else ""
     owners: dict[str, None] = {}
@@ -78,7 +79,9 @@ def look(
         if offboarding.is_known(key):
             owners[key.removeprefix(offboarding.FOLDER).partition("/")[0]] = None
         else:
-            found.troubles.append(Trouble(key, "object.unplaced", "nothing of Accord's is called so"))
+            found.troubles.append(
+                StatementProblem(key, "object.unplaced", "Accord has no object of that name")
+            )
     for owner in owners:
         _look_at_leaver(found, owner, store, root, revoked, believe_dates)
     for key in list(store.list(NOTES + below)):
@@ -97,7 +100,7 @@ def _look_at_leaver(
     statement, receipt = None, None
 
     def blame(error: SealError, place: str) -> None:
-        found.troubles.append(Trouble(place, error.error_id, error.message))
+        found.troubles.append(StatementProblem(place, error.error_id, error.message))
 
     try:
         every = offboarding.statements(store, tenant, root)
@@ -117,18 +120,18 @@ def _look_at_leaver(
         receipt = None
         blame(error, f"{offboarding.FOLDER}{tenant}/{offboarding.RECEIPT}")
     if statement is not None or receipt is not None:
-        found.leavers.append(Leaver(tenant, statement, receipt))
+        found.leavers.append(SignedDeparture(tenant, statement, receipt))
 
 
 def _check_cancelled(tenant: str, every: Sequence[Statement]) -> None:
-    """That what the log says was called off is called off in the bucket too: the last statements alone can be
-    taken away without a gap.  Raises :class:`SealError` (``offboarding.missing``)."""
+    """Check that a cancellation in the log is in the bucket too: deleting the last statements leaves no gap
+    in their numbers. Raises :class:`SealError` (``offboarding.missing``)."""
     stays = last_cancellation(tenant)
     if stays is not None and stays not in {each.sha256 for each in every}:
         raise SealError(
             "offboarding.missing",
-            f"the log says that customer {tenant} stays, and the statement that says so is not there",
-            "it was taken away: look in the bucket for an older version of it",
+            f"the log says that customer {tenant}'s departure was cancelled, but the statement is missing",
+            "it was deleted: look in the bucket for an older version of it",
         )
 
 
@@ -138,19 +141,19 @@ def _look_at_note(
     try:
         ids = call_erasure.ids_in(key)
         if ids is None:
-            raise SealError("object.unplaced", "nothing of Accord's is called so")
+            raise SealError("object.unplaced", "Accord has no object of that name")
         tenant, name = ids
         note = call_erasure.read(read_document(store, key, call_erasure.MAX_BYTES), root)
         if note.tenant != tenant:
-            raise SealError("call_erasure.foreign", f"it is a note of customer {note.tenant}")
+            raise SealError("call_erasure.foreign", f"it is the note of customer {note.tenant}")
         _check_key(note.key, note.at, revoked, believe)
     except SealError as error:
-        found.troubles.append(Trouble(key, error.error_id, error.message))
+        found.troubles.append(StatementProblem(key, error.error_id, error.message))
         return
     recorded = erased_call_queries.recorded_among(note.calls)
     for each in sorted(recorded):
-        what = f"it names call {each}, which was recorded: nothing of that is erased by it"
-        found.troubles.append(Trouble(key, "call_erasure.names_recording", what))
+        what = f"it names call {each}, which was recorded, and is ignored for it"
+        found.troubles.append(StatementProblem(key, "call_erasure.names_recording", what))
     known = erased_call_queries.erased_among(note.calls) | recorded
     left = tuple(each for each in note.calls if each not in known)
     if left:
@@ -160,15 +163,15 @@ def _look_at_note(
 def _check_key(key: str, at: datetime, revoked: Revoked, believe_dates: bool) -> None:
     since = revoked.get(key)
     if since is not None and not (believe_dates and at < since):
-        raise _revoked(key, f"; it is dated {to_iso(at)}. Is it right? `--believe-dates`")
+        raise _revoked(key, f"; it is dated {to_iso(at)}. If that date is right: `--believe-dates`")
 
 
 def _revoked(key: str, more: str = "") -> SealError:
     return SealError("seal.key_revoked", f"key {key}, which signed it, was revoked{more}")
 
 
-def is_open(leaver: Leaver) -> bool:
-    """Whether it was signed that a customer is erased, and the catalogue neither does it nor has done it."""
+def is_open(leaver: SignedDeparture) -> bool:
+    """Whether a customer's erasure was signed and the catalogue has neither started nor finished it."""
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False
     row = offboarding_progress.find_offboarding(leaver.tenant)

@@ -1,14 +1,14 @@
-"""Whether this machine's clock can be believed.  Nothing is destroyed by one that has jumped.
+"""Decides whether this machine's clock can be trusted. Nothing is erased by a clock that has jumped.
 
-Somebody else's clock is asked: the object store's and the database's, where they are on another machine.
-One that says otherwise is a doubt, whatever else agrees.  Where nobody else can say, the clock must go on
-from what it was at the last look, as far as the time since then is known: by the clock since boot, which
-nobody sets.  What it was is kept in a file, so that this holds over restarts too.
+The clocks of the object store and of the database are consulted, if they are on other machines. If one of
+them disagrees, the clock is in doubt, whatever else agrees. If neither answers, the clock must have advanced
+since the last check by as much as the clock since boot, which nobody sets. The last trusted time is kept in a
+file, so that this holds across restarts.
 
-The kernel is not asked.  What it says is this very clock, and that NTP keeps it is no word for it: a server
-that is wrong, or somebody who plays one, sets it ten years ahead and the kernel calls it synchronised.
+The kernel's word is not used. It reports this very clock, and synchronisation by NTP proves nothing: with a
+wrong or malicious server, the kernel calls a clock ten years ahead synchronised.
 
-Too early cannot be undone, and too late can: in doubt, what is due stays until the doubt is over.
+Erasing too early cannot be undone, and erasing too late can: in doubt, nothing is erased.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from recorder.spool.atomic_files import write_file
 log = structlog.get_logger()
 
 NAME: Final = ".clock"
-"""In the spool: what the clock was at the last look at which it was believed."""
+"""In the spool: the last trusted time."""
 
-OFF: Final = timedelta(days=1)
-"""How long a machine may have been off, as far as is believed without anybody else's clock."""
+LONGEST_OFF: Final = timedelta(days=1)
+"""How long the machine may have been off, if no other clock can be consulted."""
 
 Witness = Callable[[], datetime | None]
-"""Somebody else's time; ``None`` where there is none.  May raise: then it says nothing."""
+"""Another machine's time; ``None`` if there is none. If it raises, it is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Reading:
     boot: str
     up: float
     at: datetime
 
 
-class Timekeeper:
-    """Watches one clock, ``now``; ``witnesses`` by what they are; ``since_boot`` reads the clock that nobody
-    sets."""
+class ClockGuard:
+    """Watches one clock, ``now``. ``witnesses`` are other clocks, by name; ``since_boot`` reads the clock
+    since boot."""
 
     def __init__(
         self,
@@ -63,26 +63,26 @@ class Timekeeper:
         self._since_boot = since_boot
 
     def check(self) -> datetime:
-        """The time, where it can be believed.  Raises :class:`ClockError` (``clock.doubtful``)."""
+        """The time, if it can be trusted. Raises :class:`ClockError` (``clock.doubtful``)."""
         since = self._since_boot()
-        look = _Look(since.boot, since.up, self._now())
+        look = _Reading(since.boot, since.up, self._now())
         agreed, doubts = False, []
         for name, witness in self._witnesses.items():
-            told = self._ask(name, witness)
-            if told is None:
+            other = self._ask(name, witness)
+            if other is None:
                 continue
-            if abs(told - look.at) <= SLACK:
+            if abs(other - look.at) <= SLACK:
                 agreed = True
             else:
-                doubts.append(f"{name} says {to_iso(told)}")
+                doubts.append(f"{name} says {to_iso(other)}")
         if not agreed and not doubts and (jump := self._jump(look)) is not None:
             doubts.append(jump)
         if doubts:
             raise ClockError(
                 "clock.doubtful",
                 f"this machine's clock says {to_iso(look.at)}, but {' and '.join(doubts)}",
-                f"nothing is destroyed until that is settled: set the clock (NTP), or remove {self._path} "
-                "where it is right",
+                f"nothing is erased until this is settled: set the clock (NTP) or, if it is right, remove "
+                f"{self._path}",
             )
         self._believe(look)
         return look.at
@@ -94,8 +94,8 @@ class Timekeeper:
             log.info("clock.source_unreachable", witness=name, error=str(error))
             return None
 
-    def _jump(self, look: _Look) -> str | None:
-        """How the clock did not go on from what it was."""
+    def _jump(self, look: _Reading) -> str | None:
+        """How the clock deviates from its expected value; ``None`` if it does not."""
         before = self._read()
         if before is None:
             return None
@@ -104,28 +104,29 @@ class Timekeeper:
             if abs(look.at - expected) <= SLACK:
                 return None
             return f"going by the time that has passed it is {to_iso(expected)}"
-        if before.at - SLACK <= look.at <= before.at + OFF:
+        if before.at - SLACK <= look.at <= before.at + LONGEST_OFF:
             return None
         return f"before this machine started it was {to_iso(before.at)}"
 
     @staticmethod
-    def _same_start(before: _Look, look: _Look) -> bool:
-        """Whether the machine has not been started in between; where that is hidden, its uptime tells."""
+    def _same_start(before: _Reading, look: _Reading) -> bool:
+        """Whether the machine has not been restarted in between; where the boot id is hidden, its uptime
+        tells."""
         if HIDDEN_BOOT_ID in (before.boot, look.boot):
             return look.up >= before.up
         return before.boot == look.boot
 
-    def _read(self) -> _Look | None:
+    def _read(self) -> _Reading | None:
         try:
             body = json.loads(self._path.read_bytes())
-            return _Look(str(body["boot"]), float(body["up"]), from_iso(body["at"]))
+            return _Reading(str(body["boot"]), float(body["up"]), from_iso(body["at"]))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             log.warning("clock.file_damaged", path=str(self._path), error=str(error))
             return None
 
-    def _believe(self, look: _Look) -> None:
+    def _believe(self, look: _Reading) -> None:
         body = {"boot": look.boot, "up": look.up, "at": to_iso(look.at)}
         try:
             write_file(self._path, json.dumps(body).encode())

@@ -1,4 +1,4 @@
-"""A customer leaves: the row and the leaf that say so, and the end of its lines.
+"""Records a customer's departure in row and log, and ends the customer's lines.
 
 Signed statements in the bucket decide (:mod:`recorder.seal.offboarding`); the row is an index to them.
 """
@@ -23,9 +23,9 @@ STAYS = "tenant.offboarding_cancelled"
 def note_departure(
     tenant: str, at: datetime, until: datetime, statement: str, *, now: datetime, entropy: Entropy
 ) -> int:
-    """Write down that a customer leaves, as a signed ``statement`` (its SHA-256) says, and end its lines;
-    returns how many ended.  An earlier row is dropped together with what was handed over, because no
-    signed statement covers that.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    """Record that a customer leaves, by a signed ``statement`` (its SHA-256), and end its lines; returns how
+    many ended. An earlier row is dropped together with its handover, which no signed statement covers. Raises
+    :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
         drop_departure(tenant)
@@ -35,13 +35,13 @@ def note_departure(
 
 
 def last_cancellation(tenant: str) -> str | None:
-    """The SHA-256 of the last statement that called a customer's departure off, according to the log."""
-    said = leaf_lookup.leaves_after(tenant, -1, STAYS)
-    return str(said[-1].body.get("statement")) if said else None
+    """The SHA-256 of the last statement that cancelled a customer's departure, according to the log."""
+    leaves = leaf_lookup.leaves_after(tenant, -1, STAYS)
+    return str(leaves[-1].body.get("statement")) if leaves else None
 
 
 def drop_departure(tenant: str) -> None:
-    """Inside the caller's transaction: drop the row of a departure and what was handed over."""
+    """Inside the caller's transaction: drop the row of a departure and its handover."""
     HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
     OffboardingTable.delete().where(OffboardingTable.tenant_id == tenant).execute()
 

@@ -1,5 +1,5 @@
-"""The receipt of an erasure: what was destroyed of a recording, when and on which ground, that it is gone,
-and from when that is complete.  Signed, without anybody's number or name.
+"""The receipt of an erasure: what was erased of a recording, when and on which ground, that it is gone, and
+when the erasure is complete. Signed, and without anybody's number or name.
 
 ::
 
@@ -10,8 +10,8 @@ and from when that is complete.  Signed, without anybody's number or name.
               "tombstone": <SHA-256 of the amendment that says so>, "software": ...},
      "endorsement": ..., "signatures": [...]}
 
-The form is that of an amendment, by a key that is endorsed for receipts.  It is made when it is asked for,
-and only after looking: where something of the recording is there again, there is no receipt.
+The form is that of an amendment, by a key that is endorsed for receipts. A receipt is issued on request, and
+only after a check: if anything of the recording exists, there is no receipt.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import queries
 from recorder.errors import AccessError, RetentionError, SealError
-from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal import amendment, amendment_kinds, signed_document
 from recorder.seal.amendment_kinds import Erased, Gone
 from recorder.seal.signing import RECEIPT, Signer
@@ -41,7 +41,7 @@ _GROUNDS = (
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """An amendment that asked for the erasure."""
+    """An amendment that led to the erasure."""
 
     __pydantic_config__ = STRICT
 
@@ -52,8 +52,8 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class ErasureReceiptBody:
-    """What a receipt says: ``key`` is the id of the destroyed data key, ``tombstone`` the SHA-256 of the
-    amendment that says so."""
+    """A receipt's content: ``key`` is the id of the destroyed data key, ``tombstone`` the SHA-256 of the
+    amendment that states the erasure."""
 
     __pydantic_config__ = STRICT
 
@@ -103,11 +103,11 @@ def receipt(
     backups_end_after: timedelta,
     now: datetime,
 ) -> ErasureReceipt:
-    """The receipt of a customer's recording that was erased, after looking that it is gone.
+    """The receipt of an erased recording, after a check that it is gone.
 
-    Raises :class:`AccessError` (``access.not_found``), :class:`RetentionError` (``retention.not_erased``: it
-    is not, or its tombstone does not stand yet; ``retention.not_gone``: something of it is there),
-    :class:`SealError`, :class:`recorder.errors.StoreError`."""
+    Raises :class:`AccessError` (``access.not_found``), :class:`RetentionError` (``retention.not_erased``: not
+    erased, or without a valid tombstone; ``retention.not_gone``: something of it exists), :class:`SealError`,
+    :class:`recorder.errors.StoreError`."""
     row = queries.recording(tenant, recording)
     if row is None:
         raise AccessError("access.not_found", "there is no such recording")
@@ -124,31 +124,31 @@ def receipt(
     if report.findings:
         raise RetentionError(
             "retention.not_gone",
-            f"recording {recording} was erased, and is not gone: {report.findings[0].message}",
-            "`accord audit` names all of it; the worker destroys it again where a row is due",
+            f"recording {recording} was erased but still exists: {report.findings[0].message}",
+            "`accord audit` lists everything; the worker erases it again if its row is due",
         )
-    tombstone, said = chain.erased, chain.erased.data
+    tombstone, erased = chain.erased, chain.erased.data
     body = ErasureReceiptBody(
         recording=recording,
         tenant=tenant,
         at=now,
         erased_at=tombstone.at,
-        why=said.why,
+        why=erased.why,
         asked=tuple(
             Ground(each.kind, each.at, each.number) for each in chain.amendments if each.kind in _GROUNDS
         ),
-        key=said.key_id,
-        objects=said.objects,
+        key=erased.key_id,
+        objects=erased.objects,
         gone=True,
-        remains=tuple(sorted({*said.remains, amendment.name(tombstone.number)})),
+        remains=tuple(sorted({*erased.remains, amendment.name(tombstone.number)})),
         backups_kept_days=backups_end_after.days,
-        complete_from=complete_from(tombstone.at, backups_end_after),
+        complete_from=erasure_complete_at(tombstone.at, backups_end_after),
         tombstone=tombstone.sha256,
     )
     return read(KIND.write(body, signer), root)
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> ErasureReceipt:
-    """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
+    """A receipt, verified with the root's public key alone. Raises :class:`SealError`."""
     found = KIND.read(content, root).value
     return ErasureReceipt(**{name: getattr(found, name) for name in KIND.form.names}, content=content)

@@ -1,12 +1,12 @@
 """Erases what has expired: recordings, and takes in quarantine.
 
 Erasing reverses the order of writing, keys first: the wrapped key in the bucket, its copy in the catalogue,
-then every version of the objects.  Their absence is verified, and the tombstone is put beside the manifest,
-which stays (docs/formats.md gives the reason).  Last, the row becomes a tombstone.  After an interruption all
-of it is done again: a recording is due until its row is a tombstone.
+then every version of the objects. Their absence is verified, and the tombstone is put beside the manifest,
+which stays (docs/formats.md gives the reason). Last, the row becomes a tombstone. After an interruption
+everything is repeated: a recording is due until its row is a tombstone.
 
-The catalogue lists what is due, and the bucket decides: a changed row destroys nothing early, and a held
-recording stays.  After a rebuild nothing is erased until the holds are confirmed.
+The catalogue lists what is due, and the bucket decides: a changed row erases nothing early, and a recording
+on legal hold stays. After a rebuild nothing is erased until the holds are confirmed.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ log = structlog.get_logger()
 
 
 def destroy_due(services: Services, now: datetime) -> int:
-    """Destroy recordings whose time is over, those first that were over first; how many.  Several workers
-    share them: each claims what it is at (:mod:`recorder.catalogue.tables.lease`).
+    """Erase expired recordings, longest expired first; returns how many. Several workers share the work: each
+    takes a lease for each recording (:mod:`recorder.catalogue.tables.lease`).
 
-    One that cannot be destroyed, or that the bucket keeps longer, is logged as an error, stays, and holds
-    up no other.  Raises :class:`Unreachable` with the one that failed still due."""
+    A recording that cannot be erased, or that the bucket keeps for longer, is logged as an error, stays, and
+    delays no other. Raises :class:`Unreachable`; the recording in progress is still due then."""
     if (since := holds_unconfirmed()) is not None:
         if waiting := recordings.due(now, limit=1):
             metrics.RECORDINGS_NOT_ERASED.labels("holds").inc()
@@ -57,17 +57,17 @@ def destroy_due(services: Services, now: datetime) -> int:
                 "retention.suspended",
                 since=to_iso(since),
                 recording=waiting[0].id,
-                hint="look at the holds, then `accord rebuild --confirm-holds`",
+                hint="review the holds, then run `accord rebuild --confirm-holds`",
             )
         return 0
-    owner, begun = services.entropy(8).hex(), time.monotonic()
+    owner, started = services.entropy(8).hex(), time.monotonic()
     lease.delete_expired(now)
     destroyed, last = 0, None
     while due := recordings.due(now, after=last):
         for row in due:
             last = row
-            # As late as it is by now: thousands of them take longer than a claim lasts.
-            claimed = now + timedelta(seconds=time.monotonic() - begun)
+            # Thousands of recordings take longer than a lease lasts.
+            claimed = now + timedelta(seconds=time.monotonic() - started)
             destroyed += destroy_one(row, services, owner, now, claimed)
     return destroyed
 
@@ -75,8 +75,8 @@ def destroy_due(services: Services, now: datetime) -> int:
 def destroy_one(
     row: RecordingRow, services: Services, owner: str, now: datetime, claimed: datetime | None = None
 ) -> bool:
-    """Destroy a recording if it is over, unless another worker is at it; whether it did.  ``claimed`` is the
-    time of the claim.  Why one is not is logged.  Raises :class:`Unreachable`."""
+    """Erase a recording if it has expired and no other worker is erasing it; returns whether it did.
+    ``claimed`` is the time of the lease. A refusal is logged. Raises :class:`Unreachable`."""
     claim = f"recording:{row.id}"
     if not lease.take(claim, owner, claimed or now):
         return False
@@ -88,7 +88,7 @@ def destroy_one(
 
 def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     try:
-        chain = check_over(row, services.store, services.root, now, services.revoked)
+        chain = check_expired(row, services.store, services.root, now, services.revoked)
         destroy(row, chain, _terms(row, chain, services.trust).why, services, now)
     except Unreachable:
         raise
@@ -106,21 +106,21 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     return True
 
 
-def check_over(
+def check_expired(
     row: RecordingRow,
     store: Store,
     root: Ed25519PublicKey,
     now: datetime,
     revoked: Callable[[], Revoked] = nothing,
 ) -> Chain:
-    """Compare a row that is due with what was sealed; the recording's manifest and amendments.
+    """Compare a row that is due with what was sealed; returns the recording's manifest and amendments.
 
-    Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``), where somebody holds
-    it (``recording.held``), where the holds are not confirmed after a restore or rebuild
-    (``retention.holds_unconfirmed``), or where the manifest is not there (``seal.manifest_missing``), is
-    another's (``seal.manifest_foreign``), it or an amendment is not what was sealed, an amendment is by a
-    key that was revoked (``seal.key_revoked``), or it is over by a retention limit that the bucket does not
-    have so (``retention.differs``); :class:`StoreError`."""
+    Raises :class:`SealError` if the sealed time is not over (``seal.row_differs``), if the recording is on
+    hold (``recording.held``), if the holds are not confirmed after a restore or rebuild
+    (``retention.holds_unconfirmed``), if the manifest is missing (``seal.manifest_missing``) or another
+    recording's (``seal.manifest_foreign``), if it or an amendment is invalid, if a revoked key signed an
+    amendment (``seal.key_revoked``), or if the recording has expired by a retention limit that the bucket
+    does not contain (``retention.differs``); :class:`StoreError`."""
     trust = Trust(root, revoked)
     check_confirmed(row.tenant, trust)
     chain = chain_of_row(row, store, root, revoked())
@@ -128,8 +128,8 @@ def check_over(
         numbers = ", ".join(str(each.number) for each in chain.holds)
         raise SealError(
             "recording.held",
-            f"recording {row.id} is held (amendment {numbers}), and the catalogue does not know",
-            "make the catalogue's rows complete again: `accord rebuild`",
+            f"recording {row.id} is on legal hold (amendment {numbers}) that the catalogue lacks",
+            "run `accord rebuild` to complete the catalogue",
         )
     amendments.check_holds(chain)
     until = _terms(row, chain, trust).until
@@ -137,7 +137,7 @@ def check_over(
         raise SealError(
             "seal.row_differs",
             f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
-            f"by what was sealed until {to_iso(until)}",
+            f"but it was sealed until {to_iso(until)}",
             "the row was changed after it was written",
         )
     if chain.erased is None and terms(chain.manifest, chain.amendments).until > now:
@@ -150,22 +150,22 @@ def _terms(row: RecordingRow, chain: Chain, trust: Trust) -> Terms:
 
 
 def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: datetime) -> None:
-    """Destroy one recording wherever it is.  Can be repeated, and goes on where it was broken off.
+    """Erase one recording everywhere. Can be repeated, and resumes after an interruption.
 
-    Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
-    is gone all the same, and the row stays due until its tombstone stands."""
+    Raises :class:`StoreError`; :class:`SealError` if the tombstone cannot be signed: the recording is gone
+    all the same, and its row stays due until it has a tombstone."""
     store, reached, erasing = services.store, services.boundary, services.eraser
     key = data_key_path(row.tenant, row.id)
     erasing.delete(key)
     reached("key deleted")
-    recordings.forget_key(row)
+    recordings.drop_key(row)
     reached("key forgotten")
     known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
     sealed = list(dict.fromkeys(row.prefix + each for each in known))
-    # Also by name: a listing shows no object whose newest version is a mark of its deletion.
+    # Also by name: a listing omits an object whose newest version is a delete marker.
     for place in dict.fromkeys([*sealed, *store.list(row.prefix)]):
         name = place.removeprefix(row.prefix)
-        # Every amendment stays, also one that another node has put meanwhile: the tombstone, or a hold.
+        # Every amendment stays, including one that another node has just put: a tombstone, or a hold.
         if name != MANIFEST and number_in(name) is None:
             erasing.delete(place)
             reached(f"deleted {name}")
@@ -174,7 +174,7 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     if chain.erased is None:
         chain = _bury(chain, why, services, now)
     reached("buried")
-    amendments.destroyed(row, chain, now=now, entropy=services.entropy)
+    amendments.list_tombstone(row, chain, now=now, entropy=services.entropy)
     reached("destroyed")
     metrics.RECORDINGS_ERASED.labels(why).inc()
     log.info("recording.erased", recording=row.id, why=why)
@@ -187,12 +187,14 @@ def _check_gone(store: Store, places: list[str]) -> None:
         except NotFound:
             continue
         raise StoreError(
-            "store.not_deleted", f"{place} was deleted and is there", "is something putting it back?"
+            "store.not_deleted",
+            f"{place} was deleted but still exists",
+            "check whether another program puts it back",
         )
 
 
 def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
-    """The chain with a tombstone at its end: ours, or that of another node which was faster."""
+    """The chain with a tombstone at its end: ours, or that of another node that was faster."""
     try:
         put(services.store, chain, erasure(chain, why), SYSTEM, services.signer, services.root, now)
     except Conflict:
@@ -202,38 +204,38 @@ def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
     if chain.erased is None:
         raise StoreError(
             "store.conflict",
-            f"recording {chain.manifest.recording} was amended while it was destroyed",
-            "it is tried again",
+            f"recording {chain.manifest.recording} was amended while it was being erased",
+            "the worker tries again",
         )
     return chain
 
 
 def empty_quarantine(services: Services, now: datetime) -> int:
-    """Destroy takes in quarantine whose day has come, each after its leaf, and those of calls that were
-    erased for their person, as signed statements say; how many.  Raises ``OSError``,
+    """Erase takes in quarantine that have expired, and those whose call was erased at its person's request by
+    a signed note, each after its leaf; returns how many. Raises ``OSError``,
     :class:`recorder.errors.StoreError`."""
     quarantine, statements = services.spool / QUARANTINE, statements_of(services)
     if not quarantine.is_dir():
         return 0
     purge(quarantine)
-    there = sorted(quarantine.iterdir())
-    named = erased_among([folder.name for folder in there])
-    over = [
+    folders = sorted(quarantine.iterdir())
+    named = erased_among([folder.name for folder in folders])
+    expired = [
         folder
-        for folder in there
+        for folder in folders
         if _over(folder, now) or (folder.name in named and _forgotten(folder, statements))
     ]
-    for folder in over:
-        recordings.note_taken_away(folder.name, now, services.entropy)
+    for folder in expired:
+        recordings.note_quarantine_erasure(folder.name, now, services.entropy)
         remove_take(folder)
         metrics.QUARANTINE_ERASED.inc()
         log.info("quarantine.erased", recording=folder.name)
-    return len(over)
+    return len(expired)
 
 
 def _forgotten(folder: Path, statements: Statements) -> bool:
-    """Whether a signed note says that a take's call was erased for its person.  One that somebody may yet
-    bring back is no call without a recording: it stays."""
+    """Whether a signed note says that a take's call was erased at its person's request. A take without an end
+    date may still become a recording, to which such a note does not apply."""
     if _until(folder) is None:
         return False
     try:
@@ -249,8 +251,8 @@ def _over(folder: Path, now: datetime) -> bool:
 
 
 def _until(folder: Path) -> datetime | None:
-    """The day of a take in quarantine.  A folder whose note cannot be read stays, for somebody put it there
-    by hand; and so does one that no day is set for."""
+    """The expiry of a take in quarantine; ``None`` if it has none, or if its note is unreadable: then an
+    operator has put the folder there."""
     try:
         until = json.loads((folder / WHY).read_bytes())["until"]
         return None if until is None else from_iso(until)

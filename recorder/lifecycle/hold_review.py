@@ -1,9 +1,8 @@
-"""After a restore or a rebuild nothing expires until a person has confirmed the legal holds (P8): a hold
-that the bucket lost would be a recording destroyed that somebody still needs.
+"""After a restore or a rebuild nothing expires until a person has confirmed the legal holds (P8): if the
+bucket had lost a hold, a recording that is still needed would be erased.
 
-That it waits is a leaf of every customer's log, not a row: whoever takes it away changes a log that was
-signed.  So is the confirmation, whose body is a signed statement that names the leaf it answers: nobody
-confirms by writing rows.
+The suspension is a leaf in every customer's log, not a row: removing it changes a signed log. So is the
+confirmation, whose body is a signed statement that names the leaf it answers: writing rows confirms nothing.
 """
 
 from __future__ import annotations
@@ -50,75 +49,75 @@ CONFIRMATION: Final = signed_document.Kind(
 )
 
 _EITHER: Final = SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')")
-"""Word for word the condition of an index (migration 0018), without which it would read every leaf."""
+"""Literally the condition of an index (migration 0001), without which this would read every leaf."""
 
 log = structlog.get_logger()
 
 
 def holds_unconfirmed() -> datetime | None:
-    """Since when nothing expires because somebody has yet to confirm the holds; ``None`` where that is done
-    or there was no rebuild.  For people: what is destroyed is decided by :func:`check_confirmed`."""
+    """Since when expiry is suspended until the holds are confirmed; ``None`` if it is not. For display:
+    :func:`check_confirmed` decides."""
     with connected():
         waiting = _waiting()
         if not waiting:
             return None
         tenant, number = min(waiting.items())
-        mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
-        row = LeafTable.get(mine)
+        condition = (LeafTable.tenant == tenant) & (LeafTable.number == number)
+        row = LeafTable.get(condition)
         return row.at if isinstance(row.at, datetime) else from_iso(str(row.at))
 
 
-def wait_for_holds(because: str, now: datetime, entropy: Entropy) -> None:
-    """Nothing expires from now on until the holds are confirmed.  Inside the caller's transaction."""
+def require_confirmation(because: str, now: datetime, entropy: Entropy) -> None:
+    """Inside the caller's transaction: suspend expiry until the holds are confirmed."""
     waiting = _waiting()
     for tenant in [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]:
         if tenant not in waiting:
             append(tenant, UNCONFIRMED, {"because": because}, now, entropy)
 
 
-def begin(because: str, now: datetime, entropy: Entropy) -> None:
+def suspend_expiry(because: str, now: datetime, entropy: Entropy) -> None:
     """The same in a transaction of its own."""
     with writing():
-        wait_for_holds(because, now, entropy)
+        require_confirmation(because, now, entropy)
 
 
 def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: Entropy) -> bool:
-    """Let recordings expire again; false where nobody waited for that.  In every customer's log.  Raises
-    :class:`SealError` for a key that may not sign this."""
+    """Resume expiry, in every customer's log; false if it was not suspended. Raises :class:`SealError` for a
+    key that may not sign this."""
     signer.check(signing.RETENTION, now)
     held = amendments.holds()
     with writing():
         waiting = {each: leaf for each in _asked() if (leaf := _unanswered(each, trust)) is not None}
         for tenant, leaf in waiting.items():
             lock_tenant(tenant)
-            mine = sum(each.tenant == tenant for each in held)
-            said = Confirmation(tenant, leaf.leaf_hash, mine, now)
-            statement = CONFIRMATION.write(said, signer).decode()
-            append(tenant, CONFIRMED, {"holds": mine, "statement": statement}, now, entropy)
+            count = sum(each.tenant == tenant for each in held)
+            confirmation = Confirmation(tenant, leaf.leaf_hash, count, now)
+            statement = CONFIRMATION.write(confirmation, signer).decode()
+            append(tenant, CONFIRMED, {"holds": count, "statement": statement}, now, entropy)
     return bool(waiting)
 
 
 def check_confirmed(tenant: str, trust: Trust) -> None:
-    """Raises :class:`SealError` (``retention.holds_unconfirmed``) where a customer's recordings wait until
-    the holds are confirmed: no leaf after the last one that says so has a signed confirmation."""
+    """Raises :class:`SealError` (``retention.holds_unconfirmed``) if the last suspension in a customer's log
+    has no signed confirmation."""
     with connected():
         waits = _unanswered(tenant, trust) is not None
     if waits:
         raise SealError(
             "retention.holds_unconfirmed",
-            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
-            "look at the holds, then `accord rebuild --confirm-holds`",
+            "the legal holds are not confirmed after a restore or rebuild: nothing is erased",
+            "review the holds, then run `accord rebuild --confirm-holds`",
         )
 
 
 def _asked() -> list[str]:
-    """Customers whose holds were ever to be confirmed."""
+    """Customers whose log has a suspension or a confirmation."""
     rows = LeafTable.select(LeafTable.tenant).where(_EITHER).distinct()
     return sorted(row.tenant_id for row in rows)
 
 
 def _unanswered(tenant: str, trust: Trust) -> LeafTable | None:
-    """The last leaf that says that a customer's holds are to be confirmed, unless a signed one answers it."""
+    """The last suspension in a customer's log, unless a signed confirmation answers it."""
     query = LeafTable.select().where((LeafTable.tenant == tenant) & _EITHER)
     rows = list(query.order_by(LeafTable.number))
     last = max((at for at, row in enumerate(rows) if row.kind == UNCONFIRMED), default=None)
@@ -128,7 +127,7 @@ def _unanswered(tenant: str, trust: Trust) -> LeafTable | None:
 
 
 def _waiting() -> dict[str, int]:
-    """Customers whose holds are to be confirmed, each with the number of the leaf that says so."""
+    """Customers whose expiry is suspended, each with the number of the leaf."""
     query: Any = LeafTable.select(LeafTable.tenant, LeafTable.kind, fn.MAX(LeafTable.number))
     last: dict[tuple[str, str], int] = {
         (tenant, kind): number
@@ -142,7 +141,7 @@ def _waiting() -> dict[str, int]:
 
 
 def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool:
-    """Whether a leaf has a signed confirmation that answers another leaf."""
+    """Whether a leaf contains a signed confirmation that answers the leaf with this hash."""
     if row.kind != CONFIRMED:
         return False
     try:
@@ -150,19 +149,19 @@ def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool
         signed = CONFIRMATION.read(content, trust.root)
     except (SealError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    said = signed.value
-    mine = (said.tenant, said.leaf) == (tenant, leaf_hash)
-    return mine and not is_doubtful(signed.key_id, said.at, row.at, trust.revoked())
+    confirmation = signed.value
+    matches = (confirmation.tenant, confirmation.leaf) == (tenant, leaf_hash)
+    return matches and not is_doubtful(signed.key_id, confirmation.at, row.at, trust.revoked())
 
 
 @dataclass(frozen=True, slots=True)
 class HoldReminders:
-    """Log once a day which holds are due for review."""
+    """Logs once a day which holds are due for review."""
 
     logged: dict[str, date] = field(default_factory=dict)
 
     def remind(self, now: datetime) -> None:
-        """Log each hold whose review is due and that was not logged on this day."""
+        """Log each hold whose review is due and that was not logged today."""
         due = {}
         for each in amendments.holds():
             if each.review_at > now:
@@ -177,7 +176,7 @@ class HoldReminders:
                     hold=each.number,
                     since=to_iso(each.since),
                     review_at=to_iso(each.review_at),
-                    hint="lift it, or set another one: `accord hold list`",
+                    hint="lift it, or set a new one: `accord hold list`",
                 )
         self.logged.clear()
         self.logged.update(due)

@@ -1,21 +1,21 @@
-"""Changing keys without touching a sound: tenants' keys are wrapped by another key-encryption key,
-recordings' keys by their tenant's new one.
+"""Rotates keys without touching audio: tenants' keys are wrapped by another key-encryption key, recordings'
+keys by their tenant's new key.
 
-Every key of every tenant is looked at first: that it is the tenant's own, that it opens, and to the key that
-it names.  Nothing is written while one of them is another.  Then for a tenant, in this order; broken off
-anywhere, it is done again and ends the same:
+First, every key of every tenant is checked: it must be the tenant's own, it must open, and it must open to
+the key that it names. Nothing is written if one does not. Then, for each tenant, in this order; after an
+interruption everything is repeated, with the same result:
 
 ======================  ===============================================================================
-``tenant-<id>.json``    each key that the tenant has had lies in the bucket by its id, the new one too:
-                        from then on whatever either of them wraps opens
-``tenant.json``         the bucket's present key
-the tenant's row        the commit: what is sealed from now on is wrapped by the new one
-``<recording>.json``    each recording's key, wrapped anew: in the bucket first, then in its row
-``tenant-next.json``    goes: it said which key is to come
+``tenant-<id>.json``    each of the tenant's keys is in the bucket under its id, the new one included:
+                        from here on, everything wrapped by any of them opens
+``tenant.json``         the current key in the bucket
+the tenant's row        the commit: from here on, the new key wraps new recordings
+``<recording>.json``    each recording's key, wrapped again: first in the bucket, then in its row
+``tenant-next.json``    is deleted: it named the key to come
 ======================  ===============================================================================
 
-Somebody may destroy a recording meanwhile.  Whoever destroys makes the row forget the key before they look
-whether it is gone, and this puts the key before it looks at the row: one of the two sees the other.
+A recording may be erased meanwhile. An eraser drops the row's key before it checks that the objects are gone,
+and rotation puts the key before it checks the row: so one of the two notices the other.
 """
 
 from __future__ import annotations
@@ -62,23 +62,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """A tenant's keys, each the tenant's own, and each opens: ``text`` is what the row has, ``row`` the key
-    in it (``None`` where that is not the tenant's), ``mine`` the present one, ``there`` the bucket's,
-    ``to_come`` the next one, ``stored`` all others of the bucket by place; ``spoiled`` are places that hold
-    something else than the key that belongs there, ``foreign`` those of others' keys."""
+    """A tenant's keys, all of them valid and the tenant's own: ``text`` is the row's content, ``row`` the key
+    in it (``None`` if invalid), ``current`` the current key, ``in_bucket`` the bucket's copy, ``next_key``
+    the announced one, ``stored`` the bucket's other keys by place. ``spoiled`` maps places with invalid
+    content to the key that belongs there; ``foreign`` are places of other tenants' keys."""
 
     text: str
     row: WrappedKey | None
-    mine: WrappedKey
-    there: WrappedKey | None
-    to_come: WrappedKey | None
+    current: WrappedKey
+    in_bucket: WrappedKey | None
+    next_key: WrappedKey | None
     stored: Mapping[str, WrappedKey]
     spoiled: Mapping[str, WrappedKey]
     foreign: tuple[str, ...]
 
     def at(self, place: str) -> WrappedKey | None:
-        if place == next_tenant_key_path(self.mine.tenant):
-            return self.to_come
+        if place == next_tenant_key_path(self.current.tenant):
+            return self.next_key
         return self.stored.get(place)
 
 
@@ -87,7 +87,7 @@ def _raise(error: SealError) -> NoReturn:
 
 
 def _claimed_id(text: str) -> str:
-    """The id that a row's key names, whosever it is; empty for what is none."""
+    """The key id that a row states, whoever owns that key; empty if the row holds no key."""
     try:
         return WrappedKey.from_bytes(text.encode()).key_id
     except SealError:
@@ -95,13 +95,13 @@ def _claimed_id(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rewrapping:
-    """What it works with; ``keyring`` wraps by the key-encryption key that is to be the only one, ``owner``
-    names this process among others, ``boundary`` is told each point that was reached, ``refused`` of each
-    recording whose key was left as it is, with why.
+class KeyRotation:
+    """``keyring`` wraps by the key-encryption key that is to be the only one, ``owner`` identifies this
+    process, ``boundary`` is called with each point reached, ``refused`` with the error of each recording
+    whose key was left unchanged.
 
-    Everything raises :class:`SealError` (``keys.busy`` where somebody else is at it on another machine; what
-    does not open), :class:`recorder.errors.StoreError`, ``CatalogueError``."""
+    Every method raises :class:`SealError` (``keys.busy`` while another machine rotates keys; for keys that do
+    not open), :class:`recorder.errors.StoreError`, ``CatalogueError``."""
 
     store: Store
     keyring: Keyring
@@ -112,81 +112,82 @@ class Rewrapping:
     refused: Callable[[SealError], None] = field(default=_raise)
 
     def begin(self, tenant: str) -> str:
-        """Say that a tenant is to have a new key, which :meth:`all` gives it; the key's id.  One that was
-        said before stays, unless it is not the tenant's or does not open."""
-        self._claim()
+        """Announce a new key for a tenant, which :meth:`all` then puts into use; returns the key's id. A key
+        that was announced before stays, unless it is invalid."""
+        self._take_lease()
         try:
-            self._look(tenant, coming=False)
+            self._read_keys(tenant, coming=False)
             try:
-                there = self._look(tenant).to_come
+                announced = self._read_keys(tenant).next_key
             except SealError as error:
                 if error.error_id == "seal.kek_missing":
                     raise
                 log.warning("tenant_key.replaced", tenant=tenant, key=NEXT, error=error.message)
-                there = None
-            if there is None:
-                there = self.keyring.new_tenant_key(tenant, self.entropy)
-                self._replace(next_tenant_key_path(tenant), there)
+                announced = None
+            if announced is None:
+                announced = self.keyring.new_tenant_key(tenant, self.entropy)
+                self._replace(next_tenant_key_path(tenant), announced)
         finally:
-            self._give_back()
-        return there.key_id
+            self._return_lease()
+        return announced.key_id
 
     def all(self) -> tuple[int, int]:
-        """Wrap every tenant's keys by the keyring's, and finish each change of a tenant's key; of how many
-        recordings keys were wrapped anew, and how many could not be just now."""
+        """Wrap every tenant's keys by the keyring's key-encryption key, and complete each announced change of
+        a tenant's key; returns how many recordings' keys were wrapped again, and how many could not be just
+        now."""
         done = left = 0
         try:
             for tenant in self._tenants():
-                self._claim()
-                self._look(tenant)
+                self._take_lease()
+                self._read_keys(tenant)
             for tenant in self._tenants():
-                self._claim()
-                self._put_back(tenant)
-                self._by_kek(tenant)
-                some, others = self._tenant(tenant)
+                self._take_lease()
+                self._repair(tenant)
+                self._wrap_by_kek(tenant)
+                some, others = self._complete_change(tenant)
                 done, left = done + some, left + others
         finally:
-            self._give_back()
+            self._return_lease()
         return done, left
 
     def put_back(self, recordings: Iterable[tuple[str, str]]) -> int:
-        """Put the wrapped keys of some recordings (each with its tenant), which are missing in the bucket or
-        are others there, back from their rows; how many."""
+        """Restore the wrapped keys of some recordings (each with its tenant) from their rows, where the
+        bucket lacks them or has others; returns how many."""
         done = 0
         try:
             for tenant, recording in recordings:
-                self._claim()
+                self._take_lease()
                 text = wrapped_key_rows.recording_key(tenant, recording)
-                mine = self._look(tenant).mine
+                current = self._read_keys(tenant).current
                 if text is not None:
-                    done += self._recording(tenant, recording, text, mine, {mine.key_id: mine})
+                    done += self._wrap_recording(tenant, recording, text, current, {current.key_id: current})
         finally:
-            self._give_back()
+            self._return_lease()
         return done
 
     @staticmethod
     def _tenants() -> list[str]:
-        """Those who have a key: of one who left it was destroyed."""
+        """Tenants that have a key: that of a departed customer was destroyed."""
         return [
             row.id
             for row in tenant_queries.all_tenants()
             if tenant_queries.tenant_wrapped_key(row.id) is not None
         ]
 
-    def _look(self, tenant: str, *, coming: bool = True) -> _Keys:
-        """A tenant's keys, each checked; with ``coming`` the one to come as well.  Writes nothing.  Raises
-        :class:`SealError` for one that is not what it must be and that nothing good can replace."""
+    def _read_keys(self, tenant: str, *, coming: bool = True) -> _Keys:
+        """Check a tenant's keys, with ``coming`` including the next one. Writes nothing. Raises
+        :class:`SealError` for an invalid key that no valid copy can replace."""
         good: dict[str, WrappedKey] = {}
         wrong: dict[str, SealError] = {}
         former = wrapped_key_rows.former_keys(tenant)
         present = (tenant_key_path(tenant), next_tenant_key_path(tenant))
-        # What is called otherwise is read nowhere, and an audit names it (object.unknown).
+        # Objects with other names are never read, and an audit reports them (object.unknown).
         for place in filter(kind_of, self.store.list(f"keys/{tenant}/{TENANT}")):
             try:
-                if (key := self._read(place)) is None:
+                if (key := self._read_key(place)) is None:
                     continue
                 if place in present and key.key_id in former:
-                    what = f"{place} is key {key.key_id}, which was changed for another"
+                    what = f"{place} is key {key.key_id}, which was replaced"
                     raise SealError("seal.key_former", what, RESTORE)
                 good[place] = key
             except SealError as error:
@@ -195,67 +196,67 @@ class Rewrapping:
         if coming and next_at in wrong:
             raise SealError(
                 wrong[next_at].error_id,
-                f"{next_at} cannot be changed to: {wrong[next_at].message}",
-                f"`accord keys next --tenant {tenant}` makes another in its place; nothing was written",
+                f"{next_at} cannot be used: {wrong[next_at].message}",
+                f"nothing was written; `accord keys next --tenant {tenant}` replaces it",
             )
-        to_come = good.pop(next_at, None)
-        text = self._text(tenant)
+        next_key = good.pop(next_at, None)
+        text = self._row_text(tenant)
         row = None
         try:
             row = tenant_queries.tenant_key(tenant)
-            assert row is not None  # so is its text
+            assert row is not None  # because its text is not
             self.keyring.open_tenant_key(row)
-            mine = row
+            current = row
         except SealError as error:
             if error.error_id == "seal.kek_missing" or (best := self._best(tenant, good)) is None:
                 raise
-            row, mine = None, best
-        there = good.get(tenant_key_path(tenant))
+            row, current = None, best
+        in_bucket = good.get(tenant_key_path(tenant))
         known = {
             every_tenant_key_path(tenant, each.key_id): each
-            for each in (mine, there, to_come)
+            for each in (current, in_bucket, next_key)
             if each is not None
         }
         spoiled = {}
         foreign = []
         for place, problem in wrong.items():
             if problem.error_id == "seal.kek_missing":
-                raise problem  # a newer one, perhaps
+                raise problem  # perhaps a newer key-encryption key wraps it
             if place in known:
                 spoiled[place] = known[place]
             elif self._is_foreign(tenant, place):
                 foreign.append(place)
             elif place not in (tenant_key_path(tenant), next_at):
                 raise problem
-        return _Keys(text, row, mine, there, to_come, good, spoiled, tuple(foreign))
+        return _Keys(text, row, current, in_bucket, next_key, good, spoiled, tuple(foreign))
 
     def _best(self, tenant: str, good: Mapping[str, WrappedKey]) -> WrappedKey | None:
-        """Of the bucket's good keys of a tenant whose row has none: the present one, or else the one that
-        wrapped the newest recording's."""
-        if (there := good.get(tenant_key_path(tenant))) is not None:
-            return there
+        """The bucket's valid key of a tenant whose row has none: the current one, or else the one that wraps
+        the newest recording's key."""
+        if (in_bucket := good.get(tenant_key_path(tenant))) is not None:
+            return in_bucket
         newest = {wrapped_key_rows.newest_wrapped_by(tenant, each.key_id): each for each in good.values()}
         return newest[max(newest)] if newest else None
 
     def _is_foreign(self, tenant: str, place: str) -> bool:
-        """Whether somebody else's key lies in a tenant's folder under its own id: no key of the tenant's was
-        ever called so."""
+        """Whether another tenant's key is in a tenant's folder under its own id, which no key of the tenant
+        ever had."""
         try:
             key = WrappedKey.from_bytes(read_document(self.store, place, WrappedKey.MAX_BYTES))
             return key.tenant != tenant and place == every_tenant_key_path(tenant, key.key_id)
         except (NotFound, SealError):
             return False
 
-    def _put_back(self, tenant: str) -> None:
-        """A row that holds another key than its tenant's gets the tenant's own again, from the bucket, and a
-        damaged copy in the bucket that of the row; copies of others' keys in the tenant's folder go."""
-        keys = self._look(tenant)
+    def _repair(self, tenant: str) -> None:
+        """Restore the row's key from the bucket, damaged copies in the bucket from the row, and delete copies
+        of other tenants' keys."""
+        keys = self._read_keys(tenant)
         if keys.row is None:
-            said: dict[str, object] = {"key": keys.mine.key_id, "key_was": _claimed_id(keys.text)}
-            now, content = self.now(), keys.mine.to_bytes().decode()
+            body: dict[str, object] = {"key": keys.current.key_id, "key_was": _claimed_id(keys.text)}
+            now, content = self.now(), keys.current.to_bytes().decode()
             kind = "tenant.key_changed"
-            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
-            log.warning("tenant_key.restored", tenant=tenant, key=keys.mine.key_id)
+            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
+            log.warning("tenant_key.restored", tenant=tenant, key=keys.current.key_id)
         for place, key in keys.spoiled.items():
             self._replace(place, key)
             log.warning("tenant_key.restored", tenant=tenant, place=place)
@@ -263,63 +264,67 @@ class Rewrapping:
             self.store.delete(place)
             log.warning("tenant_key.foreign_removed", tenant=tenant, place=place)
 
-    def _by_kek(self, tenant: str) -> None:
-        """Every key of a tenant, in catalogue and bucket, is wrapped by the current key-encryption key."""
-        keys = self._look(tenant)
-        mine, there = keys.mine, keys.there
-        if mine.wrapped_by != self.keyring.current:
-            fresh = self.keyring.wrap_again(mine, self.entropy)
-            # The bucket first, unless it has another key by now: then that one is wrapped anew below.
-            if there is None or there.key_id == mine.key_id:
-                if there is not None and there.wrapped_by == self.keyring.current:
-                    fresh = there  # an earlier run came so far
+    def _wrap_by_kek(self, tenant: str) -> None:
+        """Wrap every key of a tenant, in catalogue and bucket, by the current key-encryption key."""
+        keys = self._read_keys(tenant)
+        current, stored = keys.current, keys.in_bucket
+        if current.wrapped_by != self.keyring.current:
+            fresh = self.keyring.wrap_again(current, self.entropy)
+            # The bucket first, unless it has another key by now, which is wrapped again below.
+            if stored is None or stored.key_id == current.key_id:
+                if stored is not None and stored.wrapped_by == self.keyring.current:
+                    fresh = stored  # an interrupted run has put it
                 self._replace(tenant_key_path(tenant), fresh)
                 self.boundary("tenant key put")
-            said: dict[str, object] = {"key": mine.key_id, "by": fresh.wrapped_by, "by_was": mine.wrapped_by}
+            body: dict[str, object] = {
+                "key": current.key_id,
+                "by": fresh.wrapped_by,
+                "by_was": current.wrapped_by,
+            }
             now, content = self.now(), fresh.to_bytes().decode()
             kind = "tenant.key_wrapped"
-            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
+            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
             self.boundary("tenant key catalogued")
         for place in list(self.store.list(f"keys/{tenant}/{TENANT}")):
-            each = self._look(tenant).at(place)
+            each = self._read_keys(tenant).at(place)
             if each is not None and each.wrapped_by != self.keyring.current:
                 self._replace(place, self.keyring.wrap_again(each, self.entropy))
                 self.boundary("older key put")
 
-    def _tenant(self, tenant: str) -> tuple[int, int]:
-        """Finish the change of a tenant's key, and wrap what another of its keys still wraps."""
-        keys = self._look(tenant)
-        mine, there = keys.mine, keys.there
-        # A catalogue that was restored may not know of a change that the bucket had.
-        key = keys.to_come or there or mine
-        for each in {each.key_id: each for each in (mine, there, key) if each is not None}.values():
+    def _complete_change(self, tenant: str) -> tuple[int, int]:
+        """Complete the change of a tenant's key, and wrap again what another of its keys still wraps."""
+        keys = self._read_keys(tenant)
+        current, stored = keys.current, keys.in_bucket
+        # A restored catalogue may lack a change that the bucket has.
+        key = keys.next_key or stored or current
+        for each in {each.key_id: each for each in (current, stored, key) if each is not None}.values():
             place = every_tenant_key_path(tenant, each.key_id)
-            if key.key_id != mine.key_id and keys.at(place) is None:
+            if key.key_id != current.key_id and keys.at(place) is None:
                 self._replace(place, each)
                 self.boundary("kept by its id")
-        if there is None or there.key_id != key.key_id:
+        if stored is None or stored.key_id != key.key_id:
             self._replace(tenant_key_path(tenant), key)
             self.boundary("tenant key put")
-        if key.key_id != mine.key_id:
-            said: dict[str, object] = {"key": key.key_id, "key_was": mine.key_id}
+        if key.key_id != current.key_id:
+            body: dict[str, object] = {"key": key.key_id, "key_was": current.key_id}
             now, content = self.now(), key.to_bytes().decode()
             kind = "tenant.key_changed"
-            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
+            wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, body, now, self.entropy)
             self.boundary("tenant key catalogued")
-        counted = self._recordings(tenant, key)
-        if keys.to_come is not None:
+        counted = self._wrap_recordings(tenant, key)
+        if keys.next_key is not None:
             self.store.delete(next_tenant_key_path(tenant))
             self.boundary("next key deleted")
         return counted
 
-    def _recordings(self, tenant: str, key: WrappedKey) -> tuple[int, int]:
+    def _wrap_recordings(self, tenant: str, key: WrappedKey) -> tuple[int, int]:
         done, left, after = 0, 0, ""
         known = {key.key_id: key}
         while rows := wrapped_key_rows.wrapped_by_others(tenant, key.key_id, after, PAGE):
-            self._claim()
+            self._take_lease()
             for recording, text in rows:
                 try:
-                    if self._recording(tenant, recording, text, key, known):
+                    if self._wrap_recording(tenant, recording, text, key, known):
                         done += 1
                     else:
                         left += 1
@@ -330,12 +335,13 @@ class Rewrapping:
             after = rows[-1][0]
         return done, left
 
-    def _recording(
+    def _wrap_recording(
         self, tenant: str, recording: str, text: str, key: WrappedKey, known: dict[str, WrappedKey]
     ) -> bool:
-        """Wrap a recording's key by ``key``, in bucket and row; false where somebody else is at it, who
-        destroys it for instance.  ``known`` are keys of the tenant, by id.  Raises :class:`SealError` where
-        neither row nor bucket have the recording's own key, or each another; then nothing is written."""
+        """Wrap a recording's key by ``key``, in bucket and row; false if another process is working on the
+        recording, erasing it for instance. ``known`` are the tenant's keys, by id. Raises :class:`SealError`
+        if neither row nor bucket has the recording's own key, or if they have different ones; nothing is
+        written then."""
         claim = f"recording:{recording}"
         if not lease.take(claim, self.owner, self.now()):
             return False
@@ -343,7 +349,7 @@ class Rewrapping:
             if wrapped_key_rows.recording_key(tenant, recording) != text:
                 return False
             place = data_key_path(tenant, recording)
-            good = self._own(tenant, recording, text, place, known)
+            good = self._valid_copies(tenant, recording, text, place, known)
             fresh = next((each for each in good if each.wrapped_by == key.key_id), None)
             if fresh is None:
                 by = known[good[0].wrapped_by]
@@ -360,10 +366,10 @@ class Rewrapping:
         finally:
             lease.release(claim, self.owner)
 
-    def _own(
+    def _valid_copies(
         self, tenant: str, recording: str, text: str, place: str, known: dict[str, WrappedKey]
     ) -> list[WrappedKey]:
-        """A recording's own key as row and bucket have it, as far as they do.  Raises :class:`SealError`."""
+        """The valid copies, in row and bucket, of a recording's own key. Raises :class:`SealError`."""
         row = f"the row of recording {recording}"
         copies = {row: text.encode()}
         with suppress(NotFound):
@@ -376,7 +382,7 @@ class Rewrapping:
                 if by is None:
                     raise SealError(
                         "seal.key_foreign",
-                        f"{where} is wrapped by {wrapped.wrapped_by}, which is nowhere",
+                        f"{where} is wrapped by {wrapped.wrapped_by}, which is missing",
                         f"bring {every_tenant_key_path(tenant, wrapped.wrapped_by)} back from a mirror",
                     )
                 self.keyring.open_data_key(by, wrapped)
@@ -387,21 +393,21 @@ class Rewrapping:
         if not good:
             raise wrong[0]
         if len({each.key_id for each in good}) > 1:
-            raise SealError("seal.key_differs", f"{row} and {place} hold two keys", RESTORE)
+            raise SealError("seal.key_differs", f"{row} and {place} have different keys", RESTORE)
         return good
 
-    def _text(self, tenant: str) -> str:
+    def _row_text(self, tenant: str) -> str:
         found = tenant_queries.tenant_wrapped_key(tenant)
         if found is None:
             raise SealError(
                 "seal.key_missing",
                 f"the catalogue has no key of tenant {tenant}",
-                "of a customer who left it was destroyed; of any other `accord rebuild` brings the bucket's",
+                "it was destroyed if the customer has left; otherwise `accord rebuild` restores it",
             )
         return found
 
-    def _read(self, place: str) -> WrappedKey | None:
-        """A tenant's key in the bucket: it is that tenant's, and opens."""
+    def _read_key(self, place: str) -> WrappedKey | None:
+        """A tenant's valid key in the bucket."""
         try:
             found = read_wrapped(self.store, place)
         except NotFound:
@@ -414,24 +420,24 @@ class Rewrapping:
         with in_memory(content) as path:
             self.store.replace(place, path, hashlib.sha256(content).hexdigest())
 
-    def _claim(self) -> None:
+    def _take_lease(self) -> None:
         if not lease.take(CLAIM, self.owner, self.now()):
             raise SealError(
                 "keys.busy",
-                "keys are being changed from another machine, or were until a moment ago",
-                "wait until that is done; where it died, five minutes",
+                "another machine rotates keys, or did until a moment ago",
+                "wait until it has finished; if it died, five minutes",
             )
 
-    def _give_back(self) -> None:
+    def _return_lease(self) -> None:
         lease.release(CLAIM, self.owner)
 
 
 @dataclass(frozen=True, slots=True)
 class RotationStatus:
-    """What wraps what: ids of key-encryption keys and how many tenants' keys each wraps, in catalogue and
-    bucket; how many recordings' keys are wrapped by another than their tenant's present one (``rows``,
-    ``objects``); tenants whose change is not finished; recordings (tenant and id) whose key the row has, and
-    the bucket not, or another in its place."""
+    """How many tenants' keys each key-encryption key wraps, in catalogue and bucket; how many recordings'
+    keys are not wrapped by their tenant's current key (``rows``, ``objects``); tenants with an unfinished
+    change; recordings (tenant and id) whose key is in the row but not in the bucket, or not the same
+    there."""
 
     by_kek: dict[str, int]
     rows: int
@@ -440,17 +446,17 @@ class RotationStatus:
     lacking: tuple[tuple[str, str], ...]
 
 
-def standing(store: Store) -> RotationStatus:
-    """Look at every wrapped key in catalogue and bucket.  Raises :class:`SealError` for a tenant's that is
-    none, :class:`recorder.errors.StoreError`."""
+def rotation_status(store: Store) -> RotationStatus:
+    """Read every wrapped key in catalogue and bucket. Raises :class:`SealError` for an invalid key of a
+    tenant, :class:`recorder.errors.StoreError`."""
     by_kek: dict[str, int] = {}
     rows = objects = 0
     unfinished, lacking = [], []
     for row in tenant_queries.all_tenants():
-        if (mine := tenant_queries.tenant_key(row.id)) is None:
-            continue  # destroyed: it has left
-        by_kek[mine.wrapped_by] = by_kek.get(mine.wrapped_by, 0) + 1
-        rows += sum(1 for _ in _others(row.id, mine.key_id))
+        if (current := tenant_queries.tenant_key(row.id)) is None:
+            continue  # the customer has left
+        by_kek[current.wrapped_by] = by_kek.get(current.wrapped_by, 0) + 1
+        rows += sum(1 for _ in _others(row.id, current.key_id))
         good = []
         for place, content in _stored(store, row.id):
             try:
@@ -460,7 +466,7 @@ def standing(store: Store) -> RotationStatus:
                     raise
                 continue
             if each.recording is not None:
-                objects += each.wrapped_by != mine.key_id
+                objects += each.wrapped_by != current.key_id
                 good.append(each.recording)
                 continue
             by_kek[each.wrapped_by] = by_kek.get(each.wrapped_by, 0) + 1
@@ -470,9 +476,9 @@ def standing(store: Store) -> RotationStatus:
     return RotationStatus(by_kek, rows, objects, tuple(unfinished), tuple(lacking))
 
 
-def _lacking(tenant: str, there: Iterable[str]) -> Iterator[str]:
-    """Recordings whose key the catalogue has, and which are not among those ``there``."""
-    have = set(there)
+def _lacking(tenant: str, stored: Iterable[str]) -> Iterator[str]:
+    """Recordings with a key in the catalogue that are not among ``stored``."""
+    have = set(stored)
     return (recording for recording, _ in _others(tenant, "") if recording not in have)
 
 

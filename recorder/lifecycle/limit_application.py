@@ -1,5 +1,4 @@
-"""Applies changed retention limits: each row's expiry is computed again from its sealed manifest and
-amendments."""
+"""Applies changed retention limits: recomputes each row's expiry from its sealed manifest and amendments."""
 
 from __future__ import annotations
 
@@ -18,23 +17,23 @@ from recorder.store.contract import Store
 log = structlog.get_logger()
 
 
-def settle(
+def apply_limits(
     store: Store, root: Ed25519PublicKey, now: datetime, revoked: Callable[[], Revoked] = nothing
 ) -> int:
-    """Look at every recording that a limit may concern and that was not looked at since it was set; how many
-    rows were changed.  Broken off, it goes on where it was.
+    """Apply each new limit to the recordings that it may concern; returns how many rows changed. Resumes
+    after an interruption.
 
-    One whose seal is broken, or that has an amendment by a key that is ``revoked``, is logged, and its row
-    stays.  Raises :class:`recorder.errors.StoreError`."""
+    A recording with an invalid seal, or with an amendment by a ``revoked`` key, is logged and its row is left
+    unchanged. Raises :class:`recorder.errors.StoreError`."""
     changed, trust = 0, Trust(root, revoked)
-    while (batch := limits.unsettled()) is not None:
+    while (batch := limits.next_unapplied()) is not None:
         limit, rows = batch
         for row in rows:
             try:
-                changed += amendments.settle(row, chain_of_row(row, store, root, revoked()), trust)
+                changed += amendments.update_expiry(row, chain_of_row(row, store, root, revoked()), trust)
             except SealError as error:
                 log.error(
                     "recording.limit_failed", recording=row.id, error_id=error.error_id, error=error.message
                 )
-        limits.settled(limit, rows[-1].id if rows else None, now)
+        limits.note_applied(limit, rows[-1].id if rows else None, now)
     return changed

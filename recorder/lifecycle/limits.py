@@ -42,13 +42,13 @@ SET = "retention_limit.set"
 LIFTED = "retention_limit.lifted"
 
 Version = tuple[tuple[str, int, int | None], ...]
-"""Which limits of a customer count, by the leaves that say so: it changes whenever they do."""
+"""Which limits of a customer are in effect, by the numbers of their leaves; it changes whenever they do."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """A limit that counts: its statement, what follows, and when every recording of before was looked at with
-    it.  ``content`` and ``lifted`` are the statements' bytes."""
+    """A limit in effect: its statement, the limit itself, and when it had been applied to every earlier
+    recording. ``content`` and ``lifted`` are the statements' bytes."""
 
     id: str
     limit: RetentionLimit
@@ -59,7 +59,7 @@ class LimitRow:
 
 @dataclass(frozen=True, slots=True)
 class PendingLimit:
-    """A statement that is in the catalogue and has no leaf yet: whoever set it is at it, or has died."""
+    """A statement in the catalogue that has no leaf yet: it is being set, or its process died."""
 
     id: str
     tenant: str
@@ -67,7 +67,7 @@ class PendingLimit:
     lifted: bool
 
 
-def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | None) -> None:
+def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: int | None) -> None:
     """Raises :class:`CatalogueError` for a limit that cannot be set: ``retention.purpose``, ``line.unknown``,
     ``retention.days``, ``country.keep_days``, ``tenant.unknown``."""
     with connected():
@@ -78,46 +78,45 @@ def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | N
         )
         if purpose is not None and purpose not in standard() and not own:
             raise CatalogueError(
-                "retention.purpose", f"there is no purpose {purpose!r}", f"one of {', '.join(standard())}"
+                "retention.purpose", f"there is no purpose {purpose!r}", f"use one of {', '.join(standard())}"
             )
-        mine = (LineTable.tenant == tenant) & (LineTable.id == line)
-        if line is not None and not LineTable.select().where(mine).exists():
+        condition = (LineTable.tenant == tenant) & (LineTable.id == line)
+        if line is not None and not LineTable.select().where(condition).exists():
             raise CatalogueError("line.unknown", f"there is no line {line}", "see `accord line list`")
         if keep_days is None:
             return
         if keep_days < 1:
-            raise CatalogueError("retention.days", "a recording is kept a day or more", "1 or more")
+            raise CatalogueError("retention.days", "a recording is kept for at least a day", "use 1 or more")
         if purpose is not None:
             country_check.check_setting(tenant, [purpose], keep_days=keep_days)
 
 
-def begin(
+def begin_statements(
     tenant: str, limit: str | None, content: bytes | None, lifting: Mapping[str, bytes], version: Version
 ) -> None:
-    """Write statements into the catalogue: ``content`` sets a limit, ``lifting`` are those that lift
-    others, by their ids.  None counts before :func:`listed` gives it its leaf.  Raises
-    :class:`RetentionError` (``retention.no_limit``) where the customer's limits are not those of that
-    ``version`` any more."""
+    """Write statements to the catalogue: ``content`` sets a limit, ``lifting`` lifts others, by id. None
+    takes effect before :func:`add_leaf` gives it a leaf. Raises :class:`RetentionError`
+    (``retention.no_limit``) if the customer's limits are no longer those of ``version``."""
     with writing():
         lock_tenant(tenant)
         pending = RetentionLimitTable.lifted.is_null(False) & RetentionLimitTable.lifted_leaf.is_null()
         pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
         if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():
-            raise RetentionError("retention.no_limit", "it was changed meanwhile")
-        for each, said in lifting.items():
-            RetentionLimitTable.update(lifted=said.decode()).where(RetentionLimitTable.id == each).execute()
+            raise RetentionError("retention.no_limit", "the limits were changed meanwhile", "try again")
+        for each, lifted in lifting.items():
+            RetentionLimitTable.update(lifted=lifted.decode()).where(RetentionLimitTable.id == each).execute()
         if limit is not None and content is not None:
             RetentionLimitTable.create(id=limit, tenant=tenant, statement=content.decode())
 
 
 def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
-    """Statements without a leaf, of one customer or all; those that set a limit come first, so that there
-    is no moment without any where one takes another's place."""
-    mine = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
+    """Statements without a leaf, of one customer or of all. Those that set a limit come first, so that
+    replacing one leaves no moment without a limit."""
+    condition = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
     with connected():
-        fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *mine)
+        fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *condition)
         lifting = RetentionLimitTable.select().where(
-            RetentionLimitTable.lifted.is_null(False), RetentionLimitTable.lifted_leaf.is_null(), *mine
+            RetentionLimitTable.lifted.is_null(False), RetentionLimitTable.lifted_leaf.is_null(), *condition
         )
         found = [PendingLimit(row.id, row.tenant_id, row.statement.encode(), False) for row in fresh]
         found += [PendingLimit(row.id, row.tenant_id, (row.lifted or "").encode(), True) for row in lifting]
@@ -125,55 +124,53 @@ def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
 
 
 def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | None) -> LimitSet | LimitLifted:
-    """What a statement says.  ``listed_at`` is when the log listed it; ``None``: a rebuild found it, and an
-    operator answers for its date.  Raises :class:`SealError` for one that is not signed, is another's, or
-    is by a key that was revoked before it."""
+    """The verified content of a statement. ``listed_at`` is when the log listed it; ``None`` if a rebuild
+    found it and an operator vouches for its date. Raises :class:`SealError` if it is unsigned, another
+    customer's, or signed by a key that was revoked before then."""
     root = raw_public(trust.root)
     opened: tuple[LimitSet | LimitLifted, str]
     opened = _opened_lifted(which.content, root) if which.lifted else _opened_set(which.content, root)
-    said, key = opened
-    if (said.tenant, said.id) != (which.tenant, which.id):
+    statement, key = opened
+    if (statement.tenant, statement.id) != (which.tenant, which.id):
         raise SealError(
-            "retention.foreign", f"it is a statement of limit {said.id} of customer {said.tenant}"
+            "retention.foreign", f"it is a statement of limit {statement.id} of customer {statement.tenant}"
         )
-    if is_doubtful(key, said.signed_at, listed_at, trust.revoked()):
+    if is_doubtful(key, statement.signed_at, listed_at, trust.revoked()):
         what = f"key {key}, which signed it, was revoked before it was listed"
-        raise SealError("seal.key_revoked", what, "who had that key then?")
-    return said
+        raise SealError("seal.key_revoked", what, "treat it as unverified; find out who held the key")
+    return statement
 
 
-def listed(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
-    """A statement lies in the bucket: give it its leaf, which it counts from on.  Raises :class:`SealError`
-    for one that cannot be believed."""
-    said = check_statement(which, trust, now)
+def add_leaf(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
+    """Append the leaf of a statement that is in the bucket, which puts it into effect. Raises
+    :class:`SealError` as :func:`check_statement`."""
+    statement = check_statement(which, trust, now)
     with writing():
         lock_tenant(which.tenant)
-        _list(which, _leaf_body(said, which), now, entropy)
+        _list(which, _leaf_body(statement, which), now, entropy)
 
 
-def take_in(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
-    """Write down a statement that a rebuild found in the bucket; false where the catalogue has it.  Raises
-    :class:`SealError` for one that cannot be believed, or where the catalogue has another."""
-    said, text = check_statement(which, trust, None), which.content.decode()
+def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
+    """Add a statement that a rebuild found in the bucket; false if the catalogue has it already. Raises
+    :class:`SealError` as :func:`check_statement`, and if the catalogue has a different one."""
+    statement, text = check_statement(which, trust, None), which.content.decode()
     with writing():
         lock_tenant(which.tenant)
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
-        had = None if row is None else row.lifted if which.lifted else row.statement
-        if (row is not None and row.tenant_id != which.tenant) or had not in (None, text):
+        catalogued = None if row is None else row.lifted if which.lifted else row.statement
+        if (row is not None and row.tenant_id != which.tenant) or catalogued not in (None, text):
             raise SealError("retention.differs", f"the catalogue has another statement of limit {which.id}")
         if row is None and which.lifted:
-            raise SealError(
-                "retention.alone", f"limit {which.id} is lifted, and nothing says that it was set"
-            )
+            raise SealError("retention.alone", f"limit {which.id} is lifted, but no statement sets it")
         if row is None:
             RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
-        elif had is None:
+        elif catalogued is None:
             RetentionLimitTable.update(lifted=text).where(RetentionLimitTable.id == which.id).execute()
-        return _list(which, _leaf_body(said, which) | {"rebuilt": True}, now, entropy)
+        return _list(which, _leaf_body(statement, which) | {"rebuilt": True}, now, entropy)
 
 
-def is_known(which: PendingLimit) -> bool:
-    """Whether the catalogue has a statement, and its leaf."""
+def is_listed(which: PendingLimit) -> bool:
+    """Whether the catalogue has a statement and its leaf."""
     with connected():
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
     if row is None:
@@ -182,12 +179,14 @@ def is_known(which: PendingLimit) -> bool:
     return leaf is not None and text is not None and text.encode() == which.content
 
 
-def copies(tenant: str) -> Iterator[tuple[PendingLimit, int | None, datetime | None]]:
-    """The statements that a customer's rows have, whoever signed them, each with its leaf and when that
-    listed it. A row that cannot be read is left out.  Inside anybody's transaction."""
+def stored_statements(tenant: str) -> Iterator[tuple[PendingLimit, int | None, datetime | None]]:
+    """The statements in a customer's rows, whoever signed them, each with its leaf's number and time.
+    Unreadable rows are left out. Works inside the caller's transaction."""
     with connected():
-        mine = RetentionLimitTable.select(RetentionLimitTable.id).where(RetentionLimitTable.tenant == tenant)
-        for identity in sorted(row.id for row in mine):
+        condition = RetentionLimitTable.select(RetentionLimitTable.id).where(
+            RetentionLimitTable.tenant == tenant
+        )
+        for identity in sorted(row.id for row in condition):
             try:
                 row = RetentionLimitTable.get_by_id(identity)
                 found = [(PendingLimit(identity, tenant, row.statement.encode(), False), row.leaf, SET)]
@@ -203,16 +202,16 @@ def copies(tenant: str) -> Iterator[tuple[PendingLimit, int | None, datetime | N
                 continue
 
 
-def _leaf_body(said: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, object]:
-    body: dict[str, object] = {"limit": said.id, "sha256": statements.sha256_of(which.content)}
-    if isinstance(said, LimitSet):
-        body |= {"purpose": said.purpose or "", "line": said.line or "", "days": said.days}
-        body["agreements"] = said.agreements
-    return body | {"by": said.by.id or said.by.kind}
+def _leaf_body(statement: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, object]:
+    body: dict[str, object] = {"limit": statement.id, "sha256": statements.sha256_of(which.content)}
+    if isinstance(statement, LimitSet):
+        body |= {"purpose": statement.purpose or "", "line": statement.line or "", "days": statement.days}
+        body["agreements"] = statement.agreements
+    return body | {"by": statement.by.id or statement.by.kind}
 
 
 def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: Entropy) -> bool:
-    """Add a statement's leaf, where it has none."""
+    """Append a statement's leaf unless it has one."""
     row = RetentionLimitTable.get_by_id(which.id)
     if (row.lifted_leaf if which.lifted else row.leaf) is not None:
         return False
@@ -222,8 +221,8 @@ def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: 
     return True
 
 
-def of_tenant(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
-    """A customer's limits that count, lifted ones too; inside anybody's transaction."""
+def limit_rows(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
+    """A customer's limits that are or were in effect. Works inside the caller's transaction."""
     with connected():
         found = [_counting(row, trust) for row in _rows(tenant)]
     return tuple(each for each in found if each is not None)
@@ -239,35 +238,35 @@ def _rows(tenant: str) -> Any:
 
 
 def check_logged(tenant: str) -> None:
-    """That a customer's rows have every statement that the log lists: a row that is gone would have
-    recordings heard longer, one that lost its lifting shorter.  Raises :class:`SealError`
+    """Check that a customer's rows contain every statement that the log lists: a missing row would keep
+    recordings available for longer, a missing lifting for a shorter time. Raises :class:`SealError`
     (``retention.differs``)."""
-    said = leaf_lookup.find_decisions(tenant, [SET, LIFTED])
-    if not said:
+    leaves = leaf_lookup.find_decisions(tenant, [SET, LIFTED])
+    if not leaves:
         return
     with connected():
         rows = {
             row.id: row for row in RetentionLimitTable.select().where(RetentionLimitTable.tenant == tenant)
         }
-    for each in said:
+    for each in leaves:
         row, lifted = rows.get(str(each.body.get("limit"))), each.kind == LIFTED
         text = None if row is None else row.lifted if lifted else row.statement
         leaf = None if row is None else row.lifted_leaf if lifted else row.leaf
         if text is None or leaf is None or each.body.get("sha256") != statements.sha256_of(text.encode()):
             raise SealError(
                 "retention.differs",
-                f"the log lists a statement about limit {each.body.get('limit')}, and no row has it",
-                "a row was changed or deleted: `accord audit`, then `accord rebuild`",
+                f"the log lists a statement about limit {each.body.get('limit')} that no row has",
+                "a row was changed or deleted: run `accord audit`, then `accord rebuild`",
             )
 
 
 def limits_of(tenant: str, trust: Trust) -> tuple[RetentionLimit, ...]:
-    """What follows from them."""
-    return tuple(each.limit for each in of_tenant(tenant, trust))
+    """A customer's limits that are or were in effect."""
+    return tuple(each.limit for each in limit_rows(tenant, trust))
 
 
-def limits(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
-    """Those of all customers that have any."""
+def limits_by_tenant(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
+    """The limits of every customer that has any."""
     with connected():
         tenants = [row.tenant_id for row in RetentionLimitTable.select(RetentionLimitTable.tenant).distinct()]
     return {tenant: limits_of(tenant, trust) for tenant in tenants}
@@ -275,11 +274,11 @@ def limits(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
 
 def in_force(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
     """A customer's limits that are not lifted."""
-    return tuple(each for each in of_tenant(tenant, trust) if each.limit.until is None)
+    return tuple(each for each in limit_rows(tenant, trust) if each.limit.until is None)
 
 
 def version_of(tenant: str) -> Version:
-    """Which limits a customer has now; inside anybody's transaction."""
+    """The version of a customer's limits. Works inside the caller's transaction."""
     with connected():
         rows = RetentionLimitTable.select(
             RetentionLimitTable.id, RetentionLimitTable.leaf, RetentionLimitTable.lifted_leaf
@@ -289,22 +288,22 @@ def version_of(tenant: str) -> Version:
         )
 
 
-def unsettled(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
-    """A limit that not every recording was looked at with yet, by its id, and some of those, in order;
-    ``None`` where there is none."""
+def next_unapplied(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
+    """The id of a limit that has not been applied to every recording, and the next of those recordings, in
+    order; ``None`` if there is no such limit."""
     with connected():
         open_ = RetentionLimitTable.settled_at.is_null() & RetentionLimitTable.leaf.is_null(False)
         row = RetentionLimitTable.select().where(open_).order_by(RetentionLimitTable.id).first()
         if row is None:
             return None
-        mine = (RecordingTable.tenant == row.tenant_id) & RecordingTable.destroyed_at.is_null()
-        mine &= RecordingTable.id > (row.settled_after or "")
-        found = RecordingTable.select().where(mine).order_by(RecordingTable.id).limit(limit)
+        condition = (RecordingTable.tenant == row.tenant_id) & RecordingTable.destroyed_at.is_null()
+        condition &= RecordingTable.id > (row.settled_after or "")
+        found = RecordingTable.select().where(condition).order_by(RecordingTable.id).limit(limit)
         return row.id, tuple(recording_row(each) for each in found)
 
 
-def settled(limit_id: str, after: str | None, now: datetime) -> None:
-    """Every recording up to ``after`` was looked at with a limit; ``None``: all were."""
+def note_applied(limit_id: str, after: str | None, now: datetime) -> None:
+    """Note that a limit has been applied to every recording up to ``after``; ``None``: to all."""
     change = {"settled_at": now} if after is None else {"settled_after": after}
     with writing():
         RetentionLimitTable.update(**change).where(RetentionLimitTable.id == limit_id).execute()
@@ -312,7 +311,7 @@ def settled(limit_id: str, after: str | None, now: datetime) -> None:
 
 @lru_cache(4096)
 def _opened_set(content: bytes, root: bytes) -> tuple[LimitSet, str]:
-    """The same bytes and the same root give the same answer: a gate asks it with every request."""
+    """Cached, because the gate asks with every request; the result depends only on these bytes."""
     return statements.open_set(content, Ed25519PublicKey.from_public_bytes(root))
 
 
@@ -322,37 +321,43 @@ def _opened_lifted(content: bytes, root: bytes) -> tuple[LimitLifted, str]:
 
 
 def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
-    """A row's limit; ``None`` where it counts for nothing."""
+    """A row's limit; ``None`` if the row has no effect."""
     root, revoked = raw_public(trust.root), trust.revoked()
     try:
         content = row.statement.encode()
-        said, key = _opened_set(content, root)
+        statement, key = _opened_set(content, root)
         leaf = _leaf(row.tenant_id, row.leaf, SET, row.id, statements.sha256_of(content))
-    except (SealError, ValueError, TypeError, AttributeError):  # the audit names it
+    except (SealError, ValueError, TypeError, AttributeError):  # the audit reports it
         return None
-    mine = (said.tenant, said.id) == (row.tenant_id, row.id)
-    if not mine or leaf is None or is_doubtful(key, said.since, leaf.at, revoked):
+    matches = (statement.tenant, statement.id) == (row.tenant_id, row.id)
+    if not matches or leaf is None or is_doubtful(key, statement.since, leaf.at, revoked):
         return None
     until = _lifted_at(row, content, root, trust)
-    limit = RetentionLimit(said.days, said.purpose, said.line, said.since, until, said.agreements)
+    limit = RetentionLimit(
+        statement.days, statement.purpose, statement.line, statement.since, until, statement.agreements
+    )
     lifted = None if until is None or row.lifted is None else row.lifted.encode()
     return LimitRow(row.id, limit, row.settled_at, content, lifted)
 
 
 def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Trust) -> datetime | None:
-    """When a limit was lifted, as far as that can be believed."""
+    """When a limit was lifted, if a valid statement and its leaf say so."""
     if row.lifted is None or row.lifted_leaf is None:
         return None
     try:
         lifted = row.lifted.encode()
-        said, key = _opened_lifted(lifted, root)
+        statement, key = _opened_lifted(lifted, root)
         leaf = _leaf(row.tenant_id, row.lifted_leaf, LIFTED, row.id, statements.sha256_of(lifted))
     except (SealError, ValueError, TypeError, AttributeError):
         return None
-    mine = (said.tenant, said.id, said.set_sha256) == (row.tenant_id, row.id, statements.sha256_of(content))
-    if not mine or leaf is None or is_doubtful(key, said.at, leaf.at, trust.revoked()):
+    matches = (statement.tenant, statement.id, statement.set_sha256) == (
+        row.tenant_id,
+        row.id,
+        statements.sha256_of(content),
+    )
+    if not matches or leaf is None or is_doubtful(key, statement.at, leaf.at, trust.revoked()):
         return None
-    return said.at
+    return statement.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,16 +368,16 @@ class _Leaf:
 
 
 def _leaf(tenant: str, number: int | None, kind: str, limit: str, sha256: str) -> _Leaf | None:
-    """The leaf that lists a statement, where it is whole and says that."""
-    mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
-    entry = None if number is None else LeafTable.get_or_none(mine)
+    """The leaf that lists a statement, if it is intact and does."""
+    condition = (LeafTable.tenant == tenant) & (LeafTable.number == number)
+    entry = None if number is None else LeafTable.get_or_none(condition)
     if entry is None or entry.body is None or entry.salt is None or entry.kind != kind:
         return None
-    said, leaf = json.loads(entry.body), json.loads(entry.leaf)
+    body, leaf = json.loads(entry.body), json.loads(entry.leaf)
     whole = (
-        (said["limit"], said["sha256"]) == (limit, sha256)
+        (body["limit"], body["sha256"]) == (limit, sha256)
         and leaf_hash(entry.leaf.encode()) == entry.leaf_hash
         and (leaf["tenant"], leaf["number"], leaf["kind"]) == (tenant, number, kind)
         and leaf["commitment"] == commitment(bytes(entry.salt), entry.body.encode())
     )
-    return _Leaf(None if said.get("rebuilt") else entry.at) if whole else None
+    return _Leaf(None if body.get("rebuilt") else entry.at) if whole else None

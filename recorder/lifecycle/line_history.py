@@ -1,4 +1,4 @@
-"""Whose a number was at a time, as rows and the audit log say together; and the end of a line."""
+"""Who owned a number at a given time, by rows and audit log together; and ending a line."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CREATED = "line.created"
 ENDED = "line.ended"
 
 
-def ended_before(line_id: str | None, at: datetime) -> bool:
-    """Whether a line, whoever's, had ended by a time; false where nobody knows it, and where its row says so
-    and its customer's log does not."""
+def has_ended(line_id: str | None, at: datetime) -> bool:
+    """Whether a line, of any customer, had ended by a time. False for an unknown line, and where only the row
+    says that it ended and its customer's log does not."""
     with connected():
         row = (
             None
@@ -28,44 +28,45 @@ def ended_before(line_id: str | None, at: datetime) -> bool:
         if row is None:
             return False
         ended = [
-            said
-            for said in leaf_lookup.find_decisions(row.tenant_id, [ENDED])
-            if said.body.get("line") == line_id
+            leaf
+            for leaf in leaf_lookup.find_decisions(row.tenant_id, [ENDED])
+            if leaf.body.get("line") == line_id
         ]
-        return any(said.at <= at for said in ended)
+        return any(leaf.at <= at for leaf in ended)
 
 
-def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
-    """Whose a number was at a time: the customer's id and the line's, or two times ``None``."""
-    mine = (LineTable.digits == number.removeprefix("+")) & (LineTable.since <= at)
+def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
+    """The ids of the customer and the line that a number belonged to at a time; two times ``None`` if it
+    belonged to nobody."""
+    condition = (LineTable.digits == number.removeprefix("+")) & (LineTable.since <= at)
     with connected():
-        row = LineTable.get_or_none(mine & (LineTable.until.is_null() | (LineTable.until > at)))
+        row = LineTable.get_or_none(condition & (LineTable.until.is_null() | (LineTable.until > at)))
     return (None, None) if row is None else (row.tenant_id, row.id)
 
 
-def logged(tenant: str) -> frozenset[tuple[str, str]]:
-    """A customer's lines and their numbers that the log says were made, and does not say ended."""
+def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
+    """A customer's lines (id and number) that the log says were created and does not say ended."""
     made: dict[str, str] = {}
-    for said in leaf_lookup.find_decisions(tenant, [CREATED, ENDED]):
-        line = str(said.body.get("line"))
-        if said.kind == CREATED:
-            made[line] = str(said.body.get("number"))
+    for leaf in leaf_lookup.find_decisions(tenant, [CREATED, ENDED]):
+        line = str(leaf.body.get("line"))
+        if leaf.kind == CREATED:
+            made[line] = str(leaf.body.get("number"))
         else:
             made.pop(line, None)
     return frozenset(made.items())
 
 
-def active(tenant: str, line_id: str) -> Any:
-    """Which row is a tenant's recorded line."""
+def active_line(tenant: str, line_id: str) -> Any:
+    """The condition for the row of a tenant's line that has not ended."""
     return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
 
 
 def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
-    where the tenant has no such line."""
+    """Stop recording a number and release it for any customer; its recordings keep their owner. False if the
+    tenant has no such line."""
     with writing():
         lock_tenant(tenant)
-        changed = LineTable.update(until=now).where(active(tenant, line_id)).execute()
+        changed = LineTable.update(until=now).where(active_line(tenant, line_id)).execute()
         if changed:
             append(tenant, ENDED, {"line": line_id}, now, entropy)
             increment(LINES)

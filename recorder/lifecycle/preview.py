@@ -1,8 +1,7 @@
-"""Previews what a retention limit would do to existing recordings, before it is set.
+"""Previews the effect of a retention limit on existing recordings, before it is set.
 
-It counts the catalogue's rows by whole days, so that it is quick for any number of recordings; nothing is
-decided by it.  Where other purposes keep a recording, one of its purposes may have ended and still be
-counted.
+It counts the catalogue's rows by whole days, so that it is quick for any number of recordings; no decision
+rests on it. A recording kept for several purposes may be counted although one of them has ended.
 """
 
 from __future__ import annotations
@@ -25,14 +24,13 @@ from recorder.seal.usage_terms import RetentionLimit
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
-    """``there``: recordings that are kept now for what the limit concerns.  ``ends``: for how many of them
-    that ends earlier, by the day (UTC) on which it then does; ``alone`` of these have no other purpose:
-    they are destroyed then, unless they are on legal hold (``held`` of these).
+class LimitPreview:
+    """``there``: recordings that are kept now for what the limit concerns. ``ends``: how many of them end
+    earlier, by the day (UTC) on which they then end; ``alone`` of these have no other purpose and are erased
+    on that day unless they are on legal hold (``held`` of these).
 
-    ``agreed``: how many of those that would end earlier were agreed to be kept longer: with a limit that
-    names agreements they end too and are counted in ``ends``; otherwise they stay until the day that was
-    agreed."""
+    ``agreed``: recordings that would end earlier but were agreed to be kept longer. If the limit names
+    agreements, they end too and are counted in ``ends``; otherwise they last until the agreed day."""
 
     there: int = 0
     ends: Mapping[date, int] = field(default_factory=dict)
@@ -43,13 +41,13 @@ class Foreseen:
 
     @property
     def earlier(self) -> int:
-        """How many end earlier."""
+        """How many recordings end earlier."""
         return sum(self.ends.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Recordings that began and end on the same days, on one line, for the same purposes."""
+    """Recordings on one line that start and end on the same days and have the same purposes."""
 
     start: datetime
     end: datetime
@@ -60,10 +58,10 @@ class _Group:
     held: int
 
     def ends(self, code: str, limits: Iterable[RetentionLimit]) -> datetime:
-        """When a purpose ends: what was announced, and what was agreed, each with the limits that concern
-        it."""
+        """When a purpose ends: the later of what was announced and what was agreed, each as shortened by the
+        limits."""
         agreed = _day(self.agreed[code]) if code in self.agreed else None
-        # What was announced is not told apart in a row: the recording's own day, or a day that was agreed.
+        # A row has one end for both, the announced day or an agreed one.
         announced = self.end
         for each in limits:
             if each.concerns(self.line, self.start, code):
@@ -73,21 +71,21 @@ class _Group:
         return announced if agreed is None else max(announced, min(agreed, self.end))
 
 
-def foresee(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> Foreseen:
-    """What a limit would end of a customer's recordings, were it set now."""
+def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> LimitPreview:
+    """The effect of setting a limit on a customer's recordings now."""
     with connected():
         before = limits_of(tenant, trust)
         groups = list(_groups(tenant, now))
-    there = alone = agreed = held = agreed_held = 0
+    count = alone = agreed = held = agreed_held = 0
     ends: Counter[date] = Counter()
     without, named = ([*before, replace(limit, agreements=each)] for each in (False, True))
     for each in groups:
-        mine = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
-        mine = [code for code in mine if each.ends(code, before).date() >= now.date()]
-        if not mine:
+        codes = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
+        codes = [code for code in codes if each.ends(code, before).date() >= now.date()]
+        if not codes:
             continue
-        there += each.count
-        cut = [code for code in mine if each.ends(code, named).date() < each.ends(code, before).date()]
+        count += each.count
+        cut = [code for code in codes if each.ends(code, named).date() < each.ends(code, before).date()]
         spared = [code for code in cut if each.ends(code, without).date() > each.ends(code, named).date()]
         if spared:
             agreed += each.count
@@ -97,7 +95,7 @@ def foresee(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> 
             ends[max(each.ends(code, named) for code in cut).date()] += each.count
             held += each.held
             alone += each.count if set(cut) == set(each.codes) else 0
-    return Foreseen(there, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
+    return LimitPreview(count, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
 
 
 def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
@@ -115,13 +113,13 @@ def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
         RecordingTable.agreed,
     )
     counts = fn.COUNT(RecordingTable.id), fn.SUM(Case(None, [(is_held, 1)], 0))
-    mine = (
+    condition = (
         (RecordingTable.tenant == tenant)
         & RecordingTable.destroyed_at.is_null()
         & (RecordingTable.keep_until > now)
     )
-    query: Any = RecordingTable.select(*what, *counts).where(mine)
-    # By position: PostgreSQL takes a function with parameters for another one each time it is written.
+    query: Any = RecordingTable.select(*what, *counts).where(condition)
+    # By position: PostgreSQL treats each occurrence of a function with parameters as a different one.
     for began, until, line, codes, agreed, count, held in query.group_by(
         *(SQL(str(place + 1)) for place in range(len(what)))
     ).tuples():

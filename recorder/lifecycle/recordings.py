@@ -1,6 +1,6 @@
-"""The worker's rows for recordings: one when everything is in the bucket, a tombstone when it is gone.
+"""The worker's rows for recordings: one when everything is in the bucket, a tombstone when it is erased.
 
-Every function can be repeated: after a crash, doing it again changes nothing.
+Every function can be repeated: after a crash, a second run changes nothing.
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ def add_recording(
     limits: Version = (),
     despite: Collection[str] = (),
 ) -> bool:
-    """The row of a stored recording and its leaf, in one transaction; false where it was there.  A take that
-    had been set aside, and that a person brought back, is not listed as not recorded any more.  ``limits``
-    say which of the customer's the row was made with (:func:`limits.version_of`).  ``despite`` are ids of the
-    last two errors below: rows say so, and nothing signed does (:mod:`recorder.lifecycle.statements`).
+    """Add the row of a stored recording, and its leaf, in one transaction; false if it exists. A take that
+    was set aside and recovered is no longer listed as not recorded. ``limits`` is the version of the
+    customer's limits that the row was made with (:func:`limits.version_of`). ``despite`` names those of the
+    last two errors below that only rows support, without a signed statement
+    (:mod:`recorder.lifecycle.statements`).
 
-    Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
-    catalogued under this id, ``retention.changed`` where the customer has set others meanwhile,
-    ``tenant.offboarded`` where it has left, ``call.erased`` where its person had it forgotten.
-    """
+    Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` if another manifest is
+    catalogued under this id, ``retention.changed`` if the customer's limits have changed meanwhile,
+    ``tenant.offboarded`` if the customer has left, ``call.erased`` if the call was erased at its person's
+    request."""
     with writing():
         lock_tenant(row.tenant)
-        there = RecordingTable.get_or_none(RecordingTable.id == row.id)
-        if there is not None:
-            if (there.tenant_id, there.manifest_sha256) != (row.tenant, row.manifest_sha256):
+        existing = RecordingTable.get_or_none(RecordingTable.id == row.id)
+        if existing is not None:
+            if (existing.tenant_id, existing.manifest_sha256) != (row.tenant, row.manifest_sha256):
                 raise CatalogueError(
                     "recording.conflict",
                     f"another manifest is catalogued for recording {row.id}",
@@ -55,34 +56,37 @@ def add_recording(
             return False
         if "tenant.offboarded" not in despite and is_being_erased(row.tenant):
             raise CatalogueError(
-                "tenant.offboarded", f"customer {row.tenant} has left", "nothing of it is kept"
+                "tenant.offboarded", f"customer {row.tenant} has left", "its recordings are not kept"
             )
         if "call.erased" not in despite and find_note(row.id) is not None:
-            raise CatalogueError("call.erased", f"call {row.id} was forgotten", "nothing of it is kept")
+            raise CatalogueError(
+                "call.erased", f"call {row.id} was erased at its person's request", "it is not kept"
+            )
         if limits != version_of(row.tenant):
             raise CatalogueError(
-                "retention.changed", "how long is kept was changed meanwhile", "it is tried again"
+                "retention.changed", "the retention limits were changed meanwhile", "the worker tries again"
             )
         RecordingTable.create(**recording_columns(row))
         NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
-        said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
+        body = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
         if row.brought_in is not None:
-            said["brought_in"] = row.brought_in
-        append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
+            body["brought_in"] = row.brought_in
+        append(row.tenant, "recording.stored", body, now, entropy, recording=row.id)
     return True
 
 
 def add_not_recorded(
     row: NotRecordedRow, *, now: datetime, entropy: Entropy, despite: Collection[str] = ()
 ) -> bool:
-    """The row of a call that was not recorded and, where it has a tenant, its leaf; false where it was
-    there.  ``despite`` is as of :func:`add_recording`.  Raises :class:`CatalogueError` (``tenant.unknown``,
-    ``call.erased``)."""
+    """Add the row of an unrecorded call and, if it has a tenant, its leaf; false if it exists. ``despite`` is
+    as for :func:`add_recording`. Raises :class:`CatalogueError` (``tenant.unknown``, ``call.erased``)."""
     with writing():
         if row.tenant is not None:
             lock_tenant(row.tenant)
             if "call.erased" not in despite and find_note(row.id) is not None:
-                raise CatalogueError("call.erased", f"call {row.id} was forgotten", "it is not listed")
+                raise CatalogueError(
+                    "call.erased", f"call {row.id} was erased at its person's request", "it is not listed"
+                )
         if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False
         NotRecordedTable.create(
@@ -102,7 +106,7 @@ def add_not_recorded(
         )
         if row.tenant is not None:
             until = row.quarantined_until
-            said: dict[str, object] = {
+            body: dict[str, object] = {
                 "recording": row.id,
                 "reason": row.reason,
                 "number": row.number,
@@ -115,40 +119,41 @@ def add_not_recorded(
                 "ended_at": to_iso(row.ended_at),
                 "quarantined_until": None if until is None else to_iso(until),
             }
-            append(row.tenant, "call.not_recorded", said, now, entropy, recording=row.id)
+            append(row.tenant, "call.not_recorded", body, now, entropy, recording=row.id)
     return True
 
 
-def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
-    """The sound of a take that was set aside is about to be destroyed: in the log of whose it was, as far as
-    a row says whose."""
+def note_quarantine_erasure(recording: str, now: datetime, entropy: Entropy) -> None:
+    """Append the leaf about a take in quarantine that is about to be erased, if its row names a customer."""
     with connected():
         row = NotRecordedTable.get_or_none(NotRecordedTable.id == recording)
     if row is not None and row.tenant_id is not None:
         with writing():
-            said = {"recording": recording, "reason": row.reason}
-            append(row.tenant_id, "quarantine.erased", said, now, entropy, recording=recording)
+            body = {"recording": recording, "reason": row.reason}
+            append(row.tenant_id, "quarantine.erased", body, now, entropy, recording=recording)
 
 
-def brought_in(tenant: str, sha256: str) -> RecordingRow | None:
-    """The recording that a file from elsewhere (its SHA-256, hex) has become, a tombstone included."""
+def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
+    """The recording that was made of an imported file (its SHA-256, hex), a tombstone included."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
-        row = RecordingTable.select().where(mine).first()
+        condition = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
+        row = RecordingTable.select().where(condition).first()
     return None if row is None else recording_row(row)
 
 
 def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
-    """Recordings whose time is over, that nobody holds and that are not destroyed yet, longest over first;
-    those that come ``after`` one that was given before."""
-    over = _over(now)
+    """Recordings that have expired, are not on hold and not erased yet, longest expired first, starting after
+    ``after``."""
+    condition = _over(now)
     if after is not None:
         later = RecordingTable.keep_until > after.keep_until
-        over &= later | ((RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id))
+        condition &= later | (
+            (RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id)
+        )
     with connected():
         query = (
             RecordingTable.select()
-            .where(over)
+            .where(condition)
             .order_by(RecordingTable.keep_until, RecordingTable.id)
             .limit(limit)
         )
@@ -156,7 +161,7 @@ def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tu
 
 
 def is_due(row: RecordingRow, now: datetime) -> bool:
-    """Whether a recording that :func:`due` gave still is: another worker may have destroyed it."""
+    """Whether a recording from :func:`due` is still due: another worker may have erased it."""
     with connected():
         return bool(RecordingTable.select().where(_over(now) & (RecordingTable.id == row.id)).exists())
 
@@ -171,22 +176,22 @@ def _over(now: datetime) -> Any:
     )
 
 
-def forget_key(row: RecordingRow) -> None:
-    """The catalogue's copy of a recording's wrapped key goes: before anything else does."""
+def drop_key(row: RecordingRow) -> None:
+    """Drop the catalogue's copy of a recording's wrapped key, before anything else is dropped."""
     with writing():
-        mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-        RecordingTable.update(wrapped_key=None).where(mine).execute()
+        condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+        RecordingTable.update(wrapped_key=None).where(condition).execute()
 
 
 def make_tombstone(
     row: RecordingRow, why: str, *, now: datetime, entropy: Entropy, at: datetime | None = None
 ) -> bool:
-    """What is left of a destroyed recording: that it was, from when to when, and why and when (``at``; now)
-    it went.  Parties, grants and what the log's leaves could be opened with go too.  False where it is one
+    """Turn a recording's row into a tombstone: start, end, reason and time of its erasure (``at``; default:
+    now) remain; parties, grants and the bodies of its leaves are dropped. False if it is a tombstone
     already."""
     with writing():
         lock_tenant(row.tenant)
-        mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+        condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
         changed = (
             RecordingTable.update(
                 outside_kind=None,
@@ -197,7 +202,7 @@ def make_tombstone(
                 destroyed_at=at or now,
                 destroyed_why=why,
             )
-            .where(mine & RecordingTable.destroyed_at.is_null())
+            .where(condition & RecordingTable.destroyed_at.is_null())
             .execute()
         )
         if not changed:
@@ -205,6 +210,6 @@ def make_tombstone(
         GrantTable.update(ended_at=now).where(
             (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
         ).execute()
-        said = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
-        append(row.tenant, "recording.erased", said, now, entropy)
+        body = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
+        append(row.tenant, "recording.erased", body, now, entropy)
     return True

@@ -1,9 +1,9 @@
-"""Setting and lifting retention limits, each as a signed statement.
+"""Sets and lifts retention limits, each by a signed statement.
 
-A statement is written into the catalogue, put into the bucket, and gets its leaf, which it counts from on;
-whoever dies in between has it finished by the worker (:func:`finish`).  Whoever destroys because of a limit
-looks whether the bucket has the same statements (:func:`check_stored`): a row that lost its lifting
-destroys nothing.
+A statement is written to the catalogue, put into the bucket, and takes effect with its leaf. If the process
+dies in between, the worker finishes it (:func:`finish_pending`). Before a limit erases anything, the
+statements in the bucket are compared with the rows (:func:`check_stored`): a row that lost its lifting erases
+nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Keep recordings at most ``keep_days`` from now on, for a purpose, of a line (``None``: any);
-    ``None``: as announced again, for what is recorded from now on.  ``agreements``: also what was agreed to
-    be kept longer."""
+class NewLimit:
+    """Keep recordings for at most ``keep_days`` from now on, for a purpose, of a line (``None``: any). With
+    ``keep_days`` ``None``: as announced, for future recordings. ``agreements``: also shorten what was agreed
+    to be kept longer."""
 
     purpose: str | None
     line: str | None
@@ -42,37 +42,40 @@ class Wish:
     agreements: bool = False
 
 
-def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
-    """Sign a limit and put it in force; it takes the place of the one for the same purpose and line.
+def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
+    """Sign a limit and put it into effect; it replaces the one for the same purpose and line.
 
-    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check` does; :class:`RetentionError`
-    (``retention.no_limit``: somebody changed it meanwhile); :class:`SealError` for a key that may not sign
-    this; :class:`StoreError`: then the worker finishes it."""
-    limits.check(tenant, wish.purpose, wish.line, wish.keep_days)
+    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check_limit`; :class:`RetentionError`
+    (``retention.no_limit``: another process has changed it meanwhile); :class:`SealError` for a key that may
+    not sign limits; :class:`StoreError`: the worker then finishes it."""
+    limits.check_limit(tenant, limit.purpose, limit.line, limit.keep_days)
     now = truncate(changes.now())
-    finish(changes.store, changes.trust, now, changes.entropy, tenant)
+    finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
     version = limits.version_of(tenant)
     lifting = {
         each.id: statements.write(
             LimitLifted(tenant, each.id, statements.sha256_of(each.content), now, by), changes.signer
         )
         for each in limits.in_force(tenant, changes.trust)
-        if (each.limit.purpose, each.limit.line) == (wish.purpose, wish.line)
+        if (each.limit.purpose, each.limit.line) == (limit.purpose, limit.line)
     }
     new, content = None, None
-    if wish.keep_days is not None:
+    if limit.keep_days is not None:
         new = str(uuid7(now, changes.entropy))
-        said = LimitSet(tenant, new, wish.purpose, wish.line, wish.keep_days, now, wish.agreements, by)
-        content = statements.write(said, changes.signer)
-    limits.begin(tenant, new, content, lifting, version)
+        statement = LimitSet(
+            tenant, new, limit.purpose, limit.line, limit.keep_days, now, limit.agreements, by
+        )
+        content = statements.write(statement, changes.signer)
+    limits.begin_statements(tenant, new, content, lifting, version)
     changes.boundary("limit begun")
-    finish(changes.store, changes.trust, now, changes.entropy, tenant)
+    finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
 
 
-def finish(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None) -> int:
-    """Put statements that the catalogue has and the log does not speak of yet, and give each its leaf; how
-    many. One that cannot be believed, or whose place has another, is logged and counts for nothing.  Raises
-    :class:`StoreError`."""
+def finish_pending(
+    store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None
+) -> int:
+    """Put pending statements into the bucket and append their leaves; returns how many. An invalid statement,
+    or one whose place in the bucket is taken, is logged and has no effect. Raises :class:`StoreError`."""
     done = 0
     for each in limits.pending(tenant):
         try:
@@ -80,10 +83,10 @@ def finish(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: 
             limits.check_statement(each, trust, now)
             with in_memory(each.content) as path:
                 store.put(place, path, statements.sha256_of(each.content))
-            limits.listed(each, trust, now, entropy)
+            limits.add_leaf(each, trust, now, entropy)
         except (SealError, Conflict) as error:
             log.error("retention_limit.refused", tenant=each.tenant, limit=each.id, error_id=error.error_id,
-                      error=error.message, hint="`accord audit` names it")  # fmt: skip
+                      error=error.message, hint="run `accord audit`")  # fmt: skip
             continue
         log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
         done += 1
@@ -91,46 +94,46 @@ def finish(store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: 
 
 
 def check_stored(tenant: str, store: Store, trust: Trust) -> None:
-    """Compare a customer's limits with the bucket, before something is destroyed because of them.  Raises
-    :class:`SealError` (``retention.differs``) where a statement is not there, or is another, or where the
-    bucket says that a limit is lifted and the catalogue does not; :class:`StoreError`."""
-    for each in limits.of_tenant(tenant, trust):
+    """Compare a customer's limits with the bucket before they erase anything. Raises :class:`SealError`
+    (``retention.differs``) if a statement is missing or different, or if only the bucket says that a limit is
+    lifted; :class:`StoreError`."""
+    for each in limits.limit_rows(tenant, trust):
         for lifted, content in ((False, each.content), (True, each.lifted)):
             place = statements.place_of(tenant, each.id, lifted=lifted)
             try:
-                there = read_document(store, place, statements.MAX_BYTES)
+                stored = read_document(store, place, statements.MAX_BYTES)
             except NotFound:
-                there = None
-            if there != content:
+                stored = None
+            if stored != content:
                 raise SealError(
                     "retention.differs",
-                    f"{place} is not what the catalogue says: nothing is destroyed because of this limit",
-                    "`accord audit` says more; a row or an object was changed, or taken away",
+                    f"{place} differs from the catalogue: this limit erases nothing",
+                    "a row or an object was changed or deleted: run `accord audit`",
                 )
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtBack:
-    """What a rebuild found: how many statements it took in, and of each that it left out the place, a code,
-    and why."""
+class LimitRecovery:
+    """The result of a rebuild: how many statements were added, and place, code and reason of each that was
+    not."""
 
     taken: int = 0
     left_out: tuple[tuple[str, str, str], ...] = ()
 
 
-def bring_back(
+def restore_limits(
     store: Store, trust: Trust, now: datetime, entropy: Entropy, *, believe_dates: bool = False
-) -> BroughtBack:
-    """Take in the statements that the bucket has and the catalogue does not, after a restore or
-    rebuild.  What a revoked key dated before its revocation is taken in only with
-    ``believe_dates``.  Raises :class:`StoreError`."""
+) -> LimitRecovery:
+    """Add the statements that the bucket has and the catalogue lacks, after a restore or rebuild. Statements
+    that a revoked key dated before its revocation are added only with ``believe_dates``. Raises
+    :class:`StoreError`."""
     taken, wrong = 0, []
     for key in sorted(store.list(statements.FOLDER), key=lambda key: (key.endswith("-lifted.json"), key)):
         try:
             taken += _bring_back(key, store, trust, now, entropy, believe_dates)
         except (SealError, CatalogueError) as error:
             wrong.append((key, error.error_id, error.message))
-    return BroughtBack(taken, tuple(wrong))
+    return LimitRecovery(taken, tuple(wrong))
 
 
 def _bring_back(
@@ -138,10 +141,10 @@ def _bring_back(
 ) -> bool:
     named = statements.parse_place(key)
     if named is None:
-        raise SealError("object.unplaced", "nothing of Accord's lies here")
+        raise SealError("object.unplaced", "Accord has no object of that name")
     tenant, limit, lifted = named
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
-    if not limits.is_known(found):
+    if not limits.is_listed(found):
         limits.check_statement(found, trust, None if believe_dates else now)
-        hold_review.begin("retention limit", now, entropy)  # nobody has looked at it yet
-    return limits.take_in(found, trust, now, entropy)
+        hold_review.suspend_expiry("retention limit", now, entropy)
+    return limits.restore_statement(found, trust, now, entropy)

@@ -1,6 +1,6 @@
-"""What signed statements in the bucket say about a customer or a call, where a row says something.
+"""Checks rows about departed customers and erased calls against the signed statements in the bucket.
 
-A row without a signed statement decides nothing: it is logged, and `accord audit` reports it.
+A row without a signed statement has no effect: it is logged, and `accord audit` reports it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StatementCheck:
-    """What rows say of a call, each :data:`LEFT` or :data:`FORGOTTEN`: what is ``signed`` as well, and what
-    is not."""
+    """What rows say about a call, each :data:`LEFT` or :data:`FORGOTTEN`: with (``signed``) and without
+    (``unsigned``) a signed statement."""
 
     signed: frozenset[str] = frozenset()
     unsigned: frozenset[str] = frozenset()
@@ -40,16 +40,16 @@ class StatementCheck:
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """Asks the bucket only where a row says something; what a ``revoked`` key signed does not count.
-    Everything raises :class:`recorder.errors.StoreError`."""
+    """Reads the bucket only where a row makes a claim; documents by a ``revoked`` key do not count. Every
+    method raises :class:`recorder.errors.StoreError`."""
 
     store: DocumentSource
     root: Ed25519PublicKey
     revoked: Callable[[], Revoked] = nothing
 
     def look(self, tenant: str | None, call: str) -> StatementCheck:
-        """What holds of a customer's call.  Raises :class:`SealError` where a statement about the customer
-        cannot be read."""
+        """What applies to a customer's call. Raises :class:`SealError` if a statement about the customer is
+        unreadable."""
         rows = {LEFT} if tenant is not None and offboarding_progress.is_being_erased(tenant) else set()
         signed = {LEFT} if rows and tenant is not None and self.erases(tenant) else set()
         if (named := erased_call_queries.find_note(call)) is not None:
@@ -58,25 +58,29 @@ class Statements:
         return StatementCheck(frozenset(signed), frozenset(rows - signed))
 
     def erases(self, tenant: str) -> bool:
-        """Whether everything of a customer is destroyed, or is being.  Raises :class:`SealError` where a
-        statement cannot be read."""
+        """Whether all of a customer's data is, or is being, erased. Raises :class:`SealError` if a statement
+        is unreadable."""
         if not offboarding_progress.is_being_erased(tenant):
             return False
         found = offboarding.standing(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
             return True
-        log.error("offboarding.unsigned", tenant=tenant, hint="a row says that it is erased: `accord audit`")
+        log.error(
+            "offboarding.unsigned",
+            tenant=tenant,
+            hint="only a row says that it is erased: run `accord audit`",
+        )
         return False
 
     def forgot(self, tenant: str | None, call: str) -> bool:
-        """Whether a customer's call was erased for its person."""
+        """Whether a customer's call was erased at its person's request."""
         named = erased_call_queries.find_note(call)
         return named is not None and self._forgot(tenant, call, *named)
 
     def _forgot(self, tenant: str | None, call: str, owner: str, note: str) -> bool:
         try:
-            said = call_erasure.note_at(self.store, owner, note, self.root, self.revoked())
-            if owner == tenant and call in said.calls:
+            record = call_erasure.note_at(self.store, owner, note, self.root, self.revoked())
+            if owner == tenant and call in record.calls:
                 return True
             error_id = "call_erasure.foreign"
         except (SealError, NotFound) as error:
@@ -85,11 +89,11 @@ class Statements:
             "call_erasure.unsigned",
             call=call,
             error_id=error_id,
-            hint="a row says that this call was erased, and no signed note does: `accord audit`",
+            hint="only a row says that this call was erased: run `accord audit`",
         )
         return False
 
 
 def statements_of(services: Services) -> Statements:
-    """The statements in the bucket of an installation."""
+    """The statements of an installation."""
     return Statements(services.store, services.root, services.revoked)

@@ -1,5 +1,5 @@
-"""The catalogue's copies of wrapped keys.  A copy is replaced when its key is wrapped by another key, and
-only where it is still the one that was read."""
+"""The catalogue's copies of wrapped keys. A copy is replaced when its key is wrapped by another key, and only
+if it has not changed since it was read."""
 
 from __future__ import annotations
 
@@ -15,66 +15,67 @@ from recorder.ids import Entropy
 
 
 def set_tenant_key(
-    tenant: str, was: str, text: str, kind: str, said: dict[str, object], now: datetime, entropy: Entropy
+    tenant: str, was: str, text: str, kind: str, body: dict[str, object], now: datetime, entropy: Entropy
 ) -> bool:
-    """Give a tenant another wrapped key, with a leaf of that kind in its log; false where the tenant's is no
-    longer what it ``was``.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    """Replace a tenant's wrapped key and append a leaf of that kind; false if the row no longer holds
+    ``was``. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
-        mine = (TenantTable.id == tenant) & (TenantTable.wrapped_key == was)
-        if not TenantTable.update(wrapped_key=text).where(mine).execute():
+        condition = (TenantTable.id == tenant) & (TenantTable.wrapped_key == was)
+        if not TenantTable.update(wrapped_key=text).where(condition).execute():
             return False
-        append(tenant, kind, said | {"key_sha256": sha256_of(text)}, now, entropy)
+        append(tenant, kind, body | {"key_sha256": sha256_of(text)}, now, entropy)
     return True
 
 
 def set_recording_key(tenant: str, recording: str, was: str, text: str) -> bool:
-    """Give a recording's row its key as it is wrapped now; false where the row's is no longer what it
-    ``was``: somebody destroys the recording, or was faster."""
+    """Replace the wrapped key in a recording's row; false if the row no longer holds ``was``, because the
+    recording is being erased or another process was faster."""
     with writing():
-        mine = (
+        condition = (
             (RecordingTable.tenant == tenant)
             & (RecordingTable.id == recording)
             & (RecordingTable.wrapped_key == was)
         )
-        return bool(RecordingTable.update(wrapped_key=text).where(mine).execute())
+        return bool(RecordingTable.update(wrapped_key=text).where(condition).execute())
 
 
 def recording_key(tenant: str, recording: str) -> str | None:
-    """A recording's wrapped key as the row has it, JSON text."""
+    """The wrapped key in a recording's row, JSON text."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
-        row = RecordingTable.get_or_none(mine)
+        condition = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
+        row = RecordingTable.get_or_none(condition)
     return None if row is None else row.wrapped_key
 
 
 def wrapped_by_others(tenant: str, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
-    """Recordings of a tenant whose key another than this one wraps, by id, after one: id and wrapped key."""
+    """Recordings of a tenant whose key is not wrapped by ``key_id``: id and wrapped key, ordered by id,
+    starting after ``after``."""
     other = ~RecordingTable.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
-    mine = (
+    condition = (
         (RecordingTable.tenant == tenant)
         & (RecordingTable.id > after)
         & RecordingTable.wrapped_key.is_null(False)
     )
     with connected():
-        query = RecordingTable.select(RecordingTable.id, RecordingTable.wrapped_key).where(mine & other)
+        query = RecordingTable.select(RecordingTable.id, RecordingTable.wrapped_key).where(condition & other)
         return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(RecordingTable.id).limit(limit)]
 
 
 def former_keys(tenant: str) -> frozenset[str]:
-    """Ids of the keys that a tenant has had and has no more, by its log."""
+    """Ids of the keys that a tenant used to have, by its log."""
     found: set[str] = set()
-    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == "tenant.key_changed")
+    condition = (LeafTable.tenant == tenant) & (LeafTable.kind == "tenant.key_changed")
     with connected():
-        leaves = LeafTable.select(LeafTable.body).where(mine & LeafTable.body.is_null(False))
+        leaves = LeafTable.select(LeafTable.body).where(condition & LeafTable.body.is_null(False))
         for leaf in leaves.order_by(LeafTable.number):
-            said = json.loads(str(leaf.body))
-            found = (found | {str(said["key_was"])}) - {str(said["key"])}
+            body = json.loads(str(leaf.body))
+            found = (found | {str(body["key_was"])}) - {str(body["key"])}
     return frozenset(found)
 
 
 def newest_wrapped_by(tenant: str, key_id: str) -> str:
-    """The newest recording of a tenant whose key this one wraps; empty where there is none."""
+    """The newest recording of a tenant whose key is wrapped by ``key_id``; empty if there is none."""
     by = RecordingTable.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
     with connected():
         query = RecordingTable.select(RecordingTable.id).where((RecordingTable.tenant == tenant) & by)

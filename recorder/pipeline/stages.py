@@ -199,7 +199,7 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
 def _check_line(start: CallStart) -> None:
     """Refuse a call that began after its line had ended: the node did not know, and played the former
     customer's announcement.  Neither that customer nor the next may hear it."""
-    if start.brought_in is None and line_history.ended_before(start.line, start.started_at):
+    if start.brought_in is None and line_history.has_ended(start.line, start.started_at):
         raise TakeError(
             "take.line_ended",
             f"the call {start.recording} began at {to_iso(start.started_at)} on a number that was no longer "

@@ -46,8 +46,8 @@ def list_call(
 
     Raises :class:`CatalogueError`, :class:`recorder.errors.StoreError`, ``SealError``."""
     tenant, line = start.tenant, start.line
-    if line is not None and line_history.ended_before(line, start.started_at):
-        tenant, line = line_history.owner(start.number, start.started_at)
+    if line is not None and line_history.has_ended(line, start.started_at):
+        tenant, line = line_history.owner_of(start.number, start.started_at)
     said = statements.look(tenant, start.recording)
     if said.signed:
         return  # nothing of it is kept any more, and a call is nobody else's

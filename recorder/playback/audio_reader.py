@@ -1,9 +1,9 @@
-"""The one place where stored objects become audio again (P6); only the gate's modules may use it.
+"""Decrypts stored audio, the only place that does (P6); only the gate's modules may use it.
 
-Each stored block is compared with the seal as it leaves. Decrypting a block needs the object's header: its
-first 40 bytes, read with the first block and checked with it. They are fetched when a grant is given and kept
-in memory, so that a seek, even the first, reads only its target. If they are not there (another panel process
-gave the grant, or this one restarted), the first block is read first.
+Each stored block is compared with the seal as it is sent. Decrypting a block needs the object's header: its
+first 40 bytes, read with the first block and verified with it. Headers are fetched when a grant is given and
+kept in memory, so that a seek, even the first, reads only its target. If a header is not in memory (another
+panel process gave the grant, or this one was restarted), the first block is read first.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from recorder.seal import plaintext
 from recorder.store.contract import NotFound, Store
 
 PEAKS: Final = "peaks"
-"""The sound's peaks, which are not sound."""
+"""The peaks of the audio, which are not audio."""
 
 HEADERS: Final = 1000
-"""Objects whose header is kept in memory."""
+"""Headers kept in memory."""
 
 _Known = tuple[str, str]
 """A manifest's SHA-256, and an object's name."""
@@ -34,24 +34,23 @@ _Known = tuple[str, str]
 log = structlog.get_logger()
 
 
-class Missing(SealError):
-    """An object that was sealed is not in the bucket."""
+class MissingObject(SealError):
+    """A sealed object is not in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedSound:
+class OpenObject:
     """An open object of a recording: ``length`` in plain bytes.
 
     ``read(start, end)`` yields the bytes from ``start`` up to, not including, ``end``, in pieces of at most
-    64 KiB. Its iterator raises :class:`SealError` at the first block that is not what was sealed,
-    :class:`Missing`, :class:`recorder.errors.StoreError`.
-    """
+    64 KiB. Its iterator raises :class:`SealError` at the first block that is not as sealed,
+    :class:`MissingObject`, :class:`recorder.errors.StoreError`."""
 
     length: int
     read: Callable[[int, int], Iterator[bytes]]
 
 
-class Sounds:
+class AudioReader:
     """Opens the objects of recordings. Safe to share among threads and greenlets."""
 
     def __init__(self, store: Store) -> None:
@@ -59,9 +58,9 @@ class Sounds:
         self._headers: OrderedDict[_Known, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, sealed: VerifiedRecording, name: str) -> OpenedSound:
-        """An object, before anything of it is read. Its size is requested unless it is already known. Raises
-        :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
+    def open(self, sealed: VerifiedRecording, name: str) -> OpenObject:
+        """Open an object without reading it. Its size is requested unless its header is in memory. Raises
+        :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`MissingObject`,
         :class:`recorder.errors.StoreError`."""
         key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
         if known not in self._headers:
@@ -83,12 +82,12 @@ class Sounds:
                 yield first
                 yield from pieces
 
-        return OpenedSound(reader.plain_length, read)
+        return OpenObject(reader.plain_length, read)
 
     def prepare(self, sealed: VerifiedRecording) -> None:
-        """Fetch the headers of a recording's sounds, so that the first seek reads only its target, and check
-        that each has its sealed length, since nothing past its last block is examined. Raises nothing: a
-        damaged sound is reported and logged when it is opened, and the others can be played."""
+        """Fetch the headers of a recording's audio, so that the first seek reads only its target, and compare
+        each object's length with the seal, since nothing past its last block is read. Raises nothing: a
+        damaged object is reported when it is opened, and the others can be played."""
         for each in sealed.manifest.objects:
             if each.name == PEAKS:
                 continue
@@ -106,7 +105,7 @@ class Sounds:
     def _check_length(self, sealed: VerifiedRecording, name: str) -> None:
         found, key = sealed.manifest.object(name), sealed.manifest.prefix + name
         if found is None:
-            return  # which is reported when it is opened
+            return  # reported when the object is opened
         try:
             size = self._store.size(key)
         except NotFound as error:
@@ -127,5 +126,7 @@ class Sounds:
                 self._headers.popitem(last=False)
 
 
-def _missing(key: str) -> Missing:
-    return Missing("seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted")
+def _missing(key: str) -> MissingObject:
+    return MissingObject(
+        "seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted"
+    )

@@ -1,6 +1,6 @@
-"""A recording's sound with only the left channel, the person's own voice; the other channel is zeros.
+"""A recording's audio with only the left channel, the person's own voice; the other channel is zeros.
 
-It is decoded as it comes and written as WAV, whose header states the length first. Only what the next piece
+It is decoded as it is read and written as WAV, whose header states the length first. Only what the next piece
 needs is in memory, and nothing is on disk.
 """
 
@@ -41,8 +41,8 @@ class _Pieces(io.RawIOBase):
             if piece is None:
                 return b""
             self._left = piece
-        given, self._left = self._left[:size], self._left[size:]
-        return given
+        taken, self._left = self._left[:size], self._left[size:]
+        return taken
 
 
 def length(manifest: Manifest) -> int:
@@ -51,8 +51,8 @@ def length(manifest: Manifest) -> int:
 
 
 def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
-    """The WAV, in pieces. Raises what ``pieces`` raises, and :class:`SealError` (``seal.no_sound``) if the
-    sealed object is not sound."""
+    """The WAV, in pieces. Raises as ``pieces``, and :class:`SealError` (``seal.no_sound``) if the sealed
+    object is not audio."""
     rate, left = manifest.sample_rate, _frames(manifest)
     yield _header(left, rate)
     try:
@@ -75,9 +75,9 @@ def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
 def _decoded(pieces: Iterator[bytes], rate: int) -> Iterator[np.ndarray]:
     """Frames of two samples each."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=rate)
-    # The sound is ours and sealed; still, FFmpeg need not guess among two hundred formats.
-    given = {"format_whitelist": "ogg,wav", "codec_whitelist": "opus,libopus,pcm_s16le"}
-    with av.open(_Pieces(pieces), "r", options=given | {"protocol_whitelist": "none"}) as sound:
+    # The audio is sealed; still, FFmpeg need not guess among two hundred formats.
+    options = {"format_whitelist": "ogg,wav", "codec_whitelist": "opus,libopus,pcm_s16le"}
+    with av.open(_Pieces(pieces), "r", options=options | {"protocol_whitelist": "none"}) as sound:
         for frame in sound.decode(audio=0):
             for part in resampler.resample(frame):
                 yield part.to_ndarray().reshape(-1, CHANNELS).astype("<i2")

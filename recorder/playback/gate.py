@@ -1,9 +1,9 @@
-"""The one door through which a recording's audio leaves (P6).
+"""The gate: the one exit for a recording's audio (P6).
 
-It asks who and for which purpose, checks the seal when it grants and every block as it leaves, and logs
-before the first byte. Refusals are logged, too.
+It checks the user and the purpose, verifies the seal when it gives a grant and every block as it is sent, and
+logs before the first byte. Refusals are logged, too.
 
-This file is about listening: grant, open, send. Two features add exits of their own with the same checks
+This module is about listening: grant, open, send. Two features add exits of their own with the same checks
 (``authorization.py``): a personal copy (``features/subject_requests/personal_copy.py``) and the offboarding
 download (``features/offboarding/download.py``); ``processes/gate.py`` combines them. Only ``audio_reader.py``
 decrypts audio.
@@ -32,9 +32,9 @@ from recorder.ids import Entropy
 from recorder.playback import grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
-from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, plain
+from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, printable
 from recorder.playback.grants import LASTS, GrantRow, ListenRow
-from recorder.playback.interface import Grant, Opened, PurposeChoice, Who
+from recorder.playback.interface import Actor, Grant, OpenSound, PurposeChoice
 from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
@@ -43,11 +43,11 @@ from recorder.seal.revocation import Revoked, nothing
 from recorder.store.contract import Store
 
 AHEAD: Final = 15
-"""Bytes are counted before they are sent: with a piece, this many times what has left so far. A write to the
+"""Bytes are counted before they are sent: with a piece, this many times what was sent so far. A write to the
 catalogue costs as much as many pieces, and nine minutes of WAV take three."""
 
 SMALL: Final = 128 * 1024
-"""Up to this size, which is what a player requests when it seeks, everything is counted at once."""
+"""Up to this size in bytes, which is what a player requests when it seeks, everything is counted at once."""
 
 log = structlog.get_logger()
 
@@ -55,8 +55,7 @@ log = structlog.get_logger()
 class Gate:
     """The gate. Safe to share among threads and greenlets.
 
-    Each method uses one connection to the catalogue; none is held while a sound is being sent.
-    """
+    Each method uses one connection to the catalogue; none is held while audio is being sent."""
 
     def __init__(
         self,
@@ -72,34 +71,34 @@ class Gate:
         self._guard = Guard(store, keyring, root_public, now=now, entropy=entropy, revoked=revoked)
 
     def check_user(self, user: UserRow) -> None:
-        """See :class:`Door`."""
+        """See :class:`GateInterface`."""
         users.check_user(user, self._root, self._revoked())
 
     def check_log_in(self, user: UserRow) -> None:
-        """See :class:`Door`."""
+        """See :class:`GateInterface`."""
         self.check_user(user)
         users.check_latest(user)
 
     def check_token(self, token: TokenRow) -> None:
-        """See :class:`Door`."""
+        """See :class:`GateInterface`."""
         api_tokens.check_token(token, self._root, self._revoked())
-        api_tokens.check_latest(token)
+        api_tokens.check_not_revoked(token)
 
     @connected()
-    def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
-        """See :class:`Door`."""
+    def purposes(self, who: Actor, recording_id: str) -> tuple[PurposeChoice, ...]:
+        """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, "purposes")
         sealed = self._guard.open(who, row)
-        return self._asked(who).choices(self._guard.terms(sealed), sealed.row)
+        return self._policy(who).choices(self._guard.terms(sealed), sealed.row)
 
     @connected()
-    def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
-        """See :class:`Door`."""
+    def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
+        """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, purpose)
         sealed = self._guard.open(who, row)
         self._check_purpose(who, sealed, purpose)
         self._guard.sounds.prepare(sealed)
-        given = grants.give(
+        grant = grants.create_grant(
             tenant=who.tenant,
             user=who.user,
             session=who.session,
@@ -111,34 +110,34 @@ class Gate:
             entropy=self._guard.entropy,
         )
         metrics.GRANTS.inc()
-        log.info("gate.granted", recording=row.id, grant=given.id, purpose=purpose)
-        return Grant(given.id, given.recording, given.purpose, given.until)
-
-    @connected()
-    def given(self, who: Who, grant_id: str) -> Grant:
-        """See :class:`Door`."""
-        grant = self._living(who, grant_id)
+        log.info("gate.granted", recording=row.id, grant=grant.id, purpose=purpose)
         return Grant(grant.id, grant.recording, grant.purpose, grant.until)
 
     @connected()
-    def renew(self, who: Who, grant_id: str) -> Grant:
-        """See :class:`Door`."""
-        grant, sealed = self._under(who, grant_id)
+    def valid_grant(self, who: Actor, grant_id: str) -> Grant:
+        """See :class:`GateInterface`."""
+        grant = self._valid_grant(who, grant_id)
+        return Grant(grant.id, grant.recording, grant.purpose, grant.until)
+
+    @connected()
+    def renew(self, who: Actor, grant_id: str) -> Grant:
+        """See :class:`GateInterface`."""
+        grant, sealed = self._granted_recording(who, grant_id)
         until = self._until(sealed, grant.purpose)
         if not grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy):
-            self._over(who, grant)
+            self._refuse_ended(who, grant)
         return Grant(grant.id, grant.recording, grant.purpose, until)
 
     @connected()
-    def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
-        """See :class:`Door`."""
-        _, sealed = self._under(who, grant_id)
+    def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
+        """See :class:`GateInterface`."""
+        _, sealed = self._granted_recording(who, grant_id)
         return to_body(sealed.manifest)
 
     @connected()
-    def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
-        """See :class:`Door`."""
-        grant, sealed = self._under(who, grant_id)
+    def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
+        """See :class:`GateInterface`."""
+        grant, sealed = self._granted_recording(who, grant_id)
         found = sealed.manifest.object(name)
         if found is None:
             raise AccessError("access.no_sound", f"recording {grant.recording} has no {name}")
@@ -147,30 +146,32 @@ class Gate:
 
         def read(start: int, end: int) -> Iterator[bytes]:
             length = min(end, sound.length) - start
-            return Pieces(self._sent(who, grant, sealed.row, name, play, sound.read(start, end), length))
+            return Pieces(self._stream(who, grant, sealed.row, name, play, sound.read(start, end), length))
 
-        return Opened(name, found.media_type, sound.length, read)
+        return OpenSound(name, found.media_type, sound.length, read)
 
     @connected()
-    def close(self, who: Who, grant_id: str, play: str) -> None:
-        """See :class:`Door`."""
-        grant = self._own(who, grant_id)
+    def close(self, who: Actor, grant_id: str, play: str) -> None:
+        """See :class:`GateInterface`."""
+        grant = self._own_grant(who, grant_id)
         listen = grants.listen_of(grant, play)
         if listen is not None:
             grants.close_listen(listen, now=self._guard.now(), entropy=self._guard.entropy)
 
     @connected()
-    def played(self, who: Who, grant_id: str, play: str, text: str) -> None:
-        """See :class:`Door`."""
-        grant = self._own(who, grant_id)
+    def played(self, who: Actor, grant_id: str, play: str, text: str) -> None:
+        """See :class:`GateInterface`."""
+        grant = self._own_grant(who, grant_id)
         row = queries.recording(who.tenant, grant.recording)
         listen = grants.listen_of(grant)
         if row is not None and listen is not None:
-            grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
+            grants.note_player_report(
+                listen, stretches.parse_report(text, row.duration_ms), stretches.merge_stretches
+            )
 
-    def _sent(
+    def _stream(
         self,
-        who: Who,
+        who: Actor,
         grant: GrantRow,
         row: RecordingRow,
         name: str,
@@ -178,17 +179,16 @@ class Gate:
         pieces: Iterator[bytes],
         length: int,
     ) -> Generator[bytes, None, None]:
-        """The pieces in sequence, ``length`` bytes together.
+        """The pieces in sequence, ``length`` bytes in total.
 
-        Every piece is counted in the catalogue before it leaves, the first one together with the listen's
-        leaf. Counting runs ahead, so a long sound takes few writes. So neither a panel that dies nor a listen
-        that another request closes makes the number smaller than what left. After a close, the next check or
-        count starts another listen. At the end, what was counted and did not leave is subtracted from a
-        listen that is still open.
-        """
+        Every piece is counted in the catalogue before it is sent, the first one together with the listen's
+        leaf. Counting runs ahead, so that long audio takes few writes. So neither a panel that dies nor a
+        listen that another request closes makes the count smaller than what was sent. After a close, the next
+        check or count starts another listen. At the end, bytes that were counted and not sent are subtracted
+        from a listen that is still open."""
         looked_at = self._guard.now()
         listen, left = None, 0
-        counted = length if name == PEAKS else 0  # peaks are not sound: there is nothing to count
+        counted = length if name == PEAKS else 0  # peaks are not counted
         try:
             with self._guard.reported(who, row, name):
                 for piece in pieces:
@@ -197,7 +197,7 @@ class Gate:
                         self._look_again(who, grant)
                         looked_at = now
                         if listen is not None and not grants.is_open(listen):
-                            counted = left  # what follows belongs to another listen
+                            counted = left  # the rest belongs to another listen
                     if left + len(piece) > counted:
                         ahead = left + len(piece) + AHEAD * left if length > SMALL else length
                         ahead = min(ahead, length) - counted
@@ -211,79 +211,79 @@ class Gate:
             if listen is not None and left < counted:
                 grants.take_back(listen, counted - left, self._guard.now())
 
-    def _count(self, who: Who, grant: GrantRow, name: str, play: str, ahead: int) -> ListenRow:
+    def _count(self, who: Actor, grant: GrantRow, name: str, play: str, ahead: int) -> ListenRow:
         now, entropy = self._guard.now(), self._guard.entropy
         listen = grants.count_sent(grant, play, name, ahead, now=now, entropy=entropy)
         if listen is None:
-            self._over(who, grant)
+            self._refuse_ended(who, grant)
         return listen
 
-    def _over(self, who: Who, grant: GrantRow) -> NoReturn:
+    def _refuse_ended(self, who: Actor, grant: GrantRow) -> NoReturn:
         self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
 
-    def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
-        """A valid grant and its recording, checked again: the row may have been restricted since."""
-        grant = self._living(who, grant_id)
+    def _granted_recording(self, who: Actor, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
+        """A valid grant and its recording, verified again: the row may have been restricted since."""
+        grant = self._valid_grant(who, grant_id)
         row = self._row(who, grant)
         with self._guard.reported(who, row, "manifest.json", grant.purpose):
-            sealed = self._granted(grant, row)
+            sealed = self._check_manifest(grant, row)
         self._check_purpose(who, sealed, grant.purpose)
         return grant, sealed
 
-    def _row(self, who: Who, grant: GrantRow) -> RecordingRow:
+    def _row(self, who: Actor, grant: GrantRow) -> RecordingRow:
         """The recording of a valid grant that is in the log; a row alone opens nothing."""
-        row = self._guard.there(who, grant.recording, grant.purpose)
+        row = self._guard.existing_row(who, grant.recording, grant.purpose)
         if not grants.is_logged(grant):
-            self._over(who, grant)
+            self._refuse_ended(who, grant)
         return row
 
-    def _granted(self, grant: GrantRow, row: RecordingRow) -> VerifiedRecording:
-        """What a grant was given for."""
+    def _check_manifest(self, grant: GrantRow, row: RecordingRow) -> VerifiedRecording:
+        """The recording, if its manifest is still the one that the grant was given for."""
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
-                f"recording {row.id} has been catalogued with another manifest since the grant",
+                f"recording {row.id} was catalogued with another manifest after the grant",
             )
-        return self._guard.at_hand(row)
+        return self._guard.open_cached(row)
 
-    def _look_again(self, who: Who, grant: GrantRow) -> None:
-        """Whether sending may continue: the user, the grant, or its purpose may have ended."""
-        self._living(who, grant.id)
+    def _look_again(self, who: Actor, grant: GrantRow) -> None:
+        """Check that sending may continue: user, grant or purpose may have ended."""
+        self._valid_grant(who, grant.id)
         row = self._row(who, grant)
-        self._check_purpose(who, self._granted(grant, row), grant.purpose)
+        self._check_purpose(who, self._check_manifest(grant, row), grant.purpose)
 
-    def _living(self, who: Who, grant_id: str) -> GrantRow:
-        self._guard.alive(who)
-        grant = grants.living(who.tenant, who.user, plain(grant_id), self._guard.now())
+    def _valid_grant(self, who: Actor, grant_id: str) -> GrantRow:
+        self._guard.check_active(who)
+        grant = grants.find_valid_grant(who.tenant, who.user, printable(grant_id), self._guard.now())
         if grant is None:
             self._guard.refuse(who, "access.grant_over", "there is no such grant, or it has ended")
         if grant.session is not None and grant.session != who.session:
             # Another session of the same user does not count: a grant belongs to the session that got it.
-            self._guard.alive(replace(who, session=grant.session), grant.recording)
+            self._guard.check_active(replace(who, session=grant.session), grant.recording)
         return grant
 
-    def _own(self, who: Who, grant_id: str) -> GrantRow:
-        """A grant of theirs, even if it is over."""
-        self._guard.alive(who)
-        grant = grants.own(who.tenant, who.user, plain(grant_id))
+    def _own_grant(self, who: Actor, grant_id: str) -> GrantRow:
+        """The actor's own grant, even if it has ended."""
+        self._guard.check_active(who)
+        grant = grants.find_grant(who.tenant, who.user, printable(grant_id))
         if grant is None:
             self._guard.refuse(who, "access.grant_over", "there is no such grant")
         return grant
 
-    def _asked(self, who: Who) -> PurposePolicy:
+    def _policy(self, who: Actor) -> PurposePolicy:
         return PurposePolicy(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
 
-    def _check_purpose(self, who: Who, sealed: VerifiedRecording, purpose: str) -> None:
+    def _check_purpose(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> None:
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
         if sealed.manifest.brought_in is not None and not terms.purposes:
-            why = "it comes from elsewhere, and nobody has stated what it may be used for"
+            why = "it was imported, and no purpose has been stated"
             self._guard.refuse(who, "access.brought_in", why, recording, purpose)
         if sealed.manifest.announced is None and sealed.manifest.brought_in is None:
             self._guard.refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
             )
-        choices = self._asked(who).choices(terms, sealed.row)
+        choices = self._policy(who).choices(terms, sealed.row)
         choice = next((choice for choice in choices if choice.code == purpose), None)
         if choice is None:
             self._guard.refuse(
@@ -297,5 +297,5 @@ class Gate:
             self._guard.refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
 
     def _until(self, sealed: VerifiedRecording, purpose: str) -> datetime:
-        """A quarter of an hour from now, but not past the purpose."""
+        """A quarter of an hour from now, but not past the purpose's end."""
         return min(self._guard.now() + LASTS, lasts_until(self._guard.terms(sealed), purpose, sealed.row))

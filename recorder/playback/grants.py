@@ -1,11 +1,11 @@
-"""Grants and listens as rows: what the gate (``playback/gate.py``) decided, and what left under it.
+"""Grants and listens as rows: what the gate (``playback/gate.py``) decided, and what it sent.
 
 Every function writes row and leaf in one transaction. Only the gate and the worker call this.
 
-A row decides nothing that its leaf does not say: a grant lasts no longer than its leaf allows, and what
-leaves is covered by the leaf of its listen. Nobody can fill the log by asking for more: renewals are one leaf
-an hour, all playback under one grant is one listen while that is open, and the number of grants and listens
-that somebody may start in an hour is limited (:class:`recorder.errors.TooOften`).
+A row has no effect beyond its leaf: a grant lasts no longer than its leaf allows, and audio is sent only
+under a listen that is in the log. Nobody can fill the log by asking for more: renewals are one leaf an hour,
+all playback under one grant is one listen while that is open, and the number of grants and listens per user
+and hour is limited (:class:`recorder.errors.TooOften`).
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
-from recorder.playback import grants
 
-Added = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
+MergeStretches = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
 LASTS = timedelta(minutes=15)
-"""How long a grant lasts at most, and how much each renewal adds from then on."""
+"""How long a grant lasts at most, and how far each renewal extends it."""
 
 HOUR = timedelta(hours=1)
-"""How long one leaf covers renewals of a grant."""
+"""How long one leaf covers the renewals of a grant."""
 
 GRANTS_AN_HOUR = 180
 LISTENS_AN_HOUR = 180
-"""Per person: one in twenty seconds, for an hour."""
+"""Per user: one every twenty seconds for an hour."""
 LISTENS_A_GRANT = 60
 """Per hour: each reload and each return to a page is one."""
 RENEWALS_AN_HOUR = 60
 """Per grant; a player asks every ten minutes."""
 OLD_GRANTS = 20
-"""Grants that one person may renew for more than an hour at the same time."""
+"""Grants older than an hour that one user may renew at the same time."""
 
 GIVEN = "grant.given"
 RENEWED = "grant.renewed"
@@ -56,7 +55,7 @@ BROKEN = "seal.broken"
 
 @dataclass(frozen=True, slots=True)
 class GrantRow:
-    """A grant as it was given: to a user, for a recording, for a purpose, on a manifest."""
+    """A grant: to a user, for a recording, for a purpose, by its manifest."""
 
     id: str
     tenant: str
@@ -71,14 +70,14 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class ListenRow:
-    """A listen that is in progress, or that nobody has closed."""
+    """A listen that is not closed."""
 
     id: str
     tenant: str
     recording: str
 
 
-def give(
+def create_grant(
     *,
     tenant: str,
     user: str,
@@ -90,17 +89,17 @@ def give(
     now: datetime,
     entropy: Entropy,
 ) -> GrantRow:
-    """Write a grant and its leaf. Raises :class:`TooOften`."""
+    """Create a grant and its leaf. Raises :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
-        mine = GrantTable.select(GrantTable.given_at.alias("at")).where(
+        condition = GrantTable.select(GrantTable.given_at.alias("at")).where(
             GrantTable.user == user, _within(GrantTable.given_at, now)
         )
-        _check(mine, GrantTable.given_at, GRANTS_AN_HOUR, now)
-        said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
-        said |= {"session": session or "", "manifest_sha256": manifest_sha256}
-        leaf = append(tenant, GIVEN, said, now, entropy, recording=recording)
+        _check(condition, GrantTable.given_at, GRANTS_AN_HOUR, now)
+        body = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
+        body |= {"session": session or "", "manifest_sha256": manifest_sha256}
+        leaf = append(tenant, GIVEN, body, now, entropy, recording=recording)
         GrantTable.create(
             id=identity,
             tenant=tenant,
@@ -118,8 +117,7 @@ def give(
 
 
 def _within(at: Any, now: datetime) -> Any:
-    """The condition for the last hour; it excludes rows that were written by a clock that had jumped
-    ahead."""
+    """The condition for the last hour; it excludes rows written by a clock that had jumped ahead."""
     return (at > now - HOUR) & (at <= now + SLACK)
 
 
@@ -135,7 +133,7 @@ def _too_often(wait: timedelta) -> TooOften:
     return TooOften("they have started to listen too often within the hour", seconds)
 
 
-def note(
+def note_event(
     tenant: str,
     kind: str,
     body: Mapping[str, object],
@@ -144,15 +142,15 @@ def note(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """A leaf about a recording that has no row of its own: a refusal, a damaged block."""
+    """Append a leaf about a recording that has no row of its own: a refusal, a damaged block."""
     with writing():
         append(tenant, kind, body, now, entropy, recording=recording)
 
 
-def note_broken(
+def note_broken_seal(
     tenant: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
 ) -> None:
-    """A leaf that an object is not as it was sealed, unless the last hour has the same one."""
+    """Append a leaf that an object is not as it was sealed, unless the last hour has the same one."""
     with writing():
         lock_tenant(tenant)
         same = [leaf for leaf in leaf_lookup.leaves_about(tenant, [recording], [BROKEN]) if leaf.body == body]
@@ -160,8 +158,8 @@ def note_broken(
             append(tenant, BROKEN, body, now, entropy, recording=recording)
 
 
-def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
-    """A person's own grant while it lasts; ``None`` for anybody else's, for one that is over, and for one
+def find_valid_grant(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
+    """A user's own grant that has not ended; ``None`` for another user's, for one that has ended, and for one
     that would last longer than a grant can, which a clock that had jumped ahead must have written."""
     with connected():
         row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
@@ -170,17 +168,17 @@ def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | N
 
 @prepared(GrantTable)
 def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
-    mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
+    condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     return GrantTable.select().where(
-        mine & (GrantTable.until > now) & GrantTable.ended_at.is_null() & (GrantTable.until <= most)
+        condition & (GrantTable.until > now) & GrantTable.ended_at.is_null() & (GrantTable.until <= most)
     )
 
 
-def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
-    """A person's own grant, even if it is over; ``None`` for anybody else's."""
-    mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
+def find_grant(tenant: str, user: str, grant_id: str) -> GrantRow | None:
+    """A user's own grant, even if it has ended; ``None`` for another user's."""
+    condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     with connected():
-        row = GrantTable.get_or_none(mine)
+        row = GrantTable.get_or_none(condition)
     return None if row is None else _grant_row(row)
 
 
@@ -204,16 +202,16 @@ def _lasting(now: datetime) -> Expression:
 
 def is_logged(grant: GrantRow) -> bool:
     """Whether this grant is in the log, and lasts as long there as its row says."""
-    said = _leaf_of(grant)
-    return said is not None and grant.until <= said.at + HOUR + LASTS + SLACK
+    logged = _leaf_of(grant)
+    return logged is not None and grant.until <= logged.at + HOUR + LASTS + SLACK
 
 
 def _leaf_of(grant: GrantRow) -> leaf_lookup.LoggedLeaf | None:
-    said = leaf_lookup.find_leaf(grant.tenant, grant.leaf)
-    if said is None or said.kind not in (GIVEN, RENEWED):
+    logged = leaf_lookup.find_leaf(grant.tenant, grant.leaf)
+    if logged is None or logged.kind not in (GIVEN, RENEWED):
         return None
     named = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
-    return said if {name: said.body.get(name) for name in named} == named else None
+    return logged if {name: logged.body.get(name) for name in named} == named else None
 
 
 def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
@@ -221,20 +219,20 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
     renewals. Raises :class:`TooOften`."""
     with writing():
         lock_tenant(grant.tenant)
-        mine = (GrantTable.id == grant.id) & _lasting(now)
-        row = GrantTable.get_or_none(mine)
-        said = None if row is None else _leaf_of(_grant_row(row))
-        if row is None or said is None:
+        condition = (GrantTable.id == grant.id) & _lasting(now)
+        row = GrantTable.get_or_none(condition)
+        logged = None if row is None else _leaf_of(_grant_row(row))
+        if row is None or logged is None:
             return False
         renewals, leaf = (row.renewals or 0) + 1, row.leaf
-        if now - said.at >= HOUR:
+        if now - logged.at >= HOUR:
             _check_old(grant, now)
             named = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
             body = {**named, "purpose": grant.purpose, "renewals": renewals}
             leaf = append(grant.tenant, RENEWED, body, now, entropy, recording=grant.recording).number
             renewals = 0
         elif renewals > RENEWALS_AN_HOUR:
-            raise _too_often(said.at + HOUR - now)
+            raise _too_often(logged.at + HOUR - now)
         GrantTable.update(until=until, leaf=leaf, renewals=renewals).where(
             GrantTable.id == grant.id
         ).execute()
@@ -242,7 +240,7 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
 
 
 def _check_old(grant: GrantRow, now: datetime) -> None:
-    """Raises :class:`TooOften` if somebody has many grants that have lasted more than an hour."""
+    """Raises :class:`TooOften` if a user has many grants older than an hour."""
     old = (GrantTable.user == grant.user) & (GrantTable.given_at <= now - HOUR) & _lasting(now)
     if GrantTable.select().where(old).count() > OLD_GRANTS:
         raise _too_often(LASTS)
@@ -251,26 +249,24 @@ def _check_old(grant: GrantRow, now: datetime) -> None:
 def count_sent(
     grant: GrantRow, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
 ) -> ListenRow | None:
-    """Count plain bytes that are about to leave: on the grant's open listen, whichever player asks, or on a
-    new one, with its leaf. ``None`` if a new one is needed and the grant is over. Raises :class:`TooOften`.
+    """Count plain bytes that are about to be sent: on the grant's open listen, whichever player asks, or on a
+    new one, with its leaf. ``None`` if a new one is needed and the grant has ended. Raises :class:`TooOften`.
 
-    Never on a listen that is closed, whose leaf has stated how much was sent; nor on one that is not in the
-    log.
-    """
+    Never on a closed listen, whose leaf has stated how much was sent; nor on one that is not in the log."""
     with writing():
-        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+        if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
-        # A player's first requests arrive together, at any panel process: one of them opens the listen.
+        # A player's first requests arrive at once, at several panel processes: one opens the listen.
         lock_tenant(grant.tenant)
-        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+        if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
         if not GrantTable.select().where((GrantTable.id == grant.id) & _lasting(now)).exists():
             return None
         _check_listens(grant, now)
-        # Whatever is still open here is not in the log: nothing is counted on it.
+        # A listen that is still open here is not in the log.
         ListenTable.update(closed_at=now).where(_open_listen(grant)).execute()
         identity = str(uuid7(now, entropy))
-        said = {
+        body = {
             "listen": identity,
             "grant": grant.id,
             "user": grant.user,
@@ -278,7 +274,7 @@ def count_sent(
             "purpose": grant.purpose,
             "name": name,
         }
-        leaf = append(grant.tenant, OPENED, said, now, entropy, recording=grant.recording)
+        leaf = append(grant.tenant, OPENED, body, now, entropy, recording=grant.recording)
         row = ListenTable.create(
             id=identity,
             tenant=grant.tenant,
@@ -294,11 +290,11 @@ def count_sent(
     return _listen_row(row, grant)
 
 
-def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
-    """The grant's open listen, with that many bytes added; from here on it is this player's."""
+def _count_on_open(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
+    """The grant's open listen, with these bytes added; from here on it belongs to this player."""
     for row in _open_listens(grant.id):
-        said = leaf_lookup.find_leaf(grant.tenant, row.leaf)
-        names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
+        logged = leaf_lookup.find_leaf(grant.tenant, row.leaf)
+        names = None if logged is None else (logged.kind, logged.body.get("listen"), logged.body.get("grant"))
         if names != (OPENED, row.id, grant.id):
             continue
         if _count((ListenTable.id == row.id) & ListenTable.closed_at.is_null(), sent_bytes, now, play):
@@ -312,15 +308,15 @@ def _open_listens(grant: str) -> Any:
 
 
 def _check_listens(grant: GrantRow, now: datetime) -> None:
-    """Raises :class:`TooOften` if this grant, or this person, has had too many in an hour."""
-    begun = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
-    _check(begun.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
-    theirs = begun.join(GrantTable).where((GrantTable.user == grant.user) & (GrantTable.until > now - HOUR))
+    """Raises :class:`TooOften` if this grant or this user has had too many listens in an hour."""
+    opened = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
+    _check(opened.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
+    theirs = opened.join(GrantTable).where((GrantTable.user == grant.user) & (GrantTable.until > now - HOUR))
     _check(theirs, ListenTable.opened_at, LISTENS_AN_HOUR, now)
 
 
 def is_open(listen: ListenRow) -> bool:
-    """Whether nobody has closed a listen."""
+    """Whether a listen is not closed."""
     with connected():
         return (
             ListenTable.select()
@@ -330,8 +326,8 @@ def is_open(listen: ListenRow) -> bool:
 
 
 def take_back(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
-    """Subtract bytes that were counted and did not leave. A listen that was closed meanwhile stays as its
-    leaf says."""
+    """Subtract bytes that were counted and not sent. A listen that was closed meanwhile stays as its leaf
+    says."""
     with writing():
         _count((ListenTable.id == listen.id) & ListenTable.closed_at.is_null(), -sent_bytes, now)
 
@@ -351,46 +347,47 @@ def _open_listen(grant: GrantRow) -> Expression:
 
 
 def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
-    """Close a listen: a leaf states how much was sent. False if it was closed before."""
+    """Close a listen, with a leaf that states how much was sent. False if it was closed before."""
     with writing():
-        # First, as when a listen is opened: its row is changed under this lock.
+        # The lock first, as when a listen is opened.
         lock_tenant(listen.tenant)
-        mine = ListenTable.id == listen.id
-        if not ListenTable.update(closed_at=now).where(mine & ListenTable.closed_at.is_null()).execute():
+        condition = ListenTable.id == listen.id
+        if not ListenTable.update(closed_at=now).where(condition & ListenTable.closed_at.is_null()).execute():
             return False
-        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(mine).get()
-        said: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
-        said["sent_bytes"] = int(row.sent_bytes)
+        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(condition).get()
+        body: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
+        body["sent_bytes"] = int(row.sent_bytes)
         if row.player_says is not None:
-            said["player_says"] = row.player_says
-        append(listen.tenant, CLOSED, said, now, entropy, recording=listen.recording)
+            body["player_says"] = row.player_says
+        append(listen.tenant, CLOSED, body, now, entropy, recording=listen.recording)
     return True
 
 
-def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added) -> bool:
-    """Note what the player reports as played, beside its earlier reports; ``add`` combines both. False if the
-    listen was closed meanwhile, since its leaf has stated everything."""
+def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add: MergeStretches) -> bool:
+    """Store what the player reports as played; ``add`` merges it with its earlier reports. False if the
+    listen was closed meanwhile, since its leaf is final."""
     with writing():
         lock_tenant(listen.tenant)
-        mine = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
-        row = ListenTable.get_or_none(mine)
+        condition = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
+        row = ListenTable.get_or_none(condition)
         if row is None:
             return False
         before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
-        said = [list(each) for each in add([*before, *played])]
-        return bool(ListenTable.update(player_says=said).where(mine).execute())
+        report = [list(each) for each in add([*before, *played])]
+        return bool(ListenTable.update(player_says=report).where(condition).execute())
 
 
 def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
     """The open listen under a grant; with ``play``, only if no other player has asked since."""
     with connected():
-        mine = _open_listen(grant)
-        row = ListenTable.get_or_none(mine if play is None else mine & (ListenTable.play == play))
+        condition = _open_listen(grant)
+        row = ListenTable.get_or_none(condition if play is None else condition & (ListenTable.play == play))
     return None if row is None else _listen_row(row, grant)
 
 
 def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
-    """Listens that are open although their grant is over: the player went away without closing them."""
+    """Listens that are open although their grant has ended: their player disconnected without closing
+    them."""
     with connected():
         query = (
             ListenTable.select(ListenTable, GrantTable)
@@ -406,5 +403,5 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
 
 
 def close_stale_listens(now: datetime, entropy: Entropy) -> int:
-    """Close the listens of expired grants that their player left open; returns how many."""
-    return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))
+    """Close the listens of ended grants; returns how many."""
+    return sum(close_listen(listen, now=now, entropy=entropy) for listen in stale_listens(now))

@@ -1,4 +1,4 @@
-"""The gate's interface: its values, and the shape of :class:`gate.Gate`."""
+"""The gate's interface: its values, and the methods of :class:`gate.Gate`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import Terms
 
 SOUNDS: Final = ("audio.opus", "audio.wav")
-"""The sounds that a recording may have, in the order in which a browser is offered them; a copy uses the
-first."""
+"""A recording's audio objects, in the order in which a browser is offered them; a copy contains the first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """Somebody who is logged in. ``session`` is the web session's id; when it ends, so do their grants."""
+class Actor:
+    """A logged-in user. ``session`` is the web session's id; when it ends, so do its grants."""
 
     user: str
     tenant: str
@@ -31,9 +30,9 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class PurposeChoice:
-    """A purpose that was announced for a recording, and whether this person may use it now. If not,
-    ``reason`` is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``,
-    ``access.expired``, ``access.held``, ``access.erased``)."""
+    """A purpose that was announced for a recording, and whether this user may use it now. If not, ``reason``
+    is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``, ``access.expired``,
+    ``access.held``, ``access.erased``)."""
 
     code: str
     allowed: bool
@@ -51,16 +50,15 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An open sound: ``length`` in plain bytes.
+class OpenSound:
+    """Open audio: ``length`` in plain bytes.
 
     ``read(start, end)`` yields the bytes from ``start`` up to, not including, ``end`` in pieces of at most 64
-    KiB, each checked against the seal and counted before it is returned. When ``read`` returns, the listen is
-    in the log and the first piece is checked, so an early refusal can still have an answer of its own. Later
-    ones are raised by the iterator: :class:`recorder.errors.SealError` at the first block that is not what
-    was sealed, :class:`recorder.errors.AccessError` once the grant has ended. Close the iterator when the
-    listener goes away: what was counted ahead is then subtracted.
-    """
+    KiB, each verified and counted before it is returned. When ``read`` returns, the listen is in the log and
+    the first piece is verified, so that an early refusal can still have a response of its own. Later ones are
+    raised by the iterator: :class:`recorder.errors.SealError` at the first block that is not as sealed,
+    :class:`recorder.errors.AccessError` once the grant has ended. Close the iterator when the listener
+    disconnects: bytes that were counted ahead are then subtracted."""
 
     name: str
     media_type: str
@@ -70,14 +68,13 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class RecordingCopy:
-    """A recording for the person who was recorded: its sealed facts, the amendments, and its sound.
+    """A recording for the person who was recorded: its sealed facts, amendments and audio.
 
     ``name`` is a file name (``audio.wav``); ``length`` in plain bytes; ``sound`` yields them in pieces, once:
-    the leaf is in the log before the first, and each is checked against the seal. If the person gets only
-    their own channel, it is WAV with zeros in the other. It raises what :class:`Opened` does. If the sound is
-    withheld there is none, and the rest is disclosed all the same; so it is if the recording was not
-    ``announced``, unless that one was decided separately.
-    """
+    the leaf is in the log before the first piece, and each is verified. A person who gets only their own
+    channel receives WAV with zeros in the other. It raises as :class:`OpenSound`. If the audio is withheld,
+    ``sound`` is ``None`` and the rest is disclosed all the same; likewise for a recording that was not
+    ``announced``, unless a separate decision discloses it."""
 
     row: RecordingRow
     manifest: Manifest
@@ -89,59 +86,58 @@ class RecordingCopy:
     sound: Callable[[], Iterator[bytes]] | None = None
 
 
-class Door(Protocol):
-    """What the gate does for its callers.
+class GateInterface(Protocol):
+    """The gate, as its callers see it.
 
-    Nobody can fill the log: a call that would start a leaf raises :class:`recorder.errors.TooOften`, without
-    a leaf, if somebody makes it very often.
+    Nobody can fill the log: a call that would append a leaf raises :class:`recorder.errors.TooOften`, without
+    a leaf, if a user makes it very often.
 
-    Every method raises :class:`recorder.errors.AccessError` for what a person may not do
-    (``access.not_found``, the same for another tenant's id as for none; ``access.revoked`` once user or
-    session have ended), :class:`recorder.errors.SealError` with the name of the check that failed, and
-    :class:`recorder.errors.StoreError` if the store is unavailable.
-    """
+    Every method raises :class:`recorder.errors.AccessError` for what a user may not do (``access.not_found``,
+    the same for another tenant's id and for an unknown one; ``access.revoked`` once user or session have
+    ended), :class:`recorder.errors.SealError` with the failed check, and :class:`recorder.errors.StoreError`
+    if the store is unavailable."""
 
     def check_user(self, user: UserRow) -> None:
         """Refuse a user whose row is not as it was signed. Raises :class:`recorder.errors.SealError`
         (:mod:`recorder.seal.credential`)."""
 
     def check_log_in(self, user: UserRow) -> None:
-        """The same at log-in, and refuse a user whose signed credential has ended by the log: it was revoked,
-        or the password changed."""
+        """The same at log-in, and refuse a user whose signed credential is superseded by the log: the user
+        was revoked, or the password changed."""
 
     def check_token(self, token: TokenRow) -> None:
-        """The same for an API token that, by the log, was not revoked."""
+        """The same for an API token, which must not be revoked by the log."""
 
-    def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
-        """The announced purposes, each with whether this person may use it now; none if the announcement was
+    def purposes(self, who: Actor, recording_id: str) -> tuple[PurposeChoice, ...]:
+        """The announced purposes, each with whether this user may use it now; none if the announcement was
         not found in the audio."""
 
-    def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
-        """A grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
+    def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
+        """Give a grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
-        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, and nobody
-        has stated a purpose)."""
+        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, without a
+        stated purpose)."""
 
-    def given(self, who: Who, grant_id: str) -> Grant:
-        """A grant of this person while it lasts. Raises ``access.grant_over`` otherwise."""
+    def valid_grant(self, who: Actor, grant_id: str) -> Grant:
+        """A valid grant of this user. Raises ``access.grant_over`` otherwise."""
 
-    def renew(self, who: Who, grant_id: str) -> Grant:
-        """Extend a grant to a quarter of an hour from now, for the same recording and purpose; only while it
-        lasts."""
+    def renew(self, who: Actor, grant_id: str) -> Grant:
+        """Extend a valid grant to a quarter of an hour from now, for the same recording and purpose."""
 
-    def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
-        """The verified manifest's body (announcement, gaps, markers, …) under a grant."""
+    def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
+        """The verified manifest's body (announcement, gaps, markers, …), under a grant."""
 
-    def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
-        """A sound (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant. ``play`` is the player's token:
-        the requests of one playback are one listen. ``peaks`` are not a listen: the grant covers them."""
+    def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
+        """Open audio (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant. ``play`` is the player's
+        token: the requests of one playback are one listen. ``peaks`` are covered by the grant and are no
+        listen."""
 
-    def close(self, who: Who, grant_id: str, play: str) -> None:
-        """The player has stopped: close its listen with the bytes that were counted as sent. No effect if it
-        is already closed, or never started; an expired grant of theirs is not refused. Raises
-        ``access.grant_over`` for anybody else's and for an unknown one."""
+    def close(self, who: Actor, grant_id: str, play: str) -> None:
+        """Close the listen of a player that has stopped, with the bytes that were counted as sent. No effect
+        if it is closed, or was never opened; an ended grant is not refused. Raises ``access.grant_over`` for
+        another user's grant and for an unknown one."""
 
-    def played(self, who: Who, grant_id: str, play: str, text: str) -> None:
-        """What the player reports as played since its last report (:mod:`recorder.playback.playback_report`):
-        stored with the listen as the player's word, and stated when it closes. No effect if it is closed, or
-        never started. Raises ``ValueError`` for malformed stretches, else as :meth:`close`."""
+    def played(self, who: Actor, grant_id: str, play: str, text: str) -> None:
+        """Store the player's report since its last one (:mod:`recorder.playback.playback_report`) with the
+        listen, whose closing leaf states it. No effect if the listen is closed, or was never opened. Raises
+        ``ValueError`` for a malformed report, otherwise as :meth:`close`."""

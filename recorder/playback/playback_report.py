@@ -1,6 +1,6 @@
-"""What a player reports as played: stretches of a sound, in milliseconds.
+"""A player's report of what was played: stretches of a sound, in milliseconds.
 
-It is only the browser's word: a listener can claim anything. What left is counted by the gate itself.
+The gate relies on it for nothing, since a browser can claim anything; the gate itself counts what it sends.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ MOST = 200
 _TEXT = re.compile(r"[0-9]{1,9}-[0-9]{1,9}(?:,[0-9]{1,9}-[0-9]{1,9})*")
 
 
-def read(text: str, duration_ms: int) -> list[Stretch]:
-    """Stretches that a player sent, ``0-5000,7200-9000``: within the sound, in order, not touching. Raises
+def parse_report(text: str, duration_ms: int) -> list[Stretch]:
+    """The stretches in a report, ``0-5000,7200-9000``: within the sound, in order, not touching. Raises
     ``ValueError`` for anything else."""
     if len(text) > LONGEST_TEXT or not _TEXT.fullmatch(text):
-        raise ValueError("these are not stretches of a sound")
+        raise ValueError("not a list of stretches of a sound")
     found = []
     for each in text.split(","):
         begin, _, end = each.partition("-")
         # A browser's clock may slightly pass the end.
         stretch = int(begin), min(int(end), duration_ms)
         if int(end) < int(begin) or int(begin) > duration_ms:
-            raise ValueError("a stretch that ends before it starts, or starts after the sound")
+            raise ValueError("a stretch ends before it starts, or starts after the sound")
         found.append(stretch)
-    return together(found)
+    return merge_stretches(found)
 
 
-def together(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """All of it in few stretches, in order; if there are too many, the shortest gaps between them count as
-    played."""
+def merge_stretches(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """The same time in few stretches, in order; if there are too many, the shortest gaps between them count
+    as played."""
     found: list[Stretch] = []
     for begin, end in sorted(stretches):
         if end == begin:

@@ -1,9 +1,9 @@
-"""Which purposes a recording has, and which of them somebody may use now.
+"""Which purposes a recording has, and which of them a user may use now.
 
 A recording has the purposes of its manifest and amendments (``seal/usage_terms.py``), for as long as they
 last, minus what its row restricts: a row can only narrow them. A purpose names the roles that may use it. A
-recording under legal hold may be used for the hold's purposes, by those whom the hold names, and for nothing
-else. Whatever nothing allows is denied: an empty policy, an unknown code, a purpose without roles.
+recording under legal hold may be used for the hold's purposes, by the roles that the hold names, and for
+nothing else. Whatever nothing allows is denied: an empty policy, an unknown code, a purpose without roles.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Roles = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class PurposePolicy:
-    """Who asks, when, and what is known about purposes; :meth:`choices` is the policy."""
+    """The actor's role, the time, and the roles of each purpose; :meth:`choices` applies the policy."""
 
     role: str
     now: datetime
     roles: Roles
 
     def choices(self, terms: Terms, row: RecordingRow) -> tuple[PurposeChoice, ...]:
-        """Every purpose that was announced or agreed to, with whether this person may use it now."""
+        """Every purpose that was announced or agreed to, with whether this user may use it now."""
         return tuple(
             PurposeChoice(each.code, reason is None, reason)
             for each in terms.purposes
@@ -63,12 +63,11 @@ def _lasts_until(term: Term, terms: Terms, row: RecordingRow) -> datetime:
 
 
 def lasts_until(terms: Terms, code: str, row: RecordingRow) -> datetime:
-    """Until when a purpose of a recording may be used."""
+    """When a recording's purpose ends."""
     term = terms.term(code)
     return row.keep_until if term is None else _lasts_until(term, terms, row)
 
 
 def roles_by_code(own: Roles) -> Roles:
-    """Who may use which purpose: the standard ones and a tenant's own, which never replaces a standard
-    one."""
+    """The roles of each purpose: the standard ones and a tenant's own, which never replace a standard one."""
     return {**own, **{code: purpose.roles for code, purpose in prompts.standard().items()}}

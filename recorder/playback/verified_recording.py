@@ -2,18 +2,17 @@
 
 The numbered checks, in this order:
 
-1. the manifest is in the bucket (``seal.manifest_missing``);
-2. it is whole, its key endorsed by the root, its signature valid (:func:`sealing.open_manifest` names
-   what is not);
-3. it is this tenant's and this recording's, and is where it says (``seal.manifest_foreign``);
-4. it is the one that was catalogued (``seal.manifest_replaced``);
-5. the wrapped keys open, and give the sealed key (``seal.key_…``);
-6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
-   was agreed;
-7. no key signed it, or an amendment of it, after the root had revoked that key, and no amendment by such
-   a key has appeared only since (``seal.key_revoked``);
-8. its amendments are in order, each signed and this recording's (``amendment.…``), and none that the
-   catalogue lists is gone (``amendment.missing``, ``amendment.replaced``).
+ 1. the manifest is in the bucket (``seal.manifest_missing``);
+ 2. it is intact, its key endorsed by the root, its signature valid (errors as of
+    :func:`sealing.open_manifest`);
+ 3. it is this tenant's and this recording's, and at its own prefix (``seal.manifest_foreign``);
+ 4. it is the one that was catalogued (``seal.manifest_replaced``);
+ 5. the wrapped keys open, and give the sealed key (``seal.key_…``);
+ 6. the row equals the seal (``seal.row_differs``): time, duration, line, number, parties, keep answer;
+ 7. no key signed it, or an amendment of it, after the root had revoked that key, and no amendment by such
+    a key has appeared only since (``seal.key_revoked``);
+ 8. its amendments are in order, each signed and this recording's (``amendment.…``), and none that the
+    catalogue lists is missing (``amendment.missing``, ``amendment.replaced``).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from recorder.seal.sealing import NAME, open_manifest
 from recorder.store.contract import NotFound, Store
 
 CACHED = 64
-"""How many verified manifests are kept in memory. They are found by their own hash, so a changed one is never
+"""How many verified manifests are kept in memory. They are found by their hash, so a changed one is never
 taken for a verified one."""
 
 
@@ -51,7 +50,7 @@ _AMENDMENT = "amendment-"
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRecording:
-    """A row, its verified manifest and amendments, and the data key that opens the objects of both.
+    """A row, its verified manifest and amendments, and the data key that opens the recording's objects.
     ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
 
     row: RecordingRow
@@ -64,7 +63,7 @@ class VerifiedRecording:
         return self.chain.manifest
 
 
-class Seals:
+class RecordingVerifier:
     """Opens recordings: reads and verifies manifests, unwraps keys, compares rows."""
 
     def __init__(
@@ -83,7 +82,7 @@ class Seals:
         self._lock = threading.Lock()
 
     def open(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
-        """All checks, with the manifest as it is in the bucket now. Raises :class:`SealError`,
+        """Make all checks, with the manifest as it is in the bucket now. Raises :class:`SealError`,
         :class:`recorder.errors.StoreError`."""
         try:
             content = read_document(self._store, row.prefix + NAME, MAX_BYTES)
@@ -97,19 +96,19 @@ class Seals:
         sha256 = hashlib.sha256(content).hexdigest()
         self._check_belongs(row, manifest, sha256)
         chain = self._chain(row, manifest, sha256, now)
-        sealed = self._compare(row, chain, amendments.known(row.tenant, row.id))
+        sealed = self._compare(row, chain, amendments.listed_hashes(row.tenant, row.id))
         with self._lock:
             self._verified[sha256] = chain
             while len(self._verified) > CACHED:
                 self._verified.popitem(last=False)
         return sealed
 
-    def at_hand(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
-        """The same with what was verified before, if it is still in memory and nothing was listed since: for
-        the many requests under one grant."""
+    def open_cached(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
+        """The same with the manifest that was verified before, if it is still in memory and no amendment was
+        listed since: for the many requests under one grant."""
         with self._lock:
             chain = self._verified.get(row.manifest_sha256)
-        listed = amendments.known(row.tenant, row.id)
+        listed = amendments.listed_hashes(row.tenant, row.id)
         if chain is None or _hashes(chain) != listed:
             return self.open(row, now)
         self._check_belongs(row, chain.manifest, row.manifest_sha256)
@@ -127,7 +126,7 @@ class Seals:
             raise SealError(
                 "seal.manifest_foreign",
                 f"the manifest at {row.prefix} is that of recording {manifest.recording}",
-                "manifests or rows were exchanged",
+                "manifests or rows were swapped",
             )
         if sha256 != row.manifest_sha256:
             raise SealError(
@@ -138,15 +137,15 @@ class Seals:
 
     def _compare(self, row: RecordingRow, chain: Chain, listed: Sequence[str]) -> VerifiedRecording:
         amendments.check_signers(chain, self._revoked())
-        there = _hashes(chain)
+        hashes = _hashes(chain)
         for number, sha256 in enumerate(listed, 1):
-            if number > len(there):
+            if number > len(hashes):
                 raise SealError(
                     "amendment.missing",
                     f"{amendment_name(number)} of recording {row.id} is listed but not in the bucket",
                     "it was deleted: look at the object's versions",
                 )
-            if there[number - 1] != sha256:
+            if hashes[number - 1] != sha256:
                 raise SealError(
                     "amendment.replaced",
                     f"{amendment_name(number)} of recording {row.id} is not the one that was listed",
@@ -157,7 +156,7 @@ class Seals:
         key = self._key(row)
         # Opening the parties first compares the key's id with the sealed one.
         self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
-        return VerifiedRecording(row, chain, key, len(there) > len(listed))
+        return VerifiedRecording(row, chain, key, len(hashes) > len(listed))
 
     def _key(self, row: RecordingRow) -> Secret:
         tenant = tenant_queries.tenant_key(row.tenant)
@@ -173,11 +172,11 @@ class Seals:
                 raise SealError(
                     "seal.key_missing", f"the key of recording {row.id} no longer exists: it was destroyed"
                 ) from error
-        mine = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
-        return open_data_key(self._store, self._keyring, tenant, mine)
+        own = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
+        return open_data_key(self._store, self._keyring, tenant, own)
 
     def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
-        told = manifest.announced
+        announcement = manifest.announced
         pairs = {
             "line": (row.line, manifest.line),
             "number": (row.number, manifest.number),
@@ -189,12 +188,12 @@ class Seals:
             "outside party": (row.outside, parties.outside),
             "inside party": (row.inside, parties.inside),
         }
-        if told is not None:
+        if announcement is not None:
             pairs["announcement"] = (
                 (row.announcement, row.announcement_version),
-                (told.id, told.version),
+                (announcement.id, announcement.version),
             )
-        differing = [name for name, (said, sealed) in pairs.items() if said != sealed]
+        differing = [name for name, (catalogued, sealed) in pairs.items() if catalogued != sealed]
         if differing:
             raise SealError(
                 "seal.row_differs",

@@ -17,7 +17,7 @@ from recorder.errors import AccordError
 from recorder.features.offboarding.duty import erase_due
 from recorder.identity import throttle, users
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, retention_limits
-from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.lifecycle.hold_review import HoldReminders
 from recorder.playback import grants
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
@@ -40,7 +40,7 @@ class Duties:
 
     services: Services
     witnesses: CheckpointWitnesses
-    timekeeper: Timekeeper
+    timekeeper: ClockGuard
     reminders: HoldReminders = field(default_factory=HoldReminders)
 
     def keep(self) -> None:
@@ -48,10 +48,12 @@ class Duties:
         services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
-            "amendments": lambda: amendment_recovery.finish(store, root, now, entropy, services.revoked),
+            "amendments": lambda: amendment_recovery.list_pending(
+                store, root, now, entropy, services.revoked
+            ),
             "limits": lambda: (
-                retention_limits.finish(store, trust, now, entropy),
-                limit_application.settle(store, root, now, services.revoked),
+                retention_limits.finish_pending(store, trust, now, entropy),
+                limit_application.apply_limits(store, root, now, services.revoked),
             ),
             "holds": lambda: self.reminders.remind(services.now()),
             "recordings": lambda: expiry.destroy_due(services, trusted_now()),

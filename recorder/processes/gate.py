@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from recorder.features.offboarding.download import Handovers
-from recorder.features.subject_requests.personal_copy import PersonalCopies
+from recorder.features.offboarding.download import HandoverExit
+from recorder.features.subject_requests.personal_copy import PersonalCopyExit
 from recorder.playback.gate import Gate
 
 
-class PanelGate(PersonalCopies, Handovers, Gate):
+class PanelGate(PersonalCopyExit, HandoverExit, Gate):
     """The panel's gate: playback, copies for persons, and the handover of a customer who leaves."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from recorder.features.live.duty import Desk
+from recorder.features.live.duty import LiveCallRelay
 from recorder.features.subject_requests.duty import VerificationCaller
-from recorder.lifecycle.clock_guard import NAME, Timekeeper
+from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.processes import object_store
 from recorder.processes.checkpoint_witnesses import open_witnesses
 from recorder.processes.services import Context
@@ -27,9 +27,9 @@ def run(context: Context) -> None:
         settings,
         sources=speech,
         witnesses=open_witnesses(settings),
-        timekeeper=Timekeeper(services.spool / NAME, context.witnesses()),
+        timekeeper=ClockGuard(services.spool / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
-        desk=Desk(settings.node.name, services.spool, services.root, revoked=services.revoked),
+        relay=LiveCallRelay(settings.node.name, services.spool, services.root, revoked=services.revoked),
         caller=VerificationCaller(settings.node.name, services.spool, speech)
         if settings.persons.dial
         else None,

@@ -27,10 +27,10 @@ import structlog
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
-from recorder.features.live.duty import Desk
+from recorder.features.live.duty import LiveCallRelay
 from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.features.tenants.duty import SnapshotDuty
-from recorder.lifecycle.clock_guard import NAME, Timekeeper
+from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.pipeline import stages
 from recorder.pipeline.backoff import HOLDS_UP, Backoff
 from recorder.pipeline.encoders import Encoder
@@ -92,13 +92,13 @@ class Worker:
     sources: Sources = SHIPPED
     """Where the sound of sentences comes from."""
     witnesses: CheckpointWitnesses = field(default_factory=CheckpointWitnesses)
-    timekeeper: Timekeeper | None = None
+    timekeeper: ClockGuard | None = None
     """Says whether the clock can be trusted; by default without another machine's clock."""
     beat: Callable[[], None] = lambda: None
     """Called at least once a second."""
     monotonic: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
-    desk: Desk | None = None
+    relay: LiveCallRelay | None = None
     """Relays the commands that people give for this node's live calls."""
     caller: VerificationCaller | None = None
     """Calls numbers with a verification code, where this node can make outbound calls."""
@@ -126,7 +126,7 @@ class Worker:
         self._deaths = Deaths(self.monotonic)
         self._common = Backoff(services.spool, node.warn_at, node.full_at, self.monotonic, self.chance)
         self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
-        timekeeper = self.timekeeper or Timekeeper(services.spool / NAME, {}, services.now)
+        timekeeper = self.timekeeper or ClockGuard(services.spool / NAME, {}, services.now)
         self._house = Duties(services, self.witnesses, timekeeper)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
@@ -166,8 +166,8 @@ class Worker:
         rooms = {"encode": self.settings.worker.processes, "rest": self.uploads + SPARE, "snapshot": 1}
         for name, room in rooms.items():
             self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
-        if self.desk is not None:
-            self.desk.start()
+        if self.relay is not None:
+            self.relay.start()
         if self.caller is not None:
             self.caller.start()
         log.info("worker.started", spool=str(self.services.spool))

@@ -52,7 +52,7 @@ _NAME = re.compile(r"statement-([0-9]{4})\.json")
 class HandedOver:
     """The archive that a customer was handed: its id, when it was whole, its length in bytes, how many
     recordings are in it and how many were left out, and hashes of its layout and of its rows
-    (``features/offboarding/handover.py``)."""
+    (``features/offboarding/handover_queries.py``)."""
 
     __pydantic_config__ = STRICT
 

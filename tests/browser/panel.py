@@ -132,7 +132,7 @@ def keep_talking(line: LineRow) -> None:
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
-        for asked in live.open_of("node1"):
+        for asked in live.open_commands("node1"):
             if live.take("node1", asked.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
                 row = replace(row, paused_until=until.get(asked.what, row.paused_until))

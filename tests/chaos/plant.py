@@ -170,7 +170,7 @@ class Plant:
         out = "once_connected" if line.number in ONCE_CONNECTED else "before_connected"
         lines.set_line_outbound(*which, out, **now)
         keep_options.set_line_keep(*which, KeepOptions(keep_days=60, purpose="agreement"), **now)
-        transfer_options.set_line_joining(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
+        transfer_options.set_transfer_notice(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
         keep_options.set_line_deletable(*which, line.number in DELETABLE, **now)
 
     def _unit(self, name: str, argv: list[str]) -> None:

@@ -14,10 +14,10 @@ import pytest
 from recorder.catalogue import queries
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import service
-from recorder.features.offboarding.plan import prepare
+from recorder.features.offboarding.plan import prepare_handover
 from recorder.identity import users
-from recorder.playback.interface import Who
-from recorder.playback.verified_recording import Seals
+from recorder.playback.interface import Actor
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import data_key_path
@@ -43,11 +43,13 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
     ada = users.create_user(house.tenant, role="customer_admin", **login, **said)
     office = house.office()
     service.announce(office, house.tenant, house.clock() + timedelta(days=9))
-    seals = Seals(bucket_store, means.keyring, root)
+    seals = RecordingVerifier(bucket_store, means.keyring, root)
     sign = partial(service.hand_over, office, house.tenant)
-    whole = prepare(house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said)
+    whole = prepare_handover(
+        house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said
+    )
     gate = PanelGate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
-    opened = gate.handover(Who(ada.id, house.tenant, ada.role, "fr"))
+    opened = gate.handover(Actor(ada.id, house.tenant, ada.role, "fr"))
     parts = [
         b"".join(opened.read(at, min(at + 99_999, whole.length))) for at in range(0, whole.length, 99_999)
     ]
@@ -56,7 +58,7 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
         assert sound is not None
         assert len(sound.read()) == row.objects[0].length
 
-    service.decide(office, house.tenant, early="By letter")
+    service.order_erasure(office, house.tenant, early="By letter")
     assert ending.erase_due(replace(means, store=bucket_store), house.clock()) == 1
     gone = [data_key_path(house.tenant, row.id), *(row.prefix + each.name for each in row.objects)]
     assert [len(list(bucket_store._versions(key))) for key in gone] == [0] * len(gone)

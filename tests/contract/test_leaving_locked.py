@@ -87,13 +87,13 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, loc
 
     office = house.office()
     service.announce(office, house.tenant, house.clock() + timedelta(days=9))
-    service.decide(office, house.tenant, early="By letter")
+    service.order_erasure(office, house.tenant, early="By letter")
     ordinary = S3Store(locked.worker, house.entropy, bypass=True)
     given = replace(means, store=store, lock_eraser=ordinary)
     assert ending.erase_due(given, house.clock()) == 0, "asking to bypass is not enough"
     assert [len(store._versions(key)) for key in sounds] == [1] * len(sounds)
     assert [len(store._versions(data_key_path(house.tenant, row.id))) for row in rows] == [0, 0]
-    assert offboarding_queries.standing(house.tenant).receipt is None
+    assert offboarding_queries.require_departure(house.tenant).receipt is None
 
     erasing = S3Store(locked.eraser, house.entropy, bypass=True)
     whole = replace(given, lock_eraser=erasing)

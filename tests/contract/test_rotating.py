@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from recorder.catalogue import queries
-from recorder.lifecycle.key_rotation import Rewrapping, standing
+from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
 from recorder.seal import kek_files
 from recorder.seal.keyring import load_kek
 from recorder.seal.verification import verify
@@ -44,7 +44,7 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     folder = house.folder / "keys"
     kek_files.make_next(folder)
     ring = kek_files.rotating(folder)
-    made = Rewrapping(bucket_store, ring, house.clock, house.entropy, "me")
+    made = KeyRotation(bucket_store, ring, house.clock, house.entropy, "me")
     made.begin(house.tenant)
     assert made.all() == (len(recordings), 0)
     assert made.all() == (0, 0), "and nothing is left to do"
@@ -57,4 +57,4 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         assert verify(bucket_store, row.prefix, house.services.root, fresh).findings == []
-    assert (standing(bucket_store).rows, standing(bucket_store).objects) == (0, 0)
+    assert (rotation_status(bucket_store).rows, rotation_status(bucket_store).objects) == (0, 0)

@@ -28,13 +28,14 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import open_catalogue
 from recorder.features.offboarding import duty, service
-from recorder.features.offboarding.plan import prepare
+from recorder.features.offboarding.plan import prepare_handover
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
-from recorder.features.subject_requests import erasure, register
+from recorder.features.subject_requests import erasure
+from recorder.features.subject_requests import service as request_register
 from recorder.lifecycle import amendment_recovery, amendment_service, expiry, limit_application
-from recorder.lifecycle.key_rotation import Rewrapping
-from recorder.playback.verified_recording import Seals
+from recorder.lifecycle.key_rotation import KeyRotation
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
 from recorder.services import Services
@@ -61,7 +62,7 @@ class Step:
 
     def rotate(self) -> None:
         ring, owner = kek_files.rotating(self.keys), os.urandom(8).hex()
-        Rewrapping(self.store, ring, lambda: self.now, os.urandom, owner, self.boundary).all()
+        KeyRotation(self.store, ring, lambda: self.now, os.urandom, owner, self.boundary).all()
         if (self.keys / kek_files.NEXT).exists():
             kek_files.promote(self.keys, self.boundary)
 
@@ -100,7 +101,7 @@ class Step:
         self.amend("delete")
 
     def settle(self) -> None:
-        limit_application.settle(self.store, self.public, self.now)
+        limit_application.apply_limits(self.store, self.public, self.now)
 
     def begin(self) -> None:
         sign = checkpoint.sign
@@ -113,19 +114,21 @@ class Step:
         continuation.restart_log(self.tenant, "the disk broke", self.services, self.now)
 
     def prepare(self) -> None:
-        seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
+        seals, pem = RecordingVerifier(self.store, self.ring, self.public), signing.public_pem(self.public)
         told = lambda done: self.boundary(f"{done} looked at")  # noqa: E731
         sign = partial(service.hand_over, replace(self.changes, signer=self.signer), self.tenant)
-        prepare(
+        prepare_handover(
             self.tenant, seals, self.store, pem, sign, anew=False, now=self.now, entropy=os.urandom, tell=told
         )
 
     def person(self) -> None:
         request, recording, user = self.argument.split("/")
-        erasure.erase(self.changes, register.request(self.tenant, request), recording, user)
+        erasure.erase_recording(
+            self.changes, request_register.find_request(self.tenant, request), recording, user
+        )
 
     def finish(self) -> None:
-        amendment_recovery.finish(self.store, self.public, self.now, os.urandom)
+        amendment_recovery.list_pending(self.store, self.public, self.now, os.urandom)
 
     def destroy(self) -> None:
         self.finish()

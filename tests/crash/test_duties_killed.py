@@ -16,9 +16,10 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.features.offboarding import handover, service
+from recorder.features.offboarding import handover_queries, service
 from recorder.features.recovery import backup
-from recorder.features.subject_requests import register, reviews
+from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests import service as request_register
 from recorder.identity import users
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
@@ -36,7 +37,7 @@ def assert_amended_once(house, recording: str, times: int = 1) -> None:
     report = verify(house.services.store, row.prefix, house.services.root)
     assert report.findings == []
     assert [each.sha256 for each in report.chain.amendments] == list(
-        amendments.known(house.tenant, recording)
+        amendments.listed_hashes(house.tenant, recording)
     )
     assert len(report.chain.amendments) == times
     assert kinds(recording).count("recording.amended") == times
@@ -48,7 +49,7 @@ def amend_killed(house, what: str, boundary: str) -> None:
     house.clock.forward(minutes=1)
     assert step(house, what, boundary, argument=recording) == [DIED]
     assert step(house, "finish", "-", days=1) == [0], "what the worker does each minute"
-    assert amendments.begun(house.clock() + timedelta(days=2)) == ()
+    assert amendments.pending_amendments(house.clock() + timedelta(days=2)) == ()
     if boundary == "begun":
         assert_amended_once(house, recording, int(first))
         assert step(house, what, "-", argument=recording, days=2) == [0]
@@ -132,7 +133,7 @@ def handing_killed(house, *points: str) -> None:
     assert offboarding_progress.find_offboarding(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]
     assert offboarding_progress.find_offboarding(house.tenant).handed_at is not None
-    rows = handover.handed(house.tenant, 0)
+    rows = handover_queries.handed_recordings(house.tenant, 0)
     assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
     assert [row.number for row in rows] == [0, 1, 2]
     for before, after in pairwise(rows):
@@ -160,17 +161,19 @@ def person_killed(house, boundary: str) -> None:
         password_hash="…",
         **more,
     )
-    made = register.enter(
+    made = request_register.enter(
         house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **more,
     )  # fmt: skip
     vouch(house.tenant, made.id, signer=house.services.signer, **more)
     argument = f"{made.id}/{recording}/{user.id}"
     assert step(house, "person", boundary, argument=argument) == [DIED]
-    assert reviews.of(house.tenant, made.id)[recording].erased_at is None, "nobody wrote down what came of it"
+    assert reviews.reviews_of(house.tenant, made.id)[recording].erased_at is None, (
+        "nobody wrote down what came of it"
+    )
     assert step(house, "finish", "-", days=1) == [0]
     assert step(house, "person", "-", argument=argument, days=2) == [0]
-    noted = reviews.of(house.tenant, made.id)[recording]
+    noted = reviews.reviews_of(house.tenant, made.id)[recording]
     assert noted.erased_at is not None
     assert_amended_once(house, recording)
     given = house.services

@@ -12,9 +12,9 @@ from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.features.offboarding import completion, service
 from recorder.features.offboarding import queries as offboarding_queries
-from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.features.offboarding import service
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.seal.offboarding import place_of, read_receipt
 
 from .conftest import step
@@ -60,12 +60,12 @@ def left(house, recordings: int = 1) -> list[str]:
     for folder in (*folders, house.unrecorded()):
         house.work(folder)
     house.clock.forward(minutes=2)
-    keys = Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "rotate")
+    keys = KeyRotation(house.services.store, house.services.keyring, house.clock, house.entropy, "rotate")
     keys.begin(house.tenant)
     keys.all()
     office = house.office()
     service.announce(office, house.tenant, house.clock() + timedelta(days=1))
-    service.decide(office, house.tenant, early="By letter")
+    service.order_erasure(office, house.tenant, early="By letter")
     return [folder.name for folder in folders]
 
 
@@ -75,7 +75,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
-    receipt = offboarding_queries.standing(house.tenant).receipt
+    receipt = offboarding_queries.require_departure(house.tenant).receipt
     assert house.services.store.read(place_of(house.tenant)) == receipt.encode()
     said = read_receipt(receipt.encode(), house.services.root).said
     assert said.destroyed == {"deleted": len(recordings)}
@@ -118,5 +118,5 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
             "nothing of theirs is recorded"
         )
         house.confirm_holds()
-        completion.complete(house.office(), house.tenant)
+        service.complete_erasure(house.office(), house.tenant)
         assert offboarding_progress.is_being_erased(house.tenant)

@@ -15,8 +15,8 @@ from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import expiry
-from recorder.lifecycle.key_rotation import Rewrapping, standing
-from recorder.playback.verified_recording import Seals
+from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, load_kek, next_tenant_key_path
 from recorder.seal.verification import verify
@@ -49,7 +49,7 @@ def begin(house) -> tuple[str, str]:
         house.services, keyring=kek_files.keyring(keys)
     )  # of a worker that has started already
     kek = kek_files.make_next(keys)
-    made = Rewrapping(house.services.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
+    made = KeyRotation(house.services.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
     return kek.id, made.begin(house.tenant)
 
 
@@ -66,14 +66,14 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     keys, store = house.folder / "keys", house.services.store
     assert load_kek(keys / "kek").id == kek
     assert not (keys / kek_files.NEXT).exists()
-    found = standing(store)
+    found = rotation_status(store)
     assert set(found.by_kek) == {kek}, "in catalogue and bucket"
     assert (found.rows, found.objects, found.unfinished) == (0, 0, ())
     mine = WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(house.tenant).encode())
     assert mine.key_id == tenant_key
     assert next_tenant_key_path(house.tenant) not in house.objects()
     fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one
-    seals = Seals(store, fresh, house.services.root)
+    seals = RecordingVerifier(store, fresh, house.services.root)
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         assert store.read(data_key_path(house.tenant, recording)) == row.wrapped_key.encode()
@@ -106,7 +106,7 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
     late = put_small(house)  # the worker goes on meanwhile
     for recording in (*recordings, late):
         row = queries.recording(house.tenant, recording)
-        Seals(house.services.store, both, house.services.root).open(row, house.clock())
+        RecordingVerifier(house.services.store, both, house.services.root).open(row, house.clock())
         assert verify(house.services.store, row.prefix, house.services.root, both).findings == []
     assert rotate(house, "-", days=1) == [0]
     assert {key: sounds(house)[key] for key in before} == before
@@ -152,11 +152,11 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
 
     def boundary(name: str) -> None:
         if name == "data key put":
-            chain = expiry.check_over(row, means.store, means.root, later)
+            chain = expiry.check_expired(row, means.store, means.root, later)
             expiry.destroy(row, chain, "expired", destroying, later)
 
     keys = kek_files.rotating(house.folder / "keys")
-    made = Rewrapping(means.store, keys, house.clock, house.entropy, "me", boundary)
+    made = KeyRotation(means.store, keys, house.clock, house.entropy, "me", boundary)
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()
     left = queries.recording(house.tenant, recording)
@@ -179,10 +179,10 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
 
         def replace(self, key: str, path: Path, sha256: str) -> None:
             if recording in key:
-                chain = expiry.check_over(row, means.store, means.root, later)
+                chain = expiry.check_expired(row, means.store, means.root, later)
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = Rewrapping(Late(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
+    made = KeyRotation(Late(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

@@ -67,7 +67,7 @@ def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> No
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     row = queries.recording(house.tenant, gone)
     house.clock.forward(days=400)
-    over = expiry.check_over(row, means.store, means.root, house.clock())
+    over = expiry.check_expired(row, means.store, means.root, house.clock())
     destroying = means
     expiry.destroy(row, over, "expired", destroying, house.clock())
     url = f"sqlite:///{house.folder / 'again.db'}"

@@ -14,7 +14,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.errors import StoreError
 from recorder.identity import users
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.verification import verify
 from recorder.spool import layout
@@ -52,7 +52,7 @@ class Listener(threading.Thread):
             now=house.clock(),
             entropy=house.entropy,
         )
-        self._who = Who(person.id, house.tenant, "customer", "fr")
+        self._who = Actor(person.id, house.tenant, "customer", "fr")
         means = house.services
         self._gate = PanelGate(store, means.keyring, means.root)
         self._recording = recording

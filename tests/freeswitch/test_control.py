@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 
 from recorder.clock import utc_now
 from recorder.features.live import queries
-from recorder.features.live.duty import Desk
+from recorder.features.live.duty import LiveCallRelay
 from recorder.identity import api_tokens, tenants, users
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
@@ -52,13 +52,13 @@ class Asking:
         """Its recording's id, once the catalogue has it."""
         folder = call.take()
         assert folder is not None
-        until("it is in the catalogue", lambda: queries.call(TENANT, folder.name, utc_now()), 5)
+        until("it is in the catalogue", lambda: queries.live_call(TENANT, folder.name, utc_now()), 5)
         return folder.name
 
 
 @pytest.fixture
 def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
-    """The panel and the worker's desk over one catalogue, beside the rig's switch and daemon."""
+    """The panel and the worker's relay over one catalogue, beside the rig's switch and daemon."""
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
     tenants.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
@@ -74,11 +74,11 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     )
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
     api_tokens.create(TENANT, name="till", token_sha256=hashed, **signed)
-    desk = Desk("test", daemon.spool, house.root_public)
-    desk.start()
+    relay = LiveCallRelay("test", daemon.spool, house.root_public)
+    relay.start()
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)
     yield Asking(app.test_client())
-    desk.stop()
+    relay.stop()
     house.close()
 
 

@@ -15,7 +15,7 @@ import soundfile
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
-from recorder.features.subject_requests import register, verification_code
+from recorder.features.subject_requests import service, verification_code
 from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.prompts import composer
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
@@ -47,11 +47,11 @@ def asked(bakery: Customer, number: str) -> str:
             outside_kind="e164", outside_value=number, started_at=at, ended_at=at, reason="declined",
             noted_at=at,
         )  # fmt: skip
-    row = register.enter(
+    row = service.enter(
         bakery.id, number=number, wants="copy", language="fr", received_on=at.date(), by_kind="operator",
         by=None, now=at, entropy=os.urandom,
     )  # fmt: skip
-    verification_code.order(bakery.id, row.id, who="operator", now=utc_now(), entropy=os.urandom)
+    verification_code.order_call(bakery.id, row.id, who="operator", now=utc_now(), entropy=os.urandom)
     return row.id
 
 
@@ -64,7 +64,7 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
     request = asked(bakery, number)
 
     assert caller.turn()
-    assert verification_code.latest(bakery.id, request).outcome == "done"
+    assert verification_code.latest_call(bakery.id, request).outcome == "done"
     file = rig.phones_folder / f"callee-{number[1:]}-{SHOWN}.wav"
     until("somebody hears it", file.exists, 10)
     wav = composer.code("fr", DIGITS).wav
@@ -100,8 +100,8 @@ def test_why_nobody_was_reached_is_said(rig: Rig, bakery: Customer) -> None:
         rig.wait_watching()
         request = asked(bakery, number)
         assert caller.turn()
-        assert verification_code.latest(bakery.id, request).outcome == outcome
+        assert verification_code.latest_call(bakery.id, request).outcome == outcome
     rig.kill_daemon()
     request = asked(bakery, f"+{NUMBER}04")
     assert caller.turn()
-    assert verification_code.latest(bakery.id, request).outcome == "no_answer"
+    assert verification_code.latest_call(bakery.id, request).outcome == "no_answer"

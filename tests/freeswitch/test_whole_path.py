@@ -30,7 +30,7 @@ from recorder.clock import utc_now
 from recorder.features.tenants import announcements, lines, snapshot
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes import run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
@@ -194,7 +194,7 @@ def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installati
     assert {row.outside.value.removeprefix("+") for row in rows if row.outside} == {c.caller for c in calls}
     until("the spool is empty", lambda: not [p for p in rig.spool.iterdir() if p.name[0] != "."], 20)
     listener = users.users(installation.tenant)[0]
-    who = Who(listener.id, installation.tenant, listener.role, "fr")
+    who = Actor(listener.id, installation.tenant, listener.role, "fr")
     gate = PanelGate(
         installation.context.store(), installation.context.keyring(), installation.context.root()
     )

@@ -115,7 +115,7 @@ class _Programs:
 
     def outcome(self, outcome: str) -> Iterator[str]:
         yield self.ask(f"asked, {outcome} to come", f"POST /calls/{CALL}/pause")
-        (row,) = queries.open_of(NODE)
+        (row,) = queries.open_commands(NODE)
         said = self.house.clock(), self.house.entropy
         assert queries.take(NODE, row.id, *said)
         assert queries.answer(NODE, row.id, outcome, *said)

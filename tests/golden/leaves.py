@@ -18,13 +18,14 @@ from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import service
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
-from recorder.features.subject_requests import call_erasure, register, reviews
+from recorder.features.subject_requests import call_erasure, reviews
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import transfer_options
 from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
-from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.playback import grants
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal import kek_files
 from recorder.seal.amendment import By
@@ -76,10 +77,10 @@ def _look(found: Fields) -> None:
                 found.setdefault(row.kind, set()).add(tuple(sorted(json.loads(row.body))))
 
 
-def _who(world: World) -> Who:
+def _who(world: World) -> Actor:
     person = users.user(world.tenant, world.user)
     assert person is not None
-    return Who(person.id, person.tenant, person.role, person.language)
+    return Actor(person.id, person.tenant, person.role, person.language)
 
 
 def _gate(world: World) -> PanelGate:
@@ -96,7 +97,7 @@ def _settings(world: World) -> None:
     assert users.set_password(world.tenant, world.user, "$argon2id$4", signer=signer, **said(world))
     world.house.limit(None, purpose="training")
     line = world.house.line.id
-    assert transfer_options.set_line_joining(world.tenant, line, "alone", ask=True, **said(world))
+    assert transfer_options.set_transfer_notice(world.tenant, line, "alone", ask=True, **said(world))
 
 
 def _listening(world: World) -> None:
@@ -104,7 +105,7 @@ def _listening(world: World) -> None:
     with suppress(AccessError):
         gate.grant(who, world.erased, "agreement")
     grant = gate.grant(who, world.kept, "agreement")
-    row = grants.own(world.tenant, world.user, grant.id)
+    row = grants.find_grant(world.tenant, world.user, grant.id)
     assert row is not None
     assert grants.renew(row, clock() + timedelta(hours=2), **said(world))
     clock.forward(minutes=61)
@@ -120,7 +121,7 @@ def _listening(world: World) -> None:
 def _keys(world: World) -> None:
     folder, house = world.house.folder / "keys", world.house
     kek_files.make_next(folder, house.entropy)
-    rewrapping = Rewrapping(
+    rewrapping = KeyRotation(
         house.services.store, kek_files.rotating(folder), house.clock, house.entropy, "one"
     )
     rewrapping.begin(world.tenant)
@@ -135,8 +136,8 @@ def _erasing(world: World, found: Fields) -> None:
     recording = put_small(house)
     with connected():
         undecided = NotRecordedTable.get(NotRecordedTable.quarantined_until.is_null(False)).id
-    recordings.note_taken_away(undecided, **said(world))
-    request = register.enter(
+    recordings.note_quarantine_erasure(undecided, **said(world))
+    request = request_register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said(world),
     ).id  # fmt: skip
@@ -144,8 +145,8 @@ def _erasing(world: World, found: Fields) -> None:
     _look(found)
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
-    reviews.note_erasing(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
-    call_erasure.erase(house.office(), register.request(tenant, request), world.user)
+    reviews.note_erasure(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
+    call_erasure.erase_calls(house.office(), request_register.find_request(tenant, request), world.user)
 
 
 def _again(world: World, found: Fields) -> None:

@@ -18,10 +18,10 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import queries, service
-from recorder.features.offboarding.plan import prepare
+from recorder.features.offboarding.plan import prepare_handover
 from recorder.lifecycle import erasure_receipt, expiry, hold_review
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from tests.clock import Clock
@@ -79,20 +79,20 @@ def catalogue(folder: Path, name: str) -> Iterator[str]:
 def hand_over(house: Bakery, office: Changes) -> None:
     """What a customer who leaves can fetch is fixed."""
     given = house.services
-    seals = Seals(given.store, given.keyring, given.root)
+    seals = RecordingVerifier(given.store, given.keyring, given.root)
     sign = partial(service.hand_over, office, house.tenant)
     pem = signing.public_pem(given.root)
     said = {"now": house.clock(), "entropy": house.entropy}
-    prepare(house.tenant, seals, given.store, pem, sign, anew=False, **said)
+    prepare_handover(house.tenant, seals, given.store, pem, sign, anew=False, **said)
 
 
 def erase_all(house: Bakery, office: Changes) -> str:
     """Everything of a customer who leaves is destroyed; the receipt."""
     given, clock = house.services, house.clock
     clock.forward(days=10)
-    service.decide(office, house.tenant, early=None)
+    service.order_erasure(office, house.tenant, early=None)
     assert ending.erase_due(given, clock(), elapsed=lambda: 0.0) == 1
-    return str(queries.standing(house.tenant).receipt)
+    return str(queries.require_departure(house.tenant).receipt)
 
 
 def _erased(house: Bakery, recording: str) -> str:
@@ -107,7 +107,7 @@ def _erased(house: Bakery, recording: str) -> str:
 
 
 def _confirmed(house: Bakery) -> str:
-    hold_review.begin("restore", house.clock(), house.entropy)
+    hold_review.suspend_expiry("restore", house.clock(), house.entropy)
     assert house.confirm_holds()
     _, _, body, _ = _leaf("holds.confirmed")
     return str(json.loads(body)["statement"])

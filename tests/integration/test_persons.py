@@ -24,7 +24,7 @@ from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.live_command import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut, send_request
-from recorder.features.subject_requests import register, verification_code
+from recorder.features.subject_requests import service, verification_code
 from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
 from tests.integration.ending.conftest import Site, until
@@ -93,15 +93,15 @@ def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy,
             id="n", tenant="t", number="+3225550100", direction="inbound", node="n", outside_kind="e164",
             outside_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", noted_at=clock(),
         )  # fmt: skip
-    row = register.enter(
+    row = service.enter(
         "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",
         by=None, now=clock(), entropy=entropy,
     )  # fmt: skip
     caller = VerificationCaller("n", tmp_path, now=clock, entropy=entropy)
     assert not caller.turn()
-    verification_code.order("t", row.id, who="operator", now=clock(), entropy=entropy)
+    verification_code.order_call("t", row.id, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()
-    assert verification_code.latest("t", row.id).outcome == NO_ANSWER, "nobody listens here"
+    assert verification_code.latest_call("t", row.id).outcome == NO_ANSWER, "nobody listens here"
     (file,) = (tmp_path / ".said").iterdir()
     assert file.stat().st_mode & 0o007 == 0
     code = code_in(soundfile.read(file, dtype="float32")[0], "en")

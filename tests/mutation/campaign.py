@@ -33,7 +33,13 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/web/test_log_growth.py",
         "tests/unit/web/test_subject_requests.py",
     ),
-    "lifecycle": ("tests/unit/playback", "tests/unit/pipeline", "tests/unit/recovery"),
+    "lifecycle": (
+        "tests/unit/lifecycle",
+        "tests/unit/playback",
+        "tests/unit/pipeline",
+        "tests/unit/recovery",
+        "tests/unit/catalogue/test_preview.py",
+    ),
     "auditlog": ("tests/unit/auditlog",),
     "catalogue": (
         "tests/unit/catalogue",

@@ -167,7 +167,7 @@ class LargeInstallation:
             data = HoldSet(("agreement",), "an-owner", "they still talk", row.keep_until)
             amendment_store.put(self.store, chain, data, SYSTEM, self.signer, self.public, row.stored_at)
             with database.writing():
-                amendments.note(amendment_store.chain_of(self.store, row.prefix, self.public))
+                amendments.insert_amendments(amendment_store.chain_of(self.store, row.prefix, self.public))
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ class Attempt:
             self._pair = _key("account-address", account(), address())
             whose = (
                 (_key("account-known", account()), limits.account_from_known)
-                if throttle.known(self._pair, now())
+                if throttle.is_known_place(self._pair, now())
                 else (_key("account", account()), limits.account)
             )
             self._buckets = [(_key("address", address()), limits.address), whose]

@@ -23,8 +23,8 @@ from recorder.clock import to_iso
 from recorder.domain.call_events import NOTE, PAUSE, RESUME
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
-from recorder.features.live import queries
-from recorder.features.live.queries import AskedRow, LiveRow
+from recorder.features.live import queries, service
+from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
 from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
@@ -69,7 +69,7 @@ def _hash() -> str:
 def _shown() -> TokenRow | None:
     """The token that is in use, where one was shown."""
     if "token" not in g:
-        found = api_tokens.by_hash(_hash()) if _token() else None
+        found = api_tokens.token_by_hash(_hash()) if _token() else None
         g.token = found if found is not None and _admitted(found) else None
     return cast("TokenRow | None", g.token)
 
@@ -117,7 +117,7 @@ def with_token(view: Callable[..., ResponseReturnValue]) -> Callable[..., Respon
 @with_token
 def calls() -> ResponseReturnValue:
     """The customer's calls that go on now, the latest first."""
-    return jsonify(calls=[_call(row) for row in queries.calls(_mine().tenant, now())])
+    return jsonify(calls=[_call(row) for row in queries.live_calls(_mine().tenant, now())])
 
 
 @blueprint.post("/v1/calls/<call_id>/<what>")
@@ -140,7 +140,7 @@ def do(call_id: str, what: str) -> ResponseReturnValue:
 @with_token
 def asked(asked_id: str) -> ResponseReturnValue:
     """What came of something that was asked."""
-    row = queries.asked(_mine().tenant, asked_id, now(), here().entropy)
+    row = service.find_command(_mine().tenant, asked_id, now(), here().entropy)
     if row is None:
         return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
     return _told(row)
@@ -197,7 +197,7 @@ def problem(status: int, error: str, detail: str, hint: str, **more: str) -> Res
     return answer
 
 
-def _told(row: AskedRow) -> ResponseReturnValue:
+def _told(row: CommandRow) -> ResponseReturnValue:
     body = {"id": row.id, "call": row.call, "asked": row.what, "outcome": row.outcome}
     if row.outcome is None:
         return jsonify(body), 202, {"Location": url_for(".asked", asked_id=row.id)}

@@ -7,8 +7,8 @@ from typing import Final
 
 from recorder.call.remote_commands import COMMANDS
 from recorder.domain.roles import ADMIN, CUSTOMER
-from recorder.features.live import queries
-from recorder.features.live.queries import AskedRow
+from recorder.features.live import service
+from recorder.features.live.queries import CommandRow
 from web.state import changes, here, let_go, now
 
 CONTROLLING: Final = frozenset({ADMIN, CUSTOMER})
@@ -18,19 +18,21 @@ LOOK: Final = 0.1
 """Seconds between two looks whether there is an answer."""
 
 
-def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> AskedRow | None:
+def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> CommandRow | None:
     """Ask, and wait as long as the settings say; still open where there is no answer then, ``None`` where
     there is no such call of theirs, or that cannot be asked of it."""
     if what not in COMMANDS:
         return None
     entropy = here().entropy
     signer = changes().signer
-    row = queries.ask(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer)
+    row = service.request_command(
+        tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer
+    )
     if row is None:
         return None
     let_go()
     until = time.monotonic() + here().config.patience
     while row.outcome is None and time.monotonic() < until:
         time.sleep(LOOK)
-        row = queries.asked(tenant, row.id, now(), entropy) or row
+        row = service.find_command(tenant, row.id, now(), entropy) or row
     return row

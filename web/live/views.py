@@ -9,7 +9,8 @@ from recorder.catalogue import queries
 from recorder.domain.call_events import PAUSE
 from recorder.domain.live_command import DONE
 from recorder.features.live import queries as live_queries
-from recorder.features.live.queries import AskedRow, LiveRow
+from recorder.features.live import service
+from recorder.features.live.queries import CommandRow, LiveRow
 from web.account.limits import limit_asking
 from web.live.command import CONTROLLING, ask
 from web.state import here, logged_in, now, someone
@@ -22,8 +23,8 @@ blueprint = Blueprint("live", __name__, template_folder="templates")
 def listed() -> str:
     tenant = someone().tenant
     asked = request.args.get("asked")
-    calls = live_queries.calls(tenant.id, now())
-    row = live_queries.asked(tenant.id, asked, now(), here().entropy) if asked else None
+    calls = live_queries.live_calls(tenant.id, now())
+    row = service.find_command(tenant.id, asked, now(), here().entropy) if asked else None
     return render_template(
         "live/list.html",
         calls=calls,
@@ -56,7 +57,7 @@ def destroy(call_id: str) -> str:
     return render_template("live/destroy.html", call=_call(call_id))
 
 
-def _past(row: AskedRow, calls: tuple[LiveRow, ...]) -> bool:
+def _past(row: CommandRow, calls: tuple[LiveRow, ...]) -> bool:
     """Whether a pause is over that is still in the page's address: it must not go on to say "paused"."""
     if row.what != PAUSE or row.outcome != DONE or now() < row.until:
         return False
@@ -65,7 +66,7 @@ def _past(row: AskedRow, calls: tuple[LiveRow, ...]) -> bool:
 
 def _call(call_id: str) -> LiveRow:
     """One of their own that may be destroyed."""
-    row = live_queries.call(someone().tenant.id, call_id, now())
+    row = live_queries.live_call(someone().tenant.id, call_id, now())
     if row is None or not row.deletable:
         abort(404)
     return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
-from recorder.features.offboarding import handover
+from recorder.features.offboarding import handover_queries
 from web.account.limits import limit_refusals
 from web.errors import answer
 from web.gate import gate, who
@@ -24,7 +24,7 @@ def show() -> str:
     row = gate().leaver(who()) if person.admin else None
     if row is None:
         abort(404)
-    counted = handover.counts(person.tenant.id)
+    counted = handover_queries.count_reasons(person.tenant.id)
     return render_template(
         "offboarding/show.html",
         leaving=row,

@@ -15,7 +15,7 @@ import structlog
 from flask import Response, request
 
 from recorder.errors import AccordError
-from recorder.playback.interface import Opened
+from recorder.playback.interface import OpenSound
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ _RANGE = re.compile(r"[Bb][Yy][Tt][Ee][Ss]=[ \t,]*(?P<first>[0-9]{0,18})-(?P<las
 """One range of bytes; no sound is longer than what has eighteen digits."""
 
 
-def send(opened: Opened, validator: str) -> Response:
+def send(opened: OpenSound, validator: str) -> Response:
     """The answer to a GET or HEAD of a sound.
 
     What the gate refuses at the first piece is an answer of its own; what it refuses later ends the

@@ -50,7 +50,7 @@ def choose(recording_id: str) -> str:
         announcement=queries.announcement(tenant.id, row.announcement),
         line=queries.line(tenant.id, row.line),
         now=now(),
-        heard=reviews.heard(tenant.id, row.id)[::-1] if someone().user.role in OVERSEERS else None,
+        heard=reviews.listeners_of(tenant.id, row.id)[::-1] if someone().user.role in OVERSEERS else None,
         most=SHOWN,
     )
 
@@ -70,7 +70,7 @@ def ask(recording_id: str) -> Response | tuple[str, int]:
 @logged_in
 @limit_refusals
 def listen(grant_id: str) -> str:
-    grant = gate().given(who(), grant_id)
+    grant = gate().valid_grant(who(), grant_id)
     heard = from_manifest(gate().manifest(who(), grant_id))
     row = _recording(grant.recording)
     play = base64.urlsafe_b64encode(here().entropy(16)).decode().rstrip("=")

@@ -10,7 +10,12 @@ from flask.typing import ResponseReturnValue
 
 from recorder.catalogue.country_check import pack_of
 from recorder.errors import RetentionError
-from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
+from recorder.lifecycle.amendment_service import (
+    LONGEST_REASON,
+    RecordingStatus,
+    agreement_rule,
+    narrowing_rule,
+)
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals
 from web.retention.page_helpers import blueprint, day_in, day_of, for_admins, me, to_recording
@@ -63,8 +68,8 @@ def agreed(recording_id: str) -> ResponseReturnValue:
     if form.get("sure"):
         changes().agree(tenant, recording_id, me(), purpose=PURPOSE, keep_days=days, reason=reason, on=on)
         return to_recording(recording_id)
-    rule = agreeing(tenant, purpose=PURPOSE, keep_days=days, reason=reason, on=on)
-    looked, after = changes().foresee(tenant, recording_id, me(), rule)
+    rule = agreement_rule(tenant, purpose=PURPOSE, keep_days=days, reason=reason, on=on)
+    looked, after = changes().preview(tenant, recording_id, me(), rule)
     return render_template(
         "retention/agreed_sure.html",
         recording=looked.row,
@@ -100,8 +105,8 @@ def less(recording_id: str) -> ResponseReturnValue:
     if form.get("sure"):
         changes().narrow(tenant, recording_id, me(), purposes=purposes, reason=reason)
         return to_recording(recording_id)
-    rule = narrowing(purposes=purposes, reason=reason)
-    looked, after = changes().foresee(tenant, recording_id, me(), rule)
+    rule = narrowing_rule(purposes=purposes, reason=reason)
+    looked, after = changes().preview(tenant, recording_id, me(), rule)
     return render_template(
         "retention/less_sure.html",
         recording=looked.row,
@@ -113,11 +118,11 @@ def less(recording_id: str) -> ResponseReturnValue:
     )
 
 
-def _first(looked: Looked) -> date:
+def _first(looked: RecordingStatus) -> date:
     """The day that its keeping is counted from."""
     return day_of(kept_from(looked.chain.manifest))
 
 
-def _latest(looked: Looked) -> date:
+def _latest(looked: RecordingStatus) -> date:
     """The last day up to which the customer's country lets it be kept."""
     return _first(looked) + timedelta(days=pack_of(looked.row.tenant).rule(PURPOSE).longest_keep_days)

@@ -16,7 +16,7 @@ from recorder.catalogue.country_check import pack_of
 from recorder.errors import RetentionError
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limits import LimitRow
-from recorder.lifecycle.retention_limits import Wish, set_limit
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal.usage_terms import RetentionLimit, by_law
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
@@ -41,7 +41,7 @@ class PurposeLimit:
 class LimitRequest:
     """What is to be set, in place of the limit ``before``."""
 
-    wish: Wish
+    wish: NewLimit
     before: LimitRow | None
 
 
@@ -90,7 +90,7 @@ def _preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
     wish, at, seen = asked.wish, now(), None
     if wish.keep_days is not None:
         limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
-        seen = preview.foresee(someone().tenant.id, limit, at, changes().trust)
+        seen = preview.preview_limit(someone().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/times_sure.html",
         wish=wish,
@@ -132,7 +132,7 @@ def _asked(form: Mapping[str, str]) -> LimitRequest:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
             raise RetentionError("retention.no_limit", "that is not set any more")
-        return LimitRequest(Wish(found.limit.purpose, found.limit.line, None), found)
+        return LimitRequest(NewLimit(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
     kept = next((each for each in _kept() if each.code == code), None)
     if kept is None:
@@ -143,7 +143,7 @@ def _asked(form: Mapping[str, str]) -> LimitRequest:
         raise RetentionError("retention.days", "a recording is kept a day or more")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise RetentionError("retention.too_long", objection.message, objection.hint)
-    return LimitRequest(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
+    return LimitRequest(NewLimit(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 
 def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:

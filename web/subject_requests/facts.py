@@ -13,7 +13,7 @@ from typing import Any, Final
 from recorder.catalogue.records import NotRecordedRow, RecordingRow, TenantRow
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.clock import to_iso
-from recorder.features.subject_requests.reviews import WITHHELD, HeardRow, ReviewRow
+from recorder.features.subject_requests.reviews import WITHHELD, ListenerRow, ReviewRow
 from recorder.playback.interface import RecordingCopy
 from recorder.seal.amendment import Amendment
 from recorder.seal.amendment_kinds import AgreedLater, ConsentWithdrawn, HoldSet, PurposesNarrowed
@@ -33,7 +33,7 @@ class RecordingFacts:
 
     row: RecordingRow
     review: ReviewRow
-    heard: tuple[HeardRow, ...]
+    heard: tuple[ListenerRow, ...]
     copy: RecordingCopy | None
     path: str
 

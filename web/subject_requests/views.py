@@ -17,8 +17,8 @@ from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
 from recorder.errors import SealError, SubjectRequestError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erasure, register, reviews, verification_code
-from recorder.features.subject_requests.reviews import COPIED, WITHHELD, HeardRow, ReviewRow
+from recorder.features.subject_requests import erasure, reviews, rules, service, verification_code
+from recorder.features.subject_requests.reviews import COPIED, WITHHELD, ListenerRow, ReviewRow
 from recorder.identity import users
 from recorder.prompts.purposes import standard
 from web.account.limits import limit_grants, limit_refusals
@@ -44,7 +44,7 @@ def _to_vouching(named: Mapping[str, object]) -> str:
 
 
 for_admins = admins_only(back=_to_its_page)
-for_vouchers = admins_only(back=_to_vouching, roles=register.VOUCHERS)
+for_vouchers = admins_only(back=_to_vouching, roles=rules.VOUCHERS)
 
 
 @blueprint.get("/requests")
@@ -56,7 +56,7 @@ def listed() -> str:
         "subject_requests/list.html",
         requests=subject_request_queries.requests(tenant.id),
         forgotten=erased_call_queries.count_by_request(tenant.id),
-        today=register.today(tenant.time_zone, now()),
+        today=rules.local_day(tenant.time_zone, now()),
         wants=subject_request_queries.WANTS,
         languages=NAMES,
         tenant=tenant,
@@ -73,7 +73,7 @@ def enter() -> ResponseReturnValue:
         received = date.fromisoformat(form.get("received", ""))
     except ValueError:
         raise SubjectRequestError("subject_request.day", "that is no day", "") from None
-    row = register.enter(
+    row = service.enter(
         someone().tenant.id,
         number=form.get("number", ""),
         wants=form.get("wants", ""),
@@ -93,11 +93,11 @@ def enter() -> ResponseReturnValue:
 @for_admins
 def show(request_id: str) -> str:
     tenant = someone().tenant
-    row = register.request(tenant.id, request_id)
-    found = reviews.found(tenant.id, row.number) if row.proved_at else ()
-    done = reviews.of(tenant.id, row.id)
+    row = service.find_request(tenant.id, request_id)
+    found = reviews.find_recordings(tenant.id, row.number) if row.proved_at else ()
+    done = reviews.reviews_of(tenant.id, row.id)
     left = _left(found, done)
-    missed = reviews.not_recorded(tenant.id, row.number) if row.proved_at else ()
+    missed = reviews.find_unrecorded_calls(tenant.id, row.number) if row.proved_at else ()
     with force_locale(FORMATS.get(row.language, row.language)):
         letter = [
             f"{formats.moment(each.started_at)} – {_erased(done[each.id])}"
@@ -112,12 +112,12 @@ def show(request_id: str) -> str:
     return render_template(
         "subject_requests/show.html",
         asked=row,
-        today=register.today(tenant.time_zone, now()),
-        call=verification_code.seen(tenant.id, row.id, now(), here().entropy) if row.open else None,
+        today=rules.local_day(tenant.time_zone, now()),
+        call=verification_code.refresh_call(tenant.id, row.id, now(), here().entropy) if row.open else None,
         now=now(),
         recordings=left,
         done=done,
-        given=reviews.GIVEN,
+        given=reviews.DECISIONS,
         missed=missed,
         erasable=len(missed) - undecided,
         announced=[each for each in left if each.usable],
@@ -126,8 +126,8 @@ def show(request_id: str) -> str:
         me=_user(),
         letter=letter,
         names={each.id: each.name for each in users.users(tenant.id)},
-        closed_how=register.CLOSED_HOW,
-        longest=register.LONGEST_SAID,
+        closed_how=rules.CLOSED_HOW,
+        longest=rules.LONGEST_SAID,
     )
 
 
@@ -136,7 +136,7 @@ def show(request_id: str) -> str:
 @limit_grants
 @for_admins
 def call(request_id: str) -> ResponseReturnValue:
-    verification_code.order(_tenant(), request_id, who=_user(), now=now(), entropy=here().entropy)
+    verification_code.order_call(_tenant(), request_id, who=_user(), now=now(), entropy=here().entropy)
     return _back(request_id, "whose")
 
 
@@ -163,10 +163,10 @@ def vouching(request_id: str) -> str:
     tenant = someone().tenant
     return render_template(
         "subject_requests/vouch.html",
-        asked=register.request(tenant.id, request_id),
+        asked=service.find_request(tenant.id, request_id),
         names={each.id: each.name for each in users.users(tenant.id)},
         me=_user(),
-        longest=register.LONGEST_SAID,
+        longest=rules.LONGEST_SAID,
     )
 
 
@@ -176,7 +176,7 @@ def vouching(request_id: str) -> str:
 @for_vouchers
 def vouch(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    register.vouch(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
+    service.vouch(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
     if someone().admin:
         return _back(request_id, "whose")
     return redirect(url_for(".vouching", request_id=request_id), 303)
@@ -187,9 +187,9 @@ def vouch(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def review(request_id: str) -> ResponseReturnValue:
-    row = register.request(_tenant(), request_id)
-    done = reviews.of(_tenant(), row.id)
-    for each in reviews.found(_tenant(), row.number):
+    row = service.find_request(_tenant(), request_id)
+    done = reviews.reviews_of(_tenant(), row.id)
+    for each in reviews.find_recordings(_tenant(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
             raise SubjectRequestError(
                 "subject_request.unannounced", "one that was not announced is decided about for itself"
@@ -226,14 +226,14 @@ def review_one(request_id: str, recording_id: str) -> ResponseReturnValue:
 def copy(request_id: str) -> ResponseReturnValue:
     """The archive.  Everything is looked at before its first byte, and written down."""
     tenant = someone().tenant
-    row = register.proved(tenant.id, request_id, wants=subject_request_queries.COPIES)
+    row = service.verified_request(tenant.id, request_id, wants=subject_request_queries.COPIES)
     zone, names = time_zones.display_zone(tenant.time_zone), bool(request.form.get("names"))
-    done = reviews.of(tenant.id, row.id)
-    found = _left(reviews.found(tenant.id, row.number), done)
+    done = reviews.reviews_of(tenant.id, row.id)
+    found = _left(reviews.find_recordings(tenant.id, row.number), done)
     if not _reviewed(found, done):
         raise SubjectRequestError("subject_request.not_reviewed", "what is given was not decided of each", "")
     told = [_told(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
-    missed = reviews.not_recorded(tenant.id, row.number)
+    missed = reviews.find_unrecorded_calls(tenant.id, row.number)
     made = facts.document(tenant, row, told, missed, now(), names)
     with force_locale(FORMATS.get(row.language, row.language)):
         readme = render_template(
@@ -246,7 +246,7 @@ def copy(request_id: str) -> ResponseReturnValue:
             now=now(),
             label=lambda purpose: _label(purpose, row.language),
         )
-    register.exported(tenant.id, row.id, _user(), now(), here().entropy)
+    service.note_export(tenant.id, row.id, _user(), now(), here().entropy)
     file = f"recordings-{row.number[1:]}.zip"
     answer = Response(
         pack.stream(readme, made, told, now(), zone),
@@ -261,9 +261,9 @@ def copy(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    row = register.proved(_tenant(), request_id, wants=subject_request_queries.ERASES)
-    found, done = reviews.found(_tenant(), row.number), reviews.of(_tenant(), row.id)
-    told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_told(row)
+    row = service.verified_request(_tenant(), request_id, wants=subject_request_queries.ERASES)
+    found, done = reviews.find_recordings(_tenant(), row.number), reviews.reviews_of(_tenant(), row.id)
+    told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_calls_disclosed(row)
     if row.copy_asked and not told:
         raise SubjectRequestError("subject_request.copy_first", "the copy comes first", "")
     if not request.form.get("sure"):
@@ -271,8 +271,8 @@ def erase(request_id: str) -> ResponseReturnValue:
     for each in found:
         if each.id not in done or done[each.id].erased_at is None:
             gate().check_theirs(who(), row.id, each.id)
-            erasure.erase(changes(), row, each.id, _user())
-    forgotten_calls.erase(changes(), row, _user())
+            erasure.erase_recording(changes(), row, each.id, _user())
+    forgotten_calls.erase_calls(changes(), row, _user())
     return _back(request_id, "erasing")
 
 
@@ -282,7 +282,7 @@ def erase(request_id: str) -> ResponseReturnValue:
 @for_admins
 def extend(request_id: str) -> ResponseReturnValue:
     why = request.form.get("why", "")
-    register.extend(_tenant(), request_id, why=why, who=_user(), now=now(), entropy=here().entropy)
+    service.extend(_tenant(), request_id, why=why, who=_user(), now=now(), entropy=here().entropy)
     return _back(request_id)
 
 
@@ -292,7 +292,7 @@ def extend(request_id: str) -> ResponseReturnValue:
 @for_admins
 def close(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    register.close(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
+    service.close(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
     return redirect(url_for(".listed"), 303)
 
 
@@ -303,10 +303,10 @@ def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneI
         if done.given != WITHHELD:
             raise
         copied = None  # nothing is given of it, so what is wrong with it keeps nobody from the rest
-    heard = reviews.heard(row.tenant, recording.id)
+    heard = reviews.listeners_of(row.tenant, recording.id)
     if copied and copied.sound:  # whoever fetches it has it, too
         me = someone().user
-        heard = (*heard, HeardRow(now(), COPIED, "", me.role, me.name))
+        heard = (*heard, ListenerRow(now(), COPIED, "", me.role, me.name))
     told = RecordingFacts(recording, done, heard, copied, "")
     where = pack.path(told, zone, copied.name) if copied and copied.sound else ""
     return replace(told, path=where)

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.domain.live_command import DONE
-from recorder.features.live.queries import AskedRow
+from recorder.features.live.queries import CommandRow
 
 DONE_SAID: Mapping[str, object] = {
     "pause": _l("Paused: what is said now is not recorded."),
@@ -34,7 +34,7 @@ NOT_DONE: Mapping[str, object] = {
 """By what came of it (:mod:`recorder.domain.live_command`)."""
 
 
-def asked_live(row: AskedRow) -> str:
+def asked_live(row: CommandRow) -> str:
     """What came of what was asked of a live call."""
     if row.outcome is None:
         return str(_("Asked. The answer is still to come."))

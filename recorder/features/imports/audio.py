@@ -1,7 +1,7 @@
-"""Converts an imported recording to a take's sound, a two-channel WAV.
+"""Converts an imported recording to a take's audio, a two-channel WAV.
 
-The source is WAV, FLAC, Ogg, MP3, AAC or MP4, decoded in another process (``features/imports/decoder.py``).
-Of two channels the left one is the external party's; a mono source fills both, and the take records that.
+The source is WAV, FLAC, Ogg, MP3, AAC or MP4, decoded in another process (``decoder.py``). Of two channels
+the left one is the external party's; a mono source fills both, and the take records that.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from recorder.features.imports.decoder import LARGEST, Decoded
 from recorder.spool.atomic_files import replacing
 
 PATIENCE_S = 900
-"""Twelve hours of sound take a minute or two."""
+"""Seconds for one file: twelve hours of audio take a minute or two."""
 
 
 @contextmanager
 def open_plain(path: Path) -> Iterator[FileIO]:
-    """A plain file that lies where ``path`` (resolved) says: no link, device or pipe, nor behind a folder
-    that has become a link.  Raises ``OSError``."""
+    """Open a regular file at ``path`` (resolved): no link, device or pipe, nor anything behind a folder that
+    has become a link. Raises ``OSError``."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         if os.readlink(f"/proc/self/fd/{descriptor}") != str(path):
-            raise OSError(errno.ELOOP, "it lies elsewhere")
+            raise OSError(errno.ELOOP, "it is reached through a link")
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             yield file
     finally:
@@ -51,23 +51,23 @@ def sha256_of(file: FileIO) -> str:
 
 
 def decode(source: FileIO, name: str, target: Path) -> Decoded:
-    """Write a file's sound to ``target``, whole or not at all, in at most half of what is free on the disk:
-    recordings of calls need it too.  Raises :class:`TakeError` (``take.not_sound``), ``OSError`` (a full
+    """Write a file's audio to ``target``, whole or not at all, using at most half of the disk's free space,
+    because new recordings need some too. Raises :class:`TakeError` (``take.not_sound``), ``OSError`` (a full
     disk)."""
     room = min(LARGEST, shutil.disk_usage(target.parent).free // 2)
     with replacing(target) as path, open(path, "wb") as file:
         source.seek(0)
-        said = _ask_decoder(source, file, room)
-        if "why" in said:
+        result = _ask_decoder(source, file, room)
+        if "why" in result:
             hint = "convert it to WAV of one or two channels, and run the command again"
-            raise TakeError("take.not_sound", f"{name}: {said['why']}", hint)
-        if "errno" in said:
-            raise OSError(said["errno"], os.strerror(said["errno"]))
-    return Decoded(said["channels"], said["duration_ms"])
+            raise TakeError("take.not_sound", f"{name}: {result['why']}", hint)
+        if "errno" in result:
+            raise OSError(result["errno"], os.strerror(result["errno"]))
+    return Decoded(result["channels"], result["duration_ms"])
 
 
 def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
-    # Isolated, and from a folder of the system: in the customer's lie files, perhaps a numpy.py.
+    # Isolated, and in a system folder: the customer's folder may contain a numpy.py.
     command = [
         sys.executable,
         "-I",
@@ -90,6 +90,6 @@ def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
         return {"why": f"it was not decoded within {PATIENCE_S // 60} minutes"}
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return {"why": f"its decoder ended with {done.returncode}: {last}"}
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+        return {"why": f"its decoder exited with status {done.returncode}: {last}"}
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

@@ -1,34 +1,31 @@
 """Imports recordings from elsewhere (``accord recording bring-in``), marked as "not announced to Accord".
 
 Each file that the table lists becomes a take in a separate folder beside the spool and passes through the
-stages (``pipeline/stages.py``); its manifest says that nothing was announced.  The recording has no purpose
-until an amendment states one, and expires on the day that the operator gives.  A file is identified by its
+stages (``pipeline/stages.py``); its manifest says that nothing was announced. The recording has no purpose
+until an amendment states one, and expires on the day that the operator gives. A file is identified by its
 SHA-256 and imported once; an interrupted command resumes where it stopped.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import os
 import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import FileIO
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from recorder.audio.encoding import NOTE
 from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.records import TenantRow
-from recorder.clock import to_iso, truncate
+from recorder.clock import to_iso
 from recorder.domain import phone_numbers
 from recorder.domain.markers import Marker
 from recorder.domain.parties import parse_party
-from recorder.errors import AccordError, RecordingImportError, TakeError
+from recorder.errors import RecordingImportError, TakeError
 from recorder.features.imports import audio
+from recorder.features.imports.table import ERASED, FAILED, IMPORTED, KNOWN, ImportOutcome, ImportRow
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from recorder.pipeline.stages import step
@@ -40,92 +37,30 @@ from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.contract import Conflict
 
 PLACE = ".brought-in"
-"""The folder in the spool's folder in which they lie meanwhile; the worker leaves it alone."""
+"""The folder in the spool for imports in progress; the worker ignores it."""
 
-COLUMNS = ("file", "began_at", "number", "line", "direction", "note")
 LONGEST = timedelta(days=366)
-"""They lie without a purpose no longer than this."""
+"""How long an import may be kept without a purpose."""
 
-LONGEST_NOTE = 2000
-LARGEST_TABLE = 64 << 20
 NO_LINE = "none"
-"""In place of a line's id, where the customer has had no line of that number here."""
-
-BROUGHT, THERE, GONE, FAILED = "brought in", "there already", "destroyed since", "failed"
-
-_OWN = re.compile(r"\+?[0-9]{2,15}")
-
-
-@dataclass(frozen=True, slots=True)
-class Old:
-    """A line of the table, read: ``row`` is its number, ``line`` the customer's own number, ``number`` the
-    outside party's."""
-
-    row: int
-    file: Path
-    began_at: datetime
-    number: str
-    line: str
-    direction: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a line of the table: one of ``BROUGHT``, ``THERE``, ``GONE``, ``FAILED``."""
-
-    row: int
-    file: str
-    what: str
-    recording: str | None = None
-    error: AccordError | None = None
+"""Stands for a line's id if the customer has had no line with that number here."""
 
 
 def check_until(until: datetime, now: datetime) -> None:
-    """Raises :class:`RecordingImportError` (``import.until``) for a day that is over, or too far away."""
+    """Raises :class:`RecordingImportError` (``import.until``) for a day in the past, or too far in the
+    future."""
     if not now < until <= now + LONGEST:
         raise RecordingImportError(
             "import.until",
             f"recordings without a purpose cannot be kept until {to_iso(until)[:10]}",
-            f"name a day within {LONGEST.days} days by which it is stated what each may be used for",
+            f"choose a day within {LONGEST.days} days, and state each recording's purpose before it",
         )
 
 
-def read_table(
-    table: Path, folder: Path, zone: ZoneInfo, now: datetime
-) -> tuple[tuple[Old, ...], tuple[Outcome, ...]]:
-    """The lines of a CSV file, and what is wrong with others.  Times without a zone are in ``zone``.  Raises
-    :class:`RecordingImportError` (``import.table``) for a file that is no such table."""
-    try:
-        with (
-            audio.open_plain(table.resolve()) as plain,
-            io.TextIOWrapper(io.BufferedReader(plain), encoding="utf-8-sig", newline="") as file,
-        ):
-            if os.fstat(plain.fileno()).st_size > LARGEST_TABLE:
-                raise _no_table(table, f"it is larger than {LARGEST_TABLE >> 20} MiB")
-            first = file.readline()
-            file.seek(0)
-            lines = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
-            missing = {"file", "began_at"} - {*(lines.fieldnames or ())}
-            if missing:
-                raise _no_table(table, f"it has no column {', '.join(sorted(missing))}")
-            found = list(enumerate(lines, 2))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _no_table(table, str(error)) from error
-    good: list[Old] = []
-    bad: list[Outcome] = []
-    for number, said in found:
-        try:
-            good.append(_read(number, said, folder, zone, now))
-        except RecordingImportError as error:
-            bad.append(Outcome(number, str(said.get("file") or ""), FAILED, error=error))
-    return tuple(good), tuple(bad)
-
-
 @dataclass(frozen=True, slots=True)
-class Bringing:
-    """Brings recordings of ``tenant`` in, kept until ``until`` without a purpose.  ``region`` (``BE``) is
-    the country of numbers without a country code."""
+class Importer:
+    """Imports recordings of ``tenant``, kept until ``until`` without a purpose. ``region`` (``BE``) is the
+    country of numbers without a country code."""
 
     tenant: TenantRow
     until: datetime
@@ -133,25 +68,25 @@ class Bringing:
     region: str | None = None
     formats: tuple[str, ...] = ("opus",)
 
-    def bring(self, each: Old) -> Outcome:
-        """One of them, all the way.  What is wrong with it is in the outcome; nothing is lost: its file is
-        only read.  Raises nothing but what stops all of them (:class:`recorder.store.contract.Unreachable`,
+    def bring(self, each: ImportRow) -> ImportOutcome:
+        """Import one recording, through all stages. Errors are in the outcome; the source file is only read.
+        Raises only what concerns all of them (:class:`recorder.store.contract.Unreachable`,
         ``CatalogueError`` ``catalogue.away``)."""
         try:
             with audio.open_plain(each.file) as file:
                 return self._bring(each, file, audio.sha256_of(file))
         except OSError as error:
-            wrong = RecordingImportError(
+            refused = RecordingImportError(
                 "import.file",
                 f"{each.file}: {error.strerror}",
-                "a plain file that can be read is needed there",
+                "it must be a readable regular file",
             )
-            return Outcome(each.row, each.file.name, FAILED, error=wrong)
+            return ImportOutcome(each.row, each.file.name, FAILED, error=refused)
 
-    def _bring(self, each: Old, file: FileIO, sha256: str) -> Outcome:
-        if (row := recordings.brought_in(self.tenant.id, sha256)) is not None:
+    def _bring(self, each: ImportRow, file: FileIO, sha256: str) -> ImportOutcome:
+        if (row := recordings.imported_recording(self.tenant.id, sha256)) is not None:
             gone = row.destroyed_at is not None
-            return Outcome(each.row, each.file.name, GONE if gone else THERE, row.id)
+            return ImportOutcome(each.row, each.file.name, ERASED if gone else KNOWN, row.id)
         recording = self._identity(sha256)
         folder = self.services.spool / PLACE / recording
         try:
@@ -160,35 +95,37 @@ class Bringing:
             while step(folder, self.services.now(), self.services):
                 pass
         except Conflict as error:
-            wrong = RecordingImportError(
+            refused = RecordingImportError(
                 "import.conflict",
-                f"{each.file.name}: another try has put a part of it into the bucket ({error.message})",
-                "`accord rebuild` lists what is whole there, and names what is not",
+                f"{each.file.name}: an earlier attempt has put part of it into the bucket ({error.message})",
+                "run `accord rebuild`: it lists complete recordings and names incomplete ones",
             )
-            return Outcome(each.row, each.file.name, FAILED, recording, wrong)
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
         except TakeError as error:
-            return Outcome(each.row, each.file.name, FAILED, error=error)
+            return ImportOutcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = RecordingImportError(
-                "import.disk", f"{self.services.spool}: {error.strerror}", "is there room?"
+            refused = RecordingImportError(
+                "import.disk", f"{self.services.spool}: {error.strerror}", "check the free disk space"
             )
-            return Outcome(each.row, each.file.name, FAILED, recording, wrong)
-        there = queries.recording(self.tenant.id, recording)
-        if there is None:
-            wrong = RecordingImportError(
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
+        stored = queries.recording(self.tenant.id, recording)
+        if stored is None:
+            refused = RecordingImportError(
                 "import.not_stored", f"{each.file.name} was set aside", "see the log above"
             )
-            return Outcome(each.row, each.file.name, FAILED, recording, wrong)
-        return Outcome(each.row, each.file.name, BROUGHT if there.destroyed_at is None else GONE, recording)
+            return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
+        return ImportOutcome(
+            each.row, each.file.name, IMPORTED if stored.destroyed_at is None else ERASED, recording
+        )
 
     def _identity(self, sha256: str) -> str:
-        """The same file is the same recording, whoever brings it in once more, and whatever is said of it."""
+        """The same file is always the same recording, whatever the table says about it."""
         seed = hashlib.sha256(f"accord/1/brought-in/{self.tenant.id}/{sha256}".encode()).digest()
         return str(uuid7(self.tenant.created_at, lambda length: seed[:length]))
 
-    def _take(self, each: Old, file: FileIO, sha256: str, folder: Path) -> None:
+    def _take(self, each: ImportRow, file: FileIO, sha256: str, folder: Path) -> None:
         if folder.exists():
-            shutil.rmtree(folder)  # broken off before it was sealed: the table may say something else now
+            shutil.rmtree(folder)  # interrupted before sealing; the table may have changed since
         folder.mkdir(mode=0o770, parents=True)
         try:
             decoded = audio.decode(file, each.file.name, folder / layout.AUDIO)
@@ -218,52 +155,20 @@ class Bringing:
             brought_in=self.until,
         )
         layout.open_take(folder.parent, start)
-        said = {"sha256": sha256, "channels": str(decoded.channels)}
-        layout.append_mark(folder, Marker(each.began_at, "brought_in", said))
+        data = {"sha256": sha256, "channels": str(decoded.channels)}
+        layout.append_mark(folder, Marker(each.began_at, "brought_in", data))
         ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 
 
-def check_stays(tenant: str) -> None:
-    """Raises :class:`RecordingImportError` (``import.offboarding``) where a customer leaves."""
+def check_not_leaving(tenant: str) -> None:
+    """Raises :class:`RecordingImportError` (``import.offboarding``) if the customer leaves."""
     if offboarding_progress.find_offboarding(tenant) is not None:
-        raise RecordingImportError(
-            "import.offboarding", "this customer leaves", "nothing more is brought in for it"
-        )
-
-
-def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> Old:
-    def wrong(what: str, hint: str) -> RecordingImportError:
-        return RecordingImportError("import.row", f"line {number}: {what}", hint)
-
-    name = (said.get("file") or "").strip()
-    path = (folder / name).resolve()
-    if not name or not path.is_relative_to(folder.resolve()):
-        raise wrong(f"{name!r} is no file in {folder}", "write the path from that folder on")
-    if not path.is_file():
-        raise wrong(f"there is no file {name}", f"is it in {folder}?")
-    text = (said.get("began_at") or "").strip()
-    try:
-        began = datetime.fromisoformat(text)
-        began = truncate(began if began.tzinfo else began.replace(tzinfo=zone))
-    except (ValueError, OverflowError):
-        raise wrong(f"{text!r} is no time", "write it like 2024-03-15T09:30:00, or with +01:00") from None
-    if not began.year >= 1970 or began > now:
-        raise wrong(f"{text} is not a time of a call that was", "look at the table's column began_at")
-    direction = (said.get("direction") or "inbound").strip().casefold()
-    if direction not in ("inbound", "outbound"):
-        raise wrong(f"{direction!r} is no direction", "inbound or outbound")
-    own = phone_numbers.strip_punctuation(said.get("line") or "")
-    if own and not _OWN.fullmatch(own):
-        raise wrong(f"{own!r} is no number", "the customer's own number, digits with or without a leading +")
-    note = (said.get("note") or "").strip()
-    if len(note) > LONGEST_NOTE:
-        raise wrong(f"its note has more than {LONGEST_NOTE} characters", "shorten it")
-    return Old(number, path, began, (said.get("number") or "").strip(), own, direction, note)
+        raise RecordingImportError("import.offboarding", "this customer leaves", "import nothing more for it")
 
 
 def _written(number: str) -> str:
-    """A number without the blanks of a printed one; anything else (a name, a SIP address) as it is."""
+    """A number without spaces and punctuation; anything else (a name, a SIP address) unchanged."""
     bare = phone_numbers.strip_punctuation(number)
     return bare if re.fullmatch(r"\+?[0-9]+", bare) else number
 
@@ -271,10 +176,3 @@ def _written(number: str) -> str:
 def _same(number: str, own: str, country: str) -> bool:
     canonical = phone_numbers.to_canonical(own, country)
     return bool(own) and phone_numbers.to_canonical(number, country) == canonical
-
-
-def _no_table(path: Path, why: str) -> RecordingImportError:
-    columns = ", ".join(COLUMNS)
-    return RecordingImportError(
-        "import.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}"
-    )

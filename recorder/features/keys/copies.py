@@ -1,4 +1,4 @@
-"""Remembers which offline copies of the keys were verified, and when, in a file beside the keys."""
+"""Records which offline copies of the keys were verified, and when, in a file beside the keys."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ROOT = "root"
 
 @dataclass(frozen=True, slots=True)
 class KeyCopy:
-    """A copy that was shown: the id of the key in it, and when."""
+    """A verified copy: the id of the key in it, and when it was verified."""
 
     key_id: str
     at: datetime
 
 
-def read(folder: Path) -> Mapping[str, KeyCopy]:
-    """What was confirmed so far, by :data:`KEK` and :data:`ROOT`; nothing where the file is not there, or
-    is not ours."""
+def verified_copies(folder: Path) -> Mapping[str, KeyCopy]:
+    """The verified copies, by :data:`KEK`, :data:`NEXT` and :data:`ROOT`; empty if the file is missing or
+    invalid."""
     try:
         body = json.loads((folder / FILE).read_bytes())
         return {kind: KeyCopy(each["key_id"], from_iso(each["at"])) for kind, each in body["copies"].items()}
@@ -39,27 +39,25 @@ def read(folder: Path) -> Mapping[str, KeyCopy]:
         return {}
 
 
-def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey], now: datetime) -> str:
-    """Check a copy of the key-encryption key (that it opens the key of every customer), of the next one (that
-    it is that one) or of the root's key (that it is this root's), and write down that it is there; what it
-    was.
+def confirm_copy(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey], now: datetime) -> str:
+    """Verify a copy of the key-encryption key (it opens every customer's key), of the next one (it is the
+    same key) or of the root's key (it is this root's), and record it; returns which of them it is.
 
-    A copy may lie on a disk that keeps no modes, so they are not looked at.  Raises :class:`ConfigError`,
-    :class:`SealError` where it does not open a customer's key.
-    """
+    File modes are not checked, because a copy may be on a disk without any. Raises :class:`ConfigError`,
+    :class:`SealError` if it does not open a customer's key."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            "keys.unreadable", f"{path} cannot be read: {error.strerror}", "name the copy's file"
+            "keys.unreadable", f"{path} cannot be read: {error.strerror}", "give the path of the copy"
         ) from error
     if content.lstrip().startswith(b"-----BEGIN"):
         kind, identity = ROOT, signing.key_id(signing.parse_private(content, path).public_key())
         if identity != root_id:
             raise ConfigError(
                 "keys.other_root",
-                f"{path} holds key {identity}, the root is {root_id}",
-                "show a copy of the root's key; the signing key needs none (`accord keys renew`)",
+                f"{path} has key {identity}, but the root is {root_id}",
+                "give a copy of the root's key; the signing key needs none (`accord keys renew`)",
             )
     else:
         secret = parse_kek(content.decode("ascii", "replace"), str(path))
@@ -68,19 +66,19 @@ def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey
             kind = NEXT
         else:
             _opens(secret, tenant_keys)
-    _write(folder, dict(read(folder)) | {kind: KeyCopy(identity, now)})
+    _write(folder, dict(verified_copies(folder)) | {kind: KeyCopy(identity, now)})
     return kind
 
 
 def tenant_keys() -> list[WrappedKey]:
-    """Every customer's own key, of the catalogue.  Raises :class:`SealError`."""
+    """Every customer's key, from the catalogue. Raises :class:`SealError`."""
     found = (tenant_queries.tenant_key(row.id) for row in tenant_queries.all_tenants())
     return [key for key in found if key is not None]
 
 
-def promoted(folder: Path, identity: str) -> None:
-    """The next key-encryption key has become the present one, and with it its copy.  Can be repeated."""
-    known = dict(read(folder))
+def promote_copy(folder: Path, identity: str) -> None:
+    """Record that the next key-encryption key, and so its copy, is now the current one. Can be repeated."""
+    known = dict(verified_copies(folder))
     if NEXT in known and known[NEXT].key_id == identity:
         known[KEK] = known.pop(NEXT)
         _write(folder, known)

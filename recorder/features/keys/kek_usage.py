@@ -1,4 +1,4 @@
-"""Finds which key-encryption keys wrap an installation's keys, as far as catalogue and bucket can be reached:
+"""Finds which key-encryption keys wrap an installation's keys, as far as catalogue and bucket are reachable:
 a new or restored key-encryption key must open all of them."""
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from recorder.seal.keyring import WrappedKey, next_tenant_key_path, tenant_key_p
 from recorder.store.contract import NotFound, Store
 
 UNREADABLE = "unreadable"
-"""Stands for the id where a wrapped key is none, or is not its customer's."""
+"""Stands for the id if a wrapped key is invalid or another customer's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapped:
-    """``by`` counts customers' wrapped keys by the id of what opens them; ``unseen`` says what could not be
-    looked at, and why."""
+class KekUsage:
+    """``by`` counts customers' wrapped keys by the id of the key that opens them; ``unseen`` says what could
+    not be read, and why."""
 
     by: Counter[str]
     unseen: tuple[str, ...]
 
 
-def look(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> Wrapped:
-    """Look at every customer's key, in catalogue and bucket, each as far as it can be opened."""
+def count_usage(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> KekUsage:
+    """Read every customer's key, in catalogue and bucket, as far as each can be opened."""
     by: Counter[str] = Counter()
     unseen = []
     looks: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
@@ -39,21 +39,21 @@ def look(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) ->
             by.update(found())
         except AccordError as error:
             unseen.append(f"{what}: {error.message}")
-    return Wrapped(by, tuple(unseen))
+    return KekUsage(by, tuple(unseen))
 
 
 def refuse_new_keys(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> tuple[str, ...]:
-    """Raise :class:`ConfigError` (``keys.in_use``) where there are customers whose keys new ones would not
-    open; what could not be looked at."""
-    found = look(open_catalogue, open_store)
+    """Raises :class:`ConfigError` (``keys.in_use``) if customers have keys that new ones would not open;
+    returns what could not be read."""
+    found = count_usage(open_catalogue, open_store)
     if found.by:
         keks = ", ".join(sorted(found.by))
         raise ConfigError(
             "keys.in_use",
-            f"there are {found.by.total()} customers' keys already, wrapped by {keks}: no new key opens "
-            "them, and their recordings could not be heard",
-            "bring the old keys back: `accord keys restore`, from their copies or from paper. Only where "
-            "these recordings are to be given up: `accord keys init --force`",
+            f"{found.by.total()} customers' keys are wrapped by {keks}: new keys would not open them, and "
+            "their recordings would be lost",
+            "restore the old keys from their copies or from paper: `accord keys restore`. To give these "
+            "recordings up: `accord keys init --force`",
         )
     return found.unseen
 
@@ -66,7 +66,7 @@ def _in_catalogue(open_catalogue: Callable[[], None]) -> Iterator[str]:
         except SealError:
             yield UNREADABLE
         else:
-            if key is not None:  # of one who left it was destroyed
+            if key is not None:  # destroyed, if the customer has left
                 yield key.wrapped_by
 
 
@@ -74,7 +74,7 @@ def _in_bucket(open_store: Callable[[], Store]) -> Iterator[str]:
     store, after = open_store(), ""
     while (first := next(iter(store.list("keys/", after)), None)) is not None:
         tenant = first.split("/")[1]
-        after = f"keys/{tenant}/~"  # after all that can lie there
+        after = f"keys/{tenant}/~"  # past every key of this tenant
         yield from _of_tenant(store, tenant)
 
 
@@ -89,4 +89,4 @@ def _of_tenant(store: Store, tenant: str) -> Iterator[str]:
             yield UNREADABLE
         found += 1
     if not found:
-        yield UNREADABLE  # keys of recordings alone
+        yield UNREADABLE  # only recordings' keys

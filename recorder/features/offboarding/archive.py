@@ -1,8 +1,8 @@
 """The archive that a departing customer downloads: one tar file with a fixed layout, so that a download can
 resume at any byte.
 
-Its bytes are produced on request.  Recordings that may still be used are included: each passes the gate's
-checks, each block is compared with the seal, and a leaf records the export first.  A recording that was
+Its bytes are produced as they are sent. It contains the recordings that may still be used: each passes the
+gate's checks, each block is compared with the seal, and a leaf records the export first. A recording that was
 erased or restricted since reads as zeros; nothing else moves.
 """
 
@@ -17,9 +17,9 @@ import structlog
 
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import documents, handover, tables, tar
-from recorder.features.offboarding.handover import HandedRow
-from recorder.playback.audio_reader import Missing, Sounds
+from recorder.features.offboarding import csv_tables, documents, handover_queries, tar
+from recorder.features.offboarding.handover_queries import HandedRow
+from recorder.playback.audio_reader import AudioReader, MissingObject
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.document_source import read_document
 from recorder.seal.manifest import MAX_BYTES, decrypt_parties
@@ -31,14 +31,14 @@ PIECE = 64 * 1024
 ABOUT, LOG = "about.json", "log.jsonl"
 
 Part = Callable[[int, int], Iterator[bytes]]
-"""Gives a file's bytes from one offset up to another."""
+"""Yields a file's bytes from one offset up to another."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A file: ``at`` is where its header begins."""
+    """A file; ``at`` is the offset of its header."""
 
     name: str
     length: int
@@ -48,13 +48,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a customer is handed, whole.  ``open`` opens one of its recordings as the gate trusts it, after a
-    leaf that it leaves, or says that it does not (``None``); ``broken`` hears of a file that is not what was
-    sealed."""
+    """A customer's archive. ``open`` verifies one of its recordings and appends the leaf about its export, or
+    returns ``None`` if it is not sent; ``broken`` is called with a file that is not as sealed."""
 
     row: OffboardingRow
     store: Store
-    sounds: Sounds
+    sounds: AudioReader
     open: Callable[[HandedRow], VerifiedRecording | None]
     broken: Callable[[HandedRow, str, SealError], None]
 
@@ -63,9 +62,9 @@ class Archive:
         return self.row.tenant
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
-        """Its bytes from ``start`` up to, not including, ``end``, in pieces of at most 64 KiB.  Raises
-        :class:`StoreError`, :class:`CatalogueError`; :class:`AccessError` (``access.handover_changed``)
-        where something is not what it was."""
+        """The bytes from ``start`` up to, not including, ``end``, in pieces of at most 64 KiB. Raises
+        :class:`StoreError`, :class:`CatalogueError`; :class:`AccessError` (``access.handover_changed``) if a
+        document has changed."""
         assert self.row.handed_at is not None
         made = int(self.row.handed_at.timestamp())
         at = start
@@ -73,7 +72,7 @@ class Archive:
             if span.at >= end:
                 break
             head = tar.header(FOLDER + span.name, span.length, made)
-            body, whole = span.at + tar.BLOCK, span.at + tar.taken(span.length)
+            body, whole = span.at + tar.BLOCK, span.at + tar.file_length(span.length)
             if at < body:
                 piece = head[at - span.at : end - span.at]
                 yield piece
@@ -94,49 +93,53 @@ class Archive:
             at += len(piece)
 
     def _spans(self, start: int) -> Iterator[Span]:
-        """The files from the one that ``start`` lies in."""
+        """The files, starting with the one that contains ``start``."""
         readme, layout = documents.readme(), self.row.layout
-        if start < tar.taken(len(readme)):
+        if start < tar.file_length(len(readme)):
             yield Span("README.txt", len(readme), 0, _of(lambda: readme, len(readme)))
         at = start
-        while at < layout["at"] and (rows := handover.handed_at(self.tenant, at)):
+        while at < layout["at"] and (rows := handover_queries.recordings_at(self.tenant, at)):
             for row in rows:
                 yield from self._recording(row, start)
             at = rows[-1].at + rows[-1].length
         at = layout["at"]
         for name, length, kind, what in layout["papers"]:
-            if at + tar.taken(length) > start:
+            if at + tar.file_length(length) > start:
                 yield Span(name, length, at, _of(partial(self._paper, kind, what), length))
-            at += tar.taken(length)
+            at += tar.file_length(length)
 
     def _recording(self, row: HandedRow, start: int) -> Iterator[Span]:
         at, opened = row.at, _Once(lambda: self.open(row))
         for name, length in row.files:
-            if at + tar.taken(length) > start:
+            if at + tar.file_length(length) > start:
                 read = _part(self, row, name, length, opened)
                 yield Span(f"recordings/{row.recording}/{name}", length, at, read)
-            at += tar.taken(length)
+            at += tar.file_length(length)
 
     def file(self, sealed: VerifiedRecording, name: str, length: int) -> Part:
-        """A file of a recording that is there.  Raises :class:`SealError`, :class:`StoreError`."""
+        """A file of an existing recording. Raises :class:`SealError`, :class:`StoreError`."""
         row, manifest = sealed.row, sealed.manifest
         if manifest.object(name) is not None:
             return self.sounds.open(sealed, name).read
         if name == ABOUT:
-            return _of(lambda: documents.about(manifest, decrypt_parties(manifest, sealed.key)), length)
+            return _of(
+                lambda: documents.parties_document(manifest, decrypt_parties(manifest, sealed.key)), length
+            )
         if name == LOG:
-            return _of(lambda: documents.leaves_about(row.tenant, row.id, self.row.log_size), length)
+            return _of(lambda: documents.recording_log(row.tenant, row.id, self.row.log_size), length)
         return _of(lambda: read_document(self.store, row.prefix + name, MAX_BYTES), length)
 
     def _paper(self, kind: str, what: Any) -> bytes:
         if kind == "table":
-            return documents.table(self.tenant, handover.handed(self.tenant, what, documents.ROWS))
+            return documents.recording_table(
+                self.tenant, handover_queries.handed_recordings(self.tenant, what, documents.ROWS)
+            )
         if kind == "calls":
-            return tables.calls_of(self.tenant, what)
+            return csv_tables.call_table(self.tenant, what)
         if kind == "sound":
-            return documents.sound(what)
+            return documents.announcement_sound(what)
         if kind == "leaves":
-            return documents.leaves(self.tenant, *what)
+            return documents.log_part(self.tenant, *what)
         return str(what).encode()
 
 
@@ -163,7 +166,7 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
                 for piece in archive.file(sealed, name, length)(start, end):
                     yield piece
                     at += len(piece)
-            except (Missing, AccessError, NotFound) as error:  # erased while it was being read
+            except (MissingObject, AccessError, NotFound) as error:  # erased while it was being read
                 log.warning(
                     "handover.zeros_sent", recording=row.recording, object=name, error_id=error.error_id
                 )
@@ -178,15 +181,15 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
 
 
 def _of(make: Callable[[], bytes], length: int) -> Part:
-    """A file that is made when it is read."""
+    """A file that is produced when it is read."""
 
     def read(start: int, end: int) -> Iterator[bytes]:
         content = make()
         if len(content) != length:
             raise AccessError(
                 "access.handover_changed",
-                f"a paper of the handing over has {len(content)} bytes, and had {length}",
-                "hand over anew: `accord tenant leave hand-over --anew`",
+                f"a document of the archive has {len(content)} bytes instead of {length}",
+                "start a new handover: `accord tenant leave hand-over --anew`",
             )
         for at in range(start, end, PIECE):
             yield content[at : min(at + PIECE, end)]

@@ -1,4 +1,4 @@
-"""The download of a departing customer's archive, a way out through the gate (``playback/gate.py``)."""
+"""The download of a departing customer's archive, an exit of the gate (``playback/gate.py``)."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import handover
+from recorder.features.offboarding import handover_queries
 from recorder.features.offboarding.archive import Archive
-from recorder.features.offboarding.handover import HandedRow
-from recorder.features.offboarding.plan import why_not
+from recorder.features.offboarding.handover_queries import HandedRow
+from recorder.features.offboarding.plan import reason_left_out
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
-from recorder.playback.interface import Opened, Who
+from recorder.playback.interface import Actor, OpenSound
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.offboarding import ERASURE, Statement
 
 log = structlog.get_logger()
 
 
-class Handovers:
-    """The gate's way out for a customer who leaves."""
+class HandoverExit:
+    """The gate's exit for a departing customer."""
 
     _guard: Guard
 
     @connected()
-    def leaver(self, who: Who) -> OffboardingRow | None:
-        """How far their customer's departure is, as was signed; ``None`` where it does not leave."""
+    def leaver(self, who: Actor) -> OffboardingRow | None:
+        """The state of the customer's departure, as signed; ``None`` if it does not leave."""
         return _leaver(self._guard, who.tenant)
 
     @connected()
-    def handover(self, who: Who) -> Opened:
-        """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file
-        from any byte on.  A leaf is written before its first byte, and one for each recording before the
-        first of that leaves.  Raises ``access.handover_role``, ``access.handover_none``,
-        ``access.handover_over``; its iterator ``access.handover_changed``."""
+    def handover(self, who: Actor) -> OpenSound:
+        """A departing customer's archive: the same file from any byte on. A leaf is appended before its first
+        byte, and one for each recording before that is sent. Raises ``access.handover_role``,
+        ``access.handover_none``, ``access.handover_over``; its iterator ``access.handover_changed``."""
         return _fetch(self._guard, who)
 
 
-def _fetch(guard: Guard, who: Who) -> Opened:
-    guard.alive(who)
+def _fetch(guard: Guard, who: Actor) -> OpenSound:
+    guard.check_active(who)
     row = _standing(guard, who)
     archive = Archive(
         row,
@@ -57,75 +56,77 @@ def _fetch(guard: Guard, who: Who) -> Opened:
 
     def read(start: int, end: int) -> Iterator[bytes]:
         now, entropy = guard.now(), guard.entropy
-        handover.fetching(who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy)
+        handover_queries.note_download(
+            who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy
+        )
         return Pieces(_sent(guard, who, row, archive.read(start, end)))
 
-    return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
+    return OpenSound(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
 
 
 def _leaver(guard: Guard, tenant: str) -> OffboardingRow | None:
-    """How far a customer's leaving is, as was signed: a row that nothing signed stands behind shows nothing.
-    What it is handed is there only as it was signed."""
+    """The state of a customer's departure, as signed: a row without a signed statement shows nothing, and an
+    archive is shown only if it is the signed one."""
     row = offboarding_progress.find_offboarding(tenant)
     if row is None:
         return None
     try:
-        said = guard.offboarding(tenant)
+        statement = guard.offboarding(tenant)
     except SealError as error:
         log.error("offboarding.unreadable", tenant=tenant, error_id=error.error_id, error=error.message)
         return None
-    if said is None:
+    if statement is None:
         log.error("offboarding.unsigned", tenant=tenant, hint="`accord audit`")
         return None
     return replace(
         row,
-        announced_at=said.announced_at,
-        until=said.until,
-        handed_at=row.handed_at if _is_what_was_signed(row, said) else None,
-        erasing_since=said.at if said.kind == ERASURE else None,
+        announced_at=statement.announced_at,
+        until=statement.until,
+        handed_at=row.handed_at if _is_what_was_signed(row, statement) else None,
+        erasing_since=statement.at if statement.kind == ERASURE else None,
     )
 
 
-def _is_what_was_signed(row: OffboardingRow, said: Statement) -> bool:
-    handed = said.handed_over
+def _is_what_was_signed(row: OffboardingRow, statement: Statement) -> bool:
+    handed = statement.handed_over
     return (
         handed is not None
         and (row.handover, row.handed_at, row.length) == (handed.handover, handed.at, handed.length)
-        and handover.layout_sha256(row.layout) == handed.layout_sha256
+        and handover_queries.layout_sha256(row.layout) == handed.layout_sha256
     )
 
 
-def _standing(guard: Guard, who: Who) -> OffboardingRow:
-    """What a customer is handed while it can be fetched."""
+def _standing(guard: Guard, who: Actor) -> OffboardingRow:
+    """The archive of a customer, while it can be downloaded."""
     if who.role != ADMIN:
-        guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
+        guard.refuse(who, "access.handover_role", "only admins may download the archive")
     row = _leaver(guard, who.tenant)
     if row is not None and (row.erasing_since is not None or guard.now() >= row.until):
-        guard.refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
+        guard.refuse(who, "access.handover_over", "the archive can no longer be downloaded")
     if row is None or row.handed_at is None:
         guard.refuse(who, "access.handover_none", "nothing is handed over")
     return row
 
 
 def _sent(
-    guard: Guard, who: Who, row: OffboardingRow, pieces: Iterator[bytes]
+    guard: Guard, who: Actor, row: OffboardingRow, pieces: Iterator[bytes]
 ) -> Generator[bytes, None, None]:
     looked_at = guard.now()
     for piece in pieces:
         now = guard.now()
         if now - looked_at >= LOOK_AGAIN:
-            guard.alive(who)
+            guard.check_active(who)
             if _standing(guard, who).handover != row.handover:
-                guard.refuse(who, "access.handover_over", "another handing over has begun")
+                guard.refuse(who, "access.handover_over", "another handover has begun")
             looked_at = now
         metrics.LISTEN_BYTES.inc(len(piece))
         yield piece
 
 
 @connected()
-def _opened(guard: Guard, who: Who, row: OffboardingRow, each: HandedRow) -> VerifiedRecording | None:
-    """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
-    used any more, or not as it was sealed (which is in the log)."""
+def _opened(guard: Guard, who: Actor, row: OffboardingRow, each: HandedRow) -> VerifiedRecording | None:
+    """Verify a recording that is about to be sent, and append its leaf; ``None`` if it is gone, may not be
+    used any more, or is not as sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)
     if recording is None or recording.destroyed_at is not None:
         return None
@@ -133,7 +134,9 @@ def _opened(guard: Guard, who: Who, row: OffboardingRow, each: HandedRow) -> Ver
         sealed = guard.open(who, recording)
     except (SealError, AccessError):
         return None
-    if why_not(sealed, guard.now(), guard.trust) is not None:
+    if reason_left_out(sealed, guard.now(), guard.trust) is not None:
         return None
-    handover.sending(who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy)
+    handover_queries.note_recording_sent(
+        who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy
+    )
     return sealed

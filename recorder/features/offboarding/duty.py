@@ -1,11 +1,11 @@
-"""The worker's duty for offboarding: it erases a departed customer, as a signed statement orders, and signs a
-receipt.
+"""The worker's duty for offboarding: it erases a departed customer by order of a signed statement, and signs
+a receipt.
 
-Each recording is erased as any other is: the deletion is sealed beside it, its keys and every version of its
-objects are deleted, and a tombstone is put.  Then unrecorded calls and the customer's users are dropped, and
+Each recording is erased as any other: the deletion is sealed beside it, its keys and every version of its
+objects are deleted, and a tombstone is put. Then unrecorded calls and the customer's users are dropped, and
 last the customer's own keys are destroyed, so that no copy of a recording's wrapped key opens anything.
-Finally the log is signed, and the receipt is put into bucket and catalogue.  The work resumes after any
-interruption: what is there shows what is done.
+Finally the log is signed, and the receipt is put into bucket and catalogue. After an interruption the work
+resumes: what exists shows what is done.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.lifecycle.key_rotation import CLAIM
 from recorder.seal import offboarding
 from recorder.seal.amendment import SYSTEM
@@ -73,16 +73,18 @@ def erase_due(
     seconds: float = 45.0,
     elapsed: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Erase what is left of customers whose erasure a signed statement orders; stop after ``seconds`` and
-    go on the next time.  Returns how many receipts were written.  A customer that cannot be erased is logged
-    as an error and holds up no other.  Raises :class:`Unreachable`."""
+    """Erase the data of customers whose erasure a signed statement orders; stop after ``seconds`` and resume
+    the next time. Returns how many receipts were written. A customer who cannot be erased is logged as an
+    error and delays no other. Raises :class:`Unreachable`."""
     until, written = elapsed() + seconds, 0
-    for row in queries.to_erase():
+    for row in queries.departures_to_erase():
         try:
-            said = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
+            statement = offboarding.erasure(
+                services.store, row.tenant, services.root, services.revoked(), now
+            )
             check_ready(row.tenant)
             if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
-                written += _finish(said, services, now)
+                written += _finish(statement, services, now)
         except Unreachable:
             raise
         except (CatalogueError, RetentionError, SealError, StoreError) as error:
@@ -97,7 +99,7 @@ def erase_due(
 
 
 def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callable[[], bool]) -> bool:
-    """Destroy recordings; true once none is left."""
+    """Erase recordings; true once none is left."""
     changes = Changes(
         services.store,
         services.root,
@@ -114,14 +116,14 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
         try:
             changes.leave(tenant, each.id, SYSTEM, reason=REASON)
         except AccessError:
-            pass  # its tombstone stands: what is left is the row
+            pass  # it has a tombstone: only the row is left
         except (RetentionError, SealError) as error:
             log.error(
                 "offboarding.erasure_failed", recording=each.id, error_id=error.error_id, error=error.message
             )
             continue
         expiry.destroy_one(each, services, owner, now)
-    left = queries.remaining(tenant)
+    left = queries.count_recordings(tenant)
     log.info("offboarding.erasing", tenant=tenant, left=left)
     return left == 0
 
@@ -137,10 +139,10 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     tenant = statement.tenant
     destroyed = check_all_erased(tenant, services.store, services.root, services.revoked())
     services.boundary("recordings gone")
-    calls = queries.forget_calls(tenant, now=now, entropy=services.entropy)
+    calls = queries.drop_calls(tenant, now=now, entropy=services.entropy)
     services.boundary("calls forgotten")
-    people = queries.forget_people(tenant, now=now, entropy=services.entropy)
-    queries.forget_requests(tenant)
+    people = queries.drop_users(tenant, now=now, entropy=services.entropy)
+    queries.drop_request_texts(tenant)
     services.boundary("people forgotten")
     keys = destroy_keys(tenant, services.eraser, now, services.entropy, services.boundary)
     content = _there(tenant, services.store)
@@ -149,8 +151,8 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
         services.boundary("signed")
         checkpoint.publish(tenant, services, now)
         services.boundary("published")
-        said = _receipt(statement, services, destroyed, calls, people, keys, now)
-        content = RECEIPT_KIND.write(said, services.signer)
+        body = _receipt(statement, services, destroyed, calls, people, keys, now)
+        content = RECEIPT_KIND.write(body, services.signer)
         read(content, services.root)
         _put(services.store, place_of(tenant), content)
     services.boundary("receipt put")
@@ -159,21 +161,20 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     if since is not None and receipt.at >= since:
         raise SealError("seal.key_revoked", f"key {receipt.key}, which signed the receipt, was revoked")
     if receipt.tenant != tenant:
-        raise SealError(
-            "offboarding.foreign", f"the receipt in the place of {tenant}'s is of {receipt.tenant}"
-        )
+        raise SealError("offboarding.foreign", f"the receipt at {tenant}'s place is that of {receipt.tenant}")
     sha256 = hashlib.sha256(content).hexdigest()
-    done = queries.left(tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy)
+    done = queries.record_receipt(
+        tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy
+    )
     services.boundary("left")
     log.info("offboarding.completed", tenant=tenant, receipt_sha256=sha256)
     return done
 
 
 def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> dict[str, int]:
-    """How many recordings of a customer were erased, by why, as the tombstones in the bucket say.  Raises
-    :class:`RetentionError` (``offboarding.not_erased``) where one is there that no tombstone stands for: the
-    catalogue may not list it, it may be held, and its key must not go.  Raises :class:`SealError`,
-    :class:`StoreError`."""
+    """How many of a customer's recordings were erased, by reason, according to the tombstones in the bucket.
+    Raises :class:`RetentionError` (``offboarding.not_erased``) for a recording without a valid tombstone,
+    whose key must be kept: it may be unlisted or on hold. Raises :class:`SealError`, :class:`StoreError`."""
     counted: dict[str, int] = {}
     for place, keys in groupby(store.list(f"{part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
         names = {key.removeprefix(place) for key in keys}
@@ -186,8 +187,8 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
         if tombstone is None or doubted or not isinstance(tombstone.data, Erased):
             raise RetentionError(
                 "offboarding.not_erased",
-                f"{place} holds a recording that no tombstone stands for",
-                "`accord rebuild` lists it; where it is held, its hold is decided first",
+                f"{place} has a recording without a valid tombstone",
+                "`accord rebuild` lists it; if it is on hold, decide the hold first",
             )
         counted[tombstone.data.why] = counted.get(tombstone.data.why, 0) + 1
     return counted
@@ -200,40 +201,42 @@ def destroy_keys(
     entropy: Entropy,
     boundary: Callable[[str], None] = lambda _boundary: None,
 ) -> tuple[str, ...]:
-    """Destroy every key that a customer has had, in catalogue and bucket; their ids, ever.  The catalogue's
-    goes first, with the leaf that names all of them: whoever comes to it again knows which there were, and
-    nobody puts one into the bucket any more.  Can be repeated.
+    """Destroy every key that a customer has had, in catalogue and bucket; returns their ids. The catalogue's
+    key goes first, with a leaf that names all of them, so that a later run knows them and no process puts one
+    back. Can be repeated.
 
-    Raises :class:`SealError` (``keys.busy`` while keys are being changed), :class:`StoreError`."""
+    Raises :class:`SealError` (``keys.busy`` during a key rotation), :class:`StoreError`."""
     owner = f"leaving-{entropy(8).hex()}"
     if not lease.take(CLAIM, owner, now):
-        raise SealError("keys.busy", "keys are being changed just now", "it is tried again")
+        raise SealError("keys.busy", "a key rotation is in progress", "the worker tries again")
     try:
         places = _own_keys(tenant, store)
         found = [read_document(store, place, WrappedKey.MAX_BYTES) for place in places]
         if (text := tenant_queries.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
         ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
-        destroyed = queries.forget_key(tenant, ids, now=now, entropy=entropy)
+        destroyed = queries.drop_key(tenant, ids, now=now, entropy=entropy)
         boundary("customer's key forgotten")
-        # By name, too: a listing shows no object whose newest version is a mark of its deletion.
+        # Also by name: a listing omits an object whose newest version is a delete marker.
         for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):
             store.delete(place)
         boundary("customer's keys deleted")
     finally:
         lease.release(CLAIM, owner)
     if left := _own_keys(tenant, store):
-        raise StoreError("store.not_deleted", f"{left[0]} is there", "is something putting it back?")
+        raise StoreError(
+            "store.not_deleted", f"{left[0]} still exists", "check whether another program puts it back"
+        )
     return destroyed
 
 
 def _own_keys(tenant: str, store: Store) -> list[str]:
-    """Where a customer's keys lie; those of recordings go with these."""
+    """The places of a customer's keys, other than those of recordings."""
     return [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
 
 
 def _key_id(content: bytes, tenant: str) -> str | None:
-    """The id of a wrapped key; ``None`` for what is none, or not this customer's."""
+    """The id of a customer's wrapped key; ``None`` for anything else."""
     try:
         key = WrappedKey.from_bytes(content)
     except SealError:
@@ -242,7 +245,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 
 
 def _receipt(
-    said: Statement,
+    statement: Statement,
     services: Services,
     destroyed: dict[str, int],
     calls: int,
@@ -250,19 +253,19 @@ def _receipt(
     keys: tuple[str, ...],
     now: datetime,
 ) -> OffboardingReceiptBody:
-    head = checkpoint.newest(said.tenant)
+    head = checkpoint.newest(statement.tenant)
     assert head is not None
-    handed, kept = said.handed_over, services.backups_kept
+    handed, backups_kept = statement.handed_over, services.backups_kept
     archive = None
     if handed is not None:
         archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
-    complete = complete_from(now, kept)
+    complete = erasure_complete_at(now, backups_kept)
     return OffboardingReceiptBody(
-        tenant=said.tenant,
-        statement=said.sha256,
-        announced_at=said.announced_at,
+        tenant=statement.tenant,
+        statement=statement.sha256,
+        announced_at=statement.announced_at,
         handed_over=archive,
-        erasing_since=said.at,
+        erasing_since=statement.at,
         erased_at=now,
         destroyed=destroyed,
         gone=(
@@ -282,7 +285,7 @@ def _receipt(
         ),
         log=ReceiptLog(head.size, head.root, head.number),
         keys=ReceiptKeys(keys, complete),
-        backups_kept_days=kept.days,
+        backups_kept_days=backups_kept.days,
         complete_from=complete,
     )
 

@@ -1,8 +1,8 @@
-"""The rows of departing customers: announcement, erasure and receipt.  The handover's rows are in
-``features/offboarding/handover.py``.
+"""The rows of departing customers: announcement, erasure and receipt. The handover's rows are in
+``handover_queries.py``.
 
 Signed statements in the bucket decide (:mod:`recorder.seal.offboarding`); the row
-(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them.  Each change appends a
+(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them. Each change appends a
 leaf that names the statement, in the same transaction.
 """
 
@@ -39,28 +39,27 @@ LEFT = "tenant.offboarded"
 KEY_DESTROYED = "tenant.key_destroyed"
 
 
-def standing(tenant: str) -> OffboardingRow:
+def require_departure(tenant: str) -> OffboardingRow:
     """The row of a customer's departure.  Raises :class:`CatalogueError` (``offboarding.not_announced``)."""
     row = of(tenant)
     if row is None:
         raise CatalogueError(
             "offboarding.not_announced",
             "this customer does not leave",
-            "first `accord tenant leave announce`",
+            "run `accord tenant leave announce` first",
         )
     return row
 
 
-def stays(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
-    """Write down that a customer stays after all, as a signed statement says; its lines are added again by
-    hand."""
+def record_cancellation(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
+    """Record that a customer stays, by a signed statement; its lines are added again by hand."""
     with writing():
         lock_tenant(tenant)
         _drop(tenant)
         append(tenant, STAYS, {"statement": statement}, now, entropy)
 
 
-def erasing(
+def record_erasure(
     tenant: str,
     announced_at: datetime,
     until: datetime,
@@ -72,48 +71,49 @@ def erasing(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """Write down that a customer is erased, as a signed ``statement`` (its SHA-256) says, and end the lines
-    that it still has.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
+    """Record that a customer's data is erased, by a signed ``statement`` (its SHA-256), and end its remaining
+    lines. Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
         change = {"announced_at": announced_at, "until": until, "erasing_since": since, "left_at": None}
         if not OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute():
             OffboardingTable.insert(tenant_id=tenant, **change).execute()
-        said = {"early": early, "handed_over": handed_over, "statement": statement}
-        append(tenant, ERASING, said, now, entropy)
+        body = {"early": early, "handed_over": handed_over, "statement": statement}
+        append(tenant, ERASING, body, now, entropy)
         _end_lines(tenant, now, entropy)
 
 
-def to_erase() -> tuple[OffboardingRow, ...]:
+def departures_to_erase() -> tuple[OffboardingRow, ...]:
     """Customers whose erasure is ordered and not finished."""
     with connected():
-        mine = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
+        condition = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
         return tuple(
-            _row(row) for row in OffboardingTable.select().where(mine).order_by(OffboardingTable.tenant_id)
+            _row(row)
+            for row in OffboardingTable.select().where(condition).order_by(OffboardingTable.tenant_id)
         )
 
 
 def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[RecordingRow, ...]:
     """A customer's recordings that are not erased, by id."""
     with connected():
-        mine = (
+        condition = (
             (RecordingTable.tenant == tenant)
             & RecordingTable.destroyed_at.is_null()
             & (RecordingTable.id > after)
         )
-        query = RecordingTable.select().where(mine).order_by(RecordingTable.id).limit(limit)
+        query = RecordingTable.select().where(condition).order_by(RecordingTable.id).limit(limit)
         return tuple(recording_row(row) for row in query)
 
 
-def remaining(tenant: str) -> int:
+def count_recordings(tenant: str) -> int:
     """How many of a customer's recordings are not erased."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
-        return int(RecordingTable.select().where(mine).count())
+        condition = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
+        return int(RecordingTable.select().where(condition).count())
 
 
-def amounts(tenant: str) -> str:
-    """A summary of what an erasure of a customer would destroy, in numbers."""
+def summarise(tenant: str) -> str:
+    """What an erasure of a customer would destroy, in numbers."""
     with connected():
         calls = NotRecordedTable.select().where(NotRecordedTable.tenant == tenant).count()
         people = (
@@ -123,13 +123,13 @@ def amounts(tenant: str) -> str:
             TenantTable.select().where((TenantTable.id == tenant) & (TenantTable.wrapped_key != "")).exists()
         )
     return (
-        f"{remaining(tenant)} recordings, {calls} calls without one, {people} log-ins, "
+        f"{count_recordings(tenant)} recordings, {calls} calls without one, {people} log-ins, "
         f"{'a key' if key else 'no key'}"
     )
 
 
-def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in total."""
+def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
+    """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in all."""
     while True:
         with writing():
             lock_tenant(tenant)
@@ -147,19 +147,19 @@ def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     with writing():
         LiveCallTable.delete().where(LiveCallTable.tenant_id == tenant).execute()
         LiveCommandTable.delete().where(LiveCommandTable.tenant_id == tenant).execute()
-        said = LeafTable.select(LeafTable.body).where(
+        bodies = LeafTable.select(LeafTable.body).where(
             (LeafTable.tenant == tenant) & (LeafTable.kind == FORGOTTEN)
         )
-        return sum(int(json.loads(row.body)["calls"]) for row in said if row.body is not None)
+        return sum(int(json.loads(row.body)["calls"]) for row in bodies if row.body is not None)
 
 
-def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
+def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     """Revoke a customer's users, tokens and mail recipients, and drop the users' names; returns how many
     users there were."""
     with writing():
         lock_tenant(tenant)
-        mine = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
-        for row in mine:
+        rows = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
+        for row in rows:
             if row.revoked_at is None:
                 UserTable.update(revoked_at=now).where(UserTable.id == row.id).execute()
                 append(tenant, "user.revoked", {"user": row.id}, now, entropy)
@@ -167,7 +167,7 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
                 UserTable.id == row.id
             ).execute()
         SessionTable.update(ended_at=now).where(
-            SessionTable.user.in_([row.id for row in mine]) & SessionTable.ended_at.is_null()
+            SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
@@ -179,24 +179,23 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         ):
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
         RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
-    return len(mine)
+    return len(rows)
 
 
-def forget_requests(tenant: str) -> None:
-    """Drop the numbers and texts of a customer's subject requests; that they were made and answered, and
-    when, stays."""
+def drop_request_texts(tenant: str) -> None:
+    """Drop the numbers and texts of a customer's subject requests; the dates of receipt and answer remain."""
     with writing():
-        mine = SubjectRequestTable.tenant_id == tenant
-        requests = SubjectRequestTable.select(SubjectRequestTable.id).where(mine)
+        condition = SubjectRequestTable.tenant_id == tenant
+        requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_why=None).where(ReviewTable.request.in_(requests)).execute()
         gone = {"number_salt": None, "extended_why": None, "vouched_said": None, "proved_said": None}
-        SubjectRequestTable.update(number="", **gone).where(mine).execute()
+        SubjectRequestTable.update(number="", **gone).where(condition).execute()
 
 
-def forget_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
-    """Drop the customer's wrapped key, and write down which ``keys`` (ids) are destroyed now; returns all
-    that were ever destroyed.  From here on nothing of theirs can be wrapped or opened."""
+def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
+    """Drop the customer's wrapped key, and record which ``keys`` (ids) are destroyed now; returns all that
+    were ever destroyed. From here on, nothing of the customer's can be wrapped or opened."""
     with writing():
         lock_tenant(tenant)
         known = _destroyed_keys(tenant)
@@ -207,18 +206,20 @@ def forget_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entr
 
 
 def _destroyed_keys(tenant: str) -> set[str]:
-    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == KEY_DESTROYED)
-    said = LeafTable.select(LeafTable.body).where(mine)
-    return {key for row in said if row.body is not None for key in json.loads(row.body)["keys"]}
+    condition = (LeafTable.tenant == tenant) & (LeafTable.kind == KEY_DESTROYED)
+    bodies = LeafTable.select(LeafTable.body).where(condition)
+    return {key for row in bodies if row.body is not None for key in json.loads(row.body)["keys"]}
 
 
-def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
-    """Write down the receipt of a finished erasure; false where that was done before."""
+def record_receipt(
+    tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy
+) -> bool:
+    """Record the receipt of a finished erasure; false if that was done before."""
     with writing():
         lock_tenant(tenant)
-        if standing(tenant).left_at is not None:
+        if require_departure(tenant).left_at is not None:
             return False
-        # The layout goes too: it has the tables, of who asked for recordings among them.
+        # The layout contains the tables, subject requests among them.
         OffboardingTable.update(receipt=receipt, left_at=at, layout=None).where(
             OffboardingTable.tenant_id == tenant
         ).execute()
@@ -232,6 +233,6 @@ def check_not_erasing(row: OffboardingRow) -> None:
     if row.erasing_since is not None:
         raise CatalogueError(
             "offboarding.erasing",
-            f"everything of this customer is being destroyed since {to_iso(row.erasing_since)}",
-            "that cannot be called off; `accord tenant leave show` says how far it is",
+            f"all data of this customer is being erased since {to_iso(row.erasing_since)}",
+            "this cannot be cancelled; `accord tenant leave show` shows the progress",
         )

@@ -11,10 +11,11 @@ from datetime import datetime
 
 from recorder.catalogue import offboarding_progress, queries
 from recorder.clock import to_iso, truncate
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, SealError
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.bucket_statements import SignedDeparture, is_open, read_statements
 from recorder.lifecycle.departure import note_departure
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import offboarding
@@ -23,31 +24,33 @@ from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER
 COMPLETE = "`accord tenant leave complete`"
 
 
-def standing(changes: Changes, tenant: str) -> Statement:
-    """The signed statement in force about a departing customer.  Raises :class:`CatalogueError`
-    (``offboarding.not_announced``, ``offboarding.statement_missing`` where only a row says so),
-    :class:`SealError` where a statement cannot be read, :class:`recorder.errors.StoreError`."""
+def current_statement(changes: Changes, tenant: str) -> Statement:
+    """The signed statement in force about a departing customer. Raises :class:`CatalogueError`
+    (``offboarding.not_announced``, ``offboarding.statement_missing`` if only a row says so),
+    :class:`SealError` for an unreadable statement, :class:`recorder.errors.StoreError`."""
     found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
     if offboarding_progress.find_offboarding(tenant) is None:
-        offboarding_queries.standing(tenant)
+        offboarding_queries.require_departure(tenant)
     raise CatalogueError(
         "offboarding.statement_missing",
-        "a row says that this customer leaves, and nothing that was signed does, or its key was revoked",
-        "`accord audit`; then `accord tenant leave stop`, or announce it anew",
+        "only a row says that this customer leaves: no valid signed statement does",
+        "run `accord audit`; then `accord tenant leave stop`, or announce it again",
     )
 
 
 def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     """Announce that a customer leaves: its numbers are not recorded from now on, and it can download its
-    archive until ``until``.  Raises :class:`CatalogueError`: ``tenant.offboarding_announced`` (it was
-    announced before), ``offboarding.until``, ``offboarding.complete``, ``tenant.unknown``; else as
-    :func:`standing`."""
+    archive until ``until``. Raises :class:`CatalogueError`: ``tenant.offboarding_announced`` (announced
+    before), ``offboarding.until``, ``offboarding.complete``, ``tenant.unknown``; otherwise as
+    :func:`current_statement`."""
     now, until = truncate(changes.now()), truncate(until)
     if until <= now:
         raise CatalogueError(
-            "offboarding.until", "that day is over", "name one on which they have fetched it"
+            "offboarding.until",
+            "that day is in the past",
+            "choose the day until which they can download their archive",
         )
     if queries.tenant(tenant) is None:
         raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
@@ -55,10 +58,10 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     if found is not None and offboarding_progress.find_offboarding(tenant) is not None:
         hint = "`accord tenant leave show`"
         raise CatalogueError(
-            "tenant.offboarding_announced", "that this customer leaves was announced before", hint
+            "tenant.offboarding_announced", "this customer's departure was announced before", hint
         )
     if found is not None and found.kind == ERASURE:
-        raise CatalogueError("offboarding.complete", "it was signed that this customer is erased", COMPLETE)
+        raise CatalogueError("offboarding.complete", "this customer's erasure was signed before", COMPLETE)
     if found is None or found.until != until:
         first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
         more = {"announced_at": now, "until": until, "handed_over": None}
@@ -68,70 +71,70 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
 
 
 def cancel(changes: Changes, tenant: str) -> None:
-    """Call a departure off; the lines are added again by hand.  Raises :class:`CatalogueError`:
-    ``offboarding.not_announced``, ``offboarding.erasing``; else as :func:`standing`."""
+    """Cancel a departure; the lines are added again by hand. Raises :class:`CatalogueError`:
+    ``offboarding.not_announced``, ``offboarding.erasing``; otherwise as :func:`current_statement`."""
     now = truncate(changes.now())
     found, last = _found(changes, tenant)
     if found is None:
-        offboarding_queries.standing(tenant)
+        offboarding_queries.require_departure(tenant)
     else:
-        check_not_erasing(found)
+        check_not_ordered(found)
     if last is None:
         last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
     elif last.kind != CANCELLED:
         last = _put(changes, last.following(CANCELLED, now))
-    offboarding_queries.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
+    offboarding_queries.record_cancellation(tenant, last.sha256, now=now, entropy=changes.entropy)
 
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
-    """Sign that a customer's archive is complete; returns the statement's SHA-256.  Raises
-    :class:`CatalogueError` (``offboarding.erasing``); else as :func:`standing`."""
-    found = standing(changes, tenant)
-    check_not_erasing(found)
+    """Sign that a customer's archive is complete; returns the statement's SHA-256. Raises
+    :class:`CatalogueError` (``offboarding.erasing``); otherwise as :func:`current_statement`."""
+    found = current_statement(changes, tenant)
+    check_not_ordered(found)
     if found.handed_over != handed:
         at = truncate(max(changes.now(), handed.at))
         found = _put(changes, found.following(HANDED_OVER, at, handed_over=handed))
     return found.sha256
 
 
-def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
-    """Order a customer's erasure; ``early`` is the reason where its day has not come.  Raises
+def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statement:
+    """Order a customer's erasure; ``early`` is the reason if the announced day has not come. Raises
     :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.too_early``,
-    ``offboarding.erasing``; else as :func:`standing`."""
+    ``offboarding.erasing``; otherwise as :func:`current_statement`."""
     now = truncate(changes.now())
-    found = standing(changes, tenant)
+    found = current_statement(changes, tenant)
     if found.kind != ERASURE:
         if now < found.until and not early:
             raise CatalogueError(
                 "offboarding.too_early",
-                f"they were told that they can fetch it until {to_iso(found.until)}",
-                "wait for that day, or say in --early how they agreed to an earlier one",
+                f"the customer was told that the archive can be downloaded until {to_iso(found.until)}",
+                "wait for that day, or state in --early how they agreed to an earlier one",
             )
         found = _put(changes, found.following(ERASURE, now, early=early or ""))
     elif (row := offboarding_progress.find_offboarding(tenant)) is not None and row.erasing_since is not None:
-        check_not_erasing(found)
-    write_down(changes, found)
+        check_not_ordered(found)
+    record_order(changes, found)
     return found
 
 
-def write_down(changes: Changes, said: Statement) -> None:
-    """Write down a signed order of erasure, for the worker to find."""
-    offboarding_queries.erasing(
-        said.tenant,
-        said.announced_at,
-        said.until,
-        said.at,
-        said.sha256,
-        early=said.early or "",
-        handed_over=said.handed_over is not None,
+def record_order(changes: Changes, statement: Statement) -> None:
+    """Record a signed order of erasure, for the worker to find."""
+    offboarding_queries.record_erasure(
+        statement.tenant,
+        statement.announced_at,
+        statement.until,
+        statement.at,
+        statement.sha256,
+        early=statement.early or "",
+        handed_over=statement.handed_over is not None,
         now=changes.now(),
         entropy=changes.entropy,
     )
 
 
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
-    """Order the erasure again of a customer that already has a receipt, where no other statement is in
-    force.  Raises as :func:`standing`."""
+    """Order the erasure again of a customer that already has a receipt, if no other statement is in force.
+    Raises as :func:`current_statement`."""
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
@@ -141,13 +144,13 @@ def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statem
     return _put(changes, made)
 
 
-def check_not_erasing(said: Statement) -> None:
+def check_not_ordered(statement: Statement) -> None:
     """Raises :class:`CatalogueError` (``offboarding.erasing``)."""
-    if said.kind == ERASURE:
+    if statement.kind == ERASURE:
         raise CatalogueError(
             "offboarding.erasing",
-            f"everything of this customer is being destroyed since {to_iso(said.at)}",
-            "that cannot be called off; `accord tenant leave show` says how far it is",
+            f"all data of this customer is being erased since {to_iso(statement.at)}",
+            "this cannot be cancelled; `accord tenant leave show` shows the progress",
         )
 
 
@@ -159,41 +162,73 @@ def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement |
     return (last if holds else None), last
 
 
-def _put(changes: Changes, said: Statement) -> Statement:
-    made = offboarding.put(changes.store, said, changes.signer, changes.root)
+def _put(changes: Changes, statement: Statement) -> Statement:
+    made = offboarding.put(changes.store, statement, changes.signer, changes.root)
     changes.boundary("statement put")
     return made
 
 
-def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
+def held_recordings(tenant: str) -> tuple[amendments.HoldRow, ...]:
     """Holds that must be decided before anything is erased."""
     return amendments.holds(tenant)
 
 
 def check_ready(tenant: str) -> None:
-    """Raises :class:`CatalogueError`: ``offboarding.holds_unconfirmed``, ``offboarding.held`` (it names
-    them)."""
+    """Raises :class:`CatalogueError`: ``offboarding.holds_unconfirmed``, ``offboarding.held`` (with the
+    holds)."""
     if holds_unconfirmed() is not None:
         raise CatalogueError(
             "offboarding.holds_unconfirmed",
-            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
-            "look at them, then `accord rebuild --confirm-holds`",
+            "the legal holds are not confirmed after a restore or rebuild: nothing is erased",
+            "review them, then run `accord rebuild --confirm-holds`",
         )
-    if holds := held(tenant):
+    if holds := held_recordings(tenant):
         named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
         more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
         raise CatalogueError(
             "offboarding.held",
-            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
-            "`accord hold lift`, once whoever it was held for has what they need of it",
+            f"{len(holds)} recordings are on legal hold; decide each first: {named}{more}",
+            "`accord hold lift`, once its owner no longer needs the recording",
         )
 
 
-def check_handed_over(said: Statement) -> None:
+def check_handed_over(statement: Statement) -> None:
     """Raises :class:`CatalogueError` (``offboarding.not_handed_over``)."""
-    if said.handed_over is None:
+    if statement.handed_over is None:
         raise CatalogueError(
             "offboarding.not_handed_over",
             "nothing was handed over to this customer",
-            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
+            "`accord tenant leave hand-over`; --without-handing-over if they do not want it",
         )
+
+
+def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = False) -> None:
+    """After a restore or rebuild, have the worker erase again a customer whose erasure was signed. Raises
+    :class:`CatalogueError` (``offboarding.nothing_signed``, ``offboarding.holds_unconfirmed``,
+    ``offboarding.held``), :class:`SealError` for an invalid object, :class:`recorder.errors.StoreError`."""
+    leaver = find_to_complete(changes, tenant, believe_dates=believe_dates)
+    check_ready(tenant)
+    statement = leaver.statement
+    if statement is None or statement.kind != ERASURE:
+        assert leaver.receipt is not None
+        statement = erase_again(changes, tenant, leaver.receipt.announced_at)
+    record_order(changes, statement)
+
+
+def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> SignedDeparture:
+    """The signed departure of a customer whose erasure is to be completed. Raises as
+    :func:`complete_erasure`."""
+    found = read_statements(
+        changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant
+    )
+    for each in found.troubles:
+        if each.place.startswith(offboarding.FOLDER):
+            raise SealError(each.code, f"{each.place}: {each.message}", "`accord audit`")
+    leaver = next(iter(found.leavers), None)
+    if leaver is None or not is_open(leaver):
+        raise CatalogueError(
+            "offboarding.nothing_signed",
+            "no signed statement orders this customer's erasure, or the catalogue knows it already",
+            "`accord tenant leave show`",
+        )
+    return leaver

@@ -8,19 +8,19 @@ END = 2 * BLOCK
 """Bytes of zeros after the last file."""
 
 
-def padded(length: int) -> int:
-    """The length of a file's content with what fills its last block."""
+def padded_length(length: int) -> int:
+    """The length of a file's content, padded to whole blocks."""
     return -(-length // BLOCK) * BLOCK
 
 
-def taken(length: int) -> int:
-    """What a file of that length takes, its header included."""
-    return BLOCK + padded(length)
+def file_length(length: int) -> int:
+    """The length of a file with its header."""
+    return BLOCK + padded_length(length)
 
 
 def header(name: str, length: int, at: int) -> bytes:
-    """A file's header; ``at`` is when it was made, in Unix seconds.  Raises ``ValueError`` for a name of more
-    than 100 bytes, or a length that ustar cannot say."""
+    """A file's header; ``at`` is its modification time, in Unix seconds. Raises ``ValueError`` for a name of
+    more than 100 bytes, or a length that ustar cannot express."""
     encoded = name.encode("ascii")
     if len(encoded) > 100 or not 0 <= length < 8**11:
         raise ValueError(f"ustar cannot say {name!r} of {length} bytes")

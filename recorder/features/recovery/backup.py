@@ -9,10 +9,9 @@
         {"end": "tenant", "rows": 2, "sha256": ...}       of the lines of its rows
         {"end": "backup", "tables": 13}
 
-Keys are never in it.  A file with both would be all that a thief needs, and keys hardly change: they are
-copied once, by hand, to another place.  The file is encrypted under a key that is made from the
-key-encryption key: who finds it reads nobody's name or number, and who has lost that key has lost the
-recordings anyway.
+It never contains keys: a file with both would be all that a thief needs. Keys rarely change, and are copied
+once, by hand, to another place. The file is encrypted under a key derived from the key-encryption key:
+whoever finds it reads no name and no number, and whoever has lost that key has lost the recordings anyway.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ _HEADER_BYTES = 64 * 1024
 _PIECE = 256 * 1024
 
 Tell = Callable[[str, int], None]
-"""Hears of each table that is done, and how many rows it has."""
+"""Called with each table that is done, and its number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderBody:
-    """The first line of a backup's file.  ``schema`` names the migrations that the catalogue had had,
-    ``kek`` is the id of the key-encryption key."""
+    """The first line of a backup's file. ``schema`` names the catalogue's migrations, ``kek`` is the id of
+    the key-encryption key."""
 
     __pydantic_config__ = STRICT
 
@@ -74,18 +73,17 @@ _CONSTANTS: Final[Mapping[str, str | int]] = {"type": "accord-backup", "version"
 
 
 def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
-    """Write what the bucket does not hold into a new file, and read it back.  Before
-    that the log of each customer says so.
+    """Write a backup to a new file, after a leaf in every customer's log, and read it back.
 
     Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
     if path.exists():
-        raise BackupError("backup.exists", f"{path} is there already", "name another file")
+        raise BackupError("backup.exists", f"{path} already exists", "choose another file name")
     schema = dump.schema_names()
     key, kek = keyring.backup_key()
-    said = HeaderBody(now, f"accord {__version__}", schema, kek)
-    line = canonical_json.dump({**_CONSTANTS, **_HEADER.write(said)}) + b"\n"
-    header = Header(said.made_at, said.software, schema, kek, line)
-    dump.note_copy(now, kek, entropy)
+    body = HeaderBody(now, f"accord {__version__}", schema, kek)
+    line = canonical_json.dump({**_CONSTANTS, **_HEADER.write(body)}) + b"\n"
+    header = Header(body.made_at, body.software, schema, kek, line)
+    dump.note_backup(now, kek, entropy)
     incoming = path.with_name(f".{path.name}.new")
     incoming.unlink(missing_ok=True)
     descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -101,7 +99,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
         check(incoming, keyring)
         os.link(incoming, path)
     except FileExistsError:
-        raise BackupError("backup.exists", f"{path} is there already", "name another file") from None
+        raise BackupError("backup.exists", f"{path} already exists", "choose another file name") from None
     finally:
         incoming.unlink(missing_ok=True)
     sync_folder(path.absolute().parent)
@@ -109,15 +107,15 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
 
 
 def check(path: Path, keyring: Keyring) -> dict[str, int]:
-    """Read a backup's file to its end; how many rows each table has.  Raises :class:`BackupError`."""
+    """Read a backup's file to its end; returns the number of rows by table. Raises :class:`BackupError`."""
     counted: dict[str, int] = {}
-    for table, _names, rows in tables(path, keyring):
+    for table, _names, rows in read_tables(path, keyring):
         counted[table] = sum(1 for _ in rows)
     return counted
 
 
 def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
-    """Bring a backup's rows into an empty catalogue of the same schema: all of them, or none.
+    """Restore a backup into an empty catalogue of the same schema, all rows or none.
 
     Raises :class:`BackupError`: ``backup.not_one``, ``backup.version``, ``backup.schema``, ``backup.kek``,
     ``backup.damaged``, ``backup.not_empty``; ``CatalogueError``."""
@@ -127,12 +125,12 @@ def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell:
         other = sorted({*header.schema} ^ {*schema})
         raise BackupError(
             "backup.schema",
-            f"{path} is of a catalogue with another schema (differing in {', '.join(other)}); "
-            f"{header.software} wrote it",
-            "restore it with that version, then upgrade and run `accord migrate`",
+            f"{path} is of a catalogue with another schema (differing in {', '.join(other)}), "
+            f"written by {header.software}",
+            "restore it with that version, upgrade, and run `accord migrate`",
         )
-    with dump.bringing_back(header.made_at, now, entropy):
-        for table, names, rows in tables(path, keyring):
+    with dump.restoration(header.made_at, now, entropy):
+        for table, names, rows in read_tables(path, keyring):
             model = dump.BY_NAME.get(table)
             if model is None or names != dump.columns(model):
                 raise BackupError("backup.schema", f"{path} has a table {table} that is not this version's")
@@ -141,36 +139,36 @@ def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell:
 
 
 def read_header(path: Path) -> Header:
-    """The first line.  Raises :class:`BackupError` (``backup.unreadable``, ``backup.not_one``,
+    """The first line. Raises :class:`BackupError` (``backup.unreadable``, ``backup.not_one``,
     ``backup.version``)."""
     try:
         with open(path, "rb") as file:
             line = file.readline(_HEADER_BYTES)
     except OSError as error:
         raise BackupError(
-            "backup.unreadable", f"{path} cannot be read: {error.strerror}", "look at its place and owner"
+            "backup.unreadable", f"{path} cannot be read: {error.strerror}", "check its path and owner"
         ) from error
     try:
         body = canonical_json.load(line.removesuffix(b"\n"), "backup")
-        said = canonical_json.read(
+        header = canonical_json.read(
             _HEADER, canonical_json.take_constants(body, "backup", _CONSTANTS), "backup"
         )
     except SealError as error:
         code = "backup.version" if error.error_id == "seal.version" else "backup.not_one"
-        raise BackupError(code, f"{path} is no backup that this version reads: {error.message}") from error
-    return Header(said.made_at, said.software, said.schema, said.kek, line)
+        raise BackupError(
+            code, f"{path} is not a backup that this version can read: {error.message}"
+        ) from error
+    return Header(header.made_at, header.software, header.schema, header.kek, line)
 
 
-def tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:
-    """Name, columns and rows of each table, in order; the rows of one are to be read before the next.
+def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:
+    """Name, columns and rows of each table, in order; read the rows of one table before the next.
 
-    Raises :class:`BackupError` (``backup.kek``, ``backup.damaged``) wherever the file is not what was
-    written, at its end at the latest: nothing of it counts before."""
+    Raises :class:`BackupError` (``backup.kek``, ``backup.damaged``) if the file is not what was written, at
+    its end at the latest: until then, nothing of it may be used."""
 
     def damaged(what: str) -> NoReturn:
-        raise BackupError(
-            "backup.damaged", f"{path} is not what was written: {what}", "use another copy of it"
-        )
+        raise BackupError("backup.damaged", f"{path} is damaged: {what}", "use another copy of it")
 
     header = read_header(path)
     try:
@@ -193,7 +191,7 @@ def tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Itera
             for count, line in enumerate(lines):
                 if isinstance(line, dict):
                     if line != {"end": table, "rows": count, "sha256": total.hexdigest()}:
-                        damaged(f"the rows of {table} are not those that were written")
+                        damaged(f"the rows of {table} have changed")
                     ended = True
                     return
                 total.update(_line(line))
@@ -205,11 +203,11 @@ def tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Itera
             raise RuntimeError("the rows of one table are to be read before the next")
         done += 1
     if next(lines, None) is not None:
-        damaged("something comes after its end")
+        damaged("it continues after its end")
 
 
 def _lines(now: datetime, tell: Tell) -> Iterator[bytes]:
-    for model in dump.COPIED:
+    for model in dump.TABLES:
         table = model._meta.table_name
         yield _line({"columns": dump.columns(model), "table": table})
         total, count = hashlib.sha256(), 0
@@ -220,7 +218,7 @@ def _lines(now: datetime, tell: Tell) -> Iterator[bytes]:
             yield line
         yield _line({"end": table, "rows": count, "sha256": total.hexdigest()})
         tell(table, count)
-    yield _line({"end": "backup", "tables": len(dump.COPIED)})
+    yield _line({"end": "backup", "tables": len(dump.TABLES)})
 
 
 def _line(value: Any) -> bytes:
@@ -240,7 +238,7 @@ def _compressed(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class _Pulled(io.RawIOBase):
-    """A file to read from, over pieces that are made when they are asked for."""
+    """A readable file over pieces that are produced on demand."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -264,7 +262,7 @@ class _Pulled(io.RawIOBase):
 def _documents(
     path: Path, key: bytes, header: Header, damaged: Callable[[str], NoReturn]
 ) -> Iterator[dict[str, Any] | list[Any]]:
-    """The lines of a backup, decrypted and unpacked a piece at a time."""
+    """The lines of a backup, decrypted and decompressed piece by piece."""
     begin = len(header.line)
     with open(path, "rb") as file:
 
@@ -280,6 +278,6 @@ def _documents(
                 *whole, left = (left + unpacking.decompress(piece)).split(b"\n")
                 yield from (json.loads(line) for line in whole)
             if left or not unpacking.eof or unpacking.unused_data:
-                damaged("it ends in the middle")
+                damaged("it is truncated")
         except (SealError, zlib.error, ValueError, RecursionError) as error:
             damaged(str(error))

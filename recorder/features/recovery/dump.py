@@ -1,7 +1,7 @@
 """Dumps the catalogue's rows for ``accord backup``, and loads them for ``accord restore``.
 
-What the bucket holds is left out: parties, recordings' keys, amendments.  An erasure reaches bucket and
-catalogue but no backup that somebody has put away, so a backup contains nothing that can be erased.
+What the bucket holds is left out: parties, recordings' keys, amendments. An erasure reaches bucket and
+catalogue, but no backup in a safe, so a backup contains nothing that can be erased.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
 
-COPIED: tuple[type[Table], ...] = (
+TABLES: tuple[type[Table], ...] = (
     TenantTable,
     UserTable,
     SessionTable,
@@ -63,9 +63,9 @@ COPIED: tuple[type[Table], ...] = (
     HandedRecordingTable,
     HandoverFetchTable,
 )
-"""In an order in which each row comes after those that it refers to."""
+"""Ordered so that each row comes after those that it refers to."""
 
-WITHOUT: Mapping[type[Table], tuple[str, ...]] = {
+OMITTED: Mapping[type[Table], tuple[str, ...]] = {
     RecordingTable: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")
 }
 """Columns that stay empty in a copy until ``accord rebuild`` has read the bucket."""
@@ -73,12 +73,12 @@ WITHOUT: Mapping[type[Table], tuple[str, ...]] = {
 PAGE = 500
 PAGE_BYTES = 4 * 1024 * 1024
 
-BY_NAME: Mapping[str, type[Table]] = {model._meta.table_name: model for model in COPIED}
+BY_NAME: Mapping[str, type[Table]] = {model._meta.table_name: model for model in TABLES}
 
 
 def schema_names() -> tuple[str, ...]:
-    """The migrations that this catalogue has had.  Raises :class:`BackupError` (``backup.schema``) where
-    they are not exactly this version's: columns that it does not know would be lost."""
+    """The migrations of this catalogue. Raises :class:`BackupError` (``backup.schema``) if they are not
+    exactly this version's: columns unknown to it would be lost."""
     with connected():
         found = database.execute_sql("SELECT name FROM schema_migration ORDER BY name").fetchall()
     names = tuple(str(name) for (name,) in found)
@@ -87,14 +87,14 @@ def schema_names() -> tuple[str, ...]:
         raise BackupError(
             "backup.schema",
             f"the catalogue's schema is that of another version ({', '.join(sorted({*names} ^ {*known}))})",
-            "use the Accord that the catalogue was last migrated with",
+            "use the version of Accord that migrated the catalogue last",
         )
     return names
 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """One transaction that only reads: the catalogue as it is at one moment, while others go on writing."""
+    """A read-only transaction: the catalogue at one moment, while other processes write."""
     with connected():
         if isinstance(database.obj, SqliteDatabase):
             with database.atomic("DEFERRED"):
@@ -106,16 +106,16 @@ def snapshot() -> Iterator[None]:
 
 
 def columns(model: type[Table]) -> list[str]:
-    """Names of a table's columns, in a fixed order."""
+    """A table's column names, in a fixed order."""
     return sorted(field.column_name for field in model._meta.sorted_fields)
 
 
 def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
-    """A table's rows as JSON knows them, by primary key, a page at a time.  Sessions are ended: who was
-    logged in when a copy was made is not when it is brought back."""
+    """A table's rows as JSON values, by primary key, a page at a time. Sessions are ended: a restored session
+    must not be valid."""
     fields = [_fields(model)[name] for name in columns(model)]
     key: Any = model._meta.primary_key
-    left_out = WITHOUT.get(model, ())
+    left_out = OMITTED.get(model, ())
     last: Any = None
     while True:
         query = model.select() if last is None else model.select().where(key > last)
@@ -124,7 +124,7 @@ def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
             if isinstance(row, SessionTable) and row.ended_at is None:
                 row.ended_at = now
             yield [
-                None if each.column_name in left_out else _plain(each, row.__data__[each.name])
+                None if each.column_name in left_out else _to_json(each, row.__data__[each.name])
                 for each in fields
             ]
         if not page:
@@ -132,8 +132,8 @@ def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
         last = page[-1].__data__[key.name]
 
 
-def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
-    """Every customer's log says that a copy of the catalogue is made, and under which key."""
+def note_backup(made_at: datetime, kek: str, entropy: Entropy) -> None:
+    """Append a leaf to every customer's log that the catalogue is backed up, and under which key."""
     with connected():
         tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
     for tenant in tenants:
@@ -142,42 +142,44 @@ def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
 
 
 def check_empty() -> None:
-    """Raises :class:`BackupError` (``backup.not_empty``) where the catalogue has rows."""
-    there = [
+    """Raises :class:`BackupError` (``backup.not_empty``) if the catalogue has rows."""
+    filled = [
         model._meta.table_name
-        for model in COPIED
+        for model in TABLES
         if model is not ChangeCounterTable and model.select().exists()
     ]
-    if there:
+    if filled:
         raise BackupError(
             "backup.not_empty",
-            f"the catalogue has rows already ({', '.join(there)}); a backup is restored into an empty one",
-            "name a new catalogue in [catalogue] url, run `accord migrate`, then restore, and rebuild last",
+            f"the catalogue has rows ({', '.join(filled)}); a backup can only be restored into an empty one",
+            "set a new catalogue in [catalogue] url, run `accord migrate`, restore, and then rebuild",
         )
 
 
 @contextmanager
-def bringing_back(made_at: datetime, now: datetime, entropy: Entropy) -> Iterator[None]:
-    """One transaction in which rows are brought back; all of them or none.  Afterwards nothing expires
-    until the holds are confirmed, and each customer's log says from when it goes on."""
+def restoration(made_at: datetime, now: datetime, entropy: Entropy) -> Iterator[None]:
+    """One transaction in which rows are restored, all or none. Afterwards expiry is suspended until the holds
+    are confirmed, and each customer's log states the backup that it resumes from."""
     with writing():
         check_empty()
         ChangeCounterTable.delete().execute()
         yield
         tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
         for tenant in tenants:
-            said = {"backup": made_at.isoformat(timespec="seconds")}
-            append(tenant, "catalogue.restored", said, now, entropy)
-        hold_review.wait_for_holds("restore", now, entropy)
+            body = {"backup": made_at.isoformat(timespec="seconds")}
+            append(tenant, "catalogue.restored", body, now, entropy)
+        hold_review.require_confirmation("restore", now, entropy)
 
 
 def insert(model: type[Table], names: Sequence[str], values: Iterable[Sequence[Any]]) -> int:
-    """Rows of :func:`rows` into a table, inside :func:`bringing_back`; how many."""
+    """Insert rows from :func:`rows` into a table, inside :func:`restoration`; returns how many."""
     fields = [_fields(model)[name] for name in names]
     count = size = 0
     batch: list[dict[Any, Any]] = []
     for row in values:
-        batch.append({each: each.python_value(_rich(value)) for each, value in zip(fields, row, strict=True)})
+        batch.append(
+            {each: each.python_value(_from_json(value)) for each, value in zip(fields, row, strict=True)}
+        )
         size += sum(len(value["b64"]) for value in row if isinstance(value, dict))
         if len(batch) == PAGE or size > PAGE_BYTES:
             count += len(batch)
@@ -193,11 +195,11 @@ def _fields(model: type[Table]) -> dict[str, Any]:
     return {field.column_name: field for field in model._meta.sorted_fields}
 
 
-def _plain(field: Any, value: Any) -> Any:
+def _to_json(field: Any, value: Any) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"b64": base64.b64encode(bytes(value)).decode("ascii")}
     return field.db_value(value)
 
 
-def _rich(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     return base64.b64decode(value["b64"], validate=True) if isinstance(value, dict) else value

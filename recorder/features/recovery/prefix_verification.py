@@ -1,4 +1,4 @@
-"""Verifies everything that the bucket holds at one recording's prefix, and trusts only what is sealed."""
+"""Verifies everything at one recording's prefix in the bucket, and relies only on what is sealed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild_queue import QueuedPlace
-from recorder.features.recovery.recordings import SeenPlace
+from recorder.features.recovery.recording_rows import PlaceReading
 from recorder.lifecycle import amendments as amending
 from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, Problem, amendments_in, read_chain
@@ -38,12 +38,12 @@ from recorder.seal.usage_terms import RetentionLimit
 from recorder.store.contract import NotFound, Store
 
 PLACE = re.compile(r"([0-9a-z][0-9a-z-]*)/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]*)/")
-"""Where a recording lies: its tenant, the day, its id."""
+"""A recording's prefix: tenant, date, id."""
 
 
 class TenantKeys:
-    """Tenants' wrapped keys: the catalogue's, or the bucket's where it has none or another.  Safe to share
-    among threads."""
+    """Tenants' wrapped keys: the catalogue's, or the bucket's if the catalogue has none or another. Safe to
+    share among threads."""
 
     def __init__(self, store: Store, catalogued: Mapping[str, str], keyring: Keyring) -> None:
         self._store = store
@@ -54,8 +54,8 @@ class TenantKeys:
         self._lock = threading.Lock()
 
     def of(self, tenant: str, key_id: str) -> WrappedKey:
-        """A tenant's key of that id.  Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
-        what is wrong with it), :class:`recorder.errors.StoreError`."""
+        """A tenant's key with that id. Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
+        why it is invalid), :class:`recorder.errors.StoreError`."""
         if (text := self._catalogued.get(tenant)) is not None:
             key = wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
             if key.key_id == key_id:
@@ -68,9 +68,9 @@ class TenantKeys:
             raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that wraps it")
         return before
 
-    def know(self, tenant: str, *, destroyed: bool) -> None:
-        """Have a tenant's key at hand, so that the tenant can be made.  Of a customer who left there may be
-        none any more, and nothing of theirs but what is ``destroyed``.  Raises as :meth:`of`."""
+    def load(self, tenant: str, *, destroyed: bool) -> None:
+        """Load a tenant's key, so that the tenant can be created. A departed customer may have none, if
+        everything of theirs is ``destroyed``. Raises as :meth:`of`."""
         if tenant in self._catalogued or (destroyed and tenant in self._destroyed):
             return
         try:
@@ -81,7 +81,7 @@ class TenantKeys:
             self._destroyed.add(tenant)
 
     def stored(self) -> dict[str, str]:
-        """Those that were read from the bucket, JSON text."""
+        """The keys read from the bucket, JSON text."""
         with self._lock:
             return {tenant: key.to_bytes().decode() for tenant, key in self._stored.items()}
 
@@ -93,13 +93,13 @@ class TenantKeys:
                     found = read_wrapped(self._store, place)
                 except NotFound:
                     raise SealError("key.missing", f"there is no {place}") from None
-                self._keyring.open_tenant_key(found)  # no other one is put into a row
+                self._keyring.open_tenant_key(found)  # only a valid key may be restored
                 self._stored[tenant] = found
             return self._stored[tenant]
 
 
-class Reading:
-    """Reads places of the bucket.  Safe to share among threads; keeps no more than what it reads."""
+class PrefixReader:
+    """Reads places in the bucket. Safe to share among threads; keeps nothing."""
 
     def __init__(
         self,
@@ -119,52 +119,51 @@ class Reading:
         self._root = root
         self._keys = keys
 
-    def read(self, found: QueuedPlace) -> SeenPlace:
-        """What one place gives.  Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
-        (``seal.kek_missing``) for a key-encryption key that opens nothing here: going on would only lose
-        everybody's names."""
+    def read(self, found: QueuedPlace) -> PlaceReading:
+        """Read one place. Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
+        (``seal.kek_missing``) for the wrong key-encryption key: to continue would lose every party."""
         wrong: list[tuple[str, str]] = []
         try:
             row, chain = self._row(found, wrong.append)
         except SealError as error:
             if error.error_id == "seal.kek_missing":
                 raise
-            return SeenPlace(found.place, code=error.error_id, message=error.message)
+            return PlaceReading(found.place, code=error.error_id, message=error.message)
         code = wrong[0][0] if wrong else None
-        return SeenPlace(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
+        return PlaceReading(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
 
     def _row(
         self, found: QueuedPlace, blame: Callable[[tuple[str, str]], None]
     ) -> tuple[RecordingRow, Chain]:
         if MANIFEST not in found.names:
-            raise SealError("manifest.missing", "there are objects and no manifest: nothing was committed")
+            raise SealError("manifest.missing", "there is no manifest: the recording was not committed")
         content = self._get(found.place + MANIFEST, MAX_BYTES)
         manifest = open_manifest(content, self._root)
         if manifest.prefix != found.place:
             raise SealError("manifest.place", f"the manifest is of {manifest.prefix}")
         chain = self._chain(found, manifest, content)
-        self._follow(chain, found)
+        self._drop_revoked(chain, found)
         for problem in chain.problems:
             blame((problem.code, f"{problem.name}: {problem.message}"))
         sealed = {each.name for each in manifest.objects}
         for name in sorted(set(found.names) - sealed - {MANIFEST}):
             if number_in(name) is None:
                 blame(("object.unknown", f"{name} was not sealed"))
-        self._keys.know(manifest.tenant, destroyed=chain.erased is not None)
+        self._keys.load(manifest.tenant, destroyed=chain.erased is not None)
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
-                blame(("object.not_erased", f"{name} was erased, and is there"))
-            row = recording_of(manifest, content, None, None, None, *self._later(chain))
+                blame(("object.not_erased", f"{name} was erased but exists"))
+            row = recording_of(manifest, content, None, None, None, *self._later_facts(chain))
             gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
             return gone, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, blame)
         outside, inside = (parties.outside, parties.inside) if parties else (None, None)
-        return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
+        return recording_of(manifest, content, outside, inside, key, *self._later_facts(chain)), chain
 
-    def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
-        """What was learnt later, and what the customer set since."""
+    def _later_facts(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
+        """Amendments, and the customer's retention limits."""
         return chain.amendments, self._limits.get(chain.manifest.tenant, ())
 
     def _chain(self, found: QueuedPlace, manifest: Manifest, content: bytes) -> Chain:
@@ -174,17 +173,17 @@ class Reading:
             raise SealError("object.missing", error.message) from None
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
-    def _follow(self, chain: Chain, found: QueuedPlace) -> None:
-        """Leave out of a chain, as a problem, what a key signed that is revoked by now, and all after it.
+    def _drop_revoked(self, chain: Chain, found: QueuedPlace) -> None:
+        """Drop an amendment by a revoked key, and all after it, from a chain, and report it.
 
-        What is dated before is followed where the catalogue knows of it (its log, restored, does), where an
-        operator answers for it, or where it ends in a tombstone and nothing is left to be destroyed.  Left
-        out it widens nothing and destroys nothing; and as long as it lies there and no row lists it, gate
-        and worker refuse the recording, so that what it takes away is not given either."""
+        One dated before the revocation is kept if the catalogue (its restored log) knows it, if an operator
+        vouches for it, or if it is a tombstone of a recording that is gone. A dropped amendment widens
+        nothing and erases nothing; and as long as it is in the bucket and no row lists it, gate and worker
+        refuse the recording, so that nothing it takes away is granted either."""
         manifest = chain.manifest
 
         def seen() -> Known:
-            return amending.seen(manifest.tenant, manifest.recording)
+            return amending.known_hashes(manifest.tenant, manifest.recording)
 
         dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
         for document, why in signed_since(chain, self._revoked, None if dated else seen):
@@ -194,7 +193,8 @@ class Reading:
                 break
 
     def _is_gone(self, chain: Chain, found: QueuedPlace) -> bool:
-        """Whether it says that it was erased, and nothing of it is left here or in the catalogue."""
+        """Whether a chain ends in a tombstone and nothing of the recording is left, here or in the
+        catalogue."""
         manifest = chain.manifest
         sealed = {each.name for each in manifest.objects}
         if chain.erased is None or sealed.intersection(found.names):
@@ -211,7 +211,7 @@ class Reading:
     def _open(
         self, manifest: Manifest, blame: Callable[[tuple[str, str]], None]
     ) -> tuple[WrappedKey | None, Parties | None]:
-        """The recording's key and who spoke, as far as they can be had."""
+        """The recording's key and parties, as far as they can be opened."""
         place = data_key_path(manifest.tenant, manifest.recording)
         try:
             key = wrapped_key_at(place, self._get(place, WrappedKey.MAX_BYTES))

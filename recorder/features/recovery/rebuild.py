@@ -1,20 +1,19 @@
-"""``accord rebuild``: recordings, amendments and tombstones again, from the bucket alone.
+"""``accord rebuild``: restores recordings, amendments and tombstones from the bucket alone.
 
-Four phases, each of which goes on where it was broken off:
+Four phases, each of which resumes where it was interrupted:
 
 ========  ==========================================================================================
-``list``  every place in the bucket is written down, with the names of the objects there
+``list``  each place in the bucket is queued, with the names of its objects
 ``read``  each place is read and verified, many at a time; a batch of rows is one transaction
-``keys``  wrapped keys whose recording is nowhere, or should be gone, are named
-``rows``  rows whose recording is not in the bucket are named
+``keys``  wrapped keys whose recording is missing, or erased, are reported
+``rows``  rows whose recording is not in the bucket are reported
 ========  ==========================================================================================
 
-On an intact catalogue it changes nothing.  Wherever it changes something, nothing expires until somebody
-has confirmed the holds.
+On an intact catalogue it changes nothing. If it changes anything, expiry is suspended until the holds are
+confirmed.
 
-It destroys nothing.  What signed statements say was erased since (customers who left, calls without a
-recording) it proposes (:mod:`recorder.lifecycle.bucket_statements`); of customers who left it only ends the
-lines.
+It erases nothing. Erasures that were signed since (departed customers, unrecorded calls) are proposed
+(:mod:`recorder.lifecycle.bucket_statements`); of departed customers only the lines are ended.
 """
 
 from __future__ import annotations
@@ -35,22 +34,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import offboarding_progress, queries
 from recorder.clock import Now
 from recorder.features.recovery import rebuild_queue
-from recorder.features.recovery.prefix_verification import PLACE, Reading, TenantKeys
+from recorder.features.recovery.prefix_verification import PLACE, PrefixReader, TenantKeys
 from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
-from recorder.features.recovery.recordings import (
+from recorder.features.recovery.recording_rows import (
     CHANGES,
-    Recovering,
-    SeenPlace,
+    PlaceReading,
+    RowRestorer,
     destroyed_among,
     rows_after,
     tenant_keys,
 )
 from recorder.ids import Entropy
 from recorder.lifecycle import bucket_statements, retention_limits
-from recorder.lifecycle.bucket_statements import Leaver
+from recorder.lifecycle.bucket_statements import SignedDeparture
 from recorder.lifecycle.departure import note_departure
-from recorder.lifecycle.limits import limits
-from recorder.lifecycle.retention_limits import BroughtBack
+from recorder.lifecycle.limits import limits_by_tenant
+from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.seal.call_erasure import NOTES
 from recorder.seal.keyring import Keyring, recording_of_path
 from recorder.seal.offboarding import FOLDER as LEAVING
@@ -61,38 +60,37 @@ from recorder.store.contract import NotFound, Store
 
 PHASES = ("list", "read", "keys", "rows")
 LISTED = 1000
-"""Places that are written down at a time."""
+"""Places queued in one transaction."""
 
 BATCH = 200
 """Recordings in one transaction; at most two batches are in memory."""
 
 STRANGE = 100
-"""Objects that are not Accord's and are named of one place: whoever can write there could put millions."""
+"""Foreign objects that are named per place: whoever can write there could put millions."""
 
 _OURS = re.compile(r"manifest\.json|peaks|note|audio\.[a-z]+|amendment-[0-9]{4}\.json")
 
 THREADS = 8
 
 Tell = Callable[[str, int, int | None], None]
-"""Hears how far a phase is: its name, how many are done, and of how many (``None`` where nobody knows)."""
+"""Called with the progress of a phase: its name, how many are done, and of how many (``None`` if unknown)."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RebuildReport:
-    """What a rebuild did: how many places had each outcome, and how long this run took (seconds).
-    ``withheld`` are customers who leave or left, of whom nothing more is recorded since, each with how many
-    lines ended.  Proposed, and not done, is to erase again ``leavers`` and ``calls`` (how many, by
-    customer).  ``limits`` are the retention limits that it took in."""
+    """The result of a rebuild: how many places had each outcome, and how long this run took (seconds).
+    ``withheld`` are departed customers whose lines were ended, each with how many. To erase ``leavers`` and
+    ``calls`` (how many, by customer) again is only proposed. ``limits`` are the restored retention limits."""
 
     outcomes: dict[str, int]
     seconds: float
     resumed: bool
     withheld: dict[str, int]
-    leavers: tuple[Leaver, ...]
+    leavers: tuple[SignedDeparture, ...]
     calls: dict[str, int]
-    limits: BroughtBack
+    limits: LimitRecovery
 
     @property
     def changed(self) -> int:
@@ -101,9 +99,9 @@ class RebuildReport:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """``threads`` read from the bucket at once; ``tell`` hears of progress.  What a ``revoked`` key signed is
-    followed as :class:`Reading` says; with ``believe_dates`` an operator answers for what such a key dated
-    before its revocation."""
+    """``threads`` read from the bucket concurrently; ``tell`` reports progress. Documents by a ``revoked``
+    key are followed as :class:`PrefixReader` says; with ``believe_dates`` an operator vouches for dates
+    before the revocation."""
 
     store: Store
     keyring: Keyring
@@ -121,14 +119,14 @@ class Rebuild:
         return Trust(self.root, self.revoked)
 
     def run(self) -> RebuildReport:
-        """Do all of it, or go on.  What is wrong is in
-        :func:`recorder.features.recovery.rebuild_queue.troubles` until
+        """Run all phases, or resume. Problems are in
+        :func:`recorder.features.recovery.rebuild_queue.problems` until
         :func:`recorder.features.recovery.rebuild_queue.finish` is called.
 
-        Raises :class:`recorder.errors.StoreError`, ``CatalogueError``, ``SealError`` (another key-encryption
-        key); started again, it goes on."""
+        Raises :class:`recorder.errors.StoreError`, ``CatalogueError``, ``SealError`` (the wrong
+        key-encryption key); the next run resumes."""
         began = time.monotonic()
-        resumed = rebuild_queue.standing() is not None
+        resumed = rebuild_queue.interrupted() is not None
         at = rebuild_queue.begin(PHASES[0], self.now())
         for phase in PHASES[PHASES.index(at.phase) :]:
             after = at.after if phase == at.phase else ""
@@ -140,12 +138,12 @@ class Rebuild:
         return self._report(began, resumed)
 
     def _report(self, began: float, resumed: bool) -> RebuildReport:
-        limits = retention_limits.bring_back(
+        limits = retention_limits.restore_limits(
             self.store, self._trust, self.now(), self.entropy, believe_dates=self.believe_dates
         )
         for place, code, message in limits.left_out:
             log.error("rebuild.limit_skipped", place=place, error_id=code, error=message)
-        found = bucket_statements.look(
+        found = bucket_statements.read_statements(
             self.store, self.root, self.revoked(), believe_dates=self.believe_dates
         )
         wrong = [
@@ -172,7 +170,7 @@ class Rebuild:
         )
 
     def _list(self, after: str) -> None:
-        done = rebuild_queue.amount()[0]
+        done = rebuild_queue.progress()[0]
         found = _places(self.store.list("", after))
         while some := list(islice(found, LISTED)):
             rebuild_queue.add([each for each, _ in some], "list", some[-1][1])
@@ -180,45 +178,53 @@ class Rebuild:
             self.tell("list", done, None)
 
     def _read(self, _after: str) -> None:
-        total, done = rebuild_queue.amount()
+        total, done = rebuild_queue.progress()
         self.tell("read", done, total)
         keys = TenantKeys(self.store, tenant_keys(), self.keyring)
         revoked = self.revoked()
         erased = self._erased(revoked)
-        reading = Reading(
-            self.store, self.keyring, self.root, keys, limits(self._trust), revoked, self.believe_dates
+        reading = PrefixReader(
+            self.store,
+            self.keyring,
+            self.root,
+            keys,
+            limits_by_tenant(self._trust),
+            revoked,
+            self.believe_dates,
         )
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
-            waiting: list[Future[SeenPlace]] = []
+            pending: list[Future[PlaceReading]] = []
             try:
                 last = ""
                 while True:
-                    todo = rebuild_queue.to_do(last, BATCH)
+                    todo = rebuild_queue.pending_places(last, BATCH)
                     ahead = [pool.submit(reading.read, each) for each in todo]
-                    batch = [each.result() for each in waiting]
+                    batch = [each.result() for each in pending]
                     if batch:
-                        given = (keys.stored(), self.now(), self.entropy, self.correct, erased)
-                        Recovering(*given).take_in(batch)
+                        options = (keys.stored(), self.now(), self.entropy, self.correct, erased)
+                        RowRestorer(*options).restore(batch)
                         done += len(batch)
                         self.tell("read", done, total)
                     if not todo:
                         return
-                    waiting, last = ahead, todo[-1].place
+                    pending, last = ahead, todo[-1].place
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _erased(self, revoked: Revoked) -> frozenset[str]:
-        """Customers of whom it was signed that they are erased: their keys do not come back."""
-        found = bucket_statements.look(self.store, self.root, revoked, believe_dates=self.believe_dates)
+        """Customers whose erasure was signed: their keys are not restored."""
+        found = bucket_statements.read_statements(
+            self.store, self.root, revoked, believe_dates=self.believe_dates
+        )
         return frozenset(each.tenant for each in found.leavers if each.erased)
 
     def _keys(self, after: str) -> None:
-        """A worker puts a key before its recording: one that is alone may be on its way."""
+        """A worker puts a key before its recording, so a key alone may belong to one in progress."""
         listed, done = self.store.list("keys/", after), 0
         while some := list(islice(listed, LISTED)):
             named = {key: recording_of_path(key) for key in some}
-            known = rebuild_queue.of_recordings([name for name in named.values() if name])
+            known = rebuild_queue.places_of([name for name in named.values() if name])
             gone = destroyed_among(list(known))
             alone = []
             for key, recording in named.items():
@@ -227,11 +233,11 @@ class Rebuild:
                 place = known.get(recording)
                 if place is None:
                     alone.append(
-                        QueuedPlace(key, (), "", KEY_ALONE, "key.alone", "a key without its recording")
+                        QueuedPlace(key, (), "", KEY_ALONE, "key.alone", "the key's recording is missing")
                     )
                 elif recording in gone:
-                    rebuild_queue.blame(
-                        place.place, "key.not_erased", "the recording was erased, and its key is there"
+                    rebuild_queue.add_problem(
+                        place.place, "key.not_erased", "the recording was erased, but its key exists"
                     )
             rebuild_queue.add(alone, "keys", some[-1])
             done += len(some)
@@ -240,12 +246,12 @@ class Rebuild:
     def _rows(self, after: str) -> None:
         done = 0
         while rows := rows_after(after, LISTED):
-            known = rebuild_queue.of_recordings([row.id for row in rows])
+            known = rebuild_queue.places_of([row.id for row in rows])
             alone = []
             for row in rows:
                 place = known.get(row.id)
                 if (place is None or MANIFEST not in place.names) and not self._is_there(row.prefix):
-                    what = "a row, and nothing of it is in the bucket"
+                    what = "nothing of the row's recording is in the bucket"
                     alone.append(QueuedPlace(f"{row.prefix}*", (), "", ROW_ALONE, "row.alone", what))
             after = rows[-1].id
             rebuild_queue.add(alone, "rows", after)
@@ -253,7 +259,7 @@ class Rebuild:
             self.tell("rows", done, None)
 
     def _is_there(self, prefix: str) -> bool:
-        """It may have come after the bucket was listed."""
+        """Whether the recording has arrived since the bucket was listed."""
         try:
             self.store.size(prefix + MANIFEST)
         except NotFound:
@@ -270,8 +276,8 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 
 
 def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
-    """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts,
-    notes and probes are left out."""
+    """The places of the bucket, each with its last key; wrapped keys, checkpoints, receipts, notes and probes
+    are left out."""
     others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES, RETENTION)
     wanted = (key for key in keys if not key.startswith(others))
     for place, members in groupby(wanted, _place_of):
@@ -285,28 +291,28 @@ def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
         if (match := PLACE.fullmatch(place)) is not None:
             yield QueuedPlace(place, tuple(names), match[2]), last
         else:
-            what = f"nothing of Accord's lies here: {', '.join(names[:5])}"
+            what = f"objects that are not Accord's: {', '.join(names[:5])}"
             yield QueuedPlace(place or "/", (), "", UNPLACED, "object.unplaced", what), last
 
 
 def _place_of(key: str) -> str:
-    """A recording's place with all that is below it, or the folder of what is no recording's."""
+    """A recording's place with everything below it, or the folder of any other object."""
     match = PLACE.match(key)
     return match[0] if match else key[: key.rfind("/") + 1]
 
 
-def withhold(leaver: Leaver, now: datetime, entropy: Entropy) -> int | None:
-    """Record nothing more for a customer who leaves or left, as was signed, where the catalogue does not know
-    that; how many lines ended, ``None`` where it knew.  Nothing of theirs is destroyed."""
+def withhold(leaver: SignedDeparture, now: datetime, entropy: Entropy) -> int | None:
+    """Record a departure that was signed and that the catalogue does not know, and end the customer's lines;
+    returns how many ended, ``None`` if the catalogue knew. Nothing is erased."""
     if (
         queries.tenant(leaver.tenant) is None
         or offboarding_progress.find_offboarding(leaver.tenant) is not None
     ):
         return None
-    said, receipt = leaver.statement, leaver.receipt
-    if said is not None:
-        given = (said.announced_at, said.until, said.sha256)
+    statement, receipt = leaver.statement, leaver.receipt
+    if statement is not None:
+        departure = (statement.announced_at, statement.until, statement.sha256)
     else:
         assert receipt is not None
-        given = (receipt.announced_at, receipt.at, receipt.sha256)
-    return note_departure(leaver.tenant, *given, now=now, entropy=entropy)
+        departure = (receipt.announced_at, receipt.at, receipt.sha256)
+    return note_departure(leaver.tenant, *departure, now=now, entropy=entropy)

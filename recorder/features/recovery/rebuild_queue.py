@@ -1,7 +1,7 @@
-"""The queue of a rebuild: every place that it has found in the bucket, and the outcome of each.
+"""The queue of a rebuild: every place found in the bucket, and the outcome of each.
 
-It lies in the catalogue, so that a batch of rows and its mark are one transaction, and another machine can
-resume.  It is dropped when the rebuild has ended.
+It is in the catalogue, so that a batch of rows and its mark are one transaction, and another machine can
+resume. It is dropped when the rebuild has finished.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REBUILD = "rebuild"
 PAGE = 1000
 
 UNPLACED = "unplaced"
-"""An object where nothing of Accord's lies."""
+"""An object in a place that is not Accord's."""
 
 KEY_ALONE = "key_alone"
 """A recording's key without the recording."""
@@ -30,12 +30,12 @@ ROW_ALONE = "row_alone"
 """A row without anything in the bucket."""
 
 STATEMENT = "statement"
-"""A statement, receipt or note that nothing follows from."""
+"""A statement, receipt or note that is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedPlace:
-    """A place with the names of the objects there, and the recording in its name ('' for none)."""
+    """A place with the names of its objects, and the recording that its name states ('' for none)."""
 
     place: str
     names: tuple[str, ...]
@@ -47,32 +47,32 @@ class QueuedPlace:
 
 @dataclass(frozen=True, slots=True)
 class RebuildPosition:
-    """How far a rebuild is: the phase, and the last key of the bucket, or row, that it is done with."""
+    """The position of a rebuild: its phase, and the last key, or row, that is done."""
 
     phase: str
     after: str
     since: datetime
 
 
-def standing() -> RebuildPosition | None:
-    """Where a rebuild that was broken off is; ``None`` where none was."""
+def interrupted() -> RebuildPosition | None:
+    """The position of an interrupted rebuild; ``None`` if there is none."""
     with connected():
         row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
     return None if row is None else RebuildPosition(row.said["phase"], row.said["after"], row.since)
 
 
 def begin(phase: str, now: datetime) -> RebuildPosition:
-    """Start a rebuild, or go on with the one that was broken off."""
+    """Start a rebuild, or resume the interrupted one."""
     with writing():
         if not GlobalStateTable.select().where(GlobalStateTable.name == REBUILD).exists():
             GlobalStateTable.create(name=REBUILD, said={"phase": phase, "after": ""}, since=now)
-    found = standing()
+    found = interrupted()
     assert found is not None
     return found
 
 
 def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:
-    """Write down places and how far that goes, in one transaction."""
+    """Queue places and store the position, in one transaction."""
     with writing():
         for start in range(0, len(found), PAGE):
             rows = [
@@ -92,8 +92,8 @@ def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:
         ).execute()
 
 
-def to_do(after: str, limit: int) -> list[QueuedPlace]:
-    """Places of which nothing became yet, after one, in the database's order."""
+def pending_places(after: str, limit: int) -> list[QueuedPlace]:
+    """Places without an outcome, after ``after``, in the database's order."""
     with connected():
         query = QueuedPlaceTable.select().where(
             QueuedPlaceTable.outcome.is_null() & (QueuedPlaceTable.place > after)
@@ -103,7 +103,7 @@ def to_do(after: str, limit: int) -> list[QueuedPlace]:
 
 
 def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -> None:
-    """Place, outcome, code and message of each, inside the caller's transaction."""
+    """Store place, outcome, code and message of each, inside the caller's transaction."""
     clean: dict[str, list[str]] = defaultdict(list)
     for place, outcome, code, message in outcomes:
         if code is None:
@@ -116,18 +116,18 @@ def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -
         QueuedPlaceTable.update(outcome=outcome).where(QueuedPlaceTable.place.in_(places)).execute()
 
 
-def amount() -> tuple[int, int]:
-    """How many recordings were found in the bucket, and with how many of them the rebuild is done."""
+def progress() -> tuple[int, int]:
+    """How many recordings were found in the bucket, and how many of them are done."""
     with connected():
-        mine = QueuedPlaceTable.recording_id != ""
+        condition = QueuedPlaceTable.recording_id != ""
         return (
-            QueuedPlaceTable.select().where(mine).count(),
-            QueuedPlaceTable.select().where(mine & QueuedPlaceTable.outcome.is_null(False)).count(),
+            QueuedPlaceTable.select().where(condition).count(),
+            QueuedPlaceTable.select().where(condition & QueuedPlaceTable.outcome.is_null(False)).count(),
         )
 
 
 def outcomes() -> dict[str, int]:
-    """How many places had each outcome."""
+    """The number of places by outcome."""
     with connected():
         query = QueuedPlaceTable.select(QueuedPlaceTable.outcome, fn.COUNT(QueuedPlaceTable.place)).group_by(
             QueuedPlaceTable.outcome
@@ -136,7 +136,7 @@ def outcomes() -> dict[str, int]:
     return {outcome: count for outcome, count in counted if outcome is not None}
 
 
-def of_recordings(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
+def places_of(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
     """The places of some recordings."""
     with connected():
         rows = list(QueuedPlaceTable.select().where(QueuedPlaceTable.recording_id.in_(recordings)))
@@ -146,20 +146,20 @@ def of_recordings(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
     }
 
 
-def blame(place: str, code: str, message: str) -> None:
-    """Say what is wrong with a place, beside what is known already."""
+def add_problem(place: str, code: str, message: str) -> None:
+    """Add a problem to a place."""
     with writing():
         row = QueuedPlaceTable.get(QueuedPlaceTable.place == place)
         if message in (row.message or ""):
             return
-        told = message if row.message is None else f"{row.message}; {message}"
-        QueuedPlaceTable.update(code=row.code or code, message=told).where(
+        messages = message if row.message is None else f"{row.message}; {message}"
+        QueuedPlaceTable.update(code=row.code or code, message=messages).where(
             QueuedPlaceTable.place == place
         ).execute()
 
 
-def troubles() -> Iterator[QueuedPlace]:
-    """Places with which something is wrong, by place, a page at a time."""
+def problems() -> Iterator[QueuedPlace]:
+    """Places with a problem, by name, a page at a time."""
     last = ""
     while True:
         with connected():
@@ -176,7 +176,7 @@ def troubles() -> Iterator[QueuedPlace]:
 
 
 def finish() -> None:
-    """The rebuild has ended: its list goes."""
+    """Drop the queue of a finished rebuild."""
     with writing():
         QueuedPlaceTable.delete().execute()
         clear_state(REBUILD)

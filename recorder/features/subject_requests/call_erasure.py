@@ -1,53 +1,117 @@
-"""Erases a person's unrecorded calls (GDPR art. 17).
+"""Erases a person's unrecorded calls (GDPR art. 17): number, times, and the body of the leaf.
 
-No seal covers such a call: there is only a row and the body of its leaf.  A take in quarantine that awaits a
+No seal covers such a call: there is only a row and the body of its leaf. A take in quarantine that awaits a
 decision may still become a recording, which a law may require to be kept: it stays, and is reported.
 
-Before the rows go, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`).  A catalogue
-restored from an older copy drops them again by that note, when an operator says so
-(:func:`recorder.features.subject_requests.erased_calls.erase_calls_again`).
+Before the rows are dropped, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`). A row
+remembers each erased call and contains nothing about the person; it is an index to the note, and only the
+note keeps a call from being listed again. A catalogue restored from an older copy drops the calls again by
+that note, when an operator says so (:func:`erase_calls_again`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue import subject_request_queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.erased_call_queries import recorded_among
 from recorder.catalogue.subject_request_queries import RequestRow
+from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import truncate
-from recorder.features.subject_requests import erased_calls, register, reviews
-from recorder.ids import uuid7
+from recorder.errors import RetentionError
+from recorder.features.subject_requests import reviews, service
+from recorder.ids import Entropy, uuid7
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.bucket_statements import read_statements
+from recorder.lifecycle.hold_review import holds_unconfirmed
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.seal import call_erasure
 from recorder.seal.call_erasure import AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What came of it: how many calls were ``erased``, and how many are ``kept`` until somebody decides what
-    becomes of their sound."""
+class CallErasureResult:
+    """How many calls were ``erased``, and how many are ``kept`` until somebody decides about their audio."""
 
     erased: int
     kept: int
 
 
-def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
-    """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
-    Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
-    :class:`recorder.errors.SubjectRequestError` where that was not asked, or nobody has shown that it is
-    theirs."""
-    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
-    found = reviews.not_recorded(request.tenant, request.number)
-    may = [row.id for row in found if not row.undecided]
+def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureResult:
+    """Erase a person's unrecorded calls, as far as that is allowed. After an interruption, repeat it. Raises
+    :class:`SealError` (the signing key is no longer endorsed), :class:`StoreError`, and
+    :class:`recorder.errors.SubjectRequestError` if the request does not ask for it, or its number is not
+    verified."""
+    request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    found = reviews.find_unrecorded_calls(request.tenant, request.number)
+    erasable = [row.id for row in found if not row.undecided]
     erased = 0
-    for begin in range(0, len(may), AT_ONCE):
-        some, now = may[begin : begin + AT_ONCE], truncate(changes.now())
+    for begin in range(0, len(erasable), AT_ONCE):
+        some, now = erasable[begin : begin + AT_ONCE], truncate(changes.now())
         note = str(uuid7(now, changes.entropy))
         signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
         call_erasure.put(changes.store, note, *signed)
         changes.boundary("note put")
-        erased += erased_calls.forget_calls(
+        erased += drop_calls(
             request.tenant, request.id, some, note, who=who, now=now, entropy=changes.entropy
         )
         changes.boundary("calls forgotten")
-    return Forgotten(erased, len(found) - len(may))
+    return CallErasureResult(erased, len(found) - len(erasable))
+
+
+def drop_calls(
+    tenant: str, request: str, calls: Sequence[str], note: str, *, who: str, now: datetime, entropy: Entropy
+) -> int:
+    """Drop some unrecorded calls of a customer at a person's request, by a signed ``note`` (its id), with one
+    leaf; returns how many rows were dropped. ``who`` is empty after a restore. A take that was recovered
+    meanwhile is a recording, and stays. Can be repeated. Raises :class:`recorder.errors.CatalogueError`
+    (``tenant.unknown``)."""
+    with writing():
+        lock_tenant(tenant)
+        recorded = recorded_among(calls)
+        unrecorded = [each for each in dict.fromkeys(calls) if each not in recorded]
+        rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(unrecorded)
+        gone = int(NotRecordedTable.delete().where(rows).execute())
+        leaves = sorted(number for each in unrecorded for number in drop_bodies(tenant, each))
+        for each in unrecorded:
+            columns = {"tenant_id": tenant, "request_id": request, "forgotten_at": now, "note": note}
+            ErasedCallTable.insert(id=each, **columns).on_conflict(
+                conflict_target=[ErasedCallTable.id], update=columns
+            ).execute()
+        if gone or leaves:
+            body: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
+            body["note"] = note
+            append(tenant, CALLS_FORGOTTEN, body, now, entropy)
+    return gone
+
+
+def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
+    """After a restore or rebuild, drop again the calls of a customer that signed notes say were erased;
+    returns how many. Raises :class:`RetentionError` (``retention.holds_pending``),
+    :class:`recorder.errors.StoreError`."""
+    if holds_unconfirmed() is not None:
+        raise RetentionError(
+            "retention.holds_pending",
+            "the legal holds are not confirmed after a restore or rebuild: nothing is erased",
+            "review them, then run `accord rebuild --confirm-holds`",
+        )
+    found = read_statements(
+        changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant
+    )
+    return sum(
+        drop_calls(
+            tenant,
+            each.note.request,
+            each.calls,
+            each.id,
+            who="",
+            now=changes.now(),
+            entropy=changes.entropy,
+        )
+        for each in found.notes
+    )

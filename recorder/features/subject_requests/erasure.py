@@ -1,8 +1,8 @@
-"""Erases a recording at its person's request where that is allowed (GDPR art. 17), and gives the reason where
-it is not.
+"""Erases a recording at its person's request if that is allowed (GDPR art. 17), and states the reason if it
+is not.
 
-A recording that is held for a dispute stays (art. 17(3)(e)), and so does one that a law requires
-(art. 17(3)(b)): the rules and the amendment of any other deletion.
+A recording on legal hold stays (art. 17(3)(e)), and so does one that a law requires to be kept (art.
+17(3)(b)): the rules and the amendment are those of any other deletion.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ from datetime import datetime
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.errors import AccessError, RetentionError
-from recorder.features.subject_requests import register, reviews
-from recorder.lifecycle.amendment_service import Changes, Looked
+from recorder.features.subject_requests import reviews, service
+from recorder.lifecycle.amendment_service import Changes, RecordingStatus
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
 
 ALREADY = frozenset({"retention.deleted", "access.erased"})
-"""Reasons that mean: it is gone, or about to be."""
+"""Reasons that mean that the recording is gone, or about to be."""
 
 
 @dataclass(frozen=True, slots=True)
-class WhyNot:
-    """Why a recording is not erased: an error's id, and until when that is so, where that is known."""
+class Refusal:
+    """Why a recording is not erased: an error id, and until when, if known."""
 
     reason: str
     until: datetime | None
 
 
-def why_not(looked: Looked) -> WhyNot | None:
-    """Why a recording cannot be erased now; ``None`` where it can.  For a hold ``until`` is when it is looked
-    at again, the latest; for a legal duty, when that ends."""
-    reason = looked.why_not_delete()
+def refusal_of(status: RecordingStatus) -> Refusal | None:
+    """Why a recording cannot be erased now; ``None`` if it can. For a hold, ``until`` is its latest review;
+    for a legal duty, the duty's end."""
+    reason = status.why_not_delete()
     if reason is None:
         return None
     if reason == "retention.held":
-        return WhyNot(reason, max(each.said.review_at for each in looked.terms.holds))
+        return Refusal(reason, max(each.said.review_at for each in status.terms.holds))
     if reason == "retention.by_law":
-        ends = [each.until for each in looked.terms.purposes if sealed.by_law(each.code)]
-        return WhyNot(reason, max(ends))
-    return WhyNot(reason, None)
+        ends = [each.until for each in status.terms.purposes if sealed.by_law(each.code)]
+        return Refusal(reason, max(ends))
+    return Refusal(reason, None)
 
 
-def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> WhyNot | None:
-    """Erase one recording of the person's, and write down what came of it.  Raises as :meth:`Changes.delete`
-    where it is not known whether it can be (``retention.busy``, what was sealed is broken, the store is
-    away), and :class:`recorder.errors.SubjectRequestError` for what is not theirs or was not asked
-    (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
+def erase_recording(changes: Changes, request: RequestRow, recording: str, who: str) -> Refusal | None:
+    """Erase one recording of the person's, and record the outcome. Raises as :meth:`Changes.delete` if that
+    is undecided (``retention.busy``, an invalid seal, the store is unavailable), and
+    :class:`recorder.errors.SubjectRequestError` for another person's recording or a request for something
+    else (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
     ``subject_request.not_logged``)."""
-    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
-    reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
+    request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    reviews.note_start(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
-        found = why_not(changes.look(request.tenant, recording))
+        found = refusal_of(changes.look(request.tenant, recording))
         if found is None:
             reason = f"asked by the person who was recorded: request {request.id}"
             changes.delete(request.tenant, recording, By("user", who), reason=reason)
@@ -63,7 +63,7 @@ def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> Wh
         found = None
     if found is not None and found.reason in ALREADY:
         found = None
-    reviews.note_erasing(
+    reviews.note_erasure(
         request.tenant,
         request.id,
         recording,

@@ -1,5 +1,5 @@
 """A copy of a recording for the person who was recorded, as an admin decided: it serves no announced purpose
-but the person's right.  A way out through the gate (``playback/gate.py``)."""
+but the person's right of access. An exit of the gate (``playback/gate.py``)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164, Party
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, SealError, SubjectRequestError
-from recorder.features.subject_requests import register, reviews
+from recorder.features.subject_requests import queries, reviews, service
 from recorder.playback import channel_mute
-from recorder.playback.authorization import Guard, plain
-from recorder.playback.interface import SOUNDS, RecordingCopy, Who
+from recorder.playback.authorization import Guard, printable
+from recorder.playback.interface import SOUNDS, Actor, RecordingCopy
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.usage_terms import Terms
 
@@ -27,62 +27,63 @@ PERSON = "person"
 log = structlog.get_logger()
 
 
-class PersonalCopies:
-    """The gate's way out for the person who was recorded.
+class PersonalCopyExit:
+    """The gate's exit for the person who was recorded.
 
     Raises :class:`recorder.errors.SubjectRequestError` (``subject_request.not_found``,
     ``subject_request.closed``, ``subject_request.unverified``, ``subject_request.not_asked``,
     ``subject_request.not_theirs``, ``subject_request.not_reviewed``, ``subject_request.unannounced``,
-    ``subject_request.not_logged``: a row says something else than the log), and what the gate raises."""
+    ``subject_request.not_logged``: a row contradicts the log), and what the gate raises."""
 
     _guard: Guard
 
     @connected()
-    def copy(self, who: Who, request: str, recording_id: str) -> RecordingCopy:
-        """A recording for the person who asked for it (``register.py``), as an admin decided: for no purpose
-        that was announced, but because it is theirs (GDPR art. 15)."""
+    def copy(self, who: Actor, request: str, recording_id: str) -> RecordingCopy:
+        """A recording for the person who requested it (``service.py``), as an admin decided: under no
+        announced purpose, but because it is theirs (GDPR art. 15)."""
         return _copy(self._guard, who, request, recording_id)
 
-    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
-        """That a recording is of a call with the number of somebody who asked, as it was sealed."""
-        _theirs(self._guard, who, register.proved(who.tenant, plain(request)), recording_id)
+    def check_theirs(self, who: Actor, request: str, recording_id: str) -> None:
+        """Check that a recording, as sealed, is of a call with the number of a verified request."""
+        _theirs(self._guard, who, service.verified_request(who.tenant, printable(request)), recording_id)
 
 
-def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingCopy:
-    request = plain(request)
-    asked = register.proved(who.tenant, request, wants=subject_request_queries.COPIES)
-    row, sealed = _theirs(guard, who, asked, recording_id)
+def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> RecordingCopy:
+    request = printable(request)
+    verified = service.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
+    row, sealed = _theirs(guard, who, verified, recording_id)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
         guard.refuse(who, "access.erased", "it is being destroyed", row.id, PERSON)
-    given = reviews.of(who.tenant, request).get(row.id)
+    review = reviews.reviews_of(who.tenant, request).get(row.id)
     announced = _announced(sealed, known)
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
-    if given is None or given.given is None:
+    if review is None or review.given is None:
         if announced:
             raise SubjectRequestError(
-                "subject_request.not_reviewed", "what is given of it was not decided", ""
+                "subject_request.not_reviewed", "nothing was decided about this recording", ""
             )
-        return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
-    if given.given == reviews.WITHHELD:
+        return facts  # more needs a decision of its own
+    if review.given == reviews.WITHHELD:
         return facts
-    if not announced and given.withheld_why is None:
+    if not announced and review.withheld_why is None:
         raise SubjectRequestError(
-            "subject_request.unannounced", "it was not announced, and nobody has said why it is given"
+            "subject_request.unannounced",
+            "the recording was not announced, and no reason was given for disclosing it",
         )
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:
         raise AccessError("access.no_sound", f"recording {row.id} has no sound")
     _check_signed(guard, who, request, row)
-    own = given.given == reviews.OWN
-    told = {"channels": given.given, "name": found.name, "who": who.user}
+    own = review.given == reviews.OWN
+    export = {"channels": review.given, "name": found.name, "who": who.user}
 
     def sound() -> Iterator[bytes]:
         with guard.reported(who, row, found.name, PERSON):
-            guard.alive(who, row.id, PERSON)
+            guard.check_active(who, row.id, PERSON)
             opened = guard.sounds.open(sealed, found.name)
             pieces = opened.read(0, opened.length)
-            reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **told)
+            reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **export)
             yield from (channel_mute.only_left(pieces, sealed.manifest) if own else pieces)
 
     return replace(
@@ -93,9 +94,9 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
     )
 
 
-def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> None:
-    """Refuse what nobody signed, whatever row and leaf say.  Raises :class:`SubjectRequestError`
-    (``subject_request.not_logged``: to people it is the same)."""
+def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> None:
+    """Refuse what nobody signed, whatever row and leaf say. Raises :class:`SubjectRequestError`
+    (``subject_request.not_logged``, which means the same to users)."""
     try:
         reviews.check_given(who.tenant, request, row.id, guard.trust)
     except SealError as error:
@@ -107,18 +108,18 @@ def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> No
             error=error.message,
             hint=error.hint,
         )
-        raise register.not_logged(f"recording {row.id} in request {request}") from error
+        raise queries.not_logged_error(f"recording {row.id} in request {request}") from error
 
 
 def _theirs(
-    guard: Guard, who: Who, asked: subject_request_queries.RequestRow, recording_id: str
+    guard: Guard, who: Actor, verified: subject_request_queries.RequestRow, recording_id: str
 ) -> tuple[RecordingRow, VerifiedRecording]:
-    """A recording of a call with the person's number, as it was sealed; the row of one that names somebody
-    else than what was sealed is refused."""
+    """A recording of a call with the person's number, as it was sealed; a row that contradicts the seal is
+    refused."""
     row = guard.row(who, recording_id, PERSON)
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
-    if row.outside != Party(E164, asked.number):
+    if row.outside != Party(E164, verified.number):
         guard.refuse(
             who, "subject_request.not_theirs", "it is not of a call with that number", row.id, PERSON
         )
@@ -127,6 +128,6 @@ def _theirs(
 
 
 def _announced(sealed: VerifiedRecording, known: Terms) -> bool:
-    """Whether people were told that it is recorded, or its customer has stated since what it is for."""
+    """Whether the recording was announced, or its customer has since stated its purpose."""
     manifest = sealed.manifest
     return manifest.announced is not None or (manifest.brought_in is not None and bool(known.purposes))

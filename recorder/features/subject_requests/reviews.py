@@ -1,7 +1,7 @@
-"""The calls that a customer has with a person's number, and what was decided and done about each recording.
+"""A customer's calls with a person's number, and what was decided and done about each recording.
 
-A call is found if the verified number is its external party's, within this customer alone.  The log's leaves
-decide: a row that contradicts them gives and erases nothing.
+A call is found if the verified number is its external party's, within this customer alone. The log's leaves
+decide: a row that contradicts them discloses and erases nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
 from recorder.domain.parties import E164
 from recorder.errors import SealError, SubjectRequestError
-from recorder.features.subject_requests import register
+from recorder.features.subject_requests import queries, rules
 from recorder.ids import Entropy
 from recorder.seal.disclosure import Disclosure, check, write
 from recorder.seal.revocation import Trust
@@ -32,8 +32,8 @@ from recorder.seal.signing import Signer
 ALL: Final = "both"
 OWN: Final = "own"
 WITHHELD: Final = "withheld"
-GIVEN: Final = (ALL, OWN, WITHHELD)
-"""Both channels, the person's own alone, or none of its sound."""
+DECISIONS: Final = (ALL, OWN, WITHHELD)
+"""Both channels, only the person's own, or no audio."""
 
 
 REVIEWED: Final = "subject_request.recording_reviewed"
@@ -43,20 +43,20 @@ KEPT: Final = "subject_request.recording_kept"
 EXPORTED: Final = "recording.exported"
 
 LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
-HEARD: Final[Mapping[str, tuple[str, str]]] = {
+RELEASE_LEAVES: Final[Mapping[str, tuple[str, str]]] = {
     "listen.opened": (LISTENED, "user"),
     EXPORTED: (COPIED, "who"),
     "recording.handed_over": (HANDED_OVER, "user"),
 }
-"""Leaves that say that sound left: for what, and the body's name for to whom."""
+"""Leaves about audio that was sent: how, and the body's field with the recipient."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
-    """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_why`` is why
-    its sound is not given or, of one that was not announced, why it is.  ``kept_why`` is the id of the reason
-    why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is looked
-    at again, or a legal duty ends."""
+    """The decision about a recording, and its outcome; everything is ``None`` at first. ``withheld_why`` is
+    why its audio is withheld or, if it was not announced, why it is given. ``kept_why`` is the error id of
+    why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is
+    reviewed or a legal duty ends."""
 
     recording: str
     given: str | None = None
@@ -69,9 +69,9 @@ class ReviewRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardRow:
-    """That the sound of a recording went to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
-    person, :data:`HANDED_OVER`), for which purpose where they listened, in which role, and their name."""
+class ListenerRow:
+    """That a recording's audio was sent to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
+    person, :data:`HANDED_OVER`), for which purpose if they listened, and their role and name."""
 
     at: datetime
     how: str
@@ -80,7 +80,7 @@ class HeardRow:
     name: str
 
 
-def anything(tenant: str, number: str) -> bool:
+def has_calls(tenant: str, number: str) -> bool:
     """Whether a customer has any call with a number."""
     with connected():
         return bool(
@@ -89,24 +89,26 @@ def anything(tenant: str, number: str) -> bool:
         )
 
 
-def found(tenant: str, number: str) -> tuple[RecordingRow, ...]:
-    """A customer's recordings with a number at the other end, the oldest first; what was destroyed names
-    nobody any more, and is not among them."""
+def find_recordings(tenant: str, number: str) -> tuple[RecordingRow, ...]:
+    """A customer's recordings with a number, oldest first. Erased ones name nobody any more, and are not
+    included."""
     with connected():
-        mine = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
-        query = RecordingTable.select().where(mine).order_by(RecordingTable.started_at, RecordingTable.id)
+        condition = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
+        query = (
+            RecordingTable.select().where(condition).order_by(RecordingTable.started_at, RecordingTable.id)
+        )
         return tuple(recording_row(row) for row in query)
 
 
-def not_recorded(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
-    """And its calls with it of which there is no recording."""
+def find_unrecorded_calls(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
+    """A customer's unrecorded calls with a number."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, tenant, number))
         return tuple(not_recorded_row(row) for row in query.order_by(NotRecordedTable.started_at))
 
 
-def all_told(request: subject_request_queries.RequestRow) -> bool:
-    """Whether a copy left that told of each call that was not recorded."""
+def all_calls_disclosed(request: subject_request_queries.RequestRow) -> bool:
+    """Whether a copy that was sent lists every unrecorded call."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))
         if request.exported_at is not None:
@@ -114,11 +116,11 @@ def all_told(request: subject_request_queries.RequestRow) -> bool:
         return not query.exists()
 
 
-def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
-    """What was decided and done for a customer's request, by recording.  Raises :class:`SubjectRequestError`
+def reviews_of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
+    """The reviews for a customer's request, by recording. Raises :class:`SubjectRequestError`
     (``subject_request.not_found``, ``subject_request.not_logged``)."""
     with connected():
-        request = register.one(tenant, request_id)
+        request = queries.find_row(tenant, request_id)
         rows = list(ReviewTable.select().where(ReviewTable.request == request.id))
         _check_logged(tenant, rows)
         return {row.recording_id: _row(row) for row in rows}
@@ -136,22 +138,24 @@ def decide(
     entropy: Entropy,
     signer: Signer | None = None,
 ) -> None:
-    """What of a recording is given to the person: the other channel and what is said of others are others'
-    data (GDPR art. 15(4)).  ``why`` is needed where it is withheld, and where one is given that was not
-    announced.  ``signer`` signs what is given: the gate gives nothing that nobody signed.  Raises
+    """Decide what of a recording is given to the person: the other channel, and what is said about others,
+    are other people's data (GDPR art. 15(4)). ``why`` is needed to withhold audio, and to give audio that was
+    not announced. ``signer`` signs the decision: the gate gives nothing unsigned. Raises
     :class:`SubjectRequestError`: ``subject_request.given``, ``subject_request.statement``,
     ``subject_request.unverified``, ``subject_request.closed``, ``subject_request.not_theirs``,
     ``subject_request.not_logged``; :class:`recorder.errors.SealError` for a key that is not endorsed for
     it."""
-    if given not in GIVEN:
+    if given not in DECISIONS:
         raise SubjectRequestError(
-            "subject_request.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}"
+            "subject_request.given",
+            f"a recording cannot be given as {given!r}",
+            f"one of {', '.join(DECISIONS)}",
         )
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         plain = given != WITHHELD and recording_row(RecordingTable.get_by_id(recording)).usable
-        reason = None if plain else register.said(why)
+        reason = None if plain else rules.check_sentence(why)
         signed = None
         if signer is not None and given != WITHHELD:
             signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
@@ -169,11 +173,11 @@ def decide(
 
 
 def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
-    """Refuse a row that says of a sound that it is given, and was not signed so.  Raises
-    :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check` does."""
+    """Refuse a row that gives audio without a matching signed decision. Raises
+    :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check`."""
     if row.given in (None, WITHHELD):
         if row.disclosure is not None:
-            what = f"nothing of recording {row.recording_id} is given, and something was signed all the same"
+            what = f"recording {row.recording_id} is withheld, but has a signed disclosure"
             raise SealError("disclosure.differs", what)
         return
     check(
@@ -184,12 +188,14 @@ def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
 
 
 def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> None:
-    """The same of a customer's request and recording.  Raises :class:`SubjectRequestError`
+    """The same for a customer's request and recording. Raises :class:`SubjectRequestError`
     (``subject_request.not_reviewed``) too."""
     with connected():
         row = ReviewTable.get_or_none(ReviewTable.id == f"{request_id}/{recording}")
     if row is None:
-        raise SubjectRequestError("subject_request.not_reviewed", "that was not decided", "")
+        raise SubjectRequestError(
+            "subject_request.not_reviewed", "nothing was decided about this recording", ""
+        )
     check_disclosure(row, tenant, trust)
 
 
@@ -197,19 +203,20 @@ def note_export(
     tenant: str, request_id: str, recording: str, *, channels: str, name: str, who: str,
     now: datetime, entropy: Entropy,
 ) -> None:  # fmt: skip
-    """The sound of a recording is about to leave for a person: its leaf is there before the first byte.
-    Raises as :func:`decide` does."""
+    """Append a leaf before the first byte of a recording is sent to its person. Raises as :func:`decide`."""
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
-            raise SubjectRequestError("subject_request.not_reviewed", "that was not decided", "")
+            raise SubjectRequestError(
+                "subject_request.not_reviewed", "nothing was decided about this recording", ""
+            )
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
 
 
-def note_erasing(
+def note_erasure(
     tenant: str,
     request_id: str,
     recording: str,
@@ -220,8 +227,8 @@ def note_erasing(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """A recording was erased for a person (``why_not`` ``None``), or it could not be.  Raises as
-    :func:`decide` does."""
+    """Record that a recording was erased for a person (``why_not`` ``None``), or why it was not. Raises as
+    :func:`decide`."""
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
@@ -235,38 +242,39 @@ def note_erasing(
         append(tenant, kind, body, now, entropy, recording=recording)
 
 
-def look_at(tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy) -> None:
-    """It is the person's, and something is about to be done with it: what comes of that can be noted when its
-    row names nobody any more.  Raises as :func:`decide` does."""
+def note_start(
+    tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
+) -> None:
+    """Record that a recording is the person's, before anything is done with it: afterwards its row may name
+    nobody. Raises as :func:`decide`."""
     with writing():
         lock_tenant(tenant)
         _about(tenant, request_id, recording, who, now, entropy)
 
 
-def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
-    """To whom the sound of a customer's recording went, the first first: what the log says, not what a row
-    does."""
+def listeners_of(tenant: str, recording: str) -> tuple[ListenerRow, ...]:
+    """To whom a recording's audio was sent, first to last, according to the log."""
     with connected():
-        leaves = leaf_lookup.leaves_about(tenant, [recording], HEARD)
-        ids = {str(leaf.body.get(HEARD[leaf.kind][1])) for leaf in leaves}
+        leaves = leaf_lookup.leaves_about(tenant, [recording], RELEASE_LEAVES)
+        ids = {str(leaf.body.get(RELEASE_LEAVES[leaf.kind][1])) for leaf in leaves}
         people = {
             row.id: row
             for row in UserTable.select().where((UserTable.tenant == tenant) & UserTable.id.in_(ids))
         }
     found = []
     for leaf in leaves:
-        how, name = HEARD[leaf.kind]
+        how, name = RELEASE_LEAVES[leaf.kind]
         who = people.get(str(leaf.body.get(name)))
-        said = ("", "") if who is None else (who.role, who.name)
-        found.append(HeardRow(leaf.at, how, str(leaf.body.get("purpose", "")), *said))
+        listener = ("", "") if who is None else (who.role, who.name)
+        found.append(ListenerRow(leaf.at, how, str(leaf.body.get("purpose", "")), *listener))
     return tuple(found)
 
 
 def _about(
     tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
 ) -> ReviewTable:
-    """The row of a recording of the person's, made where there is none, together with its first leaf."""
-    request = register.proved_one(tenant, request_id)
+    """The review of one of the person's recordings, created with its first leaf if there is none."""
+    request = queries.find_verified_row(tenant, request_id)
     identity = f"{request.id}/{recording}"
     row = ReviewTable.get_or_none(ReviewTable.id == identity)
     if row is not None:
@@ -275,7 +283,7 @@ def _about(
     theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
     if not RecordingTable.select().where(theirs).exists():
         raise SubjectRequestError(
-            "subject_request.not_theirs", "that recording is not of a call with this number", ""
+            "subject_request.not_theirs", "the recording is not of a call with this number", ""
         )
     body = {"request": request.id, "recording": recording, "who": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
@@ -283,26 +291,25 @@ def _about(
 
 
 def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
-    """Raises :class:`SubjectRequestError` (``subject_request.not_logged``) where the log does not say of a
-    recording what a request's row does.  Of one that was destroyed nothing is left in the log, and nothing
-    follows from it."""
-    mine = {row.recording_id: row for row in rows}
+    """Raises :class:`SubjectRequestError` (``subject_request.not_logged``) if a review contradicts the log.
+    Erased recordings have no leaves any more, and their reviews have no effect."""
+    reviews = {row.recording_id: row for row in rows}
     gone = (
         (RecordingTable.tenant == tenant)
-        & RecordingTable.id.in_([*mine])
+        & RecordingTable.id.in_([*reviews])
         & RecordingTable.destroyed_at.is_null(False)
     )
     for each in RecordingTable.select(RecordingTable.id).where(gone):
-        del mine[each.id]
-    said: dict[str, dict[str, Any]] = {}
-    for leaf in leaf_lookup.leaves_about(tenant, mine, _COLUMNS):
-        row = mine[str(leaf.body["recording"])]
+        del reviews[each.id]
+    logged: dict[str, dict[str, Any]] = {}
+    for leaf in leaf_lookup.leaves_about(tenant, reviews, _COLUMNS):
+        row = reviews[str(leaf.body["recording"])]
         if leaf.body.get("request") == row.request_id:
-            known = said.setdefault(row.recording_id, dict.fromkeys(_LOGGED))
+            known = logged.setdefault(row.recording_id, dict.fromkeys(_LOGGED))
             known |= _COLUMNS[leaf.kind](leaf)
-    for recording, row in mine.items():
-        if said.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
-            raise register.not_logged(f"recording {recording} in request {row.request_id}")
+    for recording, row in reviews.items():
+        if logged.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
+            raise queries.not_logged_error(f"recording {recording} in request {row.request_id}")
 
 
 _LOGGED: Final = (
@@ -313,12 +320,12 @@ _NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_why", "kept_until"))
 
 
 def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
-    said = leaf.body
+    body = leaf.body
     return {
-        "given": said.get("given"),
-        "withheld_why": said.get("why") or None,
+        "given": body.get("given"),
+        "withheld_why": body.get("why") or None,
         "decided_at": leaf.at,
-        "decided_by": said.get("who"),
+        "decided_by": body.get("who"),
     }
 
 

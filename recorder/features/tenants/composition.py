@@ -1,7 +1,7 @@
-"""Composes announcements from the catalogue of sentences, and gives them to lines.
+"""Composes announcements from the catalogue of sentences, and assigns them to lines.
 
-Sound is made before anything is written, and never during a call.  The composition is stored with the
-announcement, so that it can be made again in another mode.
+Sound is made before anything is written, and never during a call. The composition is stored with the
+announcement, so that it can be composed again for another mode.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import (
-    Composed,
-    OwnSound,
-    Spoken,
-    check_mode,
+    CompositionData,
     check_purposes,
     create_announcement,
-    kept,
+    sentence_of,
 )
 from recorder.features.tenants.lines import set_line_announcement
+from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode
 from recorder.ids import Entropy
 from recorder.prompts import composer
 from recorder.prompts.purposes import standard
@@ -45,7 +43,7 @@ NOTHING: Mapping[str, str] = composer.NOTHING
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """What an announcement is put together from, and the ``name`` that it would be saved under."""
+    """What an announcement is composed from, and the ``name`` that it is saved under."""
 
     name: str
     language: str
@@ -57,8 +55,8 @@ class _Recipe:
     wording: Wording = SHORT
 
     def draft(self, sources: Sources) -> _Draft:
-        """With its sound.  Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-        told = composer.announcement(
+        """The announcement with its sound. Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+        announcement = composer.announcement(
             self.language,
             mode=self.mode,
             purposes=self.purposes,
@@ -69,12 +67,12 @@ class _Recipe:
             sources=sources,
         )
         if self.mode not in ASKING_MODES:
-            return _Draft(self, told)
+            return _Draft(self, announcement)
         return _Draft(
-            self, told, self._question(sources), composer.not_recorded(self.language, sources=sources)
+            self, announcement, self._question(sources), composer.not_recorded(self.language, sources=sources)
         )
 
-    def _question(self, sources: Sources) -> Spoken:
+    def _question(self, sources: Sources) -> SpokenText:
         if self.mode != OPT_IN:
             return composer.wrong_key(self.language, wording=self.wording, sources=sources)
         return composer.opt_in_question(
@@ -88,24 +86,24 @@ class _Recipe:
         )
 
     @property
-    def composition(self) -> Composed:
-        """As it is kept."""
+    def composition(self) -> CompositionData:
+        """The composition as it is stored."""
         first = self.greeting
         own = {code: self.own[code] for code in self.purposes if code in self.own}
         if first is None:
-            return Composed(Composition(own, wording=self.wording))
-        greeting = kept(OwnSound(first.text, first.wav))
-        return Composed(Composition(own, greeting, first.says_all, self.wording), first.wav)
+            return CompositionData(Composition(own, wording=self.wording))
+        greeting = sentence_of(OwnSound(first.text, first.wav))
+        return CompositionData(Composition(own, greeting, first.says_all, self.wording), first.wav)
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """An announcement that could be saved."""
+    """An announcement that can be saved."""
 
     recipe: _Recipe
-    told: Spoken
-    question: Spoken | None = None
-    declined: Spoken | None = None
+    told: SpokenText
+    question: SpokenText | None = None
+    declined: SpokenText | None = None
 
     @property
     def mode(self) -> str:
@@ -130,15 +128,20 @@ class _Draft:
         )
 
     def is_saved_as(self, row: AnnouncementRow) -> bool:
-        """Whether a row has the very words and sounds, and was put together from the same."""
+        """Whether a row has the same texts, sounds and composition."""
         recipe = self.recipe
-        there = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
-        ours = (kept(self.told), kept(self.question), kept(self.declined), recipe.composition.composition)
+        saved = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
+        drafted = (
+            sentence_of(self.told),
+            sentence_of(self.question),
+            sentence_of(self.declined),
+            recipe.composition.composition,
+        )
         return (row.language, row.mode, _promise(row)) == (
             recipe.language,
             recipe.mode,
             _promise(recipe),
-        ) and there == ours
+        ) and saved == drafted
 
 
 def compose(
@@ -156,13 +159,12 @@ def compose(
     now: datetime,
     entropy: Entropy,
 ) -> AnnouncementRow:
-    """The next version of an announcement of that name, put together for a mode, with its question and its
-    declined sentence where the mode asks.
+    """Compose the next version of an announcement of that name for a mode, with its question and declined
+    sentence if the mode asks.
 
-    ``own`` gives the sentence for each purpose that is the customer's own.  Raises :class:`ConfigError`
-    (``prompt.*``, ``speech.*``) for what cannot be said, and what
-    :func:`~recorder.features.tenants.announcements.create_announcement` raises.
-    """
+    ``own`` gives the sentence for each purpose of the customer's own. Raises :class:`ConfigError`
+    (``prompt.*``, ``speech.*``) for what cannot be spoken; otherwise as
+    :func:`~recorder.features.tenants.announcements.create_announcement`."""
     check_purposes(tenant, purposes, keep_days)
     with connected():
         country_check.check_setting(tenant, purposes, keep_days=keep_days)
@@ -179,17 +181,19 @@ def set_line_mode(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How a line records from the next call on (one of ``recorder.domain.call_plan.MODES``): what it says is
-    put together anew for that mode.  False where the tenant has no such line.  Raises :class:`CatalogueError`
-    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: it is a customer's own
+    """Set a line's mode from the next call on (one of ``recorder.domain.call_plan.MODES``): its announcements
+    are composed again for that mode. False if the tenant has no such line. Raises :class:`CatalogueError`
+    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: a customer's own
     sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     known = check_mode(mode)
 
-    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:
-        told = [rows[each] for each in line.announcements]
+    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
+        current = [rows[each] for each in line.announcements]
         with connected():
-            country_check.check_setting(tenant, told[0].purposes, keep_days=told[0].keep_days, mode=mode)
-        found = [row if row.mode == mode else _remade(row, known, sources) for row in told]
+            country_check.check_setting(
+                tenant, current[0].purposes, keep_days=current[0].keep_days, mode=mode
+            )
+        found = [row if row.mode == mode else _recomposed(row, known, sources) for row in current]
         return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sound))
 
     return _set(tenant, line_id, wanted, now, entropy)
@@ -204,11 +208,10 @@ def set_line_languages(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """In which languages a line speaks from the next call on, the first one first; with several, a menu lets
-    choose.  What it says is said already where it has that language, or where the customer has an
-    announcement of the same name for it, mode, purposes and keeping time; the rest is put together.  False
-    where the tenant has no such line.  Raises :class:`CatalogueError` (``line.languages``),
-    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    """Set a line's languages from the next call on, the first one first; several are chosen by a menu. An
+    announcement is reused if the line, or the customer, has one for that language with the same base name,
+    mode, purposes and retention; otherwise it is composed. False if the tenant has no such line. Raises
+    :class:`CatalogueError` (``line.languages``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if not languages or len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
         raise CatalogueError(
             "line.languages",
@@ -216,26 +219,26 @@ def set_line_languages(
             f"1 to {MOST_LANGUAGES} languages, each once",
         )
 
-    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:
-        told = [rows[each] for each in line.announcements]
-        found = [_in_language(language, told, rows, sources) for language in languages]
+    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
+        current = [rows[each] for each in line.announcements]
+        found = [_in_language(language, current, rows, sources) for language in languages]
         menu = composer.language_menu(languages, sources=sources) if len(languages) > 1 else None
         return found, menu
 
     return _set(tenant, line_id, wanted, now, entropy)
 
 
-_Wanted = tuple[Sequence[AnnouncementRow | _Draft], Spoken | None]
+_LinePrompts = tuple[Sequence[AnnouncementRow | _Draft], SpokenText | None]
 
 
 def _set(
     tenant: str,
     line_id: str,
-    wanted: Callable[[LineRow, Mapping[str, AnnouncementRow]], _Wanted],
+    wanted: Callable[[LineRow, Mapping[str, AnnouncementRow]], _LinePrompts],
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """Give a line what is wanted of it, as it is; once more where somebody changed it meanwhile."""
+    """Assign the wanted announcements to a line; start over if the line was changed meanwhile."""
     while True:
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
@@ -245,49 +248,51 @@ def _set(
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue
-            first, *others = [_id(tenant, each, now, entropy) for each in found]
-            said = ((first, *others), kept(menu), found[0].mode)
-            if said == (line.announcements, line.menu, line.mode):
+            first, *others = [_announcement_id(tenant, each, now, entropy) for each in found]
+            wanted_values = ((first, *others), sentence_of(menu), found[0].mode)
+            if wanted_values == (line.announcements, line.menu, line.mode):
                 return True
             return set_line_announcement(
                 tenant, line_id, first, others=others, menu=menu, now=now, entropy=entropy
             )
 
 
-def _id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetime, entropy: Entropy) -> str:
+def _announcement_id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetime, entropy: Entropy) -> str:
     if isinstance(wanted, AnnouncementRow):
         return wanted.id
-    there = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
-    return (there or wanted.save(tenant, now, entropy)).id
+    existing = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
+    return (existing or wanted.save(tenant, now, entropy)).id
 
 
-def _remade(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
-    """The same for another mode.  Raises :class:`CatalogueError` (``announcement.own``)."""
-    said = row.composition
-    if said is None or said.says_all:
-        what = "is your own sound" if said is None else "has a greeting that says everything itself"
+def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
+    """An announcement composed for another mode. Raises :class:`CatalogueError` (``announcement.own``)."""
+    composition = row.composition
+    if composition is None or composition.says_all:
+        what = "is your own sound" if composition is None else "has a greeting that says everything itself"
         raise CatalogueError(
             "announcement.own",
             f"{row.name} (version {row.version}, {row.language}) {what}, made for {row.mode}: "
-            f"Accord cannot say it for {mode}",
-            f"add your own for that mode, `accord announcement add --mode {mode}`, or have one put together, "
+            f"Accord cannot compose it for {mode}",
+            f"add your own for that mode, `accord announcement add --mode {mode}`, or compose one, "
             f"`accord announcement compose --mode {mode}`; then name it, `accord line announce`",
         )
-    first = said.greeting
+    first = composition.greeting
     greeting = None if first is None else composer.Greeting(first.text, _wav(first.sound))
     name = _name(row, row.language, mode)
-    recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, said.own, greeting, said.wording)
+    recipe = _Recipe(
+        name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording
+    )
     return recipe.draft(sources)
 
 
 def _in_language(
-    language: str, told: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
+    language: str, current: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
 ) -> AnnouncementRow | _Draft:
-    """What a line says in a language: what it does already, what its customer has for it, or a draft."""
-    first = told[0]
-    if said := next((row for row in told if row.language == language), None):
-        return said
-    for row in rows.values():  # of each name the latest version first
+    """A line's announcement in a language: its own, another one of the customer's, or a draft."""
+    first = current[0]
+    if existing := next((row for row in current if row.language == language), None):
+        return existing
+    for row in rows.values():  # the latest version of each name first
         alike = (first.mode, _promise(first), _base(first))
         if row.language == language and (row.mode, _promise(row), _base(row)) == alike:
             return row
@@ -295,7 +300,7 @@ def _in_language(
     if own := [code for code in first.purposes if code not in standard()]:
         raise CatalogueError(
             "line.languages",
-            f"nobody has said in {language} what the purpose {own[0]} is",
+            f"the purpose {own[0]} has no sentence in {language}",
             f"`accord announcement compose {name} --language {language} --mode {first.mode} "
             f"--keep-days {first.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
         )
@@ -303,13 +308,13 @@ def _in_language(
     return _Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
 
 
-def _promise(said: AnnouncementRow | _Recipe) -> tuple[list[str], int]:
-    """What for, and how long."""
-    return sorted(said.purposes), said.keep_days
+def _promise(source: AnnouncementRow | _Recipe) -> tuple[list[str], int]:
+    """What callers are promised: purposes and retention."""
+    return sorted(source.purposes), source.keep_days
 
 
 def _base(row: AnnouncementRow) -> str:
-    """What the announcements that say one thing in several languages and modes are called alike."""
+    """The common part of the names of announcements that say the same in several languages and modes."""
     return row.name.removesuffix(f"-{row.mode}").removesuffix(f"-{row.language}")
 
 

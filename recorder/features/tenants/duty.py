@@ -18,19 +18,20 @@ from recorder.prompts.sound_sources import Sources
 from recorder.services import Services
 
 SNAPSHOT_ANYWAY: Final = 3600.0
-"""Seconds after which the snapshot is written though no line has changed: unused prompts are dropped then."""
+"""Seconds after which the snapshot is written even if no line has changed: unused prompts are dropped
+then."""
 
 SNAPSHOT_WHOLE = 60.0
-"""Seconds after which the files of an unchanged snapshot are verified: a disk may have damaged them, or an
-operator may have deleted a damaged one, as told."""
+"""Seconds after which the files of an unchanged snapshot are verified: the disk may have damaged them, or the
+operator may have deleted a damaged one, as instructed."""
 
 log = structlog.get_logger()
 
 
 @dataclass
 class SnapshotDuty:
-    """``never_record`` are numbers that the node neither announces nor records; ``sources`` give sentences
-    their sound."""
+    """``never_record`` are numbers that the node neither announces nor records; ``sources`` provide the sound
+    of sentences."""
 
     services: Services
     never_record: tuple[str, ...]
@@ -41,8 +42,8 @@ class SnapshotDuty:
     _whole_due: float = 0.0
 
     def refresh(self) -> bool:
-        """Write the snapshot where the catalogue has changed or a file is damaged; false where it cannot be
-        written now (the disk is full, the catalogue is away), which is logged."""
+        """Write the snapshot if the catalogue has changed or a file is damaged; false if it cannot be written
+        now (the disk is full, the catalogue is unavailable), which is logged."""
         services = self.services
         try:
             revision = change_counter.revision(change_counter.LINES)
@@ -60,8 +61,8 @@ class SnapshotDuty:
         return True
 
     def _whole(self) -> bool:
-        """Whether the snapshot's files are as they were written; looks at them once a while."""
+        """Whether the snapshot's files are intact; verified only once in a while."""
         if self.monotonic() < self._whole_due:
             return True
         self._whole_due = self.monotonic() + SNAPSHOT_WHOLE
-        return snapshot.whole(self.services.snapshot)
+        return snapshot.is_intact(self.services.snapshot)

@@ -1,9 +1,9 @@
-"""Prompts that an internal party can call to hear: that a number is recorded, for which purposes and how
-long.
+"""Prompts for internal parties who call the info number: that a number is recorded, for which purposes and
+how long.
 
-Each number's sound, in every language of its line, lies as ``told/<digits>.wav`` in the node's folder.  The
-dialplan plays it (``accord_told``) without the daemon, so it works while the daemon is down.  Where a
-sentence has no sound, the announcement for external parties is played.
+Each number's sound, in every language of its line, is ``told/<digits>.wav`` in the node's folder. The
+dialplan plays it (``accord_told``) without the daemon, so it works while the daemon is down. If a sentence
+has no sound, the announcement for external parties is played.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from recorder.catalogue.mappers import own_sentences
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.domain.line_policy import TOLD, LinePolicy
 from recorder.errors import ConfigError
-from recorder.features.tenants.line_policies import named
+from recorder.features.tenants.line_policies import rows_by_name
 from recorder.prompts.composer import line_sentence
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
 
-SAID = "said"
-"""Within it the sounds themselves, each named after what it says; numbers that say the same share one."""
+SOUNDS = "said"
+"""Within it, the sounds, named by their content; numbers with the same prompt share one."""
 
 log = structlog.get_logger()
 
 
-def put(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
-    """Put what is said of these lines in place, and take away what is said of others.  ``prompts`` has the
-    announcements' sounds.  Raises ``OSError``."""
+def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
+    """Write the prompts of these lines, and remove all others. ``prompts`` has the announcements' sounds.
+    Raises ``OSError``."""
     place = folder / TOLD
-    (place / SAID).mkdir(parents=True, exist_ok=True)
+    (place / SOUNDS).mkdir(parents=True, exist_ok=True)
     own = _own(lines)
     wanted: dict[str, str] = {}
     for line in lines:
         spoken = [(each.announcement.language, own.get(each.announcement.id, {})) for each in line.languages]
-        told = line.announcement
-        key = _key(told.sha256, told.purposes, told.keep_days, spoken)
-        path = place / SAID / f"{key}.wav"
+        announcement = line.announcement
+        key = _key(announcement.sha256, announcement.purposes, announcement.keep_days, spoken)
+        path = place / SOUNDS / f"{key}.wav"
         if not path.exists():
             write_file(path, _sound(line, spoken, prompts, sources))
-        wanted[f"{line.number.removeprefix('+')}.wav"] = f"{SAID}/{path.name}"
+        wanted[f"{line.number.removeprefix('+')}.wav"] = f"{SOUNDS}/{path.name}"
     for name, target in wanted.items():
         _link(place / name, target)
     for path in place.glob("*.wav"):
         if path.name not in wanted:
             path.unlink()
-    for path in (place / SAID).glob("*.wav"):
-        if f"{SAID}/{path.name}" not in wanted.values():
+    for path in (place / SOUNDS).glob("*.wav"):
+        if f"{SOUNDS}/{path.name}" not in wanted.values():
             path.unlink()
 
 
@@ -63,23 +63,26 @@ def _own(lines: Sequence[LinePolicy]) -> dict[str, Mapping[str, str]]:
     ids = {each.announcement.id for line in lines for each in line.languages}
     with connected():
         return {
-            row.id: own_sentences(row) for row in named(AnnouncementTable.select(), AnnouncementTable.id, ids)
+            row.id: own_sentences(row)
+            for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)
         }
 
 
-def _key(*said: Any) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _sound(
     line: LinePolicy, spoken: Sequence[tuple[str, Mapping[str, str]]], prompts: Path, sources: Sources
 ) -> bytes:
-    told = line.announcement
+    announcement = line.announcement
     try:
-        return line_sentence(spoken, purposes=told.purposes, keep_days=told.keep_days, sources=sources).wav
+        return line_sentence(
+            spoken, purposes=announcement.purposes, keep_days=announcement.keep_days, sources=sources
+        ).wav
     except ConfigError as error:
         log.warning("line.notice_failed", number=line.number, error=error.message, hint=error.hint)
-        return (prompts / f"{told.sha256}.wav").read_bytes()
+        return (prompts / f"{announcement.sha256}.wav").read_bytes()
 
 
 def _link(path: Path, target: str) -> None:

@@ -1,5 +1,5 @@
-"""What an internal party can do during a call, by line: ask whether the recording may be kept, have it
-deleted; and the tone that says that recording goes on."""
+"""What an internal party can do during a call, by line: ask whether the recording may be kept, or have it
+deleted; and the tone that reminds of the recording."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound
+from recorder.features.tenants.announcements import check_purposes, store_sound
+from recorder.features.tenants.rules import SpokenText
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.line_history import active
+from recorder.lifecycle.line_history import active_line
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 
@@ -35,8 +36,8 @@ def set_line_keep(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How a line asks from the next call on, in all its languages; ``None``: it does not.  False where the
-    tenant has no such line.
+    """Set how a line asks the keep question from the next call on, in all its languages; ``None``: not at
+    all. False if the tenant has no such line.
 
     Raises :class:`CatalogueError` (``announcement.purposes``, ``announcement.keep_days``,
     ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
@@ -46,14 +47,16 @@ def set_line_keep(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        said = {} if keep is None else {each: _said(each, keep, sources) for each in _languages(line)}
+        sentences = (
+            {} if keep is None else {each: _sentences(each, keep, sources) for each in _languages(line)}
+        )
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
-                continue  # somebody changed its languages meanwhile
+                continue  # its languages were changed meanwhile
             if keep is not None:
                 country_check.check_setting(tenant, [keep.purpose], keep_days=keep.keep_days)
-            _write(line, keep, said, now, entropy)
+            _write(line, keep, sentences, now, entropy)
             return True
 
 
@@ -62,7 +65,7 @@ def _languages(line: LineRow) -> tuple[str, ...]:
     return tuple(rows[each] for each in line.announcements)
 
 
-def _said(language: str, keep: KeepOptions, sources: Sources) -> dict[str, Spoken | None]:
+def _sentences(language: str, keep: KeepOptions, sources: Sources) -> dict[str, SpokenText | None]:
     destroyed, wording = keep.destroy, keep.wording
     ask = None if keep.own_words else composer.keep_question(language, wording=wording, sources=sources)
     return {
@@ -77,28 +80,28 @@ def _said(language: str, keep: KeepOptions, sources: Sources) -> dict[str, Spoke
 def _write(
     line: LineRow,
     keep: KeepOptions | None,
-    said: Mapping[str, Mapping[str, Spoken | None]],
+    sentences_by_language: Mapping[str, Mapping[str, SpokenText | None]],
     now: datetime,
     entropy: Entropy,
 ) -> None:
     with connected():
         LineKeepOptionTable.delete().where(LineKeepOptionTable.line == line.id).execute()
-        for language, sentences in said.items():
+        for language, sentences in sentences_by_language.items():
             columns = {}
             for name, spoken in sentences.items():
                 columns[f"{name}_text"] = None if spoken is None else spoken.text
-                columns[name] = None if spoken is None else keep_sound(spoken.wav, now)
+                columns[name] = None if spoken is None else store_sound(spoken.wav, now)
             LineKeepOptionTable.create(
                 id=str(uuid7(now, entropy)), line=line.id, language=language, **columns
             )
         changed = None if keep is None else asdict(keep)
-        LineTable.update(keep=changed).where(active(line.tenant, line.id)).execute()
+        LineTable.update(keep=changed).where(active_line(line.tenant, line.id)).execute()
         was = None if line.keep is None else asdict(line.keep)
         body = {
             "line": line.id,
             "keep": changed,
             "keep_was": was,
-            KEEPS: spoken_of(LineKeepOptionTable, line.id),
+            KEEPS: prompts_sha256(LineKeepOptionTable, line.id),
         }
         append(line.tenant, "line.keep_question_changed", body, now, entropy)
         increment(LINES)
@@ -113,66 +116,68 @@ def set_line_deletable(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """Whether colleagues may have a recording destroyed in the call, from the next one on, in all the line's
-    languages.  False where the tenant has no such line.  Raises :class:`ConfigError` (``prompt.*``,
+    """Set whether colleagues may have a recording deleted during the call, from the next one on, in all the
+    line's languages. False if the tenant has no such line. Raises :class:`ConfigError` (``prompt.*``,
     ``speech.*``)."""
     while True:
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        spoken = {each: _on_deleting(each, sources) for each in _languages(line)} if deletable else {}
+        sentences = (
+            {each: _deletion_sentences(each, sources) for each in _languages(line)} if deletable else {}
+        )
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
-                continue  # somebody changed its languages meanwhile
+                continue  # its languages were changed meanwhile
             LineDeleteOptionTable.delete().where(LineDeleteOptionTable.line == line.id).execute()
-            for language, (question, deleted) in spoken.items():
+            for language, (question, deleted) in sentences.items():
                 LineDeleteOptionTable.create(
                     id=str(uuid7(now, entropy)),
                     line=line.id,
                     language=language,
                     question_text=question.text,
-                    question=keep_sound(question.wav, now),
+                    question=store_sound(question.wav, now),
                     deleted_text=deleted.text,
-                    deleted=keep_sound(deleted.wav, now),
+                    deleted=store_sound(deleted.wav, now),
                 )
-            LineTable.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
+            LineTable.update(deletable=int(deletable)).where(active_line(tenant, line.id)).execute()
             body: dict[str, object] = {
                 "line": line.id,
                 "deletable": deletable,
                 "deletable_was": line.deletable,
             }
-            body[DELETES] = spoken_of(LineDeleteOptionTable, line.id)
+            body[DELETES] = prompts_sha256(LineDeleteOptionTable, line.id)
             append(tenant, "line.deletable_changed", body, now, entropy)
             increment(LINES)
             return True
 
 
-def spoken_of(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: str) -> str | None:
-    """What the log says of what a line says in the call beside its announcement: one hash over the words and
-    the sounds in every language; ``None`` where it says nothing.  Inside anybody's transaction."""
+def prompts_sha256(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: str) -> str | None:
+    """One hash over the texts and sounds of a line's prompts in every language, for the log; ``None`` if it
+    has none. Works inside the caller's transaction."""
     names = sorted(each.column_name for each in model._meta.sorted_fields if each.name not in ("id", "line"))
     fields = {each.column_name: each.name for each in model._meta.sorted_fields}
     rows = model.select().where(model.line == line).order_by(model.language, model.id)
-    said = [{name: row.__data__[fields[name]] for name in names} for row in rows]
-    return sha256_of(said) if said else None
+    prompts = [{name: row.__data__[fields[name]] for name in names} for row in rows]
+    return sha256_of(prompts) if prompts else None
 
 
-def _on_deleting(language: str, sources: Sources) -> tuple[Spoken, Spoken]:
+def _deletion_sentences(language: str, sources: Sources) -> tuple[SpokenText, SpokenText]:
     return composer.delete_question(language, sources=sources), composer.deleted(language, sources=sources)
 
 
 def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Who hears a tone at an interval while a line's calls are recorded, from the next call on: one of
-    ``policy.BEEPS``, or nobody (empty).  False where the tenant has no such line.  Raises
+    """Set who hears a periodic tone while a line's calls are recorded, from the next call on: one of
+    ``line_policy.BEEPS``, or nobody (empty). False if the tenant has no such line. Raises
     :class:`CatalogueError` (``line.settings``)."""
     if beep not in ("", *BEEPS):
         raise CatalogueError(
-            "line.settings", f"nobody is called {beep!r}", f"one of {', '.join(BEEPS)}, or nobody"
+            "line.settings", f"{beep!r} is not a party", f"one of {', '.join(BEEPS)}, or nobody"
         )
     with writing():
         lock_tenant(tenant)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
         LineTable.update(beep=beep).where(LineTable.id == line_id).execute()

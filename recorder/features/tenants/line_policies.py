@@ -16,89 +16,90 @@ from recorder.domain import line_policy
 from recorder.features.tenants import announcements as announcing
 from recorder.lifecycle import line_history
 
-SAID = ("question", "cue", "yes", "no", "none")
+KEEP_SENTENCES = ("question", "cue", "yes", "no", "none")
 
 PAGE = 500
-"""Rows that are asked for by name at a time."""
+"""Rows per query by name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policies:
-    """Every active line as a node treats it, by its number.  On the others nothing is recorded: ``unfit``
-    are those whose words were not made for their mode (an Accord of before set it), ``unlogged`` those that
-    their customer's log does not say were made with that number, or whose announcement it does not know so:
-    whose calls are recorded, and what callers hear of that, is decided by no row."""
+class NodePolicies:
+    """The policy of every active line that is recorded. The others are not recorded: ``unfit`` lines, whose
+    announcements were made for another mode, and ``unlogged`` lines, whose number or announcements the
+    customer's log does not confirm: no row alone decides whose calls are recorded, and what callers hear
+    about it."""
 
     lines: list[line_policy.LinePolicy]
     unfit: list[LineRow]
     unlogged: list[LineRow]
 
 
-def policies() -> Policies:
+def policies() -> NodePolicies:
     """The lines of all customers."""
     with connected():
         every = [
             line_row(row)
             for row in LineTable.select().where(LineTable.until.is_null()).order_by(LineTable.digits)
         ]
-        logged = {tenant: _Logged.of(tenant) for tenant in {row.tenant for row in every}}
-        said = {each for row in every for each in row.announcements}
-        found = {row.id: row for row in named(AnnouncementTable.select(), AnnouncementTable.id, said)}
+        logged = {tenant: _LoggedLines.of(tenant) for tenant in {row.tenant for row in every}}
+        ids = {each for row in every for each in row.announcements}
+        found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
         rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
-        told = {each: found[each] for row in rows for each in row.announcements}
+        announcements = {each: found[each] for row in rows for each in row.announcements}
         sounds = {row.menu.sound for row in rows if row.menu is not None}
-        for row in told.values():
+        for row in announcements.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
         sounds = sounds.union(*(row.joining.sounds for row in rows if row.joining is not None))
         asking = {row.id for row in rows if row.keep is not None}
         kept = {
             (row.line_id, row.language): row
-            for row in named(LineKeepOptionTable.select(), LineKeepOptionTable.line, asking)
+            for row in rows_by_name(LineKeepOptionTable.select(), LineKeepOptionTable.line, asking)
         }
         for row in kept.values():
-            sounds |= {each for name in SAID if (each := getattr(row, f"{name}_id")) is not None}
+            sounds |= {each for name in KEEP_SENTENCES if (each := getattr(row, f"{name}_id")) is not None}
         deletable = {row.id for row in rows if row.deletable}
         gone = {
             (row.line_id, row.language): row
-            for row in named(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
+            for row in rows_by_name(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
         }
         for row in gone.values():
             sounds |= {row.question_id, row.deleted_id}
         lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
-        durations = {row.sha256: row.duration_ms for row in named(lengths, SoundTable.sha256, sounds)}
-    speaking = _Speaking(told, kept, gone, durations)
+        durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
+    speaking = _PolicyBuilder(announcements, kept, gone, durations)
     fit, unfit = [], []
     for row in rows:
         if (line := speaking.line(row)) is not None:
             fit.append(line)
         else:
             unfit.append(row)
-    return Policies(fit, unfit, [row for row in every if not logged[row.tenant].bears_out(row, found)])
+    return NodePolicies(fit, unfit, [row for row in every if not logged[row.tenant].bears_out(row, found)])
 
 
 @dataclass(frozen=True, slots=True)
-class _Logged:
-    """A customer's lines, with their numbers, and announcements, as the log says."""
+class _LoggedLines:
+    """A customer's lines, with their numbers, and announcements, according to the log."""
 
     lines: Collection[tuple[str, str]]
     announcements: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, tenant: str) -> _Logged:
-        return cls(line_history.logged(tenant), announcing.logged(tenant))
+    def of(cls, tenant: str) -> _LoggedLines:
+        return cls(line_history.logged_lines(tenant), announcing.logged_announcements(tenant))
 
-    def bears_out(self, line: LineRow, told: Mapping[str, AnnouncementTable]) -> bool:
-        """Whether a line is this customer's, with that number, and so is what it says, word for word."""
+    def bears_out(self, line: LineRow, rows: Mapping[str, AnnouncementTable]) -> bool:
+        """Whether the log has a line with that number for this customer, and its announcements word for
+        word."""
         return (line.id, line.number) in self.lines and all(
-            each in told and self.announcements.get(each) == announcing.says(told[each])
+            each in rows and self.announcements.get(each) == announcing.leaf_body(rows[each])
             for each in line.announcements
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Speaking:
-    """Announcements by id, what is said about keeping and about destroying by line and language, and how long
-    each sound is, by its SHA-256."""
+class _PolicyBuilder:
+    """Announcements by id, keep and delete prompts by line and language, and each sound's duration (ms) by
+    SHA-256."""
 
     told: Mapping[str, AnnouncementTable]
     kept: Mapping[tuple[str, str], LineKeepOptionTable]
@@ -106,10 +107,10 @@ class _Speaking:
     durations: Mapping[str, int]
 
     def line(self, row: LineRow) -> line_policy.LinePolicy | None:
-        told = [self.told[each] for each in row.announcements]
-        if any(each.mode != row.mode for each in told):
+        rows = [self.told[each] for each in row.announcements]
+        if any(each.mode != row.mode for each in rows):
             return None
-        first, *others = [self._language(each, row) for each in told]
+        first, *others = [self._language(each, row) for each in rows]
         return line_policy.LinePolicy(
             tenant=row.tenant,
             line=row.id,
@@ -128,57 +129,60 @@ class _Speaking:
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
         )
 
-    def _language(self, said: AnnouncementTable, line: LineRow) -> line_policy.Language:
-        told = line_policy.Announcement(
-            id=said.id,
-            version=said.version,
-            language=said.language,
-            text=said.text,
-            purposes=tuple(said.purposes),
-            keep_days=said.keep_days,
-            sha256=said.sound_id,
-            duration_ms=self.durations[said.sound_id],
+    def _language(self, row: AnnouncementTable, line: LineRow) -> line_policy.Language:
+        announcement = line_policy.Announcement(
+            id=row.id,
+            version=row.version,
+            language=row.language,
+            text=row.text,
+            purposes=tuple(row.purposes),
+            keep_days=row.keep_days,
+            sha256=row.sound_id,
+            duration_ms=self.durations[row.sound_id],
         )
-        keep, joining = self._keep(line, said.language), self._joining(line, said.language)
-        delete = self._delete(line, said.language)
-        if said.mode not in ASKING_MODES:
-            return line_policy.Language(told, None, keep, delete, joining)
-        question = self._sound(said.question_text, said.question_id)
-        declined = self._sound(said.declined_text, said.declined_id)
+        keep, joining = self._keep(line, row.language), self._joining(line, row.language)
+        delete = self._delete(line, row.language)
+        if row.mode not in ASKING_MODES:
+            return line_policy.Language(announcement, None, keep, delete, joining)
+        question = self._sound(row.question_text, row.question_id)
+        declined = self._sound(row.declined_text, row.declined_id)
         return line_policy.Language(
-            told, line_policy.ConsentPrompt(question, declined), keep, delete, joining
+            announcement, line_policy.ConsentPrompt(question, declined), keep, delete, joining
         )
 
     def _joining(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
-        said, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
-        if line.joining is None or said is None:
+        notice, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
+        if line.joining is None or notice is None:
             return None
         declined = None if refused is None else self._sound(refused.text, refused.sound)
-        return line_policy.TransferNotice(line.joining.how, self._sound(said.text, said.sound), declined)
+        return line_policy.TransferNotice(line.joining.how, self._sound(notice.text, notice.sound), declined)
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
-        said = self.kept.get((line.id, language))
-        if line.keep is None or said is None:
+        prompts = self.kept.get((line.id, language))
+        if line.keep is None or prompts is None:
             return None
-        question = None if said.question_id is None else self._sound(said.question_text, said.question_id)
+        question = (
+            None if prompts.question_id is None else self._sound(prompts.question_text, prompts.question_id)
+        )
         return line_policy.Keep(
             line.keep.purpose,
             line.keep.keep_days,
             question,
-            cue=self._sound(said.cue_text, said.cue_id),
-            yes=self._sound(said.yes_text, said.yes_id),
-            no=self._sound(said.no_text, said.no_id),
-            none=self._sound(said.none_text, said.none_id),
+            cue=self._sound(prompts.cue_text, prompts.cue_id),
+            yes=self._sound(prompts.yes_text, prompts.yes_id),
+            no=self._sound(prompts.no_text, prompts.no_id),
+            none=self._sound(prompts.none_text, prompts.none_id),
             destroy=line.keep.destroy,
             at_start=line.keep.at_start,
         )
 
     def _delete(self, line: LineRow, language: str) -> line_policy.Delete | None:
-        said = self.gone.get((line.id, language))
-        if not line.deletable or said is None:
+        prompts = self.gone.get((line.id, language))
+        if not line.deletable or prompts is None:
             return None
         return line_policy.Delete(
-            self._sound(said.question_text, said.question_id), self._sound(said.deleted_text, said.deleted_id)
+            self._sound(prompts.question_text, prompts.question_id),
+            self._sound(prompts.deleted_text, prompts.deleted_id),
         )
 
     def _sound(self, text: str | None, sha256: str | None) -> line_policy.PromptSound:
@@ -187,8 +191,8 @@ class _Speaking:
         return line_policy.PromptSound(text, sha256, self.durations[sha256])
 
 
-def named(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
-    """Rows by name, a page at a time: a database takes only so many names in one question."""
+def rows_by_name(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
+    """Rows by name, a page at a time: a database limits the parameters of a query."""
     wanted = sorted(names)
     for at in range(0, len(wanted), PAGE):
         yield from query.where(field.in_(wanted[at : at + PAGE]))

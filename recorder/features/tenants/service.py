@@ -1,7 +1,7 @@
 """Changes a customer's name, language and country.
 
-A change that a node must know counts up the revision that the worker's snapshot follows.  Every change is a
-leaf of the tenant's log, in the same transaction.
+Changes that concern nodes increment the counter that the worker's snapshot follows. Every change is a leaf of
+the tenant's log, in the same transaction.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from recorder.ids import Entropy
 
 
 def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Entropy) -> None:
-    """Say which country's pack holds for a customer.  Raises :class:`CatalogueError`: ``tenant.country``
-    (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not fit it: they change first)."""
+    """Set the country whose pack applies to a customer. Raises :class:`CatalogueError`: ``tenant.country``
+    (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not comply must be changed first)."""
     country = country_check.country_code(country)
     with writing():
         lock_tenant(tenant)
         country_check.check_lines(tenant, country)
         was = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
         TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
-        said = {"tenant": tenant, "country": country, "country_was": was}
-        append(tenant, "tenant.country_changed", said, now, entropy)
+        body = {"tenant": tenant, "country": country, "country_was": was}
+        append(tenant, "tenant.country_changed", body, now, entropy)
 
 
 def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
-    """Give a customer another name and language: one that a rebuild found has its id for a name.  Raises
+    """Set a customer's name and language: a customer found by a rebuild is named by its id. Raises
     :class:`CatalogueError` (``tenant.unknown``, ``tenant.name``)."""
     name = names.tidy(name, "the customer's name", "tenant.name")
     with writing():
         lock_tenant(tenant)
         check_name(name, tenant)
         row = TenantTable.get_by_id(tenant)
-        said = {"tenant": tenant, "name": name, "language": language}
+        body = {"tenant": tenant, "name": name, "language": language}
         was = {"name_was": row.name, "language_was": row.language}
-        append(tenant, "tenant.changed", said | was, now, entropy)
+        append(tenant, "tenant.changed", body | was, now, entropy)
         TenantTable.update(name=name, language=language).where(TenantTable.id == tenant).execute()

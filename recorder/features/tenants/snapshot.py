@@ -1,9 +1,8 @@
 """Writes the node's configuration snapshot, which :mod:`recorder.domain.line_policy` reads.
 
 Prompts are written first, then ``snapshot.json``, each atomically: a reader never sees a line whose prompt is
-missing.  An unused prompt stays while a take in the spool refers to it, and for a day after that, for a
-daemon that still has the previous snapshot.  The info prompts lie beside them
-(``features/tenants/info_prompts.py``).
+missing. An unused prompt stays while a take in the spool refers to it, and for a day after that, for a daemon
+that still has the previous snapshot. The info prompts are beside them (``features/tenants/info_prompts.py``).
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from recorder.spool.layout import finished_takes, open_takes, read_start
 SNAPSHOT = "snapshot.json"
 
 KEEP_PROMPT = timedelta(days=1)
+"""How long an unused prompt is kept."""
 
 log = structlog.get_logger()
 
@@ -35,13 +35,12 @@ log = structlog.get_logger()
 def write(
     folder: Path, spool: Path, never_record: Iterable[str], now: datetime, sources: Sources = SHIPPED
 ) -> bool:
-    """Write the snapshot of every active line, and its prompts; true where something changed.  A line that
-    no node can treat is left out and told in the log: the others go on.
+    """Write the snapshot of every active line, and its prompts; true if anything changed. A line that no node
+    can handle is left out and logged.
 
-    ``spool`` is where takes lie that may still need an old prompt; ``never_record`` numbers that are
-    passed by untouched; ``sources`` is where the sound of sentences comes from.  Raises ``OSError`` (a full
-    disk, say) with the snapshot before still whole.
-    """
+    ``spool`` has takes that may still need an old prompt; ``never_record`` are numbers that are neither
+    announced nor recorded; ``sources`` provide the sound of sentences. Raises ``OSError`` (a full disk, for
+    instance), with the previous snapshot intact."""
     found = policies()
     lines = found.lines
     sounds = {sound for line in lines for sound in line.sounds}
@@ -56,15 +55,17 @@ def write(
         for row in found.unfit:
             log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
         for row in found.unlogged:
-            said = {"line": row.id, "tenant": row.tenant, "number": row.number}
-            log.error("line.not_in_log", **said, hint="its rows were changed past Accord: `accord audit`")
-    info_prompts.put(folder, lines, prompts, sources)
+            details = {"line": row.id, "tenant": row.tenant, "number": row.number}
+            log.error(
+                "line.not_in_log", **details, hint="its rows were changed outside Accord: run `accord audit`"
+            )
+    info_prompts.write_info_prompts(folder, lines, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
 
 
-def whole(folder: Path) -> bool:
-    """Whether the snapshot can be read and every prompt is there as it was written; asks no catalogue."""
+def is_intact(folder: Path) -> bool:
+    """Whether the snapshot is readable and every prompt unchanged; does not use the catalogue."""
     try:
         return not read(folder).damaged
     except ConfigError:
@@ -72,13 +73,13 @@ def whole(folder: Path) -> bool:
 
 
 def is_current(folder: Path, never_record: Iterable[str]) -> bool:
-    """Whether the snapshot says what the catalogue says now."""
+    """Whether the snapshot equals the catalogue."""
     lines = policies().lines
     return _without_time(folder / SNAPSHOT) == to_json("", lines, list(never_record))
 
 
 def _without_time(path: Path) -> bytes | None:
-    """The snapshot that is there, as if it had been made at no time; ``None`` where there is none."""
+    """The existing snapshot without its time; ``None`` if there is none."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -87,8 +88,7 @@ def _without_time(path: Path) -> bytes | None:
 
 
 def _needed(spool: Path) -> set[str]:
-    """Hashes of the prompts that takes in the spool were announced with, and of what they were asked: the
-    pipeline looks for both in the sound."""
+    """Hashes of the prompts of takes in the spool: the pipeline searches for them in the audio."""
     needed = set()
     for folder in (*open_takes(spool), *finished_takes(spool)):
         try:

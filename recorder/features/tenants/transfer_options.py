@@ -1,9 +1,9 @@
 """How a line tells a transfer target that the call is recorded.
 
 It is one short sentence, the first of the line's announcement; the purposes and the retention are in the
-panel and under the line's info number.  Where the line asks external parties, the target hears the question
-of that mode instead.  The sound is made in every language of the catalogue and for both modes that ask, so
-that a line can change either later; in ``notice`` it only informs.
+panel and under the line's info number. If the line asks external parties for consent, the target hears the
+question of that mode instead. The sound is made in every language of the catalogue of sentences and for both
+modes that ask, so that a line can change either later; in ``notice`` it only informs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from recorder.catalogue.records import ASKING_MODES, Sentence, TransferOptions
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import keep_sound
+from recorder.features.tenants.announcements import store_sound
 from recorder.ids import Entropy
-from recorder.lifecycle.line_history import active
+from recorder.lifecycle.line_history import active_line
 from recorder.prompts import composer
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import Sources
@@ -30,7 +30,7 @@ COLLEAGUES, IN_THE_CALL = "colleagues", "in the call"
 """A country pack's words for who is to be told, and where."""
 
 
-def set_line_joining(
+def set_transfer_notice(
     tenant: str,
     line_id: str,
     how: str | None,
@@ -40,31 +40,37 @@ def set_line_joining(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How who joins a call later is told from the next call on (one of ``recorder.domain.call_plan.WAYS``),
-    and whether they are asked, too, as the line's mode does; ``None``: they are not.  In a language that the
-    catalogue of sentences has not, nobody can be told.  False where the tenant has no such line.  Raises
+    """Set how transfer targets are told from the next call on (one of ``recorder.domain.call_plan.WAYS``;
+    ``None``: not at all), and whether they are also asked for consent, as the line's mode does. In a language
+    without sentences, nobody can be told. False if the tenant has no such line. Raises
     :class:`CatalogueError` (``line.settings``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if how is not None and how not in WAYS:
         raise CatalogueError(
-            "line.settings", f"nobody can be told {how!r}", f"one of {', '.join(WAYS)}, or not at all"
+            "line.settings",
+            f"{how!r} is not a way to tell transfer targets",
+            f"one of {', '.join(WAYS)}, or not at all",
         )
     spoken = None if how is None else _spoken(ask, sources)
     with writing():
         lock_tenant(tenant)
-        row = LineTable.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
         if ask and row.mode not in ASKING_MODES:
             raise CatalogueError(
                 "line.settings",
-                f"a number that announces in {row.mode!r} asks nobody",
-                "opt-out or opt-in first: `accord line mode`",
+                f"a line with mode {row.mode!r} asks nobody",
+                "choose opt-out or opt-in first: `accord line mode`",
             )
         changed = None
         if how is not None and spoken is not None:
-            said, asked, refused = spoken
-            kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
-            changed = transfer_options_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
+            notice, questions, refused = spoken
+            stored: dict[str, dict[str, Sentence]] = {
+                mode: _kept(each, now) for mode, each in questions.items()
+            }
+            changed = transfer_options_data(
+                TransferOptions(how, _kept(notice, now), stored, _kept(refused, now))
+            )
         if row.joining != changed:
             LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
             was = None if row.joining is None else row.joining["how"]
@@ -78,35 +84,35 @@ def set_line_joining(
     return True
 
 
-_Spoken = dict[str, composer.Rendered]
+_Rendered = dict[str, composer.Rendered]
 
 
-def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], _Spoken]:
-    """What is told, what is asked in each mode that does, and what is said after a refusal, by language."""
-    said = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
+def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendered], _Rendered]:
+    """The notice, the question in each mode that asks, and the sentence after a refusal, by language."""
+    notice = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
     if not ask:
-        return said, {}, {}
-    asked = {
+        return notice, {}, {}
+    questions = {
         mode: {each: composer.joining_question(each, mode=mode, sources=sources) for each in LANGUAGES}
         for mode in ASKING_MODES
     }
-    return said, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
+    return notice, questions, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 
 
-def _kept(spoken: _Spoken, now: datetime) -> dict[str, Sentence]:
-    return {language: Sentence(each.text, keep_sound(each.wav, now)) for language, each in spoken.items()}
+def _kept(rendered: _Rendered, now: datetime) -> dict[str, Sentence]:
+    return {language: Sentence(each.text, store_sound(each.wav, now)) for language, each in rendered.items()}
 
 
-def asked_for(tenant: str) -> bool:
-    """Whether a customer's country asks that colleagues are told in the call itself.  Raises
+def is_required(tenant: str) -> bool:
+    """Whether a customer's country requires that colleagues are told during the call. Raises
     :class:`CatalogueError` (``tenant.unknown``)."""
     with connected():
         duties = country_check.pack_of(tenant).tell
     return any(each.what == COLLEAGUES and IN_THE_CALL in each.where for each in duties)
 
 
-def silent_in(tenant: str, line_id: str) -> tuple[str, ...]:
-    """The languages of a line in which nobody who joins can be told."""
+def silent_languages(tenant: str, line_id: str) -> tuple[str, ...]:
+    """The languages of a line in which no transfer target can be told."""
     line = queries.line(tenant, line_id)
     if line is None or line.joining is None:
         return ()

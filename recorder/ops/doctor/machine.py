@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-from recorder.lifecycle.kernel_clock import kernel_clock
 from recorder.ops.doctor.findings import DoctorFinding, Patient, State
+from recorder.ops.doctor.kernel_clock import kernel_clock
 from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, listener
 from recorder.processes.supervisor import HEARTBEAT_FD
 

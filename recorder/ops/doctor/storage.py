@@ -112,7 +112,7 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
         copies.KEK: ("the key-encryption key", patient.context.keyring().current),
         copies.ROOT: ("the root's key", signing.key_id(patient.context.root())),
     }
-    confirmed = copies.read(folder)
+    confirmed = copies.verified_copies(folder)
     for kind, (name, identity) in wanted.items():
         hint = "run `accord keys confirm-copy <file>` on a copy: it checks the copy and notes the date"
         copy = confirmed.get(kind)

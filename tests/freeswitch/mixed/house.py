@@ -21,10 +21,10 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
-from recorder.features.tenants.announcements import OwnSound
+from recorder.features.tenants.rules import OwnSound
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes import object_store, run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
@@ -100,12 +100,12 @@ class House:
     def heard(self) -> tuple[Listed, ...]:
         """Every row, each recording listened to through the gate."""
         listener = users.users(self.tenant)[0]
-        who = Who(listener.id, self.tenant, listener.role, "fr")
+        who = Actor(listener.id, self.tenant, listener.role, "fr")
         gate = PanelGate(self.context.store(), self.context.keyring(), self.context.root())
         return tuple(self._one(gate, who, *each) for each in self.listed())
 
     def _one(
-        self, gate: PanelGate, who: Who, number: str, row: RecordingRow | None, reason: str | None
+        self, gate: PanelGate, who: Actor, number: str, row: RecordingRow | None, reason: str | None
     ) -> Listed:
         if row is None:
             return Listed(number, reason)
@@ -220,7 +220,7 @@ def _settings(tenant: str, line: str, call: Call) -> None:
     if "delete" in deeds:
         keep_options.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
     if call.telling:
-        transfer_options.set_line_joining(
+        transfer_options.set_transfer_notice(
             tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom
         )
     if call.opening in OUTWARD:

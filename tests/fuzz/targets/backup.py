@@ -26,7 +26,7 @@ def genuine_backup() -> tuple[bytes, dict[str, list]]:
     panel()  # a catalogue with something in it
     path = scratch() / "backup"
     backup.write(path, keyring(), NOW, repeatable_entropy("backup"), lambda _table, _rows: None)
-    return path.read_bytes(), {table: list(rows) for table, _, rows in backup.tables(path, keyring())}
+    return path.read_bytes(), {table: list(rows) for table, _, rows in backup.read_tables(path, keyring())}
 
 
 def check(data: bytes) -> None:
@@ -46,7 +46,7 @@ def check(data: bytes) -> None:
             changed = mutate_bytes(content, choices) + choices.blob(20)
     _path.write_bytes(changed)
     try:
-        read = {table: list(rows) for table, _, rows in backup.tables(_path, keyring())}
+        read = {table: list(rows) for table, _, rows in backup.read_tables(_path, keyring())}
     except BackupError as error:
         assert error.error_id.startswith("backup.")
         return

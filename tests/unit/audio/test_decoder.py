@@ -88,7 +88,7 @@ def test_a_list_of_other_files_is_no_sound(tmp_path: Path, target: Path, name: s
     (tmp_path / "elsewhere").mkdir()
     other = encoded(tmp_path / "elsewhere" / "secret.mp3", "mp3")
     (tmp_path / name).write_text(PLAYLISTS[name].format(other=other))
-    assert "none of WAV, FLAC" in refused(tmp_path / name, target)
+    assert "is not a WAV, FLAC" in refused(tmp_path / name, target)
 
 
 def test_a_movie_whose_sound_lies_in_another_file_is_no_sound(tmp_path: Path, target: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_movie_whose_sound_lies_in_another_file_is_no_sound(tmp_path: Path, ta
     with av.open(str(source), options=given) as container:
         read = b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
     assert read[:8000] in other.read_bytes(), "FFmpeg would, if it were let"
-    assert "no sound" in refused(source, target)
+    assert "no audio" in refused(source, target)
 
 
 @pytest.mark.parametrize("opening", ["open('/dev/null')", "socket.socket()"])
@@ -125,7 +125,7 @@ def test_only_a_plain_file_is_opened(tmp_path: Path, what: str) -> None:
         path = Path("/dev/zero")
     else:
         path.mkdir()
-    refusal = r"symbolic link|lies elsewhere|no plain file"
+    refusal = r"symbolic link|reached through a link|not a regular file"
     with pytest.raises(OSError, match=refusal), audio.open_plain(path):
         pass
 
@@ -136,7 +136,7 @@ def test_silence_without_end_is_not_unpacked(tmp_path: Path, codec: str) -> None
     source = encoded(tmp_path / name, codec, seconds=600, rate=8000, silent=True)
     assert source.stat().st_size < 400_000
     out = io.BytesIO()
-    with open(source, "rb") as file, pytest.raises(NotSound, match="larger than the 1 MiB"):
+    with open(source, "rb") as file, pytest.raises(NotSound, match="larger than the limit of 1 MiB"):
         unpack(file, out, room=1 << 20)
     assert len(out.getvalue()) < (1 << 20) + 500_000
 
@@ -163,20 +163,20 @@ def test_a_file_that_breaks_off_is_said(tmp_path: Path, target: Path, name: str)
     content = source.read_bytes()
     source.write_bytes(content[: len(content) // 2])
     said = refused(source, target)
-    assert "breaks off" in said or "cannot be decoded" in said
+    assert "truncated" in said or "cannot be decoded" in said
 
 
 def test_what_is_not_what_its_name_says(tmp_path: Path, target: Path) -> None:
     (tmp_path / "a.wav").write_text("A letter, and no sound at all.\n" * 40)
-    assert "whatever its name says" in refused(tmp_path / "a.wav", target)
+    assert "is not a WAV" in refused(tmp_path / "a.wav", target)
     (tmp_path / "b.wav").write_bytes(b"")
-    assert "whatever its name says" in refused(tmp_path / "b.wav", target)
+    assert "is not a WAV" in refused(tmp_path / "b.wav", target)
 
 
 def test_three_channels_and_rates_that_nobody_speaks_at(tmp_path: Path, target: Path) -> None:
     assert "3 channels" in refused(tone(tmp_path / "a.wav", channels=3), target)
-    assert "samples a second" in refused(tone(tmp_path / "b.wav", rate=50), target)
-    assert "samples a second" in refused(tone(tmp_path / "c.wav", rate=2_000_000, seconds=0.1), target)
+    assert "sample rate" in refused(tone(tmp_path / "b.wav", rate=50), target)
+    assert "sample rate" in refused(tone(tmp_path / "c.wav", rate=2_000_000, seconds=0.1), target)
 
 
 def test_a_decoder_that_dies_is_an_error_of_its_file(
@@ -186,7 +186,7 @@ def test_a_decoder_that_dies_is_an_error_of_its_file(
     assert "was not decoded within" in refused(tone(tmp_path / "a.wav"), target)
     monkeypatch.setattr(audio.sys, "executable", "/bin/false")  # type: ignore[attr-defined]
     monkeypatch.setattr(audio, "PATIENCE_S", 60)
-    assert "decoder ended with 1" in refused(tone(tmp_path / "a.wav"), target)
+    assert "decoder exited with status 1" in refused(tone(tmp_path / "a.wav"), target)
 
 
 def test_a_video_with_sound_is_taken_for_its_sound(tmp_path: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.features.subject_requests import register
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import expiry
@@ -203,7 +203,7 @@ def _listen(house: Bakery, user: str, recording: str) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     row = queries.recording(house.tenant, recording)
     assert row is not None
-    grant = grants.give(
+    grant = grants.create_grant(
         tenant=house.tenant, user=user, session=None, recording=recording, purpose="agreement",
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
@@ -217,7 +217,7 @@ def _change_settings(house: Bakery) -> None:
     lines.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
     service.set_tenant_country(house.tenant, "nl", **said)
     house.limit(20, purpose="training")
-    register.enter(
+    request_register.enter(
         house.tenant, number="+32470123456", wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip

@@ -16,9 +16,11 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.live import queries
+from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.recovery import rebuild_queue
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import (
     announcements,
     composition,
@@ -59,7 +61,7 @@ def fill(world: World) -> World:
     _person(world)
     _kept_in_passing(world)
     with connected():
-        amendments.begin(world.tenant, world.kept, world.house.clock())
+        amendments.begin_amendment(world.tenant, world.kept, world.house.clock())
     lease.take("something", "somebody", world.house.clock())
     rebuild_queue.begin("read", world.house.clock())
     rebuild_queue.add([rebuild_queue.QueuedPlace("a/place/", ("manifest.json",), world.kept)], "read", "a")
@@ -105,7 +107,7 @@ def _settings(world: World) -> None:
     composition.set_line_languages(tenant, line, ["fr", "en"], **said(world))
     keep_options.set_line_keep(tenant, line, KeepOptions(keep_days=30), **said(world))
     keep_options.set_line_deletable(tenant, line, True, **said(world))
-    transfer_options.set_line_joining(tenant, line, "alone", **said(world))
+    transfer_options.set_transfer_notice(tenant, line, "alone", **said(world))
     keep_options.set_line_beep(tenant, line, "both", **said(world))
     lines.set_line_outbound(tenant, line, "before_connected", **said(world))
     plain = world.house.line.announcement
@@ -133,11 +135,11 @@ def _calls(world: World) -> None:
     keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     asks = {"by": "panel", "who": world.user, "signer": panel}
-    first = queries.ask(world.tenant, CALL, "pause", **asks, **said(world))
+    first = live_service.request_command(world.tenant, CALL, "pause", **asks, **said(world))
     assert first is not None
     assert queries.take(NODE, first.id, **said(world))
     assert queries.answer(NODE, first.id, "done", **said(world))
-    assert queries.ask(world.tenant, CALL, "delete", **asks, **said(world))
+    assert live_service.request_command(world.tenant, CALL, "delete", **asks, **said(world))
 
 
 def _people(world: World) -> None:
@@ -145,13 +147,13 @@ def _people(world: World) -> None:
     person = users.user(world.tenant, world.user)
     assert person is not None
     session = users.open_session(person, token_sha256="12" * 32, until=until, **said(world))
-    grant = grants.give(
+    grant = grants.create_grant(
         tenant=world.tenant, user=world.user, session=session.id, recording=world.kept, purpose="agreement",
         manifest_sha256=_manifest_sha256(world), until=house.clock() + timedelta(minutes=15), **said(world),
     )  # fmt: skip
     listen = grants.count_sent(grant, "another", "audio.opus", 100, **said(world))
     assert listen is not None
-    assert grants.player_says(listen, [(0, 1000)], list)
+    assert grants.note_player_report(listen, [(0, 1000)], list)
     assert grants.close_listen(listen, **said(world))
     other = users.create_user(
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
@@ -174,8 +176,8 @@ def _person(world: World) -> None:
     with connected():
         request = SubjectRequestTable.select().where(SubjectRequestTable.tenant_id == tenant).get().id
         who = UserTable.select().where(UserTable.id == world.user).get().id
-    register.extend(tenant, request, why="many calls", who=who, **said(world))
-    order = verification_code.order(tenant, request, who=who, **said(world))
+    request_register.extend(tenant, request, why="many calls", who=who, **said(world))
+    order = verification_code.order_call(tenant, request, who=who, **said(world))
     taken = verification_code.take(NODE, **said(world))
     assert taken is not None
     verification_code.answer(NODE, taken[0], "done", **said(world))
@@ -188,12 +190,12 @@ def _person(world: World) -> None:
     decided = said(world) | {"signer": panel}
     reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **decided)
     reviews.note_export(tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world))
-    reviews.note_erasing(
+    reviews.note_erasure(
         tenant, request, world.kept, why_not="retention.held", until=world.house.clock() + timedelta(days=9),
         who=who, **said(world),
     )  # fmt: skip
-    register.exported(tenant, request, who, **said(world))
-    second = register.enter(
+    request_register.note_export(tenant, request, who, **said(world))
+    second = request_register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **said(world),
     )  # fmt: skip
@@ -201,9 +203,9 @@ def _person(world: World) -> None:
     reviews.decide(
         tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
     )
-    register.close(tenant, second.id, how="answered", who=who, **said(world))
-    third = register.enter(
+    request_register.close(tenant, second.id, how="answered", who=who, **said(world))
+    third = request_register.enter(
         tenant, number="+32470123456", wants="copy", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **said(world),
     )  # fmt: skip
-    verification_code.order(tenant, third.id, who=who, **said(world))
+    verification_code.order_call(tenant, third.id, who=who, **said(world))

@@ -15,7 +15,7 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ids import uuid7
-from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.seal import canonical_json, signed_document
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.signing import AMENDMENT, MANIFEST, TOMBSTONE, Signer
@@ -59,7 +59,7 @@ def rotate(world: World) -> str:
     """Rotate the customer's key, as `accord keys rotate` does; returns the id of the previous one."""
     house = world.house
     before = json.loads(key_of(world, "tenant").read_bytes())["key_id"]
-    rewrapping = Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "one")
+    rewrapping = KeyRotation(house.services.store, house.services.keyring, house.clock, house.entropy, "one")
     rewrapping.begin(world.tenant)
     rewrapping.all()
     world.sign()
@@ -225,7 +225,7 @@ def damaged_previous_tenant_key(world: World) -> dict[str, Any]:
 @found_as("seal.key_damaged", "tenant-next.json")
 def damaged_next_tenant_key(world: World) -> dict[str, Any]:
     house = world.house
-    Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "one").begin(
+    KeyRotation(house.services.store, house.services.keyring, house.clock, house.entropy, "one").begin(
         world.tenant
     )
     damaged(key_of(world, "tenant-next"))

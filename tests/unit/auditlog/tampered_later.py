@@ -118,7 +118,7 @@ def deleted_withdrawal(world: World) -> None:
         means.root, now,
     )  # fmt: skip
     again = chain_of(means.store, row.prefix, means.root)
-    assert amendments.amended(again, world.house.trust, now=now, entropy=world.house.entropy) == 1
+    assert amendments.list_amendments(again, world.house.trust, now=now, entropy=world.house.entropy) == 1
     signed(world)
     take_away(world, 1)
     change_recording(world, purposes=before.purposes, keep_until=before.keep_until)

@@ -28,12 +28,13 @@ from recorder.catalogue.tables.subject_request import ReviewTable, VerificationC
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError, SubjectRequestError
 from recorder.features.live import queries as live_queries
+from recorder.features.live import rules
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import line_policies
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import amendments, hold_review, limits, recordings
 from recorder.playback import grants
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from tests.clock import Clock
 from tests.entropy import Repeating
@@ -364,14 +365,14 @@ def decided(world: World) -> dict[str, Any]:
             "due": [row.id for row in recordings.due(now + timedelta(days=400))],
             "holds": (hold_review.holds_unconfirmed(), [each.number for each in amendments.holds()]),
             "recordings": [queries.recording(world.tenant, each) for each in (world.kept, world.erased)],
-            "purposes": gate.purposes(Who(world.user, world.tenant, "customer_admin", "fr"), world.kept),
-            "grants": [grants.living(world.tenant, *each, later) for each in granted],
+            "purposes": gate.purposes(Actor(world.user, world.tenant, "customer_admin", "fr"), world.kept),
+            "grants": [grants.find_valid_grant(world.tenant, *each, later) for each in granted],
             "closed session": users.session_by_token("cd" * 32, now),
-            "tokens": [api_tokens.by_hash(each * 32) for each in ("ef", "34", "ab")],
+            "tokens": [api_tokens.token_by_hash(each * 32) for each in ("ef", "34", "ab")],
             "lines": line_policies.policies(),
             "limits": limits.limits_of(world.tenant, world.house.trust),
             "codes": [
-                verification_code.latest(world.tenant, row.id)
+                verification_code.latest_call(world.tenant, row.id)
                 for row in subject_request_queries.requests(world.tenant)
             ],
         }
@@ -397,15 +398,15 @@ def test_forged_live_call_is_corrected(sqlite_world: World) -> None:
     """The next report of the node's worker restores the rows."""
     world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
     with connected():
-        (row,) = live_queries.calls(world.tenant, world.house.clock() - timedelta(hours=1))
+        (row,) = live_queries.live_calls(world.tenant, world.house.clock() - timedelta(hours=1))
         other = next(each for each in rows_of("tenant", world) if each["id"] != world.tenant)["id"]
     attacks = [each for column in EXCEPTED["live_call"] for each in changes_of("live_call", column, world)]
     for attack in [*attacks, made_up("live_call", world), delete_of("live_call", world)]:
         with connected(), database.atomic() as everything:
             database.execute_sql(*attack.do)
             live_queries.put(NODE, [row], later)
-            assert live_queries.calls(world.tenant, later) == (row,), attack.name
-            assert live_queries.calls(other, later) == (), attack.name
+            assert live_queries.live_calls(world.tenant, later) == (row,), attack.name
+            assert live_queries.live_calls(other, later) == (), attack.name
             everything.rollback()
 
 
@@ -413,13 +414,13 @@ def test_forged_live_call_is_corrected(sqlite_world: World) -> None:
 def test_unsigned_live_command_is_refused(sqlite_world: World, column: str) -> None:
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
-        open_ = next(each for each in live_queries.open_of(NODE))
-        live_queries.check_command(open_, world.house.services.root, {})
+        open_ = next(each for each in live_queries.open_commands(NODE))
+        rules.check_command(open_, world.house.services.root, {})
         row = LiveCommandTable.select().where(LiveCommandTable.id == open_.id).dicts().get()
         LiveCommandTable.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
-        forged = next(each for each in live_queries.open_of(NODE) if each.id == "forged")
+        forged = next(each for each in live_queries.open_commands(NODE) if each.id == "forged")
         with pytest.raises(SealError):
-            live_queries.check_command(forged, world.house.services.root, {})
+            rules.check_command(forged, world.house.services.root, {})
         everything.rollback()
 
 
@@ -428,7 +429,7 @@ def test_extended_grant_row_is_ignored(sqlite_world: World) -> None:
     with connected(), database.atomic() as everything:
         GrantTable.update(until=now + timedelta(days=1), ended_at=None).execute()
         for row in GrantTable.select():
-            assert grants.living(world.tenant, row.user_id, row.id, now) is None
+            assert grants.find_valid_grant(world.tenant, row.user_id, row.id, now) is None
         everything.rollback()
 
 
@@ -447,7 +448,7 @@ def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
         ).execute()
         taken = verification_code.take(NODE, **said)
         assert taken is not None
-        forged = verification_code.hashed(taken[0].id, "123456", world.house.entropy)
+        forged = verification_code.hash_code(taken[0].id, "123456", world.house.entropy)
         VerificationCodeTable.update(code_hash=forged).where(
             VerificationCodeTable.id == taken[0].id
         ).execute()

@@ -80,7 +80,7 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
         assert world.audit(recordings=False) == []
     for on in (True, False):
         assert keep_options.set_line_deletable(tenant, line, on, **said)
-        assert transfer_options.set_line_joining(tenant, line, "alone" if on else None, **said)
+        assert transfer_options.set_transfer_notice(tenant, line, "alone" if on else None, **said)
         assert keep_options.set_line_beep(tenant, line, "both" if on else "", **said)
         assert world.audit(recordings=False) == []
     assert line_register.set_line_outbound(tenant, line, "before_connected", **said)
@@ -95,7 +95,7 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
     users.end_session(person, session.id, **said)
     users.end_session(person, session.id, **said)
     assert users.revoke_user(tenant, world.user, **said)
-    recordings.note_taken_away(NotRecordedTable.select().first().id, **said)
+    recordings.note_quarantine_erasure(NotRecordedTable.select().first().id, **said)
     assert world.audit() == []
     kinds = {each.kind for each in LeafTable.select(LeafTable.kind)}
     assert {"session.closed", "quarantine.erased", "line.ended", "line.transfer_notice_changed"} <= kinds

@@ -20,7 +20,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, composition, lines
-from recorder.features.tenants.announcements import OwnSound
+from recorder.features.tenants.rules import OwnSound
 
 
 @pytest.fixture

@@ -327,7 +327,7 @@ def test_info_prompt_without_sound_uses_the_announcement(tenants, told, tone, no
 def test_snapshot_has_the_transfer_notice(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
     assert read().line("100").joining is None, "nobody is told by default"
-    assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -338,16 +338,16 @@ def test_snapshot_has_the_transfer_notice(tenants, line, read, now, how: str) ->
     assert script is not None
     assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.joining("nl").wav)
     before = change_counter.revision(change_counter.LINES)
-    assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
     assert change_counter.revision(change_counter.LINES) == before, "nothing has changed"
-    assert transfer_options.set_line_joining(tenants[0], row.id, None, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, None, **now)
     assert read().line("100").joining is None
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
 def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str) -> None:
     row = line("100", mode, "nl")
-    assert transfer_options.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", ask=True, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -364,19 +364,19 @@ def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str)
     assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
     said = read().line("100").joining
     assert (said.sound.text, said.refused) == (composer.joining("fr").text, None)
-    assert transfer_options.set_line_joining(tenants[0], row.id, "alone", **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", **now)
     assert queries.line(tenants[0], row.id).joining.asked == {}
 
 
 def test_notice_line_asks_no_transfer_target(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        transfer_options.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
+        transfer_options.set_transfer_notice(tenants[0], line().id, "alone", ask=True, **now)
     assert refused.value.error_id == "line.settings"
 
 
 def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> None:
     row = line("100", "opt-in")
-    assert transfer_options.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
+    assert transfer_options.set_transfer_notice(tenants[0], row.id, "both", ask=True, **now)
     said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
     assert (said.text, refused.text) == (
         composer.joining_question("en", mode="opt-in").text, composer.not_recorded("en").text,
@@ -385,9 +385,9 @@ def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> N
 
 def test_unknown_way_of_transfer_notice_is_refused(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        transfer_options.set_line_joining(tenants[0], line().id, "loudly", **now)
+        transfer_options.set_transfer_notice(tenants[0], line().id, "loudly", **now)
     assert refused.value.error_id == "line.settings"
-    assert not transfer_options.set_line_joining(tenants[1], line("101").id, "alone", **now)
+    assert not transfer_options.set_transfer_notice(tenants[1], line("101").id, "alone", **now)
 
 
 def test_snapshot_without_transfer_notice_is_read(line, read, tmp_path) -> None:

@@ -12,7 +12,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.domain.live_command import DONE, NO_ANSWER, UNKNOWN
 from recorder.domain.parties import Party
-from recorder.features.live import queries
+from recorder.features.live import queries, service
 from recorder.features.live.queries import LiveRow
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
@@ -36,7 +36,9 @@ def call(tenants, clock) -> LiveRow:
 @pytest.fixture
 def ask(clock, entropy):
     def make(tenant: str = TENANT, call_id: str = "", what: str = "pause"):
-        return queries.ask(tenant, call_id, what, by="panel", who="somebody", now=clock(), entropy=entropy)
+        return service.request_command(
+            tenant, call_id, what, by="panel", who="somebody", now=clock(), entropy=entropy
+        )
 
     return make
 
@@ -52,15 +54,15 @@ def leaves() -> list[tuple[str, dict]]:
 
 
 def test_live_calls_of_another_customer_are_hidden(call, ask, clock, entropy) -> None:
-    assert queries.calls(TENANT, clock()) == (call,)
-    assert [row.tenant for row in queries.calls(OTHER, clock())] == [OTHER]
-    assert queries.call(OTHER, call.id, clock()) is None
+    assert queries.live_calls(TENANT, clock()) == (call,)
+    assert [row.tenant for row in queries.live_calls(OTHER, clock())] == [OTHER]
+    assert queries.live_call(OTHER, call.id, clock()) is None
     assert ask(OTHER, call.id) is None
     asked = ask(TENANT, call.id)
-    assert queries.asked(OTHER, asked.id, clock(), entropy) is None
-    assert queries.asked(TENANT, asked.id, clock(), entropy) == asked
-    assert len(queries.open_of(NODE)) == 1
-    assert queries.open_of("node2") == ()
+    assert service.find_command(OTHER, asked.id, clock(), entropy) is None
+    assert service.find_command(TENANT, asked.id, clock(), entropy) == asked
+    assert len(queries.open_commands(NODE)) == 1
+    assert queries.open_commands("node2") == ()
 
 
 def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy) -> None:
@@ -69,12 +71,12 @@ def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy
     assert not queries.answer(NODE, asked.id, DONE, clock(), entropy), "nobody has taken it"
     assert queries.take(NODE, asked.id, clock(), entropy)
     assert not queries.take(NODE, asked.id, clock(), entropy)
-    assert queries.open_of(NODE) == ()
-    assert [row.id for row in queries.unanswered_of(NODE)] == [asked.id]
+    assert queries.open_commands(NODE) == ()
+    assert [row.id for row in queries.unanswered_commands(NODE)] == [asked.id]
     assert not queries.answer("node2", asked.id, DONE, clock(), entropy)
     assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
     assert not queries.answer(NODE, asked.id, UNKNOWN, clock(), entropy)
-    assert queries.asked(TENANT, asked.id, clock(), entropy).outcome == DONE
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
     about = {"asked": asked.id, "call": call.id, "what": "pause"}
     assert leaves() == [
         ("command.requested", {**about, "by": "panel", "who": "somebody"}),
@@ -85,12 +87,12 @@ def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy
 def test_expired_command_is_never_done(call, ask, clock, entropy) -> None:
     looked_at, found = ask(TENANT, call.id), ask(TENANT, call.id, "note")
     clock.forward(seconds=queries.DEADLINE.total_seconds())
-    assert queries.asked(TENANT, looked_at.id, clock(), entropy).outcome == NO_ANSWER
+    assert service.find_command(TENANT, looked_at.id, clock(), entropy).outcome == NO_ANSWER
     assert not queries.take(NODE, looked_at.id, clock(), entropy)
     # Whoever finds it first says so; nobody has to look.
     assert not queries.take(NODE, found.id, clock(), entropy)
-    assert queries.open_of(NODE) == ()
-    assert queries.asked(TENANT, found.id, clock(), entropy).outcome == NO_ANSWER
+    assert queries.open_commands(NODE) == ()
+    assert service.find_command(TENANT, found.id, clock(), entropy).outcome == NO_ANSWER
     assert [kind for kind, _ in leaves()].count("command.answered") == 2
 
 
@@ -98,17 +100,17 @@ def test_unanswered_command_has_unknown_outcome(call, ask, clock, entropy) -> No
     asked = ask(TENANT, call.id)
     assert queries.take(NODE, asked.id, clock(), entropy)
     clock.forward(seconds=5)
-    assert queries.asked(TENANT, asked.id, clock(), entropy).outcome is None
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome is None
     clock.forward(seconds=10)
-    assert queries.asked(TENANT, asked.id, clock(), entropy).outcome == UNKNOWN
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == UNKNOWN
     # A worker that comes back may still know better.
     assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
-    assert queries.asked(TENANT, asked.id, clock(), entropy).outcome == DONE
+    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
 
 
 def test_forbidden_and_unknown_commands_are_refused(call, ask) -> None:
     assert ask(TENANT, call.id, "delete") is None
-    with pytest.raises(ValueError, match="nobody can ask"):
+    with pytest.raises(ValueError, match="no command"):
         ask(TENANT, call.id, "keep")
     assert ask(TENANT, "01930000-0000-7000-8000-0000000000c9") is None
     assert leaves() == []
@@ -116,15 +118,15 @@ def test_forbidden_and_unknown_commands_are_refused(call, ask) -> None:
 
 def known(now: datetime) -> dict[str, LiveRow]:
     """Every call in the catalogue, by id."""
-    return {row.id: row for tenant in (TENANT, OTHER) for row in queries.calls(tenant, now)}
+    return {row.id: row for tenant in (TENANT, OTHER) for row in queries.live_calls(tenant, now)}
 
 
 def test_calls_of_a_silent_node_expire(call, ask, clock) -> None:
     every = known(clock())
     clock.forward(seconds=19)
-    assert queries.calls(TENANT, clock())
+    assert queries.live_calls(TENANT, clock())
     clock.forward(seconds=2)
-    assert queries.calls(TENANT, clock()) == ()
+    assert queries.live_calls(TENANT, clock()) == ()
     assert ask(TENANT, call.id) is None
     queries.drop_old(clock())
     assert queries.change(NODE, [], [], clock(), every), "it was away for a moment only"
@@ -135,18 +137,18 @@ def test_calls_of_a_silent_node_expire(call, ask, clock) -> None:
 
 def test_calls_from_the_future_are_ignored(call, clock) -> None:
     clock.at -= timedelta(hours=1)
-    assert queries.calls(TENANT, clock()) == ()
+    assert queries.live_calls(TENANT, clock()) == ()
 
 
 def test_changed_call_replaces_its_row(call, clock) -> None:
     paused = replace(call, paused_until=clock() + timedelta(minutes=2))
     every = known(clock()) | {call.id: paused}
     assert queries.change(NODE, [], [paused], clock(), every)
-    (row,) = queries.calls(TENANT, clock())
+    (row,) = queries.live_calls(TENANT, clock())
     assert row == paused
     assert row.paused(clock())
     assert not row.paused(clock() + timedelta(minutes=3))
     del every[call.id]
     assert queries.change(NODE, [call.id], [], clock(), every)
-    assert queries.calls(TENANT, clock()) == ()
-    assert len(queries.calls(OTHER, clock())) == 1
+    assert queries.live_calls(TENANT, clock()) == ()
+    assert len(queries.live_calls(OTHER, clock())) == 1

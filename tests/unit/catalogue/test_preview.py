@@ -11,8 +11,8 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.lifecycle import retention_limits
 from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.preview import Foreseen, foresee
-from recorder.lifecycle.retention_limits import Wish
+from recorder.lifecycle.preview import LimitPreview, preview_limit
+from recorder.lifecycle.retention_limits import NewLimit
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust
@@ -34,12 +34,12 @@ def changes(tmp_path, clock, entropy) -> Changes:
 
 
 @pytest.fixture
-def seen(changes, clock) -> Callable[..., Foreseen]:
+def seen(changes, clock) -> Callable[..., LimitPreview]:
     def foreseen(
         days: int, purpose: str | None = "agreement", *, agreements: bool = False, line=None
-    ) -> Foreseen:
+    ) -> LimitPreview:
         limit = RetentionLimit(days, purpose, line, clock(), agreements=agreements)
-        return foresee(TENANT, limit, clock(), Trust(changes.root))
+        return preview_limit(TENANT, limit, clock(), Trust(changes.root))
 
     return foreseen
 
@@ -58,7 +58,7 @@ def test_preview_counts_by_day(stored, clock, seen) -> None:
     assert list(told.ends) == sorted(told.ends)
     assert (told.there, told.earlier, told.alone, told.agreed, told.held) == (5, 5, 4, 0, 0)
     assert seen(30).ends == {date(2026, 12, 22): 1}, "the one that others keep"
-    assert seen(1, "training") == Foreseen()
+    assert seen(1, "training") == LimitPreview()
     whatever = seen(12, None)
     assert (whatever.there, whatever.earlier, whatever.alone) == (6, 6, 6), "every purpose at once"
 
@@ -97,11 +97,17 @@ def hold(recording: str, at) -> None:
 def test_preview_respects_existing_limits(stored, clock, changes, seen) -> None:
     stored(started_at=clock() - timedelta(days=2))
     stored(started_at=clock() - timedelta(days=2), line="another-line")
-    retention_limits.set_limit(changes, TENANT, Wish("agreement", None, 12), By("operator"))
+    retention_limits.set_limit(changes, TENANT, NewLimit("agreement", None, 12), By("operator"))
     before = clock.at
     clock.forward(days=1)
-    retention_limits.set_limit(changes, TENANT, Wish("agreement", None, None), By("operator"))
+    retention_limits.set_limit(changes, TENANT, NewLimit("agreement", None, None), By("operator"))
     clock.at = before
     assert seen(15).ends == {}, "lifted, it holds for these still"
     assert seen(11).ends == {date(2026, 12, 4): 2}
     assert seen(11, line="another-line").ends == {date(2026, 12, 4): 1}
+
+
+def test_a_recording_that_expires_now_is_not_counted(stored, clock, seen) -> None:
+    stored(started_at=clock() - timedelta(days=30), keep_until=clock())
+    stored(started_at=clock() - timedelta(days=30), keep_until=clock() + timedelta(milliseconds=1))
+    assert seen(40).there == 1

@@ -26,7 +26,7 @@ from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError, SealError
-from recorder.features.subject_requests import register
+from recorder.features.subject_requests import service
 from recorder.features.tenants import lines
 from recorder.lifecycle import line_history
 from recorder.seal.keyring import Keyring, secret
@@ -181,7 +181,7 @@ def test_erased_calls_are_found_by_id_and_request(tenants, stored, clock) -> Non
 
 def test_requests_of_all_customers_are_listed(tenants, clock, entropy) -> None:
     entered = {
-        tenant: register.enter(
+        tenant: service.enter(
             tenant, number="+32470123456", wants=wants, language="fr", received_on=clock().date(),
             by_kind="user", by="u", now=clock(), entropy=entropy,
         )
@@ -195,7 +195,7 @@ def test_requests_of_all_customers_are_listed(tenants, clock, entropy) -> None:
     assert copy.open
     assert not copy.overdue(copy.due_on)
     assert copy.overdue(copy.due_on + timedelta(days=1))
-    register.close(tenants[0], copy.id, how="taken_back", who="u", now=clock(), entropy=entropy)
+    service.close(tenants[0], copy.id, how="taken_back", who="u", now=clock(), entropy=entropy)
     (closed,) = subject_request_queries.requests(tenants[0])
     assert not closed.open
     assert not closed.overdue(copy.due_on + timedelta(days=1))

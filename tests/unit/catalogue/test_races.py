@@ -75,7 +75,7 @@ def grant(tenants, stored, clock, entropy) -> Callable[[], grants.GrantRow]:
 
     def make() -> grants.GrantRow:
         row = stored()
-        return grants.give(
+        return grants.create_grant(
             tenant=row.tenant,
             user=person.id,
             session=None,
@@ -234,7 +234,7 @@ def test_erasure_ends_grants(grant, clock, entropy, numbered) -> None:
             ),
             lambda row=row: recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy),
         )
-        assert grants.living(given.tenant, given.user, given.id, clock()) is None
+        assert grants.find_valid_grant(given.tenant, given.user, given.id, clock()) is None
         with connected():
             leaves = LeafTable.select().where(LeafTable.recording_id == given.recording)
             assert all(leaf.body is None and leaf.salt is None for leaf in leaves)

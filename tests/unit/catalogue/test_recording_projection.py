@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.stored import put_small
 
 from recorder.catalogue import queries
 from recorder.catalogue.recording_projection import agreed_in, recording_of
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.sealing import open_manifest
 from recorder.seal.usage_terms import terms
+from tests.stored_recordings import put_small
 
 
 @pytest.mark.parametrize("announced", [True, False])

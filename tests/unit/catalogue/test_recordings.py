@@ -115,7 +115,7 @@ def test_expired_recording_is_due(stored, clock) -> None:
 def test_tombstone_has_no_parties_key_or_salt(stored, tenants, clock, entropy) -> None:
     row = stored()
     clock.forward(days=30)
-    recordings.forget_key(row)
+    recordings.drop_key(row)
     assert queries.recording(tenants[0], row.id).wrapped_key is None
     assert recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
     assert not recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)

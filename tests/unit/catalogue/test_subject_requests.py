@@ -16,7 +16,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import SubjectRequestError
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, rules, service, verification_code
 from recorder.identity import tenants
 from tests.identity_proof import vouch
 
@@ -59,7 +59,7 @@ def request_(tenant, clock, entropy) -> str:
 
 
 def enter(clock, entropy, received: date | None = None, number: str = "0470 12 34 56", tenant: str = "t"):
-    return register.enter(
+    return service.enter(
         tenant, number=number, wants="both", language="fr", received_on=received or clock().date(),
         by_kind="user", by="u", now=clock(), entropy=entropy,
     )  # fmt: skip
@@ -71,7 +71,7 @@ def refused(error_id: str):
 
 @given(st.dates(date(1990, 1, 1), date(2090, 1, 1)), st.integers(0, 30))
 def test_months_later_keeps_the_day_or_takes_the_last(day: date, months: int) -> None:
-    later = register.months_later(day, months)
+    later = rules.months_later(day, months)
     assert (later.year * 12 + later.month) - (day.year * 12 + day.month) == months
     assert later.day == day.day or (
         later.day < day.day and later.day == monthrange(later.year, later.month)[1]
@@ -93,12 +93,12 @@ def test_request_is_due_in_one_month_or_three_if_extended(
     assert row.due_on.isoformat() == due
     told = {"who": "u", "now": clock(), "entropy": entropy}
     with refused("subject_request.statement"):
-        register.extend("t", row.id, why=" ", **told)
-    register.extend("t", row.id, why="Forty recordings", **told)
-    row = register.request("t", row.id)
+        service.extend("t", row.id, why=" ", **told)
+    service.extend("t", row.id, why="Forty recordings", **told)
+    row = service.find_request("t", row.id)
     assert (row.due_on.isoformat(), row.extended_why) == (extended, "Forty recordings")
     with refused("subject_request.extended"):
-        register.extend("t", row.id, why="More", **told)
+        service.extend("t", row.id, why="More", **told)
     assert not row.overdue(row.due_on)
     assert row.overdue(row.due_on + timedelta(days=1))
 
@@ -107,22 +107,22 @@ def test_overdue_request_cannot_be_extended(tenant, clock, entropy) -> None:
     row = enter(clock, entropy)
     clock.at += timedelta(days=32)
     with refused("subject_request.too_late"):
-        register.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
+        service.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
 
 
 def test_register_is_sorted_by_due_day_with_closed_requests_last(tenant, clock, entropy) -> None:
     rows = [enter(clock, entropy, clock().date() - timedelta(days=days)) for days in (3, 9, 6)]
     closing = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
-    register.close("t", rows[1].id, **closing)
+    service.close("t", rows[1].id, **closing)
     assert [row.id for row in subject_request_queries.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
     with refused("subject_request.closed"):
-        register.close("t", rows[1].id, **closing)
+        service.close("t", rows[1].id, **closing)
     with refused("subject_request.unverified"):
-        register.close("t", rows[0].id, **{**closing, "how": "answered"})
+        service.close("t", rows[0].id, **{**closing, "how": "answered"})
 
 
 def order(request_id: str, clock, entropy, tenant: str = "t") -> verification_code.CodeRow:
-    return verification_code.order(tenant, request_id, who="u", now=clock(), entropy=entropy)
+    return verification_code.order_call(tenant, request_id, who="u", now=clock(), entropy=entropy)
 
 
 def call(request_id: str, clock, entropy) -> str:
@@ -151,7 +151,7 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
         tried(request_, code, clock, entropy)
     with refused("subject_request.verified"):
         order(request_, clock, entropy)
-    assert register.request("t", request_).proved_how == "code"
+    assert service.find_request("t", request_).proved_how == "code"
 
 
 def test_code_allows_five_attempts(request_, clock, entropy) -> None:
@@ -160,7 +160,7 @@ def test_code_allows_five_attempts(request_, clock, entropy) -> None:
         assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("subject_request.tries_exhausted"):
         tried(request_, code, clock, entropy)
-    assert register.request("t", request_).proved_at is None
+    assert service.find_request("t", request_).proved_at is None
     clock.at += timedelta(minutes=1)
     assert tried(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
 
@@ -218,17 +218,17 @@ def test_expired_verification_call_is_not_made(request_, clock, entropy) -> None
     order(request_, clock, entropy)
     clock.at += verification_code.TAKEN_WITHIN
     assert verification_code.take("n", clock(), entropy) is None
-    assert verification_code.seen("t", request_, clock(), entropy).outcome is None
+    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome is None
     clock.at += timedelta(seconds=1)
-    assert verification_code.seen("t", request_, clock(), entropy).outcome == NO_ANSWER
+    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == NO_ANSWER
     order(request_, clock, entropy)
     taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
     assert verification_code.take("n", clock(), entropy) is None, "one of them has it"
     clock.at += verification_code.TAKEN_WITHIN + verification_code.SILENT + timedelta(seconds=1)
-    assert verification_code.seen("t", request_, clock(), entropy).outcome == UNKNOWN
+    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == UNKNOWN
     verification_code.answer("n", taken[0], "done", clock(), entropy)
-    assert verification_code.latest("t", request_).outcome == UNKNOWN, "it is said once"
+    assert verification_code.latest_call("t", request_).outcome == UNKNOWN, "it is said once"
 
 
 TENANTS, NUMBERS = ("a", "b"), ("+32470000001", "+32470000011", "+32470000002")
@@ -248,11 +248,11 @@ def test_search_finds_only_the_customers_and_numbers_own(catalogue, clock, entro
                 made[make(tenant, number, ident, clock(), kind)] = (tenant, number, kind)
     for tenant, number in product(TENANTS, NUMBERS):
         wanted = {ident for ident, what in made.items() if what == (tenant, number, "e164")}
-        found = {row.id for row in reviews.found(tenant, number)}
-        missed = {row.id for row in reviews.not_recorded(tenant, number)}
+        found = {row.id for row in reviews.find_recordings(tenant, number)}
+        missed = {row.id for row in reviews.find_unrecorded_calls(tenant, number)}
         assert found | missed == wanted
         assert {ident for ident in wanted if ident.startswith("recorded")} == found
-        assert reviews.anything(tenant, number)
+        assert reviews.has_calls(tenant, number)
         row = enter(clock, entropy, number=number, tenant=tenant)
         vouch(tenant, row.id, clock(), entropy)
         for ident in made if number == NUMBERS[0] else found:
@@ -262,7 +262,7 @@ def test_search_finds_only_the_customers_and_numbers_own(catalogue, clock, entro
                 continue
             with refused("subject_request.not_theirs"):
                 reviews.decide(tenant, row.id, ident, **deciding)
-        assert set(reviews.of(tenant, row.id)) == found
+        assert set(reviews.reviews_of(tenant, row.id)) == found
         with refused("subject_request.not_found"):
-            register.request("b" if tenant == "a" else "a", row.id)
-    assert not reviews.anything("a", "+32470000000")
+            service.find_request("b" if tenant == "a" else "a", row.id)
+    assert not reviews.has_calls("a", "+32470000000")

@@ -6,7 +6,7 @@ from recorder.catalogue import change_counter, queries, tenant_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.announcement import PurposeTable, SoundTable
 from recorder.errors import CatalogueError
-from recorder.features.tenants import announcements, lines
+from recorder.features.tenants import announcements, lines, rules
 from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
 
@@ -58,7 +58,7 @@ def test_invalid_announcement_is_refused(tenants, clock, entropy, tone, changes,
 @pytest.mark.parametrize("shape", [{"channels": 2}, {"rate": 44100}, {"ms": 100}, {"ms": 61_000}])
 def test_unsuitable_sound_is_refused(tone, shape) -> None:
     with pytest.raises(CatalogueError) as refused:
-        announcements.sound_duration_ms(tone(**shape))
+        rules.sound_duration_ms(tone(**shape))
     assert refused.value.error_id == "announcement.sound"
 
 

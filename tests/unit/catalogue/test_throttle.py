@@ -66,10 +66,10 @@ def test_clock_jump_does_not_lock_out() -> None:
 
 def test_known_place_expires() -> None:
     throttle.take([("f", THREE), ("g", THREE)], NOW)
-    assert not throttle.known("f", NOW)
+    assert not throttle.is_known_place("f", NOW)
     throttle.clear("f", NOW, remember=True)
-    assert throttle.known("f", NOW)
+    assert throttle.is_known_place("f", NOW)
     assert throttle.drop_old(NOW + timedelta(days=1)) == 1, "what leaked out and is no known place"
-    assert throttle.known("f", NOW + timedelta(days=89))
-    assert not throttle.known("f", NOW + timedelta(days=91))
+    assert throttle.is_known_place("f", NOW + timedelta(days=89))
+    assert not throttle.is_known_place("f", NOW + timedelta(days=91))
     assert throttle.drop_old(NOW + timedelta(days=91)) == 1

@@ -67,16 +67,16 @@ def test_session_ends_by_time_logout_and_revocation(person, tenants, clock, entr
     assert users.session_by_token("out", clock()) == (out, person)
     users.end_session(person, out.id, now=clock(), entropy=entropy)
     assert users.session_by_token("out", clock()) is None
-    assert not users.session_lives(tenants[0], person.id, out.id, clock())
+    assert not users.is_session_valid(tenants[0], person.id, out.id, clock())
 
     two = begin("two")
     users.touch_session(person, two.id, now=clock(), until=clock() + timedelta(hours=20))
     clock.forward(hours=15)
-    assert users.session_lives(tenants[0], person.id, two.id, clock())
-    assert not users.session_lives(tenants[1], person.id, two.id, clock())
+    assert users.is_session_valid(tenants[0], person.id, two.id, clock())
+    assert not users.is_session_valid(tenants[1], person.id, two.id, clock())
     users.revoke_user(tenants[0], person.id, now=clock(), entropy=entropy)
     assert users.session_by_token("two", clock()) is None
-    assert not users.session_lives(tenants[0], person.id, None, clock())
+    assert not users.is_session_valid(tenants[0], person.id, None, clock())
     assert users.user_by_login("ada@example.be").revoked_at == clock()
 
 
@@ -86,7 +86,7 @@ def test_new_password_ends_every_session(person, tenants, clock, entropy) -> Non
     )
     assert users.set_password(tenants[0], person.id, "$argon2id$two", now=clock(), entropy=entropy)
     assert users.session_by_token("t", clock()) is None
-    assert not users.session_lives(tenants[0], person.id, session.id, clock())
+    assert not users.is_session_valid(tenants[0], person.id, session.id, clock())
     assert users.user(tenants[0], person.id).password_hash == "$argon2id$two"
 
 
@@ -111,12 +111,12 @@ def test_session_from_the_future_is_refused(person, tenants, clock, entropy) -> 
     assert users.session_by_token("t", clock()) is not None
     clock.forward(days=-3650)
     assert users.session_by_token("t", clock()) is None
-    assert not users.session_lives(tenants[0], person.id, ahead.id, clock())
+    assert not users.is_session_valid(tenants[0], person.id, ahead.id, clock())
     now = users.open_session(
         person, token_sha256="n", now=clock(), until=clock() + timedelta(hours=8), entropy=entropy
     )
     clock.forward(seconds=-50)
-    assert users.session_lives(tenants[0], person.id, now.id, clock()), "clocks differ a little"
+    assert users.is_session_valid(tenants[0], person.id, now.id, clock()), "clocks differ a little"
     clock.forward(days=3650)
     users.touch_session(person, now.id, now=clock(), until=clock() + timedelta(hours=8))
     clock.forward(days=-3650)

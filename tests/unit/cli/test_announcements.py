@@ -120,12 +120,12 @@ def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
         refused = dubois("line", change[0], *DUBOIS, "+3225550101", *change[1:])
         said = refused.output
         assert refused.exit_code != 0
-        assert "whoever has answered would have to wait" in said
+        assert "the colleague would have to wait" in said
         assert "before-ringing" in said
     dubois.good("line", "timing", *DUBOIS, "+3225550101", "before-ringing")
     dubois.good("line", "mode", *DUBOIS, "+3225550101", "opt-in")
     refused = dubois("line", "timing", *DUBOIS, "+3225550101", "at-pickup")
-    assert "at pick-up only notice" in refused.output
+    assert "at pick-up, only notice" in refused.output
 
 
 def test_line_records_its_outbound_calls(dubois: Shell) -> None:

@@ -23,9 +23,9 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.cli import accord
 from recorder.features.tenants import snapshot
-from recorder.lifecycle.kernel_clock import KernelClock, kernel_clock
 from recorder.ops.doctor import machine, node, storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
+from recorder.ops.doctor.kernel_clock import KernelClock, kernel_clock
 from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.spool.disk_space import Disk, look

@@ -13,7 +13,7 @@ from recorder.catalogue import queries, tenant_queries
 from recorder.errors import SealError
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files, paper_key, signing
 from recorder.seal.keyring import WrappedKey, load_kek
 from recorder.seal.verification import verify
@@ -226,7 +226,7 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
         house.work(Path(folder))
         assert not Path(folder).exists()
     assert all(opens(house, recording, keys) for recording in waiting)
-    seals = Seals(store, ring, house.services.root)
+    seals = RecordingVerifier(store, ring, house.services.root)
     for recording in waiting:
         seals.open(queries.recording(house.tenant, recording), house.clock())
     assert "rewrapped: 2" in shell.good("keys", "rotate"), "those that were sealed before"

@@ -42,6 +42,6 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
     shell.good("tenant", "leave", "announce", NAME, "--until", day)
     assert f"left out: 1 ({CODE})" in shell.good("tenant", "leave", "hand-over", NAME)
     assert queries.recording(house.tenant, recording) == row
-    assert amendments.known(house.tenant, recording) == ()
+    assert amendments.listed_hashes(house.tenant, recording) == ()
     shell.good("rebuild", "--believe-dates")
     assert queries.recording(house.tenant, recording).keep_until == longer.until

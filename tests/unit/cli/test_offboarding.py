@@ -15,8 +15,8 @@ import pytest
 
 import recorder
 from recorder.catalogue import offboarding_progress, queries, tenant_queries
-from recorder.features.subject_requests import call_erasure, register
-from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.features.subject_requests import call_erasure, service
+from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from tests.clock import Clock
@@ -44,7 +44,7 @@ def a_minute(house: Bakery) -> None:
     """One round of the worker's duties."""
     now = Clock(datetime.now(UTC))
     services = replace(house.services, now=now, checkpoints_seen={})
-    keeper = Timekeeper(house.folder / ".clock", {}, now)
+    keeper = ClockGuard(house.folder / ".clock", {}, now)
     Housekeeping(services, CheckpointWitnesses(), keeper).keep()
 
 
@@ -56,7 +56,7 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     assert "does not leave" in shell.bad("tenant", "leave", "show", NAME)
-    assert "that day is over" in shell.bad("tenant", "leave", "announce", NAME, "--until", day(-2))
+    assert "that day is in the past" in shell.bad("tenant", "leave", "announce", NAME, "--until", day(-2))
     shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
     assert "leaves: nothing more" in shell.bad("line", "add", *MINE, "+3225550177")
     assert "2 recordings" in shell.good("tenant", "leave", "hand-over", NAME)
@@ -120,7 +120,9 @@ def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery)
     number = queries.not_recorded(house.tenant).rows[0].outside.value
     request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
     vouch(house.tenant, request, house.clock(), house.entropy, house.services.signer)
-    assert call_erasure.erase(house.office(), register.request(house.tenant, request), "u").erased == 1
+    assert (
+        call_erasure.erase_calls(house.office(), service.find_request(house.tenant, request), "u").erased == 1
+    )
     shell.lose_the_catalogue()
     shell.good("restore", file)
     again = ("person", "erase-again", *MINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from recorder import config
-from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.ops.doctor.older_keys import older_keys
 from recorder.processes.services import Context
@@ -42,7 +42,7 @@ def test_retired_key_is_reported_once_nothing_needs_it(house: Bakery) -> None:
     ((state, what, hint),) = key_findings(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
-    Rewrapping(house.services.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
+    KeyRotation(house.services.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
     ((state, what, _),) = key_findings(house, 29)
     assert state == "ok"
     assert "needed for older backups, until" in what

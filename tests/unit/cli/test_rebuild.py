@@ -23,7 +23,7 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     said = shell.good("backup", file)
     assert "bytes, verified" in said
     assert "is complete: made" in shell.good("restore", "--check", file)
-    assert "is there already" in shell.bad("backup", file)
+    assert "already exists" in shell.bad("backup", file)
     assert "restored into an empty one" in shell.bad("restore", file)
     second = house.take(talk_ms=300)
     house.work(second)

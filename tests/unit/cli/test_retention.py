@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.lifecycle import amendments, limits
-from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from recorder.seal import retention_limit
@@ -101,7 +101,7 @@ def held_at(house: Bakery, recording: str) -> str:
 
 def keep_house(house: Bakery, clock: Clock) -> None:
     """Two rounds of the worker's duties: a hold's review is due once a day."""
-    keeper = Timekeeper(house.folder / ".clock", {}, clock)
+    keeper = ClockGuard(house.folder / ".clock", {}, clock)
     services = replace(house.services, now=clock, checkpoints_seen={})
     keeping = Housekeeping(services, CheckpointWitnesses(), keeper)
     with capture_logs() as logs:

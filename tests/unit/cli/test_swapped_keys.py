@@ -18,7 +18,7 @@ from recorder.features.offboarding.duty import destroy_keys
 from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.pipeline import stages
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, every_tenant_key_path, tenant_key_path
 from recorder.seal.verification import verify
@@ -61,7 +61,7 @@ def assert_opens(house: Bakery, *recordings: str) -> None:
     ring = kek_files.keyring(house.folder / "keys")
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
-        Seals(house.services.store, ring, house.services.root).open(row, house.clock())
+        RecordingVerifier(house.services.store, ring, house.services.root).open(row, house.clock())
         assert verify(house.services.store, row.prefix, house.services.root, ring).findings == []
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.features.offboarding import service
-from recorder.features.offboarding.plan import prepare
+from recorder.features.offboarding.plan import prepare_handover
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.services import Services
 from tests.house import House
@@ -25,13 +25,13 @@ def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
 
 @pytest.fixture
 def means(house) -> Services:
-    """What the worker erases with."""
+    """The services that the worker erases with."""
     return house.services
 
 
 @pytest.fixture
 def office(house) -> Changes:
-    """What the operator decides with: signed by the worker's key."""
+    """The operator's amendment service, with the worker's key."""
     return replace(house.changes, signer=house.services.signer)
 
 
@@ -40,10 +40,10 @@ def handed(house, office) -> Callable[..., OffboardingRow]:
     """Hands over to a customer, as the command does."""
 
     def make(tenant: str, anew: bool = False) -> OffboardingRow:
-        seals = Seals(house.store, house.keyring, house.root_public)
+        seals = RecordingVerifier(house.store, house.keyring, house.root_public)
         pem = signing.public_pem(house.root_public)
         said = {"anew": anew, "now": house.clock(), "entropy": house.entropy}
         sign = partial(service.hand_over, office, tenant)
-        return prepare(tenant, seals, house.store, pem, sign, **said)
+        return prepare_handover(tenant, seals, house.store, pem, sign, **said)
 
     return make

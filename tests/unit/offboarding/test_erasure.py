@@ -1,4 +1,4 @@
-"""Everything of a customer who left is destroyed, holds first, and a receipt says so."""
+"""All data of a departed customer is erased, holds are decided first, and a receipt states it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, RetentionError, SealError, StoreError
-from recorder.features.offboarding import completion, service
 from recorder.features.offboarding import duty as ending
 from recorder.features.offboarding import queries as offboarding_queries
+from recorder.features.offboarding import service
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
+from recorder.features.subject_requests import service as request_register
 from recorder.identity import api_tokens
 from recorder.identity import users as people
-from recorder.lifecycle.key_rotation import Rewrapping, standing
+from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
 from recorder.pipeline import stages
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
@@ -53,7 +54,7 @@ def bakery(house) -> Customer:
 
 
 def office(house):
-    """What the operator decides with: signed by the worker's key."""
+    """The operator's amendment service, with the worker's key."""
     return replace(house.changes, signer=house.services.signer)
 
 
@@ -62,7 +63,7 @@ def announce(house, customer: Customer) -> None:
 
 
 def decide(house, customer: Customer, early: str | None = None) -> None:
-    service.decide(office(house), customer.id, early=early)
+    service.order_erasure(office(house), customer.id, early=early)
 
 
 def findings(house, tenant: str) -> list[str]:
@@ -71,20 +72,20 @@ def findings(house, tenant: str) -> list[str]:
 
 
 def everything() -> str:
-    """All that the catalogue holds."""
+    """The whole content of the catalogue."""
     with connected():
         return "\n".join(repr(row) for model in TABLES for row in model.select().dicts())
 
 
 def asked_by(house, customer: Customer, recording: str) -> str:
-    """A request of the person of a recording, with all that is written down of it."""
+    """A subject request about a recording, with every text filled in."""
     said = {"now": house.clock(), "entropy": house.entropy}
-    made = register.enter(
+    made = request_register.enter(
         customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.clock().date(),
         by_kind="user", by=customer.people["paul"].id, **said,
     ).id  # fmt: skip
-    verification_code.order(customer.id, made, who="u", **said)
-    register.extend(customer.id, made, why="there is a heap of them", who="u", **said)
+    verification_code.order_call(customer.id, made, who="u", **said)
+    request_register.extend(customer.id, made, why="there is a heap of them", who="u", **said)
     vouch(customer.id, made, **said)
     why = "a colleague speaks of her health"
     reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **said)
@@ -98,7 +99,7 @@ def put_back(house, key: str, content: bytes) -> None:
 
 
 def left_over(house, tenant: str) -> list[str]:
-    """Names of what is in the bucket of a customer, beside what stays for ever."""
+    """Names of a customer's objects in the bucket, apart from those that stay for good."""
     stays = (
         "manifest.json",
         "receipt.json",
@@ -110,7 +111,7 @@ def left_over(house, tenant: str) -> list[str]:
     return [key for key in keys if not key.endswith(stays) and "amendment-" not in key]
 
 
-def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, clock) -> None:
+def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, means, clock) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     others = house.call(rival, outside=Party("e164", "+32470999999"))
     mine = [house.call(bakery), house.call(bakery, announced=False)]
@@ -120,7 +121,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     mail_witness.add(bakery.id, "paul@example.com", **said)
     api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     request = asked_by(house, bakery, mine[0])
-    assert register.request(bakery.id, request).number in everything()
+    assert request_register.find_request(bakery.id, request).number in everything()
     announce(house, bakery)
     handed(bakery.id)
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
@@ -128,9 +129,9 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     clock.forward(days=10)
     service.check_ready(bakery.id)
     decide(house, bakery)
-    with pytest.raises(CatalogueError, match="being destroyed"):
+    with pytest.raises(CatalogueError, match="being erased"):
         service.cancel(office(house), bakery.id)
-    with pytest.raises(CatalogueError, match="being destroyed"):
+    with pytest.raises(CatalogueError, match="being erased"):
         decide(house, bakery)
     assert ending.erase_due(means, house.clock()) == 1
     assert left_over(house, bakery.id) == []
@@ -156,7 +157,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert people.user_by_login("paul") is None
     assert api_tokens.tokens(bakery.id) == ()
     assert mail_witness.recipients(bakery.id) == []
-    row = offboarding_queries.standing(bakery.id)
+    row = offboarding_queries.require_departure(bakery.id)
     receipt = ending.read(row.receipt.encode(), house.root_public)
     body = json.loads(row.receipt)["body"]
     assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.clock(), house.clock())
@@ -170,15 +171,15 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert ending.erase_due(means, house.clock()) == 0, "once"
 
 
-def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means, clock) -> None:
-    """Put away before with the sound, by whoever has the key-encryption key, too: the customer's keys, also
-    the one of before a change, are nowhere."""
+def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, clock) -> None:
+    """Not even for the holder of the key-encryption key: the customer's keys, former ones included, are
+    gone."""
     mine, old = house.call(bakery), tenant_queries.tenant_wrapped_key(bakery.id)
     row = queries.recording(bakery.id, mine)
     copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
     data_key = WrappedKey.from_bytes(row.wrapped_key.encode())
     assert house.keyring.open_data_key(WrappedKey.from_bytes(old.encode()), data_key)
-    rotating = Rewrapping(house.store, house.keyring, house.clock, house.entropy, "rotate")
+    rotating = KeyRotation(house.store, house.keyring, house.clock, house.entropy, "rotate")
     rotating.begin(bakery.id)
     assert rotating.all() == (1, 0)
     rotating.begin(bakery.id)  # and a change that was not finished
@@ -198,7 +199,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     report = verify(house.store, row.prefix, house.root_public, house.keyring)
     assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
     kept = ending.read(
-        offboarding_queries.standing(bakery.id).receipt.encode(), house.root_public
+        offboarding_queries.require_departure(bakery.id).receipt.encode(), house.root_public
     ).said.keys.destroyed
     assert len(kept) == 3
     assert WrappedKey.from_bytes(old.encode()).key_id in kept
@@ -206,17 +207,17 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert tenant_queries.tenant_wrapped_key(rival.id) is not None
     rotating.begin(rival.id)
     assert rotating.all() == (0, 0)
-    assert standing(house.store).unfinished == ()
+    assert rotation_status(house.store).unfinished == ()
     with pytest.raises(SealError, match="has no key"):
         rotating.begin(bakery.id)
     assert list(house.store.list(f"keys/{bakery.id}/tenant")) == []
 
 
-def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> None:
+def test_refuses_an_altered_receipt(house, bakery, means, clock) -> None:
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    content = offboarding_queries.standing(bakery.id).receipt
+    content = offboarding_queries.require_departure(bakery.id).receipt
     body = canonical_json.load(content.encode(), "receipt")
     body["body"]["calls_erased"] += 1
     with pytest.raises(SealError) as refused:
@@ -224,7 +225,7 @@ def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> N
     assert refused.value.error_id == "seal.signature"
 
 
-def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, clock) -> None:
+def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, handed, means, clock) -> None:
     held, other = house.call(bakery), house.call(bakery)
     announce(house, bakery)
     clock.forward(days=1)
@@ -240,26 +241,26 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     assert "accord hold lift" in refused.value.hint
     decide(house, bakery, early="By letter")  # somebody held it after the command had looked
     assert ending.erase_due(means, house.clock()) == 0
-    assert offboarding_queries.remaining(bakery.id) == 2, "nothing begins before it is decided"
+    assert offboarding_queries.count_recordings(bakery.id) == 2, "nothing begins before it is decided"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(RetentionError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
     assert too_late.value.error_id == "retention.being_erased"
     assert ending.erase_due(means, house.clock()) == 1
-    assert offboarding_queries.remaining(bakery.id) == 0
-    row = offboarding_queries.standing(bakery.id)
+    assert offboarding_queries.count_recordings(bakery.id) == 0
+    row = offboarding_queries.require_departure(bakery.id)
     assert ending.read(row.receipt.encode(), house.root_public).said.handed_over is None
 
 
-def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
+def test_refuses_an_erasure_without_a_handover(house, bakery) -> None:
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="nothing was handed over"):
-        service.check_handed_over(service.standing(office(house), bakery.id))
+        service.check_handed_over(service.current_statement(office(house), bakery.id))
     service.check_ready(bakery.id)
 
 
 class Locked:
-    """A store that keeps one sound until a time, whoever asks."""
+    """A store that keeps one object until a time."""
 
     def __init__(self, store, kept: str) -> None:
         self._store, self.kept = store, kept
@@ -274,7 +275,7 @@ class Locked:
 
 
 @pytest.mark.long
-def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, means, clock) -> None:
+def test_reports_locked_objects_and_erases_the_rest(house, bakery, means, clock) -> None:
     kept, other = house.call(bakery), house.call(bakery)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
@@ -284,14 +285,14 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
     assert queries.recording(bakery.id, other).destroyed_at is not None
     row = queries.recording(bakery.id, kept)
     assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
-    assert offboarding_queries.standing(bakery.id).receipt is None
+    assert offboarding_queries.require_departure(bakery.id).receipt is None
     store.kept = ""
     clock.forward(minutes=10)
     assert ending.erase_due(locked, house.clock()) == 1
 
 
 @pytest.mark.long
-def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
+def test_stops_after_its_time_and_resumes(house, bakery, means, clock) -> None:
     for _ in range(3):
         house.call(bakery)
     announce(house, bakery)
@@ -299,13 +300,13 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
     spent = iter(range(0, 1000, 40))
     elapsed = lambda: float(next(spent))  # noqa: E731
     assert ending.erase_due(means, house.clock(), seconds=60.0, elapsed=elapsed) == 0
-    assert offboarding_queries.remaining(bakery.id) == 2
+    assert offboarding_queries.count_recordings(bakery.id) == 2
     assert ending.erase_due(means, house.clock()) == 1
 
 
 @pytest.mark.long
-def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None:
-    """It lay in the spool of a node that was away, not sealed yet, or sealed and not put."""
+def test_keeps_no_call_that_arrives_late(house, bakery, means, clock) -> None:
+    """It was in the spool of an unreachable node, not sealed yet, or sealed and not uploaded."""
     clock.forward(minutes=5)
     before = house.clock() - timedelta(minutes=4)
     sealed, sealed_at = house.finished(bakery, at=before)
@@ -328,7 +329,7 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
     assert not [each for each in house.store.list("") if sealed.name in each or each == key]
 
 
-def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means, clock) -> None:
+def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery, means, clock) -> None:
     mine = house.call(bakery)
     tables = (RecordingTable, LineTable, UserTable, NotRecordedTable, TenantTable)
     with connected():
@@ -338,7 +339,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    receipt = offboarding_queries.standing(bakery.id).receipt
+    receipt = offboarding_queries.require_departure(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
         AmendmentTable.delete().execute()
         OffboardingTable.delete().execute()
@@ -361,16 +362,16 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert tenant_key_path(bakery.id) in house.store.list("keys/")
     assert [each.tenant for each in report.leavers] == [bakery.id]
-    assert offboarding_queries.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
+    assert offboarding_queries.summarise(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
     with pytest.raises(CatalogueError) as unconfirmed:
-        completion.complete(office(house), bakery.id)
+        service.complete_erasure(office(house), bakery.id)
     assert unconfirmed.value.error_id == "offboarding.holds_unconfirmed"
     assert ending.erase_due(means, house.clock()) == 0
     rebuild_queue.finish()
     house.confirm_holds()
-    completion.complete(office(house), bakery.id)
+    service.complete_erasure(office(house), bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
-    assert offboarding_queries.standing(bakery.id).receipt == receipt
+    assert offboarding_queries.require_departure(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list("keys/")) == [], "neither in the bucket"
@@ -386,5 +387,5 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
-    completion.complete(office(house), bakery.id)
+    service.complete_erasure(office(house), bakery.id)
     assert offboarding_progress.is_being_erased(bakery.id)

@@ -1,4 +1,4 @@
-"""What a customer who leaves is handed: one file, the same from any byte on, and only what may be used."""
+"""A departing customer's archive: one file, the same from any byte on, with only what may be used."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import to_iso
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, CatalogueError
-from recorder.features.offboarding import handover, service, tar
+from recorder.features.offboarding import handover_queries, service, tar
 from recorder.features.offboarding import queries as offboarding_queries
-from recorder.features.subject_requests import register
+from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import lines as line_register
 from recorder.lifecycle import expiry
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
@@ -47,9 +47,9 @@ def bakery(house) -> Customer:
     return customer
 
 
-def person(customer: Customer, login: str = "paul") -> Who:
+def person(customer: Customer, login: str = "paul") -> Actor:
     row = customer.people[login]
-    return Who(row.id, row.tenant, row.role, row.language)
+    return Actor(row.id, row.tenant, row.role, row.language)
 
 
 def announce(house, customer: Customer, days: int = 30) -> None:
@@ -57,7 +57,7 @@ def announce(house, customer: Customer, days: int = 30) -> None:
     service.announce(office, customer.id, house.clock() + timedelta(days=days))
 
 
-def fetched(house, who: Who, start: int = 0, end: int | None = None) -> bytes:
+def fetched(house, who: Actor, start: int = 0, end: int | None = None) -> bytes:
     opened = house.gate.handover(who)
     return b"".join(opened.read(start, opened.length if end is None else end))
 
@@ -74,7 +74,7 @@ def sign(house, customer: Customer) -> None:
     checkpoint.publish(customer.id, means, house.clock())
 
 
-def test_a_header_is_what_tar_itself_writes() -> None:
+def test_header_equals_that_of_tarfile() -> None:
     member = tarfile.TarInfo("accord/recordings/x/audio.opus")
     member.size, member.mtime = 123_456, 1_764_000_000
     made = tar.header(member.name, member.size, member.mtime)
@@ -85,7 +85,7 @@ def test_a_header_is_what_tar_itself_writes() -> None:
             tar.header(name, length, 0)
 
 
-def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, handed, clock) -> None:
+def test_archive_is_complete_and_verifiable_by_its_own_content(house, bakery, handed, clock) -> None:
     kept, silent = house.call(bakery), house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
     said = {"purpose": "training", "keep_days": 30, "reason": "on paper"}
@@ -110,7 +110,7 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert f"{silent}," in table
     assert "access.not_announced" in table
     assert not any(f"recordings/{silent}/" in name for name in files)
-    assert "access.not_announced" in handover.counts(bakery.id)
+    assert "access.not_announced" in handover_queries.count_reasons(bakery.id)
     assert_log_is_whole(house, files, kept)
     assert (
         b"garder" in files["accord/announcements/announcements.json"]
@@ -119,7 +119,7 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert any(name.startswith("accord/announcements/") and name.endswith(".wav") for name in files)
 
 
-def test_no_caller_is_a_formula_in_a_customers_spreadsheet(house, bakery, handed) -> None:
+def test_escapes_spreadsheet_formulas(house, bakery, handed) -> None:
     evil = "+cmd|' /C calc'!A0;=1"
     house.call(bakery, outside=Party("sip", evil))
     house.not_recorded(bakery, "declined", outside=Party("sip", evil))
@@ -135,15 +135,13 @@ def test_no_caller_is_a_formula_in_a_customers_spreadsheet(house, bakery, handed
         assert not [cell for cell in cells if re.match(r"[=+@-]", cell)], name
 
 
-def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spaces(
-    house, bakery, handed
-) -> None:
+def test_tables_are_included_and_an_erased_call_becomes_spaces(house, bakery, handed) -> None:
     missed = [house.not_recorded(bakery, reason) for reason in ("never_connected", "declined")]
     house.not_recorded(house.customer("Van Dyck NV", "+3225550199"), "declined")
     more = {"now": house.clock(), "entropy": house.entropy}
     house.limit(bakery.id, 20, purpose="agreement")
     asked = {"number": "+32470123456", "wants": "copy", "language": "fr", "by": bakery.people["paul"].id}
-    register.enter(bakery.id, received_on=house.clock().date(), by_kind="user", **asked, **more)
+    request_register.enter(bakery.id, received_on=house.clock().date(), by_kind="user", **asked, **more)
     announce(house, bakery)
     handed(bakery.id)
     who = person(bakery)
@@ -171,7 +169,7 @@ def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spa
 
 
 def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
-    """The leaves are those that were signed, and each says what it commits to, there or at its recording."""
+    """The leaves are those that were signed, and each commits to its body, there or beside its recording."""
     lines = [
         json.loads(line)
         for name in sorted(files)
@@ -198,7 +196,7 @@ def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
     assert base64.b64decode(note[2]) == growing.root()
 
 
-def test_it_is_the_same_from_any_byte_on(house, bakery, handed, clock) -> None:
+def test_download_resumes_at_any_byte(house, bakery, handed, clock) -> None:
     house.call(bakery)
     house.call(bakery)
     announce(house, bakery)
@@ -224,7 +222,7 @@ def test_it_is_the_same_from_any_byte_on(house, bakery, handed, clock) -> None:
 
 
 class Away:
-    """A store that is away for what lies below a place."""
+    """A store that is unavailable below a prefix."""
 
     def __init__(self, store, after: int) -> None:
         self._store, self.left = store, after
@@ -240,7 +238,7 @@ class Away:
 
 
 @pytest.mark.long
-def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, handed, monkeypatch) -> None:
+def test_preparation_resumes_after_an_interruption(house, bakery, handed, monkeypatch) -> None:
     monkeypatch.setattr(offboarding_queries, "PAGE", 1)
     monkeypatch.setattr(offboarding_queries.recordings_of, "__defaults__", ("", 1))
     ids = [house.call(bakery) for _ in range(3)]
@@ -250,7 +248,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     with pytest.raises(Unreachable):
         handed(bakery.id)
     begun = offboarding_progress.find_offboarding(bakery.id)
-    assert (begun.handed_at, handover.last(bakery.id).number) == (None, 1)
+    assert (begun.handed_at, handover_queries.last_recording(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
     house.services = real
@@ -259,7 +257,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     assert all(f"accord/recordings/{each}/audio.opus" in files for each in ids)
 
 
-def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, bakery, handed, clock) -> None:
+def test_an_erased_recording_reads_as_zeros_and_nothing_else_moves(house, bakery, handed, clock) -> None:
     gone, stays = house.call(bakery, mode="opt-in"), house.call(bakery)
     announce(house, bakery)
     row = handed(bakery.id)
@@ -297,12 +295,14 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
         ]
 
 
-def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, clock) -> None:
+def test_only_the_customers_admins_download_it_and_only_until_the_announced_day(
+    house, bakery, handed, clock
+) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dora", "Dora", role="customer_admin")
     house.call(bakery)
 
-    def refusal(who: Who) -> str:
+    def refusal(who: Actor) -> str:
         with pytest.raises(AccessError) as refused:
             house.gate.handover(who)
         return refused.value.error_id
@@ -322,9 +322,9 @@ def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, c
     assert refusal(person(bakery)) == "access.handover_over"
 
 
-def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, office, clock) -> None:
+def test_an_announcement_ends_the_lines_and_can_be_cancelled(house, bakery, handed, office, clock) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
-    with pytest.raises(CatalogueError, match="that day is over"):
+    with pytest.raises(CatalogueError, match="in the past"):
         service.announce(office, bakery.id, house.clock())
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="announced before"):
@@ -335,5 +335,5 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
     handed(bakery.id)
     service.cancel(office, bakery.id)
     assert offboarding_progress.find_offboarding(bakery.id) is None
-    assert handover.handed(bakery.id, 0) == ()
+    assert handover_queries.handed_recordings(bakery.id, 0) == ()
     assert line_register.create_line(bakery.id, **line).number == "+3225550101"

@@ -1,4 +1,4 @@
-"""What a customer was handed is checked by `accord verify`, with the root's public key and nothing else."""
+"""`accord verify` checks a customer's archive with the root's public key alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BY = By("operator")
 
 @pytest.fixture
 def folder(house, bakery, handed, tmp_path) -> Path:
-    """Unpacked, as the customer has it: two recordings, one of them with an amendment."""
+    """An unpacked archive: two recordings, one of them amended."""
     kept = house.call(bakery)
     house.call(bakery)
     house.call(bakery, announced=False)
@@ -74,7 +74,7 @@ def replace(path: Path, was: str, becomes: str) -> None:
 
 
 def leaf_written_anew(folder: Path) -> None:
-    """A leaf of the log says something else."""
+    """A leaf of the log is altered."""
     path = folder / "accord" / "log" / "leaves-0000000000.jsonl"
     replace(path, "tenant.created", "tenant.changed")
 
@@ -176,7 +176,7 @@ def append(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"x")
 
 
-def test_what_was_handed_over_is_as_it_was_sealed(house, folder: Path) -> None:
+def test_accepts_an_unaltered_archive(house, folder: Path) -> None:
     assert found_in(house, folder) == []
     place = find_handover_folder(folder)
     assert place is not None
@@ -186,7 +186,7 @@ def test_what_was_handed_over_is_as_it_was_sealed(house, folder: Path) -> None:
     assert 0 < checked.signed <= checked.leaves
 
 
-def test_a_recording_that_was_erased_meanwhile_is_zeros_and_nothing_wrong(house, folder: Path) -> None:
+def test_accepts_zeros_for_an_erased_recording(house, folder: Path) -> None:
     first = recordings(folder)[0]
     for path in first.iterdir():
         path.write_bytes(bytes(path.stat().st_size))
@@ -197,8 +197,8 @@ def test_a_recording_that_was_erased_meanwhile_is_zeros_and_nothing_wrong(house,
     assert found_in(house, folder) == []
 
 
-def test_what_was_changed_in_it_is_named(house, folder: Path, tmp_path: Path) -> None:
-    """One change at a time, each in a copy of its own."""
+def test_names_every_alteration(house, folder: Path, tmp_path: Path) -> None:
+    """One alteration at a time, each in a copy of its own."""
     for number, (name, (tamper, code)) in enumerate(TAMPERINGS.items()):
         changed = tmp_path / f"changed-{number}"
         shutil.copytree(folder, changed)
@@ -207,7 +207,7 @@ def test_what_was_changed_in_it_is_named(house, folder: Path, tmp_path: Path) ->
         assert [each for each, _ in found if each.startswith(code)], (name, found)
 
 
-def test_a_key_that_was_revoked_before_counts_for_nothing(house, folder: Path) -> None:
+def test_refuses_a_key_that_was_revoked_before(house, folder: Path) -> None:
     place = find_handover_folder(folder)
     assert place is not None
     manifest = json.loads((recordings(folder)[0] / "manifest.json").read_bytes())
@@ -217,8 +217,8 @@ def test_a_key_that_was_revoked_before_counts_for_nothing(house, folder: Path) -
     assert codes >= {"seal.key_revoked", "checkpoint.key_revoked"}
 
 
-def test_the_root_must_come_another_way(house, folder: Path, tmp_path: Path) -> None:
-    """Whoever makes a folder can put a root of their own into it."""
+def test_requires_the_root_key_from_another_source(house, folder: Path, tmp_path: Path) -> None:
+    """Whoever makes a folder can put a root key of their own into it."""
     root = tmp_path / "root.pub"
     root.write_bytes(signing.public_pem(house.root_public))
     run = CliRunner().invoke(accord, ["verify", str(folder), "--root", str(root)])

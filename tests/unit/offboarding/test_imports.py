@@ -1,4 +1,4 @@
-"""Recordings from elsewhere: brought in once, heard by nobody until somebody states what for."""
+"""Imported recordings: imported once, and played by nobody until somebody states a purpose."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, RecordingImportError, RetentionError
 from recorder.features.imports import service
-from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
+from recorder.features.imports import table as import_table
+from recorder.features.imports.service import Importer
+from recorder.features.imports.table import ERASED, FAILED, IMPORTED, KNOWN, read_table
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.lifecycle import expiry, recordings
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
 from recorder.store.contract import Unreachable
@@ -62,9 +64,9 @@ def encoded(path: Path, codec: str) -> Path:
 def table(folder: Path, rows: list[dict[str, str]], delimiter: str = ",") -> Path:
     path = folder / "recordings.csv"
     with open(path, "w", encoding="utf-8", newline="") as file:
-        out = csv.DictWriter(file, service.COLUMNS, delimiter=delimiter)
+        out = csv.DictWriter(file, import_table.COLUMNS, delimiter=delimiter)
         out.writeheader()
-        out.writerows(dict.fromkeys(service.COLUMNS, "") | row for row in rows)
+        out.writerows(dict.fromkeys(import_table.COLUMNS, "") | row for row in rows)
     return path
 
 
@@ -82,7 +84,7 @@ def folder(tmp_path) -> Path:
     return made
 
 
-def bring(house: House, customer: Customer, folder: Path, **changes) -> list[service.Outcome]:
+def bring(house: House, customer: Customer, folder: Path, **changes) -> list[import_table.ImportOutcome]:
     owner = queries.tenant(customer.id)
     good, bad = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     given = {
@@ -90,27 +92,27 @@ def bring(house: House, customer: Customer, folder: Path, **changes) -> list[ser
         "services": house.services,
         "formats": ("wav",),
     } | changes
-    at_work = Bringing(owner, region="BE", **given)
+    at_work = Importer(owner, region="BE", **given)
     return [*bad, *(at_work.bring(each) for each in good)]
 
 
-def paul(bakery: Customer) -> Who:
+def paul(bakery: Customer) -> Actor:
     row = bakery.people["paul"]
-    return Who(row.id, row.tenant, row.role, row.language)
+    return Actor(row.id, row.tenant, row.role, row.language)
 
 
-def heard(house: House, who: Who, recording: str, purpose: str = "agreement") -> bytes:
+def heard(house: House, who: Actor, recording: str, purpose: str = "agreement") -> bytes:
     grant = house.gate.grant(who, recording, purpose)
     opened = house.gate.open(who, grant.id, "audio.wav", "a" * 22)
     return b"".join(opened.read(0, opened.length))
 
 
-def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folder, clock) -> None:
+def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, bakery, folder, clock) -> None:
     speech(folder / "one.wav", channels=2)
     row = {"file": "one.wav", "began_at": "2026-09-01T10:15:00", "number": "0470 12 34 56"}
     table(folder, [row | {"line": "+3225550100", "direction": "outbound", "note": "Commande 12"}])
     (outcome,) = bring(house, bakery, folder)
-    assert (outcome.what, outcome.error) == (BROUGHT, None)
+    assert (outcome.what, outcome.error) == (IMPORTED, None)
     (found,) = queries.recordings(bakery.id, party="470123456").rows
     assert found.id == outcome.recording
     assert (found.outside, found.number, found.line) == (
@@ -137,15 +139,15 @@ def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folde
     assert kinds[:3] == ["recording.stored", "access.refused", "recording.amended"]
 
 
-def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, folder, clock) -> None:
+def test_imports_a_file_once(house, bakery, folder, clock) -> None:
     speech(folder / "one.wav")
     speech(folder / "same.wav")
     at = {"began_at": "2026-09-01T10:15:00+02:00"}
     table(folder, [{"file": "one.wav"} | at, {"file": "same.wav", "began_at": "2026-09-02T10:15:00"}])
     first, second = bring(house, bakery, folder)
-    assert (first.what, second.what) == (BROUGHT, THERE)
+    assert (first.what, second.what) == (IMPORTED, KNOWN)
     assert first.recording == second.recording
-    assert [each.what for each in bring(house, bakery, folder)] == [THERE, THERE]
+    assert [each.what for each in bring(house, bakery, folder)] == [KNOWN, KNOWN]
     assert len(queries.recordings(bakery.id).rows) == 1
 
     clock.forward(days=61)
@@ -155,7 +157,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
     row = queries.recording(bakery.id, first.recording)
     assert row.destroyed_why == "not_announced"
     until = house.clock() + timedelta(days=60)
-    assert [each.what for each in bring(house, bakery, folder, until=until)] == [GONE, GONE]
+    assert [each.what for each in bring(house, bakery, folder, until=until)] == [ERASED, ERASED]
     assert queries.recordings(bakery.id).rows == ()
 
 
@@ -163,7 +165,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
     ("name", "codec"),
     [("one.mp3", "mp3"), ("one.ogg", "libopus"), pytest.param("one.flac", "flac", marks=pytest.mark.long)],
 )
-def test_other_kinds_of_file_are_taken_too(house, bakery, folder, name, codec) -> None:
+def test_accepts_other_formats(house, bakery, folder, name, codec) -> None:
     encoded(folder / name, codec)
     table(folder, [{"file": name, "began_at": "2026-09-01T10:15:00"}], delimiter=";")
     (outcome,) = bring(house, bakery, folder)
@@ -171,7 +173,7 @@ def test_other_kinds_of_file_are_taken_too(house, bakery, folder, name, codec) -
     assert 900 <= queries.recording(bakery.id, outcome.recording).duration_ms <= 1200
 
 
-def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folder) -> None:
+def test_reports_invalid_rows_and_imports_the_others(house, bakery, folder) -> None:
     speech(folder / "good.wav")
     (folder / "bad.wav").write_bytes(b"no sound at all")
     speech(folder / "many.wav", channels=3)
@@ -191,7 +193,7 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
         ],
     )
     outcomes = sorted(bring(house, bakery, folder), key=lambda each: each.row)
-    assert [each.what for each in outcomes] == [FAILED] * 8 + [BROUGHT]
+    assert [each.what for each in outcomes] == [FAILED] * 8 + [IMPORTED]
     assert all(each.error.hint for each in outcomes[:-1])
     assert "line 3: there is no file missing.wav" in outcomes[1].error.message
     assert len(queries.recordings(bakery.id).rows) == 1
@@ -200,8 +202,8 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
         read_table(folder / "other.csv", folder, ZONE, house.clock())
 
 
-def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, folder, tmp_path) -> None:
-    """It was read and kept: FFmpeg chose the format by what the file says."""
+def test_follows_no_playlist_to_another_file(house, bakery, folder, tmp_path) -> None:
+    """FFmpeg used to choose the format by the content, and so read other files."""
     secret = encoded(tmp_path / "secret.mp3", "mp3")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
     (folder / "x.m3u8").write_text(playlist)
@@ -223,20 +225,20 @@ def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, f
     assert not [key for key in house.store.list("") if "audio" in key]
 
 
-def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, folder, tmp_path) -> None:
+def test_refuses_a_file_that_became_a_link(house, bakery, folder, tmp_path) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     owner = queries.tenant(bakery.id)
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     (folder / "one.wav").symlink_to(speech(tmp_path / "secret.wav"))
-    at_work = Bringing(owner, house.clock() + timedelta(days=9), house.services)
+    at_work = Importer(owner, house.clock() + timedelta(days=9), house.services)
     assert at_work.bring(each).error.error_id == "import.file"
     assert queries.recordings(bakery.id).rows == ()
 
 
 class Away:
-    """A store that goes away after so many objects."""
+    """A store that becomes unavailable after so many objects."""
 
     def __init__(self, store, puts: int) -> None:
         self._store, self.left = store, puts
@@ -254,7 +256,7 @@ class Away:
 @pytest.mark.parametrize(
     "puts", [pytest.param(each, marks=() if each in (1, 3) else pytest.mark.long) for each in range(5)]
 )
-def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder, clock, puts) -> None:
+def test_resumes_after_an_interruption_without_duplicates(house, bakery, folder, clock, puts) -> None:
     from dataclasses import replace
 
     speech(folder / "one.wav")
@@ -265,14 +267,16 @@ def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder,
     assert queries.recordings(bakery.id).rows == ()
     clock.forward(hours=1)
     (outcome,) = bring(house, bakery, folder)
-    assert outcome.what == BROUGHT
+    assert outcome.what == IMPORTED
     (row,) = queries.recordings(bakery.id).rows
     mine = [key for key in house.store.list("") if row.id in key]
     assert len(mine) == 5, "sound, outline, note, manifest and key, each once"
     assert not list((house.folder / "spool" / service.PLACE).iterdir())
 
 
-def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bakery, folder, clock) -> None:
+def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(
+    house, bakery, folder, clock
+) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     (outcome,) = bring(house, bakery, folder)
@@ -293,7 +297,7 @@ def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bak
             service.check_until(house.clock() + timedelta(days=days), house.clock())
 
 
-def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clock) -> None:
+def test_the_manifest_states_that_it_was_imported(house, bakery, folder, clock) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     (outcome,) = bring(house, bakery, folder)
@@ -308,7 +312,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     house.confirm_holds()
     again = queries.recording(bakery.id, outcome.recording)
     assert (again.brought_in, again.usable, again.keep_until) == (before.brought_in, True, before.keep_until)
-    assert recordings.brought_in(bakery.id, before.brought_in).id == before.id
+    assert recordings.imported_recording(bakery.id, before.brought_in).id == before.id
     assert heard(house, paul(bakery), again.id)
     with connected():
         RecordingTable.update(brought_in="ab" * 32).execute()
@@ -316,12 +320,12 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
         house.gate.grant(paul(bakery), again.id, "agreement")
 
 
-def test_a_folder_that_cannot_be_read_is_said(house, bakery, folder) -> None:
+def test_reports_an_unreadable_folder(house, bakery, folder) -> None:
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     owner = queries.tenant(bakery.id)
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     until = house.clock() + timedelta(days=9)
-    at_work = Bringing(owner, until, house.services)
+    at_work = Importer(owner, until, house.services)
     assert at_work.bring(each).error.error_id == "import.file"

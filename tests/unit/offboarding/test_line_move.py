@@ -1,4 +1,4 @@
-"""A number changes hands: the new customer sees nothing of the old one, whatever a node still believed."""
+"""A number changes hands: the new customer sees nothing of the old one, whatever a node's snapshot says."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
 from recorder.features.live import queries as live_queries
+from recorder.features.live import service
 from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import lines
 from recorder.ids import uuid7
@@ -35,7 +36,7 @@ NUMBER = "+3225550100"
 
 @dataclass
 class Town:
-    """Two customers and one number, which is whoever's ``line`` is."""
+    """Two customers and one number, which belongs to the owner of ``line``."""
 
     house: object
     spool: Path
@@ -121,7 +122,7 @@ def town(house) -> Town:
     return make_town(house)
 
 
-def test_a_call_that_goes_on_belongs_to_whom_it_began_with(town, clock) -> None:
+def test_a_call_in_progress_stays_with_the_former_customer(town, clock) -> None:
     start = town.call(town.martin, "+32470000001")
     clock.forward(minutes=1)
     town.move(town.martin, town.dyck)
@@ -135,8 +136,8 @@ def test_a_call_that_goes_on_belongs_to_whom_it_began_with(town, clock) -> None:
     assert queries.line(town.dyck.id, row.line) is None
 
 
-def test_a_node_that_had_not_heard_of_it_gives_the_call_to_nobody(town, clock) -> None:
-    """Its snapshot was old: the old customer must not hear it, and the new one announced nothing."""
+def test_a_call_under_an_outdated_snapshot_belongs_to_nobody(town, clock) -> None:
+    """The old customer must not hear it, and the new one announced nothing."""
     kept, missed = town.call(town.martin, "+32470000002"), town.call(town.martin, "+32470000003")
     town.move(town.martin, town.dyck)
     clock.forward(minutes=1)
@@ -152,7 +153,7 @@ def test_a_node_that_had_not_heard_of_it_gives_the_call_to_nobody(town, clock) -
     assert not (aside / NAME).exists(), "not sealed for anybody"
 
 
-def test_live_calls_are_theirs_too(town, clock) -> None:
+def test_live_calls_follow_the_same_rule(town, clock) -> None:
     def row(start: CallStart) -> LiveRow:
         return LiveRow(
             start.recording, start.tenant, "node1", start.line, NUMBER, "inbound", start.outside,
@@ -165,14 +166,14 @@ def test_live_calls_are_theirs_too(town, clock) -> None:
     clock.forward(seconds=1)
     late = replace(town.call(town.martin, "+32470000005"), line=before.line)
     live_queries.put("node1", [row(before), row(late)], clock())
-    assert [each.id for each in live_queries.calls(town.martin.id, clock())] == [before.recording]
-    assert live_queries.call(town.martin.id, late.recording, clock()) is None
+    assert [each.id for each in live_queries.live_calls(town.martin.id, clock())] == [before.recording]
+    assert live_queries.live_call(town.martin.id, late.recording, clock()) is None
     said = {"by": "panel", "who": "x", "now": clock(), "entropy": town.house.entropy}
-    assert live_queries.ask(town.martin.id, late.recording, "pause", **said) is None
-    assert live_queries.calls(town.dyck.id, clock()) == ()
+    assert service.request_command(town.martin.id, late.recording, "pause", **said) is None
+    assert live_queries.live_calls(town.dyck.id, clock()) == ()
 
 
-def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> None:
+def test_neither_log_names_the_other_customer_and_a_move_is_atomic(town) -> None:
     (line,) = queries.lines(town.martin.id)
     said = {"announcement": town.martin.announcement.id, **town.now()}
     with pytest.raises(CatalogueError, match="no announcement"):
@@ -194,7 +195,7 @@ def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> 
 
 @dataclass
 class Model:
-    """Whose the number is, and which calls each customer may ever see."""
+    """Who owns the number, and which calls each customer may ever see."""
 
     owner: Customer
     seen: dict[str, set[str]]
@@ -206,9 +207,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("examples", [3, pytest.param(120, marks=pytest.mark.long)])
-def test_whoever_had_the_number_when_a_call_began_sees_it_and_nobody_else(
-    tmp_path_factory, clock, entropy, examples
-) -> None:
+def test_only_the_owner_at_the_start_of_a_call_sees_it(tmp_path_factory, clock, entropy, examples) -> None:
     from tests.house import House
 
     def live_through(steps: list[tuple[str, int]]) -> None:

@@ -1,4 +1,4 @@
-"""A row alone destroys, withholds and shows nothing: only what was signed does, by a key that may say it."""
+"""A row alone erases, withholds and shows nothing: only a statement signed by a key endorsed for it does."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.offboarding import completion, handover, service
 from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import handover_queries, service
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
@@ -33,7 +33,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.amendment_store import put as put_amendment
 from recorder.lifecycle.statements import statements_of
 from recorder.pipeline import stages
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.seal import call_erasure, signed_document
 from recorder.seal import offboarding as statements
 from recorder.seal.amendment import By
@@ -54,7 +54,7 @@ def bakery(house) -> Customer:
 
 
 def forge_row(house, tenant: str) -> None:
-    """What whoever writes to the catalogue inserts."""
+    """The row that an attacker with write access to the catalogue inserts."""
     past = house.clock() - timedelta(days=2)
     with writing():
         OffboardingTable.insert(tenant_id=tenant, announced_at=past, until=past, erasing_since=past).execute()
@@ -68,7 +68,7 @@ def audited(house, tenant: str) -> list[str]:
 
 
 @pytest.mark.parametrize("leaves", [False, True], ids=["row", "row-and-leaves"])
-def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
+def test_an_unsigned_row_erases_no_customer(house, bakery, means, leaves) -> None:
     mine = house.call(bakery)
     forge_row(house, bakery.id)
     if leaves:
@@ -83,13 +83,13 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
     assert queries.recording(bakery.id, mine).destroyed_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
-    assert offboarding_queries.standing(bakery.id).receipt is None
+    assert offboarding_queries.require_departure(bakery.id).receipt is None
     found = audited(house, bakery.id)
     assert "statement.missing" in found if leaves else "row.unlogged" in found
 
 
 @SQLITE
-def test_a_row_withholds_no_call(house, bakery) -> None:
+def test_an_unsigned_row_withholds_no_call(house, bakery) -> None:
     forge_row(house, bakery.id)
     mine = house.call(bakery)
     assert queries.recording(bakery.id, mine) is not None
@@ -99,7 +99,7 @@ def test_a_row_withholds_no_call(house, bakery) -> None:
 
 @SQLITE
 @pytest.mark.parametrize("rival_has", [False, True], ids=["ended", "another-customers"])
-def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has) -> None:
+def test_an_unlogged_end_of_a_line_sets_no_call_aside(house, bakery, rival_has) -> None:
     folder, ended = house.finished(bakery)
     lost = house.not_recorded(bakery, "never_connected")
     rival = house.customer("Rival", "+3225550199")
@@ -119,7 +119,7 @@ def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has
 
 
 @SQLITE
-def test_a_row_has_no_take_dropped_and_no_call_left_out(house, bakery) -> None:
+def test_an_unsigned_row_drops_no_take_and_omits_no_call(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     with writing():
         ErasedCallTable.insert(
@@ -138,13 +138,13 @@ def put(house, key: str, content: bytes) -> None:
 
 
 def rebuild(house, **changes: Any) -> RebuildReport:
-    """What it says; its troubles are in the catalogue until it is finished."""
+    """The report of a rebuild; its problems stay in the catalogue until it is finished."""
     from recorder.features.recovery import rebuild_queue
 
     report = Rebuild(
         house.store, house.keyring, house.root_public, house.clock, house.entropy, **changes
     ).run()
-    troubles[:] = [(each.code, each.place) for each in rebuild_queue.troubles()]
+    troubles[:] = [(each.code, each.place) for each in rebuild_queue.problems()]
     rebuild_queue.finish()
     return report
 
@@ -154,11 +154,11 @@ troubles: list[tuple[str, str]] = []
 
 def leave(office: Changes, customer: Customer, early: str | None = "By letter") -> None:
     service.announce(office, customer.id, office.now() + timedelta(days=10))
-    service.decide(office, customer.id, early=early)
+    service.order_erasure(office, customer.id, early=early)
 
 
 def assert_whole(house, customer: Customer, recording: str) -> None:
-    """Nothing of a customer was destroyed."""
+    """Check that nothing of a customer was erased."""
     assert queries.recording(customer.id, recording).destroyed_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(customer.id) is not None
@@ -167,7 +167,7 @@ def assert_whole(house, customer: Customer, recording: str) -> None:
 
 
 @SQLITE
-def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
+def test_the_panels_key_cannot_sign_an_offboarding(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     panel = house.changes
     with pytest.raises(SealError) as refused:
@@ -188,7 +188,7 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
 
 
 @SQLITE
-def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, means, office) -> None:
+def test_a_revoked_key_offboards_nobody_until_a_new_signature(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     leave(office, bakery)
     revoked = {house.services.signer.key_id: house.clock() + timedelta(hours=1)}
@@ -196,14 +196,14 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
     assert ending.erase_due(later, house.clock()) == 0, "dated before the revocation, as whoever has it can"
     assert_whole(house, bakery, mine)
     with pytest.raises(CatalogueError) as unsigned:
-        service.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
+        service.order_erasure(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
     assert unsigned.value.error_id == "offboarding.statement_missing"
     service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
     assert offboarding_progress.find_offboarding(bakery.id) is None
 
 
 @SQLITE
-def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, means, office) -> None:
+def test_refuses_another_customers_statement_and_a_gap(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     leave(office, rival)
@@ -231,7 +231,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
 
 
 @SQLITE
-def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, clock) -> None:
+def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> None:
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     (said,) = statements.statements(house.store, bakery.id, house.root_public)
     for wrong in (
@@ -256,7 +256,7 @@ def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, c
 
 
 @SQLITE
-def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, office) -> None:
+def test_resumes_when_killed_between_statement_and_row(house, bakery, means, office) -> None:
     class Killed(BaseException):
         pass
 
@@ -270,9 +270,9 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     assert offboarding_progress.find_offboarding(bakery.id) is None
     service.announce(office, bakery.id, until)
     with pytest.raises(Killed):
-        service.decide(dying, bakery.id, early="By letter")
+        service.order_erasure(dying, bakery.id, early="By letter")
     assert ending.erase_due(means, house.clock()) == 0
-    service.decide(office, bakery.id, early="By letter")
+    service.order_erasure(office, bakery.id, early="By letter")
     kinds = [each.kind for each in statements.statements(house.store, bakery.id, house.root_public)]
     assert kinds == ["announced", "erasure"], "each once"
     assert audited(house, bakery.id) == []
@@ -287,8 +287,8 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
 
 
 @SQLITE
-def test_a_recording_that_no_row_lists_keeps_its_key(house, bakery, means, office) -> None:
-    """It is held, and whoever writes to the catalogue took row and hold away."""
+def test_keeps_the_key_of_an_unlisted_recording(house, bakery, means, office) -> None:
+    """It is on hold, and an attacker with write access to the catalogue deleted row and hold."""
     held = house.call(bakery)
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
     house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
@@ -302,7 +302,7 @@ def test_a_recording_that_no_row_lists_keeps_its_key(house, bakery, means, offic
 
 
 @SQLITE
-def test_a_row_keeps_nobody_from_holding_a_recording(house, bakery) -> None:
+def test_an_unsigned_row_prevents_no_hold(house, bakery) -> None:
     mine = house.call(bakery)
     forge_row(house, bakery.id)
     with writing():
@@ -313,10 +313,10 @@ def test_a_row_keeps_nobody_from_holding_a_recording(house, bakery) -> None:
 
 
 @SQLITE
-def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, office, clock) -> None:
+def test_an_unsigned_row_shows_and_hands_over_nothing(house, bakery, handed, office, clock) -> None:
     house.call(bakery)
     paul = bakery.people["paul"]
-    who = Who(paul.id, bakery.id, paul.role, "fr")
+    who = Actor(paul.id, bakery.id, paul.role, "fr")
 
     def refusal() -> str:
         with pytest.raises(AccessError) as refused:
@@ -373,10 +373,10 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     house.call(bakery)
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     handed(bakery.id)
-    service.decide(office, bakery.id, early="By letter")
+    service.order_erasure(office, bakery.id, early="By letter")
     assert audited(house, bakery.id) == []
     assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
-    row = offboarding_queries.standing(bakery.id)
+    row = offboarding_queries.require_departure(bakery.id)
     for name, change in COLUMNS.items():
         value = house.clock() if name == "left_at" else change(getattr(row, name))
         with writing():
@@ -391,7 +391,7 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     assert {*of_handed, "id", "tenant_id"} == {
         each.column_name for each in HandedRecordingTable._meta.sorted_fields
     }
-    (mine,) = handover.handed(bakery.id, 0)
+    (mine,) = handover_queries.handed_recordings(bakery.id, 0)
     for name, value in of_handed.items():
         with writing():
             HandedRecordingTable.update({name: value}).execute()
@@ -410,7 +410,7 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
 
 
 @SQLITE
-def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, office) -> None:
+def test_the_audit_names_missing_and_unlogged_statements(house, bakery, office) -> None:
     leave(office, bakery)
     last = f"offboarding/{bakery.id}/statement-0002.json"
     content = house.store.read(last)
@@ -426,8 +426,8 @@ def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, 
 
 
 @SQLITE
-def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, bakery, means, office) -> None:
-    """Of the panel's key, with an unknown field, or the worker's own: a rebuild only proposes."""
+def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, office) -> None:
+    """By the panel's key, with an unknown field, or by the worker's own key: a rebuild only proposes."""
     held = house.call(bakery)
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
     house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
@@ -454,20 +454,20 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     assert ending.erase_due(means, house.clock()) == 0
     assert_whole(house, bakery, held)
     with pytest.raises(CatalogueError) as refused:
-        completion.complete(office, bakery.id)
+        service.complete_erasure(office, bakery.id)
     assert refused.value.error_id == "offboarding.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):
-        completion.complete(house.changes, bakery.id)
+        service.complete_erasure(house.changes, bakery.id)
     assert_whole(house, bakery, held)
-    completion.complete(office, bakery.id)
+    service.complete_erasure(office, bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
     assert queries.recording(bakery.id, held).destroyed_why == "deleted"
 
 
 @SQLITE
-def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, office) -> None:
+def test_names_each_invalid_object_and_reads_the_others(house, bakery, means, office) -> None:
     leave(office, bakery)
     assert ending.erase_due(means, house.clock()) == 1
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
@@ -490,23 +490,21 @@ def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, 
 
 
 @SQLITE
-def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house, bakery, office) -> None:
+def test_a_rebuild_tells_an_older_catalogue_of_announcement_and_cancellation(house, bakery, office) -> None:
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     with writing():
         OffboardingTable.delete().execute()
     report = rebuild(house)
     assert (report.withheld, report.leavers) == ({bakery.id: 0}, ())
-    assert offboarding_queries.standing(bakery.id).until == house.clock() + timedelta(days=10)
+    assert offboarding_queries.require_departure(bakery.id).until == house.clock() + timedelta(days=10)
     service.cancel(office, bakery.id)
     assert rebuild(house).withheld == {}
 
 
 @SQLITE
 @pytest.mark.parametrize("kind", ["announced", "handed_over"])
-def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
-    house, bakery, office, handed, clock, kind
-) -> None:
-    """Who can write to the bucket ends no line by an announcement that was called off."""
+def test_a_deleted_cancellation_still_applies(house, bakery, office, handed, clock, kind) -> None:
+    """Write access to the bucket ends no line by an announcement that was cancelled."""
     house.call(bakery)
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     clock.forward(minutes=1)
@@ -526,10 +524,8 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
 
 
 @SQLITE
-def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_followed(
-    house, bakery, means, clock
-) -> None:
-    """Who has that key and the bucket can do it: it is a statement that the key may sign."""
+def test_a_deletion_is_logged_before_it_is_carried_out(house, bakery, means, clock) -> None:
+    """Whoever has that key and the bucket can do it: the key may sign deletions."""
     mine, paul = house.call(bakery), users.user_by_login("paul")
     clock.forward(minutes=5)
     chain = chain_of(house.store, queries.recording(bakery.id, mine).prefix, house.root_public)
@@ -545,7 +541,7 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
     )
     assert expiry.destroy_due(means, clock.forward(minutes=5)) == 0
     assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
-    house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
+    house.gate.purposes(Actor(paul.id, bakery.id, paul.role, "fr"), mine)
     (said,) = leaf_lookup.leaves_about(bakery.id, [mine], ["recording.amended"])
     assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
     assert expiry.destroy_due(means, clock()) == 1
@@ -553,7 +549,7 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
 
 
 @SQLITE
-def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock) -> None:
+def test_the_audit_names_a_recording_key_in_another_customers_folder(house, bakery, clock) -> None:
     mine, rival = house.call(bakery), house.customer("Rival", "+3225550199")
     house.call(rival)
     clock.forward(days=3)
@@ -564,7 +560,7 @@ def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock)
 
 
 @SQLITE
-def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, office) -> None:
+def test_only_a_signed_note_omits_a_call(house, bakery, office) -> None:
     folder, ended = house.finished(bakery, announced=False)
     row = {"tenant_id": bakery.id, "request_id": "r", "forgotten_at": house.clock(), "note": "n"}
     with writing():
@@ -594,7 +590,7 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
 
 
 @SQLITE
-def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> None:
+def test_only_the_customers_own_note_empties_quarantine(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     stages.put_aside(folder, "take.impossible", ended, house.services)
     undecided, _ = house.finished(bakery, at=house.clock() - timedelta(hours=1))
@@ -620,7 +616,7 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
 
 
 @SQLITE
-def test_a_row_that_came_meanwhile_is_looked_at_again(house, bakery) -> None:
+def test_checks_again_after_a_concurrent_row(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     while stages.next_stage(folder) != "catalogue":
         stages.step(folder, ended + timedelta(seconds=1), house.services)

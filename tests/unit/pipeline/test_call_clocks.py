@@ -13,7 +13,7 @@ from recorder.clock import HIDDEN_BOOT_ID, Uptime, from_iso, to_iso
 from recorder.domain.markers import Marker
 from recorder.identity import users
 from recorder.lifecycle import expiry
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.manifest import Manifest, Noted
 from recorder.seal.sealing import open_manifest
@@ -59,7 +59,7 @@ def played(house, recording: str) -> None:
         now=house.clock(),
         entropy=house.entropy,
     )
-    ada = Who(row.id, row.tenant, row.role, row.language)
+    ada = Actor(row.id, row.tenant, row.role, row.language)
     grant = gate.grant(ada, recording, "agreement")
     opened = gate.open(ada, grant.id, "audio.opus", "play")
     assert b"".join(opened.read(0, opened.length)).startswith(b"OggS")

@@ -11,12 +11,12 @@ import pytest
 
 from recorder.clock import HIDDEN_BOOT_ID, Uptime
 from recorder.errors import ClockError
-from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.lifecycle.clock_guard import ClockGuard
 from tests.clock import Clock
 
 
-def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN_BOOT_ID) -> Timekeeper:
-    return Timekeeper(path / ".clock", {}, clock, since_boot=lambda: Uptime(boot, up))
+def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN_BOOT_ID) -> ClockGuard:
+    return ClockGuard(path / ".clock", {}, clock, since_boot=lambda: Uptime(boot, up))
 
 
 def test_time_goes_on_as_the_uptime_says(tmp_path: Path, clock: Clock) -> None:
@@ -49,9 +49,9 @@ LOOKS = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.lifecycle.clock_guard import ClockGuard
 assert not Path("/proc/sys").exists()
-Timekeeper(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
+ClockGuard(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
 """
 
 

@@ -1,4 +1,4 @@
-"""The worker's part in what is asked of live calls, with a daemon that is a socket."""
+"""The worker's relay of commands to live calls, with a daemon that is a socket."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from recorder.domain.live_command import (
 )
 from recorder.domain.markers import Marker
 from recorder.errors import SealError
-from recorder.features.live import queries
-from recorder.features.live.duty import Desk, live_row
-from recorder.features.live.queries import AskedRow
+from recorder.features.live import queries, service
+from recorder.features.live.duty import LiveCallRelay
+from recorder.features.live.queries import CommandRow
+from recorder.features.live.rules import live_row
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
@@ -83,8 +84,8 @@ def daemon(house) -> Iterator[Callable[..., Daemon]]:
 
 
 @pytest.fixture
-def desk(house, clock, entropy) -> Desk:
-    return Desk("node1", house.spool, house.services.root, clock, entropy)
+def relay(house, clock, entropy) -> LiveCallRelay:
+    return LiveCallRelay("node1", house.spool, house.services.root, clock, entropy)
 
 
 @pytest.fixture
@@ -97,13 +98,13 @@ def call(house, clock) -> Path:
     return folder
 
 
-def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
+def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
     """Something that the panel asks of a call, signed with its key."""
     keys = house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
     tenant = more.pop("tenant", house.tenant)
-    row = queries.ask(tenant, call_id, what, **said | more)
+    row = service.request_command(tenant, call_id, what, **said | more)
     assert row is not None
     return row
 
@@ -111,15 +112,15 @@ def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
 TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 
 
-def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock, entropy) -> None:
+def test_carries_a_command_and_records_its_outcome(house, relay, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
-    (row,) = queries.calls(house.tenant, clock())
+    relay.turn()
+    (row,) = queries.live_calls(house.tenant, clock())
     assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
     asked = asked_of(house, row.id, "pause")
-    desk.turn()
-    desk.turn()
-    assert queries.asked(house.tenant, asked.id, clock(), entropy).outcome == DONE
+    relay.turn()
+    relay.turn()
+    assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == DONE
     (said,) = there.asked
     assert {name: said[name] for name in ("id", "call", "what", "by")} == {
         "id": asked.id, "call": row.id, "what": "pause", "by": "panel",
@@ -137,13 +138,13 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
         ((TAKEN, ["done"]), UNKNOWN),
     ],
 )
-def test_nothing_is_said_to_be_done_that_the_daemon_has_not_said(house, daemon, answers, outcome) -> None:
+def test_records_only_outcomes_that_the_daemon_reported(house, daemon, answers, outcome) -> None:
     daemon(*answers)
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + 1)
     assert send_request(house.spool, request) == outcome
 
 
-def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house, daemon) -> None:
+def test_a_dead_daemon_means_not_done_at_once(house, daemon) -> None:
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + OUTCOME_TIMEOUT)
     began = time.monotonic()
     assert send_request(house.spool, request) == NO_ANSWER
@@ -153,26 +154,26 @@ def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house,
     assert time.monotonic() - began < 1
 
 
-def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
-    house, desk, call, daemon, clock, entropy
+def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
+    house, relay, call, daemon, clock, entropy
 ) -> None:
-    desk.turn()
+    relay.turn()
     asked = [asked_of(house, call.name, "note") for _ in range(2)]
     for each in asked:
         assert queries.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKEN, TELLS_DONE)
-    Desk("node1", house.spool, house.services.root, clock, entropy).turn()
+    LiveCallRelay("node1", house.spool, house.services.root, clock, entropy).turn()
     assert [one["until"] for one in knows.asked] == [0, 0]
-    assert {queries.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
+    assert {service.find_command(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
-def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
-    desk.turn()
+def test_an_outcome_unknown_to_the_daemon_is_unknown(house, relay, call, daemon, clock, entropy) -> None:
+    relay.turn()
     asked = asked_of(house, call.name, "note")
     assert queries.take("node1", asked.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
-    Desk("node1", house.spool, house.services.root, clock, entropy).turn()
-    assert queries.asked(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
+    LiveCallRelay("node1", house.spool, house.services.root, clock, entropy).turn()
+    assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -188,10 +189,10 @@ def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daem
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_command_that_was_not_signed_so_is_not_carried_out(house, desk, call, daemon, change) -> None:
+def test_refuses_a_command_that_differs_from_its_signature(house, relay, call, daemon, change) -> None:
     """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
+    relay.turn()
     row = asked_of(house, call.name, "pause")
     changed = {
         name: house.clock() + value if isinstance(value, timedelta) else value
@@ -199,20 +200,20 @@ def test_a_command_that_was_not_signed_so_is_not_carried_out(house, desk, call, 
     }
     with writing():
         LiveCommandTable.update(**changed).where(LiveCommandTable.id == row.id).execute()
-    desk.turn()
+    relay.turn()
     assert there.asked == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
-def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) -> None:
+def test_refuses_an_unsigned_command(house, relay, call, daemon, clock) -> None:
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
+    relay.turn()
     with writing():
         LiveCommandTable.create(
             id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
             by_kind="panel", by_id="u", asked_at=clock(), until=clock() + queries.DEADLINE,
         )  # fmt: skip
-    desk.turn()
+    relay.turn()
     assert there.asked == []
 
 
@@ -224,43 +225,43 @@ def rival(clock, entropy) -> str:
     return identity
 
 
-def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, daemon, rival, clock) -> None:
+def test_refuses_another_customers_command(house, relay, call, daemon, rival, clock) -> None:
     """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
     there = daemon(TAKEN, TELLS_DONE)
-    desk.turn()
+    relay.turn()
     with writing():
         assert LiveCallTable.update(tenant_id=rival, deletable=1).execute() == 1
     row = asked_of(house, call.name, "delete", tenant=rival)
-    desk.turn()
+    relay.turn()
     assert there.asked == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
 @pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
-def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival, clock, column) -> None:
-    desk.look()
-    before = queries.calls(house.tenant, clock())
+def test_restores_an_altered_row(house, relay, call, rival, clock, column) -> None:
+    relay.look()
+    before = queries.live_calls(house.tenant, clock())
     with writing():
         LiveCallTable.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
-    desk._seen_due = 0.0
-    desk.look()
-    assert queries.calls(house.tenant, clock()) == before
-    assert queries.calls(rival, clock()) == ()
+    relay._seen_due = 0.0
+    relay.look()
+    assert queries.live_calls(house.tenant, clock()) == before
+    assert queries.live_calls(rival, clock()) == ()
 
 
-def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, daemon, clock, entropy) -> None:
+def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     panel = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
-    desk = Desk("node1", house.spool, house.services.root, clock, entropy, revoked=lambda: revoked)
-    desk.turn()
+    relay = LiveCallRelay("node1", house.spool, house.services.root, clock, entropy, revoked=lambda: revoked)
+    relay.turn()
     asked_of(house, call.name, "note")
-    desk.turn()
+    relay.turn()
     assert there.asked == []
 
 
-def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -> None:
-    desk.turn()
+def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call) -> None:
+    relay.turn()
     other = signing.Signer(
         key := Ed25519PrivateKey.generate(),
         signing.endorse(
@@ -276,28 +277,28 @@ def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -
     assert refused.value.error_id == "seal.endorsement_use"
 
 
-def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
-    desk.look()
-    assert queries.calls(house.tenant, clock())
+def test_removes_a_call_that_has_ended(house, relay, call, clock) -> None:
+    relay.look()
+    assert queries.live_calls(house.tenant, clock())
     layout.append_mark(call, Marker(clock(), "paused", {"seconds": "120"}))
-    desk.look()
-    (row,) = queries.calls(house.tenant, clock())
+    relay.look()
+    (row,) = queries.live_calls(house.tenant, clock())
     assert row.paused_until == clock() + timedelta(seconds=120)
     layout.close_take(call, CallEnd("recorded", None, clock(), None))
-    desk.look()
-    assert queries.calls(house.tenant, clock()) == ()
+    relay.look()
+    assert queries.live_calls(house.tenant, clock()) == ()
 
 
-def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> None:
-    desk.look()
+def test_lists_again_what_another_worker_dropped(house, relay, call, clock) -> None:
+    relay.look()
     clock.forward(minutes=11)
     queries.drop_old(clock())
-    desk._seen_due = 0.0
-    desk.look()
-    assert queries.calls(house.tenant, clock())
+    relay._seen_due = 0.0
+    relay.look()
+    assert queries.live_calls(house.tenant, clock())
 
 
-def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) -> None:
+def test_lists_only_calls_that_are_being_recorded(house, clock) -> None:
     start = house.start()
     told = tuple(Marker(clock(), kind) for kind in ("recording_started", "announcement_finished"))
     assert live_row(start, told, clock()) is not None
@@ -314,7 +315,7 @@ def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) ->
     assert live_row(house.start(at_pickup=True), begins_anew, clock()) is not None
 
 
-def test_a_pause_that_nobody_saw_begin_does_not_change_with_every_look(house, clock) -> None:
+def test_a_pause_without_a_known_start_keeps_its_end(house, clock) -> None:
     start = house.start()
     marks = (Marker(clock(), "announcement_finished"), Marker(clock(), "paused", {"seen": "later"}))
     row = live_row(start, marks, clock())

@@ -313,7 +313,7 @@ def test_removals_that_were_broken_off_are_finished(house, start) -> None:
 def test_old_listens_are_closed(house, start) -> None:
     from recorder.identity import users
     from recorder.playback import grants
-    from recorder.playback.interface import Who
+    from recorder.playback.interface import Actor
     from recorder.processes.gate import PanelGate
 
     folder = house.take()
@@ -330,7 +330,7 @@ def test_old_listens_are_closed(house, start) -> None:
         entropy=house.entropy,
     )
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock)
-    who = Who(person.id, house.tenant, "customer", "fr")
+    who = Actor(person.id, house.tenant, "customer", "fr")
     grant = gate.grant(who, folder.name, "agreement")
     list(gate.open(who, grant.id, "audio.opus", "p").read(0, 100))
     house.clock.at += timedelta(minutes=20)

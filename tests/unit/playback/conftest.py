@@ -8,7 +8,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 
 
@@ -19,10 +19,10 @@ def gate(house) -> PanelGate:
 
 
 @pytest.fixture
-def somebody(house) -> Callable[..., Who]:
-    """A person of the house's tenant, or of another's."""
+def somebody(house) -> Callable[..., Actor]:
+    """A user of the house's tenant, or of another's."""
 
-    def make(role: str = "customer", tenant: str | None = None, login: str | None = None) -> Who:
+    def make(role: str = "customer", tenant: str | None = None, login: str | None = None) -> Actor:
         row = users.create_user(
             tenant or house.tenant,
             login=login or f"{house.entropy(4).hex()}@example.be",
@@ -34,19 +34,19 @@ def somebody(house) -> Callable[..., Who]:
             entropy=house.entropy,
             signer=house.services.signer,
         )
-        return Who(row.id, row.tenant, row.role, row.language)
+        return Actor(row.id, row.tenant, row.role, row.language)
 
     return make
 
 
 @pytest.fixture
-def ada(somebody) -> Who:
+def ada(somebody) -> Actor:
     return somebody("customer")
 
 
 @pytest.fixture
-def stranger(house, somebody) -> Who:
-    """A person of another tenant."""
+def stranger(house, somebody) -> Actor:
+    """A user of another tenant."""
     tenant = str(uuid7(house.clock(), house.entropy))
     wrapped = house.services.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
     tenants.create_tenant(
@@ -57,7 +57,7 @@ def stranger(house, somebody) -> Who:
 
 @pytest.fixture
 def recorded(house) -> Callable[..., RecordingRow]:
-    """A call through every stage; its row.  Kept as WAV alone, which takes no encoding."""
+    """A call through every stage; its row. Stored as WAV alone, which needs no encoding."""
 
     def make(**changes) -> RecordingRow:
         folder = house.take(**({"formats": ("wav",)} | changes))

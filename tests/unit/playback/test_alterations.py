@@ -1,5 +1,5 @@
-"""Objects, manifests, keys and rows are changed in every way that comes to mind; each is refused with the
-name of the check that it failed, in the log before anybody is told, and no changed byte leaves."""
+"""Objects, manifests, keys and rows are altered in many ways; each is refused with the name of the failed
+check, which is logged first, and no altered byte is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import WrappedKey
@@ -30,7 +30,7 @@ BLOCK = 65536
 
 @dataclass(frozen=True)
 class Scene:
-    """Two recordings of one tenant; ``mine`` is attacked, ``other`` is what it is exchanged with."""
+    """Two recordings of one tenant; ``mine`` is attacked, ``other`` is what it is swapped with."""
 
     house: object
     mine: RecordingRow
@@ -109,7 +109,7 @@ def deleted_sound(scene: Scene) -> None:
         (deleted_sound, "seal.object_missing"),
     ],
 )
-def test_a_changed_object_is_refused_at_the_block(
+def test_refuses_an_altered_object_at_its_block(
     scene, gate, ada, alter: Callable[[Scene], None], error_id: str
 ) -> None:
     grant = gate.grant(ada, scene.mine.id, "agreement")
@@ -124,8 +124,8 @@ def test_a_changed_object_is_refused_at_the_block(
     assert broken(scene) == [("audio.wav", error_id)]
 
 
-def test_appended_bytes_do_not_play(scene, gate, ada) -> None:
-    """Behind the last block nothing is looked at: the object's length is, when a grant is given."""
+def test_refuses_appended_bytes(scene, gate, ada) -> None:
+    """Nothing past the last block is read, so the object's length is checked when a grant is given."""
     path = scene.path("audio.wav")
     before = gate.grant(ada, scene.mine.id, "agreement")
     assert gate.open(ada, before.id, "audio.wav", "p").length
@@ -169,7 +169,7 @@ def signed_under_another_root(scene: Scene) -> None:
 
 
 def sealed_again_with_more(scene: Scene) -> None:
-    """By somebody who has the signing key itself: what was catalogued is another one."""
+    """By the holder of the signing key: the catalogue has another hash."""
     manifest = scene.manifest()
     longer = tuple(replace(each, until=each.until + timedelta(days=1)) for each in manifest.purposes)
     told = replace(manifest.announced, purposes=longer, keep_days=manifest.announced.keep_days + 1)
@@ -209,7 +209,7 @@ def tenant_key_exchanged(scene: Scene) -> None:
 
 
 def rows_exchanged(scene: Scene) -> None:
-    """One row shows another recording: everything that says where and what is exchanged."""
+    """A row points to another recording: all columns that say where and what are swapped."""
     names = ("manifest_sha256", "wrapped_key", "objects", "duration_ms", "started_at")
     mine, other = (RecordingTable.get(RecordingTable.id == row.id) for row in (scene.mine, scene.other))
     scene.update(scene.other, prefix="nowhere/")
@@ -254,8 +254,8 @@ def row_with_another_hash(scene: Scene) -> None:
         (row_with_another_hash, "seal.manifest_replaced"),
     ],
 )
-def test_what_was_changed_gets_no_grant(
-    scene, gate: PanelGate, ada: Who, alter: Callable[[Scene], None], error_id: str
+def test_gives_no_grant_for_an_altered_recording(
+    scene, gate: PanelGate, ada: Actor, alter: Callable[[Scene], None], error_id: str
 ) -> None:
     with connected():
         alter(scene)
@@ -270,8 +270,8 @@ def test_what_was_changed_gets_no_grant(
 
 
 @pytest.mark.parametrize("alter", [key_of_another, row_with_another_party, row_with_another_hash])
-def test_what_is_changed_under_a_grant_is_refused_too(
-    scene, gate: PanelGate, ada: Who, alter: Callable[[Scene], None]
+def test_refuses_an_alteration_under_a_grant(
+    scene, gate: PanelGate, ada: Actor, alter: Callable[[Scene], None]
 ) -> None:
     grant = gate.grant(ada, scene.mine.id, "agreement")
     alter(scene)
@@ -280,8 +280,8 @@ def test_what_is_changed_under_a_grant_is_refused_too(
     assert broken(scene)
 
 
-def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelGate, ada: Who) -> None:
-    """Also where manifest and row were exchanged together, by somebody who could sign."""
+def test_a_grant_is_bound_to_its_manifest(scene, gate: PanelGate, ada: Actor) -> None:
+    """Even if manifest and row are replaced together, by the holder of the signing key."""
     grant = gate.grant(ada, scene.mine.id, "agreement")
     sealed_again_with_more(scene)
     content = scene.path("manifest.json").read_bytes()
@@ -291,7 +291,7 @@ def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelG
     assert refused.value.error_id == "seal.manifest_replaced"
 
 
-def test_nothing_was_wrong_before(scene, gate: PanelGate, ada: Who) -> None:
+def test_plays_an_unaltered_recording(scene, gate: PanelGate, ada: Actor) -> None:
     for row in (scene.mine, scene.other):
         grant = gate.grant(ada, row.id, "agreement")
         for name in ("audio.wav", "peaks"):

@@ -1,4 +1,4 @@
-"""What was learnt after the call, at the gate: holds, withdrawals, agreements, deletion."""
+"""Amendments at the gate: holds, withdrawals, agreements, deletion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder.catalogue.tables.grant import GrantTable
 from recorder.domain.markers import Marker
 from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
-from recorder.lifecycle.amendment_recovery import finish
+from recorder.lifecycle.amendment_recovery import list_pending
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By, name
@@ -53,7 +53,7 @@ def kinds(row) -> list[str]:
         return [leaf.kind for leaf in rows]
 
 
-def test_a_hold_is_for_its_purposes_and_roles_alone_and_outlasts_its_day(
+def test_a_hold_allows_only_its_purposes_and_roles_and_outlasts_expiry(
     house, gate, changes, somebody, recording
 ) -> None:
     admin, clerk = somebody("customer_admin"), somebody("customer")
@@ -73,7 +73,7 @@ def test_a_hold_is_for_its_purposes_and_roles_alone_and_outlasts_its_day(
     assert queries.recording(house.tenant, recording.id).destroyed_why == "expired"
 
 
-def test_whoever_listens_stops_when_a_hold_is_set(house, gate, changes, ada, recording) -> None:
+def test_a_hold_ends_grants(house, gate, changes, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     hold(changes, recording)
     with pytest.raises(AccessError) as refused:
@@ -83,7 +83,7 @@ def test_whoever_listens_stops_when_a_hold_is_set(house, gate, changes, ada, rec
 
 
 @pytest.mark.parametrize("dies", ["begun", "put"])
-def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, recording, dies) -> None:
+def test_an_unlisted_amendment_takes_effect_after_a_crash(house, gate, changes, ada, recording, dies) -> None:
     def boundary(reached: str) -> None:
         if reached == dies:
             raise KeyboardInterrupt
@@ -93,23 +93,23 @@ def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, 
     with pytest.raises(KeyboardInterrupt):
         dying.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
     house.clock.forward(minutes=2)
-    assert amendments.known(house.tenant, recording.id) == ()
-    assert finish(given.store, given.root, house.clock(), house.entropy) == (dies == "put")
-    assert amendments.begun(house.clock()) == ()
-    assert len(amendments.known(house.tenant, recording.id)) == (dies == "put")
+    assert amendments.listed_hashes(house.tenant, recording.id) == ()
+    assert list_pending(given.store, given.root, house.clock(), house.entropy) == (dies == "put")
+    assert amendments.pending_amendments(house.clock()) == ()
+    assert len(amendments.listed_hashes(house.tenant, recording.id)) == (dies == "put")
     assert destroy_due(house) == (dies == "put")
 
 
-def test_the_gate_reads_the_bucket_and_lists_what_it_finds(house, gate, changes, ada, recording) -> None:
+def test_the_gate_lists_amendments_that_it_finds_in_the_bucket(house, gate, changes, ada, recording) -> None:
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     with writing():  # an older copy of the catalogue
         AmendmentTable.delete().execute()
         GrantTable.delete().execute()
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
-    assert len(amendments.known(house.tenant, recording.id)) == 1
+    assert len(amendments.listed_hashes(house.tenant, recording.id)) == 1
 
 
-def test_an_amendment_that_is_gone_or_another_is_named(house, gate, changes, ada, recording) -> None:
+def test_names_a_missing_a_replaced_and_a_doubled_amendment(house, gate, changes, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     hold(changes, recording, roles=["customer", "customer_admin"])
     place = house.bucket / (recording.prefix + name(1))
@@ -132,7 +132,7 @@ def test_an_amendment_that_is_gone_or_another_is_named(house, gate, changes, ada
     assert grant.recording == recording.id
 
 
-def test_a_withdrawal_ends_it_at_once_and_it_goes(house, gate, changes, ada, recorded) -> None:
+def test_a_withdrawal_takes_effect_at_once_and_erases(house, gate, changes, ada, recorded) -> None:
     row = agreed_to(house)
     grant = gate.grant(ada, row.id, "agreement")
     house.clock.forward(minutes=1)
@@ -146,7 +146,7 @@ def test_a_withdrawal_ends_it_at_once_and_it_goes(house, gate, changes, ada, rec
 
 
 def agreed_to(house):
-    """A recording that was begun on a yes."""
+    """A recording that the caller consented to."""
     folder = house.take(formats=("wav",), mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
     layout.append_mark(folder, Marker(house.clock(), "answered", yes))
@@ -154,16 +154,14 @@ def agreed_to(house):
     return queries.recording(house.tenant, folder.name)
 
 
-def test_without_consent_there_is_none_to_withdraw(changes, recording) -> None:
+def test_refuses_a_withdrawal_without_consent(changes, recording) -> None:
     with pytest.raises(RetentionError) as refused:
         changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
     assert refused.value.error_id == "retention.not_by_consent"
-    assert amendments.begun(changes.now() + timedelta(days=1)) == ()
+    assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
-def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
-    house, gate, changes, somebody, recording
-) -> None:
+def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, somebody, recording) -> None:
     admin = somebody("customer_admin")
     said = {"purpose": "training", "reason": "signed on paper"}
     with pytest.raises(RetentionError) as refused:
@@ -180,14 +178,14 @@ def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
     assert destroy_due(house) == 1
 
 
-def test_nothing_comes_of_a_yes_to_what_was_not_announced(changes, recorded) -> None:
+def test_refuses_a_later_agreement_about_an_unannounced_recording(changes, recorded) -> None:
     row = recorded(announced=False)
     with pytest.raises(RetentionError) as refused:
         changes.agree(row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
     assert refused.value.error_id == "retention.not_announced"
 
 
-def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
+def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
     house, gate, changes, ada, recording
 ) -> None:
     hold(changes, recording)
@@ -214,7 +212,7 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
 
 
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])
-def test_a_hold_that_cannot_be(changes, recording) -> None:
+def test_refuses_invalid_holds(changes, recording) -> None:
     for wrong, error_id in (
         ({"purposes": ["quality"]}, "retention.not_for_disputes"),
         ({"purposes": []}, "retention.not_for_disputes"),
@@ -233,7 +231,7 @@ def test_a_hold_that_cannot_be(changes, recording) -> None:
     assert amendments.holds() == ()
 
 
-def test_another_customers_recording_is_not_there(changes, stranger, recording) -> None:
+def test_another_customers_recording_is_not_found(changes, stranger, recording) -> None:
     for attempt in (
         lambda: changes.look(stranger.tenant, recording.id),
         lambda: changes.delete(stranger.tenant, recording.id, OPERATOR, reason="…"),
@@ -242,11 +240,11 @@ def test_another_customers_recording_is_not_there(changes, stranger, recording) 
         with pytest.raises(AccessError) as refused:
             attempt()
         assert refused.value.error_id == "access.not_found"
-    assert amendments.begun(changes.now() + timedelta(days=1)) == ()
+    assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
-def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
-    """Another node's amendment comes between reading the chain and putting: it is read again."""
+def test_two_concurrent_amendments_both_take_effect(house, changes, recording, monkeypatch) -> None:
+    """Another node's amendment comes between reading the chain and putting: the chain is read again."""
     given, put = house.services, house.services.store.put
     raced: list[str] = []
 
@@ -267,10 +265,10 @@ def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     chain = chain_of(given.store, recording.prefix, given.root)
     assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_requested"]
-    assert len(amendments.known(house.tenant, recording.id)) == 2
+    assert len(amendments.listed_hashes(house.tenant, recording.id)) == 2
 
 
-def test_a_shorter_time_is_for_what_is_there_too(house, gate, ada, recorded) -> None:
+def test_a_shorter_limit_applies_to_existing_recordings(house, gate, ada, recorded) -> None:
     old = recorded()
     house.clock.forward(days=10)
     limit(house, 5)
@@ -294,11 +292,11 @@ def limit(house, days: int | None) -> None:
 
 
 def settle(house) -> int:
-    return limit_application.settle(house.services.store, house.services.root, house.clock())
+    return limit_application.apply_limits(house.services.store, house.services.root, house.clock())
 
 
 @pytest.mark.parametrize("far", ["key", "tombstone"])
-def test_who_listens_while_it_is_destroyed_is_told_so_and_no_seal_is_called_broken(
+def test_an_erasure_during_playback_is_reported_as_such_and_breaks_no_seal(
     house, gate, changes, ada, recorded, far, monkeypatch
 ) -> None:
     recording = recorded(talk_ms=TALK)
@@ -316,7 +314,7 @@ def test_who_listens_while_it_is_destroyed_is_told_so_and_no_seal_is_called_brok
     assert "seal.broken" not in kinds(recording)
 
 
-def test_who_listens_is_stopped_within_seconds_when_its_time_is_shortened(house, gate, ada, recorded) -> None:
+def test_a_shorter_limit_stops_playback_within_seconds(house, gate, ada, recorded) -> None:
     recording = recorded(talk_ms=TALK)
     house.clock.forward(days=2)
     grant = gate.grant(ada, recording.id, "agreement")

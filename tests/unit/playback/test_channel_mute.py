@@ -1,4 +1,4 @@
-"""The voice of one party alone: the left channel as it was, the right one silent, whole."""
+"""One party's channel is kept unchanged and in full, and the other becomes zeros."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from recorder.errors import SealError
 from recorder.playback import channel_mute
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 
 
 @pytest.fixture
 def manifest(house, recording):
     means = house.services
-    return Seals(means.store, means.keyring, means.root).open(recording, house.clock()).manifest
+    return RecordingVerifier(means.store, means.keyring, means.root).open(recording, house.clock()).manifest
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def channels(content: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [1000, 1 << 20])
-def test_the_left_channel_alone_is_left(manifest, sound, size: int) -> None:
+def test_keeps_only_the_left_channel(manifest, sound, size: int) -> None:
     pieces = (sound[at : at + size] for at in range(0, len(sound), size))
     muted = b"".join(channel_mute.only_left(pieces, manifest))
     assert len(muted) == channel_mute.length(manifest)
@@ -44,14 +44,14 @@ def test_the_left_channel_alone_is_left(manifest, sound, size: int) -> None:
     assert np.array_equal(after[: len(before), 0], before[:, 0])
 
 
-def test_what_a_codec_left_out_at_the_end_is_silence(manifest, sound) -> None:
+def test_pads_what_the_codec_omits_with_silence(manifest, sound) -> None:
     longer = replace(manifest, duration_ms=manifest.duration_ms + 2500)
     muted = b"".join(channel_mute.only_left(iter([sound]), longer))
     assert len(muted) == channel_mute.length(longer)
     assert not channels(muted)[len(channels(sound)) :].any()
 
 
-def test_what_is_no_sound_is_refused(manifest) -> None:
+def test_refuses_what_is_not_audio(manifest) -> None:
     with pytest.raises(SealError) as refused:
         list(channel_mute.only_left(iter([b"no sound" * 100]), manifest))
     assert refused.value.error_id == "seal.no_sound"

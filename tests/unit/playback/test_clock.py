@@ -1,4 +1,4 @@
-"""A clock that was ahead for a while gives nobody more time than anybody has."""
+"""A clock that was ahead for a while gives nobody more time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from recorder.errors import AccessError
 
 
-def test_a_grant_that_was_given_tomorrow_is_none_today(gate, ada, recording, house) -> None:
+def test_refuses_a_grant_from_the_future(gate, ada, recording, house) -> None:
     house.clock.forward(days=1)
     grant = gate.grant(ada, recording.id, "agreement")
     list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 100))
@@ -19,14 +19,14 @@ def test_a_grant_that_was_given_tomorrow_is_none_today(gate, ada, recording, hou
         gate.renew(ada, grant.id)
 
 
-def test_a_clock_that_is_a_little_behind_takes_nothing_away(gate, ada, recording, house) -> None:
+def test_tolerates_a_clock_that_is_slightly_behind(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     house.clock.forward(seconds=-50)
     assert list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 100))
 
 
-def test_a_grant_and_the_log_go_on_when_the_clock_is_set_back(gate, ada, recording, house) -> None:
-    """Leaves are in the order of their numbers, whatever the times in them."""
+def test_grants_and_log_continue_after_the_clock_is_set_back(gate, ada, recording, house) -> None:
+    """Leaves are ordered by number, whatever their times."""
     from recorder.catalogue.database import connected
     from recorder.catalogue.tables.audit_log import LeafTable
 

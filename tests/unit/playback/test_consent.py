@@ -1,4 +1,4 @@
-"""What was agreed in the call opens the sound for as long as was agreed, and not a moment longer."""
+"""An agreement in the call opens the recording for as long as agreed, and not a moment longer."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.line_policy import Keep, PromptSound
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 
 SAID = PromptSound("Said.", "5a" * 32, 1000)
 FOR_TRAINING = Keep("training", 180, None, SAID, SAID, SAID, SAID)
 
 
-def refusal(gate: PanelGate, who: Who, recording: str, purpose: str) -> str:
+def refusal(gate: PanelGate, who: Actor, recording: str, purpose: str) -> str:
     with pytest.raises(AccessError) as refused:
         gate.grant(who, recording, purpose)
     return refused.value.error_id
 
 
 @pytest.mark.parametrize(("answer", "days"), [("yes", 365), ("no", 30), ("none", 30), (None, 30)])
-def test_a_yes_keeps_it_as_long_as_was_agreed_and_nothing_else_does(
-    gate, ada, recorded, house, answer, days
-) -> None:
+def test_only_a_yes_keeps_a_recording_as_long_as_agreed(gate, ada, recorded, house, answer, days) -> None:
     recording = recorded(asked=answer)
     assert recording.kept == answer
     assert recording.purposes == ("agreement",)
@@ -45,9 +43,7 @@ def test_a_yes_keeps_it_as_long_as_was_agreed_and_nothing_else_does(
     assert destroyed.destroyed_why == "expired"
 
 
-def test_a_purpose_that_was_agreed_in_the_call_is_for_the_roles_that_have_it(
-    gate, ada, somebody, recorded, house
-) -> None:
+def test_an_agreed_purpose_is_open_to_its_roles_alone(gate, ada, somebody, recorded, house) -> None:
     recording = recorded(asked="yes", keep=FOR_TRAINING)
     admin = somebody("customer_admin")
     assert recording.purposes == ("agreement", "training")
@@ -58,13 +54,13 @@ def test_a_purpose_that_was_agreed_in_the_call_is_for_the_roles_that_have_it(
     gate.grant(admin, recording.id, "training")
 
 
-def test_without_a_yes_nobody_hears_it_for_that(gate, somebody, recorded) -> None:
+def test_refuses_the_purpose_without_a_yes(gate, somebody, recorded) -> None:
     recording = recorded(asked="no", keep=FOR_TRAINING)
     admin = somebody("customer_admin")
     assert refusal(gate, admin, recording.id, "training") == "access.purpose_not_announced"
 
 
-def test_whatever_was_answered_without_its_announcement_it_is_nobodys(gate, somebody, recorded) -> None:
+def test_an_answer_counts_for_nothing_without_the_announcement(gate, somebody, recorded) -> None:
     recording = recorded(asked="yes", announced=False)
     assert (recording.kept, recording.purposes) == (None, ())
     admin = somebody("customer_admin")
@@ -73,7 +69,7 @@ def test_whatever_was_answered_without_its_announcement_it_is_nobodys(gate, some
 
 
 @pytest.mark.parametrize("said", ["yes", "none", None])
-def test_a_row_that_says_something_else_was_agreed_opens_nothing(gate, ada, recorded, said) -> None:
+def test_refuses_a_row_that_contradicts_the_sealed_answer(gate, ada, recorded, said) -> None:
     recording = recorded(asked="no")
     with writing():
         RecordingTable.update(kept=said).where(RecordingTable.id == recording.id).execute()

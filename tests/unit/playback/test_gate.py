@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""The gate: who hears what, what is sent and counted, and what the log says about it."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Store, Unreachable
@@ -30,7 +30,7 @@ TALK = 120_000
 
 
 class Counting:
-    """A store that notes what was read of a sound."""
+    """A store that notes which ranges of audio were read."""
 
     def __init__(self, store: Store) -> None:
         self._store, self.read_of = store, []
@@ -44,7 +44,7 @@ class Counting:
         return getattr(self._store, name)
 
 
-def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recorded, house) -> None:
+def test_first_seek_reads_only_its_target(ada, recorded, house) -> None:
     recording, means = recorded(talk_ms=TALK), house.services
     store = Counting(means.store)
     one, other = (PanelGate(store, means.keyring, means.root, now=house.clock) for _ in range(2))
@@ -60,7 +60,7 @@ def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recor
 
 
 @pytest.mark.parametrize("broken", ["changed", "gone"])
-def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded, house, broken) -> None:
+def test_a_damaged_object_does_not_affect_the_others(gate, ada, recorded, house, broken) -> None:
     recording = recorded(formats=("opus", "wav"))
     file = next(house.folder.rglob(f"{recording.id}/audio.wav"))
     if broken == "gone":
@@ -79,7 +79,7 @@ def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded
     assert body(recording.id, "seal.broken")["object"] == "audio.wav"
 
 
-def test_a_purpose_that_was_announced_opens_the_sound(gate, ada, recording) -> None:
+def test_an_announced_purpose_opens_the_audio(gate, ada, recording) -> None:
     (choice,) = gate.purposes(ada, recording.id)
     assert (choice.code, choice.allowed, choice.reason) == ("agreement", True, None)
     grant = gate.grant(ada, recording.id, "agreement")
@@ -92,7 +92,7 @@ def test_a_purpose_that_was_announced_opens_the_sound(gate, ada, recording) -> N
     assert kinds(recording.id) == ["recording.stored", "grant.given", "listen.opened"]
 
 
-def test_any_part_is_the_same_as_in_the_whole(gate, ada, recorded) -> None:
+def test_every_range_equals_that_part_of_the_whole(gate, ada, recorded) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     opened = gate.open(ada, grant.id, "audio.wav", "p")
@@ -102,7 +102,7 @@ def test_any_part_is_the_same_as_in_the_whole(gate, ada, recorded) -> None:
     assert all(len(piece) <= 65_536 for piece in opened.read(0, opened.length))
 
 
-def test_the_leaf_is_written_before_the_first_byte(gate, ada, recording, house) -> None:
+def test_appends_the_leaf_before_the_first_byte(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     opened = gate.open(ada, grant.id, "audio.wav", "p")
     assert "listen.opened" not in kinds(recording.id), "opening is not listening"
@@ -111,7 +111,7 @@ def test_the_leaf_is_written_before_the_first_byte(gate, ada, recording, house) 
     next(pieces)
 
 
-def test_no_leaf_no_byte(gate, ada, recording, monkeypatch) -> None:
+def test_sends_nothing_without_a_leaf(gate, ada, recording, monkeypatch) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     opened = gate.open(ada, grant.id, "audio.wav", "p")
 
@@ -123,7 +123,7 @@ def test_no_leaf_no_byte(gate, ada, recording, monkeypatch) -> None:
         opened.read(0, opened.length)
 
 
-def test_one_play_is_one_listen_closed_with_what_was_sent(gate, ada, recorded) -> None:
+def test_one_playback_is_one_listen_closed_with_the_bytes_sent(gate, ada, recorded) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     for start, end in ((0, 1000), (1000, 250_000), (500, 600)):
@@ -140,7 +140,7 @@ def test_one_play_is_one_listen_closed_with_what_was_sent(gate, ada, recorded) -
     assert kinds(recording.id)[-1] == "listen.opened", "a play that goes on after its end is another listen"
 
 
-def test_a_listener_who_goes_away_is_written_down_with_what_was_sent(gate, ada, recorded, house) -> None:
+def test_a_disconnected_listener_is_counted_with_the_bytes_sent(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 1_000_000)
@@ -154,7 +154,7 @@ def test_a_listener_who_goes_away_is_written_down_with_what_was_sent(gate, ada, 
     assert body(recording.id, "listen.closed")["sent_bytes"] == sent
 
 
-def test_a_listener_who_drops_every_connection_in_its_first_piece_is_counted(gate, ada, recorded) -> None:
+def test_counts_a_listener_who_drops_every_connection_after_one_piece(gate, ada, recorded) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     sent = 0
@@ -166,7 +166,7 @@ def test_a_listener_who_drops_every_connection_in_its_first_piece_is_counted(gat
     assert body(recording.id, "listen.closed")["sent_bytes"] == sent
 
 
-def test_what_is_read_on_after_the_close_is_another_listen(gate, ada, recorded, house) -> None:
+def test_reading_on_after_a_close_is_another_listen(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     opened = gate.open(ada, grant.id, "audio.wav", "p")
@@ -184,7 +184,7 @@ def test_what_is_read_on_after_the_close_is_another_listen(gate, ada, recorded, 
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2, 9, 16, 20])
-def test_whenever_another_panel_closes_it_no_fewer_are_counted_than_left(
+def test_a_close_by_another_panel_never_counts_fewer_bytes_than_sent(
     gate, ada, recorded, house, taken
 ) -> None:
     recording = recorded(talk_ms=TALK)
@@ -208,7 +208,7 @@ def test_whenever_another_panel_closes_it_no_fewer_are_counted_than_left(
     assert sum(rows.values()) >= left == opened.length
 
 
-def test_a_listen_that_was_closed_is_noticed_within_seconds(gate, ada, recorded, house) -> None:
+def test_notices_a_closed_listen_within_seconds(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     opened = gate.open(ada, grant.id, "audio.wav", "p")
@@ -224,7 +224,7 @@ def test_a_listen_that_was_closed_is_noticed_within_seconds(gate, ada, recorded,
     pieces.close()
 
 
-def test_no_listen_is_opened_under_a_grant_that_is_over(gate, ada, recorded, house) -> None:
+def test_opens_no_listen_under_an_ended_grant(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     house.clock.forward(minutes=14, seconds=58)
@@ -238,7 +238,7 @@ def test_no_listen_is_opened_under_a_grant_that_is_over(gate, ada, recorded, hou
     assert kinds(recording.id)[-4:] == ["listen.opened", "listen.closed", "access.refused", "access.refused"]
 
 
-def test_a_long_sound_costs_few_writes(gate, ada, recorded, monkeypatch) -> None:
+def test_long_audio_takes_few_writes(gate, ada, recorded, monkeypatch) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     opened = gate.open(ada, grant.id, "audio.wav", "p")
@@ -264,23 +264,21 @@ def test_peaks_need_a_grant_and_are_no_listen(gate, ada, recording) -> None:
     assert kinds(recording.id)[-1] == "grant.given"
 
 
-def test_a_manifest_is_shown_under_a_grant(gate, ada, recording) -> None:
+def test_shows_the_manifest_under_a_grant(gate, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     shown = gate.manifest(ada, grant.id)
     assert shown["recording"] == recording.id
     assert shown["announcement"]["purposes"][0]["code"] == "agreement"
     assert "32470123456" not in json.dumps(shown)
-    assert gate.given(ada, grant.id) == grant
+    assert gate.valid_grant(ada, grant.id) == grant
 
 
-def test_another_name_is_not_there(gate, ada, recording) -> None:
+def test_refuses_an_unknown_object_name(gate, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     refused(lambda: gate.open(ada, grant.id, "../manifest.json"), "access.no_sound")
 
 
-def test_a_grant_lasts_a_quarter_of_an_hour_and_no_longer_than_the_purpose(
-    gate, ada, recording, house
-) -> None:
+def test_a_grant_lasts_a_quarter_of_an_hour_but_not_past_the_purpose(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     assert grant.until == house.clock() + timedelta(minutes=15)
     house.clock.at = recording.keep_until - timedelta(minutes=5)
@@ -291,7 +289,7 @@ def test_a_grant_lasts_a_quarter_of_an_hour_and_no_longer_than_the_purpose(
     refused(lambda: gate.open(ada, late.id, "audio.wav"), "access.grant_over")
 
 
-def test_a_grant_whose_row_lasts_longer_than_the_log_let_it_is_over(gate, ada, recording, house) -> None:
+def test_refuses_a_grant_that_lasts_longer_than_its_leaf_allows(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     longest = house.clock() + grants.HOUR + grants.LASTS + grants.SLACK
     house.clock.at = longest - timedelta(minutes=5)
@@ -303,7 +301,7 @@ def test_a_grant_whose_row_lasts_longer_than_the_log_let_it_is_over(gate, ada, r
     refused(lambda: gate.manifest(ada, grant.id), "access.grant_over")
 
 
-def test_a_grant_is_renewed_while_it_lasts_and_only_then(gate, ada, recording, house) -> None:
+def test_renews_only_a_valid_grant(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     house.clock.forward(minutes=14)
     renewed = gate.renew(ada, grant.id)
@@ -317,7 +315,7 @@ def test_a_grant_is_renewed_while_it_lasts_and_only_then(gate, ada, recording, h
     assert "grant.renewed" not in kinds(recording.id), "its first leaf lets it be renewed for an hour"
 
 
-def test_renewals_are_one_leaf_an_hour_with_how_many_there_were(gate, ada, recording, house) -> None:
+def test_appends_one_leaf_an_hour_with_the_number_of_renewals(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     for _ in range(14):
         house.clock.forward(minutes=10)
@@ -326,7 +324,7 @@ def test_renewals_are_one_leaf_an_hour_with_how_many_there_were(gate, ada, recor
     assert body(recording.id, "grant.renewed")["renewals"] == 6
 
 
-def test_a_grant_is_looked_at_while_it_is_being_used(gate, ada, recorded, house) -> None:
+def test_checks_the_grant_again_while_sending(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 2_000_000)
@@ -335,7 +333,7 @@ def test_a_grant_is_looked_at_while_it_is_being_used(gate, ada, recorded, house)
     refused(lambda: [next(pieces), next(pieces)], "access.grant_over")
 
 
-def test_a_page_that_is_closed_after_its_time_is_not_refused(gate, ada, recording, house) -> None:
+def test_accepts_a_close_after_the_grant_has_ended(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 10))
     house.clock.forward(minutes=16)
@@ -348,14 +346,14 @@ def test_a_page_that_is_closed_after_its_time_is_not_refused(gate, ada, recordin
     assert refusals() == ["access.grant_over"]
 
 
-def test_a_grant_is_one_persons(gate, ada, recording, somebody, stranger) -> None:
+def test_a_grant_belongs_to_one_user(gate, ada, recording, somebody, stranger) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     for other in (somebody("customer_admin"), stranger, replace(ada, user=stranger.user)):
         for ask in (
             lambda other=other: gate.open(other, grant.id, "audio.wav"),
             lambda other=other: gate.renew(other, grant.id),
             lambda other=other: gate.manifest(other, grant.id),
-            lambda other=other: gate.given(other, grant.id),
+            lambda other=other: gate.valid_grant(other, grant.id),
             lambda other=other: gate.close(other, grant.id, "p"),
         ):
             with pytest.raises(AccessError) as error:
@@ -363,7 +361,7 @@ def test_a_grant_is_one_persons(gate, ada, recording, somebody, stranger) -> Non
             assert error.value.error_id in {"access.grant_over", "access.revoked"}
 
 
-def test_another_tenants_id_answers_as_none_does(gate, stranger, recording) -> None:
+def test_another_tenants_id_and_an_unknown_one_give_the_same_answer(gate, stranger, recording) -> None:
     answers = []
     for identity in (recording.id, "01930000-0000-7000-8000-000000000000", "\x00", "x" * 5000, "\ud800", ""):
         for ask in (
@@ -384,15 +382,13 @@ def test_another_tenants_id_answers_as_none_does(gate, stranger, recording) -> N
     ("purpose", "error_id"),
     [("quality", "access.purpose_not_announced"), ("\ud800" * 500, "access.purpose_not_announced")],
 )
-def test_a_purpose_that_was_not_announced_is_refused_and_logged(
-    gate, ada, recording, purpose, error_id
-) -> None:
+def test_refuses_and_logs_an_unannounced_purpose(gate, ada, recording, purpose, error_id) -> None:
     refused(lambda: gate.grant(ada, recording.id, purpose), error_id)
     said = body(recording.id, "access.refused")
     assert (said["user"], said["reason"]) == (ada.user, error_id)
 
 
-def test_a_role_that_a_purpose_does_not_name_is_refused(gate, somebody, recording) -> None:
+def test_refuses_a_role_that_the_purpose_does_not_name(gate, somebody, recording) -> None:
     from recorder.domain.roles import ROLES
     from recorder.prompts.purposes import standard
 
@@ -405,14 +401,14 @@ def test_a_role_that_a_purpose_does_not_name_is_refused(gate, somebody, recordin
         refused(lambda who=who: gate.grant(who, recording.id, "agreement"), "access.purpose_not_for_role")
 
 
-def test_a_take_whose_announcement_was_not_found_is_nobodys_to_hear(gate, somebody, recorded) -> None:
+def test_refuses_a_recording_without_an_announcement(gate, somebody, recorded) -> None:
     recording = recorded(announced=False)
     who = somebody("customer_admin")
     assert gate.purposes(who, recording.id) == ()
     refused(lambda: gate.grant(who, recording.id, "agreement"), "access.not_announced")
 
 
-def test_a_row_can_only_take_away(gate, ada, recording, house) -> None:
+def test_a_row_can_only_narrow(gate, ada, recording, house) -> None:
     change(recording, purposes=["agreement", "quality"], keep_until=house.clock() + timedelta(days=999))
     assert [choice.code for choice in gate.purposes(ada, recording.id)] == ["agreement"]
     refused(lambda: gate.grant(ada, recording.id, "quality"), "access.purpose_not_announced")
@@ -429,7 +425,7 @@ def test_a_row_can_only_take_away(gate, ada, recording, house) -> None:
         ({"keep_until": "2026-11-25T09:00:00.000Z"}, "access.expired"),
     ],
 )
-def test_a_restriction_counts_at_once_also_under_a_grant(gate, ada, recording, row, reason) -> None:
+def test_a_restriction_applies_at_once_even_under_a_grant(gate, ada, recording, row, reason) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     change(recording, **row)
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), reason)
@@ -437,7 +433,7 @@ def test_a_restriction_counts_at_once_also_under_a_grant(gate, ada, recording, r
     refused(lambda: gate.grant(ada, recording.id, "agreement"), reason)
 
 
-def test_a_revoked_person_hears_nothing_more(gate, ada, recorded, house) -> None:
+def test_refuses_a_revoked_user(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 2_000_000)
@@ -449,10 +445,10 @@ def test_a_revoked_person_hears_nothing_more(gate, ada, recorded, house) -> None
     refused(lambda: list(pieces), "access.revoked")
 
 
-def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording, house) -> None:
+def test_the_end_of_a_session_ends_its_grants(gate, ada, recording, house) -> None:
     person = users.user(house.tenant, ada.user)
 
-    def log_in(token: str) -> Who:
+    def log_in(token: str) -> Actor:
         until = house.clock() + timedelta(hours=1)
         session = users.open_session(
             person, token_sha256=token, now=house.clock(), until=until, entropy=house.entropy
@@ -461,14 +457,14 @@ def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording,
 
     here, there = log_in("one"), log_in("two")
     grant = gate.grant(here, recording.id, "agreement")
-    assert gate.given(here, grant.id) == grant
+    assert gate.valid_grant(here, grant.id) == grant
     users.end_session(person, here.session, now=house.clock(), entropy=house.entropy)
     for who in (here, there, ada):
         refused(lambda who=who: gate.open(who, grant.id, "audio.wav"), "access.revoked")
     assert gate.grant(there, recording.id, "agreement")
 
 
-def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recording, house) -> None:
+def test_refuses_an_erased_recording(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     means = house.services
     chain = chain_of(means.store, recording.prefix, means.root)
@@ -477,7 +473,7 @@ def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recordi
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
 
 
-def test_a_store_that_is_away_says_so_and_grants_nothing(ada, recording, house) -> None:
+def test_gives_no_grant_while_the_store_is_unavailable(ada, recording, house) -> None:
     class Away:
         def read(self, *_: object) -> bytes:
             raise Unreachable("store.unreachable", "nobody there")
@@ -514,7 +510,7 @@ def kinds(recording: str) -> list[str]:
 
 
 def closed(recording: str) -> dict[str, int]:
-    """What the leaves say of the listens of a recording."""
+    """The bytes that the leaves state for each closed listen of a recording."""
     with connected():
         query = LeafTable.select().where(
             (LeafTable.recording_id == recording) & (LeafTable.kind == "listen.closed")

@@ -1,4 +1,4 @@
-"""What a player says was played: read strictly, bounded, put together."""
+"""A player's report is parsed strictly, bounded, and merged."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.playback.playback_report import MOST, read, together
+from recorder.playback.playback_report import MOST, merge_stretches, parse_report
 
 
-def test_stretches_are_put_together_and_end_with_the_sound() -> None:
-    assert read("0-5000,4000-7000,9000-9500", 9200) == [(0, 7000), (9000, 9200)]
-    assert read("5-5", 10) == []
-    assert together([(3, 4), (0, 1), (1, 2)]) == [(0, 2), (3, 4)]
+def test_merges_stretches_and_cuts_them_at_the_end_of_the_sound() -> None:
+    assert parse_report("0-5000,4000-7000,9000-9500", 9200) == [(0, 7000), (9000, 9200)]
+    assert parse_report("5-5", 10) == []
+    assert merge_stretches([(3, 4), (0, 1), (1, 2)]) == [(0, 2), (3, 4)]
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_stretches_are_put_together_and_end_with_the_sound() -> None:
         "0-1," * 1000 + "0-1",
     ],
 )
-def test_anything_else_is_refused(text: str) -> None:
+def test_refuses_malformed_reports(text: str) -> None:
     with pytest.raises(ValueError, match="stretch"):
-        read(text, 5000)
+        parse_report(text, 5000)
 
 
 _STRETCHES = st.lists(
@@ -44,16 +44,18 @@ _STRETCHES = st.lists(
 
 
 @given(_STRETCHES)
-def test_nothing_that_was_said_is_lost_and_it_stays_small(said: list[tuple[int, int]]) -> None:
-    found = together(said)
+def test_merging_loses_no_time_and_stays_small(said: list[tuple[int, int]]) -> None:
+    found = merge_stretches(said)
     assert len(found) <= MOST
     assert all(before[1] < after[0] for before, after in pairwise(found))
     assert all(any(a <= begin and end <= b for a, b in found) for begin, end in said if begin < end)
-    assert together(found) == found
+    assert merge_stretches(found) == found
 
 
-def test_only_what_is_too_much_is_joined() -> None:
+def test_joins_only_surplus_stretches() -> None:
     most = [(at * 10, at * 10 + 5) for at in range(MOST)]
-    assert together(most) == most
+    assert merge_stretches(most) == most
     one_more = [*most, (10 * MOST - 2, 10 * MOST + 1)]
-    assert together(one_more) == [*most[:-1], (10 * MOST - 10, 10 * MOST + 1)], "across the shortest gap"
+    assert merge_stretches(one_more) == [*most[:-1], (10 * MOST - 10, 10 * MOST + 1)], (
+        "across the shortest gap"
+    )

@@ -1,7 +1,7 @@
-"""A house in which recordings live: sealed for random purposes, in random countries, held, withdrawn,
-deleted, kept for shorter, while a panel's clock is not quite the worker's.  After each day the gate lets
-people hear what the model allows (``tests/retention_model.py``), and the worker destroys what the model ends,
-and nothing else."""
+"""A model-based test of retention: recordings are sealed for random purposes, in random countries, held,
+withdrawn, deleted and limited, while a panel's clock differs slightly from the worker's. After each day the
+gate plays what the model (``tests/retention_model.py``) allows, and the worker erases what the model says is
+over, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.interface import Who
+from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import By
@@ -87,7 +87,7 @@ lives = st.fixed_dictionaries({
 
 @dataclass
 class Living:
-    """One recording of a customer of its own, and what the model knows of it."""
+    """One recording of a customer of its own, and the model's knowledge of it."""
 
     house: Bakery
     sealed: dict[str, Any]
@@ -110,7 +110,7 @@ class Living:
             TenantTable.update(country=self.sealed["country"]).where(TenantTable.id == tenant).execute()
         pack = shipped()[self.sealed["country"]]
         self.ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
-        self.people: dict[str, Who] = {}
+        self.people: dict[str, Actor] = {}
         self.house = house.replaced(tenant=tenant, line=line)
         self._seal()
 
@@ -139,13 +139,13 @@ class Living:
             start.get("mode", "notice"),
         )
 
-    def somebody(self, role: str) -> Who:
+    def somebody(self, role: str) -> Actor:
         """A person of the customer's."""
         if role not in self.people:
             tenant, more = self.house.tenant, {"now": self.house.clock(), "entropy": self.house.entropy}
             said = {"login": f"{role}@{tenant}", "name": "…", "role": role, "language": "fr"}
             user = users.create_user(tenant, password_hash="…", **said, **more)
-            self.people[role] = Who(user.id, tenant, role, "fr")
+            self.people[role] = Actor(user.id, tenant, role, "fr")
         return self.people[role]
 
     def say(self, what: str, words: dict[str, Any], now: datetime) -> None:
@@ -184,7 +184,7 @@ class Living:
 
 @connected()
 def live(house: Bakery, sealed: dict[str, Any]) -> None:
-    """A recording's days, on one connection that waits for no disk."""
+    """Runs a recording's days, on one connection that waits for no disk."""
     if isinstance(database.obj, SqliteDatabase):
         database.execute_sql("PRAGMA synchronous = OFF")
     began = house.clock()
@@ -200,7 +200,7 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
             house.clock.at = end if wait == "at its end" else end - timedelta(milliseconds=1)
         now = house.clock()
         living.say(what, words, now + timedelta(minutes=behind))
-        limit_application.settle(means.store, means.root, now)
+        limit_application.apply_limits(means.store, means.root, now)
         life = living.life
         choices = {each.code: each.allowed for each in gate.purposes(living.somebody(role), living.id)}
         assert choices == {code: life.heard(code, role, now, living.ceiling) for code in life.known}, (
@@ -238,7 +238,7 @@ RELAXED = {
 
 @settings(max_examples=25, **RELAXED)
 @given(sealed=lives)
-def test_the_house_does_as_the_model_says(empty, sealed) -> None:
+def test_code_agrees_with_the_model(empty, sealed) -> None:
     live(empty, sealed)
 
 
@@ -246,5 +246,5 @@ def test_the_house_does_as_the_model_says(empty, sealed) -> None:
 @pytest.mark.timeout(3000)
 @settings(max_examples=2000, **RELAXED)
 @given(sealed=lives)
-def test_the_house_does_so_thousands_of_times(empty, sealed) -> None:
+def test_code_agrees_with_the_model_thousands_of_times(empty, sealed) -> None:
     live(empty, sealed)

@@ -1,6 +1,6 @@
-"""A signing key that somebody else has had: from a day on it counts no more, and what was signed before does.
-Gate, `verify`, audit and the erasing worker agree.  Whoever has the key can date back, and gains nothing by
-it: what comes to light only once the key is revoked is followed nowhere."""
+"""A compromised signing key: from a day on it does not count, and what it signed before does. Gate, `verify`,
+audit and the erasing worker agree. The attacker can backdate, and gains nothing: documents that appear only
+after the revocation are ignored everywhere."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import ConfigError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application
-from recorder.lifecycle.amendment_recovery import finish
+from recorder.lifecycle.amendment_recovery import list_pending
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.pipeline import stages
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
@@ -48,12 +48,12 @@ def leaked(house):
 
 
 def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[str]]:
-    """What the gate, `verify` and the audit say of a recording."""
+    """The answers of gate, `verify` and audit about a recording."""
     means, now = house.services, house.clock()
     row = queries.recording(house.tenant, recording)
-    seals = Seals(means.store, means.keyring, means.root, revoked)
+    seals = RecordingVerifier(means.store, means.keyring, means.root, revoked)
     gate = None
-    for look in (seals.open, seals.at_hand):
+    for look in (seals.open, seals.open_cached):
         try:
             look(row, now)
         except SealError as error:
@@ -64,7 +64,7 @@ def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[
     return gate, {each.code for each in report.findings}, audit
 
 
-def test_what_was_signed_before_stays_believed_and_nothing_after(house, leaked) -> None:
+def test_accepts_signatures_from_before_the_revocation_only(house, leaked) -> None:
     before, after, revoked = leaked
     code = "seal.key_revoked"
     assert refusals(house, before, revoked) == (None, set(), set())
@@ -72,7 +72,7 @@ def test_what_was_signed_before_stays_believed_and_nothing_after(house, leaked) 
     assert refusals(house, after, revocation.nothing) == (None, set(), set())
 
 
-def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
+def test_continues_with_the_new_key(house, leaked) -> None:
     _, after, revoked = leaked
     keys = house.folder / "keys"
     signing.renew(keys, signing.load_private(keys / signing.ROOT_KEY), house.clock())
@@ -82,7 +82,7 @@ def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
     assert refusals(house, after, revoked)[0] == "seal.key_revoked"
 
 
-def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
+def test_an_amendment_by_a_revoked_key_erases_nothing(house, leaked) -> None:
     before, _, revoked = leaked
     means = house.services
     forged = Changes(means.store, means.root, means.signer, house.clock, house.entropy)
@@ -93,7 +93,7 @@ def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
     assert queries.recording(house.tenant, before).destroyed_at is None
 
 
-def test_a_revocation_that_the_root_did_not_sign_is_refused(house) -> None:
+def test_refuses_a_revocation_that_the_root_did_not_sign(house) -> None:
     keys = house.folder / "keys"
     stranger = signing.load_private(keys / signing.SIGNING_KEY)
     key = house.services.signer.key_id
@@ -128,7 +128,7 @@ def later(house, code: str = "training") -> AgreedLater:
 
 
 @pytest.mark.parametrize("data", [later, lambda _house: DeletionAsked("…")], ids=["agreed", "deleted"])
-def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dated_back, data) -> None:
+def test_ignores_documents_that_appear_after_the_revocation(house, dated_back, data) -> None:
     make, recording, row, revoked = dated_back
     make(data(house))
     given, code = house.services, "seal.key_revoked"
@@ -139,19 +139,19 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
     with pytest.raises(SealError) as refused:
         mine.look(house.tenant, recording)
     assert refused.value.error_id == code
-    amendments.begin(house.tenant, recording, house.clock() - timedelta(minutes=5))
-    assert finish(given.store, given.root, house.clock(), house.entropy, revoked) == 0
-    assert amendments.begun(house.clock()), "it is looked at again"
+    amendments.begin_amendment(house.tenant, recording, house.clock() - timedelta(minutes=5))
+    assert list_pending(given.store, given.root, house.clock(), house.entropy, revoked) == 0
+    assert amendments.pending_amendments(house.clock()), "it is looked at again"
     house.limit(20, purpose="quality")
-    limit_application.settle(given.store, given.root, house.clock(), revoked)
+    limit_application.apply_limits(given.store, given.root, house.clock(), revoked)
     assert queries.recording(house.tenant, recording) == row
-    assert amendments.known(house.tenant, recording) == ()
+    assert amendments.listed_hashes(house.tenant, recording) == ()
     house.clock.at = row.keep_until + timedelta(minutes=1)
     expiry.destroy_due(erasing(house, revoked), house.clock())
     assert queries.recording(house.tenant, recording).destroyed_at is None, "somebody decides"
 
 
-def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_does_not(house) -> None:
+def test_accepts_only_what_the_catalogue_knew_before_the_revocation(house) -> None:
     first, second = put_small(house), put_small(house)
     given, key = house.services, house.services.signer.key_id
     house.clock.forward(hours=1)
@@ -161,7 +161,9 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
     house.clock.forward(hours=1)
     chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root)
-    amendments.amended(chain, house.trust, now=house.clock(), entropy=house.entropy)  # nobody knows yet
+    amendments.list_amendments(
+        chain, house.trust, now=house.clock(), entropy=house.entropy
+    )  # nobody knows yet
 
     def revoked() -> dict:
         return {key: since}
@@ -177,8 +179,8 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     assert refusals(house, second, revoked)[0] == "seal.key_revoked"
 
 
-def test_a_take_does_not_go_by_a_tombstone_that_came_to_light_since(house) -> None:
-    """A node comes back with a take that was stored meanwhile."""
+def test_a_tombstone_that_appears_after_the_revocation_drops_no_take(house) -> None:
+    """A node returns with a take that was stored meanwhile."""
     folder = house.take(talk_ms=300, formats=("wav",))
     for _ in range(2):
         stages.step(folder, house.clock(), house.services)

@@ -1,4 +1,4 @@
-"""Rows about retention decide nothing: what is destroyed early rests on a statement that was signed."""
+"""Rows about retention have no effect alone: an early erasure rests on a signed statement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorder.errors import AccessError, SealError
 from recorder.ids import uuid7
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, limits, retention_limits
 from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.retention_limits import Wish, set_limit
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal import retention_limit as statements
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment import By
@@ -47,10 +47,10 @@ def means(house, revoked=dict) -> Services:
 
 
 def housekeeping(house, revoked=dict) -> int:
-    """What the worker does about limits and recordings; how many it destroyed."""
+    """The worker's duties about limits and recordings; returns how many it erased."""
     given, now = house.services, house.clock()
-    retention_limits.finish(given.store, Trust(given.root, revoked), now, house.entropy)
-    limit_application.settle(given.store, given.root, now, revoked)
+    retention_limits.finish_pending(given.store, Trust(given.root, revoked), now, house.entropy)
+    limit_application.apply_limits(given.store, given.root, now, revoked)
     return expiry.destroy_due(means(house, revoked), now)
 
 
@@ -76,13 +76,14 @@ def root_of(house) -> Ed25519PrivateKey:
 
 
 def a_limit(house, tenant: str | None = None) -> LimitSet:
-    """At most one day, for anything."""
+    """At most one day, for any purpose."""
     identity = str(uuid7(house.clock(), house.entropy))
     return LimitSet(tenant or house.tenant, identity, None, None, 1, house.clock(), True, OPERATOR)
 
 
 def plant(house, said: LimitSet, content: bytes) -> None:
-    """What whoever can write catalogue and bucket can do: the row, a leaf that is whole, and the object."""
+    """Write what an attacker with write access to catalogue and bucket can: the row, an intact leaf, and the
+    object."""
     sha256 = hashlib.sha256(content).hexdigest()
     with in_memory(content) as path:
         house.services.store.put(statements.place_of(house.tenant, said.id), path, sha256)
@@ -132,7 +133,7 @@ def of_another_limit(house, said: LimitSet) -> bytes:
     ],
     ids=lambda forge: forge.__name__,
 )
-def test_a_limit_that_nobody_signed_for_a_customer_ends_nothing(house, gate, ada, recording, forge) -> None:
+def test_an_unsigned_or_foreign_limit_ends_nothing(house, gate, ada, recording, forge) -> None:
     said = a_limit(house)
     if forge is not_signed:
         plant(house, said, not_signed(house, replace(said, days=30)))
@@ -145,7 +146,7 @@ def test_a_limit_that_nobody_signed_for_a_customer_ends_nothing(house, gate, ada
                            "seal.unknown_field", "retention.foreign"}  # fmt: skip
 
 
-def test_a_signed_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ada) -> None:
+def test_a_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ada) -> None:
     plain = put_small(house)
     folder = house.take(formats=("wav",), asked="yes", talk_ms=4000)
     house.work(folder)
@@ -169,7 +170,7 @@ def test_a_signed_limit_ends_what_was_announced_and_not_what_was_agreed(house, g
     assert audit(house) <= {"log.not_signed"}
 
 
-def test_a_lifting_that_is_taken_from_its_row_destroys_nothing(house) -> None:
+def test_a_lifting_deleted_from_its_row_erases_nothing(house) -> None:
     house.limit(5)
     house.clock.forward(minutes=1)
     house.limit(None)
@@ -184,9 +185,9 @@ def test_a_lifting_that_is_taken_from_its_row_destroys_nothing(house) -> None:
 
 
 @pytest.mark.parametrize("change", ["row", "leaf", "lifting"])
-def test_nobody_hears_by_rows_that_lack_a_statement_of_the_log(house, gate, ada, recording, change) -> None:
-    """A limit's row deleted, and the recording's day put back: heard for longer than was signed.  A lifting
-    taken away: no longer heard."""
+def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, recording, change) -> None:
+    """Without a limit's row a recording would be played for longer than was signed; without a lifting, for
+    less."""
     house.limit(5)
     housekeeping(house)
     if change == "lifting":
@@ -208,7 +209,7 @@ def test_nobody_hears_by_rows_that_lack_a_statement_of_the_log(house, gate, ada,
 
 
 @pytest.mark.parametrize("change", ["leaf", "object"])
-def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recording, change) -> None:
+def test_a_limit_without_its_leaf_or_object_erases_nothing(house, recording, change) -> None:
     house.limit(5)
     (row,) = limits.in_force(house.tenant, house.trust)
     if change == "object":
@@ -222,9 +223,7 @@ def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recordin
     assert audit(house) & {"object.missing", "row.unlogged"}
 
 
-def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_what_was_put(
-    house, gate, ada, recording
-) -> None:
+def test_a_planted_statement_ends_nothing_and_the_audit_names_it(house, gate, ada, recording) -> None:
     said = a_limit(house)
     content = statements.write(said, key_for(house, root_of(house), *signing.PANEL_USES))
     with in_memory(content) as path:
@@ -236,14 +235,14 @@ def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_wha
     assert "retention.unlisted" in audit(house)
 
 
-def test_a_deleted_limit_is_named(house, recording) -> None:
+def test_the_audit_names_a_deleted_limit(house, recording) -> None:
     house.limit(5)
     with writing():
         RetentionLimitTable.delete().execute()
     assert {"row.deleted", "retention.unlisted"} <= audit(house)
 
 
-def test_a_limit_by_a_key_that_was_revoked_before_counts_for_nothing(house, recording) -> None:
+def test_ignores_a_limit_by_a_key_revoked_before(house, recording) -> None:
     key = house.services.signer.key_id
     since = house.clock() - timedelta(hours=1)
     house.limit(5)
@@ -256,35 +255,35 @@ def test_a_limit_by_a_key_that_was_revoked_before_counts_for_nothing(house, reco
 
 
 class Died(Exception):
-    """As good as a kill: nothing after it runs."""
+    """Ends a process like a kill."""
 
 
-def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recording) -> None:
+def test_the_worker_finishes_a_limit_of_a_dead_process(house, recording) -> None:
     def die(point: str) -> None:
         raise Died(point)
 
     given = house.services
     changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary=die)
     with pytest.raises(Died):
-        set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
+        set_limit(changes, house.tenant, NewLimit(None, None, 5), OPERATOR)
     assert limits.in_force(house.tenant, house.trust) == ()
     assert not list(given.store.list(statements.FOLDER))
     housekeeping(house)
     assert len(limits.in_force(house.tenant, house.trust)) == 1
     assert queries.recording(house.tenant, recording).keep_until < house.clock() + timedelta(days=6)
     with pytest.raises(Died):
-        set_limit(changes, house.tenant, Wish(None, None, 9), OPERATOR)
+        set_limit(changes, house.tenant, NewLimit(None, None, 9), OPERATOR)
     house.limit(20)
     assert [each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)] == [20]
     assert audit(house) <= {"log.not_signed"}
 
 
-def test_a_key_that_may_not_sign_limits_sets_none(house) -> None:
+def test_refuses_a_key_that_may_not_sign_limits(house) -> None:
     given = house.services
     signer = key_for(house, root_of(house), signing.AMENDMENT)
     changes = Changes(given.store, given.root, signer, house.clock, house.entropy)
     with pytest.raises(SealError) as refused:
-        set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
+        set_limit(changes, house.tenant, NewLimit(None, None, 5), OPERATOR)
     assert refused.value.error_id == "seal.endorsement_use"
     assert limits.pending() == ()
 
@@ -303,7 +302,7 @@ BY_SQL: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("what", BY_SQL)
-def test_a_changed_row_destroys_and_widens_nothing(house, gate, ada, recording, what) -> None:
+def test_an_altered_row_erases_and_widens_nothing(house, gate, ada, recording, what) -> None:
     """It may withhold; and the audit names it."""
     before = house.objects()
     with writing():
@@ -323,7 +322,7 @@ def test_a_changed_row_destroys_and_widens_nothing(house, gate, ada, recording, 
         gate.grant(ada, recording, "agreement")
 
 
-def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
+def test_an_altered_row_erases_no_take_in_quarantine(house) -> None:
     folder = house.spool / layout.QUARANTINE / str(uuid7(house.clock(), house.entropy))
     folder.mkdir(parents=True)
     (folder / layout.WHY).write_text('{"until": "2099-01-01T00:00:00.000Z"}')
@@ -335,18 +334,18 @@ def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
     assert folder.is_dir()
 
 
-def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, recording) -> None:
+def test_a_pending_row_has_no_effect(house, gate, ada, recording) -> None:
     with writing():
         PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
     house.clock.forward(minutes=5)
     given, row = house.services, queries.recording(house.tenant, recording)
-    amendment_recovery.finish(given.store, given.root, house.clock(), house.entropy)
+    amendment_recovery.list_pending(given.store, given.root, house.clock(), house.entropy)
     assert queries.recording(house.tenant, recording) == row
     assert hears(gate, ada, recording) == {"agreement": None}
 
 
-def test_who_destroys_looks_only_at_limits_that_matter(house, recording) -> None:
-    """One that ends nothing of this recording holds up nothing: it was over by itself."""
+def test_an_erasure_checks_only_the_limits_that_it_rests_on(house, recording) -> None:
+    """A limit that ends nothing of this recording delays nothing: the recording had expired by itself."""
     house.limit(25)
     (row,) = limits.in_force(house.tenant, house.trust)
     house.services.store.delete(statements.place_of(house.tenant, row.id))

@@ -26,7 +26,7 @@ def rows(model: Any) -> list[dict[str, Any]]:
 
 @dataclass
 class Recovery:
-    """Loses the catalogue of a house, and makes it again."""
+    """Loses the catalogue of a house, and rebuilds it."""
 
     house: Any
     request: pytest.FixtureRequest
@@ -34,7 +34,8 @@ class Recovery:
 
     @contextmanager
     def lost(self, kind: str | None = None) -> Iterator[None]:
-        """Another, empty catalogue, of the same kind or another; the house's own is back afterwards."""
+        """Use another, empty catalogue, of the same kind or another; the house's own is restored
+        afterwards."""
         own = "postgresql" if self.house.catalogue_url.startswith("postgresql") else "sqlite"
         with ExitStack() as stack:
             url = f"sqlite:///{self.house.folder / 'again.db'}"
@@ -51,7 +52,7 @@ class Recovery:
                 database.database.initialize(before)
 
     def rebuild(self, **changes: Any) -> RebuildReport:
-        """What a rebuild says; what is wrong is in ``troubles`` as pairs of code and place."""
+        """The report of a rebuild; its problems are in ``troubles`` as pairs of code and place."""
         house = self.house
         values = {
             "store": house.services.store,
@@ -61,14 +62,14 @@ class Recovery:
             "entropy": house.entropy,
         }
         report = Rebuild(**(values | changes)).run()
-        self.troubles = [(each.code, each.place) for each in rebuild_queue.troubles()]
+        self.troubles = [(each.code, each.place) for each in rebuild_queue.problems()]
         rebuild_queue.finish()
         return report
 
     def settle(self) -> int:
-        """Let rows follow from the retention limits."""
+        """Apply the retention limits to the rows."""
         house = self.house
-        return limit_application.settle(house.services.store, house.services.root, house.clock())
+        return limit_application.apply_limits(house.services.store, house.services.root, house.clock())
 
     def destroy_due(self) -> int:
         house = self.house
@@ -83,7 +84,7 @@ def recovery(house, request: pytest.FixtureRequest) -> Recovery:
 
 @pytest.fixture
 def recorded(house) -> Callable[..., str]:
-    """Makes a small recording that is in bucket and catalogue; its id."""
+    """Puts a small recording into bucket and catalogue; its id."""
 
     def make(announced: bool = True) -> str:
         return put_small(house, announced)

@@ -1,4 +1,4 @@
-"""What was learnt after a call comes again from the bucket alone; nothing erased does."""
+"""A rebuild restores amendments from the bucket alone, and nothing that was erased."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def changes(house) -> Changes:
     return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
 
 
-def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> None:
+def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
     longer, narrowed, deleted, held = recorded(), recorded(), recorded(), recorded()
     made = changes(house)
     said = {"purpose": "training", "keep_days": 90, "reason": "on paper"}
@@ -54,7 +54,7 @@ def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> 
         assert recovery.destroy_due() == 0, "one is held, one was agreed to for longer"
 
 
-def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, recorded) -> None:
+def test_completes_unlisted_amendments(house, recovery, recorded) -> None:
     recording = recorded()
     (old,) = rows(RecordingTable)
     changes(house).delete(house.tenant, recording, OPERATOR, reason="…")
@@ -65,10 +65,10 @@ def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, reco
     assert recovery.rebuild().outcomes == {"completed": 1}
     assert recovery.troubles == []
     assert queries.recording(house.tenant, recording).keep_until <= house.clock()
-    assert len(amendments.known(house.tenant, recording)) == 1
+    assert len(amendments.listed_hashes(house.tenant, recording)) == 1
 
 
-def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, recovery, recorded) -> None:
+def test_a_limit_is_no_difference_but_an_altered_row_is(house, recovery, recorded) -> None:
     house.limit(7, purpose="agreement")
     recording = recorded()
     row = queries.recording(house.tenant, recording)

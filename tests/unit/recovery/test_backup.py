@@ -1,4 +1,4 @@
-"""What the bucket does not hold, into a file and back: every row of every table, or nothing."""
+"""What the bucket does not hold is backed up and restored: every row of every table, or nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
-from recorder.features.subject_requests import erased_calls, register, reviews
+from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
 from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.postgresql
 
 @pytest.fixture
 def full(house: Bakery, recorded) -> Bakery:
-    """An installation in which every table that is copied has rows."""
+    """An installation in which every copied table has rows."""
     said = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
@@ -68,7 +68,7 @@ def full(house: Bakery, recorded) -> Bakery:
     composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
     keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **said)
     keep_options.set_line_deletable(house.tenant, line.id, True, **said)
-    transfer_options.set_line_joining(house.tenant, line.id, "alone", **said)
+    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **said)
     house.limit(3000, purpose="agreement")
     recording = recorded()
     house.work(house.unrecorded())
@@ -77,7 +77,7 @@ def full(house: Bakery, recorded) -> Bakery:
         user, token_sha256="ab" * 32, now=house.clock(), until=until, entropy=house.entropy
     )
     row = queries.recording(house.tenant, recording)
-    grant = grants.give(
+    grant = grants.create_grant(
         tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
@@ -100,15 +100,15 @@ def full(house: Bakery, recorded) -> Bakery:
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
     number = row.outside.value
-    asked = register.enter(
+    asked = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
     vouch(house.tenant, asked.id, signer=house.services.signer, **said)
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
-    erased_calls.forget_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
-    assert all(rows(model) for model in dump.COPIED)
+    call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
+    assert all(rows(model) for model in dump.TABLES)
     return house
 
 
@@ -125,7 +125,7 @@ def bring_back(house: Bakery, path: Path, **changes) -> None:
 
 
 def everything() -> dict[str, list]:
-    return {model._meta.table_name: rows(model) for model in dump.COPIED}
+    return {model._meta.table_name: rows(model) for model in dump.TABLES}
 
 
 NOT_COPIED = {
@@ -142,11 +142,11 @@ NOT_COPIED = {
 }
 
 
-def test_every_table_is_copied_or_it_is_said_why_not() -> None:
-    assert {*dump.COPIED} | {*NOT_COPIED} == {*TABLES}
+def test_every_table_is_copied_or_listed_as_omitted() -> None:
+    assert {*dump.TABLES} | {*NOT_COPIED} == {*TABLES}
 
 
-def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> None:
+def test_restores_every_row(full: Bakery, file: Path, recovery) -> None:
     before, sealed = everything(), catalogued()
     with recovery.lost():
         bring_back(full, file)
@@ -161,17 +161,17 @@ def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> N
         (session,) = before["session"]
         session["ended_at"] = full.clock()
         for recording in before["recording"]:
-            recording.update(dict.fromkeys(dump.WITHOUT[RecordingTable]))
+            recording.update(dict.fromkeys(dump.OMITTED[RecordingTable]))
         assert after == before
         assert recovery.rebuild().outcomes == {"completed": 1}
         assert catalogued() == sealed
 
 
-def test_a_line_that_asks_in_several_languages_is_said_as_before(full: Bakery, file: Path, recovery) -> None:
+def test_restores_a_line_with_several_languages(full: Bakery, file: Path, recovery) -> None:
     def told() -> line_policy.LinePolicy | None:
         folder = full.folder / "nodes"
         snapshot.write(folder, full.folder / "spool", [], full.clock())
-        assert snapshot.whole(folder)
+        assert snapshot.is_intact(folder)
         return line_policy.read(folder).line("+3225550109")
 
     before = told()
@@ -185,9 +185,7 @@ def test_a_line_that_asks_in_several_languages_is_said_as_before(full: Bakery, f
 
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
-def test_it_moves_from_either_database_into_the_other(
-    full: Bakery, file: Path, recovery, catalogue_kind, request
-) -> None:
+def test_restores_across_databases(full: Bakery, file: Path, recovery, catalogue_kind, request) -> None:
     request.getfixturevalue("postgres")
     before, sealed = everything(), catalogued()
     with recovery.lost("sqlite" if catalogue_kind == "postgresql" else "postgresql"):
@@ -204,7 +202,7 @@ def test_it_moves_from_either_database_into_the_other(
         assert backup.check(path, full.services.keyring)["listen"] == 1
 
 
-def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: Bakery, file: Path, recovery) -> None:
+def test_a_restore_ends_sessions_and_suspends_expiry(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost():
         bring_back(full, file)
         (session,) = rows(SessionTable)
@@ -214,11 +212,11 @@ def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: Bakery, file: 
         assert hold_review.holds_unconfirmed() is not None
 
 
-def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: Bakery, file: Path) -> None:
+def test_contains_no_recording_keys_and_no_parties(full: Bakery, file: Path) -> None:
     (row,) = rows(RecordingTable)
     key = json.loads(row["wrapped_key"])["wrapped"]
     text = ""
-    for _table, _names, values in backup.tables(file, full.services.keyring):
+    for _table, _names, values in backup.read_tables(file, full.services.keyring):
         text += json.dumps(list(values))
     assert "Boulangerie Martin" in text
     assert key not in text
@@ -227,7 +225,7 @@ def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: Bakery, file:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_old_backup_brings_nothing_erased_back(full: Bakery, file: Path, recovery) -> None:
+def test_an_old_backup_restores_nothing_that_was_erased(full: Bakery, file: Path, recovery) -> None:
     (row,) = rows(RecordingTable)
     full.clock.forward(days=31)
     assert recovery.destroy_due() == 1
@@ -245,7 +243,7 @@ def test_an_old_backup_brings_nothing_erased_back(full: Bakery, file: Path, reco
         assert recordings.due(full.clock()) == ()
 
 
-def test_a_recording_since_the_backup_comes_from_the_bucket(
+def test_a_rebuild_adds_recordings_newer_than_the_backup(
     full: Bakery, file: Path, recovery, recorded
 ) -> None:
     later = recorded()
@@ -257,7 +255,7 @@ def test_a_recording_since_the_backup_comes_from_the_bucket(
         assert queries.recording(full.tenant, later).outside is not None
 
 
-def test_a_catalogue_with_rows_is_refused(full: Bakery, file: Path) -> None:
+def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
     before = everything()
     with pytest.raises(BackupError) as refused:
         bring_back(full, file)
@@ -297,9 +295,7 @@ OTHERS = {
 }
 
 
-def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
-    full: Bakery, file: Path, recovery
-) -> None:
+def test_refuses_a_damaged_file_without_any_change(full: Bakery, file: Path, recovery) -> None:
     whole = file.read_bytes()
     cases = {name: ("backup.damaged", alter) for name, alter in DAMAGES.items()} | OTHERS
     with recovery.lost():
@@ -317,9 +313,7 @@ def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
         bring_back(full, file)
 
 
-def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
-    full: Bakery, file: Path, recovery
-) -> None:
+def test_refuses_another_schema(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost():
         with connected():
             database.execute_sql(
@@ -335,19 +329,19 @@ def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
         assert not (full.folder / "two").exists()
 
 
-def test_another_key_encryption_key_is_named(full: Bakery, file: Path, recovery) -> None:
+def test_names_the_missing_key_encryption_key(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost(), pytest.raises(BackupError) as refused:
         bring_back(full, file, keyring=Keyring(secret(bytes(32))))
     assert refused.value.error_id == "backup.kek"
 
 
-def test_an_older_key_encryption_key_still_opens_it(full: Bakery, file: Path) -> None:
+def test_opens_with_an_older_key_encryption_key(full: Bakery, file: Path) -> None:
     ring = full.services.keyring
     both = Keyring(secret(bytes(32)), *ring._keks.values())
     assert backup.check(file, both)["tenant"] == 1
 
 
-def test_no_file_is_written_over(full: Bakery, file: Path) -> None:
+def test_overwrites_no_file(full: Bakery, file: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(BackupError) as refused:
         backup.write(file, full.services.keyring, full.clock(), full.entropy, print)
@@ -356,8 +350,8 @@ def test_no_file_is_written_over(full: Bakery, file: Path) -> None:
     assert [path.name for path in full.folder.glob(".accord*")] == []
 
 
-def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
-    """Others go on writing: what they add in the middle is in none of its tables."""
+def test_a_backup_is_a_consistent_snapshot(full: Bakery, monkeypatch) -> None:
+    """Rows that others add meanwhile are in none of its tables."""
     path, name = full.folder / "moment", "Van Dyck NV"
     others = iter(range(99))
 
@@ -381,7 +375,7 @@ def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
     assert counted["ledger_entry"] == len(rows(LeafTable)) - 1
 
 
-def test_more_rows_than_a_page_come_back(full: Bakery, recovery, monkeypatch) -> None:
+def test_restores_more_rows_than_a_page(full: Bakery, recovery, monkeypatch) -> None:
     monkeypatch.setattr(dump, "PAGE", 2)
     (row,) = [queries.recording(full.tenant, each["id"]) for each in rows(RecordingTable)]
     for number in range(5):

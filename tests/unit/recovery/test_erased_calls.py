@@ -1,5 +1,5 @@
-"""Calls that were not recorded and were erased at their person's request stay away: from a node that comes to
-them once more, and from an older backup."""
+"""Unrecorded calls that were erased at their person's request stay erased: neither a node that handles them
+again nor an older backup restores them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from recorder.clock import to_iso
 from recorder.errors import RetentionError, SealError
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erased_calls, register
+from recorder.features.subject_requests import service
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
@@ -38,7 +38,7 @@ LONG = partial(pytest.param, marks=pytest.mark.long)
 
 @pytest.fixture
 def missed(house: Bakery, recorded) -> list[str]:
-    """Two calls of one person that were not recorded."""
+    """Two unrecorded calls of one person."""
     recorded()
     folders = [house.unrecorded() for _ in range(2)]
     for folder in folders:
@@ -57,12 +57,12 @@ def changes(house: Bakery) -> Changes:
 def asked(house: Bakery, missed) -> RequestRow:
     said = {"now": house.clock(), "entropy": house.entropy}
     number = rows(NotRecordedTable)[0]["outside_value"]
-    made = register.enter(
+    made = service.enter(
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
     vouch(house.tenant, made.id, signer=house.services.signer, **said)
-    return register.request(house.tenant, made.id)
+    return service.find_request(house.tenant, made.id)
 
 
 def write(house: Bakery) -> Path:
@@ -72,15 +72,15 @@ def write(house: Bakery) -> Path:
 
 
 def opened(missed: list[str]) -> list[str]:
-    """What the log can be opened with of these calls."""
+    """The bodies that the log still has about these calls."""
     return [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] in missed and leaf["body"]]
 
 
-def test_an_older_backup_brings_none_of_them_back(
+def test_an_older_backup_restores_no_erased_call(
     house: Bakery, missed, asked, changes, recovery: Recovery
 ) -> None:
     path = write(house)
-    assert forgotten_calls.erase(changes, asked, "u") == forgotten_calls.Forgotten(2, 0)
+    assert forgotten_calls.erase_calls(changes, asked, "u") == forgotten_calls.CallErasureResult(2, 0)
     assert rows(NotRecordedTable) == opened(missed) == []
     with recovery.lost():
         backup.restore(path, house.services.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
@@ -90,15 +90,15 @@ def test_an_older_backup_brings_none_of_them_back(
         assert recovery.troubles == []
         assert len(rows(NotRecordedTable)) == 2, "a rebuild erases nothing: it proposes"
         with pytest.raises(RetentionError, match="not confirmed"):
-            erased_calls.erase_calls_again(changes, house.tenant)
+            forgotten_calls.erase_calls_again(changes, house.tenant)
         house.confirm_holds()
-        assert erased_calls.erase_calls_again(changes, house.tenant) == 2
+        assert forgotten_calls.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecordedTable) == opened(missed) == []
         assert erased_call_queries.count_by_request(house.tenant) == {asked.id: 2}
         (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})
-        assert erased_calls.erase_calls_again(changes, house.tenant) == 0
+        assert forgotten_calls.erase_calls_again(changes, house.tenant) == 0
         assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"] == [said], "once"
         house.confirm_holds()
         means = house.services
@@ -107,9 +107,9 @@ def test_an_older_backup_brings_none_of_them_back(
 
 
 @SQLITE
-def test_a_node_that_comes_to_them_again_lists_nothing(house: Bakery, missed, asked, changes) -> None:
+def test_a_node_lists_no_erased_call_again(house: Bakery, missed, asked, changes) -> None:
     """From a copy of its spool, or after it died between listing a call and removing its folder."""
-    forgotten_calls.erase(changes, asked, "u")
+    forgotten_calls.erase_calls(changes, asked, "u")
     for name in missed:
         folder = Path(shutil.copytree(house.folder / "older" / name, house.spool / name))
         house.work(folder)
@@ -120,18 +120,15 @@ def test_a_node_that_comes_to_them_again_lists_nothing(house: Bakery, missed, as
 @SQLITE
 @pytest.mark.parametrize("announced", [False, LONG(True)])
 @pytest.mark.parametrize("at", [LONG("encode"), "store", LONG("catalogue")])
-def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
-    house: Bakery, asked, changes, at, announced
-) -> None:
-    """Unless it was sealed meanwhile, and was announced: that is a recording, which no note about calls
-    without one destroys."""
+def test_keeps_no_quarantined_take_of_an_erased_call(house: Bakery, asked, changes, at, announced) -> None:
+    """Unless it was announced and sealed meanwhile: a note about unrecorded calls erases no recording."""
     folder = house.take(talk_ms=300, formats=("wav",), announced=announced)
     while stages.next_stage(folder) != at:
         stages.step(folder, house.clock(), house.services)
     copy = house.folder / "older" / folder.name
     shutil.copytree(folder, copy)
     stages.put_aside(folder, "take.impossible", house.clock(), house.services)
-    assert forgotten_calls.erase(changes, asked, "u").erased == 3
+    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 3
     house.work(Path(shutil.copytree(copy, house.spool / folder.name)))
     kept = announced and at != "encode"
     there = [key for key in house.objects() if folder.name in key and not key.endswith("manifest.json")]
@@ -141,7 +138,7 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
 
 
 @SQLITE
-def test_broken_off_it_is_asked_again_and_counted_once(house: Bakery, missed, asked, changes) -> None:
+def test_resumes_an_interrupted_erasure_and_counts_once(house: Bakery, missed, asked, changes) -> None:
     class Killed(BaseException):
         pass
 
@@ -149,10 +146,10 @@ def test_broken_off_it_is_asked_again_and_counted_once(house: Bakery, missed, as
         raise Killed(boundary)
 
     with pytest.raises(Killed, match="note put"):
-        forgotten_calls.erase(replace(changes, boundary=die), asked, "u")
+        forgotten_calls.erase_calls(replace(changes, boundary=die), asked, "u")
     assert len(rows(NotRecordedTable)) == 2
-    assert forgotten_calls.erase(changes, asked, "u").erased == 2
-    assert forgotten_calls.erase(changes, asked, "u").erased == 0
+    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 2
+    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 0
     assert [row["id"] for row in rows(ErasedCallTable)] == sorted(missed)
 
 
@@ -171,10 +168,8 @@ def note_of(house: Bakery, calls: list[str], signer, **changes: object) -> bytes
 
 
 @SQLITE
-def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
-    house: Bakery, asked, changes, recovery
-) -> None:
-    forgotten_calls.erase(changes, asked, "u")
+def test_names_an_invalid_note_and_reads_the_others(house: Bakery, asked, changes, recovery) -> None:
+    forgotten_calls.erase_calls(changes, asked, "u")
     with writing():
         ErasedCallTable.delete().execute()
     (key,) = [key for key in house.objects() if key.startswith(call_erasure.NOTES)]
@@ -207,7 +202,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
 
 @SQLITE
 @pytest.mark.parametrize("hours", [-1, 1], ids=["dated-back", "dated-after"])
-def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery, changes, hours) -> None:
+def test_ignores_a_note_by_a_revoked_key(house: Bakery, missed, recovery, changes, hours) -> None:
     since = house.clock() + timedelta(hours=2)
     revoked = {house.services.signer.key_id: since}
     at = to_iso(since + timedelta(hours=hours))
@@ -217,20 +212,20 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery
     later = replace(changes, revoked=lambda: revoked)
     report = recovery.rebuild(revoked=lambda: revoked)
     assert (report.calls, recovery.troubles) == ({}, [("seal.key_revoked", name)])
-    assert erased_calls.erase_calls_again(later, house.tenant) == 0
+    assert forgotten_calls.erase_calls_again(later, house.tenant) == 0
     assert len(rows(NotRecordedTable)) == 2
     believed = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
     assert believed.calls == ({house.tenant: 2} if hours < 0 else {})
 
 
 @SQLITE
-def test_a_note_of_a_recording_destroys_none(house: Bakery, recorded, recovery, changes) -> None:
+def test_a_note_erases_no_recording(house: Bakery, recorded, recovery, changes) -> None:
     mine = recorded()
     before = house.objects()
     put(house, f"call-erasures/{house.tenant}/n.json", note_of(house, [mine], house.services.signer))
     report = recovery.rebuild()
     assert [code for code, _ in recovery.troubles] == ["call_erasure.names_recording"]
     assert report.calls == {}
-    assert erased_calls.erase_calls_again(changes, house.tenant) == 0
+    assert forgotten_calls.erase_calls_again(changes, house.tenant) == 0
     assert set(before) < set(house.objects())
     assert queries.recording(house.tenant, mine).destroyed_at is None

@@ -22,7 +22,7 @@ def audit(house) -> set[str]:
     return {each.code for each in looking.tenant(house.tenant)}
 
 
-def test_no_row_and_no_leaf_of_somebodys_own_lets_anything_expire(house, recovery, recorded) -> None:
+def test_neither_a_row_nor_an_unsigned_leaf_resumes_expiry(house, recovery, recorded) -> None:
     recording = recorded()
     with recovery.lost():
         recovery.rebuild()
@@ -48,13 +48,13 @@ def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
         said = LeafTable.get(LeafTable.kind == hold_review.CONFIRMED)
         body = json.loads(said.body)
         with writing():
-            hold_review.wait_for_holds("rebuild", house.clock(), house.entropy)
+            hold_review.require_confirmation("rebuild", house.clock(), house.entropy)
             append(house.tenant, hold_review.CONFIRMED, body, house.clock(), house.entropy)
         house.clock.forward(days=40)
         assert recovery.destroy_due() == 0, "said again, it answers another leaf"
 
 
-def test_the_leaf_that_waits_cannot_be_taken_away_unnoticed(house, recovery, recorded) -> None:
+def test_the_audit_notices_a_deleted_suspension(house, recovery, recorded) -> None:
     recorded()
     with recovery.lost():
         recovery.rebuild()
@@ -64,7 +64,7 @@ def test_the_leaf_that_waits_cannot_be_taken_away_unnoticed(house, recovery, rec
 
 
 @pytest.mark.parametrize("agreements", [False, True])
-def test_retention_limits_come_back_from_the_bucket_and_wait(house, recovery, recorded, agreements) -> None:
+def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, agreements) -> None:
     recording = recorded()
     house.limit(9)
     house.clock.forward(minutes=1)
@@ -85,9 +85,7 @@ def test_retention_limits_come_back_from_the_bucket_and_wait(house, recovery, re
         assert (again.limits.taken, again.limits.left_out) == (0, ())
 
 
-def test_a_statement_that_the_catalogue_does_not_know_waits_until_somebody_has_looked(
-    house, recovery, recorded
-) -> None:
+def test_an_unknown_statement_waits_for_the_confirmation(house, recovery, recorded) -> None:
     recorded()
     house.limit(5)
     with writing():

@@ -1,4 +1,4 @@
-"""Recordings, amendments and tombstones again from the bucket alone (P8)."""
+"""Recordings, amendments and tombstones are restored from the bucket alone (P8)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.postgresql
 
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
-def test_every_row_is_as_it_was(house, recovery, recorded) -> None:
-    """What the pipeline wrote, call for call: announced, and not; asked whether to keep it, and not."""
+def test_restores_every_row(house, recovery, recorded) -> None:
+    """The rows are those that the pipeline wrote: announced or not, with and without a keep question."""
     for announced in (True, False):
         house.work(house.take(announced=announced))
         house.clock.forward(minutes=1)
@@ -45,7 +45,7 @@ def test_every_row_is_as_it_was(house, recovery, recorded) -> None:
         assert [row.name for row in tenant_queries.all_tenants()] == [house.tenant]
 
 
-def test_an_intact_catalogue_is_left_as_it_is(house, recovery, recorded) -> None:
+def test_leaves_an_intact_catalogue_unchanged(house, recovery, recorded) -> None:
     for _ in range(2):
         recorded()
     before, leaves = catalogued(), rows(LeafTable)
@@ -56,7 +56,7 @@ def test_an_intact_catalogue_is_left_as_it_is(house, recovery, recorded) -> None
     assert recovery.troubles == []
 
 
-def test_what_was_destroyed_does_not_come_back(house, recovery, recorded) -> None:
+def test_restores_no_erased_recording(house, recovery, recorded) -> None:
     gone = recorded()
     house.clock.forward(days=10)
     stays = recorded()
@@ -72,8 +72,8 @@ def test_what_was_destroyed_does_not_come_back(house, recovery, recorded) -> Non
         assert queries.recording(house.tenant, stays).destroyed_at is None
 
 
-def test_what_was_destroyed_since_the_catalogue_was_copied_goes_from_it(house, recovery, recorded) -> None:
-    """A catalogue from before: a copy of its file, or a backup that was restored."""
+def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, recorded) -> None:
+    """An older catalogue: a copy of its file, or a restored backup."""
     gone = recorded()
     (old,) = rows(RecordingTable)
     (leaf,) = [each for each in rows(LeafTable) if each["recording_id"] == gone]
@@ -90,7 +90,7 @@ def test_what_was_destroyed_since_the_catalogue_was_copied_goes_from_it(house, r
     assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == gone] == [None]
 
 
-def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded) -> None:
+def test_suspends_expiry_until_the_holds_are_confirmed(house, recovery, recorded) -> None:
     recording = recorded()
     with recovery.lost():
         recovery.rebuild()
@@ -123,7 +123,7 @@ def hold(house) -> HoldSet:
     return HoldSet(("agreement",), "01930000-0000-7000-8000-00000000000c", "…", house.clock())
 
 
-def test_a_hold_in_the_bucket_is_found_and_keeps_the_recording(house, recovery, recorded) -> None:
+def test_restores_a_hold_from_the_bucket(house, recovery, recorded) -> None:
     held, free, lifted = recorded(), recorded(), recorded()
     amended(house, held, hold(house))
     amended(house, lifted, hold(house))
@@ -138,7 +138,7 @@ def test_a_hold_in_the_bucket_is_found_and_keeps_the_recording(house, recovery, 
         assert queries.recording(house.tenant, held).destroyed_at is None
 
 
-def test_a_hold_that_only_the_bucket_knows_keeps_the_recording(house, recovery, recorded) -> None:
+def test_a_hold_unknown_to_the_catalogue_keeps_the_recording(house, recovery, recorded) -> None:
     held = recorded()
     amended(house, held, hold(house))
     house.clock.forward(days=40)
@@ -156,7 +156,7 @@ def change(house, key: str, alter) -> None:
     path.write_bytes(alter(path.read_bytes()))
 
 
-def test_a_forged_manifest_is_named_and_left_out_and_the_rest_goes_on(house, recovery, recorded) -> None:
+def test_names_and_skips_a_forged_manifest(house, recovery, recorded) -> None:
     bad, good = recorded(), recorded()
     place = queries.recording(house.tenant, bad).prefix
     change(house, place + "manifest.json", lambda content: content.replace(b"+3225550100", b"+3225550101"))
@@ -166,7 +166,7 @@ def test_a_forged_manifest_is_named_and_left_out_and_the_rest_goes_on(house, rec
         assert [row["id"] for row in rows(RecordingTable)] == [good]
 
 
-def test_a_manifest_at_another_place_is_left_out(house, recovery, recorded) -> None:
+def test_skips_a_manifest_in_another_place(house, recovery, recorded) -> None:
     place = queries.recording(house.tenant, recorded()).prefix
     elsewhere = place.replace("/2026/", "/2025/")
     (house.bucket / elsewhere).mkdir(parents=True)
@@ -178,7 +178,7 @@ def test_a_manifest_at_another_place_is_left_out(house, recovery, recorded) -> N
         assert recovery.troubles == [("manifest.place", elsewhere)]
 
 
-def test_a_forged_tombstone_destroys_nothing(house, recovery, recorded) -> None:
+def test_a_forged_tombstone_erases_nothing(house, recovery, recorded) -> None:
     first, second = recorded(), recorded()
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 2
@@ -194,7 +194,7 @@ def test_a_forged_tombstone_destroys_nothing(house, recovery, recorded) -> None:
         assert (row.destroyed_at, row.wrapped_key is None) == (None, False)
 
 
-def test_what_lies_where_it_should_not_is_named(house, recovery, recorded) -> None:
+def test_names_misplaced_objects(house, recovery, recorded) -> None:
     whole, keyless, soundless = recorded(), recorded(), recorded()
     at = {each: queries.recording(house.tenant, each).prefix for each in (whole, keyless, soundless)}
     (house.bucket / data_key_path(house.tenant, keyless)).unlink()
@@ -223,7 +223,7 @@ def test_what_lies_where_it_should_not_is_named(house, recovery, recorded) -> No
         assert (row.wrapped_key, row.outside) == (None, None)
 
 
-def test_a_place_that_somebody_filled_is_no_burden_and_hides_nothing(house, recovery, recorded) -> None:
+def test_a_flooded_place_costs_little_and_hides_nothing(house, recovery, recorded) -> None:
     place = queries.recording(house.tenant, recorded()).prefix
     for number in range(STRANGE + 50):
         (house.bucket / place / f"a-{number}").write_bytes(b"")
@@ -236,8 +236,8 @@ def test_a_place_that_somebody_filled_is_no_burden_and_hides_nothing(house, reco
     assert last == place + "peaks"
 
 
-def test_a_recording_that_is_just_being_listed_stops_nothing(house, recovery, recorded) -> None:
-    """A worker is between the bucket and the catalogue while somebody compares the two."""
+def test_a_recording_in_progress_suspends_nothing(house, recovery, recorded) -> None:
+    """A worker is between bucket and catalogue during the rebuild."""
     recorded()
     house.clock.forward(days=1)
     under_way = recorded()
@@ -253,7 +253,7 @@ def test_a_recording_that_is_just_being_listed_stops_nothing(house, recovery, re
     assert hold_review.holds_unconfirmed() is not None
 
 
-def test_rows_and_keys_that_are_alone_are_named(house, recovery, recorded) -> None:
+def test_names_rows_and_keys_without_a_recording(house, recovery, recorded) -> None:
     kept, lost = recorded(), recorded()
     place = queries.recording(house.tenant, lost).prefix
     for path in (house.bucket / place).iterdir():
@@ -266,7 +266,7 @@ def test_rows_and_keys_that_are_alone_are_named(house, recovery, recorded) -> No
     assert queries.recording(house.tenant, kept) is not None
 
 
-def test_a_key_that_came_back_after_a_recording_was_erased_is_named(house, recovery, recorded) -> None:
+def test_names_a_key_that_reappeared_after_an_erasure(house, recovery, recorded) -> None:
     recording = recorded()
     row = queries.recording(house.tenant, recording)
     house.clock.forward(days=31)
@@ -279,7 +279,7 @@ def test_a_key_that_came_back_after_a_recording_was_erased_is_named(house, recov
         assert queries.recording(house.tenant, recording).wrapped_key is None
 
 
-def test_a_row_that_says_something_else_is_named_and_set_right_where_asked(house, recovery, recorded) -> None:
+def test_names_a_contradicting_row_and_corrects_it_on_request(house, recovery, recorded) -> None:
     recording = recorded()
     before = catalogued()
     with writing():
@@ -293,7 +293,7 @@ def test_a_row_that_says_something_else_is_named_and_set_right_where_asked(house
     assert catalogued() == before
 
 
-def test_a_destroyed_row_is_never_brought_back(house, recovery, recorded) -> None:
+def test_never_restores_a_tombstone_row(house, recovery, recorded) -> None:
     recording = recorded()
     with writing():
         RecordingTable.update(destroyed_at=house.clock(), destroyed_why="expired", wrapped_key=None).execute()
@@ -302,7 +302,7 @@ def test_a_destroyed_row_is_never_brought_back(house, recovery, recorded) -> Non
     assert queries.recording(house.tenant, recording).wrapped_key is None
 
 
-def test_another_key_encryption_key_stops_it_and_loses_nobodys_name(house, recovery, recorded) -> None:
+def test_stops_at_the_wrong_key_encryption_key_without_losing_parties(house, recovery, recorded) -> None:
     recorded()
     with recovery.lost():
         with pytest.raises(SealError) as refused:
@@ -313,9 +313,7 @@ def test_another_key_encryption_key_stops_it_and_loses_nobodys_name(house, recov
 
 
 @pytest.mark.parametrize("after", [1, 5, 9, 13])
-def test_broken_off_anywhere_it_goes_on_and_ends_the_same(
-    house, recovery, recorded, after, monkeypatch
-) -> None:
+def test_resumes_after_an_interruption_anywhere(house, recovery, recorded, after, monkeypatch) -> None:
     from recorder.features.recovery import rebuild
 
     monkeypatch.setattr(rebuild, "BATCH", 1)

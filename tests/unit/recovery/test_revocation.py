@@ -1,5 +1,5 @@
-"""A rebuild, and a key that the root took back: what it signed is named and not followed, unless the log that
-was restored, or an operator, says that it was there before; and what was destroyed stays destroyed."""
+"""A rebuild with a revoked key: what it signed is reported and ignored, unless the restored log or an
+operator vouches for it; and erased recordings stay erased."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorder.errors import SealError
 from recorder.lifecycle import amendments, line_history
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import offboarding, signed_document
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
@@ -47,11 +47,11 @@ def tombstone(house, recording: str):
 
 
 def opens(house, recording: str, revoked) -> str | None:
-    """What the gate says of it."""
+    """The gate's error for a recording."""
     means = house.services
     try:
         row = queries.recording(house.tenant, recording)
-        Seals(means.store, means.keyring, means.root, revoked).open(row, house.clock())
+        RecordingVerifier(means.store, means.keyring, means.root, revoked).open(row, house.clock())
     except SealError as error:
         return error.error_id
     return None
@@ -59,7 +59,7 @@ def opens(house, recording: str, revoked) -> str | None:
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("hours", [-1, 1], ids=["dated-back", "dated-after"])
-def test_a_tombstone_of_a_sound_that_is_there_destroys_nothing(
+def test_a_tombstone_by_a_revoked_key_erases_no_existing_recording(
     house, recovery, recorded, revoked, hours, lost
 ) -> None:
     recording = recorded()
@@ -77,8 +77,8 @@ def test_a_tombstone_of_a_sound_that_is_there_destroys_nothing(
     assert [code for code, _ in recovery.troubles] == [CODE]
 
 
-def test_nor_where_its_key_is_gone_already(house, recovery, recorded, revoked) -> None:
-    """Broken off, or the work of whoever put the tombstone: the sound may have a copy of its key."""
+def test_nor_one_whose_key_is_gone_already(house, recovery, recorded, revoked) -> None:
+    """The erasure was interrupted, or the attacker deleted the key: a copy of it may exist."""
     recording = recorded()
     house.clock.at = since(revoked) + timedelta(days=1)
     forge(house, recording, tombstone(house, recording), since(revoked) - timedelta(minutes=30))
@@ -88,7 +88,7 @@ def test_nor_where_its_key_is_gone_already(house, recovery, recorded, revoked) -
         assert queries.recording(house.tenant, recording).destroyed_at is None
 
 
-def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, recorded, revoked) -> None:
+def test_accepts_a_date_that_the_operator_vouches_for(house, recovery, recorded, revoked) -> None:
     recording = recorded()
     until = queries.recording(house.tenant, recording).keep_until
     house.clock.at = since(revoked) + timedelta(days=1)
@@ -105,7 +105,7 @@ def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, re
         assert opens(house, recording, revoked) is None
 
 
-def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, revoked) -> None:
+def test_accepts_what_the_restored_log_names(house, recovery, recorded, revoked) -> None:
     recording, given = recorded(), house.services
     house.clock.forward(hours=1)
     changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
@@ -120,7 +120,7 @@ def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, 
     assert recovery.troubles == []
 
 
-def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) -> None:
+def test_keeps_earlier_tombstones(house, recovery, recorded) -> None:
     gone = recorded()
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 1
@@ -131,11 +131,11 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
         assert recovery.rebuild(revoked=lambda: {key: at}).outcomes == {"made": 1}
         assert rows(RecordingTable) == before
         assert queries.recording(house.tenant, gone).destroyed_why == "expired"
-        assert len(amendments.known(house.tenant, gone)) == 1
+        assert len(amendments.listed_hashes(house.tenant, gone)) == 1
         assert recovery.troubles == []
 
 
-def test_a_receipt_of_one_who_left_ends_nobodys_lines(house, recovery, recorded, revoked) -> None:
+def test_a_receipt_by_a_revoked_key_ends_no_lines(house, recovery, recorded, revoked) -> None:
     recorded()
     at = since(revoked) - timedelta(minutes=30)
     content = signed_document.write(receipt_body(house.tenant, at), house.services.signer)
@@ -145,7 +145,7 @@ def test_a_receipt_of_one_who_left_ends_nobodys_lines(house, recovery, recorded,
     house.clock.at = since(revoked) + timedelta(days=1)
 
     def ended() -> bool:
-        return line_history.ended_before(house.line.id, house.clock())
+        return line_history.has_ended(house.line.id, house.clock())
 
     assert recovery.rebuild(revoked=revoked).leavers == ()
     assert recovery.troubles == [(CODE, offboarding.place_of(house.tenant))]

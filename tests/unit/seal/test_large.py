@@ -13,7 +13,7 @@ from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.verified_recording import Seals
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import amendment_chain as chains
 from recorder.seal.amendment import MAX_BYTES as AMENDMENT_MAX
 from recorder.seal.keyring import WrappedKey, data_key_path
@@ -63,7 +63,7 @@ def row(house):
 def rebuilt(house, store: Huge) -> list[tuple[str, str]]:
     means = house.services
     Rebuild(store, means.keyring, means.root, house.clock, house.entropy).run()
-    return [(each.code, each.place) for each in rebuild_queue.troubles()]
+    return [(each.code, each.place) for each in rebuild_queue.problems()]
 
 
 def test_a_manifest(house, row) -> None:
@@ -71,7 +71,7 @@ def test_a_manifest(house, row) -> None:
     root = house.services.root
     for look in (
         lambda: chain_of(store, row.prefix, root),
-        lambda: Seals(store, house.services.keyring, root).open(row, house.clock()),
+        lambda: RecordingVerifier(store, house.services.keyring, root).open(row, house.clock()),
     ):
         with pytest.raises(SealError):
             look()

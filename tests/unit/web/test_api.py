@@ -75,7 +75,7 @@ def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
         sent = ask(f"/calls/{call.id}/pause", "POST")
         assert sent.status_code == 202
         assert sent.json["outcome"] is None
-        (row,) = queries.open_of("node1")
+        (row,) = queries.open_commands("node1")
         assert queries.take("node1", row.id, clock(), entropy)
         assert queries.answer("node1", row.id, outcome, clock(), entropy)
         found = ask(sent.location.removeprefix("/api/v1"))
@@ -106,7 +106,7 @@ def test_without_a_token_there_is_nothing(ask, token, call, secret) -> None:
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.json["type"] == "urn:accord:token.unknown"
-    assert queries.open_of("node1") == ()
+    assert queries.open_commands("node1") == ()
 
 
 def test_a_token_that_was_revoked_ends_at_once(ask, token, bakery, rival, clock, entropy) -> None:
@@ -139,4 +139,4 @@ def test_what_a_program_cannot_ask(ask, token, call, what) -> None:
     assert ask(f"/calls/{call.id}/{what}", "POST").status_code == 404
     assert ask(f"/calls/{call.id}/pause", "PUT").status_code == 404
     assert ask("/nowhere").json["type"] == "urn:accord:path.unknown"
-    assert queries.open_of("node1") == ()
+    assert queries.open_commands("node1") == ()

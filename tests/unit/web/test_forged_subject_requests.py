@@ -16,7 +16,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.errors import SubjectRequestError
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, service, verification_code
 from tests.unit.web.test_subject_requests import OTHER, enter, given, kinds, known
 
 
@@ -202,7 +202,7 @@ def test_whose_a_recording_is_is_what_was_sealed(house, browser, bakery) -> None
 
 
 def called(tenant: str, request: str, clock, entropy) -> str:
-    verification_code.order(tenant, request, who="u", now=clock(), entropy=entropy)
+    verification_code.order_call(tenant, request, who="u", now=clock(), entropy=entropy)
     taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
     verification_code.answer("n", taken[0], "done", clock(), entropy)
@@ -214,7 +214,7 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
     right = called(bakery.id, request, clock, entropy)
     with writing():
         row = VerificationCodeTable.select().get()
-        mine = verification_code.hashed(row.id, "123456", entropy)
+        mine = verification_code.hash_code(row.id, "123456", entropy)
         VerificationCodeTable.update(code_hash=mine).execute()
 
     def tried(code: str) -> str:
@@ -230,7 +230,7 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
     )
     assert tried(right) == "subject_request.not_logged"
     assert found(house, bakery.id) == {("row.changed", "person_code")}
-    assert register.request(bakery.id, request).proved_at is None
+    assert service.find_request(bakery.id, request).proved_at is None
 
 
 def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:
@@ -248,18 +248,18 @@ def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, cal
 @pytest.mark.parametrize("columns", [{"number": OTHER.value}, {"leaves": "[0]"}, {"leaves": None}])
 def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy, columns) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
-    verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
+    verification_code.order_call(bakery.id, request, who="u", now=clock(), entropy=entropy)
     if columns.get("leaves") == "[0]":
         columns = {"leaves": [0]}
     change(VerificationCodeTable, **columns)
     assert verification_code.take("n", clock(), entropy) is None
-    assert verification_code.latest(bakery.id, request).outcome == verification_code.NOT_LOGGED
+    assert verification_code.latest_call(bakery.id, request).outcome == verification_code.NOT_LOGGED
     assert "subject_request.code_created" not in kinds(bakery.id)
 
 
 def test_the_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
-    verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
+    verification_code.order_call(bakery.id, request, who="u", now=clock(), entropy=entropy)
     change(VerificationCodeTable, number=OTHER.value)
     change(SubjectRequestTable, number=OTHER.value)
     assert verification_code.take("n", clock(), entropy) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.config import load
 from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
-from recorder.features.subject_requests.register import normalised
+from recorder.features.subject_requests.rules import normalise_number
 from web.recordings import filters
 from web.text import formats
 
@@ -40,7 +40,7 @@ def test_a_printed_number_is_read_again(app: Flask, number, reader, country, bef
         text = before + formats.number(number) + after
         shown = before + formats.party(Party("e164", number)) + after
     assert phone_numbers.to_canonical(text, country) == number
-    assert normalised(text, country) == number
+    assert normalise_number(text, country) == number
     for each in (text, shown):
         wanted = filters.read({"number": each})
         assert not wanted.wrong

@@ -39,7 +39,7 @@ def asked(kind: str = "command.requested") -> int:
 
 
 def answer(outcome: str, clock, entropy) -> None:
-    for row in queries.open_of("node1"):
+    for row in queries.open_commands("node1"):
         assert queries.take("node1", row.id, clock(), entropy)
         assert queries.answer("node1", row.id, outcome, clock(), entropy)
 

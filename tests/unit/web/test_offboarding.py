@@ -16,10 +16,11 @@ from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
-from recorder.features.imports.service import Bringing, Old
+from recorder.features.imports.service import Importer
+from recorder.features.imports.table import ImportRow
 from recorder.features.offboarding import service
-from recorder.features.offboarding.plan import prepare
-from recorder.playback.verified_recording import Seals
+from recorder.features.offboarding.plan import prepare_handover
+from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 
 FILE = "/leaving/recordings.tar"
@@ -34,8 +35,10 @@ def leaves(house, bakery) -> str:
     office = replace(house.changes, signer=house.services.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
     sign = partial(service.hand_over, office, bakery.id)
-    seals = Seals(house.store, house.keyring, house.root_public)
-    prepare(bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **said)
+    seals = RecordingVerifier(house.store, house.keyring, house.root_public)
+    prepare_handover(
+        bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **said
+    )
     return call
 
 
@@ -46,9 +49,9 @@ def old(house, bakery, tmp_path, tone) -> str:
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
     until = house.clock() + timedelta(days=60)
-    bringing = Bringing(owner, until, house.services, "BE")
+    bringing = Importer(owner, until, house.services, "BE")
     began = house.clock() - timedelta(days=90)
-    outcome = bringing.bring(Old(2, file, began, "+32470123456", "+3225550100", "inbound", ""))
+    outcome = bringing.bring(ImportRow(2, file, began, "+32470123456", "+3225550100", "inbound", ""))
     assert outcome.recording is not None, outcome.error
     return outcome.recording
 

@@ -85,7 +85,7 @@ def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, baker
         assert keeping(call) in answer.text, "the way back"
     assert paul.send(keeping(call, "/lift"), hold="²", reason="x").status_code == 403
     assert amendments.holds() == ()
-    assert amendments.known(bakery.id, call) == ()
+    assert amendments.listed_hashes(bakery.id, call) == ()
 
 
 def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) -> None:
@@ -93,7 +93,7 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
     asked = paul.get(f"/recordings/{call}/delete").text
     assert "Ce qui disparaîtra" in asked
     assert "Personne ne peut le faire revenir" in asked
-    assert amendments.known(bakery.id, call) == (), "asked, not done"
+    assert amendments.listed_hashes(bakery.id, call) == (), "asked, not done"
     answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
     assert "L’enregistrement est supprimé" in answer.text
     assert "a été détruit" in claire.get(f"/recordings/{call}").text
@@ -139,7 +139,7 @@ def test_why_it_cannot_be_deleted_is_said(house, browser) -> None:
     ):
         assert answer.status_code == 403
         assert "une loi exige" in answer.text
-    assert amendments.known(duty.id, call) == ()
+    assert amendments.listed_hashes(duty.id, call) == ()
 
 
 def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None:
@@ -165,7 +165,7 @@ def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
     assert "Jusqu’au 25 novembre 2027." in seen
     assert "À ce jour : jusqu’au 25 décembre 2026." in seen
     assert "By e-mail" in seen
-    assert amendments.known(bakery.id, call) == (), "seen, not done"
+    assert amendments.listed_hashes(bakery.id, call) == (), "seen, not done"
     assert paul.send(keeping(call, "/agreed"), **said, sure="yes").status_code == 303
     looked = house.changes.look(bakery.id, call)
     (made,) = looked.chain.amendments
@@ -197,7 +197,7 @@ def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
             answer = paul.send(keeping(call, "/agreed"), **{**LATER, **wrong}, **sure)
             assert answer.status_code == 403
             assert said in answer.text
-    assert amendments.known(bakery.id, call) == ()
+    assert amendments.listed_hashes(bakery.id, call) == ()
 
 
 def test_nothing_is_agreed_about_what_was_not_announced(house, browser, bakery) -> None:
@@ -220,7 +220,7 @@ def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, br
     seen = anne.send(keeping(call, "/less"), purpose="quality", reason="Not needed").text
     assert "Il sert encore à : Garder clair ce qui a été convenu" in seen
     assert "détruit dans quelques minutes" not in seen
-    assert amendments.known(duty.id, call) == (), "seen, not done"
+    assert amendments.listed_hashes(duty.id, call) == (), "seen, not done"
     by_law = anne.send(keeping(call, "/less"), purpose="legal-duty", reason="x", sure="yes")
     assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
     nothing = anne.send(keeping(call, "/less"), reason="x", sure="yes")
@@ -258,7 +258,7 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
     for path in (keeping(call), *pages):
         assert dora.get(path).status_code == 404
         assert browser().get(path).status_code == 302
-    assert amendments.known(bakery.id, call) == ()
+    assert amendments.listed_hashes(bakery.id, call) == ()
 
 
 def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:

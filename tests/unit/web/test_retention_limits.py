@@ -13,7 +13,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import limits, preview
-from recorder.lifecycle.limit_application import settle
+from recorder.lifecycle.limit_application import apply_limits
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
@@ -56,9 +56,9 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     assert json.loads(leaf.body)["by"] == bakery.people["paul"].id
     assert "au plus 12 jours" in paul.get("/settings/keeping").text
 
-    settle(house.services.store, house.services.root, clock())
+    apply_limits(house.services.store, house.services.root, clock())
     ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
-    told = preview.foresee(
+    told = preview.preview_limit(
         bakery.id, RetentionLimit(12, "agreement", None, clock()), clock(), house.changes.trust
     )
     assert told.ends == {}, "it is so already"
@@ -89,10 +89,10 @@ def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
     assert limits.in_force(bakery.id, house.changes.trust) == ()
 
     assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
-    settle(house.services.store, house.services.root, clock())
+    apply_limits(house.services.store, house.services.root, clock())
     assert all(queries.recording(bakery.id, each).keep_until > clock() + timedelta(days=300) for each in kept)
     assert paul.send(CHANGE, **named, sure="yes").status_code == 303
-    settle(house.services.store, house.services.root, clock())
+    apply_limits(house.services.store, house.services.root, clock())
     assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
     assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/keeping").text
     (row,) = limits.in_force(bakery.id, house.changes.trust)
@@ -126,7 +126,7 @@ def test_longer_again_holds_for_new_recordings_only(house, browser, bakery, call
     assert limits.in_force(bakery.id, house.changes.trust) == ()
     assert paul.send(CHANGE, limit=row.id).status_code == 403
     new = house.call(bakery, at=clock())
-    settle(house.services.store, house.services.root, clock())
+    apply_limits(house.services.store, house.services.root, clock())
     assert (queries.recording(bakery.id, calls[-1]).keep_until - clock()).days == 19
     assert (queries.recording(bakery.id, new).keep_until - clock()).days == 30
 

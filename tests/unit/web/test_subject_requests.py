@@ -136,7 +136,7 @@ def test_before_it_is_shown_whose_number_it_is_nothing_is_told_or_done(browser, 
         assert "d’abord établir" in answer.text
     answer = paul.send(f"{page}/close", how="answered")
     assert answer.status_code == 403
-    assert reviews.of(bakery.id, page.rpartition("/")[2]) == {}
+    assert reviews.reviews_of(bakery.id, page.rpartition("/")[2]) == {}
 
 
 def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock, entropy) -> None:
@@ -392,7 +392,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     fetched(paul, page)
     assert paul.send(f"{page}/erase").status_code == 403, "not ticked"
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
-    done = reviews.of(bakery.id, page.rpartition("/")[2])
+    done = reviews.reviews_of(bakery.id, page.rpartition("/")[2])
     assert done[call].erased_at is not None
     assert (done[held].erased_at, done[held].kept_why) == (None, "retention.held")
     shown = paul.get(page).text
@@ -415,7 +415,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     page = enter(anne, wants="erasure")
     known(anne, page, "luc")
     assert anne.send(f"{page}/erase", sure="yes").status_code == 303
-    (row,) = reviews.of(duty.id, page.rpartition("/")[2]).values()
+    (row,) = reviews.reviews_of(duty.id, page.rpartition("/")[2]).values()
     assert (row.recording, row.kept_why) == (by_law, "retention.by_law")
     assert "une loi demande de le garder" in anne.get(page).text
 

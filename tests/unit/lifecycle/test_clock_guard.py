@@ -1,4 +1,4 @@
-"""Whose clock is believed, and what a doubt keeps from being destroyed."""
+"""Which clock is trusted, and what a doubt prevents."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from recorder.clock import SLACK, Uptime
 from recorder.errors import ClockError, StoreError
-from recorder.lifecycle import kernel_clock
-from recorder.lifecycle.clock_guard import OFF, Timekeeper, Witness
+from recorder.lifecycle.clock_guard import LONGEST_OFF, ClockGuard, Witness
+from recorder.ops.doctor import kernel_clock
 from tests.clock import Clock
 
 
 class Machine:
-    """A machine's two clocks: one that somebody sets, and the one since its start."""
+    """A machine's two clocks: one that can be set, and the one since its start."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -45,14 +45,14 @@ def machine(clock: Clock) -> Machine:
 
 
 @pytest.fixture
-def keeper(tmp_path: Path, machine: Machine) -> Callable[..., Timekeeper]:
-    def make(**witnesses: Witness) -> Timekeeper:
-        return Timekeeper(tmp_path / ".clock", witnesses, machine.clock, since_boot=machine.since_boot)
+def keeper(tmp_path: Path, machine: Machine) -> Callable[..., ClockGuard]:
+    def make(**witnesses: Witness) -> ClockGuard:
+        return ClockGuard(tmp_path / ".clock", witnesses, machine.clock, since_boot=machine.since_boot)
 
     return make
 
 
-def doubts(keeper: Timekeeper) -> bool:
+def doubts(keeper: ClockGuard) -> bool:
     try:
         keeper.check()
     except ClockError as error:
@@ -61,7 +61,7 @@ def doubts(keeper: Timekeeper) -> bool:
 
 
 @pytest.mark.parametrize("jump", [{"days": 3650}, {"days": -1}, {"minutes": 5}, {"seconds": 61}])
-def test_a_clock_that_jumps_is_doubted_until_it_is_back(keeper, machine: Machine, jump) -> None:
+def test_doubts_a_clock_that_jumped_until_it_is_back(keeper, machine: Machine, jump) -> None:
     one = keeper()
     assert one.check() == machine.clock()
     machine.passes(minutes=1)
@@ -75,7 +75,7 @@ def test_a_clock_that_jumps_is_doubted_until_it_is_back(keeper, machine: Machine
     assert not doubts(one)
 
 
-def test_a_clock_that_is_corrected_a_little_at_a_time_is_believed(keeper, machine: Machine) -> None:
+def test_trusts_a_clock_that_is_corrected_in_small_steps(keeper, machine: Machine) -> None:
     one = keeper()
     for _ in range(100):
         machine.passes(minutes=1)
@@ -83,21 +83,23 @@ def test_a_clock_that_is_corrected_a_little_at_a_time_is_believed(keeper, machin
         assert not doubts(one)
 
 
-def test_the_time_that_a_process_was_away_has_passed(keeper, machine: Machine) -> None:
+def test_trusts_the_time_that_passed_while_no_process_ran(keeper, machine: Machine) -> None:
     assert not doubts(keeper())
     machine.passes(days=40)
     assert not doubts(keeper())
 
 
 @pytest.mark.parametrize(("off", "doubted"), [({"hours": 23}, False), ({"hours": 25}, True), ({"hours": -1}, True)])  # fmt: skip # noqa: E501
-def test_after_a_start_of_the_machine(keeper, machine: Machine, off, doubted: bool) -> None:
+def test_trusts_a_plausible_time_after_a_restart_of_the_machine(
+    keeper, machine: Machine, off, doubted: bool
+) -> None:
     assert not doubts(keeper())
     machine.starts_again()
     machine.jumps(**off)
     assert doubts(keeper()) is doubted
 
 
-def test_another_machines_clock_settles_it_either_way(keeper, machine: Machine) -> None:
+def test_another_machines_clock_decides_either_way(keeper, machine: Machine) -> None:
     true = machine.clock()
     assert doubts(keeper(store=lambda: true + timedelta(days=1))), "even at the first look"
     assert not doubts(keeper(store=lambda: true))
@@ -106,7 +108,7 @@ def test_another_machines_clock_settles_it_either_way(keeper, machine: Machine) 
     assert not doubts(keeper(store=lambda: true + timedelta(days=300)))
 
 
-def test_one_that_disagrees_is_a_doubt_whoever_agrees(keeper, machine: Machine) -> None:
+def test_one_disagreeing_clock_is_a_doubt(keeper, machine: Machine) -> None:
     true = machine.clock()
     machine.jumps(days=3650)
 
@@ -118,9 +120,8 @@ def test_one_that_disagrees_is_a_doubt_whoever_agrees(keeper, machine: Machine) 
     assert not doubts(keeper(database=wrong, store=wrong))
 
 
-def test_that_something_keeps_the_clock_is_no_word_for_it(keeper, machine: Machine, monkeypatch) -> None:
-    """A time server that is wrong, or somebody who plays one, sets the clock; the kernel then says that it is
-    synchronised, and says the time that was set."""
+def test_ignores_that_the_kernel_calls_the_clock_synchronised(keeper, machine: Machine, monkeypatch) -> None:
+    """A wrong or malicious time server sets the clock; the kernel then calls it synchronised."""
     monkeypatch.setattr(
         kernel_clock,
         "kernel_clock",
@@ -134,7 +135,7 @@ def test_that_something_keeps_the_clock_is_no_word_for_it(keeper, machine: Machi
     assert doubts(keeper(store=lambda: true)), "nor where somebody says otherwise"
 
 
-def test_a_witness_that_is_away_says_nothing(keeper, machine: Machine) -> None:
+def test_ignores_an_unavailable_witness(keeper, machine: Machine) -> None:
     def away() -> datetime:
         raise StoreError("store.unreachable", "nobody there")
 
@@ -144,7 +145,9 @@ def test_a_witness_that_is_away_says_nothing(keeper, machine: Machine) -> None:
     assert doubts(one)
 
 
-def test_the_operator_says_that_it_is_right(keeper, machine: Machine, tmp_path: Path) -> None:
+def test_trusts_the_clock_once_the_operator_removes_the_file(
+    keeper, machine: Machine, tmp_path: Path
+) -> None:
     one = keeper()
     one.check()
     machine.jumps(days=2)
@@ -157,12 +160,12 @@ def test_the_operator_says_that_it_is_right(keeper, machine: Machine, tmp_path: 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["passes", "jumps", "off"]), st.integers(-400_000, 400_000))))
-def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[str, int]]) -> None:
-    """Whatever a clock does: each look may be off by the slack, each start of the machine by a day."""
+def test_never_trusts_a_clock_too_far_ahead(moves: list[tuple[str, int]]) -> None:
+    """Each check may be off by the slack, each restart of the machine by a day."""
     clock = Clock()
     machine, truth, ahead = Machine(clock), clock(), timedelta()
     with tempfile.TemporaryDirectory() as folder:
-        keeper = Timekeeper(Path(folder) / ".clock", {}, clock, since_boot=machine.since_boot)
+        keeper = ClockGuard(Path(folder) / ".clock", {}, clock, since_boot=machine.since_boot)
         keeper.check()
         for what, seconds in moves:
             if what == "jumps":
@@ -172,7 +175,7 @@ def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[st
                 truth += timedelta(seconds=abs(seconds))
             if what == "off":
                 machine.starts_again()
-                ahead += OFF
+                ahead += LONGEST_OFF
             try:
                 believed = keeper.check()
             except ClockError:
@@ -181,13 +184,13 @@ def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[st
             assert believed <= truth + ahead
 
 
-def test_the_real_clocks_agree(tmp_path: Path) -> None:
-    one = Timekeeper(tmp_path / ".clock", {})
+def test_trusts_this_machines_clock(tmp_path: Path) -> None:
+    one = ClockGuard(tmp_path / ".clock", {})
     one.check()
     one.check()
 
 
-def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
+def test_a_doubt_erases_nothing_and_ends_with_the_correction(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
     from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
     from recorder.processes.duties import Duties as Housekeeping
@@ -198,7 +201,7 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     (aside / "audio.wav").write_bytes(b"RIFF")
     house.work(aside)
     machine = Machine(house.clock)
-    keeper = Timekeeper(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
+    keeper = ClockGuard(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
     keeping = Housekeeping(house.services, CheckpointWitnesses(), keeper)
 
     def there() -> tuple[bool, bool]:

@@ -1,5 +1,5 @@
-"""Which recordings a departing customer is handed, where each lies in the archive, and why others are left
-out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
+"""The rows of a handover: which recordings a departing customer is given, where each is in the archive, and
+why others are left out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
 
 from __future__ import annotations
 
@@ -21,22 +21,26 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Handover
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.queries import check_not_erasing, standing
+from recorder.features.offboarding.queries import check_not_erasing, require_departure
 from recorder.ids import Entropy, uuid7
 
 PAGE = 200
-BEGUN = "handover.started"
-WHOLE = "handover.completed"
+
+STARTED = "handover.started"
+
+COMPLETED = "handover.completed"
 
 HOUR = timedelta(hours=1)
+
 OPENED = "handover.opened"
+
 SENT = "recording.handed_over"
 
 
 @dataclass(frozen=True, slots=True)
 class HandedRow:
-    """A recording in what a customer is handed, or ``why_not``; ``files`` are names and lengths in bytes,
-    ``at`` where the first of them begins."""
+    """A recording of a handover, or ``why_not``, the reason why it is left out; ``files`` are names and
+    lengths in bytes, ``at`` is the offset of the first file."""
 
     number: int
     recording: str
@@ -48,29 +52,29 @@ class HandedRow:
     sent_at: datetime | None
 
 
-def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> OffboardingRow:
-    """What the customer is handed is put together now: goes on with what was begun, or ``anew``.  Raises
-    :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.erasing``."""
+def begin_handover(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> OffboardingRow:
+    """Start a handover, or resume it; ``anew`` discards what was started. Raises :class:`CatalogueError`:
+    ``offboarding.not_announced``, ``offboarding.erasing``."""
     with writing():
         lock_tenant(tenant)
-        row = standing(tenant)
+        row = require_departure(tenant)
         check_not_erasing(row)
         if row.handover is not None and not anew:
             return row
         HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
         handover = str(uuid7(now, entropy))
-        append(tenant, BEGUN, {"handover": handover}, now, entropy)
+        append(tenant, STARTED, {"handover": handover}, now, entropy)
         size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
         change = {"handover": handover, "log_size": size, "handed_at": None, "layout": None, "length": None}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
-    return standing(tenant)
+    return require_departure(tenant)
 
 
-def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
-    """Write down some of what is handed.  Raises :class:`CatalogueError` (``offboarding.changed``) where that
-    handing over is not the one that is going on."""
+def add_recordings(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
+    """Add recordings to a handover. Raises :class:`CatalogueError` (``offboarding.changed``) if another
+    handover was started."""
     with writing():
-        _same(tenant, handover)
+        _check_current(tenant, handover)
         for row in rows:
             HandedRecordingTable.create(
                 id=f"{handover}/{row.number}",
@@ -85,7 +89,7 @@ def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
             )
 
 
-def whole(
+def complete_handover(
     tenant: str,
     handover: str,
     layout: Mapping[str, Any],
@@ -96,30 +100,30 @@ def whole(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """What the customer is handed is whole, as a signed statement (its SHA-256) says.  Raises
-    :class:`CatalogueError` (``offboarding.changed``)."""
+    """Complete a handover, by a signed statement (its SHA-256). Raises :class:`CatalogueError`
+    (``offboarding.changed``)."""
     with writing():
         lock_tenant(tenant)
-        _same(tenant, handover)
+        _check_current(tenant, handover)
         change = {"layout": layout, "length": length, "handed_at": at}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
-        counted = counts(tenant)
-        said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
-        append(tenant, WHOLE, {**said, "statement": statement}, now, entropy)
+        counted = count_reasons(tenant)
+        body = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
+        append(tenant, COMPLETED, {**body, "statement": statement}, now, entropy)
 
 
 def layout_sha256(layout: Mapping[str, Any]) -> str:
-    """The hash by which a statement names the layout of what is handed."""
+    """The SHA-256 (hex) of an archive's layout, as the handover's statement states it."""
     return hashlib.sha256(rfc8785.dumps(json.loads(json.dumps(layout)))).hexdigest()
 
 
 def rows_sha256(tenant: str) -> str:
-    """And the one of its rows, in order."""
+    """The SHA-256 (hex) of a handover's rows, in order."""
     found, first = hashlib.sha256(), 0
-    while rows := handed(tenant, first):
+    while rows := handed_recordings(tenant, first):
         for row in rows:
             files: list[Any] = [list(each) for each in row.files]
-            said: list[Any] = [
+            values: list[Any] = [
                 row.number,
                 row.recording,
                 row.why_not,
@@ -128,13 +132,13 @@ def rows_sha256(tenant: str) -> str:
                 row.length,
                 files,
             ]
-            found.update(rfc8785.dumps([*said, files]) + b"\n")
+            found.update(rfc8785.dumps([*values, files]) + b"\n")
         first = rows[-1].number + 1
     return found.hexdigest()
 
 
-def counts(tenant: str) -> dict[str, int]:
-    """How many recordings are handed (''), and how many are not, by why."""
+def count_reasons(tenant: str) -> dict[str, int]:
+    """How many recordings are handed over (''), and how many are left out, by reason."""
     with connected():
         query = HandedRecordingTable.select(
             HandedRecordingTable.why_not, fn.COUNT(HandedRecordingTable.id)
@@ -143,96 +147,98 @@ def counts(tenant: str) -> dict[str, int]:
         return {str(reason or ""): int(many) for reason, many in rows}
 
 
-def handed(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
-    """Some of what is handed, by number from ``first`` on."""
+def handed_recordings(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
+    """A page of a handover's recordings, from number ``first`` on."""
     with connected():
-        mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.number >= first)
+        condition = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.number >= first)
         return tuple(
-            _handed(row)
+            _handed_row(row)
             for row in HandedRecordingTable.select()
-            .where(mine)
+            .where(condition)
             .order_by(HandedRecordingTable.number)
             .limit(limit)
         )
 
 
-def handed_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
-    """The recordings that lie at a byte of what is handed, and after it."""
+def recordings_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
+    """The recordings at a byte of the archive and after it."""
     with connected():
-        mine = (
+        condition = (
             (HandedRecordingTable.tenant_id == tenant)
             & (HandedRecordingTable.at + HandedRecordingTable.length > at)
             & (HandedRecordingTable.length > 0)
         )
         return tuple(
-            _handed(row)
+            _handed_row(row)
             for row in HandedRecordingTable.select()
-            .where(mine)
+            .where(condition)
             .order_by(HandedRecordingTable.at)
             .limit(limit)
         )
 
 
-def last(tenant: str) -> HandedRow | None:
-    """The last of what was written down."""
+def last_recording(tenant: str) -> HandedRow | None:
+    """The last recording that was added."""
     with connected():
-        mine = HandedRecordingTable.select().where(HandedRecordingTable.tenant_id == tenant)
-        row = mine.order_by(HandedRecordingTable.number.desc()).first()
-    return None if row is None else _handed(row)
+        query = HandedRecordingTable.select().where(HandedRecordingTable.tenant_id == tenant)
+        row = query.order_by(HandedRecordingTable.number.desc()).first()
+    return None if row is None else _handed_row(row)
 
 
-def sending(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
-    """The first bytes of a recording are about to leave: once for each who fetches it, in the customer's
-    log."""
-    said = {"recording": recording, "handover": handover, "user": user}
-    if _was_sent(tenant, said):
+def note_recording_sent(
+    tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy
+) -> None:
+    """Append a leaf before the first bytes of a recording are sent: once for each user who downloads it."""
+    body = {"recording": recording, "handover": handover, "user": user}
+    if _was_sent(tenant, body):
         return
     with writing():
         lock_tenant(tenant)
-        if _was_sent(tenant, said):
+        if _was_sent(tenant, body):
             return
-        append(tenant, SENT, said, now, entropy, recording=recording)
-        mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.recording_id == recording)
+        append(tenant, SENT, body, now, entropy, recording=recording)
+        condition = (HandedRecordingTable.tenant_id == tenant) & (
+            HandedRecordingTable.recording_id == recording
+        )
         HandedRecordingTable.update(sent_at=now).where(
-            mine & HandedRecordingTable.sent_at.is_null()
+            condition & HandedRecordingTable.sent_at.is_null()
         ).execute()
 
 
-def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
+def _was_sent(tenant: str, body: Mapping[str, object]) -> bool:
     return any(
-        leaf.body == said for leaf in leaf_lookup.leaves_about(tenant, [str(said["recording"])], [SENT])
+        leaf.body == body for leaf in leaf_lookup.leaves_about(tenant, [str(body["recording"])], [SENT])
     )
 
 
-def fetching(
+def note_download(
     tenant: str, handover: str, user: str, start: int, end: int, *, now: datetime, entropy: Entropy
 ) -> None:
-    """Bytes of what is handed over are about to leave for somebody: a leaf an hour, with which bytes were the
-    first."""
-    mine = {"handover": handover, "user": user}
+    """Append a leaf before bytes of the archive are sent: one an hour for each user, with the first range."""
+    user_fields = {"handover": handover, "user": user}
     with writing():
         lock_tenant(tenant)
         row = HandoverFetchTable.get_or_none(HandoverFetchTable.id == f"{handover}/{user}")
         last = None if row is None else leaf_lookup.find_leaf(tenant, row.leaf)
-        said = last is not None and last.kind == OPENED and {**last.body, **mine} == last.body
-        if last is not None and said and now - HOUR < last.at <= now + SLACK:
+        same = last is not None and last.kind == OPENED and {**last.body, **user_fields} == last.body
+        if last is not None and same and now - HOUR < last.at <= now + SLACK:
             return
-        leaf = append(tenant, OPENED, {**mine, "from": start, "to": end}, now, entropy)
+        leaf = append(tenant, OPENED, {**user_fields, "from": start, "to": end}, now, entropy)
         HandoverFetchTable.delete().where(HandoverFetchTable.id == f"{handover}/{user}").execute()
         HandoverFetchTable.create(id=f"{handover}/{user}", tenant_id=tenant, leaf=leaf.number)
 
 
-def _same(tenant: str, handover: str) -> None:
-    row = standing(tenant)
+def _check_current(tenant: str, handover: str) -> None:
+    row = require_departure(tenant)
     if row.handover != handover or row.handed_at is not None or row.erasing_since is not None:
         raise CatalogueError(
             "offboarding.changed",
-            "somebody else is handing over to this customer",
+            "another handover to this customer was started",
             "`accord tenant leave show`",
         )
 
 
-def _handed(row: HandedRecordingTable) -> HandedRow:
+def _handed_row(row: HandedRecordingTable) -> HandedRow:
     return HandedRow(
         number=row.number,
         recording=row.recording_id,

@@ -1,7 +1,7 @@
 """A departing customer's CSV tables: numbers, retention limits, subject requests, and unrecorded calls.
 
-The first three are fixed when the handover begins.  An unrecorded call is read on request; one that was
-erased since becomes spaces, as a recording's row does (``documents.py``).
+The first three are fixed when the handover begins.  Unrecorded calls are read on request; the row of one that
+was erased since consists of spaces, like that of an erased recording (``documents.py``).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from recorder.features.offboarding.documents import ROWS
 from recorder.lifecycle import limits
 from recorder.seal.revocation import Trust
 
-Listed = tuple[str, int]
-"""A call that was not recorded: its id, and its row's length in bytes."""
+CallLength = tuple[str, int]
+"""An unrecorded call: its id, and its row's length in bytes."""
 
 CALLS: Final = ("call", "began_at", "ended_at", "direction", "number", "outside", "reason")
 
 
-def fixed(tenant: str, trust: Trust) -> dict[str, str]:
-    """The tables that are fixed, by their names."""
+def fixed_tables(tenant: str, trust: Trust) -> dict[str, str]:
+    """The fixed tables, by file name."""
     return {
         "tables/numbers.csv": _table(
             ("line", "number", "label", "since", "until", "announcement", "mode"),
@@ -56,20 +56,20 @@ def fixed(tenant: str, trust: Trust) -> dict[str, str]:
     }  # fmt: skip
 
 
-def calls(tenant: str) -> Iterator[tuple[int, list[Listed]]]:
-    """The calls that were not recorded, latest first, in parts: each one's length in bytes, and rows."""
+def call_tables(tenant: str) -> Iterator[tuple[int, list[CallLength]]]:
+    """The unrecorded calls, latest first, in parts: each part's length in bytes, and its rows."""
     every = _every(tenant)
     while part := list(islice(every, ROWS)):
         rows = [(each.id, len(_call(each))) for each in part]
         yield len(_head(CALLS)) + sum(length for _, length in rows), rows
 
 
-def calls_of(tenant: str, rows: Sequence[Listed]) -> bytes:
+def call_table(tenant: str, rows: Sequence[CallLength]) -> bytes:
     """One part."""
-    there = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
+    existing = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
     lines = [_head(CALLS)]
     for name, length in rows:
-        line = _call(there[name]) if name in there else b""
+        line = _call(existing[name]) if name in existing else b""
         lines.append(line if len(line) == length else b" " * (length - 1) + b"\n")
     return b"".join(lines)
 

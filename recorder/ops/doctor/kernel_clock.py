@@ -1,4 +1,4 @@
-"""The kernel's own view of its clock: ``adjtimex(2)``."""
+"""Reads the kernel's view of its clock: ``adjtimex(2)``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Timex(ctypes.Structure):
-    # struct timex of <sys/timex.h>: longs, but for these ints; padding behind is the kernel's.
+    # struct timex of <sys/timex.h>, with room for the padding at its end.
     _fields_ = (
         ("modes", ctypes.c_uint),
         ("offset", ctypes.c_long),
@@ -32,8 +32,8 @@ class _Timex(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class KernelClock:
-    """``at``: its time (UTC).  ``kept``: whether something, NTP mostly, synchronises it.  ``off``: by how
-    much it is wrong at most, as far as it is kept."""
+    """``at``: the kernel's time (UTC). ``kept``: whether something, usually NTP, synchronises it. ``off``:
+    the maximum error while it is synchronised."""
 
     at: datetime
     kept: bool
@@ -41,7 +41,7 @@ class KernelClock:
 
 
 def kernel_clock() -> KernelClock | None:
-    """What the kernel says; ``None`` where nobody may ask.  Nothing is changed."""
+    """The kernel's clock; ``None`` where it cannot be read. Changes nothing."""
     found = _Timex()
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(found))

@@ -1,4 +1,5 @@
-"""The receipt of an erasure: what it says, that it is signed, and that there is none before all is gone."""
+"""The receipt of an erasure: what it states, that it is signed, and that there is none before everything is
+gone."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle import erasure_receipt, expiry
-from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal.keyring import data_key_path
 from tests.stored_recordings import put_small
 
@@ -19,7 +20,7 @@ KEPT = timedelta(days=30)
 
 @pytest.fixture
 def gone(house) -> str:
-    """A recording that was erased when its day came."""
+    """A recording that was erased when it expired."""
     recording = put_small(house)
     house.clock.forward(days=400)
     means = house.services
@@ -34,12 +35,12 @@ def asked(house, recording: str, tenant: str = "") -> erasure_receipt.ErasureRec
     return erasure_receipt.receipt(tenant or house.tenant, recording, means.store, *keys, KEPT, house.clock())
 
 
-def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) -> None:
+def test_states_what_was_erased_and_when_that_is_complete(house, gone) -> None:
     house.clock.forward(days=1)
     said = erasure_receipt.read(asked(house, gone).content, house.services.root)
     row = queries.recording(house.tenant, gone)
     assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.destroyed_at)
-    assert said.complete_from == complete_from(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
+    assert said.complete_from == erasure_complete_at(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
     assert {each.name for each in said.objects} == {each.name for each in row.objects}
     assert said.remains == ("amendment-0001.json", "manifest.json")
     there = {key.removeprefix(row.prefix) for key in house.objects() if gone in key}
@@ -47,7 +48,7 @@ def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) 
     assert "+32" not in said.content.decode(), "nobody's number"
 
 
-def test_a_changed_receipt_is_refused(house, gone) -> None:
+def test_refuses_an_altered_receipt(house, gone) -> None:
     content = asked(house, gone).content
     body = json.loads(content)
     for field, value in (("backups_kept_days", 0), ("gone", False), ("why", "deleted")):
@@ -59,14 +60,14 @@ def test_a_changed_receipt_is_refused(house, gone) -> None:
         assert refused.value.error_id == "seal.signature"
 
 
-def test_there_is_none_while_something_is_there(house, gone) -> None:
+def test_refuses_a_receipt_while_anything_exists(house, gone) -> None:
     (house.bucket / data_key_path(house.tenant, gone)).write_bytes(b"{}")
     with pytest.raises(RetentionError) as refused:
         asked(house, gone)
     assert refused.value.error_id == "retention.not_gone"
 
 
-def test_there_is_none_of_what_lives_or_is_anothers(house) -> None:
+def test_refuses_live_and_foreign_recordings(house) -> None:
     recording = put_small(house)
     with pytest.raises(RetentionError) as refused:
         asked(house, recording)
@@ -76,6 +77,17 @@ def test_there_is_none_of_what_lives_or_is_anothers(house) -> None:
     assert foreign.value.error_id == "access.not_found"
 
 
-def test_backups_do_not_end_before_they_are_made(house) -> None:
-    with pytest.raises(ValueError, match="before"):
-        complete_from(house.clock(), timedelta(days=-1))
+def test_refuses_a_negative_backup_period(house) -> None:
+    with pytest.raises(ValueError, match="negative"):
+        erasure_complete_at(house.clock(), timedelta(days=-1))
+
+
+def test_refuses_a_receipt_that_contradicts_itself(house, gone) -> None:
+    found = asked(house, gone)
+    body = {name: getattr(found, name) for name in erasure_receipt.KIND.form.names}
+    erasure_receipt.KIND.write(erasure_receipt.ErasureReceiptBody(**body), house.services.signer)
+    for change in ({"gone": False}, {"complete_from": found.erased_at - timedelta(milliseconds=1)}):
+        wrong = erasure_receipt.ErasureReceiptBody(**body | change)
+        with pytest.raises(SealError) as refused:
+            erasure_receipt.KIND.write(wrong, house.services.signer)
+        assert refused.value.error_id == "seal.contradiction"

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""Expiry of recordings and of takes in quarantine: when, in which order, and what prevents it."""
 
 import hashlib
 import json
@@ -11,8 +11,10 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.lifecycle import expiry, recordings
 from recorder.pipeline import stages
 from recorder.seal import signing
@@ -20,6 +22,7 @@ from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import StoreError, Unreachable
+from tests.stored_recordings import put_small
 
 
 def destroy_due(house) -> int:
@@ -37,13 +40,13 @@ def means(house, store=None, **changes) -> Services:
 
 
 def remains(house, row) -> list[str]:
-    """What is left in the bucket of a recording that was destroyed, and of its customer."""
+    """What is left of an erased recording and its customer in the bucket."""
     return sorted(
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
     )
 
 
-def test_a_recording_is_kept_as_long_as_announced_then_gone(house) -> None:
+def test_erases_a_recording_when_its_announced_time_is_over(house) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -57,7 +60,7 @@ def test_a_recording_is_kept_as_long_as_announced_then_gone(house) -> None:
     assert (left.destroyed_why, left.wrapped_key, left.outside) == ("expired", None, None)
 
 
-def test_a_take_that_was_never_announced_goes_after_thirty_days(house) -> None:
+def test_erases_an_unannounced_take_after_thirty_days(house) -> None:
     folder = house.take(announced=False)
     house.work(folder)
     house.clock.forward(days=29)
@@ -67,7 +70,7 @@ def test_a_take_that_was_never_announced_goes_after_thirty_days(house) -> None:
     assert queries.recording(house.tenant, folder.name).destroyed_why == "not_announced"
 
 
-def test_the_keys_go_first(house) -> None:
+def test_deletes_the_keys_first(house) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -94,7 +97,7 @@ def test_the_keys_go_first(house) -> None:
 
 
 @pytest.mark.parametrize("after", range(4))
-def test_destroying_that_was_broken_off_is_done_again(house, after) -> None:
+def test_repeats_an_interrupted_erasure(house, after) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -131,7 +134,7 @@ def change_row(recording: str, **values) -> None:
 
 
 def kept(house, recording: str) -> bool:
-    """Whether nothing of a recording was destroyed."""
+    """Whether nothing of a recording was erased."""
     row, objects = queries.recording(house.tenant, recording), house.objects()
     return (
         row.destroyed_at is None
@@ -141,7 +144,7 @@ def kept(house, recording: str) -> bool:
     )
 
 
-def test_a_row_whose_time_was_moved_earlier_destroys_nothing(house) -> None:
+def test_an_earlier_time_in_a_row_erases_nothing(house) -> None:
     folder, other = house.take(), house.take()
     house.work(folder)
     house.work(other)
@@ -165,7 +168,7 @@ def test_a_row_whose_time_was_moved_earlier_destroys_nothing(house) -> None:
         (lambda row: {"prefix": row.prefix, "announced": 0}, "seal.row_differs"),
     ],
 )
-def test_a_row_changed_in_other_ways_too_destroys_nothing(house, changed, error_id) -> None:
+def test_a_row_altered_in_other_ways_erases_nothing(house, changed, error_id) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -176,7 +179,7 @@ def test_a_row_changed_in_other_ways_too_destroys_nothing(house, changed, error_
     assert kept(house, row.id)
 
 
-def test_a_row_that_names_the_place_of_an_older_manifest_destroys_nothing(house) -> None:
+def test_a_row_with_an_older_recordings_prefix_erases_nothing(house) -> None:
     older = house.take()
     house.work(older)
     house.clock.forward(days=20)
@@ -197,8 +200,8 @@ def test_a_row_that_names_the_place_of_an_older_manifest_destroys_nothing(house)
     assert data_key_path(house.tenant, younger.name) in house.objects()
 
 
-def test_an_empty_store_is_no_sign_that_anything_was_destroyed(house) -> None:
-    """A folder whose disk is not mounted looks like that."""
+def test_an_empty_store_does_not_count_as_erased(house) -> None:
+    """An unmounted folder looks like that."""
     folder = house.take()
     house.work(folder)
     house.clock.forward(days=31)
@@ -209,7 +212,7 @@ def test_an_empty_store_is_no_sign_that_anything_was_destroyed(house) -> None:
     assert destroy_due(house) == 1
 
 
-def test_what_cannot_be_destroyed_holds_up_no_other(house) -> None:
+def test_a_failed_erasure_delays_no_other(house) -> None:
     folders = [house.take() for _ in range(3)]
     for folder in folders:
         house.work(folder)
@@ -232,7 +235,7 @@ def test_what_cannot_be_destroyed_holds_up_no_other(house) -> None:
     assert [row.id for row in recordings.due(house.clock())] == [rows[0].id]
 
 
-def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
+def test_pages_through_due_recordings(house) -> None:
     folders = [house.take() for _ in range(3)]
     for folder in folders:
         house.work(folder)
@@ -244,7 +247,7 @@ def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
     assert sorted(seen) == sorted(folder.name for folder in folders)
 
 
-def test_quarantine_ends_on_its_day(house) -> None:
+def test_empties_quarantine_on_its_day(house) -> None:
     folder = house.take()
     (folder / layout.AUDIO).write_bytes(b"RIFF")
     stages.step(folder, house.clock(), house.services)
@@ -256,7 +259,7 @@ def test_quarantine_ends_on_its_day(house) -> None:
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
 
-def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
+def test_keeps_a_take_that_awaits_a_decision(house) -> None:
     folder = house.take()
     stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.services)
     assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=9999)) == 0
@@ -268,7 +271,7 @@ def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
 
 
 @pytest.mark.parametrize("note", [None, b"{", b"[]", json.dumps({"until": "soon"}).encode()])
-def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
+def test_keeps_folders_that_an_operator_put_into_quarantine(house, note) -> None:
     aside = house.spool / layout.QUARANTINE / "mine"
     aside.mkdir(parents=True)
     if note is not None:
@@ -277,11 +280,11 @@ def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
     assert aside.exists()
 
 
-def test_no_quarantine_is_no_error(house) -> None:
+def test_accepts_a_spool_without_quarantine(house) -> None:
     assert expiry.empty_quarantine(house.services, house.clock()) == 0
 
 
-def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:
+def test_writes_no_tombstone_while_an_object_exists(house) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -306,8 +309,8 @@ def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:
     assert destroy_due(house) == 1
 
 
-def test_an_amendment_that_is_not_to_be_believed_keeps_the_recording(house) -> None:
-    """It could have been a hold."""
+def test_an_invalid_amendment_keeps_the_recording(house) -> None:
+    """It might be a hold."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -319,8 +322,8 @@ def test_an_amendment_that_is_not_to_be_believed_keeps_the_recording(house) -> N
     assert kept(house, row.id)
 
 
-def test_without_a_key_for_amendments_it_is_gone_and_its_tombstone_waits(house) -> None:
-    """No signing key that ran out keeps a recording past its day."""
+def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> None:
+    """An expired signing key keeps no recording."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -337,3 +340,38 @@ def test_without_a_key_for_amendments_it_is_gone_and_its_tombstone_waits(house) 
     assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]
     assert queries.recording(house.tenant, row.id).destroyed_at is None
     assert destroy_due(house) == 1
+
+
+def test_reaches_the_points_of_an_erasure_in_order(house) -> None:
+    recording = put_small(house)
+    house.clock.at = queries.recording(house.tenant, recording).keep_until
+    reached: list[str] = []
+    assert destroy_with(house, house.services.store, boundary=reached.append) == 1
+    objects = ["deleted audio.opus", "deleted peaks"]
+    assert reached == ["key deleted", "key forgotten", *objects, "looked", "buried", "destroyed"]
+
+
+def test_leaves_a_recording_that_another_worker_is_erasing(house) -> None:
+    recording = put_small(house)
+    row = queries.recording(house.tenant, recording)
+    house.clock.at = row.keep_until
+    assert lease.take(f"recording:{recording}", "another worker", house.clock())
+    assert destroy_due(house) == 0
+    lease.release(f"recording:{recording}", "another worker")
+    assert not expiry.destroy_one(row, house.services, "me", house.clock() - timedelta(milliseconds=1))
+    assert expiry.destroy_one(row, house.services, "me", house.clock())
+    assert lease.take(f"recording:{recording}", "another worker", house.clock()), "the lease was returned"
+
+
+def test_keeps_a_quarantined_take_whose_start_is_unreadable(house) -> None:
+    folder = house.take()
+    (folder / layout.AUDIO).write_bytes(b"RIFF")
+    stages.step(folder, house.clock(), house.services)
+    aside = house.spool / layout.QUARANTINE / folder.name
+    with writing():
+        ErasedCallTable.create(
+            id=folder.name, tenant_id=house.tenant, request_id="r", forgotten_at=house.clock(), note="n"
+        )
+    (aside / "call.json").write_bytes(b"{}")
+    assert expiry.empty_quarantine(house.services, house.clock()) == 0
+    assert aside.exists()

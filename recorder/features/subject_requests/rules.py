@@ -1,0 +1,88 @@
+"""The rules of subject requests: terms, deadlines, numbers and texts."""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+from datetime import date, datetime
+from typing import Final
+
+import phonenumbers
+
+from recorder.domain import phone_numbers, time_zones
+from recorder.domain.roles import ADMIN, CUSTOMER
+from recorder.errors import SubjectRequestError
+
+CODE: Final = "code"
+
+PEOPLE: Final = "people"
+
+VOUCHERS: Final = (ADMIN, CUSTOMER)
+"""Roles that may vouch for a person: an auditor only reviews others."""
+
+CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
+"""How a request ends: it was answered, its number was not verified, or it was withdrawn."""
+
+ASKED: Final = "subject_request.received"
+
+EXTENDED: Final = "subject_request.extended"
+
+VOUCHED: Final = "subject_request.vouched"
+
+PROVED: Final = "subject_request.verified"
+
+CLOSED: Final = "subject_request.closed"
+
+EXPORTED: Final = "subject_request.exported"
+
+MONTHS: Final = 1
+"""From receipt."""
+
+EXTENDED_MONTHS: Final = 3
+"""From receipt: one month, and two further ones."""
+
+LONGEST_SAID: Final = 500
+
+SALT_BYTES: Final = 32
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day so many months later, or that month's last day if it has none such (Regulation 1182/71,
+    art. 3(2)(c))."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def normalise_number(text: str, country: str) -> str:
+    """A number as people write it, in E.164. Raises :class:`SubjectRequestError`
+    (``subject_request.number``)."""
+    try:
+        found = phonenumbers.parse(phone_numbers.strip_punctuation(text), country.upper())
+    except phonenumbers.NumberParseException:
+        found = None
+    if found is None or not phonenumbers.is_possible_number(found):
+        raise SubjectRequestError(
+            "subject_request.number", "this is not a telephone number", "write it as +32 470 12 34 56"
+        )
+    return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
+
+
+def local_day(time_zone: str, now: datetime) -> date:
+    """The date in a customer's time zone."""
+    return now.astimezone(time_zones.display_zone(time_zone)).date()
+
+
+def check_sentence(text: str) -> str:
+    """A text that a person wrote, with single spaces. Raises :class:`SubjectRequestError`
+    (``subject_request.statement``)."""
+    words = " ".join(text.split())
+    if not words or len(words) > LONGEST_SAID or not words.isprintable():
+        raise SubjectRequestError(
+            "subject_request.statement", f"write up to {LONGEST_SAID} printable characters", ""
+        )
+    return words
+
+
+def digest(text: str) -> str:
+    """What the log contains in place of a text: its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,217 @@
+"""The register of subject requests: what a person asks a customer for, when, and when the answer is due.
+
+GDPR art. 12(3): an answer is due within one month of receipt, extendable once by two further months if the
+person is told the reasons within the first.  Art. 12(6): where there are doubts about the person's identity,
+more information may be requested.  Every query names a tenant.  Every step is a leaf, which names the request
+and never the number.
+
+A number is verified by a code read out by telephone (``verification_code.py``), or by two users of the
+customer who vouch for the person and state how they recognised them.  Before that, nothing is disclosed or
+erased; nor is it on the word of a row that contradicts its leaves (``queries.py``).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.subject_request_queries import WANTS, RequestRow, request_row
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.errors import SubjectRequestError
+from recorder.features.subject_requests.queries import (
+    change_row,
+    find_open_row,
+    find_row,
+    find_verified_row,
+    number_commitment,
+    tenant_of,
+)
+from recorder.features.subject_requests.rules import (
+    ASKED,
+    CLOSED,
+    CLOSED_HOW,
+    EXPORTED,
+    EXTENDED,
+    EXTENDED_MONTHS,
+    MONTHS,
+    PEOPLE,
+    PROVED,
+    SALT_BYTES,
+    VOUCHED,
+    VOUCHERS,
+    check_sentence,
+    digest,
+    local_day,
+    months_later,
+    normalise_number,
+)
+from recorder.ids import Entropy, uuid7
+from recorder.prompts.purposes import LANGUAGES
+
+
+def enter(
+    tenant: str,
+    *,
+    number: str,
+    wants: str,
+    language: str,
+    received_on: date,
+    by_kind: str,
+    by: str | None,
+    now: datetime,
+    entropy: Entropy,
+) -> RequestRow:
+    """Register a request; ``number`` is in any format of the customer's country. Raises
+    :class:`SubjectRequestError`: ``subject_request.number``, ``subject_request.wants``,
+    ``subject_request.language``, ``subject_request.day`` (received in the future, or more than a year
+    ago)."""
+    if wants not in WANTS:
+        raise SubjectRequestError(
+            "subject_request.wants", f"a request cannot ask for {wants!r}", f"one of {', '.join(WANTS)}"
+        )
+    if language not in LANGUAGES:
+        raise SubjectRequestError(
+            "subject_request.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}"
+        )
+    with writing():
+        row = tenant_of(tenant)
+        if not 0 <= (local_day(row.time_zone, now) - received_on).days <= 366:
+            raise SubjectRequestError(
+                "subject_request.day",
+                f"{received_on} is not a possible day of receipt",
+                "use a day within the last year",
+            )
+        made = SubjectRequestTable.create(
+            id=str(uuid7(now, entropy)),
+            tenant_id=tenant,
+            number=normalise_number(number, row.country),
+            wants=wants,
+            language=language,
+            received_on=received_on.isoformat(),
+            due_on=months_later(received_on, MONTHS).isoformat(),
+            entered_at=now,
+            entered_kind=by_kind,
+            entered_by=by,
+            number_salt=entropy(SALT_BYTES).hex(),
+        )
+        body = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
+        body |= {
+            "language": language,
+            "number_sha256": number_commitment(made),
+            "by": by_kind,
+            "who": by or "",
+        }
+        change_row(made, append(tenant, ASKED, body, now, entropy))
+    return request_row(made)
+
+
+def find_request(tenant: str, request_id: str) -> RequestRow:
+    """A customer's request. Raises :class:`SubjectRequestError`: ``subject_request.not_found``,
+    ``subject_request.not_logged``."""
+    with connected():
+        return request_row(find_row(tenant, request_id))
+
+
+def verified_request(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
+    """The same, if it is open and its number is verified; with ``wants``, only if it asks for that. Raises
+    ``subject_request.closed``, ``subject_request.unverified``, ``subject_request.not_asked`` too."""
+    with connected():
+        row = request_row(find_verified_row(tenant, request_id))
+    if row.wants not in wants:
+        raise SubjectRequestError("subject_request.not_asked", f"the request is for {row.wants}", "")
+    return row
+
+
+def extend(
+    tenant: str, request_id: str, *, why: str, who: str | None, now: datetime, entropy: Entropy
+) -> None:
+    """Extend the deadline once by two months, with the reason, of which the person is informed within the
+    first. Raises :class:`SubjectRequestError`: ``subject_request.extended``, ``subject_request.too_late``,
+    ``subject_request.statement``, ``subject_request.closed``."""
+    with writing():
+        lock_tenant(tenant)
+        row = find_open_row(tenant, request_id)
+        if row.extended_why is not None:
+            raise SubjectRequestError(
+                "subject_request.extended",
+                "the request was extended before",
+                "an extension is possible only once",
+            )
+        if request_row(row).overdue(local_day(tenant_of(tenant).time_zone, now)):
+            raise SubjectRequestError("subject_request.too_late", "the first month is over", "")
+        due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
+        words = check_sentence(why)
+        body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
+        leaf = append(tenant, EXTENDED, body, now, entropy)
+        change_row(row, leaf, due_on=due, extended_at=now, extended_why=words)
+
+
+def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
+    """Record how a user of the customer recognised the person. Once a second user has vouched, the number is
+    verified. Raises :class:`SubjectRequestError`: ``subject_request.verified``,
+    ``subject_request.statement``, ``subject_request.closed``, ``subject_request.may_not_vouch``,
+    ``subject_request.vouched`` (vouched before)."""
+    with writing():
+        lock_tenant(tenant)
+        row = find_open_row(tenant, request_id)
+        if row.proved_at is not None:
+            raise SubjectRequestError("subject_request.verified", "that was shown before", "")
+        them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
+        if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
+            raise SubjectRequestError(
+                "subject_request.may_not_vouch", "only admins and colleagues may vouch", ""
+            )
+        if row.vouched_by == who:
+            raise SubjectRequestError(
+                "subject_request.vouched", "this user vouched before", "a second user must vouch"
+            )
+        words, first = check_sentence(how), row.vouched_at is None
+        body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
+        leaf = append(tenant, VOUCHED, body, now, entropy)
+        if first:
+            change_row(row, leaf, vouched_at=now, vouched_by=who, vouched_said=words)
+            return
+        change_row(row, leaf)
+        record_verification(row, PEOPLE, who, words, now, entropy)
+
+
+def record_verification(
+    row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
+) -> None:
+    """Inside the caller's transaction: record that the number is verified. Raises
+    :class:`SubjectRequestError` (``subject_request.verified``)."""
+    if row.proved_at is not None:
+        raise SubjectRequestError("subject_request.verified", "that was shown before", "")
+    body = {"request": row.id, "how": how, "who": who}
+    leaf = append(row.tenant_id, PROVED, body, now, entropy)
+    change_row(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
+
+
+def close(
+    tenant: str, request_id: str, *, how: str, who: str | None, now: datetime, entropy: Entropy
+) -> None:
+    """Close a request. Raises :class:`SubjectRequestError`: ``subject_request.how``,
+    ``subject_request.closed``, ``subject_request.unverified`` (it cannot have been answered)."""
+    if how not in CLOSED_HOW:
+        raise SubjectRequestError(
+            "subject_request.how", f"a request cannot be closed as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
+        )
+    with writing():
+        lock_tenant(tenant)
+        row = find_open_row(tenant, request_id)
+        if how == "answered" and row.proved_at is None:
+            raise SubjectRequestError("subject_request.unverified", "the number is not verified", "")
+        leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
+        change_row(row, leaf, closed_at=now, closed_how=how)
+
+
+def note_export(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
+    """Append a leaf before a copy is sent. Raises as
+    :func:`recorder.features.subject_requests.queries.find_verified_row`."""
+    with writing():
+        lock_tenant(tenant)
+        row = find_verified_row(tenant, request_id)
+        leaf = append(tenant, EXPORTED, {"request": request_id, "who": who}, now, entropy)
+        change_row(row, leaf, exported_at=now)

@@ -1,0 +1,226 @@
+"""The rules of amendments, each at its limits, and what an interrupted one leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.tables import lease
+from recorder.errors import AccordError
+from recorder.lifecycle import amendments, recordings
+from recorder.lifecycle.amendment_service import (
+    LONGEST_REASON,
+    LONGEST_REVIEW,
+    TRIES,
+    Changes,
+    agreement_rule,
+)
+from recorder.lifecycle.amendment_store import chain_of
+from recorder.seal.amendment import By
+from recorder.seal.keyring import data_key_path
+from recorder.store.contract import Conflict
+from tests.stored_recordings import put_small
+
+OPERATOR = By("operator")
+REASON = "by letter"
+
+
+@pytest.fixture
+def changes(house) -> Changes:
+    return house.changes
+
+
+@pytest.fixture
+def recording(house) -> str:
+    return put_small(house)
+
+
+@pytest.fixture
+def legal_duty(house) -> tuple[str, str]:
+    """A customer who must keep recordings by law, and a recording."""
+    notary = house.customer(
+        "Notaire Peeters", "+3225550188", purposes=("agreement", "legal-duty"), formats=("wav",)
+    )
+    return notary.id, house.call(notary)
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    with pytest.raises(AccordError) as refused:
+        attempt()
+    return refused.value.error_id
+
+
+def kinds(house, recording: str, tenant: str = "") -> list[str]:
+    row = queries.recording(tenant or house.tenant, recording)
+    assert row is not None
+    return [each.kind for each in chain_of(house.store, row.prefix, house.root_public).amendments]
+
+
+def hold(house, recording: str, **options) -> None:
+    values = {"owner": "ada", "purposes": ["agreement"], "reason": REASON}
+    values["review_at"] = house.clock() + timedelta(days=90)
+    house.changes.hold(house.tenant, recording, OPERATOR, **values | options)
+
+
+def test_reaches_its_points_in_order(house, recording) -> None:
+    reached: list[str] = []
+    replace(house.changes, boundary=reached.append).delete(house.tenant, recording, OPERATOR, reason=REASON)
+    assert reached == ["begun", "put", "listed"]
+    assert amendments.pending_amendments(house.clock() + timedelta(days=1)) == ()
+
+
+def test_refuses_while_another_process_amends_the_recording(house, changes, recording) -> None:
+    assert lease.take(f"recording:{recording}", "another process", house.clock())
+    delete = lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
+    assert refusal(delete) == "retention.busy"
+    lease.release(f"recording:{recording}", "another process")
+    delete()
+    assert lease.take(f"recording:{recording}", "another process", house.clock()), "the lease was returned"
+
+
+def test_gives_up_after_several_conflicts(house, changes, recording, monkeypatch) -> None:
+    attempts: list[str] = []
+
+    def conflict(key: str, *_: object) -> None:
+        attempts.append(key)
+        raise Conflict("store.conflict", "taken")
+
+    monkeypatch.setattr(house.store, "put", conflict)
+    assert (
+        refusal(lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)) == "store.conflict"
+    )
+    assert len(attempts) == TRIES
+
+
+def test_holds_no_recording_that_is_being_erased(house, recording) -> None:
+    row = queries.recording(house.tenant, recording)
+    recordings.drop_key(row)
+    hold(house, recording)
+    house.changes.lift(house.tenant, recording, OPERATOR, hold=1, reason=REASON)
+    house.store.delete(data_key_path(house.tenant, recording))
+    assert refusal(lambda: hold(house, recording)) == "retention.being_erased"
+
+
+def test_holds_until_a_review_within_a_year(house, recording) -> None:
+    now = house.clock()
+    assert refusal(lambda: hold(house, recording, review_at=now)) == "retention.review"
+    late = now + LONGEST_REVIEW + timedelta(milliseconds=1)
+    assert refusal(lambda: hold(house, recording, review_at=late)) == "retention.review"
+    hold(house, recording, review_at=now + LONGEST_REVIEW)
+    (held,) = amendments.holds(house.tenant, recording)
+    assert held.review_at == now + LONGEST_REVIEW
+    assert amendments.holds("another tenant") == amendments.holds(recording="another") == ()
+
+
+def test_lifts_only_a_hold_that_is_set(house, changes, recording) -> None:
+    hold(house, recording)
+    lift = {"reason": REASON}
+    assert (
+        refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=2, **lift))
+        == "retention.no_hold"
+    )
+    changes.lift(house.tenant, recording, OPERATOR, hold=1, **lift)
+    assert (
+        refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=1, **lift))
+        == "retention.no_hold"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "error_id"),
+    [
+        ({"purpose": "unknown"}, "retention.purpose"),
+        ({"keep_days": 9999}, "retention.too_long"),
+        ({"days_ago": 1}, "retention.agreed_on"),
+        ({"days_ago": -11}, "retention.agreed_on"),
+        ({"reason": ""}, "retention.reason"),
+        ({"reason": "x" * (LONGEST_REASON + 1)}, "retention.reason"),
+        ({"reason": "a\u200bb"}, "retention.reason"),
+        ({"keep_days": 10}, "retention.past"),
+    ],
+)
+def test_refuses_impossible_later_agreements(house, changes, recording, options, error_id) -> None:
+    called_on = house.clock().date()
+    house.clock.forward(days=10)
+    values = {"purpose": "training", "keep_days": 60, "reason": REASON}
+    days_ago = options.get("days_ago", 0)
+    values |= {name: value for name, value in options.items() if name != "days_ago"}
+    agreed_on = called_on - timedelta(days=days_ago)
+    agree = lambda **more: changes.agree(house.tenant, recording, OPERATOR, **values | more)  # noqa: E731
+    assert refusal(lambda: agree(on=agreed_on)) == error_id
+    assert kinds(house, recording) == []
+
+
+def test_accepts_a_later_agreement_between_the_call_and_today(house, changes, recording) -> None:
+    called_on = house.clock().date()
+    house.clock.forward(days=10)
+    longest = {"reason": "x" * LONGEST_REASON, "purpose": "training", "keep_days": 60}
+    for day in (called_on, house.clock().date()):
+        changes.agree(house.tenant, recording, OPERATOR, on=day, **longest)
+    assert kinds(house, recording) == ["agreed_later"] * 2
+
+
+def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(
+    house, changes, recording
+) -> None:
+    agree = {"purpose": "training", "keep_days": 90, "reason": REASON}
+    other = put_small(house)
+    changes.delete(house.tenant, other, OPERATOR, reason=REASON)
+    assert refusal(lambda: changes.agree(house.tenant, other, OPERATOR, **agree)) == "retention.over"
+    house.clock.at = queries.recording(house.tenant, recording).keep_until
+    assert refusal(lambda: changes.agree(house.tenant, recording, OPERATOR, **agree)) == "retention.over"
+
+
+def test_narrows_only_purposes_that_the_recording_has(house, changes, recording) -> None:
+    for purposes in ([], ["training"], ["agreement", "training"]):
+        narrow = partial(changes.narrow, house.tenant, recording, OPERATOR, reason=REASON)
+        assert refusal(partial(narrow, purposes=purposes)) == "retention.purpose"
+    changes.narrow(house.tenant, recording, OPERATOR, purposes=["agreement", "agreement"], reason=REASON)
+    assert kinds(house, recording) == ["purposes_narrowed"]
+    assert queries.recording(house.tenant, recording).keep_until <= house.clock()
+
+
+def test_keeps_what_a_law_requires_until_the_customer_leaves(house, changes, legal_duty) -> None:
+    tenant, recording = legal_duty
+    narrow = {"purposes": ["legal-duty"], "reason": REASON}
+    assert refusal(lambda: changes.narrow(tenant, recording, OPERATOR, **narrow)) == "retention.by_law"
+    assert refusal(lambda: changes.delete(tenant, recording, OPERATOR, reason=REASON)) == "retention.by_law"
+    assert changes.look(tenant, recording).may_narrow() == ("agreement",)
+    changes.leave(tenant, recording, OPERATOR, reason=REASON)
+    changes.leave(tenant, recording, OPERATOR, reason=REASON)
+    assert kinds(house, recording, tenant) == ["deletion_requested"]
+
+
+def test_deletes_once_and_never_a_held_recording(house, changes, recording) -> None:
+    hold(house, recording)
+    for attempt in (changes.delete, changes.leave):
+        assert refusal(lambda: attempt(house.tenant, recording, OPERATOR, reason=REASON)) == "retention.held"  # noqa: B023
+    changes.lift(house.tenant, recording, OPERATOR, hold=1, reason=REASON)
+    changes.delete(house.tenant, recording, OPERATOR, reason=REASON)
+    again = lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
+    assert refusal(again) == "retention.deleted"
+
+
+def test_withdraws_only_purposes_that_rest_on_consent(house, changes) -> None:
+    recording = put_small(house, answer="yes", mode="opt-in")
+    assert changes.look(house.tenant, recording).may_withdraw() == ("agreement",)
+    for purposes in (["training"], ["agreement", "training"], []):
+        withdraw = {"purposes": purposes, "reason": REASON}
+        attempt = lambda: changes.withdraw(house.tenant, recording, OPERATOR, **withdraw)  # noqa: B023, E731
+        assert refusal(attempt) == "retention.not_by_consent"
+    changes.withdraw(house.tenant, recording, OPERATOR, purposes=["agreement"], reason=REASON)
+    assert kinds(house, recording) == ["consent_withdrawn"]
+    assert changes.look(house.tenant, recording).may_withdraw() == ()
+
+
+def test_previews_an_amendment_without_writing_it(house, changes, recording) -> None:
+    rule = agreement_rule(house.tenant, purpose="training", keep_days=60, reason=REASON)
+    status, terms = changes.preview(house.tenant, recording, OPERATOR, rule)
+    assert [each.code for each in status.terms.purposes] == ["agreement"]
+    assert [each.code for each in terms.purposes] == ["agreement", "training"]
+    assert kinds(house, recording) == []

@@ -1,0 +1,311 @@
+"""Key rotation: which wrapped keys it replaces, what it repairs, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import queries, tenant_queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.errors import SealError
+from recorder.lifecycle.key_rotation import CLAIM, KeyRotation, rotation_status
+from recorder.seal import kek_files
+from recorder.seal.keyring import (
+    WrappedKey,
+    data_key_path,
+    every_tenant_key_path,
+    load_kek,
+    next_tenant_key_path,
+    tenant_key_path,
+)
+from recorder.seal.verification import verify
+from tests.stored_recordings import put_small
+
+pytestmark = pytest.mark.postgresql
+
+
+class Interrupted(Exception):
+    """Stops a rotation where it stands, as a kill would."""
+
+
+@pytest.fixture
+def recordings(house) -> list[str]:
+    return [put_small(house) for _ in range(2)]
+
+
+@pytest.fixture
+def keys(house) -> Path:
+    """The keys' folder, with a next key-encryption key."""
+    folder = house.folder / "keys"
+    kek_files.make_next(folder, house.entropy)
+    return folder
+
+
+@pytest.fixture
+def rotation(house, keys) -> Callable[..., KeyRotation]:
+    """A rotation to the next key-encryption key."""
+
+    def make(**changes) -> KeyRotation:
+        ring = kek_files.rotating(keys)
+        made = KeyRotation(house.store, ring, house.clock, house.entropy, "this process")
+        return replace(made, **changes)
+
+    return make
+
+
+def tenant_key(house) -> WrappedKey:
+    found = tenant_queries.tenant_key(house.tenant)
+    assert found is not None
+    return found
+
+
+def read_key(house, place: str) -> WrappedKey:
+    return WrappedKey.from_bytes((house.bucket / place).read_bytes())
+
+
+def overwrite(house, place: str, content: bytes) -> None:
+    path = house.bucket / place
+    if path.exists():
+        path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def damage(key: WrappedKey) -> bytes:
+    return replace(key, wrapped=bytes([key.wrapped[0] ^ 1]) + key.wrapped[1:]).to_bytes()
+
+
+def set_row_key(house, text: str) -> None:
+    with writing():
+        TenantTable.update(wrapped_key=text).where(TenantTable.id == house.tenant).execute()
+
+
+def foreign_key(house) -> WrappedKey:
+    return house.keyring.new_tenant_key("somebody-else", house.entropy)
+
+
+def assert_rotated(house, keys: Path, recordings: list[str]) -> None:
+    """Everything opens with the next key-encryption key alone."""
+    status = rotation_status(house.store)
+    assert set(status.by_kek) == {load_kek(keys / kek_files.NEXT).id}
+    assert (status.rows, status.objects, status.unfinished, status.lacking) == (0, 0, (), ())
+    alone = kek_files.Keyring(load_kek(keys / kek_files.NEXT))
+    for each in recordings:
+        row = queries.recording(house.tenant, each)
+        assert row is not None
+        assert verify(house.store, row.prefix, house.root_public, alone).findings == []
+        assert row.wrapped_key == read_key(house, data_key_path(house.tenant, each)).to_bytes().decode()
+
+
+def test_wraps_tenant_keys_by_the_next_kek_and_leaves_recordings_alone(
+    house, keys, rotation, recordings
+) -> None:
+    before = tenant_key(house)
+    assert rotation().all() == (0, 0)
+    after = tenant_key(house)
+    assert (after.key_id, after.wrapped_by) == (before.key_id, load_kek(keys / kek_files.NEXT).id)
+    assert read_key(house, tenant_key_path(house.tenant)) == after
+    assert_rotated(house, keys, recordings)
+
+
+def test_gives_a_tenant_a_new_key_and_wraps_its_recordings_by_it(house, keys, rotation, recordings) -> None:
+    before = tenant_key(house).key_id
+    announced = rotation().begin(house.tenant)
+    assert rotation_status(house.store).unfinished == (house.tenant,)
+    assert rotation().all() == (2, 0)
+    assert tenant_key(house).key_id == announced != before
+    for key_id in (before, announced):
+        assert read_key(house, every_tenant_key_path(house.tenant, key_id)).key_id == key_id
+    assert_rotated(house, keys, recordings)
+    assert rotation().all() == (0, 0), "nothing is left to do"
+
+
+def test_wraps_a_tenants_former_keys_too(house, keys, rotation, recordings) -> None:
+    first = tenant_key(house).key_id
+    same_kek = KeyRotation(house.store, house.keyring, house.clock, house.entropy, "this process")
+    same_kek.begin(house.tenant)
+    assert same_kek.all() == (2, 0)
+    rotation().all()
+    former = read_key(house, every_tenant_key_path(house.tenant, first))
+    assert former.wrapped_by == load_kek(keys / kek_files.NEXT).id
+    assert_rotated(house, keys, recordings)
+
+
+def test_announces_the_same_key_until_it_is_in_use(house, rotation) -> None:
+    announced = rotation().begin(house.tenant)
+    assert rotation().begin(house.tenant) == announced
+    place = next_tenant_key_path(house.tenant)
+    overwrite(house, place, damage(read_key(house, place)))
+    assert rotation().begin(house.tenant) != announced, "a damaged one is replaced"
+
+
+def test_resumes_after_an_interruption_anywhere(house, keys, rotation, recordings) -> None:
+    def stop_at(count: int) -> Callable[[str], None]:
+        points = iter(range(count, 0, -1))
+
+        def boundary(_point: str) -> None:
+            if next(points) == 1:
+                raise Interrupted
+
+        return boundary
+
+    rotation().begin(house.tenant)
+    for count in range(1, 30):
+        try:
+            rotation(boundary=stop_at(count)).all()
+        except Interrupted:
+            continue
+        break
+    else:
+        pytest.fail("the rotation never ended")
+    assert count > 3
+    assert_rotated(house, keys, recordings)
+
+
+@pytest.mark.parametrize("state", ["missing", "damaged"])
+def test_restores_the_buckets_tenant_key_from_the_row(house, keys, rotation, recordings, state) -> None:
+    place = tenant_key_path(house.tenant)
+    if state == "missing":
+        (house.bucket / place).unlink()
+    else:
+        overwrite(house, place, damage(read_key(house, place)))
+    rotation().all()
+    assert read_key(house, place) == tenant_key(house)
+    assert_rotated(house, keys, recordings)
+
+
+@pytest.mark.parametrize("kind", ["foreign", "damaged", "garbage"])
+def test_restores_the_rows_tenant_key_from_the_bucket(house, keys, rotation, recordings, kind) -> None:
+    own = tenant_key(house)
+    content = {"foreign": foreign_key(house).to_bytes(), "damaged": damage(own), "garbage": b"{}"}[kind]
+    set_row_key(house, content.decode())
+    rotation().all()
+    assert tenant_key(house).key_id == own.key_id
+    assert_rotated(house, keys, recordings)
+
+
+def test_refuses_where_neither_row_nor_bucket_has_the_tenants_key(house, rotation, recordings) -> None:
+    before = damage(tenant_key(house))
+    set_row_key(house, before.decode())
+    overwrite(house, tenant_key_path(house.tenant), before)
+    with pytest.raises(SealError) as refused:
+        rotation().all()
+    assert refused.value.error_id == "seal.key_damaged"
+    assert read_bytes(house, tenant_key_path(house.tenant)) == before, "nothing was written"
+
+
+def read_bytes(house, place: str) -> bytes:
+    return (house.bucket / place).read_bytes()
+
+
+def test_removes_another_tenants_key_from_a_tenants_folder(house, keys, rotation, recordings) -> None:
+    foreign = foreign_key(house)
+    place = every_tenant_key_path(house.tenant, foreign.key_id)
+    overwrite(house, place, foreign.to_bytes())
+    rotation().all()
+    assert place not in house.objects()
+    assert_rotated(house, keys, recordings)
+
+
+def test_refuses_a_damaged_next_key_and_says_how_to_replace_it(house, rotation, recordings) -> None:
+    rotation().begin(house.tenant)
+    place = next_tenant_key_path(house.tenant)
+    overwrite(house, place, b"{}")
+    before = house.objects()
+    with pytest.raises(SealError) as refused:
+        rotation().all()
+    assert "accord keys next" in refused.value.hint
+    assert house.objects() == before
+
+
+def test_refuses_a_key_that_was_changed_for_another(house, rotation, recordings) -> None:
+    former = read_bytes(house, tenant_key_path(house.tenant))
+    rotation().begin(house.tenant)
+    rotation().all()
+    overwrite(house, next_tenant_key_path(house.tenant), former)
+    with pytest.raises(SealError) as refused:
+        rotation().all()
+    assert refused.value.error_id == "seal.key_former"
+
+
+def test_refuses_to_run_twice_at_once(house, rotation) -> None:
+    assert lease.take(CLAIM, "another process", house.clock())
+    for attempt in (lambda: rotation().all(), lambda: rotation().begin(house.tenant)):
+        with pytest.raises(SealError) as refused:
+            attempt()
+        assert refused.value.error_id == "keys.busy"
+    house.clock.forward(minutes=6)
+    assert rotation().all() == (0, 0), "a process that died holds the lease for five minutes"
+    assert lease.take(CLAIM, "another process", house.clock()), "and a finished one returns it"
+
+
+def test_leaves_a_recording_that_somebody_is_erasing(house, rotation, recordings) -> None:
+    rotation().begin(house.tenant)
+    assert lease.take(f"recording:{recordings[0]}", "a worker", house.clock())
+    assert rotation().all() == (1, 1)
+    lease.release(f"recording:{recordings[0]}", "a worker")
+    assert rotation().all() == (1, 0)
+
+
+def test_puts_no_key_back_whose_row_lost_it_meanwhile(house, rotation, recordings) -> None:
+    place = data_key_path(house.tenant, recordings[0])
+
+    def erase(point: str) -> None:
+        if point == "data key put" and place in house.objects():
+            with writing():
+                RecordingTable.update(wrapped_key=None).where(RecordingTable.id == recordings[0]).execute()
+
+    rotation().begin(house.tenant)
+    done, left = rotation(boundary=erase).all()
+    assert (done, left) == (1, 1)
+    assert place not in house.objects()
+
+
+@pytest.mark.parametrize("spoiled", ["missing", "foreign"])
+def test_puts_a_recordings_key_back_from_its_row(house, rotation, recordings, spoiled) -> None:
+    place = data_key_path(house.tenant, recordings[0])
+    if spoiled == "missing":
+        (house.bucket / place).unlink()
+    else:
+        overwrite(house, place, read_bytes(house, data_key_path(house.tenant, recordings[1])))
+    status = rotation_status(house.store)
+    assert status.lacking == ((house.tenant, recordings[0]),)
+    assert rotation().put_back(status.lacking) == 1
+    row = queries.recording(house.tenant, recordings[0])
+    assert row is not None
+    assert row.wrapped_key == read_bytes(house, place).decode()
+    assert rotation_status(house.store).lacking == ()
+
+
+def test_reports_a_recording_without_any_good_key_and_rotates_the_others(house, rotation, recordings) -> None:
+    row = queries.recording(house.tenant, recordings[0])
+    assert row is not None
+    assert row.wrapped_key is not None
+    bad = damage(WrappedKey.from_bytes(row.wrapped_key.encode()))
+    overwrite(house, data_key_path(house.tenant, recordings[0]), bad)
+    with writing():
+        RecordingTable.update(wrapped_key=bad.decode()).where(RecordingTable.id == recordings[0]).execute()
+    rotation().begin(house.tenant)
+    reported: list[str] = []
+    assert rotation(refused=lambda error: reported.append(error.error_id)).all() == (1, 0)
+    assert reported == ["seal.key_damaged"]
+    with pytest.raises(SealError):
+        rotation().all()
+
+
+def test_skips_a_tenant_whose_key_was_destroyed(house, rotation) -> None:
+    set_row_key(house, "")
+    assert rotation().all() == (0, 0)
+    assert rotation_status(house.store).by_kek == {}
+
+
+def test_refuses_without_the_kek_that_wraps_a_key(house, keys, rotation, recordings) -> None:
+    alone = kek_files.Keyring(load_kek(keys / kek_files.NEXT))
+    with pytest.raises(SealError) as refused:
+        rotation(keyring=alone).all()
+    assert refused.value.error_id == "seal.kek_missing"

@@ -1,0 +1,189 @@
+"""Retention limits in the catalogue: which can be set, and which statements a rebuild restores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.announcement import PurposeTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.errors import AccordError, CatalogueError, RetentionError, SealError
+from recorder.identity import tenants
+from recorder.lifecycle import limits
+from recorder.lifecycle.limits import PendingLimit
+from recorder.seal import retention_limit as statements
+from recorder.seal.amendment import By
+from recorder.seal.retention_limit import LimitLifted, LimitSet
+from recorder.seal.revocation import Trust
+
+pytestmark = pytest.mark.postgresql
+
+ID = "01930000-0000-7000-8000-0000000000a1"
+OTHER = "01930000-0000-7000-8000-0000000000b2"
+
+
+def refusal(attempt) -> str:
+    with pytest.raises(AccordError) as refused:
+        attempt()
+    return refused.value.error_id
+
+
+@pytest.fixture
+def other_tenant(house) -> str:
+    tenants.create_tenant(
+        OTHER, name="Van Dyck NV", wrapped_key="{}", now=house.clock(), entropy=house.entropy
+    )
+    return OTHER
+
+
+def own_purpose(house, tenant: str, code: str) -> None:
+    with writing():
+        PurposeTable.create(
+            id=f"{tenant}/{code}", tenant=tenant, code=code, labels={}, legal_basis="consent",
+            longest_days=90, roles=["customer"], created_at=house.clock(),
+        )  # fmt: skip
+
+
+def signed_limit(house, **changes) -> PendingLimit:
+    values = {"tenant": house.tenant, "id": ID, "purpose": None, "line": None, "days": 5}
+    values |= {"since": house.clock(), "agreements": False, "by": By("operator")}
+    content = statements.write(LimitSet(**values | changes), house.services.signer)
+    return PendingLimit(ID, house.tenant, content, lifted=False)
+
+
+def signed_lifting(house, limit: PendingLimit) -> PendingLimit:
+    said = LimitLifted(house.tenant, ID, statements.sha256_of(limit.content), house.clock(), By("operator"))
+    return PendingLimit(ID, house.tenant, statements.write(said, house.services.signer), lifted=True)
+
+
+def restore(house, which: PendingLimit) -> bool:
+    return limits.restore_statement(which, house.trust, house.clock(), house.entropy)
+
+
+def test_accepts_a_limit_for_any_purpose_and_line_of_the_customer(house) -> None:
+    own_purpose(house, house.tenant, "archive")
+    for purpose in (None, "agreement", "archive"):
+        for line in (None, house.line.id):
+            limits.check_limit(house.tenant, purpose, line, 1)
+            limits.check_limit(house.tenant, purpose, line, None)
+
+
+def test_refuses_a_limit_for_what_the_customer_does_not_have(house, other_tenant) -> None:
+    own_purpose(house, other_tenant, "archive")
+    assert refusal(lambda: limits.check_limit(house.tenant, "archive", None, 5)) == "retention.purpose"
+    assert refusal(lambda: limits.check_limit(house.tenant, None, "no line", 5)) == "line.unknown"
+    foreign = other_tenant, None, house.line.id, 5
+    assert refusal(lambda: limits.check_limit(*foreign)) == "line.unknown"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "days", "error_id"),
+    [(None, 0, "retention.days"), ("training", 181, "country.keep_days")],
+)
+def test_refuses_a_number_of_days_that_is_not_allowed(house, purpose, days, error_id) -> None:
+    assert refusal(lambda: limits.check_limit(house.tenant, purpose, None, days)) == error_id
+
+
+def test_writes_no_statement_when_the_limits_have_changed_meanwhile(house) -> None:
+    version = limits.version_of(house.tenant)
+    house.limit(5)
+    late = signed_limit(house)
+    with pytest.raises(RetentionError) as refused:
+        limits.begin_statements(house.tenant, ID, late.content, {}, version)
+    assert refused.value.error_id == "retention.no_limit"
+    assert limits.pending() == ()
+    limits.begin_statements(house.tenant, ID, late.content, {}, limits.version_of(house.tenant))
+    assert limits.pending(house.tenant) == limits.pending() == (late,)
+    assert limits.pending(OTHER) == ()
+    with pytest.raises(RetentionError):  # another one is pending
+        limits.begin_statements(house.tenant, OTHER, late.content, {}, limits.version_of(house.tenant))
+
+
+def test_restores_a_limit_and_its_lifting_once(house) -> None:
+    limit = signed_limit(house)
+    lifting = signed_lifting(house, limit)
+    assert not limits.is_listed(limit)
+    assert refusal(lambda: restore(house, lifting)) == "retention.alone"
+    assert restore(house, limit)
+    assert not restore(house, limit)
+    assert limits.is_listed(limit)
+    assert not limits.is_listed(lifting)
+    assert [each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)] == [5]
+    assert restore(house, lifting)
+    assert limits.is_listed(lifting)
+    assert limits.in_force(house.tenant, house.trust) == ()
+    (row,) = limits.limit_rows(house.tenant, house.trust)
+    assert row.limit.until == house.clock()
+    assert [(each.lifted, at) for each, _, at in limits.stored_statements(house.tenant)] == [
+        (False, None),
+        (True, None),
+    ], "a restored statement's leaf states no time of its own"
+
+
+def test_refuses_a_statement_that_differs_from_the_catalogues(house, other_tenant) -> None:
+    limit = signed_limit(house)
+    assert restore(house, limit)
+    assert refusal(lambda: restore(house, signed_limit(house, days=6))) == "retention.differs"
+    with writing():
+        RetentionLimitTable.update(tenant=other_tenant).execute()
+    assert refusal(lambda: restore(house, limit)) == "retention.differs"
+
+
+def test_refuses_a_statement_of_another_customer_or_by_a_revoked_key(house) -> None:
+    foreign = signed_limit(house, tenant=OTHER)
+    assert refusal(lambda: restore(house, foreign)) == "retention.foreign"
+    limit, now = signed_limit(house), house.clock()
+    key = house.services.signer.key_id
+    revoked = Trust(house.root_public, lambda: {key: now + timedelta(hours=1)})
+    assert isinstance(limits.check_statement(limit, revoked, now), LimitSet)
+    late = now + timedelta(hours=2)
+    assert refusal(lambda: limits.check_statement(limit, revoked, late)) == "seal.key_revoked"
+
+
+def test_applies_limits_to_recordings_page_by_page(house) -> None:
+    assert limits.next_unapplied() is None
+    rows = []
+    for _ in range(3):
+        folder = house.take(formats=("wav",))
+        house.work(folder)
+        rows.append(folder.name)
+    house.limit(5)
+    found = []
+    while (batch := limits.next_unapplied(limit=2)) is not None:
+        identity, page = batch
+        found.append([each.id for each in page])
+        limits.note_applied(identity, page[-1].id if page else None, house.clock())
+    assert found == [sorted(rows)[:2], sorted(rows)[2:], []]
+
+
+def test_lists_the_limits_of_every_customer(house, other_tenant) -> None:
+    house.limit(5)
+    with writing():
+        LineTable.update(label="Shop").execute()
+    found = limits.limits_by_tenant(house.trust)
+    assert {tenant: [each.keep_days for each in mine] for tenant, mine in found.items()} == {
+        house.tenant: [5]
+    }
+
+
+def test_ignores_a_row_that_is_no_statement(house) -> None:
+    house.limit(5)
+    (row,) = limits.limit_rows(house.tenant, house.trust)
+    with writing():
+        RetentionLimitTable.update(statement="{}").execute()
+    assert limits.limit_rows(house.tenant, house.trust) == ()
+    with writing():
+        RetentionLimitTable.update(statement=row.content.decode(), lifted="{}", lifted_leaf=1).execute()
+    assert [each.limit.until for each in limits.limit_rows(house.tenant, house.trust)] == [None]
+    with pytest.raises(SealError):
+        limits.check_statement(replace(signed_limit(house), content=b"{}"), house.trust, None)
+
+
+def test_knows_no_limit_of_an_unknown_customer(house) -> None:
+    assert limits.limits_of("nobody", house.trust) == ()
+    with pytest.raises(CatalogueError):
+        limits.begin_statements("nobody", ID, signed_limit(house).content, {}, ())

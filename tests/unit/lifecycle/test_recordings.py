@@ -1,0 +1,144 @@
+"""The rows of recordings and of unrecorded calls: written once, found by what identifies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.errors import CatalogueError
+from recorder.lifecycle import recordings
+from tests.stored_recordings import put_small
+
+pytestmark = pytest.mark.postgresql
+
+NEW = "01930000-0000-7000-8000-0000000000e1"
+
+
+@pytest.fixture
+def row(house) -> RecordingRow:
+    found = queries.recording(house.tenant, put_small(house))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def add(house) -> Callable[..., bool]:
+    def add(row: RecordingRow, **options) -> bool:
+        return recordings.add_recording(row, now=house.clock(), entropy=house.entropy, **options)
+
+    return add
+
+
+def leaf_bodies(kind: str) -> list[str]:
+    with connected():
+        return [leaf.body for leaf in LeafTable.select().where(LeafTable.kind == kind)]
+
+
+def another(row: RecordingRow, **changes) -> RecordingRow:
+    return replace(
+        row, **{"id": NEW, "prefix": f"{row.prefix}other/", "manifest_sha256": "ef" * 32} | changes
+    )
+
+
+def test_adds_a_recording_once(house, row, add) -> None:
+    assert not add(row)
+    assert add(another(row))
+    assert not add(another(row))
+    assert len(leaf_bodies("recording.stored")) == 2
+
+
+def test_refuses_another_manifest_under_the_same_id(row, add) -> None:
+    with pytest.raises(CatalogueError) as refused:
+        add(replace(row, manifest_sha256="ab" * 32))
+    assert refused.value.error_id == "recording.conflict"
+
+
+def test_refuses_a_row_made_with_other_limits(house, row, add) -> None:
+    house.limit(5)
+    with pytest.raises(CatalogueError) as refused:
+        add(another(row))
+    assert refused.value.error_id == "retention.changed"
+
+
+def test_finds_an_import_by_its_hash(house, row, add) -> None:
+    assert add(another(row, brought_in="ab" * 32))
+    found = recordings.imported_recording(house.tenant, "ab" * 32)
+    assert found is not None
+    assert found.id == NEW
+    assert recordings.imported_recording(house.tenant, "cd" * 32) is None
+    assert recordings.imported_recording("another tenant", "ab" * 32) is None
+    assert "ab" * 32 in leaf_bodies("recording.stored")[-1]
+
+
+def test_pages_through_recordings_that_end_together(house, row) -> None:
+    ids = sorted([row.id, put_small(house), put_small(house)])
+    with writing():
+        RecordingTable.update(keep_until=row.keep_until).execute()
+    found, last = [], None
+    while page := recordings.due(row.keep_until, limit=1, after=last):
+        last = page[0]
+        found.append(last.id)
+    assert found == ids
+    assert recordings.is_due(row, row.keep_until)
+    recordings.make_tombstone(row, "expired", now=house.clock(), entropy=house.entropy)
+    assert not recordings.is_due(row, row.keep_until)
+
+
+def test_drops_one_recordings_key(house, row) -> None:
+    other = put_small(house)
+    recordings.drop_key(row)
+    keys = {each: queries.recording(house.tenant, each).wrapped_key for each in (row.id, other)}
+    assert keys[row.id] is None
+    assert keys[other] is not None
+
+
+def test_makes_a_tombstone_once_and_ends_its_grants(house, row) -> None:
+    at = house.clock.forward(minutes=1)
+    now = house.clock.forward(minutes=1)
+    assert recordings.make_tombstone(row, "deleted", at=at, now=now, entropy=house.entropy)
+    assert not recordings.make_tombstone(row, "expired", now=now, entropy=house.entropy)
+    found = queries.recording(house.tenant, row.id)
+    assert (found.destroyed_at, found.destroyed_why, found.outside, found.inside) == (
+        at,
+        "deleted",
+        None,
+        None,
+    )
+    assert len(leaf_bodies("recording.erased")) == 1
+    with connected():
+        assert GrantTable.select().where(GrantTable.ended_at.is_null()).count() == 0
+        assert (
+            LeafTable.select()
+            .where((LeafTable.kind == "recording.stored") & LeafTable.body.is_null())
+            .count()
+        )
+
+
+def test_lists_an_unrecorded_call_once(house) -> None:
+    first, second = house.unrecorded(), house.unrecorded("never_connected")
+    for folder in (first, second):
+        house.work(folder)
+    rows = queries.not_recorded(house.tenant).rows
+    assert {each.reason for each in rows} == {"hung_up_in_announcement", "never_connected"}
+    assert not recordings.add_not_recorded(rows[0], now=house.clock(), entropy=house.entropy)
+    assert len(leaf_bodies("call.not_recorded")) == 2
+
+
+def test_appends_a_leaf_before_a_take_in_quarantine_is_erased(house) -> None:
+    house.work(house.unrecorded())
+    (row,) = queries.not_recorded(house.tenant).rows
+    recordings.note_quarantine_erasure(row.id, house.clock(), house.entropy)
+    recordings.note_quarantine_erasure("unknown", house.clock(), house.entropy)
+    assert len(leaf_bodies("quarantine.erased")) == 1
+    with writing():
+        NotRecordedTable.update(tenant=None).execute()
+    recordings.note_quarantine_erasure(row.id, house.clock(), house.entropy)
+    assert len(leaf_bodies("quarantine.erased")) == 1, "a call of nobody's has no log"

@@ -1,0 +1,108 @@
+"""Rows about departed customers and erased calls have no effect without a signed statement."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.offboarding import OffboardingTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, Statements, statements_of
+from recorder.seal import call_erasure, offboarding
+from recorder.seal.offboarding import ANNOUNCED, ERASURE, Statement
+
+CALL = "01930000-0000-7000-8000-0000000000c1"
+OTHER_CALL = "01930000-0000-7000-8000-0000000000c2"
+NOTE = "01930000-0000-7000-8000-0000000000d1"
+
+
+@pytest.fixture
+def statements(house) -> Statements:
+    return statements_of(house.services)
+
+
+def add_departure(house, erasing: bool = True) -> None:
+    now = house.clock()
+    with writing():
+        OffboardingTable.insert(
+            tenant_id=house.tenant, announced_at=now, until=now, erasing_since=now if erasing else None
+        ).execute()
+
+
+def put_statement(house, kind: str) -> None:
+    now = house.clock()
+    until = now if kind == ERASURE else now + timedelta(days=1)
+    made = Statement(house.tenant, 1, None, kind, now, now, until, None, "" if kind == ERASURE else None)
+    offboarding.put(house.store, made, house.services.signer, house.root_public)
+
+
+def add_erased_call(house, note: str = NOTE, tenant: str = "") -> None:
+    with writing():
+        ErasedCallTable.create(
+            id=CALL, tenant_id=tenant or house.tenant, request_id="r", forgotten_at=house.clock(), note=note
+        )
+
+
+def put_note(house, *calls: str) -> None:
+    signed = house.tenant, "r", list(calls), house.clock(), house.services.signer, house.root_public
+    call_erasure.put(house.store, NOTE, *signed)
+
+
+def test_reads_nothing_where_no_row_makes_a_claim(house, statements) -> None:
+    put_statement(house, ERASURE)
+    put_note(house, CALL)
+    assert statements.look(house.tenant, CALL) == statements.look(None, CALL) == StatementCheck()
+    assert not statements.erases(house.tenant)
+    assert not statements.forgot(house.tenant, CALL)
+
+
+@pytest.mark.parametrize(("kind", "signed"), [(None, False), (ANNOUNCED, False), (ERASURE, True)])
+def test_a_departure_needs_a_signed_erasure(house, statements, kind, signed) -> None:
+    add_departure(house)
+    if kind is not None:
+        put_statement(house, kind)
+    with capture_logs() as logs:
+        found = statements.look(house.tenant, CALL)
+    assert (LEFT in found.signed, LEFT in found.unsigned) == (signed, not signed)
+    assert statements.erases(house.tenant) is signed
+    assert [line["event"] for line in logs] == ([] if signed else ["offboarding.unsigned"])
+    assert statements.look(None, CALL) == StatementCheck()
+
+
+def test_an_announced_departure_erases_nothing(house, statements) -> None:
+    add_departure(house, erasing=False)
+    put_statement(house, ERASURE)
+    assert not statements.erases(house.tenant)
+    assert statements.look(house.tenant, CALL) == StatementCheck()
+
+
+def test_a_statement_by_a_revoked_key_erases_nothing(house) -> None:
+    add_departure(house)
+    put_statement(house, ERASURE)
+    revoked = {house.services.signer.key_id: house.clock()}
+    assert not Statements(house.store, house.root_public, lambda: revoked).erases(house.tenant)
+
+
+@pytest.mark.parametrize(
+    ("calls", "row", "signed"),
+    [
+        ((CALL,), {}, True),
+        ((CALL, OTHER_CALL), {}, True),
+        ((OTHER_CALL,), {}, False),
+        ((), {}, False),
+        ((CALL,), {"note": "01930000-0000-7000-8000-0000000000d2"}, False),
+        ((CALL,), {"tenant": "somebody-else"}, False),
+    ],
+)
+def test_an_erased_call_needs_its_customers_signed_note(house, statements, calls, row, signed) -> None:
+    if calls:
+        put_note(house, *calls)
+    add_erased_call(house, **row)
+    found = statements.look(house.tenant, CALL)
+    assert (FORGOTTEN in found.signed, FORGOTTEN in found.unsigned) == (signed, not signed)
+    assert statements.forgot(house.tenant, CALL) is signed
+    assert not statements.forgot("somebody-else", CALL)
+    assert not statements.forgot(house.tenant, OTHER_CALL)
