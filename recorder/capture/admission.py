@@ -78,7 +78,7 @@ _FORGED: Final = (
 )
 
 
-def variable(node: str) -> str:
+def key_variable(node: str) -> str:
     """Return the name of the global variable that holds the key. It differs between nodes, because a
     switch may pass its calls to several daemons."""
     return f"accord_key_{hashlib.sha256(node.encode()).hexdigest()[:12]}"
@@ -99,7 +99,7 @@ class PeerAdmission:
         owner: Callable[[object], int | None] = socket_owner.peer,  # type: ignore[assignment]
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = variable(node)
+        self._name = key_variable(node)
         self._path = spool / FILE
         self._reach = reach
         self._ask = ask

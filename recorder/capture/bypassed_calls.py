@@ -31,17 +31,17 @@ from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.caller_id import caller
-from recorder.switch.dialplan_model import Loaded
+from recorder.switch.dialplan_model import (LoadedDialplan)
 from recorder.switch.dialplan_routes import OUTSIDE_DIGITS
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, Node, channels, data_of
-from recorder.switch.translation import legs
+from recorder.switch.translation import (bridge_legs)
 
 log = structlog.get_logger()
 
 DID_NOT_ASK: Final = "dialplan_did_not_ask"
 
-LISTED: Final = 1.5
+LIST_DELAY: Final = 1.5
 """Seconds after which the switch certainly lists a channel: it writes its list with a delay, up to a
 second on a busy machine."""
 
@@ -103,7 +103,7 @@ class BypassedCalls:
 
     def bridged(self, event: EslEvent) -> None:
         """Two legs are bridged; the event is of one of them."""
-        first, second = legs(event)
+        first, second = bridge_legs(event)
         other = second if event.uuid == first else first
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
             self._spawn(event.uuid, other, event)
@@ -235,7 +235,7 @@ class BypassedCalls:
         if not said.header("Caller-Transfer-Source"):
             return said.header("Caller-Context"), said.header("Caller-Destination-Number")
         alone = commands.addressable(said.uuid)
-        for wait in (0.0, LISTED):
+        for wait in (0.0, LIST_DELAY):
             gevent.sleep(wait)
             listing = commands.show_channel(said.uuid) if alone else commands.show_channels()
             for row in channels(self._node.api(listing)):
@@ -254,7 +254,7 @@ class BypassedCalls:
     def _bringing_by_dialplan(self) -> frozenset[str]:
         try:
             answer = self._node.api(commands.dialplan())
-            return in_thread(lambda: frozenset(entry.context for entry in Loaded(answer).entries()))
+            return in_thread(lambda: frozenset(entry.context for entry in LoadedDialplan(answer).entries()))
         except SwitchError as error:
             log.warning("dialplan.unavailable", error=error.message)
             return frozenset()

@@ -39,7 +39,7 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.translation import observe, observe_talk
+from recorder.switch.translation import (translate, translate_talk)
 
 log = structlog.get_logger()
 
@@ -141,7 +141,7 @@ class CallController:
         if number in self._seen:
             return
         self._seen.add(number)
-        observed = observe(event, self.channel)
+        observed = translate(event, self.channel)
         if observed is not None:
             self.feed(observed)
 
@@ -149,7 +149,7 @@ class CallController:
         """Take an event of either leg from the standing connection. It counts only once the call's own
         socket is left: before, the two connections report the same thing in any order."""
         if self.state.phase is Phase.ANNOUNCED or announce_on_answer.is_announcing(self.state):
-            observed = observe_talk(event, self.channel, self.state.internal.leg)
+            observed = translate_talk(event, self.channel, self.state.internal.leg)
             if observed is not None:
                 self.feed(observed)
 
@@ -278,7 +278,7 @@ class CallController:
                 self._pause_tone()
             case Do.PAUSE_OVER:
                 if commands.addressable(self.state.internal.leg):
-                    self._switch(commands.no_pause_tone(self.state.internal.leg))
+                    self._switch(commands.stop_pause_tone(self.state.internal.leg))
             case Do.BEEP:
                 self._beep()
             case Do.DISCARD:
@@ -404,7 +404,7 @@ class CallController:
 
     def _end_playback(self, leg: str) -> None:
         if commands.addressable(leg):
-            self._switch(commands.cut(leg))
+            self._switch(commands.end_playback(leg))
 
     def _delete(self, action: Do) -> None:
         """Ask the colleague to confirm deletion; or stop the recording, and play that to both."""
@@ -428,22 +428,22 @@ class CallController:
     def _stop(self) -> None:
         self._switch(commands.record_stop(self.channel, self.writer.audio))
         for leg in self._hear_beeps():
-            self._switch(commands.no_beep(leg))
+            self._switch(commands.stop_beep(leg))
 
     def _note_tone(self, leg: str) -> None:
         if commands.addressable(leg):
-            tone = commands.note_tone(self.channel, "accord_state", "announced", leg)
+            tone = commands.play_marker_tone(self.channel, "accord_state", "announced", leg)
             self.writer.then(lambda: self._switch(tone))
 
     def _pause_tone(self) -> None:
         left = (self.state.pause.until or self._now()) - self._now()
         if commands.addressable(self.state.internal.leg):
             seconds = max(1, int(left.total_seconds()))
-            self._switch(commands.pause_tone(self.channel, self.state.internal.leg, seconds))
+            self._switch(commands.start_pause_tone(self.channel, self.state.internal.leg, seconds))
 
     def _beep(self) -> None:
         for leg in self._hear_beeps():
-            self._switch(commands.beep(self.channel, "accord_state", "announced", leg))
+            self._switch(commands.start_beep(self.channel, "accord_state", "announced", leg))
 
     def _hear_beeps(self) -> list[str]:
         legs = {"outside": (self.channel,), "colleague": (self.state.internal.leg,)}

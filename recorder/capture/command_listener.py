@@ -176,7 +176,7 @@ class CommandListener:
             orders = commands.pause(channel, audio, seconds)
             why = self._all(orders, len(orders) - 1, remote_commands.NOT_RECORDED)
             if why:
-                self._node.send_all(commands.pause_refused(channel), ORDER)
+                self._node.send_all(commands.undo_pause(channel), ORDER)
             return why, timedelta(seconds=seconds)
         except SwitchError as error:
             # Whether it arrived is unknown; the switch is asked when the connection is back.

@@ -34,24 +34,10 @@ from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.conference_events import (
-    ATTACHED,
-    BEGAN,
-    CAME,
-    LISTENER,
-    THIRD,
-    WENT,
-    ConferenceEvent,
-    ConferenceMember,
-    attached,
-    in_room,
-    is_attached,
-    listened_on,
-    who_is,
-)
+from recorder.switch.conference_events import (MEDIA_BUG_EVENTS, SOUND_STARTED, JOINED, EAVESDROP, THREE_WAY, LEFT, ConferenceEvent, ConferenceMember, attached_legs, read_event, is_attached, has_eavesdropper, party_of)
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live, channels
-from recorder.switch.translation import observe_talk
+from recorder.switch.standing_connection import (LiveState, channels)
+from recorder.switch.translation import (translate_talk)
 
 if TYPE_CHECKING:
     from recorder.capture.call_controller import CallController
@@ -115,16 +101,16 @@ class Conferences:
     # --- events of the switch
 
     def event(self, event: EslEvent) -> None:
-        """Take a conference's event, or one of :data:`ATTACHED`."""
-        if event.name in ATTACHED:
+        """Take a conference's event, or one of :data:`MEDIA_BUG_EVENTS`."""
+        if event.name in MEDIA_BUG_EVENTS:
             self._attached(event)
             return
-        seen = in_room(event)
+        seen = read_event(event)
         if seen is None:
             return
-        if seen.what == CAME and seen.member is not None:
+        if seen.what == JOINED and seen.member is not None:
             self._came(seen, seen.member, event.at)
-        elif seen.what == WENT and seen.member is not None:
+        elif seen.what == LEFT and seen.member is not None:
             self._went(seen, seen.member, event.at)
         else:
             self._sounded(seen, event.at)
@@ -167,7 +153,7 @@ class Conferences:
         room = self._rooms.get(seen.room)
         if room is None:
             return
-        began = seen.what == BEGAN
+        began = seen.what == SOUND_STARTED
         if not began:
             room.ordered.pop((seen.member.number if seen.member else "", seen.sound), None)
         for call in self._of(room):
@@ -185,7 +171,7 @@ class Conferences:
 
     def _attached(self, event: EslEvent) -> None:
         function, leg = event.header("Media-Bug-Function"), event.uuid
-        began = event.name == ATTACHED[0]
+        began = event.name == MEDIA_BUG_EVENTS[0]
         if function == "displace":
             call = self._beside(leg)
             if call is not None:
@@ -215,8 +201,8 @@ class Conferences:
         for seconds in ASKED:
             gevent.sleep(seconds)
             rows = channels(self._ask(commands.show_channels()))
-            found = attached(rows, THIRD).get(leg, [])
-            listening = attached(rows, LISTENER).get(leg, [])
+            found = attached_legs(rows, THREE_WAY).get(leg, [])
+            listening = attached_legs(rows, EAVESDROP).get(leg, [])
             new = [Participant(each, self._party(each)) for each in found if each not in self._thirds]
             there = [one for one in self._calls.values() if leg in (one.channel, one.state.internal.leg)]
             if there and new:
@@ -227,7 +213,7 @@ class Conferences:
                 self._listeners.came(there[0], leg, listening, at)
                 return
         # The list does not say to which call a supervisor listens who goes through all calls.
-        if there and not (found or listening) and listened_on(self._ask(commands.media_bugs(leg))):
+        if there and not (found or listening) and has_eavesdropper(self._ask(commands.media_bugs(leg))):
             self._listeners.unknown(there[0], leg, at)
 
     def _look_for_gone(self, leg: str, at: datetime) -> None:
@@ -260,7 +246,7 @@ class Conferences:
         if event.name == "DTMF":
             self.pressed(event)
         elif event.uuid in self._aside and (call := self._beside(event.uuid)) is not None:
-            observed = observe_talk(event, call.channel, event.uuid)
+            observed = translate_talk(event, call.channel, event.uuid)
             # :meth:`hung_up` handles a leg that is ending.
             if isinstance(observed, SoundStarted | SoundEnded) and not observed.ending:
                 self._aside[event.uuid] = True
@@ -271,13 +257,13 @@ class Conferences:
         leg = event.uuid
         calls = [call for room in self._rooms.values() if leg in room.members for call in self._of(room)]
         third = self._beside(leg)
-        key = observe_talk(event, "", leg)
+        key = translate_talk(event, "", leg)
         if isinstance(key, KeyPressed):
             self._listeners.pressed(leg, key.key, key.at)
         for call in (*calls, *((third,) if third is not None else ())):
             telling = call.state.transfer.target
             if telling is not None and telling.leg == leg != call.state.internal.leg:
-                observed = observe_talk(event, call.channel, leg)
+                observed = translate_talk(event, call.channel, leg)
                 if isinstance(observed, KeyPressed):
                     call.feed(replace(observed, other=leg))
 
@@ -308,7 +294,7 @@ class Conferences:
             return  # another call in it has ordered it
         room.ordered[key] = now
         try:
-            order = commands.play_in_room(call.channel, "accord_state", "announced", room.name, sound, number)
+            order = commands.play_in_conference(call.channel, "accord_state", "announced", room.name, sound, number)
         except SwitchError as error:
             # No command can name this conference: the marks say that they were not notified.
             call.log.warning("call.conference_notice_failed", error=error.message)
@@ -323,7 +309,7 @@ class Conferences:
             return
         number = room.members[leg].number if script.how == ALONE else ""
         try:
-            order = commands.cut_in_room(room.name, number)
+            order = commands.end_conference_playback(room.name, number)
         except SwitchError:
             return  # no command can name it: nothing plays there
         room.ordered.pop((number, script.sound.path), None)
@@ -353,7 +339,7 @@ class Conferences:
     def _back(self, leg: str, sound: Path | None = None) -> None:
         del self._aside[leg]
         if commands.addressable(leg):
-            gevent.spawn(self._send, *commands.let_back(leg, sound))
+            gevent.spawn(self._send, *commands.return_from_aside(leg, sound))
 
     def _soon(self, command: SwitchCommand) -> None:
         # The switch checks then whether the sound is still wanted.
@@ -369,7 +355,7 @@ class Conferences:
 
     # --- the daemon is back
 
-    def look(self, live: Live) -> None:
+    def look(self, live: LiveState) -> None:
         """Read who is in which conference, and who is a third party. Raises :class:`SwitchError`."""
         before, self._rooms = self._rooms, {}
         for ident, name, numbers in live.rooms:
@@ -414,7 +400,7 @@ class Conferences:
 
     def _party(self, leg: str) -> Party | None:
         data = self._data(leg)
-        return None if data is None else who_is(data)
+        return None if data is None else party_of(data)
 
     def _data(self, leg: str) -> EslEvent | None:
         """Return the data of a leg; ``None`` where it does not exist, or cannot be asked about."""

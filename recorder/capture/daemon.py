@@ -21,7 +21,7 @@ from recorder import metrics
 from recorder.call import announce_on_answer, initial, transitions
 from recorder.call.state import CallState
 from recorder.capture.admission import PeerAdmission
-from recorder.capture.bypassed_calls import DID_NOT_ASK, LISTED, BypassedCalls
+from recorder.capture.bypassed_calls import (DID_NOT_ASK, LIST_DELAY, BypassedCalls)
 from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import CommandListener
 from recorder.capture.conferences import Conferences
@@ -45,22 +45,15 @@ from recorder.ids import Entropy, uuid7
 from recorder.spool.layout import AUDIO, CallEnd, CallStart
 from recorder.status_server import Neighbours
 from recorder.switch import commands
-from recorder.switch.caller_id import outside, outward
+from recorder.switch.caller_id import (external_party, is_outbound)
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.conference_events import ATTACHED, CAME, MAINTENANCE
+from recorder.switch.conference_events import (MEDIA_BUG_EVENTS, JOINED, MAINTENANCE)
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival, OutboundSocket
-from recorder.switch.standing_connection import Live, Node, variable_of
-from recorder.switch.translation import (
-    IN_TALK,
-    JOINS,
-    SUBCLASSES,
-    WANTED,
-    legs,
-    observe,
-)
+from recorder.switch.standing_connection import (LiveState, Node, variable_of)
+from recorder.switch.translation import (TALK_EVENTS, BRIDGE_EVENTS, CODE_SUBCLASSES, CALL_EVENTS, bridge_legs, translate)
 
 log = structlog.get_logger()
 
@@ -104,7 +97,7 @@ _LATE_ON_ITS_OWN: Final = frozenset({"PLAYBACK_START", "DTMF"})
 at once."""
 
 _STANDING: Final = tuple(
-    dict.fromkeys(name for name in (*WANTED, *IN_TALK, *ATTACHED) if name not in _ONLY_IN_ANNOUNCEMENT)
+    dict.fromkeys(name for name in (*CALL_EVENTS, *TALK_EVENTS, *MEDIA_BUG_EVENTS) if name not in _ONLY_IN_ANNOUNCEMENT)
 )
 
 
@@ -202,7 +195,7 @@ class Daemon:
             settings.switch_port,
             settings.password,
             names=_STANDING,
-            subclasses=(*SUBCLASSES, MAINTENANCE),
+            subclasses=(*CODE_SUBCLASSES, MAINTENANCE),
             on_event=self._event,
             on_up=self._up,
             on_down=self._down,
@@ -519,7 +512,7 @@ class Daemon:
         own.on_close(lambda _reason: call.let_go())
         call.log.info("call.arrived", line=start.line, reason=reason)
         try:
-            own.send_all([commands.only_channel(arrival.channel), commands.subscribe(WANTED)])
+            own.send_all([commands.only_channel(arrival.channel), commands.subscribe(CALL_EVENTS)])
         except SwitchError as error:
             # The switch has gone on while we were stopped: the call is taken in and listed all the same.
             call.log.warning("call.lost", error=error.message)
@@ -595,13 +588,13 @@ class Daemon:
 
     def _event(self, event: EslEvent) -> None:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
-        if event.name in ATTACHED or event.subclass == MAINTENANCE:
+        if event.name in MEDIA_BUG_EVENTS or event.subclass == MAINTENANCE:
             self.rooms.event(event)
-            if event.header("Action") == CAME:
+            if event.header("Action") == JOINED:
                 self.bypass.joined(event)
             return
         call = self.calls.get(event.uuid)
-        if event.name in IN_TALK:
+        if event.name in TALK_EVENTS:
             # A colleague's leg is known by the one at its other end.
             talk = call or self.calls.get(event.header("Other-Leg-Unique-ID"))
             if talk is not None:
@@ -615,13 +608,13 @@ class Daemon:
             call is None or call.writer.audio != Path(event.header("Record-File-Path"))
         ):
             self._takeover.stray(event)  # also on a call that is followed to its end, and has no recording
-        if event.name in JOINS:
+        if event.name in BRIDGE_EVENTS:
             # One of the two legs reports it, which need not be the external one.
-            for leg in legs(event):
+            for leg in bridge_legs(event):
                 if leg != event.uuid and (other := self.calls.get(leg)) is not None:
                     other.event(event)
-            if event.name == "CHANNEL_BRIDGE" and not self.calls.keys() & set(legs(event)):
-                colleagues = set(legs(event)) - {""}
+            if event.name == "CHANNEL_BRIDGE" and not self.calls.keys() & set(bridge_legs(event)):
+                colleagues = set(bridge_legs(event)) - {""}
                 for waits in [each for each in self.calls.values() if each.state.internal.leg in colleagues]:
                     waits.asks_another(event)
             if event.name == "CHANNEL_BRIDGE":
@@ -636,12 +629,12 @@ class Daemon:
 
     def _passed_by(self, event: EslEvent, number: str, reason: str) -> None:
         """Write a call that the switch let go by itself and that has ended, with the reason."""
-        observed = observe(event)
+        observed = translate(event)
         assert observed is not None  # a hang-up always means something
-        direction = OUTWARD if outward(event.headers) else INWARD
+        direction = OUTWARD if is_outbound(event.headers) else INWARD
         if not _concerns_us(self.knowledge.decide(number)[0], direction):
             return
-        party = outside(event.headers, self.settings.region)
+        party = external_party(event.headers, self.settings.region)
         start, told = self._unannounced(event.uuid, number, direction, party, reason, observed.at)
         if told == DID_NOT_ASK:
             self.bypass.found(direction, event.header("Caller-Context"), number)
@@ -673,7 +666,7 @@ class Daemon:
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
         return self._start(channel, number, direction, outside, policy, at, refused=told), told
 
-    def _up(self, live: Live) -> None:
+    def _up(self, live: LiveState) -> None:
         self.rooms.look(live)
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
         # With another daemon beside us, a call that is not ours may be its.
@@ -684,7 +677,7 @@ class Daemon:
 
     def _look_again_later(self, left: frozenset[str]) -> None:
         self._looking_again.kill(block=False)
-        self._looking_again = gevent.spawn_later(LISTED, self._look_again, left)
+        self._looking_again = gevent.spawn_later(LIST_DELAY, self._look_again, left)
 
     def _look_again(self, left: frozenset[str]) -> None:
         """Check the calls that the switch had not listed yet, and those that nobody has come for

@@ -11,13 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from recorder.domain.call_events import Participant, SupervisorHeard, SupervisorLeft, SupervisorsJoined
-from recorder.switch.conference_events import (
-    KEYS_OF_LISTENER,
-    heard,
-    presses,
-    speaks_at_first,
-    who_is,
-)
+from recorder.switch.conference_events import (SUPERVISOR_KEYS, audible_to, accepts_keys, initial_key, party_of)
 from recorder.switch.esl_events import EslEvent
 
 if TYPE_CHECKING:
@@ -73,7 +67,7 @@ class Eavesdroppers:
             one = self._take_in(call.channel, attached, leg, data)
             call.feed(SupervisorsJoined(at, (one.person,)))
             pressed = self._early.get(leg, "") if one.keys else ""
-            if key := pressed or (speaks_at_first(data) if data is not None else ""):
+            if key := pressed or (initial_key(data) if data is not None else ""):
                 self._heard(one, key, at)
 
     def unknown(self, call: CallController, attached: str, at: datetime) -> None:
@@ -82,8 +76,8 @@ class Eavesdroppers:
         call.feed(SupervisorsJoined(at, (one.person,)))
 
     def _take_in(self, channel: str, attached: str, leg: str, data: EslEvent | None) -> _Listener:
-        person = Participant(leg, None if data is None else who_is(data))
-        one = _Listener(channel, attached, person, data is not None and presses(data))
+        person = Participant(leg, None if data is None else party_of(data))
+        one = _Listener(channel, attached, person, data is not None and accepts_keys(data))
         self._known[leg] = one
         return one
 
@@ -102,7 +96,7 @@ class Eavesdroppers:
     def pressed(self, leg: str, key: str, at: datetime) -> None:
         """Somebody pressed a key."""
         one = self._known.get(leg)
-        if key not in KEYS_OF_LISTENER:
+        if key not in SUPERVISOR_KEYS:
             return
         if one is None and self._looking:
             self._early[leg] = key
@@ -112,7 +106,7 @@ class Eavesdroppers:
     def _heard(self, one: _Listener, key: str, at: datetime) -> None:
         call = self._calls.get(one.channel)
         if call is not None:
-            who, lane = heard(key, on_outside=one.attached == call.channel)
+            who, lane = audible_to(key, on_outside=one.attached == call.channel)
             call.feed(SupervisorHeard(at, one.person.leg, who, lane))
 
     def look(self, listed: Mapping[str, list[str]], of_call: Callable[[str], str]) -> None:

@@ -19,7 +19,7 @@ import structlog
 
 from recorder import metrics
 from recorder.capture.call_controller import CallController
-from recorder.capture.reconciliation import Reconciliation, read
+from recorder.capture.reconciliation import (Reconciliation, read_open_take)
 from recorder.capture.thread_pool import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
@@ -113,7 +113,7 @@ class MovedSpool:
 
     def _take_up(self, folder: Path) -> None:
         try:
-            start, marks = in_thread(lambda: read(folder))
+            start, marks = in_thread(lambda: read_open_take(folder))
             if start.recording != folder.name:
                 raise TakeError("take.foreign", f"it is the folder of {start.recording}", "")
         except OSError as error:

@@ -30,7 +30,7 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.switch import commands
 from recorder.switch.caller_id import own_party
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live, Node, data_of, variable_of
+from recorder.switch.standing_connection import (LiveState, Node, data_of, variable_of)
 from recorder.switch.translation import bridged_time, held_since
 
 log = structlog.get_logger()
@@ -100,7 +100,7 @@ class Reconciliation:
         self._since = since
         self._left_open = [folder for folder in layout.open_takes(self._root) if folder.name not in own]
 
-    def take_over(self, live: Live) -> None:
+    def take_over(self, live: LiveState) -> None:
         """Take over the calls that were left open; our own were watched all the time. Raises
         :class:`SwitchError`: :meth:`reconcile` then does it."""
         self._take_up(live)
@@ -125,7 +125,7 @@ class Reconciliation:
         in_thread(lambda: layout.close_take(folder, CallEnd("recorded", None, now, None)))
         log.warning("spool.deferred_to_worker", folder=folder.name, error=error.message)
 
-    def reconcile(self, live: Live, calls: Mapping[str, CallController], since: datetime) -> None:
+    def reconcile(self, live: LiveState, calls: Mapping[str, CallController], since: datetime) -> None:
         """Check every call that is open here: does it still exist, and what does the switch say of it? Then
         stop every recording of ours on a call that may not have one.
 
@@ -202,7 +202,7 @@ class Reconciliation:
             if Path(path).is_relative_to(self._root):
                 self._stop(event.uuid, Path(path))
 
-    def _take_up(self, live: Live) -> None:
+    def _take_up(self, live: LiveState) -> None:
         """Take over the calls that were left open, or leave them to the worker. What cannot be read or
         written now stays on the list, and is tried again."""
         with self._one_at_a_time:
@@ -238,11 +238,11 @@ class Reconciliation:
             )
         self._complained.add(folder)
 
-    def _take_over(self, folder: Path, live: Live) -> None:
+    def _take_over(self, folder: Path, live: LiveState) -> None:
         """Raises ``OSError`` where the folder cannot be read or written now; nothing is changed then."""
         since = self._since or self._now()
         try:
-            start, marks = in_thread(lambda: read(folder))
+            start, marks = in_thread(lambda: read_open_take(folder))
         except TakeError as error:
             self._leave(folder, live, error, since)
             return
@@ -269,7 +269,7 @@ class Reconciliation:
             with suppress(ValueError):  # fed by somebody else meanwhile
                 self._late.remove((call, since))
 
-    def _leave(self, folder: Path, live: Live, error: TakeError, since: datetime) -> None:
+    def _leave(self, folder: Path, live: LiveState, error: TakeError, since: datetime) -> None:
         """An earlier daemon died before it had written whose call this is: its announcement was not over,
         and it goes. A folder that is broken is ended for the worker, which lists the call as not recorded
         with the reason and sets the folder aside."""
@@ -318,7 +318,7 @@ def _noted(start: CallStart, marks: tuple[Mark, ...]) -> datetime:
     return max([start.started_at, *(mark.at for mark in marks)])
 
 
-def read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
+def read_open_take(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
     """Read a call that has not ended. Raises :class:`TakeError` for what is missing or broken, ``OSError``
     for a condition that may pass."""
     try:
@@ -333,7 +333,7 @@ def _closed(folder: Path) -> bool:
     """Whether a folder cannot be read at present."""
     try:
         with suppress(TakeError):
-            read(folder)
+            read_open_take(folder)
     except OSError:
         return True
     return False

@@ -17,9 +17,9 @@ import structlog
 from recorder.capture.bypassed_calls import DID_NOT_ASK
 from recorder.domain.line_policy import INWARD, OUTWARD
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import called, caller
+from recorder.switch.caller_id import (callee, caller)
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live, LiveChannel, Node, variable_of
+from recorder.switch.standing_connection import (LiveState, LiveChannel, Node, variable_of)
 from recorder.switch.translation import bridged_time
 
 log = structlog.get_logger()
@@ -133,7 +133,7 @@ class UnhandledCalls:
         if number and channel not in self._written:
             self._follow(channel, number, direction, outside, "daemon_late")
 
-    def look(self, live: Live, calls: Container[str], left: Container[str] = ()) -> frozenset[str]:
+    def look(self, live: LiveState, calls: Container[str], left: Container[str] = ()) -> frozenset[str]:
         """Follow the calls that go on unrecorded and unhandled, and those that still ring to be announced
         on answer: ``left`` are those that an earlier look found. Return what this look found of them: they
         may be on their way here. Raises :class:`SwitchError`."""
@@ -167,5 +167,5 @@ class UnhandledCalls:
         log.info("call.followed", channel=repr(channel), left=left)
         direction, outside = INWARD, caller(said, self._region)
         if asked is _ASKED_OUTWARD:
-            direction, outside = OUTWARD, called(said, self._region)
+            direction, outside = OUTWARD, callee(said, self._region)
         self._follow(channel, number, direction, outside, _REASONS.get(left, "daemon_away"))

@@ -1,7 +1,7 @@
 """Reads the parties of a call from FreeSWITCH headers.
 
 A caller's own word about themselves decides one thing only: it may say that the call must never be recorded
-(:func:`calling`).
+(:func:`calling_numbers`).
 """
 
 from __future__ import annotations

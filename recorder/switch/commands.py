@@ -182,12 +182,12 @@ def play_to_both(uuid: str, name: str, state: str, sound: Path) -> SwitchCommand
     return _broadcast(uuid, name, state, sound, "both")
 
 
-def cut(leg: str) -> SwitchCommand:
+def end_playback(leg: str) -> SwitchCommand:
     """End the sound that plays to a leg; the next one starts."""
     return SwitchCommand(f"api uuid_break {_uuid(leg)}")
 
 
-def cut_in_room(room: str, member: str = "") -> SwitchCommand:
+def end_conference_playback(room: str, member: str = "") -> SwitchCommand:
     """End the sound that plays to a conference, or to one ``member`` of it."""
     to = f" {_member(member)}" if member else ""
     return SwitchCommand(f"api conference {_room(room)} stop current{to}")
@@ -198,7 +198,7 @@ def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCo
     return _broadcast(uuid, name, state, sound, "aleg", _uuid(leg))
 
 
-def play_in_room(uuid: str, name: str, state: str, room: str, sound: Path, member: str = "") -> SwitchCommand:
+def play_in_conference(uuid: str, name: str, state: str, room: str, sound: Path, member: str = "") -> SwitchCommand:
     """Play a sound to a conference, or to one ``member`` alone, who hears nobody meanwhile; if the
     variable of ``uuid``, which is in it, has this value."""
     said = f"${{uuid_getvar({_uuid(uuid)} {_variable(name)})}}"
@@ -234,7 +234,7 @@ def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bo
     ]
 
 
-def let_back(leg: str, sound: Path | None) -> list[SwitchCommand]:
+def return_from_aside(leg: str, sound: Path | None) -> list[SwitchCommand]:
     """Return a third party who was taken aside to the conversation, once ``sound`` has been played to
     them."""
     prompt = "accord_prompt"
@@ -256,7 +256,7 @@ def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str
     return SwitchCommand(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
 
 
-def beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
+def start_beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     """Mix a short tone into what ``leg`` hears, every quarter of a minute, if the variable of ``uuid`` has
     this value. Idempotent. The tone is not in a recording that began before it (seen; a tone mixed into
     what a leg says is)."""
@@ -264,18 +264,18 @@ def beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     return SwitchCommand(f"api expand uuid_displace {target} start {_BEEP} 0 m")
 
 
-def no_beep(leg: str) -> SwitchCommand:
-    """End the tone of :func:`beep`."""
+def stop_beep(leg: str) -> SwitchCommand:
+    """End the tone of :func:`start_beep`."""
     return SwitchCommand(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
 
 
-def note_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
+def play_marker_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     """Mix one short tone into what ``leg`` hears, if the variable of ``uuid`` has this value."""
     target = _in_state(uuid, name, state, _uuid(leg))
     return SwitchCommand(f"api expand uuid_displace {target} start {_NOTED} 0 m")
 
 
-def pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
+def start_pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
     """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, as long as it is; the
     colleague's code ends it, too."""
     if not 1 <= seconds <= 99_999:
@@ -285,8 +285,8 @@ def pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
     return SwitchCommand(f"api expand uuid_displace {target} start {tone} {seconds} m")
 
 
-def no_pause_tone(leg: str) -> SwitchCommand:
-    """End the tone of :func:`pause_tone`."""
+def stop_pause_tone(leg: str) -> SwitchCommand:
+    """End the tone of :func:`start_pause_tone`."""
     return SwitchCommand(f"api expand uuid_displace {_uuid(leg)} stop ${{global_getvar(accord_pause_tone)}}")
 
 
@@ -305,7 +305,7 @@ def pause(uuid: str, path: Path, seconds: int) -> list[SwitchCommand]:
     ]
 
 
-def pause_refused(uuid: str) -> list[SwitchCommand]:
+def undo_pause(uuid: str) -> list[SwitchCommand]:
     """Undo what :func:`pause` has left where its last command was refused."""
     return [clear_variable(uuid, "accord_paused"), unschedule(f"{uuid}_pause")]
 
@@ -314,7 +314,7 @@ def resume(uuid: str, path: Path) -> list[SwitchCommand]:
     """Do what ``accord_resume`` does. The first command resumes the recording; the switch refuses it where
     it is not paused."""
     paused = _in_state(uuid, "accord_paused", "true")
-    return [SwitchCommand(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *pause_refused(uuid)]
+    return [SwitchCommand(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *undo_pause(uuid)]
 
 
 def _unmask(target: str, path: Path) -> SwitchCommand:
@@ -410,7 +410,7 @@ def dialable(dial: str) -> bool:
     return _DIAL.fullmatch(dial) is not None and not dial.startswith("loopback/")
 
 
-def rooms() -> SwitchCommand:
+def list_conferences() -> SwitchCommand:
     """All conferences and their members, as JSON; refused where the switch has no such module."""
     return SwitchCommand("api conference json_list")
 

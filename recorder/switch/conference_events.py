@@ -24,22 +24,22 @@ from recorder.switch.esl_events import EslEvent
 MAINTENANCE: Final = "conference::maintenance"
 """The subclass of a conference's events."""
 
-ATTACHED: Final = ("MEDIA_BUG_START", "MEDIA_BUG_STOP")
+MEDIA_BUG_EVENTS: Final = ("MEDIA_BUG_START", "MEDIA_BUG_STOP")
 """Something was attached to a leg's media, or detached from it."""
 
-THIRD, LISTENER = "three_way", "eavesdrop"
+THREE_WAY, EAVESDROP = "three_way", "eavesdrop"
 """The application of a third party's leg, and of a supervisor's; both attach an ``eavesdrop`` to the other
 leg (seen)."""
 
-KEYS_OF_LISTENER: Final = "0123"
+SUPERVISOR_KEYS: Final = "0123"
 """Whom a supervisor talks to from then on: nobody, the other party, the leg's own party, or both."""
 
-CAME, WENT, BEGAN, ENDED = "add-member", "del-member", "began", "ended"
+JOINED, LEFT, SOUND_STARTED, SOUND_ENDED = "add-member", "del-member", "began", "ended"
 _PLAYS: Final = {
-    "play-file": BEGAN,
-    "play-file-member": BEGAN,
-    "play-file-done": ENDED,
-    "play-file-member-done": ENDED,
+    "play-file": SOUND_STARTED,
+    "play-file-member": SOUND_STARTED,
+    "play-file-done": SOUND_ENDED,
+    "play-file-member-done": SOUND_ENDED,
 }
 
 
@@ -55,7 +55,7 @@ class ConferenceMember:
 @dataclass(frozen=True, slots=True)
 class ConferenceEvent:
     """An event in the conference ``room`` (its id; ``name`` is what it is called). ``what`` is
-    :data:`CAME`, :data:`WENT`, :data:`BEGAN` or :data:`ENDED`; the last two are about a ``sound``, for
+    :data:`JOINED`, :data:`LEFT`, :data:`SOUND_STARTED` or :data:`SOUND_ENDED`; the last two are about a ``sound``, for
     ``member`` or, without one, for all."""
 
     what: str
@@ -65,7 +65,7 @@ class ConferenceEvent:
     sound: str = ""
 
 
-def in_room(event: EslEvent) -> ConferenceEvent | None:
+def read_event(event: EslEvent) -> ConferenceEvent | None:
     """Read a conference's event; ``None`` where it is irrelevant."""
     action = event.header("Action")
     room, name = event.header("Conference-Unique-ID"), event.header("Conference-Name")
@@ -73,15 +73,15 @@ def in_room(event: EslEvent) -> ConferenceEvent | None:
     number = "" if action in ("play-file", "play-file-done") else event.header("Member-ID")
     member = None
     if number:
-        member = ConferenceMember(event.uuid, number, who_is(event))
-    if action in (CAME, WENT) and room and member is not None and member.leg:
+        member = ConferenceMember(event.uuid, number, party_of(event))
+    if action in (JOINED, LEFT) and room and member is not None and member.leg:
         return ConferenceEvent(action, room, name, member)
     if action in _PLAYS and room and (member is not None or "member" not in action):
         return ConferenceEvent(_PLAYS[action], room, name, member, event.header("File"))
     return None
 
 
-def who_is(event: EslEvent) -> Party:
+def party_of(event: EslEvent) -> Party:
     """Return the party on a leg in a conference, or on a third party's leg. A leg that was transferred
     there was last called by the conference's number: the switch has made it a caller then (seen)."""
     who = own_party(event.headers)
@@ -90,7 +90,7 @@ def who_is(event: EslEvent) -> Party:
     return who
 
 
-def listed(answer: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+def read_conference_list(answer: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Read ``conference json_list``: yield each conference's id and name, and its members' numbers by their
     legs.
 
@@ -113,9 +113,9 @@ def listed(answer: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         ) from error
 
 
-def attached(rows: list[dict[str, str]], application: str) -> dict[str, list[str]]:
-    """Read the list of channels: return the legs of third parties, or of supervisors (:data:`THIRD`,
-    :data:`LISTENER`), by the leg that they are attached to."""
+def attached_legs(rows: list[dict[str, str]], application: str) -> dict[str, list[str]]:
+    """Read the list of channels: return the legs of third parties, or of supervisors (:data:`THREE_WAY`,
+    :data:`EAVESDROP`), by the leg that they are attached to."""
     found: dict[str, list[str]] = {}
     for row in rows:
         if row.get("application") == application and row.get("application_data"):
@@ -123,7 +123,7 @@ def attached(rows: list[dict[str, str]], application: str) -> dict[str, list[str
     return found
 
 
-def listened_on(answer: str) -> bool:
+def has_eavesdropper(answer: str) -> bool:
     """Read ``uuid_buglist``: return whether a supervisor or a third party is attached to that leg."""
     return "<function>eavesdrop</function>" in answer
 
@@ -131,10 +131,10 @@ def listened_on(answer: str) -> bool:
 def is_attached(data: EslEvent, leg: str) -> bool:
     """Whether this is a third party or a supervisor on ``leg`` now."""
     now = data.variable("current_application"), data.variable("current_application_data")
-    return now in ((THIRD, leg), (LISTENER, leg))
+    return now in ((THREE_WAY, leg), (EAVESDROP, leg))
 
 
-def speaks_at_first(data: EslEvent) -> str:
+def initial_key(data: EslEvent) -> str:
     """Return the key that a supervisor need not press, because they began so; empty where they only
     listen."""
     own, other = (
@@ -143,14 +143,14 @@ def speaks_at_first(data: EslEvent) -> str:
     return "3" if own and other else "1" if own else "2" if other else ""
 
 
-def presses(data: EslEvent) -> bool:
+def accepts_keys(data: EslEvent) -> bool:
     """Whether a supervisor's keys mean something to the switch."""
     return data.variable("eavesdrop_enable_dtmf") in ("", "_undef_") or _true(
         data.variable("eavesdrop_enable_dtmf")
     )
 
 
-def heard(key: str, on_outside: bool) -> tuple[str, str]:
+def audible_to(key: str, on_outside: bool) -> tuple[str, str]:
     """Return who hears a supervisor who pressed this key, and in which channel of the recording they are,
     empty where in none; they listen on the external leg, or on the colleague's. All six were seen: what
     they say to the colleague on the external leg is in the channel of that leg."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.switch.commands import CONTEXT
-from recorder.switch.dialplan_model import Action, Entry, Loaded
+from recorder.switch.dialplan_model import (Action, Entry, LoadedDialplan)
 
 EXTENSIONS: Final = (
     "accord_ask",
@@ -34,7 +34,7 @@ EXTENSIONS: Final = (
 )
 """Extensions without which a call could be recorded unannounced, wait for ever or be cut off."""
 
-NOT_TOLD: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
+UNANNOUNCED_STATES: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
 """States in which a recording may have started and the announcement has not been heard whole."""
 
 _AWAY: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
@@ -55,7 +55,7 @@ class Fault:
     grave: bool = True
 
 
-def missing(loaded: Loaded) -> tuple[str, ...]:
+def missing_extensions(loaded: LoadedDialplan) -> tuple[str, ...]:
     """Return the names of missing extensions."""
     return tuple(name for name in EXTENSIONS if not loaded.has(CONTEXT, name))
 
@@ -75,7 +75,7 @@ def entry_faults(entry: Entry) -> Iterator[Fault]:
         yield Fault(f'{place} has no continue="true": calls end there', _ENTRY)
     if "async" not in entry.socket.split() or "full" not in entry.socket.split():
         yield Fault(f"{place} has a socket that is not `async full`: nothing ends a daemon's hang", _ENTRY)
-    wait = bound(entry)
+    wait = wait_limit(entry)
     if wait is None:
         yield Fault(
             f"{place} has no bound before its socket: a daemon that hangs holds calls for ever", _ENTRY
@@ -88,7 +88,7 @@ def entry_faults(entry: Entry) -> Iterator[Fault]:
         )
 
 
-def bound(entry: Entry) -> int | None:
+def wait_limit(entry: Entry) -> int | None:
     """Return the seconds that a call waits for the daemon to begin; ``None`` where nothing ends the wait."""
     for each in entry.before:
         when, _, target = each.data.partition(" ")
@@ -97,9 +97,9 @@ def bound(entry: Entry) -> int | None:
     return None
 
 
-def guard_faults(loaded: Loaded) -> Iterator[Fault]:
+def guard_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of the guard in each state that a call can be left in."""
-    for state in NOT_TOLD:
+    for state in UNANNOUNCED_STATES:
         run = _after(loaded, state)
         if Action("stop_record_session", "${accord_recorded}") not in run:
             yield Fault(
@@ -112,7 +112,7 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
     if any(each.application == "stop_record_session" for each in _after(loaded, "announced")):
         yield Fault("a call that was told to the end loses its recording")
     yield from _pause_faults(loaded)
-    for state in ("announced", "pickup", "waiting", *NOT_TOLD):
+    for state in ("announced", "pickup", "waiting", *UNANNOUNCED_STATES):
         if not any("sched_del(${accord_bound})" in each.data for each in _after(loaded, state)):
             yield Fault(
                 f"a call left in state {state or 'none'!r} keeps its bound, which then moves the call"
@@ -123,7 +123,7 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
             )
 
 
-def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
+def _pause_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """A pause for a card number must not depend on the daemon."""
     for state in ("announced", "pickup"):
         bound = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
@@ -137,7 +137,7 @@ def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
     yield from _key_faults(loaded, [each for each in codes if each.startswith("accord,*")])
 
 
-def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
+def _sound_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Settings that take a recorded call's media away from the switch, and that ``accord_media`` cannot
     undo: a variable of the called leg (seen)."""
     for context, name, actions, _ in loaded.extensions():
@@ -150,7 +150,7 @@ def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
             )
 
 
-def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
+def _key_faults(loaded: LoadedDialplan, starred: list[str]) -> Iterator[Fault]:
     """Applications that take a key before codes are matched, whatever is dialled after it:
     ``bind_meta_app``, and mod_fifo, which takes a colleague's ``*`` for the wish to hang up on the caller
     (both seen)."""
@@ -179,7 +179,7 @@ def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
             )
 
 
-def begin_faults(loaded: Loaded) -> Iterator[Fault]:
+def begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of the dialplan when the daemon begins, confirms, or comes too late."""
     for state in ("pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
         for name in ("accord_begin", "accord_ask"):
@@ -211,7 +211,7 @@ def begin_faults(loaded: Loaded) -> Iterator[Fault]:
         yield Fault("accord_begin sets no bound of its own: a daemon that hangs holds calls for ever")
 
 
-def buffer_faults(loaded: Loaded, context: str, hint: str) -> Iterator[Fault]:
+def buffer_faults(loaded: LoadedDialplan, context: str, hint: str) -> Iterator[Fault]:
     """Return recordings that the switch starts with a buffer: it fills the buffer again each time the call
     is bridged with somebody else (25 frames by default, ``RECORD_PRE_BUFFER_FRAMES``), and the audio
     meanwhile is in no gap."""
@@ -225,7 +225,7 @@ def buffer_faults(loaded: Loaded, context: str, hint: str) -> Iterator[Fault]:
             )
 
 
-def _question_faults(loaded: Loaded) -> Iterator[Fault]:
+def _question_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     asked = _run(loaded, "accord_ask", "waiting")
     if any(each.application == "record_session" for each in asked):
         yield Fault("accord_ask records before anybody has agreed")
@@ -241,7 +241,7 @@ def _question_faults(loaded: Loaded) -> Iterator[Fault]:
             yield Fault(f"accord_decline does not end the recording in state {state!r}")
 
 
-def told_at(loaded: Loaded) -> str | None:
+def info_prompt_folder(loaded: LoadedDialplan) -> str | None:
     """Return the folder of the sounds that colleagues call to hear; ``None`` where the switch plays
     nothing."""
     for each in loaded.walk(CONTEXT, "accord_told_00", {}):
@@ -250,7 +250,7 @@ def told_at(loaded: Loaded) -> str | None:
     return None
 
 
-def told_bound(loaded: Loaded) -> int | None:
+def fixed_announcement_limit(loaded: LoadedDialplan) -> int | None:
     """Return the seconds that the announcement's bound is fixed to; ``None`` where the daemon sets it by
     the announcement's length, as it must."""
     for each in _run(loaded, "accord_begin", "waiting"):
@@ -260,7 +260,7 @@ def told_bound(loaded: Loaded) -> int | None:
     return None
 
 
-def timeout_faults(loaded: Loaded) -> Iterator[Fault]:
+def timeout_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of the dialplan when its bound passes."""
     run = _run(loaded, "accord_timeout", "announcing")
     if Action("unset", "socket_resume") not in run[:1]:
@@ -277,9 +277,9 @@ def timeout_faults(loaded: Loaded) -> Iterator[Fault]:
         yield Fault("accord_timeout does not send the call on")
 
 
-def _after(loaded: Loaded, state: str) -> tuple[Action, ...]:
+def _after(loaded: LoadedDialplan, state: str) -> tuple[Action, ...]:
     return loaded.walk(CONTEXT, f"accord_after_{state}", {"accord_state": state})
 
 
-def _run(loaded: Loaded, extension: str, state: str) -> tuple[Action, ...]:
+def _run(loaded: LoadedDialplan, extension: str, state: str) -> tuple[Action, ...]:
     return loaded.walk(CONTEXT, extension, {"accord_state": state})

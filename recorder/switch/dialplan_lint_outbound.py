@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.switch.commands import CALLEE
-from recorder.switch.dialplan_lint import GUARD, LONGEST_WAIT, NOT_TOLD, Fault, buffer_faults
-from recorder.switch.dialplan_model import Action, Entry, Loaded
+from recorder.switch.dialplan_lint import (GUARD, LONGEST_WAIT, UNANNOUNCED_STATES, Fault, buffer_faults)
+from recorder.switch.dialplan_model import (Action, Entry, LoadedDialplan)
 
 EXTENSIONS: Final = (
     "accord_consult",
@@ -28,7 +28,7 @@ EXTENSIONS: Final = (
 )
 """The extensions for a callee's leg, by the names that they are called by."""
 
-RUNS: Final = f"group_confirm_file=execute_extension accord_callee XML {CALLEE}"
+RUNS_ACCORD: Final = f"group_confirm_file=execute_extension accord_callee XML {CALLEE}"
 
 _EXPORTS: Final = {
     "accord_state=calling": "callees are not told",
@@ -46,7 +46,7 @@ _WAY_FILE = "put freeswitch_conf/dialplan/outbound/10_accord.xml of this version
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class CalleeSetup:
     """An extension that sets up each callee's leg."""
 
     context: str
@@ -55,19 +55,19 @@ class Way:
     on: bool
 
 
-def ways(loaded: Loaded) -> Iterator[Way]:
+def callee_setups(loaded: LoadedDialplan) -> Iterator[CalleeSetup]:
     """Return every way out, in any context."""
     for context, name, actions, on in loaded.extensions():
-        if any(each.data == RUNS for each in actions):
-            yield Way(context, name, actions, on)
+        if any(each.data == RUNS_ACCORD for each in actions):
+            yield CalleeSetup(context, name, actions, on)
 
 
-def missing(loaded: Loaded) -> tuple[str, ...]:
+def missing_extensions(loaded: LoadedDialplan) -> tuple[str, ...]:
     """Return the names of missing extensions."""
     return tuple(name for name in EXTENSIONS if not loaded.has(CALLEE, name))
 
 
-def way_faults(way: Way, loaded: Loaded) -> Iterator[Fault]:
+def setup_faults(way: CalleeSetup, loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of a way out."""
     place = f"extension {way.extension!r} of context {way.context!r}"
     exported = [each.data.removeprefix("nolocal:") for each in way.actions if each.application == "export"]
@@ -92,11 +92,11 @@ def way_faults(way: Way, loaded: Loaded) -> Iterator[Fault]:
         yield Fault(f"{place} acts on calls of which nothing says from which line they are", _WAY_FILE)
 
 
-def _brings(loaded: Loaded, context: str, number: str, variables: dict[str, str]) -> bool:
-    return any(each.data == RUNS for each in loaded.walk(context, number, variables))
+def _brings(loaded: LoadedDialplan, context: str, number: str, variables: dict[str, str]) -> bool:
+    return any(each.data == RUNS_ACCORD for each in loaded.walk(context, number, variables))
 
 
-def callee_faults(loaded: Loaded) -> Iterator[Fault]:
+def callee_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults on a callee's leg, with the daemon there, late, or dead."""
     entry = callee_entry(loaded)
     if entry is None:
@@ -107,7 +107,7 @@ def callee_faults(loaded: Loaded) -> Iterator[Fault]:
         for name in ("accord_begin", "accord_ask"):
             if _run(loaded, name, state):
                 yield _fault(f"{name} acts in state {state or 'none'!r}: a late daemon takes a bridged call")
-    for state in ("answered", "pickup", "announced", *(each for each in NOT_TOLD if each != "announcing")):
+    for state in ("answered", "pickup", "announced", *(each for each in UNANNOUNCED_STATES if each != "announcing")):
         if _run(loaded, "accord_announced", state):
             yield _fault(
                 f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"
@@ -135,7 +135,7 @@ def callee_faults(loaded: Loaded) -> Iterator[Fault]:
             yield _fault(f"accord_decline does not end the recording in state {state!r}")
 
 
-def _begin_faults(loaded: Loaded) -> Iterator[Fault]:
+def _begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     begun = _run(loaded, "accord_begin", "answered")
     order = [each.application for each in begun]
     if "playback" not in order or "record_session" not in order[: order.index("playback")]:
@@ -144,7 +144,7 @@ def _begin_faults(loaded: Loaded) -> Iterator[Fault]:
         yield _fault("accord_begin does not record in two channels: who said what is lost")
 
 
-def callee_entry(loaded: Loaded) -> Entry | None:
+def callee_entry(loaded: LoadedDialplan) -> Entry | None:
     """Return the entry that passes a callee's leg to the daemon."""
     return next((each for each in loaded.entries(CALLEE) if each.extension == "accord_callee"), None)
 
@@ -169,7 +169,7 @@ def _entry_faults(entry: Entry) -> Iterator[Fault]:
         )
 
 
-def wait(entry: Entry) -> int | None:
+def wait_limit(entry: Entry) -> int | None:
     """Return the seconds after which the daemon may not begin any more; ``None`` where it always may."""
     for each in entry.before:
         if _makes_late(each):
@@ -183,7 +183,7 @@ def _makes_late(action: Action) -> bool:
     return "sched_api(+" in action.data and action.data.endswith(" accord_state late)}")
 
 
-def _run(loaded: Loaded, extension: str, state: str) -> tuple[Action, ...]:
+def _run(loaded: LoadedDialplan, extension: str, state: str) -> tuple[Action, ...]:
     return loaded.walk(CALLEE, extension, {"accord_state": state})
 
 

@@ -52,7 +52,7 @@ class Entry:
         return tuple(found)
 
 
-class Loaded:
+class LoadedDialplan:
     """The contexts of a running dialplan. Raises :class:`SwitchError` ``switch.answer``."""
 
     def __init__(self, answer: str) -> None:
@@ -115,7 +115,7 @@ def _extension(extension: ElementTree.Element, known: dict[str, str], run: list[
         found = _match(condition, known)
         matched = found is not None
         for each in condition.iterfind("action" if matched else "anti-action"):
-            data = put_in(each.get("data", ""), known, found)
+            data = expand(each.get("data", ""), known, found)
             if each.get("inline") == "true" and each.get("application") == "set":
                 name, _, value = data.partition("=")
                 known[name] = value
@@ -141,7 +141,7 @@ def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match
         return None
 
 
-def put_in(text: str, known: Mapping[str, str | None], found: re.Match[str] | None = None) -> str:
+def expand(text: str, known: Mapping[str, str | None], found: re.Match[str] | None = None) -> str:
     """Expand ``${name}`` where it is known, and ``$1`` as a condition matched it; empty where there is
     none."""
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from recorder.switch.dialplan_lint_outbound import RUNS
-from recorder.switch.dialplan_model import Action, Loaded, put_in
+from recorder.switch.dialplan_lint_outbound import (RUNS_ACCORD)
+from recorder.switch.dialplan_model import (Action, LoadedDialplan, expand)
 
 OUTSIDE_DIGITS: Final = 7
 """Number of digits from which on a number counts as external, where nothing else says where it leads."""
@@ -56,23 +56,23 @@ class Route:
     action: Action
 
 
-def inbound(loaded: Loaded, context: str, number: str) -> Iterator[Route]:
+def inbound(loaded: LoadedDialplan, context: str, number: str) -> Iterator[Route]:
     """Return the routes that bridge calls to a line's number in a context without Accord."""
     yield from _unasked(loaded, context, number, KNOWN)
 
 
-def outbound(loaded: Loaded, context: str, number: str, line: str) -> Iterator[Route]:
+def outbound(loaded: LoadedDialplan, context: str, number: str, line: str) -> Iterator[Route]:
     """Return the routes that take calls from a line to an external number without Accord; none where the
     number is an emergency number, or on the never-record list."""
     known = {**KNOWN, "accord_line": line}
     if _never(loaded, context, number, known):
         return
     for route in _unasked(loaded, context, number, known):
-        if goes_outside(route.action, number):
+        if bridges_outside(route.action, number):
             yield route
 
 
-def outside_numbers(loaded: Loaded, context: str) -> tuple[list[str], list[str]]:
+def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], list[str]]:
     """Return numbers, one of each length, that each extension of a context takes and bridges with an
     external leg or routes on, and the names of the extensions whose numbers could not be guessed."""
     numbers: dict[str, None] = {}
@@ -81,7 +81,7 @@ def outside_numbers(loaded: Loaded, context: str) -> tuple[list[str], list[str]]
         actions = [
             Action(each.get("application", ""), each.get("data", "")) for each in extension.iter("action")
         ]
-        connects = any(goes_outside(action, "0" * OUTSIDE_DIGITS) for action in actions)
+        connects = any(bridges_outside(action, "0" * OUTSIDE_DIGITS) for action in actions)
         if connects or any(action.application in _GOES_ON for action in actions):
             found = _guessed(extension)
             numbers |= dict.fromkeys(found)
@@ -90,7 +90,7 @@ def outside_numbers(loaded: Loaded, context: str) -> tuple[list[str], list[str]]
     return list(numbers), unguessed
 
 
-def goes_outside(action: Action, number: str) -> bool:
+def bridges_outside(action: Action, number: str) -> bool:
     """Whether it bridges a call with an external leg; where its dial string does not say (``${dial}``), by
     the length of the dialled number."""
     return action.application == "bridge" and any(
@@ -110,7 +110,7 @@ def _leg_goes_outside(leg: str, number: str) -> bool:
 
 
 def _unasked(
-    loaded: Loaded, context: str, number: str, given: Mapping[str, str], depth: int = 0
+    loaded: LoadedDialplan, context: str, number: str, given: Mapping[str, str], depth: int = 0
 ) -> Iterator[Route]:
     known: dict[str, str | None] = {**given, "destination_number": number, "context": context}
     for extension in loaded.context(context):
@@ -131,7 +131,7 @@ def _unasked(
 
 
 def _target(
-    loaded: Loaded, context: str, action: Action, given: Mapping[str, str], depth: int
+    loaded: LoadedDialplan, context: str, action: Action, given: Mapping[str, str], depth: int
 ) -> Iterator[Route]:
     number, *where = action.data.split()[:3] or [""]
     dialplan, context = (*where, *("XML", context)[len(where) :])
@@ -142,10 +142,10 @@ def _target(
 def _asks(action: Action) -> bool:
     """Whether Accord handles a call from here on, or has been told to leave it alone."""
     asked = action.application == "set" and action.data.startswith("accord_state=")
-    return asked or action.data == RUNS
+    return asked or action.data == RUNS_ACCORD
 
 
-def _never(loaded: Loaded, context: str, number: str, given: Mapping[str, str]) -> bool:
+def _never(loaded: LoadedDialplan, context: str, number: str, given: Mapping[str, str]) -> bool:
     known: dict[str, str | None] = {**given, "destination_number": number}
     return any(
         met and any(each.sets("accord_state", "never_record") for each in actions)
@@ -170,7 +170,7 @@ def _hunt(extension: Element, known: dict[str, str | None]) -> tuple[bool | None
                 met is not None and each.tag == ("anti-action" if met else "action")
             ):
                 continue
-            data = put_in(each.get("data") or each.text or "", known, groups)
+            data = expand(each.get("data") or each.text or "", known, groups)
             action = Action(each.get("application", ""), data)
             if each.get("inline") == "true" and action.application == "set":
                 name, _, value = data.partition("=")
@@ -200,8 +200,8 @@ def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | N
     if field is None or pattern is None:
         # A time of day, or a condition without a test, which is met.
         return (None if set(condition.keys()) - {"break", "field", "expression"} else True), None
-    value = put_in(field, known) if "$" in field else known.get(field)
-    pattern = put_in(pattern, known)
+    value = expand(field, known) if "$" in field else known.get(field)
+    pattern = expand(pattern, known)
     if value is None or _UNKNOWN.search(value) or _UNKNOWN.search(pattern):
         return None, None
     try:

@@ -12,7 +12,7 @@ from gevent import socket
 from recorder import socket_owner
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import called, caller, calling, from_line, outward
+from recorder.switch.caller_id import (callee, caller, calling_numbers, outbound_caller, is_outbound)
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession
@@ -27,7 +27,7 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``line`` (``accord_line``) and ``state`` (``accord_state``) were set by the dialplan after a strict match;
-    ``outside`` comes from a stranger, and so does ``calling`` (:func:`recorder.switch.caller_id.calling`).
+    ``outside`` comes from a stranger, and so does ``calling`` (:func:`recorder.switch.caller_id.calling_numbers`).
     ``channel`` is the switch's id of the leg.
 
     For an outbound call it is the callee's leg, and the dialplan set everything: ``outside`` is the
@@ -51,16 +51,16 @@ class Arrival:
     @classmethod
     def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
         """Read the reply to ``connect``."""
-        if outward(data):
+        if is_outbound(data):
             return cls(
                 channel=data.get("Unique-ID", ""),
                 line=data.get("variable_accord_line", ""),
                 state=data.get("variable_accord_state", ""),
                 direction="outbound",
-                outside=called(data, region),
-                calling=calling(data, region, "variable_accord_callee")
-                | calling(data, region, "variable_accord_caller"),
-                inside=from_line(data, region),
+                outside=callee(data, region),
+                calling=calling_numbers(data, region, "variable_accord_callee")
+                | calling_numbers(data, region, "variable_accord_caller"),
+                inside=outbound_caller(data, region),
             )
         return cls(
             channel=data.get("Unique-ID", ""),
@@ -68,7 +68,7 @@ class Arrival:
             state=data.get("variable_accord_state", ""),
             direction=data.get("Call-Direction", ""),
             outside=caller(data, region),
-            calling=calling(data, region),
+            calling=calling_numbers(data, region),
             context=data.get("variable_accord_context", ""),
         )
 

@@ -19,7 +19,7 @@ from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.conference_events import LISTENER, THIRD, attached, listed
+from recorder.switch.conference_events import (EAVESDROP, THREE_WAY, attached_legs, read_conference_list)
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl import Inbound
@@ -55,7 +55,7 @@ class LiveChannel:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveState:
     """The live channels of a switch when it was asked. It knows nothing of channels whose id no command can
     address (:func:`recorder.switch.commands.addressable`).
 
@@ -110,7 +110,7 @@ class Node:
     password: str = field(repr=False)
     names: Iterable[str]
     on_event: Callable[[EslEvent], object]
-    on_up: Callable[[Live], object]
+    on_up: Callable[[LiveState], object]
     on_down: Callable[[str], object]
     random: Random
     subclasses: Iterable[str] = ()
@@ -162,9 +162,9 @@ class Node:
         """Send several commands without waiting, in order and in one write. Raises ``switch.gone``."""
         return self._here().send_all(some, limit)
 
-    def reconcile(self) -> Live:
+    def reconcile(self) -> LiveState:
         """Ask for all live channels and their recordings. Raises as :meth:`api`."""
-        listing, rooms = self._here().send_all([commands.show_channels(), commands.rooms()])
+        listing, rooms = self._here().send_all([commands.show_channels(), commands.list_conferences()])
         rows = channels(listing.accepted().data)
         found = self._askable(rows)
         live: dict[str, LiveChannel] = {}
@@ -186,8 +186,8 @@ class Node:
                 )
         answer = rooms.wait()
         # A switch without conferences refuses it.
-        meeting = () if answer.refused else tuple(listed(answer.data))
-        return Live(live, meeting, attached(rows, THIRD), attached(rows, LISTENER))
+        meeting = () if answer.refused else tuple(read_conference_list(answer.data))
+        return LiveState(live, meeting, attached_legs(rows, THREE_WAY), attached_legs(rows, EAVESDROP))
 
     def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         """Return the channels that a command can address. The others are logged once while they last: one

@@ -32,10 +32,10 @@ from recorder.domain.call_events import (
     StateReported,
 )
 from recorder.domain.parties import parse_party
-from recorder.switch.caller_id import other_party, own_party
+from recorder.switch.caller_id import (peer_party, own_party)
 from recorder.switch.esl_events import EslEvent
 
-WANTED: Final = (
+CALL_EVENTS: Final = (
     "CHANNEL_EXECUTE_COMPLETE",
     "CHANNEL_BRIDGE",
     "CHANNEL_UNBRIDGE",
@@ -48,15 +48,15 @@ WANTED: Final = (
     "PLAYBACK_START",
     "DTMF",
 )
-"""The events that :func:`observe` understands."""
+"""The events that :func:`translate` understands."""
 
-IN_TALK: Final = ("PLAYBACK_START", "PLAYBACK_STOP", "DTMF", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CUSTOM")
-"""The events that :func:`observe_talk` understands; of CUSTOM events those in :data:`SUBCLASSES`."""
+TALK_EVENTS: Final = ("PLAYBACK_START", "PLAYBACK_STOP", "DTMF", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CUSTOM")
+"""The events that :func:`translate_talk` understands; of CUSTOM events those in :data:`CODE_SUBCLASSES`."""
 
-SUBCLASSES: Final = {f"accord::{code}": code for code in CODES}
+CODE_SUBCLASSES: Final = {f"accord::{code}": code for code in CODES}
 """Feature codes by the subclass of the event that ``freeswitch_conf/dialplan/accord.xml`` binds to them."""
 
-JOINS: Final = ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE")
+BRIDGE_EVENTS: Final = ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE")
 """Events about two legs that only one of them reports; for a call it may be the other party's leg."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,10 +72,10 @@ class _Word(TypedDict):
     bridged_at: datetime | None
 
 
-def observe(event: EslEvent, channel: str = "") -> CallEvent | None:
+def translate(event: EslEvent, channel: str = "") -> CallEvent | None:
     """Translate an event for the call whose external leg is ``channel``; ``None`` where it means nothing."""
-    if event.name in JOINS and channel and event.uuid != channel:
-        return observe_other_end(event)
+    if event.name in BRIDGE_EVENTS and channel and event.uuid != channel:
+        return translate_for_peer(event)
     reading = _READINGS.get(event.name)
     if reading is None:
         return None
@@ -89,14 +89,14 @@ def observe(event: EslEvent, channel: str = "") -> CallEvent | None:
     return reading(event, word)
 
 
-def observe_talk(
+def translate_talk(
     event: EslEvent, channel: str, colleague: str
 ) -> KeyPressed | HoldStarted | HoldEnded | SoundStarted | SoundEnded | CodeDialled | None:
     """Translate an event of two parties who speak with each other: ``channel`` is the external leg,
     ``colleague`` the other one (empty: not known). ``None`` where it means nothing."""
     if event.name == "CUSTOM":
         # The binding has checked whose code it is: only the external leg's peer has it.
-        code = SUBCLASSES.get(event.subclass)
+        code = CODE_SUBCLASSES.get(event.subclass)
         return None if code is None or event.uuid == channel else _dialled(event, code)
     leg = OUTSIDE if event.uuid == channel else COLLEAGUE if event.uuid == colleague else ""
     if not leg:
@@ -106,7 +106,7 @@ def observe_talk(
         case "DTMF":
             key = _key(event)
             return KeyPressed(at, ending=ending, key=key, leg=leg) if key else None
-        # The external leg's holds are reported by :func:`observe`: the recording is silent then.
+        # The external leg's holds are reported by :func:`translate`: the recording is silent then.
         case "CHANNEL_HOLD" if leg == COLLEAGUE:
             return HoldStarted(at, ending=ending, leg=leg)
         case "CHANNEL_UNHOLD" if leg == COLLEAGUE:
@@ -121,8 +121,8 @@ def observe_talk(
     return None
 
 
-def observe_other_end(event: EslEvent) -> LegBridged | LegUnbridged:
-    """Translate one of :data:`JOINS` for the leg at its other end. Everything else in the event (variables,
+def translate_for_peer(event: EslEvent) -> LegBridged | LegUnbridged:
+    """Translate one of :data:`BRIDGE_EVENTS` for the leg at its other end. Everything else in the event (variables,
     hang-up) concerns the leg that reports it."""
     if event.name == "CHANNEL_UNBRIDGE":
         return LegUnbridged(event.at, other=event.uuid)
@@ -132,8 +132,8 @@ def observe_other_end(event: EslEvent) -> LegBridged | LegUnbridged:
     return LegBridged(event.at, party=party, other=event.uuid)
 
 
-def legs(event: EslEvent) -> tuple[str, str]:
-    """Return the two legs of one of :data:`JOINS`."""
+def bridge_legs(event: EslEvent) -> tuple[str, str]:
+    """Return the two legs of one of :data:`BRIDGE_EVENTS`."""
     return (event.header("Bridge-A-Unique-ID"), event.header("Bridge-B-Unique-ID"))
 
 
@@ -180,7 +180,7 @@ def _executed(event: EslEvent, word: _Word) -> CallEvent | None:
 
 
 def _bridged(event: EslEvent, word: _Word) -> LegBridged:
-    return LegBridged(**word, party=other_party(event.headers), other=event.header("Other-Leg-Unique-ID"))
+    return LegBridged(**word, party=peer_party(event.headers), other=event.header("Other-Leg-Unique-ID"))
 
 
 def _pressed(event: EslEvent, word: _Word) -> KeyPressed | None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from recorder import metrics
 from recorder.capture import overflow_journal as module
 from recorder.capture import spool_writer as writers
-from recorder.capture.overflow_journal import NOTES, OverflowJournal
+from recorder.capture.overflow_journal import (JOURNAL, OverflowJournal)
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
@@ -146,7 +146,7 @@ def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None
     notes.start()
     calls = [start() for _ in range(3)]
     assert all(notes.keep(call, END) for call in calls[:2])
-    with open(tmp_path / NOTES, "rb+") as file:
+    with open(tmp_path / JOURNAL, "rb+") as file:
         file.seek(notes._used)
         file.write(b'{"call": {"announcement": "half of a note ' + b"x" * 900)
     after = OverflowJournal(tmp_path)
@@ -161,10 +161,10 @@ def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
     notes.start()
     call = start()
     notes.keep(call, END)
-    content = (tmp_path / NOTES).read_bytes()
+    content = (tmp_path / JOURNAL).read_bytes()
     notes._settle()
     other = CallEnd("not_recorded", "daemon_away", AT, None)
-    (tmp_path / NOTES).write_bytes(content)  # as if it had died before it could say that this is done
+    (tmp_path / JOURNAL).write_bytes(content)  # as if it had died before it could say that this is done
     notes = OverflowJournal(tmp_path)
     notes.keep(call, other)
     notes.start()

@@ -77,7 +77,7 @@ def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path])
         f"{len(dialplan_lint.EXTENSIONS)} extensions",
         "waits 3 s",
         "context outbound brings callees",
-        f"in {len(dialplan_lint.NOT_TOLD)} states",
+        f"in {len(dialplan_lint.UNANNOUNCED_STATES)} states",
         "may write",
     ):
         assert part in words, words
@@ -99,7 +99,7 @@ def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) ->
             found = json.loads(said.stdout)["findings"]
             assert {"ok", "wrong"} <= {each["state"] for each in found}
         else:
-            assert f"ok      guard: in {len(dialplan_lint.NOT_TOLD)} states" in said.stdout
+            assert f"ok      guard: in {len(dialplan_lint.UNANNOUNCED_STATES)} states" in said.stdout
             assert "wrong   catalogue: there is no catalogue" in said.stdout
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from recorder.capture.admission import FILE, variable
+from recorder.capture.admission import (FILE, key_variable)
 from recorder.spool.layout import AUDIO
 from tests import forger
 from tests.freeswitch.process import Esl, until
 from tests.freeswitch.switches import NUMBER, PASSWORD, RATE, CallUnderTest, Rig
 from tests.scenarios.proxy import Proxy
 
-KEY = variable("test")
+KEY = key_variable("test")
 USERS = [
     pytest.param(None, id="the switch's own user"),
     pytest.param(

@@ -16,7 +16,7 @@ from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live, Node, ReconnectBackoff
+from recorder.switch.standing_connection import (LiveState, Node, ReconnectBackoff)
 from tests.freeswitch.switches import PASSWORD, CallUnderTest, Rig
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"
@@ -41,7 +41,7 @@ class Watched:
     """A node and what it told."""
 
     def __init__(self, rig: Rig) -> None:
-        self.live: list[Live] = []
+        self.live: list[LiveState] = []
         self.events: list[EslEvent] = []
         self.reasons: list[str] = []
         self.node = Node(

@@ -16,7 +16,7 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live, Node, ReconnectBackoff
+from recorder.switch.standing_connection import (LiveState, Node, ReconnectBackoff)
 
 Wait = Callable[[Callable[[], object]], None]
 
@@ -67,7 +67,7 @@ class Diary:
     def event(self, event: EslEvent) -> None:
         self.told.append(("event", event.sequence))
 
-    def up(self, live: Live) -> None:
+    def up(self, live: LiveState) -> None:
         if self.hold_up is not None:
             self.hold_up.wait()
         if self.fail_up:
@@ -120,7 +120,7 @@ def test_state_first_then_every_event_since_the_subscription(
     wait(lambda: len(diary.told) == 2)
     assert diary.order == ["up", "event"]
     live = diary.told[0][1]
-    assert isinstance(live, Live)
+    assert isinstance(live, LiveState)
     assert set(live.channels) == {"one"}, "a channel that hung up meanwhile is not live"
     assert live.channels["one"].recordings == ("/spool/one.wav",)
     assert node.up.is_set()
@@ -139,7 +139,7 @@ def test_a_channel_that_no_command_can_name_is_passed_over_and_said_once(
         node.start()
         wait(lambda: diary.order == ["up", "event"])
         live = diary.told[0][1]
-        assert isinstance(live, Live)
+        assert isinstance(live, LiveState)
         assert set(live.channels) == {"one"}
         peer.lines[0].sock.close()
         wait(lambda: diary.order == ["up", "event", "down", "up", "event"])

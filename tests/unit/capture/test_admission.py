@@ -17,15 +17,7 @@ from structlog.testing import capture_logs
 
 from recorder import metrics
 from recorder.capture import admission
-from recorder.capture.admission import (
-    ANOTHER_USER,
-    FILE,
-    NO_CHANNEL,
-    QUIET,
-    UNVERIFIED,
-    PeerAdmission,
-    variable,
-)
+from recorder.capture.admission import (ANOTHER_USER, FILE, NO_CHANNEL, QUIET, UNVERIFIED, PeerAdmission, key_variable)
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand
 
@@ -68,7 +60,7 @@ class Switch:
 
     @property
     def key(self) -> str:
-        return self.globals[variable("brussels-1")]
+        return self.globals[key_variable("brussels-1")]
 
 
 @pytest.fixture
@@ -210,7 +202,7 @@ def test_each_daemon_makes_its_own_and_each_node_has_its_own_place(tmp_path: Pat
     second.log_in()
     assert first.key != second.key
     assert len(first.key) == 64
-    assert variable("brussels-1") != variable("brussels-2")
+    assert key_variable("brussels-1") != key_variable("brussels-2")
 
 
 def test_refusals_are_said_once_a_minute_and_all_are_counted(switch: Switch) -> None:

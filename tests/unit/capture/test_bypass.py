@@ -15,7 +15,7 @@ from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live, LiveChannel
+from recorder.switch.standing_connection import (LiveState, LiveChannel)
 
 OURS, THEIRS = "7d890c2c-f075-48a5-b2e1-638c52f1ecad", "0e2f4f0f-42ce-45d1-b9c0-1e6a8a2f64a1"
 REASON = "dialplan_did_not_ask"
@@ -92,7 +92,7 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
     monkeypatch.setattr(made, "node", switch)
     monkeypatch.setattr(made.bypass, "_node", switch)
     monkeypatch.setattr(made._passed, "_node", switch)
-    monkeypatch.setattr("recorder.capture.bypassed_calls.LISTED", 0.0)
+    monkeypatch.setattr("recorder.capture.bypassed_calls.LIST_DELAY", 0.0)
     return made
 
 
@@ -262,7 +262,7 @@ def test_it_is_listed_once_however_often_it_is_told(daemon: Daemon, switch: Swit
         "Unique-ID": OURS, "Call-Direction": "inbound", "Caller-Caller-ID-Number": "+32470000001",
         "Caller-Destination-Number": "1001", "variable_bridge_uuid": THEIRS, "variable_sip_req_user": "1001",
     }  # fmt: skip
-    live = Live({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")})
+    live = LiveState({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")})
     for _ in range(2):
         daemon._passed.look(live, daemon.calls)
         daemon._event(comes_in())
@@ -280,7 +280,7 @@ def test_one_that_goes_on_is_found_by_a_daemon_that_comes_to_it(daemon: Daemon, 
         "Caller-Destination-Number": "1001", "variable_bridge_uuid": THEIRS,
     }  # fmt: skip
     daemon._passed.look(
-        Live({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")}), daemon.calls
+        LiveState({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")}), daemon.calls
     )
     hang_up(daemon)
     assert listed(daemon) == [INBOUND]

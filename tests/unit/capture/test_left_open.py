@@ -23,7 +23,7 @@ from recorder.domain.line_policy import Language, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Mark
-from recorder.switch.standing_connection import Live, LiveChannel
+from recorder.switch.standing_connection import (LiveState, LiveChannel)
 from tests.house import Bakery
 
 
@@ -34,11 +34,11 @@ class Switch:
         self.audio, self.sent, self.asked = str(audio), [], 0
         self.away = False
 
-    def reconcile(self) -> Live:
+    def reconcile(self) -> LiveState:
         self.asked += 1
         if self.away:
             raise SwitchError("switch.gone", "nobody there")
-        return Live({"c": LiveChannel("c", "inbound", "ACTIVE", "accord", (self.audio,))})
+        return LiveState({"c": LiveChannel("c", "inbound", "ACTIVE", "accord", (self.audio,))})
 
     def api(self, command: object) -> str:
         return '{"rows": []}' if "show channels" in str(command) else "announced"

@@ -11,7 +11,7 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture import moved_spool as module
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.switch.standing_connection import Live
+from recorder.switch.standing_connection import (LiveState)
 from tests.house import Bakery
 from tests.unit.capture.test_takeover import arrival, written
 
@@ -154,7 +154,7 @@ def test_what_a_daemon_finds_as_it_starts_is_unobserved_from_its_own_last_mark(s
     folder = site.comes()
     site.daemon._takeover.look()
     site.daemon._takeover._tell = lambda call, since: site.sent.append(since)  # type: ignore[method-assign]
-    site.daemon._takeover.reconcile(Live({}), {}, site.house.clock())
+    site.daemon._takeover.reconcile(LiveState({}), {}, site.house.clock())
     (since,) = site.sent
     assert since == max(mark.at for mark in layout.read_marks(folder))
     assert module.QUIET > module.LOOK

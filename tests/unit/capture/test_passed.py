@@ -21,7 +21,7 @@ from recorder.spool import layout
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import Live, LiveChannel, Node
+from recorder.switch.standing_connection import (LiveState, LiveChannel, Node)
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 DATA = {
@@ -123,7 +123,7 @@ def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(
     followed: list[tuple[str, str, str, Party, str]] = []
     node = cast("Node", Answering(times))
     passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
-    passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
+    passed.look(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
     whole = (CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")
     assert followed == ([whole] if times >= 6 else [])
 
@@ -145,7 +145,7 @@ def test_a_call_that_comes_here_while_it_is_asked_about_is_followed_once(questio
             return super().api(command)
 
     passed = UnhandledCalls(cast("Node", Late(6)), None, lambda *_: None, follow)
-    passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
+    passed.look(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
     assert followed == [CHANNEL]
 
 
@@ -159,7 +159,7 @@ class Ringing(Answering):
 def test_a_call_that_is_left_to_ring_is_followed_once_nobody_has_come_for_it() -> None:
     """A daemon that died before it had written of it; at the first look it may be on its way here."""
     followed: list[tuple[str, str, str, Party, str]] = []
-    live = Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
+    live = LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
     node = cast("Node", Ringing(99))
     passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
     left = passed.look(live, {})
@@ -173,8 +173,8 @@ def test_a_call_that_is_left_to_ring_is_followed_once_nobody_has_come_for_it() -
 class Listing(Answering):
     """A switch that lists a call now, and did not a moment ago."""
 
-    def reconcile(self) -> Live:
-        return Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
+    def reconcile(self) -> LiveState:
+        return LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
 
     def send_later(self, command: object) -> None:
         raise AssertionError(f"{command}: it goes on unrecorded, and is left alone")
@@ -186,7 +186,7 @@ def test_what_the_switch_lists_late_is_looked_at_too(daemon: Daemon, monkeypatch
     switch = Listing(99)
     monkeypatch.setattr(daemon, "node", switch)
     monkeypatch.setattr(daemon._passed, "_node", switch)
-    daemon._up(Live({}))
+    daemon._up(LiveState({}))
     assert not list(layout.open_takes(daemon.settings.spool))
     assert gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
@@ -265,7 +265,7 @@ class Callee(Answering):
 def test_of_the_legs_that_the_switch_made_only_callees_are_followed(switch: Answering, count: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
     passed = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
-    passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
+    passed.look(LiveState({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
     whole = (CHANNEL, "3225550101", "outbound", Party("e164", "+32470000009"), "daemon_away")
     assert followed == [whole] * count
 

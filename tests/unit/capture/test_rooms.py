@@ -30,7 +30,7 @@ from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live
+from recorder.switch.standing_connection import (LiveState)
 from tests.unit.capture.test_joiners import AT, SOUND
 from tests.unit.switch.test_rooms import event
 
@@ -439,7 +439,7 @@ def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
     house.switch.legs["d"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "400"}
     house.switch.legs["o"] = {"variable_accord_state": "announced"}
     rows = (("id-of-room", "room", {"a": "1", "c": "3"}),)
-    house.rooms.look(Live({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
+    house.rooms.look(LiveState({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
     name, there = house.rooms.there("a")
     assert (name, [(one.leg, one.party) for one in there]) == ("room", [("c", Party("extension", "300"))])
     name, there = house.rooms.there("o")

@@ -23,7 +23,7 @@ from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import Live, LiveChannel, Node
+from recorder.switch.standing_connection import (LiveState, LiveChannel, Node)
 from tests.clock import Clock
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
@@ -89,7 +89,7 @@ def daemon_on(root: Path, switch: Answering, clock: Clock) -> Daemon:
     daemon._takeover._node = cast("Node", switch)
     daemon._passed._node = cast("Node", switch)
     daemon._takeover.look()
-    daemon._up(Live({}))
+    daemon._up(LiveState({}))
     return daemon
 
 
@@ -140,7 +140,7 @@ def test_a_call_on_its_own_socket_was_watched_however_late_the_standing_connecti
 ) -> None:
     daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
     clock.forward(seconds=5)
-    daemon._up(Live({}))
+    daemon._up(LiveState({}))
     assert gaps(tmp_path) == []
 
 
@@ -151,7 +151,7 @@ def test_it_was_unwatched_from_when_it_left_its_socket(tmp_path: Path, clock: Cl
     daemon.calls[CHANNEL].let_go()
     left = clock()
     clock.forward(seconds=5)
-    daemon._up(Live({}))
+    daemon._up(LiveState({}))
     assert gaps(tmp_path) == [left, clock()]
 
 
@@ -163,7 +163,7 @@ def test_one_that_ended_before_its_end_could_be_heard_is_ended(tmp_path: Path, c
         raise SwitchError("switch.refused", "-ERR No such channel!")
 
     switch.api = gone  # type: ignore[method-assign]
-    daemon._up(Live({}))
+    daemon._up(LiveState({}))
     marks(tmp_path)
     assert daemon.calls == {}
     assert (tmp_path / "spool" / ID / layout.END).exists()
@@ -187,7 +187,7 @@ def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clo
     daemon._passed._ended = lambda event, _number, _reason: told.append(event.uuid)
     for event in ended:
         daemon._event(event)
-    daemon._up(Live({"its": LiveChannel("its", "inbound", "ACTIVE", "public", ())}))
+    daemon._up(LiveState({"its": LiveChannel("its", "inbound", "ACTIVE", "public", ())}))
     assert (told, daemon.calls) == ([], {})
     daemon._passed.go_on({"its"}, {"ours"})
     assert told == ["nobodys"]

@@ -14,7 +14,7 @@ from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import Live, LiveChannel
+from recorder.switch.standing_connection import (LiveState, LiveChannel)
 from tests.clock import Clock
 
 ODD = "a84b4c76e66710@pc33.atlanta.com"
@@ -86,7 +86,7 @@ def test_a_call_that_no_command_can_name_goes_on_and_is_written_down(daemon: Dae
 def test_it_is_written_down_when_the_switch_is_taken_over_again(daemon: Daemon, clock: Clock) -> None:
     """Nobody can ask whether it is still there, and its end may have been told while nobody watched."""
     arrive(daemon)
-    daemon._up(Live({}))
+    daemon._up(LiveState({}))
     assert written(daemon.settings.spool) == ["announcement_failed"]
     daemon._event(hung_up(ODD, clock))
     assert written(daemon.settings.spool) == ["announcement_failed"]
@@ -107,7 +107,7 @@ def test_a_recording_that_cannot_be_named_does_not_end_the_connection(
     paths = (str(daemon.settings.spool / name / "audio.wav"), str(other))
     if channel == CHANNEL:
         daemon._takeover.reconcile(
-            Live({channel: LiveChannel(channel, "inbound", "ACTIVE", "public", paths)}), {}, daemon.now()
+            LiveState({channel: LiveChannel(channel, "inbound", "ACTIVE", "public", paths)}), {}, daemon.now()
         )
         assert sent == [f"api uuid_record {CHANNEL} stop '{other}'"]
     else:
@@ -144,8 +144,8 @@ def test_an_outage_ends_when_the_switch_has_been_taken_over_whole(
     monkeypatch.setattr(daemon._passed, "look", taken("look"))
     clock.forward(seconds=10)
     with pytest.raises(SwitchError):
-        daemon._up(Live({}))
+        daemon._up(LiveState({}))
     clock.forward(seconds=10)
-    daemon._up(Live({}))
+    daemon._up(LiveState({}))
     assert since == [lost, lost]
     assert daemon.knowledge.watched_until() == clock() == lost + timedelta(seconds=20)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.domain.parties import LONGEST, NOBODY, Party, clean, parse_party
-from recorder.switch.caller_id import caller, calling
+from recorder.switch.caller_id import (caller, calling_numbers)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_calling_number_is_looked_up_as_sent_and_whole_even_if_it_is_withheld(
     sent: str, region: str | None, expected: set[str], withheld: str
 ) -> None:
     headers = {"Caller-Caller-ID-Number": sent, "Caller-Privacy-Hide-Number": withheld}
-    assert calling(headers, region) == expected
+    assert calling_numbers(headers, region) == expected
 
 
 @settings(deadline=None)  # what knows numbers is read at the first one

@@ -9,18 +9,18 @@ import pytest
 from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
-from recorder.switch.dialplan_model import Action, Loaded
+from recorder.switch.dialplan_model import (Action, LoadedDialplan)
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy
 
 
-def load(conf: Path) -> Loaded:
+def load(conf: Path) -> LoadedDialplan:
     answer = PracticeDialplan(conf, {"ACCORD_DAEMON": "127.0.0.1:8084"}).locate(["dialplan"])
     assert answer is not None
-    return Loaded(answer)
+    return LoadedDialplan(answer)
 
 
-def said(loaded: Loaded) -> list[str]:
-    found = [f"there is no extension {name}" for name in dialplan_lint.missing(loaded)]
+def said(loaded: LoadedDialplan) -> list[str]:
+    found = [f"there is no extension {name}" for name in dialplan_lint.missing_extensions(loaded)]
     for entry in loaded.entries():
         found += [fault.what for fault in dialplan_lint.entry_faults(entry)]
         found.append("sends calls to " + ", ".join(f"{host}:{port}" for host, port in entry.addresses))
@@ -28,7 +28,7 @@ def said(loaded: Loaded) -> list[str]:
         found.append("no extension brings calls to the daemon")
     for each in (dialplan_lint.guard_faults, dialplan_lint.begin_faults, dialplan_lint.timeout_faults):
         found += [fault.what for fault in each(loaded)]
-    told = dialplan_lint.told_bound(loaded)
+    told = dialplan_lint.fixed_announcement_limit(loaded)
     return found if told is None else [*found, f"announcements are broken off after {told} s"]
 
 
@@ -36,26 +36,26 @@ def test_the_shipped_dialplan_keeps_the_rules(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
     assert said(loaded) == ["sends calls to 127.0.0.1:8084"]
     (entry,) = loaded.entries()
-    assert (entry.context, entry.extension, dialplan_lint.bound(entry)) == ("public", "accord", 3)
+    assert (entry.context, entry.extension, dialplan_lint.wait_limit(entry)) == ("public", "accord", 3)
 
 
-def said_outward(loaded: Loaded) -> list[str]:
-    found = [f"there is no extension {name}" for name in dialplan_lint_outbound.missing(loaded)]
+def said_outward(loaded: LoadedDialplan) -> list[str]:
+    found = [f"there is no extension {name}" for name in dialplan_lint_outbound.missing_extensions(loaded)]
     found += [fault.what for fault in dialplan_lint_outbound.callee_faults(loaded)]
-    for way in dialplan_lint_outbound.ways(loaded):
-        found += [fault.what for fault in dialplan_lint_outbound.way_faults(way, loaded)]
+    for way in dialplan_lint_outbound.callee_setups(loaded):
+        found += [fault.what for fault in dialplan_lint_outbound.setup_faults(way, loaded)]
     return found
 
 
 def test_the_shipped_way_out_keeps_the_rules(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
     assert said_outward(loaded) == []
-    (way,) = dialplan_lint_outbound.ways(loaded)
+    (way,) = dialplan_lint_outbound.callee_setups(loaded)
     assert (way.context, way.extension) == ("outbound", "accord_outbound")
     entry = dialplan_lint_outbound.callee_entry(loaded)
     assert entry is not None
     assert entry.addresses == (("127.0.0.1", 8084),)
-    assert dialplan_lint_outbound.wait(entry) == 3
+    assert dialplan_lint_outbound.wait_limit(entry) == 3
 
 
 @pytest.mark.parametrize("broken", BROKEN_OUTWARD, ids=lambda broken: broken.name)
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, broken: Broken) -> None:
 
 
 def test_several_daemons_are_tried_in_turn() -> None:
-    (entry,) = Loaded(
+    (entry,) = LoadedDialplan(
         '<section><context name="public"><extension name="accord"><condition>'
         '<action application="set" data="accord_state=waiting"/>'
         '<action application="socket" data="10.0.0.1:8084|10.0.0.2 async full"/>'
@@ -85,7 +85,7 @@ def test_several_daemons_are_tried_in_turn() -> None:
 
 
 def test_it_walks_as_the_switch_does() -> None:
-    loaded = Loaded(
+    loaded = LoadedDialplan(
         '<section name="dialplan"><context name="c">'
         '<extension name="no"><condition field="destination_number" expression="^2$" break="on-true">'
         '<action application="a"/><anti-action application="b" data="${x}"/></condition></extension>'
@@ -103,5 +103,5 @@ def test_it_walks_as_the_switch_does() -> None:
 
 def test_what_is_no_xml_is_said_to_be_none() -> None:
     with pytest.raises(SwitchError) as raised:
-        Loaded("<section")
+        LoadedDialplan("<section")
     assert raised.value.error_id == "switch.answer"

@@ -9,7 +9,7 @@ import pytest
 from recorder.domain.call_events import ConferenceEnded, LegBridged, LegUnbridged
 from recorder.domain.parties import Party
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.translation import legs, observe
+from recorder.switch.translation import (bridge_legs, translate)
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 COLLEAGUE = {
@@ -32,15 +32,15 @@ def event(name: str, **said: str) -> EslEvent:
 def test_the_other_leg_tells_who_is_there_and_nothing_of_the_call() -> None:
     told = event("CHANNEL_BRIDGE", **COLLEAGUE, variable_accord_state="failed",
                  **{"Answer-State": "hangup", "Caller-Channel-Bridged-Time": "1"})  # fmt: skip
-    assert observe(told, "a") == LegBridged(AT, party=Party("extension", "300"), other="c")
-    assert legs(told) == ("c", "a")
+    assert translate(told, "a") == LegBridged(AT, party=Party("extension", "300"), other="c")
+    assert bridge_legs(told) == ("c", "a")
 
 
 def test_a_colleague_who_called_the_switch_is_who_they_call_from() -> None:
     """To pick a call up they dial a code, which is nobody's number."""
     said = {**COLLEAGUE, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "301",
             "Caller-Destination-Number": "*8"}  # fmt: skip
-    assert observe(event("CHANNEL_BRIDGE", **said), "a") == LegBridged(
+    assert translate(event("CHANNEL_BRIDGE", **said), "a") == LegBridged(
         AT, party=Party("extension", "301"), other="c"
     )
 
@@ -51,7 +51,7 @@ def test_the_outside_leg_tells_it_too(way: str, number: str) -> None:
         "Unique-ID": "a", "Other-Leg-Direction": way, "Other-Leg-Destination-Number": "300",
         "Other-Leg-Caller-ID-Number": "301", "Other-Leg-Unique-ID": "c", "variable_accord_state": "announced",
     })  # fmt: skip
-    seen = observe(told, "a")
+    seen = translate(told, "a")
     assert seen is not None
     assert (type(seen), seen.party, seen.other, seen.state) == (
         LegBridged, Party("extension", number), "c", "announced",
@@ -60,13 +60,13 @@ def test_the_outside_leg_tells_it_too(way: str, number: str) -> None:
 
 def test_a_parting_names_the_one_at_the_other_end() -> None:
     for told in (event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}), event("CHANNEL_UNBRIDGE", **COLLEAGUE)):
-        seen = observe(told, "a")
+        seen = translate(told, "a")
         assert seen is not None
         assert (type(seen), seen.other, seen.ending) == (LegUnbridged, "c", False)
 
 
 def test_who_leaves_a_conference_was_in_it_until_then() -> None:
     said = {"Unique-ID": "a", "Application": "conference", "Application-Data": "room@accord"}
-    seen = observe(event("CHANNEL_EXECUTE_COMPLETE", **said, variable_accord_state="announced"), "a")
+    seen = translate(event("CHANNEL_EXECUTE_COMPLETE", **said, variable_accord_state="announced"), "a")
     assert seen is not None
     assert (type(seen), seen.at, seen.state) == (ConferenceEnded, AT, "announced")

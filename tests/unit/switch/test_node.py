@@ -8,7 +8,7 @@ import pytest
 from recorder.errors import SwitchError
 from recorder.switch.esl_events import Headers
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import Live, LiveChannel, ReconnectBackoff, channels, recordings
+from recorder.switch.standing_connection import (LiveState, LiveChannel, ReconnectBackoff, channels, recordings)
 
 # As FreeSWITCH 1.11 answers.
 BUGS = """<media-bugs>
@@ -50,7 +50,7 @@ def test_an_answer_that_is_none_is_said(answer: str) -> None:
 
 def test_who_is_recorded_to_a_path() -> None:
     channel = LiveChannel("a", "inbound", "ACTIVE", "public", ("/spool/d.wav",))
-    live = Live({"a": channel})
+    live = LiveState({"a": channel})
     assert live.recorded_by("/spool/d.wav") is channel
     assert live.recorded_by("/spool/e.wav") is None
 

@@ -8,10 +8,10 @@ import pytest
 
 from recorder.domain.call_events import LegBridged, LegUnbridged
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import outside
+from recorder.switch.caller_id import (external_party)
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.translation import observe_other_end
+from recorder.switch.translation import (translate_for_peer)
 
 DATA = {
     "Unique-ID": "b",
@@ -44,7 +44,7 @@ def test_what_a_caller_writes_does_not_make_it_outbound() -> None:
     del data["variable_accord_direction"]
     arrival = Arrival.of({**data, "variable_accord_state": "waiting"})
     assert (arrival.direction, arrival.inside, arrival.new) == ("inbound", None, True)
-    assert outside(data) == Party("e164", "+32470666666")
+    assert external_party(data) == Party("e164", "+32470666666")
 
 
 def event(name: str, **more: str) -> EslEvent:
@@ -65,14 +65,14 @@ def event(name: str, **more: str) -> EslEvent:
 
 
 def test_the_colleague_s_leg_tells_of_both() -> None:
-    bridged = observe_other_end(event("CHANNEL_BRIDGE"))
+    bridged = translate_for_peer(event("CHANNEL_BRIDGE"))
     assert bridged is not None
     assert (type(bridged), bridged.other, bridged.party) == (LegBridged, "a", Party("e164", "+3225550101"))
     assert bridged.at == datetime.fromtimestamp(1795576840, UTC)
     assert bridged.state == "", "its variables are the other one's"
-    named = observe_other_end(event("CHANNEL_BRIDGE", variable_accord_caller="201"))
+    named = translate_for_peer(event("CHANNEL_BRIDGE", variable_accord_caller="201"))
     assert named is not None
     assert named.party == Party("extension", "201")
-    parted = observe_other_end(event("CHANNEL_UNBRIDGE", **{"Answer-State": "hangup"}))
+    parted = translate_for_peer(event("CHANNEL_UNBRIDGE", **{"Answer-State": "hangup"}))
     assert parted is not None
     assert (type(parted), parted.ending) == (LegUnbridged, False), "whose hang-up that is, is not said"

@@ -9,17 +9,7 @@ import pytest
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.switch import conference_events
-from recorder.switch.conference_events import (
-    BEGAN,
-    CAME,
-    ENDED,
-    WENT,
-    ConferenceEvent,
-    ConferenceMember,
-    attached,
-    in_room,
-    listed,
-)
+from recorder.switch.conference_events import (SOUND_STARTED, JOINED, SOUND_ENDED, LEFT, ConferenceEvent, ConferenceMember, attached_legs, read_event, read_conference_list)
 from recorder.switch.esl_events import EslEvent
 
 
@@ -42,53 +32,53 @@ WHO = {"Unique-ID": "c", "Caller-Direction": "inbound", "Caller-Caller-ID-Number
 MEMBER = ConferenceMember("c", "3", Party("extension", "300"))
 
 
-@pytest.mark.parametrize("action", [CAME, WENT])
+@pytest.mark.parametrize("action", [JOINED, LEFT])
 def test_who_comes_and_who_goes(action: str) -> None:
-    assert in_room(event(action, **WHO)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
+    assert read_event(event(action, **WHO)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
 
 
 @pytest.mark.parametrize(
     ("action", "what", "member"),
     [
-        ("play-file", BEGAN, None),
-        ("play-file-done", ENDED, None),
-        ("play-file-member", BEGAN, MEMBER),
-        ("play-file-member-done", ENDED, MEMBER),
+        ("play-file", SOUND_STARTED, None),
+        ("play-file-done", SOUND_ENDED, None),
+        ("play-file-member", SOUND_STARTED, MEMBER),
+        ("play-file-member-done", SOUND_ENDED, MEMBER),
     ],
 )
 def test_what_is_played_and_to_whom(action: str, what: str, member: ConferenceMember | None) -> None:
     said = event(action, **(WHO if member else {}), File="/with%20space.wav")
-    assert in_room(said) == ConferenceEvent(what, "id-of-room", "room", member, "/with space.wav")
+    assert read_event(said) == ConferenceEvent(what, "id-of-room", "room", member, "/with space.wav")
 
 
 def test_the_end_of_a_sound_for_one_who_has_gone_is_nobodys() -> None:
-    assert in_room(event("play-file-member-done", File="/a.wav")) is None
+    assert read_event(event("play-file-member-done", File="/a.wav")) is None
 
 
 @pytest.mark.parametrize("action", ["start-talking", "floor-change", "mute-member", "conference-create", ""])
 def test_what_is_nothing_to_us(action: str) -> None:
-    assert in_room(event(action, **WHO)) is None
+    assert read_event(event(action, **WHO)) is None
 
 
 def test_a_caller_who_writes_events_into_their_name_writes_none() -> None:
     """Their lines come before the switch's own, and are no lines."""
     name = "Eve%0AAction%3A%20del-member%0AUnique-ID%3A%20evil%0AMember-ID%3A%201"
-    seen = in_room(event(CAME, **{"Caller-Caller-ID-Name": name}, **WHO))
-    assert seen == ConferenceEvent(CAME, "id-of-room", "room", MEMBER)
+    seen = read_event(event(JOINED, **{"Caller-Caller-ID-Name": name}, **WHO))
+    assert seen == ConferenceEvent(JOINED, "id-of-room", "room", MEMBER)
 
 
 def test_one_who_was_transferred_into_the_room_is_who_calls_there() -> None:
     moved = {"Unique-ID": "b", "Caller-Direction": "outbound", "Caller-Caller-ID-Number": "200",
              "Caller-Destination-Number": "meet", "Member-ID": "2"}  # fmt: skip
     for source, number in (("1795647361:8e1d:bl_xfer:meet/public/XML", "200"), ("", "meet")):
-        seen = in_room(event(CAME, **{**moved, **({"Caller-Transfer-Source": source} if source else {})}))
+        seen = read_event(event(JOINED, **{**moved, **({"Caller-Transfer-Source": source} if source else {})}))
         assert seen is not None
         assert seen.member is not None
         assert seen.member.party == Party("extension", number)
 
 
 def test_a_member_without_a_channel_is_nobody() -> None:
-    assert in_room(event(CAME, **{"Member-ID": "9"})) is None
+    assert read_event(event(JOINED, **{"Member-ID": "9"})) is None
 
 
 def test_the_list_of_conferences() -> None:
@@ -96,14 +86,14 @@ def test_the_list_of_conferences() -> None:
         "conference_name": "room", "conference_uuid": "id-of-room",
         "members": [{"type": "caller", "id": 3, "uuid": "c"}, {"type": "recording_node"}],
     }]  # fmt: skip
-    assert list(listed(json.dumps(rooms))) == [("id-of-room", "room", {"c": "3"})]
-    assert list(listed("No active conferences.")) == []
+    assert list(read_conference_list(json.dumps(rooms))) == [("id-of-room", "room", {"c": "3"})]
+    assert list(read_conference_list("No active conferences.")) == []
 
 
 @pytest.mark.parametrize("answer", ["[", "[1]", '[{"conference_name": "room"}]'])
 def test_a_list_that_is_none_says_so(answer: str) -> None:
     with pytest.raises(SwitchError) as raised:
-        list(listed(answer))
+        list(read_conference_list(answer))
     assert raised.value.error_id == "switch.answer"
 
 
@@ -115,8 +105,8 @@ def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
         {"uuid": "e"},
         {"uuid": "f", "application": "eavesdrop", "application_data": "b"},
     ]
-    assert attached(rows, conference_events.THIRD) == {"b": ["c"]}
-    assert attached(rows, conference_events.LISTENER) == {"b": ["f"]}
+    assert attached_legs(rows, conference_events.THREE_WAY) == {"b": ["c"]}
+    assert attached_legs(rows, conference_events.EAVESDROP) == {"b": ["f"]}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +120,7 @@ def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
 def test_who_hears_a_listener_and_where_they_are_in_the_recording(
     key: str, on_outside: bool, who: str, lane: str
 ) -> None:
-    assert conference_events.heard(key, on_outside) == (who, lane)
+    assert conference_events.audible_to(key, on_outside) == (who, lane)
 
 
 def leg(**variables: str) -> EslEvent:
@@ -154,8 +144,8 @@ def test_what_a_listener_says_to_whom_from_the_first(
     variables: dict[str, str], first: str, keys: bool
 ) -> None:
     assert (
-        conference_events.speaks_at_first(leg(**variables)),
-        conference_events.presses(leg(**variables)),
+        conference_events.initial_key(leg(**variables)),
+        conference_events.accepts_keys(leg(**variables)),
     ) == (first, keys)
 
 
@@ -165,5 +155,5 @@ def test_who_is_attached_is_known_by_what_their_leg_does() -> None:
         assert conference_events.is_attached(data, "b") is yes
         assert not conference_events.is_attached(data, "c")
     bugs = "<media-bugs>\n <media-bug>\n  <function>eavesdrop</function>\n </media-bug>\n</media-bugs>"
-    assert conference_events.listened_on(bugs)
-    assert not conference_events.listened_on(bugs.replace("eavesdrop", "session_record"))
+    assert conference_events.has_eavesdropper(bugs)
+    assert not conference_events.has_eavesdropper(bugs.replace("eavesdrop", "session_record"))

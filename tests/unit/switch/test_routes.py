@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.switch.dialplan_lint_outbound import RUNS
-from recorder.switch.dialplan_model import Action, Loaded
-from recorder.switch.dialplan_routes import goes_outside, inbound, outbound, outside_numbers
+from recorder.switch.dialplan_lint_outbound import (RUNS_ACCORD)
+from recorder.switch.dialplan_model import (Action, LoadedDialplan)
+from recorder.switch.dialplan_routes import (bridges_outside, inbound, outbound, outside_numbers)
 
 ENTRY = """
 <extension name="accord_untouched" continue="true">
@@ -31,7 +31,7 @@ WAY = f"""
  <condition field="${{accord_line}}" expression="^\\+?[0-9]{{2,15}}$"/>
  <condition field="destination_number" expression="^\\+?[0-9]{{2,15}}$">
   <action application="set" data="accord_state=outgoing"/>
-  <action application="set" data="{RUNS}"/></condition></extension>
+  <action application="set" data="{RUNS_ACCORD}"/></condition></extension>
 """
 EXTENSIONS = (
     '<extension name="extensions"><condition field="destination_number" expression="^(10[01][0-9])$">'
@@ -64,20 +64,20 @@ ABROAD = (
 LINE = "+3225550101"
 
 
-def dialplan(public: str = "", default: str = "", **more: str) -> Loaded:
+def dialplan(public: str = "", default: str = "", **more: str) -> LoadedDialplan:
     contexts = {"public": public, "default": default, **more}
-    return Loaded(
+    return LoadedDialplan(
         "<section>"
         + "".join(f'<context name="{k}">{v}</context>' for k, v in contexts.items())
         + "</section>"
     )
 
 
-def taken(loaded: Loaded, number: str) -> list[str]:
+def taken(loaded: LoadedDialplan, number: str) -> list[str]:
     return [route.extension for route in inbound(loaded, "public", number)]
 
 
-def sent(loaded: Loaded, number: str) -> list[str]:
+def sent(loaded: LoadedDialplan, number: str) -> list[str]:
     return [route.extension for route in outbound(loaded, "default", number, LINE)]
 
 
@@ -248,5 +248,5 @@ def test_what_cannot_be_guessed_is_said() -> None:
     ],
 )
 def test_where_a_dial_string_leads(dial: str, number: str, outside: bool) -> None:
-    assert goes_outside(Action("bridge", dial), number) is outside
-    assert not goes_outside(Action("playback", dial), number)
+    assert bridges_outside(Action("bridge", dial), number) is outside
+    assert not bridges_outside(Action("playback", dial), number)

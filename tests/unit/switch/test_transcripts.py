@@ -22,7 +22,7 @@ from recorder.switch.esl_events import EslEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import channels, recordings
-from recorder.switch.translation import observe
+from recorder.switch.translation import (translate)
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl.gz"))
 
@@ -153,7 +153,7 @@ def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call()
 def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
     """``+`` a sound that ended by itself, ``-`` one that was cut."""
     (path,) = (path for path in CALLS if named(path) == f"call.{name}")
-    found = [seen for seen in map(observe, events(path)) if not isinstance(seen, StateReported | None)]
+    found = [seen for seen in map(translate, events(path)) if not isinstance(seen, StateReported | None)]
     words = [
         type(seen).__name__ + (("-", "+")[seen.complete] if isinstance(seen, PlaybackEnded) else "")
         for seen in found
@@ -172,7 +172,7 @@ def start_of_recording() -> EslEvent:
 def test_a_leg_that_is_in_stereo_by_itself_is_not_what_was_ordered(channels: bytes, cause: str) -> None:
     line = b"variable_rtp_use_codec_channels: "
     event = EslEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
-    seen = observe(event)
+    seen = translate(event)
     assert seen is not None
     assert (type(seen), seen.problem) == (RecordingStarted, cause)
 
@@ -181,7 +181,7 @@ def test_a_recording_whose_call_went_on_as_a_fax_says_so() -> None:
     ended = start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: RECORD_STOP")
     faxed = ended.replace(b"variable_accord_line:", b"variable_has_t38: true\nvariable_accord_line:", 1)
     for raw, fax in ((ended, False), (faxed, True)):
-        seen = observe(EslEvent(b"\n" + raw))
+        seen = translate(EslEvent(b"\n" + raw))
         assert seen is not None
         assert (type(seen), seen.fax) == (RecordingStopped, fax)
 
@@ -189,9 +189,9 @@ def test_a_recording_whose_call_went_on_as_a_fax_says_so() -> None:
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
 def test_a_file_that_is_opened_anew_for_another_codec_is_the_same_recording(name: bytes) -> None:
     raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)
-    assert observe(EslEvent(raw)) is not None
+    assert translate(EslEvent(raw)) is not None
     turning = raw.replace(
         b"variable_accord_line:", b"variable_accord_turning: 16000\nvariable_accord_line:", 1
     )
-    seen = observe(EslEvent(turning))
+    seen = translate(EslEvent(turning))
     assert (seen and type(seen)) == (CodecChanged if name == b"RECORD_START" else None)
