@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones import alignment
 from tests.freeswitch.telephones.codecs import (
     G722,
     OPUS,
@@ -24,7 +24,7 @@ from tests.freeswitch.telephones.codecs import (
     PCMU,
     Codec,
 )
-from tests.freeswitch.telephones.lines import bursts, jitters, loses
+from tests.freeswitch.telephones.endpoints import bursts, jitters, loses
 from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
 
 IN_STEP_S = 0.045
@@ -55,7 +55,7 @@ def check(heard: Heard, talked: float, late_s: float = 0.0, early_s: float = 0.0
     print(heard)
     assert heard.encoded.announced is not None, heard
     assert abs(heard.encoded.announced.offset_ms / 1000 - heard.told_s) <= PROMPT_S, heard
-    assert len(heard.steps) >= talked / places.EVERY_S / 2, heard
+    assert len(heard.steps) >= talked / alignment.EVERY_S / 2, heard
     assert min(heard.lasting) >= -IN_STEP_S - early_s, heard
     assert max(heard.lasting) <= IN_STEP_S + late_s, heard
     assert min(heard.steps) >= -IN_STEP_S - early_s - BUSY_S, heard
@@ -75,7 +75,7 @@ def band(heard: Heard, name: str, hertz: float) -> list[float]:
         resampler = av.AudioResampler(format="flt", layout="stereo", rate=48000)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
     sound = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in frames])[-3 * 48000 : -24000]
-    return [places.above(sound[:, side], 48000, hertz) for side in (0, 1)]
+    return [alignment.above(sound[:, side], 48000, hertz) for side in (0, 1)]
 
 
 LEGS: dict[str, tuple[Codec, Codec, int]] = {
@@ -153,7 +153,7 @@ def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) ->
     print(heard)
     assert heard.encoded.announced is not None
     assert not heard.left
-    assert max(map(abs, places.lasting(places.pace(heard.right, 20)))) < IN_STEP_S
+    assert max(map(abs, alignment.lasting(alignment.pace(heard.right, 20)))) < IN_STEP_S
     assert abs(heard.encoded.drift_ms) < 300, heard
 
 

@@ -15,7 +15,7 @@ import soundfile
 from recorder.audio.encoding import encode
 from tests.freeswitch.switches import CONF, NUMBER, RATE, level, read_wav, until
 from tests.freeswitch.telephones.codecs import PCMU, Beeps
-from tests.freeswitch.telephones.lines import FAX_PACKET
+from tests.freeswitch.telephones.endpoints import FAX_PACKET
 from tests.freeswitch.telephones.rig import Town, town
 
 TAKEN = 80

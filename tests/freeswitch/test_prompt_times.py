@@ -31,7 +31,7 @@ from recorder.prompts.purposes import LANGUAGES
 from recorder.spool import layout
 from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
-from tests.freeswitch.telephones.lines import Leg
+from tests.freeswitch.telephones.endpoints import Leg
 from tests.freeswitch.telephones.rig import PERIOD, Town
 from tests.unit.prompts.length_limits import limits
 

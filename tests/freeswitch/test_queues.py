@@ -16,9 +16,9 @@ from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool.layout import Take
-from tests.freeswitch.colleagues import CALLER, MUSIC, SECOND, THIRD, TONES, Talk, configuration, tones
+from tests.freeswitch.internal_phones import CALLER, MUSIC, SECOND, THIRD, TONES, Talk, configuration, tones
 from tests.freeswitch.switches import NUMBER, RATE, Rig, level, read_wav, until
-from tests.freeswitch.test_codes import zeros
+from tests.freeswitch.test_feature_codes import zeros
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import Sounds
 

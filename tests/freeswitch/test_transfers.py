@@ -19,7 +19,7 @@ from recorder.audio.timeline import SURE_MS
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool import layout
-from tests.freeswitch.colleagues import (
+from tests.freeswitch.internal_phones import (
     CALLER,
     LINE,
     MUSIC,
@@ -36,7 +36,7 @@ from tests.freeswitch.colleagues import (
     tones,
     whole,
 )
-from tests.freeswitch.outward import call_out
+from tests.freeswitch.outbound_call import call_out
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav
 from tests.scenarios.files import Sounds
 

@@ -17,7 +17,7 @@ from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.spool import layout
 from tests.freeswitch import vanilla
-from tests.freeswitch.outward import LINE, call_out
+from tests.freeswitch.outbound_call import LINE, call_out
 from tests.freeswitch.switches import HOME, RATE, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
 from tests.scenarios.files import LOWS, Sounds, chirp
 

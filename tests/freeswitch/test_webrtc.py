@@ -22,7 +22,7 @@ from tests.freeswitch.switches import (
     read_wav,
     until,
 )
-from tests.freeswitch.test_codes import CALLEE, CALLER, dials, each, encoded, zeros
+from tests.freeswitch.test_feature_codes import CALLEE, CALLER, dials, each, encoded, zeros
 
 WEBRTC = ",media_webrtc=true"
 COLLEAGUE = f"{NUMBER}71"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.freeswitch.outward import LINE
+from tests.freeswitch.outbound_call import LINE
 from tests.freeswitch.switches import CONF, Rig, binary, free_ports, until
 
 DROP_INS = (

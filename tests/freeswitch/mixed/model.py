@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tests.freeswitch.mixed.expected import Ears, Expected, expected
+from tests.freeswitch.mixed.expectations import Ears, Expected, expected
 from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
 from tests.freeswitch.mixed.plan import Call, Party
 from tests.freeswitch.mixed.signals import STEPS, Run, Word

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.ends import NEARLY, Ends
+from tests.freeswitch.mixed.parties import NEARLY, Ends
 from tests.freeswitch.mixed.plan import EDGE, OUTWARD, RINGING, TOGETHER, UNTOLD
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.moves import Moves
+from tests.freeswitch.mixed.transfers import Moves
 from tests.freeswitch.mixed.openings import Openings
 from tests.freeswitch.mixed.plan import EDGE, KEEPS, MOVES, Act
 from tests.freeswitch.mixed.signals import STEPS

@@ -21,9 +21,9 @@ from recorder.domain.line_policy import BEFORE_CONNECTED, Announcement, LinePoli
 from recorder.spool import layout
 from tests.freeswitch.sound import chirp
 from tests.freeswitch.switches import CONF, NUMBER, Rig, until
-from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones import alignment
 from tests.freeswitch.telephones.codecs import PCMU, Codec, Voice
-from tests.freeswitch.telephones.lines import Dialogue, Exchange, Leg
+from tests.freeswitch.telephones.endpoints import Dialogue, Exchange, Leg
 
 PERIOD = 20
 """Seconds until a voice says the same again."""
@@ -69,10 +69,10 @@ class Pair:
         near, far = self.outside.voice, self.inside.voice
         assert isinstance(near, Voice)
         assert isinstance(far, Voice)
-        slow = [places.low(sound[:, side], inspected.sample_rate) for side in (0, 1)]
+        slow = [alignment.low(sound[:, side], inspected.sample_rate) for side in (0, 1)]
         return Heard(
             self, take, encoded, sound, inspected.sample_rate,
-            places.places(slow[0], near), places.places(slow[1], far),
+            alignment.places(slow[0], near), alignment.places(slow[1], far),
         )  # fmt: skip
 
 
@@ -85,30 +85,30 @@ class Heard:
     encoded: Encoded
     sound: np.ndarray
     rate: int
-    left: list[places.Place]
-    right: list[places.Place]
+    left: list[alignment.Place]
+    right: list[alignment.Place]
 
     @property
     def steps(self) -> list[float]:
         """By how many seconds the left channel is later than the right one, wherever both are heard."""
-        return [late for _, late in places.steps(self.left, self.right, PERIOD)]
+        return [late for _, late in alignment.steps(self.left, self.right, PERIOD)]
 
     @property
     def lasting(self) -> list[float]:
         """The same, but for moments."""
-        return places.lasting(places.steps(self.left, self.right, PERIOD))
+        return alignment.lasting(alignment.steps(self.left, self.right, PERIOD))
 
     @property
     def slower(self) -> float:
         """By how many seconds the outside party's voice gets later or earlier than at first, at most, but for
         moments."""
-        late = places.lasting(places.pace(self.left, PERIOD))
+        late = alignment.lasting(alignment.pace(self.left, PERIOD))
         return max((abs(one - late[0]) for one in late), default=0.0)
 
     @property
     def missing_s(self) -> float:
         """Seconds of the outside party's voice that were never written, after its first place."""
-        late = places.lasting(places.pace(self.left, PERIOD))
+        late = alignment.lasting(alignment.pace(self.left, PERIOD))
         return late[0] - late[-1]
 
     @property
@@ -117,12 +117,12 @@ class Heard:
         announcement = self.take.start.announcement
         assert announcement is not None
         prompt, rate = soundfile.read(self.pair.town.prompts / f"{announcement.sha256}.wav")
-        prompt = places.low(prompt, rate)
-        heard = places.low(self.sound[:, 1], self.rate)[: 12 * places.RATE]
+        prompt = alignment.low(prompt, rate)
+        heard = alignment.low(self.sound[:, 1], self.rate)[: 12 * alignment.RATE]
         size = len(heard) + len(prompt)
         alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(prompt, size)), size)
         alike = alike[: len(heard)]
-        return int(np.flatnonzero(alike > 0.95 * alike.max())[-1]) / places.RATE
+        return int(np.flatnonzero(alike > 0.95 * alike.max())[-1]) / alignment.RATE
 
     def __str__(self) -> str:
         steps = self.steps or [0.0]
@@ -163,7 +163,7 @@ class Town:
     def _lines(self) -> None:
         """Lines with an announcement at 8 kHz, and (of even numbers) at 16."""
         wide = soundfile.read(Path(__file__).parents[3] / "recorder/prompts/sounds/en/recorded.flac")
-        spoken = places.low(wide[0], wide[1])
+        spoken = alignment.low(wide[0], wide[1])
         widely = (
             np.fft.irfft(np.fft.rfft(wide[0])[: len(wide[0]) * 16000 // wide[1] // 2 + 1]) * 16000 / wide[1]
         )

@@ -18,7 +18,7 @@ from recorder.ids import uuid7
 from recorder.spool.layout import CallStart
 from recorder.switch.standing_connection import Node, ReconnectBackoff
 from tests.integration.switch.conftest import QUICK
-from tests.integration.switch.test_standing import Diary, switch
+from tests.integration.switch.test_standing_connection import Diary, switch
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 

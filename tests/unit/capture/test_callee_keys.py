@@ -22,7 +22,7 @@ from recorder.spool import layout
 from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
-from tests.unit.capture.test_joiners import AT
+from tests.unit.capture.test_transfer_target import AT
 
 QUESTION, TOLD, DECLINED = (
     Speech(f"/snapshot/prompts/{name}.wav", timedelta(seconds=3)) for name in ("question", "told", "declined")

@@ -22,7 +22,7 @@ from recorder.spool.disk_space import AHEAD, Disk, GrowingFile, finishing, wante
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch.outbound_socket import Arrival
 from tests.clock import Clock
-from tests.unit.capture.test_knowledge import write
+from tests.unit.capture.test_config_cache import write
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 MIB = 1024 * 1024

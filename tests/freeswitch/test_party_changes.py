@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.freeswitch.colleagues import (
+from tests.freeswitch.internal_phones import (
     LINE,
     OUTSIDE,
     SECOND,

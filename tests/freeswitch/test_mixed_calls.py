@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.freeswitch.mixed.history import History
-from tests.freeswitch.mixed.house import House, house
+from tests.freeswitch.mixed.installation import House, house
 from tests.freeswitch.mixed.media import Studio
 from tests.freeswitch.mixed.model import findings
 from tests.freeswitch.mixed.plan import Call, plan

@@ -14,7 +14,7 @@ import soundfile
 from recorder.audio.encoding import encode
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_agreement import colleague_of, marks
+from tests.freeswitch.test_keep_question import colleague_of, marks
 from tests.scenarios.files import LOWS, chirp
 
 CALLS = 8

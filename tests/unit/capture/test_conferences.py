@@ -31,8 +31,8 @@ from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import (LiveState)
-from tests.unit.capture.test_joiners import AT, SOUND
-from tests.unit.switch.test_rooms import event
+from tests.unit.capture.test_transfer_target import AT, SOUND
+from tests.unit.switch.test_conference_events import event
 
 
 @pytest.fixture(autouse=True)

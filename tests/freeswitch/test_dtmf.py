@@ -16,9 +16,9 @@ from tests.freeswitch.lines import every_line
 from tests.freeswitch.sound import level
 from tests.freeswitch.switches import CONF, NUMBER, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice, pitches
-from tests.freeswitch.telephones.lines import EVENT, KEYS, Dialogue, Leg
+from tests.freeswitch.telephones.endpoints import EVENT, KEYS, Dialogue, Leg
 from tests.freeswitch.telephones.rig import PERIOD, Pair, Town
-from tests.freeswitch.test_codes import zeros
+from tests.freeswitch.test_feature_codes import zeros
 
 TONES = 70
 """The line whose telephones send tones, which its route listens for."""

@@ -13,7 +13,7 @@ from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.switch.standing_connection import (LiveState)
 from tests.house import Bakery
-from tests.unit.capture.test_takeover import arrival, written
+from tests.unit.capture.test_reconcile_failures import arrival, written
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 

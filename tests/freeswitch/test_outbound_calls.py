@@ -16,7 +16,7 @@ import pytest
 from recorder.audio.encoding import WAV, encode
 from recorder.spool import layout
 from tests.freeswitch.lines import every_line
-from tests.freeswitch.outward import LINE, call_out
+from tests.freeswitch.outbound_call import LINE, call_out
 from tests.freeswitch.switches import (
     CONF,
     RATE,

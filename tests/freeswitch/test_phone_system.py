@@ -17,7 +17,7 @@ from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool.layout import CALL, Take, read_start
-from tests.freeswitch.colleagues import configuration, tones
+from tests.freeswitch.internal_phones import configuration, tones
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_forged_invite import Phone
 from tests.scenarios.files import Sounds

@@ -13,10 +13,10 @@ import pytest
 
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
-from tests.freeswitch.colleagues import LINE, SECOND, THIRD, TONES, Talk, configuration, lines, tones
+from tests.freeswitch.internal_phones import LINE, SECOND, THIRD, TONES, Talk, configuration, lines, tones
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
-from tests.freeswitch.test_room import consult, in_room, meets
+from tests.freeswitch.test_conferences import consult, in_room, meets
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 

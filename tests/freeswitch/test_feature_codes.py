@@ -15,7 +15,7 @@ from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import NUMBER, PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_agreement import colleague_of, marks
+from tests.freeswitch.test_keep_question import colleague_of, marks
 from tests.scenarios.files import Sounds
 
 CALLS = 5

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.freeswitch.switches import NUMBER, until
-from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones import alignment
 from tests.freeswitch.telephones.codecs import G722, OPUS, PCMA, PCMU, Voice
-from tests.freeswitch.telephones.lines import Leg, loses
+from tests.freeswitch.telephones.endpoints import Leg, loses
 from tests.freeswitch.telephones.rig import PERIOD, Pair, Town, town
 
 IN_STEP_S, BRIDGE_S = 0.040, 0.020
@@ -49,13 +49,13 @@ def test_the_channels_stay_in_step(tmp_path: Path, minutes: int) -> None:
         for pair in pairs:
             heard = pair.listen()
             print(heard)
-            assert len(heard.steps) > minutes * 60 / places.EVERY_S / 2, heard
+            assert len(heard.steps) > minutes * 60 / alignment.EVERY_S / 2, heard
             assert round(max(abs(step + BRIDGE_S) for step in heard.steps), 3) <= IN_STEP_S, heard
         heard = mute.listen()
         print(heard)
         assert not heard.left
         assert abs(heard.encoded.drift_ms) < 300, heard
-        assert round(max(abs(late) for _, late in places.pace(heard.right, PERIOD)), 3) <= IN_STEP_S, heard
+        assert round(max(abs(late) for _, late in alignment.pace(heard.right, PERIOD)), 3) <= IN_STEP_S, heard
 
 
 def transfer(place: Town, pair: Pair, *, by_telephone: bool) -> None:

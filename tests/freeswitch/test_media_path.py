@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.freeswitch.switches import CONF, NUMBER
-from tests.freeswitch.telephones.lines import jitters, loses
+from tests.freeswitch.telephones.endpoints import jitters, loses
 from tests.freeswitch.telephones.rig import Pair, Town
 from tests.freeswitch.test_codecs import LATE_S, check
 

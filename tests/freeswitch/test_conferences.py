@@ -15,7 +15,7 @@ import pytest
 from recorder.domain import live_command
 from recorder.domain.call_events import PAUSE, RESUME
 from recorder.spool import layout
-from tests.freeswitch.colleagues import (
+from tests.freeswitch.internal_phones import (
     HOT,
     LINE,
     OUTSIDE,
@@ -31,7 +31,7 @@ from tests.freeswitch.colleagues import (
 )
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, level, read_wav
-from tests.freeswitch.test_codes import PAUSED, zeros
+from tests.freeswitch.test_feature_codes import PAUSED, zeros
 from tests.scenarios.files import LOWS, chirp
 
 SENTENCE = chirp(low=LOWS["joining"])

@@ -32,7 +32,7 @@ from recorder.processes.supervisor import Supervisor
 from recorder.prompts.sentences import SpokenSentence
 from recorder.prompts.sound_sources import Clip, Sources
 from recorder.seal import signing
-from tests.freeswitch.colleagues import configuration
+from tests.freeswitch.internal_phones import configuration
 from tests.freeswitch.mixed.history import SENTENCES, Listed
 from tests.freeswitch.mixed.plan import OUTWARD, TOGETHER, Call
 from tests.freeswitch.mixed.signals import FRAME, RATE, classify, runs, sentence
