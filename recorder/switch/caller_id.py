@@ -1,6 +1,6 @@
 """Reads the parties of a call from FreeSWITCH headers.
 
-A caller's own word about themselves decides one thing only: it may say that the call must never be recorded
+The caller chooses the calling number, so it decides one thing only: that the call must never be recorded
 (:func:`calling_numbers`).
 """
 
@@ -21,7 +21,7 @@ def caller(headers: Mapping[str, str], region: str | None = None) -> Party:
 
 
 def outward(headers: Mapping[str, str]) -> bool:
-    """Whether the dialplan says that this is the callee's leg of an outbound call."""
+    """Whether the dialplan marked this leg as the callee's of an outbound call."""
     return headers.get("variable_accord_direction") == "outbound"
 
 
@@ -43,7 +43,7 @@ def outside(headers: Mapping[str, str], region: str | None = None) -> Party:
 def calling(
     headers: Mapping[str, str], region: str | None = None, name: str = "Caller-Caller-ID-Number"
 ) -> frozenset[str]:
-    """Return the calling number for the never-record list, as sent and in E.164.
+    """Return the calling number as sent and in E.164, to look it up in the never-record list.
 
     A withheld number is included, because the list protects its owner. ``name`` is the header to read."""
     sent = clean(headers.get(name, ""), LONGEST)
@@ -51,12 +51,12 @@ def calling(
 
 
 def other_party(headers: Mapping[str, str], region: str | None = None) -> Party:
-    """Return the party that the channel of a CHANNEL_BRIDGE was connected to, as the switch reports it."""
+    """Return the party at the other end of a CHANNEL_BRIDGE."""
     return _of_leg(headers, "Other-Leg", region)
 
 
 def own_party(headers: Mapping[str, str], region: str | None = None) -> Party:
-    """Return the party on an internal leg: the number it was called on, or calls from."""
+    """Return the party on an internal leg: the number that was called, or that it calls from."""
     return _of_leg(headers, "Caller", region)
 
 

@@ -145,7 +145,7 @@ BROKEN = (
             '<action application="unset" data="socket_resume"/>',
             '<action application="record_session" data="a"/>',
         ),
-        "a call that is to be told at pick-up is recorded before",
+        "a call that is to be announced on answer is recorded before",
     ),
     Broken("nothing rings first", ACCORD, extension("accord_pickup"), "there is no extension accord_pickup"),
     Broken(
@@ -200,7 +200,7 @@ BROKEN = (
         "the socket keeps its power",
         ACCORD,
         within("accord_timeout", '<action application="unset" data="socket_resume"/>'),
-        "does not first take the socket's power away",
+        "does not first unset socket_resume",
     ),
     Broken(
         "late is not marked",
@@ -256,7 +256,7 @@ BROKEN_OUTWARD = (
     Broken("an older Accord's callees", CALLEE, within("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
            "accord_begin is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0"),
     Broken("a refusal is recorded", CALLEE, within("accord_decline", STOP), "accord_decline does not end"),
-    Broken("nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"),
+    Broken("nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees hear no announcement"),
     Broken("told too soon", WAY, instead("nolocal:group_confirm_early_ok=false", "a=b"),
            "connected before they have answered"),
     Broken("timed out", WAY, instead("group_confirm_cancel_timeout=true", "a=b"), "leaves call_timeout on"),
@@ -268,9 +268,9 @@ BROKEN_OUTWARD = (
            "acts on calls to emergency numbers"),
     Broken("told twice", WAY,
            within("accord_outbound", '<condition field="${accord_state}" expression="^$"/>'),
-           "acts on calls that Accord has in hand"),
+           "acts on calls that Accord already handles"),
     Broken("nobody's calls", WAY, within("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
-           "from which line they are"),
+           "acts on calls without a line"),
 )  # fmt: skip
 """Those on the way out."""
 

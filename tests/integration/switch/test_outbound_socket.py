@@ -218,7 +218,7 @@ def test_whoever_only_looks_whether_somebody_listens_is_not_said_to_be_refused(w
 
 def test_many_of_whom_nothing_is_known_make_room_for_those_that_come_later(wait: Wait) -> None:
     class Strict(Everybody):
-        def stranger(self, owner: int | None) -> bool:
+        def is_stranger(self, owner: int | None) -> bool:
             return owner == SOMEBODY
 
     admission, owners, seen = Strict(), {}, []

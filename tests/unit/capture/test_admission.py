@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from recorder import metrics
 from recorder.capture import admission
-from recorder.capture.admission import (ANOTHER_USER, FILE, NO_CHANNEL, QUIET, UNVERIFIED, PeerAdmission, key_variable)
+from recorder.capture.admission import (ANOTHER_USER, FILE, NO_CHANNEL, LOG_INTERVAL, UNVERIFIED, PeerAdmission, key_variable)
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand
 
@@ -55,7 +55,7 @@ class Switch:
 
     def log_in(self) -> None:
         connection: Any = SimpleNamespace(sock=None, api=self.api)
-        self.admission.log_in(connection)
+        self.admission.set_key(connection)
         gevent.wait(timeout=5)
 
     @property
@@ -137,7 +137,7 @@ def test_a_daemon_that_never_was_connected_believes_nobody(tmp_path: Path) -> No
     made.admission.start()
     made.up = False
     assert made.admission.admit(DATA, "", SWITCH) is None
-    assert not made.admission.stranger(STRANGER), "nobody is known to be one"
+    assert not made.admission.is_stranger(STRANGER), "nobody is known to be one"
 
 
 def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
@@ -151,7 +151,7 @@ def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
     after.admission.start()
     after.up = False
     assert after.admission.admit(DATA, old, None) is DATA
-    assert after.admission.stranger(STRANGER)
+    assert after.admission.is_stranger(STRANGER)
     # It may die before it has said its own.
     third = Switch(tmp_path)
     third.admission.start()
@@ -189,7 +189,7 @@ def test_a_switch_that_does_not_take_it_is_asked_about_each_call(switch: Switch,
         raise SwitchError("switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied")
 
     connection: Any = SimpleNamespace(sock=None, api=refuses)
-    made.admission.log_in(connection)
+    made.admission.set_key(connection)
     assert made.admission.admit(DATA, "-ERR permission denied", SWITCH) is not None
     assert made.asked
     # What an earlier daemon set is still in it.
@@ -209,7 +209,7 @@ def test_refusals_are_said_once_a_minute_and_all_are_counted(switch: Switch) -> 
     with capture_logs() as said:
         for _ in range(500):
             switch.admission.admit(DATA, "", STRANGER)
-        switch.now += QUIET
+        switch.now += LOG_INTERVAL
         switch.admission.admit(DATA, "", STRANGER)
     told = [each for each in said if each["event"] == "socket.peer_refused"]
     assert [(each["count"], each["reason"], each["user"]) for each in told] == [

@@ -117,7 +117,7 @@ def test_both_hear_it_once_they_have_been_connected_for_a_moment(
     made: Callable[[Switch], CallController], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sooner the switch would play it to one after the other."""
-    monkeypatch.setattr(call_controller, "SETTLED", 0.4)
+    monkeypatch.setattr(call_controller, "SETTLING_TIME", 0.4)
     clock = [100.0]
     monkeypatch.setattr(call_controller, "monotonic", lambda: clock[0])
     later: list[tuple[float, list[object]]] = []
@@ -128,7 +128,7 @@ def test_both_hear_it_once_they_have_been_connected_for_a_moment(
     call = made(switch)
     assert [order for order in switch.ordered if "uuid_broadcast" in order] == []
     ((wait, (send, order)),) = [one for one in later if "uuid_broadcast" in str(one[1])]
-    assert wait == call_controller.SETTLED
+    assert wait == call_controller.SETTLING_TIME
     assert callable(send)
     send(order)
     assert "uuid_broadcast" in switch.ordered[-1]

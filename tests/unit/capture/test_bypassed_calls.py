@@ -44,7 +44,7 @@ class Switch:
     def api(self, command: object) -> str:
         words = str(command).split()[1:]
         self.asked.append(words[0])
-        if self.before is not None:
+        if self.predecessor is not None:
             self.before()
         match words:
             case ["uuid_dump", leg] if leg in self.legs:
@@ -88,10 +88,10 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
         )
         for number, outbound in (("1001", "off"), ("3225550101", "before_connected"), ("3225550102", "off"))
     }
-    made.knowledge._snapshot = Snapshot("", lines, frozenset({"32470000001"}), frozenset(), tmp_path)
-    monkeypatch.setattr(made, "node", switch)
-    monkeypatch.setattr(made.bypass, "_node", switch)
-    monkeypatch.setattr(made._passed, "_node", switch)
+    made.config._snapshot = Snapshot("", lines, frozenset({"32470000001"}), frozenset(), tmp_path)
+    monkeypatch.setattr(made.observer, "_node", switch)
+    monkeypatch.setattr(made.intake.bypassed, "_node", switch)
+    monkeypatch.setattr(made.intake.unhandled, "_node", switch)
     monkeypatch.setattr("recorder.capture.bypassed_calls.LIST_DELAY", 0.0)
     return made
 
@@ -124,7 +124,7 @@ def goes_out(
 
 
 def hang_up(daemon: Daemon, leg: str = OURS) -> None:
-    daemon._event(
+    daemon.observer.handle_event(
         event("CHANNEL_HANGUP_COMPLETE", leg, Answer__State="hangup", Hangup__Cause="NORMAL_CLEARING")
     )
 
@@ -140,7 +140,7 @@ def listed(daemon: Daemon) -> list[tuple[str, str, str, str | None]]:
 
 
 def follow(daemon: Daemon, told: EslEvent, leg: str = OURS) -> list[tuple[str, str, str, str | None]]:
-    daemon._event(told)
+    daemon.observer.handle_event(told)
     gevent.wait(timeout=20)
     hang_up(daemon, leg)
     return listed(daemon)
@@ -151,13 +151,13 @@ INBOUND = ("inbound", "1001", "+32470000001", REASON)
 
 def test_an_inbound_call_that_is_routed_ahead_of_us_is_listed(daemon: Daemon) -> None:
     assert follow(daemon, comes_in()) == [INBOUND]
-    assert daemon.bypass.count == 1
-    assert daemon.bypass.last is not None
-    assert (daemon.bypass.last.context, daemon.bypass.last.number) == ("public", "1001")
+    assert daemon.intake.bypassed.count == 1
+    assert daemon.intake.bypassed.last is not None
+    assert (daemon.intake.bypassed.last.context, daemon.intake.bypassed.last.number) == ("public", "1001")
 
 
 def test_it_is_found_while_it_goes_on_and_survives_the_daemon(daemon: Daemon) -> None:
-    daemon._event(comes_in())
+    daemon.observer.handle_event(comes_in())
     gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).refused == REASON
@@ -222,7 +222,7 @@ def test_one_that_was_transferred_twice_is_looked_at_too(daemon: Daemon, switch:
 )
 def test_other_calls_are_nobodys_business(daemon: Daemon, told: EslEvent) -> None:
     assert follow(daemon, told) == []
-    assert daemon.bypass.count == 0
+    assert daemon.intake.bypassed.count == 0
 
 
 def test_what_a_caller_writes_hides_no_call(daemon: Daemon) -> None:
@@ -237,14 +237,14 @@ def test_what_a_caller_writes_hides_no_call(daemon: Daemon) -> None:
 
 def test_calls_that_were_asked_about_cost_no_question(daemon: Daemon, switch: Switch) -> None:
     for told in (comes_in(variable_accord_state="announced"), comes_in("2000"), comes_in("2000", "default")):
-        daemon._event(told)
+        daemon.observer.handle_event(told)
     assert gevent.wait(timeout=20)
     assert switch.asked == []
 
 
 def test_the_dialplan_is_asked_for_once_in_a_while(daemon: Daemon, switch: Switch) -> None:
     for _ in range(20):
-        daemon._event(comes_in(context="default"))
+        daemon.observer.handle_event(comes_in(context="default"))
     assert gevent.wait(timeout=20)
     assert switch.asked.count("xml_locate") == 1
 
@@ -253,7 +253,7 @@ def test_a_context_that_has_brought_calls_counts_where_no_dialplan_is_shown(
     daemon: Daemon, switch: Switch
 ) -> None:
     switch.dialplan = "<document/>"
-    daemon.bypass.brought("public")
+    daemon.intake.bypassed.note_context("public")
     assert follow(daemon, comes_in()) == [INBOUND]
 
 
@@ -264,14 +264,14 @@ def test_it_is_listed_once_however_often_it_is_told(daemon: Daemon, switch: Swit
     }  # fmt: skip
     live = LiveState({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")})
     for _ in range(2):
-        daemon._passed.look(live, daemon.calls)
-        daemon._event(comes_in())
+        daemon.intake.unhandled.check(live, daemon.calls)
+        daemon.observer.handle_event(comes_in())
         gevent.wait(timeout=20)
     hang_up(daemon)
     hang_up(daemon)
-    daemon._event(comes_in())
+    daemon.observer.handle_event(comes_in())
     assert listed(daemon) == [INBOUND]
-    assert daemon.bypass.count == 1
+    assert daemon.intake.bypassed.count == 1
 
 
 def test_one_that_goes_on_is_found_by_a_daemon_that_comes_to_it(daemon: Daemon, switch: Switch) -> None:
@@ -279,7 +279,7 @@ def test_one_that_goes_on_is_found_by_a_daemon_that_comes_to_it(daemon: Daemon, 
         "Unique-ID": OURS, "Call-Direction": "inbound", "Caller-Caller-ID-Number": "+32470000001",
         "Caller-Destination-Number": "1001", "variable_bridge_uuid": THEIRS,
     }  # fmt: skip
-    daemon._passed.look(
+    daemon.intake.unhandled.check(
         LiveState({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")}), daemon.calls
     )
     hang_up(daemon)
@@ -292,7 +292,7 @@ def test_one_that_hangs_up_while_the_switch_is_asked_is_written_down(daemon: Dae
         hang_up(daemon)
 
     switch.before = once
-    daemon._event(comes_in())
+    daemon.observer.handle_event(comes_in())
     assert listed(daemon) == [INBOUND]
     assert not daemon.calls
 
@@ -358,7 +358,7 @@ def test_an_emergency_call_is_one_that_is_never_recorded(daemon: Daemon, switch:
     switch.globals["accord_emergency"] = "^(112|911)$"
     found = follow(daemon, goes_out(switch, "112", variable_sip_gateway_name="trunk"), THEIRS)
     assert [each[3] for each in found] == ["never_record"]
-    assert daemon.bypass.count == 0
+    assert daemon.intake.bypassed.count == 0
 
 
 def test_a_call_that_was_listed_is_not_recorded_later(daemon: Daemon) -> None:
@@ -368,9 +368,9 @@ def test_a_call_that_was_listed_is_not_recorded_later(daemon: Daemon) -> None:
     from recorder.switch.esl import OutboundSession
     from recorder.switch.outbound_socket import Arrival
 
-    daemon._event(comes_in())
+    daemon.observer.handle_event(comes_in())
     gevent.wait(timeout=20)
     arrival = {"Unique-ID": OURS, "Call-Direction": "inbound", "variable_accord_line": "1001"}
-    daemon._arrive(Arrival.of({**arrival, "variable_accord_state": "waiting"}), cast("OutboundSession", None))
+    daemon.intake.arrive(Arrival.of({**arrival, "variable_accord_state": "waiting"}), cast("OutboundSession", None))
     hang_up(daemon)
     assert listed(daemon) == [INBOUND]

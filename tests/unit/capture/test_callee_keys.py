@@ -51,7 +51,7 @@ class Callee:
         )  # fmt: skip
         self.daemon.calls["a"] = self.call
         self.call.act(actions)
-        self.call.watch()
+        self.call.set_timer()
 
     def _tell(self, command: SwitchCommand) -> None:
         self.ordered.append(str(command))
@@ -64,16 +64,16 @@ class Callee:
         return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in said.items())).encode())
 
     def plays(self, sound: Speech) -> None:
-        self.daemon._event(self.event("PLAYBACK_START", **{"Playback-File-Path": sound.path}))
+        self.daemon.observer.handle_event(self.event("PLAYBACK_START", **{"Playback-File-Path": sound.path}))
 
     def presses(self, key: str) -> EslEvent:
         event = self.event("DTMF", **{"DTMF-Digit": key, "DTMF-Source": "RTP"})
-        self.daemon._event(event)
+        self.daemon.observer.handle_event(event)
         return event
 
     def played(self, sound: Speech) -> None:
         """At the sound's end, whether it was cut or not (seen)."""
-        self.call.event(
+        self.call.receive(
             self.event(
                 "CHANNEL_EXECUTE_COMPLETE",
                 **{
@@ -85,7 +85,7 @@ class Callee:
         )
 
     def marks(self) -> list[str]:
-        self.call.event(self.event("CHANNEL_DESTROY", **{"Answer-State": "hangup"}))
+        self.call.receive(self.event("CHANNEL_DESTROY", **{"Answer-State": "hangup"}))
         assert gevent.wait(timeout=20)
         (folder,) = self.root.glob("01a2101e*")
         return [mark.kind for mark in layout.read_marks(folder)]
@@ -104,7 +104,7 @@ def test_a_refusal_ends_what_plays_at_once_and_counts_once(callee: Callee) -> No
     assert callee.call.state.phase is Phase.UNRECORDED
     cut = callee.ordered.index(CUT)
     assert any("accord_decline" in each for each in callee.ordered[cut:])
-    callee.call.event(pressed)  # its own socket tells of it, too, once the sound is over
+    callee.call.receive(pressed)  # its own socket tells of it, too, once the sound is over
     callee.played(sound)
     assert callee.ordered.count(CUT) == 1
     assert not any("accord_announced" in each for each in callee.ordered)
@@ -117,9 +117,9 @@ def test_a_yes_before_the_end_of_the_question_is_none(tmp_path: Path) -> None:
     callee = Callee(tmp_path, OPT_IN)
     callee.plays(QUESTION)
     early = callee.presses("1")
-    callee.call.event(early)
+    callee.call.receive(early)
     callee.played(QUESTION)
-    callee.call.event(early)
+    callee.call.receive(early)
     assert callee.call.state.phase is Phase.ASKING
     callee.presses("1")
     assert callee.call.state.phase is Phase.ANNOUNCING

@@ -37,7 +37,7 @@ from tests.unit.switch.test_conference_events import event
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_to_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(conferences, "LEAD", 0.0)
+    monkeypatch.setattr(conferences, "NOTICE_DELAY", 0.0)
     yield
     gevent.wait(timeout=20)
 
@@ -73,7 +73,7 @@ class House:
 
     def __init__(self, root: Path) -> None:
         self.root, self.switch, self.calls = root, Switch(), dict[str, CallController]()
-        self.rooms = Conferences(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
+        self.conferences = Conferences(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
 
     def call(
         self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False
@@ -93,7 +93,8 @@ class House:
         made = CallController(
             start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
             to_switch=self.switch.tell, ask=self.switch.ask, ended=lambda call: None,
-            tell_in_room=self.rooms.tell, cut_in_room=self.rooms.cut, let_back=self.rooms.let_back,
+            play_notice=self.conferences.play_notice, cut_notice=self.conferences.cut_notice,
+            return_participants=self.conferences.return_participants,
         )  # fmt: skip
         writer.open(start)
         self.calls[channel] = made
@@ -103,7 +104,7 @@ class House:
 
     def member(self, action: str, leg: str, number: str, caller: str = "300", **more: str) -> None:
         said = {"Unique-ID": leg, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": caller}
-        self.rooms.event(event(action, **said, **{"Member-ID": number}, **more))
+        self.conferences.handle_event(event(action, **said, **{"Member-ID": number}, **more))
         gevent.sleep(0.02)
 
     def bug(self, name: str, leg: str, function: str, target: str = "") -> None:
@@ -111,7 +112,7 @@ class House:
             "Event-Name": name, "Event-Date-Timestamp": "1795647361617992", "Unique-ID": leg,
             "Media-Bug-Function": function, "Media-Bug-Target": target,
         }  # fmt: skip
-        self.rooms.event(
+        self.conferences.handle_event(
             EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
         )
         gevent.sleep(0.02)
@@ -159,14 +160,14 @@ def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) ->
     one, two = house.call("a", BOTH), house.call("o", BOTH)
     for number, channel in enumerate(("a", "o")):
         house.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
-        house.rooms.event(event("add-member", **{"Unique-ID": channel, "Member-ID": str(number)}))
+        house.conferences.handle_event(event("add-member", **{"Unique-ID": channel, "Member-ID": str(number)}))
     gevent.sleep(0.02)
     house.member("add-member", "c", "3")
     assert len(house.played()) == 1
     assert house.played()[0].endswith(f"play '{SOUND.path}'")
-    house.rooms.event(event("play-file", File=SOUND.path))
+    house.conferences.handle_event(event("play-file", File=SOUND.path))
     later = event("play-file-done", File=SOUND.path).raw.replace(b"1795647361617992", b"1795647363617992")
-    house.rooms.event(EslEvent(b"\n" + later))
+    house.conferences.handle_event(EslEvent(b"\n" + later))
     assert {"leg:c"} <= one.state.transfer.informed & two.state.transfer.informed
     # Another call comes: who was told in this room is not told again.
     third = house.call("x", BOTH)
@@ -192,13 +193,13 @@ def test_rooms_without_a_call_of_ours_are_nothing(house: House) -> None:
     house.member("del-member", "y", "1")
     house.member("del-member", "z", "2")
     assert house.switch.told == []
-    assert house.rooms.there("z") == ("", ())
+    assert house.conferences.participants_of("z") == ("", ())
 
 
 def test_a_third_one_is_asked_for_and_hears_it_mixed_in(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conferences, "ASKED", (0.0, 0.01))
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
     call = house.call("a")
     house.switch.legs["c"] = {"Caller-Direction": "outbound", "Caller-Destination-Number": "300"}
     house.switch.rows = [{"uuid": "c", "application": "three_way", "application_data": "b-a"}]
@@ -239,14 +240,14 @@ class Aside:
         at = 1795647361617992 + seconds * 1_000_000
         headers = {"Event-Name": name, "Event-Date-Timestamp": str(at), "Unique-ID": leg, **more}
         made = EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
-        (self.house.rooms.hung_up if "HANGUP" in name else self.house.rooms.in_talk)(made)
+        (self.house.conferences.handle_hangup if "HANGUP" in name else self.house.conferences.handle_talk_event)(made)
         gevent.sleep(0.02)
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conferences, "ASKED", (0.0, 0.01))
-    monkeypatch.setattr(conferences, "GONE", (0.0,))
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
+    monkeypatch.setattr(conferences, "DEPARTURE_QUERIES", (0.0,))
 
 
 @pytest.mark.usefixtures("at_once")
@@ -315,7 +316,7 @@ def test_a_third_one_who_hangs_up_while_they_are_asked(house: House) -> None:
     aside.event("CHANNEL_HANGUP_COMPLETE")
     assert names(aside.call) == []
     assert len(aside.moved()) == 1
-    assert house.rooms.there("a") == ("", ())
+    assert house.conferences.participants_of("a") == ("", ())
 
 
 @pytest.mark.usefixtures("at_once")
@@ -353,21 +354,21 @@ WHO = {"party": "extension", "value": "300", "leg": "c"}
 def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conferences, "ASKED", (0.0, 0.01))
-    monkeypatch.setattr(conferences, "GONE", (0.0,))
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
+    monkeypatch.setattr(conferences, "DEPARTURE_QUERIES", (0.0,))
     call = house.call("a")
     house.switch.legs["c"] = {
         "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
         "variable_current_application": "eavesdrop", "variable_current_application_data": "b-a",
     }  # fmt: skip
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "b-a"}]
-    house.rooms.pressed(key("c", "3"))  # elsewhere, before
+    house.conferences.handle_key(key("c", "3"))  # elsewhere, before
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")  # somebody else's
     assert names(call) == []
     assert house.switch.told == []
     for key_, leg in (("2", "c"), ("2", "b-a"), ("*", "c"), ("1", "c")):
-        house.rooms.pressed(key(leg, key_))
+        house.conferences.handle_key(key(leg, key_))
     gevent.sleep(0.05)
     assert names(call) == ["c"]
     (mixed,) = [command for command in house.switch.told if "uuid_displace" in command]
@@ -375,7 +376,7 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
     house.bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
     assert call.state.transfer.target is not None
     assert call.state.transfer.target.began is not None
-    house.rooms.pressed(key("c", "0"))
+    house.conferences.handle_key(key("c", "0"))
     assert names(call) == []
     del house.switch.legs["c"]
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
@@ -394,12 +395,12 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
 def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conferences, "ASKED", (0.0, 0.1))
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.1))
     call = house.call("a")
     house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
     house.bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
     for pressed in ("7", "1", "2", "*"):
-        house.rooms.pressed(key("c", pressed))
+        house.conferences.handle_key(key("c", pressed))
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
     gevent.sleep(0.2)
     assert [one.heard_by for one in call.state.supervisors] == ["outside"]
@@ -409,14 +410,14 @@ def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
 def test_a_listener_whose_keys_mean_nothing_and_one_of_whom_nobody_knows(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conferences, "ASKED", (0.0, 0.01))
-    monkeypatch.setattr(conferences, "GONE", (0.0,))
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
+    monkeypatch.setattr(conferences, "DEPARTURE_QUERIES", (0.0,))
     house.call("a")
     house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
                               "variable_eavesdrop_enable_dtmf": "false"}  # fmt: skip
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
     house.bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
-    house.rooms.pressed(key("c", "3"))
+    house.conferences.handle_key(key("c", "3"))
     house.switch.rows = [{"uuid": "d", "application": "eavesdrop", "application_data": "all"}]
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.05)
@@ -439,13 +440,13 @@ def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
     house.switch.legs["d"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "400"}
     house.switch.legs["o"] = {"variable_accord_state": "announced"}
     rows = (("id-of-room", "room", {"a": "1", "c": "3"}),)
-    house.rooms.look(LiveState({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
-    name, there = house.rooms.there("a")
+    house.conferences.reconcile(LiveState({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
+    name, there = house.conferences.participants_of("a")
     assert (name, [(one.leg, one.party) for one in there]) == ("room", [("c", Party("extension", "300"))])
-    name, there = house.rooms.there("o")
+    name, there = house.conferences.participants_of("o")
     assert (name, [(one.leg, one.party) for one in there]) == ("", [("d", Party("extension", "400"))])
-    assert [one.leg for one in house.rooms.listening("o")] == ["e"]
-    assert house.rooms.listening("a") == ()
+    assert [one.leg for one in house.conferences.supervisors_of("o")] == ["e"]
+    assert house.conferences.supervisors_of("a") == ()
 
 
 def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None:
@@ -475,9 +476,9 @@ def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: Ho
     told: list[CallEvent] = []
     call.feed = told.append  # type: ignore[method-assign, assignment]
     for leg in ("b-a", "a", "somebody"):
-        house.rooms.pressed(key(leg, "1"))
+        house.conferences.handle_key(key(leg, "1"))
     assert told == []
-    house.rooms.pressed(key("c", "1"))
+    house.conferences.handle_key(key("c", "1"))
     assert [(type(one), one.key, one.leg, one.other) for one in told] == [(KeyPressed, "1", COLLEAGUE, "c")]
     del call.feed
 
@@ -490,7 +491,7 @@ def test_who_says_no_in_a_room_hears_no_more_of_the_question(house: House, how: 
     house.member("add-member", "c", "3")
     assert len(house.played()) == 1
     began = "play-file" if how == BOTH else "play-file-member"
-    house.rooms.event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
+    house.conferences.handle_event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
     call.feed(KeyPressed(AT, leg=COLLEAGUE, other="c", key="2"))
     gevent.sleep(0.02)
     ended = f"api conference room stop current{to}"
@@ -503,7 +504,7 @@ def test_in_a_room_whose_name_is_put_into_no_command_nothing_is_ended(house: Hou
     call = house.call("a", asks=True)
     call.feed(LegUnbridged(AT, other="b-a"))
     house.member("add-member", "a", "1", **{"Conference-Name": "the%20room"})
-    house.rooms.cut(call, "a")
-    house.rooms.cut(call, "nobody")
+    house.conferences.cut_notice(call, "a")
+    house.conferences.cut_notice(call, "nobody")
     gevent.sleep(0.02)
     assert not any("stop current" in each for each in house.switch.told)

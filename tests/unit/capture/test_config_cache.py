@@ -87,10 +87,10 @@ def test_a_prompt_that_goes_or_is_put_right_is_noticed_without_a_new_snapshot(kn
     assert one.decide("3225550100")[1] is None
     for harm in (prompt.unlink, lambda: prompt.write_bytes(SOUND[:-1])):
         harm()
-        one._look()
+        one._check()
         assert one.decide("3225550100")[1] == "prompt_damaged"
         prompt.write_bytes(SOUND)
-        one._look()
+        one._check()
         assert one.decide("3225550100")[1] is None
 
 
@@ -101,7 +101,7 @@ def test_what_has_not_changed_is_not_read_again(
     one = known()
     monkeypatch.setattr(line_policy, "read", lambda _: pytest.fail("read again"))
     os.utime(tmp_path / "snapshot" / "prompts" / f"{SHA}.wav")  # a take was announced with it
-    one._look()
+    one._check()
 
 
 def test_a_full_disk_stops_recording(known, tmp_path: Path) -> None:
@@ -113,14 +113,14 @@ def test_a_new_snapshot_is_read_and_a_broken_one_is_not(known, tmp_path: Path) -
     write(tmp_path / "snapshot", "3225550100")
     one = known()
     write(tmp_path / "snapshot", "3225550100", "3225550101")
-    one._look()
+    one._check()
     assert one.decide("3225550101")[1] is None
     for broken in (b"{", b'{"format": 99}', b'{"format": 1}', b"[]"):
         (tmp_path / "snapshot" / "snapshot.json").write_bytes(broken)
-        one._look()
+        one._check()
         assert one.decide("3225550101")[1] is None
     (tmp_path / "snapshot" / "snapshot.json").unlink()
-    one._look()
+    one._check()
     assert one.decide("3225550101")[1] is None
 
 
@@ -128,7 +128,7 @@ def test_a_mistake_over_one_look_does_not_end_the_looking(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the daemon would never see again that the disk is full, nor a new line."""
-    monkeypatch.setattr(config_cache, "LOOK", 0.01)
+    monkeypatch.setattr(config_cache, "CHECK_INTERVAL", 0.01)
     one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.999999, clock)
     assert one.claim()
     one.start()
@@ -148,9 +148,9 @@ def test_a_mistake_over_one_look_does_not_end_the_looking(
             patch.setattr(line_policy, "read", failing)
             write(tmp_path / "snapshot", "3225550100")
             until(lambda: len(failed) > 1)
-            until(lambda: "mistake" in one.complaint)
+            until(lambda: "bug" in one.problem)
         until(lambda: one.decide("3225550100")[1] is None)
-        assert one.complaint == ""
+        assert one.problem == ""
     finally:
         one.stop()
 
@@ -159,24 +159,24 @@ def test_the_spool_has_one_daemon(known, tmp_path: Path) -> None:
     known()
     second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
     assert not second.claim()
-    assert second.second().error_id == "daemon.second"
+    assert second.claim_error().error_id == "daemon.second"
 
 
 def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock: Clock) -> None:
     first = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert first.claim()
     first.start()
-    assert first.watched_until() == clock()  # the first ever: nothing was missed
-    first.watching()
-    first._look()
+    assert first.unwatched_since() == clock()  # the first ever: nothing was missed
+    first.begin_watch()
+    first._check()
     first.stop()
     seen = clock().timestamp() - 500
-    os.utime(tmp_path / "spool" / config_cache.SEEN, (seen, seen))
+    os.utime(tmp_path / "spool" / config_cache.WATCH_FILE, (seen, seen))
     second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert second.claim()
     second.start()
-    second._look()  # not watching yet: it does not say that it was
-    assert abs(second.watched_until() - datetime.fromtimestamp(seen, UTC)) < timedelta(seconds=1)
+    second._check()  # not watching yet: it does not say that it was
+    assert abs(second.unwatched_since() - datetime.fromtimestamp(seen, UTC)) < timedelta(seconds=1)
     second.stop()
 
 
@@ -185,12 +185,12 @@ def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Cl
     one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert one.claim()
     one.start()
-    one.watching()
+    one.begin_watch()
     number = one._descriptor
     one.stop()
     other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
     os.dup2(other, number)
-    one._look()
+    one._check()
     for each in {other, number}:
         os.close(each)
     assert (tmp_path / "other").read_bytes() == b""
@@ -198,13 +198,13 @@ def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Cl
 
 def test_a_connection_that_is_lost_counts_from_then(known, clock: Clock) -> None:
     one = known()
-    one.watching()
+    one.begin_watch()
     clock.forward(minutes=5)
-    one.unwatched()
+    one.end_watch()
     lost = clock()
     clock.forward(minutes=1)
-    one.unwatched()
-    assert one.watched_until() == lost
+    one.end_watch()
+    assert one.unwatched_since() == lost
 
 
 def test_asking_since_when_does_not_say_that_somebody_watches(known, tmp_path: Path, clock: Clock) -> None:
@@ -213,10 +213,10 @@ def test_asking_since_when_does_not_say_that_somebody_watches(known, tmp_path: P
     began = clock()
     for _ in range(2):
         clock.forward(minutes=1)
-        assert one.watched_until() == began
-        one._look()
-        assert (tmp_path / "spool" / config_cache.SEEN).stat().st_size == 0
-    one.watching()
-    assert one.watched_until() == clock()
-    one._look()
-    assert (tmp_path / "spool" / config_cache.SEEN).stat().st_size == 1
+        assert one.unwatched_since() == began
+        one._check()
+        assert (tmp_path / "spool" / config_cache.WATCH_FILE).stat().st_size == 0
+    one.begin_watch()
+    assert one.unwatched_since() == clock()
+    one._check()
+    assert (tmp_path / "spool" / config_cache.WATCH_FILE).stat().st_size == 1

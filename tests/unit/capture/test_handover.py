@@ -41,19 +41,19 @@ def test_the_port_is_given_and_what_is_written_is_told_at_the_end(
     tmp_path: Path, serving: Serving, listener: socket.socket
 ) -> None:
     def to(successor: Successor) -> None:
-        assert successor.give(listener, False)
+        assert successor.offer(listener, False)
         assert successor.pid == os.getpid()
-        assert successor.there(0.01)
-        successor.done(["one", "two"])
+        assert successor.is_alive(0.01)
+        successor.finish(["one", "two"])
 
     serving(to)
-    before = Predecessor.ask(tmp_path, True)
-    assert before is not None
-    assert before.listener is not None
-    assert before.listener.getsockname() == listener.getsockname()
-    assert before.ready()
-    assert before.ended() == {"one", "two"}
-    before.listener.close()
+    predecessor = Predecessor.connect(tmp_path, True)
+    assert predecessor is not None
+    assert predecessor.listener is not None
+    assert predecessor.listener.getsockname() == listener.getsockname()
+    assert predecessor.confirm_ready()
+    assert predecessor.wait_for_end() == {"one", "two"}
+    predecessor.listener.close()
 
 
 def test_only_its_own_user_may_ask(tmp_path: Path, serving: Serving) -> None:
@@ -66,11 +66,11 @@ def test_who_does_not_mean_to_replace_it_gets_the_port_of_one_that_ends_alone(
     tmp_path: Path, serving: Serving, listener: socket.socket, ending: bool
 ) -> None:
     became: list[bool] = []
-    serving(lambda successor: became.append(successor.give(listener, ending)))
-    before = Predecessor.ask(tmp_path, False)
-    assert (before is not None) == ending
-    if before is not None:
-        assert before.ready()
+    serving(lambda successor: became.append(successor.offer(listener, ending)))
+    predecessor = Predecessor.connect(tmp_path, False)
+    assert (predecessor is not None) == ending
+    if predecessor is not None:
+        assert predecessor.confirm_ready()
     with gevent.Timeout(10):
         while not became:
             gevent.sleep(0.01)
@@ -78,24 +78,24 @@ def test_who_does_not_mean_to_replace_it_gets_the_port_of_one_that_ends_alone(
 
 
 def test_one_that_listens_no_more_gives_no_port(tmp_path: Path, serving: Serving) -> None:
-    serving(lambda successor: successor.give(None, True))
-    before = Predecessor.ask(tmp_path, False)
-    assert before is not None
-    assert before.listener is None
+    serving(lambda successor: successor.offer(None, True))
+    predecessor = Predecessor.connect(tmp_path, False)
+    assert predecessor is not None
+    assert predecessor.listener is None
 
 
 def test_a_next_one_that_goes_is_noticed(tmp_path: Path, serving: Serving, listener: socket.socket) -> None:
     there: list[bool] = []
 
     def to(successor: Successor) -> None:
-        successor.give(listener, False)
-        there.append(successor.there(10))
+        successor.offer(listener, False)
+        there.append(successor.is_alive(10))
 
     serving(to)
-    before = Predecessor.ask(tmp_path, True)
-    assert before is not None
-    assert before.ready()
-    before._connection.close()
+    predecessor = Predecessor.connect(tmp_path, True)
+    assert predecessor is not None
+    assert predecessor.confirm_ready()
+    predecessor._connection.close()
     with gevent.Timeout(5):
         while not there:
             gevent.sleep(0.01)
@@ -107,19 +107,19 @@ def test_whatever_it_says_last_the_next_one_goes_on(tmp_path: Path, said: bytes)
     ours, theirs = socket.socketpair()
     theirs.sendall(said)
     theirs.close()
-    assert Predecessor(ours, None).ended() <= {"two", "a"}
+    assert Predecessor(ours, None).wait_for_end() <= {"two", "a"}
 
 
 def test_where_nobody_answers_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Predecessor.ask(tmp_path, True)
+        Predecessor.connect(tmp_path, True)
     with plain.socket(plain.AF_UNIX) as dead:
         dead.bind(str(tmp_path / SOCKET))
     with pytest.raises(ConnectionRefusedError):
-        Predecessor.ask(tmp_path, True)
+        Predecessor.connect(tmp_path, True)
 
 
 def test_one_that_waits_no_longer_is_not_taken_for_one_that_hands_over() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
-    assert not Predecessor(ours, None).ready()
+    assert not Predecessor(ours, None).confirm_ready()

@@ -143,9 +143,9 @@ def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, cl
         node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
     )
     daemon = Daemon(settings, now=clock)
-    assert daemon.knowledge.claim()
-    daemon.knowledge.start()
-    daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+    assert daemon.config.claim()
+    daemon.config.start()
+    daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
     daemon.headroom._disk = Disk(SMALL, SMALL)
     heads = [
         {
@@ -157,11 +157,11 @@ def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, cl
         }
         for number in range(20)
     ]
-    arriving = [gevent.spawn(daemon._arrive, Arrival.of(head), Quiet()) for head in heads]
+    arriving = [gevent.spawn(daemon.intake.arrive, Arrival.of(head), Quiet()) for head in heads]
     with gevent.Timeout(20):
         while len(daemon.calls) < len(heads):
             gevent.sleep(0.01)
     gevent.killall(arriving)
     refused = [call.start.refused for call in daemon.calls.values()]
     assert sorted(filter(None, refused)) == ["full_disk"] * 14
-    daemon.knowledge.stop()
+    daemon.config.stop()

@@ -27,9 +27,9 @@ class Site:
             node="here", spool=house.spool, snapshot=tmp_path / "snapshot", password="x" * 12
         )
         self.daemon = Daemon(settings, now=house.clock)
-        self.daemon.knowledge.start()
-        self.daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
-        self.daemon._moved._monotonic = lambda: self.seconds
+        self.daemon.config.start()
+        self.daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+        self.daemon.moved_spool._monotonic = lambda: self.seconds
         monkeypatch.setattr("recorder.capture.daemon.variable_of", self._variable)
         monkeypatch.setattr(
             "recorder.switch.standing_connection.Node.api", lambda *_: self.sent.append("api")
@@ -56,7 +56,7 @@ class Site:
 
     def look(self, after: float = 11.0) -> None:
         self.seconds += after
-        self.daemon._moved.look()
+        self.daemon.moved_spool.check()
 
     def quiet(self) -> None:
         for _ in range(5):
@@ -103,8 +103,8 @@ def test_one_that_is_still_copied_or_written_to_waits(site: Site) -> None:
 def test_a_call_that_goes_on_here_is_never_taken_for_a_moved_one(site: Site) -> None:
     """Of this node's own, by its folder; of whatever the switch knows, by its channel."""
     daemon = site.daemon
-    daemon.knowledge.decide = lambda *_: (None, None)  # type: ignore[method-assign]
-    daemon._arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
+    daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
+    daemon.intake.arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
     assert written(site.house.spool) == []
     (mine,) = layout.open_takes(site.house.spool)
     site.channels.add(CHANNEL)
@@ -128,8 +128,8 @@ def test_a_call_that_goes_on_here_is_never_taken_for_a_moved_one(site: Site) -> 
 
 def test_a_folder_that_claims_a_call_that_is_in_hand_changes_nothing_of_it(site: Site) -> None:
     daemon = site.daemon
-    daemon.knowledge.decide = lambda *_: (None, None)  # type: ignore[method-assign]
-    daemon._arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
+    daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
+    daemon.intake.arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
     (call,) = daemon.calls.values()
     site.comes(channel="an odd id")
     site.quiet()
@@ -152,12 +152,12 @@ def test_a_folder_under_another_name_or_that_is_broken_is_left_to_the_worker(sit
 
 def test_what_a_daemon_finds_as_it_starts_is_unobserved_from_its_own_last_mark(site: Site) -> None:
     folder = site.comes()
-    site.daemon._takeover.look()
-    site.daemon._takeover._tell = lambda call, since: site.sent.append(since)  # type: ignore[method-assign]
-    site.daemon._takeover.reconcile(LiveState({}), {}, site.house.clock())
+    site.daemon.reconciliation.list_open_folders()
+    site.daemon.reconciliation._feed = lambda call, since: site.sent.append(since)  # type: ignore[method-assign]
+    site.daemon.reconciliation.reconcile(LiveState({}), {}, site.house.clock())
     (since,) = site.sent
     assert since == max(mark.at for mark in layout.read_marks(folder))
-    assert module.QUIET > module.LOOK
+    assert module.QUIET > module.CHECK_INTERVAL
 
 
 class _Nothing:

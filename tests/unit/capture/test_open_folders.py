@@ -89,20 +89,20 @@ class Site:
         self.switch = Switch(self.folder / layout.AUDIO)
         self.calls: dict[str, Adopted] = {}
         rooms = Conferences(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
-        self.takeover = Reconciliation(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
-        self.takeover.look()
+        self.reconciliation = Reconciliation(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
+        self.reconciliation.list_open_folders()
 
     def adopt(self, start: CallStart, state: CallState) -> Adopted:
         return self.calls.setdefault(start.channel, Adopted(start, state, self.house.spool))
 
     def reconcile(self) -> None:
         self.house.clock.forward(seconds=5)
-        self.takeover.reconcile(self.switch.reconcile(), self.calls, self.since)  # type: ignore[arg-type]
+        self.reconciliation.reconcile(self.switch.reconcile(), self.calls, self.since)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def site(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(reconciliation, "AGAIN", 0.02)
+    monkeypatch.setattr(reconciliation, "RETRY_INTERVAL", 0.02)
     return Site(house)
 
 

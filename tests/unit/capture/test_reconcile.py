@@ -86,10 +86,10 @@ def daemon_on(root: Path, switch: Answering, clock: Clock) -> Daemon:
     settings = DaemonSettings(node="n", spool=root / "spool", snapshot=root, password="x" * 12)
     settings.spool.mkdir(exist_ok=True)
     daemon = Daemon(settings, now=clock)
-    daemon._takeover._node = cast("Node", switch)
-    daemon._passed._node = cast("Node", switch)
-    daemon._takeover.look()
-    daemon._up(LiveState({}))
+    daemon.reconciliation._node = cast("Node", switch)
+    daemon.intake.unhandled._node = cast("Node", switch)
+    daemon.reconciliation.list_open_folders()
+    daemon.observer.connect(LiveState({}))
     return daemon
 
 
@@ -140,18 +140,18 @@ def test_a_call_on_its_own_socket_was_watched_however_late_the_standing_connecti
 ) -> None:
     daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
     clock.forward(seconds=5)
-    daemon._up(LiveState({}))
+    daemon.observer.connect(LiveState({}))
     assert gaps(tmp_path) == []
 
 
 def test_it_was_unwatched_from_when_it_left_its_socket(tmp_path: Path, clock: Clock) -> None:
     daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
-    daemon._down("gone")
+    daemon.observer.disconnect("gone")
     clock.forward(seconds=5)
-    daemon.calls[CHANNEL].let_go()
+    daemon.calls[CHANNEL].release()
     left = clock()
     clock.forward(seconds=5)
-    daemon._up(LiveState({}))
+    daemon.observer.connect(LiveState({}))
     assert gaps(tmp_path) == [left, clock()]
 
 
@@ -163,7 +163,7 @@ def test_one_that_ended_before_its_end_could_be_heard_is_ended(tmp_path: Path, c
         raise SwitchError("switch.refused", "-ERR No such channel!")
 
     switch.api = gone  # type: ignore[method-assign]
-    daemon._up(LiveState({}))
+    daemon.observer.connect(LiveState({}))
     marks(tmp_path)
     assert daemon.calls == {}
     assert (tmp_path / "spool" / ID / layout.END).exists()
@@ -172,7 +172,7 @@ def test_one_that_ended_before_its_end_could_be_heard_is_ended(tmp_path: Path, c
 def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clock: Clock) -> None:
     """Beside one that hands over: its calls are neither followed, nor written down at their ends."""
     daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="waiting"), clock)
-    daemon._passed.wait()
+    daemon.intake.unhandled.defer()
     number = LINE
     ended = [
         EslEvent(
@@ -184,14 +184,14 @@ def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clo
         for channel in ("its", "nobodys", "ours")
     ]
     told: list[str] = []
-    daemon._passed._ended = lambda event, _number, _reason: told.append(event.uuid)
+    daemon.intake.unhandled._write = lambda event, _number, _reason: told.append(event.uuid)
     for event in ended:
-        daemon._event(event)
-    daemon._up(LiveState({"its": LiveChannel("its", "inbound", "ACTIVE", "public", ())}))
+        daemon.observer.handle_event(event)
+    daemon.observer.connect(LiveState({"its": LiveChannel("its", "inbound", "ACTIVE", "public", ())}))
     assert (told, daemon.calls) == ([], {})
-    daemon._passed.go_on({"its"}, {"ours"})
+    daemon.intake.unhandled.resume({"its"}, {"ours"})
     assert told == ["nobodys"]
-    daemon._event(ended[1])
+    daemon.observer.handle_event(ended[1])
     assert told == ["nobodys"], "once"
 
 
@@ -294,7 +294,7 @@ def ended(daemon: Daemon) -> list[str | None]:
 def test_why_a_call_was_refused_outlives_the_daemon(tmp_path: Path, clock: Clock, reason: str) -> None:
     left_open(tmp_path, refused=reason)
     daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="passed"), clock)
-    daemon._event(hung_up(state="unrecorded", left="passed"))
+    daemon.observer.handle_event(hung_up(state="unrecorded", left="passed"))
     assert ended(daemon) == [reason]
 
 
@@ -328,7 +328,7 @@ def arrive(daemon: Daemon) -> Socket:
             "variable_accord_state": "waiting",
         }
     )
-    daemon._arrive(arrival, cast("OutboundSession", own))
+    daemon.intake.arrive(arrival, cast("OutboundSession", own))
     return own
 
 
@@ -338,7 +338,7 @@ def test_why_a_call_is_refused_is_written_at_once(tmp_path: Path, clock: Clock) 
     assert gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).refused == "no_snapshot"
-    daemon._follow("another", LINE, "inbound", NOBODY, "daemon_late")
+    daemon.intake.follow("another", LINE, "inbound", NOBODY, "daemon_late")
     assert gevent.wait(timeout=20)
     (other,) = (path for path in layout.open_takes(daemon.settings.spool) if path != folder)
     assert layout.read_start(other).refused == "daemon_late"
@@ -348,7 +348,7 @@ def test_a_call_that_hangs_up_while_its_folder_is_made_is_written_down_once(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = daemon_on(tmp_path, Answering(), clock)
-    monkeypatch.setattr(daemon.knowledge, "decide", lambda *_: (None, None))
+    monkeypatch.setattr(daemon.config, "decide", lambda *_: (None, None))
     prepare = SpoolWriter.prepare
 
     def slow(writer: SpoolWriter) -> None:
@@ -356,7 +356,7 @@ def test_a_call_that_hangs_up_while_its_folder_is_made_is_written_down_once(
         gevent.sleep(0.05)
 
     monkeypatch.setattr(SpoolWriter, "prepare", slow)
-    gevent.spawn(daemon._event, hung_up(state="waiting"))
+    gevent.spawn(daemon.observer.handle_event, hung_up(state="waiting"))
     own = arrive(daemon)
     assert own.sent == []
     assert not daemon.calls

@@ -30,8 +30,8 @@ def daemon(tmp_path: Path, clock: Clock) -> Daemon:
         node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
     )
     daemon = Daemon(settings, now=clock)
-    assert daemon.knowledge.claim()
-    daemon.knowledge.start()
+    assert daemon.config.claim()
+    daemon.config.start()
     return daemon
 
 
@@ -69,16 +69,16 @@ def written(root: Path) -> list[str | None]:
 
 
 def arrive(daemon: Daemon) -> None:
-    daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
-    daemon.knowledge.decide = lambda *_: (None, None)  # type: ignore[method-assign]
-    daemon._arrive(arrival(ODD), Arrived())  # type: ignore[arg-type]
+    daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+    daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
+    daemon.intake.arrive(arrival(ODD), Arrived())  # type: ignore[arg-type]
     assert written(daemon.settings.spool) == []
 
 
 def test_a_call_that_no_command_can_name_goes_on_and_is_written_down(daemon: Daemon, clock: Clock) -> None:
     arrive(daemon)
-    daemon._event(hung_up(ODD, clock))
-    daemon._event(hung_up(ODD, clock))
+    daemon.observer.handle_event(hung_up(ODD, clock))
+    daemon.observer.handle_event(hung_up(ODD, clock))
     assert written(daemon.settings.spool) == ["announcement_failed"]
     assert not daemon.calls
 
@@ -86,9 +86,9 @@ def test_a_call_that_no_command_can_name_goes_on_and_is_written_down(daemon: Dae
 def test_it_is_written_down_when_the_switch_is_taken_over_again(daemon: Daemon, clock: Clock) -> None:
     """Nobody can ask whether it is still there, and its end may have been told while nobody watched."""
     arrive(daemon)
-    daemon._up(LiveState({}))
+    daemon.observer.connect(LiveState({}))
     assert written(daemon.settings.spool) == ["announcement_failed"]
-    daemon._event(hung_up(ODD, clock))
+    daemon.observer.handle_event(hung_up(ODD, clock))
     assert written(daemon.settings.spool) == ["announcement_failed"]
     assert not daemon.calls
 
@@ -106,12 +106,12 @@ def test_a_recording_that_cannot_be_named_does_not_end_the_connection(
     )
     paths = (str(daemon.settings.spool / name / "audio.wav"), str(other))
     if channel == CHANNEL:
-        daemon._takeover.reconcile(
+        daemon.reconciliation.reconcile(
             LiveState({channel: LiveChannel(channel, "inbound", "ACTIVE", "public", paths)}), {}, daemon.now()
         )
         assert sent == [f"api uuid_record {CHANNEL} stop '{other}'"]
     else:
-        daemon._event(
+        daemon.observer.handle_event(
             EslEvent(
                 f"\nEvent-Name: RECORD_START\nUnique-ID: {ODD}\nEvent-Date-Timestamp: 1795576840000000\n"
                 f"Record-File-Path: {other}\nRecording-Variable-accord_recording: x\n\n".encode()
@@ -126,9 +126,9 @@ def test_an_outage_ends_when_the_switch_has_been_taken_over_whole(
 ) -> None:
     """What fails half-way is done again, over all of the time in which nobody watched."""
     since = []
-    daemon.knowledge.watching()
+    daemon.config.begin_watch()
     clock.forward(minutes=5)
-    daemon._down("the switch closed the connection")
+    daemon.observer.disconnect("the switch closed the connection")
     lost = clock()
 
     def taken(step: str) -> Callable[..., None]:
@@ -140,12 +140,12 @@ def test_an_outage_ends_when_the_switch_has_been_taken_over_whole(
 
         return take
 
-    monkeypatch.setattr(daemon._takeover, "reconcile", taken("reconcile"))
-    monkeypatch.setattr(daemon._passed, "look", taken("look"))
+    monkeypatch.setattr(daemon.reconciliation, "reconcile", taken("reconcile"))
+    monkeypatch.setattr(daemon.intake.unhandled, "check", taken("look"))
     clock.forward(seconds=10)
     with pytest.raises(SwitchError):
-        daemon._up(LiveState({}))
+        daemon.observer.connect(LiveState({}))
     clock.forward(seconds=10)
-    daemon._up(LiveState({}))
+    daemon.observer.connect(LiveState({}))
     assert since == [lost, lost]
-    assert daemon.knowledge.watched_until() == clock() == lost + timedelta(seconds=20)
+    assert daemon.config.unwatched_since() == clock() == lost + timedelta(seconds=20)

@@ -109,7 +109,7 @@ def test_the_hub_goes_on_while_the_disk_is_slow(writer: SpoolWriter, monkeypatch
 def test_a_call_does_not_wait_for_a_disk_that_hangs(
     writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    monkeypatch.setattr(module, "FOLDER_LIMIT", 0.1)
     monkeypatch.setattr(writer, "_make", lambda: time.sleep(1))
     began = time.monotonic()
     with pytest.raises(OSError, match="does not answer"):

@@ -185,7 +185,7 @@ def test_a_colleague_who_speaks_with_another_on_the_same_leg_has_put_the_outside
              "Unique-ID": legs[0], "Bridge-A-Unique-ID": legs[0], "Bridge-B-Unique-ID": legs[1],
              "Other-Leg-Unique-ID": legs[1]}  # fmt: skip
     lines = "".join(f"{name}: {value}\n" for name, value in names.items())
-    daemon._event(EslEvent(f"\n{lines}\n".encode()))
+    daemon.observer.handle_event(EslEvent(f"\n{lines}\n".encode()))
     over(call)
     assert gevent.wait(timeout=20)
     (folder,) = tmp_path.glob("01a2101e*")

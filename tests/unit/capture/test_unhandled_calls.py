@@ -70,37 +70,37 @@ def daemon(tmp_path: Path) -> Daemon:
 def test_a_call_that_nobody_here_had_is_written_down_with_why(
     daemon: Daemon, told: Mapping[str, str], reason: str | None
 ) -> None:
-    daemon._event(hung_up(**told))
-    daemon._event(hung_up(**told))
+    daemon.observer.handle_event(hung_up(**told))
+    daemon.observer.handle_event(hung_up(**told))
     assert written(daemon.settings.spool) == ([] if reason is None else [reason])
 
 
 def test_a_call_of_somebody_on_the_never_record_list_is_written_down_as_one(daemon: Daemon) -> None:
     announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
     line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), announcement)
-    daemon.knowledge._snapshot = Snapshot(
+    daemon.config._snapshot = Snapshot(
         "", {line.number: line}, frozenset({"32470000001"}), frozenset(), daemon.settings.snapshot
     )
-    daemon._event(hung_up(state="unrecorded", left="waiting"))
+    daemon.observer.handle_event(hung_up(state="unrecorded", left="waiting"))
     assert written(daemon.settings.spool) == ["never_record"]
 
 
 def test_a_call_that_arrives_after_its_end_was_told_is_nothing_new(daemon: Daemon) -> None:
     """A daemon that hung reads the end on one connection, and then the arrival on the call's own."""
-    daemon._event(hung_up(state="waiting"))
+    daemon.observer.handle_event(hung_up(state="waiting"))
     arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
-    daemon._arrive(arrival, cast("OutboundSession", None))
+    daemon.intake.arrive(arrival, cast("OutboundSession", None))
     assert written(daemon.settings.spool) == ["daemon_away"]
     assert not list(layout.open_takes(daemon.settings.spool))
     assert not daemon.calls
 
 
 def test_only_so_many_ends_are_remembered() -> None:
-    passed = UnhandledCalls(cast("Node", None), None, lambda *_: None, lambda *_: None)
+    unhandled = UnhandledCalls(cast("Node", None), None, lambda *_: None, lambda *_: None)
     for number in range(10_001):
-        passed.written(f"c{number}")
-    assert not passed.over("c0")
-    assert passed.over("c1")
+        unhandled.mark_written(f"c{number}")
+    assert not unhandled.is_written("c0")
+    assert unhandled.is_written("c1")
 
 
 class Answering:
@@ -122,8 +122,8 @@ class Answering:
 def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(times: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
     node = cast("Node", Answering(times))
-    passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
-    passed.look(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
+    unhandled = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
+    unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
     whole = (CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")
     assert followed == ([whole] if times >= 6 else [])
 
@@ -141,11 +141,11 @@ def test_a_call_that_comes_here_while_it_is_asked_about_is_followed_once(questio
     class Late(Answering):
         def api(self, command: object) -> str:
             if self.times == 7 - questions:
-                passed.late(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"))
+                unhandled.follow_late(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"))
             return super().api(command)
 
-    passed = UnhandledCalls(cast("Node", Late(6)), None, lambda *_: None, follow)
-    passed.look(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
+    unhandled = UnhandledCalls(cast("Node", Late(6)), None, lambda *_: None, follow)
+    unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
     assert followed == [CHANNEL]
 
 
@@ -161,12 +161,12 @@ def test_a_call_that_is_left_to_ring_is_followed_once_nobody_has_come_for_it() -
     followed: list[tuple[str, str, str, Party, str]] = []
     live = LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
     node = cast("Node", Ringing(99))
-    passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
-    left = passed.look(live, {})
+    unhandled = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
+    left = unhandled.check(live, {})
     assert (left, followed) == ({CHANNEL}, [])
-    assert passed.look(live, {CHANNEL}, left) == frozenset()
+    assert unhandled.check(live, {CHANNEL}, left) == frozenset()
     assert followed == []
-    passed.look(live, {}, left)
+    unhandled.check(live, {}, left)
     assert followed == [(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")]
 
 
@@ -182,11 +182,11 @@ class Listing(Answering):
 
 def test_what_the_switch_lists_late_is_looked_at_too(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     with_line(daemon, "off")
-    monkeypatch.setattr("recorder.capture.daemon.LISTED", 0.0)
+    monkeypatch.setattr("recorder.capture.switch_observer.LIST_DELAY", 0.0)
     switch = Listing(99)
-    monkeypatch.setattr(daemon, "node", switch)
-    monkeypatch.setattr(daemon._passed, "_node", switch)
-    daemon._up(LiveState({}))
+    monkeypatch.setattr(daemon.observer, "_node", switch)
+    monkeypatch.setattr(daemon.intake.unhandled, "_node", switch)
+    daemon.observer.connect(LiveState({}))
     assert not list(layout.open_takes(daemon.settings.spool))
     assert gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
@@ -199,7 +199,7 @@ OUTWARD = {"direction": "outbound", "line": "3225550101", "callee": "+3247000000
 def with_line(daemon: Daemon, outbound: str) -> None:
     told = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
     line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), told, outbound=outbound)
-    daemon.knowledge._snapshot = Snapshot(
+    daemon.config._snapshot = Snapshot(
         "", {line.number: line}, frozenset(), frozenset(), daemon.settings.snapshot
     )
 
@@ -218,7 +218,7 @@ def test_an_outbound_call_that_nobody_here_had_is_written_down_with_whom_it_call
     daemon: Daemon, told: Mapping[str, str], reason: str | None
 ) -> None:
     with_line(daemon, "before_connected")
-    daemon._event(hung_up(**OUTWARD, **told))
+    daemon.observer.handle_event(hung_up(**OUTWARD, **told))
     assert written(daemon.settings.spool) == ([] if reason is None else [reason])
     for folder in layout.finished_takes(daemon.settings.spool):
         start = layout.read_start(folder)
@@ -230,7 +230,7 @@ def test_of_a_line_whose_outbound_calls_are_not_recorded_none_is_listed(
     daemon: Daemon, told: Mapping[str, str]
 ) -> None:
     with_line(daemon, "off")
-    daemon._event(hung_up(**OUTWARD, **told))
+    daemon.observer.handle_event(hung_up(**OUTWARD, **told))
     assert written(daemon.settings.spool) == []
 
 
@@ -238,7 +238,7 @@ def test_a_telephone_that_rang_until_another_one_was_answered_is_not_listed(daem
     with_line(daemon, "before_connected")
     event = hung_up(**OUTWARD, state="calling")
     event = EslEvent(b"\n" + event.raw.replace(b"ORIGINATOR_CANCEL", b"LOSE_RACE"))
-    daemon._event(event)
+    daemon.observer.handle_event(event)
     assert written(daemon.settings.spool) == []
 
 
@@ -246,9 +246,9 @@ def test_a_callee_who_was_connected_and_never_brought_here_is_not_called_unreach
     with_line(daemon, "before_connected")
     event = hung_up(**OUTWARD, state="calling")
     connected = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
-    daemon._event(EslEvent(connected + event.raw.lstrip(b"\n")))
+    daemon.observer.handle_event(EslEvent(connected + event.raw.lstrip(b"\n")))
     assert written(daemon.settings.spool) == ["dialplan_did_not_ask"]
-    assert daemon.bypass.count == 1
+    assert daemon.intake.bypassed.count == 1
 
 
 class Callee(Answering):
@@ -264,8 +264,8 @@ class Callee(Answering):
 @pytest.mark.parametrize(("switch", "count"), [(Callee(9), 1), (Answering(9), 0)])
 def test_of_the_legs_that_the_switch_made_only_callees_are_followed(switch: Answering, count: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
-    passed = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
-    passed.look(LiveState({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
+    unhandled = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
+    unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
     whole = (CHANNEL, "3225550101", "outbound", Party("e164", "+32470000009"), "daemon_away")
     assert followed == [whole] * count
 
@@ -275,7 +275,7 @@ def test_a_callee_of_a_line_that_is_not_recorded_is_let_go_at_once(daemon: Daemo
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": "answered"})
     assert (arrival.new, arrival.inside) == (True, Party("extension", "3225550101"))
-    daemon._arrive(arrival, cast("OutboundSession", None))
+    daemon.intake.arrive(arrival, cast("OutboundSession", None))
     assert not daemon.calls
     assert written(daemon.settings.spool) == []
 
@@ -286,7 +286,7 @@ def test_a_call_that_arrives_after_the_switch_had_let_it_go_is_followed(daemon: 
     with_line(daemon, "before_connected")
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": state})
-    daemon._arrive(arrival, cast("OutboundSession", None))
+    daemon.intake.arrive(arrival, cast("OutboundSession", None))
     assert gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
     start = layout.read_start(folder)
@@ -313,11 +313,11 @@ class Gone:
 def test_a_call_whose_socket_is_gone_by_the_time_we_come_to_it_is_written_down(daemon: Daemon) -> None:
     """The daemon was stopped right after it had read of the call; it may die before the call ends."""
     with_line(daemon, "before_connected")
-    daemon.knowledge.plan = lambda *_: CallPlan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]
+    daemon.config.plan = lambda *_: CallPlan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]
     arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
-    daemon._arrive(arrival, cast("OutboundSession", Gone()))
+    daemon.intake.arrive(arrival, cast("OutboundSession", Gone()))
     gevent.wait(timeout=1)  # the call's own clock goes on
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).channel == CHANNEL
-    daemon._event(hung_up(state="unrecorded", left="late"))
+    daemon.observer.handle_event(hung_up(state="unrecorded", left="late"))
     assert written(daemon.settings.spool) == ["daemon_late"]

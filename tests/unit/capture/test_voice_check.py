@@ -30,7 +30,7 @@ SILENCE = bytes(len(VOICE))
 
 def heard(answer: VoiceCheck) -> tuple[int, int] | None:
     told: AsyncResult[tuple[int, int] | None] = AsyncResult()
-    answer.look(last=False, told=told.set)
+    answer.search(last=False, report=found.set)
     return told.get(timeout=20)
 
 
@@ -80,7 +80,7 @@ def test_a_disk_that_does_not_answer_is_waited_for_no_longer_than_the_bound(
     answer = began(path)
     path.unlink()
     os.mkfifo(path)
-    monkeypatch.setattr(checking, "BOUND", 0.05)
+    monkeypatch.setattr(checking, "TIME_LIMIT", 0.05)
     try:
         assert heard(answer) is None
     finally:

@@ -128,7 +128,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     monkeypatch.setattr(status_server, "AGAIN", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
-    shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
             greenlets = serve(shown, "127.0.0.1", port, Neighbours())
@@ -146,9 +146,9 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
 def test_calls_that_the_dialplan_did_not_ask_about_are_told_of_for_a_day(tmp_path: Any) -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
-    shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
     assert "has asked about every call" in shown.readiness()()["dialplan"].what
-    daemon.bypass.found("inbound", "public", "1001")
+    daemon.intake.bypassed.report("inbound", "public", "1001")
     found = shown.readiness()()["dialplan"]
     assert found.ok, "the next call may well be asked about"
     assert "connected without asking Accord: 1, the last at 2026-11-28 12:00:00 UTC" in found.what
