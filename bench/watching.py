@@ -64,7 +64,7 @@ def scrape() -> float:
     """Milliseconds for one page of the daemon's metrics."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
-        StatusSources(daemon.calls, daemon.config, daemon.node).register()
+        StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed).register()
         registry = metrics.registry(metrics.DAEMON)
         began = time.process_time()
         for _ in range(200):

@@ -36,7 +36,7 @@ DATA = (
 ROOT = Path(__file__).parents[3]
 
 
-def test_calls_that_cannot_be_accepted_yet_are_accepted_later() -> None:
+def test_accepts_waiting_calls_once_descriptors_are_free() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(DAEMON)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as daemon:

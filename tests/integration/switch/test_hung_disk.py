@@ -44,7 +44,7 @@ def hung(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
         os.close(descriptor)
 
 
-def test_the_switch_is_found_again_by_its_name(
+def test_reconnects_by_name_while_the_disk_hangs(
     peer: Any, wait: Callable[[Callable[[], object]], None], hung: list[SpoolWriter]
 ) -> None:
     diary = Diary()

@@ -84,7 +84,7 @@ def port_of(dialplan: OutboundSocket) -> int:
 Serve = Callable[..., OutboundSocket]
 
 
-def test_a_call_arrives_with_the_dialplans_own_words(serve: Serve, wait: Wait) -> None:
+def test_arrival_has_the_dialplans_variables(serve: Serve, wait: Wait) -> None:
     seen: list[tuple[Arrival, str]] = []
     caller = Caller(port_of(serve(lambda arrival, session: seen.append((arrival, session.uuid)))))
     caller.take()
@@ -100,7 +100,7 @@ def test_a_call_arrives_with_the_dialplans_own_words(serve: Serve, wait: Wait) -
     assert caller.heard() == "", "the handler has returned: the socket closes and the dialplan goes on"
 
 
-def test_commands_are_sent_without_waiting_for_replies(serve: Serve, wait: Wait) -> None:
+def test_pipelines_commands(serve: Serve, wait: Wait) -> None:
     done = Event()
 
     def on_call(arrival: Arrival, session: OutboundSession) -> None:
@@ -123,7 +123,7 @@ def test_commands_are_sent_without_waiting_for_replies(serve: Serve, wait: Wait)
     assert done.wait(2)
 
 
-def test_a_handler_that_raises_frees_its_call_and_no_other(serve: Serve, wait: Wait) -> None:
+def test_failing_handler_releases_only_its_call(serve: Serve, wait: Wait) -> None:
     stay = Event()
     arrived = []
 
@@ -149,7 +149,7 @@ def test_a_handler_that_raises_frees_its_call_and_no_other(serve: Serve, wait: W
 @pytest.mark.parametrize(
     "noise", [b"", b"GET / HTTP/1.1\r\n\r\n\n\n", b"Content-Type: x\nContent-Length: -1\n\n"]
 )
-def test_whoever_is_no_switch_is_let_go(serve: Serve, wait: Wait, noise: bytes) -> None:
+def test_releases_a_peer_that_is_no_switch(serve: Serve, wait: Wait, noise: bytes) -> None:
     seen: list[Arrival] = []
     dialplan = serve(lambda arrival, session: seen.append(arrival))
     stranger = Caller(port_of(dialplan))
@@ -175,7 +175,7 @@ KNOWS_NOTHING = {
 
 
 @pytest.mark.parametrize("says", KNOWS_NOTHING.values(), ids=KNOWS_NOTHING)
-def test_whoever_does_not_answer_as_a_switch_is_refused_in_time_and_in_silence(
+def test_refuses_a_silent_peer_in_time_without_a_log(
     wait: Wait, says: bytes
 ) -> None:
     admission = Everybody()
@@ -202,7 +202,7 @@ def test_whoever_does_not_answer_as_a_switch_is_refused_in_time_and_in_silence(
     assert not logs, "whoever opens thousands fills no log"
 
 
-def test_whoever_only_looks_whether_somebody_listens_is_not_said_to_be_refused(wait: Wait) -> None:
+def test_port_check_is_not_counted_as_refused(wait: Wait) -> None:
     admission = Everybody()
     dialplan = OutboundSocket("127.0.0.1", 0, lambda arrival, session: None, admission)
     port = dialplan.bind()
@@ -216,7 +216,7 @@ def test_whoever_only_looks_whether_somebody_listens_is_not_said_to_be_refused(w
     assert admission.refused == []
 
 
-def test_many_of_whom_nothing_is_known_make_room_for_those_that_come_later(wait: Wait) -> None:
+def test_unverified_connections_make_room_for_later_ones(wait: Wait) -> None:
     class Strict(Everybody):
         def is_stranger(self, owner: int | None) -> bool:
             return owner == SOMEBODY
@@ -245,7 +245,7 @@ def test_many_of_whom_nothing_is_known_make_room_for_those_that_come_later(wait:
         serving.kill()
 
 
-def test_hundreds_of_calls_at_once_all_arrive_and_stay(serve: Serve, wait: Wait) -> None:
+def test_hundreds_of_simultaneous_calls_arrive(serve: Serve, wait: Wait) -> None:
     """Stock greenswitch drops the hundred and first, and looks for new ones ten times a second."""
     stay = Event()
     count = 300
@@ -261,7 +261,7 @@ def test_hundreds_of_calls_at_once_all_arrive_and_stay(serve: Serve, wait: Wait)
     wait(lambda: dialplan.calls == 0)
 
 
-def test_calls_wait_while_nobody_accepts() -> None:
+def test_calls_wait_in_the_backlog() -> None:
     """A full backlog would block the switch's connect(), and with it the call."""
     with open("/proc/sys/net/core/somaxconn") as file:
         room = min(1024, int(file.read()))
@@ -278,7 +278,7 @@ def test_calls_wait_while_nobody_accepts() -> None:
         dialplan.stop(0)
 
 
-def test_stopping_lets_calls_go_on(serve: Serve, wait: Wait) -> None:
+def test_stop_lets_calls_continue(serve: Serve, wait: Wait) -> None:
     dialplan = serve(lambda arrival, session: gevent.sleep(60))
     caller = Caller(port_of(dialplan))
     caller.take()
@@ -291,7 +291,7 @@ def test_stopping_lets_calls_go_on(serve: Serve, wait: Wait) -> None:
         Caller(port_of(dialplan))
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+def test_reports_a_port_in_use() -> None:
     with plain.create_server(("127.0.0.1", 0)) as taken:
         dialplan = OutboundSocket(
             "127.0.0.1", taken.getsockname()[1], lambda arrival, session: None, Everybody()

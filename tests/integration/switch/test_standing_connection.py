@@ -107,7 +107,7 @@ def node(peer: Any, diary: Diary) -> Iterator[Node]:
     node.stop()
 
 
-def test_state_first_then_every_event_since_the_subscription(
+def test_reconciles_before_events_since_the_subscription(
     node: Node, peer: Any, diary: Diary, wait: Wait
 ) -> None:
     peer.script = switch
@@ -127,7 +127,7 @@ def test_state_first_then_every_event_since_the_subscription(
     assert node.api(commands.status()) == "UP 0 years"
 
 
-def test_a_channel_that_no_command_can_name_is_passed_over_and_said_once(
+def test_skips_and_logs_unaddressable_channels_once(
     node: Node, peer: Any, diary: Diary, wait: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller chooses it where the switch takes the SIP Call-ID for its id."""
@@ -147,7 +147,7 @@ def test_a_channel_that_no_command_can_name_is_passed_over_and_said_once(
     assert sorted(said) == sorted(map(repr, odd))
 
 
-def test_a_connection_that_ends_is_made_again_and_reconciled(
+def test_reconnects_and_reconciles(
     node: Node, peer: Any, diary: Diary, wait: Wait
 ) -> None:
     peer.script = switch
@@ -159,7 +159,7 @@ def test_a_connection_that_ends_is_made_again_and_reconciled(
     assert node.connections == 2
 
 
-def test_a_switch_that_hangs_is_noticed(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+def test_detects_a_hanging_switch(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
     """Its kernel acknowledges what is sent, so TCP alone would not notice for ever."""
     hang = Event()
     peer.script = lambda line: switch(line, then=hang.wait)
@@ -172,7 +172,7 @@ def test_a_switch_that_hangs_is_noticed(node: Node, peer: Any, diary: Diary, wai
     hang.set()
 
 
-def test_a_state_that_cannot_be_taken_in_is_asked_for_again(
+def test_repeats_a_failed_reconcile(
     node: Node, peer: Any, diary: Diary, wait: Wait
 ) -> None:
     peer.script = switch
@@ -183,13 +183,13 @@ def test_a_state_that_cannot_be_taken_in_is_asked_for_again(
     assert len(peer.lines) == 3
 
 
-def test_without_a_switch_every_command_says_so_at_once(node: Node) -> None:
+def test_commands_fail_without_a_switch(node: Node) -> None:
     with pytest.raises(SwitchError) as raised:
         node.api(commands.status())
     assert raised.value.error_id == "switch.gone"
 
 
-def test_a_password_that_is_refused_is_tried_again_later(
+def test_retries_a_refused_password(
     node: Node, peer: Any, diary: Diary, wait: Wait
 ) -> None:
     def refuse(line: Any) -> None:
@@ -205,7 +205,7 @@ def test_a_password_that_is_refused_is_tried_again_later(
     assert diary.order[:1] == ["up"]
 
 
-def test_what_came_before_the_end_is_told_before_it(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+def test_delivers_events_before_the_disconnect(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
     def script(line: Any) -> None:
         switch(line, then=lambda: [*[line.event("Event-Name: DTMF") for _ in range(20)], line.sock.close()])
 
@@ -220,7 +220,7 @@ def test_what_came_before_the_end_is_told_before_it(node: Node, peer: Any, diary
     assert diary.order[: diary.order.index("down")] == ["up"] + ["event"] * 21
 
 
-def test_a_channel_is_asked_itself(node: Node, peer: Any, wait: Wait) -> None:
+def test_asks_a_channel_for_its_recordings(node: Node, peer: Any, wait: Wait) -> None:
     peer.script = switch
     node.start()
     wait(node.up.is_set)
@@ -228,7 +228,7 @@ def test_a_channel_is_asked_itself(node: Node, peer: Any, wait: Wait) -> None:
     assert node.recordings_of("gone") is None
 
 
-def test_stopping_ends_it(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+def test_stop_ends_the_connection(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
     peer.script = switch
     node.start()
     wait(node.up.is_set)

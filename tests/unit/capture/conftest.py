@@ -12,7 +12,7 @@ from recorder.capture import call_controller
 
 
 @pytest.fixture(autouse=True)
-def two_are_settled_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_settling_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(call_controller, "SETTLING_TIME", 0.0)
     yield
     gevent.killall([one for one in gc.get_objects() if isinstance(one, gevent.Greenlet) and not one.dead])

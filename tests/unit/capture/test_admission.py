@@ -79,7 +79,7 @@ GONE = SwitchError("switch.gone", "not connected", "")
 
 
 @pytest.mark.parametrize("owner", [SWITCH, STRANGER, None])
-def test_who_has_the_key_is_the_switch_also_through_a_proxy_and_asks_for_nothing(
+def test_key_admits_any_user_without_asking_the_switch(
     switch: Switch, owner: int | None
 ) -> None:
     switch.up = False
@@ -88,7 +88,7 @@ def test_who_has_the_key_is_the_switch_also_through_a_proxy_and_asks_for_nothing
 
 
 @pytest.mark.parametrize("answer", ["", "-ERR no reply", "0" * 64, "é" * 64, "\udcff"])
-def test_another_users_process_without_it_is_refused_and_the_switch_not_asked(
+def test_refuses_another_user_without_the_key_and_without_asking(
     switch: Switch, answer: str
 ) -> None:
     before = refused(ANOTHER_USER)
@@ -98,7 +98,7 @@ def test_another_users_process_without_it_is_refused_and_the_switch_not_asked(
 
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
-def test_without_it_the_switchs_own_word_on_that_channel_counts(switch: Switch, owner: int | None) -> None:
+def test_uses_the_switchs_own_data_without_the_key(switch: Switch, owner: int | None) -> None:
     believed = switch.admission.admit(DATA, "", owner)
     assert believed is not None
     assert dict(believed) == {
@@ -108,7 +108,7 @@ def test_without_it_the_switchs_own_word_on_that_channel_counts(switch: Switch, 
 
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
-def test_a_channel_that_the_switch_does_not_have_is_refused_whoever_says_so(
+def test_refuses_a_channel_unknown_to_the_switch(
     switch: Switch, owner: int | None
 ) -> None:
     switch.says = SwitchError("switch.refused", "-ERR No such channel!", "")
@@ -118,7 +118,7 @@ def test_a_channel_that_the_switch_does_not_have_is_refused_whoever_says_so(
 
 
 @pytest.mark.parametrize("away", ["not connected", "does not answer", "an id that is put into no command"])
-def test_where_it_cannot_be_asked_the_user_has_to_be_its_own(switch: Switch, away: str) -> None:
+def test_requires_the_switchs_user_if_it_cannot_be_asked(switch: Switch, away: str) -> None:
     data = DATA
     if away == "not connected":
         switch.up = False
@@ -132,7 +132,7 @@ def test_where_it_cannot_be_asked_the_user_has_to_be_its_own(switch: Switch, awa
     assert refused(UNVERIFIED) == before + 1
 
 
-def test_a_daemon_that_never_was_connected_believes_nobody(tmp_path: Path) -> None:
+def test_refuses_everybody_before_the_first_connection(tmp_path: Path) -> None:
     made = Switch(tmp_path)
     made.admission.start()
     made.up = False
@@ -140,7 +140,7 @@ def test_a_daemon_that_never_was_connected_believes_nobody(tmp_path: Path) -> No
     assert not made.admission.is_stranger(STRANGER), "nobody is known to be one"
 
 
-def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
+def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(
     switch: Switch, tmp_path: Path
 ) -> None:
     old = switch.key
@@ -165,7 +165,7 @@ def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b'{"keys": ["short"], "user": 1}', b'{"keys": 5, "user": 1}', b"\xff"]
 )
-def test_a_file_that_is_none_costs_nothing(tmp_path: Path, content: bytes) -> None:
+def test_ignores_an_invalid_key_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     made = Switch(tmp_path)
     made.admission.start()
@@ -174,14 +174,14 @@ def test_a_file_that_is_none_costs_nothing(tmp_path: Path, content: bytes) -> No
     assert json.loads((tmp_path / FILE).read_bytes())["keys"] == [made.key]
 
 
-def test_where_it_cannot_be_kept_it_counts_all_the_same(tmp_path: Path) -> None:
+def test_key_is_valid_even_if_it_cannot_be_saved(tmp_path: Path) -> None:
     made = Switch(tmp_path / "none")
     made.admission.start()
     made.log_in()
     assert made.admission.admit(DATA, made.key, None) is DATA
 
 
-def test_a_switch_that_does_not_take_it_is_asked_about_each_call(switch: Switch, tmp_path: Path) -> None:
+def test_asks_about_each_call_if_the_switch_refuses_the_key(switch: Switch, tmp_path: Path) -> None:
     made = Switch(tmp_path)
     made.admission.start()
 
@@ -196,7 +196,7 @@ def test_a_switch_that_does_not_take_it_is_asked_about_each_call(switch: Switch,
     assert made.admission.admit(DATA, switch.key, None) is DATA
 
 
-def test_each_daemon_makes_its_own_and_each_node_has_its_own_place(tmp_path: Path) -> None:
+def test_keys_differ_by_daemon_and_variables_by_node(tmp_path: Path) -> None:
     first, second = Switch(tmp_path / "a"), Switch(tmp_path / "b")
     first.log_in()
     second.log_in()
@@ -205,7 +205,7 @@ def test_each_daemon_makes_its_own_and_each_node_has_its_own_place(tmp_path: Pat
     assert key_variable("brussels-1") != key_variable("brussels-2")
 
 
-def test_refusals_are_said_once_a_minute_and_all_are_counted(switch: Switch) -> None:
+def test_logs_refusals_once_a_minute_and_counts_all(switch: Switch) -> None:
     with capture_logs() as said:
         for _ in range(500):
             switch.admission.admit(DATA, "", STRANGER)
@@ -220,7 +220,7 @@ def test_refusals_are_said_once_a_minute_and_all_are_counted(switch: Switch) -> 
     assert CHANNEL not in repr(said)
 
 
-def test_the_key_is_in_no_log(switch: Switch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_key_is_in_no_log(switch: Switch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with capture_logs() as said:
         made = Switch(tmp_path)

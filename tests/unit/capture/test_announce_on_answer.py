@@ -88,7 +88,7 @@ def over(call: CallController) -> None:
     assert call.writer.flush(5)
 
 
-def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch], CallController]) -> None:
+def test_schedules_the_end_before_the_recording_starts(made: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = made(switch)
     named = [
@@ -113,7 +113,7 @@ def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch],
     over(call)
 
 
-def test_both_hear_it_once_they_have_been_connected_for_a_moment(
+def test_plays_to_both_after_the_settling_time(
     made: Callable[[Switch], CallController], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sooner the switch would play it to one after the other."""
@@ -136,7 +136,7 @@ def test_both_hear_it_once_they_have_been_connected_for_a_moment(
     over(call)
 
 
-def test_the_switch_s_word_is_asked_for_and_counts(made: Callable[[Switch], CallController]) -> None:
+def test_switch_confirms_the_announcement(made: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = made(switch)
     told(call)
@@ -148,7 +148,7 @@ def test_the_switch_s_word_is_asked_for_and_counts(made: Callable[[Switch], Call
 @pytest.mark.parametrize(
     ("error_id", "phase"), [("switch.refused", Phase.UNRECORDED), ("switch.gone", Phase.ANNOUNCING)]
 )
-def test_a_switch_that_was_there_first_or_cannot_be_asked(
+def test_confirmation_is_refused_or_impossible(
     made: Callable[[Switch], CallController], error_id: str, phase: Phase
 ) -> None:
     """Refused: its own bound has passed.  Gone: it is asked again when it is back."""
@@ -158,7 +158,7 @@ def test_a_switch_that_was_there_first_or_cannot_be_asked(
     over(call)
 
 
-def test_what_is_put_back_takes_its_end_along(made: Callable[[Switch], CallController]) -> None:
+def test_hold_cancels_the_scheduled_end(made: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = made(switch)
     call.feed(RecordingStarted(AT, state="announcing"))

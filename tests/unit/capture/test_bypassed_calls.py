@@ -149,21 +149,21 @@ def follow(daemon: Daemon, told: EslEvent, leg: str = OURS) -> list[tuple[str, s
 INBOUND = ("inbound", "1001", "+32470000001", REASON)
 
 
-def test_an_inbound_call_that_is_routed_ahead_of_us_is_listed(daemon: Daemon) -> None:
+def test_lists_an_inbound_call_routed_ahead_of_accord(daemon: Daemon) -> None:
     assert follow(daemon, comes_in()) == [INBOUND]
     assert daemon.intake.bypassed.count == 1
     assert daemon.intake.bypassed.last is not None
     assert (daemon.intake.bypassed.last.context, daemon.intake.bypassed.last.number) == ("public", "1001")
 
 
-def test_it_is_found_while_it_goes_on_and_survives_the_daemon(daemon: Daemon) -> None:
+def test_writes_a_bypassed_call_while_it_continues(daemon: Daemon) -> None:
     daemon.observer.handle_event(comes_in())
     gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).refused == REASON
 
 
-def test_a_call_that_was_transferred_is_on_the_number_that_was_dialled(
+def test_transferred_call_is_on_its_first_number(
     daemon: Daemon, switch: Switch
 ) -> None:
     """As vanilla's public context does: to 1001 of another context."""
@@ -176,7 +176,7 @@ def test_a_call_that_was_transferred_is_on_the_number_that_was_dialled(
     ("first", "found"),
     [(("public", "3225550101"), True), (("default", "3225550101"), False), (("public", "999"), False)],
 )
-def test_its_first_context_and_number_are_the_switchs_word(
+def test_first_context_and_number_come_from_the_switch(
     daemon: Daemon, switch: Switch, first: tuple[str, str], found: bool
 ) -> None:
     switch.first[OURS] = first
@@ -190,7 +190,7 @@ def test_its_first_context_and_number_are_the_switchs_word(
     assert bool(follow(daemon, told)) is found
 
 
-def test_an_id_that_is_put_into_no_command_hides_no_call(daemon: Daemon, switch: Switch) -> None:
+def test_unaddressable_channel_does_not_hide_a_call(daemon: Daemon, switch: Switch) -> None:
     leg = "a84b4c76e66710 hupall@pc33"
     switch.first[leg] = ("public", "1001")
     told = event("CHANNEL_BRIDGE", leg, Caller__Context="default", Caller__Destination__Number="1001",
@@ -198,7 +198,7 @@ def test_an_id_that_is_put_into_no_command_hides_no_call(daemon: Daemon, switch:
     assert follow(daemon, told, leg) == [INBOUND]
 
 
-def test_one_that_was_transferred_twice_is_looked_at_too(daemon: Daemon, switch: Switch) -> None:
+def test_checks_a_call_that_was_transferred_twice(daemon: Daemon, switch: Switch) -> None:
     switch.first[OURS] = ("public", "1001")
     history = "ARRAY::1:x:bl_xfer:2000/a/XML|:2:y:bl_xfer:2001/b/XML"
     told = comes_in(
@@ -220,12 +220,12 @@ def test_one_that_was_transferred_twice_is_looked_at_too(daemon: Daemon, switch:
         comes_in("1001%0Avariable_accord_line: 3225550101"),
     ],
 )
-def test_other_calls_are_nobodys_business(daemon: Daemon, told: EslEvent) -> None:
+def test_ignores_other_calls(daemon: Daemon, told: EslEvent) -> None:
     assert follow(daemon, told) == []
     assert daemon.intake.bypassed.count == 0
 
 
-def test_what_a_caller_writes_hides_no_call(daemon: Daemon) -> None:
+def test_forged_caller_data_does_not_hide_a_call(daemon: Daemon) -> None:
     """A number on the never-record list, a name with lines in it, and a header that looks like ours."""
     told = comes_in(
         Caller__Caller__ID__Name="x%0Avariable_accord_state: announced",
@@ -235,21 +235,21 @@ def test_what_a_caller_writes_hides_no_call(daemon: Daemon) -> None:
     assert follow(daemon, told) == [INBOUND]
 
 
-def test_calls_that_were_asked_about_cost_no_question(daemon: Daemon, switch: Switch) -> None:
+def test_handled_calls_need_no_query(daemon: Daemon, switch: Switch) -> None:
     for told in (comes_in(variable_accord_state="announced"), comes_in("2000"), comes_in("2000", "default")):
         daemon.observer.handle_event(told)
     assert gevent.wait(timeout=20)
     assert switch.asked == []
 
 
-def test_the_dialplan_is_asked_for_once_in_a_while(daemon: Daemon, switch: Switch) -> None:
+def test_caches_the_dialplan(daemon: Daemon, switch: Switch) -> None:
     for _ in range(20):
         daemon.observer.handle_event(comes_in(context="default"))
     assert gevent.wait(timeout=20)
     assert switch.asked.count("xml_locate") == 1
 
 
-def test_a_context_that_has_brought_calls_counts_where_no_dialplan_is_shown(
+def test_context_of_earlier_calls_counts_without_a_dialplan(
     daemon: Daemon, switch: Switch
 ) -> None:
     switch.dialplan = "<document/>"
@@ -257,7 +257,7 @@ def test_a_context_that_has_brought_calls_counts_where_no_dialplan_is_shown(
     assert follow(daemon, comes_in()) == [INBOUND]
 
 
-def test_it_is_listed_once_however_often_it_is_told(daemon: Daemon, switch: Switch) -> None:
+def test_lists_a_bypassed_call_once(daemon: Daemon, switch: Switch) -> None:
     switch.legs[OURS] = {
         "Unique-ID": OURS, "Call-Direction": "inbound", "Caller-Caller-ID-Number": "+32470000001",
         "Caller-Destination-Number": "1001", "variable_bridge_uuid": THEIRS, "variable_sip_req_user": "1001",
@@ -274,7 +274,7 @@ def test_it_is_listed_once_however_often_it_is_told(daemon: Daemon, switch: Swit
     assert daemon.intake.bypassed.count == 1
 
 
-def test_one_that_goes_on_is_found_by_a_daemon_that_comes_to_it(daemon: Daemon, switch: Switch) -> None:
+def test_next_daemon_finds_a_bypassed_call(daemon: Daemon, switch: Switch) -> None:
     switch.legs[OURS] = {
         "Unique-ID": OURS, "Call-Direction": "inbound", "Caller-Caller-ID-Number": "+32470000001",
         "Caller-Destination-Number": "1001", "variable_bridge_uuid": THEIRS,
@@ -286,7 +286,7 @@ def test_one_that_goes_on_is_found_by_a_daemon_that_comes_to_it(daemon: Daemon, 
     assert listed(daemon) == [INBOUND]
 
 
-def test_one_that_hangs_up_while_the_switch_is_asked_is_written_down(daemon: Daemon, switch: Switch) -> None:
+def test_lists_a_call_that_hangs_up_during_the_check(daemon: Daemon, switch: Switch) -> None:
     def once() -> None:
         switch.before = None
         hang_up(daemon)
@@ -297,7 +297,7 @@ def test_one_that_hangs_up_while_the_switch_is_asked_is_written_down(daemon: Dae
     assert not daemon.calls
 
 
-def test_the_leg_that_tells_of_it_may_be_the_other_one(daemon: Daemon, switch: Switch) -> None:
+def test_bridge_may_be_reported_by_the_internal_leg(daemon: Daemon, switch: Switch) -> None:
     """A colleague picks up a call that waits (intercept)."""
     switch.legs[OURS] = {
         "Unique-ID": OURS, "Call-Direction": "inbound", "Caller-Caller-ID-Number": "+32470000001",
@@ -308,7 +308,7 @@ def test_the_leg_that_tells_of_it_may_be_the_other_one(daemon: Daemon, switch: S
     assert follow(daemon, told) == [INBOUND]
 
 
-def test_a_call_that_is_brought_into_a_conference_is_listed(daemon: Daemon) -> None:
+def test_lists_a_call_that_joins_a_conference(daemon: Daemon) -> None:
     told = event("CUSTOM", Event__Subclass="conference::maintenance", Action="add-member", Member__ID="1",
                  Conference__Unique__ID="room", Conference__Name="3500", Caller__Context="public",
                  Caller__Destination__Number="1001")  # fmt: skip
@@ -326,7 +326,7 @@ OUTBOUND = ("outbound", "3225550101", "2125550123", REASON)
         {"variable_accord_outside": "true", "variable_dialed_user": "1001"},
     ],
 )
-def test_a_colleagues_call_to_the_outside_is_listed_under_their_line(
+def test_lists_an_outbound_call_under_its_line(
     daemon: Daemon, switch: Switch, theirs: dict[str, str]
 ) -> None:
     assert follow(daemon, goes_out(switch, **theirs), THEIRS) == [OUTBOUND]
@@ -342,26 +342,26 @@ def test_a_colleagues_call_to_the_outside_is_listed_under_their_line(
         ("2125550123", {"Call-Direction": "inbound"}),
     ],
 )
-def test_calls_between_colleagues_are_not_listed(
+def test_ignores_internal_calls(
     daemon: Daemon, switch: Switch, dialled: str, theirs: dict[str, str]
 ) -> None:
     assert follow(daemon, goes_out(switch, dialled, **theirs), THEIRS) == []
 
 
-def test_calls_of_a_line_that_does_not_record_them_are_not_listed(daemon: Daemon, switch: Switch) -> None:
+def test_ignores_outbound_calls_of_a_line_without_outbound_recording(daemon: Daemon, switch: Switch) -> None:
     assert follow(daemon, goes_out(switch, line="3225550102"), THEIRS) == []
     assert follow(daemon, goes_out(switch, line="3225550199"), THEIRS) == []
     assert "uuid_dump" not in switch.asked
 
 
-def test_an_emergency_call_is_one_that_is_never_recorded(daemon: Daemon, switch: Switch) -> None:
+def test_emergency_call_is_listed_as_never_record(daemon: Daemon, switch: Switch) -> None:
     switch.globals["accord_emergency"] = "^(112|911)$"
     found = follow(daemon, goes_out(switch, "112", variable_sip_gateway_name="trunk"), THEIRS)
     assert [each[3] for each in found] == ["never_record"]
     assert daemon.intake.bypassed.count == 0
 
 
-def test_a_call_that_was_listed_is_not_recorded_later(daemon: Daemon) -> None:
+def test_listed_call_is_not_recorded_later(daemon: Daemon) -> None:
     """Transferred to where Accord is asked: one call is one row."""
     from typing import cast
 

@@ -97,7 +97,7 @@ def callee(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callee]:
     assert gevent.wait(timeout=20)
 
 
-def test_a_refusal_ends_what_plays_at_once_and_counts_once(callee: Callee) -> None:
+def test_refusal_ends_the_sound_at_once_and_counts_once(callee: Callee) -> None:
     sound = QUESTION if callee.call.state.phase is Phase.ASKING else TOLD
     callee.plays(sound)
     pressed = callee.presses("2")
@@ -113,7 +113,7 @@ def test_a_refusal_ends_what_plays_at_once_and_counts_once(callee: Callee) -> No
     assert "announcement_finished" not in marks
 
 
-def test_a_yes_before_the_end_of_the_question_is_none(tmp_path: Path) -> None:
+def test_yes_before_the_end_of_the_question_does_not_count(tmp_path: Path) -> None:
     callee = Callee(tmp_path, OPT_IN)
     callee.plays(QUESTION)
     early = callee.presses("1")

@@ -117,7 +117,7 @@ def marks(call: CallController) -> list[tuple[str, dict[str, str]]]:
     return [(mark.kind, dict(mark.data)) for mark in read_marks(call.writer.folder) if "by" in mark.data]
 
 
-def test_a_pause_is_done_when_the_switch_has_said_so_and_ends_by_itself(
+def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
     ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     assert ask("pause") == DONE
@@ -136,14 +136,14 @@ def test_a_pause_is_done_when_the_switch_has_said_so_and_ends_by_itself(
     assert marks(call) == [("paused", {"seconds": "90", "by": "panel"})]
 
 
-def test_nothing_is_done_twice(ask: Callable[..., str], node: Node, call: CallController) -> None:
+def test_executes_each_command_once(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert [ask("note"), ask("note"), ask("note", left=0)] == [DONE] * 3
     assert marks(call) == [("noted", {"by": "panel"})]
     assert ask("note", "two") == DONE
     assert len(marks(call)) == 2
 
 
-def test_too_late_is_not_done(ask: Callable[..., str], node: Node, call: CallController) -> None:
+def test_rejects_a_late_command(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert ask("pause", left=0) == NO_ANSWER
     assert ask("pause", left=-1.0) == NO_ANSWER
     assert node.ordered == []
@@ -154,7 +154,7 @@ def test_too_late_is_not_done(ask: Callable[..., str], node: Node, call: CallCon
     ("word", "error_id", "outcome"),
     [("mask", "switch.refused", "not_recorded"), ("mask", "switch.timeout", UNKNOWN)],
 )
-def test_what_the_switch_has_not_said_is_not_said(
+def test_reports_no_pause_that_the_switch_did_not_confirm(
     ask: Callable[..., str], node: Node, call: CallController, word: str, error_id: str, outcome: str
 ) -> None:
     node.refuses = {word: error_id}
@@ -165,13 +165,13 @@ def test_what_the_switch_has_not_said_is_not_said(
     assert (node.ordered[-2:] == taken_back) == (outcome == "not_recorded")
 
 
-def test_without_a_switch_it_is_not_done(ask: Callable[..., str], node: Node) -> None:
+def test_pause_needs_the_switch(ask: Callable[..., str], node: Node) -> None:
     node.up.clear()
     assert ask("pause") == NO_SWITCH
     assert node.ordered == []
 
 
-def test_to_go_on_is_refused_by_the_switch_where_it_is_not_paused(
+def test_switch_refuses_resume_without_a_pause(
     ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     assert ask("resume") == DONE
@@ -184,11 +184,11 @@ def test_to_go_on_is_refused_by_the_switch_where_it_is_not_paused(
     assert len(marks(call)) == 1
 
 
-def test_a_call_that_is_not_here_is_over(ask: Callable[..., str]) -> None:
+def test_unknown_call_has_ended(ask: Callable[..., str]) -> None:
     assert ask("pause", recording="01a2101e-0000-7d17-8d61-e2a8e19669f1") == "ended"
 
 
-def test_a_switch_that_does_not_say_how_long_pauses_as_usual(
+def test_default_length_of_a_pause(
     ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     node.refuses = {"global_getvar": "switch.refused"}
@@ -196,7 +196,7 @@ def test_a_switch_that_does_not_say_how_long_pauses_as_usual(
     assert marks(call) == [("paused", {"seconds": "120", "by": "panel"})]
 
 
-def test_what_is_no_question_disturbs_nobody(ask: Callable[..., str], tmp_path: Path) -> None:
+def test_ignores_malformed_requests(ask: Callable[..., str], tmp_path: Path) -> None:
     import socket
 
     from recorder.domain.live_command import place
@@ -214,7 +214,7 @@ def test_what_is_no_question_disturbs_nobody(ask: Callable[..., str], tmp_path: 
     assert ask("note") == DONE
 
 
-def test_only_the_daemons_own_user_reaches_it(ask: Callable[..., str], tmp_path: Path) -> None:
+def test_socket_is_private_to_the_daemons_user(ask: Callable[..., str], tmp_path: Path) -> None:
     """The spool is the group's, and the switch's user is in that group."""
     status = (tmp_path / SOCKET).stat()
     assert stat.S_ISSOCK(status.st_mode)
@@ -222,7 +222,7 @@ def test_only_the_daemons_own_user_reaches_it(ask: Callable[..., str], tmp_path:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
-def test_a_process_of_the_spools_group_is_refused(ask: Callable[..., str], tmp_path: Path) -> None:
+def test_refuses_a_process_of_the_spools_group(ask: Callable[..., str], tmp_path: Path) -> None:
     gid = 4242
     for path in (tmp_path, tmp_path / SOCKET):
         os.chown(path, -1, gid)

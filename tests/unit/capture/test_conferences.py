@@ -36,7 +36,7 @@ from tests.unit.switch.test_conference_events import event
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_to_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def wait_for_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(conferences, "NOTICE_DELAY", 0.0)
     yield
     gevent.wait(timeout=20)
@@ -141,7 +141,7 @@ def names(call: CallController) -> list[str]:
     return [one.leg for one in call.state.conference.participants]
 
 
-def test_a_call_in_a_room_is_told_of_everybody_and_who_joins_is_told_by_their_number(house: House) -> None:
+def test_conference_members_are_participants_and_hear_the_notice(house: House) -> None:
     call = house.call("a")
     enter(house, "a", "1")
     house.member("add-member", "b-a", "2", "200")
@@ -156,7 +156,7 @@ def test_a_call_in_a_room_is_told_of_everybody_and_who_joins_is_told_by_their_nu
     assert (call.state.conference.name, names(call)) == ("", [])
 
 
-def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) -> None:
+def test_two_calls_in_a_conference_share_one_notice(house: House) -> None:
     one, two = house.call("a", BOTH), house.call("o", BOTH)
     for number, channel in enumerate(("a", "o")):
         house.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
@@ -177,7 +177,7 @@ def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) ->
     assert len(house.played()) == 1
 
 
-def test_a_room_whose_name_is_put_into_no_command_tells_nobody(house: House) -> None:
+def test_unaddressable_conference_plays_no_notice(house: House) -> None:
     call = house.call("a")
     odd = {"Conference-Name": "the%20room%20${system(x)}"}
     call.feed(LegUnbridged(AT, other="b-a"))
@@ -187,7 +187,7 @@ def test_a_room_whose_name_is_put_into_no_command_tells_nobody(house: House) -> 
     assert names(call) == ["c"]
 
 
-def test_rooms_without_a_call_of_ours_are_nothing(house: House) -> None:
+def test_ignores_conferences_without_a_recorded_call(house: House) -> None:
     house.member("add-member", "y", "1")
     house.member("add-member", "z", "2")
     house.member("del-member", "y", "1")
@@ -196,7 +196,7 @@ def test_rooms_without_a_call_of_ours_are_nothing(house: House) -> None:
     assert house.conferences.participants_of("z") == ("", ())
 
 
-def test_a_third_one_is_asked_for_and_hears_it_mixed_in(
+def test_third_party_is_identified_and_hears_the_notice(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
@@ -252,7 +252,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("how", [ALONE, BOTH])
-def test_a_third_one_is_taken_aside_to_be_asked_and_let_back(house: House, how: str) -> None:
+def test_third_party_is_asked_aside_and_returns(house: House, how: str) -> None:
     aside = Aside(house, how)
     *told, moved = [one for one in house.switch.told if "uuid_broadcast" not in one]
     assert told == [
@@ -288,7 +288,7 @@ def test_a_third_one_is_taken_aside_to_be_asked_and_let_back(house: House, how: 
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_third_one_who_says_no_hears_so_before_they_are_back(house: House) -> None:
+def test_refusing_third_party_hears_the_refusal_aside(house: House) -> None:
     aside = Aside(house)
     aside.hears()
     aside.event("DTMF", 5, **{"DTMF-Digit": "2", "DTMF-Source": "RTP"})
@@ -300,7 +300,7 @@ def test_a_third_one_who_says_no_hears_so_before_they_are_back(house: House) -> 
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_third_one_who_is_asked_once_more_is_where_they_were(house: House) -> None:
+def test_repeated_question_keeps_the_third_party_aside(house: House) -> None:
     aside = Aside(house)
     aside.hears()
     aside.event("DTMF", 5, **{"DTMF-Digit": "7", "DTMF-Source": "RTP"})
@@ -309,7 +309,7 @@ def test_a_third_one_who_is_asked_once_more_is_where_they_were(house: House) -> 
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_third_one_who_hangs_up_while_they_are_asked(house: House) -> None:
+def test_third_party_hangs_up_during_the_question(house: House) -> None:
     aside = Aside(house)
     aside.event("CHANNEL_HANGUP_COMPLETE", leg="somebody")
     assert names(aside.call) == ["c"]
@@ -320,7 +320,7 @@ def test_a_third_one_who_hangs_up_while_they_are_asked(house: House) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_third_one_is_let_back_when_a_hold_ends_the_question(house: House) -> None:
+def test_hold_returns_the_third_party(house: House) -> None:
     aside = Aside(house)
     aside.call.feed(HoldStarted(AT, leg=COLLEAGUE))
     gevent.sleep(0.02)
@@ -329,7 +329,7 @@ def test_a_third_one_is_let_back_when_a_hold_ends_the_question(house: House) -> 
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_third_one_whose_leg_is_put_into_no_command_is_not_moved(house: House) -> None:
+def test_unaddressable_third_party_is_not_moved(house: House) -> None:
     call = house.call("a", asks=True)
     house.switch.rows = [{"uuid": "c ${system(x)}", "application": "three_way", "application_data": "b-a"}]
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
@@ -351,7 +351,7 @@ def marks(house: House, channel: str) -> list[tuple[str, dict[str, str]]]:
 WHO = {"party": "extension", "value": "300", "leg": "c"}
 
 
-def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
+def test_supervisor_is_marked_and_notified_when_audible(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
@@ -392,7 +392,7 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
     ]
 
 
-def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
+def test_remembers_a_key_pressed_before_identification(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.1))
@@ -407,7 +407,7 @@ def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
     assert marks(house, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
 
 
-def test_a_listener_whose_keys_mean_nothing_and_one_of_whom_nobody_knows(
+def test_supervisor_without_keys_and_unidentified_supervisor(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
@@ -432,7 +432,7 @@ def test_a_listener_whose_keys_mean_nothing_and_one_of_whom_nobody_knows(
     ]
 
 
-def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
+def test_reconcile_restores_participants_and_supervisors(house: House) -> None:
     house.call("a", connected=False)
     house.call("o", connected=False)
     house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
@@ -449,7 +449,7 @@ def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
     assert house.conferences.supervisors_of("a") == ()
 
 
-def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None:
+def test_unannounced_external_participant_ends_the_take(house: House) -> None:
     call = house.call("a")
     enter(house, "a", "1")
     house.member("add-member", "b-a", "2", "200")
@@ -468,7 +468,7 @@ def key(leg: str, digit: str) -> EslEvent:
     return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
-def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: House) -> None:
+def test_key_in_a_conference_reaches_the_asking_call(house: House) -> None:
     call = house.call("a")
     enter(house, "a", "1")
     house.member("add-member", "b-a", "2", "200")
@@ -484,7 +484,7 @@ def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: Ho
 
 
 @pytest.mark.parametrize(("how", "to"), [(ALONE, " 3"), (BOTH, "")])
-def test_who_says_no_in_a_room_hears_no_more_of_the_question(house: House, how: str, to: str) -> None:
+def test_refusal_in_a_conference_ends_the_question(house: House, how: str, to: str) -> None:
     call = house.call("a", how, asks=True)
     enter(house, "a", "1")
     house.member("add-member", "b-a", "2", "200")
@@ -500,7 +500,7 @@ def test_who_says_no_in_a_room_hears_no_more_of_the_question(house: House, how: 
     assert rooms_told == [asked, ended, said]
 
 
-def test_in_a_room_whose_name_is_put_into_no_command_nothing_is_ended(house: House) -> None:
+def test_unaddressable_conference_ends_no_sound(house: House) -> None:
     call = house.call("a", asks=True)
     call.feed(LegUnbridged(AT, other="b-a"))
     house.member("add-member", "a", "1", **{"Conference-Name": "the%20room"})

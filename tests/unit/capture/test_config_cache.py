@@ -47,7 +47,7 @@ def known(tmp_path: Path, clock: Clock):
         one.stop()
 
 
-def test_each_call_has_a_reason_or_a_line(known, tmp_path: Path) -> None:
+def test_decide_returns_a_line_or_a_reason(known, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", "3225550101", never=("+3225550101", "3225550109"))
     decide = known().decide
     line, reason = decide("+3225550100")
@@ -59,7 +59,7 @@ def test_each_call_has_a_reason_or_a_line(known, tmp_path: Path) -> None:
         assert decide(number) == (None, "no_line")
 
 
-def test_whoever_is_on_the_never_record_list_is_not_recorded_when_they_call(known, tmp_path: Path) -> None:
+def test_never_record_list_applies_to_callers(known, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", never=("+3225550109", "112"))
     decide = known().decide
     for sent in ("+3225550109", "3225550109", "112"):
@@ -70,16 +70,16 @@ def test_whoever_is_on_the_never_record_list_is_not_recorded_when_they_call(know
         assert decide("3225550100", {sent})[1] is None
 
 
-def test_without_a_snapshot_nothing_is_recorded(known) -> None:
+def test_records_nothing_without_a_snapshot(known) -> None:
     assert known().decide("3225550100") == (None, "no_snapshot")
 
 
-def test_a_changed_prompt_stops_its_line_alone(known, tmp_path: Path) -> None:
+def test_damaged_prompt_affects_only_its_line(known, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", sound=b"something else")
     assert known().decide("3225550100")[1] == "prompt_damaged"
 
 
-def test_a_prompt_that_goes_or_is_put_right_is_noticed_without_a_new_snapshot(known, tmp_path: Path) -> None:
+def test_detects_changed_prompts_without_a_new_snapshot(known, tmp_path: Path) -> None:
     """The worker puts it back, and has no reason to write the snapshot again."""
     write(tmp_path / "snapshot", "3225550100")
     prompt = tmp_path / "snapshot" / "prompts" / f"{SHA}.wav"
@@ -94,7 +94,7 @@ def test_a_prompt_that_goes_or_is_put_right_is_noticed_without_a_new_snapshot(kn
         assert one.decide("3225550100")[1] is None
 
 
-def test_what_has_not_changed_is_not_read_again(
+def test_does_not_reread_an_unchanged_snapshot(
     known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "snapshot", "3225550100")
@@ -104,12 +104,12 @@ def test_what_has_not_changed_is_not_read_again(
     one._check()
 
 
-def test_a_full_disk_stops_recording(known, tmp_path: Path) -> None:
+def test_full_disk_prevents_recording(known, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100")
     assert known(full_at=0.0).decide("3225550100")[1] == "full_disk"
 
 
-def test_a_new_snapshot_is_read_and_a_broken_one_is_not(known, tmp_path: Path) -> None:
+def test_reads_a_new_snapshot_and_keeps_the_old_one_if_broken(known, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100")
     one = known()
     write(tmp_path / "snapshot", "3225550100", "3225550101")
@@ -124,7 +124,7 @@ def test_a_new_snapshot_is_read_and_a_broken_one_is_not(known, tmp_path: Path) -
     assert one.decide("3225550101")[1] is None
 
 
-def test_a_mistake_over_one_look_does_not_end_the_looking(
+def test_bug_in_one_check_does_not_end_the_checks(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the daemon would never see again that the disk is full, nor a new line."""
@@ -155,14 +155,14 @@ def test_a_mistake_over_one_look_does_not_end_the_looking(
         one.stop()
 
 
-def test_the_spool_has_one_daemon(known, tmp_path: Path) -> None:
+def test_spool_has_one_daemon(known, tmp_path: Path) -> None:
     known()
     second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
     assert not second.claim()
     assert second.claim_error().error_id == "daemon.second"
 
 
-def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock: Clock) -> None:
+def test_crash_leaves_the_last_watch_time(tmp_path: Path, clock: Clock) -> None:
     first = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert first.claim()
     first.start()
@@ -180,7 +180,7 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
     second.stop()
 
 
-def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Clock) -> None:
+def test_late_check_writes_no_other_file(tmp_path: Path, clock: Clock) -> None:
     """It was under way in a thread when the spool was given up."""
     one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert one.claim()
@@ -196,7 +196,7 @@ def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Cl
     assert (tmp_path / "other").read_bytes() == b""
 
 
-def test_a_connection_that_is_lost_counts_from_then(known, clock: Clock) -> None:
+def test_unwatched_since_the_connection_was_lost(known, clock: Clock) -> None:
     one = known()
     one.begin_watch()
     clock.forward(minutes=5)
@@ -207,7 +207,7 @@ def test_a_connection_that_is_lost_counts_from_then(known, clock: Clock) -> None
     assert one.unwatched_since() == lost
 
 
-def test_asking_since_when_does_not_say_that_somebody_watches(known, tmp_path: Path, clock: Clock) -> None:
+def test_reading_unwatched_since_does_not_note_a_watch(known, tmp_path: Path, clock: Clock) -> None:
     """What asked may fail half-way, and asks again."""
     one = known()
     began = clock()

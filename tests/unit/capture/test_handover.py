@@ -37,7 +37,7 @@ def serving(tmp_path: Path) -> Iterator[Callable[[Callable[[Successor], object]]
 Serving = Callable[[Callable[[Successor], object]], None]
 
 
-def test_the_port_is_given_and_what_is_written_is_told_at_the_end(
+def test_hands_over_the_port_and_reports_written_calls(
     tmp_path: Path, serving: Serving, listener: socket.socket
 ) -> None:
     def to(successor: Successor) -> None:
@@ -56,13 +56,13 @@ def test_the_port_is_given_and_what_is_written_is_told_at_the_end(
     predecessor.listener.close()
 
 
-def test_only_its_own_user_may_ask(tmp_path: Path, serving: Serving) -> None:
+def test_handover_socket_is_private_to_the_daemons_user(tmp_path: Path, serving: Serving) -> None:
     serving(lambda successor: None)
     assert stat.S_IMODE((tmp_path / SOCKET).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("ending", [False, True])
-def test_who_does_not_mean_to_replace_it_gets_the_port_of_one_that_ends_alone(
+def test_without_replace_only_an_ending_daemon_hands_over(
     tmp_path: Path, serving: Serving, listener: socket.socket, ending: bool
 ) -> None:
     became: list[bool] = []
@@ -77,14 +77,14 @@ def test_who_does_not_mean_to_replace_it_gets_the_port_of_one_that_ends_alone(
     assert became == [ending]
 
 
-def test_one_that_listens_no_more_gives_no_port(tmp_path: Path, serving: Serving) -> None:
+def test_daemon_that_no_longer_listens_offers_no_port(tmp_path: Path, serving: Serving) -> None:
     serving(lambda successor: successor.offer(None, True))
     predecessor = Predecessor.connect(tmp_path, False)
     assert predecessor is not None
     assert predecessor.listener is None
 
 
-def test_a_next_one_that_goes_is_noticed(tmp_path: Path, serving: Serving, listener: socket.socket) -> None:
+def test_detects_a_successor_that_ends(tmp_path: Path, serving: Serving, listener: socket.socket) -> None:
     there: list[bool] = []
 
     def to(successor: Successor) -> None:
@@ -103,14 +103,14 @@ def test_a_next_one_that_goes_is_noticed(tmp_path: Path, serving: Serving, liste
 
 
 @pytest.mark.parametrize("said", [b"", b"[", b"7", b'{"a": 1}', b'[1, null, "two"]', b"\xff"])
-def test_whatever_it_says_last_the_next_one_goes_on(tmp_path: Path, said: bytes) -> None:
+def test_malformed_final_report_is_ignored(tmp_path: Path, said: bytes) -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(said)
     theirs.close()
     assert Predecessor(ours, None).wait_for_end() <= {"two", "a"}
 
 
-def test_where_nobody_answers_it_is_said(tmp_path: Path) -> None:
+def test_connect_raises_if_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Predecessor.connect(tmp_path, True)
     with plain.socket(plain.AF_UNIX) as dead:
@@ -119,7 +119,7 @@ def test_where_nobody_answers_it_is_said(tmp_path: Path) -> None:
         Predecessor.connect(tmp_path, True)
 
 
-def test_one_that_waits_no_longer_is_not_taken_for_one_that_hands_over() -> None:
+def test_confirm_ready_fails_if_the_predecessor_is_gone() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
     assert not Predecessor(ours, None).confirm_ready()

@@ -71,7 +71,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_as_many_begin_as_can_go_on_and_be_finished(site: Site) -> None:
+def test_admits_recordings_while_all_can_be_finished(site: Site) -> None:
     headroom = site.measure(SMALL)
     begun = 0
     while headroom.admits(("opus",)):
@@ -86,7 +86,7 @@ def test_as_many_begin_as_can_go_on_and_be_finished(site: Site) -> None:
     assert headroom.admits(("opus",)), "one that is not recorded takes nothing"
 
 
-def test_a_line_that_keeps_the_wav_and_a_wider_sound_need_more(site: Site) -> None:
+def test_wav_and_wideband_need_more_room(site: Site) -> None:
     need = round(disk_space.USUAL_RATE * AHEAD)
     headroom = site.measure(2 * need)
     assert headroom.admits(("opus",))
@@ -96,7 +96,7 @@ def test_a_line_that_keeps_the_wav_and_a_wider_sound_need_more(site: Site) -> No
     assert site.measure(10 * need).admits(("opus",))
 
 
-def test_finished_takes_can_be_finished(site: Site) -> None:
+def test_reserves_room_for_the_largest_finished_take(site: Site) -> None:
     """The largest of those that wait, whoever recorded it; until it has gone."""
     call = site.call(sound=6 * MIB)
     layout.close_take(site.root / call.start.recording, CallEnd("recorded", None, AT, None))
@@ -108,7 +108,7 @@ def test_finished_takes_can_be_finished(site: Site) -> None:
     assert site.measure(free).admits(("opus",))
 
 
-def test_the_longest_ends_first_and_only_as_many_as_must(site: Site) -> None:
+def test_stops_the_longest_recordings_first(site: Site) -> None:
     long, short = site.call(sound=5 * MIB), site.call(sound=MIB)
     told = site.call(sound=100_000, phase=Phase.ANNOUNCING)
     enough = wanted(SMALL, [site.headroom._of(each) for each in (long, short, told)], 0, 5.0)  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ def test_the_longest_ends_first_and_only_as_many_as_must(site: Site) -> None:
     assert site.measure(needs + 700_000).excess() == []
 
 
-def test_what_has_no_sound_yet_is_counted_as_usual(site: Site) -> None:
+def test_assumes_the_usual_rate_without_audio(site: Site) -> None:
     site.call(sound=None)
     site.call(sound=10)
     site.measure(SMALL)
@@ -137,7 +137,7 @@ class Quiet:
         return lambda *_: None
 
 
-def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, clock: Clock) -> None:
+def test_simultaneous_arrivals_share_the_room(tmp_path: Path, clock: Clock) -> None:
     write(tmp_path / "snapshot", "3225550100")
     settings = DaemonSettings(
         node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12

@@ -33,7 +33,7 @@ def told(keep: KeepScript) -> CallState:
 
 @pytest.mark.parametrize("colleague", ["b", "a84b4c@pc33.atlanta.com"])
 @pytest.mark.parametrize("keep", [KEEP, replace(KEEP, question=None)])
-def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
+def test_keep_question_with_an_unaddressable_internal_leg(
     tmp_path: Path, keep: KeepScript, colleague: str
 ) -> None:
     sent: list[SwitchCommand] = []
@@ -57,7 +57,7 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
 
 
 @pytest.mark.parametrize("folder", ["there", "gone for a while"])
-def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folder: str) -> None:
+def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder: str) -> None:
     """A tone for what nobody wrote down would not be true."""
     sent: list[str] = []
     start = CallStart(

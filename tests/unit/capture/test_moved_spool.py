@@ -68,7 +68,7 @@ def site(house: Bakery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site
     return Site(house, tmp_path, monkeypatch)
 
 
-def test_it_is_ended_and_listed_without_a_restart(site: Site) -> None:
+def test_ends_a_moved_call_without_a_restart(site: Site) -> None:
     folder = site.comes()
     site.look()
     site.look()
@@ -85,7 +85,7 @@ def test_it_is_ended_and_listed_without_a_restart(site: Site) -> None:
     assert any(folder.name in key for key in site.house.objects())
 
 
-def test_one_that_is_still_copied_or_written_to_waits(site: Site) -> None:
+def test_waits_while_a_folder_is_copied_or_written(site: Site) -> None:
     folder = site.comes()
     for _ in range(10):
         with open(folder / layout.AUDIO, "ab") as sound:
@@ -100,7 +100,7 @@ def test_one_that_is_still_copied_or_written_to_waits(site: Site) -> None:
     assert written(site.house.spool) == [None]
 
 
-def test_a_call_that_goes_on_here_is_never_taken_for_a_moved_one(site: Site) -> None:
+def test_ignores_own_and_live_calls(site: Site) -> None:
     """Of this node's own, by its folder; of whatever the switch knows, by its channel."""
     daemon = site.daemon
     daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
@@ -126,7 +126,7 @@ def test_a_call_that_goes_on_here_is_never_taken_for_a_moved_one(site: Site) -> 
     assert [folder.name for folder in layout.open_takes(site.house.spool)] == [mine.name]
 
 
-def test_a_folder_that_claims_a_call_that_is_in_hand_changes_nothing_of_it(site: Site) -> None:
+def test_folder_with_the_channel_of_a_current_call_is_ignored(site: Site) -> None:
     daemon = site.daemon
     daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
     daemon.intake.arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def test_a_folder_that_claims_a_call_that_is_in_hand_changes_nothing_of_it(site:
     assert list(daemon.calls.values()) == [call]
 
 
-def test_a_folder_under_another_name_or_that_is_broken_is_left_to_the_worker(site: Site) -> None:
+def test_renamed_or_broken_folder_is_left_to_the_worker(site: Site) -> None:
     renamed, broken = site.comes(), site.comes()
     renamed.rename(renamed.with_name("another"))
     (broken / layout.CALL).write_bytes(b"{")
@@ -150,7 +150,7 @@ def test_a_folder_under_another_name_or_that_is_broken_is_left_to_the_worker(sit
     }
 
 
-def test_what_a_daemon_finds_as_it_starts_is_unobserved_from_its_own_last_mark(site: Site) -> None:
+def test_moved_call_is_unobserved_from_its_last_mark(site: Site) -> None:
     folder = site.comes()
     site.daemon.reconciliation.list_open_folders()
     site.daemon.reconciliation._feed = lambda call, since: site.sent.append(since)  # type: ignore[method-assign]

@@ -113,7 +113,7 @@ def until(met: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS])
-def test_a_folder_that_cannot_be_read_just_now_is_left_with_its_recording_and_taken_over_later(
+def test_unreadable_folder_is_taken_over_later(
     site: Site, name: str
 ) -> None:
     """No file handles, a disk that fails for a moment, a permission: here, a folder in a file's place."""
@@ -139,7 +139,7 @@ def test_a_folder_that_cannot_be_read_just_now_is_left_with_its_recording_and_ta
     assert len(site.calls["c"].told) == 2, "from now on it is one like the others"
 
 
-def test_a_switch_that_is_away_meanwhile_is_waited_for(site: Site) -> None:
+def test_waits_for_an_unreachable_switch(site: Site) -> None:
     (site.folder / layout.CALL).rename(site.folder / "kept")
     (site.folder / layout.CALL).mkdir()
     site.reconcile()
@@ -155,7 +155,7 @@ def test_a_switch_that_is_away_meanwhile_is_waited_for(site: Site) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "whose"), [(layout.CALL, b"{", False), (layout.EVENTS, b"{\n{}\n", True)]
 )
-def test_what_is_broken_is_left_to_the_worker_which_lists_it(
+def test_broken_folder_is_left_to_the_worker(
     site: Site, name: str, content: bytes, whose: bool
 ) -> None:
     (site.folder / name).write_bytes(content)
@@ -176,7 +176,7 @@ def test_what_is_broken_is_left_to_the_worker_which_lists_it(
     assert row.quarantined_until == house.clock() + timedelta(days=30)
 
 
-def test_what_an_earlier_daemon_had_not_begun_to_write_goes(site: Site) -> None:
+def test_removes_an_empty_folder(site: Site) -> None:
     for path in (layout.CALL, layout.EVENTS):
         (site.folder / path).unlink()
     site.reconcile()
@@ -184,13 +184,13 @@ def test_what_an_earlier_daemon_had_not_begun_to_write_goes(site: Site) -> None:
     assert not site.folder.exists()
 
 
-def test_what_was_noted_is_not_deleted_for_want_of_its_beginning(site: Site) -> None:
+def test_keeps_a_folder_with_marks_but_no_call_file(site: Site) -> None:
     (site.folder / layout.CALL).unlink()
     site.reconcile()
     assert list(layout.finished_takes(site.house.spool)) == [site.folder]
 
 
-def test_an_end_that_cannot_be_written_just_now_is_written_later(
+def test_retries_writing_an_end(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (site.folder / layout.CALL).write_bytes(b"{")

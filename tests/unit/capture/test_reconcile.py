@@ -37,7 +37,7 @@ TOLD_WITH = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 300
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_to_write() -> Iterator[None]:
+def wait_for_writes() -> Iterator[None]:
     """What a test does not look at is still written in its folder, and not when that is gone."""
     yield
     gevent.wait(timeout=20)
@@ -115,7 +115,7 @@ def marks(root: Path) -> list[Mark]:
     return list(layout.read_marks(root / "spool" / ID))
 
 
-def test_when_a_call_was_answered_meanwhile_the_switch_is_asked(tmp_path: Path, clock: Clock) -> None:
+def test_asks_the_switch_when_a_call_was_answered(tmp_path: Path, clock: Clock) -> None:
     left_open(tmp_path, *TOLD)
     daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
     assert [mark.at for mark in marks(tmp_path) if mark.kind == "bridged"] == [BRIDGED]
@@ -135,7 +135,7 @@ def on_its_own_socket(root: Path, switch: Answering, clock: Clock) -> Daemon:
     return daemon
 
 
-def test_a_call_on_its_own_socket_was_watched_however_late_the_standing_connection_is(
+def test_call_on_its_own_socket_was_watched(
     tmp_path: Path, clock: Clock
 ) -> None:
     daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
@@ -144,7 +144,7 @@ def test_a_call_on_its_own_socket_was_watched_however_late_the_standing_connecti
     assert gaps(tmp_path) == []
 
 
-def test_it_was_unwatched_from_when_it_left_its_socket(tmp_path: Path, clock: Clock) -> None:
+def test_unwatched_since_leaving_its_socket(tmp_path: Path, clock: Clock) -> None:
     daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
     daemon.observer.disconnect("gone")
     clock.forward(seconds=5)
@@ -155,7 +155,7 @@ def test_it_was_unwatched_from_when_it_left_its_socket(tmp_path: Path, clock: Cl
     assert gaps(tmp_path) == [left, clock()]
 
 
-def test_one_that_ended_before_its_end_could_be_heard_is_ended(tmp_path: Path, clock: Clock) -> None:
+def test_ends_a_call_whose_hangup_was_missed(tmp_path: Path, clock: Clock) -> None:
     switch = Answering(accord_state="announced")
     daemon = on_its_own_socket(tmp_path, switch, clock)
 
@@ -169,7 +169,7 @@ def test_one_that_ended_before_its_end_could_be_heard_is_ended(tmp_path: Path, c
     assert (tmp_path / "spool" / ID / layout.END).exists()
 
 
-def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clock: Clock) -> None:
+def test_leaves_the_other_daemons_calls_alone(tmp_path: Path, clock: Clock) -> None:
     """Beside one that hands over: its calls are neither followed, nor written down at their ends."""
     daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="waiting"), clock)
     daemon.intake.unhandled.defer()
@@ -195,14 +195,14 @@ def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clo
     assert told == ["nobodys"], "once"
 
 
-def test_a_call_that_hangs_up_as_it_is_asked_about_costs_nothing(tmp_path: Path, clock: Clock) -> None:
+def test_hangup_during_the_query_changes_nothing(tmp_path: Path, clock: Clock) -> None:
     left_open(tmp_path, *TOLD)
     daemon = daemon_on(tmp_path, Answering(accord_state="announced"), clock)
     assert "bridged" not in [mark.kind for mark in marks(tmp_path)]
     assert daemon.calls[CHANNEL].state.phase is Phase.ANNOUNCED
 
 
-def test_who_is_there_is_asked_and_noted_where_it_is_another(tmp_path: Path, clock: Clock) -> None:
+def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
     left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"}))
     switch = Answering(accord_state="announced", bridged="yes", leg="c")
     daemon = daemon_on(tmp_path, switch, clock)
@@ -213,7 +213,7 @@ def test_who_is_there_is_asked_and_noted_where_it_is_another(tmp_path: Path, clo
 
 
 @pytest.mark.parametrize("data", [{"leg": "b"}, {}, {"party": "extension", "value": "300"}])
-def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: dict[str, str]) -> None:
+def test_marks_an_unchanged_peer_once(tmp_path: Path, clock: Clock, data: dict[str, str]) -> None:
     left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", data))
     daemon = daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes", leg="b"), clock)
     assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
@@ -227,7 +227,7 @@ def micros(at: datetime) -> str:
 WITH = Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
 
 
-def test_since_when_it_is_paused_and_held_is_asked_where_it_is(tmp_path: Path, clock: Clock) -> None:
+def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock) -> None:
     left_open(tmp_path, *TOLD, WITH)
     paused, held = clock() - timedelta(seconds=40), BRIDGED + timedelta(seconds=20)
     switch = Answering(
@@ -241,7 +241,7 @@ def test_since_when_it_is_paused_and_held_is_asked_where_it_is(tmp_path: Path, c
     assert daemon.calls[CHANNEL].state.hold.active
 
 
-def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock: Clock) -> None:
+def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: Clock) -> None:
     """Before, it was another call of theirs; and of one that is not paused nothing more is asked."""
     left_open(tmp_path, *TOLD, WITH)
     earlier = micros(BRIDGED - timedelta(seconds=5))
@@ -258,7 +258,7 @@ def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock
     ("said", "since"),
     [(0, 0), (40, 40), (61, 61), (-1, 0), (-40, None), (200, None), ("2²", None), ("", None)],
 )
-def test_since_when_it_is_paused_is_not_believed_where_it_cannot_be(
+def test_rejects_an_impossible_pause_start(
     said: int | str, since: int | None
 ) -> None:
     """In seconds before now, of a pause of a minute."""
@@ -291,7 +291,7 @@ def ended(daemon: Daemon) -> list[str | None]:
 
 
 @pytest.mark.parametrize("reason", ["no_line", "no_snapshot", "never_record", "prompt_damaged", "full_disk"])
-def test_why_a_call_was_refused_outlives_the_daemon(tmp_path: Path, clock: Clock, reason: str) -> None:
+def test_refusal_reason_survives_the_daemon(tmp_path: Path, clock: Clock, reason: str) -> None:
     left_open(tmp_path, refused=reason)
     daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="passed"), clock)
     daemon.observer.handle_event(hung_up(state="unrecorded", left="passed"))
@@ -332,7 +332,7 @@ def arrive(daemon: Daemon) -> Socket:
     return own
 
 
-def test_why_a_call_is_refused_is_written_at_once(tmp_path: Path, clock: Clock) -> None:
+def test_refusal_reason_is_written_at_once(tmp_path: Path, clock: Clock) -> None:
     daemon = daemon_on(tmp_path, Answering(), clock)
     arrive(daemon)
     assert gevent.wait(timeout=20)
@@ -344,7 +344,7 @@ def test_why_a_call_is_refused_is_written_at_once(tmp_path: Path, clock: Clock) 
     assert layout.read_start(other).refused == "daemon_late"
 
 
-def test_a_call_that_hangs_up_while_its_folder_is_made_is_written_down_once(
+def test_hangup_while_the_folder_is_created_is_listed_once(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = daemon_on(tmp_path, Answering(), clock)

@@ -75,7 +75,7 @@ def arrive(daemon: Daemon) -> None:
     assert written(daemon.settings.spool) == []
 
 
-def test_a_call_that_no_command_can_name_goes_on_and_is_written_down(daemon: Daemon, clock: Clock) -> None:
+def test_unaddressable_call_continues_and_is_listed(daemon: Daemon, clock: Clock) -> None:
     arrive(daemon)
     daemon.observer.handle_event(hung_up(ODD, clock))
     daemon.observer.handle_event(hung_up(ODD, clock))
@@ -83,7 +83,7 @@ def test_a_call_that_no_command_can_name_goes_on_and_is_written_down(daemon: Dae
     assert not daemon.calls
 
 
-def test_it_is_written_down_when_the_switch_is_taken_over_again(daemon: Daemon, clock: Clock) -> None:
+def test_reconcile_lists_an_unaddressable_call(daemon: Daemon, clock: Clock) -> None:
     """Nobody can ask whether it is still there, and its end may have been told while nobody watched."""
     arrive(daemon)
     daemon.observer.connect(LiveState({}))
@@ -94,7 +94,7 @@ def test_it_is_written_down_when_the_switch_is_taken_over_again(daemon: Daemon, 
 
 
 @pytest.mark.parametrize(("channel", "name"), [(CHANNEL, "it's mine"), (ODD, "of-ours")])
-def test_a_recording_that_cannot_be_named_does_not_end_the_connection(
+def test_unaddressable_recording_does_not_end_the_connection(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, channel: str, name: str
 ) -> None:
     sent: list[str] = []
@@ -121,7 +121,7 @@ def test_a_recording_that_cannot_be_named_does_not_end_the_connection(
 
 
 @pytest.mark.parametrize("fails", ["reconcile", "look"])
-def test_an_outage_ends_when_the_switch_has_been_taken_over_whole(
+def test_outage_lasts_until_reconciling_succeeds(
     daemon: Daemon, clock: Clock, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     """What fails half-way is done again, over all of the time in which nobody watched."""

@@ -35,7 +35,7 @@ def writer(tmp_path: Path, opened: list[OSError | None], monkeypatch: pytest.Mon
     return SpoolWriter(tmp_path, ID, opened.append)
 
 
-def test_what_is_asked_for_is_written_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> None:
+def test_writes_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> None:
     done: list[bool] = []
     writer.open(start())
     for number in range(20):
@@ -47,7 +47,7 @@ def test_what_is_asked_for_is_written_in_order(writer: SpoolWriter, opened: list
     assert (opened, done, take.end) == ([None], [True], END)
 
 
-def test_a_folder_that_cannot_be_opened_is_told(writer: SpoolWriter, opened: list[OSError | None]) -> None:
+def test_reports_a_folder_that_cannot_be_created(writer: SpoolWriter, opened: list[OSError | None]) -> None:
     writer.folder.write_bytes(b"in the way")
     writer.open(start())
     writer.mark(Mark(AT, "hold", {}))
@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_opened_is_told(writer: SpoolWriter, opened: lis
     assert isinstance(opened[0], OSError)
 
 
-def test_the_end_is_tried_until_it_is_written(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_the_end_until_it_is_written(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
     write = layout.close_take
 
@@ -75,7 +75,7 @@ def test_the_end_is_tried_until_it_is_written(writer: SpoolWriter, monkeypatch: 
     assert layout.read_end(writer.folder) == END
 
 
-def test_a_mark_that_is_lost_stops_nothing(writer: SpoolWriter) -> None:
+def test_lost_mark_blocks_nothing(writer: SpoolWriter) -> None:
     writer.open(start())
     writer.mark(Mark(AT, "no such kind", {}))
     writer.mark(Mark(AT, "hold", {}))
@@ -84,7 +84,7 @@ def test_a_mark_that_is_lost_stops_nothing(writer: SpoolWriter) -> None:
     assert [mark.kind for mark in layout.read_take(writer.folder).marks] == ["hold"]
 
 
-def test_what_was_captured_is_destroyed_before_the_end_is_written(writer: SpoolWriter) -> None:
+def test_destroys_audio_before_writing_the_end(writer: SpoolWriter) -> None:
     writer.open(start())
     assert writer.flush(5)
     writer.audio.write_bytes(b"untold")
@@ -95,7 +95,7 @@ def test_what_was_captured_is_destroyed_before_the_end_is_written(writer: SpoolW
     assert there == [False]
 
 
-def test_the_hub_goes_on_while_the_disk_is_slow(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_disk_does_not_block_the_hub(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "open_take", lambda root, call: time.sleep(0.5))
     writer.open(start())
     beats = 0
@@ -106,7 +106,7 @@ def test_the_hub_goes_on_while_the_disk_is_slow(writer: SpoolWriter, monkeypatch
     assert beats > 20
 
 
-def test_a_call_does_not_wait_for_a_disk_that_hangs(
+def test_call_does_not_wait_for_a_hanging_disk(
     writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FOLDER_LIMIT", 0.1)

@@ -29,7 +29,7 @@ REFUSED = Speech("/snapshot/prompts/refused.wav", timedelta(seconds=1))
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_to_write() -> Iterator[None]:
+def wait_for_writes() -> Iterator[None]:
     yield
     gevent.wait(timeout=20)
 
@@ -84,7 +84,7 @@ def over(call: CallController) -> None:
 
 
 @pytest.mark.parametrize(("how", "legs", "deaf"), [(ALONE, ["c"], "aleg"), (BOTH, ["a", "c"], "both")])
-def test_a_colleague_is_told_and_no_key_ends_it(tmp_path: Path, how: str, legs: list[str], deaf: str) -> None:
+def test_notifies_an_internal_target_and_disables_keys(tmp_path: Path, how: str, legs: list[str], deaf: str) -> None:
     switch = Switch()
     call = joined(tmp_path, switch, how)
     assert switch.told[:-1] == [f"api uuid_setvar {leg} playback_terminators none" for leg in legs]
@@ -103,7 +103,7 @@ def test_a_colleague_is_told_and_no_key_ends_it(tmp_path: Path, how: str, legs: 
         {"sip_redirected_to": "<sip:300@elsewhere>"},
     ],
 )
-def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> None:
+def test_external_target_ends_the_take(tmp_path: Path, said: dict[str, str]) -> None:
     """By the way out in the dialplan, or because they came by Accord's own door: recorded or not."""
     switch = Switch(**said)
     call = joined(tmp_path, switch)
@@ -123,7 +123,7 @@ def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> N
         {"gone": "1"},
     ],
 )
-def test_who_is_not_or_cannot_be_asked_about_is_a_colleague(tmp_path: Path, said: dict[str, str]) -> None:
+def test_unknown_target_counts_as_internal(tmp_path: Path, said: dict[str, str]) -> None:
     switch = Switch(**said)
     call = joined(tmp_path, switch)
     assert not call.state.recording.over
@@ -140,7 +140,7 @@ def test_who_is_not_or_cannot_be_asked_about_is_a_colleague(tmp_path: Path, said
         ({}, False),
     ],
 )
-def test_the_first_is_outside_by_the_dialplans_or_a_telephones_word_alone(
+def test_first_party_is_external_only_by_mark_or_redirect(
     tmp_path: Path, said: dict[str, str], outside: bool
 ) -> None:
     switch = Switch(**said)
@@ -150,7 +150,7 @@ def test_the_first_is_outside_by_the_dialplans_or_a_telephones_word_alone(
     over(call)
 
 
-def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp_path: Path) -> None:
+def test_unaddressable_target_hears_no_notice(tmp_path: Path) -> None:
     switch = Switch()
     call = joined(tmp_path, switch, leg="a84b4c@pc33.atlanta.com")
     assert switch.told == []
@@ -159,7 +159,7 @@ def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp
 
 
 @pytest.mark.parametrize(("how", "deaf"), [(ALONE, "aleg"), (BOTH, "both")])
-def test_who_refuses_ends_the_take_and_hears_so(tmp_path: Path, how: str, deaf: str) -> None:
+def test_refusal_ends_the_take_and_is_confirmed(tmp_path: Path, how: str, deaf: str) -> None:
     switch = Switch()
     call = joined(tmp_path, switch, how, mode="opt-in")
     call.feed(KeyPressed(AT, leg=COLLEAGUE, key="2"))
@@ -174,7 +174,7 @@ def test_who_refuses_ends_the_take_and_hears_so(tmp_path: Path, how: str, deaf: 
 
 @pytest.mark.parametrize(("legs", "held"), [(("c", "z"), True), (("z", "c"), True), (("y", "z"), False),
                                             (("a", "c"), False), (("", "z"), False)])  # fmt: skip
-def test_a_colleague_who_speaks_with_another_on_the_same_leg_has_put_the_outside_party_aside(
+def test_consultation_on_the_same_leg_counts_as_hold(
     tmp_path: Path, legs: tuple[str, str], held: bool
 ) -> None:
     """att_xfer: it is all that the switch tells before the transfer is complete."""

@@ -67,7 +67,7 @@ def daemon(tmp_path: Path) -> Daemon:
         ({"state": "announced"}, None),
     ],
 )
-def test_a_call_that_nobody_here_had_is_written_down_with_why(
+def test_lists_an_unhandled_call_with_its_reason(
     daemon: Daemon, told: Mapping[str, str], reason: str | None
 ) -> None:
     daemon.observer.handle_event(hung_up(**told))
@@ -75,7 +75,7 @@ def test_a_call_that_nobody_here_had_is_written_down_with_why(
     assert written(daemon.settings.spool) == ([] if reason is None else [reason])
 
 
-def test_a_call_of_somebody_on_the_never_record_list_is_written_down_as_one(daemon: Daemon) -> None:
+def test_lists_a_never_record_caller(daemon: Daemon) -> None:
     announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
     line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), announcement)
     daemon.config._snapshot = Snapshot(
@@ -85,7 +85,7 @@ def test_a_call_of_somebody_on_the_never_record_list_is_written_down_as_one(daem
     assert written(daemon.settings.spool) == ["never_record"]
 
 
-def test_a_call_that_arrives_after_its_end_was_told_is_nothing_new(daemon: Daemon) -> None:
+def test_ignores_an_arrival_after_the_hangup(daemon: Daemon) -> None:
     """A daemon that hung reads the end on one connection, and then the arrival on the call's own."""
     daemon.observer.handle_event(hung_up(state="waiting"))
     arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
@@ -95,7 +95,7 @@ def test_a_call_that_arrives_after_its_end_was_told_is_nothing_new(daemon: Daemo
     assert not daemon.calls
 
 
-def test_only_so_many_ends_are_remembered() -> None:
+def test_remembers_a_limited_number_of_channels() -> None:
     unhandled = UnhandledCalls(cast("Node", None), None, lambda *_: None, lambda *_: None)
     for number in range(10_001):
         unhandled.mark_written(f"c{number}")
@@ -119,7 +119,7 @@ class Answering:
 
 
 @pytest.mark.parametrize("times", range(8))
-def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(times: int) -> None:
+def test_hangup_during_the_check_is_left_to_its_event(times: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
     node = cast("Node", Answering(times))
     unhandled = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
@@ -129,7 +129,7 @@ def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(
 
 
 @pytest.mark.parametrize("questions", range(1, 7))
-def test_a_call_that_comes_here_while_it_is_asked_about_is_followed_once(questions: int) -> None:
+def test_arrival_during_the_check_is_followed_once(questions: int) -> None:
     """The switch's bound let it go: its own socket is read late, and the look after a connection finds it."""
     followed: list[str] = []
     calls: set[str] = set()
@@ -156,7 +156,7 @@ class Ringing(Answering):
         return "pickup" if str(command).endswith("accord_state") else super().api(command)
 
 
-def test_a_call_that_is_left_to_ring_is_followed_once_nobody_has_come_for_it() -> None:
+def test_follows_a_ringing_call_at_the_second_check() -> None:
     """A daemon that died before it had written of it; at the first look it may be on its way here."""
     followed: list[tuple[str, str, str, Party, str]] = []
     live = LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
@@ -180,7 +180,7 @@ class Listing(Answering):
         raise AssertionError(f"{command}: it goes on unrecorded, and is left alone")
 
 
-def test_what_the_switch_lists_late_is_looked_at_too(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_channels_that_the_switch_lists_late(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     with_line(daemon, "off")
     monkeypatch.setattr("recorder.capture.switch_observer.LIST_DELAY", 0.0)
     switch = Listing(99)
@@ -214,7 +214,7 @@ def with_line(daemon: Daemon, outbound: str) -> None:
         ({"state": "outgoing"}, None),
     ],
 )
-def test_an_outbound_call_that_nobody_here_had_is_written_down_with_whom_it_called(
+def test_lists_an_unhandled_outbound_call_with_its_callee(
     daemon: Daemon, told: Mapping[str, str], reason: str | None
 ) -> None:
     with_line(daemon, "before_connected")
@@ -226,7 +226,7 @@ def test_an_outbound_call_that_nobody_here_had_is_written_down_with_whom_it_call
 
 
 @pytest.mark.parametrize("told", [{"state": "calling"}, {"state": "unrecorded", "left": "late"}])
-def test_of_a_line_whose_outbound_calls_are_not_recorded_none_is_listed(
+def test_lists_no_outbound_call_of_a_line_without_outbound_recording(
     daemon: Daemon, told: Mapping[str, str]
 ) -> None:
     with_line(daemon, "off")
@@ -234,7 +234,7 @@ def test_of_a_line_whose_outbound_calls_are_not_recorded_none_is_listed(
     assert written(daemon.settings.spool) == []
 
 
-def test_a_telephone_that_rang_until_another_one_was_answered_is_not_listed(daemon: Daemon) -> None:
+def test_ignores_a_fork_that_lost_the_race(daemon: Daemon) -> None:
     with_line(daemon, "before_connected")
     event = hung_up(**OUTWARD, state="calling")
     event = EslEvent(b"\n" + event.raw.replace(b"ORIGINATOR_CANCEL", b"LOSE_RACE"))
@@ -242,7 +242,7 @@ def test_a_telephone_that_rang_until_another_one_was_answered_is_not_listed(daem
     assert written(daemon.settings.spool) == []
 
 
-def test_a_callee_who_was_connected_and_never_brought_here_is_not_called_unreached(daemon: Daemon) -> None:
+def test_connected_callee_bypassed_accord(daemon: Daemon) -> None:
     with_line(daemon, "before_connected")
     event = hung_up(**OUTWARD, state="calling")
     connected = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
@@ -262,7 +262,7 @@ class Callee(Answering):
 
 
 @pytest.mark.parametrize(("switch", "count"), [(Callee(9), 1), (Answering(9), 0)])
-def test_of_the_legs_that_the_switch_made_only_callees_are_followed(switch: Answering, count: int) -> None:
+def test_follows_only_callees_of_outbound_legs(switch: Answering, count: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
     unhandled = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
     unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
@@ -270,7 +270,7 @@ def test_of_the_legs_that_the_switch_made_only_callees_are_followed(switch: Answ
     assert followed == [whole] * count
 
 
-def test_a_callee_of_a_line_that_is_not_recorded_is_let_go_at_once(daemon: Daemon) -> None:
+def test_releases_a_callee_of_an_unrecorded_line(daemon: Daemon) -> None:
     with_line(daemon, "off")
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": "answered"})
@@ -281,7 +281,7 @@ def test_a_callee_of_a_line_that_is_not_recorded_is_let_go_at_once(daemon: Daemo
 
 
 @pytest.mark.parametrize("state", ["late", "unrecorded"])
-def test_a_call_that_arrives_after_the_switch_had_let_it_go_is_followed(daemon: Daemon, state: str) -> None:
+def test_follows_a_call_that_arrives_too_late(daemon: Daemon, state: str) -> None:
     """This daemon may be gone before it ends, and the next one not yet there."""
     with_line(daemon, "before_connected")
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
@@ -310,7 +310,7 @@ class Gone:
         handler("it is closed")
 
 
-def test_a_call_whose_socket_is_gone_by_the_time_we_come_to_it_is_written_down(daemon: Daemon) -> None:
+def test_lists_a_call_whose_socket_has_closed(daemon: Daemon) -> None:
     """The daemon was stopped right after it had read of the call; it may die before the call ends."""
     with_line(daemon, "before_connected")
     daemon.config.plan = lambda *_: CallPlan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]

@@ -40,7 +40,7 @@ def began(path: Path) -> VoiceCheck:
     return answer
 
 
-def test_they_were_heard_after_the_question(tmp_path: Path) -> None:
+def test_finds_a_voice_after_the_question(tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
     grows(path, SILENCE)
     answer = began(path)
@@ -50,7 +50,7 @@ def test_they_were_heard_after_the_question(tmp_path: Path) -> None:
     assert place[0] > len(SILENCE) * 2 / 16 - 200
 
 
-def test_they_were_heard_before_its_end_alone(tmp_path: Path) -> None:
+def test_ignores_a_voice_before_the_end_of_the_question(tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
     grows(path, VOICE)
     answer = began(path)
@@ -59,7 +59,7 @@ def test_they_were_heard_before_its_end_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["as it begins", "as it is looked for"])
-def test_a_recording_that_cannot_be_read_holds_nobody(when: str, tmp_path: Path) -> None:
+def test_unreadable_recording_has_no_voice(when: str, tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
     if when == "as it begins":
         answer = began(path)
@@ -71,7 +71,7 @@ def test_a_recording_that_cannot_be_read_holds_nobody(when: str, tmp_path: Path)
     assert heard(answer) is None
 
 
-def test_a_disk_that_does_not_answer_is_waited_for_no_longer_than_the_bound(
+def test_hanging_disk_delays_no_longer_than_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pipe that nobody writes to is such a file; the hub goes on."""

@@ -29,14 +29,14 @@ def event(name: str, **said: str) -> EslEvent:
     return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
-def test_the_other_leg_tells_who_is_there_and_nothing_of_the_call() -> None:
+def test_internal_leg_reports_only_the_party() -> None:
     told = event("CHANNEL_BRIDGE", **COLLEAGUE, variable_accord_state="failed",
                  **{"Answer-State": "hangup", "Caller-Channel-Bridged-Time": "1"})  # fmt: skip
     assert translate(told, "a") == LegBridged(AT, party=Party("extension", "300"), other="c")
     assert bridge_legs(told) == ("c", "a")
 
 
-def test_a_colleague_who_called_the_switch_is_who_they_call_from() -> None:
+def test_pickup_by_code_is_identified_by_caller_id() -> None:
     """To pick a call up they dial a code, which is nobody's number."""
     said = {**COLLEAGUE, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "301",
             "Caller-Destination-Number": "*8"}  # fmt: skip
@@ -46,7 +46,7 @@ def test_a_colleague_who_called_the_switch_is_who_they_call_from() -> None:
 
 
 @pytest.mark.parametrize(("way", "number"), [("outbound", "300"), ("inbound", "301")])
-def test_the_outside_leg_tells_it_too(way: str, number: str) -> None:
+def test_external_leg_reports_the_party(way: str, number: str) -> None:
     told = event("CHANNEL_BRIDGE", **{
         "Unique-ID": "a", "Other-Leg-Direction": way, "Other-Leg-Destination-Number": "300",
         "Other-Leg-Caller-ID-Number": "301", "Other-Leg-Unique-ID": "c", "variable_accord_state": "announced",
@@ -58,14 +58,14 @@ def test_the_outside_leg_tells_it_too(way: str, number: str) -> None:
     )  # fmt: skip
 
 
-def test_a_parting_names_the_one_at_the_other_end() -> None:
+def test_unbridge_names_the_other_leg() -> None:
     for told in (event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}), event("CHANNEL_UNBRIDGE", **COLLEAGUE)):
         seen = translate(told, "a")
         assert seen is not None
         assert (type(seen), seen.other, seen.ending) == (LegUnbridged, "c", False)
 
 
-def test_who_leaves_a_conference_was_in_it_until_then() -> None:
+def test_leaving_a_conference_ends_it() -> None:
     said = {"Unique-ID": "a", "Application": "conference", "Application-Data": "room@accord"}
     seen = translate(event("CHANNEL_EXECUTE_COMPLETE", **said, variable_accord_state="announced"), "a")
     assert seen is not None

@@ -32,11 +32,11 @@ from recorder.switch.caller_id import (caller, calling_numbers)
         ("evil\nUnique-ID: x", "h", None, Party("sip", "sip:evilUnique-ID: x@h")),
     ],
 )
-def test_kinds(user: str, host: str, region: str | None, expected: Party) -> None:
+def test_kinds_of_party(user: str, host: str, region: str | None, expected: Party) -> None:
     assert parse_party(user, host, region) == expected
 
 
-def test_who_asks_to_be_withheld_is() -> None:
+def test_withholds_a_hidden_number() -> None:
     headers = {"Caller-Caller-ID-Number": "+3225550100", "Caller-Privacy-Hide-Number": "true"}
     assert caller(headers) == NOBODY
     assert caller({**headers, "Caller-Privacy-Hide-Number": "false"}) == Party("e164", "+3225550100")
@@ -54,7 +54,7 @@ def test_who_asks_to_be_withheld_is() -> None:
     ],
 )
 @pytest.mark.parametrize("withheld", ["true", "false"])
-def test_a_calling_number_is_looked_up_as_sent_and_whole_even_if_it_is_withheld(
+def test_calling_numbers_include_withheld_numbers(
     sent: str, region: str | None, expected: set[str], withheld: str
 ) -> None:
     headers = {"Caller-Caller-ID-Number": sent, "Caller-Privacy-Hide-Number": withheld}
@@ -63,13 +63,13 @@ def test_a_calling_number_is_looked_up_as_sent_and_whole_even_if_it_is_withheld(
 
 @settings(deadline=None)  # what knows numbers is read at the first one
 @given(st.text(), st.text(), st.sampled_from([None, "BE", "FR", "XX"]))
-def test_anything_is_somebody_short_and_printable(user: str, host: str, region: str | None) -> None:
+def test_any_input_gives_a_short_printable_party(user: str, host: str, region: str | None) -> None:
     who = parse_party(user, host, region)
     assert who.kind in {"e164", "sip", "extension", "withheld"}
     assert len(who.value) <= LONGEST
     assert who.value.isprintable()
 
 
-def test_marks_that_turn_the_writing_round_are_left_out() -> None:
+def test_removes_bidirectional_controls() -> None:
     assert clean("a\u202eb\u200b\ufffdc\x7f", 10) == "abc"
     assert clean("x" * 50, 10) == "x" * 10

@@ -33,7 +33,7 @@ MEMBER = ConferenceMember("c", "3", Party("extension", "300"))
 
 
 @pytest.mark.parametrize("action", [JOINED, LEFT])
-def test_who_comes_and_who_goes(action: str) -> None:
+def test_reads_joins_and_departures(action: str) -> None:
     assert read_event(event(action, **WHO)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
 
 
@@ -46,28 +46,28 @@ def test_who_comes_and_who_goes(action: str) -> None:
         ("play-file-member-done", SOUND_ENDED, MEMBER),
     ],
 )
-def test_what_is_played_and_to_whom(action: str, what: str, member: ConferenceMember | None) -> None:
+def test_reads_sounds(action: str, what: str, member: ConferenceMember | None) -> None:
     said = event(action, **(WHO if member else {}), File="/with%20space.wav")
     assert read_event(said) == ConferenceEvent(what, "id-of-room", "room", member, "/with space.wav")
 
 
-def test_the_end_of_a_sound_for_one_who_has_gone_is_nobodys() -> None:
+def test_ignores_the_end_of_a_sound_without_its_member() -> None:
     assert read_event(event("play-file-member-done", File="/a.wav")) is None
 
 
 @pytest.mark.parametrize("action", ["start-talking", "floor-change", "mute-member", "conference-create", ""])
-def test_what_is_nothing_to_us(action: str) -> None:
+def test_ignores_other_actions(action: str) -> None:
     assert read_event(event(action, **WHO)) is None
 
 
-def test_a_caller_who_writes_events_into_their_name_writes_none() -> None:
+def test_caller_name_forges_no_event() -> None:
     """Their lines come before the switch's own, and are no lines."""
     name = "Eve%0AAction%3A%20del-member%0AUnique-ID%3A%20evil%0AMember-ID%3A%201"
     seen = read_event(event(JOINED, **{"Caller-Caller-ID-Name": name}, **WHO))
     assert seen == ConferenceEvent(JOINED, "id-of-room", "room", MEMBER)
 
 
-def test_one_who_was_transferred_into_the_room_is_who_calls_there() -> None:
+def test_transferred_member_is_identified_by_caller_id() -> None:
     moved = {"Unique-ID": "b", "Caller-Direction": "outbound", "Caller-Caller-ID-Number": "200",
              "Caller-Destination-Number": "meet", "Member-ID": "2"}  # fmt: skip
     for source, number in (("1795647361:8e1d:bl_xfer:meet/public/XML", "200"), ("", "meet")):
@@ -77,11 +77,11 @@ def test_one_who_was_transferred_into_the_room_is_who_calls_there() -> None:
         assert seen.member.party == Party("extension", number)
 
 
-def test_a_member_without_a_channel_is_nobody() -> None:
+def test_ignores_a_member_without_a_channel() -> None:
     assert read_event(event(JOINED, **{"Member-ID": "9"})) is None
 
 
-def test_the_list_of_conferences() -> None:
+def test_reads_the_list_of_conferences() -> None:
     rooms = [{
         "conference_name": "room", "conference_uuid": "id-of-room",
         "members": [{"type": "caller", "id": 3, "uuid": "c"}, {"type": "recording_node"}],
@@ -91,13 +91,13 @@ def test_the_list_of_conferences() -> None:
 
 
 @pytest.mark.parametrize("answer", ["[", "[1]", '[{"conference_name": "room"}]'])
-def test_a_list_that_is_none_says_so(answer: str) -> None:
+def test_rejects_an_invalid_list(answer: str) -> None:
     with pytest.raises(SwitchError) as raised:
         list(read_conference_list(answer))
     assert raised.value.error_id == "switch.answer"
 
 
-def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
+def test_groups_third_parties_and_supervisors_by_leg() -> None:
     rows = [
         {"uuid": "a", "application": "bridge", "application_data": "b"},
         {"uuid": "c", "application": "three_way", "application_data": "b"},
@@ -117,7 +117,7 @@ def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
         ("2", False, "colleague", ""), ("3", False, "both", "right"),
     ],
 )  # fmt: skip
-def test_who_hears_a_listener_and_where_they_are_in_the_recording(
+def test_audience_and_channel_of_a_supervisor(
     key: str, on_outside: bool, who: str, lane: str
 ) -> None:
     assert conference_events.audible_to(key, on_outside) == (who, lane)
@@ -140,7 +140,7 @@ def leg(**variables: str) -> EslEvent:
         ({"eavesdrop_whisper_bleg": "0", "eavesdrop_enable_dtmf": "no"}, "", False),
     ],
 )
-def test_what_a_listener_says_to_whom_from_the_first(
+def test_initial_key_of_a_supervisor(
     variables: dict[str, str], first: str, keys: bool
 ) -> None:
     assert (
@@ -149,7 +149,7 @@ def test_what_a_listener_says_to_whom_from_the_first(
     ) == (first, keys)
 
 
-def test_who_is_attached_is_known_by_what_their_leg_does() -> None:
+def test_detects_attached_legs() -> None:
     for application, yes in (("eavesdrop", True), ("three_way", True), ("bridge", False)):
         data = leg(current_application=application, current_application_data="b")
         assert conference_events.is_attached(data, "b") is yes

@@ -32,7 +32,7 @@ def said(loaded: LoadedDialplan) -> list[str]:
     return found if told is None else [*found, f"announcements are broken off after {told} s"]
 
 
-def test_the_shipped_dialplan_keeps_the_rules(tmp_path: Path) -> None:
+def test_shipped_dialplan_has_no_fault(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
     assert said(loaded) == ["sends calls to 127.0.0.1:8084"]
     (entry,) = loaded.entries()
@@ -47,7 +47,7 @@ def said_outward(loaded: LoadedDialplan) -> list[str]:
     return found
 
 
-def test_the_shipped_way_out_keeps_the_rules(tmp_path: Path) -> None:
+def test_shipped_outbound_dialplan_has_no_fault(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
     assert said_outward(loaded) == []
     (way,) = dialplan_lint_outbound.callee_setups(loaded)
@@ -59,7 +59,7 @@ def test_the_shipped_way_out_keeps_the_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", BROKEN_OUTWARD, ids=lambda broken: broken.name)
-def test_what_is_wrong_with_the_way_out_is_named(tmp_path: Path, broken: Broken) -> None:
+def test_finds_outbound_faults(tmp_path: Path, broken: Broken) -> None:
     conf = copy(tmp_path)
     apply(conf, broken)
     found = said_outward(load(conf))
@@ -67,14 +67,14 @@ def test_what_is_wrong_with_the_way_out_is_named(tmp_path: Path, broken: Broken)
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
-def test_what_is_wrong_is_named(tmp_path: Path, broken: Broken) -> None:
+def test_finds_inbound_faults(tmp_path: Path, broken: Broken) -> None:
     conf = copy(tmp_path)
     apply(conf, broken)
     found = said(load(conf))
     assert any(broken.says in each for each in found), found
 
 
-def test_several_daemons_are_tried_in_turn() -> None:
+def test_reads_several_daemon_addresses() -> None:
     (entry,) = LoadedDialplan(
         '<section><context name="public"><extension name="accord"><condition>'
         '<action application="set" data="accord_state=waiting"/>'
@@ -84,7 +84,7 @@ def test_several_daemons_are_tried_in_turn() -> None:
     assert entry.addresses == (("10.0.0.1", 8084), ("10.0.0.2", 8084))
 
 
-def test_it_walks_as_the_switch_does() -> None:
+def test_evaluates_as_the_switch_does() -> None:
     loaded = LoadedDialplan(
         '<section name="dialplan"><context name="c">'
         '<extension name="no"><condition field="destination_number" expression="^2$" break="on-true">'
@@ -101,7 +101,7 @@ def test_it_walks_as_the_switch_does() -> None:
     assert loaded.walk("nowhere", "1", {}) == ()
 
 
-def test_what_is_no_xml_is_said_to_be_none() -> None:
+def test_rejects_invalid_xml() -> None:
     with pytest.raises(SwitchError) as raised:
         LoadedDialplan("<section")
     assert raised.value.error_id == "switch.answer"

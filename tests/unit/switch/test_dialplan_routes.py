@@ -81,25 +81,25 @@ def sent(loaded: LoadedDialplan, number: str) -> list[str]:
     return [route.extension for route in outbound(loaded, "default", number, LINE)]
 
 
-def test_what_is_routed_ahead_is_found_by_the_number_that_it_takes() -> None:
+def test_finds_a_route_ahead_of_accord() -> None:
     loaded = dialplan(EXTENSIONS + ENTRY + DID, LOCAL)
     assert taken(loaded, "1001") == ["extensions"]
     assert taken(loaded, "5551212") == []
     assert taken(dialplan(DID + ENTRY, LOCAL), "5551212") == ["did"]
 
 
-def test_behind_accord_nothing_is_found() -> None:
+def test_ignores_routes_behind_accord() -> None:
     loaded = dialplan(ENTRY + EXTENSIONS + DID, LOCAL)
     assert [taken(loaded, number) for number in ("1001", "5551212")] == [[], []]
 
 
-def test_a_way_that_leads_nowhere_connects_nobody() -> None:
+def test_ignores_a_route_that_bridges_nobody() -> None:
     assert taken(dialplan(EXTENSIONS + ENTRY, ""), "1001") == []
     hangs_up = EXTENSIONS.replace("transfer", "hangup")
     assert taken(dialplan(hangs_up + ENTRY, LOCAL), "1001") == []
 
 
-def test_where_it_is_transferred_to_may_ask() -> None:
+def test_transfer_target_may_pass_calls_to_accord() -> None:
     assert taken(dialplan(EXTENSIONS + ENTRY, ENTRY + LOCAL), "1001") == []
     assert taken(dialplan(EXTENSIONS + ENTRY, LOCAL + ENTRY), "1001") == ["extensions"]
 
@@ -117,14 +117,14 @@ def test_where_it_is_transferred_to_may_ask() -> None:
         '<condition field="destination_number" expression="(?P&lt;a&gt;1)(?P&lt;a&gt;0)"/>',
     ],
 )
-def test_what_may_be_met_is_a_way_and_what_comes_behind_it_another(condition: str) -> None:
+def test_unknown_condition_may_be_met(condition: str) -> None:
     sometimes = EXTENSIONS.replace("<condition", condition + "<condition", 1)
     assert taken(dialplan(sometimes + ENTRY, LOCAL), "1001") == ["extensions"]
     later = EXTENSIONS.replace('"extensions"', '"later"')
     assert taken(dialplan(sometimes + later + ENTRY, LOCAL), "1001") == ["extensions", "later"]
 
 
-def test_what_is_met_for_sure_ends_the_way() -> None:
+def test_met_condition_ends_the_search() -> None:
     tested = '<condition field="destination_number"><expression>^1</expression></condition>'
     both = EXTENSIONS.replace("<condition", tested + "<condition", 1)
     later = EXTENSIONS.replace('"extensions"', '"later"')
@@ -142,12 +142,12 @@ def test_what_is_met_for_sure_ends_the_way() -> None:
         '<regex field="context" expression="^public$"/></condition>',
     ],
 )
-def test_what_is_never_met_is_none(condition: str) -> None:
+def test_unmet_condition_gives_no_route(condition: str) -> None:
     never = EXTENSIONS.replace("<condition", condition + "<condition", 1)
     assert taken(dialplan(never + ENTRY, LOCAL), "1001") == []
 
 
-def test_nested_conditions_and_anti_actions_are_looked_into() -> None:
+def test_reads_nested_conditions_and_anti_actions() -> None:
     nested = EXTENSIONS.replace("<action", '<condition field="${x}" expression="y"><action').replace(
         "</condition>", "</condition></condition>", 1
     )
@@ -158,24 +158,24 @@ def test_nested_conditions_and_anti_actions_are_looked_into() -> None:
     assert taken(dialplan(anti + ENTRY, LOCAL), "1001") == ["extensions"]
 
 
-def test_an_extension_that_asks_only_sometimes_leaves_the_others() -> None:
+def test_conditional_accord_extension_leaves_other_routes() -> None:
     name = '<extension name="accord" continue="true">'
     at_night = ENTRY.replace(name, name + '<condition hour="18-24"/>')
     assert taken(dialplan(at_night + EXTENSIONS, LOCAL), "1001") == ["extensions"]
 
 
-def test_numbers_that_are_never_recorded_are_no_finding() -> None:
+def test_ignores_never_recorded_numbers() -> None:
     emergency = DIGITS.replace(r"^(\d{7})$", "^(911)$")
     assert sent(dialplan(default=emergency + WAY), "911") == []
     assert taken(dialplan(ENTRY + EXTENSIONS, LOCAL), "911") == []
 
 
-def test_circles_end() -> None:
+def test_circular_transfers_end() -> None:
     circle = EXTENSIONS.replace("XML default", "XML public")
     assert taken(dialplan(circle + ENTRY), "1001") == []
 
 
-def test_calls_to_the_outside_are_found_by_each_length() -> None:
+def test_finds_external_routes_by_length() -> None:
     loaded = dialplan(default=LOCAL + DIGITS + DOMESTIC + ABROAD + WAY)
     numbers, unguessed = outside_numbers(loaded, "default")
     assert unguessed == []
@@ -189,17 +189,17 @@ def test_calls_to_the_outside_are_found_by_each_length() -> None:
     assert [name for number in numbers for name in sent(mended, number)] == []
 
 
-def test_of_several_files_only_those_that_sort_first_are_ahead() -> None:
+def test_finds_only_files_that_sort_first() -> None:
     loaded = dialplan(default=DIGITS + WAY + DOMESTIC)
     assert (sent(loaded, "5551234"), sent(loaded, "12125550123")) == (["local"], [])
 
 
-def test_a_call_of_no_line_is_asked_nowhere() -> None:
+def test_call_without_a_line_is_not_passed_to_accord() -> None:
     loaded = dialplan(default=WAY + DIGITS)
     assert [route.extension for route in outbound(loaded, "default", "5551234", "")] == ["local"]
 
 
-def test_a_way_through_another_context_is_one() -> None:
+def test_follows_other_contexts() -> None:
     by_nine = DIGITS.replace(r"^(\d{7})$", r"^9(\d+)$").replace(
         'application="bridge" data="sofia/gateway/${default_gateway}/1${areacode}$1"',
         'application="transfer" data="$1 XML trunk"',
@@ -218,7 +218,7 @@ def test_a_way_through_another_context_is_one() -> None:
         (r"^\+?32(47\d+)$", ""),
     ],
 )
-def test_numbers_of_other_plans_are_guessed(expression: str, begins: str) -> None:
+def test_sample_numbers_of_other_number_plans(expression: str, begins: str) -> None:
     loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", expression) + WAY)
     numbers, unguessed = outside_numbers(loaded, "default")
     assert unguessed == []
@@ -227,7 +227,7 @@ def test_numbers_of_other_plans_are_guessed(expression: str, begins: str) -> Non
     assert {name for number in numbers for name in sent(loaded, number)} == {"local"}
 
 
-def test_what_cannot_be_guessed_is_said() -> None:
+def test_reports_extensions_without_a_sample_number() -> None:
     loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", "^7+3{3}(1+)4$") + WAY)
     assert outside_numbers(loaded, "default") == ([], ["local"])
 
@@ -247,6 +247,6 @@ def test_what_cannot_be_guessed_is_said() -> None:
         ("freetdm/1/a/$1", "1001", True),
     ],
 )
-def test_where_a_dial_string_leads(dial: str, number: str, outside: bool) -> None:
+def test_classifies_dial_strings(dial: str, number: str, outside: bool) -> None:
     assert bridges_outside(Action("bridge", dial), number) is outside
     assert not bridges_outside(Action("playback", dial), number)

@@ -53,7 +53,7 @@ def carrying(forgery: bytes) -> EslEvent:
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_a_forged_line_changes_no_header(forgery: bytes) -> None:
+def test_forged_line_changes_no_header(forgery: bytes) -> None:
     told = carrying(forgery)
     plain = carrying(b"")
     assert told.uuid == plain.uuid == "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
@@ -64,14 +64,14 @@ def test_a_forged_line_changes_no_header(forgery: bytes) -> None:
     assert list(told.headers)[:6] == list(plain.headers)[:6]
 
 
-def test_the_forgeries_do_break_stock_greenswitch() -> None:
+def test_forgeries_break_stock_greenswitch() -> None:
     """Were this to fail, the other tests would prove nothing (or greenswitch has been mended)."""
     stock = ESLEvent(carrying(FORGERIES[0]).raw.decode())
     assert stock.headers["Unique-ID"] == "evil"
 
 
 @given(st.binary(max_size=120))
-def test_no_value_of_any_bytes_becomes_a_line(value: bytes) -> None:
+def test_no_value_becomes_a_line(value: bytes) -> None:
     """Whatever a value is, as FreeSWITCH encodes it or worse: without a raw line feed it stays a value."""
     value = value.replace(b"\n", b"%0A")
     told = event(b"Event-Name: DTMF", b"A: " + value, b"Unique-ID: u", b"B: " + value)
@@ -81,7 +81,7 @@ def test_no_value_of_any_bytes_becomes_a_line(value: bytes) -> None:
     assert told.header("A") == told.header("B") == decode(value)
 
 
-def test_the_first_of_two_lines_counts() -> None:
+def test_first_line_of_a_name_counts() -> None:
     told = event(
         b"Event-Name: CUSTOM", b"Unique-ID: first", b"variable_a: 1", b"Unique-ID: second", b"variable_a: 2"
     )
@@ -90,7 +90,7 @@ def test_the_first_of_two_lines_counts() -> None:
     assert dict(told.headers) == {"Event-Name": "CUSTOM", "Unique-ID": "first", "variable_a": "1"}
 
 
-def test_a_body_is_no_header() -> None:
+def test_body_is_no_header() -> None:
     told = event(
         b"Event-Name: MESSAGE", b"Unique-ID: mine", body=b"\nUnique-ID: evil\nvariable_y: z\n\nOther: 1\n"
     )
@@ -99,20 +99,20 @@ def test_a_body_is_no_header() -> None:
     assert set(told.headers) == {"Event-Name", "Unique-ID", "Content-Length"}
 
 
-def test_a_line_without_colon_is_no_header_and_no_continuation() -> None:
+def test_line_without_colon_is_ignored() -> None:
     told = event(b"Event-Name: DTMF", b"Unique-ID: u", b"evil", b"X:no space", b": empty")
     assert told.uuid == "u"
     assert "evil" not in told.headers
     assert "X" not in told.headers
 
 
-def test_names_are_whole_and_exact() -> None:
+def test_names_match_exactly() -> None:
     told = event(b"Event-Name: DTMF", b"Caller-Unique-ID: other", b"unique-id: lower", b"X-Unique-ID: x")
     assert told.uuid == ""
     assert told.header("Caller-Unique-ID") == "other"
 
 
-def test_bytes_that_are_no_utf8_are_replaced() -> None:
+def test_replaces_invalid_utf8() -> None:
     told = event(b"Event-Name: DTMF", b"A: %FF%FEb", b"B: \xff\xfeb", b"C: caf%C3%A9", b"D: caf\xc3\xa9")
     assert told.header("A") == told.header("B") == "\ufffd\ufffdb"
     assert told.header("C") == told.header("D") == "café"
@@ -122,11 +122,11 @@ def test_bytes_that_are_no_utf8_are_replaced() -> None:
     ("value", "text"),
     [(b"a%20b", "a b"), (b"100%", "100%"), (b"%zz%4", "%zz%4"), (b"%2525", "%25"), (b"_undef_", "")],
 )
-def test_values_are_decoded_once(value: bytes, text: str) -> None:
+def test_decodes_values_once(value: bytes, text: str) -> None:
     assert decode(value) == text
 
 
-def test_a_real_event() -> None:
+def test_reads_a_real_event() -> None:
     told = EslEvent(b"\n" + REAL)
     assert told.name == "CHANNEL_CREATE"
     assert told.at.tzinfo is UTC
@@ -140,37 +140,37 @@ def test_a_real_event() -> None:
         assert told.header(name) == value
 
 
-def test_the_time_is_the_switchs_in_microseconds() -> None:
+def test_time_is_the_switchs_in_microseconds() -> None:
     told = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: 1795566338304156")
     assert told.at == datetime(2026, 11, 25, 0, 25, 38, 304156, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"1e9", b"999999999999999999999999", b"%31"])
-def test_an_event_without_a_time_says_so_and_nothing_else(value: bytes) -> None:
+def test_rejects_an_event_without_a_time(value: bytes) -> None:
     told = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: " + value, b"Unique-ID: u")
     assert told.uuid == "u"
     with pytest.raises(SwitchError, match="without a time"):
         _ = told.at
 
 
-def test_subclasses_are_those_of_custom_events_alone() -> None:
+def test_only_custom_events_have_a_subclass() -> None:
     assert event(b"Event-Name: CUSTOM", b"Event-Subclass: accord%3A%3Akeep").subclass == "accord::keep"
     assert event(b"Event-Name: DTMF", b"Event-Subclass: accord%3A%3Akeep").subclass == ""
 
 
-def test_recording_variables() -> None:
+def test_reads_recording_variables() -> None:
     told = event(b"Event-Name: RECORD_START", b"Recording-Variable-accord_recording: 0193-a")
     assert told.recording_variable("accord_recording") == "0193-a"
 
 
-def test_an_event_is_read_only_and_needs_nothing() -> None:
+def test_event_is_read_only_and_may_be_empty() -> None:
     empty = EslEvent(b"")
     assert (empty.name, empty.uuid, empty.sequence, dict(empty.headers)) == ("", "", 0, {})
     with pytest.raises(AttributeError):
         empty.uuid = "evil"  # type: ignore[misc]
 
 
-def test_replies() -> None:
+def test_reads_replies() -> None:
     said = Reply(Frame(b"command/reply", b"\nContent-Type: command/reply\nReply-Text: +OK accepted\n", b"\n"))
     assert (said.data, said.refused) == ("+OK accepted", False)
     connect = Reply(Frame(b"command/reply", b"\nUnique-ID: u\nReply-Text: %2BOK%0A\n", b"\n"))
@@ -181,7 +181,7 @@ def test_replies() -> None:
     assert broken.data == "\ufffd\ufffd"
 
 
-def test_greenswitchs_own_way_of_reading_works_on_ours() -> None:
+def test_message_supports_greenswitchs_interface() -> None:
     message = Message(b"\nEvent-Name: DTMF\nA: %0AB%3A%20c\n")
     assert message.headers.get("Event-Name") == "DTMF"
     assert message.headers.get("B") is None

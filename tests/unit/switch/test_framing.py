@@ -34,7 +34,7 @@ KINDS = [
 ]
 
 
-def test_frames_of_every_kind_come_whole() -> None:
+def test_reads_frames_of_every_kind() -> None:
     framer = Framer()
     frames = framer.feed(STREAM)
     assert [frame.kind for frame in frames] == KINDS
@@ -46,7 +46,7 @@ def test_frames_of_every_kind_come_whole() -> None:
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=40))
-def test_cuts_in_the_stream_change_nothing(cuts: list[int]) -> None:
+def test_split_positions_do_not_matter(cuts: list[int]) -> None:
     whole = Framer().feed(STREAM)
     framer = Framer()
     places = [0, *sorted(cuts), len(STREAM)]
@@ -55,14 +55,14 @@ def test_cuts_in_the_stream_change_nothing(cuts: list[int]) -> None:
     assert framer.waiting == 0
 
 
-def test_byte_by_byte() -> None:
+def test_reads_byte_by_byte() -> None:
     framer = Framer()
     frames = [frame for at in range(len(STREAM)) for frame in framer.feed(STREAM[at : at + 1])]
     assert frames == Framer().feed(STREAM)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_raise(noise: bytes) -> None:
+def test_never_raises(noise: bytes) -> None:
     framer = Framer(max_head=64, max_body=64)
     framer.feed(noise)
     framer.feed(STREAM)
@@ -86,7 +86,7 @@ def test_no_bytes_raise(noise: bytes) -> None:
         (b"X: " + b"y" * 2000 + b"\n\n", "head of more than"),
     ],
 )
-def test_malformed_bytes_end_the_stream_after_what_was_whole(data: bytes, why: str) -> None:
+def test_malformed_bytes_end_the_stream(data: bytes, why: str) -> None:
     framer = Framer(max_head=1000, max_body=1000)
     good = b"Content-Type: auth/request\n\n"
     assert [frame.kind for frame in framer.feed(good + data)] == [b"auth/request"]
@@ -96,13 +96,13 @@ def test_malformed_bytes_end_the_stream_after_what_was_whole(data: bytes, why: s
     assert framer.waiting == 0
 
 
-def test_the_same_length_said_twice_is_no_contradiction() -> None:
+def test_accepts_a_repeated_length() -> None:
     framer = Framer()
     frames = framer.feed(b"Content-Length: 2\nContent-Type: api/response\nContent-Length: 2\n\nok")
     assert [frame.body for frame in frames] == [b"\nok"]
 
 
-def test_a_large_body_in_small_parts_is_joined_once() -> None:
+def test_joins_a_large_body_once() -> None:
     """Waiting for a body must not copy what is there with every part."""
     framer = Framer()
     framer.feed(b"Content-Type: api/response\nContent-Length: 8000000\n\n")

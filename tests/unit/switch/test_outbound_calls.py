@@ -26,7 +26,7 @@ DATA = {
 }
 
 
-def test_a_callee_arrives_with_whom_was_called_and_who_calls() -> None:
+def test_outbound_arrival_has_callee_and_caller() -> None:
     arrival = Arrival.of(DATA, "BE")
     assert (arrival.direction, arrival.line, arrival.new) == ("outbound", "+3225550101", True)
     assert (arrival.outside, arrival.inside) == (Party("e164", "+32470000009"), Party("extension", "201"))
@@ -35,11 +35,11 @@ def test_a_callee_arrives_with_whom_was_called_and_who_calls() -> None:
 
 
 @pytest.mark.parametrize("state", ["waiting", "calling", "unrecorded", "late", ""])
-def test_in_any_other_state_it_is_not_new(state: str) -> None:
+def test_other_states_are_not_new(state: str) -> None:
     assert not Arrival.of({**DATA, "variable_accord_state": state}).new
 
 
-def test_what_a_caller_writes_does_not_make_it_outbound() -> None:
+def test_caller_cannot_fake_an_outbound_call() -> None:
     data = {**DATA, "Call-Direction": "inbound", "variable_sip_h_X-accord_direction": "outbound"}
     del data["variable_accord_direction"]
     arrival = Arrival.of({**data, "variable_accord_state": "waiting"})
@@ -64,7 +64,7 @@ def event(name: str, **more: str) -> EslEvent:
     return EslEvent(f"\n{lines}\n".encode())
 
 
-def test_the_colleague_s_leg_tells_of_both() -> None:
+def test_internal_leg_reports_bridge_and_unbridge() -> None:
     bridged = translate_for_peer(event("CHANNEL_BRIDGE"))
     assert bridged is not None
     assert (type(bridged), bridged.other, bridged.party) == (LegBridged, "a", Party("e164", "+3225550101"))

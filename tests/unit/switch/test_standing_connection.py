@@ -31,31 +31,31 @@ BUGS = """<media-bugs>
 """
 
 
-def test_recordings_of_a_channel() -> None:
+def test_reads_recordings_of_a_channel() -> None:
     assert recordings(BUGS) == ("/spool/a b&c.wav", "/spool/d.wav")
     assert recordings("<media-bugs>\n</media-bugs>\n") == ()
 
 
-def test_channels() -> None:
+def test_reads_channels() -> None:
     answer = '{"row_count":2,"rows":[{"uuid":"a","callstate":"ACTIVE","cid_name":"\ufffd\tx"},{"uuid":""}]}'
     assert [row["uuid"] for row in channels(answer)] == ["a"]
     assert channels('{"row_count":0}') == []
 
 
 @pytest.mark.parametrize("answer", ["", "-ERR", "[]", '{"rows":[1]}', '{"rows":[{}]}', '{"rows":3}'])
-def test_an_answer_that_is_none_is_said(answer: str) -> None:
+def test_rejects_an_invalid_answer(answer: str) -> None:
     with pytest.raises(SwitchError, match="no JSON"):
         channels(answer)
 
 
-def test_who_is_recorded_to_a_path() -> None:
+def test_finds_the_channel_recorded_to_a_path() -> None:
     channel = LiveChannel("a", "inbound", "ACTIVE", "public", ("/spool/d.wav",))
     live = LiveState({"a": channel})
     assert live.recorded_by("/spool/d.wav") is channel
     assert live.recorded_by("/spool/e.wav") is None
 
 
-def test_backing_off_grows_to_a_limit_and_is_spread() -> None:
+def test_backoff_grows_to_a_limit_with_jitter() -> None:
     backoff = ReconnectBackoff(first=0.25, longest=15)
     most = [backoff.delay(attempt, lambda: 1.0) for attempt in range(10)]
     least = [backoff.delay(attempt, lambda: 0.0) for attempt in range(10)]
@@ -64,7 +64,7 @@ def test_backing_off_grows_to_a_limit_and_is_spread() -> None:
     assert backoff.delay(10_000, lambda: 1.0) == 15
 
 
-def test_an_arrival_takes_the_line_from_the_dialplan_alone() -> None:
+def test_arrival_takes_the_line_from_the_dialplan_only() -> None:
     forged = b"%0Avariable_accord_line%3A%2032999%0Avariable_accord_state%3A%20announced"
     headers = Headers(
         b"\nUnique-ID: u\nCall-Direction: inbound\nCaller-Caller-ID-Name: " + forged + b"\n"

@@ -65,13 +65,13 @@ def events(path: Path) -> list[EslEvent]:
     return [EslEvent(frame.body) for frame in frames(path) if frame.kind == EVENT]
 
 
-def test_there_are_transcripts() -> None:
+def test_transcripts_exist() -> None:
     assert len(CALLS) >= 3
     assert len(TRANSCRIPTS) > len(CALLS)
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
-def test_every_frame_is_read_whole_and_every_header_by_itself(path: Path) -> None:
+def test_reads_every_frame_and_header(path: Path) -> None:
     for event in events(path):
         lines = [line.split(b": ", 1) for line in event.raw.split(b"\n\n")[0].split(b"\n") if line]
         assert len(event.headers) == len({name for name, _ in lines})
@@ -81,7 +81,7 @@ def test_every_frame_is_read_whole_and_every_header_by_itself(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
-def test_every_command_has_its_reply_and_is_one_of_ours(path: Path) -> None:
+def test_every_command_is_known_and_has_a_reply(path: Path) -> None:
     sent = b"".join(said(path, "daemon")).decode().split("\n\n")
     assert sent.pop() == ""
     for command in sent:
@@ -95,7 +95,7 @@ def test_every_command_has_its_reply_and_is_one_of_ours(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CALLS, ids=named)
-def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
+def test_call_arrives_waiting_on_its_line(path: Path) -> None:
     assert b"".join(said(path, "daemon")).startswith(b"connect\n\n")
     headers = Reply(frames(path)[0]).headers
     arrival = Arrival.of(headers)
@@ -105,7 +105,7 @@ def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
     assert {event.uuid for event in events(path)} == {arrival.channel}
 
 
-def test_an_announced_call_in_order() -> None:
+def test_order_of_an_announced_call() -> None:
     (path,) = (path for path in CALLS if named(path) == "call.announced")
     told = events(path)
     names = [(event.name, event.header("Application")) for event in told]
@@ -123,7 +123,7 @@ def test_an_announced_call_in_order() -> None:
     assert told[-1].variable("accord_state") == "announced"
 
 
-def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call() -> None:
+def test_standing_connection_reconciles_before_events() -> None:
     (path,) = (path for path in TRANSCRIPTS if named(path) == "standing")
     sent = b"".join(said(path, "daemon")).decode().split("\n\n")
     first = [command for command in sent if command.startswith("api ")].index("api show channels as json")
@@ -150,7 +150,7 @@ def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call()
         ),
     ],
 )
-def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
+def test_translates_the_events_of_a_call(name: str, meaning: str) -> None:
     """``+`` a sound that ended by itself, ``-`` one that was cut."""
     (path,) = (path for path in CALLS if named(path) == f"call.{name}")
     found = [seen for seen in map(translate, events(path)) if not isinstance(seen, StateReported | None)]
@@ -169,7 +169,7 @@ def start_of_recording() -> EslEvent:
 
 
 @pytest.mark.parametrize(("channels", "cause"), [(b"1", ""), (b"2", STEREO)])
-def test_a_leg_that_is_in_stereo_by_itself_is_not_what_was_ordered(channels: bytes, cause: str) -> None:
+def test_stereo_leg_is_a_problem(channels: bytes, cause: str) -> None:
     line = b"variable_rtp_use_codec_channels: "
     event = EslEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
     seen = translate(event)
@@ -177,7 +177,7 @@ def test_a_leg_that_is_in_stereo_by_itself_is_not_what_was_ordered(channels: byt
     assert (type(seen), seen.problem) == (RecordingStarted, cause)
 
 
-def test_a_recording_whose_call_went_on_as_a_fax_says_so() -> None:
+def test_fax_is_reported_with_the_end_of_the_recording() -> None:
     ended = start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: RECORD_STOP")
     faxed = ended.replace(b"variable_accord_line:", b"variable_has_t38: true\nvariable_accord_line:", 1)
     for raw, fax in ((ended, False), (faxed, True)):
@@ -187,7 +187,7 @@ def test_a_recording_whose_call_went_on_as_a_fax_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
-def test_a_file_that_is_opened_anew_for_another_codec_is_the_same_recording(name: bytes) -> None:
+def test_codec_change_continues_the_recording(name: bytes) -> None:
     raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)
     assert translate(EslEvent(raw)) is not None
     turning = raw.replace(

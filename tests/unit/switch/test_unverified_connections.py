@@ -21,7 +21,7 @@ def visits(owner: int | None, count: int) -> tuple[list[UnverifiedConnection], l
     return made, closed
 
 
-def test_strangers_beyond_their_places_are_turned_away_and_take_nobody_elses() -> None:
+def test_refuses_strangers_beyond_their_places() -> None:
     waiting = room()
     strangers, closed = visits(STRANGER, 5000)
     assert [waiting.enter(each) for each in strangers] == [True, True, *[False] * 4998]
@@ -30,7 +30,7 @@ def test_strangers_beyond_their_places_are_turned_away_and_take_nobody_elses() -
     assert len(waiting) == 5
 
 
-def test_of_all_others_the_one_that_waited_longest_makes_room() -> None:
+def test_evicts_the_oldest_of_the_others() -> None:
     waiting = room()
     unknown, closed = visits(None, 4)
     assert all(waiting.enter(each) for each in unknown)
@@ -39,7 +39,7 @@ def test_of_all_others_the_one_that_waited_longest_makes_room() -> None:
     assert len(waiting) == 3
 
 
-def test_whoever_is_known_takes_no_place() -> None:
+def test_verified_connection_frees_its_place() -> None:
     waiting = room()
     first, second, third = visits(STRANGER, 3)[0]
     assert waiting.enter(first)
@@ -50,7 +50,7 @@ def test_whoever_is_known_takes_no_place() -> None:
     assert len(waiting) == 2
 
 
-def test_one_that_made_room_before_it_was_anything_but_a_socket() -> None:
+def test_evicts_a_connection_without_a_session() -> None:
     waiting = room(others=1)
     first, second = UnverifiedConnection(None), UnverifiedConnection(None)
     assert waiting.enter(first)
