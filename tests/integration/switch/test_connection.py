@@ -1,4 +1,4 @@
-"""One connection, against a peer that behaves badly on purpose."""
+"""One connection to a peer that misbehaves on purpose."""
 
 from __future__ import annotations
 
@@ -114,10 +114,10 @@ def test_drops_a_late_reply(dial: Dial) -> None:
 def test_limit_passes_without_a_waiter(dial: Dial, wait: Wait) -> None:
     connection = dial(lambda line: [line.heard(), line.heard()])
     pending = connection.send_later(commands.status(), 0.05)
-    told: list[object] = []
-    pending.then(told.append)
+    done: list[object] = []
+    pending.then(done.append)
     wait(lambda: pending.done)
-    wait(lambda: told)
+    wait(lambda: done)
     assert error_of(pending.wait) == "switch.timeout"
 
 
@@ -160,8 +160,8 @@ def test_end_fails_all_waiting_commands(dial: Dial) -> None:
     [
         (b"Content-Type: api/response\nContent-Length: -5\n\n", "malformed"),
         (b"HTTP/1.1 400 Bad Request\r\n\n\n", "malformed"),
-        (b"Content-Type: command/reply\nReply-Text: +OK\n\n", "nothing that was sent"),
-        (b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye", "good-bye"),
+        (b"Content-Type: command/reply\nReply-Text: +OK\n\n", "without a command"),
+        (b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye", "ended the connection"),
     ],
 )
 def test_protocol_violations_end_the_connection(dial: Dial, data: bytes, reason: str) -> None:
@@ -214,7 +214,7 @@ def test_stopping_with_a_silent_peer_takes_one_limit(dial: Dial) -> None:
 
 
 def test_sets_kernel_timeouts_for_dead_peers(dial: Dial) -> None:
-    """Nothing answers then, not even TCP; the time is the limit's, not the kernel's two hours."""
+    """If a peer's machine is gone, not even TCP answers; the timeout is the limit's, not the kernel's two hours."""
     sock = dial(lambda line: line.heard(), ConnectionLimits(silence=9)).sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     idle, interval, count, unanswered = (
@@ -236,7 +236,7 @@ def test_peer_that_does_not_read_costs_one_limit(dial: Dial) -> None:
     much = [commands.put_variable("a", "b", "x" * 1000)] * 20_000
     began = time.monotonic()
     assert error_of(lambda: connection.send_all(much)) == "switch.gone"
-    # A limit each would be hours; on a busy machine writing 20,000 commands down takes seconds.
+    # A limit for each command would add up to hours; building 20,000 commands takes seconds on a busy machine.
     assert time.monotonic() - began < 30
     assert "write" in connection.reason
 
@@ -260,7 +260,7 @@ def test_concurrent_large_writes_do_not_mix(dial: Dial) -> None:
     for greenlet in both:
         assert all(pending.wait().data == "+OK" for pending in greenlet.get())
     assert set(heard) == {f"api uuid_setvar {name} v {name * 900}" for name in ("a", "b")}
-    # One write went whole before the other.
+    # One write was complete before the other began.
     assert sum(x[16] != y[16] for x, y in itertools.pairwise(heard)) == 1
 
 
@@ -275,7 +275,7 @@ def test_killed_writer_ends_the_connection(dial: Dial, wait: Wait) -> None:
 
 # --- events
 #
-# Each script waits for a first command, which is sent once the handlers are there.
+# Each script waits for a first command, which is sent once the handlers are registered.
 
 
 def test_slow_handler_delays_no_other(dial: Dial, wait: Wait) -> None:

@@ -23,7 +23,7 @@ from tests.forger import SOMEBODY
 
 Wait = Callable[[Callable[[], object]], None]
 
-# The shape of FreeSWITCH's answer to connect: the channel first, Content-Type nearly last.
+# Like FreeSWITCH's answer to connect: the channel first, Content-Type nearly last.
 DATA = (
     b"Event-Name: CHANNEL_DATA\nUnique-ID: call-1\nCall-Direction: inbound\n"
     b"Caller-Caller-ID-Name: x%0AContent-Type%3A%20text/disconnect-notice%0A%0AUnique-ID%3A%20evil\n"
@@ -52,7 +52,7 @@ class Caller:
 
     def take(self) -> None:
         assert self.heard() == "connect"
-        assert self.heard() == "api status", "asked in one write with it"
+        assert self.heard() == "api status", "sent in the same write"
         self.sock.sendall(DATA + ANSWER)
 
     def ok(self) -> None:
@@ -97,7 +97,7 @@ def test_arrival_has_the_dialplans_variables(serve: Serve, wait: Wait) -> None:
         "waiting",
     )
     assert (arrival.outside.kind, arrival.outside.value) == ("e164", "+3225550100")
-    assert caller.heard() == "", "the handler has returned: the socket closes and the dialplan goes on"
+    assert caller.heard() == "", "the handler has returned: the socket closes and the dialplan continues"
 
 
 def test_pipelines_commands(serve: Serve, wait: Wait) -> None:
@@ -114,7 +114,7 @@ def test_pipelines_commands(serve: Serve, wait: Wait) -> None:
 
     caller = Caller(port_of(serve(on_call)))
     caller.take()
-    heard = [caller.heard() for _ in range(3)]  # all three, and none has been answered
+    heard = [caller.heard() for _ in range(3)]  # all three, before any reply
     for name, text in zip(("accord_a", "accord_b", "accord_begin"), heard, strict=True):
         assert f"execute-app-arg: {name} XML accord\n" in text
     assert all(text.endswith("event-lock: true") for text in heard)
@@ -130,7 +130,7 @@ def test_failing_handler_releases_only_its_call(serve: Serve, wait: Wait) -> Non
     def on_call(arrival: Arrival, session: OutboundSession) -> None:
         arrived.append(session)
         if len(arrived) == 1:
-            raise KeyError("a mistake")
+            raise KeyError("a bug")
         stay.wait()
 
     dialplan = serve(on_call, 30)  # showing the traceback takes a while on a busy machine
@@ -164,19 +164,19 @@ def test_releases_a_peer_that_is_no_switch(serve: Serve, wait: Wait, noise: byte
     wait(lambda: seen)
 
 
-KNOWS_NOTHING = {
-    "says nothing": b"",
-    "answers the first alone": DATA,
-    "never ends its answer": DATA + b"Content-Type: api/response\nContent-Length: 900000\n\nx",
-    "promises more than is taken": DATA + b"Content-Type: api/response\nContent-Length: 60000000\n\n",
-    "speaks another protocol": b"GET / HTTP/1.1\r\n\r\n\n\n",
-    "refuses": b"Content-Type: command/reply\nReply-Text: -ERR no\n\n" + ANSWER,
+INVALID_ANSWERS = {
+    "no answer": b"",
+    "an answer to connect only": DATA,
+    "an endless answer": DATA + b"Content-Type: api/response\nContent-Length: 900000\n\nx",
+    "an answer above the limit": DATA + b"Content-Type: api/response\nContent-Length: 60000000\n\n",
+    "another protocol": b"GET / HTTP/1.1\r\n\r\n\n\n",
+    "a refusal": b"Content-Type: command/reply\nReply-Text: -ERR no\n\n" + ANSWER,
 }
 
 
-@pytest.mark.parametrize("says", KNOWS_NOTHING.values(), ids=KNOWS_NOTHING)
+@pytest.mark.parametrize("answer", INVALID_ANSWERS.values(), ids=INVALID_ANSWERS)
 def test_refuses_a_silent_peer_in_time_without_a_log(
-    wait: Wait, says: bytes
+    wait: Wait, answer: bytes
 ) -> None:
     admission = Everybody()
     seen: list[Arrival] = []
@@ -192,14 +192,14 @@ def test_refuses_a_silent_peer_in_time_without_a_log(
     with capture_logs() as logs:
         stranger = Caller(port_of(dialplan))
         began = time.monotonic()
-        stranger.sock.sendall(says)
+        stranger.sock.sendall(answer)
         wait(lambda: admission.refused)
         assert time.monotonic() - began < 5
         wait(lambda: dialplan.calls == 0)
     dialplan.stop(0.2)
     assert admission.refused == ["silent"]
     assert not seen
-    assert not logs, "whoever opens thousands fills no log"
+    assert not logs, "thousands of connections must not fill the log"
 
 
 def test_port_check_is_not_counted_as_refused(wait: Wait) -> None:
@@ -208,9 +208,9 @@ def test_port_check_is_not_counted_as_refused(wait: Wait) -> None:
     port = dialplan.bind()
     gevent.spawn(dialplan.serve)
     Caller(port).sock.close()
-    looks = Caller(port)
-    assert looks.heard() == "connect"
-    looks.sock.close()
+    check = Caller(port)
+    assert check.heard() == "connect"
+    check.sock.close()
     wait(lambda: dialplan.calls == 0)
     dialplan.stop(0.2)
     assert admission.refused == []
@@ -246,7 +246,7 @@ def test_unverified_connections_make_room_for_later_ones(wait: Wait) -> None:
 
 
 def test_hundreds_of_simultaneous_calls_arrive(serve: Serve, wait: Wait) -> None:
-    """Stock greenswitch drops the hundred and first, and looks for new ones ten times a second."""
+    """Stock greenswitch drops the 101st call, and polls for new calls ten times a second."""
     stay = Event()
     count = 300
     dialplan = serve(lambda arrival, session: stay.wait(), 30)
@@ -255,7 +255,7 @@ def test_hundreds_of_simultaneous_calls_arrive(serve: Serve, wait: Wait) -> None
     for caller in callers:
         caller.take()
     wait(lambda: dialplan.calls == count)
-    assert time.monotonic() - began < 20, "at ten a second it takes thirty"
+    assert time.monotonic() - began < 20, "at ten per second it takes 30 s"
     stay.set()
     assert all(caller.heard() == "" for caller in callers)
     wait(lambda: dialplan.calls == 0)

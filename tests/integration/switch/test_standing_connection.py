@@ -1,4 +1,4 @@
-"""The standing connection: what happens in which order, and that a dead switch is noticed."""
+"""The standing connection: the order of its callbacks, and the detection of a dead switch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BUGS = (
 
 
 def switch(line: Any, *, then: Callable[[], object] = lambda: None) -> None:
-    """Answers as FreeSWITCH does, until the other side closes."""
+    """Answer as FreeSWITCH does, until the other side closes."""
     line.log_in()
     while text := line.heard():
         if text.startswith("event plain"):
@@ -56,48 +56,48 @@ def switch(line: Any, *, then: Callable[[], object] = lambda: None) -> None:
             line.answer("-ERR unexpected")
 
 
-class Diary:
-    """What a node told, in order."""
+class CallbackLog:
+    """The callbacks of a node, in order."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, object]] = []
+        self.calls: list[tuple[str, object]] = []
         self.fail_up = 0
         self.hold_up: Event | None = None
 
     def event(self, event: EslEvent) -> None:
-        self.told.append(("event", event.sequence))
+        self.calls.append(("event", event.sequence))
 
     def up(self, live: LiveState) -> None:
         if self.hold_up is not None:
             self.hold_up.wait()
         if self.fail_up:
             self.fail_up -= 1
-            raise ValueError("cannot take that in")
-        self.told.append(("up", live))
+            raise ValueError("a failure in on_up")
+        self.calls.append(("up", live))
 
     def down(self, reason: str) -> None:
-        self.told.append(("down", reason))
+        self.calls.append(("down", reason))
 
     @property
     def order(self) -> list[str]:
-        return [what for what, _ in self.told]
+        return [what for what, _ in self.calls]
 
 
 @pytest.fixture
-def diary() -> Diary:
-    return Diary()
+def callbacks() -> CallbackLog:
+    return CallbackLog()
 
 
 @pytest.fixture
-def node(peer: Any, diary: Diary) -> Iterator[Node]:
+def node(peer: Any, callbacks: CallbackLog) -> Iterator[Node]:
     node = Node(
         "127.0.0.1",
         peer.port,
         "secret",
         ["DTMF"],
-        diary.event,
-        diary.up,
-        diary.down,
+        callbacks.event,
+        callbacks.up,
+        callbacks.down,
         random=lambda: 0.5,
         limits=ConnectionLimits(connect=0.5, reply=0.3, write=0.3),
         backoff=ReconnectBackoff(first=0.01, longest=0.05),
@@ -108,18 +108,18 @@ def node(peer: Any, diary: Diary) -> Iterator[Node]:
 
 
 def test_reconciles_before_events_since_the_subscription(
-    node: Node, peer: Any, diary: Diary, wait: Wait
+    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
 ) -> None:
     peer.script = switch
-    diary.hold_up = Event()
+    callbacks.hold_up = Event()
     node.start()
     wait(lambda: peer.lines)
     wait(lambda: node._connection is not None and node._connection.event_handlers and node.connections)
     assert not node.up.is_set()
-    diary.hold_up.set()
-    wait(lambda: len(diary.told) == 2)
-    assert diary.order == ["up", "event"]
-    live = diary.told[0][1]
+    callbacks.hold_up.set()
+    wait(lambda: len(callbacks.calls) == 2)
+    assert callbacks.order == ["up", "event"]
+    live = callbacks.calls[0][1]
     assert isinstance(live, LiveState)
     assert set(live.channels) == {"one"}, "a channel that hung up meanwhile is not live"
     assert live.channels["one"].recordings == ("/spool/one.wav",)
@@ -128,58 +128,58 @@ def test_reconciles_before_events_since_the_subscription(
 
 
 def test_skips_and_logs_unaddressable_channels_once(
-    node: Node, peer: Any, diary: Diary, wait: Wait, monkeypatch: pytest.MonkeyPatch
+    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A caller chooses it where the switch takes the SIP Call-ID for its id."""
+    """The caller chooses the id if the switch uses the SIP Call-ID."""
     odd = ["a84b4c76e66710@pc33.atlanta.com", "a b", "${x}"]
     more = [{**ROWS["rows"][0], "uuid": uuid} for uuid in odd]  # type: ignore[index]
     monkeypatch.setitem(ROWS, "rows", [more[0], *ROWS["rows"], *more[1:]])  # type: ignore[misc]
     peer.script = switch
     with capture_logs() as logs:
         node.start()
-        wait(lambda: diary.order == ["up", "event"])
-        live = diary.told[0][1]
+        wait(lambda: callbacks.order == ["up", "event"])
+        live = callbacks.calls[0][1]
         assert isinstance(live, LiveState)
         assert set(live.channels) == {"one"}
         peer.lines[0].sock.close()
-        wait(lambda: diary.order == ["up", "event", "down", "up", "event"])
-    said = [entry["channel"] for entry in logs if entry["event"] == "switch.channel_skipped"]
-    assert sorted(said) == sorted(map(repr, odd))
+        wait(lambda: callbacks.order == ["up", "event", "down", "up", "event"])
+    skipped = [entry["channel"] for entry in logs if entry["event"] == "switch.channel_skipped"]
+    assert sorted(skipped) == sorted(map(repr, odd))
 
 
 def test_reconnects_and_reconciles(
-    node: Node, peer: Any, diary: Diary, wait: Wait
+    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
 ) -> None:
     peer.script = switch
     node.start()
     wait(node.up.is_set)
-    wait(lambda: diary.order == ["up", "event"])
+    wait(lambda: callbacks.order == ["up", "event"])
     peer.lines[0].sock.close()
-    wait(lambda: diary.order == ["up", "event", "down", "up", "event"])
+    wait(lambda: callbacks.order == ["up", "event", "down", "up", "event"])
     assert node.connections == 2
 
 
-def test_detects_a_hanging_switch(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
-    """Its kernel acknowledges what is sent, so TCP alone would not notice for ever."""
+def test_detects_a_hanging_switch(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
+    """Its kernel acknowledges all data, so TCP alone would never detect it."""
     hang = Event()
     peer.script = lambda line: switch(line, then=hang.wait)
     node.start()
     wait(node.up.is_set)
     began = time.monotonic()
-    wait(lambda: "down" in diary.order)
+    wait(lambda: "down" in callbacks.order)
     assert time.monotonic() - began < 2
-    assert "heartbeat" in str(diary.told[-1][1])
+    assert "heartbeat" in str(callbacks.calls[-1][1])
     hang.set()
 
 
 def test_repeats_a_failed_reconcile(
-    node: Node, peer: Any, diary: Diary, wait: Wait
+    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
 ) -> None:
     peer.script = switch
-    diary.fail_up = 2
+    callbacks.fail_up = 2
     node.start()
     wait(node.up.is_set)
-    wait(lambda: diary.order == ["up", "event"])
+    wait(lambda: callbacks.order == ["up", "event"])
     assert len(peer.lines) == 3
 
 
@@ -190,7 +190,7 @@ def test_commands_fail_without_a_switch(node: Node) -> None:
 
 
 def test_retries_a_refused_password(
-    node: Node, peer: Any, diary: Diary, wait: Wait
+    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
 ) -> None:
     def refuse(line: Any) -> None:
         line.say(b"Content-Type: auth/request\n\n")
@@ -202,22 +202,22 @@ def test_retries_a_refused_password(
     wait(lambda: len(peer.lines) >= 3)
     peer.script = switch
     wait(node.up.is_set)
-    assert diary.order[:1] == ["up"]
+    assert callbacks.order[:1] == ["up"]
 
 
-def test_delivers_events_before_the_disconnect(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+def test_delivers_events_before_the_disconnect(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
     def script(line: Any) -> None:
         switch(line, then=lambda: [*[line.event("Event-Name: DTMF") for _ in range(20)], line.sock.close()])
 
     def slowly(event: EslEvent) -> None:
         gevent.sleep(0.002)
-        diary.event(event)
+        callbacks.event(event)
 
     peer.script = script
     node.on_event = slowly
     node.start()
-    wait(lambda: "down" in diary.order)
-    assert diary.order[: diary.order.index("down")] == ["up"] + ["event"] * 21
+    wait(lambda: "down" in callbacks.order)
+    assert callbacks.order[: callbacks.order.index("down")] == ["up"] + ["event"] * 21
 
 
 def test_asks_a_channel_for_its_recordings(node: Node, peer: Any, wait: Wait) -> None:
@@ -228,11 +228,11 @@ def test_asks_a_channel_for_its_recordings(node: Node, peer: Any, wait: Wait) ->
     assert node.recordings_of("gone") is None
 
 
-def test_stop_ends_the_connection(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+def test_stop_ends_the_connection(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
     peer.script = switch
     node.start()
     wait(node.up.is_set)
     node.stop()
-    assert diary.order[-1] == "down"
+    assert callbacks.order[-1] == "down"
     assert not node.up.is_set()
     assert len(peer.lines) == 1

@@ -1,4 +1,4 @@
-"""No test here waits for the switch to have read its first frames, and nothing of one goes on in the next."""
+"""No test waits for the settling time of a bridge, and no greenlet survives its test."""
 
 from __future__ import annotations
 

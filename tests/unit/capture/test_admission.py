@@ -1,4 +1,4 @@
-"""Who is taken for the switch, and by what."""
+"""Which peers are admitted as the switch, and why."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ DUMP = f"Unique-ID: {CHANNEL}\nvariable_accord_state: announced\nvariable_accord
 
 
 class Switch:
-    """What the daemon knows of the switch, and what that says when it is asked."""
+    """A switch with an admission: its global variables, and its answer to queries."""
 
     def __init__(self, spool: Path, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self.up = True
         self.asked: list[str] = []
-        self.says: str | SwitchError = DUMP
+        self.answer: str | SwitchError = DUMP
         self.globals: dict[str, str] = {}
         self.now = 0.0
         self.admission = PeerAdmission(
@@ -43,9 +43,9 @@ class Switch:
 
     def ask(self, command: SwitchCommand, _limit: float) -> str:
         self.asked.append(str(command))
-        if isinstance(self.says, SwitchError):
-            raise self.says
-        return self.says
+        if isinstance(self.answer, SwitchError):
+            raise self.answer
+        return self.answer
 
     def api(self, command: SwitchCommand) -> str:
         assert command.text.startswith("api global_setvar ")
@@ -99,9 +99,9 @@ def test_refuses_another_user_without_the_key_and_without_asking(
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
 def test_uses_the_switchs_own_data_without_the_key(switch: Switch, owner: int | None) -> None:
-    believed = switch.admission.admit(DATA, "", owner)
-    assert believed is not None
-    assert dict(believed) == {
+    data = switch.admission.admit(DATA, "", owner)
+    assert data is not None
+    assert dict(data) == {
         "Unique-ID": CHANNEL, "variable_accord_state": "announced", "variable_accord_line": "+3225550199",
     }  # fmt: skip
     assert switch.asked == [f"api uuid_dump {CHANNEL}"]
@@ -111,19 +111,19 @@ def test_uses_the_switchs_own_data_without_the_key(switch: Switch, owner: int | 
 def test_refuses_a_channel_unknown_to_the_switch(
     switch: Switch, owner: int | None
 ) -> None:
-    switch.says = SwitchError("switch.refused", "-ERR No such channel!", "")
+    switch.answer = SwitchError("switch.refused", "-ERR No such channel!", "")
     before = refused(NO_CHANNEL)
     assert switch.admission.admit(DATA, "0" * 64, owner) is None
     assert refused(NO_CHANNEL) == before + 1
 
 
-@pytest.mark.parametrize("away", ["not connected", "does not answer", "an id that is put into no command"])
+@pytest.mark.parametrize("away", ["not connected", "does not answer", "an unaddressable id"])
 def test_requires_the_switchs_user_if_it_cannot_be_asked(switch: Switch, away: str) -> None:
     data = DATA
     if away == "not connected":
         switch.up = False
     elif away == "does not answer":
-        switch.says = SwitchError("switch.timeout", "late", "")
+        switch.answer = SwitchError("switch.timeout", "late", "")
     else:
         data = {**DATA, "Unique-ID": "a84b4c76e66710@pc33.atlanta.com"}
     before = refused(UNVERIFIED)
@@ -137,7 +137,7 @@ def test_refuses_everybody_before_the_first_connection(tmp_path: Path) -> None:
     made.admission.start()
     made.up = False
     assert made.admission.admit(DATA, "", SWITCH) is None
-    assert not made.admission.is_stranger(STRANGER), "nobody is known to be one"
+    assert not made.admission.is_stranger(STRANGER), "the switch's user is not known"
 
 
 def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(
@@ -152,7 +152,7 @@ def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(
     after.up = False
     assert after.admission.admit(DATA, old, None) is DATA
     assert after.admission.is_stranger(STRANGER)
-    # It may die before it has said its own.
+    # It may die before it has set its own.
     third = Switch(tmp_path)
     third.admission.start()
     third.log_in()
@@ -185,14 +185,14 @@ def test_asks_about_each_call_if_the_switch_refuses_the_key(switch: Switch, tmp_
     made = Switch(tmp_path)
     made.admission.start()
 
-    def refuses(command: SwitchCommand) -> str:
+    def refuse(command: SwitchCommand) -> str:
         raise SwitchError("switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied")
 
-    connection: Any = SimpleNamespace(sock=None, api=refuses)
+    connection: Any = SimpleNamespace(sock=None, api=refuse)
     made.admission.set_key(connection)
     assert made.admission.admit(DATA, "-ERR permission denied", SWITCH) is not None
     assert made.asked
-    # What an earlier daemon set is still in it.
+    # The key of the previous daemon is still valid.
     assert made.admission.admit(DATA, switch.key, None) is DATA
 
 
@@ -206,30 +206,30 @@ def test_keys_differ_by_daemon_and_variables_by_node(tmp_path: Path) -> None:
 
 
 def test_logs_refusals_once_a_minute_and_counts_all(switch: Switch) -> None:
-    with capture_logs() as said:
+    with capture_logs() as logs:
         for _ in range(500):
             switch.admission.admit(DATA, "", STRANGER)
         switch.now += LOG_INTERVAL
         switch.admission.admit(DATA, "", STRANGER)
-    told = [each for each in said if each["event"] == "socket.peer_refused"]
-    assert [(each["count"], each["reason"], each["user"]) for each in told] == [
+    refusals = [each for each in logs if each["event"] == "socket.peer_refused"]
+    assert [(each["count"], each["reason"], each["user"]) for each in refusals] == [
         (1, ANOTHER_USER, STRANGER),
         (500, ANOTHER_USER, STRANGER),
     ]
-    assert len(said) == 2
-    assert CHANNEL not in repr(said)
+    assert len(logs) == 2
+    assert CHANNEL not in repr(logs)
 
 
 def test_key_is_in_no_log(switch: Switch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with capture_logs() as said:
+    with capture_logs() as logs:
         made = Switch(tmp_path)
         made.admission.start()
         made.log_in()
         made.admission.admit(DATA, switch.key[:-1] + "x", STRANGER)
         made.admission.admit(DATA, switch.key, None)
     for key in (switch.key, made.key):
-        assert key not in repr(said)
+        assert key not in repr(logs)
         assert key not in caplog.text
         assert key not in repr(made.admission.question)
     command = admission.commands.set_global_variable("accord_key_x", made.key)

@@ -1,4 +1,4 @@
-"""A call on a line that the dialplan never asked about is listed once, and no other call is."""
+"""Calls on a line that bypassed Accord are listed once, and no others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DIALPLAN = """<section name="dialplan">
 
 
 class Switch:
-    """What the switch says when it is asked: of its legs, of its dialplan, of its variables."""
+    """Answers queries about its legs, dialplan and variables."""
 
     def __init__(self) -> None:
         self.legs: dict[str, dict[str, str]] = {}
@@ -68,7 +68,7 @@ class Switch:
         raise SwitchError("switch.refused", "-ERR")
 
     def send_later(self, command: object) -> None:
-        raise AssertionError(f"{command}: it goes on unrecorded, and is left alone")
+        raise AssertionError(f"{command}: a call that continues unrecorded gets no command")
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
     settings = DaemonSettings(node="n", spool=tmp_path / "spool", snapshot=tmp_path, password="x" * 12)
     settings.spool.mkdir()
     made = Daemon(settings)
-    told = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
+    announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
     lines = {
         number: LinePolicy(
-            "t", f"l{number}", number, "notice", "before_ringing", ("opus",), told, outbound=outbound
+            "t", f"l{number}", number, "notice", "before_ringing", ("opus",), announcement, outbound=outbound
         )
         for number, outbound in (("1001", "off"), ("3225550101", "before_connected"), ("3225550102", "off"))
     }
@@ -97,7 +97,7 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
 
 
 def event(name: str, leg: str = OURS, **more: str) -> EslEvent:
-    said = {
+    headers = {
         "Event-Name": name,
         "Unique-ID": leg,
         "Event-Date-Timestamp": "1795576840000000",
@@ -108,19 +108,19 @@ def event(name: str, leg: str = OURS, **more: str) -> EslEvent:
         "Bridge-B-Unique-ID": THEIRS,
         **{key.replace("__", "-"): value for key, value in more.items()},
     }
-    return EslEvent(("\n" + "".join(f"{key}: {value}\n" for key, value in said.items())).encode())
+    return EslEvent(("\n" + "".join(f"{key}: {value}\n" for key, value in headers.items())).encode())
 
 
-def comes_in(number: str = "1001", context: str = "public", **more: str) -> EslEvent:
+def inbound_bridge(number: str = "1001", context: str = "public", **more: str) -> EslEvent:
     return event("CHANNEL_BRIDGE", Caller__Context=context, Caller__Destination__Number=number, **more)
 
 
-def goes_out(
+def outbound_bridge(
     switch: Switch, dialled: str = "2125550123", line: str = "3225550101", **theirs: str
 ) -> EslEvent:
-    """A colleague's call, connected with a leg of which the switch says this."""
+    """An outbound call, bridged with a leg with this data."""
     switch.legs[THEIRS] = {"Unique-ID": THEIRS, "Call-Direction": "outbound", **theirs}
-    return comes_in(dialled, "default", variable_accord_line=line)
+    return inbound_bridge(dialled, "default", variable_accord_line=line)
 
 
 def hang_up(daemon: Daemon, leg: str = OURS) -> None:
@@ -130,8 +130,8 @@ def hang_up(daemon: Daemon, leg: str = OURS) -> None:
 
 
 def listed(daemon: Daemon) -> list[tuple[str, str, str, str | None]]:
-    """Direction, number, outside party and reason of each call that is written down whole."""
-    assert gevent.wait(timeout=20), "the daemon still works"
+    """Return direction, number, external party and reason of each finished call."""
+    assert gevent.wait(timeout=20), "the daemon is still busy"
     return [
         (start.direction, start.number, start.outside.value, layout.read_end(folder).reason)
         for folder in layout.finished_takes(daemon.settings.spool)
@@ -139,8 +139,8 @@ def listed(daemon: Daemon) -> list[tuple[str, str, str, str | None]]:
     ]
 
 
-def follow(daemon: Daemon, told: EslEvent, leg: str = OURS) -> list[tuple[str, str, str, str | None]]:
-    daemon.observer.handle_event(told)
+def bridge_and_hang_up(daemon: Daemon, bridge: EslEvent, leg: str = OURS) -> list[tuple[str, str, str, str | None]]:
+    daemon.observer.handle_event(bridge)
     gevent.wait(timeout=20)
     hang_up(daemon, leg)
     return listed(daemon)
@@ -150,14 +150,14 @@ INBOUND = ("inbound", "1001", "+32470000001", REASON)
 
 
 def test_lists_an_inbound_call_routed_ahead_of_accord(daemon: Daemon) -> None:
-    assert follow(daemon, comes_in()) == [INBOUND]
+    assert bridge_and_hang_up(daemon, inbound_bridge()) == [INBOUND]
     assert daemon.intake.bypassed.count == 1
     assert daemon.intake.bypassed.last is not None
     assert (daemon.intake.bypassed.last.context, daemon.intake.bypassed.last.number) == ("public", "1001")
 
 
 def test_writes_a_bypassed_call_while_it_continues(daemon: Daemon) -> None:
-    daemon.observer.handle_event(comes_in())
+    daemon.observer.handle_event(inbound_bridge())
     gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).refused == REASON
@@ -166,10 +166,10 @@ def test_writes_a_bypassed_call_while_it_continues(daemon: Daemon) -> None:
 def test_transferred_call_is_on_its_first_number(
     daemon: Daemon, switch: Switch
 ) -> None:
-    """As vanilla's public context does: to 1001 of another context."""
+    """As in vanilla's public context: to 1001 of another context."""
     switch.first[OURS] = ("public", "1001")
-    told = comes_in("1001", "default", Caller__Transfer__Source="1:x:bl_xfer:1001/default/XML")
-    assert follow(daemon, told) == [INBOUND]
+    bridge = inbound_bridge("1001", "default", Caller__Transfer__Source="1:x:bl_xfer:1001/default/XML")
+    assert bridge_and_hang_up(daemon, bridge) == [INBOUND]
 
 
 @pytest.mark.parametrize(
@@ -180,71 +180,71 @@ def test_first_context_and_number_come_from_the_switch(
     daemon: Daemon, switch: Switch, first: tuple[str, str], found: bool
 ) -> None:
     switch.first[OURS] = first
-    told = comes_in(
+    bridge = inbound_bridge(
         "1000",
         "default",
         Caller__Transfer__Source="x",
         Caller__RDNIS="3225550101",
         variable_sip_req_user="1001",
     )
-    assert bool(follow(daemon, told)) is found
+    assert bool(bridge_and_hang_up(daemon, bridge)) is found
 
 
 def test_unaddressable_channel_does_not_hide_a_call(daemon: Daemon, switch: Switch) -> None:
     leg = "a84b4c76e66710 hupall@pc33"
     switch.first[leg] = ("public", "1001")
-    told = event("CHANNEL_BRIDGE", leg, Caller__Context="default", Caller__Destination__Number="1001",
+    bridge = event("CHANNEL_BRIDGE", leg, Caller__Context="default", Caller__Destination__Number="1001",
                  Caller__Transfer__Source="x")  # fmt: skip
-    assert follow(daemon, told, leg) == [INBOUND]
+    assert bridge_and_hang_up(daemon, bridge, leg) == [INBOUND]
 
 
 def test_checks_a_call_that_was_transferred_twice(daemon: Daemon, switch: Switch) -> None:
     switch.first[OURS] = ("public", "1001")
     history = "ARRAY::1:x:bl_xfer:2000/a/XML|:2:y:bl_xfer:2001/b/XML"
-    told = comes_in(
+    bridge = inbound_bridge(
         "2001", "b", Caller__Transfer__Source="y", Caller__RDNIS="2000", variable_transfer_history=history
     )
-    assert follow(daemon, told) == [INBOUND]
+    assert bridge_and_hang_up(daemon, bridge) == [INBOUND]
 
 
 @pytest.mark.parametrize(
-    "told",
+    "bridge",
     [
-        comes_in(variable_accord_state="unrecorded"),
-        comes_in(variable_accord_state="never_record"),
-        comes_in("2000"),
-        comes_in(context="default"),  # between extensions
-        comes_in(context="somebody_elses"),
-        comes_in(Call__Direction="outbound"),
-        comes_in("2000", variable_sip_h_X_accord_line="1001"),
-        comes_in("1001%0Avariable_accord_line: 3225550101"),
+        inbound_bridge(variable_accord_state="unrecorded"),
+        inbound_bridge(variable_accord_state="never_record"),
+        inbound_bridge("2000"),
+        inbound_bridge(context="default"),  # between extensions
+        inbound_bridge(context="somebody_elses"),
+        inbound_bridge(Call__Direction="outbound"),
+        inbound_bridge("2000", variable_sip_h_X_accord_line="1001"),
+        inbound_bridge("1001%0Avariable_accord_line: 3225550101"),
     ],
 )
-def test_ignores_other_calls(daemon: Daemon, told: EslEvent) -> None:
-    assert follow(daemon, told) == []
+def test_ignores_other_calls(daemon: Daemon, bridge: EslEvent) -> None:
+    assert bridge_and_hang_up(daemon, bridge) == []
     assert daemon.intake.bypassed.count == 0
 
 
 def test_forged_caller_data_does_not_hide_a_call(daemon: Daemon) -> None:
-    """A number on the never-record list, a name with lines in it, and a header that looks like ours."""
-    told = comes_in(
+    """A number on the never-record list, a name with line feeds, and a header like Accord's."""
+    bridge = inbound_bridge(
         Caller__Caller__ID__Name="x%0Avariable_accord_state: announced",
         variable_sip_h_X_accord_state="announced",
         variable_sip_from_user="32470000001",
     )
-    assert follow(daemon, told) == [INBOUND]
+    assert bridge_and_hang_up(daemon, bridge) == [INBOUND]
 
 
 def test_handled_calls_need_no_query(daemon: Daemon, switch: Switch) -> None:
-    for told in (comes_in(variable_accord_state="announced"), comes_in("2000"), comes_in("2000", "default")):
-        daemon.observer.handle_event(told)
+    for bridge in (inbound_bridge(variable_accord_state="announced"), inbound_bridge("2000"), inbound_bridge("2000", "default")):
+        daemon.observer.handle_event(bridge)
     assert gevent.wait(timeout=20)
     assert switch.asked == []
 
 
 def test_caches_the_dialplan(daemon: Daemon, switch: Switch) -> None:
     for _ in range(20):
-        daemon.observer.handle_event(comes_in(context="default"))
+        daemon.observer.handle_event(inbound_bridge(context="default"))
     assert gevent.wait(timeout=20)
     assert switch.asked.count("xml_locate") == 1
 
@@ -254,7 +254,7 @@ def test_context_of_earlier_calls_counts_without_a_dialplan(
 ) -> None:
     switch.dialplan = "<document/>"
     daemon.intake.bypassed.note_context("public")
-    assert follow(daemon, comes_in()) == [INBOUND]
+    assert bridge_and_hang_up(daemon, inbound_bridge()) == [INBOUND]
 
 
 def test_lists_a_bypassed_call_once(daemon: Daemon, switch: Switch) -> None:
@@ -265,11 +265,11 @@ def test_lists_a_bypassed_call_once(daemon: Daemon, switch: Switch) -> None:
     live = LiveState({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")})
     for _ in range(2):
         daemon.intake.unhandled.check(live, daemon.calls)
-        daemon.observer.handle_event(comes_in())
+        daemon.observer.handle_event(inbound_bridge())
         gevent.wait(timeout=20)
     hang_up(daemon)
     hang_up(daemon)
-    daemon.observer.handle_event(comes_in())
+    daemon.observer.handle_event(inbound_bridge())
     assert listed(daemon) == [INBOUND]
     assert daemon.intake.bypassed.count == 1
 
@@ -287,32 +287,32 @@ def test_next_daemon_finds_a_bypassed_call(daemon: Daemon, switch: Switch) -> No
 
 
 def test_lists_a_call_that_hangs_up_during_the_check(daemon: Daemon, switch: Switch) -> None:
-    def once() -> None:
+    def hang_up_once() -> None:
         switch.before = None
         hang_up(daemon)
 
-    switch.before = once
-    daemon.observer.handle_event(comes_in())
+    switch.before = hang_up_once
+    daemon.observer.handle_event(inbound_bridge())
     assert listed(daemon) == [INBOUND]
     assert not daemon.calls
 
 
 def test_bridge_may_be_reported_by_the_internal_leg(daemon: Daemon, switch: Switch) -> None:
-    """A colleague picks up a call that waits (intercept)."""
+    """A waiting call is picked up (intercept)."""
     switch.legs[OURS] = {
         "Unique-ID": OURS, "Call-Direction": "inbound", "Caller-Caller-ID-Number": "+32470000001",
         "Caller-Destination-Number": "1001", "Caller-Context": "public",
     }  # fmt: skip
-    told = event("CHANNEL_BRIDGE", THEIRS, Caller__Destination__Number="886", Caller__Context="default",
+    bridge = event("CHANNEL_BRIDGE", THEIRS, Caller__Destination__Number="886", Caller__Context="default",
                  Other__Leg__Direction="inbound", Other__Leg__Destination__Number="1001")  # fmt: skip
-    assert follow(daemon, told) == [INBOUND]
+    assert bridge_and_hang_up(daemon, bridge) == [INBOUND]
 
 
 def test_lists_a_call_that_joins_a_conference(daemon: Daemon) -> None:
-    told = event("CUSTOM", Event__Subclass="conference::maintenance", Action="add-member", Member__ID="1",
+    bridge = event("CUSTOM", Event__Subclass="conference::maintenance", Action="add-member", Member__ID="1",
                  Conference__Unique__ID="room", Conference__Name="3500", Caller__Context="public",
                  Caller__Destination__Number="1001")  # fmt: skip
-    assert follow(daemon, told) == [INBOUND]
+    assert bridge_and_hang_up(daemon, bridge) == [INBOUND]
 
 
 OUTBOUND = ("outbound", "3225550101", "2125550123", REASON)
@@ -329,7 +329,7 @@ OUTBOUND = ("outbound", "3225550101", "2125550123", REASON)
 def test_lists_an_outbound_call_under_its_line(
     daemon: Daemon, switch: Switch, theirs: dict[str, str]
 ) -> None:
-    assert follow(daemon, goes_out(switch, **theirs), THEIRS) == [OUTBOUND]
+    assert bridge_and_hang_up(daemon, outbound_bridge(switch, **theirs), THEIRS) == [OUTBOUND]
 
 
 @pytest.mark.parametrize(
@@ -345,30 +345,30 @@ def test_lists_an_outbound_call_under_its_line(
 def test_ignores_internal_calls(
     daemon: Daemon, switch: Switch, dialled: str, theirs: dict[str, str]
 ) -> None:
-    assert follow(daemon, goes_out(switch, dialled, **theirs), THEIRS) == []
+    assert bridge_and_hang_up(daemon, outbound_bridge(switch, dialled, **theirs), THEIRS) == []
 
 
 def test_ignores_outbound_calls_of_a_line_without_outbound_recording(daemon: Daemon, switch: Switch) -> None:
-    assert follow(daemon, goes_out(switch, line="3225550102"), THEIRS) == []
-    assert follow(daemon, goes_out(switch, line="3225550199"), THEIRS) == []
+    assert bridge_and_hang_up(daemon, outbound_bridge(switch, line="3225550102"), THEIRS) == []
+    assert bridge_and_hang_up(daemon, outbound_bridge(switch, line="3225550199"), THEIRS) == []
     assert "uuid_dump" not in switch.asked
 
 
 def test_emergency_call_is_listed_as_never_record(daemon: Daemon, switch: Switch) -> None:
     switch.globals["accord_emergency"] = "^(112|911)$"
-    found = follow(daemon, goes_out(switch, "112", variable_sip_gateway_name="trunk"), THEIRS)
+    found = bridge_and_hang_up(daemon, outbound_bridge(switch, "112", variable_sip_gateway_name="trunk"), THEIRS)
     assert [each[3] for each in found] == ["never_record"]
     assert daemon.intake.bypassed.count == 0
 
 
 def test_listed_call_is_not_recorded_later(daemon: Daemon) -> None:
-    """Transferred to where Accord is asked: one call is one row."""
+    """It is transferred to a route with Accord: one call is one row."""
     from typing import cast
 
     from recorder.switch.esl import OutboundSession
     from recorder.switch.outbound_socket import Arrival
 
-    daemon.observer.handle_event(comes_in())
+    daemon.observer.handle_event(inbound_bridge())
     gevent.wait(timeout=20)
     arrival = {"Unique-ID": OURS, "Call-Direction": "inbound", "variable_accord_line": "1001"}
     daemon.intake.arrive(Arrival.of({**arrival, "variable_accord_state": "waiting"}), cast("OutboundSession", None))

@@ -1,4 +1,4 @@
-"""The daemon's part in what is asked of a call: done once, in time, and said once the switch has said so."""
+"""Live commands in the daemon: executed once, in time, and confirmed once the switch has confirmed."""
 
 from __future__ import annotations
 
@@ -40,24 +40,23 @@ from tests.forger import SOMEBODY
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
-TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
+ANNOUNCEMENT = Speech("/prompts/announcement.wav", timedelta(seconds=3))
 
 
 class Node:
-    """A switch that does what it is ordered, or answers as it is told to: what a word of the command is
-    answered with."""
+    """A switch that executes commands, or refuses those that contain a word of ``refuses``."""
 
     def __init__(self) -> None:
-        self.ordered: list[str] = []
+        self.commands: list[str] = []
         self.refuses: dict[str, str] = {}
         self.up = Event()
         self.up.set()
 
     def send_all(self, orders: list[SwitchCommand], limit: float) -> list[SimpleNamespace]:
-        return [SimpleNamespace(accepted=lambda order=order: self.api(order)) for order in self._put(orders)]
+        return [SimpleNamespace(accepted=lambda order=order: self.api(order)) for order in self._record(orders)]
 
-    def _put(self, orders: list[SwitchCommand]) -> list[SwitchCommand]:
-        self.ordered += [str(order) for order in orders]
+    def _record(self, orders: list[SwitchCommand]) -> list[SwitchCommand]:
+        self.commands += [str(order) for order in orders]
         return list(orders)
 
     def api(self, order: SwitchCommand, limit: float = 0) -> str:
@@ -69,7 +68,7 @@ class Node:
         return "90" if "accord_pause_seconds" in str(order) else "+OK Success"
 
     def masked(self) -> int:
-        return sum(" mask " in order for order in self.ordered)
+        return sum(" mask " in order for order in self.commands)
 
 
 @pytest.fixture
@@ -79,15 +78,15 @@ def node() -> Node:
 
 @pytest.fixture
 def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
-    """A call in which two speak."""
+    """A call whose two parties are bridged."""
     start = CallStart(
         RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
     )  # fmt: skip
     writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
     notes = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged")]
-    state = initial.resume(CallPlan(NOTICE, (Script(TOLD),)), notes, AT)
+    state = initial.resume(CallPlan(NOTICE, (Script(ANNOUNCEMENT),)), notes, AT)
     made = CallController(
-        start, state, writer, now=lambda: AT, to_call=list, to_switch=lambda order: node._put([order]),
+        start, state, writer, now=lambda: AT, to_call=list, to_switch=lambda order: node._record([order]),
         ask=node.api, ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
@@ -99,9 +98,9 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
 
 @pytest.fixture
 def ask(tmp_path: Path, node: Node, call: CallController) -> Iterator[Callable[..., str]]:
-    """Asks as the worker does; what came of it."""
-    controls = CommandListener(tmp_path, {"a": call}, node, lambda: AT)  # type: ignore[arg-type]
-    controls.start()
+    """Sends a command as the worker does, and returns the outcome."""
+    listener = CommandListener(tmp_path, {"a": call}, node, lambda: AT)  # type: ignore[arg-type]
+    listener.start()
 
     def make(what: str, id_: str = "one", left: float = 2.0, recording: str = RECORDING) -> str:
         until = time.monotonic() + left if left else 0.0
@@ -109,7 +108,7 @@ def ask(tmp_path: Path, node: Node, call: CallController) -> Iterator[Callable[.
         return str(gevent.get_hub().threadpool.apply(carry, (tmp_path, request)))
 
     yield make
-    controls.stop()
+    listener.stop()
 
 
 def marks(call: CallController) -> list[tuple[str, dict[str, str]]]:
@@ -121,18 +120,18 @@ def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
     ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     assert ask("pause") == DONE
-    looked = "${cond(${uuid_getvar(a accord_state)} == announced ? a : none)}"
+    target = "${cond(${uuid_getvar(a accord_state)} == announced ? a : none)}"
     audio = call.writer.audio
-    ordered = [order for order in node.ordered if "playback" not in order]
-    assert ordered[:6] == [
+    sent = [command for command in node.commands if "playback" not in command]
+    assert sent[:6] == [
         "api sched_del a_pause",
         f"api sched_api +90 a_pause uuid_record a unmask '{audio}'",
         "api sched_api +90 a_pause uuid_setvar a accord_paused",
-        f"api expand uuid_setvar {looked} accord_paused_at ${{strepoch()}}",
-        f"api expand uuid_setvar {looked} accord_paused true",
-        f"api expand uuid_record {looked} mask '{audio}'",
-    ], "what ends it comes first"
-    assert "uuid_displace ${cond(${uuid_getvar(a accord_paused)} == true ? b : none)} start" in ordered[6]
+        f"api expand uuid_setvar {target} accord_paused_at ${{strepoch()}}",
+        f"api expand uuid_setvar {target} accord_paused true",
+        f"api expand uuid_record {target} mask '{audio}'",
+    ], "the end is scheduled first"
+    assert "uuid_displace ${cond(${uuid_getvar(a accord_paused)} == true ? b : none)} start" in sent[6]
     assert marks(call) == [("paused", {"seconds": "90", "by": "panel"})]
 
 
@@ -146,7 +145,7 @@ def test_executes_each_command_once(ask: Callable[..., str], node: Node, call: C
 def test_rejects_a_late_command(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert ask("pause", left=0) == NO_ANSWER
     assert ask("pause", left=-1.0) == NO_ANSWER
-    assert node.ordered == []
+    assert node.commands == []
     assert marks(call) == []
 
 
@@ -161,21 +160,21 @@ def test_reports_no_pause_that_the_switch_did_not_confirm(
     assert ask("pause") == outcome
     assert marks(call) == []
     assert call.state.pause.until is None
-    taken_back = ["api uuid_setvar a accord_paused", "api sched_del a_pause"]
-    assert (node.ordered[-2:] == taken_back) == (outcome == "not_recorded")
+    undo = ["api uuid_setvar a accord_paused", "api sched_del a_pause"]
+    assert (node.commands[-2:] == undo) == (outcome == "not_recorded")
 
 
 def test_pause_needs_the_switch(ask: Callable[..., str], node: Node) -> None:
     node.up.clear()
     assert ask("pause") == NO_SWITCH
-    assert node.ordered == []
+    assert node.commands == []
 
 
 def test_switch_refuses_resume_without_a_pause(
     ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     assert ask("resume") == DONE
-    assert node.ordered[0] == (
+    assert node.commands[0] == (
         "api expand uuid_record ${cond(${uuid_getvar(a accord_paused)} == true ? a : none)} unmask "
         f"'{call.writer.audio}'"
     )
@@ -215,7 +214,7 @@ def test_ignores_malformed_requests(ask: Callable[..., str], tmp_path: Path) -> 
 
 
 def test_socket_is_private_to_the_daemons_user(ask: Callable[..., str], tmp_path: Path) -> None:
-    """The spool is the group's, and the switch's user is in that group."""
+    """The spool belongs to the group, which includes the switch's user."""
     status = (tmp_path / SOCKET).stat()
     assert stat.S_ISSOCK(status.st_mode)
     assert stat.S_IMODE(status.st_mode) == 0o600
@@ -235,5 +234,5 @@ def test_refuses_a_process_of_the_spools_group(ask: Callable[..., str], tmp_path
     done = gevent.get_hub().threadpool.apply(
         subprocess.run, ([sys.executable, "-c", code],), {"capture_output": True, "text": True}
     )
-    assert (tmp_path / "theirs").exists(), "they may write into the spool"
+    assert (tmp_path / "theirs").exists(), "the group may write into the spool"
     assert "PermissionError" in done.stderr

@@ -1,4 +1,4 @@
-"""What the daemon knows: its lines, its disk, its spool, and when it last watched."""
+"""The daemon's lines, disk and spool, and when it last watched the switch."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ SHA = hashlib.sha256(SOUND).hexdigest()
 def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes = SOUND) -> None:
     (folder / "prompts").mkdir(parents=True, exist_ok=True)
     (folder / "prompts" / f"{SHA}.wav").write_bytes(sound)
-    told = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
-    lines = [LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), told) for n in numbers]
+    announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
+    lines = [LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), announcement) for n in numbers]
     new = folder / ".new"
     new.write_bytes(to_json("2026-11-25T09:00:00.000Z", lines, list(never)))
     os.replace(new, folder / "snapshot.json")
 
 
 @pytest.fixture
-def known(tmp_path: Path, clock: Clock):
+def cache(tmp_path: Path, clock: Clock):
     made: list[ConfigCache] = []
 
     def make(full_at: float = 0.999999) -> ConfigCache:
@@ -47,9 +47,9 @@ def known(tmp_path: Path, clock: Clock):
         one.stop()
 
 
-def test_decide_returns_a_line_or_a_reason(known, tmp_path: Path) -> None:
+def test_decide_returns_a_line_or_a_reason(cache, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", "3225550101", never=("+3225550101", "3225550109"))
-    decide = known().decide
+    decide = cache().decide
     line, reason = decide("+3225550100")
     assert line is not None
     assert (line.number, reason) == ("3225550100", None)
@@ -59,9 +59,9 @@ def test_decide_returns_a_line_or_a_reason(known, tmp_path: Path) -> None:
         assert decide(number) == (None, "no_line")
 
 
-def test_never_record_list_applies_to_callers(known, tmp_path: Path) -> None:
+def test_never_record_list_applies_to_callers(cache, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", never=("+3225550109", "112"))
-    decide = known().decide
+    decide = cache().decide
     for sent in ("+3225550109", "3225550109", "112"):
         line, reason = decide("3225550100", {"0", sent})
         assert line is not None
@@ -70,20 +70,20 @@ def test_never_record_list_applies_to_callers(known, tmp_path: Path) -> None:
         assert decide("3225550100", {sent})[1] is None
 
 
-def test_records_nothing_without_a_snapshot(known) -> None:
-    assert known().decide("3225550100") == (None, "no_snapshot")
+def test_records_nothing_without_a_snapshot(cache) -> None:
+    assert cache().decide("3225550100") == (None, "no_snapshot")
 
 
-def test_damaged_prompt_affects_only_its_line(known, tmp_path: Path) -> None:
+def test_damaged_prompt_affects_only_its_line(cache, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", sound=b"something else")
-    assert known().decide("3225550100")[1] == "prompt_damaged"
+    assert cache().decide("3225550100")[1] == "prompt_damaged"
 
 
-def test_detects_changed_prompts_without_a_new_snapshot(known, tmp_path: Path) -> None:
-    """The worker puts it back, and has no reason to write the snapshot again."""
+def test_detects_changed_prompts_without_a_new_snapshot(cache, tmp_path: Path) -> None:
+    """The worker restores the prompt without writing the snapshot again."""
     write(tmp_path / "snapshot", "3225550100")
     prompt = tmp_path / "snapshot" / "prompts" / f"{SHA}.wav"
-    one = known()
+    one = cache()
     assert one.decide("3225550100")[1] is None
     for harm in (prompt.unlink, lambda: prompt.write_bytes(SOUND[:-1])):
         harm()
@@ -95,23 +95,23 @@ def test_detects_changed_prompts_without_a_new_snapshot(known, tmp_path: Path) -
 
 
 def test_does_not_reread_an_unchanged_snapshot(
-    known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "snapshot", "3225550100")
-    one = known()
+    one = cache()
     monkeypatch.setattr(line_policy, "read", lambda _: pytest.fail("read again"))
     os.utime(tmp_path / "snapshot" / "prompts" / f"{SHA}.wav")  # a take was announced with it
     one._check()
 
 
-def test_full_disk_prevents_recording(known, tmp_path: Path) -> None:
+def test_full_disk_prevents_recording(cache, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100")
-    assert known(full_at=0.0).decide("3225550100")[1] == "full_disk"
+    assert cache(full_at=0.0).decide("3225550100")[1] == "full_disk"
 
 
-def test_reads_a_new_snapshot_and_keeps_the_old_one_if_broken(known, tmp_path: Path) -> None:
+def test_reads_a_new_snapshot_and_keeps_the_old_one_if_broken(cache, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100")
-    one = known()
+    one = cache()
     write(tmp_path / "snapshot", "3225550100", "3225550101")
     one._check()
     assert one.decide("3225550101")[1] is None
@@ -127,7 +127,7 @@ def test_reads_a_new_snapshot_and_keeps_the_old_one_if_broken(known, tmp_path: P
 def test_bug_in_one_check_does_not_end_the_checks(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the daemon would never see again that the disk is full, nor a new line."""
+    """Otherwise the daemon would not detect a full disk or a new line any more."""
     monkeypatch.setattr(config_cache, "CHECK_INTERVAL", 0.01)
     one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.999999, clock)
     assert one.claim()
@@ -136,7 +136,7 @@ def test_bug_in_one_check_does_not_end_the_checks(
 
     def failing(folder: Path) -> Snapshot:
         failed.append(folder)
-        raise ArithmeticError("nobody thought of this")
+        raise ArithmeticError("a bug")
 
     def until(condition: Callable[[], object]) -> None:
         with gevent.Timeout(10):
@@ -155,8 +155,8 @@ def test_bug_in_one_check_does_not_end_the_checks(
         one.stop()
 
 
-def test_spool_has_one_daemon(known, tmp_path: Path) -> None:
-    known()
+def test_spool_has_one_daemon(cache, tmp_path: Path) -> None:
+    cache()
     second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
     assert not second.claim()
     assert second.claim_error().error_id == "daemon.second"
@@ -166,7 +166,7 @@ def test_crash_leaves_the_last_watch_time(tmp_path: Path, clock: Clock) -> None:
     first = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert first.claim()
     first.start()
-    assert first.unwatched_since() == clock()  # the first ever: nothing was missed
+    assert first.unwatched_since() == clock()  # the first daemon: nothing was missed
     first.begin_watch()
     first._check()
     first.stop()
@@ -175,13 +175,13 @@ def test_crash_leaves_the_last_watch_time(tmp_path: Path, clock: Clock) -> None:
     second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert second.claim()
     second.start()
-    second._check()  # not watching yet: it does not say that it was
+    second._check()  # not watching yet: the file remains unchanged
     assert abs(second.unwatched_since() - datetime.fromtimestamp(seen, UTC)) < timedelta(seconds=1)
     second.stop()
 
 
 def test_late_check_writes_no_other_file(tmp_path: Path, clock: Clock) -> None:
-    """It was under way in a thread when the spool was given up."""
+    """The check was running in a thread when the spool was released."""
     one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert one.claim()
     one.start()
@@ -196,8 +196,8 @@ def test_late_check_writes_no_other_file(tmp_path: Path, clock: Clock) -> None:
     assert (tmp_path / "other").read_bytes() == b""
 
 
-def test_unwatched_since_the_connection_was_lost(known, clock: Clock) -> None:
-    one = known()
+def test_unwatched_since_the_connection_was_lost(cache, clock: Clock) -> None:
+    one = cache()
     one.begin_watch()
     clock.forward(minutes=5)
     one.end_watch()
@@ -207,9 +207,9 @@ def test_unwatched_since_the_connection_was_lost(known, clock: Clock) -> None:
     assert one.unwatched_since() == lost
 
 
-def test_reading_unwatched_since_does_not_note_a_watch(known, tmp_path: Path, clock: Clock) -> None:
-    """What asked may fail half-way, and asks again."""
-    one = known()
+def test_reading_unwatched_since_does_not_note_a_watch(cache, tmp_path: Path, clock: Clock) -> None:
+    """Reconciling may fail half-way, and reads it again."""
+    one = cache()
     began = clock()
     for _ in range(2):
         clock.forward(minutes=1)

@@ -1,4 +1,4 @@
-"""What the daemon refuses before it takes a single call."""
+"""Checks of the daemon's settings before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is ordered of the switch when a colleague asks whether a recording may be kept."""
+"""The commands for the keep question and the marker tone."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
 KEEP = KeepScript(SOUND, SOUND, SOUND, SOUND, SOUND)
 
 
-def told(keep: KeepScript) -> CallState:
-    """A call that was announced, and is recorded."""
+def announced(keep: KeepScript) -> CallState:
+    """The state of a call that was announced and is recorded."""
     notes = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
     return initial.resume(CallPlan("notice", (Script(SOUND, keep=keep),)), notes, AT)
 
@@ -43,22 +43,22 @@ def test_keep_question_with_an_unaddressable_internal_leg(
     )  # fmt: skip
     writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
-        start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
+        start, announced(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
         ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
     call.feed(CodeDialled(AT, code="keep", other=colleague))
-    assert call.state.timer.deadline is not None, "nothing would end the question"
+    assert call.state.timer.deadline is not None, "the question has no time limit"
     assert not any("@" in str(command) for command in sent)
     played = [command for command in sent if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
     call.feed(ChannelGone(AT, ending=True))
-    assert gevent.wait(timeout=20), "a timer of the call outlives it"
+    assert gevent.wait(timeout=20), "a timer survives the call"
 
 
-@pytest.mark.parametrize("folder", ["there", "gone for a while"])
+@pytest.mark.parametrize("folder", ["writable", "unwritable for a while"])
 def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder: str) -> None:
-    """A tone for what nobody wrote down would not be true."""
+    """The tone confirms that the marker is on disk."""
     sent: list[str] = []
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
@@ -66,17 +66,17 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
     )  # fmt: skip
     writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
-        start, told(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
+        start, announced(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
         to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
     )  # fmt: skip
     writer.open(start)
     assert writer.flush(5)
     marks = writer.folder / layout.EVENTS
-    if folder != "there":
+    if folder != "writable":
         marks.mkdir()
     call.feed(CodeDialled(AT, code="note", other="b"))
     assert sent == []
-    if folder != "there":
+    if folder != "writable":
         assert not writer.flush(0.5)
         assert sent == []
         marks.rmdir()
@@ -85,7 +85,7 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
     assert tone.startswith("['noted'] api expand uuid_displace")
     call.feed(CommandGiven(AT, code="note", by="panel"))
     assert writer.flush(5)
-    assert len(sent) == 1, "who asked in the panel is told there"
+    assert len(sent) == 1, "the panel confirms its own command"
 
 
 def kinds(writer: SpoolWriter) -> list[str]:

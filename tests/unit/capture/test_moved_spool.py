@@ -1,4 +1,4 @@
-"""A dead node's spool is moved here while the daemon runs: what was unfinished in it is ended, no more."""
+"""A dead node's spool is moved here while the daemon runs: its unfinished calls are ended."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.switch.standing_connection import (LiveState)
 from tests.house import Bakery
-from tests.unit.capture.test_reconcile_failures import arrival, written
+from tests.unit.capture.test_reconcile_failures import arrival, reasons
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 
 
-class Site:
-    """A daemon that runs, and a call that another node's had begun: announced, and somebody had answered."""
+class MovedCall:
+    """A running daemon, and an announced and answered call of another node."""
 
     def __init__(self, house: Bakery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.house, self.seconds, self.channels, self.away, self.sent = house, 0.0, set(), False, []
@@ -28,7 +28,7 @@ class Site:
         )
         self.daemon = Daemon(settings, now=house.clock)
         self.daemon.config.start()
-        self.daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+        self.daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it never ends
         self.daemon.moved_spool._monotonic = lambda: self.seconds
         monkeypatch.setattr("recorder.capture.daemon.variable_of", self._variable)
         monkeypatch.setattr(
@@ -43,8 +43,8 @@ class Site:
             raise SwitchError("switch.gone", "not connected")
         return "" if channel in self.channels else None
 
-    def comes(self, **changes: object) -> Path:
-        """The folder of a call that was going on when its node died."""
+    def move(self, **changes: object) -> Path:
+        """Return the folder of a call that was live when its node died."""
         made = self.house.take(talk_ms=4000, node="east", **{"channel": CHANNEL, **changes})
         (made / layout.END).unlink()
         kept = [mark for mark in layout.read_marks(made) if mark.kind not in ("hangup", "recording_stopped")]
@@ -54,28 +54,28 @@ class Site:
         self.house.clock.forward(days=1)
         return made
 
-    def look(self, after: float = 11.0) -> None:
+    def check(self, after: float = 11.0) -> None:
         self.seconds += after
         self.daemon.moved_spool.check()
 
-    def quiet(self) -> None:
+    def wait_quietly(self) -> None:
         for _ in range(5):
-            self.look()
+            self.check()
 
 
 @pytest.fixture
-def site(house: Bakery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return Site(house, tmp_path, monkeypatch)
+def site(house: Bakery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MovedCall:
+    return MovedCall(house, tmp_path, monkeypatch)
 
 
-def test_ends_a_moved_call_without_a_restart(site: Site) -> None:
-    folder = site.comes()
-    site.look()
-    site.look()
-    assert not (folder / layout.END).exists(), "it may still be being copied"
-    site.quiet()
-    assert written(site.house.spool) == [None], "recorded"
-    assert site.sent == [], "nothing is ordered of the switch"
+def test_ends_a_moved_call_without_a_restart(site: MovedCall) -> None:
+    folder = site.move()
+    site.check()
+    site.check()
+    assert not (folder / layout.END).exists(), "it may still be copied"
+    site.wait_quietly()
+    assert reasons(site.house.spool) == [None], "recorded"
+    assert site.sent == [], "no command is sent to the switch"
     assert not site.daemon.calls
     take = layout.read_take(folder)
     last = max(mark.at for mark in take.marks if mark.kind == "bridged")
@@ -85,62 +85,62 @@ def test_ends_a_moved_call_without_a_restart(site: Site) -> None:
     assert any(folder.name in key for key in site.house.objects())
 
 
-def test_waits_while_a_folder_is_copied_or_written(site: Site) -> None:
-    folder = site.comes()
+def test_waits_while_a_folder_is_copied_or_written(site: MovedCall) -> None:
+    folder = site.move()
     for _ in range(10):
         with open(folder / layout.AUDIO, "ab") as sound:
             sound.write(bytes(320))
-        site.look()
+        site.check()
     assert not (folder / layout.END).exists()
     (folder / layout.CALL).rename(folder / "not yet")
-    site.quiet()
-    assert not (folder / layout.END).exists(), "whose call it is has not come yet"
+    site.wait_quietly()
+    assert not (folder / layout.END).exists(), "call.json is still missing"
     (folder / "not yet").rename(folder / layout.CALL)
-    site.quiet()
-    assert written(site.house.spool) == [None]
+    site.wait_quietly()
+    assert reasons(site.house.spool) == [None]
 
 
-def test_ignores_own_and_live_calls(site: Site) -> None:
-    """Of this node's own, by its folder; of whatever the switch knows, by its channel."""
+def test_ignores_own_and_live_calls(site: MovedCall) -> None:
+    """Own calls are recognised by their folders, live calls by their channels."""
     daemon = site.daemon
     daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
-    daemon.intake.arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
-    assert written(site.house.spool) == []
+    daemon.intake.arrive(arrival("an odd id"), _NoSocket())  # type: ignore[arg-type]
+    assert reasons(site.house.spool) == []
     (mine,) = layout.open_takes(site.house.spool)
     site.channels.add(CHANNEL)
-    theirs = site.comes()
+    theirs = site.move()
     with capture_logs() as logs:
         for _ in range(20):
-            site.quiet()
+            site.wait_quietly()
     assert {folder.name for folder in layout.open_takes(site.house.spool)} == {mine.name, theirs.name}
-    (said,) = [line for line in logs if line["event"] == "spool.reconcile_failed"]
-    assert said["folder"] == theirs.name
+    (warning,) = [line for line in logs if line["event"] == "spool.reconcile_failed"]
+    assert warning["folder"] == theirs.name
     site.channels.clear()
     site.away = True
     with pytest.raises(SwitchError):
-        site.look()
-    assert not (theirs / layout.END).exists(), "the switch has to say so"
+        site.check()
+    assert not (theirs / layout.END).exists(), "the switch must confirm that the channel is gone"
     site.away = False
-    site.look()
-    assert written(site.house.spool) == [None]
+    site.check()
+    assert reasons(site.house.spool) == [None]
     assert [folder.name for folder in layout.open_takes(site.house.spool)] == [mine.name]
 
 
-def test_folder_with_the_channel_of_a_current_call_is_ignored(site: Site) -> None:
+def test_folder_with_the_channel_of_a_current_call_is_ignored(site: MovedCall) -> None:
     daemon = site.daemon
     daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
-    daemon.intake.arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
+    daemon.intake.arrive(arrival("an odd id"), _NoSocket())  # type: ignore[arg-type]
     (call,) = daemon.calls.values()
-    site.comes(channel="an odd id")
-    site.quiet()
+    site.move(channel="an odd id")
+    site.wait_quietly()
     assert list(daemon.calls.values()) == [call]
 
 
-def test_renamed_or_broken_folder_is_left_to_the_worker(site: Site) -> None:
-    renamed, broken = site.comes(), site.comes()
+def test_renamed_or_broken_folder_is_left_to_the_worker(site: MovedCall) -> None:
+    renamed, broken = site.move(), site.move()
     renamed.rename(renamed.with_name("another"))
     (broken / layout.CALL).write_bytes(b"{")
-    site.quiet()
+    site.wait_quietly()
     assert {folder.name for folder in layout.finished_takes(site.house.spool)} == {"another", broken.name}
     for folder in list(layout.finished_takes(site.house.spool)):
         site.house.work(folder)
@@ -150,8 +150,8 @@ def test_renamed_or_broken_folder_is_left_to_the_worker(site: Site) -> None:
     }
 
 
-def test_moved_call_is_unobserved_from_its_last_mark(site: Site) -> None:
-    folder = site.comes()
+def test_moved_call_is_unobserved_from_its_last_mark(site: MovedCall) -> None:
+    folder = site.move()
     site.daemon.reconciliation.list_open_folders()
     site.daemon.reconciliation._feed = lambda call, since: site.sent.append(since)  # type: ignore[method-assign]
     site.daemon.reconciliation.reconcile(LiveState({}), {}, site.house.clock())
@@ -160,8 +160,8 @@ def test_moved_call_is_unobserved_from_its_last_mark(site: Site) -> None:
     assert module.QUIET > module.CHECK_INTERVAL
 
 
-class _Nothing:
-    """A call's own socket, on which nothing is said."""
+class _NoSocket:
+    """A socket that must not be used."""
 
     def __getattr__(self, name: str) -> object:
-        pytest.fail(f"{name} on the socket of a call that no command can name")
+        pytest.fail(f"{name} on the socket of an unaddressable call")

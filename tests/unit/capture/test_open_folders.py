@@ -1,4 +1,4 @@
-"""Folders that an earlier daemon left open, and that cannot be read: for now, or for ever."""
+"""Open folders of an earlier daemon that cannot be read, temporarily or permanently."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.house import Bakery
 
 
 class Switch:
-    """A switch that records the call of a folder, which has been announced to."""
+    """A switch that records the announced call of a folder."""
 
     def __init__(self, audio: Path) -> None:
-        self.audio, self.sent, self.asked = str(audio), [], 0
+        self.audio, self.sent, self.queries = str(audio), [], 0
         self.away = False
 
     def reconcile(self) -> LiveState:
-        self.asked += 1
+        self.queries += 1
         if self.away:
             raise SwitchError("switch.gone", "nobody there")
         return LiveState({"c": LiveChannel("c", "inbound", "ACTIVE", "accord", (self.audio,))})
@@ -50,32 +50,32 @@ class Switch:
         self.sent.append(str(command))
 
 
-def told(start: CallStart) -> Script:
-    """What a call is told, by its own words."""
+def script_of(start: CallStart) -> Script:
+    """Return the sounds of a call."""
     assert start.announcement is not None
     return Snapshot("", {}, frozenset(), frozenset(), Path("/snapshot")).script(Language(start.announcement))
 
 
-class Writer:
+class FakeWriter:
     def __init__(self, folder: Path) -> None:
         self.folder, self.audio = folder, folder / layout.AUDIO
 
 
-class Adopted:
-    """A call as the takeover sees it."""
+class AdoptedCall:
+    """A call as reconciling sees it."""
 
     def __init__(self, start: CallStart, state: CallState, root: Path) -> None:
-        self.start, self.state, self.channel, self.told = start, state, start.channel, []
+        self.start, self.state, self.channel, self.events = start, state, start.channel, []
         self.left_at = start.started_at
-        self.writer = Writer(root / start.recording)
+        self.writer = FakeWriter(root / start.recording)
         self.log = reconciliation.log
 
-    def feed(self, observed: CallEvent) -> None:
-        self.told.append(observed)
+    def feed(self, event: CallEvent) -> None:
+        self.events.append(event)
 
 
-class Site:
-    """A call that goes on in a spool, and the next daemon's takeover of it."""
+class Takeover:
+    """A call that continues, and the next daemon's takeover of its folder."""
 
     def __init__(self, house: Bakery) -> None:
         self.house = house
@@ -87,13 +87,13 @@ class Site:
         house.clock.forward(seconds=30)
         self.since: datetime = house.clock()
         self.switch = Switch(self.folder / layout.AUDIO)
-        self.calls: dict[str, Adopted] = {}
-        rooms = Conferences(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
-        self.reconciliation = Reconciliation(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
+        self.calls: dict[str, AdoptedCall] = {}
+        conferences = Conferences(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
+        self.reconciliation = Reconciliation(self.switch, house.spool, house.clock, self.adopt, script_of, conferences)  # type: ignore[arg-type]
         self.reconciliation.list_open_folders()
 
-    def adopt(self, start: CallStart, state: CallState) -> Adopted:
-        return self.calls.setdefault(start.channel, Adopted(start, state, self.house.spool))
+    def adopt(self, start: CallStart, state: CallState) -> AdoptedCall:
+        return self.calls.setdefault(start.channel, AdoptedCall(start, state, self.house.spool))
 
     def reconcile(self) -> None:
         self.house.clock.forward(seconds=5)
@@ -101,9 +101,9 @@ class Site:
 
 
 @pytest.fixture
-def site(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> Takeover:
     monkeypatch.setattr(reconciliation, "RETRY_INTERVAL", 0.02)
-    return Site(house)
+    return Takeover(house)
 
 
 def until(met: Callable[[], bool]) -> None:
@@ -114,9 +114,9 @@ def until(met: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS])
 def test_unreadable_folder_is_taken_over_later(
-    site: Site, name: str
+    site: Takeover, name: str
 ) -> None:
-    """No file handles, a disk that fails for a moment, a permission: here, a folder in a file's place."""
+    """As without file handles, on a failing disk or without permission: here a folder replaces a file."""
     kept = (site.folder / name).read_bytes()
     (site.folder / name).unlink()
     (site.folder / name).mkdir()
@@ -125,28 +125,28 @@ def test_unreadable_folder_is_taken_over_later(
         site.reconcile()
         gevent.sleep(0.1)
     assert [line["event"] for line in logs if "folder" in line] == ["spool.reconcile_failed"]
-    assert site.switch.sent == [], "its recording goes on"
-    assert site.switch.asked == 2, "the switch is not asked about what cannot be read anyway"
+    assert site.switch.sent == [], "its recording continues"
+    assert site.switch.queries == 2, "the switch is not asked about an unreadable folder"
     assert not site.calls
     assert {path.name for path in site.folder.iterdir()} == {layout.CALL, layout.EVENTS, layout.AUDIO}
     (site.folder / name).rmdir()
     (site.folder / name).write_bytes(kept)
     site.house.clock.forward(minutes=10)
-    until(lambda: bool(site.calls and site.calls["c"].told))
-    (told,) = site.calls["c"].told
-    assert (type(told), told.since, told.capturing) == (CallReconciled, site.since, True)
+    until(lambda: bool(site.calls and site.calls["c"].events))
+    (event,) = site.calls["c"].events
+    assert (type(event), event.since, event.capturing) == (CallReconciled, site.since, True)
     site.reconcile()
-    assert len(site.calls["c"].told) == 2, "from now on it is one like the others"
+    assert len(site.calls["c"].events) == 2, "from now on it is reconciled like the others"
 
 
-def test_waits_for_an_unreachable_switch(site: Site) -> None:
+def test_waits_for_an_unreachable_switch(site: Takeover) -> None:
     (site.folder / layout.CALL).rename(site.folder / "kept")
     (site.folder / layout.CALL).mkdir()
     site.reconcile()
     site.switch.away = True
     (site.folder / layout.CALL).rmdir()
     (site.folder / "kept").rename(site.folder / layout.CALL)
-    until(lambda: site.switch.asked > 2)
+    until(lambda: site.switch.queries > 2)
     assert not site.calls
     site.switch.away = False
     until(lambda: bool(site.calls))
@@ -156,7 +156,7 @@ def test_waits_for_an_unreachable_switch(site: Site) -> None:
     ("name", "content", "whose"), [(layout.CALL, b"{", False), (layout.EVENTS, b"{\n{}\n", True)]
 )
 def test_broken_folder_is_left_to_the_worker(
-    site: Site, name: str, content: bytes, whose: bool
+    site: Takeover, name: str, content: bytes, whose: bool
 ) -> None:
     (site.folder / name).write_bytes(content)
     site.reconcile()
@@ -176,7 +176,7 @@ def test_broken_folder_is_left_to_the_worker(
     assert row.quarantined_until == house.clock() + timedelta(days=30)
 
 
-def test_removes_an_empty_folder(site: Site) -> None:
+def test_removes_an_empty_folder(site: Takeover) -> None:
     for path in (layout.CALL, layout.EVENTS):
         (site.folder / path).unlink()
     site.reconcile()
@@ -184,14 +184,14 @@ def test_removes_an_empty_folder(site: Site) -> None:
     assert not site.folder.exists()
 
 
-def test_keeps_a_folder_with_marks_but_no_call_file(site: Site) -> None:
+def test_keeps_a_folder_with_marks_but_no_call_file(site: Takeover) -> None:
     (site.folder / layout.CALL).unlink()
     site.reconcile()
     assert list(layout.finished_takes(site.house.spool)) == [site.folder]
 
 
 def test_retries_writing_an_end(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (site.folder / layout.CALL).write_bytes(b"{")
     with monkeypatch.context() as full:

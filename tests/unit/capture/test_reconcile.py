@@ -1,4 +1,4 @@
-"""A call that goes on while no daemon watches, or a new one comes: nothing of it is forgotten."""
+"""Calls that continue without a daemon or across a restart are reconciled with the switch."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 BRIDGED = AT + timedelta(seconds=8)
 
 
-TOLD_WITH = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 3000)
+ANNOUNCEMENT = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 3000)
 
 
 @pytest.fixture(autouse=True)
 def wait_for_writes() -> Iterator[None]:
-    """What a test does not look at is still written in its folder, and not when that is gone."""
+    """Pending writes must end before the test's folder is removed."""
     yield
     gevent.wait(timeout=20)
 
 
-class Answering:
-    """A switch that says this of its one channel (``bridged``: that it was answered); ``asked`` is what it
-    was asked."""
+class AnsweringSwitch:
+    """A switch with one channel that has these variables (``bridged``: it was answered). ``queries`` records its
+    commands."""
 
     def __init__(self, **variables: str) -> None:
         self.variables = variables
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     def api(self, command: SwitchCommand) -> str:
-        self.asked.append(str(command))
+        self.queries.append(str(command))
         if "uuid_dump" in str(command):
             if "bridged" not in self.variables:
                 raise SwitchError("switch.refused", "-ERR No such channel!")
@@ -60,29 +60,29 @@ class Answering:
                 "Event-Name: CHANNEL_DATA\n"
                 "Caller-Caller-ID-Name: Eve%0ACaller-Channel-Bridged-Time%3A%201\n"
                 f"Caller-Channel-Bridged-Time: {micros(BRIDGED)}\n"
-                f"{self._held(str(command).split()[-1])}"
-                f"variable_bridge_uuid: {self._other(str(command).split()[-1])}\n"
+                f"{self._hold_state(str(command).split()[-1])}"
+                f"variable_bridge_uuid: {self._peer(str(command).split()[-1])}\n"
                 "Caller-Direction: outbound\nCaller-Destination-Number: 300"
             )
         return self.variables.get(str(command).split()[-1], "_undef_")
 
-    def _held(self, channel: str) -> str:
-        """As seen: the one who holds is HELD, the other one ACTIVE; the time of an earlier hold stays."""
+    def _hold_state(self, channel: str) -> str:
+        """As observed: the leg on hold is HELD, the other one ACTIVE; the time of an earlier hold remains."""
         since = self.variables.get("held" if channel == CHANNEL else "colleague_held", "")
         return (
             f"Channel-Call-State: {'HELD' if since else 'ACTIVE'}\nCaller-Channel-Last-Hold: {since or 7}\n"
         )
 
-    def _other(self, channel: str) -> str:
-        """The leg that a leg is connected with."""
+    def _peer(self, channel: str) -> str:
+        """Return the leg that a leg is bridged with."""
         return CHANNEL if channel != CHANNEL else self.variables.get("leg", "_undef_")
 
     def recordings_of(self, uuid: str) -> tuple[str, ...]:
         return ()
 
 
-def daemon_on(root: Path, switch: Answering, clock: Clock) -> Daemon:
-    """A daemon that comes to what lies in the spool, and to what the switch says."""
+def start_daemon(root: Path, switch: AnsweringSwitch, clock: Clock) -> Daemon:
+    """Return a daemon that has reconciled its spool with the switch."""
     settings = DaemonSettings(node="n", spool=root / "spool", snapshot=root, password="x" * 12)
     settings.spool.mkdir(exist_ok=True)
     daemon = Daemon(settings, now=clock)
@@ -93,10 +93,10 @@ def daemon_on(root: Path, switch: Answering, clock: Clock) -> Daemon:
     return daemon
 
 
-def left_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
-    """What an earlier daemon left of a call."""
+def leave_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
+    """Create the folder of a call that an earlier daemon left open."""
     start = CallStart(
-        ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), TOLD_WITH,
+        ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), ANNOUNCEMENT,
         refused=refused,
     )  # fmt: skip
     folder = layout.open_take(root / "spool", start)
@@ -104,20 +104,20 @@ def left_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
         layout.append_mark(folder, mark)
 
 
-TOLD = (
+ANNOUNCED = (
     Mark(AT, "recording_started", {}),
     Mark(AT + timedelta(seconds=3), "announcement_finished", {}),
 )
 
 
 def marks(root: Path) -> list[Mark]:
-    assert gevent.wait(timeout=20), "the daemon still writes"
+    assert gevent.wait(timeout=20), "the daemon is still busy"
     return list(layout.read_marks(root / "spool" / ID))
 
 
 def test_asks_the_switch_when_a_call_was_answered(tmp_path: Path, clock: Clock) -> None:
-    left_open(tmp_path, *TOLD)
-    daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
+    leave_open(tmp_path, *ANNOUNCED)
+    start_daemon(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes"), clock)
     assert [mark.at for mark in marks(tmp_path) if mark.kind == "bridged"] == [BRIDGED]
 
 
@@ -125,12 +125,12 @@ def gaps(root: Path) -> list[datetime]:
     return [mark.at for mark in marks(root) if mark.kind.startswith("unobserved")]
 
 
-def on_its_own_socket(root: Path, switch: Answering, clock: Clock) -> Daemon:
-    """A daemon with a call that is being announced to; the standing connection is not up yet."""
-    left_open(root, *TOLD)
-    daemon = daemon_on(root, switch, clock)
+def announce_on_own_socket(root: Path, switch: AnsweringSwitch, clock: Clock) -> Daemon:
+    """Return a daemon with a call during its announcement, before the standing connection is made."""
+    leave_open(root, *ANNOUNCED)
+    daemon = start_daemon(root, switch, clock)
     daemon.calls[CHANNEL].left_at = None
-    marks(root)  # all is written that is of no interest here
+    marks(root)  # wait for the earlier marks
     (root / "spool" / ID / layout.EVENTS).unlink()
     return daemon
 
@@ -138,14 +138,14 @@ def on_its_own_socket(root: Path, switch: Answering, clock: Clock) -> Daemon:
 def test_call_on_its_own_socket_was_watched(
     tmp_path: Path, clock: Clock
 ) -> None:
-    daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
+    daemon = announce_on_own_socket(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes"), clock)
     clock.forward(seconds=5)
     daemon.observer.connect(LiveState({}))
     assert gaps(tmp_path) == []
 
 
 def test_unwatched_since_leaving_its_socket(tmp_path: Path, clock: Clock) -> None:
-    daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
+    daemon = announce_on_own_socket(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes"), clock)
     daemon.observer.disconnect("gone")
     clock.forward(seconds=5)
     daemon.calls[CHANNEL].release()
@@ -156,8 +156,8 @@ def test_unwatched_since_leaving_its_socket(tmp_path: Path, clock: Clock) -> Non
 
 
 def test_ends_a_call_whose_hangup_was_missed(tmp_path: Path, clock: Clock) -> None:
-    switch = Answering(accord_state="announced")
-    daemon = on_its_own_socket(tmp_path, switch, clock)
+    switch = AnsweringSwitch(accord_state="announced")
+    daemon = announce_on_own_socket(tmp_path, switch, clock)
 
     def gone(command: SwitchCommand) -> str:
         raise SwitchError("switch.refused", "-ERR No such channel!")
@@ -170,42 +170,42 @@ def test_ends_a_call_whose_hangup_was_missed(tmp_path: Path, clock: Clock) -> No
 
 
 def test_leaves_the_other_daemons_calls_alone(tmp_path: Path, clock: Clock) -> None:
-    """Beside one that hands over: its calls are neither followed, nor written down at their ends."""
-    daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="waiting"), clock)
+    """Calls of a daemon that hands over are neither followed nor listed when they end."""
+    daemon = start_daemon(tmp_path, AnsweringSwitch(accord_state="unrecorded", accord_left="waiting"), clock)
     daemon.intake.unhandled.defer()
     number = LINE
-    ended = [
+    hangups = [
         EslEvent(
             f"\nEvent-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {channel}\nAnswer-State: hangup\n"
             f"Event-Date-Timestamp: {clock().timestamp():.0f}000000\nHangup-Cause: NORMAL_CLEARING\n"
             f"variable_accord_line: {number}\nvariable_accord_state: unrecorded\n"
             "variable_accord_left: waiting\n\n".encode()
         )
-        for channel in ("its", "nobodys", "ours")
+        for channel in ("its", "unhandled", "ours")
     ]
-    told: list[str] = []
-    daemon.intake.unhandled._write = lambda event, _number, _reason: told.append(event.uuid)
-    for event in ended:
+    listed: list[str] = []
+    daemon.intake.unhandled._write = lambda event, _number, _reason: listed.append(event.uuid)
+    for event in hangups:
         daemon.observer.handle_event(event)
     daemon.observer.connect(LiveState({"its": LiveChannel("its", "inbound", "ACTIVE", "public", ())}))
-    assert (told, daemon.calls) == ([], {})
+    assert (listed, daemon.calls) == ([], {})
     daemon.intake.unhandled.resume({"its"}, {"ours"})
-    assert told == ["nobodys"]
-    daemon.observer.handle_event(ended[1])
-    assert told == ["nobodys"], "once"
+    assert listed == ["unhandled"]
+    daemon.observer.handle_event(hangups[1])
+    assert listed == ["unhandled"], "once"
 
 
 def test_hangup_during_the_query_changes_nothing(tmp_path: Path, clock: Clock) -> None:
-    left_open(tmp_path, *TOLD)
-    daemon = daemon_on(tmp_path, Answering(accord_state="announced"), clock)
+    leave_open(tmp_path, *ANNOUNCED)
+    daemon = start_daemon(tmp_path, AnsweringSwitch(accord_state="announced"), clock)
     assert "bridged" not in [mark.kind for mark in marks(tmp_path)]
     assert daemon.calls[CHANNEL].state.phase is Phase.ANNOUNCED
 
 
 def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
-    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"}))
-    switch = Answering(accord_state="announced", bridged="yes", leg="c")
-    daemon = daemon_on(tmp_path, switch, clock)
+    leave_open(tmp_path, *ANNOUNCED, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"}))
+    switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="c")
+    daemon = start_daemon(tmp_path, switch, clock)
     left, came = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
     assert dict(left.data) == {"party": "extension", "value": "200", "seen": "later"}
     assert dict(came.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
@@ -214,8 +214,8 @@ def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.parametrize("data", [{"leg": "b"}, {}, {"party": "extension", "value": "300"}])
 def test_marks_an_unchanged_peer_once(tmp_path: Path, clock: Clock, data: dict[str, str]) -> None:
-    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", data))
-    daemon = daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes", leg="b"), clock)
+    leave_open(tmp_path, *ANNOUNCED, Mark(BRIDGED, "bridged", data))
+    daemon = start_daemon(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes", leg="b"), clock)
     assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
     assert daemon.calls[CHANNEL].state.internal.leg == "b"
 
@@ -224,17 +224,17 @@ def micros(at: datetime) -> str:
     return str(round(at.timestamp() * 1_000_000))
 
 
-WITH = Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
+BRIDGED_MARK = Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
 
 
 def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock) -> None:
-    left_open(tmp_path, *TOLD, WITH)
+    leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARK)
     paused, held = clock() - timedelta(seconds=40), BRIDGED + timedelta(seconds=20)
-    switch = Answering(
+    switch = AnsweringSwitch(
         accord_state="announced", bridged="yes", leg="b", accord_paused="true", accord_pause_seconds="60",
         accord_paused_at=str(int(paused.timestamp())), held=micros(held), colleague_held=micros(held),
     )  # fmt: skip
-    daemon = daemon_on(tmp_path, switch, clock)
+    daemon = start_daemon(tmp_path, switch, clock)
     found = {mark.kind: mark for mark in marks(tmp_path)}
     assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
     assert (found["hold"].at, found["colleague_hold"].at) == (held, held)
@@ -242,33 +242,33 @@ def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock)
 
 
 def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: Clock) -> None:
-    """Before, it was another call of theirs; and of one that is not paused nothing more is asked."""
-    left_open(tmp_path, *TOLD, WITH)
+    """An earlier hold was of another call. A call that is not paused is not asked about its pause."""
+    leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARK)
     earlier = micros(BRIDGED - timedelta(seconds=5))
-    switch = Answering(accord_state="announced", bridged="yes", leg="b", colleague_held=earlier)
-    daemon = daemon_on(tmp_path, switch, clock)
+    switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="b", colleague_held=earlier)
+    daemon = start_daemon(tmp_path, switch, clock)
     assert [(mark.kind, mark.at) for mark in marks(tmp_path) if "hold" in mark.kind] == [
         ("colleague_hold", BRIDGED)
     ]
     assert not daemon.calls[CHANNEL].state.hold.active
-    assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]
+    assert not [query for query in switch.queries if "pause_seconds" in query or "paused_at" in query]
 
 
 @pytest.mark.parametrize(
-    ("said", "since"),
+    ("began", "since"),
     [(0, 0), (40, 40), (61, 61), (-1, 0), (-40, None), (200, None), ("2²", None), ("", None)],
 )
 def test_rejects_an_impossible_pause_start(
-    said: int | str, since: int | None
+    began: int | str, since: int | None
 ) -> None:
-    """In seconds before now, of a pause of a minute."""
-    text = said if isinstance(said, str) else str(int((AT - timedelta(seconds=said)).timestamp()))
+    """Seconds before now, of a pause of a minute."""
+    text = began if isinstance(began, str) else str(int((AT - timedelta(seconds=began)).timestamp()))
     expected = None if since is None else AT - timedelta(seconds=since)
     assert paused_at(text, timedelta(seconds=60), AT) == expected
 
 
-def hung_up(**variables: str) -> EslEvent:
-    said = {
+def hangup(**variables: str) -> EslEvent:
+    headers = {
         "Event-Name": "CHANNEL_HANGUP_COMPLETE",
         "Unique-ID": CHANNEL,
         "Event-Date-Timestamp": f"{round(AT.timestamp()) + 60}000000",
@@ -278,13 +278,13 @@ def hung_up(**variables: str) -> EslEvent:
         "variable_accord_line": LINE,
         **{f"variable_accord_{name}": value for name, value in variables.items()},
     }
-    lines = "".join(f"{name}: {value}\n" for name, value in said.items())
+    lines = "".join(f"{name}: {value}\n" for name, value in headers.items())
     return EslEvent(f"\n{lines}\n".encode())
 
 
-def ended(daemon: Daemon) -> list[str | None]:
-    """Why calls were not recorded, once nothing is left to be done."""
-    assert gevent.wait(timeout=20), "the daemon still writes"
+def reasons(daemon: Daemon) -> list[str | None]:
+    """Return why calls were not recorded, once the daemon is idle."""
+    assert gevent.wait(timeout=20), "the daemon is still busy"
     root = daemon.settings.spool
     assert not list(layout.open_takes(root))
     return [layout.read_end(folder).reason for folder in layout.finished_takes(root)]
@@ -292,33 +292,33 @@ def ended(daemon: Daemon) -> list[str | None]:
 
 @pytest.mark.parametrize("reason", ["no_line", "no_snapshot", "never_record", "prompt_damaged", "full_disk"])
 def test_refusal_reason_survives_the_daemon(tmp_path: Path, clock: Clock, reason: str) -> None:
-    left_open(tmp_path, refused=reason)
-    daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="passed"), clock)
-    daemon.observer.handle_event(hung_up(state="unrecorded", left="passed"))
-    assert ended(daemon) == [reason]
+    leave_open(tmp_path, refused=reason)
+    daemon = start_daemon(tmp_path, AnsweringSwitch(accord_state="unrecorded", accord_left="passed"), clock)
+    daemon.observer.handle_event(hangup(state="unrecorded", left="passed"))
+    assert reasons(daemon) == [reason]
 
 
-class Socket:
-    """A call's own connection, on which everything may be said."""
+class OwnSocket:
+    """A call's own socket, which closes after the first commands."""
 
     def __init__(self) -> None:
         self.closed = gevent.event.Event()
         self.sent: list[str] = []
-        self.let_go = lambda _reason: None
+        self.on_closed = lambda _reason: None
 
-    def send_all(self, orders: list[SwitchCommand], _limit: float | None = None) -> None:
-        self.sent += map(str, orders)
+    def send_all(self, batch: list[SwitchCommand], _limit: float | None = None) -> None:
+        self.sent += map(str, batch)
         self.closed.set()
-        self.let_go("the call goes on")
+        self.on_closed("the call continues")
 
     def register_handle(self, name: str, handler: object) -> None: ...
 
     def on_close(self, handler: object) -> None:
-        self.let_go = handler  # type: ignore[assignment]
+        self.on_closed = handler  # type: ignore[assignment]
 
 
-def arrive(daemon: Daemon) -> Socket:
-    own = Socket()
+def arrive(daemon: Daemon) -> OwnSocket:
+    own = OwnSocket()
     arrival = Arrival.of(
         {
             "Unique-ID": CHANNEL,
@@ -333,7 +333,7 @@ def arrive(daemon: Daemon) -> Socket:
 
 
 def test_refusal_reason_is_written_at_once(tmp_path: Path, clock: Clock) -> None:
-    daemon = daemon_on(tmp_path, Answering(), clock)
+    daemon = start_daemon(tmp_path, AnsweringSwitch(), clock)
     arrive(daemon)
     assert gevent.wait(timeout=20)
     (folder,) = layout.open_takes(daemon.settings.spool)
@@ -347,7 +347,7 @@ def test_refusal_reason_is_written_at_once(tmp_path: Path, clock: Clock) -> None
 def test_hangup_while_the_folder_is_created_is_listed_once(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    daemon = daemon_on(tmp_path, Answering(), clock)
+    daemon = start_daemon(tmp_path, AnsweringSwitch(), clock)
     monkeypatch.setattr(daemon.config, "decide", lambda *_: (None, None))
     prepare = SpoolWriter.prepare
 
@@ -356,9 +356,9 @@ def test_hangup_while_the_folder_is_created_is_listed_once(
         gevent.sleep(0.05)
 
     monkeypatch.setattr(SpoolWriter, "prepare", slow)
-    gevent.spawn(daemon.observer.handle_event, hung_up(state="waiting"))
+    gevent.spawn(daemon.observer.handle_event, hangup(state="waiting"))
     own = arrive(daemon)
     assert own.sent == []
     assert not daemon.calls
-    assert ended(daemon) == ["daemon_away"]
-    assert len(list(daemon.settings.spool.iterdir())) == 1, "no folder is left that nobody ends"
+    assert reasons(daemon) == ["daemon_away"]
+    assert len(list(daemon.settings.spool.iterdir())) == 1, "no open folder is left"

@@ -1,4 +1,4 @@
-"""Taking a switch over: what cannot be asked about, and what fails half-way."""
+"""Reconciling with unaddressable channels and recordings, and after failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recorder.switch.standing_connection import (LiveState, LiveChannel)
 from tests.clock import Clock
 
 ODD = "a84b4c76e66710@pc33.atlanta.com"
-"""As RFC 3261 shows a Call-ID, which a switch can be told to take for its channel's id."""
+"""A Call-ID as in RFC 3261, which a switch can be configured to use as its channel's id."""
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 LINE = "3225550101"
@@ -35,11 +35,11 @@ def daemon(tmp_path: Path, clock: Clock) -> Daemon:
     return daemon
 
 
-class Arrived:
-    """A call's own socket, on which nothing may be said."""
+class NoSocket:
+    """A socket that must not be used."""
 
     def __getattr__(self, name: str) -> object:
-        pytest.fail(f"{name} on the socket of a call that no command can name")
+        pytest.fail(f"{name} on the socket of an unaddressable call")
 
 
 def arrival(channel: str) -> Arrival:
@@ -54,7 +54,7 @@ def arrival(channel: str) -> Arrival:
     )
 
 
-def hung_up(channel: str, clock: Clock) -> EslEvent:
+def hangup(channel: str, clock: Clock) -> EslEvent:
     return EslEvent(
         f"\nEvent-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {channel}\nAnswer-State: hangup\n"
         f"Event-Date-Timestamp: {clock().timestamp():.0f}000000\nHangup-Cause: NORMAL_CLEARING\n"
@@ -63,33 +63,33 @@ def hung_up(channel: str, clock: Clock) -> EslEvent:
     )
 
 
-def written(root: Path) -> list[str | None]:
-    assert gevent.wait(timeout=20), "the daemon still writes"
+def reasons(root: Path) -> list[str | None]:
+    assert gevent.wait(timeout=20), "the daemon is still busy"
     return [layout.read_end(folder).reason for folder in layout.finished_takes(root)]
 
 
 def arrive(daemon: Daemon) -> None:
-    daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+    daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it never ends
     daemon.config.decide = lambda *_: (None, None)  # type: ignore[method-assign]
-    daemon.intake.arrive(arrival(ODD), Arrived())  # type: ignore[arg-type]
-    assert written(daemon.settings.spool) == []
+    daemon.intake.arrive(arrival(ODD), NoSocket())  # type: ignore[arg-type]
+    assert reasons(daemon.settings.spool) == []
 
 
 def test_unaddressable_call_continues_and_is_listed(daemon: Daemon, clock: Clock) -> None:
     arrive(daemon)
-    daemon.observer.handle_event(hung_up(ODD, clock))
-    daemon.observer.handle_event(hung_up(ODD, clock))
-    assert written(daemon.settings.spool) == ["announcement_failed"]
+    daemon.observer.handle_event(hangup(ODD, clock))
+    daemon.observer.handle_event(hangup(ODD, clock))
+    assert reasons(daemon.settings.spool) == ["announcement_failed"]
     assert not daemon.calls
 
 
 def test_reconcile_lists_an_unaddressable_call(daemon: Daemon, clock: Clock) -> None:
-    """Nobody can ask whether it is still there, and its end may have been told while nobody watched."""
+    """No command can check the channel, and its hang-up may have been missed."""
     arrive(daemon)
     daemon.observer.connect(LiveState({}))
-    assert written(daemon.settings.spool) == ["announcement_failed"]
-    daemon.observer.handle_event(hung_up(ODD, clock))
-    assert written(daemon.settings.spool) == ["announcement_failed"]
+    assert reasons(daemon.settings.spool) == ["announcement_failed"]
+    daemon.observer.handle_event(hangup(ODD, clock))
+    assert reasons(daemon.settings.spool) == ["announcement_failed"]
     assert not daemon.calls
 
 
@@ -120,28 +120,28 @@ def test_unaddressable_recording_does_not_end_the_connection(
         assert sent == []
 
 
-@pytest.mark.parametrize("fails", ["reconcile", "look"])
+@pytest.mark.parametrize("fails", ["reconcile", "check"])
 def test_outage_lasts_until_reconciling_succeeds(
     daemon: Daemon, clock: Clock, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """What fails half-way is done again, over all of the time in which nobody watched."""
+    """A failure half-way is repeated, over the whole unwatched time."""
     since = []
     daemon.config.begin_watch()
     clock.forward(minutes=5)
     daemon.observer.disconnect("the switch closed the connection")
     lost = clock()
 
-    def taken(step: str) -> Callable[..., None]:
-        def take(*given: object) -> None:
+    def failing(step: str) -> Callable[..., None]:
+        def run(*arguments: object) -> None:
             if step == "reconcile":
-                since.append(given[-1])
+                since.append(arguments[-1])
             if step == fails and len(since) == 1:
                 raise SwitchError("switch.timeout", "no answer")
 
-        return take
+        return run
 
-    monkeypatch.setattr(daemon.reconciliation, "reconcile", taken("reconcile"))
-    monkeypatch.setattr(daemon.intake.unhandled, "check", taken("look"))
+    monkeypatch.setattr(daemon.reconciliation, "reconcile", failing("reconcile"))
+    monkeypatch.setattr(daemon.intake.unhandled, "check", failing("check"))
     clock.forward(seconds=10)
     with pytest.raises(SwitchError):
         daemon.observer.connect(LiveState({}))

@@ -1,4 +1,4 @@
-"""A call's disk work: in order, and its end is written however often it fails."""
+"""A call's disk work is done in order, and its end is retried until it is written."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_lost_mark_blocks_nothing(writer: SpoolWriter) -> None:
 def test_destroys_audio_before_writing_the_end(writer: SpoolWriter) -> None:
     writer.open(start())
     assert writer.flush(5)
-    writer.audio.write_bytes(b"untold")
-    there: list[bool] = []
+    writer.audio.write_bytes(b"unannounced")
+    exists: list[bool] = []
     writer.discard()
-    writer.close(END, lambda: there.append(writer.audio.exists()))
+    writer.close(END, lambda: exists.append(writer.audio.exists()))
     assert writer.flush(5)
-    assert there == [False]
+    assert exists == [False]
 
 
 def test_slow_disk_does_not_block_the_hub(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:

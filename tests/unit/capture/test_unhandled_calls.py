@@ -1,4 +1,4 @@
-"""A call that is told of twice is written down once."""
+"""Calls without a daemon in time are listed, each once."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ DATA = {
 }
 
 
-def hung_up(**variables: str) -> EslEvent:
-    said = {"Event-Name": "CHANNEL_HANGUP_COMPLETE", **DATA}
-    said |= {f"variable_accord_{name}": value for name, value in variables.items()}
-    lines = "".join(f"{name}: {value}\n" for name, value in said.items())
+def hangup(**variables: str) -> EslEvent:
+    headers = {"Event-Name": "CHANNEL_HANGUP_COMPLETE", **DATA}
+    headers |= {f"variable_accord_{name}": value for name, value in variables.items()}
+    lines = "".join(f"{name}: {value}\n" for name, value in headers.items())
     return EslEvent(f"\n{lines}\n".encode())
 
 
-def written(root: Path) -> list[str | None]:
-    """Why calls were not recorded, once nothing is left to be done."""
-    assert gevent.wait(timeout=20), "the daemon still writes"
+def reasons(root: Path) -> list[str | None]:
+    """Return why calls were not recorded, once the daemon is idle."""
+    assert gevent.wait(timeout=20), "the daemon is still busy"
     return [layout.read_end(folder).reason for folder in layout.finished_takes(root)]
 
 
@@ -56,7 +56,7 @@ def daemon(tmp_path: Path) -> Daemon:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("variables", "reason"),
     [
         ({"state": "waiting"}, "daemon_away"),
         ({"state": "pickup"}, "daemon_away"),
@@ -68,11 +68,11 @@ def daemon(tmp_path: Path) -> Daemon:
     ],
 )
 def test_lists_an_unhandled_call_with_its_reason(
-    daemon: Daemon, told: Mapping[str, str], reason: str | None
+    daemon: Daemon, variables: Mapping[str, str], reason: str | None
 ) -> None:
-    daemon.observer.handle_event(hung_up(**told))
-    daemon.observer.handle_event(hung_up(**told))
-    assert written(daemon.settings.spool) == ([] if reason is None else [reason])
+    daemon.observer.handle_event(hangup(**variables))
+    daemon.observer.handle_event(hangup(**variables))
+    assert reasons(daemon.settings.spool) == ([] if reason is None else [reason])
 
 
 def test_lists_a_never_record_caller(daemon: Daemon) -> None:
@@ -81,16 +81,16 @@ def test_lists_a_never_record_caller(daemon: Daemon) -> None:
     daemon.config._snapshot = Snapshot(
         "", {line.number: line}, frozenset({"32470000001"}), frozenset(), daemon.settings.snapshot
     )
-    daemon.observer.handle_event(hung_up(state="unrecorded", left="waiting"))
-    assert written(daemon.settings.spool) == ["never_record"]
+    daemon.observer.handle_event(hangup(state="unrecorded", left="waiting"))
+    assert reasons(daemon.settings.spool) == ["never_record"]
 
 
 def test_ignores_an_arrival_after_the_hangup(daemon: Daemon) -> None:
-    """A daemon that hung reads the end on one connection, and then the arrival on the call's own."""
-    daemon.observer.handle_event(hung_up(state="waiting"))
+    """A daemon that hung reads the hang-up on one connection, and then the arrival on the call's own."""
+    daemon.observer.handle_event(hangup(state="waiting"))
     arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
     daemon.intake.arrive(arrival, cast("OutboundSession", None))
-    assert written(daemon.settings.spool) == ["daemon_away"]
+    assert reasons(daemon.settings.spool) == ["daemon_away"]
     assert not list(layout.open_takes(daemon.settings.spool))
     assert not daemon.calls
 
@@ -103,8 +103,8 @@ def test_remembers_a_limited_number_of_channels() -> None:
     assert unhandled.is_written("c1")
 
 
-class Answering:
-    """A switch that answers for a channel so many times, and then has no such channel."""
+class AnsweringSwitch:
+    """A switch that answers for a channel a number of times, and then has no such channel."""
 
     def __init__(self, times: int) -> None:
         self.times = times
@@ -113,24 +113,24 @@ class Answering:
         self.times -= 1
         if self.times < 0:
             raise SwitchError("switch.refused", "-ERR No such channel!")
-        said = {"accord_state": "unrecorded", "accord_line": "3225550101", "accord_left": "waiting",
+        variables = {"accord_state": "unrecorded", "accord_line": "3225550101", "accord_left": "waiting",
                 "caller_id_number": "+32470000001"}  # fmt: skip
-        return said.get(str(command).split()[-1], "_undef_")
+        return variables.get(str(command).split()[-1], "_undef_")
 
 
 @pytest.mark.parametrize("times", range(8))
 def test_hangup_during_the_check_is_left_to_its_event(times: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
-    node = cast("Node", Answering(times))
-    unhandled = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
+    node = cast("Node", AnsweringSwitch(times))
+    unhandled = UnhandledCalls(node, None, lambda *_: None, lambda *call: followed.append(call))
     unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
-    whole = (CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")
-    assert followed == ([whole] if times >= 6 else [])
+    expected = (CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")
+    assert followed == ([expected] if times >= 6 else [])
 
 
 @pytest.mark.parametrize("questions", range(1, 7))
 def test_arrival_during_the_check_is_followed_once(questions: int) -> None:
-    """The switch's bound let it go: its own socket is read late, and the look after a connection finds it."""
+    """The time limit released it: its own socket is read late, and the check at the connection finds it."""
     followed: list[str] = []
     calls: set[str] = set()
 
@@ -138,52 +138,52 @@ def test_arrival_during_the_check_is_followed_once(questions: int) -> None:
         followed.append(channel)
         calls.add(channel)
 
-    class Late(Answering):
+    class LateSwitch(AnsweringSwitch):
         def api(self, command: object) -> str:
             if self.times == 7 - questions:
                 unhandled.follow_late(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"))
             return super().api(command)
 
-    unhandled = UnhandledCalls(cast("Node", Late(6)), None, lambda *_: None, follow)
+    unhandled = UnhandledCalls(cast("Node", LateSwitch(6)), None, lambda *_: None, follow)
     unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
     assert followed == [CHANNEL]
 
 
-class Ringing(Answering):
-    """A switch where a call rings that is to be announced once somebody has answered."""
+class RingingSwitch(AnsweringSwitch):
+    """A switch where a call rings that is to be announced on answer."""
 
     def api(self, command: object) -> str:
         return "pickup" if str(command).endswith("accord_state") else super().api(command)
 
 
 def test_follows_a_ringing_call_at_the_second_check() -> None:
-    """A daemon that died before it had written of it; at the first look it may be on its way here."""
+    """A daemon died before it had written the call. At the first check the call may be on its way here."""
     followed: list[tuple[str, str, str, Party, str]] = []
     live = LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
-    node = cast("Node", Ringing(99))
-    unhandled = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
-    left = unhandled.check(live, {})
-    assert (left, followed) == ({CHANNEL}, [])
-    assert unhandled.check(live, {CHANNEL}, left) == frozenset()
+    node = cast("Node", RingingSwitch(99))
+    unhandled = UnhandledCalls(node, None, lambda *_: None, lambda *call: followed.append(call))
+    ringing = unhandled.check(live, {})
+    assert (ringing, followed) == ({CHANNEL}, [])
+    assert unhandled.check(live, {CHANNEL}, ringing) == frozenset()
     assert followed == []
-    unhandled.check(live, {}, left)
+    unhandled.check(live, {}, ringing)
     assert followed == [(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")]
 
 
-class Listing(Answering):
-    """A switch that lists a call now, and did not a moment ago."""
+class ListingSwitch(AnsweringSwitch):
+    """A switch that lists a call that it did not list a moment ago."""
 
     def reconcile(self) -> LiveState:
         return LiveState({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
 
     def send_later(self, command: object) -> None:
-        raise AssertionError(f"{command}: it goes on unrecorded, and is left alone")
+        raise AssertionError(f"{command}: a call that continues unrecorded gets no command")
 
 
 def test_checks_channels_that_the_switch_lists_late(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_line(daemon, "off")
+    add_line(daemon, "off")
     monkeypatch.setattr("recorder.capture.switch_observer.LIST_DELAY", 0.0)
-    switch = Listing(99)
+    switch = ListingSwitch(99)
     monkeypatch.setattr(daemon.observer, "_node", switch)
     monkeypatch.setattr(daemon.intake.unhandled, "_node", switch)
     daemon.observer.connect(LiveState({}))
@@ -193,19 +193,19 @@ def test_checks_channels_that_the_switch_lists_late(daemon: Daemon, monkeypatch:
     assert layout.read_start(folder).channel == CHANNEL
 
 
-OUTWARD = {"direction": "outbound", "line": "3225550101", "callee": "+32470000009", "caller": "3225550101"}
+OUTBOUND = {"direction": "outbound", "line": "3225550101", "callee": "+32470000009", "caller": "3225550101"}
 
 
-def with_line(daemon: Daemon, outbound: str) -> None:
-    told = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
-    line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), told, outbound=outbound)
+def add_line(daemon: Daemon, outbound: str) -> None:
+    announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
+    line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), announcement, outbound=outbound)
     daemon.config._snapshot = Snapshot(
         "", {line.number: line}, frozenset(), frozenset(), daemon.settings.snapshot
     )
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("variables", "reason"),
     [
         ({"state": "calling"}, "never_connected"),
         ({"state": "answered"}, "daemon_away"),
@@ -215,43 +215,43 @@ def with_line(daemon: Daemon, outbound: str) -> None:
     ],
 )
 def test_lists_an_unhandled_outbound_call_with_its_callee(
-    daemon: Daemon, told: Mapping[str, str], reason: str | None
+    daemon: Daemon, variables: Mapping[str, str], reason: str | None
 ) -> None:
-    with_line(daemon, "before_connected")
-    daemon.observer.handle_event(hung_up(**OUTWARD, **told))
-    assert written(daemon.settings.spool) == ([] if reason is None else [reason])
+    add_line(daemon, "before_connected")
+    daemon.observer.handle_event(hangup(**OUTBOUND, **variables))
+    assert reasons(daemon.settings.spool) == ([] if reason is None else [reason])
     for folder in layout.finished_takes(daemon.settings.spool):
         start = layout.read_start(folder)
         assert (start.direction, start.outside.value) == ("outbound", "+32470000009")
 
 
-@pytest.mark.parametrize("told", [{"state": "calling"}, {"state": "unrecorded", "left": "late"}])
+@pytest.mark.parametrize("variables", [{"state": "calling"}, {"state": "unrecorded", "left": "late"}])
 def test_lists_no_outbound_call_of_a_line_without_outbound_recording(
-    daemon: Daemon, told: Mapping[str, str]
+    daemon: Daemon, variables: Mapping[str, str]
 ) -> None:
-    with_line(daemon, "off")
-    daemon.observer.handle_event(hung_up(**OUTWARD, **told))
-    assert written(daemon.settings.spool) == []
+    add_line(daemon, "off")
+    daemon.observer.handle_event(hangup(**OUTBOUND, **variables))
+    assert reasons(daemon.settings.spool) == []
 
 
 def test_ignores_a_fork_that_lost_the_race(daemon: Daemon) -> None:
-    with_line(daemon, "before_connected")
-    event = hung_up(**OUTWARD, state="calling")
+    add_line(daemon, "before_connected")
+    event = hangup(**OUTBOUND, state="calling")
     event = EslEvent(b"\n" + event.raw.replace(b"ORIGINATOR_CANCEL", b"LOSE_RACE"))
     daemon.observer.handle_event(event)
-    assert written(daemon.settings.spool) == []
+    assert reasons(daemon.settings.spool) == []
 
 
 def test_connected_callee_bypassed_accord(daemon: Daemon) -> None:
-    with_line(daemon, "before_connected")
-    event = hung_up(**OUTWARD, state="calling")
-    connected = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
-    daemon.observer.handle_event(EslEvent(connected + event.raw.lstrip(b"\n")))
-    assert written(daemon.settings.spool) == ["dialplan_did_not_ask"]
+    add_line(daemon, "before_connected")
+    event = hangup(**OUTBOUND, state="calling")
+    bridged = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
+    daemon.observer.handle_event(EslEvent(bridged + event.raw.lstrip(b"\n")))
+    assert reasons(daemon.settings.spool) == ["dialplan_did_not_ask"]
     assert daemon.intake.bypassed.count == 1
 
 
-class Callee(Answering):
+class CalleeSwitch(AnsweringSwitch):
     """A switch that answers for a callee's leg."""
 
     def api(self, command: object) -> str:
@@ -261,30 +261,30 @@ class Callee(Answering):
         )
 
 
-@pytest.mark.parametrize(("switch", "count"), [(Callee(9), 1), (Answering(9), 0)])
-def test_follows_only_callees_of_outbound_legs(switch: Answering, count: int) -> None:
+@pytest.mark.parametrize(("switch", "count"), [(CalleeSwitch(9), 1), (AnsweringSwitch(9), 0)])
+def test_follows_only_callees_of_outbound_legs(switch: AnsweringSwitch, count: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
-    unhandled = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
+    unhandled = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *call: followed.append(call))
     unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
-    whole = (CHANNEL, "3225550101", "outbound", Party("e164", "+32470000009"), "daemon_away")
-    assert followed == [whole] * count
+    expected = (CHANNEL, "3225550101", "outbound", Party("e164", "+32470000009"), "daemon_away")
+    assert followed == [expected] * count
 
 
 def test_releases_a_callee_of_an_unrecorded_line(daemon: Daemon) -> None:
-    with_line(daemon, "off")
-    data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
+    add_line(daemon, "off")
+    data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTBOUND.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": "answered"})
     assert (arrival.new, arrival.inside) == (True, Party("extension", "3225550101"))
     daemon.intake.arrive(arrival, cast("OutboundSession", None))
     assert not daemon.calls
-    assert written(daemon.settings.spool) == []
+    assert reasons(daemon.settings.spool) == []
 
 
 @pytest.mark.parametrize("state", ["late", "unrecorded"])
 def test_follows_a_call_that_arrives_too_late(daemon: Daemon, state: str) -> None:
-    """This daemon may be gone before it ends, and the next one not yet there."""
-    with_line(daemon, "before_connected")
-    data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
+    """This daemon may end before the call does, and the next one may start later."""
+    add_line(daemon, "before_connected")
+    data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTBOUND.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": state})
     daemon.intake.arrive(arrival, cast("OutboundSession", None))
     assert gevent.wait(timeout=20)
@@ -294,8 +294,8 @@ def test_follows_a_call_that_arrives_too_late(daemon: Daemon, state: str) -> Non
     assert start.outside.value == "+32470000009"
 
 
-class Gone:
-    """A call's own connection, which the switch has closed meanwhile."""
+class ClosedSocket:
+    """A call's own socket, which the switch has closed."""
 
     def __init__(self) -> None:
         self.closed = gevent.event.Event()
@@ -311,13 +311,13 @@ class Gone:
 
 
 def test_lists_a_call_whose_socket_has_closed(daemon: Daemon) -> None:
-    """The daemon was stopped right after it had read of the call; it may die before the call ends."""
-    with_line(daemon, "before_connected")
+    """The daemon was stopped right after it had read the arrival, and may die before the call ends."""
+    add_line(daemon, "before_connected")
     daemon.config.plan = lambda *_: CallPlan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]
     arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
-    daemon.intake.arrive(arrival, cast("OutboundSession", Gone()))
-    gevent.wait(timeout=1)  # the call's own clock goes on
+    daemon.intake.arrive(arrival, cast("OutboundSession", ClosedSocket()))
+    gevent.wait(timeout=1)  # the call's timer is still running
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).channel == CHANNEL
-    daemon.observer.handle_event(hung_up(state="unrecorded", left="late"))
-    assert written(daemon.settings.spool) == ["daemon_late"]
+    daemon.observer.handle_event(hangup(state="unrecorded", left="late"))
+    assert reasons(daemon.settings.spool) == ["daemon_late"]

@@ -1,4 +1,4 @@
-"""Whether they were heard to answer is looked for off the hub, in a bounded time; else it is no voice."""
+"""The search for a spoken answer, in a thread and within a time limit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from recorder.capture.voice_check import VoiceCheck
 from tests.scenarios.files import SAYS_YES
 
 
-def grows(path: Path, *pieces: bytes) -> None:
-    """The left channel as it is given, the right one silent; the head says that there is nothing in it."""
+def grow(path: Path, *pieces: bytes) -> None:
+    """Append audio to the left channel, with a silent right one; the header gives no length."""
     if not path.exists():
         path.write_bytes(wav.header(8000, 0))
     with path.open("ab") as file:
@@ -28,60 +28,60 @@ VOICE = SAYS_YES.read_bytes()[44:]
 SILENCE = bytes(len(VOICE))
 
 
-def heard(answer: VoiceCheck) -> tuple[int, int] | None:
-    told: AsyncResult[tuple[int, int] | None] = AsyncResult()
-    answer.search(last=False, report=found.set)
-    return told.get(timeout=20)
+def search(check: VoiceCheck) -> tuple[int, int] | None:
+    found: AsyncResult[tuple[int, int] | None] = AsyncResult()
+    check.search(last=False, report=found.set)
+    return found.get(timeout=20)
 
 
-def began(path: Path) -> VoiceCheck:
-    answer = VoiceCheck(path)
-    gevent.wait([answer._since], timeout=20)
-    return answer
+def begin(path: Path) -> VoiceCheck:
+    check = VoiceCheck(path)
+    gevent.wait([check._since], timeout=20)
+    return check
 
 
 def test_finds_a_voice_after_the_question(tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
-    grows(path, SILENCE)
-    answer = began(path)
-    grows(path, SILENCE, VOICE)
-    place = heard(answer)
-    assert place is not None
-    assert place[0] > len(SILENCE) * 2 / 16 - 200
+    grow(path, SILENCE)
+    check = begin(path)
+    grow(path, SILENCE, VOICE)
+    voice = search(check)
+    assert voice is not None
+    assert voice[0] > len(SILENCE) * 2 / 16 - 200
 
 
 def test_ignores_a_voice_before_the_end_of_the_question(tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
-    grows(path, VOICE)
-    answer = began(path)
-    grows(path, SILENCE)
-    assert heard(answer) is None
+    grow(path, VOICE)
+    check = begin(path)
+    grow(path, SILENCE)
+    assert search(check) is None
 
 
-@pytest.mark.parametrize("when", ["as it begins", "as it is looked for"])
+@pytest.mark.parametrize("when", ["at the start", "at the search"])
 def test_unreadable_recording_has_no_voice(when: str, tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
-    if when == "as it begins":
-        answer = began(path)
-        grows(path, SILENCE, VOICE)
+    if when == "at the start":
+        check = begin(path)
+        grow(path, SILENCE, VOICE)
     else:
-        grows(path, SILENCE)
-        answer = began(path)
+        grow(path, SILENCE)
+        check = begin(path)
         path.unlink()
-    assert heard(answer) is None
+    assert search(check) is None
 
 
 def test_hanging_disk_delays_no_longer_than_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pipe that nobody writes to is such a file; the hub goes on."""
+    """Simulated by a pipe without a writer; the hub keeps running."""
     path = tmp_path / "audio.wav"
-    grows(path, SILENCE)
-    answer = began(path)
+    grow(path, SILENCE)
+    check = begin(path)
     path.unlink()
     os.mkfifo(path)
     monkeypatch.setattr(checking, "TIME_LIMIT", 0.05)
     try:
-        assert heard(answer) is None
+        assert search(check) is None
     finally:
         os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))

@@ -1,4 +1,4 @@
-"""Two legs that are connected or parted: told by one of them, meant for the outside one."""
+"""Bridge events, which one of two legs reports, translated for the external one."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from recorder.switch.esl_events import EslEvent
 from recorder.switch.translation import (bridge_legs, translate)
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
-COLLEAGUE = {
+INTERNAL_LEG = {
     "Unique-ID": "c", "Caller-Direction": "outbound", "Caller-Destination-Number": "300",
     "Caller-Caller-ID-Name": "Eve", "Caller-Caller-ID-Number": "+32470000000",
 }  # fmt: skip
 
 
-def event(name: str, **said: str) -> EslEvent:
+def event(name: str, **more: str) -> EslEvent:
     headers = {
         "Event-Name": name,
         "Event-Date-Timestamp": f"{round(AT.timestamp())}000000",
-        "Bridge-A-Unique-ID": said["Unique-ID"],
-        "Bridge-B-Unique-ID": "a" if said["Unique-ID"] != "a" else "c",
-        **said,
+        "Bridge-A-Unique-ID": more["Unique-ID"],
+        "Bridge-B-Unique-ID": "a" if more["Unique-ID"] != "a" else "c",
+        **more,
     }
     return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
 def test_internal_leg_reports_only_the_party() -> None:
-    told = event("CHANNEL_BRIDGE", **COLLEAGUE, variable_accord_state="failed",
+    bridge = event("CHANNEL_BRIDGE", **INTERNAL_LEG, variable_accord_state="failed",
                  **{"Answer-State": "hangup", "Caller-Channel-Bridged-Time": "1"})  # fmt: skip
-    assert translate(told, "a") == LegBridged(AT, party=Party("extension", "300"), other="c")
-    assert bridge_legs(told) == ("c", "a")
+    assert translate(bridge, "a") == LegBridged(AT, party=Party("extension", "300"), other="c")
+    assert bridge_legs(bridge) == ("c", "a")
 
 
 def test_pickup_by_code_is_identified_by_caller_id() -> None:
-    """To pick a call up they dial a code, which is nobody's number."""
-    said = {**COLLEAGUE, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "301",
+    """The dialled pickup code is no party's number."""
+    headers = {**INTERNAL_LEG, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "301",
             "Caller-Destination-Number": "*8"}  # fmt: skip
-    assert translate(event("CHANNEL_BRIDGE", **said), "a") == LegBridged(
+    assert translate(event("CHANNEL_BRIDGE", **headers), "a") == LegBridged(
         AT, party=Party("extension", "301"), other="c"
     )
 
 
-@pytest.mark.parametrize(("way", "number"), [("outbound", "300"), ("inbound", "301")])
-def test_external_leg_reports_the_party(way: str, number: str) -> None:
-    told = event("CHANNEL_BRIDGE", **{
-        "Unique-ID": "a", "Other-Leg-Direction": way, "Other-Leg-Destination-Number": "300",
+@pytest.mark.parametrize(("direction", "number"), [("outbound", "300"), ("inbound", "301")])
+def test_external_leg_reports_the_party(direction: str, number: str) -> None:
+    bridge = event("CHANNEL_BRIDGE", **{
+        "Unique-ID": "a", "Other-Leg-Direction": direction, "Other-Leg-Destination-Number": "300",
         "Other-Leg-Caller-ID-Number": "301", "Other-Leg-Unique-ID": "c", "variable_accord_state": "announced",
     })  # fmt: skip
-    seen = translate(told, "a")
+    seen = translate(bridge, "a")
     assert seen is not None
     assert (type(seen), seen.party, seen.other, seen.state) == (
         LegBridged, Party("extension", number), "c", "announced",
@@ -59,14 +59,14 @@ def test_external_leg_reports_the_party(way: str, number: str) -> None:
 
 
 def test_unbridge_names_the_other_leg() -> None:
-    for told in (event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}), event("CHANNEL_UNBRIDGE", **COLLEAGUE)):
-        seen = translate(told, "a")
+    for unbridge in (event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}), event("CHANNEL_UNBRIDGE", **INTERNAL_LEG)):
+        seen = translate(unbridge, "a")
         assert seen is not None
         assert (type(seen), seen.other, seen.ending) == (LegUnbridged, "c", False)
 
 
 def test_leaving_a_conference_ends_it() -> None:
-    said = {"Unique-ID": "a", "Application": "conference", "Application-Data": "room@accord"}
-    seen = translate(event("CHANNEL_EXECUTE_COMPLETE", **said, variable_accord_state="announced"), "a")
+    headers = {"Unique-ID": "a", "Application": "conference", "Application-Data": "room@accord"}
+    seen = translate(event("CHANNEL_EXECUTE_COMPLETE", **headers, variable_accord_state="announced"), "a")
     assert seen is not None
     assert (type(seen), seen.at, seen.state) == (ConferenceEnded, AT, "announced")

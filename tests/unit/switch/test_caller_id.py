@@ -1,4 +1,4 @@
-"""What a stranger says about themselves, tamed."""
+"""Parties read from headers that the caller controls."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_calling_numbers_include_withheld_numbers(
     assert calling_numbers(headers, region) == expected
 
 
-@settings(deadline=None)  # what knows numbers is read at the first one
+@settings(deadline=None)  # phonenumbers loads its metadata at the first call
 @given(st.text(), st.text(), st.sampled_from([None, "BE", "FR", "XX"]))
 def test_any_input_gives_a_short_printable_party(user: str, host: str, region: str | None) -> None:
-    who = parse_party(user, host, region)
-    assert who.kind in {"e164", "sip", "extension", "withheld"}
-    assert len(who.value) <= LONGEST
-    assert who.value.isprintable()
+    party = parse_party(user, host, region)
+    assert party.kind in {"e164", "sip", "extension", "withheld"}
+    assert len(party.value) <= LONGEST
+    assert party.value.isprintable()
 
 
 def test_removes_bidirectional_controls() -> None:

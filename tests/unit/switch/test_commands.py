@@ -1,4 +1,4 @@
-"""What is sent, to the byte; and what is refused before it is."""
+"""The bytes of each command, and the arguments that are rejected."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ SENT: list[tuple[SwitchCommand, str]] = [
 def test_command_bytes(command: SwitchCommand, text: str) -> None:
     assert command.text == text
     assert command.wire == text.encode() + b"\n\n"
-    # An empty line within would end the command early.
+    # An empty line would end the command early.
     assert b"\n\n" not in command.wire[:-2]
 
 
@@ -117,7 +117,7 @@ HOSTILE = [
     "x" * 2000,
 ]
 
-TAKERS: list[Callable[[str], SwitchCommand]] = [
+BUILDERS: list[Callable[[str], SwitchCommand]] = [
     lambda text: commands.execute_extension(text),
     lambda text: commands.execute_extension("a", text),
     lambda text: commands.execute(text, "a"),
@@ -151,11 +151,11 @@ TAKERS: list[Callable[[str], SwitchCommand]] = [
 ]
 
 
-@pytest.mark.parametrize("take", TAKERS, ids=range(len(TAKERS)))
+@pytest.mark.parametrize("build", BUILDERS, ids=range(len(BUILDERS)))
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:20])
-def test_rejects_hostile_arguments(take: Callable[[str], SwitchCommand], text: str) -> None:
+def test_rejects_hostile_arguments(build: Callable[[str], SwitchCommand], text: str) -> None:
     with pytest.raises(SwitchError) as raised:
-        take(text)
+        build(text)
     assert raised.value.error_id == "switch.argument"
 
 

@@ -1,4 +1,4 @@
-"""What a conference and the list of channels say of who is there."""
+"""Events of conferences, and third parties and supervisors in the list of channels."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from recorder.switch.conference_events import (SOUND_STARTED, JOINED, SOUND_ENDE
 from recorder.switch.esl_events import EslEvent
 
 
-def event(action: str, **said: str) -> EslEvent:
-    """As mod_conference writes it: the subclass first, the action behind what is the member's."""
+def event(action: str, **more: str) -> EslEvent:
+    """An event as mod_conference writes it: the subclass first, the action after the member's headers."""
     headers = {
         "Event-Subclass": "conference%3A%3Amaintenance",
         "Event-Name": "CUSTOM",
         "Event-Date-Timestamp": "1795647361617992",
         "Conference-Name": "room",
         "Conference-Unique-ID": "id-of-room",
-        **said,
+        **more,
         "Action": action,
     }
     return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
-WHO = {"Unique-ID": "c", "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
+MEMBER_HEADERS = {"Unique-ID": "c", "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
        "Caller-Destination-Number": "meet", "Member-ID": "3"}  # fmt: skip
 MEMBER = ConferenceMember("c", "3", Party("extension", "300"))
 
 
 @pytest.mark.parametrize("action", [JOINED, LEFT])
 def test_reads_joins_and_departures(action: str) -> None:
-    assert read_event(event(action, **WHO)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
+    assert read_event(event(action, **MEMBER_HEADERS)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_reads_joins_and_departures(action: str) -> None:
     ],
 )
 def test_reads_sounds(action: str, what: str, member: ConferenceMember | None) -> None:
-    said = event(action, **(WHO if member else {}), File="/with%20space.wav")
-    assert read_event(said) == ConferenceEvent(what, "id-of-room", "room", member, "/with space.wav")
+    sound = event(action, **(MEMBER_HEADERS if member else {}), File="/with%20space.wav")
+    assert read_event(sound) == ConferenceEvent(what, "id-of-room", "room", member, "/with space.wav")
 
 
 def test_ignores_the_end_of_a_sound_without_its_member() -> None:
@@ -57,21 +57,21 @@ def test_ignores_the_end_of_a_sound_without_its_member() -> None:
 
 @pytest.mark.parametrize("action", ["start-talking", "floor-change", "mute-member", "conference-create", ""])
 def test_ignores_other_actions(action: str) -> None:
-    assert read_event(event(action, **WHO)) is None
+    assert read_event(event(action, **MEMBER_HEADERS)) is None
 
 
 def test_caller_name_forges_no_event() -> None:
-    """Their lines come before the switch's own, and are no lines."""
+    """The forged lines precede the switch's own, and are no lines."""
     name = "Eve%0AAction%3A%20del-member%0AUnique-ID%3A%20evil%0AMember-ID%3A%201"
-    seen = read_event(event(JOINED, **{"Caller-Caller-ID-Name": name}, **WHO))
+    seen = read_event(event(JOINED, **{"Caller-Caller-ID-Name": name}, **MEMBER_HEADERS))
     assert seen == ConferenceEvent(JOINED, "id-of-room", "room", MEMBER)
 
 
 def test_transferred_member_is_identified_by_caller_id() -> None:
-    moved = {"Unique-ID": "b", "Caller-Direction": "outbound", "Caller-Caller-ID-Number": "200",
+    transferred = {"Unique-ID": "b", "Caller-Direction": "outbound", "Caller-Caller-ID-Number": "200",
              "Caller-Destination-Number": "meet", "Member-ID": "2"}  # fmt: skip
     for source, number in (("1795647361:8e1d:bl_xfer:meet/public/XML", "200"), ("", "meet")):
-        seen = read_event(event(JOINED, **{**moved, **({"Caller-Transfer-Source": source} if source else {})}))
+        seen = read_event(event(JOINED, **{**transferred, **({"Caller-Transfer-Source": source} if source else {})}))
         assert seen is not None
         assert seen.member is not None
         assert seen.member.party == Party("extension", number)
@@ -82,11 +82,11 @@ def test_ignores_a_member_without_a_channel() -> None:
 
 
 def test_reads_the_list_of_conferences() -> None:
-    rooms = [{
+    conferences = [{
         "conference_name": "room", "conference_uuid": "id-of-room",
         "members": [{"type": "caller", "id": 3, "uuid": "c"}, {"type": "recording_node"}],
     }]  # fmt: skip
-    assert list(read_conference_list(json.dumps(rooms))) == [("id-of-room", "room", {"c": "3"})]
+    assert list(read_conference_list(json.dumps(conferences))) == [("id-of-room", "room", {"c": "3"})]
     assert list(read_conference_list("No active conferences.")) == []
 
 
@@ -110,7 +110,7 @@ def test_groups_third_parties_and_supervisors_by_leg() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "on_outside", "who", "lane"),
+    ("key", "on_external", "audience", "channel"),
     [
         ("0", True, "nobody", ""), ("1", True, "colleague", "left"), ("2", True, "outside", ""),
         ("3", True, "both", "left"), ("0", False, "nobody", ""), ("1", False, "outside", "right"),
@@ -118,9 +118,9 @@ def test_groups_third_parties_and_supervisors_by_leg() -> None:
     ],
 )  # fmt: skip
 def test_audience_and_channel_of_a_supervisor(
-    key: str, on_outside: bool, who: str, lane: str
+    key: str, on_external: bool, audience: str, channel: str
 ) -> None:
-    assert conference_events.audible_to(key, on_outside) == (who, lane)
+    assert conference_events.audible_to(key, on_external) == (audience, channel)
 
 
 def leg(**variables: str) -> EslEvent:
@@ -150,9 +150,9 @@ def test_initial_key_of_a_supervisor(
 
 
 def test_detects_attached_legs() -> None:
-    for application, yes in (("eavesdrop", True), ("three_way", True), ("bridge", False)):
+    for application, attached in (("eavesdrop", True), ("three_way", True), ("bridge", False)):
         data = leg(current_application=application, current_application_data="b")
-        assert conference_events.is_attached(data, "b") is yes
+        assert conference_events.is_attached(data, "b") is attached
         assert not conference_events.is_attached(data, "c")
     bugs = "<media-bugs>\n <media-bug>\n  <function>eavesdrop</function>\n </media-bug>\n</media-bugs>"
     assert conference_events.has_eavesdropper(bugs)

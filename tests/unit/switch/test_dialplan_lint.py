@@ -1,4 +1,4 @@
-"""The guard, walked through dialplans as the switch shows them: the shipped one, and ones that are wrong."""
+"""Faults of dialplans as the switch returns them: the shipped one, and broken ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load(conf: Path) -> LoadedDialplan:
     return LoadedDialplan(answer)
 
 
-def said(loaded: LoadedDialplan) -> list[str]:
+def faults(loaded: LoadedDialplan) -> list[str]:
     found = [f"there is no extension {name}" for name in dialplan_lint.missing_extensions(loaded)]
     for entry in loaded.entries():
         found += [fault.what for fault in dialplan_lint.entry_faults(entry)]
@@ -28,30 +28,30 @@ def said(loaded: LoadedDialplan) -> list[str]:
         found.append("no extension brings calls to the daemon")
     for each in (dialplan_lint.guard_faults, dialplan_lint.begin_faults, dialplan_lint.timeout_faults):
         found += [fault.what for fault in each(loaded)]
-    told = dialplan_lint.fixed_announcement_limit(loaded)
-    return found if told is None else [*found, f"announcements are broken off after {told} s"]
+    limit = dialplan_lint.fixed_announcement_limit(loaded)
+    return found if limit is None else [*found, f"announcements are broken off after {limit} s"]
 
 
 def test_shipped_dialplan_has_no_fault(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
-    assert said(loaded) == ["sends calls to 127.0.0.1:8084"]
+    assert faults(loaded) == ["sends calls to 127.0.0.1:8084"]
     (entry,) = loaded.entries()
     assert (entry.context, entry.extension, dialplan_lint.wait_limit(entry)) == ("public", "accord", 3)
 
 
-def said_outward(loaded: LoadedDialplan) -> list[str]:
+def outbound_faults(loaded: LoadedDialplan) -> list[str]:
     found = [f"there is no extension {name}" for name in dialplan_lint_outbound.missing_extensions(loaded)]
     found += [fault.what for fault in dialplan_lint_outbound.callee_faults(loaded)]
-    for way in dialplan_lint_outbound.callee_setups(loaded):
-        found += [fault.what for fault in dialplan_lint_outbound.setup_faults(way, loaded)]
+    for setup in dialplan_lint_outbound.callee_setups(loaded):
+        found += [fault.what for fault in dialplan_lint_outbound.setup_faults(setup, loaded)]
     return found
 
 
 def test_shipped_outbound_dialplan_has_no_fault(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
-    assert said_outward(loaded) == []
-    (way,) = dialplan_lint_outbound.callee_setups(loaded)
-    assert (way.context, way.extension) == ("outbound", "accord_outbound")
+    assert outbound_faults(loaded) == []
+    (setup,) = dialplan_lint_outbound.callee_setups(loaded)
+    assert (setup.context, setup.extension) == ("outbound", "accord_outbound")
     entry = dialplan_lint_outbound.callee_entry(loaded)
     assert entry is not None
     assert entry.addresses == (("127.0.0.1", 8084),)
@@ -62,7 +62,7 @@ def test_shipped_outbound_dialplan_has_no_fault(tmp_path: Path) -> None:
 def test_finds_outbound_faults(tmp_path: Path, broken: Broken) -> None:
     conf = copy(tmp_path)
     apply(conf, broken)
-    found = said_outward(load(conf))
+    found = outbound_faults(load(conf))
     assert any(broken.says in each for each in found), found
 
 
@@ -70,7 +70,7 @@ def test_finds_outbound_faults(tmp_path: Path, broken: Broken) -> None:
 def test_finds_inbound_faults(tmp_path: Path, broken: Broken) -> None:
     conf = copy(tmp_path)
     apply(conf, broken)
-    found = said(load(conf))
+    found = faults(load(conf))
     assert any(broken.says in each for each in found), found
 
 

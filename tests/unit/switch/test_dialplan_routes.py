@@ -1,4 +1,4 @@
-"""Ways on which a call is connected before Accord is asked, in dialplans of the shape of FreeSWITCH's own."""
+"""Routes that bridge a call ahead of Accord, in dialplans like FreeSWITCH's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENTRY = """
   <action application="set" data="accord_state=waiting"/>
   <action application="socket" data="127.0.0.1:8084 async full"/></condition></extension>
 """
-WAY = f"""
+OUTBOUND = f"""
 <extension name="accord_outbound_untouched" continue="true">
  <condition field="${{accord_state}}" expression="^$"/>
  <condition field="destination_number" expression="^(112|911)$">
@@ -73,35 +73,35 @@ def dialplan(public: str = "", default: str = "", **more: str) -> LoadedDialplan
     )
 
 
-def taken(loaded: LoadedDialplan, number: str) -> list[str]:
+def inbound_routes(loaded: LoadedDialplan, number: str) -> list[str]:
     return [route.extension for route in inbound(loaded, "public", number)]
 
 
-def sent(loaded: LoadedDialplan, number: str) -> list[str]:
+def outbound_routes(loaded: LoadedDialplan, number: str) -> list[str]:
     return [route.extension for route in outbound(loaded, "default", number, LINE)]
 
 
 def test_finds_a_route_ahead_of_accord() -> None:
     loaded = dialplan(EXTENSIONS + ENTRY + DID, LOCAL)
-    assert taken(loaded, "1001") == ["extensions"]
-    assert taken(loaded, "5551212") == []
-    assert taken(dialplan(DID + ENTRY, LOCAL), "5551212") == ["did"]
+    assert inbound_routes(loaded, "1001") == ["extensions"]
+    assert inbound_routes(loaded, "5551212") == []
+    assert inbound_routes(dialplan(DID + ENTRY, LOCAL), "5551212") == ["did"]
 
 
 def test_ignores_routes_behind_accord() -> None:
     loaded = dialplan(ENTRY + EXTENSIONS + DID, LOCAL)
-    assert [taken(loaded, number) for number in ("1001", "5551212")] == [[], []]
+    assert [inbound_routes(loaded, number) for number in ("1001", "5551212")] == [[], []]
 
 
 def test_ignores_a_route_that_bridges_nobody() -> None:
-    assert taken(dialplan(EXTENSIONS + ENTRY, ""), "1001") == []
+    assert inbound_routes(dialplan(EXTENSIONS + ENTRY, ""), "1001") == []
     hangs_up = EXTENSIONS.replace("transfer", "hangup")
-    assert taken(dialplan(hangs_up + ENTRY, LOCAL), "1001") == []
+    assert inbound_routes(dialplan(hangs_up + ENTRY, LOCAL), "1001") == []
 
 
 def test_transfer_target_may_pass_calls_to_accord() -> None:
-    assert taken(dialplan(EXTENSIONS + ENTRY, ENTRY + LOCAL), "1001") == []
-    assert taken(dialplan(EXTENSIONS + ENTRY, LOCAL + ENTRY), "1001") == ["extensions"]
+    assert inbound_routes(dialplan(EXTENSIONS + ENTRY, ENTRY + LOCAL), "1001") == []
+    assert inbound_routes(dialplan(EXTENSIONS + ENTRY, LOCAL + ENTRY), "1001") == ["extensions"]
 
 
 @pytest.mark.parametrize(
@@ -119,16 +119,16 @@ def test_transfer_target_may_pass_calls_to_accord() -> None:
 )
 def test_unknown_condition_may_be_met(condition: str) -> None:
     sometimes = EXTENSIONS.replace("<condition", condition + "<condition", 1)
-    assert taken(dialplan(sometimes + ENTRY, LOCAL), "1001") == ["extensions"]
+    assert inbound_routes(dialplan(sometimes + ENTRY, LOCAL), "1001") == ["extensions"]
     later = EXTENSIONS.replace('"extensions"', '"later"')
-    assert taken(dialplan(sometimes + later + ENTRY, LOCAL), "1001") == ["extensions", "later"]
+    assert inbound_routes(dialplan(sometimes + later + ENTRY, LOCAL), "1001") == ["extensions", "later"]
 
 
 def test_met_condition_ends_the_search() -> None:
     tested = '<condition field="destination_number"><expression>^1</expression></condition>'
     both = EXTENSIONS.replace("<condition", tested + "<condition", 1)
     later = EXTENSIONS.replace('"extensions"', '"later"')
-    assert taken(dialplan(both + later + ENTRY, LOCAL), "1001") == ["extensions"]
+    assert inbound_routes(dialplan(both + later + ENTRY, LOCAL), "1001") == ["extensions"]
 
 
 @pytest.mark.parametrize(
@@ -144,58 +144,58 @@ def test_met_condition_ends_the_search() -> None:
 )
 def test_unmet_condition_gives_no_route(condition: str) -> None:
     never = EXTENSIONS.replace("<condition", condition + "<condition", 1)
-    assert taken(dialplan(never + ENTRY, LOCAL), "1001") == []
+    assert inbound_routes(dialplan(never + ENTRY, LOCAL), "1001") == []
 
 
 def test_reads_nested_conditions_and_anti_actions() -> None:
     nested = EXTENSIONS.replace("<action", '<condition field="${x}" expression="y"><action').replace(
         "</condition>", "</condition></condition>", 1
     )
-    assert taken(dialplan(nested + ENTRY, LOCAL), "1001") == ["extensions"]
+    assert inbound_routes(dialplan(nested + ENTRY, LOCAL), "1001") == ["extensions"]
     anti = (
         EXTENSIONS.replace("^(10[01][0-9])$", "^2").replace("<action", "<anti-action").replace("$1", "1001")
     )
-    assert taken(dialplan(anti + ENTRY, LOCAL), "1001") == ["extensions"]
+    assert inbound_routes(dialplan(anti + ENTRY, LOCAL), "1001") == ["extensions"]
 
 
 def test_conditional_accord_extension_leaves_other_routes() -> None:
     name = '<extension name="accord" continue="true">'
     at_night = ENTRY.replace(name, name + '<condition hour="18-24"/>')
-    assert taken(dialplan(at_night + EXTENSIONS, LOCAL), "1001") == ["extensions"]
+    assert inbound_routes(dialplan(at_night + EXTENSIONS, LOCAL), "1001") == ["extensions"]
 
 
 def test_ignores_never_recorded_numbers() -> None:
     emergency = DIGITS.replace(r"^(\d{7})$", "^(911)$")
-    assert sent(dialplan(default=emergency + WAY), "911") == []
-    assert taken(dialplan(ENTRY + EXTENSIONS, LOCAL), "911") == []
+    assert outbound_routes(dialplan(default=emergency + OUTBOUND), "911") == []
+    assert inbound_routes(dialplan(ENTRY + EXTENSIONS, LOCAL), "911") == []
 
 
 def test_circular_transfers_end() -> None:
     circle = EXTENSIONS.replace("XML default", "XML public")
-    assert taken(dialplan(circle + ENTRY), "1001") == []
+    assert inbound_routes(dialplan(circle + ENTRY), "1001") == []
 
 
 def test_finds_external_routes_by_length() -> None:
-    loaded = dialplan(default=LOCAL + DIGITS + DOMESTIC + ABROAD + WAY)
-    numbers, unguessed = outside_numbers(loaded, "default")
-    assert unguessed == []
+    loaded = dialplan(default=LOCAL + DIGITS + DOMESTIC + ABROAD + OUTBOUND)
+    numbers, without_sample = outside_numbers(loaded, "default")
+    assert without_sample == []
     assert {len(number) for number in numbers} == set(range(4, 16))
-    assert {name for number in numbers for name in sent(loaded, number)} == {
+    assert {name for number in numbers for name in outbound_routes(loaded, number)} == {
         "local",
         "domestic",
         "international",
     }
-    mended = dialplan(default=LOCAL + WAY + DIGITS + DOMESTIC + ABROAD)
-    assert [name for number in numbers for name in sent(mended, number)] == []
+    fixed = dialplan(default=LOCAL + OUTBOUND + DIGITS + DOMESTIC + ABROAD)
+    assert [name for number in numbers for name in outbound_routes(fixed, number)] == []
 
 
 def test_finds_only_files_that_sort_first() -> None:
-    loaded = dialplan(default=DIGITS + WAY + DOMESTIC)
-    assert (sent(loaded, "5551234"), sent(loaded, "12125550123")) == (["local"], [])
+    loaded = dialplan(default=DIGITS + OUTBOUND + DOMESTIC)
+    assert (outbound_routes(loaded, "5551234"), outbound_routes(loaded, "12125550123")) == (["local"], [])
 
 
 def test_call_without_a_line_is_not_passed_to_accord() -> None:
-    loaded = dialplan(default=WAY + DIGITS)
+    loaded = dialplan(default=OUTBOUND + DIGITS)
     assert [route.extension for route in outbound(loaded, "default", "5551234", "")] == ["local"]
 
 
@@ -204,9 +204,9 @@ def test_follows_other_contexts() -> None:
         'application="bridge" data="sofia/gateway/${default_gateway}/1${areacode}$1"',
         'application="transfer" data="$1 XML trunk"',
     )
-    loaded = dialplan(default=by_nine + WAY, trunk=DOMESTIC.replace("domestic", "trunk"))
+    loaded = dialplan(default=by_nine + OUTBOUND, trunk=DOMESTIC.replace("domestic", "trunk"))
     numbers, _ = outside_numbers(loaded, "default")
-    assert {name for number in numbers for name in sent(loaded, number)} == {"local"}
+    assert {name for number in numbers for name in outbound_routes(loaded, number)} == {"local"}
 
 
 @pytest.mark.parametrize(
@@ -219,21 +219,21 @@ def test_follows_other_contexts() -> None:
     ],
 )
 def test_sample_numbers_of_other_number_plans(expression: str, begins: str) -> None:
-    loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", expression) + WAY)
-    numbers, unguessed = outside_numbers(loaded, "default")
-    assert unguessed == []
+    loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", expression) + OUTBOUND)
+    numbers, without_sample = outside_numbers(loaded, "default")
+    assert without_sample == []
     assert numbers
     assert all(number.startswith(begins) for number in numbers)
-    assert {name for number in numbers for name in sent(loaded, number)} == {"local"}
+    assert {name for number in numbers for name in outbound_routes(loaded, number)} == {"local"}
 
 
 def test_reports_extensions_without_a_sample_number() -> None:
-    loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", "^7+3{3}(1+)4$") + WAY)
+    loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", "^7+3{3}(1+)4$") + OUTBOUND)
     assert outside_numbers(loaded, "default") == ([], ["local"])
 
 
 @pytest.mark.parametrize(
-    ("dial", "number", "outside"),
+    ("dial", "number", "external"),
     [
         ("sofia/gateway/trunk/$1", "112", True),
         ("{a=b,c=d}[x=y]sofia/gateway/trunk/1", "1", True),
@@ -247,6 +247,6 @@ def test_reports_extensions_without_a_sample_number() -> None:
         ("freetdm/1/a/$1", "1001", True),
     ],
 )
-def test_classifies_dial_strings(dial: str, number: str, outside: bool) -> None:
-    assert bridges_outside(Action("bridge", dial), number) is outside
+def test_classifies_dial_strings(dial: str, number: str, external: bool) -> None:
+    assert bridges_outside(Action("bridge", dial), number) is external
     assert not bridges_outside(Action("playback", dial), number)

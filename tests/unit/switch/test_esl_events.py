@@ -1,4 +1,4 @@
-"""No byte that a caller can send becomes a header."""
+"""Events are read so that no byte of a caller becomes a header."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from recorder.switch.framing import Frame
 
 REAL = (Path(__file__).parents[3] / "bench" / "channel_create.event").read_bytes()
 
-# What switch_url_encode leaves of what a SIP caller sent (URI, user, display name, X- header's value and
-# name): a percent sign before two capital hex digits is not encoded again.
+# Values of a SIP caller (URI, user, display name, X- header's value and name) after switch_url_encode: a percent sign
+# before two capital hex digits is not encoded again.
 FORGERIES = [
     b"%0AUnique-ID%3A%20evil",
     b"%0Avariable_y%3A%20z",
@@ -39,7 +39,7 @@ def event(*lines: bytes, body: bytes = b"") -> EslEvent:
 
 
 def carrying(forgery: bytes) -> EslEvent:
-    """A real event's shape with a forgery in every value a caller chooses, before and after the id."""
+    """An event with a forgery in every value that a caller chooses, before and after the id."""
     return event(
         b"Event-Name: CHANNEL_CREATE",
         b"Event-Date-Timestamp: 1795566338304156",
@@ -54,68 +54,68 @@ def carrying(forgery: bytes) -> EslEvent:
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_forged_line_changes_no_header(forgery: bytes) -> None:
-    told = carrying(forgery)
+    parsed = carrying(forgery)
     plain = carrying(b"")
-    assert told.uuid == plain.uuid == "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
-    assert told.variable("y", "unset") == "unset"
-    assert len(told.headers) == len(plain.headers)
-    assert told.header("Caller-Caller-ID-Name") == decode(forgery)
-    assert "Content-Length" not in told.headers
-    assert list(told.headers)[:6] == list(plain.headers)[:6]
+    assert parsed.uuid == plain.uuid == "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
+    assert parsed.variable("y", "unset") == "unset"
+    assert len(parsed.headers) == len(plain.headers)
+    assert parsed.header("Caller-Caller-ID-Name") == decode(forgery)
+    assert "Content-Length" not in parsed.headers
+    assert list(parsed.headers)[:6] == list(plain.headers)[:6]
 
 
 def test_forgeries_break_stock_greenswitch() -> None:
-    """Were this to fail, the other tests would prove nothing (or greenswitch has been mended)."""
+    """If this fails, the other tests prove nothing (or greenswitch has been fixed)."""
     stock = ESLEvent(carrying(FORGERIES[0]).raw.decode())
     assert stock.headers["Unique-ID"] == "evil"
 
 
 @given(st.binary(max_size=120))
 def test_no_value_becomes_a_line(value: bytes) -> None:
-    """Whatever a value is, as FreeSWITCH encodes it or worse: without a raw line feed it stays a value."""
+    """Any value without a raw line feed remains a value."""
     value = value.replace(b"\n", b"%0A")
-    told = event(b"Event-Name: DTMF", b"A: " + value, b"Unique-ID: u", b"B: " + value)
-    assert told.name == "DTMF"
-    assert told.uuid == "u"
-    assert set(told.headers) == {"Event-Name", "A", "Unique-ID", "B"}
-    assert told.header("A") == told.header("B") == decode(value)
+    parsed = event(b"Event-Name: DTMF", b"A: " + value, b"Unique-ID: u", b"B: " + value)
+    assert parsed.name == "DTMF"
+    assert parsed.uuid == "u"
+    assert set(parsed.headers) == {"Event-Name", "A", "Unique-ID", "B"}
+    assert parsed.header("A") == parsed.header("B") == decode(value)
 
 
 def test_first_line_of_a_name_counts() -> None:
-    told = event(
+    parsed = event(
         b"Event-Name: CUSTOM", b"Unique-ID: first", b"variable_a: 1", b"Unique-ID: second", b"variable_a: 2"
     )
-    assert told.uuid == "first"
-    assert told.variable("a") == "1"
-    assert dict(told.headers) == {"Event-Name": "CUSTOM", "Unique-ID": "first", "variable_a": "1"}
+    assert parsed.uuid == "first"
+    assert parsed.variable("a") == "1"
+    assert dict(parsed.headers) == {"Event-Name": "CUSTOM", "Unique-ID": "first", "variable_a": "1"}
 
 
 def test_body_is_no_header() -> None:
-    told = event(
+    parsed = event(
         b"Event-Name: MESSAGE", b"Unique-ID: mine", body=b"\nUnique-ID: evil\nvariable_y: z\n\nOther: 1\n"
     )
-    assert told.uuid == "mine"
-    assert told.variable("y", "unset") == "unset"
-    assert set(told.headers) == {"Event-Name", "Unique-ID", "Content-Length"}
+    assert parsed.uuid == "mine"
+    assert parsed.variable("y", "unset") == "unset"
+    assert set(parsed.headers) == {"Event-Name", "Unique-ID", "Content-Length"}
 
 
 def test_line_without_colon_is_ignored() -> None:
-    told = event(b"Event-Name: DTMF", b"Unique-ID: u", b"evil", b"X:no space", b": empty")
-    assert told.uuid == "u"
-    assert "evil" not in told.headers
-    assert "X" not in told.headers
+    parsed = event(b"Event-Name: DTMF", b"Unique-ID: u", b"evil", b"X:no space", b": empty")
+    assert parsed.uuid == "u"
+    assert "evil" not in parsed.headers
+    assert "X" not in parsed.headers
 
 
 def test_names_match_exactly() -> None:
-    told = event(b"Event-Name: DTMF", b"Caller-Unique-ID: other", b"unique-id: lower", b"X-Unique-ID: x")
-    assert told.uuid == ""
-    assert told.header("Caller-Unique-ID") == "other"
+    parsed = event(b"Event-Name: DTMF", b"Caller-Unique-ID: other", b"unique-id: lower", b"X-Unique-ID: x")
+    assert parsed.uuid == ""
+    assert parsed.header("Caller-Unique-ID") == "other"
 
 
 def test_replaces_invalid_utf8() -> None:
-    told = event(b"Event-Name: DTMF", b"A: %FF%FEb", b"B: \xff\xfeb", b"C: caf%C3%A9", b"D: caf\xc3\xa9")
-    assert told.header("A") == told.header("B") == "\ufffd\ufffdb"
-    assert told.header("C") == told.header("D") == "café"
+    parsed = event(b"Event-Name: DTMF", b"A: %FF%FEb", b"B: \xff\xfeb", b"C: caf%C3%A9", b"D: caf\xc3\xa9")
+    assert parsed.header("A") == parsed.header("B") == "\ufffd\ufffdb"
+    assert parsed.header("C") == parsed.header("D") == "café"
 
 
 @pytest.mark.parametrize(
@@ -127,30 +127,30 @@ def test_decodes_values_once(value: bytes, text: str) -> None:
 
 
 def test_reads_a_real_event() -> None:
-    told = EslEvent(b"\n" + REAL)
-    assert told.name == "CHANNEL_CREATE"
-    assert told.at.tzinfo is UTC
-    assert told.header("Call-Direction") == "inbound"
-    assert told.header("Caller-Destination-Number") == "9196"
-    assert told.variable("switch_r_sdp").startswith("v=0\r\n")
-    assert told.sequence > 0
-    assert len(told.headers) == REAL.count(b"\n") - 1
-    assert told.raw == REAL
-    for name, value in told.headers.items():
-        assert told.header(name) == value
+    parsed = EslEvent(b"\n" + REAL)
+    assert parsed.name == "CHANNEL_CREATE"
+    assert parsed.at.tzinfo is UTC
+    assert parsed.header("Call-Direction") == "inbound"
+    assert parsed.header("Caller-Destination-Number") == "9196"
+    assert parsed.variable("switch_r_sdp").startswith("v=0\r\n")
+    assert parsed.sequence > 0
+    assert len(parsed.headers) == REAL.count(b"\n") - 1
+    assert parsed.raw == REAL
+    for name, value in parsed.headers.items():
+        assert parsed.header(name) == value
 
 
 def test_time_is_the_switchs_in_microseconds() -> None:
-    told = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: 1795566338304156")
-    assert told.at == datetime(2026, 11, 25, 0, 25, 38, 304156, tzinfo=UTC)
+    parsed = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: 1795566338304156")
+    assert parsed.at == datetime(2026, 11, 25, 0, 25, 38, 304156, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"1e9", b"999999999999999999999999", b"%31"])
 def test_rejects_an_event_without_a_time(value: bytes) -> None:
-    told = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: " + value, b"Unique-ID: u")
-    assert told.uuid == "u"
+    parsed = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: " + value, b"Unique-ID: u")
+    assert parsed.uuid == "u"
     with pytest.raises(SwitchError, match="without a time"):
-        _ = told.at
+        _ = parsed.at
 
 
 def test_only_custom_events_have_a_subclass() -> None:
@@ -159,8 +159,8 @@ def test_only_custom_events_have_a_subclass() -> None:
 
 
 def test_reads_recording_variables() -> None:
-    told = event(b"Event-Name: RECORD_START", b"Recording-Variable-accord_recording: 0193-a")
-    assert told.recording_variable("accord_recording") == "0193-a"
+    parsed = event(b"Event-Name: RECORD_START", b"Recording-Variable-accord_recording: 0193-a")
+    assert parsed.recording_variable("accord_recording") == "0193-a"
 
 
 def test_event_is_read_only_and_may_be_empty() -> None:
@@ -171,8 +171,8 @@ def test_event_is_read_only_and_may_be_empty() -> None:
 
 
 def test_reads_replies() -> None:
-    said = Reply(Frame(b"command/reply", b"\nContent-Type: command/reply\nReply-Text: +OK accepted\n", b"\n"))
-    assert (said.data, said.refused) == ("+OK accepted", False)
+    accepted = Reply(Frame(b"command/reply", b"\nContent-Type: command/reply\nReply-Text: +OK accepted\n", b"\n"))
+    assert (accepted.data, accepted.refused) == ("+OK accepted", False)
     connect = Reply(Frame(b"command/reply", b"\nUnique-ID: u\nReply-Text: %2BOK%0A\n", b"\n"))
     assert connect.data == "+OK"
     answer = Reply(Frame(b"api/response", b"\nContent-Type: api/response\n", b"\n-ERR No such channel!\n"))

@@ -1,4 +1,4 @@
-"""Frames out of bytes, however they arrive."""
+"""Frames from bytes, however they are split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVENT_BODY = b"Event-Name: HEARTBEAT\nEvent-Info: System%20Ready\n\n"
 STREAM = (
     b"Content-Type: auth/request\n\n"
     b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n"
-    # A reply whose text ended in a line feed.
+    # A reply whose text ends with a line feed.
     b"Content-Type: command/reply\nReply-Text: +OK\n\n\n"
     b"Content-Type: api/response\nContent-Length: 5\n\n+OK\n\n"
     b"Content-Length: %d\nContent-Type: text/event-plain\n\n%s"
@@ -49,8 +49,8 @@ def test_reads_frames_of_every_kind() -> None:
 def test_split_positions_do_not_matter(cuts: list[int]) -> None:
     whole = Framer().feed(STREAM)
     framer = Framer()
-    places = [0, *sorted(cuts), len(STREAM)]
-    parts = [STREAM[a:b] for a, b in itertools.pairwise(places)]
+    positions = [0, *sorted(cuts), len(STREAM)]
+    parts = [STREAM[a:b] for a, b in itertools.pairwise(positions)]
     assert [frame for part in parts for frame in framer.feed(part)] == whole
     assert framer.waiting == 0
 
@@ -103,7 +103,7 @@ def test_accepts_a_repeated_length() -> None:
 
 
 def test_joins_a_large_body_once() -> None:
-    """Waiting for a body must not copy what is there with every part."""
+    """Each part of a body must not copy all earlier parts."""
     framer = Framer()
     framer.feed(b"Content-Type: api/response\nContent-Length: 8000000\n\n")
     for _ in range(7999):

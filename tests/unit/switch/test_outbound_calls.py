@@ -1,4 +1,4 @@
-"""Outbound calls, as the switch tells of them: all of it is the dialplan's word."""
+"""Outbound calls: all of their data comes from the dialplan."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_caller_cannot_fake_an_outbound_call() -> None:
 
 
 def event(name: str, **more: str) -> EslEvent:
-    told = {
+    headers = {
         "Event-Name": name,
         "Unique-ID": "a",
         "Call-Direction": "inbound",
@@ -60,7 +60,7 @@ def event(name: str, **more: str) -> EslEvent:
         "variable_accord_state": "outgoing",
         **more,
     }
-    lines = "".join(f"{header}: {value}\n" for header, value in told.items())
+    lines = "".join(f"{header}: {value}\n" for header, value in headers.items())
     return EslEvent(f"\n{lines}\n".encode())
 
 
@@ -69,10 +69,10 @@ def test_internal_leg_reports_bridge_and_unbridge() -> None:
     assert bridged is not None
     assert (type(bridged), bridged.other, bridged.party) == (LegBridged, "a", Party("e164", "+3225550101"))
     assert bridged.at == datetime.fromtimestamp(1795576840, UTC)
-    assert bridged.state == "", "its variables are the other one's"
+    assert bridged.state == "", "the variables belong to the other leg"
     named = translate_for_peer(event("CHANNEL_BRIDGE", variable_accord_caller="201"))
     assert named is not None
     assert named.party == Party("extension", "201")
-    parted = translate_for_peer(event("CHANNEL_UNBRIDGE", **{"Answer-State": "hangup"}))
-    assert parted is not None
-    assert (type(parted), parted.ending) == (LegUnbridged, False), "whose hang-up that is, is not said"
+    unbridged = translate_for_peer(event("CHANNEL_UNBRIDGE", **{"Answer-State": "hangup"}))
+    assert unbridged is not None
+    assert (type(unbridged), unbridged.ending) == (LegUnbridged, False), "the hang-up may be of either leg"

@@ -1,4 +1,4 @@
-"""What a real FreeSWITCH said and was told, read by the code that reads it in production."""
+"""Transcripts of a real FreeSWITCH, read by the production code."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from recorder.switch.translation import (translate)
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl.gz"))
 
 
-def named(path: Path) -> str:
+def name_of(path: Path) -> str:
     return path.name.removesuffix(".jsonl.gz")
 
 
 CALLS = [path for path in TRANSCRIPTS if path.name.startswith("call.")]
 
-# Every command there is, as commands.py makes it; FreeSWITCH saw nothing else.
+# Every command of commands.py; FreeSWITCH received no other.
 SENT = re.compile(
     r"connect|exit|auth \S+|filter Unique-ID \S+|event plain [A-Z_]+( [A-Z_]+)*( CUSTOM( \w+::\w+)+)?"
     r"|sendmsg\ncall-command: execute\nexecute-app-name: (multiset|set|execute_extension)\n"
@@ -48,14 +48,14 @@ SENT = re.compile(
 )
 
 
-def said(path: Path, who: str) -> list[bytes]:
+def bytes_from(path: Path, who: str) -> list[bytes]:
     lines = map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
     return [line["bytes"].encode("latin-1") for line in lines if line["from"] == who]
 
 
 def frames(path: Path) -> list[Frame]:
     framer = Framer()
-    found = [frame for piece in said(path, "switch") for frame in framer.feed(piece)]
+    found = [frame for piece in bytes_from(path, "switch") for frame in framer.feed(piece)]
     assert framer.error is None
     assert framer.waiting == 0
     return found
@@ -70,7 +70,7 @@ def test_transcripts_exist() -> None:
     assert len(TRANSCRIPTS) > len(CALLS)
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=name_of)
 def test_reads_every_frame_and_header(path: Path) -> None:
     for event in events(path):
         lines = [line.split(b": ", 1) for line in event.raw.split(b"\n\n")[0].split(b"\n") if line]
@@ -80,23 +80,23 @@ def test_reads_every_frame_and_header(path: Path) -> None:
         assert event.at.year >= 2026
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=name_of)
 def test_every_command_is_known_and_has_a_reply(path: Path) -> None:
-    sent = b"".join(said(path, "daemon")).decode().split("\n\n")
+    sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
     assert sent.pop() == ""
     for command in sent:
         assert SENT.fullmatch(command), command
     replies = [frame for frame in frames(path) if frame.kind in (b"command/reply", b"api/response")]
-    # A switch that has hung up says good-bye instead of answering ours.
+    # A switch that has hung up sends a disconnect notice instead of answering ``exit``.
     hung_up = any(frame.kind == b"text/disconnect-notice" for frame in frames(path)) and sent[-1] == "exit"
     assert len(replies) in ({len(sent), len(sent) - 1} if hung_up else {len(sent)})
     refused = {Reply(frame).data for frame in replies if Reply(frame).refused}
     assert refused <= {"-ERR conference Command not found!"}, "mod_conference is not loaded there"
 
 
-@pytest.mark.parametrize("path", CALLS, ids=named)
+@pytest.mark.parametrize("path", CALLS, ids=name_of)
 def test_call_arrives_waiting_on_its_line(path: Path) -> None:
-    assert b"".join(said(path, "daemon")).startswith(b"connect\n\n")
+    assert b"".join(bytes_from(path, "daemon")).startswith(b"connect\n\n")
     headers = Reply(frames(path)[0]).headers
     arrival = Arrival.of(headers)
     assert arrival.state == "waiting"
@@ -106,26 +106,26 @@ def test_call_arrives_waiting_on_its_line(path: Path) -> None:
 
 
 def test_order_of_an_announced_call() -> None:
-    (path,) = (path for path in CALLS if named(path) == "call.announced")
-    told = events(path)
-    names = [(event.name, event.header("Application")) for event in told]
+    (path,) = (path for path in CALLS if name_of(path) == "call.announced")
+    received = events(path)
+    names = [(event.name, event.header("Application")) for event in received]
     order = [
         ("RECORD_START", ""),
         ("PLAYBACK_START", ""),
         ("CHANNEL_EXECUTE_COMPLETE", "playback"),
     ]
-    places = [names.index(step) for step in order]
-    assert places == sorted(places)
-    start = told[places[0]]
+    positions = [names.index(step) for step in order]
+    assert positions == sorted(positions)
+    start = received[positions[0]]
     assert start.header("Record-File-Path").startswith("/tmp/accord/data of the node/spool/")
     assert start.recording_variable("accord_recording") in start.header("Record-File-Path")
-    assert told[places[2]].header("Application-Response") == "FILE PLAYED"
-    assert told[-1].variable("accord_state") == "announced"
+    assert received[positions[2]].header("Application-Response") == "FILE PLAYED"
+    assert received[-1].variable("accord_state") == "announced"
 
 
 def test_standing_connection_reconciles_before_events() -> None:
-    (path,) = (path for path in TRANSCRIPTS if named(path) == "standing")
-    sent = b"".join(said(path, "daemon")).decode().split("\n\n")
+    (path,) = (path for path in TRANSCRIPTS if name_of(path) == "standing")
+    sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
     first = [command for command in sent if command.startswith("api ")].index("api show channels as json")
     answers = [Reply(frame).data for frame in frames(path) if frame.kind == b"api/response"]
     assert channels(answers[first]) == []
@@ -151,8 +151,8 @@ def test_standing_connection_reconciles_before_events() -> None:
     ],
 )
 def test_translates_the_events_of_a_call(name: str, meaning: str) -> None:
-    """``+`` a sound that ended by itself, ``-`` one that was cut."""
-    (path,) = (path for path in CALLS if named(path) == f"call.{name}")
+    """``+``: a sound that ended by itself; ``-``: one that was cut."""
+    (path,) = (path for path in CALLS if name_of(path) == f"call.{name}")
     found = [seen for seen in map(translate, events(path)) if not isinstance(seen, StateReported | None)]
     words = [
         type(seen).__name__ + (("-", "+")[seen.complete] if isinstance(seen, PlaybackEnded) else "")
@@ -164,7 +164,7 @@ def test_translates_the_events_of_a_call(name: str, meaning: str) -> None:
 
 
 def start_of_recording() -> EslEvent:
-    (path,) = (path for path in CALLS if named(path) == "call.announced")
+    (path,) = (path for path in CALLS if name_of(path) == "call.announced")
     return next(event for event in events(path) if event.name == "RECORD_START")
 
 
