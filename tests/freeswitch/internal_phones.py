@@ -1,7 +1,6 @@
-"""A telephone system with colleagues on it: phones that transfer, park, pick up and meet, on a real switch.
+"""A phone system with internal phones that transfer, park, pick up and meet, on a real switch.
 
-Each colleague's phone says a tone of its own, so that the sound tells who was there when.
-"""
+Each phone plays a tone of its own, so that a recording shows who was heard when."""
 
 from __future__ import annotations
 
@@ -48,8 +47,8 @@ MUSIC = 620
 """Hz of the music on hold."""
 
 SENTENCE = chirp(low=LOWS["joining"])
-TOLD_BY = 2 * RATE
-"""By then the outside party has heard the announcement, which is much like the sentence to these ears."""
+ANNOUNCED_BY = 2 * RATE
+"""By then the external party has heard the announcement, which resembles the sentence to these detectors."""
 
 FEATURES = f"""<include>
   <extension name="hot_line"><condition field="destination_number" expression="^{HOT}$">
@@ -66,11 +65,11 @@ FEATURES = f"""<include>
   </condition></extension>
 </include>
 """
-"""What a telephone system has beside its routing; none of it knows of recordings."""
+"""Features of a phone system beside its routing; they know nothing of recording."""
 
 PARK = '    <action application="park"/>\n    </condition>'
-"""Behind the bridge: an attended transfer (att_xfer) whose colleague hangs up may take the caller's leg out
-of the bridge before the switch connects it anew, and what has nothing more to do is hung up then."""
+"""Follows the bridge. An attended transfer (att_xfer) whose internal party hangs up may take the caller's leg
+out of the bridge before the switch bridges it again; a leg without further actions would be hung up."""
 
 CONFERENCE = """<configuration name="conference.conf"><profiles><profile name="accord">
   <param name="rate" value="8000"/><param name="interval" value="20"/><param name="energy-level" value="0"/>
@@ -79,7 +78,7 @@ CONFERENCE = """<configuration name="conference.conf"><profiles><profile name="a
 
 
 def configuration(folder: Path) -> Path:
-    """The switch's configuration with these features."""
+    """Create the switch's configuration with these features."""
     conf = folder / "conf"
     shutil.copytree(CONF, conf)
     (conf / "dialplan" / "public" / "01_features.xml").write_text(FEATURES)
@@ -94,7 +93,7 @@ def configuration(folder: Path) -> Path:
 
 
 def tones(rig: Rig) -> None:
-    """The phones' voices, as the switch of phones plays them by the last two digits."""
+    """Write the phones' voices, which the switch of the phones selects by the last two digits."""
     seconds = np.arange(RATE * 60) / RATE
     for number in TONES:
         sound = 0.3 * np.sin(2 * np.pi * TONES[number] * seconds)
@@ -102,7 +101,7 @@ def tones(rig: Rig) -> None:
 
 
 def lines(rig: Rig, name: Line, *more: str) -> Sounds:
-    """The one line (and those of ``more`` numbers) does what its name says; nobody else's number has one."""
+    """Give the line (and ``more`` numbers) the settings of ``name``; no other number has a line."""
     sounds = Sounds(rig.snapshot / "prompts")
     temporary = rig.snapshot / ".new"
     temporary.write_bytes(
@@ -115,13 +114,13 @@ def lines(rig: Rig, name: Line, *more: str) -> Sounds:
 
 @dataclass
 class Talk:
-    """A call to the line that the first colleague has answered, and what the phones do in it."""
+    """A call to the line that the first internal phone has answered, and what the phones do in it."""
 
     rig: Rig
     call: CallUnderTest
 
     def marks(self, kind: str = "") -> list[layout.Mark]:
-        """What is written down of it so far."""
+        """Return the marks so far, of one kind or all."""
         folder = self.call.take()
         found = [] if folder is None else layout.read_marks(folder)
         return [mark for mark in found if kind in ("", mark.kind)]
@@ -134,16 +133,16 @@ class Talk:
 
     @property
     def route(self) -> str:
-        """Where the switch's calls to phones go."""
+        """The address that the switch routes calls to phones to."""
         return self.rig.environment["ACCORD_ROUTE"]
 
     @property
     def inside(self) -> str:
-        """The switch's leg to whoever is at the other end now."""
+        """The switch's leg to the current internal party."""
         return self.call.variable("bridge_uuid")
 
     def phone(self, number: str = LINE) -> str:
-        """The own leg of a called phone."""
+        """Return the leg of a called phone, on the phones' switch."""
 
         def listed() -> str | None:
             rows = self.rig.phones.channels()
@@ -157,7 +156,7 @@ class Talk:
         return self.rig.phones.esl.api(command)
 
     def rings_up(self, who: str, what: str) -> str:
-        """A colleague's phone makes a call of its own to ``what``; its leg at the phone."""
+        """Have an internal phone call ``what``; return its leg on the phones' switch."""
         ident = str(uuid.uuid4())
         answer = self.rig.phones.esl.command(
             f"bgapi originate {{origination_uuid={ident},origination_caller_id_number={who},"
@@ -168,12 +167,12 @@ class Talk:
         return ident
 
     def holds(self, phone: str) -> None:
-        """A colleague's phone puts the outside party on hold (re-INVITE, sendonly)."""
+        """Have an internal phone put the external party on hold (re-INVITE, sendonly)."""
         self.phones(f"uuid_hold {phone}")
         self.until_marked("colleague_hold")
 
     def refers(self, phone: str, number: str, replacing: str = "") -> None:
-        """A phone sends REFER: to a number, or to who is at the other end of another call of its own."""
+        """Have a phone send REFER to a number or, with Replaces, to the peer of another of its calls."""
         target = f"sip:{number}@127.0.0.1:{self.rig.sip_port}"
         if replacing:
             names = ("sip_call_id", "sip_to_tag", "sip_from_tag")
@@ -182,7 +181,7 @@ class Talk:
         self.rig.phones.esl.command(f"bgapi uuid_deflect {phone} {target}")
 
     def ends(self) -> layout.Take:
-        """The outside party hangs up; the one take there is."""
+        """Have the external party hang up; return the only take."""
         self.call.outside_hangs_up()
         take = self.call.wait_take()
         folders = [path for path in self.rig.spool.glob(f"*/{layout.CALL}")
@@ -192,8 +191,8 @@ class Talk:
 
 
 def consult(talk: Talk, dial: str = "") -> None:
-    """Who speaks with the outside party asks the second colleague, or whom ``dial`` calls, by the switch's
-    own feature (att_xfer); the outside party waits."""
+    """Have the internal party consult the second phone, or the one that ``dial`` calls, by the switch's
+    att_xfer, while the external party waits."""
     dial = dial or f"sofia/accord/{SECOND}@{talk.route}"
     talk.switch(f"uuid_broadcast {talk.inside} att_xfer::{dial} aleg")
     talk.phone(dial.rpartition("/")[2].partition("@")[0])
@@ -201,8 +200,8 @@ def consult(talk: Talk, dial: str = "") -> None:
     assert len(talk.marks("bridged")) == 1, "what they say to each other is none of the call's business"
 
 
-def there(take: layout.Take) -> list[str]:
-    """Who came and who left, by the last two digits."""
+def bridge_marks(take: layout.Take) -> list[str]:
+    """Return who came (+) and left (-), by the last two digits."""
     return [
         ("+" if mark.kind == "bridged" else "-") + mark.data.get("value", "?")[-2:]
         for mark in take.marks
@@ -210,9 +209,9 @@ def there(take: layout.Take) -> list[str]:
     ]
 
 
-def whole(take: layout.Take, *voices: str, left: str = "caller") -> None:
-    """One recording of the whole call: as long as its marks say, the outside party in it to the end, and the
-    others one after the other."""
+def assert_one_recording(take: layout.Take, *voices: str, left: str = "caller") -> None:
+    """Check that there is one recording of the whole call: as long as its marks say, with the external party
+    up to its end and the other voices one after the other."""
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("recording_started") == kinds.count("recording_stopped") == 1
@@ -230,20 +229,21 @@ def whole(take: layout.Take, *voices: str, left: str = "caller") -> None:
     assert length - right[-1][2] < 0.5, "it did not go on to the end"
 
 
-def told_once(talk: Talk, take: layout.Take, number: str = SECOND, *, together: bool = False) -> None:
-    """The joiner heard the sentence whole, once; the outside party only where both are told."""
+def assert_notified_once(talk: Talk, take: layout.Take, number: str = SECOND, *, together: bool = False) -> None:
+    """Check that the transfer target heard the sentence once; the external party heard it only if it plays to
+    both."""
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("joined_telling") == kinds.count("joined_told") == 1
     assert "joined_untold" not in kinds
     theirs = [*talk.rig.phones_folder.glob(f"callee-{number}-{talk.call.caller}.wav")]
     for path in theirs:
         assert heard_whole(read_wav(path)[:, 0], SENTENCE)
-    later = read_wav(talk.call.heard_outside)[TOLD_BY:, 0]
+    later = read_wav(talk.call.heard_outside)[ANNOUNCED_BY:, 0]
     assert heard_whole(later, SENTENCE) == together
 
 
-def in_room(take: layout.Take) -> list[str]:
-    """Who came into a room and who left it, by the last two digits; ``!`` is somebody outside, ``~`` seen
+def conference_marks(take: layout.Take) -> list[str]:
+    """Return who joined (+) and left (-) a conference, by the last two digits; ``!``: external, ``~``: seen
     later."""
     return [
         ("+" if mark.kind == "joined_room" else "-") + mark.data.get("value", "?")[-2:]
@@ -254,8 +254,8 @@ def in_room(take: layout.Take) -> list[str]:
 
 
 def heard(take: layout.Take, channel: int = 1) -> list[tuple[str, float, float]]:
-    """Which tones follow one another in a channel of the take, with from when to when they are heard, in
-    seconds: the last two digits of whose it is, ``caller``, or nothing for silence."""
+    """Return the sequence of tones in a channel of the take, with start and end in seconds: the last two
+    digits of the speaker, ``caller``, or an empty string for silence."""
     sound = read_wav(Path(take.audio))[:, channel]
     pitches = {number[-2:]: pitch for number, pitch in TONES.items()} | {"caller": CALLER}
     levels = {name: level(sound, pitch) for name, pitch in pitches.items()}

@@ -1,4 +1,4 @@
-"""Calls that a colleague makes to somebody outside."""
+"""Outbound calls from an internal phone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.freeswitch.switches import NUMBER, CallUnderTest, Rig
 LINE = f"{NUMBER}31"
 
 
-class OutwardCall(CallUnderTest):
-    """Its take is the callee's."""
+class OutboundCall(CallUnderTest):
+    """A call whose take is the callee's."""
 
     @property
     def outside(self) -> str:
@@ -34,12 +34,12 @@ class OutwardCall(CallUnderTest):
                 self.rig.phones.esl.api(f"uuid_kill {row['uuid']}")
 
 
-def call_out(rig: Rig, called: str, more: str = "ignore_early_media=true", line: str = LINE) -> OutwardCall:
-    """A phone on a line calls a number."""
+def call_out(rig: Rig, called: str, more: str = "ignore_early_media=true", line: str = LINE) -> OutboundCall:
+    """Have a phone on a line call a number."""
     phone = str(uuid.uuid4())
     answer = rig.phones.esl.command(
         f"bgapi originate {{origination_uuid={phone},origination_caller_id_number={line},"
         f"absolute_codec_string=PCMU,{more}}}sofia/phones/{called}@127.0.0.1:{rig.out_port} talk XML caller"
     )
     assert "ERR" not in answer, answer
-    return OutwardCall(rig, phone, called, line)
+    return OutboundCall(rig, phone, called, line)

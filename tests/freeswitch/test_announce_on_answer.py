@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from recorder.audio.encoding import WAV, encode
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import (
     NUMBER,
     PASSWORD,
@@ -45,8 +45,8 @@ def silence_after(heard: np.ndarray, other: int) -> float:
     return float((level(heard[end:], other) > 0.2).argmax()) / 10
 
 
-def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
-    sounds = every_line(daemon, "at_pickup")
+def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> None:
+    sounds = set_every_line(daemon, "at_pickup")
     events = Esl(daemon.switch.esl_port, PASSWORD)
     events.command("event plain CHANNEL_ANSWER RECORD_START")
     calls = [daemon.call(f"{NUMBER}78") for _ in range(CALLS)]
@@ -92,8 +92,8 @@ def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
         assert np.median(level(kept[later:, 1], 1000)) > 0.2
 
 
-def test_a_daemon_that_is_asked_to_end_finishes_what_it_began_to_say(daemon: Rig) -> None:
-    every_line(daemon, "at_pickup")
+def test_ending_daemon_finishes_its_announcements(daemon: Rig) -> None:
+    set_every_line(daemon, "at_pickup")
     call = daemon.call()
     until("it is announced", lambda: "announcement_started" in call.marks_now(), every=0.01)
     daemon.kill_daemon(signal.SIGTERM)
@@ -105,8 +105,8 @@ def test_a_daemon_that_is_asked_to_end_finishes_what_it_began_to_say(daemon: Rig
     assert (call.wait_take().end.outcome, call.wait_take().end.reason) == ("recorded", None)
 
 
-def test_without_a_daemon_nothing_is_recorded_and_the_call_goes_on(daemon: Rig) -> None:
-    every_line(daemon, "at_pickup")
+def test_call_continues_unrecorded_without_a_daemon(daemon: Rig) -> None:
+    set_every_line(daemon, "at_pickup")
     call = daemon.call(f"{NUMBER}78")
     until("it rings", lambda: call.variable("accord_state") == "pickup", every=0.01)
     daemon.kill_daemon()

@@ -15,7 +15,7 @@ from tests.freeswitch.switches import CONF, CallUnderTest, Rig, onset_of, read_w
 ODD = "a84b4c76e66710@pc33.atlanta.com"
 """As RFC 3261 shows a Call-ID."""
 
-PASSED_OVER = b"switch.channel_skipped"
+SKIPPED = b"switch.channel_skipped"
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +47,19 @@ def is_recorded(rig: Rig) -> None:
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert onset_of(read_wav(take.audio)[:, 1], rig.prompt) is not None
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
-def goes_on_unrecorded(call: CallUnderTest) -> None:
+def continues_unrecorded(call: CallUnderTest) -> None:
     call.wait_bridged(3)
     assert call.variable("accord_state") == "unrecorded"
     assert call.alive()
 
 
-def test_a_call_with_an_odd_id_goes_on_and_the_others_are_recorded(daemon: Rig) -> None:
+def test_unaddressable_call_continues_and_others_are_recorded(daemon: Rig) -> None:
     daemon.wait_watching()
     odd = daemon.call(more=f",sip_invite_call_id={ODD}")
-    goes_on_unrecorded(odd)
+    continues_unrecorded(odd)
     assert odd.leg == ODD
     is_recorded(daemon)
     odd.hang_up()
@@ -69,10 +69,10 @@ def test_a_call_with_an_odd_id_goes_on_and_the_others_are_recorded(daemon: Rig) 
     assert said(daemon).count(b"switch.down") == 0
 
 
-def test_a_daemon_takes_the_switch_over_while_such_calls_last(rig: Rig) -> None:
+def test_daemon_reconciles_during_unaddressable_calls(rig: Rig) -> None:
     """One came without a daemon, the other was made by an application of the switch's."""
     came = rig.call(more=f",sip_invite_call_id={ODD}")
-    goes_on_unrecorded(came)
+    continues_unrecorded(came)
     phone = f"sofia/accord/{came.number}@{rig.environment['ACCORD_ROUTE']}"
     answer = rig.switch.esl.api(f"originate {{origination_uuid=made.{ODD}}}{phone} &park")
     assert answer == f"+OK made.{ODD}"
@@ -80,7 +80,7 @@ def test_a_daemon_takes_the_switch_over_while_such_calls_last(rig: Rig) -> None:
     rig.start_daemon()
     rig.wait_watching()
     is_recorded(rig)
-    assert said(rig).count(PASSED_OVER) == 2
+    assert said(rig).count(SKIPPED) == 2
     assert said(rig).count(b"switch.down") == 0
     came.hang_up()
     assert came.wait_take().end.reason == "daemon_away"

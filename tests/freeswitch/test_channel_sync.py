@@ -13,7 +13,7 @@ from tests.freeswitch.switches import NUMBER, until
 from tests.freeswitch.telephones import alignment
 from tests.freeswitch.telephones.codecs import G722, OPUS, PCMA, PCMU, Voice
 from tests.freeswitch.telephones.endpoints import Leg, loses
-from tests.freeswitch.telephones.rig import PERIOD, Pair, Town, town
+from tests.freeswitch.telephones.rig import PERIOD, Pair, PhoneRig, phone_rig
 
 IN_STEP_S, BRIDGE_S = 0.040, 0.020
 SEED = 20261125
@@ -22,9 +22,9 @@ SEED = 20261125
 @pytest.mark.long
 @pytest.mark.parametrize("minutes", [2, 60])
 @pytest.mark.timeout(6000)
-def test_the_channels_stay_in_step(tmp_path: Path, minutes: int) -> None:
+def test_channels_stay_in_sync(tmp_path: Path, minutes: int) -> None:
     chance = random.Random(SEED)
-    with town(tmp_path) as place:
+    with phone_rig(tmp_path) as place:
         pairs = [
             place.place("PCMU", PCMU, PCMU),
             place.place("G.722", G722, PCMA),
@@ -58,7 +58,7 @@ def test_the_channels_stay_in_step(tmp_path: Path, minutes: int) -> None:
         assert round(max(abs(late) for _, late in alignment.pace(heard.right, PERIOD)), 3) <= IN_STEP_S, heard
 
 
-def transfer(place: Town, pair: Pair, *, by_telephone: bool) -> None:
+def transfer(place: PhoneRig, pair: Pair, *, by_telephone: bool) -> None:
     """Somebody else takes the call, in the same codec and with the same voice; by REFER, with a hold first,
     or by the switch."""
     before = pair.inside

@@ -25,7 +25,7 @@ from tests.freeswitch.telephones.codecs import (
     Codec,
 )
 from tests.freeswitch.telephones.endpoints import bursts, jitters, loses
-from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
+from tests.freeswitch.telephones.rig import PairRecording, Pair, PhoneRig, phone_rig
 
 IN_STEP_S = 0.045
 BRIDGE_S = 0.020
@@ -44,12 +44,12 @@ LATE_S = 0.060
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("town")) as it:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
+    with phone_rig(tmp_path_factory.mktemp("phone_rig")) as it:
         yield it
 
 
-def check(heard: Heard, talked: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
+def check(heard: PairRecording, talked: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
     """What holds of every recording, whatever its codec; the outside party's packets came so late, or are
     recorded so early."""
     print(heard)
@@ -68,7 +68,7 @@ def check(heard: Heard, talked: float, late_s: float = 0.0, early_s: float = 0.0
             assert not kept[: told * rate // 1000, 0].any(), heard
 
 
-def band(heard: Heard, name: str, hertz: float) -> list[float]:
+def band(heard: PairRecording, name: str, hertz: float) -> list[float]:
     """Of each channel of what is kept: how much of its power is above a pitch, in dB."""
     path = next(sound.path for sound in heard.encoded.sounds if sound.name == name)
     with av.open(str(path)) as container:
@@ -90,7 +90,7 @@ LEGS: dict[str, tuple[Codec, Codec, int]] = {
 }
 
 
-def test_each_codec_is_told_kept_in_its_own_band_and_in_step(place: Town) -> None:
+def test_each_codec_is_announced_and_kept_in_its_band_and_in_sync(place: PhoneRig) -> None:
     pairs = {name: place.place(name, out, inside) for name, (out, inside, _) in LEGS.items()}
     secure = place.place("SRTP", PCMA, PCMA, secure=True)
     stereo = place.place("Opus in stereo", OPUS_STEREO, PCMU)
@@ -114,7 +114,7 @@ def test_each_codec_is_told_kept_in_its_own_band_and_in_step(place: Town) -> Non
     assert stereo.inside.heard > 100
 
 
-def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) -> None:
+def test_lost_late_and_absent_packets_keep_the_channels_in_sync(place: PhoneRig) -> None:
     pairs = [
         place.place("5 % lost", weather=loses(0.05)),
         place.place("20 % lost", weather=loses(0.2)),
@@ -157,7 +157,7 @@ def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) ->
     assert abs(heard.encoded.drift_ms) < 300, heard
 
 
-def test_a_codec_that_changes_in_the_call_leaves_speed_and_step(place: Town) -> None:
+def test_codec_change_keeps_speed_and_sync(place: PhoneRig) -> None:
     both = (G722, PCMU)
     wide = place.place("G.722, PCMU, G.722", G722, G722, codecs=both)
     narrow = place.place("PCMU, G.722, PCMU", PCMU, PCMU, codecs=both[::-1])
@@ -205,7 +205,7 @@ def test_a_codec_that_changes_in_the_call_leaves_speed_and_step(place: Town) -> 
     assert not heard.sound[-7 * heard.rate :].any(), heard  # the codec changed 6 s before the end
 
 
-def test_the_codec_of_a_callee_changes(place: Town) -> None:
+def test_codec_of_a_callee_changes(place: PhoneRig) -> None:
     """An outbound call is the callee's leg: their telephone goes on with another codec, and back."""
     pairs = {
         place.place_out("out, PCMU to G.722 and back"): (G722, PCMU),
@@ -229,7 +229,7 @@ def test_the_codec_of_a_callee_changes(place: Town) -> None:
         assert abs(heard.encoded.drift_ms) < 1000 * WRONG_RATE_S, heard
 
 
-def test_a_callees_leg_is_wideband_where_their_telephone_is(place: Town) -> None:
+def test_callees_leg_is_wideband_if_their_phone_is(place: PhoneRig) -> None:
     """Whatever the colleague's telephone speaks: the way out is as wide as the way in."""
     pairs = {
         place.place_out("out, G.722", G722, G722): 16000,
@@ -248,7 +248,7 @@ def test_a_callees_leg_is_wideband_where_their_telephone_is(place: Town) -> None
                 assert (much > -15) is side, (pair.name, kept, much)
 
 
-def pause(place: Town, pair: Pair) -> None:
+def pause(place: PhoneRig, pair: Pair) -> None:
     """As a colleague's code does it: masked by the switch, until it is told otherwise."""
     leg = place.leg_of(pair)
     path = place.rig.switch.esl.api(f"uuid_getvar {leg} accord_recorded")

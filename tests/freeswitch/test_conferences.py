@@ -24,9 +24,9 @@ from tests.freeswitch.internal_phones import (
     Talk,
     configuration,
     heard,
-    in_room,
+    conference_marks,
     lines,
-    there,
+    bridge_marks,
     tones,
 )
 from tests.freeswitch.sound import heard_among
@@ -35,12 +35,12 @@ from tests.freeswitch.test_feature_codes import PAUSED, zeros
 from tests.scenarios.files import LOWS, chirp
 
 SENTENCE = chirp(low=LOWS["joining"])
-TOLD_BY = 2 * RATE
+ANNOUNCED_BY = 2 * RATE
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("house")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("system")
     rig = Rig(folder / "rig", configuration(folder))
     tones(rig)
     try:
@@ -53,14 +53,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left(house: Rig) -> Iterator[None]:
+def no_calls_left(system: Rig) -> Iterator[None]:
     yield
-    house.hang_up_all()
+    system.hang_up_all()
 
 
-def speaks(house: Rig, number: str = LINE) -> Talk:
+def speaks(system: Rig, number: str = LINE) -> Talk:
     """A caller speaks with the first colleague."""
-    talk = Talk(house, house.call(number))
+    talk = Talk(system, system.call(number))
     talk.until_marked("bridged")
     time.sleep(1)
     return talk
@@ -90,16 +90,16 @@ def kinds(take: layout.Take) -> list[str]:
     return [mark.kind for mark in take.marks]
 
 
-def by_colleague(house: Rig, leg: str) -> bool:
+def by_colleague(system: Rig, leg: str) -> bool:
     """Whether the one who called in heard the sentence whole, whoever spoke meanwhile."""
-    return heard_among(read_wav(house.phones_folder / f"colleague-{leg}.wav")[:, 0], SENTENCE)
+    return heard_among(read_wav(system.phones_folder / f"colleague-{leg}.wav")[:, 0], SENTENCE)
 
 
-def test_a_conference(house: Rig) -> None:
+def test_conference(system: Rig) -> None:
     """Everybody in one take; who comes is told alone, the first colleague is not, and all are in the marks.
     Another call comes into the same room: each take has both, and who was told is not told again."""
-    lines(house, "joining_alone")
-    one, two = speaks(house), speaks(house)
+    lines(system, "joining_alone")
+    one, two = speaks(system), speaks(system)
     meets(one, "meet-a")
     asked(one, PAUSE)
     time.sleep(1)
@@ -117,31 +117,31 @@ def test_a_conference(house: Rig) -> None:
     time.sleep(1)
     first = one.ends()
     other = two.ends()
-    ((_start, _end),) = zeros(read_wav(Path(first.audio))[TOLD_BY:])
+    ((_start, _end),) = zeros(read_wav(Path(first.audio))[ANNOUNCED_BY:])
     reminded = level(read_wav(one.call.heard_by_callee)[:, 0], PAUSED)
     # A tone takes two tenths of a second; where a voice begins or ends, every pitch is in one of them.
     assert np.minimum(reminded[1:], reminded[:-1]).max() < 0.02, "no tone reminds of it"
     assert voices(first)[:3] == ["01", "01+91", "01+91+caller"]
-    assert there(first) == ["+01", "-01"]
-    assert in_room(first)[:2] == ["+01", "+91"]
-    assert sorted(in_room(first)[2:4]) == sorted(["+01", f"+{two.call.caller[-2:]}!"])  # both at once
-    assert in_room(first)[4] == "-91"
-    assert sorted(in_room(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
-    assert sorted(in_room(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
+    assert bridge_marks(first) == ["+01", "-01"]
+    assert conference_marks(first)[:2] == ["+01", "+91"]
+    assert sorted(conference_marks(first)[2:4]) == sorted(["+01", f"+{two.call.caller[-2:]}!"])  # both at once
+    assert conference_marks(first)[4] == "-91"
+    assert sorted(conference_marks(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
+    assert sorted(conference_marks(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
     assert kinds(first).count("joined_told") == 1
     (told,) = (mark for mark in first.marks if mark.kind == "joined_told")
     assert told.data["in"] == "room"
-    assert by_colleague(house, second)
+    assert by_colleague(system, second)
     for talk in (one, two):
-        assert not heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
+        assert not heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
     assert (first.end.outcome, other.end.outcome) == ("recorded", "recorded")
     assert kinds(first).count("recording_started") == kinds(first).count("recording_stopped") == 1
 
 
-def test_told_together_and_somebody_outside_in_the_room(house: Rig) -> None:
+def test_notice_to_all_and_an_external_member(system: Rig) -> None:
     """All hear it, it is in the take; and who is outside and was told nothing ends the recording."""
-    lines(house, "joining_both")
-    talk = speaks(house)
+    lines(system, "joining_both")
+    talk = speaks(system)
     meets(talk, "meet-b")
     second = talk.rings_up(SECOND, "meet-b")
     third = talk.rings_up(THIRD, "meet-b")
@@ -152,60 +152,60 @@ def test_told_together_and_somebody_outside_in_the_room(house: Rig) -> None:
     talk.until_marked("transferred_outside")
     take = talk.call.wait_take()
     assert talk.call.alive()
-    assert by_colleague(house, second)
-    assert by_colleague(house, third)
-    assert heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
+    assert by_colleague(system, second)
+    assert by_colleague(system, third)
+    assert heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
     assert heard_among(read_wav(Path(take.audio))[RATE * 3 // 2 :, 1], SENTENCE)
-    assert in_room(take)[0] == "+01"
-    assert sorted(in_room(take)[1:3]) == ["+91", "+92"]
-    assert in_room(take)[3:] == ["+98!"]
+    assert conference_marks(take)[0] == "+01"
+    assert sorted(conference_marks(take)[1:3]) == ["+91", "+92"]
+    assert conference_marks(take)[3:] == ["+98!"]
     assert kinds(take)[-2:] == ["transferred_outside", "recording_stopped"]
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
 
 
-def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
+def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     """Found later, and told then; also of a call that was brought into a conference at once."""
-    lines(house, "joining_alone", HOT)
-    one = speaks(house)
+    lines(system, "joining_alone", HOT)
+    one = speaks(system)
     meets(one, "meet-c")
-    hot = Talk(house, house.call(HOT))
+    hot = Talk(system, system.call(HOT))
     hot.until_marked("announcement_finished")
     time.sleep(0.5)
     first = hot.rings_up(THIRD, "meet-hot")
     hot.until_marked("joined_room")  # the switch has been asked about them
-    house.kill_daemon()
+    system.kill_daemon()
     second = one.rings_up(SECOND, "meet-c")
     listener = one.rings_up(LINE, f"listen-{one.call.leg}")
     time.sleep(1)
-    house.start_daemon()
-    house.wait_watching()
+    system.start_daemon()
+    system.wait_watching()
     one.until_marked("joined_told")
     assert one.marks("joined_room")[-1].data["seen"] == "later"
-    house.kill_daemon()
+    system.kill_daemon()
     one.phones(f"uuid_kill {second}")
     one.phones(f"uuid_kill {listener}")
     time.sleep(0.5)
-    house.start_daemon()
-    house.wait_watching()
+    system.start_daemon()
+    system.wait_watching()
     one.until_marked("left_room")
     one.until_marked("listener_left")
     one.phones(f"uuid_kill {first}")
     hot.until_marked("left_room")
     take, brought = one.ends(), hot.ends()
-    assert in_room(take) == ["+01", "+91~", "-91~", "-01"]
+    assert conference_marks(take) == ["+01", "+91~", "-91~", "-01"]
     assert listened(take) == ["+01~", "-01~"]
-    assert by_colleague(house, second)
-    assert in_room(brought) == ["+92", "-92"]
+    assert by_colleague(system, second)
+    assert conference_marks(brought) == ["+92", "-92"]
     assert (brought.end.outcome, brought.end.reason) == ("recorded", None)
-    assert not by_colleague(house, first), "whom it was for is nobody who joins"
+    assert not by_colleague(system, first), "whom it was for is nobody who joins"
     assert "92" in voices(brought)
 
 
-def test_three_way(house: Rig) -> None:
+def test_three_way(system: Rig) -> None:
     """All three are in the one recording.  Who came third is told at once, alone; and is not told again when
     the first colleague leaves."""
-    lines(house, "joining_alone")
-    talk = speaks(house)
+    lines(system, "joining_alone")
+    talk = speaks(system)
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
     talk.until_marked("joined_told")
@@ -226,13 +226,13 @@ def test_three_way(house: Rig) -> None:
     heard_in_turn = voices(take)  # a phone that dials says nothing meanwhile
     assert (heard_in_turn[:2], heard_in_turn[-1]) == (["01", "01+91"], "91")
     assert set(heard_in_turn) == {"01", "01+91", "91"}
-    ((_start, _end),) = zeros(read_wav(Path(take.audio))[TOLD_BY:])
-    assert there(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
-    assert in_room(take) == ["+91", "-91"]
+    ((_start, _end),) = zeros(read_wav(Path(take.audio))[ANNOUNCED_BY:])
+    assert bridge_marks(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
+    assert conference_marks(take) == ["+91", "-91"]
     assert kinds(take).count("joined_telling") == kinds(take).count("joined_told") == 1
-    heard_by_third = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
+    heard_by_third = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(heard_by_third)[:, 0], SENTENCE)
-    assert not heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
+    assert not heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
 
 
 def consult(talk: Talk) -> None:
@@ -254,11 +254,11 @@ def listened(take: layout.Take) -> list[str]:
     ]  # fmt: skip
 
 
-def test_who_listens(house: Rig) -> None:
+def test_supervisors(system: Rig) -> None:
     """A supervisor is in the marks, and told nothing as long as nobody hears them; who speaks into the
     recording is a third one.  Somebody outside may listen, and ends the recording as soon as they speak."""
-    lines(house, "joining_alone")
-    one, two = speaks(house), speaks(house)
+    lines(system, "joining_alone")
+    one, two = speaks(system), speaks(system)
     inside = one.rings_up(THIRD, f"listen-{one.inside}")
     outside_leg = two.call.leg
     second = two.rings_up(SECOND, f"listen-{outside_leg}")
@@ -269,7 +269,7 @@ def test_who_listens(house: Rig) -> None:
     talk.switch(f"originate {who} &eavesdrop({outside_leg})")
     talk.until_marked("listener_came", 2)
     time.sleep(1)
-    assert not heard_among(read_wav(house.phones_folder / f"colleague-{inside}.wav")[:, 0], SENTENCE)
+    assert not heard_among(read_wav(system.phones_folder / f"colleague-{inside}.wav")[:, 0], SENTENCE)
     for key, leg in (("2", inside), ("2", second)):
         talk.phones(f"uuid_send_dtmf {leg} {key}")
     for each in (one, two):
@@ -293,12 +293,12 @@ def test_who_listens(house: Rig) -> None:
     time.sleep(0.7)
     take = one.ends()
     assert listened(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
-    assert in_room(take) == ["+92", "-92"]
+    assert conference_marks(take) == ["+92", "-92"]
     assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
     assert [name for name, *_ in heard(take, 0) if "92" in name] == []
     assert kinds(take).count("joined_told") == 1
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert by_colleague(house, inside)
+    assert by_colleague(system, inside)
     assert listened(ended) == [
         "+91",
         "+98",
@@ -308,9 +308,9 @@ def test_who_listens(house: Rig) -> None:
         "-91",
         "98:colleague/left",
     ]
-    assert in_room(ended) == ["+91", "-91", "+98!"]
+    assert conference_marks(ended) == ["+91", "-91", "+98!"]
     assert "91+caller" in [name for name, *_ in heard(ended, 0)]
     assert kinds(ended)[-2:] == ["transferred_outside", "recording_stopped"]
     assert (ended.end.outcome, ended.end.reason) == ("recorded", None)
     for each in (one, two):
-        assert not heard_among(read_wav(each.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
+        assert not heard_among(read_wav(each.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)

@@ -75,7 +75,7 @@ def test_sigkill(rig: Rig, point: str) -> None:
         # With no daemon anywhere, the switch alone keeps the rule.
         told = call.variable("accord_state") == "announced"
         assert bool(rig.recorded_now()) == told
-    _assert_nobody_untold_is_heard(rig)
+    _assert_no_unannounced_voice(rig)
     rig.start_daemon()
     rig.wait_watching()
     if point != "hung up":
@@ -85,7 +85,7 @@ def test_sigkill(rig: Rig, point: str) -> None:
         call.hang_up()
     take = call.wait_take()
     assert not outcomes or (take.end.reason or take.end.outcome) in outcomes
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
     if take.end.outcome == "recorded":
         kinds = [mark.kind for mark in take.marks]
         assert max(level(read_wav(take.audio)[:, 1], 1000)) > SPEAKS
@@ -159,7 +159,7 @@ def _stop_in_every_phase(rig: Rig, send: Callable[[int], object], *, killed: boo
             sound = read_wav(take.audio)
             assert onset_of(sound[:, 1], rig.prompt) is not None
             assert max(level(sound[:, 1], 1000)) > SPEAKS
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 def _assert_recorded_are(rig: Rig, calls: list[CallUnderTest], told: set[str]) -> None:
@@ -167,7 +167,7 @@ def _assert_recorded_are(rig: Rig, calls: list[CallUnderTest], told: set[str]) -
     assert {call.caller for call in calls if call.leg in recorded} == told
 
 
-def _assert_nobody_untold_is_heard(rig: Rig) -> None:
+def _assert_no_unannounced_voice(rig: Rig) -> None:
     """Whatever lies in the spool: where the announcement is not whole, nobody speaks after it."""
     for path in rig.spool.rglob("*.wav"):
         sound = read_wav(path)

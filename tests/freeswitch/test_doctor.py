@@ -65,7 +65,7 @@ def reload(rig: Rig) -> None:
     assert "+OK" in rig.switch.esl.api("reloadxml")
 
 
-def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path]) -> None:
+def test_finds_no_fault_in_the_shipped_configuration(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     found = doctor(rig)
     assert {state for state, _ in found} == {"ok"}, found
@@ -84,7 +84,7 @@ def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path])
     assert PASSWORD not in words
 
 
-def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) -> None:
+def test_command_prints_text_and_json(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     environment = {**os.environ, **settings(rig)}
     for more in ([], ["--json"]):
@@ -104,7 +104,7 @@ def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) ->
 
 
 @pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)
-def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], broken: Broken) -> None:
+def test_finds_dialplan_faults(changing: tuple[Rig, Path], broken: Broken) -> None:
     rig, conf = changing
     apply(conf, broken)
     try:
@@ -117,7 +117,7 @@ def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], br
     assert any(broken.says in what for what in bad), found
 
 
-def test_a_file_that_was_not_reloaded_is_not_what_counts(changing: tuple[Rig, Path]) -> None:
+def test_checks_the_loaded_dialplan_not_the_file(changing: tuple[Rig, Path]) -> None:
     rig, conf = changing
     broken = BROKEN[0]
     apply(conf, broken)
@@ -127,7 +127,7 @@ def test_a_file_that_was_not_reloaded_is_not_what_counts(changing: tuple[Rig, Pa
         mend(conf, broken)
 
 
-def test_a_wrong_password_and_a_switch_that_is_away(changing: tuple[Rig, Path]) -> None:
+def test_wrong_password_and_unreachable_switch(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     found = doctor(rig, ACCORD_SWITCH_PASSWORD="another-one-than-that")
     assert any("refuses the password" in what for _, what in found)
@@ -137,7 +137,7 @@ def test_a_wrong_password_and_a_switch_that_is_away(changing: tuple[Rig, Path]) 
     assert ("wrong", "switch: no password for the event socket") in found
 
 
-def test_a_stopped_switch_is_no_hang(changing: tuple[Rig, Path]) -> None:
+def test_stopped_switch_does_not_hang_the_doctor(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     assert rig.switch.process is not None
     rig.switch.process.send_signal(19)
@@ -149,7 +149,7 @@ def test_a_stopped_switch_is_no_hang(changing: tuple[Rig, Path]) -> None:
     assert {state for state, _ in found} == {"wrong"}
 
 
-def test_a_module_that_is_missing(changing: tuple[Rig, Path]) -> None:
+def test_missing_module(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     assert "+OK" in rig.switch.esl.api("unload mod_sndfile")
     try:
@@ -159,7 +159,7 @@ def test_a_module_that_is_missing(changing: tuple[Rig, Path]) -> None:
     assert ("wrong", "switch: mod_sndfile is not loaded (WAV: prompts and recordings)") in found
 
 
-def test_an_event_socket_that_is_open_to_strangers(changing: tuple[Rig, Path]) -> None:
+def test_event_socket_open_to_strangers(changing: tuple[Rig, Path]) -> None:
     """It is read from the loaded configuration; the socket itself stays as it is until a restart."""
     rig, conf = changing
     path = conf / "autoload_configs/event_socket.conf.xml"
@@ -184,7 +184,7 @@ def test_an_event_socket_that_is_open_to_strangers(changing: tuple[Rig, Path]) -
         reload(rig)
 
 
-def test_a_spool_that_the_switch_s_user_may_not_write_to(tmp_path: Path) -> None:
+def test_spool_not_writable_by_the_switchs_user(tmp_path: Path) -> None:
     """The switch as somebody else, as packages run it."""
     if os.geteuid() != 0:
         pytest.skip("only root can start a switch as another user")
@@ -215,7 +215,7 @@ def test_a_spool_that_the_switch_s_user_may_not_write_to(tmp_path: Path) -> None
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_spool_by_another_name(changing: tuple[Rig, Path], tmp_path: Path) -> None:
+def test_spool_under_another_name(changing: tuple[Rig, Path], tmp_path: Path) -> None:
     """As a container sees it: here stands a folder that the switch's own root does not have."""
     rig, _ = changing
     until("the switch answers", lambda: "UP" in rig.switch.esl.api("status"))

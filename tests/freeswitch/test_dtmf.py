@@ -12,12 +12,12 @@ import pytest
 
 from recorder.audio import wav
 from recorder.spool import layout
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.sound import level
 from tests.freeswitch.switches import CONF, NUMBER, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice, pitches
 from tests.freeswitch.telephones.endpoints import EVENT, KEYS, Dialogue, Leg
-from tests.freeswitch.telephones.rig import PERIOD, Pair, Town
+from tests.freeswitch.telephones.rig import PERIOD, Pair, PhoneRig
 from tests.freeswitch.test_feature_codes import zeros
 
 TONES = 70
@@ -55,17 +55,17 @@ HEARD, UNHEARD = 0.1, 0.05
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
     folder = tmp_path_factory.mktemp("dialling")
     conf = folder / "conf"
     shutil.copytree(CONF, conf)
     (conf / "dialplan" / "public" / "85_tones.xml").write_text(ROUTE)
     (conf / "dialplan" / "outbound" / "85_tones.xml").write_text(OUT)
-    it = Town(folder / "town", conf)
+    it = PhoneRig(folder / "phone_rig", conf)
     try:
         it.rig.switch.start()
         it.rig.start_daemon()
-        every_line(it.rig, "out")
+        set_every_line(it.rig, "out")
         yield it
     finally:
         it.exchange.stop()
@@ -74,7 +74,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def marked(pair: Pair, kind: str) -> bool:
-    for path in pair.town.rig.spool.glob(f"*/{layout.CALL}"):
+    for path in pair.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
         if layout.read_start(path.parent).outside.value.endswith(pair.caller):
             return kind in [mark.kind for mark in layout.read_marks(path.parent)]
     return False
@@ -115,7 +115,7 @@ def events(ear: list[tuple[int, bytes]]) -> str:
     return "".join(sorted({KEYS[body[0]] for payload, body in ear if payload == EVENT}))
 
 
-def test_codes_by_each_way_and_what_the_other_side_gets_of_them(place: Town) -> None:
+def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
     ways = {name: place.place(name) for name in ("RFC 2833", "INFO")}
     ways["tones"] = place.place("tones", line=TONES)
     for pair in ways.values():
@@ -173,7 +173,7 @@ def take_from(take: layout.Take) -> int:
     return int((bridged - began).total_seconds() * 8000)
 
 
-def test_codes_of_a_colleague_who_calls_and_no_code_of_who_is_called(place: Town) -> None:
+def test_codes_of_an_outbound_caller_but_not_of_the_callee(place: PhoneRig) -> None:
     """As tones that the switch listens for on the colleague's own leg, and as events; whoever is called can
     dial what they want, either way."""
     tones, keys = place.place_out("out, tones"), place.place_out("out, RFC 2833")
@@ -211,7 +211,7 @@ def test_codes_of_a_colleague_who_calls_and_no_code_of_who_is_called(place: Town
         assert abs((end - start) / 8000 - (resumed - paused).total_seconds()) < 0.3, pair.name
 
 
-def test_codes_as_tones_of_a_colleague_who_has_picked_the_call_up(place: Town) -> None:
+def test_codes_as_tones_after_a_pickup(place: PhoneRig) -> None:
     pair = place.place("picked up")
     place.until_connected(pair)
     until("it is written down", lambda: marked(pair, "bridged"), 20)

@@ -13,13 +13,13 @@ import pytest
 from recorder.audio.encoding import WAV
 from tests.freeswitch.switches import read_wav
 from tests.freeswitch.telephones.codecs import PCMU
-from tests.freeswitch.telephones.rig import Heard, Pair, town
+from tests.freeswitch.telephones.rig import PairRecording, Pair, phone_rig
 
 HOLD_S = 2.8
 
 
 @dataclass
-class Held:
+class HeldCall:
     """A call that was put on hold, and from when to when."""
 
     pair: Pair
@@ -37,7 +37,7 @@ class Held:
         self.times.append((began, time.monotonic()))
 
 
-def check(held: Held, heard: Heard) -> None:
+def check(held: HeldCall, heard: PairRecording) -> None:
     made = heard.encoded
     holds = [gap for gap in made.gaps if gap.reason == "hold"]
     assert len(holds) == len(held.times), (made.gaps, made.drift_ms)
@@ -57,11 +57,11 @@ def check(held: Held, heard: Heard) -> None:
     )
 
 
-def test_a_hold_of_the_outside_party_is_as_long_in_the_recording_as_it_was(tmp_path: Path) -> None:
-    with town(tmp_path) as place:
+def test_external_hold_keeps_its_length_in_the_recording(tmp_path: Path) -> None:
+    with phone_rig(tmp_path) as place:
         place.rig.wait_watching()
         held = [
-            Held(place.place(f"{direction} {times}", PCMU, PCMU), direction, [])
+            HeldCall(place.place(f"{direction} {times}", PCMU, PCMU), direction, [])
             for direction, times in (("sendonly", 1), ("inactive", 1), ("sendonly", 2))
         ]
         place.until_connected(*(one.pair for one in held))

@@ -16,7 +16,7 @@ from recorder.audio.encoding import encode
 from tests.freeswitch.switches import CONF, NUMBER, RATE, level, read_wav, until
 from tests.freeswitch.telephones.codecs import PCMU, Beeps
 from tests.freeswitch.telephones.endpoints import FAX_PACKET
-from tests.freeswitch.telephones.rig import Town, town
+from tests.freeswitch.telephones.rig import PhoneRig, phone_rig
 
 TAKEN = 80
 """Numbers from here on: the switch passes T.38 on."""
@@ -41,16 +41,16 @@ ENDS_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
     conf = tmp_path_factory.mktemp("conf") / "conf"
     shutil.copytree(CONF, conf)
     (conf / "dialplan" / "public" / "01_fax.xml").write_text(TAKES)
-    with town(tmp_path_factory.mktemp("town"), conf) as it:
+    with phone_rig(tmp_path_factory.mktemp("phone_rig"), conf) as it:
         yield it
 
 
 @pytest.mark.long
-def test_a_call_that_goes_on_as_a_fax(place: Town) -> None:
+def test_call_switches_to_t38(place: PhoneRig) -> None:
     """Refused by the switch it stays sound, and all of that is in the recording; taken, the packets go
     through as they are, and what is missing at the recording's end is a fax, and no failure."""
     refused = {who: place.place(f"refused, the {who} asks", line=n) for n, who in enumerate(SIDES)}
@@ -103,7 +103,7 @@ def beeping(sound: np.ndarray, tone: Beeps) -> float:
 
 
 @pytest.mark.long
-def test_a_fax_by_its_tones_in_the_sound(place: Town) -> None:
+def test_fax_by_audio_tones(place: PhoneRig) -> None:
     """It is a call like any other, as its line says; to a number that is never recorded it hears nothing of
     us, and nothing is kept."""
     recorded, never = place.place("by tones", line=30), place.place("never", line=99)

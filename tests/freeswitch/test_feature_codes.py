@@ -13,9 +13,9 @@ import pytest
 
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import NUMBER, PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_keep_question import colleague_of, marks
+from tests.freeswitch.test_keep_question import internal_leg_of, marks
 from tests.scenarios.files import Sounds
 
 CALLS = 5
@@ -24,7 +24,7 @@ CALLER, CALLEE, PAUSED, DONE, BEEP = 440, 1000, 500, 700, 1400
 
 
 def dials(rig: Rig, call: CallUnderTest, digits: str) -> None:
-    rig.phones.esl.api(f"uuid_send_dtmf {colleague_of(rig, call)} {digits}")
+    rig.phones.esl.api(f"uuid_send_dtmf {internal_leg_of(rig, call)} {digits}")
 
 
 def begun(rig: Rig, count: int = CALLS) -> list[CallUnderTest]:
@@ -55,8 +55,8 @@ def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, n
     return made, read_wav(take.audio), read_wav(take.folder / WAV)
 
 
-def test_a_pause_leaves_nothing_in_the_recording_and_only_the_colleague_hears_tones(daemon: Rig) -> None:
-    sounds = every_line(daemon, "line")
+def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) -> None:
+    sounds = set_every_line(daemon, "line")
     calls = begun(daemon)
     for call in calls:
         dials(daemon, call, "*6")
@@ -101,9 +101,9 @@ def test_a_pause_leaves_nothing_in_the_recording_and_only_the_colleague_hears_to
             assert level(kept[end : -RATE // 2, 0], pitch).max() < 0.01, "and it is in no recording"
 
 
-def test_a_pause_needs_no_daemon_and_ends_by_itself(daemon: Rig) -> None:
+def test_pause_works_without_a_daemon_and_ends_by_itself(daemon: Rig) -> None:
     """One has when the daemon is back, the other one does after it, of which the switch tells nobody."""
-    sounds = every_line(daemon, "line")
+    sounds = set_every_line(daemon, "line")
     over, going = calls = begun(daemon, 2)
     daemon.kill_daemon()
     dials(daemon, over, "*8")
@@ -154,9 +154,9 @@ def transferred(rig: Rig, call: CallUnderTest) -> Path:
     return heard
 
 
-def test_a_pause_goes_on_when_the_call_is_transferred_and_is_not_the_outside_party_s(daemon: Rig) -> None:
+def test_pause_survives_a_transfer_and_ignores_the_external_party(daemon: Rig) -> None:
     """Who takes it over is reminded by the tone; what the outside party dials pauses nothing."""
-    sounds = every_line(daemon, "line")
+    sounds = set_every_line(daemon, "line")
     paused, dialling = begun(daemon, 2)
     dialling.key("*6")
     dials(daemon, paused, "*6")
@@ -195,10 +195,10 @@ def patient(tmp_path: Path) -> Iterator[Rig]:
 
 
 @pytest.mark.long
-def test_tones_come_every_quarter_of_a_minute_also_to_who_comes_after_the_daemon_s_restart(
+def test_pause_tones_every_15_seconds_also_after_a_daemon_restart(
     patient: Rig,
 ) -> None:
-    sounds = every_line(patient, "deletable")  # it beeps to both
+    sounds = set_every_line(patient, "deletable")  # it beeps to both
     paused, passed_on, beeping = calls = begun(patient, 3)
     for call in (paused, passed_on):
         dials(patient, call, "*6")
@@ -232,8 +232,8 @@ def spells(heard: Path, pitch: int, told: int = 0) -> list[float]:
     return [float(at) for at, gap in zip(loud, np.diff(loud, prepend=-1.0), strict=True) if gap > 0.5]
 
 
-def test_a_beep_is_heard_by_whom_the_line_says_and_is_in_no_recording(daemon: Rig) -> None:
-    sounds = every_line(daemon, "deletable")  # both
+def test_beep_is_heard_as_configured_and_not_recorded(daemon: Rig) -> None:
+    sounds = set_every_line(daemon, "deletable")  # both
     calls = begun(daemon, 2)
     time.sleep(1)
     for call in calls:

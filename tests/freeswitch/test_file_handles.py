@@ -8,7 +8,7 @@ import time
 from tests.freeswitch.switches import SCHEDULER_S, WAIT_S, Rig, until
 
 
-def test_a_daemon_without_file_handles_holds_up_no_call_and_recovers(daemon: Rig) -> None:
+def test_daemon_without_file_handles_delays_no_call_and_recovers(daemon: Rig) -> None:
     daemon.wait_watching()
     process = daemon.daemon
     assert process is not None
@@ -38,4 +38,4 @@ def test_a_daemon_without_file_handles_holds_up_no_call_and_recovers(daemon: Rig
         assert take.end.outcome == "recorded"
         assert take.last("hangup") is not None
     assert alone.wait_take().end.outcome == "not_recorded"
-    daemon.assert_only_told_is_kept()
+    daemon.assert_only_announced_audio_is_kept()

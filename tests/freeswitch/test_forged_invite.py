@@ -131,7 +131,7 @@ def connection(rig: Rig) -> Iterator[Inbound]:
 
 
 @pytest.mark.parametrize("changes", FORGERIES.values(), ids=FORGERIES)
-def test_no_field_of_an_invite_changes_a_header(
+def test_no_invite_field_changes_a_header(
     rig: Rig, connection: Inbound, changes: dict[str, bytes]
 ) -> None:
     seen: list[EslEvent] = []
@@ -163,7 +163,7 @@ def mine(event: EslEvent) -> bool:
     return event.header("Call-Direction") == "inbound" and event.uuid != ""
 
 
-def test_stock_greenswitch_is_taken_in_by_the_same_call(rig: Rig, connection: Inbound) -> None:
+def test_same_call_deceives_stock_greenswitch(rig: Rig, connection: Inbound) -> None:
     """Were this to fail, the tests above would prove nothing."""
     seen: list[EslEvent] = []
     connection.register_handle("CHANNEL_DESTROY", seen.append)
@@ -177,7 +177,7 @@ def test_stock_greenswitch_is_taken_in_by_the_same_call(rig: Rig, connection: In
     assert stock.headers["variable_y"] == "z"
 
 
-def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None:
+def test_own_socket_and_reconciling_are_not_deceived(rig: Rig) -> None:
     arrived: list[Arrival] = []
     told: list[Mapping[str, str]] = []
     states: list[str] = []
@@ -222,7 +222,7 @@ def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None
     assert arrival.outside.value.isprintable()
 
 
-def test_the_daemon_records_such_a_call_as_any_other(daemon: Rig) -> None:
+def test_daemon_records_a_forged_invite_normally(daemon: Rig) -> None:
     daemon.wait_watching()
     phone = call(daemon, EVERYTHING)
     assert phone.final() == 200

@@ -35,7 +35,7 @@ def talks_on(call: CallUnderTest, seconds: float) -> bool:
     return call.alive() and call.heard_by_callee.stat().st_size > before
 
 
-def test_the_switchs_disk_fills_in_the_middle_of_a_call(rig: Rig, disk: SmallDisk) -> None:
+def test_switchs_disk_fills_during_a_call(rig: Rig, disk: SmallDisk) -> None:
     rig.start_daemon(full_at=0.9, warn_at=0.5)
     rig.wait_watching()
     call = rig.call()
@@ -74,7 +74,7 @@ def test_the_switchs_disk_fills_in_the_middle_of_a_call(rig: Rig, disk: SmallDis
     assert gap.start_ms == encoded.duration_ms
     clock_ms = (take.last("hangup") - take.first("recording_started")).total_seconds() * 1000
     assert abs(gap.end_ms - clock_ms) < 1500
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 def spool_of(call: CallUnderTest) -> Path:
@@ -83,7 +83,7 @@ def spool_of(call: CallUnderTest) -> Path:
     return folder
 
 
-def test_the_daemon_is_asked_to_end_and_killed_while_the_disk_is_full(rig: Rig, disk: SmallDisk) -> None:
+def test_daemon_is_ended_and_killed_while_the_disk_is_full(rig: Rig, disk: SmallDisk) -> None:
     """The next daemon, with room, finishes what the first could not write."""
     rig.start_daemon(full_at=0.9)
     rig.wait_watching()
@@ -105,13 +105,13 @@ def test_the_daemon_is_asked_to_end_and_killed_while_the_disk_is_full(rig: Rig, 
     take = call.wait_take()
     assert take.end.outcome == "recorded"
     assert second.wait_take().end.reason == "full_disk"
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 @pytest.mark.parametrize(
     "jump", ["-1d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+5m", "+10y"))]
 )
-def test_the_daemons_clock_jumps_in_an_announcement(
+def test_daemons_clock_jumps_during_an_announcement(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: str
 ) -> None:
     """The call that is being announced to, one that talks and one that comes after are recorded all the
@@ -147,5 +147,5 @@ def test_the_daemons_clock_jumps_in_an_announcement(
         encoded = encode(take, prompt)
         assert encoded.announced is not None
         assert level(read_wav(take.audio)[-RATE:, 0], 440).max() > 0.1
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
     assert os.environ.get("LD_PRELOAD") is None

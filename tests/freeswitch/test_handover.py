@@ -116,7 +116,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.long
-def test_fifty_calls_and_a_daemon_that_is_replaced(rig: Rig, way: str) -> None:
+def test_fifty_calls_and_a_replaced_daemon(rig: Rig, way: str) -> None:
     rig.write_snapshot(chirp(ANNOUNCEMENT))
     with WAYS[way](rig) as restart:
         rig.wait_watching()
@@ -140,7 +140,7 @@ def test_fifty_calls_and_a_daemon_that_is_replaced(rig: Rig, way: str) -> None:
     gaps = [_unobserved(take) for take in takes]
     assert all(len(each) <= 1 for each in gaps)
     assert not any(gaps[TALKING + ARRIVING - 5 :]), "the new one's own calls were watched all the time"
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 def _arrive(rig: Rig, restart: Callable[[], None]) -> list[CallUnderTest]:

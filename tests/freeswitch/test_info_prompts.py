@@ -8,7 +8,7 @@ from tests.freeswitch.switches import NUMBER, RATE, Rig, heard_whole, read_wav, 
 from tests.scenarios.files import chirp
 
 
-def test_a_colleague_hears_what_is_recorded_on_a_number(rig: Rig) -> None:
+def test_info_prompt_of_a_number(rig: Rig) -> None:
     said = rig.snapshot / "told" / "said"
     said.mkdir(parents=True, exist_ok=True)
     sound = chirp(2.0, low=500)
@@ -21,7 +21,7 @@ def test_a_colleague_hears_what_is_recorded_on_a_number(rig: Rig) -> None:
     assert heard_whole(read_wav(call.heard_by_caller)[:, 0], sound)
 
 
-def test_a_number_that_nobody_has_ends_the_call(rig: Rig) -> None:
+def test_info_prompt_of_an_unknown_number(rig: Rig) -> None:
     call = rig.call(f"*58{NUMBER}77")
     until("it was there", lambda: call.heard_by_caller.exists(), 10)
     until("the call is over", lambda: not call.alive(), 10)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recorder.spool import layout
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
 
 CALLS = 50
@@ -18,7 +18,7 @@ def marks(call: CallUnderTest, kind: str) -> int:
     return call.marks_now().count(kind)
 
 
-def colleague_of(rig: Rig, call: CallUnderTest) -> str:
+def internal_leg_of(rig: Rig, call: CallUnderTest) -> str:
     """The called phone's own id of a call.  The switch's list of channels lags behind its events."""
 
     def listed() -> list[str]:
@@ -31,12 +31,12 @@ def colleague_of(rig: Rig, call: CallUnderTest) -> str:
     return listed()[0]
 
 
-def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> None:
-    every_line(daemon, "keep")
+def test_fifty_simultaneous_keep_questions(daemon: Rig) -> None:
+    set_every_line(daemon, "keep")
     calls = [daemon.call() for _ in range(CALLS)]
     for call in calls:
         until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
-    colleagues = [colleague_of(daemon, call) for call in calls]
+    colleagues = [internal_leg_of(daemon, call) for call in calls]
     for leg in colleagues:
         daemon.phones.esl.api(f"uuid_send_dtmf {leg} *5")
     for call in calls:
@@ -67,10 +67,10 @@ def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> No
         by, how = ("outside", "key") if number % 4 < 2 else ("colleague", "aloud")
         assert answers == [{"answer": "yes" if number % 2 else "no", "by": by, "how": how}]
         assert not {"keep_broken", "keep_untold"} & {mark.kind for mark in take.marks}
-        deaf_to_each_other_while_it_plays(take)
+        assert_separated_during_the_question(take)
 
 
-def deaf_to_each_other_while_it_plays(take: layout.Take) -> None:
+def assert_separated_during_the_question(take: layout.Take) -> None:
     """While the question plays the take has the outside party, and the question in the colleague's place;
     before and after it has both."""
     sound = read_wav(Path(take.audio))

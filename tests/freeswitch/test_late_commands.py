@@ -58,7 +58,7 @@ def slow_daemon(rig: Rig) -> Iterator[SlowDaemon]:
         slow.close()
 
 
-def test_what_comes_after_the_bound_does_nothing(rig: Rig) -> None:
+def test_commands_after_the_bound_have_no_effect(rig: Rig) -> None:
     with slow_daemon(rig) as slow:
         silent, connected, begun = rig.call(), None, None
         slow.accept()  # never even says connect
@@ -99,7 +99,7 @@ def test_what_comes_after_the_bound_does_nothing(rig: Rig) -> None:
         assert all(call.alive() and call.variable("accord_state") == "unrecorded" for call in (silent, connected, begun))  # fmt: skip # noqa: E501
 
 
-def test_keys_that_end_a_playback_are_what_they_were_whenever_the_bound_ends_it(rig: Rig) -> None:
+def test_bound_restores_playback_terminators(rig: Rig) -> None:
     """A provider's own value, also of a call that had not begun, and none where there was none."""
     with slow_daemon(rig) as slow:
         calls = []
@@ -120,7 +120,7 @@ def test_keys_that_end_a_playback_are_what_they_were_whenever_the_bound_ends_it(
             assert call.variable("playback_terminators") == (value or "_undef_")
 
 
-def test_a_daemon_that_lets_go_in_the_announcement_stops_the_recording(rig: Rig) -> None:
+def test_daemon_that_releases_during_the_announcement_stops_the_recording(rig: Rig) -> None:
     with slow_daemon(rig) as slow:
         call = rig.call()
         slow.accept()
@@ -136,7 +136,7 @@ def test_a_daemon_that_lets_go_in_the_announcement_stops_the_recording(rig: Rig)
         assert call.alive()
 
 
-def test_saying_announced_before_beginning_does_nothing(rig: Rig) -> None:
+def test_premature_confirmation_has_no_effect(rig: Rig) -> None:
     with slow_daemon(rig) as slow:
         call = rig.call()
         slow.accept()
@@ -152,7 +152,7 @@ def test_saying_announced_before_beginning_does_nothing(rig: Rig) -> None:
         assert call.variable("accord_state") == "unrecorded"
 
 
-def test_the_task_of_the_bound_is_gone_after_the_call_went_on(daemon: Rig) -> None:
+def test_bound_is_cancelled_when_the_call_continues(daemon: Rig) -> None:
     call = daemon.call()
     call.wait_bridged()
     leg = call.leg

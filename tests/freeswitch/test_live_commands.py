@@ -18,7 +18,7 @@ from recorder.clock import utc_now
 from recorder.features.live import queries
 from recorder.features.live.duty import Desk
 from recorder.identity import api_tokens, tenants, users
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
 from tests.freeswitch.test_feature_codes import CALLEE, CALLER, PAUSED, begun, dials, each, encoded, zeros
 from tests.house import PASSWORD, House, _hashed
@@ -28,7 +28,7 @@ TENANT, TOKEN = "t1", "accord_only-for-this-test"
 TOKEN_IN_PAGE = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
 
 
-class Asking:
+class CommandClients:
     """Somebody at the panel, and a program, of the customer whose calls these are."""
 
     def __init__(self, client: FlaskClient) -> None:
@@ -57,7 +57,7 @@ class Asking:
 
 
 @pytest.fixture
-def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
+def clients(daemon: Rig, tmp_path: Path) -> Iterator[CommandClients]:
     """The panel and the worker's desk over one catalogue, beside the rig's switch and daemon."""
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
@@ -77,7 +77,7 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     desk = Desk("test", daemon.spool, house.root_public)
     desk.start()
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)
-    yield Asking(app.test_client())
+    yield CommandClients(app.test_client())
     desk.stop()
     house.close()
 
@@ -96,13 +96,13 @@ def paused(call: CallUnderTest, ask: Callable[[CallUnderTest, str], object]) -> 
     return before / RATE, after / RATE
 
 
-def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig, asking: Asking) -> None:
-    sounds = every_line(daemon, "deletable")
+def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: CommandClients) -> None:
+    sounds = set_every_line(daemon, "deletable")
     calls = panel, program, mixed, dialled, destroyed, left = begun(daemon, 6)
     clicked = {
-        panel.caller: paused(panel, asking.panel),
-        program.caller: paused(program, asking.program),
-        mixed.caller: paused(mixed, asking.program),
+        panel.caller: paused(panel, clients.panel),
+        program.caller: paused(program, clients.program),
+        mixed.caller: paused(mixed, clients.program),
     }
     dials(daemon, dialled, "*6")
     each([dialled], "paused")
@@ -110,18 +110,18 @@ def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig
     panel.key("4")  # a card's number
     dials(daemon, mixed, "*7")  # before it ends by itself
     time.sleep(0.5)
-    assert "It is recorded again." in asking.panel(panel, "resume")
-    assert "It is recorded again." in asking.panel(dialled, "resume")
-    assert "The moment is noted." in asking.panel(panel, "note")
+    assert "It is recorded again." in clients.panel(panel, "resume")
+    assert "It is recorded again." in clients.panel(dialled, "resume")
+    assert "The moment is noted." in clients.panel(panel, "note")
     each([panel, dialled, mixed], "resumed")
-    assert asking.program(dialled, "resume")[0] == 409, "it is not paused any more"
-    assert "the recording is destroyed" in asking.panel(destroyed, "delete")
+    assert clients.program(dialled, "resume")[0] == 409, "it is not paused any more"
+    assert "the recording is destroyed" in clients.panel(destroyed, "delete")
     until("the pause has ended by itself", lambda: program.variable("accord_paused") == "_undef_", 10)
     time.sleep(1)
 
     daemon.kill_daemon()
-    assert "Not done: the recorder beside this call did not answer." in asking.panel(left, "pause")
-    status, said = asking.program(left, "pause")
+    assert "Not done: the recorder beside this call did not answer." in clients.panel(left, "pause")
+    status, said = clients.program(left, "pause")
     assert (status, said["type"]) == (503, "urn:accord:control.no_answer")
     daemon.start_daemon()
     daemon.wait_watching()
@@ -147,7 +147,7 @@ def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig
         )
         if call.caller in clicked:
             asked, answered = clicked[call.caller]
-            print(f"{start / RATE - asked:.2f} s from asking to the first zero")
+            print(f"{start / RATE - asked:.2f} s from clients to the first zero")
             assert asked - 0.1 < start / RATE < answered + 0.1
         if call is program:
             assert PAUSE_SECONDS - 1.5 < (end - start) / RATE < PAUSE_SECONDS + 1.5

@@ -12,9 +12,9 @@ import numpy as np
 import soundfile
 
 from recorder.audio.encoding import encode
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_keep_question import colleague_of, marks
+from tests.freeswitch.test_keep_question import internal_leg_of, marks
 from tests.scenarios.files import LOWS, chirp
 
 CALLS = 8
@@ -25,8 +25,8 @@ PRESSED = 10
 instead of sound.  The switch tells of the key at its end (RFC 4733)."""
 
 
-def test_prompts_are_found_where_they_are_and_answers_where_they_were_given(daemon: Rig) -> None:
-    sounds = every_line(daemon, "keep")
+def test_prompts_and_answers_are_located(daemon: Rig) -> None:
+    sounds = set_every_line(daemon, "keep")
     other = daemon.phones_folder / "other.wav"
     soundfile.write(other, 0.3 * np.sin(2 * np.pi * 600 * np.arange(RATE * 30) / RATE), RATE)
     calls = [daemon.call() for _ in range(CALLS)]
@@ -34,7 +34,7 @@ def test_prompts_are_found_where_they_are_and_answers_where_they_were_given(daem
         until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
     for call in calls:
         time.sleep(0.07)  # not all at one place of the audio
-        daemon.phones.esl.api(f"uuid_send_dtmf {colleague_of(daemon, call)} *5")
+        daemon.phones.esl.api(f"uuid_send_dtmf {internal_leg_of(daemon, call)} *5")
     for call in calls:
         until(f"{call.caller} heard the question", lambda call=call: marks(call, "keep_question_heard"), 30)
         daemon.phones.esl.api(f"uuid_displace {call.id} start {other}")

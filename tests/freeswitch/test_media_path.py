@@ -10,7 +10,7 @@ import pytest
 
 from tests.freeswitch.switches import CONF, NUMBER
 from tests.freeswitch.telephones.endpoints import jitters, loses
-from tests.freeswitch.telephones.rig import Pair, Town
+from tests.freeswitch.telephones.rig import Pair, PhoneRig
 from tests.freeswitch.test_codecs import LATE_S, check
 
 AWAY = ("bypass_media_after_bridge", "bypass_media", "proxy_media")
@@ -31,7 +31,7 @@ def line(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
     folder = tmp_path_factory.mktemp("media")
     conf = folder / "conf"
     shutil.copytree(CONF, conf)
@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     (public / "85_media.xml").write_text(files(after))
     out = {f"[{2 * n}{2 * n + 1}]$": f"{name}=true" for n, name in enumerate(AWAY)}
     (outbound / "05_media.xml").write_text(files(out))
-    it = Town(folder / "town", conf)
+    it = PhoneRig(folder / "phone_rig", conf)
     try:
         it.rig.switch.start()
         it.rig.start_daemon()
@@ -55,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         it.rig.switch.stop()
 
 
-def test_the_sound_of_a_recorded_call_passes_through_the_switch(place: Town) -> None:
+def test_media_of_a_recorded_call_passes_through_the_switch(place: PhoneRig) -> None:
     """Whether the telephone system asks otherwise before Accord or after it, and of calls either way."""
     pairs: list[Pair] = []
     for first, where in ((50, "before"), (60, "after")):
@@ -72,7 +72,7 @@ def test_the_sound_of_a_recorded_call_passes_through_the_switch(place: Town) -> 
         assert not [gap for gap in heard.encoded.gaps if gap.reason == "write_error"], heard
 
 
-def test_a_jitter_buffer_leaves_the_channels_in_step(place: Town) -> None:
+def test_jitter_buffer_keeps_the_channels_in_sync(place: PhoneRig) -> None:
     """What it holds back it holds back from the colleague, too; it is no later than the packets are."""
     pairs = [place.place(f"a buffer of {length}", line=70 + n) for n, length in enumerate(BUFFERED)]
     place.until_connected(*pairs)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.freeswitch.mixed.history import History
-from tests.freeswitch.mixed.installation import House, house
+from tests.freeswitch.mixed.installation import MixedInstallation, installation
 from tests.freeswitch.mixed.media import Studio
 from tests.freeswitch.mixed.model import findings
 from tests.freeswitch.mixed.plan import Call, plan
@@ -31,7 +31,7 @@ A_DOZEN = 730
 async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[History, str]:
     studio = Studio()
     phones = await telephones(studio)
-    with house(folder, calls, phones.port) as installation:
+    with installation(folder, calls, phones.port) as installation:
         studio.began = time.monotonic()
         player = Player(installation.rig, phones, calls, guard)
         began = time.monotonic()
@@ -51,7 +51,7 @@ async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[H
     return history, figures
 
 
-def all_listed(installation: House, seconds: float) -> None:
+def all_listed(installation: MixedInstallation, seconds: float) -> None:
     """Every call that ended is a row; how long that takes is the worker's, and the machine's."""
     spool = installation.rig.spool
     until(
@@ -75,14 +75,14 @@ def assert_as_it_must_be(calls: tuple[Call, ...], played: tuple[History, str]) -
     assert not wrong, "\n".join([f"{len(wrong)} findings; {figures}", *wrong])
 
 
-def test_a_dozen(tmp_path: Path) -> None:
+def test_a_dozen_mixed_calls(tmp_path: Path) -> None:
     calls = plan(A_DOZEN, 12, every=0.25, live=1.0)
     assert_as_it_must_be(calls, asyncio.run(played(tmp_path, calls, 0.3)))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_two_hundred(tmp_path: Path) -> None:
+def test_two_hundred_mixed_calls(tmp_path: Path) -> None:
     count = int(os.environ.get("ACCORD_MIXED_CALLS", "200"))
     calls = plan(SEED, count, every=0.25, live=45.0)
     assert_as_it_must_be(calls, asyncio.run(played(tmp_path, calls, 0.5)))

@@ -15,7 +15,7 @@ import pytest
 
 from recorder.audio.encoding import WAV, encode
 from recorder.spool import layout
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.outbound_call import LINE, call_out
 from tests.freeswitch.switches import (
     CONF,
@@ -37,8 +37,8 @@ def marks(call: CallUnderTest) -> list[str]:
     return call.marks_now()
 
 
-def test_the_callee_hears_it_whole_while_the_caller_hears_ringing(daemon: Rig) -> None:
-    sounds = every_line(daemon, "out")
+def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Rig) -> None:
+    sounds = set_every_line(daemon, "out")
     call = call_out(daemon, "3247888000101")
     until("the callee is told", lambda: "announcement_started" in marks(call), every=0.01)
     while "announcement_finished" not in marks(call):
@@ -66,8 +66,8 @@ def test_the_callee_hears_it_whole_while_the_caller_hears_ringing(daemon: Rig) -
     assert np.median(level(kept[later:, 1], 440)) > 0.2, "right is not the colleague"
 
 
-def test_once_connected_both_hear_it(daemon: Rig) -> None:
-    sounds = every_line(daemon, "out_once")
+def test_both_hear_the_announcement_once_connected(daemon: Rig) -> None:
+    sounds = set_every_line(daemon, "out_once")
     call = call_out(daemon, "3247888000201")
     until("both are told", lambda: "announcement_finished" in marks(call), 20)
     time.sleep(1.5)
@@ -86,7 +86,7 @@ def test_once_connected_both_hear_it(daemon: Rig) -> None:
 
 
 def test_early_media_is_no_answer(daemon: Rig) -> None:
-    every_line(daemon, "out")
+    set_every_line(daemon, "out")
     call = call_out(daemon, "3247888000379", "ignore_early_media=false")
     until("it rings", lambda: call.leg, every=0.05)
     time.sleep(1.0)
@@ -100,10 +100,10 @@ def test_early_media_is_no_answer(daemon: Rig) -> None:
     assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
 
 
-def test_a_daemon_that_hangs_is_killed_and_they_are_connected(rig: Rig) -> None:
+def test_hanging_daemon_is_killed_and_the_call_is_connected(rig: Rig) -> None:
     with rig.watched_daemon() as supervisor:
         rig.wait_watching()
-        every_line(rig, "out")
+        set_every_line(rig, "out")
         calls = []
         for number in range(8):
             calls.append(call_out(rig, f"32478880{number:02}0801"))
@@ -156,13 +156,13 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         rig.start()
         rig.start_daemon()
         rig.wait_watching()
-        every_line(rig, "out")
+        set_every_line(rig, "out")
         yield rig
     finally:
         rig.stop()
 
 
-def test_of_several_who_are_called_only_the_one_who_is_connected_is_kept(routes: Rig) -> None:
+def test_only_the_connected_one_of_several_callees_is_kept(routes: Rig) -> None:
     call = call_out(routes, "3247888000461")
     until("they are connected", lambda: "bridged" in marks(call), 20)
     time.sleep(1.0)
@@ -172,7 +172,7 @@ def test_of_several_who_are_called_only_the_one_who_is_connected_is_kept(routes:
     assert len(takes(routes, call)) == 1, "who was called as well is listed"
 
 
-def test_of_two_who_answer_at_once_one_is_connected_and_kept(routes: Rig) -> None:
+def test_only_one_of_two_simultaneous_answers_is_kept(routes: Rig) -> None:
     """Both are being told when the first has heard it; of the other nothing is left but that it was so."""
     call = call_out(routes, "3247888000966")
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
@@ -188,7 +188,7 @@ def test_of_two_who_answer_at_once_one_is_connected_and_kept(routes: Rig) -> Non
     assert {mark.kind: mark.data.get("cause") for mark in other.marks}["hangup"] == "LOSE_RACE"
 
 
-def test_what_the_switch_dials_as_calls_of_their_own_is_connected_untold(routes: Rig) -> None:
+def test_enterprise_originate_is_connected_unannounced(routes: Rig) -> None:
     """``:_:`` (enterprise originate): FreeSWITCH gives such legs no question; the call goes on unrecorded."""
     call = call_out(routes, "3247888001067")
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
@@ -200,7 +200,7 @@ def test_what_the_switch_dials_as_calls_of_their_own_is_connected_untold(routes:
     assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
 
 
-def test_of_those_who_are_called_in_turn_the_one_who_is_connected_is_kept(routes: Rig) -> None:
+def test_only_the_connected_one_of_sequential_callees_is_kept(routes: Rig) -> None:
     call = call_out(routes, "3247888000562")
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
     time.sleep(1.0)
@@ -209,7 +209,7 @@ def test_of_those_who_are_called_in_turn_the_one_who_is_connected_is_kept(routes
     assert sorted(str(take.end.reason) for take in takes(routes, call)) == ["None", "never_connected"]
 
 
-def test_call_timeout_does_not_end_it_in_the_announcement(routes: Rig) -> None:
+def test_call_timeout_does_not_end_the_announcement(routes: Rig) -> None:
     call = call_out(routes, "3247888000663")
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
     time.sleep(0.5)

@@ -2,7 +2,7 @@
 was, and who was there in its marks.
 
 What users complain of elsewhere: "a transfer cuts, doubles or loses the recording" (every test here but the
-last), "announced again at each transfer" (``told_once``, in every test that has a joiner).
+last), "announced again at each transfer" (``assert_notified_once``, in every test that has a joiner).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from tests.freeswitch.internal_phones import (
     consult,
     heard,
     lines,
-    there,
-    told_once,
+    bridge_marks,
+    assert_notified_once,
     tones,
-    whole,
+    assert_one_recording,
 )
 from tests.freeswitch.switches import RATE, Rig, heard_whole, read_wav
 from tests.scenarios.definitions import Line
@@ -37,9 +37,9 @@ MOVED = ["+01", "-01", "+91"]
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Switch, phones and daemon of a house with colleagues."""
-    folder = tmp_path_factory.mktemp("house")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """Switch, phones and daemon of a system with colleagues."""
+    folder = tmp_path_factory.mktemp("system")
     rig = Rig(folder / "rig", configuration(folder))
     tones(rig)
     try:
@@ -52,15 +52,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 @pytest.fixture
-def talk(house: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
+def talk(system: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
     """A caller and the first colleague speak, on a line that tells who joins alone, or as a test says."""
     name: Line = getattr(request, "param", "joining_alone")
-    lines(house, name)
-    made = Talk(house, house.call(LINE))
+    lines(system, name)
+    made = Talk(system, system.call(LINE))
     made.until_marked("bridged")
     time.sleep(1)
     yield made
-    house.hang_up_all()
+    system.hang_up_all()
 
 
 def test_uuid_transfer(talk: Talk) -> None:
@@ -68,29 +68,29 @@ def test_uuid_transfer(talk: Talk) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    whole(take, "01", "91")
-    told_once(talk, take)
-    assert there(take) == [*MOVED, "-91"]
+    assert_one_recording(take, "01", "91")
+    assert_notified_once(talk, take)
+    assert bridge_marks(take) == [*MOVED, "-91"]
 
 
 @pytest.mark.parametrize("talk", ["joining_both"], indirect=True)
-def test_both_are_told(talk: Talk) -> None:
+def test_both_parties_hear_the_notice(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    told_once(talk, take, together=True)
+    assert_notified_once(talk, take, together=True)
     right = read_wav(Path(take.audio))[:, 1]
     assert heard_whole(right[RATE * 3 // 2 :], SENTENCE), "it is not in the recording"
 
 
 @pytest.mark.parametrize("talk", ["line"], indirect=True)
-def test_a_line_that_tells_nobody(talk: Talk) -> None:
+def test_line_without_a_transfer_notice(talk: Talk) -> None:
     talk.refers(talk.phone(), SECOND)
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
     take = talk.ends()
-    whole(take, "01", "91")
+    assert_one_recording(take, "01", "91")
     assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
 
 
@@ -99,9 +99,9 @@ def test_blind_refer(talk: Talk) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    whole(take, "01", "91")
-    told_once(talk, take)
-    assert there(take) == [*MOVED, "-91"]
+    assert_one_recording(take, "01", "91")
+    assert_notified_once(talk, take)
+    assert bridge_marks(take) == [*MOVED, "-91"]
 
 
 def test_refer_with_replaces(talk: Talk) -> None:
@@ -112,12 +112,12 @@ def test_refer_with_replaces(talk: Talk) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    whole(take, "01", "91")
-    told_once(talk, take)
-    assert there(take) == [*MOVED, "-91"]
+    assert_one_recording(take, "01", "91")
+    assert_notified_once(talk, take)
+    assert bridge_marks(take) == [*MOVED, "-91"]
 
 
-def test_transferred_thrice_and_back(talk: Talk) -> None:
+def test_three_transfers_and_back(talk: Talk) -> None:
     talk.refers(talk.phone(), SECOND)
     talk.until_marked("joined_told")
     talk.refers(talk.phone(SECOND), THIRD)
@@ -130,7 +130,7 @@ def test_transferred_thrice_and_back(talk: Talk) -> None:
     talk.until_marked("bridged", 5)
     time.sleep(2)
     take = talk.ends()
-    assert there(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
+    assert bridge_marks(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
     assert [mark.kind for mark in take.marks if mark.kind.startswith("joined")] == [
         "joined_telling", "joined_told", "joined_telling", "joined_told",
     ]  # fmt: skip
@@ -143,20 +143,20 @@ def test_att_xfer(talk: Talk) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    whole(take, "01", "91")
-    told_once(talk, take)
-    assert there(take)[:3] == MOVED
+    assert_one_recording(take, "01", "91")
+    assert_notified_once(talk, take)
+    assert bridge_marks(take)[:3] == MOVED
 
 
-def test_att_xfer_that_comes_to_nothing(talk: Talk) -> None:
+def test_cancelled_att_xfer(talk: Talk) -> None:
     """The same colleague comes back, and is not told."""
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} #")
     talk.until_marked("bridged", 2)
     time.sleep(2)
     take = talk.ends()
-    whole(take, "01")
-    assert there(take)[:3] == ["+01", "-01", "+01"]
+    assert_one_recording(take, "01")
+    assert bridge_marks(take)[:3] == ["+01", "-01", "+01"]
     assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
 
 
@@ -168,9 +168,9 @@ def test_park_and_pick_up(talk: Talk) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    whole(take, "01", "91")
-    told_once(talk, take)
-    assert there(take)[:3] == MOVED
+    assert_one_recording(take, "01", "91")
+    assert_notified_once(talk, take)
+    assert bridge_marks(take)[:3] == MOVED
 
 
 def test_park_and_uuid_bridge(talk: Talk) -> None:
@@ -181,9 +181,9 @@ def test_park_and_uuid_bridge(talk: Talk) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    whole(take, "01", "91")
-    told_once(talk, take)
-    assert there(take)[:3] == MOVED
+    assert_one_recording(take, "01", "91")
+    assert_notified_once(talk, take)
+    assert bridge_marks(take)[:3] == MOVED
 
 
 def test_intercept(talk: Talk) -> None:
@@ -191,12 +191,12 @@ def test_intercept(talk: Talk) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    whole(take, "01", "91")
-    told_once(talk, take)
-    assert there(take)[:3] == MOVED
+    assert_one_recording(take, "01", "91")
+    assert_notified_once(talk, take)
+    assert bridge_marks(take)[:3] == MOVED
 
 
-def test_a_hold_of_the_colleague(talk: Talk) -> None:
+def test_hold_by_the_internal_party(talk: Talk) -> None:
     phone = talk.phone()
     talk.phones(f"uuid_hold {phone}")
     talk.until_marked("colleague_hold")
@@ -205,12 +205,12 @@ def test_a_hold_of_the_colleague(talk: Talk) -> None:
     talk.until_marked("colleague_unhold")
     time.sleep(1.5)
     take = talk.ends()
-    whole(take, "01")
-    assert there(take) == ["+01", "-01"]
+    assert_one_recording(take, "01")
+    assert bridge_marks(take) == ["+01", "-01"]
     assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
 
 
-def test_another_codec_in_the_call(talk: Talk) -> None:
+def test_codec_change_during_the_call(talk: Talk) -> None:
     """The outside party's phone goes on with another codec (re-INVITE): the recording does too."""
     before = talk.switch(f"uuid_dump {talk.call.leg}")
     assert "Channel-Read-Codec-Name: PCMU" in before
@@ -219,11 +219,11 @@ def test_another_codec_in_the_call(talk: Talk) -> None:
     after = talk.switch(f"uuid_dump {talk.call.leg}")
     assert "Channel-Read-Codec-Name: PCMA" in after
     take = talk.ends()
-    whole(take, "01")
-    assert there(take) == ["+01", "-01"]
+    assert_one_recording(take, "01")
+    assert bridge_marks(take) == ["+01", "-01"]
 
 
-def test_a_transfer_to_another_number_outside_ends_the_recording(talk: Talk) -> None:
+def test_transfer_to_an_external_number_ends_the_recording(talk: Talk) -> None:
     """What was recorded until then is kept; the call goes on, and these two are not recorded."""
     talk.refers(talk.phone(), OUTSIDE)
     talk.until_marked("transferred_outside")
@@ -231,7 +231,7 @@ def test_a_transfer_to_another_number_outside_ends_the_recording(talk: Talk) -> 
     assert talk.call.alive()
     assert talk.rig.recorded_now() == set()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert there(take) == ["+01", "-01", "+98"]
+    assert bridge_marks(take) == ["+01", "-01", "+98"]
     assert [one[0] for one in heard(take) if one[0]] == ["01"]
     size = Path(take.audio).stat().st_size
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""Ways that a call can go beside the ordinary one, on a real switch: several colleagues, a queue, menus,
+"""PhoneSystem that a call can go beside the ordinary one, on a real switch: several colleagues, a queue, menus,
 voicemail, forwarding to the outside, holds with music.  Each is a number of one telephone system, and several
 are called at once."""
 
@@ -26,7 +26,7 @@ CALLER, ANSWERED, SECOND, EARLY, MUSIC, ASKS = 440, 1000, 1500, 700, 620, 850
 """Hz: what is said by the caller, an ordinary telephone, the second colleague and a telephone before it
 answers; a queue's music, which is also that of a hold; a menu."""
 
-WAYS = {
+ROUTES = {
     "early": ("39", "line", "bridge:{79}"),
     "early_at_pickup": ("38", "at_pickup", "bridge:{79}"),
     # A telephone with early media, and one that answers before it does.
@@ -68,7 +68,7 @@ MENU = """<include>
 def routing() -> str:
     """The dialplan of that telephone system."""
     extensions = []
-    for name, (digits, _line, does) in WAYS.items():
+    for name, (digits, _line, does) in ROUTES.items():
         actions = ""
         for one in does.split(";"):
             application, _, data = one.partition(":")
@@ -86,7 +86,7 @@ def routing() -> str:
 
 
 @dataclass
-class Heard:
+class CallResult:
     """What came of a call: how it is encoded, what the switch wrote, and what is kept."""
 
     encoded: Encoded
@@ -108,7 +108,7 @@ class Heard:
         return float((level(sound[:, channel], pitch) > 0.1).mean())
 
 
-class Ways:
+class PhoneSystem:
     """The telephone system, and calls to it."""
 
     def __init__(self, rig: Rig, sounds: Sounds) -> None:
@@ -118,7 +118,7 @@ class Ways:
 
     def call(self, *names: str) -> None:
         for name in names:
-            self.calls[name] = self.rig.call(f"{NUMBER}{WAYS[name][0]}")
+            self.calls[name] = self.rig.call(f"{NUMBER}{ROUTES[name][0]}")
 
     def marks(self, name: str) -> list[str]:
         return self.calls[name].marks_now()
@@ -132,30 +132,30 @@ class Ways:
             self.calls[name].hang_up()
         return {name: self.calls[name].wait_take(30) for name in names}
 
-    def heard(self, take: Take) -> Heard:
+    def heard(self, take: Take) -> CallResult:
         take = replace(take, start=replace(take.start, formats=("wav",)))
         made = encode(take, self.sounds.paths["told"])
         assert made.announced is not None
-        return Heard(made, read_wav(take.audio), read_wav(take.folder / WAV))
+        return CallResult(made, read_wav(take.audio), read_wav(take.folder / WAV))
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
-    folder = tmp_path_factory.mktemp("ways")
+def phone_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneSystem]:
+    folder = tmp_path_factory.mktemp("phone_system")
     conf = configuration(folder)
     (conf / "dialplan" / "public" / "85_ways.xml").write_text(routing())
     (conf / "dialplan" / "public" / "00_a_menu.xml").write_text(MENU)
     rig = Rig(folder / "rig", conf)
     tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
-    lines = [sounds.line(line, f"{NUMBER}{digits}") for digits, line, _ in WAYS.values()]
+    lines = [sounds.line(line, f"{NUMBER}{digits}") for digits, line, _ in ROUTES.values()]
     lines.append(sounds.line("line", "202"))
     (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
     try:
         rig.start()
         rig.start_daemon()
         rig.wait_watching()
-        yield Ways(rig, sounds)
+        yield PhoneSystem(rig, sounds)
     finally:
         rig.stop()
 
@@ -173,47 +173,47 @@ def not_recorded(take: Take, reason: str) -> None:
     until("nothing is left of it", lambda: not list(take.folder.glob("*.wav")), 5)
 
 
-def test_several_colleagues_are_one_recording_of_who_answers(ways: Ways) -> None:
+def test_forked_call_is_one_recording_of_the_answering_phone(phone_system: PhoneSystem) -> None:
     """Nothing of the others is in it, also where one of them is heard before anybody answers; and nothing at
     all where nobody does."""
     answered = ("group", "in_turn", "group_at_pickup", "in_turn_at_pickup", "early", "early_at_pickup")
     nobody = ("nobody", "nobody_at_pickup", "redirected", "deflected", "voicemail_at_pickup")
-    ways.call(*answered, *nobody)
-    ways.until("announcement_finished", *answered)
-    ways.until("bridged", *answered)
+    phone_system.call(*answered, *nobody)
+    phone_system.until("announcement_finished", *answered)
+    phone_system.until("bridged", *answered)
     time.sleep(1.5)
-    for name, take in ways.end(*answered).items():
+    for name, take in phone_system.end(*answered).items():
         assert [mark.kind for mark in recorded(take).marks].count("bridged") == 1, name
-        heard = ways.heard(take)
+        heard = phone_system.heard(take)
         assert heard.loud(ANSWERED, 1) > 0.1, name
         assert heard.loud(EARLY, 1) == 0, name
-        by_caller = level(read_wav(ways.calls[name].heard_by_caller)[:, 0], EARLY) > 0.1
+        by_caller = level(read_wav(phone_system.calls[name].heard_by_caller)[:, 0], EARLY) > 0.1
         if name == "early":
             assert heard.loud(EARLY, 1, kept=False) > 0.1, "the test has nothing to find"
             assert [channel for _, _, channel in heard.gaps("ringing")] == ["both"]
             assert by_caller.sum() > 10, "the caller hears it as ever"
     for name in nobody:
-        not_recorded(ways.calls[name].wait_take(30), "never_connected")
+        not_recorded(phone_system.calls[name].wait_take(30), "never_connected")
 
 
-def test_who_waits_in_a_queue_or_speaks_to_a_machine_is_not_in_the_recording(ways: Ways) -> None:
+def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) -> None:
     """What they press there is neither an answer to Accord nor written down."""
     talks = ("queue", "queue_at_pickup", "menu_before", "menu_after")
-    ways.call(*talks, "voicemail")
-    menu = ways.calls["menu_before"]
+    phone_system.call(*talks, "voicemail")
+    menu = phone_system.calls["menu_before"]
     until("it is there", lambda: menu.leg is not None, 8)
     # The choice, and one key too many, which would be a refusal if it were said to the announcement.
-    ways.rig.switch.esl.api(f"uuid_recv_dtmf {menu.leg} 12")
-    ways.until("announcement_finished", "menu_after")
+    phone_system.rig.switch.esl.api(f"uuid_recv_dtmf {menu.leg} 12")
+    phone_system.until("announcement_finished", "menu_after")
     time.sleep(1)
-    ways.calls["menu_after"].key("1379")  # a PIN
-    ways.until("bridged", *talks)
-    ways.until("announcement_finished", *talks)
+    phone_system.calls["menu_after"].key("1379")  # a PIN
+    phone_system.until("bridged", *talks)
+    phone_system.until("announcement_finished", *talks)
     time.sleep(1.5)
-    takes = ways.end(*talks, "voicemail")
+    takes = phone_system.end(*talks, "voicemail")
     not_recorded(takes.pop("voicemail"), "never_connected")
     for name, take in takes.items():
-        heard = ways.heard(recorded(take))
+        heard = phone_system.heard(recorded(take))
         assert heard.loud(MUSIC, 1) == heard.loud(ASKS, 1) == 0, name
         said = level(heard.kept[:, 0], CALLER) > 0.1
         speaks = level(heard.kept[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1
@@ -227,36 +227,36 @@ def test_who_waits_in_a_queue_or_speaks_to_a_machine_is_not_in_the_recording(way
     assert answers == [{"question": "recording", "answer": "none"}], "no key of the menu's is one of Accord's"
 
 
-def test_a_call_that_is_forwarded_outside_is_recorded_only_where_both_are_told(ways: Ways) -> None:
+def test_forwarded_call_is_recorded_only_if_both_are_announced(phone_system: PhoneSystem) -> None:
     """By the dialplan, or by a telephone (302): to its own telephone system, which marks its way out, or
     elsewhere."""
     untold, told = ("outside", "moved", "moved_away"), ("outside_at_pickup", "own_mobile")
-    ways.call(*untold, *told)
-    ways.until("transferred_outside", *untold)
-    ways.until("bridged", *told)
-    ways.until("announcement_finished", *told)
+    phone_system.call(*untold, *told)
+    phone_system.until("transferred_outside", *untold)
+    phone_system.until("bridged", *told)
+    phone_system.until("announcement_finished", *told)
     time.sleep(1.5)
     for name in untold:
-        assert ways.calls[name].alive(), name
-        assert "session_record" not in ways.rig.switch.esl.api(f"uuid_buglist {ways.calls[name].leg}"), name
-    takes = ways.end(*untold, *told)
+        assert phone_system.calls[name].alive(), name
+        assert "session_record" not in phone_system.rig.switch.esl.api(f"uuid_buglist {phone_system.calls[name].leg}"), name
+    takes = phone_system.end(*untold, *told)
     for name in untold:
         not_recorded(takes[name], "forwarded_outside")
     for name in told:
         recorded(takes[name])
-    call = ways.calls["outside_at_pickup"]
+    call = phone_system.calls["outside_at_pickup"]
     assert heard_whole(read_wav(Path(call.rig.phones_folder / f"callee-{NUMBER}98-{call.caller}.wav"))[:, 0],
-                       ways.rig.prompt)  # fmt: skip
+                       phone_system.rig.prompt)  # fmt: skip
 
 
-def test_a_colleagues_hold_is_blanked_whatever_is_played_and_said_in_it(ways: Ways) -> None:
+def test_internal_hold_is_redacted(phone_system: PhoneSystem) -> None:
     """Held and back; and held, then transferred."""
-    rig = ways.rig
-    ways.call("held")
+    rig = phone_system.rig
+    phone_system.call("held")
     other = rig.call(f"{NUMBER}58")
-    ways.calls["transferred"] = other
+    phone_system.calls["transferred"] = other
     names = ("held", "transferred")
-    ways.until("bridged", *names)
+    phone_system.until("bridged", *names)
     time.sleep(1)
 
     def phone(call: CallUnderTest) -> str:
@@ -265,18 +265,18 @@ def test_a_colleagues_hold_is_blanked_whatever_is_played_and_said_in_it(ways: Wa
             row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == call.caller
         )
 
-    held = {name: phone(ways.calls[name]) for name in names}
+    held = {name: phone(phone_system.calls[name]) for name in names}
     for uuid in held.values():
         rig.phones.esl.api(f"uuid_hold {uuid}")
-    ways.until("colleague_hold", *names)
+    phone_system.until("colleague_hold", *names)
     time.sleep(2)
     rig.phones.esl.api(f"uuid_hold off {held['held']}")
     rig.switch.esl.api(f"uuid_transfer {other.leg} {NUMBER}91 XML public")
-    ways.until("colleague_unhold", "held")
-    ways.until("bridged", "transferred", times=2)
+    phone_system.until("colleague_unhold", "held")
+    phone_system.until("bridged", "transferred", times=2)
     time.sleep(2)
-    for name, take in ways.end(*names).items():
-        heard = ways.heard(recorded(take))
+    for name, take in phone_system.end(*names).items():
+        heard = phone_system.heard(recorded(take))
         # But for the tail that is left, for the talk may go on in it.
         assert heard.loud(MUSIC, 1) < 0.15 < heard.loud(MUSIC, 1, kept=False), name
         ((start, end, channel),) = heard.gaps("hold")
@@ -291,9 +291,9 @@ def test_a_colleagues_hold_is_blanked_whatever_is_played_and_said_in_it(ways: Wa
         assert np.median(level(heard.kept[after : after + RATE, 1], pitch)) > 0.2, name
 
 
-def test_one_call_that_comes_by_two_proxies_and_one_between_extensions(ways: Ways) -> None:
+def test_call_by_two_proxies_and_internal_call(phone_system: PhoneSystem) -> None:
     """The second of the two is refused by the switch.  Between extensions it is as a line says."""
-    rig = ways.rig
+    rig = phone_system.rig
     first, second = Phone(rig.sip_port), Phone(rig.sip_port)
     second.call_id = first.call_id
     for phone in (first, second):

@@ -32,7 +32,7 @@ from recorder.spool import layout
 from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
 from tests.freeswitch.telephones.endpoints import Leg
-from tests.freeswitch.telephones.rig import PERIOD, Town
+from tests.freeswitch.telephones.rig import PERIOD, PhoneRig
 from tests.unit.prompts.length_limits import limits
 
 STEP = RATE // 50
@@ -116,7 +116,7 @@ def place(heard: np.ndarray, piece: np.ndarray) -> int | None:
 
 
 @dataclass
-class Played:
+class HeardPrompt:
     """A prompt, and where it is heard."""
 
     said: Rendered
@@ -140,27 +140,27 @@ class Played:
 
 
 @dataclass
-class Says:
+class Sentences:
     """What is said in a language."""
 
     language: str
 
     def __post_init__(self) -> None:
         told = {"purposes": ["agreement"], "keep_days": 30}
-        self.question = Played(composer.opt_in_question(self.language, **told))
-        self.told = Played(composer.announcement(self.language, mode="opt-in", **told))
-        self.may_refuse = Played(composer.announcement(self.language, mode="opt-out", **told))
-        self.wrong_key = Played(composer.wrong_key(self.language))
-        self.declined = Played(composer.not_recorded(self.language))
-        self.keep = Played(composer.keep_question(self.language))
-        self.cue = Played(composer.ask_now(self.language))
-        self.kept = Played(composer.agreed(self.language, keep_days=KEPT_DAYS))
-        self.not_kept = Played(composer.declined(self.language, destroyed=False))
-        self.unanswered = Played(composer.unanswered(self.language, destroyed=False))
-        self.joining = Played(composer.joining_question(self.language, mode="opt-in"))
+        self.question = HeardPrompt(composer.opt_in_question(self.language, **told))
+        self.told = HeardPrompt(composer.announcement(self.language, mode="opt-in", **told))
+        self.may_refuse = HeardPrompt(composer.announcement(self.language, mode="opt-out", **told))
+        self.wrong_key = HeardPrompt(composer.wrong_key(self.language))
+        self.declined = HeardPrompt(composer.not_recorded(self.language))
+        self.keep = HeardPrompt(composer.keep_question(self.language))
+        self.cue = HeardPrompt(composer.ask_now(self.language))
+        self.kept = HeardPrompt(composer.agreed(self.language, keep_days=KEPT_DAYS))
+        self.not_kept = HeardPrompt(composer.declined(self.language, destroyed=False))
+        self.unanswered = HeardPrompt(composer.unanswered(self.language, destroyed=False))
+        self.joining = HeardPrompt(composer.joining_question(self.language, mode="opt-in"))
 
 
-SAYS = {language: Says(language) for language in LANGUAGES}
+SAYS = {language: Sentences(language) for language in LANGUAGES}
 
 
 class Lines:
@@ -169,12 +169,12 @@ class Lines:
     def __init__(self, prompts: Path) -> None:
         self._prompts = prompts
 
-    def sound(self, played: Played) -> PromptSound:
+    def sound(self, played: HeardPrompt) -> PromptSound:
         said = played.said
         (self._prompts / f"{said.sha256}.wav").write_bytes(said.wav)
         return PromptSound(said.text, said.sha256, said.duration_ms)
 
-    def line(self, number: int, says: Says, mode: Mode, **more: object) -> LinePolicy:
+    def line(self, number: int, says: Sentences, mode: Mode, **more: object) -> LinePolicy:
         told = self.sound(says.may_refuse if mode == OPT_OUT else says.told)
         sentence = Announcement(
             f"a{number}",
@@ -193,7 +193,7 @@ class Lines:
             asked=asked, **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def keep(self, says: Says) -> Keep:
+    def keep(self, says: Sentences) -> Keep:
         said = (says.keep, says.cue, says.kept, says.not_kept, says.unanswered)
         return Keep("agreement", KEPT_DAYS, *(self.sound(each) for each in said))
 
@@ -215,27 +215,27 @@ class Call:
     """A call between the ``outside`` and a ``colleague``, who makes it where it is ``outbound``; ``rang`` is
     when it rang at the colleague's, by the outside's clock."""
 
-    def __init__(self, town: Town, line: int, *, outbound: bool = False) -> None:
+    def __init__(self, phone_rig: PhoneRig, line: int, *, outbound: bool = False) -> None:
         number = next(NUMBERS)
-        self.town, self.rang = town, -1
+        self.phone_rig, self.rang = phone_rig, -1
         self.outside, self.colleague = (Telephone(PCMU, Voice(60 + 2 * number + n, PERIOD)) for n in (0, 1))
         for leg in (self.outside, self.colleague):
             leg.voice.payload(PCMU, 0)
         if outbound:
             self.who = f"3249{number:05}{OUTBOUND + number}"
-            town.answers(OUTBOUND + number, self.outside)
-            town.exchange.call(self.who, f"{NUMBER}{line:02}", self.colleague, port=town.rig.out_port)
+            phone_rig.answers(OUTBOUND + number, self.outside)
+            phone_rig.exchange.call(self.who, f"{NUMBER}{line:02}", self.colleague, port=phone_rig.rig.out_port)
             return
         self.who = f"3249{number:07}"
         self.colleague.rings = self._rings
-        town.answers(line, self.colleague)
-        town.exchange.call(f"{NUMBER}{line:02}", self.who, self.outside)
+        phone_rig.answers(line, self.colleague)
+        phone_rig.exchange.call(f"{NUMBER}{line:02}", self.who, self.outside)
 
     def _rings(self) -> None:
         self.rang = self.outside.now
 
     def marks(self, kind: str) -> int:
-        for path in self.town.rig.spool.glob(f"*/{layout.CALL}"):
+        for path in self.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
             if layout.read_start(path.parent).outside.value.endswith(self.who):
                 return [mark.kind for mark in layout.read_marks(path.parent)].count(kind)
         return 0
@@ -245,8 +245,8 @@ class Call:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    it = Town(tmp_path_factory.mktemp("town"))
+def phone_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
+    it = PhoneRig(tmp_path_factory.mktemp("phone_rig"))
     (it.rig.snapshot / "snapshot.json").write_bytes(
         to_json("2026-01-01T00:00:00.000Z", Lines(it.prompts).all(), [])
     )
@@ -271,13 +271,13 @@ def s(samples: int) -> float:
     return round(samples / RATE, 2)
 
 
-def test_opt_in_to_ringing_and_the_keep_question_keep_their_limits(town: Town) -> None:
-    at_once([lambda n=n, each=each: opt_in(town, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
-    at_once([lambda n=n, each=each: kept(town, 20 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
+def test_opt_in_and_keep_question_stay_within_their_time_limits(phone_rig: PhoneRig) -> None:
+    at_once([lambda n=n, each=each: opt_in(phone_rig, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
+    at_once([lambda n=n, each=each: kept(phone_rig, 20 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
 
 
-def opt_in(town: Town, line: int, says: Says) -> str:
-    call = Call(town, line)
+def opt_in(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
+    call = Call(phone_rig, line)
     call.until("asked")
     pressed = call.outside.press("1")
     until("it rings", lambda: call.rang >= 0, 60, 0.05)
@@ -293,8 +293,8 @@ def opt_in(town: Town, line: int, says: Says) -> str:
     )
 
 
-def kept(town: Town, line: int, says: Says) -> str:
-    call = Call(town, line)
+def kept(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
+    call = Call(phone_rig, line)
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
@@ -312,21 +312,21 @@ def kept(town: Town, line: int, says: Says) -> str:
     return f"{says.language}: *5 asked after {s(asked)} s, question {s(question)} s, result {s(result)} s"
 
 
-def test_a_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
+def test_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> None:
     says = SAYS["fr"]
     at_once(
         [
-            lambda: in_question(town, 10, says.question),
-            lambda: in_question(town, 30, says.may_refuse),
-            lambda: in_announcement(town, 11, SAYS["nl"]),
-            lambda: while_asked_to_keep(town, by_colleague=False),
-            lambda: joiner(town),
+            lambda: in_question(phone_rig, 10, says.question),
+            lambda: in_question(phone_rig, 30, says.may_refuse),
+            lambda: in_announcement(phone_rig, 11, SAYS["nl"]),
+            lambda: while_asked_to_keep(phone_rig, by_colleague=False),
+            lambda: joiner(phone_rig),
         ]
     )
-    at_once([lambda: while_asked_to_keep(town, by_colleague=True), lambda: while_it_is_kept(town)])
+    at_once([lambda: while_asked_to_keep(phone_rig, by_colleague=True), lambda: while_it_is_kept(phone_rig)])
 
 
-def refused(name: str, heard: np.ndarray, pressed: int, cut: Played, then: Played) -> str:
+def refused(name: str, heard: np.ndarray, pressed: int, cut: HeardPrompt, then: HeardPrompt) -> str:
     after = then.begins(heard) - pressed
     assert cut.begins(heard) < pressed, name
     assert cut.is_cut(heard), name
@@ -335,21 +335,21 @@ def refused(name: str, heard: np.ndarray, pressed: int, cut: Played, then: Playe
     return f"{name}: {s(pressed - cut.begins(heard))} s into it refused, heard after {s(after)} s"
 
 
-def test_a_callee_s_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
+def test_callees_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> None:
     says = SAYS["fr"]
     at_once(
         [
-            lambda: in_question(town, 50, says.question, outbound=True),
-            lambda: in_question(town, 51, says.may_refuse, outbound=True),
-            lambda: in_announcement(town, 50, says, outbound=True),
-            lambda: early_yes(town),
+            lambda: in_question(phone_rig, 50, says.question, outbound=True),
+            lambda: in_question(phone_rig, 51, says.may_refuse, outbound=True),
+            lambda: in_announcement(phone_rig, 50, says, outbound=True),
+            lambda: early_yes(phone_rig),
         ]
     )
 
 
-def early_yes(town: Town) -> str:
+def early_yes(phone_rig: PhoneRig) -> str:
     """A callee's yes in the question is none."""
-    call, says = Call(town, 50, outbound=True), SAYS["fr"]
+    call, says = Call(phone_rig, 50, outbound=True), SAYS["fr"]
     call.outside.hears(2)
     early = call.outside.press("1")
     call.until("asked")
@@ -362,8 +362,8 @@ def early_yes(town: Town) -> str:
     return f"early yes: announced {s(says.told.begins(heard) - pressed)} s after the one that counts"
 
 
-def in_question(town: Town, line: int, question: Played, *, outbound: bool = False) -> str:
-    call = Call(town, line, outbound=outbound)
+def in_question(phone_rig: PhoneRig, line: int, question: HeardPrompt, *, outbound: bool = False) -> str:
+    call = Call(phone_rig, line, outbound=outbound)
     call.outside.hears(2)
     pressed = call.outside.press("2")
     call.until("answered")
@@ -371,8 +371,8 @@ def in_question(town: Town, line: int, question: Played, *, outbound: bool = Fal
     return refused(f"line {line}", call.outside.sound_heard(), pressed, question, SAYS["fr"].declined)
 
 
-def in_announcement(town: Town, line: int, says: Says, *, outbound: bool = False) -> str:
-    call = Call(town, line, outbound=outbound)
+def in_announcement(phone_rig: PhoneRig, line: int, says: Sentences, *, outbound: bool = False) -> str:
+    call = Call(phone_rig, line, outbound=outbound)
     call.until("asked")
     call.outside.press("1")
     call.until("announcement_started")
@@ -383,8 +383,8 @@ def in_announcement(town: Town, line: int, says: Says, *, outbound: bool = False
     return refused(name, call.outside.sound_heard(), pressed, says.told, says.declined)
 
 
-def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:
-    call, says = Call(town, 20), SAYS["fr"]
+def while_asked_to_keep(phone_rig: PhoneRig, *, by_colleague: bool) -> str:
+    call, says = Call(phone_rig, 20), SAYS["fr"]
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
@@ -398,8 +398,8 @@ def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:
     return refused(name, call.outside.sound_heard(), pressed, says.keep, says.not_kept)
 
 
-def while_it_is_kept(town: Town) -> str:
-    call, says = Call(town, 21), SAYS["nl"]
+def while_it_is_kept(phone_rig: PhoneRig) -> str:
+    call, says = Call(phone_rig, 21), SAYS["nl"]
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
@@ -412,16 +412,16 @@ def while_it_is_kept(town: Town) -> str:
     return refused("told that it is kept", call.outside.sound_heard(), pressed, says.kept, says.not_kept)
 
 
-def joiner(town: Town) -> str:
-    call, says = Call(town, 40), SAYS["fr"]
+def joiner(phone_rig: PhoneRig) -> str:
+    call, says = Call(phone_rig, 40), SAYS["fr"]
     call.until("asked")
     call.outside.press("1")
     call.until("bridged")
     call.outside.hears(1)
     second = Telephone(PCMU, Voice(59, PERIOD))
     second.voice.payload(PCMU, 0)
-    town.answers(81, second)
-    town.end_of(call.colleague).refer(f"{NUMBER}81")
+    phone_rig.answers(81, second)
+    phone_rig.end_of(call.colleague).refer(f"{NUMBER}81")
     call.until("joined_telling")
     second.hears(2)
     pressed = second.press("2")

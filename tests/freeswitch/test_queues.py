@@ -111,7 +111,7 @@ def build(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Sounds]]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Sounds]]:
     folder = tmp_path_factory.mktemp("queues")
     rig = Rig(folder / "rig", build(folder))
     tones(rig)
@@ -131,13 +131,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Sound
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left(house: tuple[Rig, Sounds]) -> Iterator[None]:
+def no_calls_left(system: tuple[Rig, Sounds]) -> Iterator[None]:
     yield
-    house[0].hang_up_all()
+    system[0].hang_up_all()
 
 
-def calls(house: tuple[Rig, Sounds], *names: str) -> dict[str, Talk]:
-    return {name: Talk(house[0], house[0].call(f"{NUMBER}{WAYS[name][0]}")) for name in names}
+def calls(system: tuple[Rig, Sounds], *names: str) -> dict[str, Talk]:
+    return {name: Talk(system[0], system[0].call(f"{NUMBER}{WAYS[name][0]}")) for name in names}
 
 
 def heard(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
@@ -186,9 +186,9 @@ def paused(talk: Talk, phone: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["centre", "centre_at_pickup"])
-def test_a_call_centres_queue(house: tuple[Rig, Sounds], name: str) -> None:
+def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
     """Waiting, then an agent whom the queue calls; who pauses, and transfers on."""
-    (talk,) = calls(house, name).values()
+    (talk,) = calls(system, name).values()
     talk.until_marked("bridged")
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
@@ -196,7 +196,7 @@ def test_a_call_centres_queue(house: tuple[Rig, Sounds], name: str) -> None:
     talk.refers(talk.phone(SECOND), THIRD)
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
-    made, kept = heard(talk.ends(), house[1])
+    made, kept = heard(talk.ends(), system[1])
     is_whole(made, kept, SECOND, ("paused", "waiting"))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
     assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
@@ -206,15 +206,15 @@ def test_a_call_centres_queue(house: tuple[Rig, Sounds], name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fifo", "fifo_at_pickup"])
 @pytest.mark.parametrize("how", ["next", "waits"])
-def test_a_queue_that_colleagues_take_calls_from(house: tuple[Rig, Sounds], name: str, how: str) -> None:
+def test_mod_fifo_queue(system: tuple[Rig, Sounds], name: str, how: str) -> None:
     """They call in for the next one, or wait in it themselves."""
     queue = "calls" if name == "fifo" else "other"
-    rig = house[0]
+    rig = system[0]
     if how == "waits":
         asking = Talk(rig, None)  # type: ignore[arg-type]
         phone = asking.rings_up(SECOND, f"waits-{queue}")
         time.sleep(1.5)
-    (talk,) = calls(house, name).values()
+    (talk,) = calls(system, name).values()
     if how == "next":
         until("they wait", lambda: talk.call.leg and talk.call.variable("current_application") == "fifo", 20)
         time.sleep(1.5)
@@ -223,7 +223,7 @@ def test_a_queue_that_colleagues_take_calls_from(house: tuple[Rig, Sounds], name
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
     paused(talk, phone)
-    made, kept = heard(talk.ends(), house[1])
+    made, kept = heard(talk.ends(), system[1])
     is_whole(made, kept, SECOND, ("paused",))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
     assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
@@ -234,9 +234,9 @@ def hears(talk: Talk, pitch: int) -> bool:
     return path.exists() and bool((level(read_wav(path)[:, 0], pitch) > 0.1).any())
 
 
-def test_a_voicemail(house: tuple[Rig, Sounds]) -> None:
+def test_mod_voicemail(system: tuple[Rig, Sounds]) -> None:
     """Who leaves a message there knows that they do, and nobody talks with them."""
-    (talk,) = calls(house, "voicemail").values()
+    (talk,) = calls(system, "voicemail").values()
     until("it beeps", lambda: hears(talk, BEEP), 40)
     time.sleep(4)
     talk.call.hang_up()
@@ -245,8 +245,8 @@ def test_a_voicemail(house: tuple[Rig, Sounds]) -> None:
     until("nothing is left of it", lambda: not list(take.folder.glob("*.wav")), 5)
 
 
-def test_parked_by_valet_and_picked_up(house: tuple[Rig, Sounds]) -> None:
-    (talk,) = calls(house, "parks").values()
+def test_valet_parking_and_pickup(system: tuple[Rig, Sounds]) -> None:
+    (talk,) = calls(system, "parks").values()
     talk.until_marked("bridged")
     time.sleep(1.5)
     talk.refers(talk.phone(f"{NUMBER}01"), "valet-8501")
@@ -256,7 +256,7 @@ def test_parked_by_valet_and_picked_up(house: tuple[Rig, Sounds]) -> None:
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
     paused(talk, phone)
-    made, kept = heard(talk.ends(), house[1])
+    made, kept = heard(talk.ends(), system[1])
     is_whole(made, kept, f"{NUMBER}01", ("paused", "waiting"))
     (waiting,) = [gap for gap in made.gaps if gap.reason == "waiting"]
     assert waiting.channel == "both"

@@ -13,9 +13,9 @@ import pytest
 
 from recorder.audio import redaction
 from recorder.audio.wav import inspect
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
-from tests.freeswitch.test_keep_question import colleague_of
+from tests.freeswitch.test_keep_question import internal_leg_of
 from tests.freeswitch.test_feature_codes import encoded
 
 
@@ -23,7 +23,7 @@ def _announcing(call: CallUnderTest) -> None:
     until("it is announced", lambda: call.variable("accord_state") == "announcing", every=0.01)
 
 
-def test_sigterm_lets_announcements_come_to_their_end(daemon: Rig) -> None:
+def test_sigterm_lets_announcements_finish(daemon: Rig) -> None:
     daemon.wait_watching()  # a call from before has a gap of its own
     talking = daemon.call()
     talking.wait_bridged()
@@ -71,7 +71,7 @@ def _refer(rig: Rig, call: CallUnderTest) -> None:
 
 
 @pytest.mark.parametrize("how", [_transfer, _refer])
-def test_a_call_that_is_answered_unwatched_and_transferred_later_is_not_taken_for_ringing(
+def test_call_answered_while_unwatched_is_not_redacted_as_ringing(
     daemon: Rig, how: Callable[[Rig, CallUnderTest], None]
 ) -> None:
     daemon.wait_watching()
@@ -99,7 +99,7 @@ def test_a_call_that_is_answered_unwatched_and_transferred_later_is_not_taken_fo
     assert abs(silent - (first - began).total_seconds() * 1000) < 300
 
 
-def test_a_second_daemon_on_the_same_spool_is_refused(daemon: Rig) -> None:
+def test_second_daemon_on_the_same_spool_is_refused(daemon: Rig) -> None:
     first = daemon.daemon
     daemon.daemon = None
     try:
@@ -123,7 +123,7 @@ def _stray(rig: Rig, call: CallUnderTest) -> None:
     assert answer.startswith("+OK"), answer
 
 
-def test_a_recording_that_begins_on_an_untold_call_is_stopped(rig: Rig) -> None:
+def test_stops_a_recording_that_starts_on_an_unannounced_call(rig: Rig) -> None:
     call = rig.call()
     call.wait_bridged()
     assert call.variable("accord_state") == "unrecorded"
@@ -134,7 +134,7 @@ def test_a_recording_that_begins_on_an_untold_call_is_stopped(rig: Rig) -> None:
     assert call.alive()
 
 
-def test_a_recording_that_is_found_on_an_untold_call_is_stopped(rig: Rig) -> None:
+def test_stops_a_recording_found_on_an_unannounced_call(rig: Rig) -> None:
     call = rig.call()
     call.wait_bridged()
     assert call.variable("accord_state") == "unrecorded"
@@ -147,7 +147,7 @@ def test_a_recording_that_is_found_on_an_untold_call_is_stopped(rig: Rig) -> Non
     assert not list(rig.spool.rglob("*.wav"))
 
 
-def test_what_was_recorded_when_the_switch_is_killed_is_kept(daemon: Rig) -> None:
+def test_keeps_recordings_of_a_killed_switch(daemon: Rig) -> None:
     call, told = daemon.call(), None
     call.wait_bridged()
     time.sleep(1.5)
@@ -164,18 +164,18 @@ def test_what_was_recorded_when_the_switch_is_killed_is_kept(daemon: Rig) -> Non
     assert spoken.sum() * 0.1 > 1.2
     lost = told.wait_take(30)
     assert lost.end.outcome == "not_recorded"
-    daemon.assert_only_told_is_kept()
+    daemon.assert_only_announced_audio_is_kept()
 
 
 @pytest.mark.long
-def test_a_hold_that_goes_on_when_the_daemon_is_back_is_silent_from_its_beginning(daemon: Rig) -> None:
+def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) -> None:
     """The colleague's, seen to begin or not, and the outside party's; what is said after it is kept."""
-    sounds = every_line(daemon, "line")
+    sounds = set_every_line(daemon, "line")
     daemon.wait_watching()
     seen, unseen, theirs, ended = calls = [daemon.call() for _ in range(4)]
     for call in calls:
         until("they speak", lambda call=call: "bridged" in call.marks_now(), 30)
-    phone = {call.caller: colleague_of(daemon, call) for call in calls}
+    phone = {call.caller: internal_leg_of(daemon, call) for call in calls}
     hold = lambda call: daemon.phones.esl.api(f"uuid_hold {phone[call.caller]}")  # noqa: E731
     time.sleep(1)
     hold(seen)

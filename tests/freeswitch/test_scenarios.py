@@ -39,11 +39,11 @@ OUT = (*OUTBOUND, *ASKED, *ROUGH_OUTBOUND)
     [*SCENARIOS, *ASKING, *PICKUP, *JOINS, *DIALLED, *OUT],
     ids=lambda scenario: scenario.name,
 )
-def test_a_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
+def test_scenario(scenario: Scenario, driver: RealDriver) -> None:
     play(scenario, driver)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("scenario", [*KEYS, NO_ANSWER], ids=lambda scenario: scenario.name)
-def test_a_longer_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
+def test_longer_scenario(scenario: Scenario, driver: RealDriver) -> None:
     play(scenario, driver)

@@ -37,7 +37,7 @@ def leg_of(call: CallUnderTest) -> str:
     return leg
 
 
-class Watched:
+class CallbackLog:
     """A node and what it told."""
 
     def __init__(self, rig: Rig) -> None:
@@ -60,45 +60,45 @@ class Watched:
 
 
 @pytest.fixture
-def watched(rig: Rig) -> Iterator[Watched]:
-    watched = Watched(rig)
-    watched.node.start()
-    assert watched.node.up.wait(5)
-    yield watched
-    watched.node.stop()
+def callbacks(rig: Rig) -> Iterator[CallbackLog]:
+    callbacks = CallbackLog(rig)
+    callbacks.node.start()
+    assert callbacks.node.up.wait(5)
+    yield callbacks
+    callbacks.node.stop()
 
 
-def test_a_stopped_switch_is_noticed_and_its_calls_found_again(
-    rig: Rig, watched: Watched, tmp_path: Path
+def test_detects_a_stopped_switch_and_finds_its_calls_again(
+    rig: Rig, callbacks: CallbackLog, tmp_path: Path
 ) -> None:
-    node = watched.node
+    node = callbacks.node
     call = rig.call()
     call.wait_bridged()
     leg = leg_of(call)
     audio = tmp_path / "with space.wav"
     variables = f"{{RECORD_STEREO=true,accord_recording={ID}}}"
     node.api(SwitchCommand(f"api uuid_record {leg} start '{audio}' 0 {variables}"))
-    until("it is recorded", lambda: [e for e in watched.events if e.name == "RECORD_START"])
-    start = next(event for event in watched.events if event.name == "RECORD_START")
+    until("it is recorded", lambda: [e for e in callbacks.events if e.name == "RECORD_START"])
+    start = next(event for event in callbacks.events if event.name == "RECORD_START")
     assert (start.uuid, start.recording_variable("accord_recording")) == (leg, ID)
     assert rig.switch.process is not None
     rig.switch.process.send_signal(signal.SIGSTOP)
     try:
-        until("its silence is noticed", lambda: watched.reasons)
-        assert "did not answer" in watched.reasons[0], "by its own question, not by the connection's end"
+        until("its silence is noticed", lambda: callbacks.reasons)
+        assert "did not answer" in callbacks.reasons[0], "by its own question, not by the connection's end"
         assert not node.up.is_set()
         with pytest.raises(SwitchError):
             node.api(commands.status())
     finally:
         rig.switch.process.send_signal(signal.SIGCONT)
     assert node.up.wait(10)
-    assert len(watched.live) == 2
-    channel = watched.live[-1].recorded_by(str(audio))
+    assert len(callbacks.live) == 2
+    channel = callbacks.live[-1].recorded_by(str(audio))
     assert channel is not None
     assert channel.uuid == leg
     assert node.recordings_of(leg) == (str(audio),)
     assert node.api(commands.record_stop(leg, audio)).startswith("+OK")
-    until("its end is told", lambda: any(event.name == "RECORD_STOP" for event in watched.events))
+    until("its end is told", lambda: any(event.name == "RECORD_STOP" for event in callbacks.events))
     assert node.recordings_of(leg) == ()
     assert call.alive()
     # Stopping what is not recorded is refused, by name.
@@ -107,18 +107,18 @@ def test_a_stopped_switch_is_noticed_and_its_calls_found_again(
     assert raised.value.error_id == "switch.refused"
 
 
-def test_a_switch_that_dies_is_noticed_at_once_and_taken_up_when_it_is_back(
-    rig: Rig, watched: Watched
+def test_detects_a_dead_switch_and_reconnects(
+    rig: Rig, callbacks: CallbackLog
 ) -> None:
     rig.switch.stop()
-    until("its death is noticed", lambda: watched.reasons)
-    assert watched.reasons[0] == "the switch closed the connection", "noticed at once, and not by its silence"
+    until("its death is noticed", lambda: callbacks.reasons)
+    assert callbacks.reasons[0] == "the switch closed the connection", "noticed at once, and not by its silence"
     rig.switch.start()
-    assert watched.node.up.wait(10)
-    assert watched.node.api(commands.status()).startswith("UP")
+    assert callbacks.node.up.wait(10)
+    assert callbacks.node.api(commands.status()).startswith("UP")
 
 
-def test_a_thousand_commands_at_once_get_their_own_replies(rig: Rig) -> None:
+def test_a_thousand_simultaneous_commands_get_their_own_replies(rig: Rig) -> None:
     connection = Inbound("127.0.0.1", rig.switch.esl_port, PASSWORD)
     connection.connect()
     try:
@@ -131,12 +131,12 @@ def test_a_thousand_commands_at_once_get_their_own_replies(rig: Rig) -> None:
         connection.stop()
 
 
-def test_values_come_back_as_they_were_sent(rig: Rig, watched: Watched) -> None:
+def test_values_are_returned_unchanged(rig: Rig, callbacks: CallbackLog) -> None:
     """Quoting and expansion leave nothing of ours changed."""
     call = rig.call()
     call.wait_bridged()
     leg = leg_of(call)
     for value in ("a b", "x=1;y:2", "50%", "é €", "/spool/a b.wav", "%0AUnique-ID%3A%20evil", "a,b|c"):
-        watched.node.api(commands.put_variable(leg, "accord_test", value))
-        assert watched.node.api(commands.get_variable(leg, "accord_test")) == value
-    assert watched.node.api(commands.get_variable(leg, "accord_none")) == "_undef_"
+        callbacks.node.api(commands.put_variable(leg, "accord_test", value))
+        assert callbacks.node.api(commands.get_variable(leg, "accord_test")) == value
+    assert callbacks.node.api(commands.get_variable(leg, "accord_none")) == "_undef_"

@@ -16,7 +16,7 @@ from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.internal_phones import LINE, SECOND, THIRD, TONES, Talk, configuration, lines, tones
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
-from tests.freeswitch.test_conferences import consult, in_room, meets
+from tests.freeswitch.test_conferences import consult, conference_marks, meets
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 
@@ -26,8 +26,8 @@ OPT_OUT: Line = "joining_opt_out"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("house")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("system")
     rig = Rig(folder / "rig", configuration(folder))
     tones(rig)
     try:
@@ -40,15 +40,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left(house: Rig) -> Iterator[None]:
+def no_calls_left(system: Rig) -> Iterator[None]:
     yield
-    house.hang_up_all()
+    system.hang_up_all()
 
 
-def speaks(house: Rig, name: Line) -> tuple[Talk, Sounds]:
+def speaks(system: Rig, name: Line) -> tuple[Talk, Sounds]:
     """A caller has agreed, or not refused, and speaks with the first colleague."""
-    sounds = lines(house, name)
-    talk = Talk(house, house.call(LINE))
+    sounds = lines(system, name)
+    talk = Talk(system, system.call(LINE))
     if name == OPT_IN:
         talk.until_marked("asked")
         time.sleep(0.3)
@@ -86,8 +86,8 @@ def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, star
     assert any(gap.start_ms <= start * 1000 // RATE and gap.end_ms * RATE // 1000 >= end for gap in gaps)
 
 
-def test_a_yes_is_kept_from_then_on(house: Rig) -> None:
-    talk, sounds = speaks(house, OPT_IN)
+def test_yes_is_recorded_from_then_on(system: Rig) -> None:
+    talk, sounds = speaks(system, OPT_IN)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
     talk.until_marked("joined_asked")
     time.sleep(1)
@@ -100,15 +100,15 @@ def test_a_yes_is_kept_from_then_on(house: Rig) -> None:
     nothing_of_the_joiner(made, raw, kept, joined, yes)
     assert says(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
     assert says(kept[:joined, 1], LINE) > 0.2
-    theirs = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
+    theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_whole(read_wav(theirs)[:, 0], QUESTION)
     later = read_wav(talk.call.heard_by_caller)[-8 * RATE :, 0]
     assert not heard_whole(later, QUESTION), "the caller does not hear it"
 
 
 @pytest.mark.long
-def test_a_no_ends_it_and_both_hear_so(house: Rig) -> None:
-    talk, sounds = speaks(house, OPT_OUT)
+def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
+    talk, sounds = speaks(system, OPT_OUT)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
     talk.until_marked("joined_asked")
     talk.call.key("2")
@@ -119,11 +119,11 @@ def test_a_no_ends_it_and_both_hear_so(house: Rig) -> None:
     made, raw, kept = is_kept(talk, sounds)
     time.sleep(2)
     assert talk.call.alive()
-    assert house.recorded_now() == set()
+    assert system.recorded_now() == set()
     joined = place(made, "bridged")
     nothing_of_the_joiner(made, raw, kept, joined, len(kept))
     assert says(kept[:joined, 1], LINE) > 0.2
-    theirs = read_wav(house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav")[:, 0]
+    theirs = read_wav(system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav")[:, 0]
     both = read_wav(talk.call.heard_by_caller)[-12 * RATE :, 0]
     for heard in (theirs, both):
         assert heard_whole(heard, QUESTION)
@@ -131,9 +131,9 @@ def test_a_no_ends_it_and_both_hear_so(house: Rig) -> None:
 
 
 @pytest.mark.long
-def test_in_a_conference(house: Rig) -> None:
+def test_consent_in_a_conference(system: Rig) -> None:
     """One after the other; the switch tells of a member's keys, and a no of one ends it for all."""
-    talk, sounds = speaks(house, OPT_IN)
+    talk, sounds = speaks(system, OPT_IN)
     meets(talk, "meet-a")
     time.sleep(1)
     second = talk.rings_up(SECOND, "meet-a")
@@ -155,11 +155,11 @@ def test_in_a_conference(house: Rig) -> None:
     assert says(raw[came:, 1], THIRD) > 0.2
     assert not kept[came:, 1].any()
     for leg in (second, third):
-        heard = read_wav(house.phones_folder / f"colleague-{leg}.wav")[:, 0]
+        heard = read_wav(system.phones_folder / f"colleague-{leg}.wav")[:, 0]
         assert heard_among(heard, QUESTION)
     until("they hear that it is not", lambda: heard_among(
-        read_wav(house.phones_folder / f"colleague-{third}.wav")[:, 0], REFUSED), 10)  # fmt: skip
-    assert in_room(made.take)[:3] == ["+01", "+91", "+92"]
+        read_wav(system.phones_folder / f"colleague-{third}.wav")[:, 0], REFUSED), 10)  # fmt: skip
+    assert conference_marks(made.take)[:3] == ["+01", "+91", "+92"]
 
 
 def three(talk: Talk) -> None:
@@ -173,8 +173,8 @@ def just_heard(talk: Talk, number: str) -> float:
     return says(read_wav(talk.call.heard_by_caller)[-RATE // 2 :, 0], number)
 
 
-def test_a_third_one_is_asked_aside_and_their_yes_is_kept_from_then_on(house: Rig) -> None:
-    talk, sounds = speaks(house, OPT_IN)
+def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> None:
+    talk, sounds = speaks(system, OPT_IN)
     before = len(read_wav(talk.call.heard_by_caller))
     three(talk)
     talk.until_marked("joined_asked")
@@ -195,32 +195,32 @@ def test_a_third_one_is_asked_aside_and_their_yes_is_kept_from_then_on(house: Ri
     assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
     assert says(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
     assert says(kept[yes + RATE // 2 :, 1], LINE) > 0.2
-    assert in_room(made.take) == ["+91"]
-    theirs = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
+    assert conference_marks(made.take) == ["+91"]
+    theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(theirs)[:, 0], QUESTION)
     assert not heard_among(read_wav(talk.call.heard_by_caller)[before:, 0], QUESTION)
 
 
 @pytest.mark.long
-def test_what_a_third_one_pressed_before_is_no_answer(house: Rig) -> None:
+def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
     """Thrown away as they are taken aside: by the transfer already, and by the dialplan (flush_dtmf)."""
-    talk, _sounds = speaks(house, OPT_OUT)
+    talk, _sounds = speaks(system, OPT_OUT)
     consult(talk)
-    assert house.daemon is not None
-    house.daemon.send_signal(signal.SIGSTOP)  # so that nobody asks them before they have pressed it
+    assert system.daemon is not None
+    system.daemon.send_signal(signal.SIGSTOP)  # so that nobody asks them before they have pressed it
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
     until("they are in it", lambda: "three_way" in talk.switch("show channels as json"), 10)
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     time.sleep(0.7)
-    house.daemon.send_signal(signal.SIGCONT)
+    system.daemon.send_signal(signal.SIGCONT)
     talk.until_marked("joined_asked")
     talk.until_marked("joined_answered")
     assert not talk.marks("joined_refused")
 
 
 @pytest.mark.long
-def test_a_third_one_who_says_no_is_told_and_is_back_in_a_call_that_is_not_recorded(house: Rig) -> None:
-    talk, sounds = speaks(house, OPT_OUT)
+def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None:
+    talk, sounds = speaks(system, OPT_OUT)
     three(talk)
     talk.until_marked("joined_telling")
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
@@ -232,14 +232,14 @@ def test_a_third_one_who_says_no_is_told_and_is_back_in_a_call_that_is_not_recor
     (refused,) = (mark for mark in made.markers if mark.kind == "joined_refused")
     assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
     until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 10)
-    assert house.recorded_now() == set()
-    for path in (house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav", talk.call.heard_by_caller):
+    assert system.recorded_now() == set()
+    for path in (system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav", talk.call.heard_by_caller):
         until("said to both", lambda path=path: heard_among(read_wav(path)[-20 * RATE :, 0], REFUSED), 10)
 
 
 @pytest.mark.long
-def test_a_third_one_who_hangs_up_while_they_are_asked(house: Rig) -> None:
-    talk, sounds = speaks(house, OPT_OUT)
+def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
+    talk, sounds = speaks(system, OPT_OUT)
     three(talk)
     talk.until_marked("joined_telling")
     talk.phones(f"uuid_kill {talk.phone(SECOND)}")
@@ -256,16 +256,16 @@ def test_a_third_one_who_hangs_up_while_they_are_asked(house: Rig) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
-def test_a_third_one_comes_back_by_themselves_where_the_daemon_dies(house: Rig, mode: Line) -> None:
-    talk, sounds = speaks(house, mode)
+def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None:
+    talk, sounds = speaks(system, mode)
     three(talk)
     talk.until_marked("joined_asked")
-    house.kill_daemon()
+    system.kill_daemon()
     try:
         until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 15)
     finally:
-        house.start_daemon()
-        house.wait_watching()
+        system.start_daemon()
+        system.wait_watching()
     if mode == OPT_IN:
         talk.until_marked("joined_refused")
     else:
@@ -278,9 +278,9 @@ def test_a_third_one_comes_back_by_themselves_where_the_daemon_dies(house: Rig, 
 
 
 @pytest.mark.long
-def test_a_third_one_of_a_colleague_who_hangs_up_meanwhile(house: Rig) -> None:
+def test_internal_party_hangs_up_during_the_question(system: Rig) -> None:
     """As without a question: the third one stays as long as the colleague does."""
-    talk, _sounds = speaks(house, OPT_IN)
+    talk, _sounds = speaks(system, OPT_IN)
     three(talk)
     talk.until_marked("joined_asked")
     third = talk.phone(SECOND)

@@ -31,10 +31,10 @@ from tests.freeswitch.internal_phones import (
     configuration,
     consult,
     heard,
-    there,
-    told_once,
+    bridge_marks,
+    assert_notified_once,
     tones,
-    whole,
+    assert_one_recording,
 )
 from tests.freeswitch.outbound_call import call_out
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav
@@ -72,7 +72,7 @@ def with_music(conf: Path) -> None:
 
 
 @dataclass
-class House:
+class TransferSystem:
     """The telephone system, and its sounds."""
 
     rig: Rig
@@ -101,7 +101,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransferSystem]:
     folder = tmp_path_factory.mktemp("transfers")
     conf = configuration(folder)
     with_music(conf)
@@ -114,20 +114,20 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         rig.start()
         rig.start_daemon()
         rig.wait_watching()
-        yield House(rig, sounds)
+        yield TransferSystem(rig, sounds)
     finally:
         rig.stop()
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left(house: House) -> Iterator[None]:
+def no_calls_left(system: TransferSystem) -> Iterator[None]:
     yield
-    house.rig.hang_up_all()
+    system.rig.hang_up_all()
 
 
-def heard_again(house: House, take: layout.Take, gaps: list[str], outside: int, who: int) -> None:
+def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outside: int, who: int) -> None:
     """Both channels are silent from the hold on, and heard from when the next one speaks."""
-    made, sound = house.kept(take)
+    made, sound = system.kept(take)
     idle = [gap for gap in made.gaps
             if gap.reason in ("hold", "waiting") and gap.end_ms - gap.start_ms > SURE_MS]  # fmt: skip
     assert [gap.reason for gap in idle] == gaps, (idle, made.markers)
@@ -148,8 +148,8 @@ def heard_again(house: House, take: layout.Take, gaps: list[str], outside: int, 
 
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_held_and_referred(house: House, outward: bool) -> None:
-    talk = house.goes_out() if outward else house.comes_in()
+def test_hold_then_refer(system: TransferSystem, outward: bool) -> None:
+    talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
     talk.holds(phone)
     time.sleep(1.5)
@@ -158,17 +158,17 @@ def test_held_and_referred(house: House, outward: bool) -> None:
     time.sleep(1.5)
     take = talk.ends()
     first, left = ("caller", "01") if outward else ("01", "caller")
-    whole(take, first, "93", left=left)
-    told_once(talk, take, SLOW)
+    assert_one_recording(take, first, "93", left=left)
+    assert_notified_once(talk, take, SLOW)
     number = OWN if outward else LINE
-    assert there(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
-    heard_again(house, take, ["hold", "waiting"], TONES[LINE] if outward else CALLER, TONES[SLOW])
+    assert bridge_marks(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
+    heard_again(system, take, ["hold", "waiting"], TONES[LINE] if outward else CALLER, TONES[SLOW])
 
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_held_and_replaced(house: House, outward: bool) -> None:
+def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) -> None:
     """While the two colleagues speak, the outside party is on hold; then the second is there at once."""
-    talk = house.goes_out() if outward else house.comes_in()
+    talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
     talk.holds(phone)
     own = talk.rings_up(LINE, SECOND)
@@ -178,15 +178,15 @@ def test_held_and_replaced(house: House, outward: bool) -> None:
     time.sleep(1.5)
     take = talk.ends()
     first, left = ("caller", "01") if outward else ("01", "caller")
-    whole(take, first, "91", left=left)
-    told_once(talk, take)
-    heard_again(house, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
+    assert_one_recording(take, first, "91", left=left)
+    assert_notified_once(talk, take)
+    heard_again(system, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
 
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_transferred_by_the_switch(house: House, outward: bool) -> None:
+def test_transfer_by_the_switch(system: TransferSystem, outward: bool) -> None:
     """att_xfer: whoever is asked is no callee of the line's, though an outbound call asks them."""
-    talk = house.goes_out() if outward else house.comes_in()
+    talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
     consult(talk)
     talk.phones(f"uuid_kill {phone}")
@@ -194,24 +194,24 @@ def test_transferred_by_the_switch(house: House, outward: bool) -> None:
     time.sleep(1.5)
     take = talk.ends()
     first, left = ("caller", "01") if outward else ("01", "caller")
-    whole(take, first, "91", left=left)
-    told_once(talk, take)
-    assert there(take)[:3] == ["+31", "-31", "+91"] if outward else ["+01", "-01", "+91"]
-    heard_again(house, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
+    assert_one_recording(take, first, "91", left=left)
+    assert_notified_once(talk, take)
+    assert bridge_marks(take)[:3] == ["+31", "-31", "+91"] if outward else ["+01", "-01", "+91"]
+    heard_again(system, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "unrecorded"])
-def test_to_somebody_outside_whom_the_colleague_has_called(house: House, recorded: bool) -> None:
+def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded: bool) -> None:
     """REFER with Replaces: neither knows of the other, so both takes end there; the call goes on."""
-    talk = house.comes_in()
+    talk = system.comes_in()
     phone = talk.phone()
     talk.holds(phone)
-    house.called += 1
+    system.called += 1
     line = LINE if recorded else f"{LINE[:-2]}71"
-    other = call_out(house.rig, f"{ABROAD}{house.called:02}01", line=line)
+    other = call_out(system.rig, f"{ABROAD}{system.called:02}01", line=line)
     other.wait_bridged()
     if recorded:
-        Talk(house.rig, other).until_marked("bridged")
+        Talk(system.rig, other).until_marked("bridged")
     time.sleep(1)
     talk.refers(phone, other.number, other.id)
     talk.until_marked("transferred_outside")
@@ -220,16 +220,16 @@ def test_to_somebody_outside_whom_the_colleague_has_called(house: House, recorde
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
         assert take.first("transferred_outside") is not None
-        made, sound = house.kept(take)
+        made, sound = system.kept(take)
         assert (level(sound[:, 1], TONES[LINE] if call is talk.call else CALLER) > 0.2).any()
         met = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][-1]
         assert not sound[met * RATE // 1000 :].any(), "what these two say to each other"
     assert talk.call.alive()
-    assert house.rig.recorded_now() == set()
+    assert system.rig.recorded_now() == set()
 
 
-def test_to_somebody_outside_by_the_switch(house: House) -> None:
-    talk = house.comes_in()
+def test_transfer_to_an_external_party_by_the_switch(system: TransferSystem) -> None:
+    talk = system.comes_in()
     phone = talk.phone()
     consult(talk, f"[accord_outside=true]sofia/accord/{OUTSIDE}@{talk.route}")
     talk.phones(f"uuid_kill {phone}")
@@ -238,13 +238,13 @@ def test_to_somebody_outside_by_the_switch(house: House) -> None:
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert [one[0] for one in heard(take) if one[0]] == ["01"], "who is outside is in it"
     assert talk.call.alive()
-    assert house.rig.recorded_now() == set()
+    assert system.rig.recorded_now() == set()
 
 
-def test_the_telephone_systems_own_keys(house: House) -> None:
+def test_bind_meta_app_keys(system: TransferSystem) -> None:
     """What it has bound itself (bind_meta_app) takes every * of a colleague's: beside it Accord's codes begin
     with #, and both work; one that begins with * does nothing."""
-    talk = house.comes_in()
+    talk = system.comes_in()
     phone = talk.phone()
     talk.phones(f"uuid_send_dtmf {phone} #6")
     talk.until_marked("paused")
@@ -258,5 +258,5 @@ def test_the_telephone_systems_own_keys(house: House) -> None:
     talk.until_marked("joined_told")
     time.sleep(1)
     take = talk.ends()
-    assert there(take) == ["+01", "-01", "+93", "-93"]
+    assert bridge_marks(take) == ["+01", "-01", "+93", "-93"]
     assert not [mark for mark in take.marks if mark.kind == "noted"], "the docs may say more"

@@ -102,16 +102,16 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
 
 
 @pytest.mark.parametrize("number", INWARD)
-def test_as_the_page_says_each_way_in_is_announced_and_recorded(placed: Rig, number: str) -> None:
+def test_documented_placement_records_every_inbound_route(placed: Rig, number: str) -> None:
     assert outcome(placed, placed.call(number)) == RECORDED
 
 
 @pytest.mark.parametrize("number", OUTWARD)
-def test_as_the_page_says_each_way_out_is_announced_and_recorded(placed: Rig, number: str) -> None:
+def test_documented_placement_records_every_outbound_route(placed: Rig, number: str) -> None:
     assert outcome(placed, call_out(placed, number)) == RECORDED
 
 
-def test_as_the_page_says_the_doctor_names_only_vanillas_own_short_numbers(placed: Rig) -> None:
+def test_documented_placement_passes_the_doctor(placed: Rig) -> None:
     found = [each for each in doctor(placed) if each.what.startswith("routes")]
     assert {each.state for each in found} == {"warning"}, found
     assert len(found) == 2
@@ -119,7 +119,7 @@ def test_as_the_page_says_the_doctor_names_only_vanillas_own_short_numbers(place
 
 
 @pytest.mark.parametrize(("number", "came_of_it"), [("1001", DID_NOT_ASK), ("5551212", RECORDED)])
-def test_too_late_what_comes_in_ahead_of_it_is_listed(
+def test_late_placement_lists_bypassed_inbound_calls(
     misplaced: Rig, number: str, came_of_it: tuple[str, str | None]
 ) -> None:
     call = misplaced.call(number)
@@ -130,14 +130,14 @@ def test_too_late_what_comes_in_ahead_of_it_is_listed(
 
 
 @pytest.mark.parametrize("number", OUTWARD)
-def test_too_late_what_goes_out_ahead_of_it_is_listed(misplaced: Rig, number: str) -> None:
+def test_late_placement_lists_bypassed_outbound_calls(misplaced: Rig, number: str) -> None:
     call = call_out(misplaced, number)
     assert outcome(misplaced, call) == DID_NOT_ASK
     start = call.wait_take().start
     assert (start.direction, start.number, start.outside.value) == ("outbound", LINE, number)
 
 
-def test_too_late_the_doctor_names_each_way_with_its_file_and_what_the_daemon_saw(misplaced: Rig) -> None:
+def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
     found = {each.what: each for each in doctor(misplaced)}
     wrong = [what for what, each in found.items() if each.state == "wrong" and what.startswith("routes")]
     assert len(wrong) == 4, wrong
@@ -152,7 +152,7 @@ def test_too_late_the_doctor_names_each_way_with_its_file_and_what_the_daemon_sa
 
 
 @pytest.mark.parametrize("where", [vanilla.place, vanilla.misplace])
-def test_a_call_between_colleagues_is_neither_recorded_nor_listed(
+def test_internal_call_is_neither_recorded_nor_listed(
     started: Rig, where: Callable[[Path], None]
 ) -> None:
     inside = call_out(put(started, where), "1001")
@@ -162,7 +162,7 @@ def test_a_call_between_colleagues_is_neither_recorded_nor_listed(
     assert len(list(started.spool.glob(f"*/{layout.CALL}"))) == 1
 
 
-def test_the_next_daemon_finds_it_and_lists_it_once(misplaced: Rig) -> None:
+def test_next_daemon_lists_a_bypassed_call_once(misplaced: Rig) -> None:
     misplaced.kill_daemon()
     calls: list[CallUnderTest] = [misplaced.call("1001"), call_out(misplaced, DOMESTIC)]
     for call in calls:

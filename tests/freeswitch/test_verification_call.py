@@ -55,7 +55,7 @@ def asked(bakery: Customer, number: str) -> str:
     return row.id
 
 
-def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> None:
+def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
     rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=SHOWN)
     rig.wait_watching()
@@ -88,7 +88,7 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
     )  # fmt: skip
 
 
-def test_why_nobody_was_reached_is_said(rig: Rig, bakery: Customer) -> None:
+def test_reports_why_nobody_was_reached(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
     caller = VerificationCaller("test", rig.spool)
     for number, dial, outcome in (

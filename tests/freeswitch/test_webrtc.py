@@ -10,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import (
     CONF,
     NUMBER,
@@ -40,7 +40,7 @@ ROUTE = f"""<include>
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("webrtc")
     conf = folder / "conf"
     shutil.copytree(CONF, conf)
@@ -71,20 +71,20 @@ def coded(rig: Rig, call: CallUnderTest, code: str, kind: str) -> None:
     each([call], kind, 1)
 
 
-def test_keys_over_dtls(house: Rig) -> None:
+def test_dtls_srtp(system: Rig) -> None:
     """Of the outside party's telephone, of the colleague's, and of both."""
-    sounds = every_line(house, "line")
-    calls = [house.call(more=WEBRTC), house.call(COLLEAGUE), house.call(COLLEAGUE, more=WEBRTC)]
+    sounds = set_every_line(system, "line")
+    calls = [system.call(more=WEBRTC), system.call(COLLEAGUE), system.call(COLLEAGUE, more=WEBRTC)]
     each(calls, "bridged", 60)
     for call, (outside, inside) in zip(calls, [(True, False), (False, True), (True, True)], strict=True):
         for leg, is_so in ((str(call.leg), outside), (call.variable("bridge_uuid"), inside)):
             if is_so:
-                until("the keys are there", lambda leg=leg: over_dtls(house, leg), 10)
-            assert over_dtls(house, leg) is is_so
+                until("the keys are there", lambda leg=leg: over_dtls(system, leg), 10)
+            assert over_dtls(system, leg) is is_so
     time.sleep(1)
     for call in calls:
-        coded(house, call, "*6", "paused")
-        coded(house, call, "*7", "resumed")
+        coded(system, call, "*6", "paused")
+        coded(system, call, "*7", "resumed")
     for call in calls:
         call.hold()
     each(calls, "hold")
@@ -97,7 +97,7 @@ def test_keys_over_dtls(house: Rig) -> None:
         call.hang_up()
     for call in calls:
         made, _raw, kept = encoded(call, sounds)
-        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], house.prompt)
+        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], system.prompt)
         assert made.announced is not None
         assert made.announced.score > 0.9
         assert abs(made.drift_ms) < 1500, "the hold, in which they sent nothing"

@@ -173,7 +173,7 @@ def decoded(sound: bytes) -> np.ndarray:
     return np.concatenate(out) / 32768
 
 
-def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installation, tmp_path: Path) -> None:
+def test_twenty_calls_from_phone_to_browser(installation: Installation, tmp_path: Path) -> None:
     rig = installation.rig
     calls = [rig.call() for _ in range(CALLS // 2)]
     for _ in range(CALLS // 2):

@@ -95,7 +95,7 @@ def unleash(rig: Rig, count: int, each_second: float, honest_every: int, seed: i
     rig.hang_up_all()
     until("every call is written down", lambda: not list(layout.open_takes(rig.spool)), 40, 0.2)
     believed(rig, known)
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
     nothing_outside(rig)
     return stranger
 

@@ -23,7 +23,7 @@ from tests.freeswitch.mixed.signals import DONE_BIN, PAUSED_BIN, Word
 
 
 @dataclass(slots=True)
-class Ears:
+class Hearing:
     """What a telephone must hear and what it may: words of others, and how often each sentence whole
     (a sentence that is not named: never)."""
 
@@ -36,7 +36,7 @@ class Ears:
 
 
 @dataclass(slots=True)
-class Expected:
+class Expectation:
     """``left`` and ``right`` are what a recording must hold, in order; ``together`` words that are in both
     channels at the same time; ``may_left`` and ``may_right`` what else may be in it.  Everything that is in
     none of these is never in it.  ``consulted``: calls that colleagues made among themselves, by who."""
@@ -49,11 +49,11 @@ class Expected:
     may_right: set[Word] = field(default_factory=set)
     gaps: Counter[str] = field(default_factory=Counter)
     kept: str | None = None
-    ears: dict[int, Ears] = field(default_factory=dict)
+    ears: dict[int, Hearing] = field(default_factory=dict)
     consulted: Counter[str] = field(default_factory=Counter)
 
 
-def expected(call: Call) -> Expected:
+def expected(call: Call) -> Expectation:
     """What must come of a call."""
     return _Fold(call).whole()
 
@@ -62,17 +62,17 @@ class _Fold:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.recorded = call.opening in KEPT
-        self.found = Expected(REFUSED.get(call.opening))
-        self.found.ears = {party.who: Ears() for party in call.parties}
+        self.found = Expectation(REFUSED.get(call.opening))
+        self.found.ears = {party.who: Hearing() for party in call.parties}
         self.there = call.colleagues[0]
 
-    def whole(self) -> Expected:
+    def whole(self) -> Expectation:
         self._opening()
         if self.call.opening not in ("gives_up", "hangs_up_told"):
             for act in self.call.acts:
                 self._act(act)
         if "delete" in self.call.deeds:
-            self.found = Expected("deleted", ears=self.found.ears, consulted=self.found.consulted)
+            self.found = Expectation("deleted", ears=self.found.ears, consulted=self.found.consulted)
         if self.found.reason is not None:
             self.found.may_left, self.found.may_right = set(), set()
         return self.found

@@ -73,7 +73,7 @@ MODES = {
 
 
 @dataclass
-class House:
+class MixedInstallation:
     """Switch, daemon, worker and store, and what is listed in the end."""
 
     rig: Rig
@@ -127,7 +127,7 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]:
+def installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[MixedInstallation]:
     """The installation for these calls, whose telephones are at a port."""
     conf = configuration(folder)
     way_out = conf / "dialplan" / "outbound" / "90_route.xml"
@@ -170,7 +170,7 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
         thread.start()
         rig.wait_daemon()
         until("the daemon watches", lambda: b"switch.up" in (folder / "daemon.log").read_bytes(), 20)
-        yield House(rig, context, tenant)
+        yield MixedInstallation(rig, context, tenant)
     finally:
         supervisor.stop()
         if thread.ident is not None:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tests.freeswitch.mixed.expectations import Ears, Expected, expected
+from tests.freeswitch.mixed.expectations import Hearing, Expectation, expected
 from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
 from tests.freeswitch.mixed.plan import Call, Party
 from tests.freeswitch.mixed.signals import STEPS, Run, Word
@@ -55,7 +55,7 @@ def findings(calls: Sequence[Call], history: History) -> list[str]:
 
 
 def _rows(
-    call: Call, want: Expected, listed: Mapping[str, list[Listed]], telephones: Mapping[int, Telephone]
+    call: Call, want: Expectation, listed: Mapping[str, list[Listed]], telephones: Mapping[int, Telephone]
 ) -> Iterator[str]:
     rows = listed.get(call.outside.number, [])
     if len(rows) != 1:
@@ -68,7 +68,7 @@ def _rows(
             yield f"{party.number}'s own calls are listed as {reasons}, not {want.consulted[party.number]}"
 
 
-def _row(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+def _row(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
     if row.reason != want.reason:
         yield f"{row.reason or 'recorded'}, not {want.reason or 'recorded'}"
         return
@@ -110,7 +110,7 @@ def _in_order(side: str, runs: Sequence[Run], must: Sequence[Word]) -> Iterator[
         yield f"{side}: not in the order in which it was said"
 
 
-def _together(row: Listed, want: Expected, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+def _together(row: Listed, want: Expectation, telephones: Mapping[int, Telephone]) -> Iterator[str]:
     """What both said at once is kept at once, as the two heard it: the switch may carry one later."""
     for left, right in want.together:
         kept = _begin(row.left, left), _begin(row.right, right)
@@ -133,7 +133,7 @@ def _frames(runs: Iterable[Run]) -> Counter[Word]:
     return frames
 
 
-def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+def _whole(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
     """Everything that must be in a recording is in it, as long as it was said and when."""
     for side, runs, must in (("left", row.left, want.left), ("right", row.right, want.right)):
         kept = _frames(runs)
@@ -149,13 +149,13 @@ def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> 
         yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000, silent)
 
 
-def _held(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> float:
+def _held(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
     """Seconds of the outside party's holds that left no sound."""
     held = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
     return held if row.drift_ms / 1000 > held / 2 else 0.0
 
 
-def _doubt(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> float:
+def _doubt(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
     """Seconds by which the product cannot know where in the sound something was: a stretch in which they said
     what they said to nobody is silenced that much inside."""
     held = _held(want, row, telephones)
@@ -187,7 +187,7 @@ def _in_time(
             yield f"{side}: {_named(word)} is kept {at - late[0][1]:+.2f} s from where it was said"
 
 
-def _ears(call: Call, want: Expected, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+def _ears(call: Call, want: Expectation, telephones: Mapping[int, Telephone]) -> Iterator[str]:
     for party in call.parties:
         telephone = telephones.get(party.who, Telephone())
         ears = want.ears[party.who]
@@ -202,7 +202,7 @@ def _ears(call: Call, want: Expected, telephones: Mapping[int, Telephone]) -> It
 
 
 def _heard(
-    party: Party, ears: Ears, telephone: Telephone, telephones: Mapping[int, Telephone]
+    party: Party, ears: Hearing, telephone: Telephone, telephones: Mapping[int, Telephone]
 ) -> Iterator[str]:
     heard = _frames(telephone.heard)
     for word in ears.must:
@@ -211,7 +211,7 @@ def _heard(
             yield f"party {party.who} heard {heard[word]} frames of {said} of {_named(word)}"
 
 
-def _sentences(party: Party, ears: Ears, telephone: Telephone) -> Iterator[str]:
+def _sentences(party: Party, ears: Hearing, telephone: Telephone) -> Iterator[str]:
     times = sentences(telephone.heard)
     for name in SENTENCES:
         if name not in ears.unsure and times[name] != ears.sentences[name]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.parties import NEARLY, Ends
+from tests.freeswitch.mixed.parties import NEARLY, CallParties
 from tests.freeswitch.mixed.plan import EDGE, OUTWARD, RINGING, TOGETHER, UNTOLD
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue
@@ -13,7 +13,7 @@ ANSWERS_IN_S = 0.5
 """So long before a colleague answers the outside party stops saying what nobody may keep of the ringing."""
 
 
-class Openings(Ends):
+class Openings(CallParties):
     """:attr:`~tests.freeswitch.mixed.plan.Call.opening`."""
 
     async def _open(self) -> None:

@@ -22,7 +22,7 @@ def step(name: str, number: int) -> int:
     return Word(PARTIES + SENTENCES.index(name), number).code
 
 
-class Ends:
+class CallParties:
     """``live`` while the outside party is in the call, ``doing`` what is being done."""
 
     def __init__(self, player: Player, call: Call) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.transfers import Moves
+from tests.freeswitch.mixed.transfers import Transfers
 from tests.freeswitch.mixed.openings import Openings
 from tests.freeswitch.mixed.plan import EDGE, KEEPS, MOVES, Act
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import CallError, Dialogue
 
 
-class Script(Openings, Moves):
+class Script(Openings, Transfers):
     """A whole call."""
 
     async def play(self) -> None:

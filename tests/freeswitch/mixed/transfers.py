@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.parties import Ends
+from tests.freeswitch.mixed.parties import CallParties
 from tests.freeswitch.mixed.plan import EDGE, HELD_FIRST, KEPT, Act, Party
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue
 
 
-class Moves(Ends):
+class Transfers(CallParties):
     """:data:`~tests.freeswitch.mixed.plan.MOVES`, and to another number outside."""
 
     async def _move(self, act: Act) -> None:

@@ -1,4 +1,4 @@
-"""A switch under test between telephones that are made here."""
+"""A switch under test between phones that the test process implements."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.freeswitch.telephones.codecs import PCMU, Codec, Voice
 from tests.freeswitch.telephones.endpoints import Dialogue, Exchange, Leg
 
 PERIOD = 20
-"""Seconds until a voice says the same again."""
+"""Period of a voice in seconds."""
 
 
 @dataclass(eq=False)
 class Pair:
     """A call between two telephones: ``outside`` is the one that calls."""
 
-    town: Town
+    phone_rig: PhoneRig
     name: str
     caller: str
     outside: Leg
@@ -48,7 +48,7 @@ class Pair:
 
     def take(self) -> layout.Take:
         def ended() -> Path | None:
-            for path in self.town.rig.spool.glob(f"*/{layout.END}"):
+            for path in self.phone_rig.rig.spool.glob(f"*/{layout.END}"):
                 if layout.read_start(path.parent).outside.value.endswith(self.caller):
                     return path.parent
             return None
@@ -57,12 +57,12 @@ class Pair:
         assert isinstance(folder, Path)
         return layout.read_take(folder)
 
-    def listen(self) -> Heard:
+    def listen(self) -> PairRecording:
         """What the recording holds; the call has ended."""
         take = self.take()
         assert take.end.outcome == "recorded", (self.name, take.end)
         assert take.start.announcement is not None
-        prompt = self.town.prompts / f"{take.start.announcement.sha256}.wav"
+        prompt = self.phone_rig.prompts / f"{take.start.announcement.sha256}.wav"
         encoded = encode(take, prompt)
         inspected = wav.inspect(take.audio)
         sound = np.concatenate(list(wav.blocks(inspected, 1 << 20))) / 32768
@@ -70,14 +70,14 @@ class Pair:
         assert isinstance(near, Voice)
         assert isinstance(far, Voice)
         slow = [alignment.low(sound[:, side], inspected.sample_rate) for side in (0, 1)]
-        return Heard(
+        return PairRecording(
             self, take, encoded, sound, inspected.sample_rate,
             alignment.places(slow[0], near), alignment.places(slow[1], far),
         )  # fmt: skip
 
 
 @dataclass
-class Heard:
+class PairRecording:
     """A recording, and where each voice is in its channel."""
 
     pair: Pair
@@ -116,7 +116,7 @@ class Heard:
         """Where the announcement really begins: the last place at which the right channel is most like it."""
         announcement = self.take.start.announcement
         assert announcement is not None
-        prompt, rate = soundfile.read(self.pair.town.prompts / f"{announcement.sha256}.wav")
+        prompt, rate = soundfile.read(self.pair.phone_rig.prompts / f"{announcement.sha256}.wav")
         prompt = alignment.low(prompt, rate)
         heard = alignment.low(self.sound[:, 1], self.rate)[: 12 * alignment.RATE]
         size = len(heard) + len(prompt)
@@ -145,7 +145,7 @@ def patient(conf: Path, copy: Path) -> Path:
     return copy
 
 
-class Town:
+class PhoneRig:
     """The switch, its daemon, and the telephones around it."""
 
     def __init__(self, folder: Path, conf: Path = CONF) -> None:
@@ -259,8 +259,8 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, conf: Path = CONF) -> Iterator[Town]:
-    it = Town(folder, conf)
+def phone_rig(folder: Path, conf: Path = CONF) -> Iterator[PhoneRig]:
+    it = PhoneRig(folder, conf)
     try:
         it.rig.switch.start()
         it.rig.start_daemon()
