@@ -1,4 +1,4 @@
-"""Announced once somebody has answered, on a real switch: what both hear, and what is kept of it."""
+"""Announcements on answer on a real switch: what both hear, and what is kept."""
 
 from __future__ import annotations
 

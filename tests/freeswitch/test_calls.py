@@ -1,4 +1,5 @@
-"""Calls on a real switch: everyone is told, both sides are on their channel, and the call is untouched."""
+"""Calls on a real switch: everyone hears the announcement, each party is on its channel, and the call is
+unaffected."""
 
 from __future__ import annotations
 
@@ -180,7 +181,7 @@ def test_full_disk_loses_the_recording_only(rig: Rig) -> None:
 
 
 def test_unwritable_folder_loses_the_recording_only(rig: Rig) -> None:
-    """call.json cannot be made durable: the announcement has been ordered by then, the sound must go."""
+    """call.json cannot be made durable after the announcement was requested: its audio must be destroyed."""
     rig.start_daemon(broken_disk=True)
     call = rig.call()
     call.wait_bridged()

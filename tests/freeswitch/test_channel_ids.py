@@ -1,4 +1,4 @@
-"""A switch that takes a caller's SIP Call-ID for its channel's id: the caller chooses what it looks like."""
+"""A switch that uses the SIP Call-ID as the channel's id, so that the caller chooses it."""
 
 from __future__ import annotations
 

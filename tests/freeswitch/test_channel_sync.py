@@ -1,5 +1,5 @@
-"""Whether a recording's channels stay in step for as long as a call lasts, through holds and transfers:
-part of ``make test-long``."""
+"""A recording's channels stay in sync for the length of a call, through holds and transfers: part of ``make
+test-long``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Every codec and rate of a leg, on the real switch: told, kept in its own band, and its channels in step.
+"""Every codec and rate of a leg on a real switch: announced, kept in its band, and with its channels in sync.
 
-What was said, and when, is known packet by packet (``telephones``); it is looked for without the product.
-"""
+Each packet that was sent is known (``telephones``), and located without the product."""
 
 from __future__ import annotations
 

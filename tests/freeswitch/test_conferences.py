@@ -1,5 +1,5 @@
-"""More than two in a conversation, on a real switch: in a conference, and as a third one.  One take each,
-with who came and who left in its marks, and everybody who joined told."""
+"""More than two parties on a real switch: in a conference, and with a third party. One take each, with joins
+and departures in its marks, and a notice for everybody who joined."""
 
 from __future__ import annotations
 
@@ -139,7 +139,8 @@ def test_conference(system: Rig) -> None:
 
 
 def test_notice_to_all_and_an_external_member(system: Rig) -> None:
-    """All hear it, it is in the take; and who is outside and was told nothing ends the recording."""
+    """All hear the notice, and it is in the take. An external member who heard no announcement ends the
+    recording."""
     lines(system, "joining_both")
     talk = speaks(system)
     meets(talk, "meet-b")
@@ -164,7 +165,8 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
 
 
 def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
-    """Found later, and told then; also of a call that was brought into a conference at once."""
+    """Members are found later and notified then, also in a call that was brought into a conference at once.
+    """
     lines(system, "joining_alone", HOT)
     one = speaks(system)
     meets(one, "meet-c")
@@ -202,8 +204,8 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
 
 
 def test_three_way(system: Rig) -> None:
-    """All three are in the one recording.  Who came third is told at once, alone; and is not told again when
-    the first colleague leaves."""
+    """One recording has all three. The third party is notified at once, alone, and not again when the first
+    internal party leaves."""
     lines(system, "joining_alone")
     talk = speaks(system)
     consult(talk)
@@ -242,7 +244,7 @@ def consult(talk: Talk) -> None:
 
 
 def listened(take: layout.Take) -> list[str]:
-    """Who listened, by the last two digits, and who heard them, with the channel that they are in then."""
+    """Return the supervisors by the last two digits, with who heard them and the channel that they are in."""
     said = {"listener_came": "+", "listener_left": "-", "listener_heard": ""}
     return [
         said[mark.kind] + mark.data.get("value", "?")[-2:]
@@ -255,8 +257,8 @@ def listened(take: layout.Take) -> list[str]:
 
 
 def test_supervisors(system: Rig) -> None:
-    """A supervisor is in the marks, and told nothing as long as nobody hears them; who speaks into the
-    recording is a third one.  Somebody outside may listen, and ends the recording as soon as they speak."""
+    """A supervisor is marked, and not notified as long as nobody hears them; one who speaks into the
+    recording counts as a third party. An external one may listen, and ends the recording by speaking."""
     lines(system, "joining_alone")
     one, two = speaks(system), speaks(system)
     inside = one.rings_up(THIRD, f"listen-{one.inside}")

@@ -1,4 +1,4 @@
-"""The configuration that comes with Accord, and its pieces in FreeSWITCH's own vanilla one."""
+"""The shipped configuration, and its parts in FreeSWITCH's own vanilla configuration."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_event_socket_is_on_loopback_with_an_access_list(rig: Rig) -> None:
 
 @pytest.fixture(scope="module")
 def dropped_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Vanilla with the drop-ins, and ways to route a number in and out."""
+    """Vanilla with the drop-ins, and routes for a number in and out."""
     rig = vanilla.make(tmp_path_factory.mktemp("vanilla"))
     conf = rig.switch.conf
     way_out = f"sofia/external/$1@{rig.environment['ACCORD_TRUNK']}"

@@ -1,4 +1,4 @@
-"""The daemon dies, or stops, anywhere in a call: no untold second is kept, and the call goes on."""
+"""The daemon dies or stops at any point of a call: no unannounced second is kept, and the call continues."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _assert_recorded_are(rig: Rig, calls: list[CallUnderTest], told: set[str]) -
 
 
 def _assert_no_unannounced_voice(rig: Rig) -> None:
-    """Whatever lies in the spool: where the announcement is not whole, nobody speaks after it."""
+    """Check that no audio in the spool has a voice unless it contains the complete announcement."""
     for path in rig.spool.rglob("*.wav"):
         sound = read_wav(path)
         if onset_of(sound[:, 1], rig.prompt) is None:

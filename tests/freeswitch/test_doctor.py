@@ -1,4 +1,4 @@
-"""What ``accord doctor`` says of the real switch: as it is shipped, and broken in one way after another."""
+"""``accord doctor`` on a real switch: the shipped configuration, and one broken in each of many ways."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def settings(rig: Rig, **more: str) -> dict[str, str]:
 
 
 def doctor(rig: Rig, **more: str) -> list[tuple[str, str]]:
-    """State and words of every finding about the switch."""
+    """Return the state and text of every finding about the switch."""
     patient = Patient(Context(config.load(None, settings(rig, **more)), None), utc_now)
     return [(each.state, each.what) for check in ABOUT_THE_SWITCH for each in examine(check, patient)]
 
 
 @pytest.fixture(scope="module")
 def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Path]]:
-    """A switch whose configuration may be changed; no phones."""
+    """A switch whose configuration a test may change; without phones."""
     folder = tmp_path_factory.mktemp("changing")
     conf = copy(folder)
     rig = Rig(folder, conf)
@@ -160,7 +160,7 @@ def test_missing_module(changing: tuple[Rig, Path]) -> None:
 
 
 def test_event_socket_open_to_strangers(changing: tuple[Rig, Path]) -> None:
-    """It is read from the loaded configuration; the socket itself stays as it is until a restart."""
+    """The loaded configuration is read; the socket itself stays the same until a restart."""
     rig, conf = changing
     path = conf / "autoload_configs/event_socket.conf.xml"
     before = path.read_text()
@@ -185,7 +185,7 @@ def test_event_socket_open_to_strangers(changing: tuple[Rig, Path]) -> None:
 
 
 def test_spool_not_writable_by_the_switchs_user(tmp_path: Path) -> None:
-    """The switch as somebody else, as packages run it."""
+    """The switch runs as another user, as packages run it."""
     if os.geteuid() != 0:
         pytest.skip("only root can start a switch as another user")
     folder = Path("/tmp") / f"accord-doctor-{os.getpid()}"  # where everybody gets in
@@ -216,7 +216,7 @@ def test_spool_not_writable_by_the_switchs_user(tmp_path: Path) -> None:
 
 
 def test_spool_under_another_name(changing: tuple[Rig, Path], tmp_path: Path) -> None:
-    """As a container sees it: here stands a folder that the switch's own root does not have."""
+    """As in a container: the folder does not exist in the switch's root."""
     rig, _ = changing
     until("the switch answers", lambda: "UP" in rig.switch.esl.api("status"))
     bad = [what for state, what in doctor(rig, ACCORD_NODE_SPOOL=str(tmp_path / "none")) if state == "wrong"]

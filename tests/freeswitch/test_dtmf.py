@@ -1,5 +1,5 @@
-"""A colleague's codes, by each way that a telephone can send a digit: RFC 2833, SIP INFO, tones in the sound.
-What the outside party's telephone gets of them is measured there, packet by packet."""
+"""Feature codes by each DTMF method: RFC 2833, SIP INFO, and tones in the audio. Their leakage to the
+external party's phone is measured there, packet by packet."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OUT = """<include>
   </extension>
 </include>
 """
-"""As docs/calls.md says it."""
+"""The values of docs/calls.md."""
 
 IN_THE_PAUSE, AFTER_IT = "3", "2"
 
@@ -81,7 +81,7 @@ def marked(pair: Pair, kind: str) -> bool:
 
 
 def each(pairs: dict[Pair, Callable[[str], object]], digits: str, kind: str) -> None:
-    """Every colleague dials, and it is written down of every call."""
+    """Have every internal phone dial, and wait for each call's mark."""
     for dial in pairs.values():
         dial(digits)
     for pair in pairs:
@@ -90,28 +90,28 @@ def each(pairs: dict[Pair, Callable[[str], object]], digits: str, kind: str) -> 
 
 
 def sings(pairs: Iterable[Pair], digit: str) -> None:
-    """The outside parties dial, as a tone in the sound."""
+    """Have the external phones dial, as tones in the audio."""
     for pair in pairs:
         pair.outside.sings(digit)
     time.sleep(0.6)
 
 
 def linear(ear: list[tuple[int, bytes]]) -> np.ndarray:
-    """What a telephone heard, from PCMU (G.711), -1 to 1."""
+    """Return the audio that a phone received in PCMU (G.711), -1 to 1."""
     code = ~np.frombuffer(b"".join(body for payload, body in ear if payload == 0), np.uint8)
     size = ((((code & 0x0F).astype(int) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
     return np.where(code & 0x80, -size, size) / 32768
 
 
 def loudest(sound: np.ndarray, digits: str) -> float:
-    """How loud the quieter tone of a key was at its loudest moment, of the key that was heard best."""
+    """Return the maximum level of the quieter tone of a key, for the loudest key."""
     return max(
         float(np.minimum(*(level(sound, pitch) for pitch in pitches(digit))).max()) for digit in digits
     )
 
 
 def events(ear: list[tuple[int, bytes]]) -> str:
-    """The keys that a telephone was sent as events."""
+    """Return the keys that a phone received as events."""
     return "".join(sorted({KEYS[body[0]] for payload, body in ear if payload == EVENT}))
 
 
@@ -166,7 +166,7 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
 
 
 def take_from(take: layout.Take) -> int:
-    """The sample from which on they speak: what is played before is not of the colleague."""
+    """Return the sample at which the parties begin to speak, after all prompts."""
     began, bridged = take.first("recording_started"), take.first("bridged")
     assert began is not None
     assert bridged is not None
@@ -174,8 +174,8 @@ def take_from(take: layout.Take) -> int:
 
 
 def test_codes_of_an_outbound_caller_but_not_of_the_callee(place: PhoneRig) -> None:
-    """As tones that the switch listens for on the colleague's own leg, and as events; whoever is called can
-    dial what they want, either way."""
+    """As tones that the switch detects on the internal leg, and as events. A callee's keys have no effect, by
+    either method."""
     tones, keys = place.place_out("out, tones"), place.place_out("out, RFC 2833")
     pairs = [tones, keys]
     place.until_connected(*pairs)

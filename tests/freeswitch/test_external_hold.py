@@ -1,5 +1,5 @@
-"""The outside party's telephone puts the call on hold and sends nothing meanwhile (a re-INVITE), on a real
-switch, which then writes nothing: the recording is as long as the call, and says where it is silent."""
+"""The external party's phone puts the call on hold and sends nothing meanwhile (re-INVITE), so the switch
+writes nothing: the recording is as long as the call, and marks the silence as a gap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOLD_S = 2.8
 
 @dataclass
 class HeldCall:
-    """A call that was put on hold, and from when to when."""
+    """A call with its hold's start and end."""
 
     pair: Pair
     direction: str

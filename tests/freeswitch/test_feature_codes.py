@@ -1,5 +1,4 @@
-"""What a colleague dials in a call, on a real switch: what is in the recording then, and what either
-hears."""
+"""Feature codes on a real switch: their effect on the recording, and the tones that either party hears."""
 
 from __future__ import annotations
 
@@ -41,14 +40,14 @@ def each(calls: list[CallUnderTest], kind: str, seconds: float = 20) -> None:
 
 
 def zeros(samples: np.ndarray) -> list[tuple[int, int]]:
-    """Stretches of at least 200 ms with nothing in both channels, in samples."""
+    """Return the stretches of at least 200 ms of zeros in both channels, in samples."""
     silent = np.concatenate([[False], ~samples.any(axis=1), [False]])
     edges = np.flatnonzero(np.diff(silent.astype(int))).reshape(-1, 2)
     return [(int(start), int(end)) for start, end in edges if end - start >= RATE // 5]
 
 
 def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
-    """The take, its sound as the switch left it, and as it is kept."""
+    """Return the take, its audio as the switch left it, and as it is kept."""
     take = call.wait_take()
     take = replace(take, start=replace(take.start, formats=("wav",)))
     made = encode(take, sounds.paths["told"])
@@ -102,7 +101,7 @@ def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) ->
 
 
 def test_pause_works_without_a_daemon_and_ends_by_itself(daemon: Rig) -> None:
-    """One has when the daemon is back, the other one does after it, of which the switch tells nobody."""
+    """One pause has ended when the daemon is back; the other ends later, which the switch does not report."""
     sounds = set_every_line(daemon, "line")
     over, going = calls = begun(daemon, 2)
     daemon.kill_daemon()
@@ -142,12 +141,12 @@ def test_pause_works_without_a_daemon_and_ends_by_itself(daemon: Rig) -> None:
 
 
 def is_paused(call: CallUnderTest) -> bool:
-    """By the switch's word."""
+    """Whether the switch has paused the call."""
     return call.variable("accord_paused") == "true"
 
 
 def transferred(rig: Rig, call: CallUnderTest) -> Path:
-    """To another colleague; what that one's phone hears."""
+    """Transfer to another internal phone; return the file of what it hears."""
     rig.switch.esl.api(f"uuid_transfer {call.leg} {NUMBER}02 XML public")
     heard = rig.phones_folder / f"callee-{NUMBER}02-{call.caller}.wav"
     until("they speak again", lambda: heard.exists() and call.marks_now().count("bridged") == 2, 20)
@@ -155,7 +154,7 @@ def transferred(rig: Rig, call: CallUnderTest) -> Path:
 
 
 def test_pause_survives_a_transfer_and_ignores_the_external_party(daemon: Rig) -> None:
-    """Who takes it over is reminded by the tone; what the outside party dials pauses nothing."""
+    """The new internal party hears the tone; codes of the external party pause nothing."""
     sounds = set_every_line(daemon, "line")
     paused, dialling = begun(daemon, 2)
     dialling.key("*6")
@@ -184,7 +183,7 @@ def test_pause_survives_a_transfer_and_ignores_the_external_party(daemon: Rig) -
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Rig]:
-    """Where a pause lasts a minute."""
+    """A rig on which a pause lasts a minute."""
     rig = Rig(tmp_path, extra={"ACCORD_PAUSE_SECONDS": "60"})
     try:
         rig.start()
@@ -227,7 +226,7 @@ def test_pause_tones_every_15_seconds_also_after_a_daemon_restart(
 
 
 def spells(heard: Path, pitch: int, told: int = 0) -> list[float]:
-    """When a tone is heard, after so many tenths of a second of announcement, in seconds."""
+    """Return when a tone is heard, in seconds, after the given tenths of a second of announcement."""
     loud = np.flatnonzero(level(read_wav(heard)[:, 0], pitch)[told:] > 0.02) / 10
     return [float(at) for at, gap in zip(loud, np.diff(loud, prepend=-1.0), strict=True) if gap > 0.5]
 

@@ -1,4 +1,4 @@
-"""The daemon has no file handle left: calls wait no longer than the switch's bound, and go on."""
+"""A daemon without free file handles: calls wait no longer than the switch's bound, and continue."""
 
 from __future__ import annotations
 

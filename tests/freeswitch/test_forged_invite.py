@@ -1,7 +1,6 @@
-"""A stranger's INVITE whose every field tries to be another line, against the real switch.
+"""An INVITE in which every field tries to forge header lines, against a real switch.
 
-The bytes go out of a UDP socket as they stand here; nothing between changes them.
-"""
+The bytes are sent from a UDP socket exactly as they stand here."""
 
 from __future__ import annotations
 
@@ -75,7 +74,7 @@ class Phone:
         )
 
     def final(self) -> int:
-        """The final answer's code, acknowledged."""
+        """Return the final response's code, after acknowledging it."""
         self.sock.settimeout(10)
         while True:
             answer = self.sock.recv(65536)
@@ -159,12 +158,12 @@ def test_no_invite_field_changes_a_header(
 
 
 def mine(event: EslEvent) -> bool:
-    """An event of the caller's own leg."""
+    """Whether an event is of the caller's leg."""
     return event.header("Call-Direction") == "inbound" and event.uuid != ""
 
 
 def test_same_call_deceives_stock_greenswitch(rig: Rig, connection: Inbound) -> None:
-    """Were this to fail, the tests above would prove nothing."""
+    """If this fails, the tests above prove nothing."""
     seen: list[EslEvent] = []
     connection.register_handle("CHANNEL_DESTROY", seen.append)
     connection.send_later(SwitchCommand("event plain CHANNEL_DESTROY")).accepted()

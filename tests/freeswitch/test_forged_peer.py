@@ -1,4 +1,4 @@
-"""Whoever says that they are the switch is not believed; the switch is, whatever else is away."""
+"""Peers that pretend to be the switch are refused; the switch is admitted, whatever else is down."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ USERS = [
 
 @pytest.fixture
 def standing(rig: Rig) -> Iterator[Proxy]:
-    """What the daemon's standing connection goes through, to be cut."""
+    """A proxy for the daemon's standing connection, which tests cut."""
     made = Proxy("standing", 0, rig.switch.esl_port, [])
     yield made
     made.cut()

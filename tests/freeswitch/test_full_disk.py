@@ -1,4 +1,4 @@
-"""The switch's disk is full to the last block, the daemon's clock jumps: calls go on."""
+"""The switch's disk is completely full, or the daemon's clock jumps: calls continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.freeswitch.switches import RATE, WAIT_S, CallUnderTest, Rig, level, o
 
 @pytest.fixture
 def disk(rig: Rig) -> Iterator[SmallDisk]:
-    """The spool is a disk of its own."""
+    """The spool on a disk of its own."""
     rig.spool.mkdir(exist_ok=True)
     made = SmallDisk(rig.spool, "tmpfs", 12 * MIB)
     yield made
@@ -29,7 +29,7 @@ def disk(rig: Rig) -> Iterator[SmallDisk]:
 
 
 def talks_on(call: CallUnderTest, seconds: float) -> bool:
-    """What the colleague hears goes on: the caller's pitch, to the end."""
+    """Whether the internal party hears the caller to the end."""
     before = call.heard_by_callee.stat().st_size
     time.sleep(seconds)
     return call.alive() and call.heard_by_callee.stat().st_size > before
@@ -84,7 +84,7 @@ def spool_of(call: CallUnderTest) -> Path:
 
 
 def test_daemon_is_ended_and_killed_while_the_disk_is_full(rig: Rig, disk: SmallDisk) -> None:
-    """The next daemon, with room, finishes what the first could not write."""
+    """The next daemon, with room, finishes the writes of the first."""
     rig.start_daemon(full_at=0.9)
     rig.wait_watching()
     call = rig.call()
@@ -114,8 +114,8 @@ def test_daemon_is_ended_and_killed_while_the_disk_is_full(rig: Rig, disk: Small
 def test_daemons_clock_jumps_during_an_announcement(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: str
 ) -> None:
-    """The call that is being announced to, one that talks and one that comes after are recorded all the
-    same, and each can be worked on."""
+    """A call during its announcement, a connected call and a later one are all recorded and can be processed.
+    """
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
     jumping = Jumping(tmp_path)

@@ -1,4 +1,4 @@
-"""A colleague calls to hear what is recorded on a number, on a real switch and with no daemon at all."""
+"""The info prompt of a number, on a real switch without a daemon."""
 
 from __future__ import annotations
 

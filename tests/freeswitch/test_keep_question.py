@@ -1,4 +1,4 @@
-"""The agreement in many calls at once, on a real switch, with keys that come as RTP from outside it."""
+"""The keep question in many simultaneous calls on a real switch, with keys sent as RTP events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def marks(call: CallUnderTest, kind: str) -> int:
 
 
 def internal_leg_of(rig: Rig, call: CallUnderTest) -> str:
-    """The called phone's own id of a call.  The switch's list of channels lags behind its events."""
+    """Return the called phone's leg of a call. The switch's list of channels lags behind its events."""
 
     def listed() -> list[str]:
         rows = rig.phones.channels()
@@ -71,7 +71,7 @@ def test_fifty_simultaneous_keep_questions(daemon: Rig) -> None:
 
 
 def assert_separated_during_the_question(take: layout.Take) -> None:
-    """While the question plays the take has the outside party, and the question in the colleague's place;
+    """While the question plays, the take has the external party and the question, without the internal party;
     before and after it has both."""
     sound = read_wav(Path(take.audio))
     asked, heard = take.first("keep_asked"), take.first("keep_question_heard")

@@ -1,4 +1,4 @@
-"""What comes too late is refused by the switch itself, whatever sends it."""
+"""The switch itself refuses late commands, from any source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROMPT_ORDER = (
 
 
 class SlowDaemon:
-    """Something on the daemon's port that says only what a test says."""
+    """A server on the daemon's port that sends exactly what a test specifies."""
 
     def __init__(self, port: int) -> None:
         self.server = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -100,7 +100,7 @@ def test_commands_after_the_bound_have_no_effect(rig: Rig) -> None:
 
 
 def test_bound_restores_playback_terminators(rig: Rig) -> None:
-    """A provider's own value, also of a call that had not begun, and none where there was none."""
+    """The provider's own value is restored, also for a call that had not begun; without one, none is left."""
     with slow_daemon(rig) as slow:
         calls = []
         for value, begun in (("#", False), ("#", True), ("", False), ("", True)):

@@ -1,5 +1,5 @@
-"""Asked of live calls from outside them, on a real switch: paused from the panel and by a program, several
-calls at once; with the daemon killed nothing is done, and that is said."""
+"""Live commands on a real switch: from the panel and from a program, to several calls at once. With the
+daemon killed they fail, and the failure is reported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOKEN_IN_PAGE = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
 
 
 class CommandClients:
-    """Somebody at the panel, and a program, of the customer whose calls these are."""
+    """A panel user and an API client of the customer whose calls these are."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
@@ -49,7 +49,7 @@ class CommandClients:
         return answer.status_code, answer.json or {}
 
     def id(self, call: CallUnderTest) -> str:
-        """Its recording's id, once the catalogue has it."""
+        """Return the recording's id, once the catalogue has it."""
         folder = call.take()
         assert folder is not None
         until("it is in the catalogue", lambda: queries.call(TENANT, folder.name, utc_now()), 5)
@@ -58,7 +58,7 @@ class CommandClients:
 
 @pytest.fixture
 def clients(daemon: Rig, tmp_path: Path) -> Iterator[CommandClients]:
-    """The panel and the worker's desk over one catalogue, beside the rig's switch and daemon."""
+    """The panel and the worker's relay on one catalogue, beside the rig's switch and daemon."""
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
     tenants.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
@@ -83,7 +83,7 @@ def clients(daemon: Rig, tmp_path: Path) -> Iterator[CommandClients]:
 
 
 def paused(call: CallUnderTest, ask: Callable[[CallUnderTest, str], object]) -> tuple[float, float]:
-    """Ask for a pause; how many seconds of the recording there were before, and once it was said to be so."""
+    """Request a pause; return the seconds of recording before the request and after its confirmation."""
     folder = call.take()
     assert folder is not None
     before = len(read_wav(folder / "audio.wav"))

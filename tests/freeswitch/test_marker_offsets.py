@@ -1,7 +1,4 @@
-"""Where the product places what is said in a take of the real switch, beside where it is.
-
-The truth is found without the product: by comparing a sound with every place of what the outside party heard,
-and a phone is silent while a key is pressed, and says something else from then on."""
+"""The offsets of prompts and answers in a take of a real switch, compared with their true positions."""
 
 from __future__ import annotations
 
@@ -66,7 +63,7 @@ def look(call: CallUnderTest, prompts: Path) -> None:
 
 
 def end_of_key(said: np.ndarray) -> int:
-    """Where the sound goes on after the silence of a key, changed, in ms."""
+    """Return the ms at which the sound resumes after the silence of a key."""
     windows = said[: len(said) // WINDOW * WINDOW].reshape(-1, WINDOW)
     silent = np.sqrt((windows**2).mean(1)) < 0.02
     changed = level(said, 600, WINDOW)[: len(silent)] > 0.15

@@ -1,5 +1,5 @@
-"""What a telephone system may say of the sound of its calls, on a real switch: that it is not to pass through
-the switch, or is to be held back there.  A recorded call's does pass, and is whole and in step."""
+"""Media settings of a phone system on a real switch: bypassing the switch, or a jitter buffer. The media of a
+recorded call passes through the switch, complete and in sync."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUFFERED = ("60", "120", "60:200:20")
 
 
 def files(conf_lines: dict[str, str]) -> str:
-    """Extensions that set something on the way to a number, and go on."""
+    """Return extensions that set a variable on the way to a number, and continue."""
     return "<include>\n" + "".join(
         f'<extension name="media_{n}" continue="true"><condition field="destination_number" '
         f'expression="{number}"><action application="set" data="{what}"/></condition></extension>\n'
@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
 
 
 def test_media_of_a_recorded_call_passes_through_the_switch(place: PhoneRig) -> None:
-    """Whether the telephone system asks otherwise before Accord or after it, and of calls either way."""
+    """The phone system requests the bypass before Accord or after it, on calls in either direction."""
     pairs: list[Pair] = []
     for first, where in ((50, "before"), (60, "after")):
         pairs += [place.place(f"{name}, {where}", line=first + n) for n, name in enumerate(AWAY)]
@@ -73,7 +73,7 @@ def test_media_of_a_recorded_call_passes_through_the_switch(place: PhoneRig) -> 
 
 
 def test_jitter_buffer_keeps_the_channels_in_sync(place: PhoneRig) -> None:
-    """What it holds back it holds back from the colleague, too; it is no later than the packets are."""
+    """The buffer delays audio to the internal party, too; the recording is no later than the packets."""
     pairs = [place.place(f"a buffer of {length}", line=70 + n) for n, length in enumerate(BUFFERED)]
     place.until_connected(*pairs)
     place.talk(6, *pairs)

@@ -1,8 +1,7 @@
-"""Calls of mixed kinds at once, with transfers at random, against a model of who must have heard what: from
-the telephones to what is stored (``mixed/``, which says how).
+"""Simultaneous calls of mixed kinds, with random transfers, compared with a model of what each party must
+have heard: from the phones to what is stored (see ``mixed/``).
 
-``ACCORD_MIXED_CALLS`` says how many the long one makes, ``ACCORD_MIXED_SEED`` which.
-"""
+``ACCORD_MIXED_CALLS`` sets the number of calls of the long test, ``ACCORD_MIXED_SEED`` the seed."""
 
 from __future__ import annotations
 
@@ -52,7 +51,7 @@ async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[H
 
 
 def all_listed(installation: MixedInstallation, seconds: float) -> None:
-    """Every call that ended is a row; how long that takes is the worker's, and the machine's."""
+    """Wait until every ended call has a row; the time depends on the worker and the machine."""
     spool = installation.rig.spool
     until(
         "all is stored and listed",

@@ -1,4 +1,4 @@
-"""Outbound calls on a real switch: what both hear and when, and what is kept of it."""
+"""Outbound calls on a real switch: what both hear and when, and what is kept."""
 
 from __future__ import annotations
 
@@ -119,14 +119,14 @@ def test_hanging_daemon_is_killed_and_the_call_is_connected(rig: Rig) -> None:
 
 
 def unannounced(rig: Rig) -> set[str]:
-    """Legs that are recorded and not in the announced state."""
+    """Return legs that are recorded and not in the announced state."""
     asked = {leg: rig.switch.esl.api(f"uuid_getvar {leg} accord_state") for leg in rig.recorded_now()}
     return {leg for leg, state in asked.items() if state != "announced"}
 
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A switch whose routing calls several numbers, and does not wait long for an answer."""
+    """A switch whose routes dial several numbers, with a short answer timeout."""
     conf = tmp_path_factory.mktemp("routes") / "conf"
     shutil.copytree(CONF, conf)
     path = conf / "dialplan/outbound/90_route.xml"
@@ -173,7 +173,7 @@ def test_only_the_connected_one_of_several_callees_is_kept(routes: Rig) -> None:
 
 
 def test_only_one_of_two_simultaneous_answers_is_kept(routes: Rig) -> None:
-    """Both are being told when the first has heard it; of the other nothing is left but that it was so."""
+    """Both hear the announcement when the first has heard it; of the other only the listing remains."""
     call = call_out(routes, "3247888000966")
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
     time.sleep(1.0)
@@ -189,7 +189,8 @@ def test_only_one_of_two_simultaneous_answers_is_kept(routes: Rig) -> None:
 
 
 def test_enterprise_originate_is_connected_unannounced(routes: Rig) -> None:
-    """``:_:`` (enterprise originate): FreeSWITCH gives such legs no question; the call goes on unrecorded."""
+    """``:_:`` (enterprise originate): FreeSWITCH runs no confirmation on such legs, so the call continues
+    unrecorded."""
     call = call_out(routes, "3247888001067")
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
     time.sleep(1.0)
@@ -242,6 +243,6 @@ def test_early_media_can_be_passed_on(routes: Rig) -> None:
 
 
 def takes(rig: Rig, call: CallUnderTest) -> list[layout.Take]:
-    """Every take of a call that is closed."""
+    """Return every closed take."""
     closed = [layout.read_take(path.parent) for path in rig.spool.glob(f"*/{layout.END}")]
     return [take for take in closed if take.start.outside.value == call.number]

@@ -1,9 +1,5 @@
-"""Changes of party on a real switch, with phones that do them: one take each, with everybody's voice where it
-was, and who was there in its marks.
-
-What users complain of elsewhere: "a transfer cuts, doubles or loses the recording" (every test here but the
-last), "announced again at each transfer" (``assert_notified_once``, in every test that has a joiner).
-"""
+"""Changes of the internal party on a real switch: one take each, with every voice at its place, and with the
+parties in its marks."""
 
 from __future__ import annotations
 
@@ -53,7 +49,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture
 def talk(system: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
-    """A caller and the first colleague speak, on a line that tells who joins alone, or as a test says."""
+    """A caller who speaks with the first internal phone, on a line with a transfer notice to the target
+    alone, unless a test says otherwise."""
     name: Line = getattr(request, "param", "joining_alone")
     lines(system, name)
     made = Talk(system, system.call(LINE))
@@ -149,7 +146,7 @@ def test_att_xfer(talk: Talk) -> None:
 
 
 def test_cancelled_att_xfer(talk: Talk) -> None:
-    """The same colleague comes back, and is not told."""
+    """The same internal party returns, and hears no notice."""
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} #")
     talk.until_marked("bridged", 2)
@@ -211,7 +208,7 @@ def test_hold_by_the_internal_party(talk: Talk) -> None:
 
 
 def test_codec_change_during_the_call(talk: Talk) -> None:
-    """The outside party's phone goes on with another codec (re-INVITE): the recording does too."""
+    """The external party's phone changes its codec (re-INVITE), and the recording continues."""
     before = talk.switch(f"uuid_dump {talk.call.leg}")
     assert "Channel-Read-Codec-Name: PCMU" in before
     talk.phones(f"uuid_media_reneg {talk.call.id} =PCMA")
@@ -224,7 +221,7 @@ def test_codec_change_during_the_call(talk: Talk) -> None:
 
 
 def test_transfer_to_an_external_number_ends_the_recording(talk: Talk) -> None:
-    """What was recorded until then is kept; the call goes on, and these two are not recorded."""
+    """The recording until then is kept; the call continues unrecorded."""
     talk.refers(talk.phone(), OUTSIDE)
     talk.until_marked("transferred_outside")
     take = talk.call.wait_take()

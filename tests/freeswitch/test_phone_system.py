@@ -1,6 +1,5 @@
-"""PhoneSystem that a call can go beside the ordinary one, on a real switch: several colleagues, a queue, menus,
-voicemail, forwarding to the outside, holds with music.  Each is a number of one telephone system, and several
-are called at once."""
+"""Other routes of a call on a real switch: several internal phones, a queue, menus, voicemail, external
+forwarding, holds with music. Each is a number of one phone system, and several are called at once."""
 
 from __future__ import annotations
 
@@ -66,7 +65,7 @@ MENU = """<include>
 
 
 def routing() -> str:
-    """The dialplan of that telephone system."""
+    """Return the dialplan of the phone system."""
     extensions = []
     for name, (digits, _line, does) in ROUTES.items():
         actions = ""
@@ -87,7 +86,7 @@ def routing() -> str:
 
 @dataclass
 class CallResult:
-    """What came of a call: how it is encoded, what the switch wrote, and what is kept."""
+    """The result of a call: the encoded take, the switch's audio, and the kept audio."""
 
     encoded: Encoded
     raw: np.ndarray
@@ -95,7 +94,7 @@ class CallResult:
 
     @property
     def told_ms(self) -> int:
-        """Where the announcement ends."""
+        """The end of the announcement in ms."""
         assert self.encoded.announced is not None
         return self.encoded.announced.end_ms
 
@@ -103,13 +102,13 @@ class CallResult:
         return [(gap.start_ms, gap.end_ms, gap.channel) for gap in self.encoded.gaps if gap.reason == reason]
 
     def loud(self, pitch: int, channel: int, *, kept: bool = True) -> float:
-        """The share of tenths of a second after the announcement in which it is heard."""
+        """Return the share of tenths of a second after the announcement in which a tone is heard."""
         sound = (self.kept if kept else self.raw)[self.told_ms * RATE // 1000 :]
         return float((level(sound[:, channel], pitch) > 0.1).mean())
 
 
 class PhoneSystem:
-    """The telephone system, and calls to it."""
+    """The phone system, and calls to it."""
 
     def __init__(self, rig: Rig, sounds: Sounds) -> None:
         self.rig = rig
@@ -174,8 +173,8 @@ def not_recorded(take: Take, reason: str) -> None:
 
 
 def test_forked_call_is_one_recording_of_the_answering_phone(phone_system: PhoneSystem) -> None:
-    """Nothing of the others is in it, also where one of them is heard before anybody answers; and nothing at
-    all where nobody does."""
+    """Nothing of the other phones is recorded, even if one is audible before anybody answers; and nothing at
+    all if nobody answers."""
     answered = ("group", "in_turn", "group_at_pickup", "in_turn_at_pickup", "early", "early_at_pickup")
     nobody = ("nobody", "nobody_at_pickup", "redirected", "deflected", "voicemail_at_pickup")
     phone_system.call(*answered, *nobody)
@@ -197,7 +196,7 @@ def test_forked_call_is_one_recording_of_the_answering_phone(phone_system: Phone
 
 
 def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) -> None:
-    """What they press there is neither an answer to Accord nor written down."""
+    """Keys pressed there are no answer to Accord and are not marked."""
     talks = ("queue", "queue_at_pickup", "menu_before", "menu_after")
     phone_system.call(*talks, "voicemail")
     menu = phone_system.calls["menu_before"]
@@ -228,7 +227,7 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
 
 
 def test_forwarded_call_is_recorded_only_if_both_are_announced(phone_system: PhoneSystem) -> None:
-    """By the dialplan, or by a telephone (302): to its own telephone system, which marks its way out, or
+    """By the dialplan, or by a phone (302): to its own phone system, which marks its outbound leg, or
     elsewhere."""
     untold, told = ("outside", "moved", "moved_away"), ("outside_at_pickup", "own_mobile")
     phone_system.call(*untold, *told)
@@ -250,7 +249,7 @@ def test_forwarded_call_is_recorded_only_if_both_are_announced(phone_system: Pho
 
 
 def test_internal_hold_is_redacted(phone_system: PhoneSystem) -> None:
-    """Held and back; and held, then transferred."""
+    """A hold that ends, and a hold that becomes a transfer."""
     rig = phone_system.rig
     phone_system.call("held")
     other = rig.call(f"{NUMBER}58")
@@ -292,7 +291,7 @@ def test_internal_hold_is_redacted(phone_system: PhoneSystem) -> None:
 
 
 def test_call_by_two_proxies_and_internal_call(phone_system: PhoneSystem) -> None:
-    """The second of the two is refused by the switch.  Between extensions it is as a line says."""
+    """The switch refuses the second INVITE. Internal calls are handled as the line says."""
     rig = phone_system.rig
     first, second = Phone(rig.sip_port), Phone(rig.sip_port)
     second.call_id = first.call_id

@@ -1,7 +1,7 @@
-"""How long people wait for the shipped prompts on a real switch, by the samples of their own telephones.
+"""Waiting times with the shipped prompts on a real switch, by the samples of the phones.
 
-A telephone's clock is what it has sent itself, a packet of 20 ms a tick; what it hears is placed on it, and a
-prompt is found there by comparing it with its sound."""
+A phone's clock is the number of packets (20 ms) that it has sent; received audio is placed on that clock, and
+prompts are located by comparison."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ OUTBOUND = 50
 
 @dataclass
 class Telephone(Leg):
-    """Keeps what it hears, and when by its own clock."""
+    """A phone that keeps its received audio, with times by its own clock."""
 
     ear: list[tuple[int, bytes]] | None = field(default_factory=list)
     came: list[int] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Telephone(Leg):
 
     @property
     def now(self) -> int:
-        """Samples that it has sent."""
+        """The samples that it has sent."""
         return max(0, self._number) * STEP
 
     def press(self, digits: str) -> int:
@@ -79,7 +79,7 @@ class Telephone(Leg):
         return at
 
     def hears(self, seconds: float) -> None:
-        """Wait until it has heard so much more."""
+        """Wait until it has received ``samples`` more."""
         assert self.ear is not None
         enough = len(self.ear) + round(seconds * 50)
         until("the telephone has heard that", lambda: len(self.ear or ()) >= enough, 60, 0.02)
@@ -105,7 +105,7 @@ def decoded(content: bytes) -> np.ndarray:
 
 
 def place(heard: np.ndarray, piece: np.ndarray) -> int | None:
-    """Where a piece of a prompt is heard, in samples; ``None`` where it is not."""
+    """Return the sample at which a piece of a prompt is heard; ``None`` if it is not."""
     size = len(heard) + len(piece)
     alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(heard)]
     energy = np.concatenate([[0.0], np.cumsum(heard**2), np.full(len(piece), (heard**2).sum())])
@@ -117,7 +117,7 @@ def place(heard: np.ndarray, piece: np.ndarray) -> int | None:
 
 @dataclass
 class HeardPrompt:
-    """A prompt, and where it is heard."""
+    """A prompt and the position at which it is heard."""
 
     said: Rendered
 
@@ -141,7 +141,7 @@ class HeardPrompt:
 
 @dataclass
 class Sentences:
-    """What is said in a language."""
+    """The sentences of a language."""
 
     language: str
 
@@ -212,8 +212,8 @@ class Lines:
 
 
 class Call:
-    """A call between the ``outside`` and a ``colleague``, who makes it where it is ``outbound``; ``rang`` is
-    when it rang at the colleague's, by the outside's clock."""
+    """A call between the ``outside`` phone and a ``colleague``, who places it if it is ``outbound``.
+    ``rang``: when the internal phone rang, by the external phone's clock."""
 
     def __init__(self, phone_rig: PhoneRig, line: int, *, outbound: bool = False) -> None:
         number = next(NUMBERS)
@@ -261,7 +261,7 @@ def phone_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
 
 
 def at_once(calls: list[Callable[[], str]]) -> None:
-    """Each in its own call, all at the same time."""
+    """Run each in its own call, simultaneously."""
     with ThreadPoolExecutor(len(calls)) as pool:
         for done in [pool.submit(each) for each in calls]:
             print(done.result())
@@ -348,7 +348,7 @@ def test_callees_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> 
 
 
 def early_yes(phone_rig: PhoneRig) -> str:
-    """A callee's yes in the question is none."""
+    """A callee's yes during the question does not count."""
     call, says = Call(phone_rig, 50, outbound=True), SAYS["fr"]
     call.outside.hears(2)
     early = call.outside.press("1")

@@ -84,7 +84,7 @@ PERSON = """<section name="directory"><domain name="test"><groups><group name="g
 
 
 def build(folder: Path) -> Path:
-    """The switch's configuration with these modules and what they need."""
+    """Create the switch's configuration with these modules."""
     conf = configuration(folder)
     public, autoload = conf / "dialplan" / "public", conf / "autoload_configs"
     (public / "02_queues.xml").write_text(FEATURES)
@@ -141,7 +141,7 @@ def calls(system: tuple[Rig, Sounds], *names: str) -> dict[str, Talk]:
 
 
 def heard(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
-    """How it is encoded, and what is kept of it."""
+    """Return the encoded take and its kept audio."""
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("recording_started") == kinds.count("announcement_finished") == 1
@@ -150,7 +150,8 @@ def heard(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
 
 
 def is_whole(made: Encoded, kept: np.ndarray, number: str, silent: tuple[str, ...]) -> None:
-    """Nothing of the waiting is kept, and all of the talk with ``number`` but what is ``silent``."""
+    """Check that nothing of the waiting is kept, and all of the talk with ``number`` except the ``silent``
+    parts."""
     first = next(mark for mark in made.markers if mark.kind == "bridged")
     assert first.data["value"].endswith(number[-2:])
     assert made.announced is not None
@@ -176,7 +177,7 @@ def is_whole(made: Encoded, kept: np.ndarray, number: str, silent: tuple[str, ..
 
 
 def paused(talk: Talk, phone: str) -> None:
-    """A colleague pauses and goes on; by the switch itself."""
+    """Pause and resume by feature codes, in the switch itself."""
     talk.phones(f"uuid_send_dtmf {phone} *6")
     talk.until_marked("paused")
     time.sleep(1.5)
@@ -187,7 +188,7 @@ def paused(talk: Talk, phone: str) -> None:
 
 @pytest.mark.parametrize("name", ["centre", "centre_at_pickup"])
 def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
-    """Waiting, then an agent whom the queue calls; who pauses, and transfers on."""
+    """The caller waits, then talks to an agent whom the queue calls, and who pauses and transfers."""
     (talk,) = calls(system, name).values()
     talk.until_marked("bridged")
     talk.until_marked("announcement_finished")
@@ -207,7 +208,7 @@ def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
 @pytest.mark.parametrize("name", ["fifo", "fifo_at_pickup"])
 @pytest.mark.parametrize("how", ["next", "waits"])
 def test_mod_fifo_queue(system: tuple[Rig, Sounds], name: str, how: str) -> None:
-    """They call in for the next one, or wait in it themselves."""
+    """Agents call in for the next caller, or wait in the queue themselves."""
     queue = "calls" if name == "fifo" else "other"
     rig = system[0]
     if how == "waits":
@@ -235,7 +236,7 @@ def hears(talk: Talk, pitch: int) -> bool:
 
 
 def test_mod_voicemail(system: tuple[Rig, Sounds]) -> None:
-    """Who leaves a message there knows that they do, and nobody talks with them."""
+    """Callers know that voicemail records them, and talk to nobody."""
     (talk,) = calls(system, "voicemail").values()
     until("it beeps", lambda: hears(talk, BEEP), 40)
     time.sleep(4)

@@ -1,4 +1,4 @@
-"""Ends and beginnings: a daemon that is asked to end, one that begins, a switch that dies."""
+"""A daemon that ends or starts, and a switch that dies: calls are reconciled."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_second_daemon_on_the_same_spool_is_refused(daemon: Rig) -> None:
 
 
 def _stray(rig: Rig, call: CallUnderTest) -> None:
-    """A recording of ours that nobody may have ordered, on a call that is not announced."""
+    """Start a recording like Accord's on a call that is not announced."""
     recording = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
     rig.spool.mkdir(exist_ok=True)
     answer = rig.switch.esl.api(
@@ -169,7 +169,8 @@ def test_keeps_recordings_of_a_killed_switch(daemon: Rig) -> None:
 
 @pytest.mark.long
 def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) -> None:
-    """The colleague's, seen to begin or not, and the outside party's; what is said after it is kept."""
+    """Holds of the internal party, with and without an observed start, and of the external party; the audio
+    after each is kept."""
     sounds = set_every_line(daemon, "line")
     daemon.wait_watching()
     seen, unseen, theirs, ended = calls = [daemon.call() for _ in range(4)]

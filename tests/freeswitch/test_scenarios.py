@@ -1,4 +1,4 @@
-"""Every scenario through the real FreeSWITCH: those that also the practice switch plays."""
+"""Every scenario on a real FreeSWITCH; the practice switch plays the same ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Fifty calls on a real switch whose spool has 24 MB: those that begin have room to be finished, the
-others are listed with their reason, and nobody makes room but the worker.  Part of ``make test-long``."""
+"""Fifty calls on a real switch with a spool of 24 MB: the recordings that start have room to be finished, the
+others are listed with their reason, and only the worker makes room. Part of ``make test-long``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CALLS = 50
 
 @dataclass
 class SmallNode:
-    """One node with everything but the panel."""
+    """A node with everything but the panel."""
 
     rig: Rig
     disk: SmallDisk

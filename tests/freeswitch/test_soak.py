@@ -1,4 +1,4 @@
-"""Minutes of calls under a daemon that keeps dying: part of ``make test-long``."""
+"""Minutes of calls while the daemon keeps dying: part of ``make test-long``."""
 
 from __future__ import annotations
 
@@ -86,6 +86,6 @@ def _strike(pid: int, number: int) -> None:
 
 
 def _all_written(rig: Rig) -> bool:
-    """No call is left, and every folder has its end."""
+    """Whether no call is left and every folder has its end."""
     ended = all((path.parent / "take.json").exists() for path in rig.spool.glob("*/call.json"))
     return ended and not rig.switch.channels()

@@ -1,4 +1,4 @@
-"""The standing connection to a real switch: it hangs, it dies, it comes back."""
+"""The standing connection to a real switch that hangs, dies and returns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def until(what: str, check: Callable[[], object], seconds: float = 15) -> None:
 
 
 def leg_of(call: CallUnderTest) -> str:
-    """Its leg on the switch, which shows in the list a little later."""
+    """Return its leg on the switch, whose list lags."""
     until("the leg is listed", lambda: call.leg)
     leg = call.leg
     assert leg is not None
@@ -38,7 +38,7 @@ def leg_of(call: CallUnderTest) -> str:
 
 
 class CallbackLog:
-    """A node and what it told."""
+    """A node and its callbacks."""
 
     def __init__(self, rig: Rig) -> None:
         self.live: list[LiveState] = []
@@ -132,7 +132,7 @@ def test_a_thousand_simultaneous_commands_get_their_own_replies(rig: Rig) -> Non
 
 
 def test_values_are_returned_unchanged(rig: Rig, callbacks: CallbackLog) -> None:
-    """Quoting and expansion leave nothing of ours changed."""
+    """Quoting and expansion change no value of Accord's."""
     call = rig.call()
     call.wait_bridged()
     leg = leg_of(call)

@@ -1,5 +1,5 @@
-"""Who joins is asked, on a real switch, by telephones outside it: which keys count, what both hear, and what
-of the joiner is in the recording, by its samples."""
+"""Consent of transfer targets on a real switch, by phones outside it: which keys count, what both hear, and
+which of the target's audio is in the recording, by its samples."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def no_calls_left(system: Rig) -> Iterator[None]:
 
 
 def speaks(system: Rig, name: Line) -> tuple[Talk, Sounds]:
-    """A caller has agreed, or not refused, and speaks with the first colleague."""
+    """A caller who has consented, or not refused, speaks with the first internal phone."""
     sounds = lines(system, name)
     talk = Talk(system, system.call(LINE))
     if name == OPT_IN:
@@ -59,7 +59,7 @@ def speaks(system: Rig, name: Line) -> tuple[Talk, Sounds]:
 
 
 def is_kept(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
-    """The take, its sound as the switch left it, and as it is kept."""
+    """Return the take, its audio as the switch left it, and as it is kept."""
     take = talk.call.wait_take()
     take = replace(take, start=replace(take.start, formats=("wav",)))
     made = encode(take, sounds.paths["told"])
@@ -67,17 +67,18 @@ def is_kept(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray
 
 
 def place(made: Encoded, kind: str, number: int = -1) -> int:
-    """Where a mark is, in samples."""
+    """Return the position of a mark in samples."""
     return [mark.offset_ms for mark in made.markers if mark.kind == kind][number] * RATE // 1000
 
 
 def says(samples: np.ndarray, number: str) -> float:
-    """How loud somebody's tone is, at the loudest."""
+    """Return the maximum level of a party's tone."""
     return float(level(samples, TONES[number]).max(initial=0))
 
 
 def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, start: int, end: int) -> None:
-    """Right is silent from ``start`` to ``end``, where the switch had recorded them; left is as it was."""
+    """Check that the right channel is silent from ``start`` to ``end``, where the switch had recorded the
+    target, and that the left one is unchanged."""
     assert says(raw[start:end, 1], SECOND) > 0.2, "they did say something"
     assert not kept[start:end, 1].any()
     assert np.array_equal(kept[start:end, 0], raw[start:end, 0])
@@ -132,7 +133,8 @@ def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
 
 @pytest.mark.long
 def test_consent_in_a_conference(system: Rig) -> None:
-    """One after the other; the switch tells of a member's keys, and a no of one ends it for all."""
+    """Members are asked one after the other. The switch reports their keys, and one refusal ends the
+    recording for all."""
     talk, sounds = speaks(system, OPT_IN)
     meets(talk, "meet-a")
     time.sleep(1)
@@ -163,13 +165,13 @@ def test_consent_in_a_conference(system: Rig) -> None:
 
 
 def three(talk: Talk) -> None:
-    """The colleague takes a third one in."""
+    """Have the internal party add a third party."""
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
 
 
 def just_heard(talk: Talk, number: str) -> float:
-    """How loud somebody is to the caller in the last half second."""
+    """Return a party's level at the caller in the last half second."""
     return says(read_wav(talk.call.heard_by_caller)[-RATE // 2 :, 0], number)
 
 
@@ -203,7 +205,7 @@ def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> Non
 
 @pytest.mark.long
 def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
-    """Thrown away as they are taken aside: by the transfer already, and by the dialplan (flush_dtmf)."""
+    """The transfer and the dialplan (flush_dtmf) discard them."""
     talk, _sounds = speaks(system, OPT_OUT)
     consult(talk)
     assert system.daemon is not None
@@ -279,7 +281,7 @@ def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None
 
 @pytest.mark.long
 def test_internal_party_hangs_up_during_the_question(system: Rig) -> None:
-    """As without a question: the third one stays as long as the colleague does."""
+    """As without a question: the third party stays as long as the internal party does."""
     talk, _sounds = speaks(system, OPT_IN)
     three(talk)
     talk.until_marked("joined_asked")

@@ -1,6 +1,7 @@
-"""Transfers as telephones do them, on a real switch: with the other one put on hold first (re-INVITE), of
-calls that a colleague made, and to somebody outside.  One take each, silent while nobody spoke with the
-outside party, and heard again from when somebody did."""
+"""Transfers as phones do them, on a real switch: with a hold first (re-INVITE), of outbound calls, and to
+external parties.
+
+One take each, silent while nobody speaks with the external party."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ META = (
 
 
 def with_music(conf: Path) -> None:
-    """Both ways through the switch have music on hold, and an attended transfer finds its call again."""
+    """Configure music on hold for both directions, and let an attended transfer find its call."""
     for context in ("public", "outbound"):
         route = conf / "dialplan" / context / "90_route.xml"
         text = route.read_text()
@@ -73,18 +74,18 @@ def with_music(conf: Path) -> None:
 
 @dataclass
 class TransferSystem:
-    """The telephone system, and its sounds."""
+    """The phone system and its sounds."""
 
     rig: Rig
     sounds: Sounds
     called: int = 0
 
     def comes_in(self) -> Talk:
-        """Somebody outside and the first colleague speak."""
+        """An external party calls and speaks with the first internal phone."""
         return self.speak(self.rig.call(LINE))
 
     def goes_out(self) -> Talk:
-        """The colleague has called somebody outside."""
+        """The internal party has called an external number."""
         self.called += 1
         return self.speak(call_out(self.rig, f"{ABROAD}{self.called:02}01", line=OWN))
 
@@ -95,7 +96,7 @@ class TransferSystem:
         return talk
 
     def kept(self, take: layout.Take) -> tuple[Encoded, np.ndarray]:
-        """What is kept of a take."""
+        """Return the encoded take and its kept audio."""
         take = replace(take, start=replace(take.start, formats=("wav",)))
         return encode(take, self.sounds.paths["told"]), read_wav(take.folder / WAV)
 
@@ -126,7 +127,7 @@ def no_calls_left(system: TransferSystem) -> Iterator[None]:
 
 
 def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outside: int, who: int) -> None:
-    """Both channels are silent from the hold on, and heard from when the next one speaks."""
+    """Check that both channels are silent from the hold until the next party speaks."""
     made, sound = system.kept(take)
     idle = [gap for gap in made.gaps
             if gap.reason in ("hold", "waiting") and gap.end_ms - gap.start_ms > SURE_MS]  # fmt: skip
@@ -167,7 +168,8 @@ def test_hold_then_refer(system: TransferSystem, outward: bool) -> None:
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
 def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) -> None:
-    """While the two colleagues speak, the outside party is on hold; then the second is there at once."""
+    """While the two internal parties speak, the external party is on hold; then the second one joins at once.
+    """
     talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
     talk.holds(phone)
@@ -185,7 +187,7 @@ def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) ->
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
 def test_transfer_by_the_switch(system: TransferSystem, outward: bool) -> None:
-    """att_xfer: whoever is asked is no callee of the line's, though an outbound call asks them."""
+    """att_xfer: the consulted phone is no callee of the line, although an outbound call reaches it."""
     talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
     consult(talk)
@@ -202,7 +204,7 @@ def test_transfer_by_the_switch(system: TransferSystem, outward: bool) -> None:
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "unrecorded"])
 def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded: bool) -> None:
-    """REFER with Replaces: neither knows of the other, so both takes end there; the call goes on."""
+    """REFER with Replaces: both takes end there, and the call continues."""
     talk = system.comes_in()
     phone = talk.phone()
     talk.holds(phone)
@@ -242,8 +244,8 @@ def test_transfer_to_an_external_party_by_the_switch(system: TransferSystem) -> 
 
 
 def test_bind_meta_app_keys(system: TransferSystem) -> None:
-    """What it has bound itself (bind_meta_app) takes every * of a colleague's: beside it Accord's codes begin
-    with #, and both work; one that begins with * does nothing."""
+    """bind_meta_app consumes every * of the internal party: Accord's codes must begin with #, and a code that
+    begins with * has no effect."""
     talk = system.comes_in()
     phone = talk.phone()
     talk.phones(f"uuid_send_dtmf {phone} #6")

@@ -1,5 +1,5 @@
-"""FreeSWITCH's own example configuration, with all of its example routes: what the doctor says of them, and
-what is recorded or listed.  The drop-ins stand where the page says, and where they are too late."""
+"""FreeSWITCH's own example configuration with all of its example routes: the doctor's findings, and what is
+recorded or listed. The drop-ins are placed as documented, or too late."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def doctor(rig: Rig) -> list[DoctorFinding]:
 
 
 def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
-    """What became of a call, once both have spoken."""
+    """Return the outcome of a call, once both have spoken."""
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
     until("something is written of it", lambda: call.take() is not None, 10)
     folder = call.take()

@@ -1,5 +1,5 @@
-"""A number is called with a code, on a real switch: what the called telephone hears is what was to be said,
-digit by digit, and nothing of that call is recorded; who does not answer is told apart."""
+"""The verification call on a real switch: the called phone hears the code, digit by digit, and that call is
+not recorded. The reasons of unanswered calls are distinguished."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN = "3225550100"
 
 
 def known(size: int) -> bytes:
-    """Randomness that makes this code."""
+    """Entropy that yields this code."""
     return int(DIGITS).to_bytes(size, "big") if size == 8 else os.urandom(size)
 
 
@@ -39,7 +39,7 @@ def bakery(tmp_path: Path) -> Iterator[Customer]:
 
 
 def asked(bakery: Customer, number: str) -> str:
-    """Somebody who called here before asks for their recordings."""
+    """A subject request of an earlier caller."""
     at = utc_now()
     with writing():
         NotRecordedTable.create(

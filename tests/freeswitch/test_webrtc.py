@@ -1,4 +1,4 @@
-"""Telephones with keys over DTLS for their sound (WebRTC's media: ICE, DTLS-SRTP), on a real switch."""
+"""Phones with DTLS-SRTP (WebRTC's media: ICE, DTLS-SRTP), on a real switch."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def over_dtls(rig: Rig, leg: str) -> bool:
-    """Whether the switch says that a leg's keys came so."""
+    """Whether the switch reports that a leg's keys came by DTLS."""
     return rig.switch.esl.api(f"uuid_getvar {leg} rtp_has_crypto").startswith("srtp:dtls:")
 
 
 def coded(rig: Rig, call: CallUnderTest, code: str, kind: str) -> None:
-    """The colleague dials a code until it is taken: of an event that a telephone sends more than once (this
-    one does) FreeSWITCH takes a copy that it cannot decrypt for another key now and then (switch_rtp.c)."""
+    """Dial a code until it is accepted: if a phone sends an event more than once, as this one does,
+    FreeSWITCH sometimes reads a copy that it cannot decrypt as another key (switch_rtp.c)."""
     for _ in range(6):
         dials(rig, call, code)
         with suppress(AssertionError):
@@ -72,7 +72,7 @@ def coded(rig: Rig, call: CallUnderTest, code: str, kind: str) -> None:
 
 
 def test_dtls_srtp(system: Rig) -> None:
-    """Of the outside party's telephone, of the colleague's, and of both."""
+    """On the external leg, on the internal one, and on both."""
     sounds = set_every_line(system, "line")
     calls = [system.call(more=WEBRTC), system.call(COLLEAGUE), system.call(COLLEAGUE, more=WEBRTC)]
     each(calls, "bridged", 60)
