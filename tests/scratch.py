@@ -1,7 +1,7 @@
 """Temporary folders for test processes outside pytest's fixtures.
 
-A process that is killed cannot remove its folder, so the next one that asks for a folder removes those of processes
-that no longer exist.
+A process that is killed cannot remove its folder, so the next one that asks for a folder removes those of
+processes that no longer exist.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """Decides whether a connection to the call port comes from the switch.
 
-Any process on this machine can connect there, and speak like FreeSWITCH. Three things are checked, in this order:
+Any process on this machine can connect there, and speak like FreeSWITCH. Three things are checked, in this
+order:
 
-* The **key**. At each start the daemon creates a random key and sets it as a global variable of the switch on the
-  standing connection, which the event socket's password protects. The peer is asked for it in the same write as
-  ``connect``. That costs the call no time and needs nothing in the dialplan, and the key is in no channel, so in no
-  CDR, SIP message or event of a call. The switch keeps it while the standing connection is down; the daemon keeps
-  it in a file for the next daemon.
-* The **switch's own data**. If the key is missing (the switch has just restarted), the daemon asks the switch for
-  that channel on the standing connection. That answer counts, not the peer's.
-* The **user** of the process at the other end of the connection, as the kernel reports it. If the switch cannot be
-  asked, it must be the user at the other end of the standing connection. A peer of another user is refused without
-  asking the switch.
+* The **key**. At each start the daemon creates a random key and sets it as a global variable of the switch on
+  the standing connection, which the event socket's password protects. The peer is asked for it in the same
+  write as ``connect``. That costs the call no time and needs nothing in the dialplan, and the key is in no
+  channel, so in no CDR, SIP message or event of a call. The switch keeps it while the standing connection is
+  down; the daemon keeps it in a file for the next daemon.
+* The **switch's own data**. If the key is missing (the switch has just restarted), the daemon asks the switch
+  for that channel on the standing connection. That answer counts, not the peer's.
+* The **user** of the process at the other end of the connection, as the kernel reports it. If the switch
+  cannot be asked, it must be the user at the other end of the standing connection. A peer of another user is
+  refused without asking the switch.
 
 If nothing can be checked (another machine, no key in its switch, no standing connection), the call continues
 unrecorded, and is listed from the switch's own data once that is connected.
@@ -67,8 +68,8 @@ ANOTHER_USER: Final = "another_user"
 NO_CHANNEL: Final = "no_channel"
 UNVERIFIED: Final = "unverified"
 REASONS: Final = (ANOTHER_USER, NO_CHANNEL, UNVERIFIED, SILENT, CROWDED)
-"""Why a connection was refused: no key, and another user's process; no such channel on the switch; nothing could be
-checked; the peer was silent, or did not speak like FreeSWITCH; too many were waiting."""
+"""Why a connection was refused: no key, and another user's process; no such channel on the switch; nothing
+could be checked; the peer was silent, or did not speak like FreeSWITCH; too many were waiting."""
 
 _HINTS: Final = {
     UNVERIFIED: "calls continue unrecorded until the daemon is connected to the switch: run `accord doctor`",
@@ -79,14 +80,14 @@ _FORGED: Final = (
 
 
 def key_variable(node: str) -> str:
-    """Return the name of the global variable that holds the key. It differs between nodes, because a switch may pass
-    calls to several daemons."""
+    """Return the name of the global variable that holds the key. It differs between nodes, because a switch
+    may pass calls to several daemons."""
     return f"accord_key_{hashlib.sha256(node.encode()).hexdigest()[:12]}"
 
 
 class PeerAdmission:
-    """Implements :class:`recorder.switch.outbound_socket.Admission`. ``reach(seconds)`` returns whether the switch can
-    be asked within that time; ``ask`` asks it and raises :class:`SwitchError`."""
+    """Implements :class:`recorder.switch.outbound_socket.Admission`. ``reach(seconds)`` returns whether the
+    switch can be asked within that time; ``ask`` asks it and raises :class:`SwitchError`."""
 
     def __init__(
         self,
@@ -119,8 +120,8 @@ class PeerAdmission:
     # --- keys
 
     def start(self, beside: bool = False) -> None:
-        """Read the key of the previous daemon, which stays valid until this daemon's key is set. ``beside`` a daemon
-        that still accepts calls, use its key."""
+        """Read the key of the previous daemon, which stays valid until this daemon's key is set. ``beside`` a
+        daemon that still accepts calls, use its key."""
         keys, self._user = _read(self._path)
         if beside and keys:
             self._fresh = keys[0]
@@ -141,7 +142,8 @@ class PeerAdmission:
             log.warning(
                 "switch.key_failed",
                 error=error.message,
-                hint="the switch is asked about each call instead; does esl-allowed-api forbid global_setvar?",
+                hint="the switch is asked about each call instead; does esl-allowed-api forbid "
+                "global_setvar?",
             )
         if (self._keys, self._user) != before:
             gevent.spawn(lambda: in_thread(self._save))  # a hanging disk must not delay the connection

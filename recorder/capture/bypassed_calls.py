@@ -1,12 +1,13 @@
-"""Finds calls on lines that the dialplan never passed to Accord, because it routed them ahead of the drop-ins.
+"""Finds calls on lines that the dialplan never passed to Accord, because it routed them ahead of the
+drop-ins.
 
-They are found when they are bridged, from the switch's own data: the leg's direction, whether the dialplan gave
-it an ``accord_state``, the first context and number of its routing, and the leg at its other end. Of the
+They are found when they are bridged, from the switch's own data: the leg's direction, whether the dialplan
+gave it an ``accord_state``, the first context and number of its routing, and the leg at its other end. Of the
 caller's data only the dialled number counts, because the dialplan has routed it.
 
-An inbound call is on a line if its first context passes calls to Accord and its first number is the line's. An
-outbound call is on the line that the dialplan or the directory set (``accord_line``) if it is bridged with an
-external leg: calls between telephones of the same system are ignored.
+An inbound call is on a line if its first context passes calls to Accord and its first number is the line's.
+An outbound call is on the line that the dialplan or the directory set (``accord_line``) if it is bridged with
+an external leg: calls between telephones of the same system are ignored.
 """
 
 from __future__ import annotations
@@ -63,9 +64,9 @@ class BypassedCall:
 
 
 class BypassedCalls:
-    """``line`` returns the line of a number. ``follow(channel, number, direction, outside, reason)`` begins to
-    follow a call, ``end(channel, at)`` ends one that hung up while it was checked. ``is_known(channel)`` says
-    whether a call is handled or written already."""
+    """``line`` returns the line of a number. ``follow(channel, number, direction, outside, reason)`` begins
+    to follow a call, ``end(channel, at)`` ends one that hung up while it was checked. ``is_known(channel)``
+    says whether a call is handled or written already."""
 
     def __init__(
         self,
@@ -220,8 +221,8 @@ class BypassedCalls:
         return bool(theirs.variable("sip_gateway_name")) or len(dialled) >= OUTSIDE_DIGITS
 
     def _reason(self, *numbers: str) -> str:
-        """Return why a call is not recorded: ``never_record`` if the dialplan would not have passed its numbers to
-        Accord."""
+        """Return why a call is not recorded: ``never_record`` if the dialplan would not have passed its
+        numbers to Accord."""
         for name in _NEVER:
             try:
                 pattern = re.compile(self._node.api(commands.global_variable(name)))
@@ -245,7 +246,8 @@ class BypassedCalls:
         return None
 
     def _contexts(self) -> frozenset[str]:
-        """Return the contexts that pass calls to Accord, by the loaded dialplan and by the calls that arrived."""
+        """Return the contexts that pass calls to Accord, by the loaded dialplan and by the calls that
+        arrived."""
         with self._reading:
             if self._loaded is None or self._elapsed() - self._loaded[0] > CACHED_FOR:
                 self._loaded = (self._elapsed(), self._contexts_of_dialplan())

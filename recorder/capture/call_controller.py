@@ -52,8 +52,8 @@ SETTLING_TIME: Final = 0.4
 _UNSET = frozenset({"", "_undef_"})
 
 _INTERNAL_STATES = _UNSET | {"outgoing"}
-"""``accord_state`` of an internal leg. The leg of an external caller, or of the callee of an outbound call, has
-another value, whether that call is recorded or not."""
+"""``accord_state`` of an internal leg. The leg of an external caller, or of the callee of an outbound call,
+has another value, whether that call is recorded or not."""
 
 
 def _closed_socket(_batch: list[SwitchCommand]) -> NoReturn:
@@ -63,12 +63,13 @@ def _closed_socket(_batch: list[SwitchCommand]) -> NoReturn:
 class CallController:
     """A call, from its arrival (or from the spool, after a restart) until ``take.json`` is written.
 
-    ``start`` is the content of its ``call.json``; if the caller chooses a language, ``starts`` has one for each
-    language, in the plan's order. ``to_call`` sends commands on the call's own socket, ``to_switch`` one on the
-    standing connection, and ``ask`` sends one there and returns the answer; all raise :class:`SwitchError` if the
-    connection is gone. ``play_notice`` plays a sound to the participant or third party on a leg, ``cut_notice`` ends
-    it. ``return_participants`` is called after each step, so that a third party who is no longer asked for consent
-    can return. ``ended`` is called once, when the call is written."""
+    ``start`` is the content of its ``call.json``; if the caller chooses a language, ``starts`` has one for
+    each language, in the plan's order. ``to_call`` sends commands on the call's own socket, ``to_switch`` one
+    on the standing connection, and ``ask`` sends one there and returns the answer; all raise
+    :class:`SwitchError` if the connection is gone. ``play_notice`` plays a sound to the participant or third
+    party on a leg, ``cut_notice`` ends it. ``return_participants`` is called after each step, so that a third
+    party who is no longer asked for consent can return. ``ended`` is called once, when the call is
+    written."""
 
     def __init__(
         self,
@@ -127,8 +128,8 @@ class CallController:
 
     @property
     def socket_lags(self) -> bool:
-        """Whether the switch reports nothing on the call's own socket while it carries out a command, as on an
-        outbound call."""
+        """Whether the switch reports nothing on the call's own socket while it carries out a command, as on
+        an outbound call."""
         return self.start.direction == OUTWARD and not self.state.leaving
 
     def release(self) -> None:
@@ -137,7 +138,8 @@ class CallController:
         self.released.set()
 
     def receive(self, event: EslEvent) -> None:
-        """Handle an event of this channel from either connection; each counts once, by its sequence number."""
+        """Handle an event of this channel from either connection; each counts once, by its sequence
+        number."""
         number = event.sequence
         if number in self._received:
             return
@@ -147,16 +149,16 @@ class CallController:
             self.feed(translated)
 
     def receive_talk_event(self, event: EslEvent) -> None:
-        """Handle an event of either leg from the standing connection. It counts only once the call has left its own
-        socket: before, both connections report the same in any order."""
+        """Handle an event of either leg from the standing connection. It counts only once the call has left
+        its own socket: before, both connections report the same in any order."""
         if self.state.phase is Phase.ANNOUNCED or announce_on_answer.is_announcing(self.state):
             translated = translate_talk(event, self.channel, self.state.internal.leg)
             if translated is not None:
                 self.feed(translated)
 
     def hold_for_consultation(self, event: EslEvent) -> None:
-        """The internal party consults somebody else on the same leg (att_xfer) while the external party waits. This
-        counts as the internal party's hold, until the external party is bridged again."""
+        """The internal party consults somebody else on the same leg (att_xfer) while the external party
+        waits. This counts as the internal party's hold, until the external party is bridged again."""
         self.feed(HoldStarted(event.at, leg=COLLEAGUE))
 
     def feed(self, event: CallEvent) -> None:
@@ -182,8 +184,8 @@ class CallController:
             self.set_timer()
 
     def set_timer(self) -> None:
-        """Set the timer of the call's deadline, by the monotonic clock: the deadline itself is a time of day, and
-        that clock may jump or differ from the switch's."""
+        """Set the timer of the call's deadline, by the monotonic clock: the deadline itself is a time of day,
+        and that clock may jump or differ from the switch's."""
         if self._timer is not None:
             self._timer.kill(block=False)
             self._timer = None
@@ -191,7 +193,8 @@ class CallController:
             self._timer = gevent.spawn_later(self.state.timer.wait.total_seconds(), self._pass_deadline)
 
     def act(self, actions: tuple[Action, ...]) -> None:
-        """Carry out actions in order. A command that fails does not raise: the switch enforces the rules by itself."""
+        """Carry out actions in order. A command that fails does not raise: the switch enforces the rules by
+        itself."""
         for action in actions:
             match action:
                 case WriteMark(kind, at, data):
@@ -203,8 +206,8 @@ class CallController:
                     self._do(action)
 
     def stop_for_disk(self) -> None:
-        """Stop the recording because the disk is about to be full. The audio so far is kept, its missing end is a
-        gap, and the call continues."""
+        """Stop the recording because the disk is about to be full. The audio so far is kept, its missing end
+        is a gap, and the call continues."""
         if not self._disk_full:
             metrics.SPOOL_ERRORS.labels("sound").inc()
             self.log.error(
@@ -251,7 +254,10 @@ class CallController:
                 self._act_on_answer(action)
             case Do.BEGIN:
                 self._play_on_socket(
-                    "accord_begin", script.announcement, answer=self._refusal_time(), **self._recording_variables()
+                    "accord_begin",
+                    script.announcement,
+                    answer=self._refusal_time(),
+                    **self._recording_variables(),
                 )
             case Do.AGAIN:
                 self._run_extension("accord_again")
@@ -314,8 +320,8 @@ class CallController:
                 self._play_keep_sound(action)
 
     def _act_on_answer(self, action: Do) -> None:
-        """Carry out an action on the standing connection, because the call has left its own socket; the switch checks
-        the call's state each time."""
+        """Carry out an action on the standing connection, because the call has left its own socket; the
+        switch checks the call's state each time."""
         channel, group = self.channel, self.start.recording
         if action is Do.CONFIRM:
             gevent.spawn(self._confirm)
@@ -348,7 +354,8 @@ class CallController:
         self._play_to_both("announcing", Path(announcement.path))
 
     def _confirm(self) -> None:
-        """Confirm the announcement, which the switch may refuse. If it cannot be asked now, reconciling asks it."""
+        """Confirm the announcement, which the switch may refuse. If it cannot be asked now, reconciling asks
+        it."""
         confirmation = commands.change_variable(self.channel, "accord_state", "announcing", "announced")
         try:
             self._ask(confirmation)
@@ -372,9 +379,9 @@ class CallController:
         self.feed(LegChecked(self._now(), leg, external, announced=state == "announced"))
 
     def _is_external(self, leg: str) -> bool:
-        """Whether a leg is external, by the dialplan's mark. Without one, a leg is external if the called telephone
-        redirected the call to another system (302), or if a transfer target's leg is an inbound call from outside.
-        The first party is no transfer target: a queue's agent may have dialled in."""
+        """Whether a leg is external, by the dialplan's mark. Without one, a leg is external if the called
+        telephone redirected the call to another system (302), or if a transfer target's leg is an inbound
+        call from outside. The first party is no transfer target: a queue's agent may have dialled in."""
         marked = self._ask(commands.get_variable(leg, EXTERNAL_LEG))
         if marked in ("true", "false"):
             return marked == "true"
@@ -453,7 +460,8 @@ class CallController:
         return [leg for leg in legs.get(self.state.plan.beep, both) if commands.addressable(leg)]
 
     def _disable_terminators(self, *legs: str) -> None:
-        """Let no key end the sounds of these legs from now on. On a leg that no command can address, keys still do."""
+        """Let no key end the sounds of these legs from now on. On a leg that no command can address, keys
+        still do."""
         for leg in filter(commands.addressable, legs):
             self._send(commands.put_variable(leg, "playback_terminators", "none"))
 
@@ -488,10 +496,10 @@ class CallController:
     def _play_to_both(self, state: str, sound: Path) -> None:
         """Play a sound to both ends at once, if the call is in that state then.
 
-        The command waits until both have been bridged for :data:`SETTLING_TIME`. FreeSWITCH plays nothing to a leg
-        until it has read ten frames from it since the bridge, and counts no frames of a leg while the other one hears
-        a sound. A party who was a frame behind would hear the sound only after the other, and their keys would be
-        lost meanwhile (``audio_bridge_thread``; observed in one call of three)."""
+        The command waits until both have been bridged for :data:`SETTLING_TIME`. FreeSWITCH plays nothing to
+        a leg until it has read ten frames from it since the bridge, and counts no frames of a leg while the
+        other one hears a sound. A party who was a frame behind would hear the sound only after the other, and
+        their keys would be lost meanwhile (``audio_bridge_thread``; observed in one call of three)."""
         command = commands.play_to_both(self.channel, "accord_state", state, sound)
         wait = SETTLING_TIME - (monotonic() - self._bridged_at)
         if wait > 0:
@@ -500,9 +508,9 @@ class CallController:
             self._send(command)
 
     def _play_on_socket(self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str) -> None:
-        """Play a sound on the call's own socket. Variables are set by API commands, which run at once, because the
-        call's own thread takes one command per media tick until the call is answered. The call is answered by API for
-        the same reason."""
+        """Play a sound on the call's own socket. Variables are set by API commands, which run at once,
+        because the call's own thread takes one command per media tick until the call is answered. The call is
+        answered by API for the same reason."""
         values |= {
             "accord_prompt": sound.path,
             "accord_seconds": str(transitions.bound(sound.length, answer)),

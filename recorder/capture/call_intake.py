@@ -50,8 +50,8 @@ _RELEASED: Final = frozenset({"late", "unrecorded"})
 
 
 class CallIntake:
-    """Adds controllers to ``calls`` (by the external leg's channel) and removes those whose calls are written.
-    ``created`` is called with the id of each recording before its folder is created."""
+    """Adds controllers to ``calls`` (by the external leg's channel) and removes those whose calls are
+    written. ``created`` is called with the id of each recording before its folder is created."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class CallIntake:
         try:
             socket.send_all([commands.only_channel(call.channel), commands.subscribe(CALL_EVENTS)])
         except SwitchError as error:
-            # The switch went on while this process was stopped: the call is registered and listed all the same.
+            # The switch went on while this process was stopped: the call is listed all the same.
             call.log.warning("call.lost", error=error.message)
             call.release()
         call.act(actions)
@@ -185,7 +185,8 @@ class CallIntake:
         call.drop_socket()
 
     def adopt(self, start: CallStart, state: CallState) -> CallController:
-        """Adopt a call that an earlier daemon began, or that continues unrecorded: it has no socket of its own."""
+        """Adopt a call that an earlier daemon began, or that continues unrecorded: it has no socket of its
+        own."""
         call = self._register(
             CallController(
                 start, state, self._writer(start), now=self._now, to_call=_no_socket,

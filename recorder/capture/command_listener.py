@@ -1,7 +1,7 @@
 """Executes the commands for live calls that the worker forwards, and returns their outcomes.
 
-Each command has its own connection and greenlet, so no call waits for it. A pause is sent to the switch, and is
-marked and reported as done only once the switch has confirmed it.
+Each command has its own connection and greenlet, so no call waits for it. A pause is sent to the switch, and
+is marked and reported as done only once the switch has confirmed it.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class CommandListener:
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Start to listen. If no socket can be created, that is logged: the panel cannot reach the calls, which
-        continue."""
+        """Start to listen. If no socket can be created, that is logged: the panel cannot reach the calls,
+        which continue."""
         try:
             server = listen(self._spool, SOCKET, 64)
         except OSError as error:

@@ -1,6 +1,6 @@
-"""Tracks the participants beside the two parties: the members of each conference on the switch, and third parties
-(``three_way``). Passes their events to the calls that they take part in, and plays the notice of a line once,
-however many of the calls ask for it."""
+"""Tracks the participants beside the two parties: the members of each conference on the switch, and third
+parties (``three_way``). Passes their events to the calls that they take part in, and plays the notice of a
+line once, however many of the calls ask for it."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ARRIVAL_QUERIES: Final = (0.05, 0.3, 0.8, 2.0)
-"""Seconds before each query that identifies a third party: the switch's list lags by up to a second (observed),
-and the internal party may be bridged with the external party again only after them."""
+"""Seconds before each query that identifies a third party: the switch's list lags by up to a second
+(observed), and the internal party may be bridged with the external party again only after them."""
 
 DEPARTURE_QUERIES: Final = (0.0, 0.5)
 """Seconds before each query for departures: a leg that was just released may not report it yet."""
 
 NOTICE_DELAY: Final = 0.5
-"""Seconds from joining to the notice: a telephone that was just answered misses the first moments (observed)."""
+"""Seconds from joining to the notice: a telephone that was just answered misses the first moments
+(observed)."""
 
 REQUEST_LIFETIME: Final = 60.0
 """Seconds after which a sound that was requested and never began may be requested again."""
@@ -60,8 +61,8 @@ REQUEST_LIFETIME: Final = 60.0
 
 @dataclass(slots=True)
 class _Conference:
-    """``heard``: the leg and sound of each notice that a member heard. ``requested``: when a sound was requested
-    (monotonic seconds), by member number (empty: all) and sound."""
+    """``heard``: the leg and sound of each notice that a member heard. ``requested``: when a sound was
+    requested (monotonic seconds), by member number (empty: all) and sound."""
 
     name: str = ""
     members: dict[str, ConferenceMember] = field(default_factory=dict)
@@ -75,8 +76,8 @@ class _Conference:
 
 
 class Conferences:
-    """The participants of ``calls``, which are the current calls by the external leg. ``ask`` queries the switch,
-    ``send`` commands it; both raise :class:`SwitchError`."""
+    """The participants of ``calls``, which are the current calls by the external leg. ``ask`` queries the
+    switch, ``send`` commands it; both raise :class:`SwitchError`."""
 
     def __init__(
         self,
@@ -302,8 +303,8 @@ class Conferences:
         self._send_later(command)
 
     def cut_notice(self, call: CallController, leg: str) -> None:
-        """End the sound that plays to a conference member. For a third party who was taken aside, returning ends
-        it."""
+        """End the sound that plays to a conference member. For a third party who was taken aside, returning
+        ends it."""
         script = call.state.script.joining
         conference = next((one for one in self._conferences.values() if call.channel in one.members), None)
         if script is None or conference is None or leg not in conference.members:
@@ -381,8 +382,8 @@ class Conferences:
         return self._supervisors.supervisors_of(channel)
 
     def participants_of(self, channel: str) -> tuple[str, tuple[Participant, ...]]:
-        """Return the name of the conference that an external leg is in (empty: none), and the other participants.
-        Raises :class:`SwitchError`."""
+        """Return the name of the conference that an external leg is in (empty: none), and the other
+        participants. Raises :class:`SwitchError`."""
         for conference in self._conferences.values():
             if channel in conference.members:
                 return conference.name, tuple(
@@ -415,8 +416,8 @@ class Conferences:
 
 
 def _legs_of(state: CallState, channel: str) -> tuple[str, ...]:
-    """Return the legs of a call that a third party can be attached to. The internal party may have moved to another
-    leg a moment ago."""
+    """Return the legs of a call that a third party can be attached to. The internal party may have moved to
+    another leg a moment ago."""
     return tuple(filter(None, (channel, state.internal.leg, state.internal.previous_leg)))
 
 

@@ -33,8 +33,8 @@ CHECK_INTERVAL: Final = 1.0
 """Seconds between two checks of the snapshot, the disk and the clock."""
 
 WATCH_FILE: Final = ".daemon"
-"""A file in the spool whose modification time says when a daemon last watched the switch. The daemon that holds
-the spool locks it."""
+"""A file in the spool whose modification time says when a daemon last watched the switch. The daemon that
+holds the spool locks it."""
 
 _DISK_EVENTS: Final = {
     Room.OK: ("info", "disk.recovered"),
@@ -45,9 +45,9 @@ _DISK_EVENTS: Final = {
 _DISK_HINTS: Final = {
     Room.OK: "",
     Room.WARN: "make room, or find out why the spool does not drain: nothing in it may be deleted",
-    Room.FULL: "no new recording starts, calls continue; the worker makes room by storing finished recordings, and "
-    "recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it may be "
-    "deleted",
+    Room.FULL: "no new recording starts, calls continue; the worker makes room by storing finished recordings, "
+    "and recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it "
+    "may be deleted",
 }
 
 
@@ -109,13 +109,13 @@ class ConfigCache:
         return ConfigError(
             "daemon.second",
             f"another daemon works on {self._spool}",
-            "run one daemon per switch: let this one take over from it (--replace), stop it, or give this one "
-            "a spool of its own",
+            "run one daemon per switch: let this one take over from it (--replace), stop it, or give this "
+            "one a spool of its own",
         )
 
     def start(self) -> None:
-        """Read everything once, and then once a second. Until :meth:`begin_watch` the switch counts as unwatched:
-        since the previous daemon last watched it or, if that one still does, since now."""
+        """Read everything once, and then once a second. Until :meth:`begin_watch` the switch counts as
+        unwatched: since the previous daemon last watched it or, if that one still does, since now."""
         self._unwatched_since = self._claimed_from or self._now()
         self._check()
         self._greenlet = gevent.spawn(self._keep_checking)
@@ -228,7 +228,8 @@ class ConfigCache:
                 room = Room.FULL
         if room is not self.room:
             level, name = _DISK_EVENTS[room]
-            getattr(log, level)(name, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DISK_HINTS[room])
+            used = round(self.disk.used, 4)
+            getattr(log, level)(name, spool=str(self._spool), used=used, hint=_DISK_HINTS[room])
         self.room = room
         self.note_watch()
 
@@ -256,8 +257,8 @@ class ConfigCache:
             log.info("snapshot.read", lines=len(read.lines), damaged=len(read.damaged))
 
     def _prompt_files(self, snapshot: Snapshot) -> frozenset[tuple[str, int, int]]:
-        """Return the prompts that exist, with their sizes and inodes, which show a missing or changed one. Their
-        times do not: the worker sets them to mark a prompt as in use."""
+        """Return the prompts that exist, with their sizes and inodes, which show a missing or changed one.
+        Their times do not: the worker sets them to mark a prompt as in use."""
         found = set()
         for sha256 in snapshot.prompts:
             with suppress(FileNotFoundError):

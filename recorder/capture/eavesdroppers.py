@@ -1,6 +1,6 @@
-"""Tracks the supervisors who listen to conversations (``eavesdrop``). The switch reports only that something was
-attached to a leg; the list of channels identifies the supervisor. Their keys, which the switch reports, decide who
-hears them."""
+"""Tracks the supervisors who listen to conversations (``eavesdrop``). The switch reports only that something
+was attached to a leg; the list of channels identifies the supervisor. Their keys, which the switch reports,
+decide who hears them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LegQuery = Callable[[str], EslEvent | None]
 
 @dataclass(frozen=True, slots=True)
 class _Supervisor:
-    """``channel``: the external leg of the call; ``attached``: the leg that the supervisor listens on. ``keys``:
-    whether the supervisor's keys choose who hears them."""
+    """``channel``: the external leg of the call; ``attached``: the leg that the supervisor listens on.
+    ``keys``: whether the supervisor's keys choose who hears them."""
 
     channel: str
     attached: str
@@ -44,8 +44,8 @@ class Eavesdroppers:
 
     @contextmanager
     def remember_keys(self) -> Iterator[None]:
-        """Remember the last key of each leg while the list of channels is read, which may take seconds: a supervisor
-        may press one before being identified."""
+        """Remember the last key of each leg while the list of channels is read, which may take seconds: a
+        supervisor may press one before being identified."""
         self._queries += 1
         try:
             yield
@@ -55,7 +55,8 @@ class Eavesdroppers:
                 self._early_keys.clear()
 
     def call_of(self, leg: str) -> str:
-        """Return the external leg of the call that a supervisor listens to; empty if ``leg`` is no supervisor."""
+        """Return the external leg of the call that a supervisor listens to; empty if ``leg`` is no
+        supervisor."""
         return self._known[leg].channel if leg in self._known else ""
 
     def join(self, call: CallController, attached: str, legs: list[str], at: datetime) -> None:
@@ -111,8 +112,8 @@ class Eavesdroppers:
             call.feed(SupervisorHeard(at, one.person.leg, who, lane))
 
     def reconcile(self, listed: Mapping[str, list[str]], external_leg: Callable[[str], str]) -> None:
-        """Replace all supervisors by those in ``listed``, by the leg that they are attached to. ``external_leg``
-        returns the external leg of a leg's call. Raises ``SwitchError``."""
+        """Replace all supervisors by those in ``listed``, by the leg that they are attached to.
+        ``external_leg`` returns the external leg of a leg's call. Raises ``SwitchError``."""
         self._known = {}
         for attached, legs in listed.items():
             channel = external_leg(attached)

@@ -1,10 +1,11 @@
-"""The protocol by which a daemon hands over to the next one, so that a planned restart costs no call its recording.
+"""The protocol by which a daemon hands over to the next one, so that a planned restart costs no call its
+recording.
 
-The next daemon is started beside the current one, and connects to ``<spool>/.handover``. It receives the socket
-that calls arrive on, prepares, and confirms that it is ready. From then on it accepts calls; the current one
-accepts none, and finishes its announcements. The current daemon then releases its other calls, reports the calls
-it has written, and ends. The switch keeps recording, and the next daemon takes these calls over, as after any
-restart. If the next daemon ends before that, the current one resumes.
+The next daemon is started beside the current one, and connects to ``<spool>/.handover``. It receives the
+socket that calls arrive on, prepares, and confirms that it is ready. From then on it accepts calls; the
+current one accepts none, and finishes its announcements. The current daemon then releases its other calls,
+reports the calls it has written, and ends. The switch keeps recording, and the next daemon takes these calls
+over, as after any restart. If the next daemon ends before that, the current one resumes.
 
 The two exchange nothing else, so their versions may differ.
 """
@@ -78,8 +79,8 @@ class Successor:
 
 
 class Predecessor:
-    """The connection to the current daemon, at the next one. ``listener`` is the socket that calls arrive on, if the
-    current daemon still listens."""
+    """The connection to the current daemon, at the next one. ``listener`` is the socket that calls arrive on,
+    if the current daemon still listens."""
 
     def __init__(self, connection: socket.socket, listener: socket.socket | None) -> None:
         self._connection = connection
@@ -87,8 +88,8 @@ class Predecessor:
 
     @classmethod
     def connect(cls, spool: Path, replace: bool) -> Predecessor | None:
-        """Connect to the daemon that holds this spool; ``None`` if it does not hand over. Without ``replace``, only
-        a daemon that was asked to end does. Raises ``OSError`` if nobody answers."""
+        """Connect to the daemon that holds this spool; ``None`` if it does not hand over. Without
+        ``replace``, only a daemon that was asked to end does. Raises ``OSError`` if nobody answers."""
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(ANSWER)

@@ -1,10 +1,11 @@
-"""Decides whether the spool's disk has room for one more recording, and which recordings to stop before the disk is
-full.
+"""Decides whether the spool's disk has room for one more recording, and which recordings to stop before the
+disk is full.
 
-A recording that a full disk cuts loses its end, and one that is cut in its announcement loses all its purposes. So
-no recording starts unless the current ones can continue for two minutes (``disk_space.AHEAD``) and all can be
-finished: their marks and ends written, and the largest one encoded, encrypted and stored, which frees room. If the
-recordings outlast the disk, the longest stops first, while there is still room to finish all.
+A recording that a full disk cuts loses its end, and one that is cut in its announcement loses all its
+purposes. So no recording starts unless the current ones can continue for two minutes (``disk_space.AHEAD``)
+and all can be finished: their marks and ends written, and the largest one encoded, encrypted and stored,
+which frees room. If the recordings outlast the disk, the longest stops first, while there is still room to
+finish all.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from recorder.spool import disk_space, layout
 from recorder.spool.disk_space import Disk, GrowingFile
 
 LEAD: Final = 5.0
-"""The longest recording is stopped this many seconds (several checks) before the disk is too full to finish the
-current ones."""
+"""The longest recording is stopped this many seconds (several checks) before the disk is too full to finish
+the current ones."""
 
 CHECK_LIMIT: Final = 0.05
 """Seconds per check for measuring finished takes; the next check continues."""
@@ -38,8 +39,8 @@ _RATE_OFFSET: Final = 24
 
 
 class Headroom:
-    """Computes the room that the recordings of ``calls`` need on a spool's disk. Measured in a thread and queried in
-    the hub; recordings that began after the last measurement count, too."""
+    """Computes the room that the recordings of ``calls`` need on a spool's disk. Measured in a thread and
+    queried in the hub; recordings that began after the last measurement count, too."""
 
     def __init__(
         self,
@@ -110,8 +111,8 @@ class Headroom:
         return GrowingFile(written, 0 if over else rate, call.start.formats)
 
     def _measure_finished(self, recording: Mapping[str, object], until: float) -> bool:
-        """Find the largest need of a take that waits for the worker, until the time ``until``; return whether takes
-        remain to be checked."""
+        """Find the largest need of a take that waits for the worker, until the time ``until``; return whether
+        takes remain to be checked."""
         with os.scandir(self._root) as entries:
             names = {
                 entry.name

@@ -1,10 +1,11 @@
 """Ends calls of another node, whose spool was moved here after that node died.
 
-When a daemon starts, it takes over the open folders in its spool (``reconciliation.py``). Folders that come later
-are found here. A folder is taken up if this daemon did not create it, if nothing in it has changed for
+When a daemon starts, it takes over the open folders in its spool (``reconciliation.py``). Folders that come
+later are found here. A folder is taken up if this daemon did not create it, if nothing in it has changed for
 :data:`QUIET` seconds (it is not being copied, and no switch writes to it), if this daemon does not handle its
-call, and if its switch does not know the call's channel. Such a call is over: its take is ended for the worker,
-unobserved since its last mark. No command is sent to the switch, and every other folder is left as it is.
+call, and if its switch does not know the call's channel. Such a call is over: its take is ended for the
+worker, unobserved since its last mark. No command is sent to the switch, and every other folder is left as it
+is.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ Files = tuple[tuple[str, int, int], ...]
 
 
 class MovedSpool:
-    """Finds folders that were moved into a spool. ``exists`` says whether the switch has a channel, and raises
-    :class:`SwitchError` if it cannot be asked."""
+    """Finds folders that were moved into a spool. ``exists`` says whether the switch has a channel, and
+    raises :class:`SwitchError` if it cannot be asked."""
 
     def __init__(
         self,

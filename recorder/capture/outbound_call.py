@@ -1,7 +1,7 @@
 """Calls an external number and plays a sound to the person who answers.
 
-Each call has its own connection to the switch, because it waits for the answer, and the standing connection must
-not wait.
+Each call has its own connection to the switch, because it waits for the answer, and the standing connection
+must not wait.
 """
 
 from __future__ import annotations

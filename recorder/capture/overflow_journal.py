@@ -1,8 +1,8 @@
 """Keeps unrecorded calls while the disk has no room, not even for the folder that lists them.
 
-Each is a line in ``<spool>/.notes``, a file whose space was allocated before, so that writing into it needs no
-more. When there is room again, or a daemon starts, each becomes a folder in the spool like that of any other call,
-and the worker lists it. Repeating this after a crash is harmless: the worker lists a call once.
+Each is a line in ``<spool>/.notes``, a file whose space was allocated before, so that writing into it needs
+no more. When there is room again, or a daemon starts, each becomes a folder in the spool like that of any
+other call, and the worker lists it. Repeating this after a crash is harmless: the worker lists a call once.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class OverflowJournal:
         return self._used > 0
 
     def start(self) -> None:
-        """Allocate the space, and replay the calls that an earlier daemon kept. On a disk that is full already no
-        space can be allocated: calls then stay in memory."""
+        """Allocate the space, and replay the calls that an earlier daemon kept. On a disk that is full
+        already no space can be allocated: calls then stay in memory."""
         self._prepare()
         self._replay()
 
@@ -108,8 +108,9 @@ class OverflowJournal:
         return True
 
     def _replay(self) -> None:
-        """Create the folder of each kept call. Each line is blanked once its call has a folder, so that a daemon
-        that is killed on a slow disk does not start again; the space is free again once all calls have one."""
+        """Create the folder of each kept call. Each line is blanked once its call has a folder, so that a
+        daemon that is killed on a slow disk does not start again; the space is free again once all calls have
+        one."""
         if not self.pending:
             return
         calls = remaining = 0
@@ -138,8 +139,8 @@ class OverflowJournal:
             log.info("journal.replayed", calls=calls)
 
     def _create_folder(self, start: CallStart, end: CallEnd) -> bool:
-        """Return whether the call has a folder now. A call whose folder cannot be created because of a bug is kept
-        and logged, and blocks neither other calls nor the daemon's start. Raises ``OSError``."""
+        """Return whether the call has a folder now. A call whose folder cannot be created because of a bug is
+        kept and logged, and blocks neither other calls nor the daemon's start. Raises ``OSError``."""
         try:
             layout.close_take(layout.open_take(self._root, start), end)
         except OSError:

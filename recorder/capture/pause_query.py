@@ -21,8 +21,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def pause_seconds(ask: Callable[[SwitchCommand], str]) -> int:
-    """Return the seconds after which a pause ends by itself. Raises :class:`SwitchError` if the switch does not
-    answer."""
+    """Return the seconds after which a pause ends by itself. Raises :class:`SwitchError` if the switch does
+    not answer."""
     try:
         answer = ask(commands.global_variable("accord_pause_seconds"))
     except SwitchError as error:
@@ -33,8 +33,8 @@ def pause_seconds(ask: Callable[[SwitchCommand], str]) -> int:
 
 
 def paused_at(value: str, lasts: timedelta, now: datetime) -> datetime | None:
-    """Return since when a call that is paused ``now`` is paused, from ``accord_paused_at`` (whole seconds since
-    1970); ``None`` if that is missing or impossible."""
+    """Return since when a call that is paused ``now`` is paused, from ``accord_paused_at`` (whole seconds
+    since 1970); ``None`` if that is missing or impossible."""
     if not re.fullmatch("[0-9]{1,11}", value, re.ASCII):
         return None
     at = _EPOCH + timedelta(seconds=int(value))

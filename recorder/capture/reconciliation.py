@@ -66,9 +66,9 @@ _NO_PEER = _Peer("", None, None)
 class Reconciliation:
     """Reconciles the calls in the spool with those on the switch.
 
-    ``adopt`` creates the controller of a call that an earlier daemon began, ``script`` returns its sounds, and
-    ``conferences`` knows its participants. ``own`` is this node's name: a call of another node was moved here with
-    its spool, and has been unwatched since its last mark."""
+    ``adopt`` creates the controller of a call that an earlier daemon began, ``script`` returns its sounds,
+    and ``conferences`` knows its participants. ``own`` is this node's name: a call of another node was moved
+    here with its spool, and has been unwatched since its last mark."""
 
     def __init__(
         self,
@@ -96,8 +96,8 @@ class Reconciliation:
         self._retry: gevent.Greenlet[[], None] | None = None
 
     def list_open_folders(self, since: datetime | None = None, own: Container[str] = ()) -> None:
-        """List the folders left open by an earlier daemon, which watched until ``since``. ``own`` are this daemon's
-        recordings, whose folders look the same."""
+        """List the folders left open by an earlier daemon, which watched until ``since``. ``own`` are this
+        daemon's recordings, whose folders look the same."""
         self._since = since
         self._open_folders = [folder for folder in layout.open_takes(self._root) if folder.name not in own]
 
@@ -127,8 +127,8 @@ class Reconciliation:
         log.warning("spool.deferred_to_worker", folder=folder.name, error=error.message)
 
     def reconcile(self, live: LiveState, calls: Mapping[str, CallController], since: datetime) -> None:
-        """Feed each open call its state on the switch, which was unwatched since ``since``. Then stop every recording of
-        Accord's on a call that may not be recorded.
+        """Feed each open call its state on the switch, which was unwatched since ``since``. Then stop every
+        recording of Accord's on a call that may not be recorded.
 
         A folder that cannot be read is left as it is, with its recording, and tried again until it can be.
 
@@ -151,8 +151,8 @@ class Reconciliation:
                     self._stop(channel.uuid, Path(path))
 
     def _feed(self, call: CallController, since: datetime) -> None:
-        """Feed a call its state on the switch. A call that no command can address was never recorded: it ends now,
-        because its end may be missed."""
+        """Feed a call its state on the switch. A call that no command can address was never recorded: it ends
+        now, because its end may be missed."""
         if not commands.addressable(call.channel):
             call.feed(ChannelGone(self._now(), since=since))
             return
@@ -203,8 +203,8 @@ class Reconciliation:
                 self._stop(event.uuid, Path(path))
 
     def _take_over_open_folders(self, live: LiveState) -> None:
-        """Take over the calls in the open folders, or leave them to the worker. A folder that cannot be read or
-        written now stays on the list, and is tried again."""
+        """Take over the calls in the open folders, or leave them to the worker. A folder that cannot be read
+        or written now stays on the list, and is tried again."""
         with self._lock:
             for folder in list(self._open_folders):
                 try:
@@ -261,7 +261,8 @@ class Reconciliation:
         return initial.resume(plan, _as_actions(marks), since)
 
     def _feed_adopted(self) -> None:
-        """Feed the calls that were just taken over, which may have been unwatched for longer than the others."""
+        """Feed the calls that were just taken over, which may have been unwatched for longer than the
+        others."""
         while self._adopted:
             call, since = self._adopted[0]
             self._feed(call, since)
@@ -269,9 +270,9 @@ class Reconciliation:
                 self._adopted.remove((call, since))
 
     def _close_broken(self, folder: Path, live: LiveState, error: TakeError, since: datetime) -> None:
-        """Close a folder without a readable ``call.json``. If an earlier daemon died before it had written one, the
-        announcement was not over, and the folder is removed. A broken folder is ended for the worker, which lists
-        the call as not recorded with the reason and sets the folder aside."""
+        """Close a folder without a readable ``call.json``. If an earlier daemon died before it had written
+        one, the announcement was not over, and the folder is removed. A broken folder is ended for the
+        worker, which lists the call as not recorded with the reason and sets the folder aside."""
         audio = folder / layout.AUDIO
         channel = live.recorded_by(str(audio))
         if channel is not None:
@@ -317,8 +318,8 @@ def _last_mark(start: CallStart, marks: tuple[Mark, ...]) -> datetime:
 
 
 def read_open_take(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
-    """Read a call that has not ended. Raises :class:`TakeError` if its files are missing or broken, ``OSError`` for
-    a condition that may pass."""
+    """Read a call that has not ended. Raises :class:`TakeError` if its files are missing or broken,
+    ``OSError`` for a condition that may pass."""
     try:
         return layout.read_start(folder), layout.read_marks(folder)
     except TakeError as error:
@@ -352,8 +353,8 @@ def _as_actions(marks: tuple[Mark, ...]) -> list[WriteMark]:
 
 
 def _continued_after_announcement(folder: Path) -> bool:
-    """Whether a recording continued after its announcement. A daemon may have died, or lost its connection, between
-    the announcement's end and its confirmation to the switch, which then stopped the recording."""
+    """Whether a recording continued after its announcement. A daemon may have died, or lost its connection,
+    between the announcement's end and its confirmation to the switch, which then stopped the recording."""
     try:
         marks = layout.read_marks(folder)
         times = {mark.kind: mark.at for mark in marks}

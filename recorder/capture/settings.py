@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """``full_at`` is the used share of the spool's disk above which no recording starts, ``warn_at`` the share
-    above which the operator is warned (``None``: no earlier). ``region`` (``BE``) is the country of numbers
-    without a country code. ``command_timeout`` is in seconds. ``dial`` is the dial string for external numbers
-    (empty: none), ``dial_as`` the caller number to show. ``metrics_port`` 0 serves no metrics;
-    ``metrics_allow`` lists networks beside loopback that may read them. ``replace``: take over from the daemon
-    that holds the spool (:mod:`recorder.capture.handover`)."""
+    """``full_at`` is the used share of the spool's disk above which no recording starts, ``warn_at`` the
+    share above which the operator is warned (``None``: no earlier). ``region`` (``BE``) is the country of
+    numbers without a country code. ``command_timeout`` is in seconds. ``dial`` is the dial string for
+    external numbers (empty: none), ``dial_as`` the caller number to show. ``metrics_port`` 0 serves no
+    metrics; ``metrics_allow`` lists networks beside loopback that may read them. ``replace``: take over from
+    the daemon that holds the spool (:mod:`recorder.capture.handover`)."""
 
     node: str
     spool: Path

@@ -33,10 +33,11 @@ _FOLDER_MODE: Final = 0o770
 class SpoolWriter:
     """Writes one call's folder.
 
-    ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error if the folder
-    cannot be created: the call must then not be recorded. A failed write (a full disk, a lost permission) is retried
-    in order until it succeeds, while the call continues. ``keep`` stores an unrecorded call whose folder cannot be
-    written, and returns whether it could (:meth:`recorder.capture.overflow_journal.OverflowJournal.keep`)."""
+    ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error if the
+    folder cannot be created: the call must then not be recorded. A failed write (a full disk, a lost
+    permission) is retried in order until it succeeds, while the call continues. ``keep`` stores an unrecorded
+    call whose folder cannot be written, and returns whether it could
+    (:meth:`recorder.capture.overflow_journal.OverflowJournal.keep`)."""
 
     def __init__(
         self,
@@ -63,8 +64,8 @@ class SpoolWriter:
         return self.folder / layout.AUDIO
 
     def prepare(self) -> None:
-        """Create the folder without an fsync, within :data:`FOLDER_LIMIT`, because the call waits for it. Raises
-        ``OSError``."""
+        """Create the folder without an fsync, within :data:`FOLDER_LIMIT`, because the call waits for it.
+        Raises ``OSError``."""
         limit = gevent.Timeout(FOLDER_LIMIT)
         try:
             with limit:
@@ -75,8 +76,8 @@ class SpoolWriter:
             raise OSError(errno.ETIMEDOUT, "the spool's disk does not answer") from None
 
     def abandon(self) -> None:
-        """Queue the removal of the folder of a call that ended before it was handled. If that fails, the next daemon
-        removes it when it starts."""
+        """Queue the removal of the folder of a call that ended before it was handled. If that fails, the next
+        daemon removes it when it starts."""
 
         def job() -> bool:
             try:
@@ -132,7 +133,8 @@ class SpoolWriter:
         self._add(job)
 
     def discard(self) -> None:
-        """Queue destroying the audio. A switch that still has the file open then writes to an unlinked file."""
+        """Queue destroying the audio. A switch that still has the file open then writes to an unlinked
+        file."""
 
         def job() -> bool:
             try:
@@ -215,6 +217,6 @@ class SpoolWriter:
 
 
 def reason_for(error: OSError) -> str:
-    """Return the reason (:data:`recorder.spool.layout.REASONS`) for not recording a call whose folder cannot be
-    written."""
+    """Return the reason (:data:`recorder.spool.layout.REASONS`) for not recording a call whose folder cannot
+    be written."""
     return "full_disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "recording_failed"

@@ -1,5 +1,5 @@
-"""Handles what the standing connection reports: passes each event to the calls it concerns, and reconciles with
-the switch when the connection is made."""
+"""Handles what the standing connection reports: passes each event to the calls it concerns, and reconciles
+with the switch when the connection is made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from recorder.switch.translation import (
 log = structlog.get_logger()
 
 _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE"})
-"""Reported for every application of every call of the switch, so subscribed to on a call's own socket only."""
+"""Reported for every application of every call of the switch, so subscribed to on a call's own socket
+only."""
 
 _LATE_ON_OWN_SOCKET: Final = frozenset({"PLAYBACK_START", "DTMF"})
 """Events that take effect at once, and that an outbound call's own socket reports only when the current sound

@@ -1,7 +1,7 @@
 """Threads for the daemon's disk work.
 
-gevent resolves host names in the hub's own threads. A hanging disk may block all threads of this pool, and the
-switch can still be reached.
+gevent resolves host names in the hub's own threads. A hanging disk may block all threads of this pool, and
+the switch can still be reached.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def _pool(hub: Hub) -> ThreadPool:
 
 
 def in_thread(work: Callable[[], T]) -> T:
-    """Run blocking work in a thread; only the calling greenlet waits. Raises the work's exceptions, which gevent
-    would also print if the thread raised them."""
+    """Run blocking work in a thread; only the calling greenlet waits. Raises the work's exceptions, which
+    gevent would also print if the thread raised them."""
 
     def attempt() -> tuple[T | None, Exception | None]:
         try:

@@ -1,8 +1,9 @@
 """Lists calls that the switch let go by itself, because no daemon took them in time.
 
-Some are reported by their hang-up. Those that still continue when the daemon reconciles, or when a daemon that
-hung reaches them, are followed from then on: they may end while no daemon runs again, or with the switch itself. A
-call that must never be recorded (an emergency call) is not followed: it is listed if a daemon receives its end.
+Some are reported by their hang-up. Those that still continue when the daemon reconciles, or when a daemon
+that hung reaches them, are followed from then on: they may end while no daemon runs again, or with the switch
+itself. A call that must never be recorded (an emergency call) is not followed: it is listed if a daemon
+receives its end.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ _ELSEWHERE: Final = frozenset({"LOSE_RACE", "PICKED_OFF"})
 
 
 class UnhandledCalls:
-    """``write(event, number, reason)`` lists a call by its hang-up, ``follow(channel, number, direction, outside,
-    reason)`` begins to follow one that continues, and ``check_bypass(channel)`` checks one without a state.
-    ``region``: see :func:`recorder.domain.parties.parse_party`."""
+    """``write(event, number, reason)`` lists a call by its hang-up, ``follow(channel, number, direction,
+    outside, reason)`` begins to follow one that continues, and ``check_bypass(channel)`` checks one without a
+    state. ``region``: see :func:`recorder.domain.parties.parse_party`."""
 
     def __init__(
         self,
@@ -133,9 +134,9 @@ class UnhandledCalls:
             self._follow(channel, number, direction, outside, "daemon_late")
 
     def check(self, live: LiveState, calls: Container[str], ringing: Container[str] = ()) -> frozenset[str]:
-        """Follow the calls that continue unrecorded and unhandled, and those of ``ringing`` that still ring. These
-        are calls to be announced on answer: the result of an earlier check, which may have been on their way
-        to this daemon. Return the ones that ring now. Raises :class:`SwitchError`."""
+        """Follow the calls that continue unrecorded and unhandled, and those of ``ringing`` that still ring.
+        These are calls to be announced on answer: the result of an earlier check, which may have been on
+        their way to this daemon. Return the ones that ring now. Raises :class:`SwitchError`."""
         found: set[str] = set()
         for channel in live.channels.values():
             if channel.uuid in calls or channel.uuid in self._written:

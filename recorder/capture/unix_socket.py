@@ -11,13 +11,13 @@ from gevent import socket
 from recorder.domain.live_command import place
 
 MODE: Final = 0o600
-"""Only the daemon's own user, which is also the worker's, may connect. The switch's user is in the spool's group
-and must not."""
+"""Only the daemon's own user, which is also the worker's, may connect. The switch's user is in the spool's
+group and must not."""
 
 
 def listen(spool: Path, name: str, backlog: int) -> socket.socket:
-    """Listen on the socket ``name`` in the spool. Only the daemon that holds the spool does, so an existing socket
-    is stale and is replaced. Raises ``OSError``."""
+    """Listen on the socket ``name`` in the spool. Only the daemon that holds the spool does, so an existing
+    socket is stale and is replaced. Raises ``OSError``."""
     server = socket.socket(socket.AF_UNIX)
     try:
         (spool / name).unlink(missing_ok=True)

@@ -1,5 +1,5 @@
-"""Searches the growing recording for the external party's answer, in a thread and within a time limit. Without a
-result by then, no voice was found."""
+"""Searches the growing recording for the external party's answer, in a thread and within a time limit.
+Without a result by then, no voice was found."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ TIME_LIMIT: Final = 2.0
 
 
 class VoiceCheck:
-    """Searches the recording at ``audio`` from the moment of construction, when a question has ended. If the file
-    cannot be read then, no voice is found."""
+    """Searches the recording at ``audio`` from the moment of construction, when a question has ended. If the
+    file cannot be read then, no voice is found."""
 
     def __init__(self, audio: Path) -> None:
         self._audio = audio
         self._since = gevent.spawn(self._recorded_length)
 
     def search(self, *, last: bool, report: Callable[[tuple[int, int] | None], object]) -> None:
-        """Search in the background, then ``report`` the start and end (ms of audio) of the first voice, or of the
-        ``last``; ``None`` if there is none."""
+        """Search in the background, then ``report`` the start and end (ms of audio) of the first voice, or of
+        the ``last``; ``None`` if there is none."""
         gevent.spawn(lambda: report(self._search(last)))
 
     def _recorded_length(self) -> int | None:

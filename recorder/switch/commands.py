@@ -1,13 +1,13 @@
 """Builds every command that Accord sends to FreeSWITCH.
 
 A connection sends only :class:`SwitchCommand` values, and only the functions of this module create them. Each
-argument is validated, because the event socket has no reliable quoting: a line feed ends a command, the switch
-expands ``${…}``, and a quote or a space shifts the next argument. An invalid argument raises :class:`SwitchError`
-(``switch.argument``) before anything is sent.
+argument is validated, because the event socket has no reliable quoting: a line feed ends a command, the
+switch expands ``${…}``, and a quote or a space shifts the next argument. An invalid argument raises
+:class:`SwitchError` (``switch.argument``) before anything is sent.
 
-Recording ids and paths come from Accord alone. No data of a caller becomes an argument, with one exception: the
-switch may use a call's SIP Call-ID as its channel id. Check :func:`addressable` before a command about a channel
-that Accord did not create.
+Recording ids and paths come from Accord alone. No data of a caller becomes an argument, with one exception:
+the switch may use a call's SIP Call-ID as its channel id. Check :func:`addressable` before a command about a
+channel that Accord did not create.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def my_events() -> SwitchCommand:
 
 
 def linger(seconds: int) -> SwitchCommand:
-    """On a call's own socket: stay connected for 1 to 600 seconds after the hang-up, to receive the last events."""
+    """On a call's own socket: stay connected for 1 to 600 seconds after the hang-up, to receive the last
+    events."""
     if not 1 <= seconds <= 600:
         raise _refuse("linger", "1 to 600 seconds")
     return SwitchCommand(f"linger {seconds}")
@@ -169,8 +170,8 @@ def channel_data(uuid: str) -> SwitchCommand:
 def answer_in_state(uuid: str, name: str, state: str) -> SwitchCommand:
     """Answer a call at once if one of its variables has this value, which the switch checks.
 
-    An ``execute`` waits for the call's own thread, which polls once per media tick (20 ms) until the call has media;
-    an API command runs at once in the connection's thread."""
+    An ``execute`` waits for the call's own thread, which polls once per media tick (20 ms) until the call has
+    media; an API command runs at once in the connection's thread."""
     return SwitchCommand(f"api expand uuid_answer {_in_state(uuid, name, state)}")
 
 
@@ -200,8 +201,8 @@ def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCo
 def play_in_conference(
     uuid: str, name: str, state: str, conference: str, sound: Path, member: str = ""
 ) -> SwitchCommand:
-    """Play a sound to a conference, or to one ``member`` alone, who does not hear the conference meanwhile, if the
-    variable of ``uuid``, a channel in the conference, has this value."""
+    """Play a sound to a conference, or to one ``member`` alone, who does not hear the conference meanwhile,
+    if the variable of ``uuid``, a channel in the conference, has this value."""
     value = f"${{uuid_getvar({_uuid(uuid)} {_variable(name)})}}"
     target = f"${{cond({value} == {_word(state)} ? {_conference(conference)} : {_NO_CONFERENCE})}}"
     to = f" {_member(member)} nomux" if member else ""
@@ -215,10 +216,11 @@ def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCom
 
 
 def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, repeated: bool) -> list[SwitchCommand]:
-    """Ask the third party on ``leg`` (``three_way`` on ``on``) with ``sound``, outside the conversation, because the
-    switch does not report their keys inside it. ``answer`` milliseconds after the sound they return by themselves.
-    ``repeated``: they are outside already. The last command transfers them if the call of ``uuid`` is recorded, the
-    third party is where it should be, and the dialplan has the extension, which the switch checks."""
+    """Ask the third party on ``leg`` (``three_way`` on ``on``) with ``sound``, outside the conversation,
+    because the switch does not report their keys inside it. ``answer`` milliseconds after the sound they
+    return by themselves. ``repeated``: they are outside already. The last command transfers them if the call
+    of ``uuid`` is recorded, the third party is where it should be, and the dialplan has the extension, which
+    the switch checks."""
     if not 1 <= answer <= 60_000:
         raise _refuse(f"{answer} ms for an answer", "1 to 60000")
     place, there = ("destination_number", ASIDE) if repeated else ("current_application", "three_way")
@@ -257,9 +259,9 @@ def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str
 
 
 def start_beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
-    """Mix a short tone into the audio that ``leg`` hears, every 15 seconds, if the variable of ``uuid`` has this value.
-    Idempotent. The tone is not in a recording that began before it (observed; a tone mixed into a leg's own voice
-    is)."""
+    """Mix a short tone into the audio that ``leg`` hears, every 15 seconds, if the variable of ``uuid`` has
+    this value. Idempotent. The tone is not in a recording that began before it (observed; a tone mixed into a
+    leg's own voice is)."""
     target = _in_state(uuid, name, state, _uuid(leg))
     return SwitchCommand(f"api expand uuid_displace {target} start {_BEEP} 0 m")
 
@@ -276,8 +278,8 @@ def play_marker_tone(uuid: str, name: str, state: str, leg: str) -> SwitchComman
 
 
 def start_pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
-    """Play the pause tone to ``leg`` for ``seconds``, if the recording of ``uuid`` is paused. The feature code for
-    resuming ends it, too."""
+    """Play the pause tone to ``leg`` for ``seconds``, if the recording of ``uuid`` is paused. The feature
+    code for resuming ends it, too."""
     if not 1 <= seconds <= 99_999:
         raise _refuse(f"a tone of {seconds} s", "1 to 99999 seconds")
     target = _in_state(uuid, "accord_paused", "true", _uuid(leg))
@@ -291,9 +293,9 @@ def stop_pause_tone(leg: str) -> SwitchCommand:
 
 
 def pause(uuid: str, path: Path, seconds: int) -> list[SwitchCommand]:
-    """Pause an announced recording, as the dialplan's ``accord_pause`` does for a feature code, in order and in one
-    write. The end of the pause is scheduled on the switch first. The last command pauses; the switch refuses it if
-    there is nothing to pause."""
+    """Pause an announced recording, as the dialplan's ``accord_pause`` does for a feature code, in order and
+    in one write. The end of the pause is scheduled on the switch first. The last command pauses; the switch
+    refuses it if there is nothing to pause."""
     group, state = f"{uuid}_pause", _in_state(uuid, "accord_state", "announced")
     return [
         unschedule(group),
@@ -326,15 +328,15 @@ _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 
 def change_variable(uuid: str, name: str, old: str, new: str) -> SwitchCommand:
-    """Change a channel's variable from ``old`` to ``new``. The switch refuses if it has another value, or if the
-    channel does not exist."""
+    """Change a channel's variable from ``old`` to ``new``. The switch refuses if it has another value, or if
+    the channel does not exist."""
     target = _in_state(uuid, name, old)
     return SwitchCommand(f"api expand uuid_setvar {target} {_variable(name)} {_word(new)}")
 
 
 def _in_state(uuid: str, name: str, state: str, to: str = "") -> str:
-    """Return an expression for the channel ``to`` (by default ``uuid``) if the variable of ``uuid`` has this value, else
-    for none."""
+    """Return an expression for the channel ``to`` (by default ``uuid``) if the variable of ``uuid`` has this
+    value, else for none."""
     channel, value = _uuid(uuid), _word(state)
     return f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? {to or channel} : none)}}"
 
@@ -355,8 +357,8 @@ def record_stop(uuid: str, path: Path) -> SwitchCommand:
 
 
 def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -> SwitchCommand:
-    """Record a call in two channels from now on, if one of its variables has this value, which the switch checks. Its
-    events carry ``recording``."""
+    """Record a call in two channels from now on, if one of its variables has this value, which the switch
+    checks. Its events carry ``recording``."""
     settings = "RECORD_STEREO=true,RECORD_PRE_BUFFER_FRAMES=0,enable_file_write_buffering=false"
     options = f"{{{settings},accord_recording={_uuid(recording)}}}"
     target = _in_state(uuid, name, state)
@@ -385,12 +387,12 @@ def unschedule(group: str) -> SwitchCommand:
 
 
 def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> SwitchCommand:
-    """Call an external number, play a sound to the person who answers, and hang up. The switch replies only when the
-    call is answered or has failed (``-ERR USER_BUSY``), so this command needs its own connection.
+    """Call an external number, play a sound to the person who answers, and hang up. The switch replies only
+    when the call is answered or has failed (``-ERR USER_BUSY``), so this command needs its own connection.
 
-    ``dial`` is the operator's dial string, containing ``{number}`` (``+32…``) or ``{digits}``. It leads straight to a
-    gateway and through no dialplan, so the call is neither announced nor recorded. ``caller`` is the caller number to
-    show (``""``: the gateway's)."""
+    ``dial`` is the operator's dial string, containing ``{number}`` (``+32…``) or ``{digits}``. It leads
+    straight to a gateway and through no dialplan, so the call is neither announced nor recorded. ``caller``
+    is the caller number to show (``""``: the gateway's)."""
     if not _DIALLED.fullmatch(number):
         raise _refuse(f"the number {number!r}", "E.164, +32470123456")
     if not 5 <= seconds <= 120:
@@ -406,8 +408,8 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
 
 
 def dialable(dial: str) -> bool:
-    """Whether this is a valid dial string for external numbers: one endpoint, with one ``{number}`` or ``{digits}``,
-    not through a dialplan."""
+    """Whether this is a valid dial string for external numbers: one endpoint, with one ``{number}`` or
+    ``{digits}``, not through a dialplan."""
     return _DIAL.fullmatch(dial) is not None and not dial.startswith("loopback/")
 
 
@@ -433,8 +435,8 @@ def dialplan() -> SwitchCommand:
 
 
 def global_variable(name: str) -> SwitchCommand:
-    """The value of a global variable (``run_dir``: the folder of the switch's process id); refused if it does not
-    exist."""
+    """The value of a global variable (``run_dir``: the folder of the switch's process id); refused if it does
+    not exist."""
     return SwitchCommand(f"api global_getvar {_variable(name)}")
 
 

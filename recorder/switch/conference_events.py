@@ -1,10 +1,10 @@
 """Reads FreeSWITCH's events about conferences, third parties and supervisors.
 
-A conference (mod_conference) reports each member who joins or leaves, and each sound that plays to members. Of a
-third party (``three_way``, as with key 0 in an attended transfer) the switch reports only that something was attached
-to the internal leg; the list of channels identifies the party. The same holds for supervisors (``eavesdrop``), on
-either leg; their keys decide whether they are heard (switch_ivr_eavesdrop_session). Names and numbers may come from a
-stranger; decisions use the switch's own ids only.
+A conference (mod_conference) reports each member who joins or leaves, and each sound that plays to members.
+Of a third party (``three_way``, as with key 0 in an attended transfer) the switch reports only that something
+was attached to the internal leg; the list of channels identifies the party. The same holds for supervisors
+(``eavesdrop``), on either leg; their keys decide whether they are heard (switch_ivr_eavesdrop_session). Names
+and numbers may come from a stranger; decisions use the switch's own ids only.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ MEDIA_BUG_EVENTS: Final = ("MEDIA_BUG_START", "MEDIA_BUG_STOP")
 """A media bug was attached to a leg, or detached from it."""
 
 THREE_WAY, EAVESDROP = "three_way", "eavesdrop"
-"""The application of a third party's leg, and of a supervisor's. Both attach an ``eavesdrop`` media bug to the other
-leg (observed)."""
+"""The application of a third party's leg, and of a supervisor's. Both attach an ``eavesdrop`` media bug to
+the other leg (observed)."""
 
 SUPERVISOR_KEYS: Final = "0123"
-"""These keys select who hears a supervisor from then on: nobody, the other party, the leg's own party, or both."""
+"""These keys select who hears a supervisor from then on: nobody, the other party, the leg's own party, or
+both."""
 
 JOINED, LEFT, SOUND_STARTED, SOUND_ENDED = "add-member", "del-member", "began", "ended"
 _SOUND_ACTIONS: Final = {
@@ -54,8 +55,8 @@ class ConferenceMember:
 @dataclass(frozen=True, slots=True)
 class ConferenceEvent:
     """An event in ``conference`` (its id) called ``name``. ``what`` is :data:`JOINED`, :data:`LEFT`,
-    :data:`SOUND_STARTED` or :data:`SOUND_ENDED`; the last two are about a ``sound`` for ``member`` or, without one, for
-    all."""
+    :data:`SOUND_STARTED` or :data:`SOUND_ENDED`; the last two are about a ``sound`` for ``member`` or,
+    without one, for all."""
 
     what: str
     conference: str
@@ -108,7 +109,7 @@ def read_conference_list(answer: str) -> Iterator[tuple[str, str, Mapping[str, s
             )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SwitchError(
-            "switch.answer", f"unexpected answer to 'conference json_list': {error}"
+            "switch.answer", f"invalid answer to 'conference json_list': {error}"
         ) from error
 
 
@@ -134,8 +135,8 @@ def is_attached(data: EslEvent, leg: str) -> bool:
 
 
 def initial_key(data: EslEvent) -> str:
-    """Return the key whose effect a supervisor has from the start (``eavesdrop_whisper_*``); empty if nobody hears
-    them."""
+    """Return the key whose effect a supervisor has from the start (``eavesdrop_whisper_*``); empty if nobody
+    hears them."""
     own, other = (
         _true(data.variable(f"eavesdrop_whisper_{leg}")) for leg in ("aleg", "bleg")
     )  # fmt: skip
@@ -150,9 +151,10 @@ def accepts_keys(data: EslEvent) -> bool:
 
 
 def audible_to(key: str, on_outside: bool) -> tuple[str, str]:
-    """Return who hears a supervisor who pressed this key, and in which channel of the recording the supervisor is
-    (empty: none). ``on_outside``: the supervisor listens on the external leg, otherwise on the internal one. All six
-    combinations were observed: speech to the internal party on the external leg is in that leg's channel."""
+    """Return who hears a supervisor who pressed this key, and in which channel of the recording the
+    supervisor is (empty: none). ``on_outside``: the supervisor listens on the external leg, otherwise on the
+    internal one. All six combinations were observed: speech to the internal party on the external leg is in
+    that leg's channel."""
     own, other = (OUTSIDE, COLLEAGUE) if on_outside else (COLLEAGUE, OUTSIDE)
     who = {"1": other, "2": own, "3": BOTH_HEAR}.get(key, NOBODY_HEARS)
     return who, ("left" if on_outside else "right") if key in ("1", "3") else ""

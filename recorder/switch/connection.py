@@ -2,13 +2,13 @@
 
 Every connection, the standing one and a call's own, follows these rules:
 
-* Each command has its own time limit and gets its own reply. Replies come in the order of the commands, so a command
-  that timed out keeps its place in the queue, and its late reply is dropped.
+* Each command has its own time limit and gets its own reply. Replies come in the order of the commands, so a
+  command that timed out keeps its place in the queue, and its late reply is dropped.
 * A write is complete or ends the connection, and has a time limit, too.
-* Each handler has its own queue and greenlet: a slow handler delays no other, and its exceptions are logged and
-  counted.
-* Malformed bytes, a dead peer (TCP keepalive and user timeout) and an overflowing queue end the connection, and every
-  waiting command fails.
+* Each handler has its own queue and greenlet: a slow handler delays no other, and its exceptions are logged
+  and counted.
+* Malformed bytes, a dead peer (TCP keepalive and user timeout) and an overflowing queue end the connection,
+  and every waiting command fails.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ READ_SIZE: Final = 1 << 16
 class ConnectionLimits:
     """Time limits in seconds, and the queue size, of one connection.
 
-    ``reply`` is for a command without its own limit, ``write`` for one whole write, ``connect`` for connecting and
-    logging in. ``silence``: how long TCP data may remain unacknowledged before the kernel considers the peer dead.
-    ``backlog``: how many events (up to 10 KB each) a handler may be behind.
+    ``reply`` is for a command without its own limit, ``write`` for one whole write, ``connect`` for
+    connecting and logging in. ``silence``: how long TCP data may remain unacknowledged before the kernel
+    considers the peer dead. ``backlog``: how many events (up to 10 KB each) a handler may be behind.
     """
 
     connect: float = 5.0
@@ -104,7 +104,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             self._on_close.append(call)
 
     def close(self, reason: str = "closed by us") -> None:
-        """End the connection now. Every command that waits for a reply fails with ``switch.gone``. Idempotent."""
+        """End the connection now. Every command that waits for a reply fails with ``switch.gone``.
+        Idempotent."""
         if self.closed.is_set():
             return
         self.reason = reason
@@ -132,8 +133,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 log.exception("switch.close_failed")
 
     def stop(self) -> None:
-        """Send ``exit``, wait for ``+OK bye`` for at most the reply limit, and close. Replaces greenswitch's, which waits
-        without a limit."""
+        """Send ``exit``, wait for ``+OK bye`` for at most the reply limit, and close. Replaces greenswitch's,
+        which waits without a limit."""
         if self.connected:
             with suppress(SwitchError):  # gone or silent: just close
                 self.send(leave())
@@ -191,7 +192,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         return sent
 
     def _write(self, wire: bytes) -> None:
-        """Write all bytes or end the connection: the switch could not parse anything after a partial write."""
+        """Write all bytes or end the connection: the switch could not parse anything after a partial
+        write."""
         limit = gevent.Timeout(self.limits.write)
         try:
             with limit:
@@ -240,8 +242,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             self.close(self.reason or reason)
 
     def handle_event(self, event: Frame) -> None:
-        """Replaces greenswitch's: reads the body of every kind of frame, and ends the connection at a reply without a
-        command."""
+        """Replaces greenswitch's: reads the body of every kind of frame, and ends the connection at a reply
+        without a command."""
         kind = event.kind
         if kind == EVENT:
             self.dispatch(EslEvent(event.body))
@@ -265,8 +267,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             log.debug("switch.unknown_frame", kind=kind.decode("ascii", "replace")[:60])
 
     def dispatch(self, event: EslEvent) -> None:
-        """Pass an event to the handlers of its name (for CUSTOM, its subclass) or, if there are none, to those of ``*``,
-        as greenswitch does."""
+        """Pass an event to the handlers of its name (for CUSTOM, its subclass) or, if there are none, to
+        those of ``*``, as greenswitch does."""
         key = event.name
         handlers = self.event_handlers.get(event.subclass if key == "CUSTOM" else key)
         if handlers is None:
@@ -287,8 +289,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         raise NotImplementedError("handlers have a Lane each")
 
     def join_handlers(self, limit: float) -> bool:
-        """After the end, wait at most ``limit`` seconds until the handlers have processed all events; return whether they
-        have."""
+        """After the end, wait at most ``limit`` seconds until the handlers have processed all events; return
+        whether they have."""
         joined = [lane.join(limit) for lane in self._lanes.values()]
         return all(joined)
 

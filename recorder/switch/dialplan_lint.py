@@ -1,9 +1,9 @@
-"""Checks that the loaded dialplan enforces two rules by itself: no announcement, no recording; no call waits for the
-daemon. It evaluates the dialplan here (:mod:`recorder.switch.dialplan_model`), so a switch that carries calls is not
-affected.
+"""Checks that the loaded dialplan enforces two rules by itself: no announcement, no recording; no call waits
+for the daemon. It evaluates the dialplan here (:mod:`recorder.switch.dialplan_model`), so a switch that
+carries calls is not affected.
 
-A test call through the guard would prove no more. It would run the operator's own routing, be billed and counted, and
-need a module (``mod_loopback``) that few switches have.
+A test call through the guard would prove no more. It would run the operator's own routing, be billed and
+counted, and need a module (``mod_loopback``) that few switches have.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ def entry_faults(entry: Entry) -> Iterator[Fault]:
     if not entry.on:
         yield Fault(f'{place} has no continue="true": calls end there', _ENTRY)
     if "async" not in entry.socket.split() or "full" not in entry.socket.split():
-        yield Fault(f"{place} has a socket that is not `async full`: calls wait indefinitely for a daemon that hangs", _ENTRY)
+        yield Fault(
+            f"{place} has a socket that is not `async full`: calls wait indefinitely for a daemon that hangs",
+            _ENTRY,
+        )
     wait = wait_limit(entry)
     if wait is None:
         yield Fault(
@@ -138,8 +141,8 @@ def _pause_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 
 
 def _media_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
-    """Return settings that route a recorded call's media past the switch and that ``accord_media`` cannot undo: a
-    variable of the called leg (observed)."""
+    """Return settings that route a recorded call's media past the switch and that ``accord_media`` cannot
+    undo: a variable of the called leg (observed)."""
     for context, name, actions, _ in loaded.extensions():
         if any(each.application == "bridge" and _MEDIA_BYPASS.search(each.data) for each in actions):
             yield Fault(
@@ -151,8 +154,8 @@ def _media_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 
 
 def _key_faults(loaded: LoadedDialplan, starred: list[str]) -> Iterator[Fault]:
-    """Return applications that consume a key before feature codes are matched: ``bind_meta_app``, and mod_fifo, which
-    hangs up on the caller when the internal party presses ``*`` (both observed)."""
+    """Return applications that consume a key before feature codes are matched: ``bind_meta_app``, and
+    mod_fifo, which hangs up on the caller when the internal party presses ``*`` (both observed)."""
     for context, name, actions, _ in loaded.extensions():
         hangs_up = any(each.application == "fifo" and "out" in each.data.split()[1:2] for each in actions)
         if starred and hangs_up and not any("fifo_consumer_exit_key=" in each.data for each in actions):
@@ -183,7 +186,9 @@ def begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     for state in ("pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
         for name in ("accord_begin", "accord_ask"):
             if _run(loaded, name, state):
-                yield Fault(f"{name} acts in state {state or 'none'!r}: a late daemon interrupts a bridged call")
+                yield Fault(
+                    f"{name} acts in state {state or 'none'!r}: a late daemon interrupts a bridged call"
+                )
     for state in ("waiting", "asking", "pickup", "announced", "declined", "failed", "unrecorded", "late", ""):
         if _run(loaded, "accord_announced", state):
             yield Fault(
@@ -211,9 +216,9 @@ def begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 
 
 def buffer_faults(loaded: LoadedDialplan, context: str, hint: str) -> Iterator[Fault]:
-    """Return recordings that the switch starts with a buffer (25 frames by default, ``RECORD_PRE_BUFFER_FRAMES``). The
-    switch fills it again each time the call is bridged with another party, and that audio is missing without a
-    gap."""
+    """Return recordings that the switch starts with a buffer (25 frames by default,
+    ``RECORD_PRE_BUFFER_FRAMES``). The switch fills it again each time the call is bridged with another party,
+    and that audio is missing without a gap."""
     for where, name, actions, _ in loaded.extensions():
         begins = [each.data for each in actions if each.application == "record_session"]
         if where == context and any("RECORD_PRE_BUFFER_FRAMES=0" not in data for data in begins):
@@ -241,7 +246,8 @@ def _question_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 
 
 def info_prompt_folder(loaded: LoadedDialplan) -> str | None:
-    """Return the folder of the info prompts, which colleagues call to hear; ``None`` if the switch plays none."""
+    """Return the folder of the info prompts, which colleagues call to hear; ``None`` if the switch plays
+    none."""
     for each in loaded.walk(CONTEXT, "accord_told_00", {}):
         if each.application == "playback":
             return each.data.rpartition("/")[0]
@@ -249,8 +255,8 @@ def info_prompt_folder(loaded: LoadedDialplan) -> str | None:
 
 
 def fixed_announcement_limit(loaded: LoadedDialplan) -> int | None:
-    """Return the seconds after which a fixed bound cuts the announcement; ``None`` if the daemon sets the bound by the
-    announcement's length, as it must."""
+    """Return the seconds after which a fixed bound cuts the announcement; ``None`` if the daemon sets the
+    bound by the announcement's length, as it must."""
     for each in _run(loaded, "accord_begin", "waiting"):
         when = each.data.partition(" ")[0]
         if each.application == "sched_transfer" and when[:1] == "+" and when[1:].isdecimal():

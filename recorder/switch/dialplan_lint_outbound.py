@@ -1,5 +1,5 @@
-"""Checks that the loaded dialplan enforces the two rules on outbound calls: no announcement, no recording; no call
-waits for the daemon. :mod:`recorder.switch.dialplan_lint` does the same for inbound calls."""
+"""Checks that the loaded dialplan enforces the two rules on outbound calls: no announcement, no recording; no
+call waits for the daemon. :mod:`recorder.switch.dialplan_lint` does the same for inbound calls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EXPORTS: Final = {
     "accord_direction=outbound": "callees are treated as callers",
     "accord_line=": "the line of the call is not known",
     "accord_callee=": "the callee is not known",
-    "group_confirm_early_ok=false": "callees are connected before they have answered, without an announcement",
+    "group_confirm_early_ok=false": "callees are connected before they have answered, unannounced",
 }
 """The variables that an outbound extension exports to each leg, and the consequence of a missing one."""
 
@@ -84,9 +84,13 @@ def setup_faults(setup: CalleeSetup, loaded: LoadedDialplan) -> Iterator[Fault]:
         yield Fault(f'{place} has no continue="true": calls end there', _SETUP_FILE)
     line = {"accord_line": "+3225550100"}
     if all(_runs_accord(loaded, setup.context, number, line) for number in _EMERGENCY):
-        yield Fault(f"{place} acts on calls to emergency numbers: their callees would hear the announcement", _SETUP_FILE)
+        yield Fault(
+            f"{place} acts on calls to emergency numbers: their callees would hear the announcement", _SETUP_FILE
+        )
     if _runs_accord(loaded, setup.context, "+3225550101", line | {"accord_state": "announced"}):
-        yield Fault(f"{place} acts on calls that Accord already handles: they are announced twice", _SETUP_FILE)
+        yield Fault(
+            f"{place} acts on calls that Accord already handles: they are announced twice", _SETUP_FILE
+        )
     if _runs_accord(loaded, setup.context, "+3225550101", {}):
         yield Fault(f"{place} acts on calls without a line (accord_line)", _SETUP_FILE)
 
@@ -105,8 +109,11 @@ def callee_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     for state in ("calling", "pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
         for name in ("accord_begin", "accord_ask"):
             if _run(loaded, name, state):
-                yield _fault(f"{name} acts in state {state or 'none'!r}: a late daemon interrupts a bridged call")
-    for state in ("answered", "pickup", "announced", *(each for each in UNANNOUNCED_STATES if each != "announcing")):
+                yield _fault(
+                    f"{name} acts in state {state or 'none'!r}: a late daemon interrupts a bridged call"
+                )
+    unannounced = (each for each in UNANNOUNCED_STATES if each != "announcing")
+    for state in ("answered", "pickup", "announced", *unannounced):
         if _run(loaded, "accord_announced", state):
             yield _fault(
                 f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"
@@ -152,7 +159,7 @@ def _entry_faults(entry: Entry) -> Iterator[Fault]:
     words = entry.socket.split()
     if "async" in words or "full" not in words:
         yield _fault(
-            "accord_callee has a socket that is not `full` alone: a daemon that dies can leave callees waiting"
+            "accord_callee has a socket that is not `full` alone: a daemon that dies can leave callees"
         )
     if any(each.data.startswith("socket_resume=") for each in entry.before):
         yield _fault("accord_callee sets socket_resume: both ends are hung up when the socket closes")

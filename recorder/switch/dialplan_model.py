@@ -1,8 +1,8 @@
 """Evaluates the dialplan as the switch has loaded it, without placing a call.
 
 ``xml_locate dialplan`` returns the XML that the switch routes with, its variables expanded. Evaluating it as
-``mod_dialplan_xml`` does shows the actions that the switch *would* run for a call in a given state. Files on disk do
-not show that: a file may be edited and not reloaded, or the dialplan may come from another source.
+``mod_dialplan_xml`` does shows the actions that the switch *would* run for a call in a given state. Files on
+disk do not show that: a file may be edited and not reloaded, or the dialplan may come from another source.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An extension that hands calls to a socket. ``before`` and ``after`` are the actions around it; ``on``: whether
-    the dialplan continues after the extension."""
+    """An extension that hands calls to a socket. ``before`` and ``after`` are the actions around it; ``on``:
+    whether the dialplan continues after the extension."""
 
     context: str
     extension: str
@@ -60,7 +60,9 @@ class LoadedDialplan:
             root = ElementTree.fromstring(answer)  # noqa: S314  # from the switch; expat limits entities
         except ElementTree.ParseError as error:
             raise SwitchError(
-                "switch.answer", f"the switch's dialplan is not valid XML: {error}", "does `reloadxml` succeed?"
+                "switch.answer",
+                f"the switch's dialplan is not valid XML: {error}",
+                "does `reloadxml` succeed?",
             ) from error
         self._contexts = {each.get("name", ""): each for each in root.iter("context")}
 
@@ -76,8 +78,8 @@ class LoadedDialplan:
         return found is not None and any(each.get("name") == extension for each in found.iter("extension"))
 
     def extensions(self) -> Iterator[tuple[str, str, tuple[Action, ...], bool]]:
-        """Return every extension of every context: both names, its actions, and whether the dialplan continues after
-        it."""
+        """Return every extension of every context: both names, its actions, and whether the dialplan
+        continues after it."""
         for name, context in self._contexts.items():
             for extension in context.iter("extension"):
                 actions = tuple(
@@ -87,8 +89,8 @@ class LoadedDialplan:
                 yield name, extension.get("name", ""), actions, extension.get("continue") == "true"
 
     def entries(self, within: str = "") -> Iterator[Entry]:
-        """Return every extension that hands a call to a socket as Accord's do, in any context but the callees', or only
-        in the context ``within``."""
+        """Return every extension that hands a call to a socket as Accord's do, in any context but the
+        callees', or only in the context ``within``."""
         for context, name, actions, on in self.extensions():
             if context != within if within else context == CALLEE:
                 continue
@@ -98,8 +100,8 @@ class LoadedDialplan:
             yield Entry(context, name, actions[:at], actions[at].data, actions[at + 1 :], on)
 
     def walk(self, context: str, destination: str, variables: Mapping[str, str]) -> tuple[Action, ...]:
-        """Return the actions for a call to ``destination`` with these variables. All others are empty in conditions and
-        stay unexpanded in arguments. A variable that is set ``inline`` counts at once."""
+        """Return the actions for a call to ``destination`` with these variables. All others are empty in
+        conditions and stay unexpanded in arguments. A variable that is set ``inline`` counts at once."""
         run: list[Action] = []
         known = {"destination_number": destination, **variables}
         for extension in self._contexts.get(context, ElementTree.Element("none")).iter("extension"):
@@ -142,7 +144,8 @@ def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match
 
 
 def expand(text: str, known: Mapping[str, str | None], found: re.Match[str] | None = None) -> str:
-    """Expand each known ``${name}``, and ``$1`` by the groups that a condition matched (empty: no such group)."""
+    """Expand each known ``${name}``, and ``$1`` by the groups that a condition matched (empty: no such
+    group)."""
 
     def value(name: re.Match[str]) -> str:
         found = known.get(name[1])

@@ -1,8 +1,8 @@
 """Finds routes through the loaded dialplan on which a call is bridged before it is passed to Accord.
 
-The value that a condition tests may be known here (the dialled number, the variables of Accord's extensions) or not
-(the time of day, a user's ``toll_allow``). A condition on an unknown value may be met, so routes that apply only to
-some callers, or only at night, are found, too.
+The value that a condition tests may be known here (the dialled number, the variables of Accord's extensions)
+or not (the time of day, a user's ``toll_allow``). A condition on an unknown value may be met, so routes that
+apply only to some callers, or only at night, are found, too.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def inbound(loaded: LoadedDialplan, context: str, number: str) -> Iterator[Route
 
 
 def outbound(loaded: LoadedDialplan, context: str, number: str, line: str) -> Iterator[Route]:
-    """Return the routes that take calls from a line to an external number without Accord; none if the number is an
-    emergency number, or on the never-record list."""
+    """Return the routes that take calls from a line to an external number without Accord; none if the number
+    is an emergency number, or on the never-record list."""
     known = {**KNOWN, "accord_line": line}
     if _is_never_recorded(loaded, context, number, known):
         return
@@ -73,8 +73,8 @@ def outbound(loaded: LoadedDialplan, context: str, number: str, line: str) -> It
 
 
 def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], list[str]]:
-    """Return sample numbers, one of each length, that each extension of a context bridges with an external leg or
-    routes on, and the names of the extensions for which no sample number was found."""
+    """Return sample numbers, one of each length, that each extension of a context bridges with an external
+    leg or routes on, and the names of the extensions for which no sample number was found."""
     numbers: dict[str, None] = {}
     without_sample: list[str] = []
     for extension in loaded.context(context):
@@ -91,8 +91,8 @@ def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], li
 
 
 def bridges_outside(action: Action, number: str) -> bool:
-    """Whether an action bridges a call with an external leg. If its dial string does not say (``${dial}``), the length
-    of the dialled number decides."""
+    """Whether an action bridges a call with an external leg. If its dial string does not say (``${dial}``),
+    the length of the dialled number decides."""
     return action.application == "bridge" and any(
         _leg_is_external(leg, number) for leg in re.split(r",|\||:_:", _GLOBALS.sub("", action.data))
     )
@@ -155,8 +155,8 @@ def _is_never_recorded(loaded: LoadedDialplan, context: str, number: str, given:
 
 
 def _evaluate(extension: Element, known: dict[str, str | None]) -> tuple[bool | None, list[Action]]:
-    """Return whether an extension is met (``None``: perhaps), and the actions that it then runs. Variables that it sets
-    inline are added to ``known``."""
+    """Return whether an extension is met (``None``: perhaps), and the actions that it then runs. Variables
+    that it sets inline are added to ``known``."""
     run: list[Action] = []
     met: bool | None = False
     sure = True
@@ -212,8 +212,8 @@ def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | N
 
 
 def _sample_numbers(extension: Element) -> list[str]:
-    """Return sample numbers that an extension matches, one of each length: the literal digits of its expressions,
-    padded."""
+    """Return sample numbers that an extension matches, one of each length: the literal digits of its
+    expressions, padded."""
     fields = [
         each
         for each in extension.iter()

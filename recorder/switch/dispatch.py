@@ -21,8 +21,8 @@ Handler = Callable[[EslEvent], object]
 
 
 class PendingReply:
-    """The reply to a command that was sent; see :meth:`Connection.send_later`. ``limit`` is in seconds. ``quiet``: the
-    peer is unverified, so its actions are neither logged nor counted."""
+    """The reply to a command that was sent; see :meth:`Connection.send_later`. ``limit`` is in seconds.
+    ``quiet``: the peer is unverified, so its actions are neither logged nor counted."""
 
     __slots__ = ("_began", "_quiet", "_result", "_timer", "command", "limit")
 
@@ -35,8 +35,8 @@ class PendingReply:
         self._began = 0.0
 
     def wait(self) -> Reply:
-        """Return the reply. Raises :class:`SwitchError`: ``switch.timeout`` when the limit has passed, ``switch.gone`` when
-        the connection has ended."""
+        """Return the reply. Raises :class:`SwitchError`: ``switch.timeout`` when the limit has passed,
+        ``switch.gone`` when the connection has ended."""
         reply = self._result.get()
         assert reply is not None  # set exactly once
         return reply
@@ -134,7 +134,8 @@ class Lane:
         self._wake.set()
 
     def join(self, limit: float) -> bool:
-        """Wait at most ``limit`` seconds until the handler has processed all events; return whether it has."""
+        """Wait at most ``limit`` seconds until the handler has processed all events; return whether it
+        has."""
         if self._greenlet is None or self._greenlet is gevent.getcurrent():
             return True
         self._greenlet.join(timeout=limit)

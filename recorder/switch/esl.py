@@ -1,5 +1,5 @@
-"""The two kinds of event socket connection: inbound, which Accord opens, and outbound, which the dialplan opens for a
-call."""
+"""The two kinds of event socket connection: inbound, which Accord opens, and outbound, which the dialplan
+opens for a call."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ from recorder.switch.unverified_connections import UnverifiedConnection, Unverif
 log = structlog.get_logger()
 
 REFUSALS_IN_A_ROW: Final = 64
-"""How many connections are refused before other greenlets run. If refusing were slower, they would fill the backlog,
-and calls would wait."""
+"""How many connections are refused before other greenlets run. If refusing were slower, they would fill the
+backlog, and calls would wait."""
 
 
 class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # greenswitch has no types
     """A connection that Accord opens: log in, subscribe, send commands.
 
-    Register handlers with ``register_handle(name, handler)``, as in greenswitch, before :meth:`connect`. Use it once:
-    after it has closed, create another (as :class:`recorder.switch.standing_connection.Node` does)."""
+    Register handlers with ``register_handle(name, handler)``, as in greenswitch, before :meth:`connect`. Use
+    it once: after it has closed, create another (as :class:`recorder.switch.standing_connection.Node`
+    does)."""
 
     def __init__(
         self,
@@ -102,11 +103,11 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
 class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[misc]
     """A connection that the dialplan's ``socket`` opens for one call, or that another process opens.
 
-    Call :meth:`connect` first; then send commands, pipelined: :meth:`execute` returns at once, and the commands run in
-    order. When the socket closes, the dialplan continues.
+    Call :meth:`connect` first; then send commands, pipelined: :meth:`execute` returns at once, and the
+    commands run in order. When the socket closes, the dialplan continues.
 
-    ``owner`` is the peer's user id, if it is on this machine. The session is ``quiet`` until the peer is verified to
-    be the switch."""
+    ``owner`` is the peer's user id, if it is on this machine. The session is ``quiet`` until the peer is
+    verified to be the switch."""
 
     max_body = MAX_HEAD
     """It receives only one channel's events, and short answers."""
@@ -142,8 +143,8 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         return data
 
     def introduce(self, query: SwitchCommand, limit: float) -> tuple[Mapping[str, str], str]:
-        """:meth:`connect`, and return the answer to a query, too, which is sent in the same write and so costs the call
-        no time. Raises as :meth:`send`."""
+        """:meth:`connect`, and return the answer to a query, too, which is sent in the same write and so
+        costs the call no time. Raises as :meth:`send`."""
         connected, answered = self.send_all((commands.connect(), query), limit)
         data = self._accept_reply(connected.wait())
         # The complete data is large and belongs to the caller; the session keeps only the id.
@@ -174,8 +175,8 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         block: bool = False,
         response_timeout: float | None = None,
     ) -> Reply:
-        """Replaces greenswitch's, which builds the command from any string: validated, and with a time limit. ``block`` is
-        refused, because only an event reports that an application has *ended*."""
+        """Replaces greenswitch's, which builds the command from any string: validated, and with a time limit.
+        ``block`` is refused, because only an event reports that an application has *ended*."""
         if block:
             raise TypeError("wait for CHANNEL_EXECUTE_COMPLETE instead")
         return self.send(commands.execute(app_name, app_args or ""), response_timeout)
@@ -185,17 +186,18 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         self.send_later(commands.my_events()).accepted()
 
     def linger(self, timeout: int | None = None) -> None:
-        """Replaces greenswitch's: stay connected for ``timeout`` seconds after the hang-up, for the last events."""
+        """Replaces greenswitch's: stay connected for ``timeout`` seconds after the hang-up, for the last
+        events."""
         self.send_later(commands.linger(60 if timeout is None else timeout)).accepted()
 
 
 class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
     """Accepts calls. ``handler`` is called with an :class:`OutboundSession`, in a greenlet for each call.
 
-    The number of calls is not limited, because a refused call would lose its recording; ``connection_count`` is for
-    monitoring. The number of connections that the handler has not yet admitted (:meth:`admit`) is limited by
-    ``unverified``, and ``crowded`` is called with the owner of each refused one. When the handler returns or raises,
-    the socket is closed and the call's dialplan continues."""
+    The number of calls is not limited, because a refused call would lose its recording; ``connection_count``
+    is for monitoring. The number of connections that the handler has not yet admitted (:meth:`admit`) is
+    limited by ``unverified``, and ``crowded`` is called with the owner of each refused one. When the handler
+    returns or raises, the socket is closed and the call's dialplan continues."""
 
     def __init__(
         self,
@@ -223,7 +225,8 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         self.server: socket.socket | None = None
 
     def adopt(self, server: socket.socket) -> bool:
-        """Accept from a socket that another process has bound; return whether its address is the configured one."""
+        """Accept from a socket that another process has bound; return whether its address is the configured
+        one."""
         host, port = server.getsockname()[:2]
         if (host, port) != (self.bind_address, self.bind_port[0]):
             return False
@@ -233,8 +236,8 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         return True
 
     def bind(self) -> int:
-        """Bind the port, unless a socket was adopted, and return it. From now on calls wait in the backlog. Raises
-        ``switch.port``."""
+        """Bind the port, unless a socket was adopted, and return it. From now on calls wait in the backlog.
+        Raises ``switch.port``."""
         if self.server is not None:
             return self.bound_port
         server = socket.socket(plain.AF_INET6 if ":" in self.bind_address else plain.AF_INET)
@@ -270,7 +273,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             except OSError as error:
                 if self.stopping.is_set():
                     break
-                # For example, no file descriptors are left: the call waits in the backlog, and current calls continue.
+                # For example, no descriptors are left: the call waits in the backlog, and others continue.
                 log.error("switch.accept_failed", error=str(error))
                 gevent.sleep(0.05)
                 continue
@@ -323,9 +326,9 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
                 sock.close()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Accept no more calls and wait at most ``limit`` seconds for the current ones; then close their sockets, so that
-        their dialplans continue. The listening socket is closed but not shut down, because another process may accept
-        from it."""
+        """Accept no more calls and wait at most ``limit`` seconds for the current ones; then close their
+        sockets, so that their dialplans continue. The listening socket is closed but not shut down, because
+        another process may accept from it."""
         self.stopping.set()
         if self.server is not None:
             self.server.close()

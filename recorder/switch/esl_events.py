@@ -1,9 +1,9 @@
 """Reads FreeSWITCH's events safely: separates lines first, then decodes each value by itself, on demand.
 
-FreeSWITCH's ``event plain`` URL-encodes values but leaves a ``%0A`` from a SIP caller as it is (``switch_url_encode``
-does not encode twice). A client that decodes before it separates lines lets the caller forge every header and channel
-variable. Here a header is a line of the *raw* bytes, its name ends at the line's first ``': '``, the first line of a
-name counts, and each value is decoded by itself.
+FreeSWITCH's ``event plain`` URL-encodes values but leaves a ``%0A`` from a SIP caller as it is
+(``switch_url_encode`` does not encode twice). A client that decodes before it separates lines lets the caller
+forge every header and channel variable. Here a header is a line of the *raw* bytes, its name ends at the
+line's first ``': '``, the first line of a name counts, and each value is decoded by itself.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from recorder.switch.framing import Frame
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-# FreeSWITCH writes these headers first, so a search from the front finds them quickly. A search from the back finds
-# all others sooner, and detects a missing one much sooner.
+# FreeSWITCH writes these headers first, so a search from the front finds them quickly. A search from the back
+# finds all others sooner, and detects a missing one much sooner.
 _EARLY: Final = ("Event-", "Unique-ID", "Channel-", "Call-", "Caller-", "Answer-")
 
 
@@ -75,8 +75,8 @@ def _end_of_line(raw: bytes) -> int:
 
 def _end_of_headers(raw: bytes) -> int:
     """Return the index of the end of an event's headers. A body follows only if one of them holds its length
-    (``switch_event_serialize``); searching for that header is faster than for an empty line, and faster from the
-    end."""
+    (``switch_event_serialize``); searching for that header is faster than for an empty line, and faster from
+    the end."""
     if raw.rfind(b"\nContent-Length: ") >= 0:
         end = raw.find(b"\n\n")
         if end >= 0:
@@ -87,8 +87,8 @@ def _end_of_headers(raw: bytes) -> int:
 class Headers(Mapping[str, str]):
     """Header lines as a read-only mapping that searches the raw bytes on demand.
 
-    ``raw`` begins with a line feed; an empty line ends the headers. Names are compared byte for byte, never decoded.
-    Later lines of the same name are ignored, and so are lines without ``': '``."""
+    ``raw`` begins with a line feed; an empty line ends the headers. Names are compared byte for byte, never
+    decoded. Later lines of the same name are ignored, and so are lines without ``': '``."""
 
     __slots__ = ("_raw", "end")
 
@@ -127,8 +127,8 @@ class Headers(Mapping[str, str]):
 class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
     """A greenswitch event that is read safely.
 
-    ``raw`` consists of header lines with a line feed before the first one; a body may follow an empty line. ``data`` is
-    greenswitch's attribute for the text of a reply."""
+    ``raw`` consists of header lines with a line feed before the first one; a body may follow an empty line.
+    ``data`` is greenswitch's attribute for the text of a reply."""
 
     data = ""
 
@@ -157,8 +157,8 @@ class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
 
 
 class Reply(Message):
-    """The reply to one command. ``data`` is the ``Reply-Text`` of a command or the body of an ``api`` answer, stripped
-    of white space."""
+    """The reply to one command. ``data`` is the ``Reply-Text`` of a command or the body of an ``api`` answer,
+    stripped of white space."""
 
     def __init__(self, frame: Frame) -> None:
         super().__init__(frame.head)
@@ -179,8 +179,8 @@ class Reply(Message):
 class EslEvent(Message):
     """An event on a channel; read-only, and cheap until a value is read.
 
-    Every value may come from a stranger's SIP message: it may contain control characters and line feeds, and must never
-    be put unchecked into a command, a path or a log line."""
+    Every value may come from a stranger's SIP message: it may contain control characters and line feeds, and
+    must never be put unchecked into a command, a path or a log line."""
 
     def __init__(self, raw: bytes) -> None:
         """``raw`` is an event as received, with a line feed before its first line."""
@@ -214,7 +214,8 @@ class EslEvent(Message):
 
     @property
     def sequence(self) -> int:
-        """``Event-Sequence``, which increases in the order in which the switch created its events; 0 if absent."""
+        """``Event-Sequence``, which increases in the order in which the switch created its events; 0 if
+        absent."""
         value = self.headers.find("Event-Sequence") or b""
         return int(value) if value.isdigit() and len(value) < 20 else 0
 
@@ -223,7 +224,8 @@ class EslEvent(Message):
         return self.header(f"variable_{name}", default)
 
     def recording_variable(self, name: str) -> str:
-        """Return a value that was given in braces with the recording's path; on RECORD_START and RECORD_STOP."""
+        """Return a value that was given in braces with the recording's path; on RECORD_START and
+        RECORD_STOP."""
         return self.header(f"Recording-Variable-{name}")
 
     def __repr__(self) -> str:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from recorder.errors import SwitchError
 
 MAX_HEAD = 1 << 20
-"""Maximum size of a head in bytes. The reply to ``connect`` contains every channel variable, each encoded to up to three
-times its length: some 10 to 200 KB."""
+"""Maximum size of a head in bytes. The reply to ``connect`` contains every channel variable, each encoded to
+up to three times its length: some 10 to 200 KB."""
 
 MAX_BODY = 64 << 20
 """Maximum size of a body in bytes. ``show channels as json`` takes about 1.2 KB per channel."""
@@ -39,8 +39,8 @@ class FramingError(SwitchError):
 class Frame(NamedTuple):
     """A frame as received: ``kind`` is its ``Content-Type``; ``head`` and ``body`` are raw bytes.
 
-    Both begin with an added line feed, so that every header, also the first, can be searched with a line feed before its
-    name."""
+    Both begin with an added line feed, so that every header, also the first, can be searched with a line feed
+    before its name."""
 
     kind: bytes
     head: bytes
@@ -50,9 +50,9 @@ class Frame(NamedTuple):
 class Framer:
     """Takes bytes as they arrive and returns complete frames.
 
-    It never raises: after malformed bytes :attr:`error` is set, and only the complete frames before them are returned.
-    Malformed are a missing ``Content-Type``, a ``Content-Length`` that is no plain number, differs between lines or
-    exceeds ``max_body`` bytes, and a head that exceeds ``max_head`` bytes."""
+    It never raises: after malformed bytes :attr:`error` is set, and only the complete frames before them are
+    returned. Malformed are a missing ``Content-Type``, a ``Content-Length`` that is no plain number, differs
+    between lines or exceeds ``max_body`` bytes, and a head that exceeds ``max_head`` bytes."""
 
     def __init__(self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
         self._max_head = max_head

@@ -1,4 +1,5 @@
-"""Accepts calls: the dialplan's ``socket`` connects each call here, with the variables that the dialplan set."""
+"""Accepts calls: the dialplan's ``socket`` connects each call here, with the variables that the dialplan
+set."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ class Arrival:
 
     ``channel`` is the leg's id on the switch. The dialplan set ``line`` (``accord_line``) and ``state``
     (``accord_state``) after a strict match. ``outside`` and ``calling``
-    (:func:`recorder.switch.caller_id.calling_numbers`) come from the caller. ``context`` is the dialplan context of an
-    inbound call.
+    (:func:`recorder.switch.caller_id.calling_numbers`) come from the caller. ``context`` is the dialplan
+    context of an inbound call.
 
     For an outbound call the leg is the callee's, and the dialplan set everything: ``outside`` is the callee,
     ``inside`` the caller, ``calling`` holds the numbers of both."""
@@ -91,17 +92,17 @@ class Admission(Protocol):
         """Whether a process of this user is certainly not the switch."""
 
     def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str] | None:
-        """Return the channel's data, as far as it can be trusted. If the peer is not the switch, log and count it and
-        return ``None``. ``answer`` is the peer's reply to :attr:`question`."""
+        """Return the channel's data, as far as it can be trusted. If the peer is not the switch, log and
+        count it and return ``None``. ``answer`` is the peer's reply to :attr:`question`."""
 
     def refuse(self, why: str, owner: int | None) -> None:
         """Log and count a refused connection."""
 
 
 class OutboundSocket:
-    """Listens for calls. ``on_call`` receives each call that ``admission`` admits, with its connected session, in a
-    greenlet of its own; when it returns or raises, the socket closes and the call's dialplan continues. A peer that is
-    not admitted receives ``connect`` and a query, and nothing else.
+    """Listens for calls. ``on_call`` receives each call that ``admission`` admits, with its connected
+    session, in a greenlet of its own; when it returns or raises, the socket closes and the call's dialplan
+    continues. A peer that is not admitted receives ``connect`` and a query, and nothing else.
 
     ``owner`` returns the user id of the process at the other end of a connection."""
 
@@ -133,11 +134,13 @@ class OutboundSocket:
         )
 
     def bind(self) -> int:
-        """Bind the port, so that calls wait in the backlog from now on, and return it. Raises ``switch.port``."""
+        """Bind the port, so that calls wait in the backlog from now on, and return it. Raises
+        ``switch.port``."""
         return self.server.bind()
 
     def adopt(self, listener: socket.socket) -> bool:
-        """Listen on a socket that another process has bound; return whether its address is the configured one."""
+        """Listen on a socket that another process has bound; return whether its address is the configured
+        one."""
         return self.server.adopt(listener)
 
     @property
@@ -146,7 +149,8 @@ class OutboundSocket:
         return self.server.server
 
     def serve(self) -> None:
-        """Accept calls until :meth:`stop`, in a greenlet of its own. If that greenlet is killed, calls wait."""
+        """Accept calls until :meth:`stop`, in a greenlet of its own. If that greenlet is killed, calls
+        wait."""
         self.server.listen()
 
     def stop(self, limit: float = 5.0) -> None:
@@ -164,8 +168,8 @@ class OutboundSocket:
             self._on_call(arrival, session)
 
     def _arrival(self, session: OutboundSession) -> Arrival | None:
-        """A separate function, so that a channel's complete data (20 KB) is not kept in a frame for as long as the
-        call."""
+        """A separate function, so that a channel's complete data (20 KB) is not kept in a frame for as long
+        as the call."""
         data = self._admitted_data(session)
         if data is None:
             return None

@@ -1,4 +1,5 @@
-"""The standing connection to one FreeSWITCH: subscribes, reconciles, detects a dead switch, and reconnects."""
+"""The standing connection to one FreeSWITCH: subscribes, reconciles, detects a dead switch, and
+reconnects."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ _TARGET = re.compile(r"<target>(.*?)</target>", re.DOTALL)
 class LiveChannel:
     """A live channel, from ``show channels`` and ``uuid_buglist``.
 
-    ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` are the paths being written now;
-    ``first_context`` and ``first_number`` are those of its first routing."""
+    ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` are the paths being
+    written now; ``first_context`` and ``first_number`` are those of its first routing."""
 
     uuid: str
     direction: str
@@ -58,12 +59,13 @@ class LiveState:
     """The live channels of a switch when it was asked, except those that no command can address
     (:func:`recorder.switch.commands.addressable`).
 
-    ``show channels`` reads a database that the switch writes with a delay: up to a second on a busy machine, 70 ms on
-    an idle one. So absence proves nothing; ask for a known channel by its id (:meth:`Node.recordings_of`).
+    ``show channels`` reads a database that the switch writes with a delay: up to a second on a busy machine,
+    70 ms on an idle one. So absence proves nothing; ask for a known channel by its id
+    (:meth:`Node.recordings_of`).
 
     ``conferences`` are its conferences, each with its id, its name, and its members' numbers by their legs.
-    ``third_parties`` and ``supervisors`` are the legs of third parties and supervisors, by the leg that they are
-    attached to (:mod:`recorder.switch.conference_events`)."""
+    ``third_parties`` and ``supervisors`` are the legs of third parties and supervisors, by the leg that they
+    are attached to (:mod:`recorder.switch.conference_events`)."""
 
     channels: Mapping[str, LiveChannel]
     conferences: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
@@ -77,8 +79,8 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class ReconnectBackoff:
-    """Seconds between attempts: doubled each time from ``first`` to ``longest``, then multiplied by a random factor
-    from 0.5 to 1, so that many nodes do not reconnect in step."""
+    """Seconds between attempts: doubled each time from ``first`` to ``longest``, then multiplied by a random
+    factor from 0.5 to 1, so that many nodes do not reconnect in step."""
 
     first: float = 0.25
     longest: float = 15.0
@@ -95,12 +97,12 @@ class ReconnectBackoff:
 class Node:
     """One switch. Start it once; it stays connected until :meth:`stop`.
 
-    On each connection, in this order: log in, ``on_login(connection)``, subscribe, :meth:`reconcile`, ``on_up(live)``,
-    and then ``on_event`` for every event since the subscription, in order. So no event is lost, and an event may
-    repeat a fact in ``live``. When the connection ends, ``on_down(reason)``.
+    On each connection, in this order: log in, ``on_login(connection)``, subscribe, :meth:`reconcile`,
+    ``on_up(live)``, and then ``on_event`` for every event since the subscription, in order. So no event is
+    lost, and an event may repeat a fact in ``live``. When the connection ends, ``on_down(reason)``.
 
-    If ``on_up`` raises, the connection ends and is made again. An exception of ``on_event`` is logged and counted
-    (:attr:`handler_failures`), and the next event follows."""
+    If ``on_up`` raises, the connection ends and is made again. An exception of ``on_event`` is logged and
+    counted (:attr:`handler_failures`), and the next event follows."""
 
     host: str
     port: int
@@ -140,8 +142,8 @@ class Node:
             self._greenlet.join(timeout=self.limits.connect)
 
     def reach(self, seconds: float) -> bool:
-        """Return whether the switch can be asked now, or within ``seconds``. If it cannot be asked now, the next attempt
-        to connect is made at once."""
+        """Return whether the switch can be asked now, or within ``seconds``. If it cannot be asked now, the
+        next attempt to connect is made at once."""
         if not self.logged_in.is_set():
             self._retry_now.set()
         return bool(self.logged_in.wait(seconds))
@@ -161,7 +163,9 @@ class Node:
 
     def reconcile(self) -> LiveState:
         """Ask for all live channels and their recordings. Raises as :meth:`api`."""
-        listing, conference_list = self._connected().send_all([commands.show_channels(), commands.list_conferences()])
+        listing, conference_list = self._connected().send_all(
+            [commands.show_channels(), commands.list_conferences()]
+        )
         rows = channels(listing.accepted().data)
         found = self._addressable(rows)
         live: dict[str, LiveChannel] = {}
@@ -187,8 +191,8 @@ class Node:
         return LiveState(live, conferences, attached_legs(rows, THREE_WAY), attached_legs(rows, EAVESDROP))
 
     def _addressable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
-        """Return the channels that a command can address. The others are logged once each: one odd id must not affect
-        other calls."""
+        """Return the channels that a command can address. The others are logged once each: one odd id must
+        not affect other calls."""
         odd = frozenset(row["uuid"] for row in rows if not commands.addressable(row["uuid"]))
         for uuid in odd - self._skipped:
             log.warning(
@@ -201,8 +205,8 @@ class Node:
         return [row for row in rows if row["uuid"] not in odd]
 
     def recordings_of(self, uuid: str) -> tuple[str, ...] | None:
-        """Return the paths that a channel is being recorded to now, according to the channel itself; ``None`` if it does
-        not exist. Raises ``switch.gone``, ``switch.timeout``."""
+        """Return the paths that a channel is being recorded to now, according to the channel itself; ``None``
+        if it does not exist. Raises ``switch.gone``, ``switch.timeout``."""
         reply = self.send_later(commands.media_bugs(uuid)).wait()
         return None if reply.refused else recordings(reply.data)
 
@@ -223,7 +227,8 @@ class Node:
             self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
-        """Wait for the next attempt, at least for the shortest delay, however often :meth:`reach` is called."""
+        """Wait for the next attempt, at least for the shortest delay, however often :meth:`reach` is
+        called."""
         shortest = min(seconds, self.backoff.first)
         if self._stopping.wait(shortest):
             return
@@ -305,7 +310,7 @@ def channels(answer: str) -> list[dict[str, str]]:
         rows = json.loads(answer, strict=False).get("rows", [])
         return [row for row in rows if row["uuid"]]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise SwitchError("switch.answer", f"the answer to 'show channels as json' is not valid: {error}") from error
+        raise SwitchError("switch.answer", f"invalid answer to 'show channels as json': {error}") from error
 
 
 def recordings(answer: str) -> tuple[str, ...]:
@@ -319,7 +324,8 @@ def recordings(answer: str) -> tuple[str, ...]:
 
 
 def data_of(node: Node, uuid: str) -> EslEvent | None:
-    """Return the data of a channel; ``None`` if it does not exist. Raises ``switch.gone``, ``switch.timeout``."""
+    """Return the data of a channel; ``None`` if it does not exist. Raises ``switch.gone``,
+    ``switch.timeout``."""
     try:
         return EslEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
     except SwitchError as error:

@@ -92,8 +92,8 @@ def translate(event: EslEvent, channel: str = "") -> CallEvent | None:
 def translate_talk(
     event: EslEvent, channel: str, internal: str
 ) -> KeyPressed | HoldStarted | HoldEnded | SoundStarted | SoundEnded | CodeDialled | None:
-    """Translate an event of two bridged legs: ``channel`` is the external one, ``internal`` the other (empty: not
-    known). ``None`` if it is irrelevant."""
+    """Translate an event of two bridged legs: ``channel`` is the external one, ``internal`` the other (empty:
+    not known). ``None`` if it is irrelevant."""
     if event.name == "CUSTOM":
         # Only the peer of the external leg has the binding, so the code is the internal party's.
         code = CODE_SUBCLASSES.get(event.subclass)
@@ -114,16 +114,16 @@ def translate_talk(
         case "PLAYBACK_START":
             return SoundStarted(at, event.header("Playback-File-Path"), leg, ending=ending)
         case "PLAYBACK_STOP":
-            # The application's response is the same if the sound was cut. So is this header if a transfer took the
-            # leg away during the sound (observed).
+            # The application's response is the same if the sound was cut; so is this header if a transfer took
+            # the leg away during the sound (observed).
             complete = event.header("Playback-Status") == "done"
             return SoundEnded(at, event.header("Playback-File-Path"), leg, complete, ending=ending)
     return None
 
 
 def translate_for_peer(event: EslEvent) -> LegBridged | LegUnbridged:
-    """Translate one of :data:`BRIDGE_EVENTS` for the other leg. Everything else in the event (variables, hang-up)
-    concerns the leg that reports it."""
+    """Translate one of :data:`BRIDGE_EVENTS` for the other leg. Everything else in the event (variables,
+    hang-up) concerns the leg that reports it."""
     if event.name == "CHANNEL_UNBRIDGE":
         return LegUnbridged(event.at, other=event.uuid)
     # The dialplan may have set the line that the party calls from.
@@ -138,9 +138,9 @@ def bridge_legs(event: EslEvent) -> tuple[str, str]:
 
 
 def bridged_time(event: EslEvent) -> datetime | None:
-    """Return when a channel was last bridged; ``None`` if it never was, or has been transferred since. A transfer begins a
-    new caller profile, whose time is 0 until the next bridge (observed, also in the CHANNEL_UNBRIDGE that a transfer
-    causes)."""
+    """Return when a channel was last bridged; ``None`` if it never was, or has been transferred since. A
+    transfer begins a new caller profile, whose time is 0 until the next bridge (observed, also in the
+    CHANNEL_UNBRIDGE that a transfer causes)."""
     return _moment(event, "Caller-Channel-Bridged-Time")
 
 
@@ -189,7 +189,7 @@ def _pressed(event: EslEvent, fields: _Fields) -> KeyPressed | None:
 
 
 def _key(event: EslEvent) -> str:
-    # On a leg with bound codes the switch reports a key twice: on arrival, and when it passes it on (observed).
+    # On a leg with bound codes the switch reports a key twice: on arrival and when passing it on (observed).
     key = "" if event.header("DTMF-Source") == "APP" else event.header("DTMF-Digit")
     return key if re.fullmatch(r"[0-9*#A-D]", key) else ""
 

@@ -1,8 +1,8 @@
 """Limits the number of connections that are not yet verified as the switch's.
 
-Any process that can reach the port may open any number of connections. Connections of other users of this machine have
-a few places and are refused beyond them, so that the switch's own calls never wait behind them. Of all others the
-oldest is evicted, because the switch answers within milliseconds.
+Any process that can reach the port may open any number of connections. Connections of other users of this
+machine have a few places and are refused beyond them, so that the switch's own calls never wait behind them.
+Of all others the oldest is evicted, because the switch answers within milliseconds.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ STRANGERS: Final = 16
 """Places for connections of other users of this machine, such as a proxy."""
 
 OTHERS: Final = 512
-"""Places for all others: more than the number of calls that arrive at once, even after the daemon was stopped for a
-while."""
+"""Places for all others: more than the number of calls that arrive at once, even after the daemon was stopped
+for a while."""
 
 
 def _no_session(_reason: str) -> None:
@@ -25,7 +25,8 @@ def _no_session(_reason: str) -> None:
 
 @dataclass(eq=False, slots=True)
 class UnverifiedConnection:
-    """One connection. ``owner`` is the peer's user id, if known; ``close`` ends the session, once there is one."""
+    """One connection. ``owner`` is the peer's user id, if known; ``close`` ends the session, once there is
+    one."""
 
     owner: int | None
     close: Callable[[str], object] = _no_session

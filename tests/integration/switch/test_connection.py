@@ -214,7 +214,8 @@ def test_stopping_with_a_silent_peer_takes_one_limit(dial: Dial) -> None:
 
 
 def test_sets_kernel_timeouts_for_dead_peers(dial: Dial) -> None:
-    """If a peer's machine is gone, not even TCP answers; the timeout is the limit's, not the kernel's two hours."""
+    """If a peer's machine is gone, not even TCP answers; the timeout is the limit's, not the kernel's two
+    hours."""
     sock = dial(lambda line: line.heard(), ConnectionLimits(silence=9)).sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     idle, interval, count, unanswered = (
@@ -236,7 +237,7 @@ def test_peer_that_does_not_read_costs_one_limit(dial: Dial) -> None:
     much = [commands.put_variable("a", "b", "x" * 1000)] * 20_000
     began = time.monotonic()
     assert error_of(lambda: connection.send_all(much)) == "switch.gone"
-    # A limit for each command would add up to hours; building 20,000 commands takes seconds on a busy machine.
+    # A limit for each command would add up to hours; building 20,000 commands takes seconds.
     assert time.monotonic() - began < 30
     assert "write" in connection.reason
 

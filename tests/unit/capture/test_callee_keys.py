@@ -1,5 +1,5 @@
-"""A callee's keys. The call's own socket reports them when the sound has ended, the standing connection at once; each
-counts once."""
+"""A callee's keys. The call's own socket reports them when the sound has ended, the standing connection at
+once; each counts once."""
 
 from __future__ import annotations
 

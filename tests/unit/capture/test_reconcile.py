@@ -44,8 +44,8 @@ def wait_for_writes() -> Iterator[None]:
 
 
 class AnsweringSwitch:
-    """A switch with one channel that has these variables (``bridged``: it was answered). ``queries`` records its
-    commands."""
+    """A switch with one channel that has these variables (``bridged``: it was answered). ``queries`` records
+    its commands."""
 
     def __init__(self, **variables: str) -> None:
         self.variables = variables

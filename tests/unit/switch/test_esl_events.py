@@ -16,8 +16,8 @@ from recorder.switch.framing import Frame
 
 REAL = (Path(__file__).parents[3] / "bench" / "channel_create.event").read_bytes()
 
-# Values of a SIP caller (URI, user, display name, X- header's value and name) after switch_url_encode: a percent sign
-# before two capital hex digits is not encoded again.
+# Values of a SIP caller (URI, user, display name, X- header's value and name) after switch_url_encode: a
+# percent sign before two capital hex digits is not encoded again.
 FORGERIES = [
     b"%0AUnique-ID%3A%20evil",
     b"%0Avariable_y%3A%20z",
