@@ -1,4 +1,4 @@
-"""What must come of one call of a plan: a fold over its acts, without looking at what came of it."""
+"""The expected result of one call of a plan: a fold over its acts, independent of the actual result."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.freeswitch.mixed.signals import DONE_BIN, PAUSED_BIN, Word
 
 @dataclass(slots=True)
 class Hearing:
-    """What a telephone must hear and what it may: words of others, and how often each sentence whole
-    (a sentence that is not named: never)."""
+    """What a phone must hear and may hear: words of others, and how often each complete sentence (a sentence
+    that is not listed: never)."""
 
     must: list[Word] = field(default_factory=list)
     may: set[Word] = field(default_factory=set)
@@ -54,7 +54,7 @@ class Expectation:
 
 
 def expected(call: Call) -> Expectation:
-    """What must come of a call."""
+    """Return the expected result of a call."""
     return _Fold(call).whole()
 
 
@@ -97,7 +97,7 @@ class _Fold:
         self._edge()
 
     def _edge(self) -> None:
-        """Whoever is there may be heard, and recorded, between two acts."""
+        """Between two acts every current party may be heard and recorded."""
         for one, other in ((self.call.outside, self.there), (self.there, self.call.outside)):
             self.found.ears[one.who].may.add(Word(other.who, EDGE))
         if self.recorded:

@@ -1,5 +1,5 @@
 """A real installation for a plan of mixed calls: switch, daemon, worker, catalogue and store, with a line for
-each call, whose sentences are known again wherever they are heard."""
+each call, whose sentences are recognisable wherever they are heard."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ FIRST_CLIPS = {
 
 @dataclass(frozen=True, slots=True)
 class Signals(Sources):
-    """Says signals in the place of the product's own sentences; a clip that begins none is a short noise."""
+    """Provides signals instead of the product's own sentences; a clip that begins no sentence is a short
+    noise."""
 
     def clip(self, said: SpokenSentence, language: str) -> Clip:
         name = FIRST_CLIPS.get(said.clip)
@@ -59,7 +60,7 @@ class Signals(Sources):
 
 
 def wav(name: str) -> bytes:
-    """A sentence as a customer's own file."""
+    """Return a sentence as a customer's own file."""
     content = io.BytesIO()
     soundfile.write(content, sentence(SENTENCES.index(name)), RATE, subtype="PCM_16", format="WAV")
     return content.getvalue()
@@ -74,14 +75,14 @@ MODES = {
 
 @dataclass
 class MixedInstallation:
-    """Switch, daemon, worker and store, and what is listed in the end."""
+    """Switch, daemon, worker and store, and the resulting catalogue."""
 
     rig: Rig
     context: Context
     tenant: str
 
     def listed(self) -> list[tuple[str, RecordingRow | None, str | None]]:
-        """Whose recording, or why there is none: by the outside party's number."""
+        """Return the recordings, or the reasons for none, by the external party's number."""
         found: list[tuple[str, RecordingRow | None, str | None]] = [
             (row.outside.value.removeprefix("+") if row.outside else "", row, None)
             for row in self._recordings()
@@ -98,7 +99,7 @@ class MixedInstallation:
             yield from page.rows
 
     def heard(self) -> tuple[Listed, ...]:
-        """Every row, each recording listened to through the gate."""
+        """Return every row, with each recording played through the gate."""
         listener = users.users(self.tenant)[0]
         who = Who(listener.id, self.tenant, listener.role, "fr")
         gate = PanelGate(self.context.store(), self.context.keyring(), self.context.root())
@@ -128,7 +129,7 @@ class MixedInstallation:
 
 @contextmanager
 def installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[MixedInstallation]:
-    """The installation for these calls, whose telephones are at a port."""
+    """Run the installation for these calls, whose phones are at a port."""
     conf = configuration(folder)
     way_out = conf / "dialplan" / "outbound" / "90_route.xml"
     way_out.write_text(way_out.read_text().replace("hangup_after_bridge=true", "hangup_after_bridge=false"))
@@ -211,7 +212,7 @@ def _announcement(tenant: str, mode: str) -> str:
 
 
 def _settings(tenant: str, line: str, call: Call) -> None:
-    """What a line does beside announcing, as far as its call needs it."""
+    """Return a line's settings beside its announcement, as its call needs them."""
     sources, now, deeds = Signals(), utc_now(), call.deeds
     if any(deed.startswith("keep_") for deed in deeds):
         keep_options.set_line_keep(tenant, line, Keeping(365), sources=sources, now=now, entropy=os.urandom)

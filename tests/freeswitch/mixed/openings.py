@@ -1,4 +1,4 @@
-"""How a call of a plan begins, as its telephones do it."""
+"""The beginning of a call of a plan, as its phones perform it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Openings(CallParties):
         await self._rings()
 
     async def _rings(self) -> None:
-        """At the first colleague's, until they answer, or the outside party gives up."""
+        """Ring at the first internal phone until it answers, or the external party gives up."""
         assert self.outside is not None
         first = self.call.colleagues[0]
         came = await self.player.arrives(first)

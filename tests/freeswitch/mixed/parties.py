@@ -1,4 +1,4 @@
-"""The ends of one call of a plan: who says what, who is called, and what they wait to hear."""
+"""The parties of one call of a plan: who speaks, who is called, and what they wait to hear."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NEARLY = STEPS - 3
 
 
 def step(name: str, number: int) -> int:
-    """A sentence's step, as it is heard."""
+    """Return a sentence's step, as it is heard."""
     return Word(PARTIES + SENTENCES.index(name), number).code
 
 
 class CallParties:
-    """``live`` while the outside party is in the call, ``doing`` what is being done."""
+    """``live``: the external party is in the call; ``doing``: the current act."""
 
     def __init__(self, player: Player, call: Call) -> None:
         self.player = player
@@ -64,7 +64,7 @@ class CallParties:
         seconds: float = 20,
         since: float | None = None,
     ) -> None:
-        """Until a telephone has heard a sentence up to a step, from now on (or from an earlier moment)."""
+        """Wait until a phone has heard a sentence up to a step, from now on or from an earlier moment."""
         since, code = self.player.studio.now if since is None else since, step(name, number)
         leg = dialogue.sound
         await self.player.until(
@@ -79,7 +79,7 @@ class CallParties:
         return made
 
     async def _comes(self, party: Party) -> Dialogue:
-        """Somebody is called, and answers."""
+        """Wait until a party is called, and answer."""
         came = await self.player.arrives(party)
         self._dialogues.append(came)
         await self.player.until(f"{party.number} answers", lambda: came.leg, 10)

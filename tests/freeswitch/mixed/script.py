@@ -1,4 +1,4 @@
-"""One call of a plan, as its telephones do it: each thing once they have heard what must come before it."""
+"""One call of a plan, as its phones perform it: each act once they have heard its cue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.freeswitch.mixed.sip import CallError, Dialogue
 
 
 class Script(Openings, Transfers):
-    """A whole call."""
+    """A complete call."""
 
     async def play(self) -> None:
         await self._open()
@@ -37,7 +37,7 @@ class Script(Openings, Transfers):
             raise CallError("the call had ended by itself")
 
     async def hang_up(self) -> None:
-        """The outside party first."""
+        """Hang up, the external party first."""
         if self.outside is not None:
             self.outside.bye()
         await asyncio.sleep(1.0)

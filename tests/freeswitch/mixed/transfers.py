@@ -1,4 +1,4 @@
-"""How somebody else comes into a call of a plan, as its telephones do it."""
+"""Transfers in a call of a plan, as its phones perform them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Transfers(CallParties):
         before.bye()
 
     async def _put_on_hold(self, before: Dialogue, outside: Dialogue, act: Act) -> None:
-        """As telephones do before they transfer: what is said meanwhile is said to nobody."""
+        """Hold as phones do before a transfer: speech during it is heard by nobody."""
         self._say(before, None)
         await before.invite("sendonly")
         await self._guard(2)

@@ -1,5 +1,5 @@
-"""Where what two telephones said is in a recording, found without the product: each said a noise that is like
-itself nowhere else, and both from one clock."""
+"""Locates the voices of two phones in a recording without the product: each voice is a noise without
+repetition, and both are on one clock."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LIKE = 0.35
 
 @dataclass(frozen=True)
 class Place:
-    """``at`` seconds in the recording is what was said ``said`` seconds after the clock's beginning, as far
-    as the noise does not repeat."""
+    """A match: ``at`` seconds in the recording is what was said ``said`` seconds after the clock's start,
+    modulo the noise's period."""
 
     at: float
     said: float
@@ -37,7 +37,7 @@ def _spectrum(voice: Voice) -> np.ndarray:
 
 
 def low(sound: np.ndarray, rate: int) -> np.ndarray:
-    """A channel at 8 kHz."""
+    """Resample a channel to 8 kHz."""
     if rate == RATE:
         return sound
     count = len(sound) * RATE // rate
@@ -46,7 +46,7 @@ def low(sound: np.ndarray, rate: int) -> np.ndarray:
 
 
 def places(sound: np.ndarray, voice: Voice) -> list[Place]:
-    """Every place of a channel (at 8 kHz) where this voice is heard."""
+    """Return every position in a channel (at 8 kHz) at which this voice is heard."""
     period, size = voice.seconds * RATE, int(WINDOW_S * RATE)
     source = at_rate(noise(voice.seed, voice.seconds), RATE).astype(np.float64)
     double = np.concatenate([[0.0], np.cumsum(np.concatenate([source, source[:size]]) ** 2)])
@@ -84,7 +84,7 @@ def steps(left: list[Place], right: list[Place], period: float) -> list[tuple[fl
 
 
 def pace(found: list[Place], period: float) -> list[tuple[float, float]]:
-    """By how many seconds each place is later than the first one says."""
+    """Return by how many seconds each position is later than the first one implies."""
     if not found:
         return []
     first = found[0]
@@ -92,7 +92,7 @@ def pace(found: list[Place], period: float) -> list[tuple[float, float]]:
 
 
 def lasting(late: list[tuple[float, float]]) -> list[float]:
-    """Of every :data:`LASTING` places in a row the middle one's."""
+    """Return the running median over :data:`LASTING` positions."""
     values = [value for _, value in late]
     rows = [values[n : n + LASTING] for n in range(max(1, len(values) - LASTING + 1))]
     return [float(np.median(row)) for row in rows if row]
@@ -103,7 +103,7 @@ def _near(value: float, period: float) -> float:
 
 
 def above(sound: np.ndarray, rate: int, hertz: float) -> float:
-    """How much of a channel's power is above a pitch, in dB of all of it."""
+    """Return the share of a channel's power above a pitch, in dB."""
     power = np.abs(np.fft.rfft(sound.astype(np.float64))) ** 2
     part = power[np.fft.rfftfreq(len(sound), 1 / rate) > hertz].sum()
     return float(10 * np.log10(part / power.sum() + 1e-12))

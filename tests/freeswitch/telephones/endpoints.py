@@ -1,8 +1,7 @@
-"""Telephones of a test: SIP and RTP by hand, so that every packet of a call is known, and when it was sent.
+"""Phones of a test with their own SIP and RTP, so that every packet and its time is known.
 
-All of them speak from one clock.  What the caller and the called phone say at a moment leaves both at that
-moment, so where both are in a recording tells whether its channels are in step.
-"""
+All speak on one clock. Caller and called phone send at the same moments, so their positions in a recording
+show whether its channels are in sync."""
 
 from __future__ import annotations
 
@@ -39,18 +38,18 @@ def fair(_tick: int, _chance: random.Random) -> float | None:
 
 
 def loses(share: float) -> Weather:
-    """So many packets are lost, each by chance."""
+    """Lose this share of packets at random."""
     return lambda _tick, chance: None if chance.random() < share else 0.0
 
 
 def bursts(every_s: float, length_s: float) -> Weather:
-    """All packets are lost for a time, again and again."""
+    """Lose all packets for a time, repeatedly."""
     period, lost = int(every_s * 1000 / TICK_MS), int(length_s * 1000 / TICK_MS)
     return lambda tick, _chance: None if tick % period >= period - lost else 0.0
 
 
 def jitters(most_s: float) -> Weather:
-    """Each packet is late by chance, so that some overtake others."""
+    """Delay each packet randomly, so that some overtake others."""
     return lambda _tick, chance: chance.random() * most_s
 
 
@@ -88,7 +87,7 @@ class Leg:
             self._protector = Protector(self._key)
 
     def describe(self, codecs: tuple[Codec, ...], direction: str = "sendrecv") -> str:
-        """SDP for these codecs."""
+        """Return SDP for these codecs."""
         port = self.sock.getsockname()[1]
         payloads = " ".join(str(codec.payload) for codec in codecs)
         noise = f" {COMFORT_NOISE}" if self.comfort else ""
@@ -110,14 +109,14 @@ class Leg:
         return "\r\n".join([*lines, f"a={direction}", ""])
 
     def answered(self, sdp: str, offered: tuple[Codec, ...]) -> None:
-        """The other side's word on where to send, and in which of the codecs."""
+        """Read the peer's answer: its address and codec."""
         media = re.search(r"m=audio (\d+) \S+ (\d+)", sdp)
         assert media is not None, sdp
         self.codec = next(codec for codec in offered if codec.payload == int(media[2]))
         self.to = (HOST, int(media[1]))
 
     def asked(self, sdp: str) -> str:
-        """The answer to an offer: in this telephone's codec, or as a fax where it is one."""
+        """Return the answer to an offer: in this phone's codec, or as a fax if offered one."""
         if self.faxes and "m=image" in sdp:
             self.answered_image(sdp)
             return self.describe_image()
@@ -128,7 +127,7 @@ class Leg:
         return self.describe((self.codec,))
 
     def describe_image(self) -> str:
-        """SDP for a fax (T.38 by UDPTL), from the port of the sound."""
+        """Return SDP for a fax (T.38 by UDPTL), from the audio's port."""
         port = self.sock.getsockname()[1]
         lines = [
             "v=0", f"o=- {port} {time.time_ns() // 1000} IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0",
@@ -139,13 +138,13 @@ class Leg:
         return "\r\n".join(lines)
 
     def answered_image(self, sdp: str) -> None:
-        """From now on it sends a fax, and no sound."""
+        """Send a fax instead of audio from now on."""
         media = re.search(r"m=image (\d+)", sdp)
         assert media is not None, sdp
         self.image, self.to = True, (HOST, int(media[1]))
 
     def tick(self, tick: int) -> list[tuple[float, bytes]]:
-        """What is sent for this tick, each with how many seconds later it arrives."""
+        """Return the packets of this tick, each with its delay in seconds."""
         if self.to is None:
             return []
         if self.image:
@@ -166,7 +165,7 @@ class Leg:
         return [] if late is None else [(late, packet)]
 
     def dial(self, digits: str) -> None:
-        """As RFC 2833's events, each 160 ms long; meanwhile it says nothing else."""
+        """Dial by RFC 2833 events of 160 ms each, without audio meanwhile."""
         packets: list[tuple[int, int, bytes]] = []
         for digit in digits:
             for tick in range(8):
@@ -180,7 +179,7 @@ class Leg:
         self._dialled = packets
 
     def sings(self, digits: str) -> None:
-        """As tones in its sound, each 200 ms long."""
+        """Dial by tones in the audio, of 200 ms each."""
         packets: list[tuple[int, int, bytes]] = []
         for digit in digits:
             packets += [(0, self.codec.payload, each) for each in tones(self.codec, digit)]
@@ -194,7 +193,7 @@ class Leg:
         return packet if self._protector is None else self._protector.protect(packet)
 
     def listen(self) -> None:
-        """Take in what comes; nothing is made of it but a count."""
+        """Receive packets, and count them."""
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             while True:
                 packet = self.sock.recv(2048)
@@ -204,7 +203,7 @@ class Leg:
 
 
 class Studio:
-    """Sends what all legs say, tick by tick, from one clock."""
+    """Sends the packets of all legs, tick by tick, on one clock."""
 
     def __init__(self) -> None:
         self.began = time.time()
@@ -280,7 +279,7 @@ class Dialogue:
             time.sleep(0.01)
 
     def invite(self, codecs: tuple[Codec, ...], direction: str = "sendrecv") -> None:
-        """Offer these codecs from now on, and wait for the answer."""
+        """Offer these codecs, and wait for the answer."""
         self.sequence += 1
         self.state, self.offered = "offering", codecs
         self._request("INVITE", self.leg.describe(codecs, direction))
@@ -295,7 +294,7 @@ class Dialogue:
         self.leg.speaking = True
 
     def fax(self) -> int:
-        """Offer to go on as a fax; the answer's code.  Refused, it goes on in sound."""
+        """Offer T.38; return the answer's code. If refused, audio continues."""
         self.sequence += 1
         self.state = "faxing"
         self._request("INVITE", self.leg.describe_image())
@@ -303,12 +302,12 @@ class Dialogue:
         return self.codes[-1]
 
     def refer(self, number: str) -> None:
-        """Transfer the other party to a number."""
+        """Transfer the peer to a number."""
         self.sequence += 1
         self._request("REFER", more=[f"Refer-To: <sip:{number}@{self.peer[0]}:{self.peer[1]}>"])
 
     def info(self, digits: str) -> None:
-        """Each digit by SIP INFO."""
+        """Send each digit by SIP INFO."""
         for digit in digits:
             self.sequence += 1
             self._request("INFO", f"Signal={digit}\r\nDuration=160\r\n", kind="application/dtmf-relay")
@@ -350,7 +349,7 @@ class Dialogue:
         )
 
     def answer(self, fields: dict[str, str], code: int, body: str) -> None:
-        """The switch's answer to one of our requests."""
+        """Wait for the switch's answer to a request."""
         number, _, method = fields["cseq"].partition(" ")
         if method != "INVITE" or code < 200:
             return
@@ -374,7 +373,7 @@ class Dialogue:
 
 
 class Exchange:
-    """The telephones' SIP: calls the switch, and answers whatever it calls."""
+    """The phones' SIP: calls the switch, and answers its calls."""
 
     def __init__(self, switch_port: int) -> None:
         self.studio = Studio()
@@ -393,8 +392,7 @@ class Exchange:
     def call(
         self, number: str, caller: str, leg: Leg, codecs: tuple[Codec, ...] = (), port: int = 0
     ) -> Dialogue:
-        """A telephone calls, by another port of the switch than the usual one where there is one; returns at
-        once."""
+        """Place a call, by another port of the switch if given; return at once."""
         ident, codecs = uuid.uuid4().hex, codecs or (leg.codec,)
         switch = (HOST, port or self.switch[1])
         dialogue = Dialogue(
@@ -477,7 +475,7 @@ class Exchange:
 
 
 def _of_offer(sdp: str, codec: Codec) -> Codec:
-    """This codec, under the number that an offer has for it."""
+    """Return this codec with the payload type of an offer."""
     media = re.search(r"m=audio \d+ \S+ ([\d ]+)", sdp)
     assert media is not None, sdp
     known = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}

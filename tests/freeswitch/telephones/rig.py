@@ -31,7 +31,7 @@ PERIOD = 20
 
 @dataclass(eq=False)
 class Pair:
-    """A call between two telephones: ``outside`` is the one that calls."""
+    """A call between two phones; ``outside`` is the caller."""
 
     phone_rig: PhoneRig
     name: str
@@ -42,8 +42,8 @@ class Pair:
 
     @cached_property
     def dialogue(self) -> Dialogue:
-        """Who calls; from when it is looked at first.  (By then what all of them say is encoded, which would
-        hold up telephones that speak.)"""
+        """Return the caller's dialogue, creating it at the first call. (By then all voices are encoded, which
+        would delay speaking phones.)"""
         return self.begins()
 
     def take(self) -> layout.Take:
@@ -58,7 +58,7 @@ class Pair:
         return layout.read_take(folder)
 
     def listen(self) -> PairRecording:
-        """What the recording holds; the call has ended."""
+        """Return the recording of the call, which has ended."""
         take = self.take()
         assert take.end.outcome == "recorded", (self.name, take.end)
         assert take.start.announcement is not None
@@ -78,7 +78,7 @@ class Pair:
 
 @dataclass
 class PairRecording:
-    """A recording, and where each voice is in its channel."""
+    """A recording, with the positions of each voice in its channel."""
 
     pair: Pair
     take: layout.Take
@@ -90,30 +90,29 @@ class PairRecording:
 
     @property
     def steps(self) -> list[float]:
-        """By how many seconds the left channel is later than the right one, wherever both are heard."""
+        """The seconds by which the left channel is later than the right one, wherever both are heard."""
         return [late for _, late in alignment.steps(self.left, self.right, PERIOD)]
 
     @property
     def lasting(self) -> list[float]:
-        """The same, but for moments."""
+        """The same without outliers."""
         return alignment.lasting(alignment.steps(self.left, self.right, PERIOD))
 
     @property
     def slower(self) -> float:
-        """By how many seconds the outside party's voice gets later or earlier than at first, at most, but for
-        moments."""
+        """The maximum change in seconds of the external voice's delay since the start, without outliers."""
         late = alignment.lasting(alignment.pace(self.left, PERIOD))
         return max((abs(one - late[0]) for one in late), default=0.0)
 
     @property
     def missing_s(self) -> float:
-        """Seconds of the outside party's voice that were never written, after its first place."""
+        """The seconds of the external voice that were never written, after its first position."""
         late = alignment.lasting(alignment.pace(self.left, PERIOD))
         return late[0] - late[-1]
 
     @property
     def told_s(self) -> float:
-        """Where the announcement really begins: the last place at which the right channel is most like it."""
+        """Return the true position of the announcement: the last best match in the right channel."""
         announcement = self.take.start.announcement
         assert announcement is not None
         prompt, rate = soundfile.read(self.pair.phone_rig.prompts / f"{announcement.sha256}.wav")
@@ -135,7 +134,7 @@ class PairRecording:
 
 
 def patient(conf: Path, copy: Path) -> Path:
-    """A configuration in which a call waits for the daemon as long as a busy machine may need."""
+    """Return a configuration with a longer wait for the daemon, for busy machines."""
     shutil.copytree(conf, copy)
     variables = copy / "accord" / "vars.xml"
     before, after = 'data="accord_wait=3"', 'data="accord_wait=60"'
@@ -146,7 +145,7 @@ def patient(conf: Path, copy: Path) -> Path:
 
 
 class PhoneRig:
-    """The switch, its daemon, and the telephones around it."""
+    """The switch, its daemon, and the phones around it."""
 
     def __init__(self, folder: Path, conf: Path = CONF) -> None:
         self.rig = Rig(folder, patient(conf, folder / "conf"))
@@ -161,7 +160,7 @@ class PhoneRig:
         self._lines()
 
     def _lines(self) -> None:
-        """Lines with an announcement at 8 kHz, and (of even numbers) at 16."""
+        """Write lines with an announcement at 8 kHz and, for even numbers, at 16 kHz."""
         wide = soundfile.read(Path(__file__).parents[3] / "recorder/prompts/sounds/en/recorded.flac")
         spoken = alignment.low(wide[0], wide[1])
         widely = (
@@ -200,7 +199,7 @@ class PhoneRig:
         line: int | None = None,
         **more: object,
     ) -> Pair:
-        """Somebody calls; ``more`` is about their own leg."""
+        """Place a call; ``more`` has variables of the caller's leg."""
         self._placed += 1
         number = self._placed % 90 if line is None else line
         caller = f"3248{self._placed:07}"
@@ -214,7 +213,7 @@ class PhoneRig:
         return Pair(self, name, caller, near, far, begins)
 
     def place_out(self, name: str, outside: Codec = PCMU, inside: Codec = PCMU) -> Pair:
-        """A colleague calls somebody: ``outside`` is who is called."""
+        """Place an outbound call; ``outside`` is the callee."""
         self._placed += 1
         line = self._placed % 90
         callee = f"3247888{self._placed:04}{line:02}"
@@ -229,15 +228,15 @@ class PhoneRig:
         return Pair(self, name, callee, near, far, begins)
 
     def end_of(self, leg: Leg) -> Dialogue:
-        """A telephone's end of its call."""
+        """Return a phone's end of its call."""
         return next(one for one in self.exchange.dialogues.values() if one.leg is leg)
 
     def answers(self, number: int, leg: Leg) -> None:
-        """Who answers a number from now on."""
+        """Set the phone that answers a number from now on."""
         self._called[f"{number:02}"] = leg
 
     def until_connected(self, *pairs: Pair) -> None:
-        """All of them speak with each other."""
+        """Wait until all calls are connected."""
         for pair in pairs:
             assert pair.dialogue
         for pair in pairs:
@@ -245,13 +244,13 @@ class PhoneRig:
 
     @staticmethod
     def talk(seconds: float, *pairs: Pair) -> None:
-        """They speak so long, and hang up."""
+        """Let all calls talk for ``seconds``, then hang up."""
         time.sleep(seconds)
         for pair in pairs:
             pair.dialogue.bye()
 
     def leg_of(self, pair: Pair) -> str:
-        """The outside leg's id on the switch."""
+        """Return the external leg's id on the switch."""
         rows = self.rig.switch.channels()
         return next(
             row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == pair.caller
