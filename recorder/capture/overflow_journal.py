@@ -25,7 +25,7 @@ from recorder.spool.layout import CallEnd, CallStart
 
 log = structlog.get_logger()
 
-NOTES: Final = ".notes"
+JOURNAL: Final = ".notes"
 
 SIZE: Final = 1024 * 1024
 """Allocated bytes, enough for some 1,300 calls."""
@@ -42,7 +42,7 @@ class OverflowJournal:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._path = root / NOTES
+        self._path = root / JOURNAL
         self._lock = Semaphore()
         self._used = 0
         self._size = 0

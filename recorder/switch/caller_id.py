@@ -20,27 +20,27 @@ def caller(headers: Mapping[str, str], region: str | None = None) -> Party:
     return parse_party(user, headers.get("variable_sip_from_host", ""), region)
 
 
-def outward(headers: Mapping[str, str]) -> bool:
+def is_outbound(headers: Mapping[str, str]) -> bool:
     """Whether the dialplan marked this leg as the callee's of an outbound call."""
     return headers.get("variable_accord_direction") == "outbound"
 
 
-def called(headers: Mapping[str, str], region: str | None = None) -> Party:
+def callee(headers: Mapping[str, str], region: str | None = None) -> Party:
     """Return the callee of an outbound call, as the dialplan set it."""
     return parse_party(headers.get("variable_accord_callee", ""), "", region)
 
 
-def from_line(headers: Mapping[str, str], region: str | None = None) -> Party:
+def outbound_caller(headers: Mapping[str, str], region: str | None = None) -> Party:
     """Return the caller of an outbound call, as the dialplan set it."""
     return parse_party(headers.get("variable_accord_caller", ""), "", region)
 
 
-def outside(headers: Mapping[str, str], region: str | None = None) -> Party:
+def external_party(headers: Mapping[str, str], region: str | None = None) -> Party:
     """Return the external party: the caller, or the callee of an outbound call."""
-    return called(headers, region) if outward(headers) else caller(headers, region)
+    return callee(headers, region) if is_outbound(headers) else caller(headers, region)
 
 
-def calling(
+def calling_numbers(
     headers: Mapping[str, str], region: str | None = None, name: str = "Caller-Caller-ID-Number"
 ) -> frozenset[str]:
     """Return the calling number as sent and in E.164, to look it up in the never-record list.
@@ -50,7 +50,7 @@ def calling(
     return frozenset({sent.translate(SEPARATORS), parse_party(sent, "", region).value} - {""})
 
 
-def other_party(headers: Mapping[str, str], region: str | None = None) -> Party:
+def peer_party(headers: Mapping[str, str], region: str | None = None) -> Party:
     """Return the party at the other end of a CHANNEL_BRIDGE."""
     return _of_leg(headers, "Other-Leg", region)
 
@@ -61,6 +61,6 @@ def own_party(headers: Mapping[str, str], region: str | None = None) -> Party:
 
 
 def _of_leg(headers: Mapping[str, str], prefix: str, region: str | None) -> Party:
-    called = headers.get(f"{prefix}-Direction", "outbound") != "inbound"
-    number = "Destination-Number" if called else "Caller-ID-Number"
+    is_called = headers.get(f"{prefix}-Direction", "outbound") != "inbound"
+    number = "Destination-Number" if is_called else "Caller-ID-Number"
     return parse_party(headers.get(f"{prefix}-{number}", ""), "", region)

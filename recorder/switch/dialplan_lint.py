@@ -129,8 +129,8 @@ def guard_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 def _pause_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """A pause for a card number must work without the daemon."""
     for state in ("announced", "pickup"):
-        bound = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
-        if not any("execute_extension,accord_pause_" in each for each in bound):
+        codes = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
+        if not any("execute_extension,accord_pause_" in each for each in codes):
             yield Fault(f"a call left in state {state!r} has no code to pause its recording")
     pauses = [actions for _, name, actions, _ in loaded.extensions() if name == "accord_pause"]
     if not any("uuid_record" in each.data and " mask " in each.data for run in pauses for each in run):

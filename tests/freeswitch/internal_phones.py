@@ -92,7 +92,7 @@ def configuration(folder: Path) -> Path:
     return conf
 
 
-def tones(rig: Rig) -> None:
+def write_tones(rig: Rig) -> None:
     """Write the phones' voices, which the switch of the phones selects by the last two digits."""
     seconds = np.arange(RATE * 60) / RATE
     for number in TONES:
@@ -100,7 +100,7 @@ def tones(rig: Rig) -> None:
         soundfile.write(rig.phones_folder / f"callee-{number[-2:]}.wav", sound, RATE)
 
 
-def lines(rig: Rig, name: Line, *more: str) -> Sounds:
+def set_line(rig: Rig, name: Line, *more: str) -> Sounds:
     """Give the line (and ``more`` numbers) the settings of ``name``; no other number has a line."""
     sounds = Sounds(rig.snapshot / "prompts")
     temporary = rig.snapshot / ".new"
@@ -155,7 +155,7 @@ class Talk:
     def phones(self, command: str) -> str:
         return self.rig.phones.esl.api(command)
 
-    def rings_up(self, who: str, what: str) -> str:
+    def place_call(self, who: str, what: str) -> str:
         """Have an internal phone call ``what``; return its leg on the phones' switch."""
         ident = str(uuid.uuid4())
         answer = self.rig.phones.esl.command(
@@ -166,12 +166,12 @@ class Talk:
         assert "ERR" not in answer, answer
         return ident
 
-    def holds(self, phone: str) -> None:
+    def hold(self, phone: str) -> None:
         """Have an internal phone put the external party on hold (re-INVITE, sendonly)."""
         self.phones(f"uuid_hold {phone}")
         self.until_marked("colleague_hold")
 
-    def refers(self, phone: str, number: str, replacing: str = "") -> None:
+    def refer(self, phone: str, number: str, replacing: str = "") -> None:
         """Have a phone send REFER to a number or, with Replaces, to the peer of another of its calls."""
         target = f"sip:{number}@127.0.0.1:{self.rig.sip_port}"
         if replacing:
@@ -180,7 +180,7 @@ class Talk:
             target += f"?Replaces={quote(f'{call_id};to-tag={to};from-tag={own}', safe='')}"
         self.rig.phones.esl.command(f"bgapi uuid_deflect {phone} {target}")
 
-    def ends(self) -> layout.Take:
+    def end(self) -> layout.Take:
         """Have the external party hang up; return the only take."""
         self.call.outside_hangs_up()
         take = self.call.wait_take()
@@ -221,10 +221,10 @@ def assert_one_recording(take: layout.Take, *voices: str, left: str = "caller") 
     length = len(read_wav(Path(take.audio))) / RATE
     assert abs(length - (ended - began).total_seconds()) < 1.0
     assert kinds.count("announcement_finished") == 1, "announced again"
-    said = heard(take, 0)
+    said = tones_in(take, 0)
     assert said[-1][0] == left
     assert length - said[-1][2] < 0.5
-    right = [one for one in heard(take) if one[0]]
+    right = [one for one in tones_in(take) if one[0]]
     assert [name for name, _ in groupby(one[0] for one in right)] == list(voices), right
     assert length - right[-1][2] < 0.5, "it did not go on to the end"
 
@@ -253,7 +253,7 @@ def conference_marks(take: layout.Take) -> list[str]:
     ]  # fmt: skip
 
 
-def heard(take: layout.Take, channel: int = 1) -> list[tuple[str, float, float]]:
+def tones_in(take: layout.Take, channel: int = 1) -> list[tuple[str, float, float]]:
     """Return the sequence of tones in a channel of the take, with start and end in seconds: the last two
     digits of the speaker, ``caller``, or an empty string for silence."""
     sound = read_wav(Path(take.audio))[:, channel]

@@ -23,11 +23,11 @@ from tests.freeswitch.internal_phones import (
     THIRD,
     Talk,
     configuration,
-    heard,
+    tones_in,
     conference_marks,
-    lines,
+    set_line,
     bridge_marks,
-    tones,
+    write_tones,
 )
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, level, read_wav
@@ -42,7 +42,7 @@ ANNOUNCED_BY = 2 * RATE
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("system")
     rig = Rig(folder / "rig", configuration(folder))
-    tones(rig)
+    write_tones(rig)
     try:
         rig.start()
         rig.start_daemon()
@@ -83,7 +83,7 @@ def asked(talk: Talk, what: str) -> None:
 
 
 def voices(take: layout.Take) -> list[str]:
-    return [name for name, _ in groupby(one[0] for one in heard(take) if one[0])]
+    return [name for name, _ in groupby(one[0] for one in tones_in(take) if one[0])]
 
 
 def kinds(take: layout.Take) -> list[str]:
@@ -98,13 +98,13 @@ def by_colleague(system: Rig, leg: str) -> bool:
 def test_conference(system: Rig) -> None:
     """Everybody in one take; who comes is told alone, the first colleague is not, and all are in the marks.
     Another call comes into the same room: each take has both, and who was told is not told again."""
-    lines(system, "joining_alone")
+    set_line(system, "joining_alone")
     one, two = speaks(system), speaks(system)
     meets(one, "meet-a")
     asked(one, PAUSE)
     time.sleep(1)
     asked(one, RESUME)
-    second = one.rings_up(SECOND, "meet-a")
+    second = one.place_call(SECOND, "meet-a")
     one.until_marked("joined_told")
     time.sleep(1)
     meets(two, "meet-a")
@@ -115,8 +115,8 @@ def test_conference(system: Rig) -> None:
     one.phones(f"uuid_kill {second}")
     one.until_marked("left_room")
     time.sleep(1)
-    first = one.ends()
-    other = two.ends()
+    first = one.end()
+    other = two.end()
     ((_start, _end),) = zeros(read_wav(Path(first.audio))[ANNOUNCED_BY:])
     reminded = level(read_wav(one.call.heard_by_callee)[:, 0], PAUSED)
     # A tone takes two tenths of a second; where a voice begins or ends, every pitch is in one of them.
@@ -141,11 +141,11 @@ def test_conference(system: Rig) -> None:
 def test_notice_to_all_and_an_external_member(system: Rig) -> None:
     """All hear the notice, and it is in the take. An external member who heard no announcement ends the
     recording."""
-    lines(system, "joining_both")
+    set_line(system, "joining_both")
     talk = speaks(system)
     meets(talk, "meet-b")
-    second = talk.rings_up(SECOND, "meet-b")
-    third = talk.rings_up(THIRD, "meet-b")
+    second = talk.place_call(SECOND, "meet-b")
+    third = talk.place_call(THIRD, "meet-b")
     talk.until_marked("joined_room", 3)
     time.sleep(4)
     outside = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
@@ -167,17 +167,17 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
 def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     """Members are found later and notified then, also in a call that was brought into a conference at once.
     """
-    lines(system, "joining_alone", HOT)
+    set_line(system, "joining_alone", HOT)
     one = speaks(system)
     meets(one, "meet-c")
     hot = Talk(system, system.call(HOT))
     hot.until_marked("announcement_finished")
     time.sleep(0.5)
-    first = hot.rings_up(THIRD, "meet-hot")
+    first = hot.place_call(THIRD, "meet-hot")
     hot.until_marked("joined_room")  # the switch has been asked about them
     system.kill_daemon()
-    second = one.rings_up(SECOND, "meet-c")
-    listener = one.rings_up(LINE, f"listen-{one.call.leg}")
+    second = one.place_call(SECOND, "meet-c")
+    listener = one.place_call(LINE, f"listen-{one.call.leg}")
     time.sleep(1)
     system.start_daemon()
     system.wait_watching()
@@ -193,7 +193,7 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     one.until_marked("listener_left")
     one.phones(f"uuid_kill {first}")
     hot.until_marked("left_room")
-    take, brought = one.ends(), hot.ends()
+    take, brought = one.end(), hot.end()
     assert conference_marks(take) == ["+01", "+91~", "-91~", "-01"]
     assert listened(take) == ["+01~", "-01~"]
     assert by_colleague(system, second)
@@ -206,7 +206,7 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
 def test_three_way(system: Rig) -> None:
     """One recording has all three. The third party is notified at once, alone, and not again when the first
     internal party leaves."""
-    lines(system, "joining_alone")
+    set_line(system, "joining_alone")
     talk = speaks(system)
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
@@ -224,7 +224,7 @@ def test_three_way(system: Rig) -> None:
     talk.phones(f"uuid_kill {talk.phone()}")
     talk.until_marked("bridged", 3)
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     heard_in_turn = voices(take)  # a phone that dials says nothing meanwhile
     assert (heard_in_turn[:2], heard_in_turn[-1]) == (["01", "01+91"], "91")
     assert set(heard_in_turn) == {"01", "01+91", "91"}
@@ -259,11 +259,11 @@ def listened(take: layout.Take) -> list[str]:
 def test_supervisors(system: Rig) -> None:
     """A supervisor is marked, and not notified as long as nobody hears them; one who speaks into the
     recording counts as a third party. An external one may listen, and ends the recording by speaking."""
-    lines(system, "joining_alone")
+    set_line(system, "joining_alone")
     one, two = speaks(system), speaks(system)
-    inside = one.rings_up(THIRD, f"listen-{one.inside}")
+    inside = one.place_call(THIRD, f"listen-{one.inside}")
     outside_leg = two.call.leg
-    second = two.rings_up(SECOND, f"listen-{outside_leg}")
+    second = two.place_call(SECOND, f"listen-{outside_leg}")
     for talk in (one, two):
         talk.until_marked("listener_came")
     talk = two
@@ -293,11 +293,11 @@ def test_supervisors(system: Rig) -> None:
     talk.phones(f"uuid_kill {inside}")
     one.until_marked("listener_left")
     time.sleep(0.7)
-    take = one.ends()
+    take = one.end()
     assert listened(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
     assert conference_marks(take) == ["+92", "-92"]
     assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
-    assert [name for name, *_ in heard(take, 0) if "92" in name] == []
+    assert [name for name, *_ in tones_in(take, 0) if "92" in name] == []
     assert kinds(take).count("joined_told") == 1
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert by_colleague(system, inside)
@@ -311,7 +311,7 @@ def test_supervisors(system: Rig) -> None:
         "98:colleague/left",
     ]
     assert conference_marks(ended) == ["+91", "-91", "+98!"]
-    assert "91+caller" in [name for name, *_ in heard(ended, 0)]
+    assert "91+caller" in [name for name, *_ in tones_in(ended, 0)]
     assert kinds(ended)[-2:] == ["transferred_outside", "recording_stopped"]
     assert (ended.end.outcome, ended.end.reason) == ("recorded", None)
     for each in (one, two):

@@ -19,11 +19,11 @@ from tests.freeswitch.internal_phones import (
     Talk,
     configuration,
     consult,
-    heard,
-    lines,
+    tones_in,
+    set_line,
     bridge_marks,
     assert_notified_once,
-    tones,
+    write_tones,
     assert_one_recording,
 )
 from tests.freeswitch.switches import RATE, Rig, heard_whole, read_wav
@@ -37,7 +37,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """Switch, phones and daemon of a system with colleagues."""
     folder = tmp_path_factory.mktemp("system")
     rig = Rig(folder / "rig", configuration(folder))
-    tones(rig)
+    write_tones(rig)
     try:
         rig.start()
         rig.start_daemon()
@@ -52,7 +52,7 @@ def talk(system: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
     """A caller who speaks with the first internal phone, on a line with a transfer notice to the target
     alone, unless a test says otherwise."""
     name: Line = getattr(request, "param", "joining_alone")
-    lines(system, name)
+    set_line(system, name)
     made = Talk(system, system.call(LINE))
     made.until_marked("bridged")
     time.sleep(1)
@@ -64,7 +64,7 @@ def test_uuid_transfer(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
     assert bridge_marks(take) == [*MOVED, "-91"]
@@ -75,7 +75,7 @@ def test_both_parties_hear_the_notice(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_notified_once(talk, take, together=True)
     right = read_wav(Path(take.audio))[:, 1]
     assert heard_whole(right[RATE * 3 // 2 :], SENTENCE), "it is not in the recording"
@@ -83,55 +83,55 @@ def test_both_parties_hear_the_notice(talk: Talk) -> None:
 
 @pytest.mark.parametrize("talk", ["line"], indirect=True)
 def test_line_without_a_transfer_notice(talk: Talk) -> None:
-    talk.refers(talk.phone(), SECOND)
+    talk.refer(talk.phone(), SECOND)
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
 
 
 def test_blind_refer(talk: Talk) -> None:
-    talk.refers(talk.phone(), SECOND)
+    talk.refer(talk.phone(), SECOND)
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
     assert bridge_marks(take) == [*MOVED, "-91"]
 
 
 def test_refer_with_replaces(talk: Talk) -> None:
-    own = talk.rings_up(LINE, SECOND)
+    own = talk.place_call(LINE, SECOND)
     time.sleep(2)
     assert len(talk.marks("bridged")) == 1, "the other call of the same phone is none of this one"
-    talk.refers(talk.phone(), SECOND, own)
+    talk.refer(talk.phone(), SECOND, own)
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
     assert bridge_marks(take) == [*MOVED, "-91"]
 
 
 def test_three_transfers_and_back(talk: Talk) -> None:
-    talk.refers(talk.phone(), SECOND)
+    talk.refer(talk.phone(), SECOND)
     talk.until_marked("joined_told")
-    talk.refers(talk.phone(SECOND), THIRD)
+    talk.refer(talk.phone(SECOND), THIRD)
     talk.until_marked("joined_told", 2)
     time.sleep(0.7)
-    talk.refers(talk.phone(THIRD), SECOND)
+    talk.refer(talk.phone(THIRD), SECOND)
     talk.until_marked("bridged", 4)
     time.sleep(2)
-    talk.refers(talk.phone(SECOND), LINE)
+    talk.refer(talk.phone(SECOND), LINE)
     talk.until_marked("bridged", 5)
     time.sleep(2)
-    take = talk.ends()
+    take = talk.end()
     assert bridge_marks(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
     assert [mark.kind for mark in take.marks if mark.kind.startswith("joined")] == [
         "joined_telling", "joined_told", "joined_telling", "joined_told",
     ]  # fmt: skip
-    assert [name for name, _ in groupby(one[0] for one in heard(take) if one[0])][-3:] == ["92", "91", "01"]
+    assert [name for name, _ in groupby(one[0] for one in tones_in(take) if one[0])][-3:] == ["92", "91", "01"]
 
 
 def test_att_xfer(talk: Talk) -> None:
@@ -139,7 +139,7 @@ def test_att_xfer(talk: Talk) -> None:
     talk.phones(f"uuid_kill {talk.phone()}")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
     assert bridge_marks(take)[:3] == MOVED
@@ -151,7 +151,7 @@ def test_cancelled_att_xfer(talk: Talk) -> None:
     talk.phones(f"uuid_send_dtmf {talk.phone()} #")
     talk.until_marked("bridged", 2)
     time.sleep(2)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01")
     assert bridge_marks(take)[:3] == ["+01", "-01", "+01"]
     assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
@@ -161,10 +161,10 @@ def test_park_and_pick_up(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} park inline")
     talk.until_marked("unbridged")
     time.sleep(1)
-    talk.rings_up(SECOND, f"pick-{talk.call.leg}")
+    talk.place_call(SECOND, f"pick-{talk.call.leg}")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
     assert bridge_marks(take)[:3] == MOVED
@@ -177,17 +177,17 @@ def test_park_and_uuid_bridge(talk: Talk) -> None:
     talk.switch(f"uuid_bridge {talk.call.leg} {leg}")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
     assert bridge_marks(take)[:3] == MOVED
 
 
 def test_intercept(talk: Talk) -> None:
-    talk.rings_up(SECOND, f"pick-{talk.call.leg}")
+    talk.place_call(SECOND, f"pick-{talk.call.leg}")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
     assert bridge_marks(take)[:3] == MOVED
@@ -201,7 +201,7 @@ def test_hold_by_the_internal_party(talk: Talk) -> None:
     talk.phones(f"uuid_hold off {phone}")
     talk.until_marked("colleague_unhold")
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01")
     assert bridge_marks(take) == ["+01", "-01"]
     assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
@@ -215,21 +215,21 @@ def test_codec_change_during_the_call(talk: Talk) -> None:
     time.sleep(2)
     after = talk.switch(f"uuid_dump {talk.call.leg}")
     assert "Channel-Read-Codec-Name: PCMA" in after
-    take = talk.ends()
+    take = talk.end()
     assert_one_recording(take, "01")
     assert bridge_marks(take) == ["+01", "-01"]
 
 
 def test_transfer_to_an_external_number_ends_the_recording(talk: Talk) -> None:
     """The recording until then is kept; the call continues unrecorded."""
-    talk.refers(talk.phone(), OUTSIDE)
+    talk.refer(talk.phone(), OUTSIDE)
     talk.until_marked("transferred_outside")
     take = talk.call.wait_take()
     assert talk.call.alive()
     assert talk.rig.recorded_now() == set()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert bridge_marks(take) == ["+01", "-01", "+98"]
-    assert [one[0] for one in heard(take) if one[0]] == ["01"]
+    assert [one[0] for one in tones_in(take) if one[0]] == ["01"]
     size = Path(take.audio).stat().st_size
     time.sleep(1)
     assert Path(take.audio).stat().st_size == size

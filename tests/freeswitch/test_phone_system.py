@@ -16,7 +16,7 @@ from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool.layout import CALL, Take, read_start
-from tests.freeswitch.internal_phones import configuration, tones
+from tests.freeswitch.internal_phones import configuration, write_tones
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_forged_invite import Phone
 from tests.scenarios.files import Sounds
@@ -145,7 +145,7 @@ def phone_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneSyst
     (conf / "dialplan" / "public" / "85_ways.xml").write_text(routing())
     (conf / "dialplan" / "public" / "00_a_menu.xml").write_text(MENU)
     rig = Rig(folder / "rig", conf)
-    tones(rig)
+    write_tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line(line, f"{NUMBER}{digits}") for digits, line, _ in ROUTES.values()]
     lines.append(sounds.line("line", "202"))

@@ -16,7 +16,7 @@ from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool.layout import Take
-from tests.freeswitch.internal_phones import CALLER, MUSIC, SECOND, THIRD, TONES, Talk, configuration, tones
+from tests.freeswitch.internal_phones import CALLER, MUSIC, SECOND, THIRD, TONES, Talk, configuration, write_tones
 from tests.freeswitch.switches import NUMBER, RATE, Rig, level, read_wav, until
 from tests.freeswitch.test_feature_codes import zeros
 from tests.scenarios.definitions import Line
@@ -114,7 +114,7 @@ def build(folder: Path) -> Path:
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Sounds]]:
     folder = tmp_path_factory.mktemp("queues")
     rig = Rig(folder / "rig", build(folder))
-    tones(rig)
+    write_tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line(line, f"{NUMBER}{digits}") for digits, line, _ in WAYS.values()]
     (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
@@ -194,10 +194,10 @@ def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
     paused(talk, talk.phone(SECOND))
-    talk.refers(talk.phone(SECOND), THIRD)
+    talk.refer(talk.phone(SECOND), THIRD)
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
-    made, kept = heard(talk.ends(), system[1])
+    made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, SECOND, ("paused", "waiting"))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
     assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
@@ -213,18 +213,18 @@ def test_mod_fifo_queue(system: tuple[Rig, Sounds], name: str, how: str) -> None
     rig = system[0]
     if how == "waits":
         asking = Talk(rig, None)  # type: ignore[arg-type]
-        phone = asking.rings_up(SECOND, f"waits-{queue}")
+        phone = asking.place_call(SECOND, f"waits-{queue}")
         time.sleep(1.5)
     (talk,) = calls(system, name).values()
     if how == "next":
         until("they wait", lambda: talk.call.leg and talk.call.variable("current_application") == "fifo", 20)
         time.sleep(1.5)
-        phone = talk.rings_up(SECOND, f"next-{queue}")
+        phone = talk.place_call(SECOND, f"next-{queue}")
     talk.until_marked("bridged")
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
     paused(talk, phone)
-    made, kept = heard(talk.ends(), system[1])
+    made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, SECOND, ("paused",))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
     assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
@@ -250,14 +250,14 @@ def test_valet_parking_and_pickup(system: tuple[Rig, Sounds]) -> None:
     (talk,) = calls(system, "parks").values()
     talk.until_marked("bridged")
     time.sleep(1.5)
-    talk.refers(talk.phone(f"{NUMBER}01"), "valet-8501")
+    talk.refer(talk.phone(f"{NUMBER}01"), "valet-8501")
     talk.until_marked("unbridged")
     time.sleep(2)
-    phone = talk.rings_up(SECOND, "valet-8501")
+    phone = talk.place_call(SECOND, "valet-8501")
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
     paused(talk, phone)
-    made, kept = heard(talk.ends(), system[1])
+    made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, f"{NUMBER}01", ("paused", "waiting"))
     (waiting,) = [gap for gap in made.gaps if gap.reason == "waiting"]
     assert waiting.channel == "both"

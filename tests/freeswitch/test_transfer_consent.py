@@ -13,7 +13,7 @@ import pytest
 
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
-from tests.freeswitch.internal_phones import LINE, SECOND, THIRD, TONES, Talk, configuration, lines, tones
+from tests.freeswitch.internal_phones import LINE, SECOND, THIRD, TONES, Talk, configuration, set_line, write_tones
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_conferences import consult, conference_marks, meets
@@ -29,7 +29,7 @@ OPT_OUT: Line = "joining_opt_out"
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("system")
     rig = Rig(folder / "rig", configuration(folder))
-    tones(rig)
+    write_tones(rig)
     try:
         rig.start()
         rig.start_daemon()
@@ -47,7 +47,7 @@ def no_calls_left(system: Rig) -> Iterator[None]:
 
 def speaks(system: Rig, name: Line) -> tuple[Talk, Sounds]:
     """A caller who has consented, or not refused, speaks with the first internal phone."""
-    sounds = lines(system, name)
+    sounds = set_line(system, name)
     talk = Talk(system, system.call(LINE))
     if name == OPT_IN:
         talk.until_marked("asked")
@@ -138,13 +138,13 @@ def test_consent_in_a_conference(system: Rig) -> None:
     talk, sounds = speaks(system, OPT_IN)
     meets(talk, "meet-a")
     time.sleep(1)
-    second = talk.rings_up(SECOND, "meet-a")
+    second = talk.place_call(SECOND, "meet-a")
     talk.until_marked("joined_asked")
     time.sleep(0.5)
     talk.phones(f"uuid_send_dtmf {second} 1")
     talk.until_marked("joined_answered")
     time.sleep(1.5)
-    third = talk.rings_up(THIRD, "meet-a")
+    third = talk.place_call(THIRD, "meet-a")
     talk.until_marked("joined_asked", 2)
     time.sleep(0.5)
     talk.phones(f"uuid_send_dtmf {third} 2")

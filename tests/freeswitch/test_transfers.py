@@ -31,10 +31,10 @@ from tests.freeswitch.internal_phones import (
     Talk,
     configuration,
     consult,
-    heard,
+    tones_in,
     bridge_marks,
     assert_notified_once,
-    tones,
+    write_tones,
     assert_one_recording,
 )
 from tests.freeswitch.outbound_call import call_out
@@ -107,7 +107,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransferSystem]
     conf = configuration(folder)
     with_music(conf)
     rig = Rig(folder / "rig", conf, {"ACCORD_PAUSE_CODE": "#6", "ACCORD_RESUME_CODE": "#7"})
-    tones(rig)
+    write_tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line("out_joining", number) for number in (LINE, OWN)]
     (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
@@ -152,12 +152,12 @@ def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outs
 def test_hold_then_refer(system: TransferSystem, outward: bool) -> None:
     talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
-    talk.holds(phone)
+    talk.hold(phone)
     time.sleep(1.5)
-    talk.refers(phone, SLOW)
+    talk.refer(phone, SLOW)
     talk.until_marked("joined_told")
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
     assert_one_recording(take, first, "93", left=left)
     assert_notified_once(talk, take, SLOW)
@@ -172,13 +172,13 @@ def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) ->
     """
     talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
-    talk.holds(phone)
-    own = talk.rings_up(LINE, SECOND)
+    talk.hold(phone)
+    own = talk.place_call(LINE, SECOND)
     time.sleep(2)
-    talk.refers(phone, SECOND, own)
+    talk.refer(phone, SECOND, own)
     talk.until_marked("joined_told")
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
     assert_one_recording(take, first, "91", left=left)
     assert_notified_once(talk, take)
@@ -194,7 +194,7 @@ def test_transfer_by_the_switch(system: TransferSystem, outward: bool) -> None:
     talk.phones(f"uuid_kill {phone}")
     talk.until_marked("joined_told")
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
     assert_one_recording(take, first, "91", left=left)
     assert_notified_once(talk, take)
@@ -207,7 +207,7 @@ def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded
     """REFER with Replaces: both takes end there, and the call continues."""
     talk = system.comes_in()
     phone = talk.phone()
-    talk.holds(phone)
+    talk.hold(phone)
     system.called += 1
     line = LINE if recorded else f"{LINE[:-2]}71"
     other = call_out(system.rig, f"{ABROAD}{system.called:02}01", line=line)
@@ -215,7 +215,7 @@ def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded
     if recorded:
         Talk(system.rig, other).until_marked("bridged")
     time.sleep(1)
-    talk.refers(phone, other.number, other.id)
+    talk.refer(phone, other.number, other.id)
     talk.until_marked("transferred_outside")
     calls = [talk.call, other] if recorded else [talk.call]
     for call in calls:
@@ -238,7 +238,7 @@ def test_transfer_to_an_external_party_by_the_switch(system: TransferSystem) -> 
     talk.until_marked("transferred_outside")
     take = talk.call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert [one[0] for one in heard(take) if one[0]] == ["01"], "who is outside is in it"
+    assert [one[0] for one in tones_in(take) if one[0]] == ["01"], "who is outside is in it"
     assert talk.call.alive()
     assert system.rig.recorded_now() == set()
 
@@ -259,6 +259,6 @@ def test_bind_meta_app_keys(system: TransferSystem) -> None:
     talk.phones(f"uuid_send_dtmf {phone} *1")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
+    take = talk.end()
     assert bridge_marks(take) == ["+01", "-01", "+93", "-93"]
     assert not [mark for mark in take.marks if mark.kind == "noted"], "the docs may say more"

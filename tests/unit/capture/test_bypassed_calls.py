@@ -44,7 +44,7 @@ class Switch:
     def api(self, command: object) -> str:
         words = str(command).split()[1:]
         self.asked.append(words[0])
-        if self.predecessor is not None:
+        if self.before is not None:
             self.before()
         match words:
             case ["uuid_dump", leg] if leg in self.legs:
