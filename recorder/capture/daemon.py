@@ -117,7 +117,7 @@ class Daemon:
             reach=lambda seconds: self.node.reach(seconds),
             ask=lambda command, limit: self.node.api(command, limit),
         )
-        self.dialplan = OutboundSocket(
+        self.outbound_socket = OutboundSocket(
             settings.listen_host,
             settings.listen_port,
             lambda arrival, session: self.intake.arrive(arrival, session),
@@ -206,9 +206,9 @@ class Daemon:
             self._start_spool_work()
         else:
             self.intake.unhandled.defer()
-            if predecessor.listener is not None and not self.dialplan.adopt(predecessor.listener):
+            if predecessor.listener is not None and not self.outbound_socket.adopt(predecessor.listener):
                 predecessor.listener.close()
-        port = self.dialplan.bind()
+        port = self.outbound_socket.bind()
         log.info("daemon.listening", port=port)
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._request_end)
@@ -222,7 +222,7 @@ class Daemon:
             takeover = gevent.spawn(self._take_over, predecessor)
             takeover.link_exception(lambda _: self._stopping.set())  # logged; the next start is a full one
             self._background.append(takeover)
-        self._serving = gevent.spawn(self.dialplan.serve)
+        self._serving = gevent.spawn(self.outbound_socket.serve)
         self._beat()
         log.info("daemon.ready", node=self.settings.node, port=port)
         while not self._stopping.wait(BEAT):
@@ -232,9 +232,9 @@ class Daemon:
     def _stop(self) -> None:
         if self._successor is None:
             self._leaving()
-        log.info("daemon.draining", calls=self.dialplan.calls)
+        log.info("daemon.draining", calls=self.outbound_socket.calls)
         heartbeat = gevent.spawn(self._keep_beating)
-        self._drain(gevent.spawn(self.dialplan.stop, DRAIN))
+        self._drain(gevent.spawn(self.outbound_socket.stop, DRAIN))
         self._flush()
         self.command_listener.stop()
         self.config.note_watch()
@@ -311,14 +311,14 @@ class Daemon:
 
     def _hand_over(self, successor: Successor) -> None:
         """The next daemon begins: finish the current announcements, and leave the rest to it."""
-        if not successor.offer(self.dialplan.listener, self._end_requested):
+        if not successor.offer(self.outbound_socket.listener, self._end_requested):
             return  # it could not start: nothing has changed
         self._successor = successor
         self._serving.kill()
         self.intake.unhandled.defer()
         self._notify_main_process(successor.pid)
         log.info(
-            "daemon.handover_started", calls=len(self.calls), announcing=self.dialplan.calls, to=successor.pid
+            "daemon.handover_started", calls=len(self.calls), announcing=self.outbound_socket.calls, to=successor.pid
         )
         while self._is_announcing() and not self._at_once.is_set():
             if not successor.is_alive(BEAT):
@@ -335,7 +335,7 @@ class Daemon:
             self.intake.unhandled.resume((), self.calls)
             self._stopping.set()
             return
-        self._serving = gevent.spawn(self.dialplan.serve)
+        self._serving = gevent.spawn(self.outbound_socket.serve)
         own = {*self.intake.recordings, *(call.start.recording for call in self.calls.values())}
         self.reconciliation.list_open_folders(self.now(), own)
         self.observer.take_over(())
@@ -351,7 +351,7 @@ class Daemon:
     def _request_end(self) -> None:
         if self._end_requested:
             self._at_once.set()
-            gevent.spawn(self.dialplan.stop, 0.0)
+            gevent.spawn(self.outbound_socket.stop, 0.0)
         self._end_requested = True
         if self._at_once.is_set():
             self._stopping.set()
@@ -373,7 +373,7 @@ class Daemon:
 
     def _is_announcing(self) -> bool:
         """Whether there are calls here that another daemon cannot take over."""
-        return self.dialplan.calls > 0 or any(
+        return self.outbound_socket.calls > 0 or any(
             announce_on_answer.is_announcing(call.state) for call in self.calls.values()
         )
 

@@ -89,9 +89,8 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
         for number, outbound in (("1001", "off"), ("3225550101", "before_connected"), ("3225550102", "off"))
     }
     made.config._snapshot = Snapshot("", lines, frozenset({"32470000001"}), frozenset(), tmp_path)
-    monkeypatch.setattr(made.observer, "_node", switch)
-    monkeypatch.setattr(made.intake.bypassed, "_node", switch)
-    monkeypatch.setattr(made.intake.unhandled, "_node", switch)
+    for part in (made.observer, made.intake, made.intake.bypassed, made.intake.unhandled):
+        monkeypatch.setattr(part, "_node", switch)
     monkeypatch.setattr("recorder.capture.bypassed_calls.LIST_DELAY", 0.0)
     return made
 

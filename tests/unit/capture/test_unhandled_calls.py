@@ -184,8 +184,8 @@ def test_checks_channels_that_the_switch_lists_late(daemon: Daemon, monkeypatch:
     add_line(daemon, "off")
     monkeypatch.setattr("recorder.capture.switch_observer.LIST_DELAY", 0.0)
     switch = ListingSwitch(99)
-    monkeypatch.setattr(daemon.observer, "_node", switch)
-    monkeypatch.setattr(daemon.intake.unhandled, "_node", switch)
+    for part in (daemon.observer, daemon.intake, daemon.intake.unhandled):
+        monkeypatch.setattr(part, "_node", switch)
     daemon.observer.connect(LiveState({}))
     assert not list(layout.open_takes(daemon.settings.spool))
     assert gevent.wait(timeout=20)
