@@ -24,11 +24,11 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-TOLD = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["told"])
 CALLS = 10
 
 
-def told(call: CallUnderTest) -> bool:
+def is_announced(call: CallUnderTest) -> bool:
     return "announcement_finished" in call.marks_now()
 
 
@@ -39,9 +39,9 @@ def moment(event: dict[str, str]) -> int:
 
 def silence_after(heard: np.ndarray, other: int) -> float:
     """Seconds from what is told until the other one is heard: as long as they are told themselves."""
-    size = len(heard) + len(TOLD)
-    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(TOLD, size)), size)[: len(heard)]
-    end = int(alike.argmax()) + len(TOLD)
+    size = len(heard) + len(ANNOUNCEMENT)
+    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(ANNOUNCEMENT, size)), size)[: len(heard)]
+    end = int(alike.argmax()) + len(ANNOUNCEMENT)
     return float((level(heard[end:], other) > 0.2).argmax()) / 10
 
 
@@ -51,7 +51,7 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
     events.command("event plain CHANNEL_ANSWER RECORD_START")
     calls = [daemon.call(f"{NUMBER}78") for _ in range(CALLS)]
     for call in calls:
-        until(f"{call.caller} is told", lambda call=call: told(call), 20)
+        until(f"{call.caller} is told", lambda call=call: is_announced(call), 20)
     time.sleep(1.5)
     seen = {
         (event["Caller-Caller-ID-Number"], event["Call-Direction"], event["Event-Name"]): event
@@ -75,8 +75,8 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
     for call in calls:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
-        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], TOLD)
-        assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], ANNOUNCEMENT)
+        assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
         for path, other in ((call.heard_by_caller, 1000), (call.heard_by_callee, 440)):
             assert silence_after(read_wav(path)[:, 0], other) < 0.5, "they hear it one after the other"
         take = replace(take, start=replace(take.start, formats=("wav",)))

@@ -34,7 +34,7 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         rig.stop()
 
 
-def said(rig: Rig) -> bytes:
+def daemon_log(rig: Rig) -> bytes:
     return (rig.folder / "daemon.log").read_bytes()
 
 
@@ -66,7 +66,7 @@ def test_unaddressable_call_continues_and_others_are_recorded(daemon: Rig) -> No
     assert odd.wait_take().end.reason == "announcement_failed"
     time.sleep(0.5)
     assert len(list(daemon.spool.glob(f"*/{layout.CALL}"))) == 2, "it is written down once"
-    assert said(daemon).count(b"switch.down") == 0
+    assert daemon_log(daemon).count(b"switch.down") == 0
 
 
 def test_daemon_reconciles_during_unaddressable_calls(rig: Rig) -> None:
@@ -80,7 +80,7 @@ def test_daemon_reconciles_during_unaddressable_calls(rig: Rig) -> None:
     rig.start_daemon()
     rig.wait_watching()
     is_recorded(rig)
-    assert said(rig).count(SKIPPED) == 2
-    assert said(rig).count(b"switch.down") == 0
+    assert daemon_log(rig).count(SKIPPED) == 2
+    assert daemon_log(rig).count(b"switch.down") == 0
     came.hang_up()
     assert came.wait_take().end.reason == "daemon_away"

@@ -58,7 +58,7 @@ def no_calls_left(system: Rig) -> Iterator[None]:
     system.hang_up_all()
 
 
-def speaks(system: Rig, number: str = LINE) -> Talk:
+def start_talk(system: Rig, number: str = LINE) -> Talk:
     """A caller speaks with the first colleague."""
     talk = Talk(system, system.call(number))
     talk.until_marked("bridged")
@@ -66,15 +66,15 @@ def speaks(system: Rig, number: str = LINE) -> Talk:
     return talk
 
 
-def meets(talk: Talk, room: str) -> None:
-    """Both go on in a conference."""
+def move_to_conference(talk: Talk, room: str) -> None:
+    """Transfer both parties to a conference."""
     before = len(talk.marks("joined_room"))
     talk.switch(f"uuid_transfer {talk.call.leg} -both {room} XML public")
     talk.until_marked("joined_room", before + 1)
 
 
-def asked(talk: Talk, what: str) -> None:
-    """From outside the call, as panel and API do."""
+def send_command(talk: Talk, what: str) -> None:
+    """Send a live command, as panel and API do."""
     folder = talk.call.take()
     assert folder is not None
     name = str(uuid.uuid4())
@@ -99,15 +99,15 @@ def test_conference(system: Rig) -> None:
     """Everybody in one take; who comes is told alone, the first colleague is not, and all are in the marks.
     Another call comes into the same room: each take has both, and who was told is not told again."""
     set_line(system, "joining_alone")
-    one, two = speaks(system), speaks(system)
-    meets(one, "meet-a")
-    asked(one, PAUSE)
+    one, two = start_talk(system), start_talk(system)
+    move_to_conference(one, "meet-a")
+    send_command(one, PAUSE)
     time.sleep(1)
-    asked(one, RESUME)
+    send_command(one, RESUME)
     second = one.place_call(SECOND, "meet-a")
     one.until_marked("joined_told")
     time.sleep(1)
-    meets(two, "meet-a")
+    move_to_conference(two, "meet-a")
     one.until_marked("joined_room", 4)
     time.sleep(1.5)
     assert len(one.marks("joined_telling")) == 1
@@ -142,8 +142,8 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
     """All hear the notice, and it is in the take. An external member who heard no announcement ends the
     recording."""
     set_line(system, "joining_both")
-    talk = speaks(system)
-    meets(talk, "meet-b")
+    talk = start_talk(system)
+    move_to_conference(talk, "meet-b")
     second = talk.place_call(SECOND, "meet-b")
     third = talk.place_call(THIRD, "meet-b")
     talk.until_marked("joined_room", 3)
@@ -168,8 +168,8 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     """Members are found later and notified then, also in a call that was brought into a conference at once.
     """
     set_line(system, "joining_alone", HOT)
-    one = speaks(system)
-    meets(one, "meet-c")
+    one = start_talk(system)
+    move_to_conference(one, "meet-c")
     hot = Talk(system, system.call(HOT))
     hot.until_marked("announcement_finished")
     time.sleep(0.5)
@@ -195,7 +195,7 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     hot.until_marked("left_room")
     take, brought = one.end(), hot.end()
     assert conference_marks(take) == ["+01", "+91~", "-91~", "-01"]
-    assert listened(take) == ["+01~", "-01~"]
+    assert supervisor_marks(take) == ["+01~", "-01~"]
     assert by_colleague(system, second)
     assert conference_marks(brought) == ["+92", "-92"]
     assert (brought.end.outcome, brought.end.reason) == ("recorded", None)
@@ -207,7 +207,7 @@ def test_three_way(system: Rig) -> None:
     """One recording has all three. The third party is notified at once, alone, and not again when the first
     internal party leaves."""
     set_line(system, "joining_alone")
-    talk = speaks(system)
+    talk = start_talk(system)
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
     talk.until_marked("joined_told")
@@ -243,7 +243,7 @@ def consult(talk: Talk) -> None:
     time.sleep(1.5)
 
 
-def listened(take: layout.Take) -> list[str]:
+def supervisor_marks(take: layout.Take) -> list[str]:
     """Return the supervisors by the last two digits, with who heard them and the channel that they are in."""
     said = {"listener_came": "+", "listener_left": "-", "listener_heard": ""}
     return [
@@ -260,7 +260,7 @@ def test_supervisors(system: Rig) -> None:
     """A supervisor is marked, and not notified as long as nobody hears them; one who speaks into the
     recording counts as a third party. An external one may listen, and ends the recording by speaking."""
     set_line(system, "joining_alone")
-    one, two = speaks(system), speaks(system)
+    one, two = start_talk(system), start_talk(system)
     inside = one.place_call(THIRD, f"listen-{one.inside}")
     outside_leg = two.call.leg
     second = two.place_call(SECOND, f"listen-{outside_leg}")
@@ -294,14 +294,14 @@ def test_supervisors(system: Rig) -> None:
     one.until_marked("listener_left")
     time.sleep(0.7)
     take = one.end()
-    assert listened(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
+    assert supervisor_marks(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
     assert conference_marks(take) == ["+92", "-92"]
     assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
     assert [name for name, *_ in tones_in(take, 0) if "92" in name] == []
     assert kinds(take).count("joined_told") == 1
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert by_colleague(system, inside)
-    assert listened(ended) == [
+    assert supervisor_marks(ended) == [
         "+91",
         "+98",
         "91:outside",

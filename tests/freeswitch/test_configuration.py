@@ -24,7 +24,7 @@ from tests.freeswitch.switches import (
     read_wav,
     until,
 )
-from tests.freeswitch.test_outbound_calls import LINE, TOLD, call_out
+from tests.freeswitch.test_outbound_calls import LINE, ANNOUNCEMENT, call_out
 
 
 @pytest.mark.parametrize("password", [None, "", "short", "ClueCon", "with spaces in it", "<quoted>&'\"$"])
@@ -94,8 +94,8 @@ def test_vanilla_with_the_outbound_drop_ins_announces_to_the_callee(dropped_in: 
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert (take.start.direction, take.start.number) == ("outbound", LINE)
-    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
-    assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
+    assert onset_of(read_wav(call.heard_by_caller)[:, 0], ANNOUNCEMENT) is None
     dropped_in.kill_daemon()
     call = call_out(dropped_in, "3247888090201")
     until("they are connected", lambda: call.heard_by_caller.exists(), 3)

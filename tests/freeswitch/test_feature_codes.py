@@ -22,11 +22,11 @@ CALLER, CALLEE, PAUSED, DONE, BEEP = 440, 1000, 500, 700, 1400
 """Hz: what either says, and the tones."""
 
 
-def dials(rig: Rig, call: CallUnderTest, digits: str) -> None:
+def dial(rig: Rig, call: CallUnderTest, digits: str) -> None:
     rig.phones.esl.api(f"uuid_send_dtmf {internal_leg_of(rig, call)} {digits}")
 
 
-def begun(rig: Rig, count: int = CALLS) -> list[CallUnderTest]:
+def start_calls(rig: Rig, count: int = CALLS) -> list[CallUnderTest]:
     calls = [rig.call() for _ in range(count)]
     for call in calls:
         until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
@@ -56,20 +56,20 @@ def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, n
 
 def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) -> None:
     sounds = set_every_line(daemon, "line")
-    calls = begun(daemon)
+    calls = start_calls(daemon)
     for call in calls:
-        dials(daemon, call, "*6")
+        dial(daemon, call, "*6")
     each(calls, "paused")
     time.sleep(1)  # for the tone: where a phone sends a digit, it sends no sound for that to be mixed into
     for call in calls:
         call.key("4")  # a card's number
     time.sleep(2)
     for call in calls:
-        dials(daemon, call, "*7")
+        dial(daemon, call, "*7")
     each(calls, "resumed")
     time.sleep(1)
     for call in calls:
-        dials(daemon, call, "*8")
+        dial(daemon, call, "*8")
     each(calls, "noted")
     time.sleep(1)
     for call in calls:
@@ -103,14 +103,14 @@ def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) ->
 def test_pause_works_without_a_daemon_and_ends_by_itself(daemon: Rig) -> None:
     """One pause has ended when the daemon is back; the other ends later, which the switch does not report."""
     sounds = set_every_line(daemon, "line")
-    over, going = calls = begun(daemon, 2)
+    over, going = calls = start_calls(daemon, 2)
     daemon.kill_daemon()
-    dials(daemon, over, "*8")
+    dial(daemon, over, "*8")
     time.sleep(0.7)
-    dials(daemon, over, "*6")
+    dial(daemon, over, "*6")
     time.sleep(PAUSE_SECONDS - 1)
     until("the first is over", lambda: not is_paused(over), 5)
-    dials(daemon, going, "*6")
+    dial(daemon, going, "*6")
     daemon.start_daemon()
     daemon.wait_watching()
     each([going], "paused")
@@ -156,9 +156,9 @@ def transferred(rig: Rig, call: CallUnderTest) -> Path:
 def test_pause_survives_a_transfer_and_ignores_the_external_party(daemon: Rig) -> None:
     """The new internal party hears the tone; codes of the external party pause nothing."""
     sounds = set_every_line(daemon, "line")
-    paused, dialling = begun(daemon, 2)
+    paused, dialling = start_calls(daemon, 2)
     dialling.key("*6")
-    dials(daemon, paused, "*6")
+    dial(daemon, paused, "*6")
     each([paused], "paused")
     time.sleep(1)
     assert not is_paused(dialling)
@@ -198,9 +198,9 @@ def test_pause_tones_every_15_seconds_also_after_a_daemon_restart(
     patient: Rig,
 ) -> None:
     sounds = set_every_line(patient, "deletable")  # it beeps to both
-    paused, passed_on, beeping = calls = begun(patient, 3)
+    paused, passed_on, beeping = calls = start_calls(patient, 3)
     for call in (paused, passed_on):
-        dials(patient, call, "*6")
+        dial(patient, call, "*6")
     each([paused, passed_on], "paused")
     time.sleep(1)
     patient.kill_daemon()
@@ -233,7 +233,7 @@ def spells(heard: Path, pitch: int, told: int = 0) -> list[float]:
 
 def test_beep_is_heard_as_configured_and_not_recorded(daemon: Rig) -> None:
     sounds = set_every_line(daemon, "deletable")  # both
-    calls = begun(daemon, 2)
+    calls = start_calls(daemon, 2)
     time.sleep(1)
     for call in calls:
         call.hang_up()

@@ -20,7 +20,7 @@ from recorder.features.live.duty import Desk
 from recorder.identity import api_tokens, tenants, users
 from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_feature_codes import CALLEE, CALLER, PAUSED, begun, dials, each, encoded, zeros
+from tests.freeswitch.test_feature_codes import CALLEE, CALLER, PAUSED, start_calls, dial, each, encoded, zeros
 from tests.house import PASSWORD, House, _hashed
 from web import WebConfig, create_app
 
@@ -82,7 +82,7 @@ def clients(daemon: Rig, tmp_path: Path) -> Iterator[CommandClients]:
     house.close()
 
 
-def paused(call: CallUnderTest, ask: Callable[[CallUnderTest, str], object]) -> tuple[float, float]:
+def request_pause(call: CallUnderTest, ask: Callable[[CallUnderTest, str], object]) -> tuple[float, float]:
     """Request a pause; return the seconds of recording before the request and after its confirmation."""
     folder = call.take()
     assert folder is not None
@@ -98,17 +98,17 @@ def paused(call: CallUnderTest, ask: Callable[[CallUnderTest, str], object]) -> 
 
 def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: CommandClients) -> None:
     sounds = set_every_line(daemon, "deletable")
-    calls = panel, program, mixed, dialled, destroyed, left = begun(daemon, 6)
+    calls = panel, program, mixed, dialled, destroyed, left = start_calls(daemon, 6)
     clicked = {
-        panel.caller: paused(panel, clients.panel),
-        program.caller: paused(program, clients.program),
-        mixed.caller: paused(mixed, clients.program),
+        panel.caller: request_pause(panel, clients.panel),
+        program.caller: request_pause(program, clients.program),
+        mixed.caller: request_pause(mixed, clients.program),
     }
-    dials(daemon, dialled, "*6")
+    dial(daemon, dialled, "*6")
     each([dialled], "paused")
     time.sleep(1)
     panel.key("4")  # a card's number
-    dials(daemon, mixed, "*7")  # before it ends by itself
+    dial(daemon, mixed, "*7")  # before it ends by itself
     time.sleep(0.5)
     assert "It is recorded again." in clients.panel(panel, "resume")
     assert "It is recorded again." in clients.panel(dialled, "resume")

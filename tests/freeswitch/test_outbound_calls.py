@@ -30,7 +30,7 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-TOLD = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["told"])
 
 
 def marks(call: CallUnderTest) -> list[str]:
@@ -51,9 +51,9 @@ def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Ri
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert (take.start.direction, take.start.number) == ("outbound", LINE)
     assert (take.start.outside.value, take.end.inside.value) == (call.number, LINE)
-    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
     caller = read_wav(call.heard_by_caller)[:, 0]
-    assert onset_of(caller, TOLD) is None, "the caller hears the announcement, too"
+    assert onset_of(caller, ANNOUNCEMENT) is None, "the caller hears the announcement, too"
     assert np.median(level(caller[RATE // 2 :], 1000)) > 0.2, "the caller does not hear the callee"
     take = replace(take, start=replace(take.start, formats=("wav",)))
     found = encode(take, sounds.paths["told"])
@@ -74,8 +74,8 @@ def test_both_hear_the_announcement_once_connected(daemon: Rig) -> None:
     call.hang_up()
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
-    assert heard_whole(read_wav(call.heard_by_caller)[:, 0], TOLD)
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
+    assert heard_whole(read_wav(call.heard_by_caller)[:, 0], ANNOUNCEMENT)
     take = replace(take, start=replace(take.start, formats=("wav",)))
     found = encode(take, sounds.paths["told"])
     assert found.announced is not None
@@ -97,7 +97,7 @@ def test_early_media_is_no_answer(daemon: Rig) -> None:
     time.sleep(1.0)
     call.hang_up()
     assert (call.wait_take().end.outcome, call.wait_take().end.reason) == ("recorded", None)
-    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
 
 
 def test_hanging_daemon_is_killed_and_the_call_is_connected(rig: Rig) -> None:
@@ -198,7 +198,7 @@ def test_enterprise_originate_is_connected_unannounced(routes: Rig) -> None:
     call.hang_up()
     until("it is listed", lambda: takes(routes, call), 20)
     assert [take.end.reason for take in takes(routes, call)] == ["dialplan_did_not_ask"]
-    assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
+    assert onset_of(read_wav(call.heard_by_caller)[:, 0], ANNOUNCEMENT) is None
 
 
 def test_only_the_connected_one_of_sequential_callees_is_kept(routes: Rig) -> None:
@@ -236,10 +236,10 @@ def test_early_media_can_be_passed_on(routes: Rig) -> None:
     assert call.wait_take().end.outcome == "recorded"
     caller = read_wav(call.heard_by_caller)[:, 0]
     assert (level(caller, 700) > 0.2).sum() > 10, "the caller does not hear the network"
-    assert onset_of(caller, TOLD) is None, "the caller hears the announcement, too"
+    assert onset_of(caller, ANNOUNCEMENT) is None, "the caller hears the announcement, too"
     assert (level(caller, 1000) > 0.2).sum() > 5, "the caller does not hear the callee"
     (callee,) = routes.phones_folder.glob(f"callee-{call.number[:-2]}79-*.wav")
-    assert heard_whole(read_wav(callee)[:, 0], TOLD)
+    assert heard_whole(read_wav(callee)[:, 0], ANNOUNCEMENT)
 
 
 def takes(rig: Rig, call: CallUnderTest) -> list[layout.Take]:

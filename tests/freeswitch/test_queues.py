@@ -176,7 +176,7 @@ def is_whole(made: Encoded, kept: np.ndarray, number: str, silent: tuple[str, ..
     assert speaks[talk][both[talk]].mean() > 0.6, "a telephone that dials says nothing for that long"
 
 
-def paused(talk: Talk, phone: str) -> None:
+def pause_and_resume(talk: Talk, phone: str) -> None:
     """Pause and resume by feature codes, in the switch itself."""
     talk.phones(f"uuid_send_dtmf {phone} *6")
     talk.until_marked("paused")
@@ -193,7 +193,7 @@ def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
     talk.until_marked("bridged")
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
-    paused(talk, talk.phone(SECOND))
+    pause_and_resume(talk, talk.phone(SECOND))
     talk.refer(talk.phone(SECOND), THIRD)
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
@@ -223,7 +223,7 @@ def test_mod_fifo_queue(system: tuple[Rig, Sounds], name: str, how: str) -> None
     talk.until_marked("bridged")
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
-    paused(talk, phone)
+    pause_and_resume(talk, phone)
     made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, SECOND, ("paused",))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
@@ -256,7 +256,7 @@ def test_valet_parking_and_pickup(system: tuple[Rig, Sounds]) -> None:
     phone = talk.place_call(SECOND, "valet-8501")
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
-    paused(talk, phone)
+    pause_and_resume(talk, phone)
     made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, f"{NUMBER}01", ("paused", "waiting"))
     (waiting,) = [gap for gap in made.gaps if gap.reason == "waiting"]

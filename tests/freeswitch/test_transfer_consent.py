@@ -16,7 +16,7 @@ from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.internal_phones import LINE, SECOND, THIRD, TONES, Talk, configuration, set_line, write_tones
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
-from tests.freeswitch.test_conferences import consult, conference_marks, meets
+from tests.freeswitch.test_conferences import consult, conference_marks, move_to_conference
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 
@@ -45,7 +45,7 @@ def no_calls_left(system: Rig) -> Iterator[None]:
     system.hang_up_all()
 
 
-def speaks(system: Rig, name: Line) -> tuple[Talk, Sounds]:
+def start_talk(system: Rig, name: Line) -> tuple[Talk, Sounds]:
     """A caller who has consented, or not refused, speaks with the first internal phone."""
     sounds = set_line(system, name)
     talk = Talk(system, system.call(LINE))
@@ -58,7 +58,7 @@ def speaks(system: Rig, name: Line) -> tuple[Talk, Sounds]:
     return talk, sounds
 
 
-def is_kept(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
+def kept_audio(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
     """Return the take, its audio as the switch left it, and as it is kept."""
     take = talk.call.wait_take()
     take = replace(take, start=replace(take.start, formats=("wav",)))
@@ -71,7 +71,7 @@ def place(made: Encoded, kind: str, number: int = -1) -> int:
     return [mark.offset_ms for mark in made.markers if mark.kind == kind][number] * RATE // 1000
 
 
-def says(samples: np.ndarray, number: str) -> float:
+def tone_level(samples: np.ndarray, number: str) -> float:
     """Return the maximum level of a party's tone."""
     return float(level(samples, TONES[number]).max(initial=0))
 
@@ -79,7 +79,7 @@ def says(samples: np.ndarray, number: str) -> float:
 def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, start: int, end: int) -> None:
     """Check that the right channel is silent from ``start`` to ``end``, where the switch had recorded the
     target, and that the left one is unchanged."""
-    assert says(raw[start:end, 1], SECOND) > 0.2, "they did say something"
+    assert tone_level(raw[start:end, 1], SECOND) > 0.2, "they did say something"
     assert not kept[start:end, 1].any()
     assert np.array_equal(kept[start:end, 0], raw[start:end, 0])
     gaps = [gap for gap in made.gaps if gap.reason == "joiner_not_agreed"]
@@ -88,7 +88,7 @@ def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, star
 
 
 def test_yes_is_recorded_from_then_on(system: Rig) -> None:
-    talk, sounds = speaks(system, OPT_IN)
+    talk, sounds = start_talk(system, OPT_IN)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
     talk.until_marked("joined_asked")
     time.sleep(1)
@@ -96,11 +96,11 @@ def test_yes_is_recorded_from_then_on(system: Rig) -> None:
     talk.until_marked("joined_answered")
     time.sleep(2)
     talk.call.hang_up()
-    made, raw, kept = is_kept(talk, sounds)
+    made, raw, kept = kept_audio(talk, sounds)
     joined, yes = place(made, "bridged"), place(made, "joined_answered")
     nothing_of_the_joiner(made, raw, kept, joined, yes)
-    assert says(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
-    assert says(kept[:joined, 1], LINE) > 0.2
+    assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
+    assert tone_level(kept[:joined, 1], LINE) > 0.2
     theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_whole(read_wav(theirs)[:, 0], QUESTION)
     later = read_wav(talk.call.heard_by_caller)[-8 * RATE :, 0]
@@ -109,7 +109,7 @@ def test_yes_is_recorded_from_then_on(system: Rig) -> None:
 
 @pytest.mark.long
 def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
-    talk, sounds = speaks(system, OPT_OUT)
+    talk, sounds = start_talk(system, OPT_OUT)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
     talk.until_marked("joined_asked")
     talk.call.key("2")
@@ -117,13 +117,13 @@ def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
     assert not talk.marks("joined_refused"), "the caller's key is none of theirs"
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("joined_refused")
-    made, raw, kept = is_kept(talk, sounds)
+    made, raw, kept = kept_audio(talk, sounds)
     time.sleep(2)
     assert talk.call.alive()
     assert system.recorded_now() == set()
     joined = place(made, "bridged")
     nothing_of_the_joiner(made, raw, kept, joined, len(kept))
-    assert says(kept[:joined, 1], LINE) > 0.2
+    assert tone_level(kept[:joined, 1], LINE) > 0.2
     theirs = read_wav(system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav")[:, 0]
     both = read_wav(talk.call.heard_by_caller)[-12 * RATE :, 0]
     for heard in (theirs, both):
@@ -135,8 +135,8 @@ def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
 def test_consent_in_a_conference(system: Rig) -> None:
     """Members are asked one after the other. The switch reports their keys, and one refusal ends the
     recording for all."""
-    talk, sounds = speaks(system, OPT_IN)
-    meets(talk, "meet-a")
+    talk, sounds = start_talk(system, OPT_IN)
+    move_to_conference(talk, "meet-a")
     time.sleep(1)
     second = talk.place_call(SECOND, "meet-a")
     talk.until_marked("joined_asked")
@@ -150,11 +150,11 @@ def test_consent_in_a_conference(system: Rig) -> None:
     talk.phones(f"uuid_send_dtmf {third} 2")
     talk.until_marked("joined_refused")
     assert talk.call.alive()
-    made, raw, kept = is_kept(talk, sounds)
+    made, raw, kept = kept_audio(talk, sounds)
     nothing_of_the_joiner(made, raw, kept, place(made, "joined_room", 1), place(made, "joined_answered"))
     came = place(made, "joined_room", 2)
-    assert says(kept[place(made, "joined_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
-    assert says(raw[came:, 1], THIRD) > 0.2
+    assert tone_level(kept[place(made, "joined_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
+    assert tone_level(raw[came:, 1], THIRD) > 0.2
     assert not kept[came:, 1].any()
     for leg in (second, third):
         heard = read_wav(system.phones_folder / f"colleague-{leg}.wav")[:, 0]
@@ -164,39 +164,39 @@ def test_consent_in_a_conference(system: Rig) -> None:
     assert conference_marks(made.take)[:3] == ["+01", "+91", "+92"]
 
 
-def three(talk: Talk) -> None:
+def add_third_party(talk: Talk) -> None:
     """Have the internal party add a third party."""
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
 
 
-def just_heard(talk: Talk, number: str) -> float:
+def recent_level(talk: Talk, number: str) -> float:
     """Return a party's level at the caller in the last half second."""
-    return says(read_wav(talk.call.heard_by_caller)[-RATE // 2 :, 0], number)
+    return tone_level(read_wav(talk.call.heard_by_caller)[-RATE // 2 :, 0], number)
 
 
 def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> None:
-    talk, sounds = speaks(system, OPT_IN)
+    talk, sounds = start_talk(system, OPT_IN)
     before = len(read_wav(talk.call.heard_by_caller))
-    three(talk)
+    add_third_party(talk)
     talk.until_marked("joined_asked")
     time.sleep(1)
-    assert just_heard(talk, SECOND) < 0.05, "they are out of it"
-    assert just_heard(talk, LINE) > 0.2
+    assert recent_level(talk, SECOND) < 0.05, "they are out of it"
+    assert recent_level(talk, LINE) > 0.2
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 7")  # asked once more
     talk.until_marked("joined_asked", 2)
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
     talk.until_marked("joined_answered")
-    until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 5)
+    until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 5)
     time.sleep(2)
     talk.call.hang_up()
-    made, raw, kept = is_kept(talk, sounds)
+    made, raw, kept = kept_audio(talk, sounds)
     came, yes = place(made, "joined_room"), place(made, "joined_answered")
-    assert says(raw[came:yes, 1], SECOND) > 0.2, "before they were taken aside"
+    assert tone_level(raw[came:yes, 1], SECOND) > 0.2, "before they were taken aside"
     assert not kept[came:yes, 1].any()
     assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
-    assert says(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
-    assert says(kept[yes + RATE // 2 :, 1], LINE) > 0.2
+    assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
+    assert tone_level(kept[yes + RATE // 2 :, 1], LINE) > 0.2
     assert conference_marks(made.take) == ["+91"]
     theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(theirs)[:, 0], QUESTION)
@@ -206,7 +206,7 @@ def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> Non
 @pytest.mark.long
 def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
     """The transfer and the dialplan (flush_dtmf) discard them."""
-    talk, _sounds = speaks(system, OPT_OUT)
+    talk, _sounds = start_talk(system, OPT_OUT)
     consult(talk)
     assert system.daemon is not None
     system.daemon.send_signal(signal.SIGSTOP)  # so that nobody asks them before they have pressed it
@@ -222,18 +222,18 @@ def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
 
 @pytest.mark.long
 def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None:
-    talk, sounds = speaks(system, OPT_OUT)
-    three(talk)
+    talk, sounds = start_talk(system, OPT_OUT)
+    add_third_party(talk)
     talk.until_marked("joined_telling")
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("joined_refused")
-    made, raw, kept = is_kept(talk, sounds)
+    made, raw, kept = kept_audio(talk, sounds)
     came = place(made, "joined_room")
     assert not kept[came:, 1].any()
     assert np.array_equal(kept[came:, 0], raw[came:, 0])
     (refused,) = (mark for mark in made.markers if mark.kind == "joined_refused")
     assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
-    until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 10)
+    until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 10)
     assert system.recorded_now() == set()
     for path in (system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav", talk.call.heard_by_caller):
         until("said to both", lambda path=path: heard_among(read_wav(path)[-20 * RATE :, 0], REFUSED), 10)
@@ -241,30 +241,30 @@ def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None
 
 @pytest.mark.long
 def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
-    talk, sounds = speaks(system, OPT_OUT)
-    three(talk)
+    talk, sounds = start_talk(system, OPT_OUT)
+    add_third_party(talk)
     talk.until_marked("joined_telling")
     talk.phones(f"uuid_kill {talk.phone(SECOND)}")
     talk.until_marked("left_room")
     time.sleep(3)  # what was said to both goes on for them
     talk.call.hang_up()
-    made, _raw, kept = is_kept(talk, sounds)
+    made, _raw, kept = kept_audio(talk, sounds)
     untold = [mark.data["reason"] for mark in made.markers if mark.kind == "joined_untold"]
     assert untold[-1] == "left"
     came, left = place(made, "joined_room"), place(made, "left_room")
     assert not kept[came:left, 1].any()
-    assert says(kept[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
+    assert tone_level(kept[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
 def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None:
-    talk, sounds = speaks(system, mode)
-    three(talk)
+    talk, sounds = start_talk(system, mode)
+    add_third_party(talk)
     talk.until_marked("joined_asked")
     system.kill_daemon()
     try:
-        until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 15)
+        until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 15)
     finally:
         system.start_daemon()
         system.wait_watching()
@@ -274,7 +274,7 @@ def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None
         talk.until_marked("joined_asked", 2)
         talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
         talk.until_marked("joined_refused")
-    made, _raw, kept = is_kept(talk, sounds)
+    made, _raw, kept = kept_audio(talk, sounds)
     assert not kept[place(made, "joined_room", 0) :, 1].any()
     assert talk.call.alive()
 
@@ -282,8 +282,8 @@ def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None
 @pytest.mark.long
 def test_internal_party_hangs_up_during_the_question(system: Rig) -> None:
     """As without a question: the third party stays as long as the internal party does."""
-    talk, _sounds = speaks(system, OPT_IN)
-    three(talk)
+    talk, _sounds = start_talk(system, OPT_IN)
+    add_third_party(talk)
     talk.until_marked("joined_asked")
     third = talk.phone(SECOND)
     talk.phones(f"uuid_kill {talk.phone()}")

@@ -33,7 +33,7 @@ OUTWARD = {
 INWARD = {"1001": "public_extensions", "5551212": "public_did"}
 """And of its routes from there that lead to a telephone."""
 
-TOLD = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["told"])
 TWO_SECONDS = 2 * 2 * 2 * RATE
 """Bytes of a recording: two channels of two bytes; the announcement takes 1.2 s of it."""
 DID_NOT_ASK = ("not_recorded", "dialplan_did_not_ask")
@@ -95,7 +95,7 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     call.hang_up()
     take = call.wait_take()
     if take.end.outcome == "recorded":
-        assert heard_whole(read_wav(take.audio)[:, 1], TOLD)
+        assert heard_whole(read_wav(take.audio)[:, 1], ANNOUNCEMENT)
     else:
         assert not take.audio.exists()
     return take.end.outcome, take.end.reason

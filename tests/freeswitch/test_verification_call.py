@@ -26,7 +26,7 @@ DIGITS = "271830"
 SHOWN = "3225550100"
 
 
-def known(size: int) -> bytes:
+def known_entropy(size: int) -> bytes:
     """Entropy that yields this code."""
     return int(DIGITS).to_bytes(size, "big") if size == 8 else os.urandom(size)
 

@@ -22,7 +22,7 @@ from tests.freeswitch.switches import (
     read_wav,
     until,
 )
-from tests.freeswitch.test_feature_codes import CALLEE, CALLER, dials, each, encoded, zeros
+from tests.freeswitch.test_feature_codes import CALLEE, CALLER, dial, each, encoded, zeros
 
 WEBRTC = ",media_webrtc=true"
 COLLEAGUE = f"{NUMBER}71"
@@ -64,7 +64,7 @@ def coded(rig: Rig, call: CallUnderTest, code: str, kind: str) -> None:
     """Dial a code until it is accepted: if a phone sends an event more than once, as this one does,
     FreeSWITCH sometimes reads a copy that it cannot decrypt as another key (switch_rtp.c)."""
     for _ in range(6):
-        dials(rig, call, code)
+        dial(rig, call, code)
         with suppress(AssertionError):
             each([call], kind, 2)
             return
