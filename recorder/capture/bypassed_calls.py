@@ -31,11 +31,11 @@ from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.caller_id import caller
-from recorder.switch.dialplan_model import (LoadedDialplan)
+from recorder.switch.dialplan_model import LoadedDialplan
 from recorder.switch.dialplan_routes import OUTSIDE_DIGITS
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, Node, channels, data_of
-from recorder.switch.translation import (bridge_legs)
+from recorder.switch.translation import bridge_legs
 
 log = structlog.get_logger()
 

@@ -39,7 +39,7 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.translation import (translate, translate_talk)
+from recorder.switch.translation import translate, translate_talk
 
 log = structlog.get_logger()
 
@@ -262,7 +262,9 @@ class CallController:
             case Do.AGAIN:
                 self._run_extension("accord_again")
             case Do.LISTEN:
-                self._run_extension("accord_listen", accord_answer=str(transitions.ANSWER // timedelta(milliseconds=1)))
+                self._run_extension(
+                    "accord_listen", accord_answer=str(transitions.ANSWER // timedelta(milliseconds=1))
+                )
             case Do.REMIND:
                 self._play_on_socket("accord_again", self.state.prompt.sound, answer=transitions.ANSWER)
             case Do.CUT:
@@ -306,7 +308,9 @@ class CallController:
                     self._cut_target(self.state.transfer.refuser, script.joining.how)
             case Do.REFUSED:
                 if script.joining is not None and script.joining.refused is not None:
-                    self._play_to_target(self.state.transfer.refuser, script.joining.refused, script.joining.how)
+                    self._play_to_target(
+                        self.state.transfer.refuser, script.joining.refused, script.joining.how
+                    )
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case Do.KEEP_SINCE:
@@ -348,9 +352,7 @@ class CallController:
         self._send(commands.schedule(seconds, group, late))
         self._send(commands.schedule(seconds, group, stop))
         self._disable_terminators(channel, self.state.internal.leg)
-        self._send(
-            commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording)
-        )
+        self._send(commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording))
         self._play_to_both("announcing", Path(announcement.path))
 
     def _confirm(self) -> None:
@@ -507,7 +509,9 @@ class CallController:
         else:
             self._send(command)
 
-    def _play_on_socket(self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str) -> None:
+    def _play_on_socket(
+        self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str
+    ) -> None:
         """Play a sound on the call's own socket. Variables are set by API commands, which run at once,
         because the call's own thread takes one command per media tick until the call is answered. The call is
         answered by API for the same reason."""

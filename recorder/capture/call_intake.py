@@ -103,9 +103,7 @@ class CallIntake:
             # Handled or listed already, not passed here by Accord's dialplan, or over by now.
             log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _RELEASED and arrival.channel not in self._calls:
-                self.unhandled.follow_late(
-                    arrival.channel, arrival.line, arrival.direction, arrival.outside
-                )
+                self.unhandled.follow_late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
             return
         if not _is_covered(policy, arrival.direction):
             return

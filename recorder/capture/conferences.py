@@ -34,10 +34,24 @@ from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.conference_events import (MEDIA_BUG_EVENTS, SOUND_STARTED, JOINED, EAVESDROP, THREE_WAY, LEFT, ConferenceEvent, ConferenceMember, attached_legs, read_event, is_attached, has_eavesdropper, party_of)
+from recorder.switch.conference_events import (
+    EAVESDROP,
+    JOINED,
+    LEFT,
+    MEDIA_BUG_EVENTS,
+    SOUND_STARTED,
+    THREE_WAY,
+    ConferenceEvent,
+    ConferenceMember,
+    attached_legs,
+    has_eavesdropper,
+    is_attached,
+    party_of,
+    read_event,
+)
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import (LiveState, channels)
-from recorder.switch.translation import (translate_talk)
+from recorder.switch.standing_connection import LiveState, channels
+from recorder.switch.translation import translate_talk
 
 if TYPE_CHECKING:
     from recorder.capture.call_controller import CallController
@@ -146,7 +160,9 @@ class Conferences:
             else:
                 call.feed(ParticipantLeft(at, member.leg))
         del conference.members[member.leg]
-        conference.requested = {key: when for key, when in conference.requested.items() if key[0] != member.number}
+        conference.requested = {
+            key: when for key, when in conference.requested.items() if key[0] != member.number
+        }
         if not conference.members:
             del self._conferences[seen.conference]
 
@@ -163,7 +179,9 @@ class Conferences:
                 continue
             before = call.state
             call.feed(_sound_event(started, at, seen.sound))
-            conference.heard |= {(leg, seen.sound) for leg in conference.members if _was_informed(before, call.state, leg)}
+            conference.heard |= {
+                (leg, seen.sound) for leg in conference.members if _was_informed(before, call.state, leg)
+            }
 
     def _calls_in(self, conference: _Conference) -> list[CallController]:
         return [call for leg in list(conference.members) if (call := self._calls.get(leg)) is not None]
@@ -185,7 +203,9 @@ class Conferences:
 
     def _call_of(self, leg: str) -> CallController | None:
         """Return the call of a third party or supervisor."""
-        channel = self._third_parties[leg][0] if leg in self._third_parties else self._supervisors.call_of(leg)
+        channel = (
+            self._third_parties[leg][0] if leg in self._third_parties else self._supervisors.call_of(leg)
+        )
         return self._calls.get(channel)
 
     def _identify(self, leg: str, at: datetime) -> None:
@@ -256,7 +276,12 @@ class Conferences:
     def handle_key(self, event: EslEvent) -> None:
         """Handle a key of a supervisor, or of a participant who is asked for consent."""
         leg = event.uuid
-        calls = [call for conference in self._conferences.values() if leg in conference.members for call in self._calls_in(conference)]
+        calls = [
+            call
+            for conference in self._conferences.values()
+            if leg in conference.members
+            for call in self._calls_in(conference)
+        ]
         beside = self._call_of(leg)
         key = translate_talk(event, "", leg)
         if isinstance(key, KeyPressed):
@@ -279,7 +304,11 @@ class Conferences:
         if not call.state.conference.name or self._supervisors.call_of(leg):
             if leg in self._third_parties and leg in self._aside and call.state.recording.over:
                 self._return(leg, Path(speech.path))
-            elif leg in self._third_parties and not call.state.recording.over and transfer_consent.asks(call.state):
+            elif (
+                leg in self._third_parties
+                and not call.state.recording.over
+                and transfer_consent.asks(call.state)
+            ):
                 self._ask_aside(call, leg, speech)
             elif commands.addressable(leg):
                 self._send_later(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))
@@ -295,7 +324,9 @@ class Conferences:
             return  # another call in the conference has requested it
         conference.requested[key] = now
         try:
-            command = commands.play_in_conference(call.channel, "accord_state", "announced", conference.name, sound, number)
+            command = commands.play_in_conference(
+                call.channel, "accord_state", "announced", conference.name, sound, number
+            )
         except SwitchError as error:
             # No command can name this conference: the marks say that the participant was not notified.
             call.log.warning("call.conference_notice_failed", error=error.message)

@@ -45,8 +45,8 @@ _DISK_EVENTS: Final = {
 _DISK_HINTS: Final = {
     Room.OK: "",
     Room.WARN: "make room, or find out why the spool does not drain: nothing in it may be deleted",
-    Room.FULL: "no new recording starts, calls continue; the worker makes room by storing finished recordings, "
-    "and recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it "
+    Room.FULL: "no new recording starts, calls continue; the worker makes room by storing finished ones, and "
+    "recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it "
     "may be deleted",
 }
 

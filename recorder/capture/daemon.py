@@ -318,7 +318,10 @@ class Daemon:
         self.intake.unhandled.defer()
         self._notify_main_process(successor.pid)
         log.info(
-            "daemon.handover_started", calls=len(self.calls), announcing=self.outbound_socket.calls, to=successor.pid
+            "daemon.handover_started",
+            calls=len(self.calls),
+            announcing=self.outbound_socket.calls,
+            to=successor.pid,
         )
         while self._is_announcing() and not self._at_once.is_set():
             if not successor.is_alive(BEAT):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from recorder.domain.call_events import Participant, SupervisorHeard, SupervisorLeft, SupervisorsJoined
-from recorder.switch.conference_events import (SUPERVISOR_KEYS, audible_to, accepts_keys, initial_key, party_of)
+from recorder.switch.conference_events import SUPERVISOR_KEYS, accepts_keys, audible_to, initial_key, party_of
 from recorder.switch.esl_events import EslEvent
 
 if TYPE_CHECKING:

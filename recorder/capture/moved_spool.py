@@ -20,7 +20,7 @@ import structlog
 
 from recorder import metrics
 from recorder.capture.call_controller import CallController
-from recorder.capture.reconciliation import (Reconciliation, read_open_take)
+from recorder.capture.reconciliation import Reconciliation, read_open_take
 from recorder.capture.thread_pool import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout

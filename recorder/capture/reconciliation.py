@@ -30,7 +30,7 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.switch import commands
 from recorder.switch.caller_id import own_party
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import (LiveState, Node, data_of, variable_of)
+from recorder.switch.standing_connection import LiveState, Node, data_of, variable_of
 from recorder.switch.translation import bridged_time, held_since
 
 log = structlog.get_logger()
@@ -279,7 +279,9 @@ class Reconciliation:
             self._stop(channel.uuid, audio)
         ended = since if channel is None else self._now()
         kept = in_thread(lambda: _end_folder(folder, ended))
-        log.warning("spool.deferred_to_worker" if kept else "spool.cleared", folder=folder.name, error=error.message)
+        log.warning(
+            "spool.deferred_to_worker" if kept else "spool.cleared", folder=folder.name, error=error.message
+        )
 
     def _peer(self, channel: str) -> _Peer:
         """Return the other end of a call."""

@@ -63,12 +63,8 @@ class StatusSources:
         for room in Room:
             metrics.DISK_STATE.labels(room.value).set_function(partial(self._is, room))
         metrics.SNAPSHOT_LOADED.set_function(lambda: config.snapshot is not None)
-        metrics.SNAPSHOT_LINES.set_function(
-            lambda: len(config.snapshot.lines) if config.snapshot else 0
-        )
-        metrics.SNAPSHOT_DAMAGED.set_function(
-            lambda: len(config.snapshot.damaged) if config.snapshot else 0
-        )
+        metrics.SNAPSHOT_LINES.set_function(lambda: len(config.snapshot.lines) if config.snapshot else 0)
+        metrics.SNAPSHOT_DAMAGED.set_function(lambda: len(config.snapshot.damaged) if config.snapshot else 0)
         metrics.zero(metrics.CALLS, (RECORDED, *REASONS))
         metrics.zero(metrics.SWITCH_CONNECTIONS, ("up", "failed"))
         metrics.zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)

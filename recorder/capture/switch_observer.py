@@ -42,9 +42,7 @@ has ended."""
 
 EVENTS: Final = tuple(
     dict.fromkeys(
-        name
-        for name in (*CALL_EVENTS, *TALK_EVENTS, *MEDIA_BUG_EVENTS)
-        if name not in _ONLY_IN_ANNOUNCEMENT
+        name for name in (*CALL_EVENTS, *TALK_EVENTS, *MEDIA_BUG_EVENTS) if name not in _ONLY_IN_ANNOUNCEMENT
     )
 )
 SUBCLASSES: Final = (*CODE_SUBCLASSES, MAINTENANCE)

@@ -17,9 +17,9 @@ import structlog
 from recorder.capture.bypassed_calls import DID_NOT_ASK
 from recorder.domain.line_policy import INWARD, OUTWARD
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import (callee, caller)
+from recorder.switch.caller_id import callee, caller
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import (LiveState, LiveChannel, Node, variable_of)
+from recorder.switch.standing_connection import LiveChannel, LiveState, Node, variable_of
 from recorder.switch.translation import bridged_time
 
 log = structlog.get_logger()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.switch.commands import CONTEXT
-from recorder.switch.dialplan_model import (Action, Entry, LoadedDialplan)
+from recorder.switch.dialplan_model import Action, Entry, LoadedDialplan
 
 EXTENSIONS: Final = (
     "accord_ask",
@@ -64,9 +64,7 @@ def entry_faults(entry: Entry) -> Iterator[Fault]:
     """Return the faults of the entry: the extension that hands a call to the daemon."""
     place = f"extension {entry.extension!r} of context {entry.context!r}"
     if not entry.after or entry.after[0] != Action("execute_extension", GUARD):
-        yield Fault(
-            f"{place} has no guard after its socket: an unannounced recording continues", _ENTRY
-        )
+        yield Fault(f"{place} has no guard after its socket: an unannounced recording continues", _ENTRY)
     if not any(each.sets("accord_state", "waiting") for each in entry.before):
         yield Fault(f"{place} does not set accord_state=waiting: the daemon accepts no call from it", _ENTRY)
     if not any(each.sets("socket_resume", "true") for each in entry.before):
@@ -268,9 +266,7 @@ def timeout_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of the extension that runs when the bound has passed."""
     run = _run(loaded, "accord_timeout", "announcing")
     if Action("unset", "socket_resume") not in run[:1]:
-        yield Fault(
-            "accord_timeout does not first unset socket_resume: the call ends when the daemon does"
-        )
+        yield Fault("accord_timeout does not first unset socket_resume: the call ends when the daemon does")
     if not any(each.sets("accord_state", "late") for each in run):
         yield Fault("accord_timeout does not mark the call as late: a daemon that resumes records it")
     if not any(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.switch.commands import CALLEE
-from recorder.switch.dialplan_lint import (GUARD, LONGEST_WAIT, UNANNOUNCED_STATES, Fault, buffer_faults)
-from recorder.switch.dialplan_model import (Action, Entry, LoadedDialplan)
+from recorder.switch.dialplan_lint import GUARD, LONGEST_WAIT, UNANNOUNCED_STATES, Fault, buffer_faults
+from recorder.switch.dialplan_model import Action, Entry, LoadedDialplan
 
 EXTENSIONS: Final = (
     "accord_consult",
@@ -85,7 +85,8 @@ def setup_faults(setup: CalleeSetup, loaded: LoadedDialplan) -> Iterator[Fault]:
     line = {"accord_line": "+3225550100"}
     if all(_runs_accord(loaded, setup.context, number, line) for number in _EMERGENCY):
         yield Fault(
-            f"{place} acts on calls to emergency numbers: their callees would hear the announcement", _SETUP_FILE
+            f"{place} acts on calls to emergency numbers: their callees would hear the announcement",
+            _SETUP_FILE,
         )
     if _runs_accord(loaded, setup.context, "+3225550101", line | {"accord_state": "announced"}):
         yield Fault(
@@ -164,15 +165,11 @@ def _entry_faults(entry: Entry) -> Iterator[Fault]:
     if any(each.data.startswith("socket_resume=") for each in entry.before):
         yield _fault("accord_callee sets socket_resume: both ends are hung up when the socket closes")
     if not entry.after or entry.after[0] != Action("execute_extension", GUARD):
-        yield _fault(
-            "accord_callee has no guard after its socket: an unannounced recording continues"
-        )
+        yield _fault("accord_callee has no guard after its socket: an unannounced recording continues")
     if not any(each.sets("accord_state", "answered") for each in entry.before):
         yield _fault("accord_callee does not set accord_state=answered: the daemon accepts no call from it")
     if not any(_marks_late(each) for each in entry.before):
-        yield _fault(
-            "accord_callee sets no bound: a daemon that hung interrupts a bridged call"
-        )
+        yield _fault("accord_callee sets no bound: a daemon that hung interrupts a bridged call")
 
 
 def wait_limit(entry: Entry) -> int | None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from recorder.switch.dialplan_lint_outbound import (RUNS_ACCORD)
-from recorder.switch.dialplan_model import (Action, LoadedDialplan, expand)
+from recorder.switch.dialplan_lint_outbound import RUNS_ACCORD
+from recorder.switch.dialplan_model import Action, LoadedDialplan, expand
 
 OUTSIDE_DIGITS: Final = 7
 """Minimum number of digits of an external number, if nothing else says where it leads."""

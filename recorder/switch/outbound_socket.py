@@ -12,7 +12,7 @@ from gevent import socket
 from recorder import socket_owner
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import (callee, caller, calling_numbers, outbound_caller, is_outbound)
+from recorder.switch.caller_id import callee, caller, calling_numbers, is_outbound, outbound_caller
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession

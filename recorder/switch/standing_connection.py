@@ -19,7 +19,7 @@ from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.conference_events import (EAVESDROP, THREE_WAY, attached_legs, read_conference_list)
+from recorder.switch.conference_events import EAVESDROP, THREE_WAY, attached_legs, read_conference_list
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl import Inbound

@@ -32,7 +32,7 @@ from recorder.domain.call_events import (
     StateReported,
 )
 from recorder.domain.parties import parse_party
-from recorder.switch.caller_id import (peer_party, own_party)
+from recorder.switch.caller_id import own_party, peer_party
 from recorder.switch.esl_events import EslEvent
 
 CALL_EVENTS: Final = (
@@ -114,8 +114,8 @@ def translate_talk(
         case "PLAYBACK_START":
             return SoundStarted(at, event.header("Playback-File-Path"), leg, ending=ending)
         case "PLAYBACK_STOP":
-            # The application's response is the same if the sound was cut; so is this header if a transfer took
-            # the leg away during the sound (observed).
+            # The application's response is the same if the sound was cut; so is this header if a transfer
+            # took the leg away during the sound (observed).
             complete = event.header("Playback-Status") == "done"
             return SoundEnded(at, event.header("Playback-File-Path"), leg, complete, ending=ending)
     return None
@@ -228,7 +228,9 @@ def _is_ours(event: EslEvent) -> bool:
 _TRANSLATORS: Final[dict[str, Callable[[EslEvent, _Fields], CallEvent | None]]] = {
     "CHANNEL_EXECUTE_COMPLETE": _executed,
     "CHANNEL_BRIDGE": _bridged,
-    "CHANNEL_UNBRIDGE": lambda event, fields: LegUnbridged(**fields, other=event.header("Bridge-B-Unique-ID")),
+    "CHANNEL_UNBRIDGE": lambda event, fields: LegUnbridged(
+        **fields, other=event.header("Bridge-B-Unique-ID")
+    ),
     "CHANNEL_HOLD": lambda _event, fields: HoldStarted(**fields),
     "CHANNEL_UNHOLD": lambda _event, fields: HoldEnded(**fields),
     "CHANNEL_HANGUP_COMPLETE": lambda event, fields: CallHungUp(**fields, cause=_cause(event)),
@@ -236,5 +238,7 @@ _TRANSLATORS: Final[dict[str, Callable[[EslEvent, _Fields], CallEvent | None]]] 
     "DTMF": _pressed,
     "RECORD_START": _recording_started,
     "RECORD_STOP": _recording_stopped,
-    "PLAYBACK_START": lambda event, fields: PlaybackStarted(**fields, sound=event.header("Playback-File-Path")),
+    "PLAYBACK_START": lambda event, fields: PlaybackStarted(
+        **fields, sound=event.header("Playback-File-Path")
+    ),
 }

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from recorder import metrics
 from recorder.capture import overflow_journal as module
 from recorder.capture import spool_writer as writers
-from recorder.capture.overflow_journal import (JOURNAL, OverflowJournal)
+from recorder.capture.overflow_journal import JOURNAL, OverflowJournal
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.parties import Party
 from recorder.ids import uuid7

@@ -229,7 +229,9 @@ def assert_one_recording(take: layout.Take, *voices: str, left: str = "caller") 
     assert length - right[-1][2] < 0.5, "it did not go on to the end"
 
 
-def assert_notified_once(talk: Talk, take: layout.Take, number: str = SECOND, *, together: bool = False) -> None:
+def assert_notified_once(
+    talk: Talk, take: layout.Take, number: str = SECOND, *, together: bool = False
+) -> None:
     """Check that the transfer target heard the sentence once; the external party heard it only if it plays to
     both."""
     kinds = [mark.kind for mark in take.marks]

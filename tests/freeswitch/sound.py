@@ -80,8 +80,8 @@ def level(samples: np.ndarray, pitch: float, window: int = 800) -> np.ndarray:
 
 
 def read_wav(path: Path) -> np.ndarray:
-    """Return the samples of a two-channel file as the switch leaves it, ignoring its header's length: (n, 2).
-    """
+    """Return the samples of a two-channel file as the switch leaves it, ignoring its header's length: (n,
+    2)."""
     raw = path.read_bytes()
     at = raw.find(b"data") + 8
     if at < 8:

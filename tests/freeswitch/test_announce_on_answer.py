@@ -40,7 +40,9 @@ def moment(event: dict[str, str]) -> int:
 def silence_after(heard: np.ndarray, other: int) -> float:
     """Seconds from what is told until the other one is heard: as long as they are told themselves."""
     size = len(heard) + len(ANNOUNCEMENT)
-    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(ANNOUNCEMENT, size)), size)[: len(heard)]
+    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(ANNOUNCEMENT, size)), size)[
+        : len(heard)
+    ]
     end = int(alike.argmax()) + len(ANNOUNCEMENT)
     return float((level(heard[end:], other) > 0.2).argmax()) / 10
 

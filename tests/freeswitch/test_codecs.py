@@ -24,7 +24,7 @@ from tests.freeswitch.telephones.codecs import (
     Codec,
 )
 from tests.freeswitch.telephones.endpoints import bursts, jitters, loses
-from tests.freeswitch.telephones.rig import PairRecording, Pair, PhoneRig, phone_rig
+from tests.freeswitch.telephones.rig import Pair, PairRecording, PhoneRig, phone_rig
 
 IN_STEP_S = 0.045
 BRIDGE_S = 0.020

@@ -22,11 +22,11 @@ from tests.freeswitch.internal_phones import (
     SECOND,
     THIRD,
     Talk,
-    configuration,
-    tones_in,
-    conference_marks,
-    set_line,
     bridge_marks,
+    conference_marks,
+    configuration,
+    set_line,
+    tones_in,
     write_tones,
 )
 from tests.freeswitch.sound import heard_among
@@ -124,7 +124,9 @@ def test_conference(system: Rig) -> None:
     assert voices(first)[:3] == ["01", "01+91", "01+91+caller"]
     assert bridge_marks(first) == ["+01", "-01"]
     assert conference_marks(first)[:2] == ["+01", "+91"]
-    assert sorted(conference_marks(first)[2:4]) == sorted(["+01", f"+{two.call.caller[-2:]}!"])  # both at once
+    assert sorted(conference_marks(first)[2:4]) == sorted(
+        ["+01", f"+{two.call.caller[-2:]}!"]
+    )  # both at once
     assert conference_marks(first)[4] == "-91"
     assert sorted(conference_marks(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
     assert sorted(conference_marks(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
@@ -165,8 +167,8 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
 
 
 def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
-    """Members are found later and notified then, also in a call that was brought into a conference at once.
-    """
+    """Members are found later and notified then, also in a call that was brought into a conference at
+    once."""
     set_line(system, "joining_alone", HOT)
     one = start_talk(system)
     move_to_conference(one, "meet-c")

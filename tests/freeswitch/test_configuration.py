@@ -24,7 +24,7 @@ from tests.freeswitch.switches import (
     read_wav,
     until,
 )
-from tests.freeswitch.test_outbound_calls import LINE, ANNOUNCEMENT, call_out
+from tests.freeswitch.test_outbound_calls import ANNOUNCEMENT, LINE, call_out
 
 
 @pytest.mark.parametrize("password", [None, "", "short", "ClueCon", "with spaces in it", "<quoted>&'\"$"])

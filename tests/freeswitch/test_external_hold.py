@@ -13,7 +13,7 @@ import pytest
 from recorder.audio.encoding import WAV
 from tests.freeswitch.switches import read_wav
 from tests.freeswitch.telephones.codecs import PCMU
-from tests.freeswitch.telephones.rig import PairRecording, Pair, phone_rig
+from tests.freeswitch.telephones.rig import Pair, PairRecording, phone_rig
 
 HOLD_S = 2.8
 

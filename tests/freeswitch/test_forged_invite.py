@@ -130,9 +130,7 @@ def connection(rig: Rig) -> Iterator[Inbound]:
 
 
 @pytest.mark.parametrize("changes", FORGERIES.values(), ids=FORGERIES)
-def test_no_invite_field_changes_a_header(
-    rig: Rig, connection: Inbound, changes: dict[str, bytes]
-) -> None:
+def test_no_invite_field_changes_a_header(rig: Rig, connection: Inbound, changes: dict[str, bytes]) -> None:
     seen: list[EslEvent] = []
     connection.register_handle("*", seen.append)
     connection.send_later(SwitchCommand("event plain ALL")).accepted()

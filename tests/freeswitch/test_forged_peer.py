@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.capture.admission import (FILE, key_variable)
+from recorder.capture.admission import FILE, key_variable
 from recorder.spool.layout import AUDIO
 from tests import forger
 from tests.freeswitch.process import Esl, until

@@ -114,8 +114,8 @@ def test_daemon_is_ended_and_killed_while_the_disk_is_full(rig: Rig, disk: Small
 def test_daemons_clock_jumps_during_an_announcement(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: str
 ) -> None:
-    """A call during its announcement, a connected call and a later one are all recorded and can be processed.
-    """
+    """A call during its announcement, a connected call and a later one are all recorded and can be
+    processed."""
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
     jumping = Jumping(tmp_path)

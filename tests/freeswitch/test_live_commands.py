@@ -20,7 +20,16 @@ from recorder.features.live.duty import Desk
 from recorder.identity import api_tokens, tenants, users
 from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_feature_codes import CALLEE, CALLER, PAUSED, start_calls, dial, each, encoded, zeros
+from tests.freeswitch.test_feature_codes import (
+    CALLEE,
+    CALLER,
+    PAUSED,
+    dial,
+    each,
+    encoded,
+    start_calls,
+    zeros,
+)
 from tests.house import PASSWORD, House, _hashed
 from web import WebConfig, create_app
 

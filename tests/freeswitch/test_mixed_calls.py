@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.freeswitch.mixed.history import History
-from tests.freeswitch.mixed.installation import MixedInstallation, installation
+from tests.freeswitch.mixed.installation import MixedInstallation, run_installation
 from tests.freeswitch.mixed.media import Studio
 from tests.freeswitch.mixed.model import findings
 from tests.freeswitch.mixed.plan import Call, plan
@@ -30,7 +30,7 @@ A_DOZEN = 730
 async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[History, str]:
     studio = Studio()
     phones = await telephones(studio)
-    with installation(folder, calls, phones.port) as installation:
+    with run_installation(folder, calls, phones.port) as installation:
         studio.began = time.monotonic()
         player = Player(installation.rig, phones, calls, guard)
         began = time.monotonic()

@@ -17,14 +17,14 @@ from tests.freeswitch.internal_phones import (
     SENTENCE,
     THIRD,
     Talk,
+    assert_notified_once,
+    assert_one_recording,
+    bridge_marks,
     configuration,
     consult,
-    tones_in,
     set_line,
-    bridge_marks,
-    assert_notified_once,
+    tones_in,
     write_tones,
-    assert_one_recording,
 )
 from tests.freeswitch.switches import RATE, Rig, heard_whole, read_wav
 from tests.scenarios.definitions import Line
@@ -131,7 +131,11 @@ def test_three_transfers_and_back(talk: Talk) -> None:
     assert [mark.kind for mark in take.marks if mark.kind.startswith("joined")] == [
         "joined_telling", "joined_told", "joined_telling", "joined_told",
     ]  # fmt: skip
-    assert [name for name, _ in groupby(one[0] for one in tones_in(take) if one[0])][-3:] == ["92", "91", "01"]
+    assert [name for name, _ in groupby(one[0] for one in tones_in(take) if one[0])][-3:] == [
+        "92",
+        "91",
+        "01",
+    ]
 
 
 def test_att_xfer(talk: Talk) -> None:

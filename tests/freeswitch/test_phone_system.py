@@ -237,7 +237,9 @@ def test_forwarded_call_is_recorded_only_if_both_are_announced(phone_system: Pho
     time.sleep(1.5)
     for name in untold:
         assert phone_system.calls[name].alive(), name
-        assert "session_record" not in phone_system.rig.switch.esl.api(f"uuid_buglist {phone_system.calls[name].leg}"), name
+        assert "session_record" not in phone_system.rig.switch.esl.api(
+            f"uuid_buglist {phone_system.calls[name].leg}"
+        ), name
     takes = phone_system.end(*untold, *told)
     for name in untold:
         not_recorded(takes[name], "forwarded_outside")

@@ -224,7 +224,9 @@ class Call:
         if outbound:
             self.who = f"3249{number:05}{OUTBOUND + number}"
             phone_rig.answers(OUTBOUND + number, self.outside)
-            phone_rig.exchange.call(self.who, f"{NUMBER}{line:02}", self.colleague, port=phone_rig.rig.out_port)
+            phone_rig.exchange.call(
+                self.who, f"{NUMBER}{line:02}", self.colleague, port=phone_rig.rig.out_port
+            )
             return
         self.who = f"3249{number:07}"
         self.colleague.rings = self._rings
@@ -272,7 +274,9 @@ def s(samples: int) -> float:
 
 
 def test_opt_in_and_keep_question_stay_within_their_time_limits(phone_rig: PhoneRig) -> None:
-    at_once([lambda n=n, each=each: opt_in(phone_rig, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
+    at_once(
+        [lambda n=n, each=each: opt_in(phone_rig, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)]
+    )
     at_once([lambda n=n, each=each: kept(phone_rig, 20 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
 
 

@@ -16,7 +16,16 @@ from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool.layout import Take
-from tests.freeswitch.internal_phones import CALLER, MUSIC, SECOND, THIRD, TONES, Talk, configuration, write_tones
+from tests.freeswitch.internal_phones import (
+    CALLER,
+    MUSIC,
+    SECOND,
+    THIRD,
+    TONES,
+    Talk,
+    configuration,
+    write_tones,
+)
 from tests.freeswitch.switches import NUMBER, RATE, Rig, level, read_wav, until
 from tests.freeswitch.test_feature_codes import zeros
 from tests.scenarios.definitions import Line

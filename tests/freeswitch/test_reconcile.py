@@ -15,8 +15,8 @@ from recorder.audio import redaction
 from recorder.audio.wav import inspect
 from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
-from tests.freeswitch.test_keep_question import internal_leg_of
 from tests.freeswitch.test_feature_codes import encoded
+from tests.freeswitch.test_keep_question import internal_leg_of
 
 
 def _announcing(call: CallUnderTest) -> None:

@@ -16,7 +16,7 @@ from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import (LiveState, Node, ReconnectBackoff)
+from recorder.switch.standing_connection import LiveState, Node, ReconnectBackoff
 from tests.freeswitch.switches import PASSWORD, CallUnderTest, Rig
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"
@@ -107,12 +107,12 @@ def test_detects_a_stopped_switch_and_finds_its_calls_again(
     assert raised.value.error_id == "switch.refused"
 
 
-def test_detects_a_dead_switch_and_reconnects(
-    rig: Rig, callbacks: CallbackLog
-) -> None:
+def test_detects_a_dead_switch_and_reconnects(rig: Rig, callbacks: CallbackLog) -> None:
     rig.switch.stop()
     until("its death is noticed", lambda: callbacks.reasons)
-    assert callbacks.reasons[0] == "the switch closed the connection", "noticed at once, and not by its silence"
+    assert callbacks.reasons[0] == "the switch closed the connection", (
+        "noticed at once, and not by its silence"
+    )
     rig.switch.start()
     assert callbacks.node.up.wait(10)
     assert callbacks.node.api(commands.status()).startswith("UP")

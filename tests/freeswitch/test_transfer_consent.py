@@ -13,10 +13,19 @@ import pytest
 
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
-from tests.freeswitch.internal_phones import LINE, SECOND, THIRD, TONES, Talk, configuration, set_line, write_tones
+from tests.freeswitch.internal_phones import (
+    LINE,
+    SECOND,
+    THIRD,
+    TONES,
+    Talk,
+    configuration,
+    set_line,
+    write_tones,
+)
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
-from tests.freeswitch.test_conferences import consult, conference_marks, move_to_conference
+from tests.freeswitch.test_conferences import conference_marks, consult, move_to_conference
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 

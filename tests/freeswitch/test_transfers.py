@@ -29,13 +29,13 @@ from tests.freeswitch.internal_phones import (
     SLOW,
     TONES,
     Talk,
+    assert_notified_once,
+    assert_one_recording,
+    bridge_marks,
     configuration,
     consult,
     tones_in,
-    bridge_marks,
-    assert_notified_once,
     write_tones,
-    assert_one_recording,
 )
 from tests.freeswitch.outbound_call import call_out
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav
@@ -168,8 +168,8 @@ def test_hold_then_refer(system: TransferSystem, outward: bool) -> None:
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
 def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) -> None:
-    """While the two internal parties speak, the external party is on hold; then the second one joins at once.
-    """
+    """While the two internal parties speak, the external party is on hold; then the second one joins at
+    once."""
     talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
     talk.hold(phone)

@@ -152,9 +152,7 @@ def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
 
 
 @pytest.mark.parametrize("where", [vanilla.place, vanilla.misplace])
-def test_internal_call_is_neither_recorded_nor_listed(
-    started: Rig, where: Callable[[Path], None]
-) -> None:
+def test_internal_call_is_neither_recorded_nor_listed(started: Rig, where: Callable[[Path], None]) -> None:
     inside = call_out(put(started, where), "1001")
     until("they are connected", lambda: inside.heard_by_caller.exists(), 20)
     # What the daemon is told of a later call, it is told after this one.

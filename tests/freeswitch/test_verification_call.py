@@ -59,7 +59,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
     rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=SHOWN)
     rig.wait_watching()
-    caller = VerificationCaller("test", rig.spool, entropy=known)
+    caller = VerificationCaller("test", rig.spool, entropy=known_entropy)
     number = f"+{NUMBER}01"
     request = asked(bakery, number)
 

@@ -15,7 +15,7 @@ from gevent import socket
 
 from demo.practice.switch import PracticeSwitch
 from recorder import config
-from recorder.capture.admission import (key_variable)
+from recorder.capture.admission import key_variable
 from recorder.clock import utc_now
 from recorder.ops.doctor import outbound, routes, switch
 from recorder.ops.doctor.findings import DoctorFinding, Patient

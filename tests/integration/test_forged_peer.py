@@ -19,7 +19,7 @@ import pytest
 from demo.practice.party import PracticeParty
 from demo.practice.session import PracticeCall
 from demo.practice.switch import CONF, PracticeSwitch
-from recorder.capture.admission import (FILE, key_variable)
+from recorder.capture.admission import FILE, key_variable
 from recorder.spool import layout
 from tests import forger
 from tests.scenarios.practice_driver import NUMBERS, PASSWORD, PracticeDriver

@@ -14,7 +14,7 @@ from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.switch import dialplan_folder, loaded_dialplan
 
 if TYPE_CHECKING:
-    from recorder.switch.dialplan_model import (LoadedDialplan)
+    from recorder.switch.dialplan_model import LoadedDialplan
     from recorder.switch.dialplan_routes import Route
 
 _INBOUND = (
@@ -57,7 +57,9 @@ def _twice(loaded: LoadedDialplan) -> Iterator[DoctorFinding]:
         )
 
 
-def _inbound(loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[DoctorFinding]:
+def _inbound(
+    loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path | None
+) -> Iterator[DoctorFinding]:
     from recorder.switch.dialplan_routes import inbound
 
     for context in dict.fromkeys(entry.context for entry in loaded.entries()):
@@ -78,7 +80,9 @@ def _inbound(loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path |
             )
 
 
-def _outbound(loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[DoctorFinding]:
+def _outbound(
+    loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path | None
+) -> Iterator[DoctorFinding]:
     from recorder.switch import dialplan_lint_outbound
     from recorder.switch.dialplan_routes import OUTSIDE_DIGITS, outbound, outside_numbers
 

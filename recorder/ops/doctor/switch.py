@@ -20,7 +20,7 @@ from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener
 
 if TYPE_CHECKING:
     from recorder.switch.dialplan_lint import Fault
-    from recorder.switch.dialplan_model import (LoadedDialplan)
+    from recorder.switch.dialplan_model import LoadedDialplan
     from recorder.switch.esl import Inbound
 
 MODULES = {
@@ -103,7 +103,7 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
 
 def key(patient: Patient) -> Iterator[DoctorFinding]:
     """The switch has the running daemon's key, by which the daemon tells its switch from other peers."""
-    from recorder.capture.admission import (key_variable)
+    from recorder.capture.admission import key_variable
     from recorder.switch import commands
 
     node = patient.settings.node
@@ -304,7 +304,7 @@ class _Connection:
 def loaded_dialplan(settings: SwitchSettings) -> LoadedDialplan | None:
     """The dialplan that the switch has loaded; ``None`` where it does not disclose it."""
     from recorder.switch import commands
-    from recorder.switch.dialplan_model import (LoadedDialplan)
+    from recorder.switch.dialplan_model import LoadedDialplan
 
     with _Connection(settings) as connection:
         try:

@@ -128,7 +128,7 @@ class MixedInstallation:
 
 
 @contextmanager
-def installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[MixedInstallation]:
+def run_installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[MixedInstallation]:
     """Run the installation for these calls, whose phones are at a port."""
     conf = configuration(folder)
     way_out = conf / "dialplan" / "outbound" / "90_route.xml"

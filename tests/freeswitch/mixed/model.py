@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tests.freeswitch.mixed.expectations import Hearing, Expectation, expected
+from tests.freeswitch.mixed.expectations import Expectation, Hearing, expected
 from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
 from tests.freeswitch.mixed.plan import Call, Party
 from tests.freeswitch.mixed.signals import STEPS, Run, Word
@@ -111,8 +111,8 @@ def _in_order(side: str, runs: Sequence[Run], must: Sequence[Word]) -> Iterator[
 
 
 def _together(row: Listed, want: Expectation, telephones: Mapping[int, Telephone]) -> Iterator[str]:
-    """Words said at the same time are recorded at the same time, as heard: the switch may forward one later.
-    """
+    """Words said at the same time are recorded at the same time, as heard: the switch may forward one
+    later."""
     for left, right in want.together:
         kept = _begin(row.left, left), _begin(row.right, right)
         heard = _begin(telephones[right.who].heard, left), _begin(telephones[left.who].heard, right)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.transfers import Transfers
 from tests.freeswitch.mixed.openings import Openings
 from tests.freeswitch.mixed.plan import EDGE, KEEPS, MOVES, Act
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import CallError, Dialogue
+from tests.freeswitch.mixed.transfers import Transfers
 
 
 class Script(Openings, Transfers):

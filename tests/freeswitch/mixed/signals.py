@@ -41,8 +41,8 @@ SILENCE, UNKNOWN = -1, -2
 
 @dataclass(frozen=True, slots=True, order=True)
 class Word:
-    """``who`` is a party's number, or a sentence's number plus :data:`PARTIES` (then ``word`` is its step).
-    """
+    """``who`` is a party's number, or a sentence's number plus :data:`PARTIES` (then ``word`` is its
+    step)."""
 
     who: int
     word: int
@@ -97,8 +97,8 @@ def sentence(number: int, rate: int = RATE) -> NDArray[np.float32]:
 
 
 def classify(frames: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return for each window of 20 ms (a row, -1 to 1) its code, and the bin of a pause tone in it (0: none).
-    """
+    """Return for each window of 20 ms (a row, -1 to 1) its code, and the bin of a pause tone in it (0:
+    none)."""
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 / (FRAME / 2) ** 2
     total = power[:, 1:].sum(axis=1)
     codes = np.full(len(frames), UNKNOWN, dtype=np.int64)
@@ -127,8 +127,8 @@ class Run:
 
 
 def runs(codes: Iterable[int], times: Iterable[float] | None = None, *, fewest: int = 3) -> list[Run]:
-    """Return the sequence of runs, without those shorter than ``fewest`` frames, silence and unknown sound.
-    """
+    """Return the sequence of runs, without those shorter than ``fewest`` frames, silence and unknown
+    sound."""
     moments: Iterator[float] | Iterable[float]
     moments = (index * FRAME / RATE for index in range(1 << 62)) if times is None else times
     found: list[Run] = []

@@ -17,7 +17,7 @@ from recorder.switch.caller_id import caller
 from recorder.switch.esl_events import EslEvent, Reply, decode
 from recorder.switch.framing import Frame, Framer
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.translation import (translate)
+from recorder.switch.translation import translate
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.switch",)

@@ -175,9 +175,7 @@ INVALID_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", INVALID_ANSWERS.values(), ids=INVALID_ANSWERS)
-def test_refuses_a_silent_peer_in_time_without_a_log(
-    wait: Wait, answer: bytes
-) -> None:
+def test_refuses_a_silent_peer_in_time_without_a_log(wait: Wait, answer: bytes) -> None:
     admission = Everybody()
     seen: list[Arrival] = []
     dialplan = OutboundSocket(

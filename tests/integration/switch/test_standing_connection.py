@@ -16,7 +16,7 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import (LiveState, Node, ReconnectBackoff)
+from recorder.switch.standing_connection import LiveState, Node, ReconnectBackoff
 
 Wait = Callable[[Callable[[], object]], None]
 
@@ -147,9 +147,7 @@ def test_skips_and_logs_unaddressable_channels_once(
     assert sorted(skipped) == sorted(map(repr, odd))
 
 
-def test_reconnects_and_reconciles(
-    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
-) -> None:
+def test_reconnects_and_reconciles(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
     peer.script = switch
     node.start()
     wait(node.up.is_set)
@@ -172,9 +170,7 @@ def test_detects_a_hanging_switch(node: Node, peer: Any, callbacks: CallbackLog,
     hang.set()
 
 
-def test_repeats_a_failed_reconcile(
-    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
-) -> None:
+def test_repeats_a_failed_reconcile(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
     peer.script = switch
     callbacks.fail_up = 2
     node.start()
@@ -189,9 +185,7 @@ def test_commands_fail_without_a_switch(node: Node) -> None:
     assert raised.value.error_id == "switch.gone"
 
 
-def test_retries_a_refused_password(
-    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
-) -> None:
+def test_retries_a_refused_password(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
     def refuse(line: Any) -> None:
         line.say(b"Content-Type: auth/request\n\n")
         line.heard()
@@ -205,7 +199,9 @@ def test_retries_a_refused_password(
     assert callbacks.order[:1] == ["up"]
 
 
-def test_delivers_events_before_the_disconnect(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
+def test_delivers_events_before_the_disconnect(
+    node: Node, peer: Any, callbacks: CallbackLog, wait: Wait
+) -> None:
     def script(line: Any) -> None:
         switch(line, then=lambda: [*[line.event("Event-Name: DTMF") for _ in range(20)], line.sock.close()])
 

@@ -17,7 +17,15 @@ from structlog.testing import capture_logs
 
 from recorder import metrics
 from recorder.capture import admission
-from recorder.capture.admission import (ANOTHER_USER, FILE, NO_CHANNEL, LOG_INTERVAL, UNVERIFIED, PeerAdmission, key_variable)
+from recorder.capture.admission import (
+    ANOTHER_USER,
+    FILE,
+    LOG_INTERVAL,
+    NO_CHANNEL,
+    UNVERIFIED,
+    PeerAdmission,
+    key_variable,
+)
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand
 
@@ -79,18 +87,14 @@ GONE = SwitchError("switch.gone", "not connected", "")
 
 
 @pytest.mark.parametrize("owner", [SWITCH, STRANGER, None])
-def test_key_admits_any_user_without_asking_the_switch(
-    switch: Switch, owner: int | None
-) -> None:
+def test_key_admits_any_user_without_asking_the_switch(switch: Switch, owner: int | None) -> None:
     switch.up = False
     assert switch.admission.admit(DATA, switch.key, owner) is DATA
     assert switch.asked == []
 
 
 @pytest.mark.parametrize("answer", ["", "-ERR no reply", "0" * 64, "é" * 64, "\udcff"])
-def test_refuses_another_user_without_the_key_and_without_asking(
-    switch: Switch, answer: str
-) -> None:
+def test_refuses_another_user_without_the_key_and_without_asking(switch: Switch, answer: str) -> None:
     before = refused(ANOTHER_USER)
     assert switch.admission.admit(DATA, answer, STRANGER) is None
     assert refused(ANOTHER_USER) == before + 1
@@ -108,9 +112,7 @@ def test_uses_the_switchs_own_data_without_the_key(switch: Switch, owner: int | 
 
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
-def test_refuses_a_channel_unknown_to_the_switch(
-    switch: Switch, owner: int | None
-) -> None:
+def test_refuses_a_channel_unknown_to_the_switch(switch: Switch, owner: int | None) -> None:
     switch.answer = SwitchError("switch.refused", "-ERR No such channel!", "")
     before = refused(NO_CHANNEL)
     assert switch.admission.admit(DATA, "0" * 64, owner) is None
@@ -140,9 +142,7 @@ def test_refuses_everybody_before_the_first_connection(tmp_path: Path) -> None:
     assert not made.admission.is_stranger(STRANGER), "the switch's user is not known"
 
 
-def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(
-    switch: Switch, tmp_path: Path
-) -> None:
+def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(switch: Switch, tmp_path: Path) -> None:
     old = switch.key
     path = tmp_path / FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

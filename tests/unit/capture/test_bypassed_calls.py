@@ -15,7 +15,7 @@ from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import (LiveState, LiveChannel)
+from recorder.switch.standing_connection import LiveChannel, LiveState
 
 OURS, THEIRS = "7d890c2c-f075-48a5-b2e1-638c52f1ecad", "0e2f4f0f-42ce-45d1-b9c0-1e6a8a2f64a1"
 REASON = "dialplan_did_not_ask"
@@ -138,7 +138,9 @@ def listed(daemon: Daemon) -> list[tuple[str, str, str, str | None]]:
     ]
 
 
-def bridge_and_hang_up(daemon: Daemon, bridge: EslEvent, leg: str = OURS) -> list[tuple[str, str, str, str | None]]:
+def bridge_and_hang_up(
+    daemon: Daemon, bridge: EslEvent, leg: str = OURS
+) -> list[tuple[str, str, str, str | None]]:
     daemon.observer.handle_event(bridge)
     gevent.wait(timeout=20)
     hang_up(daemon, leg)
@@ -162,9 +164,7 @@ def test_writes_a_bypassed_call_while_it_continues(daemon: Daemon) -> None:
     assert layout.read_start(folder).refused == REASON
 
 
-def test_transferred_call_is_on_its_first_number(
-    daemon: Daemon, switch: Switch
-) -> None:
+def test_transferred_call_is_on_its_first_number(daemon: Daemon, switch: Switch) -> None:
     """As in vanilla's public context: to 1001 of another context."""
     switch.first[OURS] = ("public", "1001")
     bridge = inbound_bridge("1001", "default", Caller__Transfer__Source="1:x:bl_xfer:1001/default/XML")
@@ -235,7 +235,11 @@ def test_forged_caller_data_does_not_hide_a_call(daemon: Daemon) -> None:
 
 
 def test_handled_calls_need_no_query(daemon: Daemon, switch: Switch) -> None:
-    for bridge in (inbound_bridge(variable_accord_state="announced"), inbound_bridge("2000"), inbound_bridge("2000", "default")):
+    for bridge in (
+        inbound_bridge(variable_accord_state="announced"),
+        inbound_bridge("2000"),
+        inbound_bridge("2000", "default"),
+    ):
         daemon.observer.handle_event(bridge)
     assert gevent.wait(timeout=20)
     assert switch.asked == []
@@ -248,9 +252,7 @@ def test_caches_the_dialplan(daemon: Daemon, switch: Switch) -> None:
     assert switch.asked.count("xml_locate") == 1
 
 
-def test_context_of_earlier_calls_counts_without_a_dialplan(
-    daemon: Daemon, switch: Switch
-) -> None:
+def test_context_of_earlier_calls_counts_without_a_dialplan(daemon: Daemon, switch: Switch) -> None:
     switch.dialplan = "<document/>"
     daemon.intake.bypassed.note_context("public")
     assert bridge_and_hang_up(daemon, inbound_bridge()) == [INBOUND]
@@ -279,7 +281,8 @@ def test_next_daemon_finds_a_bypassed_call(daemon: Daemon, switch: Switch) -> No
         "Caller-Destination-Number": "1001", "variable_bridge_uuid": THEIRS,
     }  # fmt: skip
     daemon.intake.unhandled.check(
-        LiveState({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")}), daemon.calls
+        LiveState({OURS: LiveChannel(OURS, "inbound", "ACTIVE", "default", (), "public", "1001")}),
+        daemon.calls,
     )
     hang_up(daemon)
     assert listed(daemon) == [INBOUND]
@@ -341,9 +344,7 @@ def test_lists_an_outbound_call_under_its_line(
         ("2125550123", {"Call-Direction": "inbound"}),
     ],
 )
-def test_ignores_internal_calls(
-    daemon: Daemon, switch: Switch, dialled: str, theirs: dict[str, str]
-) -> None:
+def test_ignores_internal_calls(daemon: Daemon, switch: Switch, dialled: str, theirs: dict[str, str]) -> None:
     assert bridge_and_hang_up(daemon, outbound_bridge(switch, dialled, **theirs), THEIRS) == []
 
 
@@ -355,7 +356,9 @@ def test_ignores_outbound_calls_of_a_line_without_outbound_recording(daemon: Dae
 
 def test_emergency_call_is_listed_as_never_record(daemon: Daemon, switch: Switch) -> None:
     switch.globals["accord_emergency"] = "^(112|911)$"
-    found = bridge_and_hang_up(daemon, outbound_bridge(switch, "112", variable_sip_gateway_name="trunk"), THEIRS)
+    found = bridge_and_hang_up(
+        daemon, outbound_bridge(switch, "112", variable_sip_gateway_name="trunk"), THEIRS
+    )
     assert [each[3] for each in found] == ["never_record"]
     assert daemon.intake.bypassed.count == 0
 
@@ -370,6 +373,8 @@ def test_listed_call_is_not_recorded_later(daemon: Daemon) -> None:
     daemon.observer.handle_event(inbound_bridge())
     gevent.wait(timeout=20)
     arrival = {"Unique-ID": OURS, "Call-Direction": "inbound", "variable_accord_line": "1001"}
-    daemon.intake.arrive(Arrival.of({**arrival, "variable_accord_state": "waiting"}), cast("OutboundSession", None))
+    daemon.intake.arrive(
+        Arrival.of({**arrival, "variable_accord_state": "waiting"}), cast("OutboundSession", None)
+    )
     hang_up(daemon)
     assert listed(daemon) == [INBOUND]

@@ -25,7 +25,8 @@ from recorder.switch.esl_events import EslEvent
 from tests.unit.capture.test_transfer_target import AT
 
 QUESTION, ANNOUNCEMENT, DECLINED = (
-    Speech(f"/snapshot/prompts/{name}.wav", timedelta(seconds=3)) for name in ("question", "announcement", "declined")
+    Speech(f"/snapshot/prompts/{name}.wav", timedelta(seconds=3))
+    for name in ("question", "announcement", "declined")
 )
 CUT = "api uuid_break a"
 

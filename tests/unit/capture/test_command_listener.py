@@ -53,7 +53,9 @@ class Node:
         self.up.set()
 
     def send_all(self, orders: list[SwitchCommand], limit: float) -> list[SimpleNamespace]:
-        return [SimpleNamespace(accepted=lambda order=order: self.api(order)) for order in self._record(orders)]
+        return [
+            SimpleNamespace(accepted=lambda order=order: self.api(order)) for order in self._record(orders)
+        ]
 
     def _record(self, orders: list[SwitchCommand]) -> list[SwitchCommand]:
         self.commands += [str(order) for order in orders]
@@ -187,9 +189,7 @@ def test_unknown_call_has_ended(ask: Callable[..., str]) -> None:
     assert ask("pause", recording="01a2101e-0000-7d17-8d61-e2a8e19669f1") == "ended"
 
 
-def test_default_length_of_a_pause(
-    ask: Callable[..., str], node: Node, call: CallController
-) -> None:
+def test_default_length_of_a_pause(ask: Callable[..., str], node: Node, call: CallController) -> None:
     node.refuses = {"global_getvar": "switch.refused"}
     assert ask("pause") == DONE
     assert marks(call) == [("paused", {"seconds": "120", "by": "panel"})]

@@ -30,7 +30,7 @@ from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import (LiveState)
+from recorder.switch.standing_connection import LiveState
 from tests.unit.capture.test_transfer_target import AT, SOUND
 from tests.unit.switch.test_conference_events import event
 
@@ -149,7 +149,9 @@ def test_conference_members_are_participants_and_hear_the_notice(live: LiveCalls
     assert names(call) == ["b-a", "c"]
     (notice,) = live.notices()
     assert notice.endswith(f"? room : accord.no.such.room)}} play '{SOUND.path}' 3 nomux")
-    assert "uuid_getvar(a accord_state)} == announced" in notice, "the switch checks whether the call is recorded"
+    assert "uuid_getvar(a accord_state)} == announced" in notice, (
+        "the switch checks whether the call is recorded"
+    )
     live.member("del-member", "c", "3")
     assert names(call) == ["b-a"]
     live.member("del-member", "a", "1")
@@ -240,7 +242,11 @@ class ThirdParty:
         at = 1795647361617992 + seconds * 1_000_000
         headers = {"Event-Name": name, "Event-Date-Timestamp": str(at), "Unique-ID": leg, **more}
         made = EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
-        (self.live.conferences.handle_hangup if "HANGUP" in name else self.live.conferences.handle_talk_event)(made)
+        (
+            self.live.conferences.handle_hangup
+            if "HANGUP" in name
+            else self.live.conferences.handle_talk_event
+        )(made)
         gevent.sleep(0.02)
 
 
@@ -442,7 +448,10 @@ def test_reconcile_restores_participants_and_supervisors(live: LiveCalls) -> Non
     rows = (("id-of-room", "room", {"a": "1", "c": "3"}),)
     live.conferences.reconcile(LiveState({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
     name, participants = live.conferences.participants_of("a")
-    assert (name, [(one.leg, one.party) for one in participants]) == ("room", [("c", Party("extension", "300"))])
+    assert (name, [(one.leg, one.party) for one in participants]) == (
+        "room",
+        [("c", Party("extension", "300"))],
+    )
     name, participants = live.conferences.participants_of("o")
     assert (name, [(one.leg, one.party) for one in participants]) == ("", [("d", Party("extension", "400"))])
     assert [one.leg for one in live.conferences.supervisors_of("o")] == ["e"]

@@ -25,7 +25,9 @@ def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes
     (folder / "prompts").mkdir(parents=True, exist_ok=True)
     (folder / "prompts" / f"{SHA}.wav").write_bytes(sound)
     announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
-    lines = [LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), announcement) for n in numbers]
+    lines = [
+        LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), announcement) for n in numbers
+    ]
     new = folder / ".new"
     new.write_bytes(to_json("2026-11-25T09:00:00.000Z", lines, list(never)))
     os.replace(new, folder / "snapshot.json")

@@ -11,7 +11,7 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture import moved_spool as module
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.switch.standing_connection import (LiveState)
+from recorder.switch.standing_connection import LiveState
 from tests.house import Bakery
 from tests.unit.capture.test_reconcile_failures import arrival, reasons
 

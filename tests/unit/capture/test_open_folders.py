@@ -23,7 +23,7 @@ from recorder.domain.line_policy import Language, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Mark
-from recorder.switch.standing_connection import (LiveState, LiveChannel)
+from recorder.switch.standing_connection import LiveChannel, LiveState
 from tests.house import Bakery
 
 
@@ -89,7 +89,9 @@ class Takeover:
         self.switch = Switch(self.folder / layout.AUDIO)
         self.calls: dict[str, AdoptedCall] = {}
         conferences = Conferences(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
-        self.reconciliation = Reconciliation(self.switch, house.spool, house.clock, self.adopt, script_of, conferences)  # type: ignore[arg-type]
+        self.reconciliation = Reconciliation(
+            self.switch, house.spool, house.clock, self.adopt, script_of, conferences
+        )  # type: ignore[arg-type]
         self.reconciliation.list_open_folders()
 
     def adopt(self, start: CallStart, state: CallState) -> AdoptedCall:
@@ -113,9 +115,7 @@ def until(met: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS])
-def test_unreadable_folder_is_taken_over_later(
-    site: Takeover, name: str
-) -> None:
+def test_unreadable_folder_is_taken_over_later(site: Takeover, name: str) -> None:
     """As without file handles, on a failing disk or without permission: here a folder replaces a file."""
     kept = (site.folder / name).read_bytes()
     (site.folder / name).unlink()
@@ -155,9 +155,7 @@ def test_waits_for_an_unreachable_switch(site: Takeover) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "whose"), [(layout.CALL, b"{", False), (layout.EVENTS, b"{\n{}\n", True)]
 )
-def test_broken_folder_is_left_to_the_worker(
-    site: Takeover, name: str, content: bytes, whose: bool
-) -> None:
+def test_broken_folder_is_left_to_the_worker(site: Takeover, name: str, content: bytes, whose: bool) -> None:
     (site.folder / name).write_bytes(content)
     site.reconcile()
     assert ["stop" in command for command in site.switch.sent] == [True]
@@ -190,9 +188,7 @@ def test_keeps_a_folder_with_marks_but_no_call_file(site: Takeover) -> None:
     assert list(layout.finished_takes(site.house.spool)) == [site.folder]
 
 
-def test_retries_writing_an_end(
-    site: Takeover, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retries_writing_an_end(site: Takeover, monkeypatch: pytest.MonkeyPatch) -> None:
     (site.folder / layout.CALL).write_bytes(b"{")
     with monkeypatch.context() as full:
         full.setattr(layout, "close_take", _no_room)

@@ -23,7 +23,7 @@ from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import (LiveState, LiveChannel, Node)
+from recorder.switch.standing_connection import LiveChannel, LiveState, Node
 from tests.clock import Clock
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
@@ -135,9 +135,7 @@ def announce_on_own_socket(root: Path, switch: AnsweringSwitch, clock: Clock) ->
     return daemon
 
 
-def test_call_on_its_own_socket_was_watched(
-    tmp_path: Path, clock: Clock
-) -> None:
+def test_call_on_its_own_socket_was_watched(tmp_path: Path, clock: Clock) -> None:
     daemon = announce_on_own_socket(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes"), clock)
     clock.forward(seconds=5)
     daemon.observer.connect(LiveState({}))
@@ -203,7 +201,9 @@ def test_hangup_during_the_query_changes_nothing(tmp_path: Path, clock: Clock) -
 
 
 def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
-    leave_open(tmp_path, *ANNOUNCED, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"}))
+    leave_open(
+        tmp_path, *ANNOUNCED, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"})
+    )
     switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="c")
     daemon = start_daemon(tmp_path, switch, clock)
     left, came = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
@@ -258,9 +258,7 @@ def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: C
     ("began", "since"),
     [(0, 0), (40, 40), (61, 61), (-1, 0), (-40, None), (200, None), ("2²", None), ("", None)],
 )
-def test_rejects_an_impossible_pause_start(
-    began: int | str, since: int | None
-) -> None:
+def test_rejects_an_impossible_pause_start(began: int | str, since: int | None) -> None:
     """Seconds before now, of a pause of a minute."""
     text = began if isinstance(began, str) else str(int((AT - timedelta(seconds=began)).timestamp()))
     expected = None if since is None else AT - timedelta(seconds=since)

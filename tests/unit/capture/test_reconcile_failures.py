@@ -14,7 +14,7 @@ from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import (LiveState, LiveChannel)
+from recorder.switch.standing_connection import LiveChannel, LiveState
 from tests.clock import Clock
 
 ODD = "a84b4c76e66710@pc33.atlanta.com"

@@ -106,9 +106,7 @@ def test_slow_disk_does_not_block_the_hub(writer: SpoolWriter, monkeypatch: pyte
     assert beats > 20
 
 
-def test_call_does_not_wait_for_a_hanging_disk(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_call_does_not_wait_for_a_hanging_disk(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FOLDER_LIMIT", 0.1)
     monkeypatch.setattr(writer, "_make", lambda: time.sleep(1))
     began = time.monotonic()

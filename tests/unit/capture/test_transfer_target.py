@@ -84,7 +84,9 @@ def end(call: CallController) -> None:
 
 
 @pytest.mark.parametrize(("how", "legs", "target"), [(ALONE, ["c"], "aleg"), (BOTH, ["a", "c"], "both")])
-def test_notifies_an_internal_target_and_disables_keys(tmp_path: Path, how: str, legs: list[str], target: str) -> None:
+def test_notifies_an_internal_target_and_disables_keys(
+    tmp_path: Path, how: str, legs: list[str], target: str
+) -> None:
     switch = Switch()
     call = join(tmp_path, switch, how)
     assert switch.commands[:-1] == [f"api uuid_setvar {leg} playback_terminators none" for leg in legs]

@@ -21,7 +21,7 @@ from recorder.spool import layout
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import (LiveState, LiveChannel, Node)
+from recorder.switch.standing_connection import LiveChannel, LiveState, Node
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 DATA = {
@@ -198,7 +198,9 @@ OUTBOUND = {"direction": "outbound", "line": "3225550101", "callee": "+324700000
 
 def add_line(daemon: Daemon, outbound: str) -> None:
     announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
-    line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), announcement, outbound=outbound)
+    line = LinePolicy(
+        "t", "l", "3225550101", "notice", "before_ringing", ("opus",), announcement, outbound=outbound
+    )
     daemon.config._snapshot = Snapshot(
         "", {line.number: line}, frozenset(), frozenset(), daemon.settings.snapshot
     )
@@ -264,7 +266,9 @@ class CalleeSwitch(AnsweringSwitch):
 @pytest.mark.parametrize(("switch", "count"), [(CalleeSwitch(9), 1), (AnsweringSwitch(9), 0)])
 def test_follows_only_callees_of_outbound_legs(switch: AnsweringSwitch, count: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
-    unhandled = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *call: followed.append(call))
+    unhandled = UnhandledCalls(
+        cast("Node", switch), None, lambda *_: None, lambda *call: followed.append(call)
+    )
     unhandled.check(LiveState({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
     expected = (CHANNEL, "3225550101", "outbound", Party("e164", "+32470000009"), "daemon_away")
     assert followed == [expected] * count

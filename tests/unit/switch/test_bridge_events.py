@@ -9,7 +9,7 @@ import pytest
 from recorder.domain.call_events import ConferenceEnded, LegBridged, LegUnbridged
 from recorder.domain.parties import Party
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.translation import (bridge_legs, translate)
+from recorder.switch.translation import bridge_legs, translate
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 INTERNAL_LEG = {
@@ -59,7 +59,10 @@ def test_external_leg_reports_the_party(direction: str, number: str) -> None:
 
 
 def test_unbridge_names_the_other_leg() -> None:
-    for unbridge in (event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}), event("CHANNEL_UNBRIDGE", **INTERNAL_LEG)):
+    for unbridge in (
+        event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}),
+        event("CHANNEL_UNBRIDGE", **INTERNAL_LEG),
+    ):
         seen = translate(unbridge, "a")
         assert seen is not None
         assert (type(seen), seen.other, seen.ending) == (LegUnbridged, "c", False)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.domain.parties import LONGEST, NOBODY, Party, clean, parse_party
-from recorder.switch.caller_id import (caller, calling_numbers)
+from recorder.switch.caller_id import caller, calling_numbers
 
 
 @pytest.mark.parametrize(

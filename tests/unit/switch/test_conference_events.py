@@ -9,7 +9,17 @@ import pytest
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.switch import conference_events
-from recorder.switch.conference_events import (SOUND_STARTED, JOINED, SOUND_ENDED, LEFT, ConferenceEvent, ConferenceMember, attached_legs, read_event, read_conference_list)
+from recorder.switch.conference_events import (
+    JOINED,
+    LEFT,
+    SOUND_ENDED,
+    SOUND_STARTED,
+    ConferenceEvent,
+    ConferenceMember,
+    attached_legs,
+    read_conference_list,
+    read_event,
+)
 from recorder.switch.esl_events import EslEvent
 
 
@@ -34,7 +44,9 @@ MEMBER = ConferenceMember("c", "3", Party("extension", "300"))
 
 @pytest.mark.parametrize("action", [JOINED, LEFT])
 def test_reads_joins_and_departures(action: str) -> None:
-    assert read_event(event(action, **MEMBER_HEADERS)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
+    assert read_event(event(action, **MEMBER_HEADERS)) == ConferenceEvent(
+        action, "id-of-room", "room", MEMBER
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +83,9 @@ def test_transferred_member_is_identified_by_caller_id() -> None:
     transferred = {"Unique-ID": "b", "Caller-Direction": "outbound", "Caller-Caller-ID-Number": "200",
              "Caller-Destination-Number": "meet", "Member-ID": "2"}  # fmt: skip
     for source, number in (("1795647361:8e1d:bl_xfer:meet/public/XML", "200"), ("", "meet")):
-        seen = read_event(event(JOINED, **{**transferred, **({"Caller-Transfer-Source": source} if source else {})}))
+        seen = read_event(
+            event(JOINED, **{**transferred, **({"Caller-Transfer-Source": source} if source else {})})
+        )
         assert seen is not None
         assert seen.member is not None
         assert seen.member.party == Party("extension", number)
@@ -140,9 +154,7 @@ def leg(**variables: str) -> EslEvent:
         ({"eavesdrop_whisper_bleg": "0", "eavesdrop_enable_dtmf": "no"}, "", False),
     ],
 )
-def test_initial_key_of_a_supervisor(
-    variables: dict[str, str], first: str, keys: bool
-) -> None:
+def test_initial_key_of_a_supervisor(variables: dict[str, str], first: str, keys: bool) -> None:
     assert (
         conference_events.initial_key(leg(**variables)),
         conference_events.accepts_keys(leg(**variables)),

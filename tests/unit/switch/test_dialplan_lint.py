@@ -9,7 +9,7 @@ import pytest
 from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
-from recorder.switch.dialplan_model import (Action, LoadedDialplan)
+from recorder.switch.dialplan_model import Action, LoadedDialplan
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy
 
 

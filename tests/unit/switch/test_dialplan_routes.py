@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.switch.dialplan_lint_outbound import (RUNS_ACCORD)
-from recorder.switch.dialplan_model import (Action, LoadedDialplan)
-from recorder.switch.dialplan_routes import (bridges_outside, inbound, outbound, outside_numbers)
+from recorder.switch.dialplan_lint_outbound import RUNS_ACCORD
+from recorder.switch.dialplan_model import Action, LoadedDialplan
+from recorder.switch.dialplan_routes import bridges_outside, inbound, outbound, outside_numbers
 
 ENTRY = """
 <extension name="accord_untouched" continue="true">

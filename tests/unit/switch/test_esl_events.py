@@ -171,7 +171,9 @@ def test_event_is_read_only_and_may_be_empty() -> None:
 
 
 def test_reads_replies() -> None:
-    accepted = Reply(Frame(b"command/reply", b"\nContent-Type: command/reply\nReply-Text: +OK accepted\n", b"\n"))
+    accepted = Reply(
+        Frame(b"command/reply", b"\nContent-Type: command/reply\nReply-Text: +OK accepted\n", b"\n")
+    )
     assert (accepted.data, accepted.refused) == ("+OK accepted", False)
     connect = Reply(Frame(b"command/reply", b"\nUnique-ID: u\nReply-Text: %2BOK%0A\n", b"\n"))
     assert connect.data == "+OK"

@@ -8,10 +8,10 @@ import pytest
 
 from recorder.domain.call_events import LegBridged, LegUnbridged
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import (external_party)
+from recorder.switch.caller_id import external_party
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.translation import (translate_for_peer)
+from recorder.switch.translation import translate_for_peer
 
 DATA = {
     "Unique-ID": "b",

@@ -8,7 +8,7 @@ import pytest
 from recorder.errors import SwitchError
 from recorder.switch.esl_events import Headers
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import (LiveState, LiveChannel, ReconnectBackoff, channels, recordings)
+from recorder.switch.standing_connection import LiveChannel, LiveState, ReconnectBackoff, channels, recordings
 
 # As FreeSWITCH 1.11 answers.
 BUGS = """<media-bugs>

@@ -22,7 +22,7 @@ from recorder.switch.esl_events import EslEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import channels, recordings
-from recorder.switch.translation import (translate)
+from recorder.switch.translation import translate
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl.gz"))
 

@@ -13,7 +13,9 @@ def limiter(strangers: int = 2, others: int = 3) -> UnverifiedConnections:
     )  # fmt: skip
 
 
-def connections(owner: int | None, count: int) -> tuple[list[UnverifiedConnection], list[UnverifiedConnection]]:
+def connections(
+    owner: int | None, count: int
+) -> tuple[list[UnverifiedConnection], list[UnverifiedConnection]]:
     closed: list[UnverifiedConnection] = []
     made = [UnverifiedConnection(owner) for _ in range(count)]
     for one in made:
