@@ -504,7 +504,7 @@ def test_refusal_in_a_conference_ends_the_question(live: LiveCalls, how: str, to
     call.feed(KeyPressed(AT, leg=COLLEAGUE, other="c", key="2"))
     gevent.sleep(0.02)
     end = f"api conference room stop current{to}"
-    sent = [each for each in live.switch.commands if "conference" in each]
+    sent = [command for command in live.switch.commands if "conference " in command]
     question, refusal = live.notices()
     assert sent == [question, end, refusal]
 

@@ -147,7 +147,7 @@ def test_calls_that_the_dialplan_did_not_ask_about_are_told_of_for_a_day(tmp_pat
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
     shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
-    assert "has asked about every call" in shown.readiness()()["dialplan"].what
+    assert "has passed every call on a line" in shown.readiness()()["dialplan"].what
     daemon.intake.bypassed.report("inbound", "public", "1001")
     found = shown.readiness()()["dialplan"]
     assert found.ok, "the next call may well be asked about"
