@@ -17,7 +17,7 @@ from gevent.lock import RLock, Semaphore
 from recorder import metrics
 from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
-from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase
 from recorder.call.transfer_target import is_beside
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.capture.voice_check import VoiceCheck
@@ -34,8 +34,9 @@ from recorder.domain.call_events import (
 )
 from recorder.domain.call_plan import BOTH, OPT_OUT, Speech
 from recorder.domain.line_policy import OUTWARD
+from recorder.domain.markers import Marker
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
@@ -92,7 +93,7 @@ class CallController:
         self._cut_notice = cut_notice
         self._return_participants = return_participants
         self._starts = starts or (start,)
-        self._unwritten: list[Mark] | None = None if state.recording.ordered else []
+        self._unwritten: list[Marker] | None = None if state.recording.ordered else []
         self.state = state
         self.writer = writer
         self.released = Event()
@@ -197,9 +198,9 @@ class CallController:
         itself."""
         for action in actions:
             match action:
-                case WriteMark(kind, at, data):
-                    self._count(kind, at)
-                    self._mark(Mark(at, kind, dict(data)))
+                case Marker():
+                    self._count(action)
+                    self._mark(action)
                 case Finish():
                     self._finish(action)
                 case _:
@@ -216,7 +217,7 @@ class CallController:
         self._disk_full = True
         self._stop()
 
-    def _mark(self, mark: Mark) -> None:
+    def _mark(self, mark: Marker) -> None:
         if self._disk_full and mark.kind == "recording_stopped":
             mark = replace(mark, data={**mark.data, "full": "disk"})
         if self._unwritten is not None:
@@ -231,14 +232,14 @@ class CallController:
         for mark in marks:
             self.writer.mark(mark)
 
-    def _count(self, kind: str, at: datetime) -> None:
-        if kind == "announcement_started" and self._announced_at is None:
-            self._announced_at = at
-            delay = (at - self._waiting_since).total_seconds()
+    def _count(self, marker: Marker) -> None:
+        if marker.kind == "announcement_started" and self._announced_at is None:
+            self._announced_at = marker.at
+            delay = (marker.at - self._waiting_since).total_seconds()
             metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, delay))
-        elif kind == "bridged" and self.state.plan.at_pickup and self._announced_at is None:
-            self._waiting_since = at
-        elif kind == "announcement_broken":
+        elif marker.kind == "bridged" and self.state.plan.at_pickup and self._announced_at is None:
+            self._waiting_since = marker.at
+        elif marker.kind == "announcement_broken":
             metrics.ANNOUNCEMENTS_BROKEN.inc()
 
     def _do(self, action: Do) -> None:
@@ -247,7 +248,7 @@ class CallController:
             case Do.OPEN:
                 self._open()
             case Do.ASK:
-                self._play_on_socket("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER)
+                self._play_on_socket("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.RING:
                 self._run_extension("accord_pickup")
             case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
@@ -259,14 +260,14 @@ class CallController:
                     answer=self._refusal_time(),
                     **self._recording_variables(),
                 )
-            case Do.AGAIN:
+            case Do.REPEAT:
                 self._run_extension("accord_again")
             case Do.LISTEN:
                 self._run_extension(
-                    "accord_listen", accord_answer=str(transitions.ANSWER // timedelta(milliseconds=1))
+                    "accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1))
                 )
             case Do.REMIND:
-                self._play_on_socket("accord_again", self.state.prompt.sound, answer=transitions.ANSWER)
+                self._play_on_socket("accord_again", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.CUT:
                 self._end_playback(self.channel)
             case Do.DECLINE:
@@ -285,25 +286,25 @@ class CallController:
                 self._play_marker_tone(self.state.internal.leg)
             case Do.PAUSE_TONE:
                 self._start_pause_tone()
-            case Do.PAUSE_OVER:
+            case Do.END_PAUSE_TONE:
                 if commands.addressable(self.state.internal.leg):
                     self._send(commands.stop_pause_tone(self.state.internal.leg))
             case Do.BEEP:
                 self._start_beep()
             case Do.DISCARD:
                 self.writer.discard()
-            case Do.LOOK:
+            case Do.CHECK_TARGET:
                 gevent.spawn(self._check_leg, self.state.internal.leg)
-            case Do.LOOK_ROUND:
+            case Do.CHECK_PARTICIPANTS:
                 for one in self.state.conference.participants:
-                    if not one.asked:
+                    if not one.checked:
                         gevent.spawn(self._check_leg, one.leg)
-            case Do.TELL:
+            case Do.NOTIFY:
                 if script.joining is not None and self.state.transfer.target is not None:
                     self._play_to_target(
                         self.state.transfer.target.leg, script.joining.sound, script.joining.how
                     )
-            case Do.CUT_JOINER:
+            case Do.CUT_NOTICE:
                 if script.joining is not None:
                     self._cut_target(self.state.transfer.refuser, script.joining.how)
             case Do.REFUSED:
@@ -341,7 +342,7 @@ class CallController:
 
     def _begin_on_answer(self, channel: str, group: str) -> None:
         announcement, audio = self.state.prompt.sound, self.writer.audio
-        seconds = transitions.bound(announcement.length)
+        seconds = transitions.switch_timeout(announcement.length)
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
         self._send(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
@@ -517,7 +518,7 @@ class CallController:
         answered by API for the same reason."""
         values |= {
             "accord_prompt": sound.path,
-            "accord_seconds": str(transitions.bound(sound.length, answer)),
+            "accord_seconds": str(transitions.switch_timeout(sound.length, answer)),
         }
         self._run_extension(extension, **values)
 
@@ -535,7 +536,7 @@ class CallController:
         return {"accord_recording": self.start.recording, "accord_audio": str(self.writer.audio)}
 
     def _refusal_time(self) -> timedelta:
-        return transitions.ANSWER if self.state.plan.mode == OPT_OUT else timedelta(0)
+        return transitions.ANSWER_TIME if self.state.plan.mode == OPT_OUT else timedelta(0)
 
     def _finish(self, finish: Finish) -> None:
         outcome = "recorded" if finish.reason is None else "not_recorded"

@@ -142,7 +142,7 @@ class CallIntake:
             starts = (start,)
         if arrival.inside is not None:
             state = replace(state, internal=replace(state.internal, party=arrival.inside))
-        longest = transitions.longest(state.plan)
+        longest = transitions.longest_wait(state.plan)
         # On an outbound call the switch replies to a command only when it has carried it out.
         limit = longest if arrival.direction == OUTWARD else None
         call = self._register(

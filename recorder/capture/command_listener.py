@@ -27,18 +27,18 @@ from recorder.clock import Now
 from recorder.domain.call_events import PAUSE, RESUME, CommandGiven
 from recorder.domain.live_command import (
     DONE,
-    LONGEST,
+    MAX_BYTES,
     NO_ANSWER,
     NO_SWITCH,
     NO_WAY_OUT,
-    PATIENCE,
-    SAID,
+    OUTCOME_TIMEOUT,
     SOCKET,
+    SOUNDS,
     UNKNOWN,
     CallOut,
     Request,
-    line,
-    read,
+    encode_line,
+    parse_request,
 )
 from recorder.errors import SwitchError
 from recorder.switch import commands
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 REMEMBERED: Final = 1000
 """How many outcomes are kept, for a worker that lost its connection and repeats a command."""
 
-SWITCH_LIMIT: Final = PATIENCE / 2
+SWITCH_LIMIT: Final = OUTCOME_TIMEOUT / 2
 """Seconds that the switch may take for its part."""
 
 
@@ -102,16 +102,16 @@ class CommandListener:
                 gevent.spawn(self._handle, connection)
 
     def _handle(self, connection: socket.socket) -> None:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(OUTCOME_TIMEOUT)
         try:
             with connection:
-                request = read(_read_line(connection))
+                request = parse_request(_read_line(connection))
                 if self._is_late(request):
-                    connection.sendall(line({"outcome": NO_ANSWER}))
+                    connection.sendall(encode_line({"outcome": NO_ANSWER}))
                     return
-                connection.sendall(line({"taken": True}))
+                connection.sendall(encode_line({"taken": True}))
                 outcome = self._call_out(request) if isinstance(request, CallOut) else self.execute(request)
-                connection.sendall(line({"outcome": outcome}))
+                connection.sendall(encode_line({"outcome": outcome}))
         except (OSError, TypeError, ValueError) as error:
             log.warning("command.unheard", error=str(error))
         except Exception:
@@ -129,7 +129,7 @@ class CommandListener:
             return known
         name = f"{UUID(request.id)}.wav"  # an id, not a path
         self._remember(request.id, UNKNOWN)  # while it rings
-        outcome = self._place_call(request.number, self._spool / SAID / name)
+        outcome = self._place_call(request.number, self._spool / SOUNDS / name)
         self._remember(request.id, outcome)
         log.info("command.call_made", call=request.id, outcome=outcome)
         return outcome
@@ -201,8 +201,8 @@ def _read_line(connection: socket.socket) -> bytes:
     """Read a line, and return it without its end. Raises ``ValueError`` if there is none."""
     content = b""
     while b"\n" not in content:
-        piece = connection.recv(LONGEST)
-        if not piece or len(content) + len(piece) > LONGEST:
+        piece = connection.recv(MAX_BYTES)
+        if not piece or len(content) + len(piece) > MAX_BYTES:
             raise ValueError("not a line")
         content += piece
     return content.partition(b"\n")[0]

@@ -16,7 +16,7 @@ import structlog
 
 from recorder.call import transfer_consent
 from recorder.call.state import CallState
-from recorder.call.transitions import ANSWER, GRACE
+from recorder.call.transitions import ANSWER_TIME, PLAYBACK_GRACE
 from recorder.capture.eavesdroppers import Eavesdroppers
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -307,7 +307,7 @@ class Conferences:
             elif (
                 leg in self._third_parties
                 and not call.state.recording.over
-                and transfer_consent.asks(call.state)
+                and transfer_consent.asks_for_consent(call.state)
             ):
                 self._ask_aside(call, leg, speech)
             elif commands.addressable(leg):
@@ -349,7 +349,7 @@ class Conferences:
         gevent.spawn(self._send, command)
 
     def _ask_aside(self, call: CallController, leg: str, speech: Speech) -> None:
-        answer = (ANSWER + GRACE) // timedelta(milliseconds=1)
+        answer = (ANSWER_TIME + PLAYBACK_GRACE) // timedelta(milliseconds=1)
         repeated = self._aside.setdefault(leg, False)
         try:
             batch = commands.take_aside(

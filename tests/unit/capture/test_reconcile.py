@@ -15,10 +15,11 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.pause_query import paused_at
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.line_policy import Announcement
+from recorder.domain.markers import Marker
 from recorder.domain.parties import NOBODY, Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Mark
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
@@ -93,7 +94,7 @@ def start_daemon(root: Path, switch: AnsweringSwitch, clock: Clock) -> Daemon:
     return daemon
 
 
-def leave_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
+def leave_open(root: Path, *marks: Marker, refused: str | None = None) -> None:
     """Create the folder of a call that an earlier daemon left open."""
     start = CallStart(
         ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), ANNOUNCEMENT,
@@ -105,12 +106,12 @@ def leave_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
 
 
 ANNOUNCED = (
-    Mark(AT, "recording_started", {}),
-    Mark(AT + timedelta(seconds=3), "announcement_finished", {}),
+    Marker(AT, "recording_started"),
+    Marker(AT + timedelta(seconds=3), "announcement_finished"),
 )
 
 
-def marks(root: Path) -> list[Mark]:
+def marks(root: Path) -> list[Marker]:
     assert gevent.wait(timeout=20), "the daemon is still busy"
     return list(layout.read_marks(root / "spool" / ID))
 
@@ -202,7 +203,7 @@ def test_hangup_during_the_query_changes_nothing(tmp_path: Path, clock: Clock) -
 
 def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
     leave_open(
-        tmp_path, *ANNOUNCED, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"})
+        tmp_path, *ANNOUNCED, Marker(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"})
     )
     switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="c")
     daemon = start_daemon(tmp_path, switch, clock)
@@ -214,7 +215,7 @@ def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.parametrize("data", [{"leg": "b"}, {}, {"party": "extension", "value": "300"}])
 def test_marks_an_unchanged_peer_once(tmp_path: Path, clock: Clock, data: dict[str, str]) -> None:
-    leave_open(tmp_path, *ANNOUNCED, Mark(BRIDGED, "bridged", data))
+    leave_open(tmp_path, *ANNOUNCED, Marker(BRIDGED, "bridged", data))
     daemon = start_daemon(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes", leg="b"), clock)
     assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
     assert daemon.calls[CHANNEL].state.internal.leg == "b"
@@ -224,7 +225,7 @@ def micros(at: datetime) -> str:
     return str(round(at.timestamp() * 1_000_000))
 
 
-BRIDGED_MARK = Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
+BRIDGED_MARK = Marker(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
 
 
 def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock) -> None:
