@@ -49,7 +49,7 @@ def handle_events(port: int, count: int) -> tuple[float, float]:
 
         def handle(event: EslEvent) -> None:
             nonlocal seen
-            daemon._event(event)
+            daemon.observer.handle_event(event)
             seen += 1
             if seen == count:
                 done.set()
@@ -64,7 +64,7 @@ def scrape() -> float:
     """Milliseconds for one page of the daemon's metrics."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
-        StatusSources(daemon.calls, daemon.knowledge, daemon.node).show()
+        StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed).register()
         registry = metrics.registry(metrics.DAEMON)
         began = time.process_time()
         for _ in range(200):

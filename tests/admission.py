@@ -21,7 +21,7 @@ class OpenAdmission:
     def question(self) -> SwitchCommand:
         return commands.status()
 
-    def stranger(self, owner: int | None) -> bool:
+    def is_stranger(self, owner: int | None) -> bool:
         return False
 
     def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str]:

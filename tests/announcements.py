@@ -1,24 +1,21 @@
-"""Announcements for tests and measurements: what a line in notice says, as files."""
+"""Announcements for tests and measurements: the sounds of a line in notice mode, as files."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from recorder.prompts.composer import announcement
+from tests.scratch import scratch_folder
 
 
 @dataclass(frozen=True, slots=True)
 class AnnouncementFile:
-    """An announcement that may be played.
+    """An announcement.
 
-    ``text`` is what is said, word for word; ``purposes`` are codes of ``purposes.toml``; ``keep_days`` the
-    keeping time that is announced; ``path`` a WAV file, 8 kHz, mono, PCM16, and ``sha256`` its hash in hex.
+    ``text`` is its exact wording; ``purposes`` are codes of ``purposes.toml``; ``keep_days`` is the announced
+    retention period; ``path`` is a WAV file, 8 kHz, mono, PCM16, and ``sha256`` its hash in hex.
     """
 
     language: str
@@ -31,25 +28,19 @@ class AnnouncementFile:
 
 @cache
 def announcements() -> tuple[AnnouncementFile, ...]:
-    """The English and the French one, in files that are there as long as this process.  Raises
-    :class:`recorder.errors.ConfigError` where a sentence has no sound."""
-    folder = Path(tempfile.mkdtemp(prefix="accord-announced-"))
-    atexit.register(_remove, folder, os.getpid())
-    return tuple(_put_together(folder, language, ("agreement",), 30) for language in ("en", "fr"))
+    """Return the English and the French announcement, in files that exist as long as this process. Raises
+    :class:`recorder.errors.ConfigError` if a sentence has no sound."""
+    folder = scratch_folder("announced")
+    return tuple(_compose(folder, language, ("agreement",), 30) for language in ("en", "fr"))
 
 
 def announcement_in(language: str) -> AnnouncementFile:
-    """The one in a language.  Raises :class:`KeyError` where there is none."""
+    """Return the announcement in a language. Raises :class:`KeyError` if there is none."""
     return {each.language: each for each in announcements()}[language]
 
 
-def _put_together(folder: Path, language: str, purposes: tuple[str, ...], keep_days: int) -> AnnouncementFile:
+def _compose(folder: Path, language: str, purposes: tuple[str, ...], keep_days: int) -> AnnouncementFile:
     made = announcement(language, mode="notice", purposes=purposes, keep_days=keep_days)
     path = folder / f"{language}.wav"
     path.write_bytes(made.wav)
     return AnnouncementFile(language, purposes, keep_days, made.text, path, made.sha256)
-
-
-def _remove(folder: Path, maker: int) -> None:
-    if os.getpid() == maker:  # a child that was forked must not take its parent's files away
-        shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 import psycopg
 
 from recorder.catalogue import schema
+from tests.scratch import scratch_folder
 
 OWNER = "accord"
 UNPRIVILEGED = ("postgres", "nobody")
@@ -59,7 +59,7 @@ class Server:
         found = binaries()
         assert found is not None
         self.binaries = found
-        self.folder = Path(tempfile.mkdtemp(prefix="accord-pg-"))
+        self.folder = scratch_folder("pg")
         self._user: dict[str, object] = {}
         if os.getuid() == 0:
             user = next(name for name in UNPRIVILEGED if _exists(name))

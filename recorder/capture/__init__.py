@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.capture.daemon import Daemon, DaemonSettings
+from recorder.capture.daemon import Daemon
+from recorder.capture.settings import DaemonSettings
 
 __all__ = ["Daemon", "DaemonSettings"]

@@ -1,20 +1,21 @@
 """Decides whether a connection to the call port comes from the switch.
 
-Anybody on this machine can connect there, and speak like FreeSWITCH. Three things are checked, in this order:
+Any process on this machine can connect there, and speak like FreeSWITCH. Three things are checked, in this
+order:
 
-* The **key**: at each start the daemon creates a random key and sets it as a global variable of the switch on
+* The **key**. At each start the daemon creates a random key and sets it as a global variable of the switch on
   the standing connection, which the event socket's password protects. The peer is asked for it in the same
-  write as ``connect``: it costs the call no time, needs nothing in the dialplan, and the key is in no
-  channel, and so in no CDR, SIP message or event of a call. The switch keeps it while the standing connection
-  is down, and the daemon keeps it in a file, for the next daemon.
-* The **switch's own word**: where the key is missing (the switch has just been restarted), the switch is
-  asked on the standing connection for that channel, and its answer counts, not what the peer said.
-* The **user** whose process has the other end of the connection, as the kernel says: where the switch cannot
-  be asked, it must be the user at the other end of the standing connection. A peer that is certainly another
-  user is not asked about at all.
+  write as ``connect``. That costs the call no time and needs nothing in the dialplan, and the key is in no
+  channel, so in no CDR, SIP message or event of a call. The switch keeps it while the standing connection is
+  down; the daemon keeps it in a file for the next daemon.
+* The **switch's own data**. If the key is missing (the switch has just restarted), the daemon asks the switch
+  for that channel on the standing connection. That answer counts, not the peer's.
+* The **user** of the process at the other end of the connection, as the kernel reports it. If the switch
+  cannot be asked, it must be the user at the other end of the standing connection. A peer of another user is
+  refused without asking the switch.
 
-Where nothing can be checked (another machine, no key in its switch, no standing connection), the call goes on
-unrecorded; it is listed by the switch's own word once that is connected.
+If nothing can be checked (another machine, no key in its switch, no standing connection), the call continues
+unrecorded, and is listed from the switch's own data once that is connected.
 """
 
 from __future__ import annotations
@@ -47,46 +48,46 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FILE: Final = ".switch"
-"""In the spool, readable by the daemon's user alone: the valid keys, and the switch's user."""
+"""In the spool, readable by the daemon's user only: the valid keys and the switch's user id."""
 
 KEY_BYTES: Final = 32
 
-REACH: Final = 1.0
-"""Seconds for the standing connection to come back for a call without a key."""
+RECONNECT_LIMIT: Final = 1.0
+"""Seconds that a call without a key waits for the standing connection."""
 
-ASK: Final = 1.0
-"""Seconds for the switch to say whether the channel exists."""
+QUERY_LIMIT: Final = 1.0
+"""Seconds for the switch to answer whether the channel exists."""
 
-AT_ONCE: Final = 8
-"""How many channels it is asked about at once."""
+MAX_QUERIES: Final = 8
+"""How many channels the switch is asked about at once."""
 
-QUIET: Final = 60.0
+LOG_INTERVAL: Final = 60.0
 """Seconds between two log lines about refused connections."""
 
 ANOTHER_USER: Final = "another_user"
 NO_CHANNEL: Final = "no_channel"
 UNVERIFIED: Final = "unverified"
 REASONS: Final = (ANOTHER_USER, NO_CHANNEL, UNVERIFIED, SILENT, CROWDED)
-"""Why a connection was refused: no key and another user's; the switch has no such channel; nothing could
-be checked; it was silent, or did not speak like FreeSWITCH; too many were waiting."""
+"""Why a connection was refused: no key, and another user's process; no such channel on the switch; nothing
+could be checked; the peer was silent, or did not speak like FreeSWITCH; too many were waiting."""
 
 _HINTS: Final = {
-    UNVERIFIED: "calls of the switch's go on unrecorded until the daemon is connected to it: accord doctor",
+    UNVERIFIED: "calls continue unrecorded until the daemon is connected to the switch: run `accord doctor`",
 }
 _FORGED: Final = (
-    "nothing was done, and nothing told; something else than the switch connects to [switch] listen_port"
+    "no command was run and no data sent; a process other than the switch connects to [switch] listen_port"
 )
 
 
-def variable(node: str) -> str:
-    """Return the name of the global variable that holds the key. It differs between nodes, because a
-    switch may pass its calls to several daemons."""
+def key_variable(node: str) -> str:
+    """Return the name of the global variable that holds the key. It differs between nodes, because a switch
+    may pass calls to several daemons."""
     return f"accord_key_{hashlib.sha256(node.encode()).hexdigest()[:12]}"
 
 
 class PeerAdmission:
-    """An :class:`recorder.switch.outbound_socket.Admission`. ``reach`` says whether the switch can be
-    asked within so many seconds, ``ask`` asks it and raises :class:`SwitchError`."""
+    """Implements :class:`recorder.switch.outbound_socket.Admission`. ``reach(seconds)`` returns whether the
+    switch can be asked within that time; ``ask`` asks it and raises :class:`SwitchError`."""
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class PeerAdmission:
         owner: Callable[[object], int | None] = socket_owner.peer_uid,  # type: ignore[assignment]
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = variable(node)
+        self._name = key_variable(node)
         self._path = spool / FILE
         self._reach = reach
         self._ask = ask
@@ -108,9 +109,9 @@ class PeerAdmission:
         self._fresh = entropy(KEY_BYTES).hex()
         self._keys: tuple[str, ...] = (self._fresh,)
         self._user: int | None = None
-        self._questions = BoundedSemaphore(AT_ONCE)
-        self._said_at: float | None = None
-        self._unsaid = 0
+        self._queries = BoundedSemaphore(MAX_QUERIES)
+        self._logged_at: float | None = None
+        self._unlogged = 0
 
     @property
     def question(self) -> SwitchCommand:
@@ -119,16 +120,16 @@ class PeerAdmission:
     # --- keys
 
     def start(self, beside: bool = False) -> None:
-        """Take over the key of an earlier daemon, which is in the switch until ours is. ``beside`` a
-        daemon that still takes calls, its key is ours."""
+        """Read the key of the previous daemon, which stays valid until this daemon's key is set. ``beside`` a
+        daemon that still accepts calls, use its key."""
         keys, self._user = _read(self._path)
         if beside and keys:
             self._fresh = keys[0]
         self._keys = (self._fresh, *keys[:1])
-        self._keep()
+        self._save()
 
-    def log_in(self, connection: Inbound) -> None:
-        """The standing connection has logged in: its peer is the switch. Raises ``switch.gone``,
+    def set_key(self, connection: Inbound) -> None:
+        """Set the key on the switch, once the standing connection has logged in. Raises ``switch.gone``,
         ``switch.timeout``."""
         before = self._keys, self._user
         self._user = self._owner(connection.sock)
@@ -141,13 +142,13 @@ class PeerAdmission:
             log.warning(
                 "switch.key_failed",
                 error=error.message,
-                hint="each call is asked about on the standing connection; does esl-allowed-api forbid "
+                hint="the switch is asked about each call instead; does esl-allowed-api forbid "
                 "global_setvar?",
             )
         if (self._keys, self._user) != before:
-            gevent.spawn(lambda: in_thread(self._keep))  # a hanging disk must not keep us from the switch
+            gevent.spawn(lambda: in_thread(self._save))  # a hanging disk must not delay the connection
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         content = json.dumps({"keys": self._keys, "user": self._user}, sort_keys=True).encode() + b"\n"
         temporary = self._path.with_name(f"{FILE}.new")
         try:
@@ -157,68 +158,68 @@ class PeerAdmission:
                 opened.write(content)
             temporary.replace(self._path)
         except OSError as error:
-            # It is valid in this process all the same.
+            # The key remains valid in this process.
             log.warning("switch.key_lost", error=str(error))
 
     # --- the peer
 
-    def stranger(self, owner: int | None) -> bool:
+    def is_stranger(self, owner: int | None) -> bool:
         return None not in (owner, self._user) and owner != self._user
 
     def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str] | None:
         given = answer.encode("utf-8", "replace")
         known = False
-        for key in self._keys:  # compare all of them each time, so that the time reveals nothing
+        for key in self._keys:  # always compare all, so that the duration reveals nothing
             known |= hmac.compare_digest(given, key.encode())
         if known:
             return data
-        if self.stranger(owner):
+        if self.is_stranger(owner):
             self.refuse(ANOTHER_USER, owner)
             return None
         channel = data.get("Unique-ID", "")
         try:
-            told = self._switch_says(channel)
+            switch_data = self._ask_switch(channel)
         except SwitchError:
             if owner is not None and owner == self._user:
                 return data
             self.refuse(UNVERIFIED, owner)
             return None
-        if told is None:
+        if switch_data is None:
             self.refuse(NO_CHANNEL, owner)
-        return told
+        return switch_data
 
-    def _switch_says(self, channel: str) -> Mapping[str, str] | None:
-        """Return the switch's own data of a channel; ``None`` where it has none of that id. Raises
-        :class:`SwitchError` where it cannot be asked."""
-        question = commands.channel_data(channel)
-        if not self._reach(REACH):
-            raise SwitchError("switch.gone", "not connected to FreeSWITCH", "it is tried again by itself")
-        if not self._questions.acquire(timeout=ASK):
-            raise SwitchError("switch.timeout", "too many are asked about", "")
+    def _ask_switch(self, channel: str) -> Mapping[str, str] | None:
+        """Return the switch's own data of a channel; ``None`` if it has no such channel. Raises
+        :class:`SwitchError` if it cannot be asked."""
+        query = commands.channel_data(channel)
+        if not self._reach(RECONNECT_LIMIT):
+            raise SwitchError("switch.gone", "not connected to FreeSWITCH", "the daemon reconnects by itself")
+        if not self._queries.acquire(timeout=QUERY_LIMIT):
+            raise SwitchError("switch.timeout", "too many channels are being checked", "")
         try:
-            answer = self._ask(question, ASK)
+            answer = self._ask(query, QUERY_LIMIT)
         except SwitchError as error:
             if error.error_id == "switch.refused":
                 return None
             raise
         finally:
-            self._questions.release()
+            self._queries.release()
         return EslEvent(b"\n" + answer.encode("utf-8", "replace")).headers
 
     def refuse(self, why: str, owner: int | None) -> None:
         metrics.PEERS_REFUSED.labels(why).inc()
-        self._unsaid += 1
+        self._unlogged += 1
         now = self._monotonic()
-        if self._said_at is not None and now - self._said_at < QUIET:
+        if self._logged_at is not None and now - self._logged_at < LOG_INTERVAL:
             return
         log.warning(
             "socket.peer_refused",
             reason=why,
             user=owner,
-            count=self._unsaid,
+            count=self._unlogged,
             hint=_HINTS.get(why, _FORGED),
         )
-        self._said_at, self._unsaid = now, 0
+        self._logged_at, self._unlogged = now, 0
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], int | None]:

@@ -1,13 +1,13 @@
-"""Finds calls on our lines that the dialplan never passed to Accord, because it routed them ahead of the
+"""Finds calls on lines that the dialplan never passed to Accord, because it routed them ahead of the
 drop-ins.
 
-They are found when they are bridged, by the switch's own data: the leg's direction, whether the dialplan gave
-it an ``accord_state``, the first context and number that it was routed with, and the leg at its other end. Of
-what a caller sends only the dialled number counts, which the dialplan has routed.
+They are found when they are bridged, from the switch's own data: the leg's direction, whether the dialplan
+gave it an ``accord_state``, the first context and number of its routing, and the leg at its other end. Of the
+caller's data only the dialled number counts, because the dialplan has routed it.
 
-An inbound call is on a line if its first context is one that passes calls to Accord and its first number
-is the line's. An outbound call is on the line that the dialplan or the directory set (``accord_line``) if
-it is bridged with an external leg: calls between telephones of the same system are ignored.
+An inbound call is on a line if its first context passes calls to Accord and its first number is the line's.
+An outbound call is on the line that the dialplan or the directory set (``accord_line``) if it is bridged with
+an external leg: calls between telephones of the same system are ignored.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.caller_id import caller
-from recorder.switch.dialplan_model import Loaded
+from recorder.switch.dialplan_model import LoadedDialplan
 from recorder.switch.dialplan_routes import OUTSIDE_DIGITS
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, Node, channels, data_of
-from recorder.switch.translation import legs
+from recorder.switch.translation import bridge_legs
 
 log = structlog.get_logger()
 
 DID_NOT_ASK: Final = "dialplan_did_not_ask"
 
-LISTED: Final = 1.5
-"""Seconds after which the switch certainly lists a channel: it writes its list with a delay, up to a
-second on a busy machine."""
+LIST_DELAY: Final = 1.5
+"""Seconds after which the switch certainly lists a channel. It writes its list with a delay of up to a second
+on a busy machine."""
 
-GOOD_FOR: Final = 30.0
+CACHED_FOR: Final = 30.0
 """Seconds for which the loaded dialplan is cached."""
 
 _NEVER: Final = ("accord_emergency", "accord_never_record")
@@ -55,7 +55,7 @@ _MORE_THAN_ONCE: Final = "ARRAY::"
 
 @dataclass(frozen=True, slots=True)
 class BypassedCall:
-    """The last call that bypassed Accord; ``context`` is the first that it was routed in."""
+    """A call that bypassed Accord; ``context`` is the first that it was routed in."""
 
     at: datetime
     direction: str
@@ -64,9 +64,9 @@ class BypassedCall:
 
 
 class BypassedCalls:
-    """``line`` knows the line of a number. ``follow(channel, number, direction, outside, reason)`` begins
-    to follow a call, ``ended(channel, at)`` ends one that hung up while it was being checked;
-    ``over(channel)`` says whether a call is followed or written already."""
+    """``line`` returns the line of a number. ``follow(channel, number, direction, outside, reason)`` begins
+    to follow a call, ``end(channel, at)`` ends one that hung up while it was checked. ``is_known(channel)``
+    says whether a call is handled or written already."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class BypassedCalls:
         *,
         line: Callable[[str], LinePolicy | None],
         follow: Callable[[str, str, str, Party, str], object],
-        ended: Callable[[str, datetime], object],
-        over: Callable[[str], bool],
+        end: Callable[[str, datetime], object],
+        is_known: Callable[[str], bool],
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self.count = 0
@@ -88,22 +88,23 @@ class BypassedCalls:
         self.now = now
         self._line = line
         self._follow = follow
-        self._ended = ended
-        self._over = over
+        self._end = end
+        self._is_known = is_known
         self._elapsed = elapsed
-        self._looking: dict[str, datetime | None] = {}
-        self._bringing: set[str] = set()
+        self._checking: dict[str, datetime | None] = {}
+        """The legs that are being checked, with the time of their hang-up."""
+        self._contexts_seen: set[str] = set()
         self._reading = Semaphore()
         self._loaded: tuple[float, frozenset[str]] | None = None
 
-    def brought(self, context: str) -> None:
-        """A context has passed a call to Accord."""
+    def note_context(self, context: str) -> None:
+        """Note a context that has passed a call to Accord."""
         if context:
-            self._bringing.add(context)
+            self._contexts_seen.add(context)
 
-    def bridged(self, event: EslEvent) -> None:
-        """Two legs are bridged; the event is of one of them."""
-        first, second = legs(event)
+    def handle_bridge(self, event: EslEvent) -> None:
+        """Check a call whose two legs were bridged; the event is of one of them."""
+        first, second = bridge_legs(event)
         other = second if event.uuid == first else first
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
             self._spawn(event.uuid, other, event)
@@ -112,26 +113,26 @@ class BypassedCalls:
         ):
             self._spawn(other, event.uuid, None)
 
-    def joined(self, event: EslEvent) -> None:
-        """A leg joined a conference."""
+    def handle_conference_join(self, event: EslEvent) -> None:
+        """Check a leg that joined a conference."""
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
             self._spawn(event.uuid, "", event)
 
-    def hung_up(self, event: EslEvent) -> None:
-        """A leg has ended, perhaps one that is being checked."""
-        if event.uuid in self._looking:
-            self._looking[event.uuid] = event.at
+    def handle_hangup(self, event: EslEvent) -> None:
+        """Note the end of a leg that is being checked."""
+        if event.uuid in self._checking:
+            self._checking[event.uuid] = event.at
 
-    def look(self, channel: LiveChannel) -> None:
-        """Check a call that goes on and has no ``accord_state``. Raises :class:`SwitchError`."""
+    def check(self, channel: LiveChannel) -> None:
+        """Check a call that continues and has no ``accord_state``. Raises :class:`SwitchError`."""
         if channel.direction != "inbound":
             return
         event = self._data(channel.uuid)
         if event is not None and (other := event.variable("bridge_uuid")) and self._may_be_ours(event):
-            with self._noting_ends(channel.uuid, other):
+            with self._noting_hangups(channel.uuid, other):
                 self._decide(channel.uuid, other, event, (channel.first_context, channel.first_number))
 
-    def found(self, direction: str, context: str, number: str) -> None:
+    def report(self, direction: str, context: str, number: str) -> None:
         """Log and count a call that bypassed Accord."""
         self.count += 1
         self.last = BypassedCall(self.now(), direction, context, number)
@@ -143,68 +144,68 @@ class BypassedCalls:
         )
 
     def _may_be_ours(self, event: EslEvent) -> bool:
-        """The check that needs no question to the switch, and rules out almost every call."""
+        """Rule out almost every call without asking the switch."""
         if event.variable("accord_state"):
             return False
         if event.variable("accord_line") or self._has_line(*(event.header(name) for name in _DIALLED)):
             return True
-        # After more than one transfer none of these holds its first number.
+        # After more than one transfer none of these holds the first number.
         return event.variable("transfer_history").startswith(_MORE_THAN_ONCE)
 
     def _has_line(self, *numbers: str) -> bool:
         return any(self._line(number) is not None for number in numbers)
 
     def _spawn(self, leg: str, other: str, event: EslEvent | None) -> None:
-        if leg and leg not in self._looking and not self._over(leg):
-            gevent.spawn(self._look, leg, other, event)
+        if leg and leg not in self._checking and not self._is_known(leg):
+            gevent.spawn(self._check, leg, other, event)
 
-    def _look(self, leg: str, other: str, event: EslEvent | None) -> None:
+    def _check(self, leg: str, other: str, event: EslEvent | None) -> None:
         try:
-            with self._noting_ends(leg, other):
-                said = event or self._data(leg)
-                if said is None or not self._may_be_ours(said):
+            with self._noting_hangups(leg, other):
+                data = event or self._data(leg)
+                if data is None or not self._may_be_ours(data):
                     return
-                first = self._first(said)
+                first = self._first_routing(data)
                 if first is not None:
-                    self._decide(leg, other, said, first)
+                    self._decide(leg, other, data, first)
         except SwitchError as error:
-            # The next connection checks the calls that go on then.
+            # The next connection checks the calls that continue until then.
             log.warning("dialplan.check_failed", error=error.message)
 
     @contextmanager
-    def _noting_ends(self, *some: str) -> Iterator[None]:
-        self._looking |= dict.fromkeys(some)
+    def _noting_hangups(self, *checked: str) -> Iterator[None]:
+        self._checking |= dict.fromkeys(checked)
         try:
             yield
         finally:
-            for leg in some:
-                self._looking.pop(leg, None)
+            for leg in checked:
+                self._checking.pop(leg, None)
 
-    def _decide(self, leg: str, other: str, said: EslEvent, first: tuple[str, str]) -> None:
+    def _decide(self, leg: str, other: str, data: EslEvent, first: tuple[str, str]) -> None:
         context, dialled = first
-        if (number := said.variable("accord_line")) and self._goes_outside(number, other, said):
-            called = said.variable("accord_callee") or said.header("Caller-Destination-Number")
+        if (number := data.variable("accord_line")) and self._is_external(number, other, data):
+            called = data.variable("accord_callee") or data.header("Caller-Destination-Number")
             outside = parse_party(called, "", self._region)
             reason = self._reason(called, number)
             self._take_in(other, OUTWARD, context, number, outside, reason)
         elif self._has_line(dialled) and context in self._contexts():
-            outside = caller(said.headers, self._region)
+            outside = caller(data.headers, self._region)
             self._take_in(leg, INWARD, context, dialled, outside, self._reason(dialled))
 
     def _take_in(
         self, channel: str, direction: str, context: str, number: str, outside: Party, reason: str
     ) -> None:
-        if self._over(channel):
+        if self._is_known(channel):
             return
         if reason == DID_NOT_ASK:
-            self.found(direction, context, number)
+            self.report(direction, context, number)
         self._follow(channel, number, direction, outside, reason)
-        if (at := self._looking.get(channel)) is not None:
-            self._ended(channel, at)
+        if (at := self._checking.get(channel)) is not None:
+            self._end(channel, at)
 
-    def _goes_outside(self, number: str, other: str, said: EslEvent) -> bool:
-        """Whether a colleague on a line whose outbound calls are recorded is bridged with an external leg
-        that also bypassed Accord."""
+    def _is_external(self, number: str, other: str, data: EslEvent) -> bool:
+        """Whether a line whose outbound calls are recorded is bridged with an external leg that bypassed
+        Accord, too."""
         policy = self._line(number)
         if policy is None or policy.outbound == OFF or not commands.addressable(other):
             return False
@@ -216,45 +217,46 @@ class BypassedCalls:
             return marked == "true"
         if theirs.variable("dialed_user"):  # a telephone in the directory
             return False
-        dialled = re.sub(r"\D", "", said.header("Caller-Destination-Number"))
+        dialled = re.sub(r"\D", "", data.header("Caller-Destination-Number"))
         return bool(theirs.variable("sip_gateway_name")) or len(dialled) >= OUTSIDE_DIGITS
 
     def _reason(self, *numbers: str) -> str:
-        """Numbers that the dialplan would not have passed to Accord."""
+        """Return why a call is not recorded: ``never_record`` if the dialplan would not have passed its
+        numbers to Accord."""
         for name in _NEVER:
             try:
                 pattern = re.compile(self._node.api(commands.global_variable(name)))
             except (SwitchError, re.error):
-                continue  # there is none
+                continue  # the pattern is not set, or invalid
             if pattern.pattern and any(pattern.search(number) for number in numbers):
                 return "never_record"
         return DID_NOT_ASK
 
-    def _first(self, said: EslEvent) -> tuple[str, str] | None:
-        """Return the context and number that a leg was first routed with; ``None`` where it is gone."""
-        if not said.header("Caller-Transfer-Source"):
-            return said.header("Caller-Context"), said.header("Caller-Destination-Number")
-        alone = commands.addressable(said.uuid)
-        for wait in (0.0, LISTED):
+    def _first_routing(self, data: EslEvent) -> tuple[str, str] | None:
+        """Return the first context and number of a leg's routing; ``None`` if the leg is gone."""
+        if not data.header("Caller-Transfer-Source"):
+            return data.header("Caller-Context"), data.header("Caller-Destination-Number")
+        addressable = commands.addressable(data.uuid)
+        for wait in (0.0, LIST_DELAY):
             gevent.sleep(wait)
-            listing = commands.show_channel(said.uuid) if alone else commands.show_channels()
+            listing = commands.show_channel(data.uuid) if addressable else commands.show_channels()
             for row in channels(self._node.api(listing)):
-                if row["uuid"] == said.uuid:
+                if row["uuid"] == data.uuid:
                     return row.get("initial_context", ""), row.get("initial_dest", "")
         return None
 
     def _contexts(self) -> frozenset[str]:
-        """Return the contexts that pass calls to Accord: by the loaded dialplan, and by the calls that
+        """Return the contexts that pass calls to Accord, by the loaded dialplan and by the calls that
         arrived."""
         with self._reading:
-            if self._loaded is None or self._elapsed() - self._loaded[0] > GOOD_FOR:
-                self._loaded = (self._elapsed(), self._bringing_by_dialplan())
-            return self._loaded[1] | self._bringing
+            if self._loaded is None or self._elapsed() - self._loaded[0] > CACHED_FOR:
+                self._loaded = (self._elapsed(), self._contexts_of_dialplan())
+            return self._loaded[1] | self._contexts_seen
 
-    def _bringing_by_dialplan(self) -> frozenset[str]:
+    def _contexts_of_dialplan(self) -> frozenset[str]:
         try:
             answer = self._node.api(commands.dialplan())
-            return in_thread(lambda: frozenset(entry.context for entry in Loaded(answer).entries()))
+            return in_thread(lambda: frozenset(entry.context for entry in LoadedDialplan(answer).entries()))
         except SwitchError as error:
             log.warning("dialplan.unavailable", error=error.message)
             return frozenset()

@@ -40,36 +40,37 @@ from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.translation import observe, observe_talk
+from recorder.switch.translation import translate, translate_talk
 
 log = structlog.get_logger()
 
-OUTSIDE_LEG = "accord_outside"
-"""The variable of a leg that leads outside; the dialplan sets it on its way out."""
+EXTERNAL_LEG = "accord_outside"
+"""The channel variable by which the dialplan marks an external leg."""
 
-SETTLED: Final = 0.4
-"""Seconds from a bridge until something can be played to both ends at once."""
+SETTLING_TIME: Final = 0.4
+"""Seconds from a bridge until a sound can be played to both ends at once."""
 
 _UNSET = frozenset({"", "_undef_"})
 
-_NOT_OUTSIDE = _UNSET | {"outgoing"}
-"""``accord_state`` of a colleague's leg. The leg of an external caller, or of the callee of an outbound
-call, has another value, whether that call is recorded or not."""
+_INTERNAL_STATES = _UNSET | {"outgoing"}
+"""``accord_state`` of an internal leg. The leg of an external caller, or of the callee of an outbound call,
+has another value, whether that call is recorded or not."""
 
 
-def _gone(_orders: list[SwitchCommand]) -> NoReturn:
+def _closed_socket(_batch: list[SwitchCommand]) -> NoReturn:
     raise SwitchError("switch.gone", "the call's own socket is closed", "")
 
 
 class CallController:
     """A call, from its arrival (or from the spool, after a restart) until ``take.json`` is written.
 
-    ``start`` is the content of its ``call.json``; where a language is chosen first, ``starts`` has one for
-    each, in the plan's order. ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
-    standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when the
-    connection is gone. ``tell_in_room`` plays a sound to the conference participant or third party on a
-    leg, and ``cut_in_room`` ends it; ``let_back`` is called after each step, so that a third party whom
-    nothing is asked any more can return. ``ended`` is called once, when the call is written."""
+    ``start`` is the content of its ``call.json``; if the caller chooses a language, ``starts`` has one for
+    each language, in the plan's order. ``to_call`` sends commands on the call's own socket, ``to_switch`` one
+    on the standing connection, and ``ask`` sends one there and returns the answer; all raise
+    :class:`SwitchError` if the connection is gone. ``play_notice`` plays a sound to the participant or third
+    party on a leg, ``cut_notice`` ends it. ``return_participants`` is called after each step, so that a third
+    party who is no longer asked for consent can return. ``ended`` is called once, when the call is
+    written."""
 
     def __init__(
         self,
@@ -83,42 +84,43 @@ class CallController:
         ask: Callable[[SwitchCommand], str],
         ended: Callable[[CallController], object],
         starts: tuple[CallStart, ...] = (),
-        tell_in_room: Callable[[CallController, str, Speech], object] = lambda _call, _leg, _sound: None,
-        cut_in_room: Callable[[CallController, str], object] = lambda _call, _leg: None,
-        let_back: Callable[[CallController], object] = lambda _call: None,
+        play_notice: Callable[[CallController, str, Speech], object] = lambda _call, _leg, _sound: None,
+        cut_notice: Callable[[CallController, str], object] = lambda _call, _leg: None,
+        return_participants: Callable[[CallController], object] = lambda _call: None,
     ) -> None:
         self.start = start
-        self._tell_in_room = tell_in_room
-        self._cut_in_room = cut_in_room
-        self._let_back = let_back
+        self._play_notice = play_notice
+        self._cut_notice = cut_notice
+        self._return_participants = return_participants
         self._starts = starts or (start,)
         self._unwritten: list[Marker] | None = None if state.recording.ordered else []
         self.state = state
         self.writer = writer
-        self.leave = Event()
+        self.released = Event()
+        """Set once the call has left its own socket."""
         self.left_at: datetime | None = None
-        """Since when only the standing connection reports it; ``None`` while its own socket does."""
+        """Since when only the standing connection reports the call; ``None`` while its own socket does."""
         self.log = log.bind(recording=start.recording)
         self._now = now
         self._to_call = to_call
         self._to_switch = to_switch
         self._ask = ask
         self._ended = ended
-        self._seen: set[int] = set()
-        # Both connections report it, and one event is handled completely before the next.
-        self._one_at_a_time = RLock()
-        self.asking = Semaphore()
-        """Commands from the panel and the API, one at a time."""
+        self._received: set[int] = set()
+        # Both connections report events; one is handled completely before the next.
+        self._lock = RLock()
+        self.command_lock = Semaphore()
+        """Held while a command from the panel or the API is executed."""
         self._timer: gevent.Greenlet[[], None] | None = None
-        self._told_at: datetime | None = None
-        self._connected = -SETTLED
-        self._answer: VoiceCheck | None = None
-        self._since = start.started_at
-        self._cut = False
+        self._announced_at: datetime | None = None
+        self._bridged_at = -SETTLING_TIME
+        self._voice_check: VoiceCheck | None = None
+        self._waiting_since = start.started_at
+        self._disk_full = False
 
     def drop_socket(self) -> None:
-        """The switch has its call back, and the call's own socket is closed: keep nothing of it."""
-        self._to_call = _gone
+        """Keep no reference to the call's own socket, which is closed."""
+        self._to_call = _closed_socket
 
     @property
     def channel(self) -> str:
@@ -126,48 +128,49 @@ class CallController:
         return self.start.channel
 
     @property
-    def told_late(self) -> bool:
-        """Whether the switch reports nothing on the call's own socket while it carries out a command, as
-        on an outbound call."""
+    def socket_lags(self) -> bool:
+        """Whether the switch reports nothing on the call's own socket while it carries out a command, as on
+        an outbound call."""
         return self.start.direction == OUTWARD and not self.state.leaving
 
-    def let_go(self) -> None:
-        """Its own socket is left, or closed."""
+    def release(self) -> None:
+        """The call leaves its own socket, or that has closed."""
         self.left_at = self.left_at or self._now()
-        self.leave.set()
+        self.released.set()
 
-    def event(self, event: EslEvent) -> None:
-        """Take an event of this channel, from either connection; each is taken once, by its number."""
+    def receive(self, event: EslEvent) -> None:
+        """Handle an event of this channel from either connection; each counts once, by its sequence
+        number."""
         number = event.sequence
-        if number in self._seen:
+        if number in self._received:
             return
-        self._seen.add(number)
-        observed = observe(event, self.channel)
-        if observed is not None:
-            self.feed(observed)
+        self._received.add(number)
+        translated = translate(event, self.channel)
+        if translated is not None:
+            self.feed(translated)
 
-    def in_talk(self, event: EslEvent) -> None:
-        """Take an event of either leg from the standing connection. It counts only once the call's own
-        socket is left: before, the two connections report the same thing in any order."""
+    def receive_talk_event(self, event: EslEvent) -> None:
+        """Handle an event of either leg from the standing connection. It counts only once the call has left
+        its own socket: before, both connections report the same in any order."""
         if self.state.phase is Phase.ANNOUNCED or announce_on_answer.is_announcing(self.state):
-            observed = observe_talk(event, self.channel, self.state.internal.leg)
-            if observed is not None:
-                self.feed(observed)
+            translated = translate_talk(event, self.channel, self.state.internal.leg)
+            if translated is not None:
+                self.feed(translated)
 
-    def asks_another(self, event: EslEvent) -> None:
-        """The colleague speaks with somebody else on the same leg (att_xfer) while the external party
-        waits. That counts as the colleague's hold, until the two are bridged again or another party is."""
+    def hold_for_consultation(self, event: EslEvent) -> None:
+        """The internal party consults somebody else on the same leg (att_xfer) while the external party
+        waits. This counts as the internal party's hold, until the external party is bridged again."""
         self.feed(HoldStarted(event.at, leg=COLLEAGUE))
 
     def feed(self, event: CallEvent) -> None:
-        """Step the state machine, and act."""
-        with self._one_at_a_time:
+        """Step the state machine, and carry out its actions."""
+        with self._lock:
             self._feed(event)
 
     def _feed(self, event: CallEvent) -> None:
         before = self.state
         if isinstance(event, LegBridged):
-            self._connected = monotonic()
+            self._bridged_at = monotonic()
         self.state, actions = machine.step(before, event)
         if self.state.phase is not before.phase:
             self.log.info(
@@ -177,21 +180,22 @@ class CallController:
                 reason=self.state.reason,
             )
         self.act(actions)
-        self._let_back(self)
+        self._return_participants(self)
         if self.state.timer.deadline != before.timer.deadline:
-            self.watch()
+            self.set_timer()
 
-    def watch(self) -> None:
-        """Set the timer of the call's deadline by the monotonic clock. The deadline itself is a time of
-        day, which is no measure where a clock jumps or is not the switch's."""
+    def set_timer(self) -> None:
+        """Set the timer of the call's deadline, by the monotonic clock: the deadline itself is a time of day,
+        and that clock may jump or differ from the switch's."""
         if self._timer is not None:
             self._timer.kill(block=False)
             self._timer = None
         if self.state.timer.deadline is not None:
-            self._timer = gevent.spawn_later(self.state.timer.wait.total_seconds(), self._late)
+            self._timer = gevent.spawn_later(self.state.timer.wait.total_seconds(), self._pass_deadline)
 
     def act(self, actions: tuple[Action, ...]) -> None:
-        """Carry out actions in order. Commands to the switch never raise: the switch keeps the rules, too."""
+        """Carry out actions in order. A command that fails does not raise: the switch enforces the rules by
+        itself."""
         for action in actions:
             match action:
                 case Marker():
@@ -202,39 +206,39 @@ class CallController:
                 case _:
                     self._do(action)
 
-    def end_for_room(self) -> None:
-        """Stop its recording, because the disk is about to be full. The audio so far is kept, and its
-        missing end is a gap; the call goes on."""
-        if not self._cut:
+    def stop_for_disk(self) -> None:
+        """Stop the recording because the disk is about to be full. The audio so far is kept, its missing end
+        is a gap, and the call continues."""
+        if not self._disk_full:
             metrics.SPOOL_ERRORS.labels("sound").inc()
             self.log.error(
-                "call.recording_cut", hint="the spool's disk has no more room: give it a larger one"
+                "call.recording_cut", hint="the spool's disk is full: give the spool a larger disk"
             )
-        self._cut = True
+        self._disk_full = True
         self._stop()
 
     def _mark(self, mark: Marker) -> None:
-        if self._cut and mark.kind == "recording_stopped":
+        if self._disk_full and mark.kind == "recording_stopped":
             mark = replace(mark, data={**mark.data, "full": "disk"})
         if self._unwritten is not None:
-            self._unwritten.append(mark)  # its folder does not exist yet
+            self._unwritten.append(mark)  # the folder does not exist yet
         else:
             self.writer.mark(mark)
 
     def _open(self) -> None:
         self.start = self._starts[self.state.consent.language]
         self.writer.open(self.start)
-        waiting, self._unwritten = self._unwritten or [], None
-        for mark in waiting:
+        marks, self._unwritten = self._unwritten or [], None
+        for mark in marks:
             self.writer.mark(mark)
 
     def _count(self, marker: Marker) -> None:
-        if marker.kind == "announcement_started" and self._told_at is None:
-            self._told_at = marker.at
-            waited = (marker.at - self._since).total_seconds()
-            metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, waited))
-        elif marker.kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
-            self._since = marker.at
+        if marker.kind == "announcement_started" and self._announced_at is None:
+            self._announced_at = marker.at
+            delay = (marker.at - self._waiting_since).total_seconds()
+            metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, delay))
+        elif marker.kind == "bridged" and self.state.plan.at_pickup and self._announced_at is None:
+            self._waiting_since = marker.at
         elif marker.kind == "announcement_broken":
             metrics.ANNOUNCEMENTS_INTERRUPTED.inc()
 
@@ -244,228 +248,233 @@ class CallController:
             case Do.OPEN:
                 self._open()
             case Do.ASK:
-                self._say("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
+                self._play_on_socket("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.RING:
-                self._run("accord_pickup")
+                self._run_extension("accord_pickup")
             case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
-                self._at_pickup(action)
+                self._act_on_answer(action)
             case Do.BEGIN:
-                self._say(
-                    "accord_begin", script.announcement, answer=self._time_to_refuse(), **self._recording()
+                self._play_on_socket(
+                    "accord_begin",
+                    script.announcement,
+                    answer=self._refusal_time(),
+                    **self._recording_variables(),
                 )
             case Do.REPEAT:
-                self._run("accord_again")
+                self._run_extension("accord_again")
             case Do.LISTEN:
-                self._run(
+                self._run_extension(
                     "accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1))
                 )
             case Do.REMIND:
-                self._say("accord_again", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
+                self._play_on_socket("accord_again", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.CUT:
                 self._end_playback(self.channel)
             case Do.DECLINE:
-                self._say("accord_decline", self.state.prompt.sound)
+                self._play_on_socket("accord_decline", self.state.prompt.sound)
             case Do.CONFIRM:
-                self._run("accord_announced")
+                self._run_extension("accord_announced")
             case Do.FAIL:
-                self._run("accord_fail")
+                self._run_extension("accord_fail")
             case Do.LET_GO:
-                self._run("accord_pass")
+                self._run_extension("accord_pass")
             case Do.LEAVE:
-                self.let_go()
+                self.release()
             case Do.STOP:
                 self._stop()
             case Do.NOTE_TONE:
-                self._note_tone(self.state.internal.leg)
+                self._play_marker_tone(self.state.internal.leg)
             case Do.PAUSE_TONE:
-                self._pause_tone()
+                self._start_pause_tone()
             case Do.END_PAUSE_TONE:
                 if commands.addressable(self.state.internal.leg):
-                    self._switch(commands.no_pause_tone(self.state.internal.leg))
+                    self._send(commands.stop_pause_tone(self.state.internal.leg))
             case Do.BEEP:
-                self._beep()
+                self._start_beep()
             case Do.DISCARD:
                 self.writer.discard()
             case Do.CHECK_TARGET:
-                gevent.spawn(self._look, self.state.internal.leg)
+                gevent.spawn(self._check_leg, self.state.internal.leg)
             case Do.CHECK_PARTICIPANTS:
                 for one in self.state.conference.participants:
                     if not one.checked:
-                        gevent.spawn(self._look, one.leg)
+                        gevent.spawn(self._check_leg, one.leg)
             case Do.NOTIFY:
                 if script.joining is not None and self.state.transfer.target is not None:
-                    self._tell_joiner(
+                    self._play_to_target(
                         self.state.transfer.target.leg, script.joining.sound, script.joining.how
                     )
             case Do.CUT_NOTICE:
                 if script.joining is not None:
-                    self._cut_joiner(self.state.transfer.refuser, script.joining.how)
+                    self._cut_target(self.state.transfer.refuser, script.joining.how)
             case Do.REFUSED:
                 if script.joining is not None and script.joining.refused is not None:
-                    self._tell_joiner(self.state.transfer.refuser, script.joining.refused, script.joining.how)
+                    self._play_to_target(
+                        self.state.transfer.refuser, script.joining.refused, script.joining.how
+                    )
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case Do.KEEP_SINCE:
-                self._answer = VoiceCheck(self.writer.audio)
+                self._voice_check = VoiceCheck(self.writer.audio)
             case Do.KEEP_CHECK:
-                if self._answer is not None:
-                    self._answer.look(last=self.state.question.how == OWN_WORDS, told=self._voice)
+                if self._voice_check is not None:
+                    self._voice_check.search(
+                        last=self.state.question.how == OWN_WORDS, report=self._report_voice
+                    )
             case _:
-                self._keep(action)
+                self._play_keep_sound(action)
 
-    def _at_pickup(self, action: Do) -> None:
-        """Carry out an action on the standing connection, because the call's own socket has long been
-        left; the switch checks the call's state each time."""
-        channel, stop_at = self.channel, self.start.recording
+    def _act_on_answer(self, action: Do) -> None:
+        """Carry out an action on the standing connection, because the call has left its own socket; the
+        switch checks the call's state each time."""
+        channel, group = self.channel, self.start.recording
         if action is Do.CONFIRM:
             gevent.spawn(self._confirm)
         elif action is Do.FAIL:
-            self._switch(commands.change_variable(channel, "accord_state", "announcing", "failed"))
-            self._switch(commands.record_stop_unless(channel, "accord_state", "announced", self.writer.audio))
+            self._send(commands.change_variable(channel, "accord_state", "announcing", "failed"))
+            self._send(commands.record_stop_unless(channel, "accord_state", "announced", self.writer.audio))
         elif action is Do.PUT_BACK:
-            self._switch(commands.unschedule(stop_at))
-            self._switch(commands.change_variable(channel, "accord_state", "announcing", "pickup"))
-            self._switch(commands.record_stop(channel, self.writer.audio))
+            self._send(commands.unschedule(group))
+            self._send(commands.change_variable(channel, "accord_state", "announcing", "pickup"))
+            self._send(commands.record_stop(channel, self.writer.audio))
         else:
-            self._begin_at_pickup(channel, stop_at)
+            self._begin_on_answer(channel, group)
 
-    def _begin_at_pickup(self, channel: str, stop_at: str) -> None:
-        said, audio = self.state.prompt.sound, self.writer.audio
-        seconds = transitions.switch_timeout(said.length)
+    def _begin_on_answer(self, channel: str, group: str) -> None:
+        announcement, audio = self.state.prompt.sound, self.writer.audio
+        seconds = transitions.switch_timeout(announcement.length)
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
-        self._switch(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
-        # As accord_begin does: the switch treats this recording like any other.
-        self._switch(commands.put_variable(channel, "accord_recorded", str(audio)))
-        self._switch(commands.put_variable(channel, "accord_recording", self.start.recording))
-        # First schedule its end, whatever happens to the daemon.
-        self._switch(commands.schedule(seconds, stop_at, late))
-        self._switch(commands.schedule(seconds, stop_at, stop))
-        self._unending(channel, self.state.internal.leg)
-        self._switch(
-            commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording)
-        )
-        self._say_to_both("announcing", Path(said.path))
+        self._send(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
+        # As accord_begin does, so that the switch treats this recording like any other.
+        self._send(commands.put_variable(channel, "accord_recorded", str(audio)))
+        self._send(commands.put_variable(channel, "accord_recording", self.start.recording))
+        # Schedule its end first, so that it ends even if the daemon dies.
+        self._send(commands.schedule(seconds, group, late))
+        self._send(commands.schedule(seconds, group, stop))
+        self._disable_terminators(channel, self.state.internal.leg)
+        self._send(commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording))
+        self._play_to_both("announcing", Path(announcement.path))
 
     def _confirm(self) -> None:
-        """The switch has the last word; if it cannot be asked now, it is when the connection is back."""
-        told = commands.change_variable(self.channel, "accord_state", "announcing", "announced")
+        """Confirm the announcement, which the switch may refuse. If it cannot be asked now, reconciling asks
+        it."""
+        confirmation = commands.change_variable(self.channel, "accord_state", "announcing", "announced")
         try:
-            self._ask(told)
+            self._ask(confirmation)
             state = "announced"
         except SwitchError as error:
             if error.error_id != "switch.refused":
-                self.log.warning("call.notice_failed", command=str(told), error=error.message)
+                self.log.warning("call.notice_failed", command=str(confirmation), error=error.message)
                 return
             state = "late"
         self.feed(StateReported(self._now(), state=state))
 
-    def _look(self, leg: str) -> None:
-        """Ask whether a leg is external; one that cannot be asked about counts as a colleague's."""
-        outside, state = False, ""
+    def _check_leg(self, leg: str) -> None:
+        """Ask whether a leg is external. One that no command can address counts as internal."""
+        external, state = False, ""
         if commands.addressable(leg):
             try:
-                outside = self._leads_outside(leg)
+                external = self._is_external(leg)
                 state = self._ask(commands.get_variable(leg, "accord_state"))
             except SwitchError as error:
                 self.log.warning("call.question_failed", error=error.message)
-        self.feed(LegChecked(self._now(), leg, outside, announced=state == "announced"))
+        self.feed(LegChecked(self._now(), leg, external, announced=state == "announced"))
 
-    def _leads_outside(self, leg: str) -> bool:
-        """Whether a leg is external: by the dialplan's word, where it has one; otherwise where the
-        telephone that was called sent the call on to another system (a 302), or where the leg of a
-        transfer target came in from outside. The first party is no transfer target: whoever takes the
-        calls of a queue may have called in."""
-        marked = self._ask(commands.get_variable(leg, OUTSIDE_LEG))
+    def _is_external(self, leg: str) -> bool:
+        """Whether a leg is external, by the dialplan's mark. Without one, a leg is external if the called
+        telephone redirected the call to another system (302), or if a transfer target's leg is an inbound
+        call from outside. The first party is no transfer target: a queue's agent may have dialled in."""
+        marked = self._ask(commands.get_variable(leg, EXTERNAL_LEG))
         if marked in ("true", "false"):
             return marked == "true"
         if self._ask(commands.get_variable(leg, "sip_redirected_to")) not in _UNSET:
             return True
-        joiner = is_beside(self.state, leg) or not transfer_notice.is_informed(self.state)
-        return joiner and self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
+        is_target = is_beside(self.state, leg) or not transfer_notice.is_informed(self.state)
+        return is_target and self._ask(commands.get_variable(leg, "accord_state")) not in _INTERNAL_STATES
 
-    def _tell_joiner(self, leg: str, sound: Speech, how: str) -> None:
-        """Notify or ask a transfer target, or play that the call is not recorded. No key ends it."""
+    def _play_to_target(self, leg: str, sound: Speech, how: str) -> None:
+        """Play a notice, the consent question or the refusal to a transfer target. No key ends it."""
         if is_beside(self.state, leg):
-            self._tell_in_room(self, leg, sound)
+            self._play_notice(self, leg, sound)
             return
         if not commands.addressable(leg):
             return
         path, both = Path(sound.path), how == BOTH
-        self._unending(*((self.channel, leg) if both else (leg,)))
+        self._disable_terminators(*((self.channel, leg) if both else (leg,)))
         if both:
-            self._say_to_both("announced", path)
+            self._play_to_both("announced", path)
         else:
-            self._switch(commands.play_to(self.channel, "accord_state", "announced", leg, path))
+            self._send(commands.play_to(self.channel, "accord_state", "announced", leg, path))
 
-    def _cut_joiner(self, leg: str, how: str) -> None:
+    def _cut_target(self, leg: str, how: str) -> None:
         if is_beside(self.state, leg):
-            self._cut_in_room(self, leg)
+            self._cut_notice(self, leg)
             return
         for each in (self.channel, leg) if how == BOTH else (leg,):
             self._end_playback(each)
 
     def _end_playback(self, leg: str) -> None:
         if commands.addressable(leg):
-            self._switch(commands.cut(leg))
+            self._send(commands.end_playback(leg))
 
     def _delete(self, action: Do) -> None:
-        """Ask the colleague to confirm deletion; or stop the recording, and play that to both."""
-        delete, colleague = self.state.script.delete, self.state.internal.leg
+        """Ask the internal party to confirm the deletion; or stop the recording, and tell both parties."""
+        delete, internal = self.state.script.delete, self.state.internal.leg
         if delete is None:
             return
         if action is Do.DELETE_ASK:
-            if not commands.addressable(colleague):
+            if not commands.addressable(internal):
                 return
-            self._unending(colleague)
+            self._disable_terminators(internal)
             question = Path(delete.question.path)
-            self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, question))
+            self._send(commands.play_to(self.channel, "accord_state", "announced", internal, question))
             return
         self._stop()
-        self._unending(self.channel, colleague)
-        self._switch(
+        self._disable_terminators(self.channel, internal)
+        self._send(
             commands.play_to_both(self.channel, "accord_state", "announced", Path(delete.deleted.path))
         )
-        self._switch(commands.change_variable(self.channel, "accord_state", "announced", "unrecorded"))
+        self._send(commands.change_variable(self.channel, "accord_state", "announced", "unrecorded"))
 
     def _stop(self) -> None:
-        self._switch(commands.record_stop(self.channel, self.writer.audio))
-        for leg in self._hear_beeps():
-            self._switch(commands.no_beep(leg))
+        self._send(commands.record_stop(self.channel, self.writer.audio))
+        for leg in self._beep_legs():
+            self._send(commands.stop_beep(leg))
 
-    def _note_tone(self, leg: str) -> None:
+    def _play_marker_tone(self, leg: str) -> None:
         if commands.addressable(leg):
-            tone = commands.note_tone(self.channel, "accord_state", "announced", leg)
-            self.writer.then(lambda: self._switch(tone))
+            tone = commands.play_marker_tone(self.channel, "accord_state", "announced", leg)
+            self.writer.then(lambda: self._send(tone))
 
-    def _pause_tone(self) -> None:
+    def _start_pause_tone(self) -> None:
         left = (self.state.pause.until or self._now()) - self._now()
         if commands.addressable(self.state.internal.leg):
             seconds = max(1, int(left.total_seconds()))
-            self._switch(commands.pause_tone(self.channel, self.state.internal.leg, seconds))
+            self._send(commands.start_pause_tone(self.channel, self.state.internal.leg, seconds))
 
-    def _beep(self) -> None:
-        for leg in self._hear_beeps():
-            self._switch(commands.beep(self.channel, "accord_state", "announced", leg))
+    def _start_beep(self) -> None:
+        for leg in self._beep_legs():
+            self._send(commands.start_beep(self.channel, "accord_state", "announced", leg))
 
-    def _hear_beeps(self) -> list[str]:
+    def _beep_legs(self) -> list[str]:
         legs = {"outside": (self.channel,), "colleague": (self.state.internal.leg,)}
         both = (self.channel, self.state.internal.leg) if self.state.plan.beep == "both" else ()
         return [leg for leg in legs.get(self.state.plan.beep, both) if commands.addressable(leg)]
 
-    def _unending(self, *legs: str) -> None:
-        """Let no key end what plays to these legs from now on. Where a colleague's leg has an id that no
-        command can address, keys still do."""
+    def _disable_terminators(self, *legs: str) -> None:
+        """Let no key end the sounds of these legs from now on. On a leg that no command can address, keys
+        still do."""
         for leg in filter(commands.addressable, legs):
-            self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+            self._send(commands.put_variable(leg, "playback_terminators", "none"))
 
-    def _keep(self, action: Do) -> None:
-        """Play a sound of the keep question."""
-        keep, colleague = self.state.script.keep, self.state.internal.leg
+    def _play_keep_sound(self, action: Do) -> None:
+        """Play a sound of the keep question, or end it."""
+        keep, internal = self.state.script.keep, self.state.internal.leg
         if keep is None:
             return
         if action is Do.KEEP_CUT:
-            for leg in (self.channel, colleague):
+            for leg in (self.channel, internal):
                 self._end_playback(leg)
             return
         sounds = {
@@ -476,55 +485,57 @@ class CallController:
         }
         sound = sounds.get(action) or keep.cue
         path = Path(sound.path)
-        self._unending(self.channel, colleague)
+        self._disable_terminators(self.channel, internal)
         if action is Do.KEEP_CUE:
-            if not commands.addressable(colleague):
+            if not commands.addressable(internal):
                 return
-            self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
+            self._send(commands.play_to(self.channel, "accord_state", "announced", internal, path))
         else:
-            self._say_to_both("announced", path)
+            self._play_to_both("announced", path)
 
-    def _voice(self, found: tuple[int, int] | None) -> None:
+    def _report_voice(self, found: tuple[int, int] | None) -> None:
         self.feed(VoiceChecked(self._now(), found))
 
-    def _say_to_both(self, state: str, sound: Path) -> None:
+    def _play_to_both(self, state: str, sound: Path) -> None:
         """Play a sound to both ends at once, if the call is in that state then.
 
-        It waits until both have been bridged for a moment: FreeSWITCH plays nothing to a leg from which it
-        has not read ten frames since, and does not count a leg's frames while the other one hears a sound.
-        So a party who was a frame behind would hear it only after the other had, and their keys would be
-        lost meanwhile (``audio_bridge_thread``; seen in one call of three)."""
-        order = commands.play_to_both(self.channel, "accord_state", state, sound)
-        wait = SETTLED - (monotonic() - self._connected)
+        The command waits until both have been bridged for :data:`SETTLING_TIME`. FreeSWITCH plays nothing to
+        a leg until it has read ten frames from it since the bridge, and counts no frames of a leg while the
+        other one hears a sound. A party who was a frame behind would hear the sound only after the other, and
+        their keys would be lost meanwhile (``audio_bridge_thread``; observed in one call of three)."""
+        command = commands.play_to_both(self.channel, "accord_state", state, sound)
+        wait = SETTLING_TIME - (monotonic() - self._bridged_at)
         if wait > 0:
-            gevent.spawn_later(wait, self._switch, order)
+            gevent.spawn_later(wait, self._send, command)
         else:
-            self._switch(order)
+            self._send(command)
 
-    def _say(self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str) -> None:
-        """Play a sound on the call's own socket. Variables are set by API, at once, because the call's own
-        thread takes one command a media tick until it is answered. So is the answer, while that thread
-        still sleeps through its tick."""
+    def _play_on_socket(
+        self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str
+    ) -> None:
+        """Play a sound on the call's own socket. Variables are set by API commands, which run at once,
+        because the call's own thread takes one command per media tick until the call is answered. The call is
+        answered by API for the same reason."""
         values |= {
             "accord_prompt": sound.path,
             "accord_seconds": str(transitions.switch_timeout(sound.length, answer)),
         }
-        self._run(extension, **values)
+        self._run_extension(extension, **values)
 
-    def _run(self, extension: str, **values: str) -> None:
+    def _run_extension(self, extension: str, **values: str) -> None:
         """Run an extension on the call's own socket, with these variables."""
         context, first = commands.CALLEE, []
         if self.start.direction != OUTWARD:
             context = commands.CONTEXT
             if values:
                 first = [commands.answer_in_state(self.channel, "accord_state", "waiting")]
-        told = [commands.put_variable(self.channel, name, value) for name, value in values.items()]
-        self._call([*first, *told, commands.execute_extension(extension, context)])
+        variables = [commands.put_variable(self.channel, name, value) for name, value in values.items()]
+        self._send_on_socket([*first, *variables, commands.execute_extension(extension, context)])
 
-    def _recording(self) -> dict[str, str]:
+    def _recording_variables(self) -> dict[str, str]:
         return {"accord_recording": self.start.recording, "accord_audio": str(self.writer.audio)}
 
-    def _time_to_refuse(self) -> timedelta:
+    def _refusal_time(self) -> timedelta:
         return transitions.ANSWER_TIME if self.state.plan.mode == OPT_OUT else timedelta(0)
 
     def _finish(self, finish: Finish) -> None:
@@ -532,24 +543,24 @@ class CallController:
         self.writer.close(
             CallEnd(outcome, finish.reason, finish.at, finish.inside), lambda: self._ended(self)
         )
-        self.let_go()
+        self.release()
         metrics.CALLS.labels(finish.reason or outcome).inc()
         self.log.info("call.ended", outcome=outcome, reason=finish.reason)
 
-    def _late(self) -> None:
+    def _pass_deadline(self) -> None:
         if self.state.timer.deadline is not None:
             self.feed(DeadlinePassed(max(self._now(), self.state.timer.deadline)))
 
-    def _call(self, orders: list[SwitchCommand]) -> None:
+    def _send_on_socket(self, batch: list[SwitchCommand]) -> None:
         try:
-            self._to_call(orders)
+            self._to_call(batch)
         except SwitchError as error:
-            # The call's socket is gone: the switch has gone on, and guards the call.
-            self.log.warning("call.notice_failed", command=str(orders[-1]), error=error.message)
+            # The socket is gone: the switch has continued the call, and its guard stops the recording.
+            self.log.warning("call.notice_failed", command=str(batch[-1]), error=error.message)
 
-    def _switch(self, command: SwitchCommand) -> None:
+    def _send(self, command: SwitchCommand) -> None:
         try:
             self._to_switch(command)
         except SwitchError as error:
-            # Reconciling stops it when the connection is back.
+            # When the connection is back, reconciling stops the recording.
             self.log.error("call.stop_failed", error=error.message)

@@ -1,7 +1,7 @@
-"""Carries out the commands for live calls that the worker forwards, in the hub, and answers.
+"""Executes the commands for live calls that the worker forwards, and returns their outcomes.
 
-Each command has a connection and a greenlet of its own: nothing in a call waits for it. A pause is ordered
-from the switch; only once the switch has confirmed it, it is marked and reported as done.
+Each command has its own connection and greenlet, so no call waits for it. A pause is sent to the switch, and
+is marked and reported as done only once the switch has confirmed it.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from recorder.switch.standing_connection import Node
 log = structlog.get_logger()
 
 REMEMBERED: Final = 1000
-"""How many answers are kept, for a worker that was away when they came."""
+"""How many outcomes are kept, for a worker that lost its connection and repeats a command."""
 
-ORDER: Final = OUTCOME_TIMEOUT / 2
-"""Seconds that the switch has for its part."""
+SWITCH_LIMIT: Final = OUTCOME_TIMEOUT / 2
+"""Seconds that the switch may take for its part."""
 
 
 class CommandListener:
-    """Listens in a spool and carries out commands for the ``calls`` of its node."""
+    """Listens in a spool and executes commands for the ``calls`` of its node."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class CommandListener:
         self._node = node
         self._now = now
         self._monotonic = monotonic
-        self._call_out = call_out
-        self._answered: OrderedDict[str, str] = OrderedDict()
+        self._place_call = call_out
+        self._outcomes: OrderedDict[str, str] = OrderedDict()
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Start to listen. A spool in which no socket can be created leaves the calls as they are; the
-        panel cannot reach them, and that is logged."""
+        """Start to listen. If no socket can be created, that is logged: the panel cannot reach the calls,
+        which continue."""
         try:
             server = listen(self._spool, SOCKET, 64)
         except OSError as error:
@@ -86,7 +86,7 @@ class CommandListener:
         self._greenlet = gevent.spawn(self._serve, server)
 
     def stop(self) -> None:
-        """Answer nobody any more."""
+        """Stop listening."""
         if self._greenlet is not None:
             self._greenlet.kill()
 
@@ -99,104 +99,106 @@ class CommandListener:
                     log.error("command.accept_failed", error=str(error))
                     gevent.sleep(0.1)
                     continue
-                gevent.spawn(self._hear, connection)
+                gevent.spawn(self._handle, connection)
 
-    def _hear(self, connection: socket.socket) -> None:
+    def _handle(self, connection: socket.socket) -> None:
         connection.settimeout(OUTCOME_TIMEOUT)
         try:
             with connection:
-                request = parse_request(_line(connection))
-                if self._too_late(request):
+                request = parse_request(_read_line(connection))
+                if self._is_late(request):
                     connection.sendall(encode_line({"outcome": NO_ANSWER}))
                     return
                 connection.sendall(encode_line({"taken": True}))
-                done = self._out(request) if isinstance(request, CallOut) else self.do(request)
-                connection.sendall(encode_line({"outcome": done}))
+                outcome = self._call_out(request) if isinstance(request, CallOut) else self.execute(request)
+                connection.sendall(encode_line({"outcome": outcome}))
         except (OSError, TypeError, ValueError) as error:
             log.warning("command.unheard", error=str(error))
         except Exception:
-            # A mistake of ours: logged; the client gets no answer, which is not "done".
+            # A bug: the client gets no answer, which does not mean "done".
             metrics.UNHANDLED_ERRORS.inc()
             log.exception("command.failed")
 
-    def _too_late(self, request: Request | CallOut) -> bool:
-        return request.id not in self._answered and request.until <= self._monotonic()
+    def _is_late(self, request: Request | CallOut) -> bool:
+        return request.id not in self._outcomes and request.until <= self._monotonic()
 
-    def _out(self, request: CallOut) -> str:
+    def _call_out(self, request: CallOut) -> str:
         """Call a number, once; return the outcome."""
-        known = self._answered.get(request.id)
+        known = self._outcomes.get(request.id)
         if known is not None:
             return known
         name = f"{UUID(request.id)}.wav"  # an id, not a path
         self._remember(request.id, UNKNOWN)  # while it rings
-        outcome = self._call_out(request.number, self._spool / SOUNDS / name)
+        outcome = self._place_call(request.number, self._spool / SOUNDS / name)
         self._remember(request.id, outcome)
         log.info("command.call_made", call=request.id, outcome=outcome)
         return outcome
 
     def _remember(self, name: str, outcome: str) -> None:
-        self._answered[name] = outcome
-        if len(self._answered) > REMEMBERED:
-            self._answered.popitem(last=False)
+        self._outcomes[name] = outcome
+        if len(self._outcomes) > REMEMBERED:
+            self._outcomes.popitem(last=False)
 
-    def do(self, request: Request) -> str:
-        """Carry out a command, once; return the outcome."""
-        known = self._answered.get(request.id)
+    def execute(self, request: Request) -> str:
+        """Execute a command, once; return the outcome."""
+        known = self._outcomes.get(request.id)
         if known is not None:
             return known
         call = next((one for one in self._calls.values() if one.start.recording == request.call), None)
-        outcome = remote_commands.ENDED if call is None else self._ask(call, request)
+        outcome = remote_commands.ENDED if call is None else self._command(call, request)
         self._remember(request.id, outcome)
         log.info(
             "command.received", recording=request.call, what=request.what, by=request.by, outcome=outcome
         )
         return outcome
 
-    def _ask(self, call: CallController, request: Request) -> str:
-        with call.asking:
-            if self._too_late(request):  # it waited for another command
+    def _command(self, call: CallController, request: Request) -> str:
+        with call.command_lock:
+            if self._is_late(request):  # it waited for another command
                 return NO_ANSWER
-            why, lasts = remote_commands.refusal(call.state, request.what), timedelta(0)
-            if not why and request.what in (PAUSE, RESUME):
-                why, lasts = self._order(call, request.what)
-            if why:
-                return why
+            refusal, lasts = remote_commands.refusal(call.state, request.what), timedelta(0)
+            if not refusal and request.what in (PAUSE, RESUME):
+                refusal, lasts = self._command_switch(call, request.what)
+            if refusal:
+                return refusal
             call.feed(CommandGiven(self._now(), request.what, request.by, lasts))
             return DONE
 
-    def _order(self, call: CallController, what: str) -> tuple[str, timedelta]:
-        """Have the switch do it: return why it has not, empty where it has, and how long a pause lasts."""
+    def _command_switch(self, call: CallController, what: str) -> tuple[str, timedelta]:
+        """Have the switch pause or resume: return the refusal, empty if it has done it, and the length of a
+        pause."""
         channel, audio = call.channel, call.writer.audio
         if not self._node.up.is_set():
             return NO_SWITCH, timedelta(0)
         try:
             if what == RESUME:
-                return self._all(commands.resume(channel, audio), 0, remote_commands.NOT_PAUSED), timedelta(0)
-            seconds = pause_seconds(lambda command: self._node.api(command, ORDER))
-            orders = commands.pause(channel, audio, seconds)
-            why = self._all(orders, len(orders) - 1, remote_commands.NOT_RECORDED)
-            if why:
-                self._node.send_all(commands.pause_refused(channel), ORDER)
-            return why, timedelta(seconds=seconds)
+                refusal = self._send(commands.resume(channel, audio), 0, remote_commands.NOT_PAUSED)
+                return refusal, timedelta(0)
+            seconds = pause_seconds(lambda command: self._node.api(command, SWITCH_LIMIT))
+            pause = commands.pause(channel, audio, seconds)
+            refusal = self._send(pause, len(pause) - 1, remote_commands.NOT_RECORDED)
+            if refusal:
+                self._node.send_all(commands.undo_pause(channel), SWITCH_LIMIT)
+            return refusal, timedelta(seconds=seconds)
         except SwitchError as error:
-            # Whether it arrived is unknown; the switch is asked when the connection is back.
+            # Whether it took effect is unknown; the switch is asked when the connection is back.
             log.warning("command.order_failed", recording=call.start.recording, error=error.message)
             return UNKNOWN, timedelta(0)
 
-    def _all(self, orders: list[SwitchCommand], decides: int, refused: str) -> str:
-        """Send commands; ``refused`` where the switch refuses the decisive one."""
-        pending = self._node.send_all(orders, ORDER)
+    def _send(self, batch: list[SwitchCommand], decisive: int, refusal: str) -> str:
+        """Send commands; return ``refusal`` if the switch refuses the one at index ``decisive``."""
+        pending = self._node.send_all(batch, SWITCH_LIMIT)
         try:
-            pending[decides].accepted()
+            pending[decisive].accepted()
         except SwitchError as error:
             if error.error_id != "switch.refused":
                 raise
-            return refused
+            return refusal
         return ""
 
 
-def _line(connection: socket.socket) -> bytes:
-    """Return the bytes before the end of the line. Raises ``ValueError`` where there is none."""
+def _read_line(connection: socket.socket) -> bytes:
+    """Read a line, and return it without its end. Raises ``ValueError`` if there is none."""
     content = b""
     while b"\n" not in content:
         piece = connection.recv(MAX_BYTES)

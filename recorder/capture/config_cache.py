@@ -1,4 +1,4 @@
-"""The daemon's local knowledge: its lines, its disk, and when it last watched the switch."""
+"""The daemon's local view: its lines, its disk, and when it last watched the switch."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ from recorder.spool.layout import CallStart
 
 log = structlog.get_logger()
 
-LOOK: Final = 1.0
+CHECK_INTERVAL: Final = 1.0
 """Seconds between two checks of the snapshot, the disk and the clock."""
 
-SEEN: Final = ".daemon"
-"""A file in the spool whose time says when a daemon last watched; the daemon that has the spool locks it."""
+WATCH_FILE: Final = ".daemon"
+"""A file in the spool whose modification time says when a daemon last watched the switch. The daemon that
+holds the spool locks it."""
 
-
-_SAID: Final = {
+_DISK_EVENTS: Final = {
     Room.OK: ("info", "disk.recovered"),
     Room.WARN: ("warning", "disk.filling"),
     Room.FULL: ("error", "disk.full"),
 }
 
-_DO: Final = {
+_DISK_HINTS: Final = {
     Room.OK: "",
-    Room.WARN: "make room, or find out why the spool is not worked off: nothing in it may be deleted",
-    Room.FULL: "no new recording starts, calls go on; the worker makes room by storing what is finished, and "
-    "recordings start again by themselves. Where it is not enough, give the spool a larger disk: nothing in "
-    "it may be deleted",
+    Room.WARN: "make room, or find out why the spool does not drain: nothing in it may be deleted",
+    Room.FULL: "no new recording starts, calls continue; the worker makes room by storing finished ones, and "
+    "recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it "
+    "may be deleted",
 }
 
 
 class ConfigCache:
-    """Refreshed in a thread once a second, after which ``looked_at`` is called in the hub; queries never
+    """Refreshed in a thread once a second, after which ``checked`` is called in the hub. Queries never
     wait."""
 
     def __init__(
@@ -63,16 +63,16 @@ class ConfigCache:
         now: Now,
         warn_at: float | None = None,
         headroom: Headroom | None = None,
-        looked_at: Callable[[], object] = lambda: None,
+        checked: Callable[[], object] = lambda: None,
     ) -> None:
         self.disk: Disk | None = None
         """The last measurement of the spool's disk."""
         self.room = Room.OK
-        """The remaining room; full also where one more recording would leave too little for the others."""
+        """The remaining room; also full if one more recording would leave too little for the others."""
         self._by_share = Room.OK
         self._headroom = headroom
-        self._looked_at = looked_at
-        self.looked = time.monotonic()
+        self._checked = checked
+        self.checked_at = time.monotonic()
         """When disk and snapshot were last checked completely, by the monotonic clock."""
         self._spool = spool
         self._folder = snapshot
@@ -83,67 +83,67 @@ class ConfigCache:
         self._stamp: tuple[int, int, int] | None = None
         self._prompts: frozenset[tuple[str, int, int]] = frozenset()
         self._descriptor = -1
-        self._watched: datetime | None = None
-        self._left: datetime | None = None
+        self._unwatched_since: datetime | None = None
+        self._claimed_from: datetime | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
-        self._complained = ""
+        self._problem = ""
 
     def claim(self) -> bool:
-        """Claim the spool; return ``False`` where another daemon has it."""
+        """Claim the spool; return ``False`` if another daemon holds it."""
         if self._descriptor >= 0:
             return True
         share_folder(self._spool)
-        descriptor = os.open(self._spool / SEEN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        descriptor = os.open(self._spool / WATCH_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
             return False
         status = os.fstat(descriptor)
-        self._left = datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size else self._now()
+        self._claimed_from = datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size else self._now()
         self._descriptor = descriptor
         return True
 
-    def second(self) -> ConfigError:
-        """Why a second daemon does not start."""
+    def claim_error(self) -> ConfigError:
+        """Return the error of a second daemon on the same spool."""
         return ConfigError(
             "daemon.second",
             f"another daemon works on {self._spool}",
-            "one daemon a switch: let this one take over from it (--replace), stop it, or give this one a "
-            "spool of its own",
+            "run one daemon per switch: let this one take over from it (--replace), stop it, or give this "
+            "one a spool of its own",
         )
 
     def start(self) -> None:
-        """Read everything once, and from then on once a second. Until :meth:`watching` nobody has watched:
-        since the daemon before, or, where that one still does, since now."""
-        self._watched = self._left or self._now()
-        self._look()
-        self._greenlet = gevent.spawn(self._keep_looking)
+        """Read everything once, and then once a second. Until :meth:`begin_watch` the switch counts as
+        unwatched: since the previous daemon last watched it or, if that one still does, since now."""
+        self._unwatched_since = self._claimed_from or self._now()
+        self._check()
+        self._greenlet = gevent.spawn(self._keep_checking)
 
-    def left(self) -> datetime:
-        """When the daemon that had the spool before last watched."""
+    def last_watched(self) -> datetime:
+        """Return when the previous daemon of this spool last watched the switch."""
         now = self._now()
-        return min(self._left or now, now)
+        return min(self._claimed_from or now, now)
 
-    def seen(self) -> None:
-        """Note that the switch is being watched at this moment, which may be the last one."""
-        if self._watched is None and self._descriptor >= 0:
+    def note_watch(self) -> None:
+        """Note on disk that the switch is watched at this moment, which may be the last one."""
+        if self._unwatched_since is None and self._descriptor >= 0:
             os.pwrite(self._descriptor, b".", 0)
 
     def stop(self) -> None:
         """Release the spool."""
         if self._greenlet is not None:
             self._greenlet.kill()
-        # A check may be running in its thread, and the next file to be opened gets this number.
+        # A check may be running in its thread, and the next file to be opened gets this descriptor.
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     def decide(self, number: str, calling: Iterable[str] = ()) -> tuple[LinePolicy | None, str | None]:
-        """Return what to do with a call to a number: its line, and the reason if it is not to be recorded.
+        """Return the line of a called number, and the reason if the call is not to be recorded.
 
-        ``calling`` is the caller's number in several spellings. It is a stranger's word: it can only be a
-        reason not to record."""
+        ``calling`` is the caller's number in several spellings. The caller chooses it, so it can only prevent
+        a recording."""
         snapshot = self._snapshot
         if snapshot is None:
             return None, "no_snapshot"
@@ -158,110 +158,107 @@ class ConfigCache:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The lines as they were last read; ``None`` where there are none."""
+        """The snapshot as last read; ``None`` if there is none."""
         return self._snapshot
 
     @property
-    def complaint(self) -> str:
-        """Why the snapshot is not up to date; empty where it is."""
-        return self._complained
+    def problem(self) -> str:
+        """Why the snapshot is not up to date; empty if it is."""
+        return self._problem
 
     def line(self, number: str) -> LinePolicy | None:
-        """Return the line of a number; ``None`` where it has none, or none is known."""
+        """Return the line of a number; ``None`` if it has none, or no line is known."""
         return None if self._snapshot is None else self._snapshot.line(number)
 
     def script(self, start: CallStart) -> Script | None:
-        """Return what plays to a call of an earlier daemon; ``None`` where nothing does."""
-        told = start.announcement
-        if told is None:
+        """Return the sounds of a call that an earlier daemon began; ``None`` if it has no announcement."""
+        announcement = start.announcement
+        if announcement is None:
             return None
         empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
-        return empty.script(Language(told, None, start.keep, start.delete, start.joining))
+        return empty.script(Language(announcement, None, start.keep, start.delete, start.joining))
 
     def plan(self, line: LinePolicy, direction: str) -> CallPlan:
         """Return the plan of a call to or from a line."""
-        return self._known().plan(line, direction)
+        assert self._snapshot is not None  # the line was found in it
+        return self._snapshot.plan(line, direction)
 
-    def watched_until(self) -> datetime:
-        """Return since when nobody watches the switch: the start, if nobody ever did; now, if somebody
-        does."""
+    def unwatched_since(self) -> datetime:
+        """Return since when the switch is unwatched: now, if it is watched."""
         now = self._now()
         # A clock that was set back in between must not put an end before its start.
-        return min(self._watched or now, now)
+        return min(self._unwatched_since or now, now)
 
-    def watching(self) -> None:
+    def begin_watch(self) -> None:
         """The switch is watched from now on, and everything that happened meanwhile has been handled."""
-        self._watched = None
+        self._unwatched_since = None
 
-    def unwatched(self) -> None:
+    def end_watch(self) -> None:
         """The switch cannot be watched from now on."""
-        self._watched = self._watched or self._now()
+        self._unwatched_since = self._unwatched_since or self._now()
 
-    def _known(self) -> Snapshot:
-        assert self._snapshot is not None  # a line was found in it
-        return self._snapshot
-
-    def _keep_looking(self) -> None:
+    def _keep_checking(self) -> None:
         while True:
-            gevent.sleep(LOOK)
+            gevent.sleep(CHECK_INTERVAL)
             try:
-                in_thread(self._look)
-                self._looked_at()
+                in_thread(self._check)
+                self._checked()
             except Exception:
-                # A mistake of ours: logged, and the next check is made all the same.
+                # A bug must not end the checks.
                 metrics.UNHANDLED_ERRORS.inc()
                 log.exception("daemon.check_failed")
-                self._complained = "a mistake of Accord itself: see the log, daemon.check_failed"
+                self._problem = "a bug in Accord: see daemon.check_failed in the log"
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
-            self._look_at_disk()
-            self._look_at_snapshot()
+            self._check_disk()
+            self._check_snapshot()
         except OSError as error:
-            self._complain(f"the node's folders cannot be looked at: {error}")
+            self._report(f"the node's folders cannot be read: {error}")
         else:
-            self.looked = time.monotonic()
+            self.checked_at = time.monotonic()
 
-    def _look_at_disk(self) -> None:
+    def _check_disk(self) -> None:
         self.disk = disk_space.look(self._spool)
         room = self._by_share = self.disk.room(self._warn_at, self._full_at, self._by_share)
         if self._headroom is not None:
             self._headroom.measure(self.disk)
-            # Recovered only with room for two: a disk at a limit must not be logged with each call.
+            # Recovered only with room for two: a disk at its limit must not be logged with each call.
             if not self._headroom.admits(("opus",), 2 if self.room is Room.FULL else 1):
                 room = Room.FULL
         if room is not self.room:
-            say, what = _SAID[room]
-            getattr(log, say)(what, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DO[room])
+            level, name = _DISK_EVENTS[room]
+            used = round(self.disk.used, 4)
+            getattr(log, level)(name, spool=str(self._spool), used=used, hint=_DISK_HINTS[room])
         self.room = room
-        self.seen()
+        self.note_watch()
 
-    def _look_at_snapshot(self) -> None:
+    def _check_snapshot(self) -> None:
         try:
             status = os.stat(self._folder / "snapshot.json")
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         except FileNotFoundError:
-            self._complain(f"there is no snapshot of lines in {self._folder}: calls go on unrecorded")
+            self._report(f"there is no configuration snapshot in {self._folder}: calls continue unrecorded")
             return
         known = self._snapshot
-        whole = known is not None and not known.damaged and self._look_at_prompts(known) == self._prompts
+        whole = known is not None and not known.damaged and self._prompt_files(known) == self._prompts
         if stamp == self._stamp and whole:
-            self._complained = ""
+            self._problem = ""
             return
         try:
             read = line_policy.read(self._folder)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
-            # Keep the snapshot read before: the lines of a minute ago are better than none.
-            self._complain(f"the snapshot of lines cannot be read: {error}")
+            # Keep the previous snapshot: lines of a minute ago are better than none.
+            self._report(f"the configuration snapshot cannot be read: {error}")
             return
-        self._snapshot, self._stamp, self._prompts = read, stamp, self._look_at_prompts(read)
-        self._complained = ""
+        self._snapshot, self._stamp, self._prompts = read, stamp, self._prompt_files(read)
+        self._problem = ""
         if read != known:
             log.info("snapshot.read", lines=len(read.lines), damaged=len(read.damaged))
 
-    def _look_at_prompts(self, snapshot: Snapshot) -> frozenset[tuple[str, int, int]]:
-        """Return what shows that a prompt is missing or changed. Its time does not, because the worker
-        sets it to say that the prompt is in use."""
+    def _prompt_files(self, snapshot: Snapshot) -> frozenset[tuple[str, int, int]]:
+        """Return the prompts that exist, with their sizes and inodes, which show a missing or changed one.
+        Their times do not: the worker sets them to mark a prompt as in use."""
         found = set()
         for sha256 in snapshot.prompts:
             with suppress(FileNotFoundError):
@@ -269,7 +266,7 @@ class ConfigCache:
                 found.add((sha256, status.st_size, status.st_ino))
         return frozenset(found)
 
-    def _complain(self, what: str) -> None:
-        if what != self._complained:
-            log.error("daemon.lines_unknown", what=what)
-            self._complained = what
+    def _report(self, problem: str) -> None:
+        if problem != self._problem:
+            log.error("daemon.lines_unknown", what=problem)
+            self._problem = problem

@@ -1,12 +1,13 @@
-"""A daemon hands over to the next one, so that a planned restart costs no call its recording.
+"""The protocol by which a daemon hands over to the next one, so that a planned restart costs no call its
+recording.
 
 The next daemon is started beside the current one, and connects to ``<spool>/.handover``. It receives the
-socket that calls arrive on, prepares, and says that it is ready. From then on it accepts calls; the current
-one accepts none, and finishes its announcements. Then it lets go of the rest, reports which calls it has
-written, and ends: the switch goes on with its recordings, and the next daemon takes them over, as after any
-restart. If the next daemon goes away before that, the current one goes on.
+socket that calls arrive on, prepares, and confirms that it is ready. From then on it accepts calls; the
+current one accepts none, and finishes its announcements. The current daemon then releases its other calls,
+reports the calls it has written, and ends. The switch keeps recording, and the next daemon takes these calls
+over, as after any restart. If the next daemon ends before that, the current one resumes.
 
-Nothing else passes between the two: they may be of different versions.
+The two exchange nothing else, so their versions may differ.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ log = structlog.get_logger()
 
 SOCKET: Final = ".handover"
 
-_GIVEN: Final = b"G"
+_OFFERED: Final = b"G"
 _STOPPING: Final = b"S"
-"""The answers of the current daemon, with the listening socket if it has one; the second where it was
-asked to end."""
+"""The current daemon's answers, sent with its listening socket if it has one; the second if it was asked to
+end."""
 _READY: Final = b"R"
 
 PATIENCE: Final = 30.0
-"""Seconds that the next daemon may take until it is ready; if it hangs, it is killed sooner."""
+"""Seconds that the next daemon may take to get ready; one that hangs is killed sooner."""
 
 ANSWER: Final = 3.0
 """Seconds that the current daemon may take to answer."""
@@ -50,15 +51,15 @@ class Successor:
         self._connection = connection
         self.pid: int = struct.unpack("3i", connection.getsockopt(plain.SOL_SOCKET, plain.SO_PEERCRED, 12))[0]
 
-    def give(self, listener: socket.socket | None, ending: bool) -> bool:
-        """Give it the socket that calls arrive on; return whether it became ready. Raises ``OSError``."""
-        said = _STOPPING if ending else _GIVEN
-        plain.send_fds(self._connection, [said], [] if listener is None else [listener.fileno()])
+    def offer(self, listener: socket.socket | None, ending: bool) -> bool:
+        """Send it the socket that calls arrive on; return whether it became ready. Raises ``OSError``."""
+        answer = _STOPPING if ending else _OFFERED
+        plain.send_fds(self._connection, [answer], [] if listener is None else [listener.fileno()])
         self._connection.settimeout(PATIENCE)
         return self._connection.recv(1) == _READY
 
-    def there(self, seconds: float) -> bool:
-        """Wait at most so many seconds; return whether it is still there."""
+    def is_alive(self, seconds: float) -> bool:
+        """Wait at most ``seconds`` for its end; return whether it is still connected."""
         self._connection.settimeout(seconds)
         try:
             return bool(self._connection.recv(1))
@@ -67,8 +68,8 @@ class Successor:
         except OSError:
             return False
 
-    def done(self, written: Iterable[str]) -> None:
-        """Say that the rest is its, and which channels' calls are written."""
+    def finish(self, written: Iterable[str]) -> None:
+        """Leave the remaining calls to it, and report the channels whose calls are written."""
         try:
             self._connection.settimeout(ANSWER)
             self._connection.sendall(json.dumps(list(written)).encode())
@@ -78,37 +79,38 @@ class Successor:
 
 
 class Predecessor:
-    """The current daemon, at the next one; ``listener`` is where calls arrive, if it still listens."""
+    """The connection to the current daemon, at the next one. ``listener`` is the socket that calls arrive on,
+    if the current daemon still listens."""
 
     def __init__(self, connection: socket.socket, listener: socket.socket | None) -> None:
         self._connection = connection
         self.listener = listener
 
     @classmethod
-    def ask(cls, spool: Path, replace: bool) -> Predecessor | None:
-        """Ask the daemon that has this spool; ``None`` where it does not hand over: without ``replace``,
-        only one that was asked to end does. Raises ``OSError`` where nobody answers."""
+    def connect(cls, spool: Path, replace: bool) -> Predecessor | None:
+        """Connect to the daemon that holds this spool; ``None`` if it does not hand over. Without
+        ``replace``, only a daemon that was asked to end does. Raises ``OSError`` if nobody answers."""
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(ANSWER)
             with socket_path(spool, SOCKET) as name:
                 connection.connect(name)
-            said, files, _, _ = plain.recv_fds(connection, 1, 1)
+            answer, files, _, _ = plain.recv_fds(connection, 1, 1)
             listener = socket.socket(fileno=files[0]) if files else None
-            if said not in (_GIVEN, _STOPPING):
+            if answer not in (_OFFERED, _STOPPING):
                 raise ConnectionResetError("no answer")
         except BaseException:
             connection.close()
             raise
-        if said == _GIVEN and not replace:
+        if answer == _OFFERED and not replace:
             connection.close()
             if listener is not None:
                 listener.close()
             return None
         return cls(connection, listener)
 
-    def ready(self) -> bool:
-        """Say that calls are accepted here from now on; ``False`` where it is gone, or waits no longer."""
+    def confirm_ready(self) -> bool:
+        """Confirm that calls are accepted here from now on; ``False`` if it is gone, or no longer waits."""
         try:
             self._connection.sendall(_READY)
         except OSError as error:
@@ -116,14 +118,14 @@ class Predecessor:
             return False
         return True
 
-    def ended(self) -> frozenset[str]:
-        """Wait for its end; return the channels whose calls it has written."""
+    def wait_for_end(self) -> frozenset[str]:
+        """Wait until it has ended; return the channels whose calls it has written."""
         self._connection.settimeout(None)
-        said = b""
+        report = b""
         try:
             while piece := self._connection.recv(65536):
-                said += piece
-            written = json.loads(said)
+                report += piece
+            written = json.loads(report)
             return frozenset(each for each in written if isinstance(each, str))
         except (OSError, ValueError, TypeError) as error:
             log.warning("handover.aborted", error=str(error))  # it died
@@ -133,16 +135,16 @@ class Predecessor:
 
 
 class Handover:
-    """Listens in a spool for the next daemon, one at a time. ``to`` hands over to it."""
+    """Listens in a spool for the next daemon, and calls ``hand_over`` with it."""
 
-    def __init__(self, spool: Path, to: Callable[[Successor], object]) -> None:
+    def __init__(self, spool: Path, hand_over: Callable[[Successor], object]) -> None:
         self._spool = spool
-        self._to = to
+        self._hand_over = hand_over
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Start to listen. Where no socket can be created, calls will notice a restart, and that is
-        logged."""
+        """Start to listen. If no socket can be created, that is logged, and a restart will cost calls their
+        recordings."""
         try:
             server = listen(self._spool, SOCKET, 8)
         except OSError as error:
@@ -160,11 +162,11 @@ class Handover:
             while True:
                 try:
                     connection, _ = server.accept()
-                    self._to(Successor(connection))
+                    self._hand_over(Successor(connection))
                 except OSError as error:
                     log.warning("handover.aborted", error=str(error))
                     gevent.sleep(0.1)
                 except Exception:
-                    # A mistake of ours: logged, and the next one is answered all the same.
+                    # A bug must not end the listener.
                     metrics.UNHANDLED_ERRORS.inc()
                     log.exception("handover.failed")

@@ -1,11 +1,11 @@
-"""Decides whether the spool's disk has room for one more recording, and which recordings end before it has
-none.
+"""Decides whether the spool's disk has room for one more recording, and which recordings to stop before the
+disk is full.
 
 A recording that a full disk cuts loses its end, and one that is cut in its announcement loses all its
-purposes. So none starts unless the current ones can go on for two minutes (``disk_space.AHEAD``), and all
-can be finished: marks and ends written, and the largest one encoded, encrypted and stored, which frees
-room. If they go on for longer than the disk lasts, the longest ends first, while all of that still has
-room.
+purposes. So no recording starts unless the current ones can continue for two minutes (``disk_space.AHEAD``)
+and all can be finished: their marks and ends written, and the largest one encoded, encrypted and stored,
+which frees room. If the recordings outlast the disk, the longest stops first, while there is still room to
+finish all.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from recorder.spool import disk_space, layout
 from recorder.spool.disk_space import Disk, GrowingFile
 
 LEAD: Final = 5.0
-"""Seconds before the disk is too full to finish the current recordings, at which the longest is ended:
-several checks ahead."""
+"""The longest recording is stopped this many seconds (several checks) before the disk is too full to finish
+the current ones."""
 
-AT_ONCE: Final = 0.05
-"""Seconds per check for finished takes; the others have their turn at the next check."""
+CHECK_LIMIT: Final = 0.05
+"""Seconds per check for measuring finished takes; the next check continues."""
 
-REST: Final = 20.0
-"""The time until the next check of them, as a multiple of how long the check took."""
+PAUSE_FACTOR: Final = 20.0
+"""Time until finished takes are checked again, as a multiple of the duration of the check."""
 
-_RATE_AT: Final = 24
-"""Offset of the sample rate in a WAV file as the switch writes it."""
+_RATE_OFFSET: Final = 24
+"""Offset of the sample rate, in bytes, in a WAV file as the switch writes it."""
 
 
 class Headroom:
-    """The room that recordings need on a spool's disk. ``calls`` are the current ones. Measured in a
-    thread, queried in the hub: recordings that began since the last check count."""
+    """Computes the room that the recordings of ``calls`` need on a spool's disk. Measured in a thread and
+    queried in the hub; recordings that began after the last measurement count, too."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Headroom:
         self._due = 0.0
 
     def measure(self, found: Disk) -> None:
-        """Measure how much the recordings take. Raises ``OSError``."""
+        """Measure the recordings and finished takes. Raises ``OSError``."""
         sounds = {}
         for call in self._recording():
             size, rate = _sound(call.writer.audio)
@@ -66,18 +66,18 @@ class Headroom:
         self._sounds, self._disk = sounds, found
         began = self._monotonic()
         if began >= self._due:
-            more = self._look_at_finished(sounds, began + AT_ONCE)
+            more = self._measure_finished(sounds, began + CHECK_LIMIT)
             ended = self._monotonic()
-            self._due = ended if more else ended + REST * (ended - began)
+            self._due = ended if more else ended + PAUSE_FACTOR * (ended - began)
 
     def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
-        """Whether another recording in these formats may start."""
+        """Whether ``more`` recordings in these formats may start."""
         new = [GrowingFile(0, disk_space.USUAL_RATE, formats)] * more
         found = self._disk
         return found is None or found.free >= self._wanted([*self._growing(), *new], disk_space.AHEAD, found)
 
     def excess(self) -> list[CallController]:
-        """Return the recordings that must end now, the longest first."""
+        """Return the calls whose recordings must stop now, the longest first."""
         found = self._disk
         if found is None:
             return []
@@ -99,7 +99,7 @@ class Headroom:
         return disk_space.wanted(found.size, growing, self._most, seconds)
 
     def _recording(self) -> Iterable[CallController]:
-        """Return the calls that are recorded, will be, or were until now."""
+        """Return the calls that are recorded, or may be."""
         return [call for call in list(self._calls.values()) if call.state.phase < Phase.UNRECORDED]
 
     def _growing(self, announced: bool = True) -> list[GrowingFile]:
@@ -110,9 +110,9 @@ class Headroom:
         over = call.state.phase is Phase.ANNOUNCED and not call.state.recording.capturing
         return GrowingFile(written, 0 if over else rate, call.start.formats)
 
-    def _look_at_finished(self, recording: Mapping[str, object], until: float) -> bool:
-        """Measure what the largest take that waits for the worker needs; return whether there are more to
-        check."""
+    def _measure_finished(self, recording: Mapping[str, object], until: float) -> bool:
+        """Find the largest need of a take that waits for the worker, until the time ``until``; return whether
+        takes remain to be checked."""
         with os.scandir(self._root) as entries:
             names = {
                 entry.name
@@ -137,7 +137,7 @@ def _announced(call: CallController) -> bool:
 
 
 def _finishing(folder: Path) -> int:
-    """Return what a finished take needs; nothing where it cannot be read, or is not kept."""
+    """Return the bytes that a finished take needs to be stored; 0 if it cannot be read, or is not kept."""
     try:
         return disk_space.finishing((folder / layout.AUDIO).stat().st_size, layout.read_start(folder).formats)
     except (TakeError, OSError):
@@ -145,15 +145,14 @@ def _finishing(folder: Path) -> int:
 
 
 def _sound(path: Path) -> tuple[int, int]:
-    """Return how many bytes the switch has written of a file, and how many it writes each second (0: not
-    known)."""
+    """Return the size of an audio file in bytes, and its growth in bytes per second (0: not known)."""
     try:
         with open(path, "rb") as file:
-            head = file.read(_RATE_AT + 4)
+            head = file.read(_RATE_OFFSET + 4)
             size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         return 0, 0
-    if len(head) < _RATE_AT + 4:
+    if len(head) < _RATE_OFFSET + 4:
         return size, 0
-    (rate,) = struct.unpack_from("<I", head, _RATE_AT)
+    (rate,) = struct.unpack_from("<I", head, _RATE_OFFSET)
     return size, rate * FRAME_BYTES if rate in RATES else 0

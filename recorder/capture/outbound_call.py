@@ -1,7 +1,7 @@
-"""Calls an external number, to play something to whoever answers.
+"""Calls an external number and plays a sound to the person who answers.
 
-Each call has a connection of its own to the switch: it waits for the answer, and the standing connection
-waits for nobody.
+Each call has its own connection to the switch, because it waits for the answer, and the standing connection
+must not wait.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recorder.switch.esl import Inbound
 log = structlog.get_logger()
 
 GRACE: Final = 10.0
-"""Seconds that the switch has beside the ringing."""
+"""Seconds that the switch may take in addition to the ringing."""
 
 _CAUSES: Final = {
     "USER_BUSY": BUSY,
@@ -32,12 +32,12 @@ _CAUSES: Final = {
     "PROGRESS_TIMEOUT": UNANSWERED,
     "SUBSCRIBER_ABSENT": UNANSWERED,
 }
-"""Why nobody answered, by the switch's cause; any other is about the dial string."""
+"""Why nobody answered, by the switch's cause. Any other cause means that the dial string is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundCaller:
-    """Places calls through one switch: ``dial`` and ``shown`` as of
+    """Places calls through one switch. ``dial`` and ``shown`` (the caller number):
     :func:`recorder.switch.commands.call_out`."""
 
     host: str
@@ -47,8 +47,8 @@ class OutboundCaller:
     shown: str = ""
 
     def call(self, number: str, sound: Path) -> str:
-        """Call the number and return the outcome, as in :mod:`recorder.domain.live_command`, when somebody
-        answers, or nobody does. Raises nothing."""
+        """Call the number, wait until somebody answers or nobody does, and return the outcome, one of
+        :mod:`recorder.domain.live_command`. Raises nothing."""
         if not self.dial:
             return NO_WAY_OUT
         connection = Inbound(self.host, self.port, self.password)
@@ -58,8 +58,8 @@ class OutboundCaller:
             reply = connection.send_later(order, RING_SECONDS + GRACE).wait()
         except SwitchError as error:
             log.warning("call_out.failed", error_id=error.error_id, error=error.message)
-            away = {"switch.argument": NO_WAY_OUT, "switch.timeout": UNKNOWN, "switch.gone": UNKNOWN}
-            return away.get(error.error_id, NO_SWITCH)
+            outcomes = {"switch.argument": NO_WAY_OUT, "switch.timeout": UNKNOWN, "switch.gone": UNKNOWN}
+            return outcomes.get(error.error_id, NO_SWITCH)
         finally:
             connection.close("done")
         if not reply.refused:
@@ -67,5 +67,5 @@ class OutboundCaller:
         cause = reply.data.strip().partition(" ")[2]
         found = _CAUSES.get(cause, NO_WAY_OUT)
         if found == NO_WAY_OUT:
-            log.error("call_out.no_route", cause=cause, hint="look at [persons] dial, and at the gateway")
+            log.error("call_out.no_route", cause=cause, hint="check [persons] dial, and the gateway")
         return found

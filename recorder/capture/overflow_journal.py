@@ -1,9 +1,8 @@
-"""Calls that were not recorded while the disk had no room, not even for listing them.
+"""Keeps unrecorded calls while the disk has no room, not even for the folder that lists them.
 
-Each is a line in ``<spool>/.notes``, a file whose space was allocated before: writing into it needs no
-more. When there is room again, or a daemon starts, each becomes a folder in the spool like that of any
-other call, and the worker lists it. Repeating that after a crash changes nothing: the worker lists a call
-once.
+Each is a line in ``<spool>/.notes``, a file whose space was allocated before, so that writing into it needs
+no more. When there is room again, or a daemon starts, each becomes a folder in the spool like that of any
+other call, and the worker lists it. Repeating this after a crash is harmless: the worker lists a call once.
 """
 
 from __future__ import annotations
@@ -26,53 +25,53 @@ from recorder.spool.layout import CallEnd, CallStart
 
 log = structlog.get_logger()
 
-NOTES: Final = ".notes"
+JOURNAL: Final = ".notes"
 
 SIZE: Final = 1024 * 1024
-"""Bytes that are allocated: some 1,300 calls."""
+"""Allocated bytes, enough for some 1,300 calls."""
 
 SHARE: Final = 0.005
-"""Maximum share of the disk."""
+"""Maximum share of the disk's size."""
 
-AGAIN: Final = 5.0
+CHECK_INTERVAL: Final = 5.0
 """Seconds between two checks for room."""
 
 
 class OverflowJournal:
-    """The journal of one spool; only its daemon has it open."""
+    """The journal of one spool; only its daemon opens it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._path = root / NOTES
-        self._turn = Semaphore()
+        self._path = root / JOURNAL
+        self._lock = Semaphore()
         self._used = 0
         self._size = 0
 
     @property
-    def waiting(self) -> bool:
+    def pending(self) -> bool:
         """Whether a call waits for room."""
         return self._used > 0
 
     def start(self) -> None:
-        """Allocate the space, and write the calls that an earlier daemon could not. A disk that is full
-        already has none: calls are then kept in memory."""
+        """Allocate the space, and replay the calls that an earlier daemon kept. On a disk that is full
+        already no space can be allocated: calls then stay in memory."""
         self._prepare()
-        self._settle()
+        self._replay()
 
     def keep(self, start: CallStart, end: CallEnd) -> bool:
-        """Keep a call, durably; return ``False`` where that is impossible, too."""
-        with self._turn:
+        """Keep a call durably; return ``False`` if that is impossible."""
+        with self._lock:
             return in_thread(lambda: self._keep(start, end))
 
-    def keep_settling(self) -> None:
-        """Write the kept calls when there is room, in a greenlet of its own."""
+    def run(self) -> None:
+        """Replay the kept calls when there is room, in a greenlet of its own."""
         while True:
-            gevent.sleep(AGAIN)
-            with self._turn:
+            gevent.sleep(CHECK_INTERVAL)
+            with self._lock:
                 try:
-                    in_thread(self._settle if self.waiting else self._prepare)
+                    in_thread(self._replay if self.pending else self._prepare)
                 except Exception:
-                    # A mistake of ours: logged, and the next check is made all the same.
+                    # A bug must not end the checks.
                     metrics.UNHANDLED_ERRORS.inc()
                     log.exception("journal.failed")
 
@@ -108,40 +107,40 @@ class OverflowJournal:
         log.warning("journal.kept", recording=start.recording, reason=end.reason)
         return True
 
-    def _settle(self) -> None:
-        """Give every kept call its folder; their space is free again when all have one. Each line is
-        blanked once its call has one, so that a slow disk over which the daemon is killed does not make it
-        start again."""
-        if not self.waiting:
+    def _replay(self) -> None:
+        """Create the folder of each kept call. Each line is blanked once its call has a folder, so that a
+        daemon that is killed on a slow disk does not start again; the space is free again once all calls have
+        one."""
+        if not self.pending:
             return
-        calls = left = 0
+        calls = remaining = 0
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 at = 0
                 for line in _lines(os.pread(descriptor, self._used, 0)):
                     if (call := _read(line)) is not None:
-                        if self._give_folder(*call):
+                        if self._create_folder(*call):
                             write_all(descriptor, b" " * len(line), at)
                             calls += 1
                         else:
-                            left += 1
+                            remaining += 1
                     at += len(line) + 1
             finally:
                 os.close(descriptor)
-            if not left:
+            if not remaining:
                 self._write(bytes(self._used), 0)
         except OSError as error:
             log.warning("journal.pending", error=str(error), hint="make room on the spool's disk")
             return
-        if not left:
+        if not remaining:
             self._used = 0
         if calls:
             log.info("journal.replayed", calls=calls)
 
-    def _give_folder(self, start: CallStart, end: CallEnd) -> bool:
-        """Return whether the call has a folder now. A call that cannot have one by a mistake of ours is
-        kept and logged, and holds up no other, nor the daemon's start. Raises ``OSError``."""
+    def _create_folder(self, start: CallStart, end: CallEnd) -> bool:
+        """Return whether the call has a folder now. A call whose folder cannot be created because of a bug is
+        kept and logged, and blocks neither other calls nor the daemon's start. Raises ``OSError``."""
         try:
             layout.close_take(layout.open_take(self._root, start), end)
         except OSError:
@@ -162,7 +161,7 @@ class OverflowJournal:
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
-    """Return the whole lines; after them there are only zeros (or what a crash cut)."""
+    """Return the complete lines; zeros follow them, or a line that a crash cut."""
     *lines, _rest = content.split(b"\n")
     for line in lines:
         if not line or line.startswith(b"\0"):
@@ -171,7 +170,7 @@ def _lines(content: bytes) -> Iterator[bytes]:
 
 
 def _read(line: bytes) -> tuple[CallStart, CallEnd] | None:
-    """Return the call of a line; nothing for a blanked or broken one."""
+    """Return the call of a line; ``None`` for a blanked or broken one."""
     if not line.strip():
         return None
     try:

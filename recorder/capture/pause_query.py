@@ -1,4 +1,4 @@
-"""Asks the switch about a pause: how long it lasts, and since when a call is paused."""
+"""Asks the switch how long a pause lasts, and since when a call is paused."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 
-USUAL: Final = 120
-"""Seconds, where the switch's dialplan does not say."""
+DEFAULT_SECONDS: Final = 120
+"""Length of a pause if the switch's dialplan does not set one."""
 
-_LATE: Final = timedelta(seconds=2)
-"""How much later the switch's scheduler, which knows whole seconds, may end one."""
+_TOLERANCE: Final = timedelta(seconds=2)
+"""How much later the switch's scheduler, which counts whole seconds, may end a pause."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def pause_seconds(ask: Callable[[SwitchCommand], str]) -> int:
-    """Return the seconds after which a pause ends by itself. Raises :class:`SwitchError` without an
-    answer."""
+    """Return the seconds after which a pause ends by itself. Raises :class:`SwitchError` if the switch does
+    not answer."""
     try:
-        said = ask(commands.global_variable("accord_pause_seconds"))
+        answer = ask(commands.global_variable("accord_pause_seconds"))
     except SwitchError as error:
         if error.error_id != "switch.refused":
             raise
-        return USUAL
-    return min(max(int(said), 1), 3600) if re.fullmatch("[0-9]{1,5}", said, re.ASCII) else USUAL
+        return DEFAULT_SECONDS
+    return min(max(int(answer), 1), 3600) if re.fullmatch("[0-9]{1,5}", answer, re.ASCII) else DEFAULT_SECONDS
 
 
-def paused_at(said: str, lasts: timedelta, now: datetime) -> datetime | None:
-    """Return since when a call is paused that is paused ``now``, from ``accord_paused_at`` (whole seconds
-    since 1970); ``None`` where the switch does not say, or its answer is impossible."""
-    if not re.fullmatch("[0-9]{1,11}", said, re.ASCII):
+def paused_at(value: str, lasts: timedelta, now: datetime) -> datetime | None:
+    """Return since when a call that is paused ``now`` is paused, from ``accord_paused_at`` (whole seconds
+    since 1970); ``None`` if that is missing or impossible."""
+    if not re.fullmatch("[0-9]{1,11}", value, re.ASCII):
         return None
-    at = _EPOCH + timedelta(seconds=int(said))
-    return min(at, now) if now - lasts - _LATE < at < now + _LATE else None
+    at = _EPOCH + timedelta(seconds=int(value))
+    return min(at, now) if now - lasts - _TOLERANCE < at < now + _TOLERANCE else None

@@ -1,4 +1,4 @@
-"""The disk work of one call, in order, in threads: the hub itself never waits for a disk."""
+"""Does the disk work of one call, in order and in threads, so that the hub never waits for a disk."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from recorder.spool.layout import CallEnd, CallStart
 log = structlog.get_logger()
 
 RETRY: Final = 2.0
-"""Seconds until a failed write is retried; more, the more often it failed."""
+"""Seconds until a failed write is retried, multiplied by the number of failures."""
 
-SLOWEST: Final = 15
-"""Maximum multiple of that."""
+MAX_BACKOFF: Final = 15
+"""Maximum multiple of :data:`RETRY`."""
 
-PATIENCE: Final = 0.5
-"""Seconds that a call waits for its folder before it goes on unrecorded."""
+FOLDER_LIMIT: Final = 0.5
+"""Seconds that a call waits for its folder before it continues unrecorded."""
 
 _FOLDER_MODE: Final = 0o770
 
@@ -34,10 +34,10 @@ _FOLDER_MODE: Final = 0o770
 class SpoolWriter:
     """Writes one call's folder.
 
-    ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error when the
-    folder cannot be opened: the call must then not be recorded. A failed write (a full disk, a lost
-    permission) is retried until it succeeds, in order, and the call goes on. ``keep`` takes the end of an
-    unrecorded call whose folder cannot be written, if it can
+    ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error if the
+    folder cannot be created: the call must then not be recorded. A failed write (a full disk, a lost
+    permission) is retried in order until it succeeds, while the call continues. ``keep`` stores an unrecorded
+    call whose folder cannot be written, and returns whether it could
     (:meth:`recorder.capture.overflow_journal.OverflowJournal.keep`)."""
 
     def __init__(
@@ -61,24 +61,24 @@ class SpoolWriter:
 
     @property
     def audio(self) -> Path:
-        """Where the switch writes the audio."""
+        """The file that the switch writes the audio to."""
         return self.folder / layout.AUDIO
 
     def prepare(self) -> None:
-        """Create the folder, without waiting for the disk to have it for good; waits for a thread, not for
-        an fsync, and at most :data:`PATIENCE`, because the call waits with us. Raises ``OSError``."""
-        late = gevent.Timeout(PATIENCE)
+        """Create the folder without an fsync, within :data:`FOLDER_LIMIT`, because the call waits for it.
+        Raises ``OSError``."""
+        limit = gevent.Timeout(FOLDER_LIMIT)
         try:
-            with late:
+            with limit:
                 in_thread(self._make)
         except gevent.Timeout as passed:
-            if passed is not late:
+            if passed is not limit:
                 raise
             raise OSError(errno.ETIMEDOUT, "the spool's disk does not answer") from None
 
     def abandon(self) -> None:
-        """Remove, soon, the folder that was created for a call that was over before it began; if that
-        fails, the next daemon to start removes it."""
+        """Queue the removal of the folder of a call that ended before it was handled. If that fails, the next
+        daemon removes it when it starts."""
 
         def job() -> bool:
             try:
@@ -90,7 +90,7 @@ class SpoolWriter:
         self._add(job)
 
     def open(self, start: CallStart) -> None:
-        """Write ``call.json``, soon."""
+        """Queue writing ``call.json``."""
         self._start = start
 
         def job() -> bool:
@@ -108,7 +108,7 @@ class SpoolWriter:
         self._add(job)
 
     def mark(self, mark: Marker) -> None:
-        """Write a mark, soon, after everything ordered before."""
+        """Queue writing a mark."""
 
         def job() -> bool:
             if self._unopened:
@@ -119,13 +119,13 @@ class SpoolWriter:
                 metrics.SPOOL_ERRORS.labels("mark").inc()
                 self._log.error("spool.mark_lost", kind=mark.kind, error=str(error))
             except OSError as error:
-                return self._again("mark", error)
+                return self._retry("mark", error)
             return True
 
         self._add(job)
 
     def then(self, done: Callable[[], object]) -> None:
-        """Call ``done`` in the hub once everything ordered before is written."""
+        """Call ``done`` in the hub once everything queued before is written."""
 
         def job() -> bool:
             done()
@@ -134,21 +134,22 @@ class SpoolWriter:
         self._add(job)
 
     def discard(self) -> None:
-        """Destroy the audio; the switch may still have it open, and then writes to nowhere."""
+        """Queue destroying the audio. A switch that still has the file open then writes to an unlinked
+        file."""
 
         def job() -> bool:
             try:
                 in_thread(lambda: self.audio.unlink(missing_ok=True))
             except OSError as error:
-                return self._again("discard", error)
+                return self._retry("discard", error)
             return True
 
         if self._failures:
-            gevent.spawn(job)  # audio that must not be kept does not wait for a full disk
+            gevent.spawn(job)  # destroying audio does not wait for a full disk
         self._add(job)
 
     def close(self, end: CallEnd, done: Callable[[], object]) -> None:
-        """Write ``take.json`` last; then call ``done`` in the hub."""
+        """Queue writing ``take.json``, the last file; then call ``done`` in the hub."""
 
         def job() -> bool:
             try:
@@ -156,9 +157,9 @@ class SpoolWriter:
             except OSError as error:
                 if isinstance(error, FileNotFoundError) and not self._unopened:
                     metrics.SPOOL_ERRORS.labels("end").inc()
-                    self._log.error("spool.folder_missing", error=str(error))  # somebody removed it
+                    self._log.error("spool.folder_missing", error=str(error))  # it was removed
                 elif not self._kept(end):
-                    return self._again("end", error)
+                    return self._retry("end", error)
             self.ended = True
             done()
             return True
@@ -174,10 +175,10 @@ class SpoolWriter:
         start = self._start
         return end.outcome == "not_recorded" and start is not None and self._keep(start, end)
 
-    def _again(self, what: str, error: OSError) -> bool:
+    def _retry(self, what: str, error: OSError) -> bool:
         metrics.SPOOL_ERRORS.labels(what).inc()
         self._failures += 1
-        if self._failures & (self._failures - 1) == 0:  # less and less often: 1, 2, 4, 8 …
+        if self._failures & (self._failures - 1) == 0:  # logged at failures 1, 2, 4, 8 …
             self._log.error(
                 "spool.write_failed",
                 what=what,
@@ -185,11 +186,11 @@ class SpoolWriter:
                 failures=self._failures,
                 hint=disk_space.hint(error),
             )
-        gevent.sleep(RETRY * min(self._failures, SLOWEST))
+        gevent.sleep(RETRY * min(self._failures, MAX_BACKOFF))
         return False
 
     def flush(self, limit: float) -> bool:
-        """Wait at most ``limit`` seconds until everything ordered is on disk; return whether it is."""
+        """Wait at most ``limit`` seconds until everything queued is on disk; return whether it is."""
         if self._greenlet is not None:
             self._greenlet.join(timeout=limit)
         return not self._jobs
@@ -207,7 +208,7 @@ class SpoolWriter:
             try:
                 done = self._jobs[0]()
             except Exception:
-                # A mistake of ours: logged, and what follows is still written.
+                # A bug in one job must not block the following ones.
                 metrics.UNHANDLED_ERRORS.inc()
                 self._log.exception("spool.job_failed")
                 done = True
@@ -217,6 +218,6 @@ class SpoolWriter:
 
 
 def reason_for(error: OSError) -> str:
-    """Return why a call is not recorded whose folder cannot be written
-    (:data:`recorder.spool.layout.REASONS`)."""
+    """Return the reason (:data:`recorder.spool.layout.REASONS`) for not recording a call whose folder cannot
+    be written."""
     return "full_disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "recording_failed"

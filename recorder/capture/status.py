@@ -1,4 +1,4 @@
-"""The daemon's status, served from the hub: nothing here waits, and no call waits for it."""
+"""The daemon's status, served from the hub; it never blocks, so no call waits for it."""
 
 from __future__ import annotations
 
@@ -29,47 +29,42 @@ log = structlog.get_logger()
 
 RECORDED: Final = "recorded"
 
-SILENT: Final = 5.0
-"""Seconds without a check of the spool's disk after which the disk counts as hanging."""
+DISK_TIMEOUT: Final = 5.0
+"""Seconds without a check of the spool's disk after which it counts as hanging."""
 
 SHOWN_FOR: Final = timedelta(days=1)
 """How long a call that bypassed Accord is shown."""
 
-LOOK: Final = 0.5
+HUB_INTERVAL: Final = 0.5
 """Seconds between two measurements of the hub's delay."""
 
-WATCHERS: Final = 16
-"""Maximum number of connections."""
+MAX_CONNECTIONS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSources:
-    """The parts of the daemon that are shown."""
+    """The parts of the daemon whose status is shown."""
 
     calls: Mapping[str, CallController]
-    knowledge: ConfigCache
+    config: ConfigCache
     node: Node
-    bypass: BypassedCalls
+    bypassed: BypassedCalls
 
-    def show(self) -> None:
-        """Have gauges read on each request, and counters that have not counted yet shown as 0."""
-        knowledge = self.knowledge
+    def register(self) -> None:
+        """Have gauges read at each request, and counters without a value yet shown as 0."""
+        config = self.config
         metrics.CALLS_LIVE.set_function(lambda: len(self.calls))
         metrics.CALLS_ANNOUNCING.set_function(self._announcing)
         metrics.RECORDINGS_LIVE.set_function(self._capturing)
         metrics.SWITCH_UP.set_function(lambda: self.node.up.is_set())
-        metrics.DISK_SIZE.set_function(lambda: knowledge.disk.size if knowledge.disk else 0)
-        metrics.DISK_FREE.set_function(lambda: knowledge.disk.free if knowledge.disk else 0)
-        metrics.DISK_USED.set_function(lambda: knowledge.disk.used if knowledge.disk else 0)
+        metrics.DISK_SIZE.set_function(lambda: config.disk.size if config.disk else 0)
+        metrics.DISK_FREE.set_function(lambda: config.disk.free if config.disk else 0)
+        metrics.DISK_USED.set_function(lambda: config.disk.used if config.disk else 0)
         for room in Room:
             metrics.DISK_STATE.labels(room.value).set_function(partial(self._is, room))
-        metrics.SNAPSHOT_LOADED.set_function(lambda: knowledge.snapshot is not None)
-        metrics.SNAPSHOT_LINES.set_function(
-            lambda: len(knowledge.snapshot.lines) if knowledge.snapshot else 0
-        )
-        metrics.SNAPSHOT_DAMAGED.set_function(
-            lambda: len(knowledge.snapshot.damaged) if knowledge.snapshot else 0
-        )
+        metrics.SNAPSHOT_LOADED.set_function(lambda: config.snapshot is not None)
+        metrics.SNAPSHOT_LINES.set_function(lambda: len(config.snapshot.lines) if config.snapshot else 0)
+        metrics.SNAPSHOT_DAMAGED.set_function(lambda: len(config.snapshot.damaged) if config.snapshot else 0)
         metrics.expose_zero(metrics.CALLS, (RECORDED, *REASONS))
         metrics.expose_zero(metrics.SWITCH_CONNECTIONS, ("up", "failed"))
         metrics.expose_zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
@@ -78,7 +73,7 @@ class StatusSources:
         metrics.expose_zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
 
     def _is(self, room: Room) -> bool:
-        return self.knowledge.room is room
+        return self.config.room is room
 
     def _announcing(self) -> int:
         return sum(call.state.phase < Phase.ANNOUNCED for call in self.calls.values())
@@ -99,50 +94,50 @@ class StatusSources:
         return HealthFinding(
             False,
             f"not connected to FreeSWITCH at {where}",
-            "is it running? the log says why (switch.down); it is tried again by itself",
+            "is it running? the log says why (switch.down); the daemon reconnects by itself",
         )
 
     def _lines(self) -> HealthFinding:
-        snapshot = self.knowledge.snapshot
+        snapshot = self.config.snapshot
         if snapshot is None:
             return HealthFinding(
                 False,
-                self.knowledge.complaint or "there is no snapshot of lines",
-                "the worker writes it: is it running? `accord doctor`",
+                self.config.problem or "there is no configuration snapshot",
+                "the worker writes it: is it running? run `accord doctor`",
             )
-        return HealthFinding(True, f"{len(snapshot.lines)} lines", self.knowledge.complaint)
+        return HealthFinding(True, f"{len(snapshot.lines)} lines", self.config.problem)
 
     def _dialplan(self) -> HealthFinding:
-        """Calls that bypassed Accord are no reason to send no more here."""
-        last = self.bypass.last
-        if last is None or self.bypass.now() - last.at > SHOWN_FOR:
-            return HealthFinding(True, "the dialplan has asked about every call on a line that was seen")
+        """Calls that bypassed Accord do not make the daemon unready."""
+        last = self.bypassed.last
+        if last is None or self.bypassed.now() - last.at > SHOWN_FOR:
+            return HealthFinding(True, "the dialplan has passed every call on a line to Accord")
         return HealthFinding(
             True,
-            f"calls on our lines that were connected without asking Accord: {self.bypass.count}, the last at "
+            f"calls on lines connected without asking Accord: {self.bypassed.count}, the last at "
             f"{last.at:%Y-%m-%d %H:%M:%S} UTC: {last.direction}, line {last.number}, "
             f"context {last.context!r}",
-            "put Accord's extensions ahead of what routes them: `accord doctor` names it (routes)",
+            "put Accord's extensions ahead of the one that routes them: `accord doctor` names it (routes)",
         )
 
     def _disk(self) -> HealthFinding:
-        silent = time.monotonic() - self.knowledge.looked
-        disk = self.knowledge.disk
-        if disk is None or silent > SILENT:
+        silent = time.monotonic() - self.config.checked_at
+        disk = self.config.disk
+        if disk is None or silent > DISK_TIMEOUT:
             return HealthFinding(
                 False,
-                self.knowledge.complaint or f"the spool's disk has not answered for {silent:.0f} s",
-                "look at the disk (a network mount that hangs?); calls go on unrecorded",
+                self.config.problem or f"the spool's disk has not answered for {silent:.0f} s",
+                "check the disk (does a network mount hang?); calls continue unrecorded",
             )
         used = f"{disk.used:.0%} of the spool's disk in use"
-        if self.knowledge.room is Room.FULL:
+        if self.config.room is Room.FULL:
             return HealthFinding(
                 False,
                 f"{used}: no new recording starts",
-                "they start again by themselves once the worker has stored enough; nothing in the spool "
-                "may be deleted",
+                "recording resumes by itself once the worker has stored enough; nothing in the spool may be "
+                "deleted",
             )
-        filling = self.knowledge.room is Room.WARN
+        filling = self.config.room is Room.WARN
         return HealthFinding(True, used, "make room, or find out why the spool grows" if filling else "")
 
 
@@ -157,26 +152,26 @@ class _Server(WSGIServer):
 
 
 def serve(
-    shown: StatusSources, host: str, port: int, neighbours: status_server.AllowedClients
+    sources: StatusSources, host: str, port: int, neighbours: status_server.AllowedClients
 ) -> list[gevent.Greenlet[[], None]]:
-    """Serve, and measure the hub; return greenlets to be killed at the end. A port that is taken is
-    retried."""
+    """Serve the status, and measure the hub's delay; return the greenlets to kill at the end. A port that is
+    taken is tried again."""
     metrics.expose_version()
-    shown.show()
+    sources.register()
     application = status_server.StatusApp(
-        metrics.DAEMON, metrics.registry(metrics.DAEMON), shown.readiness(), neighbours
+        metrics.DAEMON, metrics.registry(metrics.DAEMON), sources.readiness(), neighbours
     )
 
     def run() -> None:
-        said = False
+        reported = False
         while True:
-            server = _Server((host, port), application, log=None, error_log=None, spawn=Pool(WATCHERS))
+            server = _Server((host, port), application, log=None, error_log=None, spawn=Pool(MAX_CONNECTIONS))
             try:
                 server.start()
             except OSError as error:
-                if not said:
+                if not reported:
                     status_server.log_listen_failure(host, port, error)
-                said = True
+                reported = True
                 gevent.sleep(status_server.RETRY_S)
                 continue
             log.info("metrics.served", address=f"{host}:{port}")
@@ -191,5 +186,5 @@ def serve(
 def _measure_hub() -> None:
     while True:
         began = time.monotonic()
-        gevent.sleep(LOOK)
-        metrics.HUB_LAG.observe(max(0.0, time.monotonic() - began - LOOK))
+        gevent.sleep(HUB_INTERVAL)
+        metrics.HUB_LAG.observe(max(0.0, time.monotonic() - began - HUB_INTERVAL))

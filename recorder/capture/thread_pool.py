@@ -1,7 +1,7 @@
-"""The daemon's disk work, in threads of its own.
+"""Threads for the daemon's disk work.
 
-gevent resolves host names in the hub's threads: a hanging disk may block all of these here, and the switch
-can still be reached.
+gevent resolves host names in the hub's own threads. A hanging disk may block all threads of this pool, and
+the switch can still be reached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gevent.threadpool import ThreadPool
 T = TypeVar("T")
 
 THREADS: Final = 10
-"""How many disk operations run at once; the others wait their turn, in order."""
+"""How many disk operations run at once; others queue."""
 
 
 @cache
@@ -27,8 +27,8 @@ def _pool(hub: Hub) -> ThreadPool:
 
 
 def in_thread(work: Callable[[], T]) -> T:
-    """Run blocking work in a thread; only the greenlet waits. Its exceptions are raised here, and not
-    printed there."""
+    """Run blocking work in a thread; only the calling greenlet waits. Raises the work's exceptions, which
+    gevent would also print if the thread raised them."""
 
     def attempt() -> tuple[T | None, Exception | None]:
         try:

@@ -1,9 +1,9 @@
-"""Calls that the switch let go by itself, because no daemon was there in time: each is listed as well.
+"""Lists calls that the switch let go by itself, because no daemon took them in time.
 
-Some are reported by their hang-up. Those that still go on when the switch is reconciled, or when a daemon
-that hung reaches them, are followed from then on: they may end while no daemon is there again, or with the
-switch itself. A call that must never be recorded (an emergency call) is not followed: it is listed where a
-daemon receives its end.
+Some are reported by their hang-up. Those that still continue when the daemon reconciles, or when a daemon
+that hung reaches them, are followed from then on: they may end while no daemon runs again, or with the switch
+itself. A call that must never be recorded (an emergency call) is not followed: it is listed if a daemon
+receives its end.
 """
 
 from __future__ import annotations
@@ -17,103 +17,103 @@ import structlog
 from recorder.capture.bypassed_calls import DID_NOT_ASK
 from recorder.domain.line_policy import INWARD, OUTWARD
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import called, caller
+from recorder.switch.caller_id import callee, caller
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Live, LiveChannel, Node, variable_of
+from recorder.switch.standing_connection import LiveChannel, LiveState, Node, variable_of
 from recorder.switch.translation import bridged_time
 
 log = structlog.get_logger()
 
 _REASONS: Final = {
     "never_record": "never_record",
-    "calling": "never_connected",  # it rang; it was busy, or nobody answered
+    "calling": "never_connected",  # it rang, was busy, or was not answered
     "late": "daemon_late",
-    # An earlier daemon handled these, and died before it had written them.
+    # An earlier daemon took these, and died before it had written them.
     **dict.fromkeys(
         ("waiting", "answered", "asking", "pickup", "announcing", "passed", "failed"), "daemon_away"
     ),
     "declined": "declined",
 }
-"""Why a call was let go, by the switch's last state before it went on."""
+"""Why a call was let go, by its last state before the switch let it go."""
 
-_KEPT: Final = 10_000
-"""Channels whose calls are known to be written: their last events may come after that."""
+_REMEMBERED: Final = 10_000
+"""How many channels of written calls are remembered: their last events may come after that."""
 
-_ASKED: Final = {
+_EXTERNAL_PARTY: Final = {
     "Caller-Caller-ID-Number": "caller_id_number",
     "Caller-Privacy-Hide-Number": "privacy_hide_number",
     "variable_sip_from_host": "sip_from_host",
 }
-_ASKED_OUTWARD: Final = {"variable_accord_callee": "accord_callee"}
-"""The headers that name the external party, and the variables to ask the switch for instead."""
+_EXTERNAL_PARTY_OUTBOUND: Final = {"variable_accord_callee": "accord_callee"}
+"""The headers that name the external party, and the channel variables that hold the same."""
 
 _ELSEWHERE: Final = frozenset({"LOSE_RACE", "PICKED_OFF"})
 """Hang-up causes of a telephone that stops ringing because another one was answered."""
 
 
 class UnhandledCalls:
-    """``ended(event, number, reason)`` writes a call by its hang-up, ``follow(channel, number, direction,
-    outside, reason)`` begins to follow one that goes on, and ``unasked(channel)`` checks one without a
+    """``write(event, number, reason)`` lists a call by its hang-up, ``follow(channel, number, direction,
+    outside, reason)`` begins to follow one that continues, and ``check_bypass(channel)`` checks one without a
     state. ``region``: see :func:`recorder.domain.parties.parse_party`."""
 
     def __init__(
         self,
         node: Node,
         region: str | None,
-        ended: Callable[[EslEvent, str, str], object],
+        write: Callable[[EslEvent, str, str], object],
         follow: Callable[[str, str, str, Party, str], object],
-        unasked: Callable[[LiveChannel], object] = lambda _channel: None,
+        check_bypass: Callable[[LiveChannel], object] = lambda _channel: None,
     ) -> None:
-        self._unasked = unasked
+        self._check_bypass = check_bypass
         self._node = node
         self._region = region
-        self._ended = ended
+        self._write = write
         self._follow = follow
         self._written: set[str] = set()
         self._order: deque[str] = deque()
-        self._ended_meanwhile: list[tuple[EslEvent, str, str]] | None = None
+        self._deferred: list[tuple[EslEvent, str, str]] | None = None
 
-    def wait(self) -> None:
-        """Another daemon works beside this one: until :meth:`go_on`, an unknown call that ends here may be
-        its."""
-        if self._ended_meanwhile is None:
-            self._ended_meanwhile = []
+    def defer(self) -> None:
+        """Another daemon works beside this one: until :meth:`resume`, an unknown call that ends may be its
+        own."""
+        if self._deferred is None:
+            self._deferred = []
 
     @property
-    def waits(self) -> bool:
-        """Whether it waits for another daemon."""
-        return self._ended_meanwhile is not None
+    def deferring(self) -> bool:
+        """Whether another daemon works beside this one."""
+        return self._deferred is not None
 
-    def go_on(self, written: Iterable[str], calls: Container[str]) -> None:
-        """The other daemon is gone: it has ``written`` the calls of these channels, and ``calls`` are
-        ours. Every other call that has ended meanwhile was unhandled."""
+    def resume(self, written: Iterable[str], calls: Container[str]) -> None:
+        """The other daemon is gone: it has ``written`` the calls of these channels, and ``calls`` are this
+        daemon's. Every other call that has ended meanwhile was unhandled."""
         for channel in written:
-            self.written(channel)
-        ended, self._ended_meanwhile = self._ended_meanwhile or [], None
+            self.mark_written(channel)
+        ended, self._deferred = self._deferred or [], None
         for event, number, reason in ended:
             if event.uuid not in calls and event.uuid not in self._written:
-                self.written(event.uuid)
-                self._ended(event, number, reason)
+                self.mark_written(event.uuid)
+                self._write(event, number, reason)
 
-    def all_written(self) -> list[str]:
-        """The channels whose calls are known to be written."""
+    def written_channels(self) -> list[str]:
+        """Return the channels whose calls are known to be written."""
         return list(self._order)
 
-    def written(self, channel: str) -> None:
-        """A call's end is written: further reports of it are nothing new."""
+    def mark_written(self, channel: str) -> None:
+        """A call's end is written: later reports of it are ignored."""
         if channel in self._written:
             return
         self._written.add(channel)
         self._order.append(channel)
-        if len(self._order) > _KEPT:
+        if len(self._order) > _REMEMBERED:
             self._written.discard(self._order.popleft())
 
-    def over(self, channel: str) -> bool:
+    def is_written(self, channel: str) -> bool:
         """Whether a call's end is written already."""
         return channel in self._written
 
-    def hung_up(self, event: EslEvent) -> None:
-        """A call that is not handled here has ended."""
+    def handle_hangup(self, event: EslEvent) -> None:
+        """List a call that ended without a daemon."""
         number = event.variable("accord_line")
         reason = _REASONS.get(event.variable("accord_left") or event.variable("accord_state"))
         if not number or reason is None or event.uuid in self._written:
@@ -121,51 +121,51 @@ class UnhandledCalls:
         if reason == "never_connected" and event.header("Hangup-Cause") in _ELSEWHERE:
             return
         if reason == "never_connected" and bridged_time(event) is not None:
-            reason = DID_NOT_ASK  # nothing in the dialplan passed the callee to Accord
-        if self._ended_meanwhile is not None:
-            self._ended_meanwhile.append((event, number, reason))
+            reason = DID_NOT_ASK  # the dialplan did not pass the callee to Accord
+        if self._deferred is not None:
+            self._deferred.append((event, number, reason))
             return
-        self.written(event.uuid)
-        self._ended(event, number, reason)
+        self.mark_written(event.uuid)
+        self._write(event, number, reason)
 
-    def late(self, channel: str, number: str, direction: str, outside: Party) -> None:
-        """The switch had let a call go by the time the daemon came to it."""
+    def follow_late(self, channel: str, number: str, direction: str, outside: Party) -> None:
+        """Follow a call that the switch had let go by the time the daemon reached it."""
         if number and channel not in self._written:
             self._follow(channel, number, direction, outside, "daemon_late")
 
-    def look(self, live: Live, calls: Container[str], left: Container[str] = ()) -> frozenset[str]:
-        """Follow the calls that go on unrecorded and unhandled, and those that still ring to be announced
-        on answer: ``left`` are those that an earlier look found. Return what this look found of them: they
-        may be on their way here. Raises :class:`SwitchError`."""
+    def check(self, live: LiveState, calls: Container[str], ringing: Container[str] = ()) -> frozenset[str]:
+        """Follow the calls that continue unrecorded and unhandled, and those of ``ringing`` that still ring.
+        These are calls to be announced on answer: the result of an earlier check, which may have been on
+        their way to this daemon. Return the ones that ring now. Raises :class:`SwitchError`."""
         found: set[str] = set()
         for channel in live.channels.values():
             if channel.uuid in calls or channel.uuid in self._written:
                 continue
             state = variable_of(self._node, channel.uuid, "accord_state")
             if state == "":
-                self._unasked(channel)
+                self._check_bypass(channel)
             if state == "pickup":
                 found.add(channel.uuid)
-            if state == "unrecorded" or (state == "pickup" and channel.uuid in left):
-                self._look_at(channel.uuid, channel.direction, state, calls)
+            if state == "unrecorded" or (state == "pickup" and channel.uuid in ringing):
+                self._check_channel(channel.uuid, channel.direction, state, calls)
         return frozenset(found)
 
-    def _look_at(self, channel: str, leg: str, state: str, calls: Container[str]) -> None:
-        asked = _ASKED
+    def _check_channel(self, channel: str, leg: str, state: str, calls: Container[str]) -> None:
+        wanted = _EXTERNAL_PARTY
         if leg != "inbound":
             if variable_of(self._node, channel, "accord_direction") != OUTWARD:
                 return
-            asked = _ASKED_OUTWARD
+            wanted = _EXTERNAL_PARTY_OUTBOUND
         number = variable_of(self._node, channel, "accord_line")
         left = variable_of(self._node, channel, "accord_left") if state == "unrecorded" else state
-        headers = {name: variable_of(self._node, channel, variable) for name, variable in asked.items()}
+        headers = {name: variable_of(self._node, channel, variable) for name, variable in wanted.items()}
         if not number or left is None or None in headers.values():
-            return  # it has hung up in between: its last event has everything
+            return  # it has hung up meanwhile: its last event holds everything
         if channel in calls or channel in self._written:
-            return  # while the switch was asked, the call arrived here by itself (late)
-        said = {name: value for name, value in headers.items() if value is not None}
+            return  # it arrived while the switch was asked
+        known = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
-        direction, outside = INWARD, caller(said, self._region)
-        if asked is _ASKED_OUTWARD:
-            direction, outside = OUTWARD, called(said, self._region)
+        direction, outside = INWARD, caller(known, self._region)
+        if wanted is _EXTERNAL_PARTY_OUTBOUND:
+            direction, outside = OUTWARD, callee(known, self._region)
         self._follow(channel, number, direction, outside, _REASONS.get(left, "daemon_away"))

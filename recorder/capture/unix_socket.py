@@ -1,4 +1,4 @@
-"""A socket in the spool, for processes of the daemon's own user."""
+"""A Unix socket in the spool, for processes of the daemon's own user."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gevent import socket
 from recorder.domain.live_command import socket_path
 
 MODE: Final = 0o600
-"""Who may connect: the daemon's own user, which is also the worker's. The switch's user is in the spool's
-group, and has nothing to ask."""
+"""Only the daemon's own user, which is also the worker's, may connect. The switch's user is in the spool's
+group and must not."""
 
 
 def listen(spool: Path, name: str, backlog: int) -> socket.socket:
-    """Listen there; the spool's daemon is the only one, and replaces the socket of one that is gone.
-    Raises ``OSError``."""
+    """Listen on the socket ``name`` in the spool. Only the daemon that holds the spool does, so an existing
+    socket is stale and is replaced. Raises ``OSError``."""
     server = socket.socket(socket.AF_UNIX)
     try:
         (spool / name).unlink(missing_ok=True)
-        os.fchmod(server.fileno(), MODE)  # before it has a name under which anybody could connect
+        os.fchmod(server.fileno(), MODE)  # before the socket has a name and anybody could connect
         with socket_path(spool, name) as short:
             server.bind(short)
         server.listen(backlog)

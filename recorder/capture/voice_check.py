@@ -1,5 +1,5 @@
-"""Searches the growing recording for the external party's answer, off the hub and within a time limit;
-without a result by then, no voice was found."""
+"""Searches the growing recording for the external party's answer, in a thread and within a time limit.
+Without a result by then, no voice was found."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-BOUND: Final = 2.0
-"""Seconds from the colleague's key on; ``call/keep_question.py`` waits a little longer."""
+TIME_LIMIT: Final = 2.0
+"""Seconds from the internal party's key; ``call/keep_question.py`` waits a little longer."""
 
 
 class VoiceCheck:
-    """The speech in the recording at ``audio`` from now on: created when a question has ended. If the file
-    cannot be read then, no voice is found."""
+    """Searches the recording at ``audio`` from the moment of construction, when a question has ended. If the
+    file cannot be read then, no voice is found."""
 
     def __init__(self, audio: Path) -> None:
         self._audio = audio
-        self._since = gevent.spawn(self._begins)
+        self._since = gevent.spawn(self._recorded_length)
 
-    def look(self, *, last: bool, told: Callable[[tuple[int, int] | None], object]) -> None:
-        """Report soon where the voice was found, the first time or the ``last``; ``None``: nowhere."""
-        gevent.spawn(lambda: told(self._heard(last)))
+    def search(self, *, last: bool, report: Callable[[tuple[int, int] | None], object]) -> None:
+        """Search in the background, then ``report`` the start and end (ms of audio) of the first voice, or of
+        the ``last``; ``None`` if there is none."""
+        gevent.spawn(lambda: report(self._search(last)))
 
-    def _begins(self) -> int | None:
+    def _recorded_length(self) -> int | None:
         return self._attempt(lambda: in_thread(lambda: voice_detection.recorded(self._audio)))
 
-    def _heard(self, last: bool) -> tuple[int, int] | None:
+    def _search(self, last: bool) -> tuple[int, int] | None:
         found = self._attempt(lambda: self._find(last))
         return None if found is None else (found.from_ms, found.to_ms)
 
@@ -48,16 +49,16 @@ class VoiceCheck:
         return in_thread(lambda: voice_detection.find(self._audio, since, last=last))
 
     def _attempt(self, work: Callable[[], T | None]) -> T | None:
-        late = gevent.Timeout(BOUND)
+        limit = gevent.Timeout(TIME_LIMIT)
         try:
-            with late:
+            with limit:
                 return work()
         except gevent.Timeout as passed:
-            if passed is not late:
+            if passed is not limit:
                 raise
-            why = "the recording was not looked through in time"
+            why = "the recording was not searched in time"
         except Exception as error:
-            # Whatever went wrong, it is no voice; and the caller must learn of it.
+            # Any failure means that no voice was found; the caller must get a result.
             why = str(error)
         log.warning("call.voice_check_failed", audio=str(self._audio), error=why)
         return None

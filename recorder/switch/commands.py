@@ -1,13 +1,13 @@
-"""Every command that Accord sends to FreeSWITCH is built here, and nowhere else.
+"""Builds every command that Accord sends to FreeSWITCH.
 
-A connection sends :class:`SwitchCommand` values only, and only the functions of this module create them. Each
+A connection sends only :class:`SwitchCommand` values, and only the functions of this module create them. Each
 argument is validated, because the event socket has no reliable quoting: a line feed ends a command, the
 switch expands ``${…}``, and a quote or a space shifts the next argument. An invalid argument raises
 :class:`SwitchError` (``switch.argument``) before anything is sent.
 
-Recording ids and paths come from Accord alone. Nothing that a caller sent becomes an argument, with one
-exception: the switch may use a call's SIP Call-ID as its channel id. Check :func:`addressable` before a
-command about a channel that was not created here.
+Recording ids and paths come from Accord alone. No data of a caller becomes an argument, with one exception:
+the switch may use a call's SIP Call-ID as its channel id. Check :func:`addressable` before a command about a
+channel that Accord did not create.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SwitchCommand:
         return self.text.encode() + b"\n\n"
 
     def __str__(self) -> str:
-        """For logs: one line, without secrets."""
+        """The text for logs: one line, without secrets."""
         return self.text.partition(" ")[0] if self.secret else self.text.replace("\n", " | ")
 
     def __repr__(self) -> str:
@@ -66,7 +66,7 @@ def connect() -> SwitchCommand:
 
 
 def leave() -> SwitchCommand:
-    """End the connection in order: the reply is ``+OK bye``, after everything sent before."""
+    """End the connection: the reply is ``+OK bye``, after everything sent before."""
     return SwitchCommand("exit")
 
 
@@ -76,7 +76,7 @@ def my_events() -> SwitchCommand:
 
 
 def linger(seconds: int) -> SwitchCommand:
-    """On a call's own socket: stay connected for 1 to 600 seconds after the hang-up, to receive its last
+    """On a call's own socket: stay connected for 1 to 600 seconds after the hang-up, to receive the last
     events."""
     if not 1 <= seconds <= 600:
         raise _refuse("linger", "1 to 600 seconds")
@@ -94,7 +94,7 @@ def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> SwitchCom
     for subclass in custom:
         if not _SUBCLASS.fullmatch(subclass):
             raise _refuse(f"event subclass {subclass!r}", "letters, digits, '_', '-', '.' and '::'")
-    # CUSTOM goes last: FreeSWITCH takes every word after it for a subclass.
+    # CUSTOM goes last: FreeSWITCH reads every word after it as a subclass.
     words = [*wanted, "CUSTOM", *custom] if custom else wanted
     if not words:
         raise _refuse("no event", "at least one")
@@ -102,7 +102,7 @@ def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> SwitchCom
 
 
 def only_channel(uuid: str) -> SwitchCommand:
-    """Pass only this channel's events. Of several such filters, an event must match one."""
+    """Pass only this channel's events. With several such filters, an event must match one of them."""
     return SwitchCommand(f"filter Unique-ID {_uuid(uuid)}")
 
 
@@ -112,7 +112,7 @@ def only_channel(uuid: str) -> SwitchCommand:
 def execute(application: str, argument: str) -> SwitchCommand:
     """Have the channel run a dialplan application, after those sent before (``event-lock``).
 
-    Do not call it with free text: :func:`execute_extension` builds the argument."""
+    Not for free text: :func:`execute_extension` builds the argument."""
     if application not in APPLICATIONS:
         raise _refuse(f"application {application!r}", "one of " + ", ".join(sorted(APPLICATIONS)))
     lines = ["sendmsg", "call-command: execute", f"execute-app-name: {application}"]
@@ -125,7 +125,7 @@ APPLICATIONS: Final = frozenset({"execute_extension"})
 
 
 def execute_extension(extension: str, context: str = CONTEXT) -> SwitchCommand:
-    """Run an extension of Accord's dialplan, which makes its own checks."""
+    """Run an extension of Accord's dialplan, which checks the call's state itself."""
     return execute("execute_extension", f"{_word(extension)} XML {_word(context)}")
 
 
@@ -143,7 +143,7 @@ def show_channels() -> SwitchCommand:
 
 
 def show_channel(uuid: str) -> SwitchCommand:
-    """The live channels that mention this id, as JSON."""
+    """The live channels whose row contains this id, as JSON."""
     return SwitchCommand(f"api show channels like {_uuid(uuid)} as json")
 
 
@@ -153,7 +153,7 @@ def media_bugs(uuid: str) -> SwitchCommand:
 
 
 def get_variable(uuid: str, name: str) -> SwitchCommand:
-    """The value of a channel variable; ``_undef_`` where it is not set.
+    """The value of a channel variable; ``_undef_`` if it is not set.
 
     Never use ``getvar`` on a call's own socket: its reply is not encoded, so a value with line feeds would
     be read as headers and replies."""
@@ -163,34 +163,34 @@ def get_variable(uuid: str, name: str) -> SwitchCommand:
 def channel_data(uuid: str) -> SwitchCommand:
     """The channel's current event data: header lines, each value encoded as in an event.
 
-    It contains what no variable does: when the channel was bridged."""
+    They include the time of the bridge, which no variable holds."""
     return SwitchCommand(f"api uuid_dump {_uuid(uuid)}")
 
 
 def answer_in_state(uuid: str, name: str, state: str) -> SwitchCommand:
-    """Answer a call at once if one of its variables has this value; the switch checks, not we.
+    """Answer a call at once if one of its variables has this value, which the switch checks.
 
-    An ``execute`` waits for the call's own thread, which looks once a media tick (20 ms) until the call
-    has media; an API command runs at once in the connection's thread."""
+    An ``execute`` waits for the call's own thread, which polls once per media tick (20 ms) until the call has
+    media; an API command runs at once in the connection's thread."""
     return SwitchCommand(f"api expand uuid_answer {_in_state(uuid, name, state)}")
 
 
 def play_to_both(uuid: str, name: str, state: str, sound: Path) -> SwitchCommand:
-    """Play a sound to both ends of a call if one of its variables has this value; the switch checks, not we.
+    """Play a sound to both ends of a call if one of its variables has this value, which the switch checks.
 
-    A sound that is ordered while another plays waits for its turn (seen)."""
+    A sound that is requested while another plays is queued (observed)."""
     return _broadcast(uuid, name, state, sound, "both")
 
 
-def cut(leg: str) -> SwitchCommand:
-    """End the sound that plays to a leg; the next one starts."""
+def end_playback(leg: str) -> SwitchCommand:
+    """End the sound that plays to a leg; the next one in its queue starts."""
     return SwitchCommand(f"api uuid_break {_uuid(leg)}")
 
 
-def cut_in_room(room: str, member: str = "") -> SwitchCommand:
+def end_conference_playback(conference: str, member: str = "") -> SwitchCommand:
     """End the sound that plays to a conference, or to one ``member`` of it."""
     to = f" {_member(member)}" if member else ""
-    return SwitchCommand(f"api conference {_room(room)} stop current{to}")
+    return SwitchCommand(f"api conference {_conference(conference)} stop current{to}")
 
 
 def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCommand:
@@ -198,11 +198,13 @@ def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCo
     return _broadcast(uuid, name, state, sound, "aleg", _uuid(leg))
 
 
-def play_in_room(uuid: str, name: str, state: str, room: str, sound: Path, member: str = "") -> SwitchCommand:
-    """Play a sound to a conference, or to one ``member`` alone, who hears nobody meanwhile; if the
-    variable of ``uuid``, which is in it, has this value."""
-    said = f"${{uuid_getvar({_uuid(uuid)} {_variable(name)})}}"
-    target = f"${{cond({said} == {_word(state)} ? {_room(room)} : {_NO_ROOM})}}"
+def play_in_conference(
+    uuid: str, name: str, state: str, conference: str, sound: Path, member: str = ""
+) -> SwitchCommand:
+    """Play a sound to a conference, or to one ``member`` alone, who does not hear the conference meanwhile,
+    if the variable of ``uuid``, a channel in the conference, has this value."""
+    value = f"${{uuid_getvar({_uuid(uuid)} {_variable(name)})}}"
+    target = f"${{cond({value} == {_word(state)} ? {_conference(conference)} : {_NO_CONFERENCE})}}"
     to = f" {_member(member)} nomux" if member else ""
     return SwitchCommand(f"api expand conference {target} play '{_path(sound)}'{to}")
 
@@ -213,28 +215,28 @@ def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCom
     return SwitchCommand(f"api expand uuid_displace {target} start '{_path(sound)}' 0 m")
 
 
-def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bool) -> list[SwitchCommand]:
-    """Ask a third party (``three_way`` on ``on``) with ``sound``, outside the conversation, because in it
-    the switch does not report their keys; ``answer`` milliseconds after the sound they return by
-    themselves. ``again``: they are outside it already. The last command does it, if the call of ``uuid``
-    is recorded, they are where they should be, and its dialplan has the extension; the switch checks, not
-    we."""
+def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, repeated: bool) -> list[SwitchCommand]:
+    """Ask the third party on ``leg`` (``three_way`` on ``on``) with ``sound``, outside the conversation,
+    because the switch does not report their keys inside it. ``answer`` milliseconds after the sound they
+    return by themselves. ``repeated``: they are outside already. The last command transfers them if the call
+    of ``uuid`` is recorded, the third party is where it should be, and the dialplan has the extension, which
+    the switch checks."""
     if not 1 <= answer <= 60_000:
         raise _refuse(f"{answer} ms for an answer", "1 to 60000")
-    place, there = ("destination_number", ASIDE) if again else ("current_application", "three_way")
-    said = f"${{uuid_getvar({_uuid(uuid)} accord_state)}}-${{uuid_getvar({_uuid(leg)} {place})}}"
+    place, there = ("destination_number", ASIDE) if repeated else ("current_application", "three_way")
+    state = f"${{uuid_getvar({_uuid(uuid)} accord_state)}}-${{uuid_getvar({_uuid(leg)} {place})}}"
     return [
         put_variable(leg, "accord_beside", _uuid(on)),
         put_variable(leg, "accord_prompt", str(sound)),
         put_variable(leg, "accord_answer", str(answer)),
         SwitchCommand(
-            f"api expand uuid_transfer ${{cond({said} == announced-{there} ? {leg} : none)}} "
+            f"api expand uuid_transfer ${{cond({state} == announced-{there} ? {leg} : none)}} "
             "${global_getvar(accord_aside)}"
         ),
     ]
 
 
-def let_back(leg: str, sound: Path | None) -> list[SwitchCommand]:
+def return_from_aside(leg: str, sound: Path | None) -> list[SwitchCommand]:
     """Return a third party who was taken aside to the conversation, once ``sound`` has been played to
     them."""
     prompt = "accord_prompt"
@@ -245,10 +247,10 @@ def let_back(leg: str, sound: Path | None) -> list[SwitchCommand]:
 
 
 ASIDE: Final = "accord_aside"
-"""The extension in which a third party is asked."""
+"""The extension in which a third party is asked for consent."""
 
 _BESIDE: Final = f"accord_beside XML {CONTEXT}"
-_NO_ROOM: Final = "accord.no.such.room"
+_NO_CONFERENCE: Final = "accord.no.such.room"
 
 
 def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str = "") -> SwitchCommand:
@@ -256,28 +258,28 @@ def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str
     return SwitchCommand(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
 
 
-def beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
-    """Mix a short tone into what ``leg`` hears, every quarter of a minute, if the variable of ``uuid`` has
-    this value. Idempotent. The tone is not in a recording that began before it (seen; a tone mixed into
-    what a leg says is)."""
+def start_beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
+    """Mix a short tone into the audio that ``leg`` hears, every 15 seconds, if the variable of ``uuid`` has
+    this value. Idempotent. The tone is not in a recording that began before it (observed; a tone mixed into a
+    leg's own voice is)."""
     target = _in_state(uuid, name, state, _uuid(leg))
     return SwitchCommand(f"api expand uuid_displace {target} start {_BEEP} 0 m")
 
 
-def no_beep(leg: str) -> SwitchCommand:
-    """End the tone of :func:`beep`."""
+def stop_beep(leg: str) -> SwitchCommand:
+    """End the tone of :func:`start_beep`."""
     return SwitchCommand(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
 
 
-def note_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
-    """Mix one short tone into what ``leg`` hears, if the variable of ``uuid`` has this value."""
+def play_marker_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
+    """Mix one short tone into the audio that ``leg`` hears, if the variable of ``uuid`` has this value."""
     target = _in_state(uuid, name, state, _uuid(leg))
     return SwitchCommand(f"api expand uuid_displace {target} start {_NOTED} 0 m")
 
 
-def pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
-    """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, as long as it is; the
-    colleague's code ends it, too."""
+def start_pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
+    """Play the pause tone to ``leg`` for ``seconds``, if the recording of ``uuid`` is paused. The feature
+    code for resuming ends it, too."""
     if not 1 <= seconds <= 99_999:
         raise _refuse(f"a tone of {seconds} s", "1 to 99999 seconds")
     target = _in_state(uuid, "accord_paused", "true", _uuid(leg))
@@ -285,15 +287,15 @@ def pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
     return SwitchCommand(f"api expand uuid_displace {target} start {tone} {seconds} m")
 
 
-def no_pause_tone(leg: str) -> SwitchCommand:
-    """End the tone of :func:`pause_tone`."""
+def stop_pause_tone(leg: str) -> SwitchCommand:
+    """End the tone of :func:`start_pause_tone`."""
     return SwitchCommand(f"api expand uuid_displace {_uuid(leg)} stop ${{global_getvar(accord_pause_tone)}}")
 
 
 def pause(uuid: str, path: Path, seconds: int) -> list[SwitchCommand]:
-    """Do what the dialplan's ``accord_pause`` does for a feature code, from outside the call, in order and
-    in one write: pause an announced recording, after making sure that the switch ends the pause by itself.
-    The last command pauses; the switch refuses it where there is nothing to pause."""
+    """Pause an announced recording, as the dialplan's ``accord_pause`` does for a feature code, in order and
+    in one write. The end of the pause is scheduled on the switch first. The last command pauses; the switch
+    refuses it if there is nothing to pause."""
     group, state = f"{uuid}_pause", _in_state(uuid, "accord_state", "announced")
     return [
         unschedule(group),
@@ -305,16 +307,16 @@ def pause(uuid: str, path: Path, seconds: int) -> list[SwitchCommand]:
     ]
 
 
-def pause_refused(uuid: str) -> list[SwitchCommand]:
-    """Undo what :func:`pause` has left where its last command was refused."""
+def undo_pause(uuid: str) -> list[SwitchCommand]:
+    """Undo the other commands of :func:`pause` if its last one was refused."""
     return [clear_variable(uuid, "accord_paused"), unschedule(f"{uuid}_pause")]
 
 
 def resume(uuid: str, path: Path) -> list[SwitchCommand]:
-    """Do what ``accord_resume`` does. The first command resumes the recording; the switch refuses it where
-    it is not paused."""
+    """Resume a recording, as ``accord_resume`` does. The first command resumes; the switch refuses it if the
+    recording is not paused."""
     paused = _in_state(uuid, "accord_paused", "true")
-    return [SwitchCommand(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *pause_refused(uuid)]
+    return [SwitchCommand(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *undo_pause(uuid)]
 
 
 def _unmask(target: str, path: Path) -> SwitchCommand:
@@ -326,14 +328,15 @@ _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 
 def change_variable(uuid: str, name: str, old: str, new: str) -> SwitchCommand:
-    """Change a channel's variable from ``old`` to ``new``; the switch checks, not we. Refused where it has
-    another value, and where the channel does not exist."""
+    """Change a channel's variable from ``old`` to ``new``. The switch refuses if it has another value, or if
+    the channel does not exist."""
     target = _in_state(uuid, name, old)
     return SwitchCommand(f"api expand uuid_setvar {target} {_variable(name)} {_word(new)}")
 
 
 def _in_state(uuid: str, name: str, state: str, to: str = "") -> str:
-    """Return the channel ``to`` (by default the same) if one of its variables has this value, else none."""
+    """Return an expression for the channel ``to`` (by default ``uuid``) if the variable of ``uuid`` has this
+    value, else for none."""
     channel, value = _uuid(uuid), _word(state)
     return f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? {to or channel} : none)}}"
 
@@ -354,8 +357,8 @@ def record_stop(uuid: str, path: Path) -> SwitchCommand:
 
 
 def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -> SwitchCommand:
-    """Record a call in two channels from now on, if one of its variables has this value; the switch
-    checks, not we. Its events carry ``recording``."""
+    """Record a call in two channels from now on, if one of its variables has this value, which the switch
+    checks. Its events carry ``recording``."""
     settings = "RECORD_STEREO=true,RECORD_PRE_BUFFER_FRAMES=0,enable_file_write_buffering=false"
     options = f"{{{settings},accord_recording={_uuid(recording)}}}"
     target = _in_state(uuid, name, state)
@@ -363,15 +366,15 @@ def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -
 
 
 def record_stop_unless(uuid: str, name: str, state: str, path: Path) -> SwitchCommand:
-    """Stop one recording, unless the channel's variable has this value; the switch checks, not we."""
+    """Stop one recording, unless the channel's variable has this value, which the switch checks."""
     channel, value = _uuid(uuid), _word(state)
     target = f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? none : {channel})}}"
     return SwitchCommand(f"api expand uuid_record {target} stop '{_path(path)}'")
 
 
 def schedule(seconds: int, group: str, command: SwitchCommand) -> SwitchCommand:
-    """Have the switch run an ``api`` command by itself, so many whole seconds from now (its scheduler may
-    add one). :func:`unschedule` cancels a whole ``group``."""
+    """Have the switch run an ``api`` command by itself, ``seconds`` from now (its scheduler may add one).
+    :func:`unschedule` cancels a whole ``group``."""
     kind, _, what = command.text.partition(" ")
     if kind != "api" or not 1 <= seconds <= 3600 or what.endswith("&"):
         raise _refuse(f"{command} in {seconds} s", "an api command, in 1 to 3600 seconds")
@@ -379,17 +382,17 @@ def schedule(seconds: int, group: str, command: SwitchCommand) -> SwitchCommand:
 
 
 def unschedule(group: str) -> SwitchCommand:
-    """Cancel everything that is scheduled under this name."""
+    """Cancel all scheduled commands of a group."""
     return SwitchCommand(f"api sched_del {_uuid(group)}")
 
 
 def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> SwitchCommand:
-    """Call an external number, play a sound to whoever answers, and hang up. The switch replies when somebody
-    has answered, or why nobody has (``-ERR USER_BUSY``), so it needs a connection of its own.
+    """Call an external number, play a sound to the person who answers, and hang up. The switch replies only
+    when the call is answered or has failed (``-ERR USER_BUSY``), so this command needs its own connection.
 
-    ``dial`` is the operator's dial string, with ``{number}`` (``+32…``) or ``{digits}`` in it; it leads
-    straight to a gateway, past every dialplan: the call is neither announced nor recorded. ``caller`` is
-    the number to show (``""``: the gateway's)."""
+    ``dial`` is the operator's dial string, containing ``{number}`` (``+32…``) or ``{digits}``. It leads
+    straight to a gateway and through no dialplan, so the call is neither announced nor recorded. ``caller``
+    is the caller number to show (``""``: the gateway's)."""
     if not _DIALLED.fullmatch(number):
         raise _refuse(f"the number {number!r}", "E.164, +32470123456")
     if not 5 <= seconds <= 120:
@@ -397,7 +400,7 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
     if caller and not _SHOWN.fullmatch(caller):
         raise _refuse(f"the caller's number {caller!r}", "digits, with or without a plus")
     if not dialable(dial):
-        raise _refuse(f"the dial string {dial!r}", "sofia/gateway/<name>/{number}, with no dialplan between")
+        raise _refuse(f"the dial string {dial!r}", "sofia/gateway/<name>/{number}, not through a dialplan")
     where = dial.replace("{number}", number).replace("{digits}", number[1:])
     shown = f",origination_caller_id_number={caller},origination_caller_id_name={caller}" if caller else ""
     settings = f"ignore_early_media=true,originate_timeout={seconds}{shown}"
@@ -405,18 +408,18 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
 
 
 def dialable(dial: str) -> bool:
-    """Whether this is a dial string for external numbers: a plain one of an endpoint, with one
-    ``{number}`` or ``{digits}`` in it, which leads through no dialplan."""
+    """Whether this is a valid dial string for external numbers: one endpoint, with one ``{number}`` or
+    ``{digits}``, not through a dialplan."""
     return _DIAL.fullmatch(dial) is not None and not dial.startswith("loopback/")
 
 
-def rooms() -> SwitchCommand:
-    """All conferences and their members, as JSON; refused where the switch has no such module."""
+def list_conferences() -> SwitchCommand:
+    """All conferences and their members, as JSON; refused if the switch has no mod_conference."""
     return SwitchCommand("api conference json_list")
 
 
 def module_exists(module: str) -> SwitchCommand:
-    """``true`` where the module is loaded."""
+    """``true`` if the module is loaded."""
     return SwitchCommand(f"api module_exists {_word(module)}")
 
 
@@ -432,8 +435,8 @@ def dialplan() -> SwitchCommand:
 
 
 def global_variable(name: str) -> SwitchCommand:
-    """The value of a global variable (``run_dir``: where the switch keeps its process id); refused where
-    it does not exist."""
+    """The value of a global variable (``run_dir``: the folder of the switch's process id); refused if it does
+    not exist."""
     return SwitchCommand(f"api global_getvar {_variable(name)}")
 
 
@@ -443,11 +446,11 @@ def set_global_variable(name: str, value: str) -> SwitchCommand:
 
 
 def file_exists(path: Path) -> SwitchCommand:
-    """``true`` where the switch finds a file of this name."""
+    """``true`` if the switch finds a file of this name."""
     return SwitchCommand(f"api file_exists {_path(path)}")
 
 
-# --- what an argument may be
+# --- argument validation
 
 _SUBCLASS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -473,8 +476,8 @@ def _one_line(what: str, text: str) -> str:
 
 
 def addressable(uuid: str) -> bool:
-    """Whether a command can address the channel with this id. FreeSWITCH makes UUIDs, but lets callers
-    (``inbound-use-callid-as-uuid``) and applications (``origination_uuid``) choose others."""
+    """Whether a command can address the channel with this id. FreeSWITCH assigns UUIDs, but can let callers
+    (``inbound-use-callid-as-uuid``) and applications (``origination_uuid``) choose other ids."""
     return _UUID.fullmatch(uuid) is not None
 
 
@@ -492,7 +495,7 @@ def _variable(name: str) -> str:
 
 def _value(name: str, value: str) -> str:
     # Without '$' nothing is expanded, without quotes and backslashes no argument moves.
-    # The pattern excludes ASCII control characters; there are others, line ends among them.
+    # The pattern excludes ASCII control characters; isprintable() the others, such as line separators.
     if not _VALUE.fullmatch(value) or not value.isprintable():
         raise _refuse(f"the value of {name}", "no control characters, quotes, backslashes, braces or '$'")
     return value
@@ -504,7 +507,7 @@ def _word(word: str) -> str:
     return word
 
 
-def _room(name: str) -> str:
+def _conference(name: str) -> str:
     if not _WORD.fullmatch(name):
         raise _refuse(f"the conference {name!r}", "letters, digits, '_', '.', '*', '+' and '-'")
     return name

@@ -1,11 +1,10 @@
-"""Reads FreeSWITCH's events about conferences, third parties and supervisors; its names for these end here.
+"""Reads FreeSWITCH's events about conferences, third parties and supervisors.
 
-A conference (mod_conference) reports each member who joins or leaves, and each sound that plays to them.
-Of a third party (``three_way``, as in an attended transfer's key 0) it reports only that something was
-attached to the colleague's leg; the list of channels says who it is. The same holds for supervisors
-(``eavesdrop``), on either leg; whether they are heard follows from their keys
-(switch_ivr_eavesdrop_session). Names and numbers in all of it may come from a stranger; decisions rest on
-the switch's own ids.
+A conference (mod_conference) reports each member who joins or leaves, and each sound that plays to members.
+Of a third party (``three_way``, as with key 0 in an attended transfer) the switch reports only that something
+was attached to the internal leg; the list of channels identifies the party. The same holds for supervisors
+(``eavesdrop``), on either leg; their keys decide whether they are heard (switch_ivr_eavesdrop_session). Names
+and numbers may come from a stranger; decisions use the switch's own ids only.
 """
 
 from __future__ import annotations
@@ -24,22 +23,23 @@ from recorder.switch.esl_events import EslEvent
 MAINTENANCE: Final = "conference::maintenance"
 """The subclass of a conference's events."""
 
-ATTACHED: Final = ("MEDIA_BUG_START", "MEDIA_BUG_STOP")
-"""Something was attached to a leg's media, or detached from it."""
+MEDIA_BUG_EVENTS: Final = ("MEDIA_BUG_START", "MEDIA_BUG_STOP")
+"""A media bug was attached to a leg, or detached from it."""
 
-THIRD, LISTENER = "three_way", "eavesdrop"
-"""The application of a third party's leg, and of a supervisor's; both attach an ``eavesdrop`` to the other
-leg (seen)."""
+THREE_WAY, EAVESDROP = "three_way", "eavesdrop"
+"""The application of a third party's leg, and of a supervisor's. Both attach an ``eavesdrop`` media bug to
+the other leg (observed)."""
 
-KEYS_OF_LISTENER: Final = "0123"
-"""Whom a supervisor talks to from then on: nobody, the other party, the leg's own party, or both."""
+SUPERVISOR_KEYS: Final = "0123"
+"""These keys select who hears a supervisor from then on: nobody, the other party, the leg's own party, or
+both."""
 
-CAME, WENT, BEGAN, ENDED = "add-member", "del-member", "began", "ended"
-_PLAYS: Final = {
-    "play-file": BEGAN,
-    "play-file-member": BEGAN,
-    "play-file-done": ENDED,
-    "play-file-member-done": ENDED,
+JOINED, LEFT, SOUND_STARTED, SOUND_ENDED = "add-member", "del-member", "began", "ended"
+_SOUND_ACTIONS: Final = {
+    "play-file": SOUND_STARTED,
+    "play-file-member": SOUND_STARTED,
+    "play-file-done": SOUND_ENDED,
+    "play-file-member-done": SOUND_ENDED,
 }
 
 
@@ -54,43 +54,43 @@ class ConferenceMember:
 
 @dataclass(frozen=True, slots=True)
 class ConferenceEvent:
-    """An event in the conference ``room`` (its id; ``name`` is what it is called). ``what`` is
-    :data:`CAME`, :data:`WENT`, :data:`BEGAN` or :data:`ENDED`; the last two are about a ``sound``, for
-    ``member`` or, without one, for all."""
+    """An event in ``conference`` (its id) called ``name``. ``what`` is :data:`JOINED`, :data:`LEFT`,
+    :data:`SOUND_STARTED` or :data:`SOUND_ENDED`; the last two are about a ``sound`` for ``member`` or,
+    without one, for all."""
 
     what: str
-    room: str
+    conference: str
     name: str
     member: ConferenceMember | None
     sound: str = ""
 
 
-def in_room(event: EslEvent) -> ConferenceEvent | None:
-    """Read a conference's event; ``None`` where it is irrelevant."""
+def read_event(event: EslEvent) -> ConferenceEvent | None:
+    """Read a conference's event; ``None`` if it is irrelevant."""
     action = event.header("Action")
-    room, name = event.header("Conference-Unique-ID"), event.header("Conference-Name")
+    conference, name = event.header("Conference-Unique-ID"), event.header("Conference-Name")
     # "play-file-done" names no member, whatever channel it may be about.
     number = "" if action in ("play-file", "play-file-done") else event.header("Member-ID")
     member = None
     if number:
-        member = ConferenceMember(event.uuid, number, who_is(event))
-    if action in (CAME, WENT) and room and member is not None and member.leg:
-        return ConferenceEvent(action, room, name, member)
-    if action in _PLAYS and room and (member is not None or "member" not in action):
-        return ConferenceEvent(_PLAYS[action], room, name, member, event.header("File"))
+        member = ConferenceMember(event.uuid, number, party_of(event))
+    if action in (JOINED, LEFT) and conference and member is not None and member.leg:
+        return ConferenceEvent(action, conference, name, member)
+    if action in _SOUND_ACTIONS and conference and (member is not None or "member" not in action):
+        return ConferenceEvent(_SOUND_ACTIONS[action], conference, name, member, event.header("File"))
     return None
 
 
-def who_is(event: EslEvent) -> Party:
-    """Return the party on a leg in a conference, or on a third party's leg. A leg that was transferred
-    there was last called by the conference's number: the switch has made it a caller then (seen)."""
-    who = own_party(event.headers)
+def party_of(event: EslEvent) -> Party:
+    """Return the party on a leg in a conference, or on a third party's leg. The destination of a leg that was
+    transferred there is the conference's number; the party is its caller id then (observed)."""
+    party = own_party(event.headers)
     if event.header("Caller-Transfer-Source") and event.header("Caller-Direction") == "outbound":
-        who = parse_party(event.header("Caller-Caller-ID-Number"))
-    return who
+        party = parse_party(event.header("Caller-Caller-ID-Number"))
+    return party
 
 
-def listed(answer: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+def read_conference_list(answer: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Read ``conference json_list``: yield each conference's id and name, and its members' numbers by their
     legs.
 
@@ -98,24 +98,22 @@ def listed(answer: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     if not answer.startswith("["):
         return  # "No active conferences."
     try:
-        for room in json.loads(answer, strict=False):
+        for conference in json.loads(answer, strict=False):
             members: list[dict[str, Any]] = [
-                one for one in room.get("members", []) if one.get("type") == "caller"
+                one for one in conference.get("members", []) if one.get("type") == "caller"
             ]
             yield (
-                str(room["conference_uuid"]),
-                str(room["conference_name"]),
+                str(conference["conference_uuid"]),
+                str(conference["conference_name"]),
                 {str(one["uuid"]): str(int(one["id"])) for one in members},
             )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SwitchError(
-            "switch.answer", f"'conference json_list' answered something else: {error}"
-        ) from error
+        raise SwitchError("switch.answer", f"invalid answer to 'conference json_list': {error}") from error
 
 
-def attached(rows: list[dict[str, str]], application: str) -> dict[str, list[str]]:
-    """Read the list of channels: return the legs of third parties, or of supervisors (:data:`THIRD`,
-    :data:`LISTENER`), by the leg that they are attached to."""
+def attached_legs(rows: list[dict[str, str]], application: str) -> dict[str, list[str]]:
+    """Read the list of channels: return the legs of third parties (:data:`THREE_WAY`) or of supervisors
+    (:data:`EAVESDROP`), by the leg that they are attached to."""
     found: dict[str, list[str]] = {}
     for row in rows:
         if row.get("application") == application and row.get("application_data"):
@@ -123,7 +121,7 @@ def attached(rows: list[dict[str, str]], application: str) -> dict[str, list[str
     return found
 
 
-def listened_on(answer: str) -> bool:
+def has_eavesdropper(answer: str) -> bool:
     """Read ``uuid_buglist``: return whether a supervisor or a third party is attached to that leg."""
     return "<function>eavesdrop</function>" in answer
 
@@ -131,29 +129,30 @@ def listened_on(answer: str) -> bool:
 def is_attached(data: EslEvent, leg: str) -> bool:
     """Whether this is a third party or a supervisor on ``leg`` now."""
     now = data.variable("current_application"), data.variable("current_application_data")
-    return now in ((THIRD, leg), (LISTENER, leg))
+    return now in ((THREE_WAY, leg), (EAVESDROP, leg))
 
 
-def speaks_at_first(data: EslEvent) -> str:
-    """Return the key that a supervisor need not press, because they began so; empty where they only
-    listen."""
+def initial_key(data: EslEvent) -> str:
+    """Return the key whose effect a supervisor has from the start (``eavesdrop_whisper_*``); empty if nobody
+    hears them."""
     own, other = (
         _true(data.variable(f"eavesdrop_whisper_{leg}")) for leg in ("aleg", "bleg")
     )  # fmt: skip
     return "3" if own and other else "1" if own else "2" if other else ""
 
 
-def presses(data: EslEvent) -> bool:
-    """Whether a supervisor's keys mean something to the switch."""
+def accepts_keys(data: EslEvent) -> bool:
+    """Whether the switch acts on a supervisor's keys."""
     return data.variable("eavesdrop_enable_dtmf") in ("", "_undef_") or _true(
         data.variable("eavesdrop_enable_dtmf")
     )
 
 
-def heard(key: str, on_outside: bool) -> tuple[str, str]:
-    """Return who hears a supervisor who pressed this key, and in which channel of the recording they are,
-    empty where in none; they listen on the external leg, or on the colleague's. All six were seen: what
-    they say to the colleague on the external leg is in the channel of that leg."""
+def audible_to(key: str, on_outside: bool) -> tuple[str, str]:
+    """Return who hears a supervisor who pressed this key, and in which channel of the recording the
+    supervisor is (empty: none). ``on_outside``: the supervisor listens on the external leg, otherwise on the
+    internal one. All six combinations were observed: speech to the internal party on the external leg is in
+    that leg's channel."""
     own, other = (OUTSIDE, COLLEAGUE) if on_outside else (COLLEAGUE, OUTSIDE)
     who = {"1": other, "2": own, "3": BOTH_HEAR}.get(key, NOBODY_HEARS)
     return who, ("left" if on_outside else "right") if key in ("1", "3") else ""

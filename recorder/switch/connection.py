@@ -1,14 +1,14 @@
-"""One event socket connection: greenswitch's protocol with our own framing, sending and lifecycle.
+"""One event socket connection: greenswitch's protocol with Accord's own framing, sending and lifecycle.
 
-Every connection, the standing one and a call's own, keeps these rules:
+Every connection, the standing one and a call's own, follows these rules:
 
-* a command has a time limit of its own and gets its own reply. Replies come in the order of the commands, so
-  a command that timed out keeps its place in the queue, and its late reply is dropped;
-* a write is complete or ends the connection, and has a time limit, too;
-* each handler has a queue and a greenlet of its own: a slow one delays nobody else, and its exceptions are
-  logged and counted;
-* malformed bytes, a dead peer (TCP keepalive and user timeout) and an overflowing queue end the connection,
-  and everybody who waits is notified.
+* Each command has its own time limit and gets its own reply. Replies come in the order of the commands, so a
+  command that timed out keeps its place in the queue, and its late reply is dropped.
+* A write is complete or ends the connection, and has a time limit, too.
+* Each handler has its own queue and greenlet: a slow handler delays no other, and its exceptions are logged
+  and counted.
+* Malformed bytes, a dead peer (TCP keepalive and user timeout) and an overflowing queue end the connection,
+  and every waiting command fails.
 """
 
 from __future__ import annotations
@@ -42,12 +42,11 @@ READ_SIZE: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Time limits in seconds and sizes of one connection.
+    """Time limits in seconds, and the queue size, of one connection.
 
-    ``reply`` is for a command that names no other limit, ``write`` for one whole write, ``connect`` for
-    connecting and logging in, ``silence`` for how long unacknowledged or unanswered TCP data may lie
-    before the kernel calls the peer dead; ``backlog`` is how many events a handler may be behind (each
-    takes up to 10 KB).
+    ``reply`` is for a command without its own limit, ``write`` for one whole write, ``connect`` for
+    connecting and logging in. ``silence``: how long TCP data may remain unacknowledged before the kernel
+    considers the peer dead. ``backlog``: how many events (up to 10 KB each) a handler may be behind.
     """
 
     connect: float = 5.0
@@ -58,30 +57,30 @@ class ConnectionLimits:
 
 
 class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
-    """greenswitch's ``ESLProtocol`` with everything unsafe replaced; see the module's docstring."""
+    """greenswitch's ``ESLProtocol`` with its unsafe parts replaced; see the module's docstring."""
 
     limits: ConnectionLimits
     max_body: int = MAX_BODY
     """Maximum size of one body from the peer, in bytes."""
     quiet: bool = False
-    """The peer may be anybody: its actions are neither logged nor counted."""
+    """The peer is unverified: its actions are neither logged nor counted."""
 
     def __init__(self, *args: Any, limits: ConnectionLimits | None = None, **named: Any) -> None:
         self.limits = limits or ConnectionLimits()
         self.closed = Event()
         self.reason = ""
         self.left_by_peer = False
-        """Whether the other side ended the connection."""
+        """Whether the peer ended the connection."""
         self._pending: deque[PendingReply] = deque()
         self._write_lock = BoundedSemaphore(1)
         self._lanes: dict[Handler, Lane] = {}
         self._on_close: list[Callable[[str], object]] = []
         super().__init__(*args, **named)
 
-    # --- life
+    # --- lifecycle
 
     def adopt(self, sock: socket.socket) -> None:
-        """Take over a connected socket: no delay, and dead peers are detected."""
+        """Take over a connected socket: disable Nagle's algorithm, and detect dead peers."""
         sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
         sock.setsockopt(plain.SOL_SOCKET, plain.SO_KEEPALIVE, 1)
         silence = max(3, int(self.limits.silence))
@@ -94,18 +93,19 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         self.connected = True
 
     def start_event_handlers(self) -> None:
-        """Replaces greenswitch's: one reader; handlers have their own greenlets."""
+        """Replaces greenswitch's: starts one reader; handlers have their own greenlets."""
         self._receive_events_greenlet = gevent.spawn(self.receive_events)
 
     def on_close(self, call: Callable[[str], object]) -> None:
-        """Call ``function`` with the reason when the connection ends; at once if it has ended."""
+        """Call ``call`` with the reason when the connection ends, or now if it has ended."""
         if self.closed.is_set():
             call(self.reason)
         else:
             self._on_close.append(call)
 
     def close(self, reason: str = "closed by us") -> None:
-        """End the connection now. Everybody who waits for a reply gets ``switch.gone``. Idempotent."""
+        """End the connection now. Every command that waits for a reply fails with ``switch.gone``.
+        Idempotent."""
         if self.closed.is_set():
             return
         self.reason = reason
@@ -128,15 +128,15 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             try:
                 call(reason)
             except Exception:
-                # The others are notified all the same.
+                # The remaining callbacks must run, too.
                 metrics.UNHANDLED_ERRORS.inc()
                 log.exception("switch.close_failed")
 
     def stop(self) -> None:
-        """Replaces greenswitch's, which waits without a limit: send ``exit``, wait for ``+OK bye`` for the
-        limit of a reply at most, close."""
+        """Send ``exit``, wait for ``+OK bye`` for at most the reply limit, and close. Replaces greenswitch's,
+        which waits without a limit."""
         if self.connected:
-            with suppress(SwitchError):  # gone or silent: only closing is left
+            with suppress(SwitchError):  # gone or silent: just close
                 self.send(leave())
         self.close()
 
@@ -144,7 +144,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         return SwitchError(
             "switch.gone",
             f"the connection to FreeSWITCH ended: {self.reason or 'not connected'}",
-            "it is made again by itself; is FreeSWITCH running?",
+            "the daemon reconnects by itself; is FreeSWITCH running?",
         )
 
     # --- sending
@@ -152,7 +152,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     def send(self, data: SwitchCommand, limit: float | None = None) -> Reply:
         """Send a command and wait at most ``limit`` seconds for its reply.
 
-        Replaces greenswitch's, which waits for ever, may write a part and takes any string. Raises
+        Replaces greenswitch's, which waits indefinitely, may write a part and takes any string. Raises
         :class:`SwitchError` ``switch.timeout``, ``switch.gone``."""
         return self.send_later(data, limit).wait()
 
@@ -162,7 +162,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         return answer
 
     def send_later(self, command: SwitchCommand, limit: float | None = None) -> PendingReply:
-        """Send a command without waiting for its reply.  Raises ``switch.gone``."""
+        """Send a command without waiting for its reply. Raises ``switch.gone``."""
         return self.send_all((command,), limit)[0]
 
     def send_all(self, commands: Iterable[SwitchCommand], limit: float | None = None) -> list[PendingReply]:
@@ -171,7 +171,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         sent = []
         for command in commands:
             if not isinstance(command, SwitchCommand):
-                raise TypeError("only what recorder.switch.commands makes is sent to the switch")
+                raise TypeError("only commands of recorder.switch.commands are sent to the switch")
             sent.append(PendingReply(command, seconds, quiet=self.quiet))
         wire = b"".join(pending.command.wire for pending in sent)
         if not self.connected:
@@ -182,7 +182,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         try:
             if not self.connected:
                 raise self._gone()
-            # They queue before the bytes are sent: no reply can come before its command waits.
+            # Queue them before writing, so that no reply can precede its command.
             self._pending.extend(sent)
             for pending in sent:
                 pending.start()
@@ -192,7 +192,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         return sent
 
     def _write(self, wire: bytes) -> None:
-        """Write all of it or end the connection: after a part nothing would be understood."""
+        """Write all bytes or end the connection: the switch could not parse anything after a partial
+        write."""
         limit = gevent.Timeout(self.limits.write)
         try:
             with limit:
@@ -201,7 +202,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             self.close(f"write failed: {_errno(error)}")
             raise self._gone() from error
         except BaseException as error:
-            self.close(f"a write was broken off ({self.limits.write:g} s are allowed)")
+            self.close(f"a write did not end within {self.limits.write:g} s")
             if error is limit:
                 raise self._gone() from None
             raise
@@ -209,7 +210,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     # --- receiving
 
     def receive_events(self) -> None:
-        """Replaces greenswitch's: frames come first, nothing is decoded, malformed bytes end the
+        """Replaces greenswitch's: bytes are framed before anything is decoded, and malformed bytes end the
         connection."""
         framer = Framer(max_body=self.max_body)
         reason = "the switch closed the connection"
@@ -228,7 +229,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                         log.error("switch.malformed", error=str(framer.error))
                     reason = framer.error.message
                     break
-                # A switch that always has more to send must not keep the hub busy.
+                # A switch that keeps sending must not block the hub.
                 gevent.sleep(0)
         except OSError as error:
             self.left_by_peer = not self.closed.is_set()
@@ -241,14 +242,14 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             self.close(self.reason or reason)
 
     def handle_event(self, event: Frame) -> None:
-        """Replaces greenswitch's: the body of every kind of frame is read, and a reply without a command
-        ends the connection instead of the reader."""
+        """Replaces greenswitch's: reads the body of every kind of frame, and ends the connection at a reply
+        without a command."""
         kind = event.kind
         if kind == EVENT:
             self.dispatch(EslEvent(event.body))
         elif kind in (b"command/reply", b"api/response"):
             if not self._pending:
-                self.close("a reply to nothing that was sent")
+                self.close("a reply without a command")
                 return
             pending = self._pending.popleft()
             if not pending.settle(Reply(event)):
@@ -259,15 +260,15 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             if b"\nContent-Disposition: linger\n" in event.head:
                 self._lingering = True
             else:
-                self.close("the switch said good-bye")
+                self.close("the switch ended the connection")
         elif kind == b"text/rude-rejection":
             self.close("the switch's access list refuses this address")
         else:
             log.debug("switch.unknown_frame", kind=kind.decode("ascii", "replace")[:60])
 
     def dispatch(self, event: EslEvent) -> None:
-        """Pass an event to the handlers of its name (for CUSTOM, its subclass), and to those of ``*``
-        where there are none, as greenswitch does."""
+        """Pass an event to the handlers of its name (for CUSTOM, its subclass) or, if there are none, to
+        those of ``*``, as greenswitch does."""
         key = event.name
         handlers = self.event_handlers.get(event.subclass if key == "CUSTOM" else key)
         if handlers is None:
@@ -284,18 +285,18 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 return
 
     def process_events(self) -> None:
-        """greenswitch's single queue for all handlers; unused, because each handler has a :class:`Lane`."""
+        """Disables greenswitch's single queue for all handlers: each handler has a :class:`Lane`."""
         raise NotImplementedError("handlers have a Lane each")
 
     def join_handlers(self, limit: float) -> bool:
-        """After the end: wait at most ``limit`` seconds until the handlers have processed everything.
-        ``False`` where one has not."""
+        """After the end, wait at most ``limit`` seconds until the handlers have processed all events; return
+        whether they have."""
         joined = [lane.join(limit) for lane in self._lanes.values()]
         return all(joined)
 
     @property
     def handler_failures(self) -> int:
-        """How often a handler raised, for metrics."""
+        """How often a handler raised an exception."""
         return sum(lane.failures for lane in self._lanes.values())
 
 

@@ -1,9 +1,9 @@
-"""Checks that the loaded dialplan keeps the two rules by itself: no announcement, no recording; no call waits
-for the daemon. It walks the dialplan (:mod:`recorder.switch.dialplan_model`), so a switch that carries calls
-is not touched.
+"""Checks that the loaded dialplan enforces two rules by itself: no announcement, no recording; no call waits
+for the daemon. It evaluates the dialplan here (:mod:`recorder.switch.dialplan_model`), so a switch that
+carries calls is not affected.
 
-A test call through the guard would prove no more and have a cost: it would run the operator's own routing,
-be billed and counted, and need a module (``mod_loopback``) that few switches have.
+A test call through the guard would prove no more. It would run the operator's own routing, be billed and
+counted, and need a module (``mod_loopback``) that few switches have.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.switch.commands import CONTEXT
-from recorder.switch.dialplan_model import Action, Entry, Loaded
+from recorder.switch.dialplan_model import Action, Entry, LoadedDialplan
 
 EXTENSIONS: Final = (
     "accord_ask",
@@ -32,15 +32,15 @@ EXTENSIONS: Final = (
     "accord_after_announced",
     "accord_after_any",
 )
-"""Extensions without which a call could be recorded unannounced, wait for ever or be cut off."""
+"""Extensions without which a call could be recorded unannounced, wait indefinitely or be cut off."""
 
-NOT_TOLD: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
-"""States in which a recording may have started and the announcement has not been heard whole."""
+UNANNOUNCED_STATES: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
+"""States in which a recording may have started and the announcement has not been played to its end."""
 
-_AWAY: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
+_MEDIA_BYPASS: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
 GUARD: Final = "accord_after_${accord_state} XML accord"
 LONGEST_WAIT: Final = 10
-"""Maximum seconds that a hanging daemon may cost a call: a telephone's patience."""
+"""Maximum number of seconds that a hanging daemon may delay a call."""
 
 _FILES = "put freeswitch_conf/dialplan/accord.xml of this version in place, then `reloadxml`"
 _ENTRY = "put freeswitch_conf/dialplan/public/00_accord.xml of this version in place, then `reloadxml`"
@@ -48,14 +48,14 @@ _ENTRY = "put freeswitch_conf/dialplan/public/00_accord.xml of this version in p
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``what`` is wrong; ``hint`` says what to do. ``grave``: a rule is broken."""
+    """A fault of the dialplan. ``hint`` says what to do; ``grave``: one of the two rules is broken."""
 
     what: str
     hint: str = _FILES
     grave: bool = True
 
 
-def missing(loaded: Loaded) -> tuple[str, ...]:
+def missing_extensions(loaded: LoadedDialplan) -> tuple[str, ...]:
     """Return the names of missing extensions."""
     return tuple(name for name in EXTENSIONS if not loaded.has(CONTEXT, name))
 
@@ -64,21 +64,22 @@ def entry_faults(entry: Entry) -> Iterator[Fault]:
     """Return the faults of the entry: the extension that hands a call to the daemon."""
     place = f"extension {entry.extension!r} of context {entry.context!r}"
     if not entry.after or entry.after[0] != Action("execute_extension", GUARD):
-        yield Fault(
-            f"{place} has no guard after its socket: a recording goes on that nobody was told of", _ENTRY
-        )
+        yield Fault(f"{place} has no guard after its socket: an unannounced recording continues", _ENTRY)
     if not any(each.sets("accord_state", "waiting") for each in entry.before):
-        yield Fault(f"{place} does not set accord_state=waiting: the daemon takes no call from it", _ENTRY)
+        yield Fault(f"{place} does not set accord_state=waiting: the daemon accepts no call from it", _ENTRY)
     if not any(each.sets("socket_resume", "true") for each in entry.before):
-        yield Fault(f"{place} does not set socket_resume: a call ends when the daemon does", _ENTRY)
+        yield Fault(f"{place} does not set socket_resume: calls end when the daemon ends", _ENTRY)
     if not entry.on:
         yield Fault(f'{place} has no continue="true": calls end there', _ENTRY)
     if "async" not in entry.socket.split() or "full" not in entry.socket.split():
-        yield Fault(f"{place} has a socket that is not `async full`: nothing ends a daemon's hang", _ENTRY)
-    wait = bound(entry)
+        yield Fault(
+            f"{place} has a socket that is not `async full`: calls wait indefinitely for a daemon that hangs",
+            _ENTRY,
+        )
+    wait = wait_limit(entry)
     if wait is None:
         yield Fault(
-            f"{place} has no bound before its socket: a daemon that hangs holds calls for ever", _ENTRY
+            f"{place} has no bound before its socket: calls wait indefinitely for a daemon that hangs", _ENTRY
         )
     elif not 1 <= wait <= LONGEST_WAIT:
         yield Fault(
@@ -88,8 +89,8 @@ def entry_faults(entry: Entry) -> Iterator[Fault]:
         )
 
 
-def bound(entry: Entry) -> int | None:
-    """Return the seconds that a call waits for the daemon to begin; ``None`` where nothing ends the wait."""
+def wait_limit(entry: Entry) -> int | None:
+    """Return the seconds that a call waits for the daemon to begin; ``None`` if nothing ends the wait."""
     for each in entry.before:
         when, _, target = each.data.partition(" ")
         if each.application == "sched_transfer" and target == f"accord_timeout XML {CONTEXT}":
@@ -97,66 +98,65 @@ def bound(entry: Entry) -> int | None:
     return None
 
 
-def guard_faults(loaded: Loaded) -> Iterator[Fault]:
+def guard_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of the guard in each state that a call can be left in."""
-    for state in NOT_TOLD:
+    for state in UNANNOUNCED_STATES:
         run = _after(loaded, state)
         if Action("stop_record_session", "${accord_recorded}") not in run:
             yield Fault(
-                f"a call left in state {state or 'none'!r} keeps its recording: it was not told to the end"
+                f"a call left in state {state or 'none'!r} keeps its recording: it was not fully announced"
             )
         if not any(each.sets("accord_state", "unrecorded") for each in run):
             yield Fault(f"a call left in state {state or 'none'!r} is not marked as unrecorded")
     if any(each.application == "record_session" for each in _after(loaded, "pickup")):
-        yield Fault("a call that is to be told at pick-up is recorded before")
+        yield Fault("a call that is to be announced on answer is recorded before")
     if any(each.application == "stop_record_session" for each in _after(loaded, "announced")):
-        yield Fault("a call that was told to the end loses its recording")
+        yield Fault("an announced call loses its recording")
     yield from _pause_faults(loaded)
-    for state in ("announced", "pickup", "waiting", *NOT_TOLD):
+    for state in ("announced", "pickup", "waiting", *UNANNOUNCED_STATES):
         if not any("sched_del(${accord_bound})" in each.data for each in _after(loaded, state)):
             yield Fault(
-                f"a call left in state {state or 'none'!r} keeps its bound, which then moves the call"
+                f"a call left in state {state or 'none'!r} keeps its bound, which then transfers the call"
             )
         if Action("unset", "socket_resume") not in _after(loaded, state):
             yield Fault(
-                f"a call left in state {state or 'none'!r} can still be moved by a socket that closes"
+                f"a call left in state {state or 'none'!r} can still be transferred when its socket closes"
             )
 
 
-def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
-    """A pause for a card number must not depend on the daemon."""
+def _pause_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
+    """A pause for a card number must work without the daemon."""
     for state in ("announced", "pickup"):
-        bound = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
-        if not any("execute_extension,accord_pause_" in each for each in bound):
+        codes = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
+        if not any("execute_extension,accord_pause_" in each for each in codes):
             yield Fault(f"a call left in state {state!r} has no code to pause its recording")
     pauses = [actions for _, name, actions, _ in loaded.extensions() if name == "accord_pause"]
     if not any("uuid_record" in each.data and " mask " in each.data for run in pauses for each in run):
         yield Fault("accord_pause does not mask the recording: a card number is recorded")
     codes = [each.data for each in _after(loaded, "announced") if each.application == "bind_digit_action"]
-    yield from _sound_faults(loaded)
+    yield from _media_faults(loaded)
     yield from _key_faults(loaded, [each for each in codes if each.startswith("accord,*")])
 
 
-def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
-    """Settings that take a recorded call's media away from the switch, and that ``accord_media`` cannot
-    undo: a variable of the called leg (seen)."""
+def _media_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
+    """Return settings that route a recorded call's media past the switch and that ``accord_media`` cannot
+    undo: a variable of the called leg (observed)."""
     for context, name, actions, _ in loaded.extensions():
-        if any(each.application == "bridge" and _AWAY.search(each.data) for each in actions):
+        if any(each.application == "bridge" and _MEDIA_BYPASS.search(each.data) for each in actions):
             yield Fault(
                 f"extension {name!r} of context {context!r} has bypass_media_after_bridge in a dial string: "
-                "a recording ends as its call is connected there",
-                "set it with `set` before the bridge instead: Accord makes it false on calls that it records",
+                "a recording ends when its call is connected there",
+                "set it with `set` before the bridge instead: Accord resets it on calls that it records",
                 grave=False,
             )
 
 
-def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
-    """Applications that take a key before codes are matched, whatever is dialled after it:
-    ``bind_meta_app``, and mod_fifo, which takes a colleague's ``*`` for the wish to hang up on the caller
-    (both seen)."""
+def _key_faults(loaded: LoadedDialplan, starred: list[str]) -> Iterator[Fault]:
+    """Return applications that consume a key before feature codes are matched: ``bind_meta_app``, and
+    mod_fifo, which hangs up on the caller when the internal party presses ``*`` (both observed)."""
     for context, name, actions, _ in loaded.extensions():
-        takes = any(each.application == "fifo" and "out" in each.data.split()[1:2] for each in actions)
-        if starred and takes and not any("fifo_consumer_exit_key=" in each.data for each in actions):
+        hangs_up = any(each.application == "fifo" and "out" in each.data.split()[1:2] for each in actions)
+        if starred and hangs_up and not any("fifo_consumer_exit_key=" in each.data for each in actions):
             yield Fault(
                 f"extension {name!r} of context {context!r} takes calls from a fifo, which hangs up on the "
                 "caller at a colleague's *: so does every code that begins with *",
@@ -172,19 +172,21 @@ def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
         ):
             yield Fault(
                 f"extension {name!r} of context {context!r} binds * (bind_meta_app): on its calls no code "
-                "that begins with * pauses a recording, or does anything",
+                "that begins with * works",
                 "give Accord's codes a # (accord_pause_code and the others in accord/vars.xml), then "
                 "`reloadxml`",
                 grave=False,
             )
 
 
-def begin_faults(loaded: Loaded) -> Iterator[Fault]:
-    """Return the faults of the dialplan when the daemon begins, confirms, or comes too late."""
+def begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
+    """Return the faults of the extensions that the daemon runs, in time or too late."""
     for state in ("pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
         for name in ("accord_begin", "accord_ask"):
             if _run(loaded, name, state):
-                yield Fault(f"{name} acts in state {state or 'none'!r}: a late daemon takes a bridged call")
+                yield Fault(
+                    f"{name} acts in state {state or 'none'!r}: a late daemon interrupts a bridged call"
+                )
     for state in ("waiting", "asking", "pickup", "announced", "declined", "failed", "unrecorded", "late", ""):
         if _run(loaded, "accord_announced", state):
             yield Fault(
@@ -199,22 +201,22 @@ def begin_faults(loaded: Loaded) -> Iterator[Fault]:
         yield Fault("accord_announced confirms no announcement: every recording is stopped")
     order = [each.application for each in begun]
     if "playback" not in order or "record_session" not in order[: order.index("playback")]:
-        yield Fault("accord_begin does not record before it plays the announcement: it is not in the sound")
+        yield Fault("accord_begin does not record before it plays the announcement: the recording lacks it")
         return
     before = begun[: order.index("playback")]
     if not any(each.sets("playback_terminators", "none") for each in before):
-        yield Fault("accord_begin leaves playback_terminators: a key pressed (*) ends the announcement")
+        yield Fault("accord_begin leaves playback_terminators: a key (*) ends the announcement")
     if not any("RECORD_STEREO=true" in each.data for each in before if each.application == "record_session"):
-        yield Fault("accord_begin does not record in two channels: who said what is lost")
+        yield Fault("accord_begin does not record in two channels: the voices cannot be told apart")
     bounds = [each.data.partition(" ") for each in before if each.application == "sched_transfer"]
     if not any(target == f"accord_timeout XML {CONTEXT}" for _, _, target in bounds):
-        yield Fault("accord_begin sets no bound of its own: a daemon that hangs holds calls for ever")
+        yield Fault("accord_begin sets no bound of its own: calls wait indefinitely for a daemon that hangs")
 
 
-def buffer_faults(loaded: Loaded, context: str, hint: str) -> Iterator[Fault]:
-    """Return recordings that the switch starts with a buffer: it fills the buffer again each time the call
-    is bridged with somebody else (25 frames by default, ``RECORD_PRE_BUFFER_FRAMES``), and the audio
-    meanwhile is in no gap."""
+def buffer_faults(loaded: LoadedDialplan, context: str, hint: str) -> Iterator[Fault]:
+    """Return recordings that the switch starts with a buffer (25 frames by default,
+    ``RECORD_PRE_BUFFER_FRAMES``). The switch fills it again each time the call is bridged with another party,
+    and that audio is missing without a gap."""
     for where, name, actions, _ in loaded.extensions():
         begins = [each.data for each in actions if each.application == "record_session"]
         if where == context and any("RECORD_PRE_BUFFER_FRAMES=0" not in data for data in begins):
@@ -225,34 +227,34 @@ def buffer_faults(loaded: Loaded, context: str, hint: str) -> Iterator[Fault]:
             )
 
 
-def _question_faults(loaded: Loaded) -> Iterator[Fault]:
+def _question_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     asked = _run(loaded, "accord_ask", "waiting")
     if any(each.application == "record_session" for each in asked):
         yield Fault("accord_ask records before anybody has agreed")
     if not any(each.sets("playback_terminators", "none") for each in asked):
-        yield Fault("accord_ask leaves playback_terminators: a key pressed ends the question")
+        yield Fault("accord_ask leaves playback_terminators: a key ends the question")
     if not any(each.sets("accord_state", "asking") for each in asked):
-        yield Fault("accord_ask does not mark the call as asked: the guard does not know it")
+        yield Fault("accord_ask does not set accord_state=asking: the guard does not recognise the call")
     for state in ("asking", "announcing"):
         declined = _run(loaded, "accord_decline", state)
         if not any(each.sets("accord_state", "declined") for each in declined):
-            yield Fault(f"accord_decline does nothing in state {state!r}: who refuses is recorded")
+            yield Fault(f"accord_decline does nothing in state {state!r}: a caller who refuses is recorded")
         if Action("stop_record_session", "${accord_recorded}") not in declined:
             yield Fault(f"accord_decline does not end the recording in state {state!r}")
 
 
-def told_at(loaded: Loaded) -> str | None:
-    """Return the folder of the sounds that colleagues call to hear; ``None`` where the switch plays
-    nothing."""
+def info_prompt_folder(loaded: LoadedDialplan) -> str | None:
+    """Return the folder of the info prompts, which colleagues call to hear; ``None`` if the switch plays
+    none."""
     for each in loaded.walk(CONTEXT, "accord_told_00", {}):
         if each.application == "playback":
             return each.data.rpartition("/")[0]
     return None
 
 
-def told_bound(loaded: Loaded) -> int | None:
-    """Return the seconds that the announcement's bound is fixed to; ``None`` where the daemon sets it by
-    the announcement's length, as it must."""
+def fixed_announcement_limit(loaded: LoadedDialplan) -> int | None:
+    """Return the seconds after which a fixed bound cuts the announcement; ``None`` if the daemon sets the
+    bound by the announcement's length, as it must."""
     for each in _run(loaded, "accord_begin", "waiting"):
         when = each.data.partition(" ")[0]
         if each.application == "sched_transfer" and when[:1] == "+" and when[1:].isdecimal():
@@ -260,15 +262,13 @@ def told_bound(loaded: Loaded) -> int | None:
     return None
 
 
-def timeout_faults(loaded: Loaded) -> Iterator[Fault]:
-    """Return the faults of the dialplan when its bound passes."""
+def timeout_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
+    """Return the faults of the extension that runs when the bound has passed."""
     run = _run(loaded, "accord_timeout", "announcing")
     if Action("unset", "socket_resume") not in run[:1]:
-        yield Fault(
-            "accord_timeout does not first take the socket's power away: the daemon's death ends the call"
-        )
+        yield Fault("accord_timeout does not first unset socket_resume: the call ends when the daemon does")
     if not any(each.sets("accord_state", "late") for each in run):
-        yield Fault("accord_timeout does not mark the call as late: a daemon that wakes records it")
+        yield Fault("accord_timeout does not mark the call as late: a daemon that resumes records it")
     if not any(
         each.application == "execute_extension" and each.data.startswith("accord_after_") for each in run
     ):
@@ -277,9 +277,9 @@ def timeout_faults(loaded: Loaded) -> Iterator[Fault]:
         yield Fault("accord_timeout does not send the call on")
 
 
-def _after(loaded: Loaded, state: str) -> tuple[Action, ...]:
+def _after(loaded: LoadedDialplan, state: str) -> tuple[Action, ...]:
     return loaded.walk(CONTEXT, f"accord_after_{state}", {"accord_state": state})
 
 
-def _run(loaded: Loaded, extension: str, state: str) -> tuple[Action, ...]:
+def _run(loaded: LoadedDialplan, extension: str, state: str) -> tuple[Action, ...]:
     return loaded.walk(CONTEXT, extension, {"accord_state": state})

@@ -1,8 +1,8 @@
-"""The dialplan as the switch has loaded it, read and walked here: nothing is sent and no call is placed.
+"""Evaluates the dialplan as the switch has loaded it, without placing a call.
 
-``xml_locate dialplan`` returns the XML that the switch routes with, its variables expanded. Walking it the
-way ``mod_dialplan_xml`` does shows what the switch *would* run for a call in a given state. No file on a
-disk shows that: a file may be edited and not reloaded, or something else may provide the dialplan.
+``xml_locate dialplan`` returns the XML that the switch routes with, its variables expanded. Evaluating it as
+``mod_dialplan_xml`` does shows the actions that the switch *would* run for a call in a given state. Files on
+disk do not show that: a file may be edited and not reloaded, or the dialplan may come from another source.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GROUP = re.compile(r"(?<!\$)\$(\d)")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One application with its argument; variables as the walk knew them."""
+    """One application with its argument, in which known variables are expanded."""
 
     application: str
     data: str
@@ -32,8 +32,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An extension that hands calls to a socket: ``before`` and ``after`` are the actions around it,
-    ``on`` says whether the dialplan goes on after the extension."""
+    """An extension that hands calls to a socket. ``before`` and ``after`` are the actions around it; ``on``:
+    whether the dialplan continues after the extension."""
 
     context: str
     extension: str
@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
-        """Host and port of each address that is tried in turn."""
+        """The host and port of each address, in the order in which they are tried."""
         found = []
         for one in self.socket.split(" ")[0].split("|"):
             host, _, port = one.rpartition(":")
@@ -52,15 +52,17 @@ class Entry:
         return tuple(found)
 
 
-class Loaded:
+class LoadedDialplan:
     """The contexts of a running dialplan. Raises :class:`SwitchError` ``switch.answer``."""
 
     def __init__(self, answer: str) -> None:
         try:
-            root = ElementTree.fromstring(answer)  # noqa: S314  # the switch's own; expat bounds entities
+            root = ElementTree.fromstring(answer)  # noqa: S314  # from the switch; expat limits entities
         except ElementTree.ParseError as error:
             raise SwitchError(
-                "switch.answer", f"the switch's dialplan is no XML: {error}", "does `reloadxml` succeed?"
+                "switch.answer",
+                f"the switch's dialplan is not valid XML: {error}",
+                "does `reloadxml` succeed?",
             ) from error
         self._contexts = {each.get("name", ""): each for each in root.iter("context")}
 
@@ -76,8 +78,8 @@ class Loaded:
         return found is not None and any(each.get("name") == extension for each in found.iter("extension"))
 
     def extensions(self) -> Iterator[tuple[str, str, tuple[Action, ...], bool]]:
-        """Return every extension of every context: both names, its actions, and whether the dialplan goes
-        on after it."""
+        """Return every extension of every context: both names, its actions, and whether the dialplan
+        continues after it."""
         for name, context in self._contexts.items():
             for extension in context.iter("extension"):
                 actions = tuple(
@@ -88,7 +90,7 @@ class Loaded:
 
     def entries(self, within: str = "") -> Iterator[Entry]:
         """Return every extension that hands a call to a socket as Accord's do, in any context but the
-        callees', or in one alone."""
+        callees', or only in the context ``within``."""
         for context, name, actions, on in self.extensions():
             if context != within if within else context == CALLEE:
                 continue
@@ -98,8 +100,8 @@ class Loaded:
             yield Entry(context, name, actions[:at], actions[at].data, actions[at + 1 :], on)
 
     def walk(self, context: str, destination: str, variables: Mapping[str, str]) -> tuple[Action, ...]:
-        """Return the actions for a call to ``destination`` with these variables; all others are empty in
-        conditions, and stay unexpanded in arguments. A variable that is set ``inline`` counts at once."""
+        """Return the actions for a call to ``destination`` with these variables. All others are empty in
+        conditions and stay unexpanded in arguments. A variable that is set ``inline`` counts at once."""
         run: list[Action] = []
         known = {"destination_number": destination, **variables}
         for extension in self._contexts.get(context, ElementTree.Element("none")).iter("extension"):
@@ -115,7 +117,7 @@ def _extension(extension: ElementTree.Element, known: dict[str, str], run: list[
         found = _match(condition, known)
         matched = found is not None
         for each in condition.iterfind("action" if matched else "anti-action"):
-            data = put_in(each.get("data", ""), known, found)
+            data = expand(each.get("data", ""), known, found)
             if each.get("inline") == "true" and each.get("application") == "set":
                 name, _, value = data.partition("=")
                 known[name] = value
@@ -141,13 +143,13 @@ def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match
         return None
 
 
-def put_in(text: str, known: Mapping[str, str | None], found: re.Match[str] | None = None) -> str:
-    """Expand ``${name}`` where it is known, and ``$1`` as a condition matched it; empty where there is
-    none."""
+def expand(text: str, known: Mapping[str, str | None], found: re.Match[str] | None = None) -> str:
+    """Expand each known ``${name}``, and ``$1`` by the groups that a condition matched (empty: no such
+    group)."""
 
     def value(name: re.Match[str]) -> str:
-        said = known.get(name[1])
-        return name[0] if said is None else said
+        found = known.get(name[1])
+        return name[0] if found is None else found
 
     text = _VARIABLE.sub(value, text)
     if found is None or not found.re.groups:

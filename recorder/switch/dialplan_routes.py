@@ -1,8 +1,8 @@
 """Finds routes through the loaded dialplan on which a call is bridged before it is passed to Accord.
 
-The value that a condition tests may be known here (the dialled number, the variables of Accord's
-extensions) or not (the time of day, a user's ``toll_allow``). An unknown condition may be met: so a route
-that only some callers find, or only at night, is found, too.
+The value that a condition tests may be known here (the dialled number, the variables of Accord's extensions)
+or not (the time of day, a user's ``toll_allow``). A condition on an unknown value may be met, so routes that
+apply only to some callers, or only at night, are found, too.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from recorder.switch.dialplan_lint_outbound import RUNS
-from recorder.switch.dialplan_model import Action, Loaded, put_in
+from recorder.switch.dialplan_lint_outbound import RUNS_ACCORD
+from recorder.switch.dialplan_model import Action, LoadedDialplan, expand
 
 OUTSIDE_DIGITS: Final = 7
-"""Number of digits from which on a number counts as external, where nothing else says where it leads."""
+"""Minimum number of digits of an external number, if nothing else says where it leads."""
 
 CONNECTS: Final = frozenset(
     {"bridge", "callcenter", "conference", "fifo", "httapi", "ivr", "javascript", "lua", "park", "socket",
@@ -25,7 +25,7 @@ CONNECTS: Final = frozenset(
 )  # fmt: skip
 """Applications that bridge a call, or hand it to a program that may."""
 
-_GOES_ON: Final = frozenset({"transfer", "execute_extension"})
+_CONTINUES: Final = frozenset({"transfer", "execute_extension"})
 _DEEPEST: Final = 10
 _UNKNOWN: Final = re.compile(r"\$\{")
 _FUNCTION: Final = re.compile(r"\$\{(?:group|group_call|sofia_contact|user_data)\(")
@@ -43,7 +43,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "group_confirm_key": "",
     "caller_id_number": "2025550147",
 }
-"""The variables that Accord's extensions test, as they are when a call arrives."""
+"""The variables that Accord's extensions test, with their values when a call arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +56,49 @@ class Route:
     action: Action
 
 
-def inbound(loaded: Loaded, context: str, number: str) -> Iterator[Route]:
+def inbound(loaded: LoadedDialplan, context: str, number: str) -> Iterator[Route]:
     """Return the routes that bridge calls to a line's number in a context without Accord."""
-    yield from _unasked(loaded, context, number, KNOWN)
+    yield from _routes(loaded, context, number, KNOWN)
 
 
-def outbound(loaded: Loaded, context: str, number: str, line: str) -> Iterator[Route]:
-    """Return the routes that take calls from a line to an external number without Accord; none where the
-    number is an emergency number, or on the never-record list."""
+def outbound(loaded: LoadedDialplan, context: str, number: str, line: str) -> Iterator[Route]:
+    """Return the routes that take calls from a line to an external number without Accord; none if the number
+    is an emergency number, or on the never-record list."""
     known = {**KNOWN, "accord_line": line}
-    if _never(loaded, context, number, known):
+    if _is_never_recorded(loaded, context, number, known):
         return
-    for route in _unasked(loaded, context, number, known):
-        if goes_outside(route.action, number):
+    for route in _routes(loaded, context, number, known):
+        if bridges_outside(route.action, number):
             yield route
 
 
-def outside_numbers(loaded: Loaded, context: str) -> tuple[list[str], list[str]]:
-    """Return numbers, one of each length, that each extension of a context takes and bridges with an
-    external leg or routes on, and the names of the extensions whose numbers could not be guessed."""
+def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], list[str]]:
+    """Return sample numbers, one of each length, that each extension of a context bridges with an external
+    leg or routes on, and the names of the extensions for which no sample number was found."""
     numbers: dict[str, None] = {}
-    unguessed: list[str] = []
+    without_sample: list[str] = []
     for extension in loaded.context(context):
         actions = [
             Action(each.get("application", ""), each.get("data", "")) for each in extension.iter("action")
         ]
-        connects = any(goes_outside(action, "0" * OUTSIDE_DIGITS) for action in actions)
-        if connects or any(action.application in _GOES_ON for action in actions):
-            found = _guessed(extension)
+        connects = any(bridges_outside(action, "0" * OUTSIDE_DIGITS) for action in actions)
+        if connects or any(action.application in _CONTINUES for action in actions):
+            found = _sample_numbers(extension)
             numbers |= dict.fromkeys(found)
             if connects and not found:
-                unguessed.append(extension.get("name", ""))
-    return list(numbers), unguessed
+                without_sample.append(extension.get("name", ""))
+    return list(numbers), without_sample
 
 
-def goes_outside(action: Action, number: str) -> bool:
-    """Whether it bridges a call with an external leg; where its dial string does not say (``${dial}``), by
-    the length of the dialled number."""
+def bridges_outside(action: Action, number: str) -> bool:
+    """Whether an action bridges a call with an external leg. If its dial string does not say (``${dial}``),
+    the length of the dialled number decides."""
     return action.application == "bridge" and any(
-        _leg_goes_outside(leg, number) for leg in re.split(r",|\||:_:", _GLOBALS.sub("", action.data))
+        _leg_is_external(leg, number) for leg in re.split(r",|\||:_:", _GLOBALS.sub("", action.data))
     )
 
 
-def _leg_goes_outside(leg: str, number: str) -> bool:
+def _leg_is_external(leg: str, number: str) -> bool:
     leg = _GLOBALS.sub("", leg.strip())
     if not leg or leg.startswith(_INSIDE) or _FUNCTION.match(leg):
         return False
@@ -109,13 +109,13 @@ def _leg_goes_outside(leg: str, number: str) -> bool:
     return _UNKNOWN.match(leg) is None or len(re.sub(r"\D", "", number)) >= OUTSIDE_DIGITS
 
 
-def _unasked(
-    loaded: Loaded, context: str, number: str, given: Mapping[str, str], depth: int = 0
+def _routes(
+    loaded: LoadedDialplan, context: str, number: str, given: Mapping[str, str], depth: int = 0
 ) -> Iterator[Route]:
     known: dict[str, str | None] = {**given, "destination_number": number, "context": context}
     for extension in loaded.context(context):
-        met, actions = _hunt(extension, known)
-        if any(_asks(action) for action in actions):
+        met, actions = _evaluate(extension, known)
+        if any(_passes_to_accord(action) for action in actions):
             if met:
                 return
             continue
@@ -123,7 +123,7 @@ def _unasked(
         for action in actions:
             if action.application in CONNECTS:
                 yield Route(context, name, number, action)
-            elif action.application in _GOES_ON and depth < _DEEPEST:
+            elif action.application in _CONTINUES and depth < _DEEPEST:
                 for route in _target(loaded, context, action, given, depth):
                     yield replace(route, context=context, extension=name, number=number)
         if met and extension.get("continue") != "true":
@@ -131,32 +131,32 @@ def _unasked(
 
 
 def _target(
-    loaded: Loaded, context: str, action: Action, given: Mapping[str, str], depth: int
+    loaded: LoadedDialplan, context: str, action: Action, given: Mapping[str, str], depth: int
 ) -> Iterator[Route]:
     number, *where = action.data.split()[:3] or [""]
     dialplan, context = (*where, *("XML", context)[len(where) :])
     if dialplan == "XML" and not _UNKNOWN.search(f"{number}{context}"):
-        yield from _unasked(loaded, context, number, given, depth + 1)
+        yield from _routes(loaded, context, number, given, depth + 1)
 
 
-def _asks(action: Action) -> bool:
-    """Whether Accord handles a call from here on, or has been told to leave it alone."""
-    asked = action.application == "set" and action.data.startswith("accord_state=")
-    return asked or action.data == RUNS
+def _passes_to_accord(action: Action) -> bool:
+    """Whether Accord handles a call from here on, or is to leave it alone."""
+    sets_state = action.application == "set" and action.data.startswith("accord_state=")
+    return sets_state or action.data == RUNS_ACCORD
 
 
-def _never(loaded: Loaded, context: str, number: str, given: Mapping[str, str]) -> bool:
+def _is_never_recorded(loaded: LoadedDialplan, context: str, number: str, given: Mapping[str, str]) -> bool:
     known: dict[str, str | None] = {**given, "destination_number": number}
     return any(
         met and any(each.sets("accord_state", "never_record") for each in actions)
         for extension in loaded.context(context)
-        for met, actions in [_hunt(extension, known)]
+        for met, actions in [_evaluate(extension, known)]
     )
 
 
-def _hunt(extension: Element, known: dict[str, str | None]) -> tuple[bool | None, list[Action]]:
-    """Return whether an extension is met (``None``: perhaps), and what it then runs; notes what it sets
-    inline."""
+def _evaluate(extension: Element, known: dict[str, str | None]) -> tuple[bool | None, list[Action]]:
+    """Return whether an extension is met (``None``: perhaps), and the actions that it then runs. Variables
+    that it sets inline are added to ``known``."""
     run: list[Action] = []
     met: bool | None = False
     sure = True
@@ -170,7 +170,7 @@ def _hunt(extension: Element, known: dict[str, str | None]) -> tuple[bool | None
                 met is not None and each.tag == ("anti-action" if met else "action")
             ):
                 continue
-            data = put_in(each.get("data") or each.text or "", known, groups)
+            data = expand(each.get("data") or each.text or "", known, groups)
             action = Action(each.get("application", ""), data)
             if each.get("inline") == "true" and action.application == "set":
                 name, _, value = data.partition("=")
@@ -192,16 +192,16 @@ def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | N
         results = [met for met, _ in tried]
         if kind == "xor":
             return (None if None in results else results.count(True) == 1), found
-        decides = kind != "all"  # one that is met decides "any", one that is not decides "all"
+        decides = kind != "all"  # a met test decides "any", an unmet one "all"
         return (decides if decides in results else None if None in results else not decides), found
     expression = condition.find("expression")
     pattern = condition.get("expression") if expression is None else expression.text
     field = condition.get("field")
     if field is None or pattern is None:
-        # A time of day, or a condition without a test, which is met.
+        # A time of day is unknown; a condition without a test is met.
         return (None if set(condition.keys()) - {"break", "field", "expression"} else True), None
-    value = put_in(field, known) if "$" in field else known.get(field)
-    pattern = put_in(pattern, known)
+    value = expand(field, known) if "$" in field else known.get(field)
+    pattern = expand(pattern, known)
     if value is None or _UNKNOWN.search(value) or _UNKNOWN.search(pattern):
         return None, None
     try:
@@ -211,9 +211,9 @@ def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | N
     return match is not None, match
 
 
-def _guessed(extension: Element) -> list[str]:
-    """Return numbers that an extension takes, one of each length: the literal start of its expressions,
-    filled up."""
+def _sample_numbers(extension: Element) -> list[str]:
+    """Return sample numbers that an extension matches, one of each length: the literal digits of its
+    expressions, padded."""
     fields = [
         each
         for each in extension.iter()
@@ -232,6 +232,6 @@ def _guessed(extension: Element) -> list[str]:
     )
     found: dict[int, str] = {}
     for number in candidates:
-        if len(number) not in found and _hunt(extension, {"destination_number": number})[0] is not False:
+        if len(number) not in found and _evaluate(extension, {"destination_number": number})[0] is not False:
             found[len(number)] = number
     return [found[length] for length in sorted(found)]

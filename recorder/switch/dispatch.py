@@ -21,8 +21,8 @@ Handler = Callable[[EslEvent], object]
 
 
 class PendingReply:
-    """A command that was sent, and the reply it will get; see :meth:`Connection.send_later`. ``quiet``:
-    the peer may be anybody, so its actions are neither logged nor counted."""
+    """The reply to a command that was sent; see :meth:`Connection.send_later`. ``limit`` is in seconds.
+    ``quiet``: the peer is unverified, so its actions are neither logged nor counted."""
 
     __slots__ = ("_began", "_quiet", "_result", "_timer", "command", "limit")
 
@@ -38,28 +38,27 @@ class PendingReply:
         """Return the reply. Raises :class:`SwitchError`: ``switch.timeout`` when the limit has passed,
         ``switch.gone`` when the connection has ended."""
         reply = self._result.get()
-        assert reply is not None  # only one is ever set
+        assert reply is not None  # set exactly once
         return reply
 
     def accepted(self) -> Reply:
-        """Return the reply of a command that the switch did not refuse; raises ``switch.refused``
-        otherwise."""
+        """Return the reply, as :meth:`wait`. Raises ``switch.refused`` if the switch refused the command."""
         reply = self.wait()
         if reply.refused:
             raise SwitchError(
                 "switch.refused",
                 f"FreeSWITCH refused {str(self.command)!r}: {reply.data}",
-                "fs_cli and FreeSWITCH's log say more",
+                "see FreeSWITCH's log, or try the command in fs_cli",
             )
         return reply
 
     @property
     def done(self) -> bool:
-        """Answered, timed out or failed: :meth:`wait` returns at once."""
+        """Whether it was answered, timed out or failed, so that :meth:`wait` returns at once."""
         return bool(self._result.ready())
 
     def then(self, call: Callable[[PendingReply], object]) -> None:
-        """Call ``function`` in the hub as soon as it is done; it must not block."""
+        """Call ``call`` in the hub as soon as it is done; it must not block."""
         self._result.rawlink(lambda _result: call(self))
 
     def start(self) -> None:
@@ -68,7 +67,7 @@ class PendingReply:
         self._timer.start(self._too_late)
 
     def settle(self, reply: Reply) -> bool:
-        """The reply arrived. ``False`` where the command had timed out before."""
+        """Set the reply; return ``False`` if the command had timed out before."""
         self._close_timer()
         if self._result.ready():
             return False
@@ -80,7 +79,7 @@ class PendingReply:
         return True
 
     def fail(self, error: SwitchError) -> None:
-        """There will be no reply."""
+        """Set an error: there will be no reply."""
         self._close_timer()
         if not self._result.ready():
             late = error.error_id == "switch.timeout"
@@ -105,7 +104,7 @@ class PendingReply:
 
 
 class Lane:
-    """One handler's own queue and greenlet; events reach it in order."""
+    """The queue and greenlet of one handler, which receives its events in order."""
 
     __slots__ = ("_ending", "_greenlet", "_limit", "_waiting", "_wake", "failures", "handler")
 
@@ -119,7 +118,7 @@ class Lane:
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def put(self, event: EslEvent) -> bool:
-        """Queue an event; ``False`` when the handler is too far behind."""
+        """Queue an event; return ``False`` if the handler is too far behind."""
         if len(self._waiting) >= self._limit:
             return False
         self._waiting.append(event)
@@ -130,12 +129,13 @@ class Lane:
         return True
 
     def finish(self) -> None:
-        """No more events will come: the queued ones are still handled, then the greenlet ends."""
+        """No more events will come: let the greenlet end when the queued ones are handled."""
         self._ending = True
         self._wake.set()
 
     def join(self, limit: float) -> bool:
-        """Wait at most ``limit`` seconds until the handler has processed everything."""
+        """Wait at most ``limit`` seconds until the handler has processed all events; return whether it
+        has."""
         if self._greenlet is None or self._greenlet is gevent.getcurrent():
             return True
         self._greenlet.join(timeout=limit)
@@ -152,7 +152,7 @@ class Lane:
                 try:
                     self.handler(event)
                 except Exception:
-                    # Counted and shown, and the next event is still handled.
+                    # One failure must not stop the following events.
                     self.failures += 1
                     metrics.EVENTS_LOST.labels("failed").inc()
                     log.exception("switch.handler_failed", event_name=event.name, channel=repr(event.uuid))

@@ -1,5 +1,5 @@
-"""The two kinds of connection to a FreeSWITCH: the standing connection, and the socket that a call arrives
-on."""
+"""The two kinds of event socket connection: inbound, which Accord opens, and outbound, which the dialplan
+opens for a call."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from recorder.switch.unverified_connections import UnverifiedConnection, Unverif
 
 log = structlog.get_logger()
 
-TURN: Final = 64
-"""How many connections are refused in a row: if refusing were slower, they would fill the backlog, and
-calls would wait."""
+REFUSALS_IN_A_ROW: Final = 64
+"""How many connections are refused before other greenlets run. If refusing were slower, they would fill the
+backlog, and calls would wait."""
 
 
 class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # greenswitch has no types
-    """A connection that we open: log in, subscribe, command.
+    """A connection that Accord opens: log in, subscribe, send commands.
 
-    Handlers are registered with ``register_handle(name, handler)``, as in greenswitch, before
-    :meth:`connect`. It is used once: after it has closed, create another
-    (:class:`recorder.switch.standing_connection.Node` does)."""
+    Register handlers with ``register_handle(name, handler)``, as in greenswitch, before :meth:`connect`. Use
+    it once: after it has closed, create another (as :class:`recorder.switch.standing_connection.Node`
+    does)."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
     def connect(self) -> None:
         """Connect and log in.
 
-        Replaces greenswitch's, which waits for ever on a silent peer. Raises :class:`SwitchError`:
+        Replaces greenswitch's, which waits indefinitely for a silent peer. Raises :class:`SwitchError`:
         ``switch.away``, ``switch.timeout``, ``switch.password``, ``switch.access``."""
         where = f"{self.host}:{self.port}"
         limit = gevent.Timeout(self.timeout)
@@ -66,16 +66,16 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
                     raise SwitchError(
                         "switch.access",
                         f"FreeSWITCH at {where} ended the connection: {self.reason}",
-                        "look at apply-inbound-acl in event_socket.conf.xml",
+                        "check apply-inbound-acl in event_socket.conf.xml",
                     )
                 self.authenticate()
         except gevent.Timeout as passed:
-            self.close("no log-in in time")
+            self.close("log-in timed out")
             if passed is not limit:
                 raise
             raise SwitchError(
                 "switch.timeout",
-                f"FreeSWITCH at {where} did not let us log in within {self.timeout:g} s",
+                f"logging in to FreeSWITCH at {where} took longer than {self.timeout:g} s",
                 "is it overloaded or stopped?",
             ) from None
         except OSError as error:
@@ -101,16 +101,16 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
 
 
 class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[misc]
-    """A connection that the dialplan's ``socket`` opens for one call, or a peer that pretends to be it.
+    """A connection that the dialplan's ``socket`` opens for one call, or that another process opens.
 
     Call :meth:`connect` first; then send commands, pipelined: :meth:`execute` returns at once, and the
-    commands run in order. When the socket closes, the dialplan goes on.
+    commands run in order. When the socket closes, the dialplan continues.
 
-    ``owner`` is the user id at the other end, where that is on this machine. The session is ``quiet``
-    until the peer is known to be the switch."""
+    ``owner`` is the peer's user id, if it is on this machine. The session is ``quiet`` until the peer is
+    verified to be the switch."""
 
     max_body = MAX_HEAD
-    """It receives one channel's events, and short answers."""
+    """It receives only one channel's events, and short answers."""
 
     def __init__(
         self,
@@ -123,35 +123,35 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         self.quiet = True
         super().__init__(client_address, sock, limits=limits)
         self.session_data: Mapping[str, str] | None = None
-        # greenswitch's reader is unused, and a file over a socket keeps it open.
+        # greenswitch's reader is unused, and its file object would keep the socket open.
         self.sock_file.close()
-        # greenswitch registers handlers that read whole events; ours are registered where they are needed.
+        # greenswitch registers handlers that read whole events; Accord registers its own.
         self.event_handlers.clear()
 
     def start_event_handlers(self) -> None:
-        """Called by greenswitch's constructor once there is a socket."""
+        """Take over the socket; called by greenswitch's constructor."""
         self.adopt(self.sock)
         super().start_event_handlers()
 
     def connect(self, limit: float | None = None) -> Mapping[str, str]:
         """Take over the call and return the channel's data. Raises :class:`SwitchError` as :meth:`send`.
 
-        Replaces greenswitch's: a time limit, and headers framed safely."""
+        Replaces greenswitch's: with a time limit, and safe framing of headers."""
         if self.session_data is None:
-            self._taken(self.send(commands.connect(), limit))
+            self._accept_reply(self.send(commands.connect(), limit))
         data: Mapping[str, str] = self.session_data or {}
         return data
 
-    def introduce(self, question: SwitchCommand, limit: float) -> tuple[Mapping[str, str], str]:
-        """:meth:`connect`, and the answer to a question that is sent in the same write, so that it costs
-        the call no time. Raises as :meth:`send`."""
-        connected, answered = self.send_all((commands.connect(), question), limit)
-        data = self._taken(connected.wait())
-        # The whole data is large, and belongs to the caller; a long call needs its id only.
+    def introduce(self, query: SwitchCommand, limit: float) -> tuple[Mapping[str, str], str]:
+        """:meth:`connect`, and return the answer to a query, too, which is sent in the same write and so
+        costs the call no time. Raises as :meth:`send`."""
+        connected, answered = self.send_all((commands.connect(), query), limit)
+        data = self._accept_reply(connected.wait())
+        # The complete data is large and belongs to the caller; the session keeps only the id.
         self.session_data = {"Unique-ID": data.get("Unique-ID", "")}
         return data, answered.wait().data
 
-    def _taken(self, reply: Reply) -> Mapping[str, str]:
+    def _accept_reply(self, reply: Reply) -> Mapping[str, str]:
         if not reply.data.startswith("+OK"):
             raise SwitchError("switch.refused", f"FreeSWITCH refused connect: {reply.data}")
         self.session_data = reply.headers
@@ -165,7 +165,7 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         return data.get("Unique-ID", "")
 
     def execute(self, command: SwitchCommand, limit: float | None = None) -> PendingReply:
-        """Send one of :mod:`~recorder.switch.commands`' applications without waiting for its reply."""
+        """Send an ``execute`` of :mod:`~recorder.switch.commands` without waiting for its reply."""
         return self.send_later(command, limit)
 
     def call_command(
@@ -175,8 +175,8 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         block: bool = False,
         response_timeout: float | None = None,
     ) -> Reply:
-        """Replaces greenswitch's, which builds the command from any string: checked, with a time limit.
-        Events report that an application has *ended*, so ``block`` is refused."""
+        """Replaces greenswitch's, which builds the command from any string: validated, and with a time limit.
+        ``block`` is refused, because only an event reports that an application has *ended*."""
         if block:
             raise TypeError("wait for CHANNEL_EXECUTE_COMPLETE instead")
         return self.send(commands.execute(app_name, app_args or ""), response_timeout)
@@ -186,19 +186,18 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         self.send_later(commands.my_events()).accepted()
 
     def linger(self, timeout: int | None = None) -> None:
-        """Replaces greenswitch's: stay connected for the call's last events, in seconds."""
+        """Replaces greenswitch's: stay connected for ``timeout`` seconds after the hang-up, for the last
+        events."""
         self.send_later(commands.linger(60 if timeout is None else timeout)).accepted()
 
 
 class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
-    """The server that calls arrive on. ``handler`` is called with an :class:`OutboundSession` in a greenlet
-    for each call.
+    """Accepts calls. ``handler`` is called with an :class:`OutboundSession`, in a greenlet for each call.
 
-    No call is refused because there are too many, for that would cost its recording; ``connection_count``
-    is a number to watch, no limit. What is limited is the number of connections that the handler has not
-    admitted yet (:meth:`admit`): ``waiting`` says how, and ``crowded`` is called with the owner of each
-    that finds no place. When the handler returns or raises, the socket is closed and the call's dialplan
-    goes on."""
+    The number of calls is not limited, because a refused call would lose its recording; ``connection_count``
+    is for monitoring. The number of connections that the handler has not yet admitted (:meth:`admit`) is
+    limited by ``unverified``, and ``crowded`` is called with the owner of each refused one. When the handler
+    returns or raises, the socket is closed and the call's dialplan continues."""
 
     def __init__(
         self,
@@ -206,18 +205,18 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         port: int,
         handler: Callable[[OutboundSession], object],
         *,
-        waiting: UnverifiedConnections,
+        unverified: UnverifiedConnections,
         crowded: Callable[[int | None], object],
         owner: Callable[[socket.socket], int | None] = peer_uid,
         backlog: int = 1024,
         limits: ConnectionLimits | None = None,
     ) -> None:
-        """``port`` 0 takes a free one; see ``bound_port``."""
+        """``port`` 0 binds a free port; see ``bound_port``."""
         super().__init__(host, port, application=handler)
-        self._waiting = waiting
+        self._unverified = unverified
         self._crowded = crowded
         self._owner = owner
-        self._visits: dict[OutboundSession, UnverifiedConnection] = {}
+        self._unadmitted: dict[OutboundSession, UnverifiedConnection] = {}
         self.backlog = backlog
         self.limits = limits or ConnectionLimits()
         self.failures = 0
@@ -226,7 +225,8 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         self.server: socket.socket | None = None
 
     def adopt(self, server: socket.socket) -> bool:
-        """Accept from a socket that another process has bound; return whether it has the right port."""
+        """Accept from a socket that another process has bound; return whether its address is the configured
+        one."""
         host, port = server.getsockname()[:2]
         if (host, port) != (self.bind_address, self.bind_port[0]):
             return False
@@ -236,8 +236,8 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         return True
 
     def bind(self) -> int:
-        """Bind the port, unless a socket was given; from now on calls wait in the backlog. Return the
-        port. Raises ``switch.port``."""
+        """Bind the port, unless a socket was adopted, and return it. From now on calls wait in the backlog.
+        Raises ``switch.port``."""
         if self.server is not None:
             return self.bound_port
         server = socket.socket(plain.AF_INET6 if ":" in self.bind_address else plain.AF_INET)
@@ -266,45 +266,45 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             self.bind()
         server = self.server
         assert server is not None
-        turned_away = 0
+        refused = 0
         while not self.stopping.is_set():
             try:
                 sock, address = server.accept()
             except OSError as error:
                 if self.stopping.is_set():
                     break
-                # Out of file descriptors, for example: the call waits in the backlog, and the others go on.
+                # For example, no descriptors are left: the call waits in the backlog, and others continue.
                 log.error("switch.accept_failed", error=str(error))
                 gevent.sleep(0.05)
                 continue
-            visit = UnverifiedConnection(self._owner(sock))
-            if not self._waiting.enter(visit):
-                self._crowded(visit.owner)
+            connection = UnverifiedConnection(self._owner(sock))
+            if not self._unverified.enter(connection):
+                self._crowded(connection.owner)
                 sock.close()
-                turned_away += 1
-                if turned_away % TURN == 0:
-                    gevent.sleep(0)  # thousands of connections must not keep the hub from calls
+                refused += 1
+                if refused % REFUSALS_IN_A_ROW == 0:
+                    gevent.sleep(0)  # thousands of connections must not block calls
                 continue
-            greenlet = gevent.spawn(self._accept_call, sock, address, visit)
+            greenlet = gevent.spawn(self._accept_call, sock, address, connection)
             self._greenlets.add(greenlet)
             greenlet.link(self._greenlets.discard)
 
     def admit(self, session: OutboundSession) -> None:
-        """The peer is the switch: it occupies no place any more, and is logged."""
+        """The peer is the switch: it no longer counts as unverified, and its actions are logged."""
         session.quiet = False
-        if (visit := self._visits.pop(session, None)) is not None:
-            self._waiting.leave(visit)
+        if (connection := self._unadmitted.pop(session, None)) is not None:
+            self._unverified.leave(connection)
 
-    def _accept_call(self, sock: socket.socket, address: Any, visit: UnverifiedConnection) -> None:
+    def _accept_call(self, sock: socket.socket, address: Any, connection: UnverifiedConnection) -> None:
         """Replaces greenswitch's, which drops calls above ``max_connections``."""
         self.connection_count += 1
         session = None
         try:
-            if visit.left:
-                return  # it had to make room before its turn
-            session = OutboundSession(address, sock, self.limits, visit.owner)
-            visit.close = session.close
-            self._visits[session] = visit
+            if connection.evicted:
+                return  # evicted before this greenlet ran
+            session = OutboundSession(address, sock, self.limits, connection.owner)
+            connection.close = session.close
+            self._unadmitted[session] = connection
             self.application(session)
         except SwitchError as error:
             log.warning(
@@ -318,17 +318,17 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             )
         finally:
             self.connection_count -= 1
-            self._waiting.leave(visit)
+            self._unverified.leave(connection)
             if session is not None:
-                self._visits.pop(session, None)
+                self._unadmitted.pop(session, None)
                 session.close("the handler has ended")
             else:
                 sock.close()
 
     def stop(self, limit: float = 5.0) -> None:
         """Accept no more calls and wait at most ``limit`` seconds for the current ones; then close their
-        sockets, so that their dialplans go on. The port is free again, unless another process accepts from
-        it: it is not shut down."""
+        sockets, so that their dialplans continue. The listening socket is closed but not shut down, because
+        another process may accept from it."""
         self.stopping.set()
         if self.server is not None:
             self.server.close()

@@ -1,9 +1,9 @@
-"""Reads FreeSWITCH's events safely: lines are separated first, then each value is decoded alone, on demand.
+"""Reads FreeSWITCH's events safely: separates lines first, then decodes each value by itself, on demand.
 
 FreeSWITCH's ``event plain`` URL-encodes values but leaves a ``%0A`` from a SIP caller as it is
-(``switch_url_encode`` does not encode twice). A client that decodes first and then looks for lines lets
-the caller forge every header and channel variable. Here a header is a line of the *raw* bytes, its name
-ends at the line's first ``': '``, the first line of a name counts, and a value is decoded by itself.
+(``switch_url_encode`` does not encode twice). A client that decodes before it separates lines lets the caller
+forge every header and channel variable. Here a header is a line of the *raw* bytes, its name ends at the
+line's first ``': '``, the first line of a name counts, and each value is decoded by itself.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from recorder.switch.framing import Frame
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-# FreeSWITCH writes these first, so a search from the front finds them soon; all others are found sooner, and
-# found missing much sooner, from the back.
+# FreeSWITCH writes these headers first, so a search from the front finds them quickly. A search from the back
+# finds all others sooner, and detects a missing one much sooner.
 _EARLY: Final = ("Event-", "Unique-ID", "Channel-", "Call-", "Caller-", "Answer-")
 
 
@@ -40,7 +40,7 @@ def _value(raw: bytes, name: str, end: int) -> bytes | None:
         at = raw.find(needle, 0, end)
     else:
         at = earlier = raw.rfind(needle, 0, end)
-        while earlier >= 0:  # the first one counts
+        while earlier >= 0:  # the first line counts
             at, earlier = earlier, raw.rfind(needle, 0, earlier)
     if at < 0:
         return None
@@ -49,9 +49,9 @@ def _value(raw: bytes, name: str, end: int) -> bytes | None:
 
 
 def decode(value: bytes) -> str:
-    """Decode one header's value: percent signs once; bytes that are not UTF-8 are replaced.
+    """Decode a header's value: percent-encoding once; bytes that are not UTF-8 are replaced.
 
-    ``_undef_`` is how FreeSWITCH writes an empty value (``switch_event_serialize``)."""
+    FreeSWITCH writes an empty value as ``_undef_`` (``switch_event_serialize``)."""
     if PERCENT in value:
         return unquote_to_bytes(value).decode("utf-8", "replace")
     if value == b"_undef_":
@@ -59,7 +59,7 @@ def decode(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-PERCENT: Final = 37  # as a number: looking for one byte of bytes is five times quicker this way
+PERCENT: Final = 37  # as a number: searching bytes for an integer is five times faster
 
 _NAME: Final = b"\nEvent-Name: "
 
@@ -68,15 +68,15 @@ _decode_name = lru_cache(maxsize=1024)(decode)
 
 
 def _end_of_line(raw: bytes) -> int:
-    """Return the end of the first line of an event, which is the last one where nothing follows."""
+    """Return the index of the end of an event's first line."""
     stop = raw.find(b"\n", len(_NAME))
     return stop if stop >= 0 else len(raw)
 
 
 def _end_of_headers(raw: bytes) -> int:
-    """A body follows the headers only where one of them has its length (``switch_event_serialize``); a
-    search for that line is faster than one for an empty line, and from the end faster than from the
-    beginning."""
+    """Return the index of the end of an event's headers. A body follows only if one of them holds its length
+    (``switch_event_serialize``); searching for that header is faster than for an empty line, and faster from
+    the end."""
     if raw.rfind(b"\nContent-Length: ") >= 0:
         end = raw.find(b"\n\n")
         if end >= 0:
@@ -87,8 +87,8 @@ def _end_of_headers(raw: bytes) -> int:
 class Headers(Mapping[str, str]):
     """Header lines as a read-only mapping that searches the raw bytes on demand.
 
-    ``raw`` begins with a line feed; an empty line ends the headers. Names are compared byte for byte,
-    never decoded. A second line of the same name is ignored, and so is a line without ``': '``."""
+    ``raw`` begins with a line feed; an empty line ends the headers. Names are compared byte for byte, never
+    decoded. Later lines of the same name are ignored, and so are lines without ``': '``."""
 
     __slots__ = ("_raw", "end")
 
@@ -125,10 +125,10 @@ class Headers(Mapping[str, str]):
 
 
 class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
-    """greenswitch's event, read in another way.
+    """A greenswitch event that is read safely.
 
-    ``raw`` is header lines with a line feed before the first one; a body may follow an empty line.
-    ``data`` is greenswitch's place for the text of a reply."""
+    ``raw`` consists of header lines with a line feed before the first one; a body may follow an empty line.
+    ``data`` is greenswitch's attribute for the text of a reply."""
 
     data = ""
 
@@ -137,7 +137,7 @@ class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
         self._end = _end_of_headers(raw)
 
     def parse_data(self, data: bytes) -> None:
-        """Replaces greenswitch's, which decodes first and then looks for lines: nothing is read ahead."""
+        """Replaces greenswitch's, which decodes before it separates lines."""
         Message.__init__(self, data)
 
     @property
@@ -146,7 +146,7 @@ class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
         return Headers(self._raw)
 
     def header(self, name: str, default: str = "") -> str:
-        """Return the decoded value of the first line of that name, ``default`` where there is none."""
+        """Return the decoded value of the first line of that name; ``default`` if there is none."""
         value = _value(self._raw, name, self._end)
         return default if value is None else decode(value)
 
@@ -157,8 +157,8 @@ class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
 
 
 class Reply(Message):
-    """The reply to one command. ``data`` is the ``Reply-Text`` of a command or the body of an ``api``,
-    without white space around it."""
+    """The reply to one command. ``data`` is the ``Reply-Text`` of a command or the body of an ``api`` answer,
+    stripped of white space."""
 
     def __init__(self, frame: Frame) -> None:
         super().__init__(frame.head)
@@ -169,7 +169,7 @@ class Reply(Message):
 
     @property
     def refused(self) -> bool:
-        """Whether FreeSWITCH refused: ``-ERR ...`` or ``-USAGE ...``."""
+        """Whether FreeSWITCH refused the command: ``-ERR ...`` or ``-USAGE ...``."""
         return self.data.startswith(("-ERR", "-USAGE"))
 
     def __repr__(self) -> str:
@@ -179,15 +179,15 @@ class Reply(Message):
 class EslEvent(Message):
     """An event on a channel; read-only, and cheap until a value is read.
 
-    Every value may come from a stranger's SIP message: it may hold control characters and line feeds, and
-    must never be put into a command, a path or a log line as it is."""
+    Every value may come from a stranger's SIP message: it may contain control characters and line feeds, and
+    must never be put unchecked into a command, a path or a log line."""
 
     def __init__(self, raw: bytes) -> None:
-        """``raw`` is an event as it came, with a line feed before its first line."""
+        """``raw`` is an event as received, with a line feed before its first line."""
         self._raw = raw
         self._end = _end_of_headers(raw)
-        #: FreeSWITCH's ``Event-Name``, ``CHANNEL_BRIDGE`` for one (:data:`NAMES`).
-        #: An event that an application makes does not begin with it (seen).
+        #: FreeSWITCH's ``Event-Name``, such as ``CHANNEL_BRIDGE`` (:data:`NAMES`).
+        #: An event that an application creates does not begin with it (observed).
         self.name = (
             _decode_name(raw[13 : _end_of_line(raw)]) if raw.startswith(_NAME) else self.header("Event-Name")
         )
@@ -206,7 +206,7 @@ class EslEvent(Message):
     def at(self) -> datetime:
         """The time by the switch's clock, in UTC, from ``Event-Date-Timestamp`` (microseconds).
 
-        Raises :class:`SwitchError` where that is no time: FreeSWITCH itself writes it into every event."""
+        Raises :class:`SwitchError` if that is no time, which FreeSWITCH itself writes into every event."""
         value = self.headers.find("Event-Date-Timestamp") or b""
         if not value.isdigit() or len(value) > 17:
             raise SwitchError("switch.event_time", f"an event {self.name!r} without a time")
@@ -214,7 +214,8 @@ class EslEvent(Message):
 
     @property
     def sequence(self) -> int:
-        """``Event-Sequence``: grows in the order in which the switch made its events; 0 where absent."""
+        """``Event-Sequence``, which increases in the order in which the switch created its events; 0 if
+        absent."""
         value = self.headers.find("Event-Sequence") or b""
         return int(value) if value.isdigit() and len(value) < 20 else 0
 
@@ -223,7 +224,7 @@ class EslEvent(Message):
         return self.header(f"variable_{name}", default)
 
     def recording_variable(self, name: str) -> str:
-        """Return a value that was written in braces behind the recording's path; on RECORD_START and
+        """Return a value that was given in braces with the recording's path; on RECORD_START and
         RECORD_STOP."""
         return self.header(f"Recording-Variable-{name}")
 
@@ -249,4 +250,4 @@ NAMES: Final = (
     "MEDIA_BUG_STOP",
     "CUSTOM",
 )
-"""The events that Accord knows; :func:`recorder.switch.commands.subscribe` takes some of them."""
+"""The events that Accord knows, and that :func:`recorder.switch.commands.subscribe` accepts."""

@@ -2,7 +2,7 @@
 
 A frame is a head of ``Name: value`` lines, an empty line, and a body of the head's ``Content-Length``
 bytes (FreeSWITCH, ``mod_event_socket.c``). Nothing is decoded here: lines are separated before any value
-is looked at, so no value can become a line.
+is read, so no value can become a line.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from typing import NamedTuple
 from recorder.errors import SwitchError
 
 MAX_HEAD = 1 << 20
-"""Maximum size of a head, in bytes. The reply to ``connect`` carries every channel variable, each up to
-three times its length: some 10 to 200 KB."""
+"""Maximum size of a head in bytes. The reply to ``connect`` contains every channel variable, each encoded to
+up to three times its length: some 10 to 200 KB."""
 
 MAX_BODY = 64 << 20
-"""Maximum size of a body, in bytes. ``show channels as json`` takes about 1.2 KB a channel."""
+"""Maximum size of a body in bytes. ``show channels as json`` takes about 1.2 KB per channel."""
 
 EVENT = b"text/event-plain"
 
-# mod_event_socket writes this before every event (line 1449). Other heads take the slow path.
+# mod_event_socket writes this before every event. Other heads take the slow path.
 _EVENT_HEAD = re.compile(rb"Content-Length: ([0-9]{1,9})\nContent-Type: text/event-plain\n\n")
 
 
 class FramingError(SwitchError):
-    """The bytes are no frames; the start of the next one cannot be known, so the connection ends."""
+    """The bytes are no frames. The start of the next frame cannot be known, so the connection ends."""
 
     def __init__(self, message: str) -> None:
         super().__init__(
             "switch.malformed",
             f"malformed data on the event socket: {message}",
-            "the connection is closed and made again; is something else than FreeSWITCH on that port?",
+            "the daemon reconnects by itself; does another program than FreeSWITCH use that port?",
         )
 
 
 class Frame(NamedTuple):
-    """A frame as it arrived: ``kind`` is its ``Content-Type``; ``head`` and ``body`` are raw bytes.
+    """A frame as received: ``kind`` is its ``Content-Type``; ``head`` and ``body`` are raw bytes.
 
-    Both begin with an added line feed, so that every header line, the first too, can be
-    searched with a line feed before its name."""
+    Both begin with an added line feed, so that every header, also the first, can be searched with a line feed
+    before its name."""
 
     kind: bytes
     head: bytes
@@ -48,18 +48,17 @@ class Frame(NamedTuple):
 
 
 class Framer:
-    """Takes bytes as they arrive and returns whole frames.
+    """Takes bytes as they arrive and returns complete frames.
 
-    It never raises: after malformed bytes :attr:`error` is set; the whole frames before them have been
-    returned, and no more are. Malformed are a missing ``Content-Type``, a ``Content-Length`` that is no
-    plain number, differs between lines or is above ``max_body`` bytes, and a head above ``max_head``
-    bytes."""
+    It never raises: after malformed bytes :attr:`error` is set, and only the complete frames before them are
+    returned. Malformed are a missing ``Content-Type``, a ``Content-Length`` that is no plain number, differs
+    between lines or exceeds ``max_body`` bytes, and a head that exceeds ``max_head`` bytes."""
 
     def __init__(self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
         self._max_head = max_head
         self._max_body = max_body
-        # The bytes not split yet, and how many there must be before another look is useful.
-        # The first byte is the one before a head: it stands for a line feed, see Frame.
+        # The bytes not split yet, and the number that is needed to continue.
+        # The first byte is the one before a head; it stands for a line feed, see Frame.
         self._parts = [b"\n"]
         self._have = 1
         self._need = 2
@@ -100,14 +99,14 @@ class Framer:
         while True:
             self._need = size + 1
             first = before + 1
-            while first < size and buffer[first] == 10:  # a reply's text may end in line feeds
+            while first < size and buffer[first] == 10:  # a reply's text may end with line feeds
                 first += 1
             quick = _EVENT_HEAD.match(buffer, first)
             if quick is not None:
                 kind, head, length, start = EVENT, b"", int(quick[1]), quick.end()
             else:
                 found = buffer.find(b"\n\n", max(first, self._searched))
-                # An incomplete head may end in the first of the two line feeds.
+                # An incomplete head may end with the first of the two line feeds.
                 if (found if found >= 0 else size - 1) - first > self._max_head:
                     raise FramingError(f"a head of more than {self._max_head} bytes")
                 if found < 0:

@@ -1,4 +1,4 @@
-"""The socket that calls arrive on: the dialplan's ``socket`` connects each call, with the variables it
+"""Accepts calls: the dialplan's ``socket`` connects each call here, with the variables that the dialplan
 set."""
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from gevent import socket
 from recorder import socket_owner
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import called, caller, calling, from_line, outward
+from recorder.switch.caller_id import callee, caller, calling_numbers, is_outbound, outbound_caller
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession
 from recorder.switch.unverified_connections import UnverifiedConnections
 
 BACKLOG: Final = 4096
-"""Length of the accept queue; when it is full, the switch's ``connect()`` blocks calls."""
+"""Length of the accept queue. When it is full, calls block in the switch's ``connect()``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A call as the dialplan handed it over.
 
-    ``line`` (``accord_line``) and ``state`` (``accord_state``) were set by the dialplan after a strict match;
-    ``outside`` comes from a stranger, and so does ``calling`` (:func:`recorder.switch.caller_id.calling`).
-    ``channel`` is the switch's id of the leg.
+    ``channel`` is the leg's id on the switch. The dialplan set ``line`` (``accord_line``) and ``state``
+    (``accord_state``) after a strict match. ``outside`` and ``calling``
+    (:func:`recorder.switch.caller_id.calling_numbers`) come from the caller. ``context`` is the dialplan
+    context of an inbound call.
 
-    For an outbound call it is the callee's leg, and the dialplan set everything: ``outside`` is the
-    callee, ``inside`` the caller, ``calling`` both. ``context`` is the dialplan context that an inbound
-    call came through."""
+    For an outbound call the leg is the callee's, and the dialplan set everything: ``outside`` is the callee,
+    ``inside`` the caller, ``calling`` holds the numbers of both."""
 
     channel: str
     line: str
@@ -45,22 +45,22 @@ class Arrival:
 
     @property
     def new(self) -> bool:
-        """Whether no daemon has taken the call yet, by the switch's own word."""
+        """Whether no daemon has handled the call yet, according to the switch."""
         return self.state == ("answered" if self.inside else "waiting")
 
     @classmethod
     def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
         """Read the reply to ``connect``."""
-        if outward(data):
+        if is_outbound(data):
             return cls(
                 channel=data.get("Unique-ID", ""),
                 line=data.get("variable_accord_line", ""),
                 state=data.get("variable_accord_state", ""),
                 direction="outbound",
-                outside=called(data, region),
-                calling=calling(data, region, "variable_accord_callee")
-                | calling(data, region, "variable_accord_caller"),
-                inside=from_line(data, region),
+                outside=callee(data, region),
+                calling=calling_numbers(data, region, "variable_accord_callee")
+                | calling_numbers(data, region, "variable_accord_caller"),
+                inside=outbound_caller(data, region),
             )
         return cls(
             channel=data.get("Unique-ID", ""),
@@ -68,43 +68,43 @@ class Arrival:
             state=data.get("variable_accord_state", ""),
             direction=data.get("Call-Direction", ""),
             outside=caller(data, region),
-            calling=calling(data, region),
+            calling=calling_numbers(data, region),
             context=data.get("variable_accord_context", ""),
         )
 
 
 INTRODUCTION: Final = 3.0
-"""Seconds for a new connection to say what call it is; the switch's own calls wait no longer, either."""
+"""Seconds for a new connection to identify its call; the switch's own calls wait no longer, either."""
 
 SILENT: Final = "silent"
 CROWDED: Final = "crowded"
-"""Why a connection is refused before anything is known about it."""
+"""Why a connection is refused before its peer is checked."""
 
 
 class Admission(Protocol):
-    """Decides whether a peer is the switch: anybody on this machine can connect."""
+    """Decides whether a peer is the switch: any process on this machine can connect."""
 
     @property
     def question(self) -> SwitchCommand:
-        """The command that is sent to a peer together with ``connect``. It reveals nothing."""
+        """The query that is sent to a peer together with ``connect``. It reveals nothing."""
 
-    def stranger(self, owner: int | None) -> bool:
+    def is_stranger(self, owner: int | None) -> bool:
         """Whether a process of this user is certainly not the switch."""
 
     def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str] | None:
-        """Return the channel's data, as far as it can be trusted; ``None``, after logging and counting it,
-        where the peer is not the switch. ``answer`` is its reply to :attr:`question`."""
+        """Return the channel's data, as far as it can be trusted. If the peer is not the switch, log and
+        count it and return ``None``. ``answer`` is the peer's reply to :attr:`question`."""
 
     def refuse(self, why: str, owner: int | None) -> None:
         """Log and count a refused connection."""
 
 
 class OutboundSocket:
-    """Listens for calls. ``on_call`` gets each call that ``admission`` admits, with its connected session, in
-    a greenlet of its own; when it returns or raises, the socket closes and the call's dialplan goes on. A
-    peer that is not admitted is sent ``connect`` and a question, and nothing else.
+    """Listens for calls. ``on_call`` receives each call that ``admission`` admits, with its connected
+    session, in a greenlet of its own; when it returns or raises, the socket closes and the call's dialplan
+    continues. A peer that is not admitted receives ``connect`` and a query, and nothing else.
 
-    ``owner`` returns the user of the process at the other end of a connection."""
+    ``owner`` returns the user id of the process at the other end of a connection."""
 
     def __init__(
         self,
@@ -126,32 +126,35 @@ class OutboundSocket:
             host,
             port,
             self._arrive,
-            waiting=UnverifiedConnections(admission.stranger),
-            crowded=lambda whose: admission.refuse(CROWDED, whose),
+            unverified=UnverifiedConnections(admission.is_stranger),
+            crowded=lambda owner: admission.refuse(CROWDED, owner),
             owner=owner,
             backlog=BACKLOG,
             limits=limits,
         )
 
     def bind(self) -> int:
-        """Bind the port, so that calls wait from now on, and return it. Raises ``switch.port``."""
+        """Bind the port, so that calls wait in the backlog from now on, and return it. Raises
+        ``switch.port``."""
         return self.server.bind()
 
     def adopt(self, listener: socket.socket) -> bool:
-        """Listen on a socket that another process has bound; return whether it is the right one."""
+        """Listen on a socket that another process has bound; return whether its address is the configured
+        one."""
         return self.server.adopt(listener)
 
     @property
     def listener(self) -> socket.socket | None:
-        """The listening socket; ``None`` once no calls are accepted any more."""
+        """The listening socket; ``None`` once calls are no longer accepted."""
         return self.server.server
 
     def serve(self) -> None:
-        """Accept calls until :meth:`stop`, in a greenlet of its own; if it ends, calls wait."""
+        """Accept calls until :meth:`stop`, in a greenlet of its own. If that greenlet is killed, calls
+        wait."""
         self.server.listen()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Accept no more calls; the current ones get ``limit`` seconds, then their dialplans go on."""
+        """Accept no more calls; the current ones get ``limit`` seconds, then their dialplans continue."""
         self.server.stop(limit)
 
     @property
@@ -165,20 +168,20 @@ class OutboundSocket:
             self._on_call(arrival, session)
 
     def _arrival(self, session: OutboundSession) -> Arrival | None:
-        """A function of its own, so that a channel's whole data, 20 KB, is in no frame that lasts as long
+        """A separate function, so that a channel's complete data (20 KB) is not kept in a frame for as long
         as the call."""
-        believed = self._introduced(session)
-        if believed is None:
+        data = self._admitted_data(session)
+        if data is None:
             return None
         self.server.admit(session)
-        return Arrival.of(believed, self._region)
+        return Arrival.of(data, self._region)
 
-    def _introduced(self, session: OutboundSession) -> Mapping[str, str] | None:
-        """A function of its own, so that the answer, which may be the key, is in no frame of a traceback."""
+    def _admitted_data(self, session: OutboundSession) -> Mapping[str, str] | None:
+        """A separate function, so that the answer, which may be the key, is in no frame of a traceback."""
         try:
             data, answer = session.introduce(self._admission.question, self._introduction)
         except SwitchError:
-            if not session.left_by_peer:  # a peer that only checks whether the port is open does no harm
+            if not session.left_by_peer:  # a peer that only checks whether the port is open is not counted
                 self._admission.refuse(SILENT, session.owner)
             return None
         return self._admission.admit(data, answer, session.owner)

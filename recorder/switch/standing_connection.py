@@ -1,4 +1,4 @@
-"""The standing connection to one FreeSWITCH: it subscribes, reconciles, detects a dead switch, and
+"""The standing connection to one FreeSWITCH: subscribes, reconciles, detects a dead switch, and
 reconnects."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.conference_events import LISTENER, THIRD, attached, listed
+from recorder.switch.conference_events import EAVESDROP, THREE_WAY, attached_legs, read_conference_list
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl import Inbound
@@ -30,8 +30,8 @@ log = structlog.get_logger()
 Random = Callable[[], float]
 """Returns a number from 0 to below 1; ``random.random`` in production."""
 
-AT_ONCE: Final = 100
-"""How many questions are pending at once when reconciling."""
+MAX_PENDING: Final = 100
+"""How many queries are pending at once when reconciling."""
 
 _BUG = re.compile(r"<media-bug>(.*?)</media-bug>", re.DOTALL)
 _FUNCTION = re.compile(r"<function>(.*?)</function>")
@@ -40,10 +40,10 @@ _TARGET = re.compile(r"<target>(.*?)</target>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class LiveChannel:
-    """A channel that is up, by ``show channels`` and ``uuid_buglist``.
+    """A live channel, from ``show channels`` and ``uuid_buglist``.
 
     ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` are the paths being
-    written now; ``first_context`` and ``first_number`` what it was first routed with."""
+    written now; ``first_context`` and ``first_number`` are those of its first routing."""
 
     uuid: str
     direction: str
@@ -55,22 +55,22 @@ class LiveChannel:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """The live channels of a switch when it was asked. It knows nothing of channels whose id no command can
-    address (:func:`recorder.switch.commands.addressable`).
+class LiveState:
+    """The live channels of a switch when it was asked, except those that no command can address
+    (:func:`recorder.switch.commands.addressable`).
 
-    ``show channels`` answers from a database that the switch writes with a delay: a channel of the last
-    second may be missing (on a busy machine; 70 ms on an idle one). So absence proves nothing; ask for a
-    known channel by its id (:meth:`Node.recordings_of`).
+    ``show channels`` reads a database that the switch writes with a delay: up to a second on a busy machine,
+    70 ms on an idle one. So absence proves nothing; ask for a known channel by its id
+    (:meth:`Node.recordings_of`).
 
-    ``rooms`` are its conferences, each with its id, its name, and its members' numbers by their legs;
-    ``thirds`` and ``listeners`` the legs of third parties and of supervisors, by the leg that they are
-    attached to (:mod:`recorder.switch.conference_events`)."""
+    ``conferences`` are its conferences, each with its id, its name, and its members' numbers by their legs.
+    ``third_parties`` and ``supervisors`` are the legs of third parties and supervisors, by the leg that they
+    are attached to (:mod:`recorder.switch.conference_events`)."""
 
     channels: Mapping[str, LiveChannel]
-    rooms: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
-    thirds: Mapping[str, list[str]] = field(default_factory=dict)
-    listeners: Mapping[str, list[str]] = field(default_factory=dict)
+    conferences: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
+    third_parties: Mapping[str, list[str]] = field(default_factory=dict)
+    supervisors: Mapping[str, list[str]] = field(default_factory=dict)
 
     def recorded_by(self, path: str) -> LiveChannel | None:
         """Return the channel that is being recorded to ``path``."""
@@ -79,8 +79,8 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class ReconnectBackoff:
-    """Seconds between attempts: doubled each time from ``first`` to ``longest``, of which between half and
-    all at random, so that many nodes do not reconnect in step."""
+    """Seconds between attempts: doubled each time from ``first`` to ``longest``, then multiplied by a random
+    factor from 0.5 to 1, so that many nodes do not reconnect in step."""
 
     first: float = 0.25
     longest: float = 15.0
@@ -98,19 +98,18 @@ class Node:
     """One switch. Start it once; it stays connected until :meth:`stop`.
 
     On each connection, in this order: log in, ``on_login(connection)``, subscribe, :meth:`reconcile`,
-    ``on_up(live)``, and then ``on_event`` for every event since the subscription, in order. So nothing in
-    between is lost, and an event may repeat what ``live`` contains. When the connection ends,
-    ``on_down(reason)``.
+    ``on_up(live)``, and then ``on_event`` for every event since the subscription, in order. So no event is
+    lost, and an event may repeat a fact in ``live``. When the connection ends, ``on_down(reason)``.
 
-    An ``on_up`` that raises ends the connection, which is then made again; an exception of ``on_event`` is
-    logged and counted (:attr:`handler_failures`), and the next event follows."""
+    If ``on_up`` raises, the connection ends and is made again. An exception of ``on_event`` is logged and
+    counted (:attr:`handler_failures`), and the next event follows."""
 
     host: str
     port: int
     password: str = field(repr=False)
     names: Iterable[str]
     on_event: Callable[[EslEvent], object]
-    on_up: Callable[[Live], object]
+    on_up: Callable[[LiveState], object]
     on_down: Callable[[str], object]
     random: Random
     subclasses: Iterable[str] = ()
@@ -125,10 +124,10 @@ class Node:
     handler_failures: int = field(default=0, init=False)
     connections: int = field(default=0, init=False)
     _stopping: Event = field(default_factory=Event, init=False)
-    _sooner: Event = field(default_factory=Event, init=False)
+    _retry_now: Event = field(default_factory=Event, init=False)
     _connection: Inbound | None = field(default=None, init=False)
     _greenlet: gevent.Greenlet[[], None] | None = field(default=None, init=False)
-    _passed_over: frozenset[str] = field(default=frozenset(), init=False)
+    _skipped: frozenset[str] = field(default=frozenset(), init=False)
 
     def start(self) -> None:
         """Start to connect; returns at once."""
@@ -143,38 +142,40 @@ class Node:
             self._greenlet.join(timeout=self.limits.connect)
 
     def reach(self, seconds: float) -> bool:
-        """Return whether the switch can be asked, now or within so many seconds; triggers the next attempt
-        to connect at once."""
+        """Return whether the switch can be asked now, or within ``seconds``. If it cannot be asked now, the
+        next attempt to connect is made at once."""
         if not self.logged_in.is_set():
-            self._sooner.set()
+            self._retry_now.set()
         return bool(self.logged_in.wait(seconds))
 
     def api(self, command: SwitchCommand, limit: float | None = None) -> str:
         """Send an API command and return the answer. Raises :class:`SwitchError` (``switch.gone``,
         ``switch.timeout``, ``switch.refused``)."""
-        return self._here().api(command, limit)
+        return self._connected().api(command, limit)
 
     def send_later(self, command: SwitchCommand, limit: float | None = None) -> PendingReply:
         """Send a command without waiting. Raises ``switch.gone``."""
-        return self._here().send_later(command, limit)
+        return self._connected().send_later(command, limit)
 
-    def send_all(self, some: Iterable[SwitchCommand], limit: float | None = None) -> list[PendingReply]:
+    def send_all(self, batch: Iterable[SwitchCommand], limit: float | None = None) -> list[PendingReply]:
         """Send several commands without waiting, in order and in one write. Raises ``switch.gone``."""
-        return self._here().send_all(some, limit)
+        return self._connected().send_all(batch, limit)
 
-    def reconcile(self) -> Live:
+    def reconcile(self) -> LiveState:
         """Ask for all live channels and their recordings. Raises as :meth:`api`."""
-        listing, rooms = self._here().send_all([commands.show_channels(), commands.rooms()])
+        listing, conference_list = self._connected().send_all(
+            [commands.show_channels(), commands.list_conferences()]
+        )
         rows = channels(listing.accepted().data)
-        found = self._askable(rows)
+        found = self._addressable(rows)
         live: dict[str, LiveChannel] = {}
-        for start in range(0, len(found), AT_ONCE):
-            some = found[start : start + AT_ONCE]
-            asked = self._here().send_all([commands.media_bugs(row["uuid"]) for row in some])
-            for row, question in zip(some, asked, strict=True):
-                reply = question.wait()
+        for start in range(0, len(found), MAX_PENDING):
+            batch = found[start : start + MAX_PENDING]
+            queries = self._connected().send_all([commands.media_bugs(row["uuid"]) for row in batch])
+            for row, query in zip(batch, queries, strict=True):
+                reply = query.wait()
                 if reply.refused:
-                    continue  # hung up since
+                    continue  # it has hung up
                 live[row["uuid"]] = LiveChannel(
                     uuid=row["uuid"],
                     direction=row.get("direction", ""),
@@ -184,28 +185,28 @@ class Node:
                     first_context=row.get("initial_context", ""),
                     first_number=row.get("initial_dest", ""),
                 )
-        answer = rooms.wait()
-        # A switch without conferences refuses it.
-        meeting = () if answer.refused else tuple(listed(answer.data))
-        return Live(live, meeting, attached(rows, THIRD), attached(rows, LISTENER))
+        answer = conference_list.wait()
+        # A switch without mod_conference refuses the command.
+        conferences = () if answer.refused else tuple(read_conference_list(answer.data))
+        return LiveState(live, conferences, attached_legs(rows, THREE_WAY), attached_legs(rows, EAVESDROP))
 
-    def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
-        """Return the channels that a command can address. The others are logged once while they last: one
-        odd id must not keep us from all calls."""
+    def _addressable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Return the channels that a command can address. The others are logged once each: one odd id must
+        not affect other calls."""
         odd = frozenset(row["uuid"] for row in rows if not commands.addressable(row["uuid"]))
-        for uuid in odd - self._passed_over:
+        for uuid in odd - self._skipped:
             log.warning(
                 "switch.channel_skipped",
                 channel=repr(uuid[:128]),
-                hint="Accord neither records nor asks about a channel whose id is not letters, digits, "
-                "'.', '_' and '-' alone: is inbound-use-callid-as-uuid set, or an origination_uuid?",
+                hint="Accord does not record a channel whose id contains characters other than letters, "
+                "digits, '.', '_' and '-': is inbound-use-callid-as-uuid or an origination_uuid set?",
             )
-        self._passed_over = odd
+        self._skipped = odd
         return [row for row in rows if row["uuid"] not in odd]
 
     def recordings_of(self, uuid: str) -> tuple[str, ...] | None:
-        """Return the paths that one channel is being recorded to now, as the channel itself says; ``None``
-        where it does not exist. Raises ``switch.gone``, ``switch.timeout``."""
+        """Return the paths that a channel is being recorded to now, according to the channel itself; ``None``
+        if it does not exist. Raises ``switch.gone``, ``switch.timeout``."""
         reply = self.send_later(commands.media_bugs(uuid)).wait()
         return None if reply.refused else recordings(reply.data)
 
@@ -214,11 +215,11 @@ class Node:
         attempt = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            reason = self._once()
-            lived = time.monotonic() - began
+            reason = self._run_connection()
+            lifetime = time.monotonic() - began
             if self._stopping.is_set():
                 break
-            attempt = 0 if lived >= self.backoff.steady else attempt + 1
+            attempt = 0 if lifetime >= self.backoff.steady else attempt + 1
             seconds = self.backoff.delay(max(0, attempt - 1), self.random)
             log.warning(
                 "switch.down", host=self.host, port=self.port, reason=reason, again_in=round(seconds, 2)
@@ -226,29 +227,29 @@ class Node:
             self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
-        """Wait for the next attempt: never less than the shortest time, however often somebody asks for
-        it."""
+        """Wait for the next attempt, at least for the shortest delay, however often :meth:`reach` is
+        called."""
         shortest = min(seconds, self.backoff.first)
         if self._stopping.wait(shortest):
             return
-        gevent.wait([self._stopping, self._sooner], timeout=seconds - shortest, count=1)
-        self._sooner.clear()
+        gevent.wait([self._stopping, self._retry_now], timeout=seconds - shortest, count=1)
+        self._retry_now.clear()
 
-    def _once(self) -> str:
+    def _run_connection(self) -> str:
         """Run one connection from beginning to end; return why it ended."""
         connection = Inbound(
             self.host, self.port, self.password, timeout=self.limits.connect, limits=self.limits
         )
         ready = Event()
-        taken_up = False
+        reconciled = False
 
-        def hand_over(event: EslEvent) -> None:
+        def deliver(event: EslEvent) -> None:
             # Events since the subscription wait until the switch's state has been read.
             ready.wait()
-            if taken_up:
+            if reconciled:
                 self.on_event(event)
 
-        connection.register_handle("*", hand_over)
+        connection.register_handle("*", deliver)
         self._connection = connection
         try:
             connection.connect()
@@ -260,7 +261,7 @@ class Node:
             live = self.reconcile()
             self.connections += 1
             self.on_up(live)
-            taken_up = True
+            reconciled = True
             self.up.set()
             metrics.SWITCH_CONNECTIONS.labels("up").inc()
             log.info("switch.up", host=self.host, port=self.port, channels=len(live.channels))
@@ -271,7 +272,7 @@ class Node:
         except Exception as error:
             metrics.UNHANDLED_ERRORS.inc()
             log.exception("switch.resume_failed")
-            connection.close(f"taking the switch's state in failed: {error!r}")
+            connection.close(f"reconciling failed: {error!r}")
         finally:
             connection.close("ended")
             self.up.clear()
@@ -279,37 +280,37 @@ class Node:
             self._connection = None
             self.handler_failures += connection.handler_failures
             ready.set()
-            if not taken_up and not self._stopping.is_set():
+            if not reconciled and not self._stopping.is_set():
                 metrics.SWITCH_CONNECTIONS.labels("failed").inc()
-            if taken_up:
-                # Events before the end are handled before the next connection's state.
+            if reconciled:
+                # Events of this connection are handled before the next connection reconciles.
                 connection.join_handlers(self.limits.reply)
                 self.on_down(connection.reason)
         return str(connection.reason)
 
     def _ping(self, connection: Inbound) -> None:
-        """Detect a switch that is stopped or hangs: its kernel still answers TCP, but it does not."""
+        """Detect a switch that is stopped or hangs: its kernel still answers TCP, but the switch does not."""
         while not connection.closed.wait(self.heartbeat):
             try:
                 connection.api(commands.status())
             except SwitchError as error:
                 connection.close(f"no heartbeat: {error.message}")
 
-    def _here(self) -> Inbound:
+    def _connected(self) -> Inbound:
         if self._connection is None:
-            raise SwitchError("switch.gone", "not connected to FreeSWITCH", "it is tried again by itself")
+            raise SwitchError("switch.gone", "not connected to FreeSWITCH", "the daemon reconnects by itself")
         return self._connection
 
 
 def channels(answer: str) -> list[dict[str, str]]:
     """Return the rows of ``show channels as json`` that have an id. Raises ``switch.answer``.
 
-    A caller's name may hold bytes that are not UTF-8; they were replaced when the answer was read."""
+    Bytes of a caller's name that are not UTF-8 were replaced when the answer was read."""
     try:
         rows = json.loads(answer, strict=False).get("rows", [])
         return [row for row in rows if row["uuid"]]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise SwitchError("switch.answer", f"'show channels as json' answered no JSON: {error}") from error
+        raise SwitchError("switch.answer", f"invalid answer to 'show channels as json': {error}") from error
 
 
 def recordings(answer: str) -> tuple[str, ...]:
@@ -323,7 +324,7 @@ def recordings(answer: str) -> tuple[str, ...]:
 
 
 def data_of(node: Node, uuid: str) -> EslEvent | None:
-    """Return the data of a channel; ``None`` where it does not exist. Raises ``switch.gone``,
+    """Return the data of a channel; ``None`` if it does not exist. Raises ``switch.gone``,
     ``switch.timeout``."""
     try:
         return EslEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
@@ -334,8 +335,8 @@ def data_of(node: Node, uuid: str) -> EslEvent | None:
 
 
 def variable_of(node: Node, uuid: str, name: str) -> str | None:
-    """Return a channel's variable, empty where it is not set; ``None`` where the channel does not exist.
-    Raises ``switch.gone``, ``switch.timeout``."""
+    """Return a channel's variable, empty if it is not set; ``None`` if the channel does not exist. Raises
+    ``switch.gone``, ``switch.timeout``."""
     try:
         answer = node.api(commands.get_variable(uuid, name))
     except SwitchError as error:

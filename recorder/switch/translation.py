@@ -1,4 +1,4 @@
-"""Translates FreeSWITCH's events into the events of a call; FreeSWITCH's names end here."""
+"""Translates FreeSWITCH's events into the events of a call."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from recorder.domain.call_events import (
     StateReported,
 )
 from recorder.domain.parties import parse_party
-from recorder.switch.caller_id import other_party, own_party
+from recorder.switch.caller_id import own_party, peer_party
 from recorder.switch.esl_events import EslEvent
 
-WANTED: Final = (
+CALL_EVENTS: Final = (
     "CHANNEL_EXECUTE_COMPLETE",
     "CHANNEL_BRIDGE",
     "CHANNEL_UNBRIDGE",
@@ -48,22 +48,22 @@ WANTED: Final = (
     "PLAYBACK_START",
     "DTMF",
 )
-"""The events that :func:`observe` understands."""
+"""The events that :func:`translate` reads."""
 
-IN_TALK: Final = ("PLAYBACK_START", "PLAYBACK_STOP", "DTMF", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CUSTOM")
-"""The events that :func:`observe_talk` understands; of CUSTOM events those in :data:`SUBCLASSES`."""
+TALK_EVENTS: Final = ("PLAYBACK_START", "PLAYBACK_STOP", "DTMF", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CUSTOM")
+"""The events that :func:`translate_talk` reads; of CUSTOM events those in :data:`CODE_SUBCLASSES`."""
 
-SUBCLASSES: Final = {f"accord::{code}": code for code in CODES}
-"""Feature codes by the subclass of the event that ``freeswitch_conf/dialplan/accord.xml`` binds to them."""
+CODE_SUBCLASSES: Final = {f"accord::{code}": code for code in CODES}
+"""Feature codes, by the subclass of the event that ``freeswitch_conf/dialplan/accord.xml`` binds to them."""
 
-JOINS: Final = ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE")
-"""Events about two legs that only one of them reports; for a call it may be the other party's leg."""
+BRIDGE_EVENTS: Final = ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE")
+"""Events about two legs that only one leg reports, which may be the internal one."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Word(TypedDict):
-    """The fields that every :class:`~recorder.domain.call_events.ChannelEvent` has."""
+class _Fields(TypedDict):
+    """The fields of every :class:`~recorder.domain.call_events.ChannelEvent`."""
 
     at: datetime
     state: str
@@ -72,33 +72,33 @@ class _Word(TypedDict):
     bridged_at: datetime | None
 
 
-def observe(event: EslEvent, channel: str = "") -> CallEvent | None:
-    """Translate an event for the call whose external leg is ``channel``; ``None`` where it means nothing."""
-    if event.name in JOINS and channel and event.uuid != channel:
-        return observe_other_end(event)
-    reading = _READINGS.get(event.name)
-    if reading is None:
+def translate(event: EslEvent, channel: str = "") -> CallEvent | None:
+    """Translate an event for the call whose external leg is ``channel``; ``None`` if it is irrelevant."""
+    if event.name in BRIDGE_EVENTS and channel and event.uuid != channel:
+        return translate_for_peer(event)
+    translator = _TRANSLATORS.get(event.name)
+    if translator is None:
         return None
-    word = _Word(
+    fields = _Fields(
         at=event.at,
         state=event.variable("accord_state"),
         left=event.variable("accord_left"),
         ending=_ending(event),
         bridged_at=bridged_time(event),
     )
-    return reading(event, word)
+    return translator(event, fields)
 
 
-def observe_talk(
-    event: EslEvent, channel: str, colleague: str
+def translate_talk(
+    event: EslEvent, channel: str, internal: str
 ) -> KeyPressed | HoldStarted | HoldEnded | SoundStarted | SoundEnded | CodeDialled | None:
-    """Translate an event of two parties who speak with each other: ``channel`` is the external leg,
-    ``colleague`` the other one (empty: not known). ``None`` where it means nothing."""
+    """Translate an event of two bridged legs: ``channel`` is the external one, ``internal`` the other (empty:
+    not known). ``None`` if it is irrelevant."""
     if event.name == "CUSTOM":
-        # The binding has checked whose code it is: only the external leg's peer has it.
-        code = SUBCLASSES.get(event.subclass)
+        # Only the peer of the external leg has the binding, so the code is the internal party's.
+        code = CODE_SUBCLASSES.get(event.subclass)
         return None if code is None or event.uuid == channel else _dialled(event, code)
-    leg = OUTSIDE if event.uuid == channel else COLLEAGUE if event.uuid == colleague else ""
+    leg = OUTSIDE if event.uuid == channel else COLLEAGUE if event.uuid == internal else ""
     if not leg:
         return None
     at, ending = event.at, _ending(event)
@@ -106,7 +106,7 @@ def observe_talk(
         case "DTMF":
             key = _key(event)
             return KeyPressed(at, ending=ending, key=key, leg=leg) if key else None
-        # The external leg's holds are reported by :func:`observe`: the recording is silent then.
+        # :func:`translate` reports the external leg's holds, during which the recording is silent.
         case "CHANNEL_HOLD" if leg == COLLEAGUE:
             return HoldStarted(at, ending=ending, leg=leg)
         case "CHANNEL_UNHOLD" if leg == COLLEAGUE:
@@ -114,45 +114,45 @@ def observe_talk(
         case "PLAYBACK_START":
             return SoundStarted(at, event.header("Playback-File-Path"), leg, ending=ending)
         case "PLAYBACK_STOP":
-            # The application's own response is the same where it was cut; so is this header where a transfer
-            # took the leg away during the sound (seen).
+            # The application's response is the same if the sound was cut; so is this header if a transfer
+            # took the leg away during the sound (observed).
             complete = event.header("Playback-Status") == "done"
             return SoundEnded(at, event.header("Playback-File-Path"), leg, complete, ending=ending)
     return None
 
 
-def observe_other_end(event: EslEvent) -> LegBridged | LegUnbridged:
-    """Translate one of :data:`JOINS` for the leg at its other end. Everything else in the event (variables,
+def translate_for_peer(event: EslEvent) -> LegBridged | LegUnbridged:
+    """Translate one of :data:`BRIDGE_EVENTS` for the other leg. Everything else in the event (variables,
     hang-up) concerns the leg that reports it."""
     if event.name == "CHANNEL_UNBRIDGE":
         return LegUnbridged(event.at, other=event.uuid)
-    # The dialplan says who calls from a line, where it knows.
+    # The dialplan may have set the line that the party calls from.
     caller = event.variable("accord_caller")
     party = parse_party(caller) if caller else own_party(event.headers)
     return LegBridged(event.at, party=party, other=event.uuid)
 
 
-def legs(event: EslEvent) -> tuple[str, str]:
-    """Return the two legs of one of :data:`JOINS`."""
+def bridge_legs(event: EslEvent) -> tuple[str, str]:
+    """Return the two legs of one of :data:`BRIDGE_EVENTS`."""
     return (event.header("Bridge-A-Unique-ID"), event.header("Bridge-B-Unique-ID"))
 
 
 def bridged_time(event: EslEvent) -> datetime | None:
-    """Return when a channel was last bridged, ``None`` where it never was or has been transferred since: a
-    transfer begins a new caller profile, whose time is 0 until the next bridge (seen, also in the
+    """Return when a channel was last bridged; ``None`` if it never was, or has been transferred since. A
+    transfer begins a new caller profile, whose time is 0 until the next bridge (observed, also in the
     CHANNEL_UNBRIDGE that a transfer causes)."""
     return _moment(event, "Caller-Channel-Bridged-Time")
 
 
 def held_since(event: EslEvent) -> datetime | None:
-    """Return since when a leg is on hold by the switch's current state, ``None`` where it is not."""
+    """Return since when a leg is on hold, according to the switch; ``None`` if it is not."""
     if event.header("Channel-Call-State") != "HELD":
         return None
     return _moment(event, "Caller-Channel-Last-Hold") or event.at
 
 
 def _moment(event: EslEvent, name: str) -> datetime | None:
-    # As bytes: digits of another script in a text are no number.
+    # Checked as bytes, because str.isdigit() accepts digits of other scripts.
     value = event.headers.find(name) or b""
     if not value.isdigit() or len(value) > 17 or int(value) == 0:
         return None
@@ -169,27 +169,27 @@ def _dialled(event: EslEvent, code: str) -> CodeDialled:
     return CodeDialled(event.at, code, event.uuid, timedelta(seconds=lasts))
 
 
-def _executed(event: EslEvent, word: _Word) -> CallEvent | None:
+def _executed(event: EslEvent, fields: _Fields) -> CallEvent | None:
     application = event.header("Application")
     if application == "conference":
-        return ConferenceEnded(**word)
+        return ConferenceEnded(**fields)
     if application != "playback":
-        return StateReported(**word) if word["state"] else None
+        return StateReported(**fields) if fields["state"] else None
     complete = event.header("Application-Response") == "FILE PLAYED"
-    return PlaybackEnded(**word, sound=event.header("Application-Data"), complete=complete)
+    return PlaybackEnded(**fields, sound=event.header("Application-Data"), complete=complete)
 
 
-def _bridged(event: EslEvent, word: _Word) -> LegBridged:
-    return LegBridged(**word, party=other_party(event.headers), other=event.header("Other-Leg-Unique-ID"))
+def _bridged(event: EslEvent, fields: _Fields) -> LegBridged:
+    return LegBridged(**fields, party=peer_party(event.headers), other=event.header("Other-Leg-Unique-ID"))
 
 
-def _pressed(event: EslEvent, word: _Word) -> KeyPressed | None:
+def _pressed(event: EslEvent, fields: _Fields) -> KeyPressed | None:
     key = _key(event)
-    return KeyPressed(**word, key=key) if key else None
+    return KeyPressed(**fields, key=key) if key else None
 
 
 def _key(event: EslEvent) -> str:
-    # On a leg with bound codes the switch reports a key twice: on arrival, and as it passes it on (seen).
+    # On a leg with bound codes the switch reports a key twice: on arrival and when passing it on (observed).
     key = "" if event.header("DTMF-Source") == "APP" else event.header("DTMF-Digit")
     return key if re.fullmatch(r"[0-9*#A-D]", key) else ""
 
@@ -198,43 +198,47 @@ def _cause(event: EslEvent) -> str:
     return re.sub(r"[^A-Z_]", "", event.header("Hangup-Cause"))[:64]
 
 
-def _gone(event: EslEvent, word: _Word) -> ChannelGone:
-    word["ending"] = True
-    return ChannelGone(**word, cause=_cause(event))
+def _gone(event: EslEvent, fields: _Fields) -> ChannelGone:
+    fields["ending"] = True
+    return ChannelGone(**fields, cause=_cause(event))
 
 
-def _recording_started(event: EslEvent, word: _Word) -> RecordingStarted | CodecChanged | None:
+def _recording_started(event: EslEvent, fields: _Fields) -> RecordingStarted | CodecChanged | None:
     if not _is_ours(event):
         return None
-    # The switch closes the file and opens it again for another codec: it is one recording.
+    # For another codec the switch closes the file and opens it again: it remains one recording.
     if event.variable("accord_turning"):
-        return CodecChanged(**word)
+        return CodecChanged(**fields)
     stereo = event.variable("rtp_use_codec_channels") not in ("", "1")
-    return RecordingStarted(**word, problem=STEREO if stereo else "")
+    return RecordingStarted(**fields, problem=STEREO if stereo else "")
 
 
-def _recording_stopped(event: EslEvent, word: _Word) -> RecordingStopped | None:
+def _recording_stopped(event: EslEvent, fields: _Fields) -> RecordingStopped | None:
     if not _is_ours(event) or event.variable("accord_turning"):
         return None
-    # Set when the switch accepts a telephone's offer to go on as a fax; it reports nothing else of it (seen).
-    return RecordingStopped(**word, fax=event.variable("has_t38") == "true")
+    # Set when the switch accepts a telephone's offer to switch to fax, which no event reports (observed).
+    return RecordingStopped(**fields, fax=event.variable("has_t38") == "true")
 
 
 def _is_ours(event: EslEvent) -> bool:
-    """Whether it is Accord's recording; somebody else may record the same call."""
+    """Whether the recording is Accord's; others may record the same call."""
     return bool(event.recording_variable("accord_recording"))
 
 
-_READINGS: Final[dict[str, Callable[[EslEvent, _Word], CallEvent | None]]] = {
+_TRANSLATORS: Final[dict[str, Callable[[EslEvent, _Fields], CallEvent | None]]] = {
     "CHANNEL_EXECUTE_COMPLETE": _executed,
     "CHANNEL_BRIDGE": _bridged,
-    "CHANNEL_UNBRIDGE": lambda event, word: LegUnbridged(**word, other=event.header("Bridge-B-Unique-ID")),
-    "CHANNEL_HOLD": lambda _event, word: HoldStarted(**word),
-    "CHANNEL_UNHOLD": lambda _event, word: HoldEnded(**word),
-    "CHANNEL_HANGUP_COMPLETE": lambda event, word: CallHungUp(**word, cause=_cause(event)),
+    "CHANNEL_UNBRIDGE": lambda event, fields: LegUnbridged(
+        **fields, other=event.header("Bridge-B-Unique-ID")
+    ),
+    "CHANNEL_HOLD": lambda _event, fields: HoldStarted(**fields),
+    "CHANNEL_UNHOLD": lambda _event, fields: HoldEnded(**fields),
+    "CHANNEL_HANGUP_COMPLETE": lambda event, fields: CallHungUp(**fields, cause=_cause(event)),
     "CHANNEL_DESTROY": _gone,
     "DTMF": _pressed,
     "RECORD_START": _recording_started,
     "RECORD_STOP": _recording_stopped,
-    "PLAYBACK_START": lambda event, word: PlaybackStarted(**word, sound=event.header("Playback-File-Path")),
+    "PLAYBACK_START": lambda event, fields: PlaybackStarted(
+        **fields, sound=event.header("Playback-File-Path")
+    ),
 }

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from recorder import metrics
 from recorder.capture import overflow_journal as module
 from recorder.capture import spool_writer as writers
-from recorder.capture.overflow_journal import NOTES, OverflowJournal
+from recorder.capture.overflow_journal import JOURNAL, OverflowJournal
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
@@ -63,13 +63,13 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
     assert [line["event"] for line in logs] == ["journal.pending"]
     assert "make room" in logs[0]["hint"]
     disk.free()
-    again._settle()
+    again._replay()
     assert finished(disk.folder) == {call.recording: END for call in calls}
     assert layout.read_start(disk.folder / calls[0].recording) == calls[0]
-    assert not again.waiting
+    assert not again.pending
     third = OverflowJournal(disk.folder)
     third.start()
-    assert not third.waiting, "what is written down is not kept any more"
+    assert not third.pending, "what is written down is not kept any more"
 
 
 def test_what_has_no_place_even_there_is_kept_in_memory(
@@ -91,7 +91,7 @@ def test_what_has_no_place_even_there_is_kept_in_memory(
     assert sum(writer.ended for writer in made) == 1, "there was room for one"
     disk.free()
     assert all(writer.flush(5) for writer in made)
-    notes._settle()
+    notes._replay()
     assert finished(disk.folder) == {call.recording: END for call in calls}
 
 
@@ -147,13 +147,13 @@ def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None
     notes.start()
     calls = [start() for _ in range(3)]
     assert all(notes.keep(call, END) for call in calls[:2])
-    with open(tmp_path / NOTES, "rb+") as file:
+    with open(tmp_path / JOURNAL, "rb+") as file:
         file.seek(notes._used)
         file.write(b'{"call": {"announcement": "half of a note ' + b"x" * 900)
     after = OverflowJournal(tmp_path)
     after._prepare()
     assert after.keep(calls[2], END)
-    after._settle()
+    after._replay()
     assert set(finished(tmp_path)) == {call.recording for call in calls}
 
 
@@ -162,10 +162,10 @@ def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
     notes.start()
     call = start()
     notes.keep(call, END)
-    content = (tmp_path / NOTES).read_bytes()
-    notes._settle()
+    content = (tmp_path / JOURNAL).read_bytes()
+    notes._replay()
     other = CallEnd("not_recorded", "daemon_away", AT, None)
-    (tmp_path / NOTES).write_bytes(content)  # as if it had died before it could say that this is done
+    (tmp_path / JOURNAL).write_bytes(content)  # as if it had died before it could say that this is done
     notes = OverflowJournal(tmp_path)
     notes.keep(call, other)
     notes.start()
@@ -199,7 +199,7 @@ def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only disks fail: the daemon starts, and goes on settling."""
-    monkeypatch.setattr(module, "AGAIN", 0.01)
+    monkeypatch.setattr(module, "CHECK_INTERVAL", 0.01)
     notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(3)]
@@ -221,18 +221,18 @@ def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
     assert logs[0]["recording"] == calls[1].recording
     assert mistakes() == counted + 1
     assert set(finished(tmp_path)) == {calls[0].recording, calls[2].recording}
-    assert again.waiting
-    settling = gevent.spawn(again.keep_settling)
+    assert again.pending
+    settling = gevent.spawn(again.run)
     mistaken.clear()
-    until(lambda: not again.waiting)
+    until(lambda: not again.pending)
     assert set(finished(tmp_path)) == {call.recording for call in calls}
     later = start()
     with monkeypatch.context() as patch:
-        patch.setattr(again, "_settle", lambda: 1 / 0)
+        patch.setattr(again, "_replay", lambda: 1 / 0)
         assert again.keep(later, END)
         seen = mistakes()
         until(lambda: mistakes() > seen)
-    until(lambda: not again.waiting)
+    until(lambda: not again.pending)
     settling.kill()
     assert later.recording in finished(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The real FreeSWITCH: ``ACCORD_FREESWITCH`` or the PATH names it; without one these tests are skipped."""
+"""Tests on a real FreeSWITCH, named by ``ACCORD_FREESWITCH`` or found on the PATH; skipped without one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture
 def rig(switches: Rig) -> Iterator[Rig]:
-    """Switch and phones, without a daemon; no call is left from the test before."""
+    """Switch and phones, without a daemon and without earlier calls."""
     switches.fresh()
     yield switches
     switches.kill_daemon()

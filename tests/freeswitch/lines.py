@@ -1,4 +1,4 @@
-"""Lines of a kind for a rig."""
+"""Line settings for a rig."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.scenarios.definitions import Line
 from tests.scenarios.files import Sounds
 
 
-def every_line(rig: Rig, name: Line) -> Sounds:
-    """From now on every line of the rig does what its name says."""
+def set_every_line(rig: Rig, name: Line) -> Sounds:
+    """Give every line of the rig the settings of ``name``."""
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line(name, f"{NUMBER}{number:02}") for number in range(90)]
     temporary = rig.snapshot / ".new"

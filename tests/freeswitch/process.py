@@ -20,18 +20,18 @@ from urllib.parse import unquote
 
 
 def binary() -> str | None:
-    """The FreeSWITCH to test with."""
+    """Return the FreeSWITCH binary to test with."""
     return os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")
 
 
 PATIENCE = 4
-"""How many times longer than a quiet machine may need :func:`until` waits: no test judges by it how long
-something took."""
+"""Factor by which :func:`until` waits longer than a quiet machine needs; no test uses it to measure a
+duration."""
 
 
 def until(what: str, check: Callable[[], object], seconds: float = 15.0, every: float = 0.02) -> object:
-    """Wait for a condition; its value.  Fails with ``what`` when it does not come, ``seconds`` of a quiet
-    machine and :data:`PATIENCE`."""
+    """Wait for a condition and return its value. Fails with ``what`` after ``seconds`` times
+    :data:`PATIENCE`."""
     end = time.monotonic() + seconds * PATIENCE
     while True:
         if value := check():
@@ -43,7 +43,7 @@ def until(what: str, check: Callable[[], object], seconds: float = 15.0, every: 
 
 @contextmanager
 def real_time() -> Iterator[None]:
-    """This thread makes the sound of telephones: it runs as soon as it is due, where we may ask for that."""
+    """Run this thread with real-time priority, if permitted: it generates the sound of phones."""
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     try:
@@ -54,13 +54,13 @@ def real_time() -> Iterator[None]:
 
 
 RTP_PORTS = 1600
-"""UDP ports for sound that a process of tests has for its switches."""
+"""Number of UDP ports for RTP that a test process has for its switches."""
 
 
 @cache
 def rtp_ports() -> int:
-    """The first of :data:`RTP_PORTS` that are this process's alone as long as it lives, and below those that
-    the kernel gives to whoever asks for any."""
+    """Return the first of :data:`RTP_PORTS` ports that are reserved for this process, below the kernel's
+    ephemeral ports."""
     for first in range(10_000, 32_000 - RTP_PORTS, RTP_PORTS):
         slot = (Path(tempfile.gettempdir()) / f"accord-test-rtp-{first}").open("w", encoding="ascii")
         try:
@@ -74,11 +74,11 @@ def rtp_ports() -> int:
 
 
 _SLOTS: list[IO[str]] = []
-"""Locked as long as they are open."""
+"""Lock files, which are locked as long as they are open."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has at this moment, for TCP and UDP."""
+    """Return ports that are free at this moment, for TCP and UDP."""
     held = []
     try:
         while len(held) < count:
@@ -133,7 +133,7 @@ class Esl:
         self.events.append({name: unquote(value) for name, _, value in lines})
 
     def drain(self, seconds: float = 0.0) -> list[dict[str, str]]:
-        """The events so far."""
+        """Return the events so far."""
         end = time.monotonic() + seconds
         while True:
             self.sock.settimeout(max(0.01, end - time.monotonic()))
@@ -160,10 +160,10 @@ class Switch:
     password: str
     own_session: bool = False
     real_time: bool = False
-    """At FreeSWITCH's own priority, where it may: what is heard tells of it then, not of a busy machine."""
+    """Run at FreeSWITCH's own priority, if permitted, so that audio does not depend on the machine's load."""
     process: subprocess.Popen[bytes] | None = None
     user: str | None = None
-    """Whom it runs as, where it is not us."""
+    """The user that it runs as; ``None``: the current one."""
     esl: Esl = field(init=False)
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""The daemon as a process, with its settings as JSON in argv[1]; watched by the supervisor if asked."""
+"""Runs the daemon, with its settings as JSON in argv[1]; supervised if the environment says so."""
 
 from gevent import monkey
 

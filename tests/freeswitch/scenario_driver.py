@@ -1,4 +1,4 @@
-"""The real FreeSWITCH as a driver of scenarios (``tests/scenarios/``)."""
+"""A driver that plays scenarios (``tests/scenarios/``) on a real FreeSWITCH."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ NUMBERS = {
     "out_opt_out": f"{NUMBER}34", "out_languages": f"{NUMBER}35",
 }  # fmt: skip
 NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
-"""What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""
+"""The numbers without a line. The last two digits of a number select what its phone does
+(``phones/freeswitch.xml``)."""
 
 WATCHED = (
     "CHANNEL_EXECUTE CHANNEL_PROGRESS CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY PLAYBACK_START"
@@ -37,7 +38,7 @@ WATCHED = (
 
 
 class Watcher:
-    """Every event of the switch, in the order of their arrival."""
+    """Records every event of the switch, in the order of arrival."""
 
     def __init__(self, port: int) -> None:
         self._esl = Esl(port, PASSWORD)
@@ -75,7 +76,7 @@ class RealCall:
 
     @property
     def leg(self) -> str:
-        """The outside leg's id on the switch, empty before it is there."""
+        """The external leg's id on the switch; empty before it exists."""
         for event in list(self._watcher.events):
             if event.get("Call-Direction") == "inbound" and event["Caller-Caller-ID-Number"] == self.caller:
                 return event["Unique-ID"]
@@ -137,7 +138,7 @@ class RealCall:
         self._called("uuid_kill {}")
 
     def _called(self, command: str) -> None:
-        """Have the called phone do something."""
+        """Run a command on the called phone."""
         for row in self._rig.phones.channels():
             if row["direction"] == "inbound" and row["cid_num"] == self.caller:
                 self._rig.phones.esl.api(command.format(row["uuid"]))
@@ -165,8 +166,8 @@ class RealCall:
         )
 
 
-class RealOutwardCall(RealCall):
-    """A phone that calls out through the switch: ``caller`` is whom it calls."""
+class RealOutboundCall(RealCall):
+    """An outbound call; ``caller`` is the called number."""
 
     @property
     def leg(self) -> str:
@@ -187,11 +188,11 @@ class RealOutwardCall(RealCall):
         return super()._reached(phase)
 
     def _called(self, command: str) -> None:
-        """Have the phone that calls do something: it is the colleague's."""
+        """Run a command on the calling phone, which is internal."""
         self._rig.phones.esl.api(command.format(self._phone))
 
     def _outside(self, command: str) -> None:
-        """Have the phone that is called do something."""
+        """Run a command on the called phone, which is external."""
         for row in self._rig.phones.channels():
             if row["direction"] == "inbound" and row["dest"].removeprefix("talk-") == self.caller:
                 self._rig.phones.esl.api(command.format(row["uuid"]))
@@ -213,7 +214,7 @@ class RealOutwardCall(RealCall):
 
 
 _DIGITS = {"answers": "01", "busy": "86", "silent": "87", "slow": "78"}
-"""How a number ends that somebody calls, by what its phone does (``phones/freeswitch.xml``)."""
+"""The last two digits of a called number, by what its phone does (``phones/freeswitch.xml``)."""
 
 
 class RealDriver:
@@ -266,7 +267,7 @@ class RealDriver:
             f"sofia/phones/{called}@127.0.0.1:{self._rig.out_port} talk XML caller"
         )
         assert "ERR" not in answer, answer
-        return RealOutwardCall(self._rig, self._watcher, phone, called, self.sounds)
+        return RealOutboundCall(self._rig, self._watcher, phone, called, self.sounds)
 
     def daemon(self, deed: str) -> None:
         match deed:
@@ -282,7 +283,7 @@ class RealDriver:
                 self._daemon.wake()
 
     def _at_the_switch(self) -> bool:
-        """Calls that come before the daemon's standing connection is up are another matter."""
+        """Whether the standing connection is made; earlier calls are a different case."""
         said = (self._rig.folder / "daemon.log").read_text()
         return "switch.up" in said.rpartition("daemon.listening")[2]
 
@@ -293,7 +294,7 @@ class RealDriver:
         sleep(seconds)
 
     def close(self) -> None:
-        """End the daemon; switch and phones are the rig's."""
+        """Stop the daemon; the rig owns switch and phones."""
         self._daemon.wake()
         self._daemon.kill()
         self._watcher.close()

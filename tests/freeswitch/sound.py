@@ -1,4 +1,4 @@
-"""Sounds that are told apart without the product's own correlator, and files as the switch leaves them."""
+"""Sounds that are recognised without the product's own correlator, and files as the switch leaves them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ RATE = 8000
 
 
 def chirp(seconds: float = 1.2) -> np.ndarray:
-    """An announcement that cannot be mistaken: 300 to 3000 Hz, whose first sample is its onset."""
+    """Return an unmistakable announcement: 300 to 3000 Hz, with its onset at the first sample."""
     t = np.arange(int(RATE * seconds)) / RATE
     return 0.6 * np.sin(2 * np.pi * (300 * t + (2700 / (2 * seconds)) * t * t))
 
 
 def onset_of(heard: np.ndarray, prompt: np.ndarray) -> int | None:
-    """Where a prompt begins, in samples: where sound begins after silence, and goes on as the prompt does.
+    """Return the sample at which a prompt begins: sound that starts after silence and continues as the prompt
+    does.
 
-    Not by correlation: this is the truth that the product's correlator is measured against.
-    """
+    It does not use correlation, because the product's correlator is measured against it."""
     loud = np.flatnonzero(np.abs(heard) > 0.02)
     silent = np.diff(loud, prepend=-RATE) > 160
     last: int | None = None
@@ -31,8 +31,8 @@ def onset_of(heard: np.ndarray, prompt: np.ndarray) -> int | None:
 
 
 def heard_whole(heard: np.ndarray, prompt: np.ndarray) -> bool:
-    """Whether a phone heard the prompt, but for the first tenth of a second (a phone that is just being
-    answered takes that long to listen) and a packet that was lost on a busy machine."""
+    """Whether a phone heard the prompt, except its first tenth of a second (a phone that is just being
+    answered misses that) and a packet lost on a busy machine."""
     for at in np.flatnonzero(np.abs(heard) > 0.02)[::40]:
         piece = heard[at : at + len(prompt) - 800]
         if len(piece) < len(prompt) - 800:
@@ -46,7 +46,7 @@ def heard_whole(heard: np.ndarray, prompt: np.ndarray) -> bool:
 
 
 def heard_among(heard: np.ndarray, prompt: np.ndarray) -> bool:
-    """Whether a prompt is heard whole while others speak: each third of it, where it has to be."""
+    """Whether a complete prompt is heard while others speak: each third of it, at its position."""
     size = len(heard) + len(prompt)
     spectrum = np.fft.rfft(heard, size)
     alike = [
@@ -63,7 +63,7 @@ def heard_among(heard: np.ndarray, prompt: np.ndarray) -> bool:
 
 
 def _alike(piece: np.ndarray, prompt: np.ndarray, window: int = 400) -> np.ndarray:
-    """Which stretches of 50 ms have the same loudness and pitch."""
+    """Return which windows of 50 ms have the same loudness and pitch."""
     count = len(prompt) // window
     a, b = (x[: count * window].reshape(count, window) for x in (piece, prompt))
     loudness = np.abs(np.sqrt((a**2).mean(axis=1)) - np.sqrt((b**2).mean(axis=1)))
@@ -72,7 +72,7 @@ def _alike(piece: np.ndarray, prompt: np.ndarray, window: int = 400) -> np.ndarr
 
 
 def level(samples: np.ndarray, pitch: float, window: int = 800) -> np.ndarray:
-    """How much of one pitch is in each stretch of 100 ms, 0 to about 1 (share of full scale)."""
+    """Return the share of a pitch in each window of 100 ms, from 0 to about 1 (full scale)."""
     count = len(samples) // window
     frames = samples[: count * window].reshape(count, window)
     t = np.arange(window) / RATE
@@ -80,7 +80,8 @@ def level(samples: np.ndarray, pitch: float, window: int = 800) -> np.ndarray:
 
 
 def read_wav(path: Path) -> np.ndarray:
-    """Samples of a two-channel file as the switch leaves it, whatever its header says: (n, 2)."""
+    """Return the samples of a two-channel file as the switch leaves it, ignoring its header's length: (n,
+    2)."""
     raw = path.read_bytes()
     at = raw.find(b"data") + 8
     if at < 8:

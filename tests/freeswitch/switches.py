@@ -38,21 +38,21 @@ HERE = Path(__file__).parent
 CONF = HERE.parents[1] / "freeswitch_conf"
 PASSWORD = "only-for-this-test-1"
 WAIT_S = 3
-"""Seconds for which a call waits for the daemon to begin (``accord_wait``), and the scheduler's own."""
+"""Seconds that a call waits for the daemon to begin (``accord_wait``), and the scheduler's resolution."""
 SCHEDULER_S = 1
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""When something was, in the switch's words, that has not been."""
+"""The switch's value for a time that never was."""
 NUMBER = "322550100"
-"""The lines of the tests are this and two more digits; the last two say what the called phone does."""
+"""The tests' lines are this plus two digits, which select what the called phone does."""
 HOME = "data of the node"
-"""Where spool and snapshot are: each path that the daemon sends to the switch has spaces in it."""
+"""The folder of spool and snapshot: each path that the daemon sends to the switch contains spaces."""
 PAUSE_SECONDS = 6
-"""After which a pause ends by itself here."""
+"""Seconds after which a pause ends by itself in the tests."""
 
 
 @dataclass
 class CallUnderTest:
-    """One call: ``id`` is the caller's own leg on the phones' switch, ``caller`` the calling number."""
+    """A call: ``id`` is the caller's leg on the phones' switch, ``caller`` the calling number."""
 
     rig: Rig
     id: str
@@ -62,12 +62,12 @@ class CallUnderTest:
 
     @property
     def outside(self) -> str:
-        """The outside party's number, whose take it is."""
+        """The external party's number."""
         return self.caller
 
     @property
     def heard_outside(self) -> Path:
-        """What the outside party's telephone heard."""
+        """The file with the audio that the external party's phone heard."""
         return self.heard_by_caller
 
     @property
@@ -80,7 +80,7 @@ class CallUnderTest:
 
     @property
     def leg(self) -> str | None:
-        """The outside leg's id on the switch under test; its list of channels lags by up to a second."""
+        """The external leg's id on the switch under test; its list of channels lags by up to a second."""
         if self._leg is None:
             for row in self.rig.switch.channels():
                 if row["direction"] == "inbound" and row["cid_num"] == self.caller:
@@ -92,11 +92,11 @@ class CallUnderTest:
         return self.rig.switch.esl.api(f"uuid_getvar {leg} {name}")
 
     def connected_after(self) -> float:
-        """Seconds from the call's coming until it was connected, by the switch's own clock."""
+        """Return the seconds from the call's arrival to its bridge, by the switch's clock."""
         return (self.connected_at() - self._moment("Created")).total_seconds()
 
     def connected_at(self) -> datetime:
-        """When it was connected last, by the switch's own clock."""
+        """Return the time of the last bridge, by the switch's clock."""
         until(f"call {self.caller} is listed", lambda: self.leg, 3)
         until(f"call {self.caller} is connected", lambda: self._moment("Bridged") > NEVER, 3)
         return self._moment("Bridged")
@@ -108,14 +108,14 @@ class CallUnderTest:
 
     @property
     def answered(self) -> bool:
-        """The called phone has answered and hears something."""
+        """Whether the called phone has answered and receives audio."""
         return self.heard_by_callee.exists()
 
     def wait_bridged(self, seconds: float = 30) -> None:
         until(f"call {self.caller} is connected", lambda: self.answered, seconds, 0.05)
 
     def marks_now(self) -> list[str]:
-        """What the daemon has written down of it so far."""
+        """Return the kinds of the marks so far."""
         folder = self.take()
         return [] if folder is None else [mark.kind for mark in layout.read_marks(folder)]
 
@@ -126,7 +126,7 @@ class CallUnderTest:
         self.rig.phones.esl.api(f"uuid_send_dtmf {self.id} {key}")
 
     def speak(self) -> None:
-        """Say a word, instead of the tone."""
+        """Play a spoken word instead of the tone."""
         self.rig.phones.esl.api(f"uuid_displace {self.id} start {SAYS_YES}")
 
     def hold(self) -> None:
@@ -142,7 +142,7 @@ class CallUnderTest:
         self.hang_up()
 
     def take(self) -> Path | None:
-        """Its folder in the spool."""
+        """Return its folder in the spool."""
         for path in self.rig.spool.glob(f"*/{layout.CALL}"):
             if layout.read_start(path.parent).outside.value.endswith(self.outside):
                 return path.parent
@@ -226,14 +226,14 @@ class Rig:
     # --- files
 
     def write_sounds(self) -> None:
-        """The caller says 440 Hz, the callee 1000 Hz, from the first to the last moment."""
+        """Write the voices: the caller is 440 Hz, the callee 1000 Hz, without a pause."""
         seconds = np.arange(RATE * 60) / RATE
         for name, pitch in (("caller", 440), ("callee", 1000)):
             sound = 0.3 * np.sin(2 * np.pi * pitch * seconds)
             soundfile.write(self.phones_folder / f"{name}.wav", sound, RATE)
 
     def write_snapshot(self, prompt: np.ndarray | None = None) -> None:
-        """Lines for every number that the tests call, all with the same announcement."""
+        """Write a snapshot with a line for every number of the tests, all with the same announcement."""
         sound = self.prompt if prompt is None else prompt
         self.prompt = sound
         (self.snapshot / "prompts").mkdir(parents=True, exist_ok=True)
@@ -266,7 +266,7 @@ class Rig:
         return self.daemon
 
     def spawn_daemon(self, broken_disk: bool = False, **settings: object) -> subprocess.Popen[bytes]:
-        """A daemon's process, without waiting for it."""
+        """Start a daemon without waiting for it."""
         environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
         if broken_disk:
             environment["ACCORD_TEST_BROKEN_DISK"] = "1"
@@ -274,14 +274,14 @@ class Rig:
             return subprocess.Popen(self.program(**settings), stdout=log, stderr=log, env=environment)
 
     def wait_watching(self) -> None:
-        """The daemon has taken the switch over."""
+        """Wait until the daemon has reconciled with the switch."""
         log = self.folder / "daemon.log"
         until(
             "the daemon watches", lambda: b"switch.up" in log.read_bytes().rpartition(b"daemon.listening")[2]
         )
 
     def wait_snapshot(self) -> None:
-        """The daemon has read the snapshot that lies there now."""
+        """Wait until the daemon has read the current snapshot."""
         log = self.folder / "daemon.log"
         before = log.read_bytes().count(b"snapshot.read")
         os.utime(self.snapshot / "snapshot.json")
@@ -297,7 +297,7 @@ class Rig:
 
     @contextlib.contextmanager
     def watched_daemon(self) -> Iterator[Supervisor]:
-        """The daemon under the product's own supervisor, in a thread."""
+        """Run the daemon under the product's own supervisor, in a thread."""
         supervisor = Supervisor(
             [
                 Program(
@@ -330,7 +330,7 @@ class Rig:
         self.switch.stop()
 
     def fresh(self) -> None:
-        """An empty spool and the usual snapshot."""
+        """Empty the spool and write the default snapshot."""
         shutil.rmtree(self.spool, ignore_errors=True)
         (self.folder / "daemon.log").unlink(missing_ok=True)
         self.write_snapshot(chirp())
@@ -344,15 +344,16 @@ class Rig:
     # --- what is true of every test
 
     def recorded_now(self) -> set[str]:
-        """Legs on the switch that are being recorded for us at this moment."""
+        """Return the legs that Accord is recording now."""
         return {
             row["uuid"]
             for row in self.switch.channels()
             if str(self.spool) in self.switch.esl.api(f"uuid_buglist {row['uuid']}")
         }
 
-    def assert_only_told_is_kept(self) -> None:
-        """Every sound in the spool belongs to a recorded take, and the whole announcement is in it."""
+    def assert_only_announced_audio_is_kept(self) -> None:
+        """Check that every audio file in the spool belongs to a recorded take and contains the complete
+        announcement."""
         for path in self.spool.rglob("*.wav"):
             take = layout.read_take(path.parent)
             assert take.end.outcome == "recorded", f"{path} is kept: {take.end}"
@@ -362,7 +363,7 @@ class Rig:
     # --- calls
 
     def call(self, number: str = f"{NUMBER}01", caller: str | None = None, more: str = "") -> CallUnderTest:
-        """A phone calls, with ``more`` variables (``,name=value``); returns at once."""
+        """Have a phone call, with ``more`` variables (``,name=value``); return at once."""
         self._calls += 1
         caller = caller or f"3247{os.getpid() % 1000:03}{self._calls:04}"
         ident = str(uuid.uuid4())

@@ -1,4 +1,5 @@
-"""Calls on a real switch: everyone is told, both sides are on their channel, and the call is untouched."""
+"""Calls on a real switch: everyone hears the announcement, each party is on its channel, and the call is
+unaffected."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 from tests.freeswitch.switches import NUMBER, RATE, WAIT_S, Rig, heard_whole, level, onset_of, read_wav, until
 
 
-def test_twenty_calls_half_of_them_at_once(daemon: Rig) -> None:
+def test_twenty_calls_half_of_them_simultaneous(daemon: Rig) -> None:
     calls = [daemon.call() for _ in range(10)]
     for _ in range(10):
         time.sleep(0.2)
@@ -48,7 +49,7 @@ def test_twenty_calls_half_of_them_at_once(daemon: Rig) -> None:
         assert heard_whole(read_wav(call.heard_by_caller)[:, 0], daemon.prompt)
         heard = read_wav(call.heard_by_callee)[:, 0]
         assert np.median(level(heard[RATE // 2 :], 440)) > 0.2
-    daemon.assert_only_told_is_kept()
+    daemon.assert_only_announced_audio_is_kept()
 
 
 def test_no_key_skips_the_announcement(daemon: Rig) -> None:
@@ -70,7 +71,7 @@ def test_no_key_skips_the_announcement(daemon: Rig) -> None:
         assert onset_of(read_wav(take.audio)[:, 1], daemon.prompt) is not None, key
 
 
-def test_a_hold_in_the_announcement_starts_it_again(daemon: Rig) -> None:
+def test_hold_restarts_the_announcement(daemon: Rig) -> None:
     call = daemon.call()
     until("it is announced", lambda: call.variable("accord_state") == "announcing", every=0.01)
     time.sleep(0.3)
@@ -93,7 +94,7 @@ def test_a_hold_in_the_announcement_starts_it_again(daemon: Rig) -> None:
     assert onset > 0.5 * RATE
 
 
-def test_hanging_up_in_the_announcement_keeps_nothing(daemon: Rig) -> None:
+def test_hangup_during_the_announcement_keeps_nothing(daemon: Rig) -> None:
     call = daemon.call()
     until("it is announced", lambda: call.variable("accord_state") == "announcing", every=0.01)
     time.sleep(0.3)
@@ -103,7 +104,7 @@ def test_hanging_up_in_the_announcement_keeps_nothing(daemon: Rig) -> None:
     assert not take.audio.exists()
 
 
-def test_a_call_that_nobody_answers_keeps_nothing(daemon: Rig) -> None:
+def test_unanswered_call_keeps_nothing(daemon: Rig) -> None:
     busy, ringing = daemon.call(f"{NUMBER}86"), daemon.call(f"{NUMBER}87")
     until("it rings", lambda: ringing.variable("accord_state") == "announced")
     time.sleep(0.5)
@@ -121,7 +122,7 @@ def test_a_call_that_nobody_answers_keeps_nothing(daemon: Rig) -> None:
      (f"{NUMBER}01", f"{NUMBER}89", "never_record"), (f"{NUMBER}01", f"{NUMBER}99", "never_record"),
      (f"{NUMBER}01", "112", "never_record")],
 )  # fmt: skip
-def test_what_is_not_recorded_is_neither_announced_nor_delayed(
+def test_unrecorded_call_is_neither_announced_nor_delayed(
     daemon: Rig, number: str, caller: str | None, reason: str
 ) -> None:
     call = daemon.call(number, caller)
@@ -140,7 +141,7 @@ def test_what_is_not_recorded_is_neither_announced_nor_delayed(
     assert not list(daemon.spool.rglob("*.wav"))
 
 
-def test_a_damaged_prompt_is_not_played(daemon: Rig) -> None:
+def test_damaged_prompt_is_not_played(daemon: Rig) -> None:
     sound = next((daemon.snapshot / "prompts").glob("*.wav"))
     daemon.write_snapshot(0.5 * daemon.prompt)
     damaged = max((daemon.snapshot / "prompts").glob("*.wav"), key=lambda path: path.stat().st_mtime_ns)
@@ -155,7 +156,7 @@ def test_a_damaged_prompt_is_not_played(daemon: Rig) -> None:
     damaged.write_bytes(content)
 
 
-def test_without_a_daemon_calls_go_on_at_once(rig: Rig) -> None:
+def test_call_continues_at_once_without_a_daemon(rig: Rig) -> None:
     call = rig.call()
     call.wait_bridged()
     assert call.connected_after() < WAIT_S
@@ -169,7 +170,7 @@ def test_without_a_daemon_calls_go_on_at_once(rig: Rig) -> None:
     assert (take.end.outcome, take.end.reason) == ("not_recorded", "daemon_away")
 
 
-def test_a_full_disk_costs_the_recording_not_the_call(rig: Rig) -> None:
+def test_full_disk_loses_the_recording_only(rig: Rig) -> None:
     rig.start_daemon(full_at=1e-9)
     call = rig.call()
     call.wait_bridged()
@@ -179,8 +180,8 @@ def test_a_full_disk_costs_the_recording_not_the_call(rig: Rig) -> None:
     assert (take.end.outcome, take.end.reason) == ("not_recorded", "full_disk")
 
 
-def test_a_folder_that_cannot_be_written_costs_the_recording_not_the_call(rig: Rig) -> None:
-    """call.json cannot be made durable: the announcement has been ordered by then, the sound must go."""
+def test_unwritable_folder_loses_the_recording_only(rig: Rig) -> None:
+    """call.json cannot be made durable after the announcement was requested: its audio must be destroyed."""
     rig.start_daemon(broken_disk=True)
     call = rig.call()
     call.wait_bridged()

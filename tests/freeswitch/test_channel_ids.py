@@ -1,4 +1,4 @@
-"""A switch that takes a caller's SIP Call-ID for its channel's id: the caller chooses what it looks like."""
+"""A switch that uses the SIP Call-ID as the channel's id, so that the caller chooses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.freeswitch.switches import CONF, CallUnderTest, Rig, onset_of, read_w
 ODD = "a84b4c76e66710@pc33.atlanta.com"
 """As RFC 3261 shows a Call-ID."""
 
-PASSED_OVER = b"switch.channel_skipped"
+SKIPPED = b"switch.channel_skipped"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         rig.stop()
 
 
-def said(rig: Rig) -> bytes:
+def daemon_log(rig: Rig) -> bytes:
     return (rig.folder / "daemon.log").read_bytes()
 
 
@@ -47,32 +47,32 @@ def is_recorded(rig: Rig) -> None:
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert onset_of(read_wav(take.audio)[:, 1], rig.prompt) is not None
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
-def goes_on_unrecorded(call: CallUnderTest) -> None:
+def continues_unrecorded(call: CallUnderTest) -> None:
     call.wait_bridged(3)
     assert call.variable("accord_state") == "unrecorded"
     assert call.alive()
 
 
-def test_a_call_with_an_odd_id_goes_on_and_the_others_are_recorded(daemon: Rig) -> None:
+def test_unaddressable_call_continues_and_others_are_recorded(daemon: Rig) -> None:
     daemon.wait_watching()
     odd = daemon.call(more=f",sip_invite_call_id={ODD}")
-    goes_on_unrecorded(odd)
+    continues_unrecorded(odd)
     assert odd.leg == ODD
     is_recorded(daemon)
     odd.hang_up()
     assert odd.wait_take().end.reason == "announcement_failed"
     time.sleep(0.5)
     assert len(list(daemon.spool.glob(f"*/{layout.CALL}"))) == 2, "it is written down once"
-    assert said(daemon).count(b"switch.down") == 0
+    assert daemon_log(daemon).count(b"switch.down") == 0
 
 
-def test_a_daemon_takes_the_switch_over_while_such_calls_last(rig: Rig) -> None:
+def test_daemon_reconciles_during_unaddressable_calls(rig: Rig) -> None:
     """One came without a daemon, the other was made by an application of the switch's."""
     came = rig.call(more=f",sip_invite_call_id={ODD}")
-    goes_on_unrecorded(came)
+    continues_unrecorded(came)
     phone = f"sofia/accord/{came.number}@{rig.environment['ACCORD_ROUTE']}"
     answer = rig.switch.esl.api(f"originate {{origination_uuid=made.{ODD}}}{phone} &park")
     assert answer == f"+OK made.{ODD}"
@@ -80,7 +80,7 @@ def test_a_daemon_takes_the_switch_over_while_such_calls_last(rig: Rig) -> None:
     rig.start_daemon()
     rig.wait_watching()
     is_recorded(rig)
-    assert said(rig).count(PASSED_OVER) == 2
-    assert said(rig).count(b"switch.down") == 0
+    assert daemon_log(rig).count(SKIPPED) == 2
+    assert daemon_log(rig).count(b"switch.down") == 0
     came.hang_up()
     assert came.wait_take().end.reason == "daemon_away"

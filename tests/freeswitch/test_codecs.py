@@ -1,7 +1,6 @@
-"""Every codec and rate of a leg, on the real switch: told, kept in its own band, and its channels in step.
+"""Every codec and rate of a leg on a real switch: announced, kept in its band, and with its channels in sync.
 
-What was said, and when, is known packet by packet (``telephones``); it is looked for without the product.
-"""
+Each packet that was sent is known (``telephones``), and located without the product."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones import alignment
 from tests.freeswitch.telephones.codecs import (
     G722,
     OPUS,
@@ -24,8 +23,8 @@ from tests.freeswitch.telephones.codecs import (
     PCMU,
     Codec,
 )
-from tests.freeswitch.telephones.lines import bursts, jitters, loses
-from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
+from tests.freeswitch.telephones.endpoints import bursts, jitters, loses
+from tests.freeswitch.telephones.rig import Pair, PairRecording, PhoneRig, phone_rig
 
 IN_STEP_S = 0.045
 BRIDGE_S = 0.020
@@ -44,18 +43,18 @@ LATE_S = 0.060
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("town")) as it:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
+    with phone_rig(tmp_path_factory.mktemp("phone_rig")) as it:
         yield it
 
 
-def check(heard: Heard, talked: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
+def check(heard: PairRecording, talked: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
     """What holds of every recording, whatever its codec; the outside party's packets came so late, or are
     recorded so early."""
     print(heard)
     assert heard.encoded.announced is not None, heard
     assert abs(heard.encoded.announced.offset_ms / 1000 - heard.told_s) <= PROMPT_S, heard
-    assert len(heard.steps) >= talked / places.EVERY_S / 2, heard
+    assert len(heard.steps) >= talked / alignment.EVERY_S / 2, heard
     assert min(heard.lasting) >= -IN_STEP_S - early_s, heard
     assert max(heard.lasting) <= IN_STEP_S + late_s, heard
     assert min(heard.steps) >= -IN_STEP_S - early_s - BUSY_S, heard
@@ -68,14 +67,14 @@ def check(heard: Heard, talked: float, late_s: float = 0.0, early_s: float = 0.0
             assert not kept[: told * rate // 1000, 0].any(), heard
 
 
-def band(heard: Heard, name: str, hertz: float) -> list[float]:
+def band(heard: PairRecording, name: str, hertz: float) -> list[float]:
     """Of each channel of what is kept: how much of its power is above a pitch, in dB."""
     path = next(sound.path for sound in heard.encoded.sounds if sound.name == name)
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="flt", layout="stereo", rate=48000)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
     sound = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in frames])[-3 * 48000 : -24000]
-    return [places.above(sound[:, side], 48000, hertz) for side in (0, 1)]
+    return [alignment.above(sound[:, side], 48000, hertz) for side in (0, 1)]
 
 
 LEGS: dict[str, tuple[Codec, Codec, int]] = {
@@ -90,7 +89,7 @@ LEGS: dict[str, tuple[Codec, Codec, int]] = {
 }
 
 
-def test_each_codec_is_told_kept_in_its_own_band_and_in_step(place: Town) -> None:
+def test_each_codec_is_announced_and_kept_in_its_band_and_in_sync(place: PhoneRig) -> None:
     pairs = {name: place.place(name, out, inside) for name, (out, inside, _) in LEGS.items()}
     secure = place.place("SRTP", PCMA, PCMA, secure=True)
     stereo = place.place("Opus in stereo", OPUS_STEREO, PCMU)
@@ -114,7 +113,7 @@ def test_each_codec_is_told_kept_in_its_own_band_and_in_step(place: Town) -> Non
     assert stereo.inside.heard > 100
 
 
-def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) -> None:
+def test_lost_late_and_absent_packets_keep_the_channels_in_sync(place: PhoneRig) -> None:
     pairs = [
         place.place("5 % lost", weather=loses(0.05)),
         place.place("20 % lost", weather=loses(0.2)),
@@ -153,11 +152,11 @@ def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) ->
     print(heard)
     assert heard.encoded.announced is not None
     assert not heard.left
-    assert max(map(abs, places.lasting(places.pace(heard.right, 20)))) < IN_STEP_S
+    assert max(map(abs, alignment.lasting(alignment.pace(heard.right, 20)))) < IN_STEP_S
     assert abs(heard.encoded.drift_ms) < 300, heard
 
 
-def test_a_codec_that_changes_in_the_call_leaves_speed_and_step(place: Town) -> None:
+def test_codec_change_keeps_speed_and_sync(place: PhoneRig) -> None:
     both = (G722, PCMU)
     wide = place.place("G.722, PCMU, G.722", G722, G722, codecs=both)
     narrow = place.place("PCMU, G.722, PCMU", PCMU, PCMU, codecs=both[::-1])
@@ -205,7 +204,7 @@ def test_a_codec_that_changes_in_the_call_leaves_speed_and_step(place: Town) -> 
     assert not heard.sound[-7 * heard.rate :].any(), heard  # the codec changed 6 s before the end
 
 
-def test_the_codec_of_a_callee_changes(place: Town) -> None:
+def test_codec_of_a_callee_changes(place: PhoneRig) -> None:
     """An outbound call is the callee's leg: their telephone goes on with another codec, and back."""
     pairs = {
         place.place_out("out, PCMU to G.722 and back"): (G722, PCMU),
@@ -229,7 +228,7 @@ def test_the_codec_of_a_callee_changes(place: Town) -> None:
         assert abs(heard.encoded.drift_ms) < 1000 * WRONG_RATE_S, heard
 
 
-def test_a_callees_leg_is_wideband_where_their_telephone_is(place: Town) -> None:
+def test_callees_leg_is_wideband_if_their_phone_is(place: PhoneRig) -> None:
     """Whatever the colleague's telephone speaks: the way out is as wide as the way in."""
     pairs = {
         place.place_out("out, G.722", G722, G722): 16000,
@@ -248,7 +247,7 @@ def test_a_callees_leg_is_wideband_where_their_telephone_is(place: Town) -> None
                 assert (much > -15) is side, (pair.name, kept, much)
 
 
-def pause(place: Town, pair: Pair) -> None:
+def pause(place: PhoneRig, pair: Pair) -> None:
     """As a colleague's code does it: masked by the switch, until it is told otherwise."""
     leg = place.leg_of(pair)
     path = place.rig.switch.esl.api(f"uuid_getvar {leg} accord_recorded")

@@ -1,4 +1,4 @@
-"""The configuration that comes with Accord, and its pieces in FreeSWITCH's own vanilla one."""
+"""The shipped configuration, and its parts in FreeSWITCH's own vanilla configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.freeswitch import vanilla
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import (
     CONF,
     NUMBER,
@@ -24,11 +24,11 @@ from tests.freeswitch.switches import (
     read_wav,
     until,
 )
-from tests.freeswitch.test_outbound import LINE, TOLD, call_out
+from tests.freeswitch.test_outbound_calls import ANNOUNCEMENT, LINE, call_out
 
 
 @pytest.mark.parametrize("password", [None, "", "short", "ClueCon", "with spaces in it", "<quoted>&'\"$"])
-def test_it_does_not_boot_without_a_password_of_ones_own(tmp_path: Path, password: str | None) -> None:
+def test_does_not_boot_with_the_default_password(tmp_path: Path, password: str | None) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ACCORD_SWITCH_PASSWORD"}
     if password is not None:
         environment["ACCORD_SWITCH_PASSWORD"] = password
@@ -45,7 +45,7 @@ def test_it_does_not_boot_without_a_password_of_ones_own(tmp_path: Path, passwor
     assert b"ACCORD_SWITCH_PASSWORD_must_be_12_or_more" in ended.stdout + ended.stderr
 
 
-def test_the_event_socket_is_on_loopback_behind_a_list(rig: Rig) -> None:
+def test_event_socket_is_on_loopback_with_an_access_list(rig: Rig) -> None:
     listening = rig.switch.esl.api("xml_locate configuration configuration name event_socket.conf")
     assert re.search(r'name="listen-ip" value="127\.0\.0\.1"', listening)
     assert re.search(r'name="apply-inbound-acl" value="loopback.auto"', listening)
@@ -55,7 +55,7 @@ def test_the_event_socket_is_on_loopback_behind_a_list(rig: Rig) -> None:
 
 @pytest.fixture(scope="module")
 def dropped_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Vanilla with the drop-ins, and ways to route a number in and out."""
+    """Vanilla with the drop-ins, and routes for a number in and out."""
     rig = vanilla.make(tmp_path_factory.mktemp("vanilla"))
     conf = rig.switch.conf
     way_out = f"sofia/external/$1@{rig.environment['ACCORD_TRUNK']}"
@@ -85,8 +85,8 @@ def test_vanilla_with_the_drop_ins_announces_and_records(dropped_in: Rig) -> Non
     assert onset_of(read_wav(take.audio)[:, 1], dropped_in.prompt) is not None
 
 
-def test_vanilla_with_the_outbound_drop_ins_tells_the_callee(dropped_in: Rig) -> None:
-    every_line(dropped_in, "out")
+def test_vanilla_with_the_outbound_drop_ins_announces_to_the_callee(dropped_in: Rig) -> None:
+    set_every_line(dropped_in, "out")
     call = call_out(dropped_in, "3247888090101")
     until("they are connected", lambda: "bridged" in call.marks_now(), 20)
     time.sleep(1)
@@ -94,8 +94,8 @@ def test_vanilla_with_the_outbound_drop_ins_tells_the_callee(dropped_in: Rig) ->
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert (take.start.direction, take.start.number) == ("outbound", LINE)
-    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
-    assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
+    assert onset_of(read_wav(call.heard_by_caller)[:, 0], ANNOUNCEMENT) is None
     dropped_in.kill_daemon()
     call = call_out(dropped_in, "3247888090201")
     until("they are connected", lambda: call.heard_by_caller.exists(), 3)
@@ -103,7 +103,7 @@ def test_vanilla_with_the_outbound_drop_ins_tells_the_callee(dropped_in: Rig) ->
     call.hang_up()
 
 
-def test_vanilla_goes_on_without_the_daemon(dropped_in: Rig) -> None:
+def test_vanilla_continues_without_the_daemon(dropped_in: Rig) -> None:
     dropped_in.kill_daemon()
     call = dropped_in.call(f"{NUMBER}03")
     call.wait_bridged(3)

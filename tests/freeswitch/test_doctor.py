@@ -1,4 +1,4 @@
-"""What ``accord doctor`` says of the real switch: as it is shipped, and broken in one way after another."""
+"""``accord doctor`` on a real switch: the shipped configuration, and one broken in each of many ways."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def settings(rig: Rig, **more: str) -> dict[str, str]:
 
 
 def doctor(rig: Rig, **more: str) -> list[tuple[str, str]]:
-    """State and words of every finding about the switch."""
+    """Return the state and text of every finding about the switch."""
     patient = Patient(Context(config.load(None, settings(rig, **more)), None), utc_now)
     return [(each.state, each.what) for check in ABOUT_THE_SWITCH for each in examine(check, patient)]
 
 
 @pytest.fixture(scope="module")
 def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Path]]:
-    """A switch whose configuration may be changed; no phones."""
+    """A switch whose configuration a test may change; without phones."""
     folder = tmp_path_factory.mktemp("changing")
     conf = copy(folder)
     rig = Rig(folder, conf)
@@ -73,7 +73,7 @@ def reload(rig: Rig) -> None:
     assert "+OK" in rig.switch.esl.api("reloadxml")
 
 
-def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path]) -> None:
+def test_finds_no_fault_in_the_shipped_configuration(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     found = doctor(rig)
     assert {state for state, _ in found} == {"ok"}, found
@@ -85,14 +85,14 @@ def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path])
         f"{len(dialplan_lint.EXTENSIONS)} extensions",
         "waits 3 s",
         "context outbound brings callees",
-        f"in {len(dialplan_lint.NOT_TOLD)} states",
+        f"in {len(dialplan_lint.UNANNOUNCED_STATES)} states",
         "may write",
     ):
         assert part in words, words
     assert PASSWORD not in words
 
 
-def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) -> None:
+def test_command_prints_text_and_json(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     environment = {**os.environ, **settings(rig)}
     for more in ([], ["--json"]):
@@ -107,12 +107,12 @@ def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) ->
             found = json.loads(said.stdout)["findings"]
             assert {"ok", "wrong"} <= {each["state"] for each in found}
         else:
-            assert f"ok      guard: in {len(dialplan_lint.NOT_TOLD)} states" in said.stdout
+            assert f"ok      guard: in {len(dialplan_lint.UNANNOUNCED_STATES)} states" in said.stdout
             assert "wrong   catalogue: there is no catalogue" in said.stdout
 
 
 @pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)
-def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], broken: DialplanFault) -> None:
+def test_finds_dialplan_faults(changing: tuple[Rig, Path], broken: DialplanFault) -> None:
     rig, conf = changing
     apply(conf, broken)
     try:
@@ -125,7 +125,7 @@ def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], br
     assert any(broken.says in what for what in bad), found
 
 
-def test_a_file_that_was_not_reloaded_is_not_what_counts(changing: tuple[Rig, Path]) -> None:
+def test_checks_the_loaded_dialplan_not_the_file(changing: tuple[Rig, Path]) -> None:
     rig, conf = changing
     broken = BROKEN[0]
     apply(conf, broken)
@@ -135,7 +135,7 @@ def test_a_file_that_was_not_reloaded_is_not_what_counts(changing: tuple[Rig, Pa
         mend(conf, broken)
 
 
-def test_a_wrong_password_and_a_switch_that_is_away(changing: tuple[Rig, Path]) -> None:
+def test_wrong_password_and_unreachable_switch(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     found = doctor(rig, ACCORD_SWITCH_PASSWORD="another-one-than-that")
     assert any("refuses the password" in what for _, what in found)
@@ -145,7 +145,7 @@ def test_a_wrong_password_and_a_switch_that_is_away(changing: tuple[Rig, Path]) 
     assert ("wrong", "switch: no password for the event socket") in found
 
 
-def test_a_stopped_switch_is_no_hang(changing: tuple[Rig, Path]) -> None:
+def test_stopped_switch_does_not_hang_the_doctor(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     assert rig.switch.process is not None
     rig.switch.process.send_signal(19)
@@ -157,7 +157,7 @@ def test_a_stopped_switch_is_no_hang(changing: tuple[Rig, Path]) -> None:
     assert {state for state, _ in found} == {"wrong"}
 
 
-def test_a_module_that_is_missing(changing: tuple[Rig, Path]) -> None:
+def test_missing_module(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     assert "+OK" in rig.switch.esl.api("unload mod_sndfile")
     try:
@@ -167,8 +167,8 @@ def test_a_module_that_is_missing(changing: tuple[Rig, Path]) -> None:
     assert ("wrong", "switch: mod_sndfile is not loaded (WAV: prompts and recordings)") in found
 
 
-def test_an_event_socket_that_is_open_to_strangers(changing: tuple[Rig, Path]) -> None:
-    """It is read from the loaded configuration; the socket itself stays as it is until a restart."""
+def test_event_socket_open_to_strangers(changing: tuple[Rig, Path]) -> None:
+    """The loaded configuration is read; the socket itself stays the same until a restart."""
     rig, conf = changing
     path = conf / "autoload_configs/event_socket.conf.xml"
     before = path.read_text()
@@ -192,8 +192,8 @@ def test_an_event_socket_that_is_open_to_strangers(changing: tuple[Rig, Path]) -
         reload(rig)
 
 
-def test_a_spool_that_the_switch_s_user_may_not_write_to(tmp_path: Path) -> None:
-    """The switch as somebody else, as packages run it."""
+def test_spool_not_writable_by_the_switchs_user(tmp_path: Path) -> None:
+    """The switch runs as another user, as packages run it."""
     if os.geteuid() != 0:
         pytest.skip("only root can start a switch as another user")
     folder = Path("/tmp") / f"accord-doctor-{os.getpid()}"  # where everybody gets in
@@ -223,8 +223,8 @@ def test_a_spool_that_the_switch_s_user_may_not_write_to(tmp_path: Path) -> None
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_spool_by_another_name(changing: tuple[Rig, Path], tmp_path: Path) -> None:
-    """As a container sees it: here stands a folder that the switch's own root does not have."""
+def test_spool_under_another_name(changing: tuple[Rig, Path], tmp_path: Path) -> None:
+    """As in a container: the folder does not exist in the switch's root."""
     rig, _ = changing
     until("the switch answers", lambda: "UP" in rig.switch.esl.api("status"))
     bad = [what for state, what in doctor(rig, ACCORD_NODE_SPOOL=str(tmp_path / "none")) if state == "wrong"]

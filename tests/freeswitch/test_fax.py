@@ -1,5 +1,5 @@
-"""A fax machine at either end, on a real switch: it goes on as without Accord, by its tones in the sound or
-by T.38, and what the recording lacks of it is said."""
+"""A fax machine at either end, on a real switch: it works as without Accord, by tones in the audio or by
+T.38, and the gap in the recording is explained."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import soundfile
 from recorder.audio.encoding import encode
 from tests.freeswitch.switches import CONF, NUMBER, RATE, level, read_wav, until
 from tests.freeswitch.telephones.codecs import PCMU, Beeps
-from tests.freeswitch.telephones.lines import FAX_PACKET
-from tests.freeswitch.telephones.rig import Town, town
+from tests.freeswitch.telephones.endpoints import FAX_PACKET
+from tests.freeswitch.telephones.rig import PhoneRig, phone_rig
 
 TAKEN = 80
 """Numbers from here on: the switch passes T.38 on."""
@@ -41,18 +41,18 @@ ENDS_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
     conf = tmp_path_factory.mktemp("conf") / "conf"
     shutil.copytree(CONF, conf)
     (conf / "dialplan" / "public" / "01_fax.xml").write_text(TAKES)
-    with town(tmp_path_factory.mktemp("town"), conf) as it:
+    with phone_rig(tmp_path_factory.mktemp("phone_rig"), conf) as it:
         yield it
 
 
 @pytest.mark.long
-def test_a_call_that_goes_on_as_a_fax(place: Town) -> None:
-    """Refused by the switch it stays sound, and all of that is in the recording; taken, the packets go
-    through as they are, and what is missing at the recording's end is a fax, and no failure."""
+def test_call_switches_to_t38(place: PhoneRig) -> None:
+    """If the switch refuses T.38, the call stays audio and is recorded. If it accepts, the packets pass
+    through, and the end of the recording is marked as a fax, not as a failure."""
     refused = {who: place.place(f"refused, the {who} asks", line=n) for n, who in enumerate(SIDES)}
     taken = {who: place.place(f"taken, the {who} asks", line=TAKEN + n) for n, who in enumerate(SIDES)}
     place.until_connected(*refused.values(), *taken.values())
@@ -92,8 +92,8 @@ def test_a_call_that_goes_on_as_a_fax(place: Town) -> None:
 
 
 def beeping(sound: np.ndarray, tone: Beeps) -> float:
-    """How much of a sound is this tone: of the tenths of a second in which it is heard, the longest run, in
-    seconds; 0 where something else is as loud."""
+    """Return the longest run in seconds of tenths of a second in which this tone is heard; 0 if another sound
+    is as loud."""
     loud = np.abs(sound[: len(sound) // 800 * 800]).reshape(-1, 800).max(axis=1) > 0.1
     own = level(sound, tone.hertz) > 0.1
     if (loud[1:-1] & ~own[1:-1] & ~own[:-2] & ~own[2:]).any():
@@ -103,9 +103,9 @@ def beeping(sound: np.ndarray, tone: Beeps) -> float:
 
 
 @pytest.mark.long
-def test_a_fax_by_its_tones_in_the_sound(place: Town) -> None:
-    """It is a call like any other, as its line says; to a number that is never recorded it hears nothing of
-    us, and nothing is kept."""
+def test_fax_by_audio_tones(place: PhoneRig) -> None:
+    """The call is handled as its line says. To a number that is never recorded, the fax hears nothing of
+    Accord and nothing is kept."""
     recorded, never = place.place("by tones", line=30), place.place("never", line=99)
     for pair in (recorded, never):
         pair.outside.voice, pair.inside.voice, pair.outside.ear = CALLING, CALLED, []
@@ -128,7 +128,7 @@ def test_a_fax_by_its_tones_in_the_sound(place: Town) -> None:
 
 
 def by_law(packets: list[tuple[int, bytes]]) -> np.ndarray:
-    """What a telephone heard in PCMU."""
+    """Return the audio that a phone received in PCMU."""
     sound, _ = soundfile.read(
         io.BytesIO(b"".join(content for kind, content in packets if kind == PCMU.payload)),
         format="RAW", subtype="ULAW", channels=1, samplerate=RATE,

@@ -1,7 +1,6 @@
-"""A stranger's INVITE whose every field tries to be another line, against the real switch.
+"""An INVITE in which every field tries to forge header lines, against a real switch.
 
-The bytes go out of a UDP socket as they stand here; nothing between changes them.
-"""
+The bytes are sent from a UDP socket exactly as they stand here."""
 
 from __future__ import annotations
 
@@ -75,7 +74,7 @@ class Phone:
         )
 
     def final(self) -> int:
-        """The final answer's code, acknowledged."""
+        """Return the final response's code, after acknowledging it."""
         self.sock.settimeout(10)
         while True:
             answer = self.sock.recv(65536)
@@ -131,9 +130,7 @@ def connection(rig: Rig) -> Iterator[Inbound]:
 
 
 @pytest.mark.parametrize("changes", FORGERIES.values(), ids=FORGERIES)
-def test_no_field_of_an_invite_changes_a_header(
-    rig: Rig, connection: Inbound, changes: dict[str, bytes]
-) -> None:
+def test_no_invite_field_changes_a_header(rig: Rig, connection: Inbound, changes: dict[str, bytes]) -> None:
     seen: list[EslEvent] = []
     connection.register_handle("*", seen.append)
     connection.send_later(SwitchCommand("event plain ALL")).accepted()
@@ -159,12 +156,12 @@ def test_no_field_of_an_invite_changes_a_header(
 
 
 def mine(event: EslEvent) -> bool:
-    """An event of the caller's own leg."""
+    """Whether an event is of the caller's leg."""
     return event.header("Call-Direction") == "inbound" and event.uuid != ""
 
 
-def test_stock_greenswitch_is_taken_in_by_the_same_call(rig: Rig, connection: Inbound) -> None:
-    """Were this to fail, the tests above would prove nothing."""
+def test_same_call_deceives_stock_greenswitch(rig: Rig, connection: Inbound) -> None:
+    """If this fails, the tests above prove nothing."""
     seen: list[EslEvent] = []
     connection.register_handle("CHANNEL_DESTROY", seen.append)
     connection.send_later(SwitchCommand("event plain CHANNEL_DESTROY")).accepted()
@@ -177,7 +174,7 @@ def test_stock_greenswitch_is_taken_in_by_the_same_call(rig: Rig, connection: In
     assert stock.headers["variable_y"] == "z"
 
 
-def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None:
+def test_own_socket_and_reconciling_are_not_deceived(rig: Rig) -> None:
     arrived: list[Arrival] = []
     told: list[Mapping[str, str]] = []
     states: list[str] = []
@@ -222,7 +219,7 @@ def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None
     assert arrival.outside.value.isprintable()
 
 
-def test_the_daemon_records_such_a_call_as_any_other(daemon: Rig) -> None:
+def test_daemon_records_a_forged_invite_normally(daemon: Rig) -> None:
     daemon.wait_watching()
     phone = call(daemon, EVERYTHING)
     assert phone.final() == 200

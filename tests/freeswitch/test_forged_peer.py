@@ -1,4 +1,4 @@
-"""Whoever says that they are the switch is not believed; the switch is, whatever else is away."""
+"""Peers that pretend to be the switch are refused; the switch is admitted, whatever else is down."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from recorder.capture.admission import FILE, variable
+from recorder.capture.admission import FILE, key_variable
 from recorder.spool.layout import AUDIO
 from tests import forged_switch
 from tests.freeswitch.process import Esl, until
 from tests.freeswitch.switches import NUMBER, PASSWORD, RATE, CallUnderTest, Rig
 from tests.scenarios.proxy import Proxy
 
-KEY = variable("test")
+KEY = key_variable("test")
 USERS = [
     pytest.param(None, id="the switch's own user"),
     pytest.param(
@@ -31,7 +31,7 @@ USERS = [
 
 @pytest.fixture
 def standing(rig: Rig) -> Iterator[Proxy]:
-    """What the daemon's standing connection goes through, to be cut."""
+    """A proxy for the daemon's standing connection, which tests cut."""
     made = Proxy("standing", 0, rig.switch.esl_port, [])
     yield made
     made.cut()
@@ -45,14 +45,14 @@ def spools(rig: Rig) -> set[str]:
     return {path.name for path in rig.spool.iterdir() if path.is_dir()}
 
 
-def assert_goes_on_recorded(rig: Rig, call: CallUnderTest) -> None:
+def assert_still_recorded(rig: Rig, call: CallUnderTest) -> None:
     call.wait_bridged()
     assert call.variable("accord_state") == "announced"
     assert rig.recorded_now() == {call.leg}
 
 
 def assert_recorded(rig: Rig, call: CallUnderTest) -> None:
-    assert_goes_on_recorded(rig, call)
+    assert_still_recorded(rig, call)
     assert_kept(rig, call)
 
 
@@ -60,14 +60,14 @@ def assert_kept(rig: Rig, call: CallUnderTest) -> None:
     call.hang_up()
     take = call.wait_take()
     assert take.end.outcome == "recorded", (take.end, take.marks)
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 @pytest.mark.parametrize("uid", USERS)
 @pytest.mark.parametrize(
     ("state", "direction"), [("waiting", "inbound"), ("answered", "outbound"), ("late", "inbound")]
 )
-def test_a_forged_call_has_no_effect_and_learns_nothing(
+def test_forged_call_has_no_effect_and_reveals_nothing(
     daemon: Rig, uid: int | None, state: str, direction: str
 ) -> None:
     daemon.wait_watching()
@@ -86,13 +86,13 @@ def test_a_forged_call_has_no_effect_and_learns_nothing(
     assert_recorded(daemon, daemon.call())
 
 
-def test_with_the_standing_connection_cut_calls_are_announced_and_recorded(rig: Rig, standing: Proxy) -> None:
+def test_calls_are_recorded_without_the_standing_connection(rig: Rig, standing: Proxy) -> None:
     rig.start_daemon(switch_port=standing.port)
     rig.wait_watching()
     standing.cut()
     until("it is noticed", lambda: "switch.down" in log(rig))
     first = rig.call()
-    assert_goes_on_recorded(rig, first)
+    assert_still_recorded(rig, first)
     talked = (len(rig.prompt) / RATE + 1) * RATE * 4
     until("they have talked", lambda: (first.take() / AUDIO).stat().st_size > talked)  # type: ignore[operator]
     first.hang_up()
@@ -101,7 +101,7 @@ def test_with_the_standing_connection_cut_calls_are_announced_and_recorded(rig: 
     rig.start_daemon(switch_port=standing.port)
     rig.switch.wait_empty()
     second = rig.call()
-    assert_goes_on_recorded(rig, second)
+    assert_still_recorded(rig, second)
     assert log(rig).count("switch.up") == 1
     # How it ends is told by the switch, once it is connected.
     rig.start_daemon()
@@ -111,7 +111,7 @@ def test_with_the_standing_connection_cut_calls_are_announced_and_recorded(rig: 
     assert "unobserved_from" in [mark.kind for mark in take.marks]
 
 
-def test_a_switch_that_was_started_anew_is_believed_at_once(rig: Rig, standing: Proxy) -> None:
+def test_restarted_switch_is_admitted_at_once(rig: Rig, standing: Proxy) -> None:
     rig.start_daemon()
     rig.wait_watching()
     assert_recorded(rig, rig.call())
@@ -127,12 +127,12 @@ def test_a_switch_that_was_started_anew_is_believed_at_once(rig: Rig, standing: 
     rig.switch.start()
     assert "-ERR" in rig.switch.esl.api(f"global_getvar {KEY}")
     call = rig.call()
-    assert_goes_on_recorded(rig, call)
+    assert_still_recorded(rig, call)
     rig.start_daemon()
     assert_kept(rig, call)
 
 
-def test_a_daemon_that_is_killed_and_started_again_takes_calls_at_once(daemon: Rig) -> None:
+def test_restarted_daemon_accepts_calls_at_once(daemon: Rig) -> None:
     daemon.wait_watching()
     key = daemon.switch.esl.api(f"global_getvar {KEY}")
     for _ in range(2):
@@ -143,7 +143,7 @@ def test_a_daemon_that_is_killed_and_started_again_takes_calls_at_once(daemon: R
     assert daemon.switch.esl.api(f"global_getvar {KEY}") != key, "each daemon has its own"
 
 
-def test_the_key_is_in_no_channel_no_event_of_a_call_and_no_log(daemon: Rig) -> None:
+def test_key_is_in_no_channel_event_or_log(daemon: Rig) -> None:
     daemon.wait_watching()
     key = daemon.switch.esl.api(f"global_getvar {KEY}")
     assert re.fullmatch(r"[0-9a-f]{64}", key)

@@ -1,4 +1,4 @@
-"""The switch's disk is full to the last block, the daemon's clock jumps: calls go on."""
+"""The switch's disk is completely full, or the daemon's clock jumps: calls continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.freeswitch.switches import RATE, WAIT_S, CallUnderTest, Rig, level, o
 
 @pytest.fixture
 def disk(rig: Rig) -> Iterator[SmallDisk]:
-    """The spool is a disk of its own."""
+    """The spool on a disk of its own."""
     rig.spool.mkdir(exist_ok=True)
     made = SmallDisk(rig.spool, "tmpfs", 12 * MIB)
     yield made
@@ -29,13 +29,13 @@ def disk(rig: Rig) -> Iterator[SmallDisk]:
 
 
 def talks_on(call: CallUnderTest, seconds: float) -> bool:
-    """What the colleague hears goes on: the caller's pitch, to the end."""
+    """Whether the internal party hears the caller to the end."""
     before = call.heard_by_callee.stat().st_size
     time.sleep(seconds)
     return call.alive() and call.heard_by_callee.stat().st_size > before
 
 
-def test_the_switchs_disk_fills_in_the_middle_of_a_call(rig: Rig, disk: SmallDisk) -> None:
+def test_switchs_disk_fills_during_a_call(rig: Rig, disk: SmallDisk) -> None:
     rig.start_daemon(full_at=0.9, warn_at=0.5)
     rig.wait_watching()
     call = rig.call()
@@ -74,7 +74,7 @@ def test_the_switchs_disk_fills_in_the_middle_of_a_call(rig: Rig, disk: SmallDis
     assert gap.start_ms == encoded.duration_ms
     clock_ms = (take.last("hangup") - take.first("recording_started")).total_seconds() * 1000
     assert abs(gap.end_ms - clock_ms) < 1500
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 def spool_of(call: CallUnderTest) -> Path:
@@ -83,8 +83,8 @@ def spool_of(call: CallUnderTest) -> Path:
     return folder
 
 
-def test_the_daemon_is_asked_to_end_and_killed_while_the_disk_is_full(rig: Rig, disk: SmallDisk) -> None:
-    """The next daemon, with room, finishes what the first could not write."""
+def test_daemon_is_ended_and_killed_while_the_disk_is_full(rig: Rig, disk: SmallDisk) -> None:
+    """The next daemon, with room, finishes the writes of the first."""
     rig.start_daemon(full_at=0.9)
     rig.wait_watching()
     call = rig.call()
@@ -105,17 +105,17 @@ def test_the_daemon_is_asked_to_end_and_killed_while_the_disk_is_full(rig: Rig, 
     take = call.wait_take()
     assert take.end.outcome == "recorded"
     assert second.wait_take().end.reason == "full_disk"
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 @pytest.mark.parametrize(
     "jump", ["-1d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+5m", "+10y"))]
 )
-def test_the_daemons_clock_jumps_in_an_announcement(
+def test_daemons_clock_jumps_during_an_announcement(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: str
 ) -> None:
-    """The call that is being announced to, one that talks and one that comes after are recorded all the
-    same, and each can be worked on."""
+    """A call during its announcement, a connected call and a later one are all recorded and can be
+    processed."""
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
     jumping = Jumping(tmp_path)
@@ -147,5 +147,5 @@ def test_the_daemons_clock_jumps_in_an_announcement(
         encoded = encode(take, prompt)
         assert encoded.announced is not None
         assert level(read_wav(take.audio)[-RATE:, 0], 440).max() > 0.1
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
     assert os.environ.get("LD_PRELOAD") is None

@@ -1,4 +1,4 @@
-"""One daemon after the other, with calls going on and calls arriving: none goes unrecorded for it."""
+"""A daemon is replaced while calls are live and arriving: none loses its recording."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _settings(rig: Rig) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _run(rig: Rig, source: Path = HERE.parents[1], other: Path | None = None) -> Iterator[Callable[[], None]]:
-    """``accord run``; what it starts is found by a link, as where a new version takes the old one's place."""
+    """``accord run``; its command is a link, so that a new version can replace the old one."""
     link = rig.folder / "installed"
     link.unlink(missing_ok=True)
     link.symlink_to(source)
@@ -96,7 +96,7 @@ def _run(rig: Rig, source: Path = HERE.parents[1], other: Path | None = None) ->
 
 @contextmanager
 def _upgrade(rig: Rig) -> Iterator[Callable[[], None]]:
-    """The same code from elsewhere."""
+    """The same code under another path."""
     other = rig.folder / "next-version"
     if not other.exists():
         for package in ("recorder", "web"):
@@ -116,7 +116,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.long
-def test_fifty_calls_and_a_daemon_that_is_replaced(rig: Rig, way: str) -> None:
+def test_fifty_calls_and_a_replaced_daemon(rig: Rig, way: str) -> None:
     rig.write_snapshot(chirp(ANNOUNCEMENT))
     with WAYS[way](rig) as restart:
         rig.wait_watching()
@@ -140,11 +140,11 @@ def test_fifty_calls_and_a_daemon_that_is_replaced(rig: Rig, way: str) -> None:
     gaps = [_unobserved(take) for take in takes]
     assert all(len(each) <= 1 for each in gaps)
     assert not any(gaps[TALKING + ARRIVING - 5 :]), "the new one's own calls were watched all the time"
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
 
 
 def _arrive(rig: Rig, restart: Callable[[], None]) -> list[CallUnderTest]:
-    """Calls, one after the other; after a third of them the daemon is restarted."""
+    """Place calls one after the other; restart the daemon after a third of them."""
     log = rig.folder / "daemon.log"
     calls: list[CallUnderTest] = []
     began = time.monotonic()

@@ -1,7 +1,7 @@
-"""How long people wait for the shipped prompts on a real switch, by the samples of their own telephones.
+"""Waiting times with the shipped prompts on a real switch, by the samples of the phones.
 
-A telephone's clock is what it has sent itself, a packet of 20 ms a tick; what it hears is placed on it, and a
-prompt is found there by comparing it with its sound."""
+A phone's clock is the number of packets (20 ms) that it has sent; received audio is placed on that clock, and
+prompts are located by comparison."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from recorder.prompts.purposes import LANGUAGES
 from recorder.spool import layout
 from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
-from tests.freeswitch.telephones.lines import Leg
-from tests.freeswitch.telephones.rig import PERIOD, Town
+from tests.freeswitch.telephones.endpoints import Leg
+from tests.freeswitch.telephones.rig import PERIOD, PhoneRig
 from tests.unit.prompts.length_limits import limits
 
 STEP = RATE // 50
@@ -53,7 +53,7 @@ OUTBOUND = 50
 
 @dataclass
 class Telephone(Leg):
-    """Keeps what it hears, and when by its own clock."""
+    """A phone that keeps its received audio, with times by its own clock."""
 
     ear: list[tuple[int, bytes]] | None = field(default_factory=list)
     came: list[int] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Telephone(Leg):
 
     @property
     def now(self) -> int:
-        """Samples that it has sent."""
+        """The samples that it has sent."""
         return max(0, self._number) * STEP
 
     def press(self, digits: str) -> int:
@@ -79,7 +79,7 @@ class Telephone(Leg):
         return at
 
     def hears(self, seconds: float) -> None:
-        """Wait until it has heard so much more."""
+        """Wait until it has received ``samples`` more."""
         assert self.ear is not None
         enough = len(self.ear) + round(seconds * 50)
         until("the telephone has heard that", lambda: len(self.ear or ()) >= enough, 60, 0.02)
@@ -105,7 +105,7 @@ def decoded(content: bytes) -> np.ndarray:
 
 
 def place(heard: np.ndarray, piece: np.ndarray) -> int | None:
-    """Where a piece of a prompt is heard, in samples; ``None`` where it is not."""
+    """Return the sample at which a piece of a prompt is heard; ``None`` if it is not."""
     size = len(heard) + len(piece)
     alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(heard)]
     energy = np.concatenate([[0.0], np.cumsum(heard**2), np.full(len(piece), (heard**2).sum())])
@@ -116,8 +116,8 @@ def place(heard: np.ndarray, piece: np.ndarray) -> int | None:
 
 
 @dataclass
-class Played:
-    """A prompt, and where it is heard."""
+class HeardPrompt:
+    """A prompt and the position at which it is heard."""
 
     said: Rendered
 
@@ -140,27 +140,27 @@ class Played:
 
 
 @dataclass
-class Says:
-    """What is said in a language."""
+class Sentences:
+    """The sentences of a language."""
 
     language: str
 
     def __post_init__(self) -> None:
         told = {"purposes": ["agreement"], "keep_days": 30}
-        self.question = Played(composer.opt_in_question(self.language, **told))
-        self.told = Played(composer.announcement(self.language, mode="opt-in", **told))
-        self.may_refuse = Played(composer.announcement(self.language, mode="opt-out", **told))
-        self.wrong_key = Played(composer.wrong_key(self.language))
-        self.declined = Played(composer.not_recorded(self.language))
-        self.keep = Played(composer.keep_question(self.language))
-        self.cue = Played(composer.ask_now(self.language))
-        self.kept = Played(composer.agreed(self.language, keep_days=KEPT_DAYS))
-        self.not_kept = Played(composer.declined(self.language, destroyed=False))
-        self.unanswered = Played(composer.unanswered(self.language, destroyed=False))
-        self.joining = Played(composer.joining_question(self.language, mode="opt-in"))
+        self.question = HeardPrompt(composer.opt_in_question(self.language, **told))
+        self.told = HeardPrompt(composer.announcement(self.language, mode="opt-in", **told))
+        self.may_refuse = HeardPrompt(composer.announcement(self.language, mode="opt-out", **told))
+        self.wrong_key = HeardPrompt(composer.wrong_key(self.language))
+        self.declined = HeardPrompt(composer.not_recorded(self.language))
+        self.keep = HeardPrompt(composer.keep_question(self.language))
+        self.cue = HeardPrompt(composer.ask_now(self.language))
+        self.kept = HeardPrompt(composer.agreed(self.language, keep_days=KEPT_DAYS))
+        self.not_kept = HeardPrompt(composer.declined(self.language, destroyed=False))
+        self.unanswered = HeardPrompt(composer.unanswered(self.language, destroyed=False))
+        self.joining = HeardPrompt(composer.joining_question(self.language, mode="opt-in"))
 
 
-SAYS = {language: Says(language) for language in LANGUAGES}
+SAYS = {language: Sentences(language) for language in LANGUAGES}
 
 
 class Lines:
@@ -169,12 +169,12 @@ class Lines:
     def __init__(self, prompts: Path) -> None:
         self._prompts = prompts
 
-    def sound(self, played: Played) -> PromptSound:
+    def sound(self, played: HeardPrompt) -> PromptSound:
         said = played.said
         (self._prompts / f"{said.sha256}.wav").write_bytes(said.wav)
         return PromptSound(said.text, said.sha256, said.duration_ms)
 
-    def line(self, number: int, says: Says, mode: Mode, **more: object) -> LinePolicy:
+    def line(self, number: int, says: Sentences, mode: Mode, **more: object) -> LinePolicy:
         told = self.sound(says.may_refuse if mode == OPT_OUT else says.told)
         sentence = Announcement(
             f"a{number}",
@@ -193,7 +193,7 @@ class Lines:
             asked=asked, **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def keep(self, says: Says) -> Keep:
+    def keep(self, says: Sentences) -> Keep:
         said = (says.keep, says.cue, says.kept, says.not_kept, says.unanswered)
         return Keep("agreement", KEPT_DAYS, *(self.sound(each) for each in said))
 
@@ -212,30 +212,32 @@ class Lines:
 
 
 class Call:
-    """A call between the ``outside`` and a ``colleague``, who makes it where it is ``outbound``; ``rang`` is
-    when it rang at the colleague's, by the outside's clock."""
+    """A call between the ``outside`` phone and a ``colleague``, who places it if it is ``outbound``.
+    ``rang``: when the internal phone rang, by the external phone's clock."""
 
-    def __init__(self, town: Town, line: int, *, outbound: bool = False) -> None:
+    def __init__(self, phone_rig: PhoneRig, line: int, *, outbound: bool = False) -> None:
         number = next(NUMBERS)
-        self.town, self.rang = town, -1
+        self.phone_rig, self.rang = phone_rig, -1
         self.outside, self.colleague = (Telephone(PCMU, Voice(60 + 2 * number + n, PERIOD)) for n in (0, 1))
         for leg in (self.outside, self.colleague):
             leg.voice.payload(PCMU, 0)
         if outbound:
             self.who = f"3249{number:05}{OUTBOUND + number}"
-            town.answers(OUTBOUND + number, self.outside)
-            town.exchange.call(self.who, f"{NUMBER}{line:02}", self.colleague, port=town.rig.out_port)
+            phone_rig.answers(OUTBOUND + number, self.outside)
+            phone_rig.exchange.call(
+                self.who, f"{NUMBER}{line:02}", self.colleague, port=phone_rig.rig.out_port
+            )
             return
         self.who = f"3249{number:07}"
         self.colleague.rings = self._rings
-        town.answers(line, self.colleague)
-        town.exchange.call(f"{NUMBER}{line:02}", self.who, self.outside)
+        phone_rig.answers(line, self.colleague)
+        phone_rig.exchange.call(f"{NUMBER}{line:02}", self.who, self.outside)
 
     def _rings(self) -> None:
         self.rang = self.outside.now
 
     def marks(self, kind: str) -> int:
-        for path in self.town.rig.spool.glob(f"*/{layout.CALL}"):
+        for path in self.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
             if layout.read_start(path.parent).outside.value.endswith(self.who):
                 return [mark.kind for mark in layout.read_marks(path.parent)].count(kind)
         return 0
@@ -245,8 +247,8 @@ class Call:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    it = Town(tmp_path_factory.mktemp("town"))
+def phone_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
+    it = PhoneRig(tmp_path_factory.mktemp("phone_rig"))
     (it.rig.snapshot / "snapshot.json").write_bytes(
         to_json("2026-01-01T00:00:00.000Z", Lines(it.prompts).all(), [])
     )
@@ -261,7 +263,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def at_once(calls: list[Callable[[], str]]) -> None:
-    """Each in its own call, all at the same time."""
+    """Run each in its own call, simultaneously."""
     with ThreadPoolExecutor(len(calls)) as pool:
         for done in [pool.submit(each) for each in calls]:
             print(done.result())
@@ -271,13 +273,15 @@ def s(samples: int) -> float:
     return round(samples / RATE, 2)
 
 
-def test_opt_in_to_ringing_and_the_keep_question_keep_their_limits(town: Town) -> None:
-    at_once([lambda n=n, each=each: opt_in(town, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
-    at_once([lambda n=n, each=each: kept(town, 20 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
+def test_opt_in_and_keep_question_stay_within_their_time_limits(phone_rig: PhoneRig) -> None:
+    at_once(
+        [lambda n=n, each=each: opt_in(phone_rig, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)]
+    )
+    at_once([lambda n=n, each=each: kept(phone_rig, 20 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
 
 
-def opt_in(town: Town, line: int, says: Says) -> str:
-    call = Call(town, line)
+def opt_in(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
+    call = Call(phone_rig, line)
     call.until("asked")
     pressed = call.outside.press("1")
     until("it rings", lambda: call.rang >= 0, 60, 0.05)
@@ -293,8 +297,8 @@ def opt_in(town: Town, line: int, says: Says) -> str:
     )
 
 
-def kept(town: Town, line: int, says: Says) -> str:
-    call = Call(town, line)
+def kept(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
+    call = Call(phone_rig, line)
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
@@ -312,21 +316,21 @@ def kept(town: Town, line: int, says: Says) -> str:
     return f"{says.language}: *5 asked after {s(asked)} s, question {s(question)} s, result {s(result)} s"
 
 
-def test_a_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
+def test_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> None:
     says = SAYS["fr"]
     at_once(
         [
-            lambda: in_question(town, 10, says.question),
-            lambda: in_question(town, 30, says.may_refuse),
-            lambda: in_announcement(town, 11, SAYS["nl"]),
-            lambda: while_asked_to_keep(town, by_colleague=False),
-            lambda: joiner(town),
+            lambda: in_question(phone_rig, 10, says.question),
+            lambda: in_question(phone_rig, 30, says.may_refuse),
+            lambda: in_announcement(phone_rig, 11, SAYS["nl"]),
+            lambda: while_asked_to_keep(phone_rig, by_colleague=False),
+            lambda: joiner(phone_rig),
         ]
     )
-    at_once([lambda: while_asked_to_keep(town, by_colleague=True), lambda: while_it_is_kept(town)])
+    at_once([lambda: while_asked_to_keep(phone_rig, by_colleague=True), lambda: while_it_is_kept(phone_rig)])
 
 
-def refused(name: str, heard: np.ndarray, pressed: int, cut: Played, then: Played) -> str:
+def refused(name: str, heard: np.ndarray, pressed: int, cut: HeardPrompt, then: HeardPrompt) -> str:
     after = then.begins(heard) - pressed
     assert cut.begins(heard) < pressed, name
     assert cut.is_cut(heard), name
@@ -335,21 +339,21 @@ def refused(name: str, heard: np.ndarray, pressed: int, cut: Played, then: Playe
     return f"{name}: {s(pressed - cut.begins(heard))} s into it refused, heard after {s(after)} s"
 
 
-def test_a_callee_s_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
+def test_callees_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> None:
     says = SAYS["fr"]
     at_once(
         [
-            lambda: in_question(town, 50, says.question, outbound=True),
-            lambda: in_question(town, 51, says.may_refuse, outbound=True),
-            lambda: in_announcement(town, 50, says, outbound=True),
-            lambda: early_yes(town),
+            lambda: in_question(phone_rig, 50, says.question, outbound=True),
+            lambda: in_question(phone_rig, 51, says.may_refuse, outbound=True),
+            lambda: in_announcement(phone_rig, 50, says, outbound=True),
+            lambda: early_yes(phone_rig),
         ]
     )
 
 
-def early_yes(town: Town) -> str:
-    """A callee's yes in the question is none."""
-    call, says = Call(town, 50, outbound=True), SAYS["fr"]
+def early_yes(phone_rig: PhoneRig) -> str:
+    """A callee's yes during the question does not count."""
+    call, says = Call(phone_rig, 50, outbound=True), SAYS["fr"]
     call.outside.hears(2)
     early = call.outside.press("1")
     call.until("asked")
@@ -362,8 +366,8 @@ def early_yes(town: Town) -> str:
     return f"early yes: announced {s(says.told.begins(heard) - pressed)} s after the one that counts"
 
 
-def in_question(town: Town, line: int, question: Played, *, outbound: bool = False) -> str:
-    call = Call(town, line, outbound=outbound)
+def in_question(phone_rig: PhoneRig, line: int, question: HeardPrompt, *, outbound: bool = False) -> str:
+    call = Call(phone_rig, line, outbound=outbound)
     call.outside.hears(2)
     pressed = call.outside.press("2")
     call.until("answered")
@@ -371,8 +375,8 @@ def in_question(town: Town, line: int, question: Played, *, outbound: bool = Fal
     return refused(f"line {line}", call.outside.sound_heard(), pressed, question, SAYS["fr"].declined)
 
 
-def in_announcement(town: Town, line: int, says: Says, *, outbound: bool = False) -> str:
-    call = Call(town, line, outbound=outbound)
+def in_announcement(phone_rig: PhoneRig, line: int, says: Sentences, *, outbound: bool = False) -> str:
+    call = Call(phone_rig, line, outbound=outbound)
     call.until("asked")
     call.outside.press("1")
     call.until("announcement_started")
@@ -383,8 +387,8 @@ def in_announcement(town: Town, line: int, says: Says, *, outbound: bool = False
     return refused(name, call.outside.sound_heard(), pressed, says.told, says.declined)
 
 
-def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:
-    call, says = Call(town, 20), SAYS["fr"]
+def while_asked_to_keep(phone_rig: PhoneRig, *, by_colleague: bool) -> str:
+    call, says = Call(phone_rig, 20), SAYS["fr"]
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
@@ -398,8 +402,8 @@ def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:
     return refused(name, call.outside.sound_heard(), pressed, says.keep, says.not_kept)
 
 
-def while_it_is_kept(town: Town) -> str:
-    call, says = Call(town, 21), SAYS["nl"]
+def while_it_is_kept(phone_rig: PhoneRig) -> str:
+    call, says = Call(phone_rig, 21), SAYS["nl"]
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
@@ -412,16 +416,16 @@ def while_it_is_kept(town: Town) -> str:
     return refused("told that it is kept", call.outside.sound_heard(), pressed, says.kept, says.not_kept)
 
 
-def joiner(town: Town) -> str:
-    call, says = Call(town, 40), SAYS["fr"]
+def joiner(phone_rig: PhoneRig) -> str:
+    call, says = Call(phone_rig, 40), SAYS["fr"]
     call.until("asked")
     call.outside.press("1")
     call.until("bridged")
     call.outside.hears(1)
     second = Telephone(PCMU, Voice(59, PERIOD))
     second.voice.payload(PCMU, 0)
-    town.answers(81, second)
-    town.end_of(call.colleague).refer(f"{NUMBER}81")
+    phone_rig.answers(81, second)
+    phone_rig.end_of(call.colleague).refer(f"{NUMBER}81")
     call.until("joined_telling")
     second.hears(2)
     pressed = second.press("2")

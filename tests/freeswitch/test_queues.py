@@ -16,9 +16,18 @@ from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool.layout import Take
-from tests.freeswitch.colleagues import CALLER, MUSIC, SECOND, THIRD, TONES, Talk, configuration, tones
+from tests.freeswitch.internal_phones import (
+    CALLER,
+    MUSIC,
+    SECOND,
+    THIRD,
+    TONES,
+    Talk,
+    configuration,
+    write_tones,
+)
 from tests.freeswitch.switches import NUMBER, RATE, Rig, level, read_wav, until
-from tests.freeswitch.test_codes import zeros
+from tests.freeswitch.test_feature_codes import zeros
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import Sounds
 
@@ -84,7 +93,7 @@ PERSON = """<section name="directory"><domain name="test"><groups><group name="g
 
 
 def build(folder: Path) -> Path:
-    """The switch's configuration with these modules and what they need."""
+    """Create the switch's configuration with these modules."""
     conf = configuration(folder)
     public, autoload = conf / "dialplan" / "public", conf / "autoload_configs"
     (public / "02_queues.xml").write_text(FEATURES)
@@ -111,10 +120,10 @@ def build(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Sounds]]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Sounds]]:
     folder = tmp_path_factory.mktemp("queues")
     rig = Rig(folder / "rig", build(folder))
-    tones(rig)
+    write_tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line(line, f"{NUMBER}{digits}") for digits, line, _ in WAYS.values()]
     (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
@@ -131,17 +140,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Sound
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left(house: tuple[Rig, Sounds]) -> Iterator[None]:
+def no_calls_left(system: tuple[Rig, Sounds]) -> Iterator[None]:
     yield
-    house[0].hang_up_all()
+    system[0].hang_up_all()
 
 
-def calls(house: tuple[Rig, Sounds], *names: str) -> dict[str, Talk]:
-    return {name: Talk(house[0], house[0].call(f"{NUMBER}{WAYS[name][0]}")) for name in names}
+def calls(system: tuple[Rig, Sounds], *names: str) -> dict[str, Talk]:
+    return {name: Talk(system[0], system[0].call(f"{NUMBER}{WAYS[name][0]}")) for name in names}
 
 
 def heard(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
-    """How it is encoded, and what is kept of it."""
+    """Return the encoded take and its kept audio."""
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("recording_started") == kinds.count("announcement_finished") == 1
@@ -150,7 +159,8 @@ def heard(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
 
 
 def is_whole(made: Encoded, kept: np.ndarray, number: str, silent: tuple[str, ...]) -> None:
-    """Nothing of the waiting is kept, and all of the talk with ``number`` but what is ``silent``."""
+    """Check that nothing of the waiting is kept, and all of the talk with ``number`` except the ``silent``
+    parts."""
     first = next(mark for mark in made.markers if mark.kind == "bridged")
     assert first.data["value"].endswith(number[-2:])
     assert made.announced is not None
@@ -175,8 +185,8 @@ def is_whole(made: Encoded, kept: np.ndarray, number: str, silent: tuple[str, ..
     assert speaks[talk][both[talk]].mean() > 0.6, "a telephone that dials says nothing for that long"
 
 
-def paused(talk: Talk, phone: str) -> None:
-    """A colleague pauses and goes on; by the switch itself."""
+def pause_and_resume(talk: Talk, phone: str) -> None:
+    """Pause and resume by feature codes, in the switch itself."""
     talk.phones(f"uuid_send_dtmf {phone} *6")
     talk.until_marked("paused")
     time.sleep(1.5)
@@ -186,17 +196,17 @@ def paused(talk: Talk, phone: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["centre", "centre_at_pickup"])
-def test_a_call_centres_queue(house: tuple[Rig, Sounds], name: str) -> None:
-    """Waiting, then an agent whom the queue calls; who pauses, and transfers on."""
-    (talk,) = calls(house, name).values()
+def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
+    """The caller waits, then talks to an agent whom the queue calls, and who pauses and transfers."""
+    (talk,) = calls(system, name).values()
     talk.until_marked("bridged")
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
-    paused(talk, talk.phone(SECOND))
-    talk.refers(talk.phone(SECOND), THIRD)
+    pause_and_resume(talk, talk.phone(SECOND))
+    talk.refer(talk.phone(SECOND), THIRD)
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
-    made, kept = heard(talk.ends(), house[1])
+    made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, SECOND, ("paused", "waiting"))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
     assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
@@ -206,24 +216,24 @@ def test_a_call_centres_queue(house: tuple[Rig, Sounds], name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fifo", "fifo_at_pickup"])
 @pytest.mark.parametrize("how", ["next", "waits"])
-def test_a_queue_that_colleagues_take_calls_from(house: tuple[Rig, Sounds], name: str, how: str) -> None:
-    """They call in for the next one, or wait in it themselves."""
+def test_mod_fifo_queue(system: tuple[Rig, Sounds], name: str, how: str) -> None:
+    """Agents call in for the next caller, or wait in the queue themselves."""
     queue = "calls" if name == "fifo" else "other"
-    rig = house[0]
+    rig = system[0]
     if how == "waits":
         asking = Talk(rig, None)  # type: ignore[arg-type]
-        phone = asking.rings_up(SECOND, f"waits-{queue}")
+        phone = asking.place_call(SECOND, f"waits-{queue}")
         time.sleep(1.5)
-    (talk,) = calls(house, name).values()
+    (talk,) = calls(system, name).values()
     if how == "next":
         until("they wait", lambda: talk.call.leg and talk.call.variable("current_application") == "fifo", 20)
         time.sleep(1.5)
-        phone = talk.rings_up(SECOND, f"next-{queue}")
+        phone = talk.place_call(SECOND, f"next-{queue}")
     talk.until_marked("bridged")
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
-    paused(talk, phone)
-    made, kept = heard(talk.ends(), house[1])
+    pause_and_resume(talk, phone)
+    made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, SECOND, ("paused",))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
     assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
@@ -234,9 +244,9 @@ def hears(talk: Talk, pitch: int) -> bool:
     return path.exists() and bool((level(read_wav(path)[:, 0], pitch) > 0.1).any())
 
 
-def test_a_voicemail(house: tuple[Rig, Sounds]) -> None:
-    """Who leaves a message there knows that they do, and nobody talks with them."""
-    (talk,) = calls(house, "voicemail").values()
+def test_mod_voicemail(system: tuple[Rig, Sounds]) -> None:
+    """Callers know that voicemail records them, and talk to nobody."""
+    (talk,) = calls(system, "voicemail").values()
     until("it beeps", lambda: hears(talk, BEEP), 40)
     time.sleep(4)
     talk.call.hang_up()
@@ -245,18 +255,18 @@ def test_a_voicemail(house: tuple[Rig, Sounds]) -> None:
     until("nothing is left of it", lambda: not list(take.folder.glob("*.wav")), 5)
 
 
-def test_parked_by_valet_and_picked_up(house: tuple[Rig, Sounds]) -> None:
-    (talk,) = calls(house, "parks").values()
+def test_valet_parking_and_pickup(system: tuple[Rig, Sounds]) -> None:
+    (talk,) = calls(system, "parks").values()
     talk.until_marked("bridged")
     time.sleep(1.5)
-    talk.refers(talk.phone(f"{NUMBER}01"), "valet-8501")
+    talk.refer(talk.phone(f"{NUMBER}01"), "valet-8501")
     talk.until_marked("unbridged")
     time.sleep(2)
-    phone = talk.rings_up(SECOND, "valet-8501")
+    phone = talk.place_call(SECOND, "valet-8501")
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
-    paused(talk, phone)
-    made, kept = heard(talk.ends(), house[1])
+    pause_and_resume(talk, phone)
+    made, kept = heard(talk.end(), system[1])
     is_whole(made, kept, f"{NUMBER}01", ("paused", "waiting"))
     (waiting,) = [gap for gap in made.gaps if gap.reason == "waiting"]
     assert waiting.channel == "both"

@@ -1,4 +1,4 @@
-"""Every scenario through the real FreeSWITCH: those that also the practice switch plays."""
+"""Every scenario on a real FreeSWITCH; the practice switch plays the same ones."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ OUT = (*OUTBOUND, *ASKED, *ROUGH_OUTBOUND)
     [*SCENARIOS, *ASKING, *PICKUP, *JOINS, *DIALLED, *OUT],
     ids=lambda scenario: scenario.name,
 )
-def test_a_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
+def test_scenario(scenario: Scenario, driver: RealDriver) -> None:
     play(scenario, driver)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("scenario", [*KEYS, NO_ANSWER], ids=lambda scenario: scenario.name)
-def test_a_longer_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
+def test_longer_scenario(scenario: Scenario, driver: RealDriver) -> None:
     play(scenario, driver)

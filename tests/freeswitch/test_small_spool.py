@@ -1,5 +1,5 @@
-"""Fifty calls on a real switch whose spool has 24 MB: those that begin have room to be finished, the
-others are listed with their reason, and nobody makes room but the worker.  Part of ``make test-long``."""
+"""Fifty calls on a real switch with a spool of 24 MB: the recordings that start have room to be finished, the
+others are listed with their reason, and only the worker makes room. Part of ``make test-long``."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ CALLS = 50
 
 
 @dataclass
-class Site:
-    """One node with everything but the panel."""
+class SmallNode:
+    """A node with everything but the panel."""
 
     rig: Rig
     disk: SmallDisk
@@ -57,7 +57,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[SmallNode]:
     rig = Rig(tmp_path)
     rig.spool.mkdir()
     disk = SmallDisk(rig.spool, "tmpfs", 24 * MIB)
@@ -85,7 +85,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         rig.start()
         rig.start_daemon()
         rig.wait_watching()
-        yield Site(rig, disk, context, tenant, bucket, worker)
+        yield SmallNode(rig, disk, context, tenant, bucket, worker)
     finally:
         worker.terminate()
         worker.wait(30)
@@ -96,7 +96,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_fifty_calls_on_a_spool_of_24_megabytes(site: Site) -> None:
+def test_fifty_calls_on_a_spool_of_24_megabytes(site: SmallNode) -> None:
     rig, log = site.rig, site.rig.folder / "daemon.log"
     calls = [rig.call() for _ in range(CALLS)]
     for call in calls:

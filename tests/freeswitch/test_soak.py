@@ -1,4 +1,4 @@
-"""Minutes of calls under a daemon that keeps dying: part of ``make test-long``."""
+"""Minutes of calls while the daemon keeps dying: part of ``make test-long``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEED = 20261125
 
 
 @dataclass
-class Running:
+class SoakCall:
     call: CallUnderTest
     began: float
     talks: float
@@ -26,9 +26,9 @@ class Running:
 
 
 @pytest.mark.long
-def test_calls_under_a_daemon_that_dies_and_stops(rig: Rig) -> None:
+def test_calls_under_a_dying_daemon(rig: Rig) -> None:
     chance = random.Random(SEED)
-    running: list[Running] = []
+    running: list[SoakCall] = []
     finished: list[CallUnderTest] = []
     deaths = 0
     with rig.watched_daemon() as supervisor:
@@ -38,7 +38,7 @@ def test_calls_under_a_daemon_that_dies_and_stops(rig: Rig) -> None:
             now = time.monotonic()
             if now < over and len(running) < 20:
                 phone = chance.choice(["01", "01", "02", "88"])
-                running.append(Running(rig.call(f"{NUMBER}{phone}"), now, chance.uniform(1, 7)))
+                running.append(SoakCall(rig.call(f"{NUMBER}{phone}"), now, chance.uniform(1, 7)))
             if now > strike and now < over:
                 pid = supervisor.pid("daemon")
                 if pid is not None:
@@ -61,7 +61,7 @@ def test_calls_under_a_daemon_that_dies_and_stops(rig: Rig) -> None:
         rig.wait_watching()
         until("every call is written", lambda: _all_written(rig), 30, 0.5)
         time.sleep(1)
-        rig.assert_only_told_is_kept()
+        rig.assert_only_announced_audio_is_kept()
     kept = 0
     for call in finished:
         folder = call.take()
@@ -86,6 +86,6 @@ def _strike(pid: int, number: int) -> None:
 
 
 def _all_written(rig: Rig) -> bool:
-    """No call is left, and every folder has its end."""
+    """Whether no call is left and every folder has its end."""
     ended = all((path.parent / "take.json").exists() for path in rig.spool.glob("*/call.json"))
     return ended and not rig.switch.channels()

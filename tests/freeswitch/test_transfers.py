@@ -1,6 +1,7 @@
-"""Transfers as telephones do them, on a real switch: with the other one put on hold first (re-INVITE), of
-calls that a colleague made, and to somebody outside.  One take each, silent while nobody spoke with the
-outside party, and heard again from when somebody did."""
+"""Transfers as phones do them, on a real switch: with a hold first (re-INVITE), of outbound calls, and to
+external parties.
+
+One take each, silent while nobody speaks with the external party."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from recorder.audio.timeline import SURE_MS
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
 from recorder.spool import layout
-from tests.freeswitch.colleagues import (
+from tests.freeswitch.internal_phones import (
     CALLER,
     LINE,
     MUSIC,
@@ -28,15 +29,15 @@ from tests.freeswitch.colleagues import (
     SLOW,
     TONES,
     Talk,
+    assert_notified_once,
+    assert_one_recording,
+    bridge_marks,
     configuration,
     consult,
-    heard,
-    there,
-    told_once,
-    tones,
-    whole,
+    tones_in,
+    write_tones,
 )
-from tests.freeswitch.outward import call_out
+from tests.freeswitch.outbound_call import call_out
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav
 from tests.scenarios.files import Sounds
 
@@ -53,7 +54,7 @@ META = (
 
 
 def with_music(conf: Path) -> None:
-    """Both ways through the switch have music on hold, and an attended transfer finds its call again."""
+    """Configure music on hold for both directions, and let an attended transfer find its call."""
     for context in ("public", "outbound"):
         route = conf / "dialplan" / context / "90_route.xml"
         text = route.read_text()
@@ -72,19 +73,19 @@ def with_music(conf: Path) -> None:
 
 
 @dataclass
-class House:
-    """The telephone system, and its sounds."""
+class TransferSystem:
+    """The phone system and its sounds."""
 
     rig: Rig
     sounds: Sounds
     called: int = 0
 
     def comes_in(self) -> Talk:
-        """Somebody outside and the first colleague speak."""
+        """An external party calls and speaks with the first internal phone."""
         return self.speak(self.rig.call(LINE))
 
     def goes_out(self) -> Talk:
-        """The colleague has called somebody outside."""
+        """The internal party has called an external number."""
         self.called += 1
         return self.speak(call_out(self.rig, f"{ABROAD}{self.called:02}01", line=OWN))
 
@@ -95,18 +96,18 @@ class House:
         return talk
 
     def kept(self, take: layout.Take) -> tuple[Encoded, np.ndarray]:
-        """What is kept of a take."""
+        """Return the encoded take and its kept audio."""
         take = replace(take, start=replace(take.start, formats=("wav",)))
         return encode(take, self.sounds.paths["told"]), read_wav(take.folder / WAV)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransferSystem]:
     folder = tmp_path_factory.mktemp("transfers")
     conf = configuration(folder)
     with_music(conf)
     rig = Rig(folder / "rig", conf, {"ACCORD_PAUSE_CODE": "#6", "ACCORD_RESUME_CODE": "#7"})
-    tones(rig)
+    write_tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line("out_joining", number) for number in (LINE, OWN)]
     (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
@@ -114,20 +115,20 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         rig.start()
         rig.start_daemon()
         rig.wait_watching()
-        yield House(rig, sounds)
+        yield TransferSystem(rig, sounds)
     finally:
         rig.stop()
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left(house: House) -> Iterator[None]:
+def no_calls_left(system: TransferSystem) -> Iterator[None]:
     yield
-    house.rig.hang_up_all()
+    system.rig.hang_up_all()
 
 
-def heard_again(house: House, take: layout.Take, gaps: list[str], outside: int, who: int) -> None:
-    """Both channels are silent from the hold on, and heard from when the next one speaks."""
-    made, sound = house.kept(take)
+def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outside: int, who: int) -> None:
+    """Check that both channels are silent from the hold until the next party speaks."""
+    made, sound = system.kept(take)
     idle = [gap for gap in made.gaps
             if gap.reason in ("hold", "waiting") and gap.end_ms - gap.start_ms > SURE_MS]  # fmt: skip
     assert [gap.reason for gap in idle] == gaps, (idle, made.markers)
@@ -148,103 +149,104 @@ def heard_again(house: House, take: layout.Take, gaps: list[str], outside: int, 
 
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_held_and_referred(house: House, outward: bool) -> None:
-    talk = house.goes_out() if outward else house.comes_in()
+def test_hold_then_refer(system: TransferSystem, outward: bool) -> None:
+    talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
-    talk.holds(phone)
+    talk.hold(phone)
     time.sleep(1.5)
-    talk.refers(phone, SLOW)
+    talk.refer(phone, SLOW)
     talk.until_marked("joined_told")
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
-    whole(take, first, "93", left=left)
-    told_once(talk, take, SLOW)
+    assert_one_recording(take, first, "93", left=left)
+    assert_notified_once(talk, take, SLOW)
     number = OWN if outward else LINE
-    assert there(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
-    heard_again(house, take, ["hold", "waiting"], TONES[LINE] if outward else CALLER, TONES[SLOW])
+    assert bridge_marks(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
+    heard_again(system, take, ["hold", "waiting"], TONES[LINE] if outward else CALLER, TONES[SLOW])
 
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_held_and_replaced(house: House, outward: bool) -> None:
-    """While the two colleagues speak, the outside party is on hold; then the second is there at once."""
-    talk = house.goes_out() if outward else house.comes_in()
+def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) -> None:
+    """While the two internal parties speak, the external party is on hold; then the second one joins at
+    once."""
+    talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
-    talk.holds(phone)
-    own = talk.rings_up(LINE, SECOND)
+    talk.hold(phone)
+    own = talk.place_call(LINE, SECOND)
     time.sleep(2)
-    talk.refers(phone, SECOND, own)
+    talk.refer(phone, SECOND, own)
     talk.until_marked("joined_told")
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
-    whole(take, first, "91", left=left)
-    told_once(talk, take)
-    heard_again(house, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
+    assert_one_recording(take, first, "91", left=left)
+    assert_notified_once(talk, take)
+    heard_again(system, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
 
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_transferred_by_the_switch(house: House, outward: bool) -> None:
-    """att_xfer: whoever is asked is no callee of the line's, though an outbound call asks them."""
-    talk = house.goes_out() if outward else house.comes_in()
+def test_transfer_by_the_switch(system: TransferSystem, outward: bool) -> None:
+    """att_xfer: the consulted phone is no callee of the line, although an outbound call reaches it."""
+    talk = system.goes_out() if outward else system.comes_in()
     phone = talk.call.id if outward else talk.phone()
     consult(talk)
     talk.phones(f"uuid_kill {phone}")
     talk.until_marked("joined_told")
     time.sleep(1.5)
-    take = talk.ends()
+    take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
-    whole(take, first, "91", left=left)
-    told_once(talk, take)
-    assert there(take)[:3] == ["+31", "-31", "+91"] if outward else ["+01", "-01", "+91"]
-    heard_again(house, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
+    assert_one_recording(take, first, "91", left=left)
+    assert_notified_once(talk, take)
+    assert bridge_marks(take)[:3] == ["+31", "-31", "+91"] if outward else ["+01", "-01", "+91"]
+    heard_again(system, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "unrecorded"])
-def test_to_somebody_outside_whom_the_colleague_has_called(house: House, recorded: bool) -> None:
-    """REFER with Replaces: neither knows of the other, so both takes end there; the call goes on."""
-    talk = house.comes_in()
+def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded: bool) -> None:
+    """REFER with Replaces: both takes end there, and the call continues."""
+    talk = system.comes_in()
     phone = talk.phone()
-    talk.holds(phone)
-    house.called += 1
+    talk.hold(phone)
+    system.called += 1
     line = LINE if recorded else f"{LINE[:-2]}71"
-    other = call_out(house.rig, f"{ABROAD}{house.called:02}01", line=line)
+    other = call_out(system.rig, f"{ABROAD}{system.called:02}01", line=line)
     other.wait_bridged()
     if recorded:
-        Talk(house.rig, other).until_marked("bridged")
+        Talk(system.rig, other).until_marked("bridged")
     time.sleep(1)
-    talk.refers(phone, other.number, other.id)
+    talk.refer(phone, other.number, other.id)
     talk.until_marked("transferred_outside")
     calls = [talk.call, other] if recorded else [talk.call]
     for call in calls:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
         assert take.first("transferred_outside") is not None
-        made, sound = house.kept(take)
+        made, sound = system.kept(take)
         assert (level(sound[:, 1], TONES[LINE] if call is talk.call else CALLER) > 0.2).any()
         met = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][-1]
         assert not sound[met * RATE // 1000 :].any(), "what these two say to each other"
     assert talk.call.alive()
-    assert house.rig.recorded_now() == set()
+    assert system.rig.recorded_now() == set()
 
 
-def test_to_somebody_outside_by_the_switch(house: House) -> None:
-    talk = house.comes_in()
+def test_transfer_to_an_external_party_by_the_switch(system: TransferSystem) -> None:
+    talk = system.comes_in()
     phone = talk.phone()
     consult(talk, f"[accord_outside=true]sofia/accord/{OUTSIDE}@{talk.route}")
     talk.phones(f"uuid_kill {phone}")
     talk.until_marked("transferred_outside")
     take = talk.call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert [one[0] for one in heard(take) if one[0]] == ["01"], "who is outside is in it"
+    assert [one[0] for one in tones_in(take) if one[0]] == ["01"], "who is outside is in it"
     assert talk.call.alive()
-    assert house.rig.recorded_now() == set()
+    assert system.rig.recorded_now() == set()
 
 
-def test_the_telephone_systems_own_keys(house: House) -> None:
-    """What it has bound itself (bind_meta_app) takes every * of a colleague's: beside it Accord's codes begin
-    with #, and both work; one that begins with * does nothing."""
-    talk = house.comes_in()
+def test_bind_meta_app_keys(system: TransferSystem) -> None:
+    """bind_meta_app consumes every * of the internal party: Accord's codes must begin with #, and a code that
+    begins with * has no effect."""
+    talk = system.comes_in()
     phone = talk.phone()
     talk.phones(f"uuid_send_dtmf {phone} #6")
     talk.until_marked("paused")
@@ -257,6 +259,6 @@ def test_the_telephone_systems_own_keys(house: House) -> None:
     talk.phones(f"uuid_send_dtmf {phone} *1")
     talk.until_marked("joined_told")
     time.sleep(1)
-    take = talk.ends()
-    assert there(take) == ["+01", "-01", "+93", "-93"]
+    take = talk.end()
+    assert bridge_marks(take) == ["+01", "-01", "+93", "-93"]
     assert not [mark for mark in take.marks if mark.kind == "noted"], "the docs may say more"

@@ -1,5 +1,5 @@
-"""FreeSWITCH's own example configuration, with all of its example routes: what the doctor says of them, and
-what is recorded or listed.  The drop-ins stand where the page says, and where they are too late."""
+"""FreeSWITCH's own example configuration with all of its example routes: the doctor's findings, and what is
+recorded or listed. The drop-ins are placed as documented, or too late."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.spool import layout
 from tests.freeswitch import vanilla
-from tests.freeswitch.outward import LINE, call_out
+from tests.freeswitch.outbound_call import LINE, call_out
 from tests.freeswitch.switches import HOME, RATE, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
 from tests.scenarios.files import LOWS, Sounds, chirp
 
@@ -33,7 +33,7 @@ OUTWARD = {
 INWARD = {"1001": "public_extensions", "5551212": "public_did"}
 """And of its routes from there that lead to a telephone."""
 
-TOLD = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["told"])
 TWO_SECONDS = 2 * 2 * 2 * RATE
 """Bytes of a recording: two channels of two bytes; the announcement takes 1.2 s of it."""
 DID_NOT_ASK = ("not_recorded", "dialplan_did_not_ask")
@@ -84,7 +84,7 @@ def doctor(rig: Rig) -> list[DoctorFinding]:
 
 
 def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
-    """What became of a call, once both have spoken."""
+    """Return the outcome of a call, once both have spoken."""
     until("they are connected", lambda: call.heard_by_caller.exists(), 20)
     until("something is written of it", lambda: call.take() is not None, 10)
     folder = call.take()
@@ -95,23 +95,23 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     call.hang_up()
     take = call.wait_take()
     if take.end.outcome == "recorded":
-        assert heard_whole(read_wav(take.audio)[:, 1], TOLD)
+        assert heard_whole(read_wav(take.audio)[:, 1], ANNOUNCEMENT)
     else:
         assert not take.audio.exists()
     return take.end.outcome, take.end.reason
 
 
 @pytest.mark.parametrize("number", INWARD)
-def test_as_the_page_says_each_way_in_is_announced_and_recorded(placed: Rig, number: str) -> None:
+def test_documented_placement_records_every_inbound_route(placed: Rig, number: str) -> None:
     assert outcome(placed, placed.call(number)) == RECORDED
 
 
 @pytest.mark.parametrize("number", OUTWARD)
-def test_as_the_page_says_each_way_out_is_announced_and_recorded(placed: Rig, number: str) -> None:
+def test_documented_placement_records_every_outbound_route(placed: Rig, number: str) -> None:
     assert outcome(placed, call_out(placed, number)) == RECORDED
 
 
-def test_as_the_page_says_the_doctor_names_only_vanillas_own_short_numbers(placed: Rig) -> None:
+def test_documented_placement_passes_the_doctor(placed: Rig) -> None:
     found = [each for each in doctor(placed) if each.what.startswith("routes")]
     assert {each.state for each in found} == {"warning"}, found
     assert len(found) == 2
@@ -119,7 +119,7 @@ def test_as_the_page_says_the_doctor_names_only_vanillas_own_short_numbers(place
 
 
 @pytest.mark.parametrize(("number", "came_of_it"), [("1001", DID_NOT_ASK), ("5551212", RECORDED)])
-def test_too_late_what_comes_in_ahead_of_it_is_listed(
+def test_late_placement_lists_bypassed_inbound_calls(
     misplaced: Rig, number: str, came_of_it: tuple[str, str | None]
 ) -> None:
     call = misplaced.call(number)
@@ -130,14 +130,14 @@ def test_too_late_what_comes_in_ahead_of_it_is_listed(
 
 
 @pytest.mark.parametrize("number", OUTWARD)
-def test_too_late_what_goes_out_ahead_of_it_is_listed(misplaced: Rig, number: str) -> None:
+def test_late_placement_lists_bypassed_outbound_calls(misplaced: Rig, number: str) -> None:
     call = call_out(misplaced, number)
     assert outcome(misplaced, call) == DID_NOT_ASK
     start = call.wait_take().start
     assert (start.direction, start.number, start.outside.value) == ("outbound", LINE, number)
 
 
-def test_too_late_the_doctor_names_each_way_with_its_file_and_what_the_daemon_saw(misplaced: Rig) -> None:
+def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
     found = {each.what: each for each in doctor(misplaced)}
     wrong = [what for what, each in found.items() if each.state == "wrong" and what.startswith("routes")]
     assert len(wrong) == 4, wrong
@@ -152,9 +152,7 @@ def test_too_late_the_doctor_names_each_way_with_its_file_and_what_the_daemon_sa
 
 
 @pytest.mark.parametrize("where", [vanilla.place, vanilla.misplace])
-def test_a_call_between_colleagues_is_neither_recorded_nor_listed(
-    started: Rig, where: Callable[[Path], None]
-) -> None:
+def test_internal_call_is_neither_recorded_nor_listed(started: Rig, where: Callable[[Path], None]) -> None:
     inside = call_out(put(started, where), "1001")
     until("they are connected", lambda: inside.heard_by_caller.exists(), 20)
     # What the daemon is told of a later call, it is told after this one.
@@ -162,7 +160,7 @@ def test_a_call_between_colleagues_is_neither_recorded_nor_listed(
     assert len(list(started.spool.glob(f"*/{layout.CALL}"))) == 1
 
 
-def test_the_next_daemon_finds_it_and_lists_it_once(misplaced: Rig) -> None:
+def test_next_daemon_lists_a_bypassed_call_once(misplaced: Rig) -> None:
     misplaced.kill_daemon()
     calls: list[CallUnderTest] = [misplaced.call("1001"), call_out(misplaced, DOMESTIC)]
     for call in calls:

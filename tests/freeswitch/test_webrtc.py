@@ -1,4 +1,4 @@
-"""Telephones with keys over DTLS for their sound (WebRTC's media: ICE, DTLS-SRTP), on a real switch."""
+"""Phones with DTLS-SRTP (WebRTC's media: ICE, DTLS-SRTP), on a real switch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from tests.freeswitch.lines import every_line
+from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import (
     CONF,
     NUMBER,
@@ -22,7 +22,7 @@ from tests.freeswitch.switches import (
     read_wav,
     until,
 )
-from tests.freeswitch.test_codes import CALLEE, CALLER, dials, each, encoded, zeros
+from tests.freeswitch.test_feature_codes import CALLEE, CALLER, dial, each, encoded, zeros
 
 WEBRTC = ",media_webrtc=true"
 COLLEAGUE = f"{NUMBER}71"
@@ -40,7 +40,7 @@ ROUTE = f"""<include>
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("webrtc")
     conf = folder / "conf"
     shutil.copytree(CONF, conf)
@@ -56,35 +56,35 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def over_dtls(rig: Rig, leg: str) -> bool:
-    """Whether the switch says that a leg's keys came so."""
+    """Whether the switch reports that a leg's keys came by DTLS."""
     return rig.switch.esl.api(f"uuid_getvar {leg} rtp_has_crypto").startswith("srtp:dtls:")
 
 
 def coded(rig: Rig, call: CallUnderTest, code: str, kind: str) -> None:
-    """The colleague dials a code until it is taken: of an event that a telephone sends more than once (this
-    one does) FreeSWITCH takes a copy that it cannot decrypt for another key now and then (switch_rtp.c)."""
+    """Dial a code until it is accepted: if a phone sends an event more than once, as this one does,
+    FreeSWITCH sometimes reads a copy that it cannot decrypt as another key (switch_rtp.c)."""
     for _ in range(6):
-        dials(rig, call, code)
+        dial(rig, call, code)
         with suppress(AssertionError):
             each([call], kind, 2)
             return
     each([call], kind, 1)
 
 
-def test_keys_over_dtls(house: Rig) -> None:
-    """Of the outside party's telephone, of the colleague's, and of both."""
-    sounds = every_line(house, "line")
-    calls = [house.call(more=WEBRTC), house.call(COLLEAGUE), house.call(COLLEAGUE, more=WEBRTC)]
+def test_dtls_srtp(system: Rig) -> None:
+    """On the external leg, on the internal one, and on both."""
+    sounds = set_every_line(system, "line")
+    calls = [system.call(more=WEBRTC), system.call(COLLEAGUE), system.call(COLLEAGUE, more=WEBRTC)]
     each(calls, "bridged", 60)
     for call, (outside, inside) in zip(calls, [(True, False), (False, True), (True, True)], strict=True):
         for leg, is_so in ((str(call.leg), outside), (call.variable("bridge_uuid"), inside)):
             if is_so:
-                until("the keys are there", lambda leg=leg: over_dtls(house, leg), 10)
-            assert over_dtls(house, leg) is is_so
+                until("the keys are there", lambda leg=leg: over_dtls(system, leg), 10)
+            assert over_dtls(system, leg) is is_so
     time.sleep(1)
     for call in calls:
-        coded(house, call, "*6", "paused")
-        coded(house, call, "*7", "resumed")
+        coded(system, call, "*6", "paused")
+        coded(system, call, "*7", "resumed")
     for call in calls:
         call.hold()
     each(calls, "hold")
@@ -97,7 +97,7 @@ def test_keys_over_dtls(house: Rig) -> None:
         call.hang_up()
     for call in calls:
         made, _raw, kept = encoded(call, sounds)
-        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], house.prompt)
+        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], system.prompt)
         assert made.announced is not None
         assert made.announced.score > 0.9
         assert abs(made.drift_ms) < 1500, "the hold, in which they sent nothing"

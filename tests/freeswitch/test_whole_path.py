@@ -1,9 +1,7 @@
-"""The promise as a whole: calls on a real switch, through all processes, heard in a real browser.
+"""The complete path: calls on a real switch, through all processes, played in a real browser.
 
-The caller says 440 Hz from the first moment to the last, so whatever is heard of it before the end of
-the announcement is a broken promise; the announcement is a chirp, whose onset in a silent channel is
-known without the product's own correlator.
-"""
+The caller is 440 Hz from the first moment to the last, so any of it before the end of the announcement would
+be detected."""
 
 from __future__ import annotations
 
@@ -97,7 +95,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 def eight_ports() -> int:
-    """The first of eight free ports in a row, for SeaweedFS."""
+    """Return the first of eight consecutive free ports, for SeaweedFS."""
     import socket
 
     for base in range(42000 + os.getpid() % 500 * 8, 60000, 8):
@@ -115,7 +113,7 @@ def eight_ports() -> int:
 
 
 def set_up_customer(context: Context) -> str:
-    """A customer whose announcement is a chirp of two seconds, with two lines."""
+    """Create a customer with two lines, whose announcement is a chirp of two seconds."""
     now = utc_now()
     tenant = str(uuid7(now))
     tenants.create_tenant(
@@ -163,7 +161,7 @@ def answers(url: str) -> bool:
 
 
 def decoded(sound: bytes) -> np.ndarray:
-    """Samples (n, 2) at 8 kHz of an Opus or WAV file, by ffmpeg's decoder."""
+    """Return the samples (n, 2) at 8 kHz of an Opus or WAV file, decoded by ffmpeg."""
     out = []
     with av.open(io.BytesIO(sound)) as container:
         resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
@@ -173,7 +171,7 @@ def decoded(sound: bytes) -> np.ndarray:
     return np.concatenate(out) / 32768
 
 
-def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installation, tmp_path: Path) -> None:
+def test_twenty_calls_from_phone_to_browser(installation: Installation, tmp_path: Path) -> None:
     rig = installation.rig
     calls = [rig.call() for _ in range(CALLS // 2)]
     for _ in range(CALLS // 2):
@@ -250,7 +248,7 @@ def log_in(page: Page, url: str) -> None:
 
 
 def plays(page: Page, url: str, recording: str) -> bool:
-    """Choose the purpose, press play, and hear something go on."""
+    """Choose the purpose, press play, and wait until playback advances."""
     page.goto(f"{url}/recordings/{recording}")
     page.locator("form.stack button.is-main").click()
     page.wait_for_selector("#toggle:visible")

@@ -1,4 +1,4 @@
-"""FreeSWITCH's own example configuration, with Accord's drop-ins where the page says, or too late."""
+"""FreeSWITCH's own example configuration, with Accord's drop-ins placed as documented or too late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.freeswitch.outward import LINE
+from tests.freeswitch.outbound_call import LINE
 from tests.freeswitch.switches import CONF, Rig, binary, free_ports, until
 
 DROP_INS = (
@@ -49,7 +49,7 @@ TRUNK = """<include>
 
 
 def vanilla() -> Path | None:
-    """Where it is: beside the binary, or where packages put it."""
+    """Return its folder: beside the binary, or where packages install it."""
     prefix = Path(binary() or "/").resolve().parents[1]
     places = [Path(os.environ.get("ACCORD_FREESWITCH_VANILLA", "/nowhere")), prefix / "vanilla-conf"]
     places += [prefix / "share/freeswitch/conf/vanilla", prefix / "conf", prefix / "etc/freeswitch"]
@@ -58,7 +58,7 @@ def vanilla() -> Path | None:
 
 
 def place(conf: Path) -> None:
-    """The drop-ins as the page says: ahead of what routes calls."""
+    """Place the drop-ins as documented: ahead of the routes."""
     _take_out(conf)
     shutil.copy(CONF / ENTRY, conf / "accord/inbound.xml")
     public = conf / "dialplan/public.xml"
@@ -67,7 +67,7 @@ def place(conf: Path) -> None:
 
 
 def misplace(conf: Path) -> None:
-    """In the folders of both contexts, behind some of what routes calls."""
+    """Place the drop-ins in the folders of both contexts, behind some of the routes."""
     _take_out(conf)
     shutil.copy(CONF / ENTRY, conf / "dialplan/public/00_accord.xml")
     shutil.copy(CONF / WAY_OUT, conf / "dialplan/default/10_accord.xml")
@@ -83,8 +83,8 @@ def _take_out(conf: Path) -> None:
 
 
 def make(folder: Path) -> Rig:
-    """Vanilla with the drop-ins, and what any operator has: ports, a trunk, and telephones of two colleagues,
-    of whom 1000 calls from this machine without a password.  It is not started."""
+    """Return an unstarted rig with vanilla, the drop-ins, and an operator's own settings: ports, a trunk, and
+    two internal phones, of which 1000 calls from this machine without a password."""
     original = vanilla()
     if original is None:
         pytest.skip("no vanilla configuration: set ACCORD_FREESWITCH_VANILLA to it")
@@ -129,7 +129,7 @@ def _set_variables(conf: Path, rig: Rig) -> None:
 
 
 def start(rig: Rig) -> None:
-    """Phones, switch and daemon, until all are there."""
+    """Start phones, switch and daemon, and wait until all are ready."""
     rig.start()
     rig.start_daemon()
     rig.wait_watching()

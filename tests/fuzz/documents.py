@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -24,6 +21,7 @@ from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import Take
 from recorder.strict_json import b64
 from tests.fuzz.choices import Choices
+from tests.scratch import scratch_folder
 from tests.unit.seal.recording import NOW, START, make_encoded
 
 
@@ -45,9 +43,7 @@ def repeatable_entropy(seed: str):
 def scratch() -> Path:
     """A temporary folder of this process, in memory if possible."""
     memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="accord-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return scratch_folder("fuzz", memory if os.access(memory, os.W_OK) else None)
 
 
 @dataclass

@@ -93,7 +93,7 @@ def start_stranger(rig: Rig, count: int, each_second: float, honest_every: int, 
     rig.hang_up_all()
     until("every call is written down", lambda: not list(layout.open_takes(rig.spool)), 40, 0.2)
     check_takes(rig, known)
-    rig.assert_only_told_is_kept()
+    rig.assert_only_announced_audio_is_kept()
     check_files(rig)
     return stranger
 

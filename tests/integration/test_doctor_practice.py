@@ -15,7 +15,7 @@ from gevent import socket
 
 from demo.practice.switch import PracticeSwitch
 from recorder import config
-from recorder.capture.admission import variable
+from recorder.capture.admission import key_variable
 from recorder.clock import utc_now
 from recorder.ops.doctor import outbound, routes, switch
 from recorder.ops.doctor.findings import DoctorFinding, Patient
@@ -208,7 +208,7 @@ def test_doctor_reports_a_daemon_key_missing_in_the_switch(tmp_path: Path) -> No
         assert list(switch.key(patient)) == [], "where no daemon runs"
         driver.daemon("start")
         fine = list(switch.key(patient))
-        value = there.pop(variable("test"))
+        value = there.pop(key_variable("test"))
         bad = list(switch.key(patient))
     finally:
         driver.close()

@@ -19,7 +19,7 @@ import pytest
 from demo.practice.party import PracticeParty
 from demo.practice.session import PracticeCall
 from demo.practice.switch import CONF, PracticeSwitch
-from recorder.capture.admission import FILE, variable
+from recorder.capture.admission import FILE, key_variable
 from recorder.spool import layout
 from tests import forged_switch
 from tests.scenarios.practice_driver import NUMBERS, PASSWORD, PracticeDriver
@@ -173,14 +173,14 @@ def test_restarted_switch_brings_calls_at_once(driver: PracticeDriver) -> None:
     driver.switch.start()
     # Before the daemon's standing connection is back.
     recorded(driver, "+32470000002")
-    driver.until("it has a key", lambda: driver.switch.dialplan.globals.get(variable("test")), 5)
+    driver.until("it has a key", lambda: driver.switch.dialplan.globals.get(key_variable("test")), 5)
     recorded(driver, "+32470000003")
 
 
 def test_key_is_readable_by_the_daemon_alone(driver: PracticeDriver) -> None:
     driver.daemon("start")
     session = recorded(driver, "+32470000001")
-    key = driver.switch.dialplan.globals[variable("test")]
+    key = driver.switch.dialplan.globals[key_variable("test")]
     path = driver.spool / FILE
     driver.until("it is kept", lambda: json.loads(path.read_bytes())["keys"] == [key], 5)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

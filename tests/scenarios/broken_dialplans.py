@@ -151,7 +151,7 @@ BROKEN = (
             '<action application="unset" data="socket_resume"/>',
             '<action application="record_session" data="a"/>',
         ),
-        "a call that is to be told at pick-up is recorded before",
+        "a call that is to be announced on answer is recorded before",
     ),
     DialplanFault(
         "nothing rings first", ACCORD, extension("accord_pickup"), "the extension accord_pickup is missing"
@@ -208,7 +208,7 @@ BROKEN = (
         "the socket keeps its power",
         ACCORD,
         replace_in_extension("accord_timeout", '<action application="unset" data="socket_resume"/>'),
-        "does not first take the socket's power away",
+        "does not first unset socket_resume",
     ),
     DialplanFault(
         "late is not marked",

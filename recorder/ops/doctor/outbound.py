@@ -20,7 +20,7 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
     if loaded is None:
         yield DoctorFinding("warning", "outbound: the switch does not show its dialplan", SEE_DIALPLAN)
         return
-    lines, ways = _lines(patient), list(dialplan_lint_outbound.ways(loaded))
+    lines, ways = _lines(patient), list(dialplan_lint_outbound.callee_setups(loaded))
     if not ways:
         if lines:
             yield DoctorFinding(
@@ -34,7 +34,7 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
                 "ok", "outbound: no line records outbound calls, and no context sends any here"
             )
         return
-    missing = dialplan_lint_outbound.missing(loaded)
+    missing = dialplan_lint_outbound.missing_extensions(loaded)
     for name in missing:
         yield DoctorFinding(
             "wrong",
@@ -45,7 +45,7 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
         return
     found = list(as_findings("outbound", dialplan_lint_outbound.callee_faults(loaded)))
     for way in ways:
-        found += as_findings("outbound", dialplan_lint_outbound.way_faults(way, loaded))
+        found += as_findings("outbound", dialplan_lint_outbound.setup_faults(way, loaded))
     entry = dialplan_lint_outbound.callee_entry(loaded)
     if entry is not None and (settings.listen_host, settings.listen_port) not in {
         (settings.listen_host if same_host(host, settings.listen_host) else host, port)
@@ -66,7 +66,7 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "ok",
             f"outbound: context {contexts} sends callees to this daemon once they have answered, "
-            f"and waits {dialplan_lint_outbound.wait(entry)} s for it",
+            f"and waits {dialplan_lint_outbound.wait_limit(entry)} s for it",
         )
 
 

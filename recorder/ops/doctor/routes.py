@@ -14,7 +14,7 @@ from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.switch import SEE_DIALPLAN, dialplan_folder, loaded_dialplan
 
 if TYPE_CHECKING:
-    from recorder.switch.dialplan_model import Loaded
+    from recorder.switch.dialplan_model import LoadedDialplan
     from recorder.switch.dialplan_routes import Route
 
 _INBOUND = (
@@ -47,7 +47,7 @@ def routes(patient: Patient) -> Iterator[DoctorFinding]:
         )
 
 
-def _twice(loaded: Loaded) -> Iterator[DoctorFinding]:
+def _twice(loaded: LoadedDialplan) -> Iterator[DoctorFinding]:
     contexts = [entry.context for entry in loaded.entries()]
     for context in sorted({each for each in contexts if contexts.count(each) > 1}):
         yield DoctorFinding(
@@ -57,7 +57,9 @@ def _twice(loaded: Loaded) -> Iterator[DoctorFinding]:
         )
 
 
-def _inbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[DoctorFinding]:
+def _inbound(
+    loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path | None
+) -> Iterator[DoctorFinding]:
     from recorder.switch.dialplan_routes import inbound
 
     for context in dict.fromkeys(entry.context for entry in loaded.entries()):
@@ -78,14 +80,16 @@ def _inbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -
             )
 
 
-def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[DoctorFinding]:
+def _outbound(
+    loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path | None
+) -> Iterator[DoctorFinding]:
     from recorder.switch import dialplan_lint_outbound
     from recorder.switch.dialplan_routes import OUTSIDE_DIGITS, outbound, outside_numbers
 
     recorded = [line.number for line in lines if line.outbound != OFF]
     if not recorded:
         return
-    for context in dict.fromkeys(way.context for way in dialplan_lint_outbound.ways(loaded)):
+    for context in dict.fromkeys(way.context for way in dialplan_lint_outbound.callee_setups(loaded)):
         numbers, unguessed = outside_numbers(loaded, context)
         taken: dict[str, list[Route]] = {}
         for number in numbers:

@@ -20,7 +20,7 @@ from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener
 
 if TYPE_CHECKING:
     from recorder.switch.dialplan_lint import Fault
-    from recorder.switch.dialplan_model import Loaded
+    from recorder.switch.dialplan_model import LoadedDialplan
     from recorder.switch.esl import Inbound
 
 MODULES = {
@@ -106,7 +106,7 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
 
 def key(patient: Patient) -> Iterator[DoctorFinding]:
     """The switch has the running daemon's key, by which the daemon tells its switch from other peers."""
-    from recorder.capture.admission import variable
+    from recorder.capture.admission import key_variable
     from recorder.switch import commands
 
     node = patient.settings.node
@@ -115,7 +115,7 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
     with _Connection(patient.settings.switch) as connection:
         try:
             # Only whether there is one; the key itself is shown to nobody.
-            there = bool(connection.api(commands.global_variable(variable(node.name))))
+            there = bool(connection.api(commands.global_variable(key_variable(node.name))))
         except SwitchError as error:
             if error.error_id != "switch.refused":
                 raise
@@ -143,7 +143,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
             "permit xml_locate in the switch's esl-allowed-api",
         )
         return
-    missing = dialplan_lint.missing(loaded)
+    missing = dialplan_lint.missing_extensions(loaded)
     for name in missing:
         yield DoctorFinding(
             "wrong",
@@ -161,7 +161,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
             "configuration, include it at the top of the inbound context, then reloadxml",
         )
     looked, place = (
-        dialplan_lint.told_at(loaded),
+        dialplan_lint.info_prompt_folder(loaded),
         str(patient.settings.node.snapshot_folder.absolute() / TOLD),
     )
     if looked != place:
@@ -176,7 +176,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
         yield from as_findings("dialplan", dialplan_lint.entry_faults(entry))
         here = [port for host, port in entry.addresses if same_host(host, settings.listen_host)]
         if settings.listen_port in here:
-            wait = dialplan_lint.bound(entry)
+            wait = dialplan_lint.wait_limit(entry)
             yield DoctorFinding(
                 "ok", f"dialplan: context {entry.context} sends calls to this daemon, and waits {wait} s"
             )
@@ -188,7 +188,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
                 SAME_ADDRESS,
             )
-    bound = dialplan_lint.told_bound(loaded)
+    bound = dialplan_lint.fixed_announcement_limit(loaded)
     longest = _longest(patient)
     if bound is not None and bound < longest:
         yield DoctorFinding(
@@ -203,7 +203,7 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
     from recorder.switch import dialplan_lint
 
     loaded = loaded_dialplan(patient.settings.switch)
-    if loaded is None or dialplan_lint.missing(loaded):
+    if loaded is None or dialplan_lint.missing_extensions(loaded):
         yield DoctorFinding("wrong", "guard: it is missing, or not shown", SEE_DIALPLAN)
         return
     faults = [
@@ -215,7 +215,7 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
     if not faults:
         yield DoctorFinding(
             "ok",
-            f"guard: in the {len(dialplan_lint.NOT_TOLD)} states that an unannounced call can be left in, "
+            f"guard: in the {len(dialplan_lint.UNANNOUNCED_STATES)} states that an unannounced call can be left in, "
             "the switch stops its recording (checked in the loaded dialplan; no call was made)",
         )
 
@@ -302,10 +302,10 @@ class _Connection:
         self._inbound.stop()
 
 
-def loaded_dialplan(settings: SwitchSettings) -> Loaded | None:
+def loaded_dialplan(settings: SwitchSettings) -> LoadedDialplan | None:
     """The dialplan that the switch has loaded; ``None`` where it does not disclose it."""
     from recorder.switch import commands
-    from recorder.switch.dialplan_model import Loaded
+    from recorder.switch.dialplan_model import LoadedDialplan
 
     with _Connection(settings) as connection:
         try:
@@ -314,7 +314,7 @@ def loaded_dialplan(settings: SwitchSettings) -> Loaded | None:
             if error.error_id != "switch.refused":
                 raise
             return None
-    return Loaded(answer) if answer.lstrip().startswith("<") else None
+    return LoadedDialplan(answer) if answer.lstrip().startswith("<") else None
 
 
 def dialplan_folder(settings: SwitchSettings) -> Path | None:

@@ -1,5 +1,5 @@
-"""What came of a plan of mixed calls, as its model looks at it: what each telephone said and heard, and what
-is listed.  Nothing here does anything; the model's own tests write such histories by hand."""
+"""The actual results of a plan of mixed calls, as the model checks them: what each phone said and heard, and
+what is listed. The model's own tests write such histories by hand."""
 
 from __future__ import annotations
 

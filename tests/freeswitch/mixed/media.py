@@ -1,5 +1,5 @@
-"""The sound of many telephones from one clock: RTP that was made before, sent and taken in by the kernel many
-packets at a time (``sendmmsg``, ``recvmmsg``), so that hundreds of them cost a small part of a core."""
+"""The audio of many phones on one clock: prepared RTP packets, sent and received in batches (``sendmmsg``,
+``recvmmsg``), so that hundreds of phones cost a fraction of a core."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ADDRESS = 16
 
 
 class _Batch:
-    """Room for packets and their addresses, as the kernel wants it."""
+    """Buffers for packets and their addresses, in the kernel's layout."""
 
     def __init__(self, width: int) -> None:
         self.content = np.zeros((SLOTS, width), dtype=np.uint8)
@@ -65,8 +65,8 @@ class _Batch:
 
 @dataclass(eq=False)
 class Leg:
-    """One telephone's end of a call's sound.  ``word`` is what it says from now on, ``None`` nothing;
-    ``heard`` and ``said`` are runs in the order of their times (seconds of the studio's clock)."""
+    """A phone's end of a call's audio. ``word`` is what it says from now on (``None``: nothing); ``heard``
+    and ``said`` are runs in time order (seconds of the studio's clock)."""
 
     bank: Bank
     who: int
@@ -92,7 +92,7 @@ class Leg:
         )
 
     def press(self, keys: str) -> None:
-        """RTP events (RFC 4733), a key each; nothing else is sent meanwhile."""
+        """Send RTP events (RFC 4733), one per key, and no audio meanwhile."""
         for key in keys:
             event = "0123456789*#".index(key)
             lengths = [160 * (tick + 1) for tick in range(PRESS_TICKS)]
@@ -117,7 +117,7 @@ def _extend(found: list[list[float]], code: int, now: float) -> None:
 
 
 def as_runs(found: list[list[float]], fewest: int = 2) -> tuple[Run, ...]:
-    """What was noted of a leg; what was heard for less than ``fewest`` frames is left out."""
+    """Return a leg's notes as runs, without those heard for less than ``fewest`` frames."""
     each = ((Word.of(int(code)), begin, end, int(frames)) for code, begin, end, frames in found)
     return tuple(
         Run(word, begin, end, frames)
@@ -127,7 +127,7 @@ def as_runs(found: list[list[float]], fewest: int = 2) -> tuple[Run, ...]:
 
 
 class Bank:
-    """One socket, for as many telephones as it has slots."""
+    """One socket for as many phones as it has slots."""
 
     def __init__(self) -> None:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -156,7 +156,7 @@ class Bank:
                 del self._by_port[leg.port]
 
     def send(self, now: float) -> None:
-        """What every telephone says in this tick."""
+        """Send every phone's packet of this tick."""
         count = 0
         for leg in self.legs:
             leg.number = leg.number + 1 & 0xFFFF
@@ -189,7 +189,7 @@ class Bank:
             self.sock.sendto(head + content, (HOST, leg.port))
 
     def receive(self, now: float) -> None:
-        """Everything that has come."""
+        """Receive all pending packets."""
         while True:
             count = _libc.recvmmsg(self.sock.fileno(), self._in.messages, SLOTS, socket.MSG_DONTWAIT, None)
             if count <= 0:
@@ -219,7 +219,7 @@ class Bank:
 
 
 class Studio:
-    """All banks, and the clock that they speak from."""
+    """All banks, and their clock."""
 
     def __init__(self) -> None:
         self.banks: list[Bank] = []
@@ -233,7 +233,7 @@ class Studio:
         return time.monotonic() - self.began
 
     def bank(self) -> Bank:
-        """One with room for one more telephone; who takes it gives it back (``taken``)."""
+        """Return a bank with a free slot; the caller releases it (``taken``)."""
         found = next((bank for bank in self.banks if bank.taken < SLOTS // 2), None)
         if found is None:
             found = Bank()

@@ -1,4 +1,4 @@
-"""Whether what came of a plan is what must have come of it.  Pure: a plan and a history in, findings out."""
+"""Compares the results of a plan with the expected ones. Pure: a plan and a history in, findings out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tests.freeswitch.mixed.expected import Ears, Expected, expected
+from tests.freeswitch.mixed.expectations import Expectation, Hearing, expected
 from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
 from tests.freeswitch.mixed.plan import Call, Party
 from tests.freeswitch.mixed.signals import STEPS, Run, Word
@@ -36,7 +36,7 @@ one lag two frames, and who begins to listen on a busy machine misses some."""
 
 
 def findings(calls: Sequence[Call], history: History) -> list[str]:
-    """Everything that is not as it must be; each begins with whose call it is."""
+    """Return the differences; each begins with the call's external party."""
     listed: dict[str, list[Listed]] = defaultdict(list)
     for row in history.listed:
         listed[row.number].append(row)
@@ -55,7 +55,7 @@ def findings(calls: Sequence[Call], history: History) -> list[str]:
 
 
 def _rows(
-    call: Call, want: Expected, listed: Mapping[str, list[Listed]], telephones: Mapping[int, Telephone]
+    call: Call, want: Expectation, listed: Mapping[str, list[Listed]], telephones: Mapping[int, Telephone]
 ) -> Iterator[str]:
     rows = listed.get(call.outside.number, [])
     if len(rows) != 1:
@@ -68,7 +68,7 @@ def _rows(
             yield f"{party.number}'s own calls are listed as {reasons}, not {want.consulted[party.number]}"
 
 
-def _row(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+def _row(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
     if row.reason != want.reason:
         yield f"{row.reason or 'recorded'}, not {want.reason or 'recorded'}"
         return
@@ -93,7 +93,7 @@ def _row(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> It
 
 
 def _foreign(where: str, runs: Iterable[Run], allowed: set[Word]) -> Iterator[str]:
-    """What is never there."""
+    """Find words that must not be there."""
     for run in runs:
         if run.word.sentence is None and run.word not in allowed:
             yield f"{where}: {_named(run.word)}, {run.frames} frames at {run.begin:.2f} s"
@@ -110,8 +110,9 @@ def _in_order(side: str, runs: Sequence[Run], must: Sequence[Word]) -> Iterator[
         yield f"{side}: not in the order in which it was said"
 
 
-def _together(row: Listed, want: Expected, telephones: Mapping[int, Telephone]) -> Iterator[str]:
-    """What both said at once is kept at once, as the two heard it: the switch may carry one later."""
+def _together(row: Listed, want: Expectation, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+    """Words said at the same time are recorded at the same time, as heard: the switch may forward one
+    later."""
     for left, right in want.together:
         kept = _begin(row.left, left), _begin(row.right, right)
         heard = _begin(telephones[right.who].heard, left), _begin(telephones[left.who].heard, right)
@@ -133,8 +134,8 @@ def _frames(runs: Iterable[Run]) -> Counter[Word]:
     return frames
 
 
-def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
-    """Everything that must be in a recording is in it, as long as it was said and when."""
+def _whole(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+    """Check that a recording has all required words, at their times and lengths."""
     for side, runs, must in (("left", row.left, want.left), ("right", row.right, want.right)):
         kept = _frames(runs)
         for word in must:
@@ -149,15 +150,15 @@ def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> 
         yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000, silent)
 
 
-def _held(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> float:
-    """Seconds of the outside party's holds that left no sound."""
+def _held(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
+    """Return the seconds of the external party's holds that left no audio."""
     held = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
     return held if row.drift_ms / 1000 > held / 2 else 0.0
 
 
-def _doubt(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> float:
-    """Seconds by which the product cannot know where in the sound something was: a stretch in which they said
-    what they said to nobody is silenced that much inside."""
+def _doubt(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
+    """Return the seconds by which the product cannot locate an event in the audio; a redacted stretch is that
+    much shorter."""
     held = _held(want, row, telephones)
     return abs(held - row.drift_ms / 1000) if held else 0.0
 
@@ -187,7 +188,7 @@ def _in_time(
             yield f"{side}: {_named(word)} is kept {at - late[0][1]:+.2f} s from where it was said"
 
 
-def _ears(call: Call, want: Expected, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+def _ears(call: Call, want: Expectation, telephones: Mapping[int, Telephone]) -> Iterator[str]:
     for party in call.parties:
         telephone = telephones.get(party.who, Telephone())
         ears = want.ears[party.who]
@@ -202,7 +203,7 @@ def _ears(call: Call, want: Expected, telephones: Mapping[int, Telephone]) -> It
 
 
 def _heard(
-    party: Party, ears: Ears, telephone: Telephone, telephones: Mapping[int, Telephone]
+    party: Party, ears: Hearing, telephone: Telephone, telephones: Mapping[int, Telephone]
 ) -> Iterator[str]:
     heard = _frames(telephone.heard)
     for word in ears.must:
@@ -211,7 +212,7 @@ def _heard(
             yield f"party {party.who} heard {heard[word]} frames of {said} of {_named(word)}"
 
 
-def _sentences(party: Party, ears: Ears, telephone: Telephone) -> Iterator[str]:
+def _sentences(party: Party, ears: Hearing, telephone: Telephone) -> Iterator[str]:
     times = sentences(telephone.heard)
     for name in SENTENCES:
         if name not in ears.unsure and times[name] != ears.sentences[name]:
@@ -219,7 +220,8 @@ def _sentences(party: Party, ears: Ears, telephone: Telephone) -> Iterator[str]:
 
 
 def sentences(heard: Iterable[Run]) -> Counter[str]:
-    """How often each sentence was heard: whole, or for a part that is as much an answer as none."""
+    """Return how often each sentence was heard completely, or in a part that counts as neither complete nor
+    absent."""
     steps: dict[int, list[int]] = defaultdict(list)
     for run in heard:
         if run.word.sentence is not None:

@@ -1,10 +1,10 @@
-"""How a call of a plan begins, as its telephones do it."""
+"""The beginning of a call of a plan, as its phones perform it."""
 
 from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.ends import NEARLY, Ends
+from tests.freeswitch.mixed.parties import NEARLY, CallParties
 from tests.freeswitch.mixed.plan import EDGE, OUTWARD, RINGING, TOGETHER, UNTOLD
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue
@@ -13,7 +13,7 @@ ANSWERS_IN_S = 0.5
 """So long before a colleague answers the outside party stops saying what nobody may keep of the ringing."""
 
 
-class Openings(Ends):
+class Openings(CallParties):
     """:attr:`~tests.freeswitch.mixed.plan.Call.opening`."""
 
     async def _open(self) -> None:
@@ -51,7 +51,7 @@ class Openings(Ends):
         await self._rings()
 
     async def _rings(self) -> None:
-        """At the first colleague's, until they answer, or the outside party gives up."""
+        """Ring at the first internal phone until it answers, or the external party gives up."""
         assert self.outside is not None
         first = self.call.colleagues[0]
         came = await self.player.arrives(first)

@@ -1,5 +1,5 @@
-"""A plan of calls that are all live at the same time: who calls, on which kind of line, and what is done in
-it, act by act.  From a seed, so that a run can be had again."""
+"""A plan of simultaneous calls: who calls, on which kind of line, and the acts in it. It is generated from a
+seed, so that a run can be repeated."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ KEEPS: frozenset[str] = frozenset({"keep_yes", "keep_no", "keep_none"})
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Somebody with a telephone: ``who`` is whose signals they say, ``number`` how they are called; it rings
-    ``rings`` seconds before they answer.  ``codec`` is RTP's number of it (0 PCMU, 8 PCMA)."""
+    """A party with a phone: ``who`` identifies their signals, ``number`` is their number, and the phone rings
+    ``rings`` seconds before they answer. ``codec`` is the RTP payload type (0 PCMU, 8 PCMA)."""
 
     who: int
     number: str
@@ -53,8 +53,8 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is done: everybody who is in it says ``word`` meanwhile (at least ``seconds``).  ``to`` is the
-    colleague who comes, by their place in the call's list."""
+    """An act: all its parties say ``word`` meanwhile, for at least ``seconds``. ``to`` is the joining party,
+    by its index in the call's list."""
 
     deed: Deed
     word: int
@@ -64,8 +64,8 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One outside leg, from ``begins`` seconds after the first on.  ``colleagues`` begins with the line's own
-    telephone; ``other`` is another number outside."""
+    """One external leg, which starts ``begins`` seconds after the first. ``colleagues`` begins with the
+    line's own phone; ``other`` is another external number."""
 
     number: int
     opening: Opening
@@ -78,7 +78,7 @@ class Call:
 
     @property
     def line(self) -> str:
-        """The number whose recording it is."""
+        """The number of the line."""
         return self.colleagues[0].number
 
     @property
@@ -87,7 +87,7 @@ class Call:
 
     @property
     def parties(self) -> tuple[Party, ...]:
-        """Everybody who may ever be in it."""
+        """All parties of the call."""
         return (self.outside, *self.colleagues, *([self.other] if self.other else []))
 
 
@@ -118,8 +118,8 @@ PER_CALL = 3.2
 
 
 def plan(seed: int, count: int, *, every: float, live: float) -> tuple[Call, ...]:
-    """So many calls that last until all are there, one ``every`` seconds, and ``live`` seconds more; and some
-    that come to nothing."""
+    """Return ``count`` calls that last until all are live, one every ``every`` seconds, and then ``live``
+    seconds more; and some calls that fail."""
     chance = random.Random(seed)
     openings = _spread(chance, OPENINGS, count)
     for number in range(max(1, count // BRIEF_EVERY)):
@@ -138,7 +138,7 @@ def plan(seed: int, count: int, *, every: float, live: float) -> tuple[Call, ...
 
 
 def _spread(chance: random.Random, shares: Sequence[tuple[Kind, int]], count: int) -> list[Kind]:
-    """Each kind at least once where there is room, else by its share."""
+    """Choose each kind at least once if possible, otherwise by its share."""
     kinds = [kind for kind, _ in shares]
     weights = [share for _, share in shares]
     chosen = [*kinds, *chance.choices(kinds, weights, k=max(0, count - len(kinds)))][:count]
@@ -147,7 +147,7 @@ def _spread(chance: random.Random, shares: Sequence[tuple[Kind, int]], count: in
 
 
 def _call(chance: random.Random, number: int, opening: Opening, who: int, more: int) -> Call:
-    """``more``: how many parties beside the first two there may be."""
+    """Return a call. ``more``: maximum number of parties beside the first two."""
     codec = 8 if chance.random() < 0.1 and opening not in OUTWARD else 0
     outside = Party(who, f"3247{number:03}{who:04}", 0.6, codec)
     first = Party(who + 1, f"32255{number:03}{who + 1:04}", round(chance.uniform(0.9, 1.8), 2))
@@ -169,7 +169,7 @@ def _call(chance: random.Random, number: int, opening: Opening, who: int, more: 
 
 
 def _deeds(chance: random.Random, opening: Opening) -> list[Deed]:
-    """What is done between the talks.  A code is of no use where nothing is recorded."""
+    """Return the acts between the talks. Codes are useless in an unrecorded call."""
     if opening in BRIEF:
         return []
     if opening not in KEPT:
@@ -189,7 +189,7 @@ def _deeds(chance: random.Random, opening: Opening) -> list[Deed]:
 
 
 def _stretched(chance: random.Random, call: Call, until: float) -> tuple[Act, ...]:
-    """They talk so much longer that the call lasts until then."""
+    """Lengthen the talks so that the call lasts until then."""
     left = until - lasts(call)
     talks = [at for at, act in enumerate(call.acts) if act.deed == "talk"]
     if left <= 0:
@@ -209,6 +209,6 @@ TAKES = {
 
 
 def lasts(call: Call) -> float:
-    """About how long a call lasts, in seconds."""
+    """Return the approximate length of a call in seconds."""
     opening = {"opt_in_silent": 16.0, "opt_in_yes": 5.0, "opt_out": 8.0}.get(call.opening, 4.0)
     return opening + sum(TAKES.get(act.deed, 2.0) + act.seconds for act in call.acts)

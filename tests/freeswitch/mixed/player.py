@@ -1,4 +1,4 @@
-"""Plays a plan: all telephones of all calls, on one clock, and what each of them said and heard."""
+"""Plays a plan: all phones of all calls on one clock, and what each of them said and heard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOK_S = 0.2
 
 
 class Commands:
-    """The switch's event socket, for what no telephone does: ``uuid_transfer`` and its like."""
+    """The switch's event socket, for actions that no phone can perform, such as ``uuid_transfer``."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -57,7 +57,7 @@ class Commands:
 
 
 class Player:
-    """``peak`` is how many outside legs were in their calls at once."""
+    """Plays the calls. ``peak``: the maximum number of external legs in calls at once."""
 
     def __init__(self, rig: Rig, telephones: Telephones, calls: Sequence[Call], guard: float) -> None:
         self.rig = rig
@@ -131,7 +131,7 @@ class Player:
         await asyncio.sleep(dialogue.party.rings)
 
     async def arrives(self, party: Party, seconds: float = 20) -> Dialogue:
-        """It rings at somebody's."""
+        """Handle a call that arrives at a party."""
         await self.until(f"it rings at {party.number}", lambda: party.number in self._arrived, seconds)
         return self._arrived.pop(party.number)
 
@@ -143,13 +143,13 @@ class Player:
             await asyncio.sleep(2 * TICK_S)
 
     async def channel(self, outside: str) -> str:
-        """The switch's id of an outside party's leg, as the daemon wrote it down."""
+        """Return the channel of an external party's leg, as the daemon wrote it."""
 
         await self.until(f"the take of {outside} is there", lambda: outside in self._channels, 10)
         return self._channels[outside]
 
     async def variable(self, outside: str, name: str, value: str) -> None:
-        """Until it is so on an outside party's leg, by the switch's word."""
+        """Wait until a variable of an external party's leg has a value on the switch."""
         command = f"uuid_getvar {await self.channel(outside)} {name}"
         end = self.studio.now + 10 * PATIENCE
         while await self.commands.api(command) != value:
@@ -167,7 +167,7 @@ class Player:
                 self._channels[start.outside.value.removeprefix("+")] = start.channel
 
     def heard(self) -> dict[int, Telephone]:
-        """What each telephone said and heard, over all its calls."""
+        """Return what each phone said and heard, over all its calls."""
         said: dict[int, list[Run]] = defaultdict(list)
         heard: dict[int, list[Run]] = defaultdict(list)
         tones: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -187,7 +187,7 @@ class Player:
 
 
 async def telephones(studio: Studio) -> Telephones:
-    """Telephones at a port of their own."""
+    """Run the phones on a port of their own."""
     made = Telephones(studio)
     await asyncio.get_running_loop().create_datagram_endpoint(lambda: made, local_addr=(HOST, 0))
     return made

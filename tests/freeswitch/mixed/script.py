@@ -1,18 +1,18 @@
-"""One call of a plan, as its telephones do it: each thing once they have heard what must come before it."""
+"""One call of a plan, as its phones perform it: each act once they have heard its cue."""
 
 from __future__ import annotations
 
 import asyncio
 
-from tests.freeswitch.mixed.moves import Moves
 from tests.freeswitch.mixed.openings import Openings
 from tests.freeswitch.mixed.plan import EDGE, KEEPS, MOVES, Act
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import CallError, Dialogue
+from tests.freeswitch.mixed.transfers import Transfers
 
 
-class Script(Openings, Moves):
-    """A whole call."""
+class Script(Openings, Transfers):
+    """A complete call."""
 
     async def play(self) -> None:
         await self._open()
@@ -37,7 +37,7 @@ class Script(Openings, Moves):
             raise CallError("the call had ended by itself")
 
     async def hang_up(self) -> None:
-        """The outside party first."""
+        """Hang up, the external party first."""
         if self.outside is not None:
             self.outside.bye()
         await asyncio.sleep(1.0)

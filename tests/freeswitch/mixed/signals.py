@@ -1,10 +1,8 @@
-"""What everybody says in a plan of mixed calls, so that it is known again wherever it is heard.
+"""The signals of all parties in a plan of mixed calls, recognisable wherever they are heard.
 
-A signal is three pitches that are whole numbers of waves in 20 ms: so each of its 20 ms is like every
-other, a lost frame changes nothing, and a window of 20 ms says what it is wherever it begins.  Two of the
-pitches are a party's own (or a sentence's, a pair for each of its steps), the third says which of its words
-it is.
-"""
+A signal is the sum of three pitches with a whole number of waves in 20 ms. So all its windows of 20 ms are
+alike, a lost frame changes nothing, and any window identifies the signal. Two of the pitches identify the
+party (or a sentence's step), the third one the word."""
 
 from __future__ import annotations
 
@@ -43,24 +41,25 @@ SILENCE, UNKNOWN = -1, -2
 
 @dataclass(frozen=True, slots=True, order=True)
 class Word:
-    """``who`` is a party's number, or a sentence's behind :data:`PARTIES` (then ``word`` is its step)."""
+    """``who`` is a party's number, or a sentence's number plus :data:`PARTIES` (then ``word`` is its
+    step)."""
 
     who: int
     word: int
 
     @property
     def sentence(self) -> int | None:
-        """Which sentence it is a step of."""
+        """The sentence of which this is a step."""
         return None if self.who < PARTIES else self.who - PARTIES
 
     @property
     def code(self) -> int:
-        """As a number."""
+        """The word as a number."""
         return self.who * WORDS + self.word
 
     @classmethod
     def of(cls, code: int) -> Word | None:
-        """What a number says; ``None`` for silence and what is no signal."""
+        """Return the word of a number; ``None`` for silence and unknown sound."""
         return cls(*divmod(code, WORDS)) if code >= 0 else None
 
 
@@ -78,7 +77,7 @@ _CODES = {
 
 @cache
 def frame(word: Word) -> NDArray[np.float64]:
-    """Its 20 ms, from -1 to 1."""
+    """Return its 20 ms, from -1 to 1."""
     low, high = _pair(word)
     at = np.arange(FRAME) / FRAME
     phase = np.random.default_rng(word.code).uniform(0, 2 * np.pi, 3)
@@ -87,8 +86,8 @@ def frame(word: Word) -> NDArray[np.float64]:
 
 
 def sentence(number: int, rate: int = RATE) -> NDArray[np.float32]:
-    """A sentence's sound: its steps in turn, and the silence that every sentence of the product ends with
-    (where what was played ends and they hear each other again, the switch may leave out 20 ms)."""
+    """Return a sentence's sound: its steps, and the silence at the end of every sentence of the product (the
+    switch may omit 20 ms where a playback ends)."""
     steps = [np.tile(frame(Word(PARTIES + number, step)), round(STEP_S * 50)) for step in range(STEPS)]
     sound = np.concatenate([*steps, np.zeros(round(EDGE_S * RATE))])
     if rate != RATE:
@@ -98,8 +97,8 @@ def sentence(number: int, rate: int = RATE) -> NDArray[np.float32]:
 
 
 def classify(frames: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each window of 20 ms (a row, -1 to 1): its code, and which of the pause's tones is in it (a bin, 0
-    for none)."""
+    """Return for each window of 20 ms (a row, -1 to 1) its code, and the bin of a pause tone in it (0:
+    none)."""
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 / (FRAME / 2) ** 2
     total = power[:, 1:].sum(axis=1)
     codes = np.full(len(frames), UNKNOWN, dtype=np.int64)
@@ -119,7 +118,7 @@ def classify(frames: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[n
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Somebody's word without another's between, ``frames`` of it heard between two moments (seconds)."""
+    """A party's word without another's between, heard for ``frames`` between two moments (seconds)."""
 
     word: Word
     begin: float
@@ -128,8 +127,8 @@ class Run:
 
 
 def runs(codes: Iterable[int], times: Iterable[float] | None = None, *, fewest: int = 3) -> list[Run]:
-    """What follows what: shorter ones than ``fewest`` frames are left out, silence and what is nothing is
-    passed over."""
+    """Return the sequence of runs, without those shorter than ``fewest`` frames, silence and unknown
+    sound."""
     moments: Iterator[float] | Iterable[float]
     moments = (index * FRAME / RATE for index in range(1 << 62)) if times is None else times
     found: list[Run] = []
@@ -167,7 +166,7 @@ VALUES = {0: _mulaw_values(), 8: _alaw_values()}
 
 @cache
 def _bytes(codec: int) -> NDArray[np.uint8]:
-    """The nearest byte for each of 65,536 values."""
+    """Return the nearest byte for each of 65,536 values."""
     values = VALUES[codec]
     order = np.argsort(values, kind="stable")
     wanted = np.arange(-32768, 32768) / 32768
@@ -178,12 +177,12 @@ def _bytes(codec: int) -> NDArray[np.uint8]:
 
 @cache
 def payload(word: Word | None, codec: int) -> bytes:
-    """What a telephone sends for it; ``None`` is silence."""
+    """Return the payload of a word; ``None`` is silence."""
     sound = np.zeros(FRAME) if word is None else frame(word)
     return _bytes(codec)[np.round(sound * 32768).astype(int) + 32768].tobytes()
 
 
 def heard_in(payloads: list[bytes], codec: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """:func:`classify` of payloads as they came."""
+    """Return :func:`classify` of received payloads."""
     content = np.frombuffer(b"".join(payloads), dtype=np.uint8).reshape(len(payloads), FRAME)
     return classify(VALUES[codec][content])

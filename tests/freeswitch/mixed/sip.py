@@ -1,4 +1,4 @@
-"""The telephones' SIP, on one port: they call the switch, answer it, hold, transfer and hang up."""
+"""The phones' SIP on one port: they call the switch, answer, hold, transfer and hang up."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PATIENCE_S = 30.0
 
 
 class CallError(Exception):
-    """A telephone could not do what its plan says."""
+    """A phone could not perform an act of its plan."""
 
 
 @dataclass(eq=False)
 class Dialogue:
-    """One end of a call.  ``over`` is set once it has ended, by whomever."""
+    """One end of a call. ``over`` is set once it has ended."""
 
     phones: Telephones
     party: Party
@@ -45,7 +45,7 @@ class Dialogue:
 
     @property
     def sound(self) -> Leg:
-        """Its end of the call's sound.  Raises :class:`CallError` where it has none."""
+        """The audio leg. Raises :class:`CallError` if there is none."""
         if self.leg is None or self.over.is_set():
             raise CallError(f"{self.party.number} is in no call")
         return self.leg
@@ -53,7 +53,7 @@ class Dialogue:
     # --- what the telephone does
 
     async def invite(self, direction: str = "sendrecv") -> None:
-        """Call, or offer anew; returns once it is answered."""
+        """Send INVITE or re-INVITE; returns once it is answered."""
         self.sequence += 1
         self._answer = asyncio.get_running_loop().create_future()
         self.request("INVITE", self._sdp(direction))
@@ -65,7 +65,7 @@ class Dialogue:
             raise CallError(f"{self.party.number}: INVITE was answered {code}")
 
     def refer(self, number: str, replaced: Dialogue | None = None) -> None:
-        """Transfer the other party: to a number, or to who is at the other end of another call of its own."""
+        """Transfer the peer to a number or, with Replaces, to the peer of another call."""
         target = f"sip:{number}@{self.peer[0]}:{self.peer[1]}"
         if replaced is not None:
             tags = [re.search(r"tag=([^;>]+)", each) for each in (replaced.remote, replaced.local)]
@@ -83,12 +83,12 @@ class Dialogue:
             self.end()
 
     def cancel(self) -> None:
-        """Give up a call that was not answered."""
+        """Cancel an unanswered call."""
         self.request("CANCEL", branch=self._branch)
         self.end()
 
     def accept(self) -> None:
-        """Answer what was called."""
+        """Answer the call."""
         assert self.invited is not None
         self._reply("200 OK", self._sdp())
 
@@ -123,7 +123,7 @@ class Dialogue:
             self._answer.set_result(code)
 
     def hear(self, sdp: str) -> None:
-        """Where the other side takes in sound; from now on this telephone is heard."""
+        """Read the peer's media address; from now on this phone is heard."""
         media = re.search(r"m=audio (\d+)", sdp)
         if media is None or self.over.is_set():
             return
@@ -169,7 +169,7 @@ class Dialogue:
 
 
 class Telephones(asyncio.DatagramProtocol):
-    """All telephones.  ``called`` is asked with each call that comes for a number."""
+    """All phones. ``called`` returns the party of a called number."""
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
@@ -187,7 +187,7 @@ class Telephones(asyncio.DatagramProtocol):
         self.port = transport.get_extra_info("sockname")[1]
 
     def call(self, party: Party, what: str, port: int) -> Dialogue:
-        """A telephone that is about to call something at the switch."""
+        """Return a phone that is about to call the switch."""
         ident = uuid.uuid4().hex
         local = f'"{party.number}" <sip:{party.number}@{HOST}>;tag={ident[:8]}'
         target = f"sip:{what}@{HOST}:{port}"
@@ -257,7 +257,7 @@ class Telephones(asyncio.DatagramProtocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _answers(self, dialogue: Dialogue, sdp: str) -> None:
-        """It rings as long as the party lets it, and is answered."""
+        """Ring for the party's time, then answer."""
         assert self.called is not None
         dialogue.rings()
         await self.called(dialogue)

@@ -1,4 +1,4 @@
-"""What the telephones of these tests say, encoded packet by packet before a call begins."""
+"""The voices of the test's phones, encoded packet by packet before a call begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDEST = 48000
 
 @dataclass(frozen=True)
 class Codec:
-    """``clock`` is RTP's (samples a second), ``rate`` the sound's; ``spoken`` how it is named in SDP."""
+    """``clock`` is the RTP clock rate, ``rate`` the audio's sample rate, ``spoken`` the name in SDP."""
 
     spoken: str
     payload: int
@@ -30,7 +30,7 @@ class Codec:
         return self.clock * TICK_MS // 1000
 
     def lines(self) -> list[str]:
-        """Its lines in SDP."""
+        """Return its SDP lines."""
         lines = [f"a=rtpmap:{self.payload} {self.spoken}"]
         return lines + ([f"a=fmtp:{self.payload} {self.fmtp}"] if self.fmtp else [])
 
@@ -52,8 +52,8 @@ OPUS_STEREO = Codec("opus/48000/2", 116, 48000, 48000, "libopus", "stereo=1; spr
 
 @cache
 def noise(seed: int, seconds: int) -> np.ndarray:
-    """A sound that is like itself nowhere else, at 48 kHz: equally strong from 200 Hz to 20 kHz, but
-    stronger below 3.4 kHz, as speech is."""
+    """Return a noise without repetition, at 48 kHz: uniform from 200 Hz to 20 kHz, but stronger below 3.4
+    kHz, like speech."""
     chance = np.random.default_rng(seed)
     spectrum = np.fft.rfft(chance.standard_normal(WIDEST * seconds))
     at = np.fft.rfftfreq(WIDEST * seconds, 1 / WIDEST)
@@ -64,7 +64,7 @@ def noise(seed: int, seconds: int) -> np.ndarray:
 
 
 def at_rate(sound: np.ndarray, rate: int) -> np.ndarray:
-    """The same at a lower rate than 48 kHz."""
+    """Resample from 48 kHz to a lower rate."""
     if rate == WIDEST:
         return sound
     count = len(sound) * rate // WIDEST
@@ -75,12 +75,12 @@ def at_rate(sound: np.ndarray, rate: int) -> np.ndarray:
 
 @cache
 def packets(codec: Codec, seed: int, seconds: int) -> list[bytes]:
-    """The payloads of a noise, one for each 20 ms."""
+    """Return the payloads of a noise, one per 20 ms."""
     return encoded(codec, at_rate(noise(seed, seconds), codec.rate))
 
 
 def encoded(codec: Codec, sound: np.ndarray) -> list[bytes]:
-    """A sound's payloads, one for each 20 ms."""
+    """Return the payloads of a sound, one per 20 ms."""
     context = av.CodecContext.create(codec.encoder, "w")
     context.sample_rate, context.layout, context.format = codec.rate, "mono", "s16"
     if codec.encoder == "libopus":
@@ -102,14 +102,14 @@ PAD = ("123", "456", "789", "*0#")
 
 
 def pitches(digit: str) -> tuple[int, int]:
-    """The two tones of a key, in Hz."""
+    """Return the two tones of a key in Hz."""
     row = next(number for number, keys in enumerate(PAD) if digit in keys)
     return ROWS[row], COLUMNS[PAD[row].index(digit)]
 
 
 @cache
 def tones(codec: Codec, digit: str, seconds: float = 0.2) -> list[bytes]:
-    """The payloads of a key's tones, one for each 20 ms; only for codecs without a memory."""
+    """Return the payloads of a key's tones, one per 20 ms; only for stateless codecs."""
     at = np.arange(int(codec.rate * seconds)) / codec.rate
     sound = sum(0.25 * np.sin(2 * np.pi * pitch * at) for pitch in pitches(digit))
     return encoded(codec, np.asarray(sound))
@@ -117,21 +117,21 @@ def tones(codec: Codec, digit: str, seconds: float = 0.2) -> list[bytes]:
 
 @cache
 def beeps(codec: Codec, hertz: int, on_s: float, off_s: float) -> list[bytes]:
-    """The payloads of a tone and the pause after it; only for codecs without a memory."""
+    """Return the payloads of a tone and its pause; only for stateless codecs."""
     at = np.arange(int(codec.rate * on_s)) / codec.rate
     sound = 0.3 * np.sin(2 * np.pi * hertz * at)
     return encoded(codec, np.concatenate([sound, np.zeros(int(codec.rate * off_s))]))
 
 
 class Speaker(Protocol):
-    """What a telephone says: a payload for each tick."""
+    """The voice of a phone: a payload for each tick."""
 
     def payload(self, codec: Codec, tick: int) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class Beeps:
-    """A tone, over and over, as fax machines have them."""
+    """A repeated tone, as fax machines send it."""
 
     hertz: int
     on_s: float
@@ -144,7 +144,7 @@ class Beeps:
 
 @dataclass(frozen=True)
 class Voice:
-    """A noise, over and over, in whatever codec is asked for."""
+    """A repeated noise, in any codec."""
 
     seed: int
     seconds: int

@@ -1,4 +1,4 @@
-"""A switch under test between telephones that are made here."""
+"""A switch under test between phones that the test process implements."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from recorder.domain.line_policy import BEFORE_CONNECTED, Announcement, LinePoli
 from recorder.spool import layout
 from tests.freeswitch.sound import chirp
 from tests.freeswitch.switches import CONF, NUMBER, Rig, until
-from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones import alignment
 from tests.freeswitch.telephones.codecs import PCMU, Codec, Voice
-from tests.freeswitch.telephones.lines import Dialogue, Exchange, Leg
+from tests.freeswitch.telephones.endpoints import Dialogue, Exchange, Leg
 
 PERIOD = 20
-"""Seconds until a voice says the same again."""
+"""Period of a voice in seconds."""
 
 
 @dataclass(eq=False)
 class Pair:
-    """A call between two telephones: ``outside`` is the one that calls."""
+    """A call between two phones; ``outside`` is the caller."""
 
-    town: Town
+    phone_rig: PhoneRig
     name: str
     caller: str
     outside: Leg
@@ -42,13 +42,13 @@ class Pair:
 
     @cached_property
     def dialogue(self) -> Dialogue:
-        """Who calls; from when it is looked at first.  (By then what all of them say is encoded, which would
-        hold up telephones that speak.)"""
+        """Return the caller's dialogue, creating it at the first call. (By then all voices are encoded, which
+        would delay speaking phones.)"""
         return self.begins()
 
     def take(self) -> layout.Take:
         def ended() -> Path | None:
-            for path in self.town.rig.spool.glob(f"*/{layout.END}"):
+            for path in self.phone_rig.rig.spool.glob(f"*/{layout.END}"):
                 if layout.read_start(path.parent).outside.value.endswith(self.caller):
                     return path.parent
             return None
@@ -57,72 +57,71 @@ class Pair:
         assert isinstance(folder, Path)
         return layout.read_take(folder)
 
-    def listen(self) -> Heard:
-        """What the recording holds; the call has ended."""
+    def listen(self) -> PairRecording:
+        """Return the recording of the call, which has ended."""
         take = self.take()
         assert take.end.outcome == "recorded", (self.name, take.end)
         assert take.start.announcement is not None
-        prompt = self.town.prompts / f"{take.start.announcement.sha256}.wav"
+        prompt = self.phone_rig.prompts / f"{take.start.announcement.sha256}.wav"
         encoded = encode(take, prompt)
         inspected = wav.inspect(take.audio)
         sound = np.concatenate(list(wav.blocks(inspected, 1 << 20))) / 32768
         near, far = self.outside.voice, self.inside.voice
         assert isinstance(near, Voice)
         assert isinstance(far, Voice)
-        slow = [places.low(sound[:, side], inspected.sample_rate) for side in (0, 1)]
-        return Heard(
+        slow = [alignment.low(sound[:, side], inspected.sample_rate) for side in (0, 1)]
+        return PairRecording(
             self, take, encoded, sound, inspected.sample_rate,
-            places.places(slow[0], near), places.places(slow[1], far),
+            alignment.places(slow[0], near), alignment.places(slow[1], far),
         )  # fmt: skip
 
 
 @dataclass
-class Heard:
-    """A recording, and where each voice is in its channel."""
+class PairRecording:
+    """A recording, with the positions of each voice in its channel."""
 
     pair: Pair
     take: layout.Take
     encoded: Encoded
     sound: np.ndarray
     rate: int
-    left: list[places.Place]
-    right: list[places.Place]
+    left: list[alignment.Place]
+    right: list[alignment.Place]
 
     @property
     def steps(self) -> list[float]:
-        """By how many seconds the left channel is later than the right one, wherever both are heard."""
-        return [late for _, late in places.steps(self.left, self.right, PERIOD)]
+        """The seconds by which the left channel is later than the right one, wherever both are heard."""
+        return [late for _, late in alignment.steps(self.left, self.right, PERIOD)]
 
     @property
     def lasting(self) -> list[float]:
-        """The same, but for moments."""
-        return places.lasting(places.steps(self.left, self.right, PERIOD))
+        """The same without outliers."""
+        return alignment.lasting(alignment.steps(self.left, self.right, PERIOD))
 
     @property
     def slower(self) -> float:
-        """By how many seconds the outside party's voice gets later or earlier than at first, at most, but for
-        moments."""
-        late = places.lasting(places.pace(self.left, PERIOD))
+        """The maximum change in seconds of the external voice's delay since the start, without outliers."""
+        late = alignment.lasting(alignment.pace(self.left, PERIOD))
         return max((abs(one - late[0]) for one in late), default=0.0)
 
     @property
     def missing_s(self) -> float:
-        """Seconds of the outside party's voice that were never written, after its first place."""
-        late = places.lasting(places.pace(self.left, PERIOD))
+        """The seconds of the external voice that were never written, after its first position."""
+        late = alignment.lasting(alignment.pace(self.left, PERIOD))
         return late[0] - late[-1]
 
     @property
     def told_s(self) -> float:
-        """Where the announcement really begins: the last place at which the right channel is most like it."""
+        """Return the true position of the announcement: the last best match in the right channel."""
         announcement = self.take.start.announcement
         assert announcement is not None
-        prompt, rate = soundfile.read(self.pair.town.prompts / f"{announcement.sha256}.wav")
-        prompt = places.low(prompt, rate)
-        heard = places.low(self.sound[:, 1], self.rate)[: 12 * places.RATE]
+        prompt, rate = soundfile.read(self.pair.phone_rig.prompts / f"{announcement.sha256}.wav")
+        prompt = alignment.low(prompt, rate)
+        heard = alignment.low(self.sound[:, 1], self.rate)[: 12 * alignment.RATE]
         size = len(heard) + len(prompt)
         alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(prompt, size)), size)
         alike = alike[: len(heard)]
-        return int(np.flatnonzero(alike > 0.95 * alike.max())[-1]) / places.RATE
+        return int(np.flatnonzero(alike > 0.95 * alike.max())[-1]) / alignment.RATE
 
     def __str__(self) -> str:
         steps = self.steps or [0.0]
@@ -135,7 +134,7 @@ class Heard:
 
 
 def patient(conf: Path, copy: Path) -> Path:
-    """A configuration in which a call waits for the daemon as long as a busy machine may need."""
+    """Return a configuration with a longer wait for the daemon, for busy machines."""
     shutil.copytree(conf, copy)
     variables = copy / "accord" / "vars.xml"
     before, after = 'data="accord_wait=3"', 'data="accord_wait=60"'
@@ -145,8 +144,8 @@ def patient(conf: Path, copy: Path) -> Path:
     return copy
 
 
-class Town:
-    """The switch, its daemon, and the telephones around it."""
+class PhoneRig:
+    """The switch, its daemon, and the phones around it."""
 
     def __init__(self, folder: Path, conf: Path = CONF) -> None:
         self.rig = Rig(folder, patient(conf, folder / "conf"))
@@ -161,9 +160,9 @@ class Town:
         self._lines()
 
     def _lines(self) -> None:
-        """Lines with an announcement at 8 kHz, and (of even numbers) at 16."""
+        """Write lines with an announcement at 8 kHz and, for even numbers, at 16 kHz."""
         wide = soundfile.read(Path(__file__).parents[3] / "recorder/prompts/sounds/en/recorded.flac")
-        spoken = places.low(wide[0], wide[1])
+        spoken = alignment.low(wide[0], wide[1])
         widely = (
             np.fft.irfft(np.fft.rfft(wide[0])[: len(wide[0]) * 16000 // wide[1] // 2 + 1]) * 16000 / wide[1]
         )
@@ -200,7 +199,7 @@ class Town:
         line: int | None = None,
         **more: object,
     ) -> Pair:
-        """Somebody calls; ``more`` is about their own leg."""
+        """Place a call; ``more`` has variables of the caller's leg."""
         self._placed += 1
         number = self._placed % 90 if line is None else line
         caller = f"3248{self._placed:07}"
@@ -214,7 +213,7 @@ class Town:
         return Pair(self, name, caller, near, far, begins)
 
     def place_out(self, name: str, outside: Codec = PCMU, inside: Codec = PCMU) -> Pair:
-        """A colleague calls somebody: ``outside`` is who is called."""
+        """Place an outbound call; ``outside`` is the callee."""
         self._placed += 1
         line = self._placed % 90
         callee = f"3247888{self._placed:04}{line:02}"
@@ -229,15 +228,15 @@ class Town:
         return Pair(self, name, callee, near, far, begins)
 
     def end_of(self, leg: Leg) -> Dialogue:
-        """A telephone's end of its call."""
+        """Return a phone's end of its call."""
         return next(one for one in self.exchange.dialogues.values() if one.leg is leg)
 
     def answers(self, number: int, leg: Leg) -> None:
-        """Who answers a number from now on."""
+        """Set the phone that answers a number from now on."""
         self._called[f"{number:02}"] = leg
 
     def until_connected(self, *pairs: Pair) -> None:
-        """All of them speak with each other."""
+        """Wait until all calls are connected."""
         for pair in pairs:
             assert pair.dialogue
         for pair in pairs:
@@ -245,13 +244,13 @@ class Town:
 
     @staticmethod
     def talk(seconds: float, *pairs: Pair) -> None:
-        """They speak so long, and hang up."""
+        """Let all calls talk for ``seconds``, then hang up."""
         time.sleep(seconds)
         for pair in pairs:
             pair.dialogue.bye()
 
     def leg_of(self, pair: Pair) -> str:
-        """The outside leg's id on the switch."""
+        """Return the external leg's id on the switch."""
         rows = self.rig.switch.channels()
         return next(
             row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == pair.caller
@@ -259,8 +258,8 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, conf: Path = CONF) -> Iterator[Town]:
-    it = Town(folder, conf)
+def phone_rig(folder: Path, conf: Path = CONF) -> Iterator[PhoneRig]:
+    it = PhoneRig(folder, conf)
     try:
         it.rig.switch.start()
         it.rig.start_daemon()

@@ -1,4 +1,4 @@
-"""SRTP as RFC 3711 has it, one way, for AES_CM_128_HMAC_SHA1_80 with a key from SDP (RFC 4568)."""
+"""SRTP (RFC 3711) in one direction, for AES_CM_128_HMAC_SHA1_80 with a key from SDP (RFC 4568)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TAG = 10
 
 
 def new_key() -> str:
-    """Master key and salt, in base64."""
+    """Return a new master key and salt, in base64."""
     return base64.b64encode(os.urandom(30)).decode()
 
 
@@ -25,7 +25,7 @@ def _stream(key: bytes, block: int, length: int) -> bytes:
 
 @dataclass
 class Protector:
-    """Encrypts what one side sends; its packets come in order of their numbers, none twice."""
+    """Encrypts the packets of one side, which come in order and without repetition."""
 
     inline: str
     _rollover: int = 0
@@ -39,7 +39,7 @@ class Protector:
         self._session = (derive[0], derive[1], int.from_bytes(derive[2], "big"))
 
     def protect(self, packet: bytes) -> bytes:
-        """An RTP packet with a head of twelve bytes, as it goes out."""
+        """Protect an RTP packet with a header of twelve bytes."""
         number, source = int.from_bytes(packet[2:4], "big"), int.from_bytes(packet[8:12], "big")
         if self._last >= 0 and number < self._last - 32768:
             self._rollover += 1

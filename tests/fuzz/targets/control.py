@@ -100,7 +100,7 @@ def _daemon(content: bytes) -> None:
         theirs.settimeout(5)
         theirs.sendall(content)
         theirs.shutdown(socket.SHUT_WR)
-        controls._hear(ours)
+        controls._handle(ours)
         said = b""
         with contextlib.suppress(ConnectionResetError):  # a request that is too long is not read to its end
             while piece := theirs.recv(4096):

@@ -16,7 +16,7 @@ from recorder.switch.caller_id import caller
 from recorder.switch.esl_events import EslEvent, Reply, decode
 from recorder.switch.framing import Frame, Framer
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.translation import observe
+from recorder.switch.translation import translate
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.switch",)
@@ -92,7 +92,7 @@ def check_genuine_event(choices: Choices) -> None:
     assert event.variable("accord_state") == fields[3][1].decode()
     assert event.name == fields[0][1].decode()
     assert {name.encode() for name in event.headers} - {b"Content-Length"} == names
-    meaning = observe(event)
+    meaning = translate(event)
     assert meaning is None or meaning.state == fields[3][1].decode()
     arrives(Frame(b"command/reply", frame.body, b"\n"))
 
@@ -128,7 +128,7 @@ def any_bytes(stream: bytes) -> None:
         if ask.encode() not in expected:
             assert event.header(ask, "none") == "none"
     try:
-        meaning = observe(event)
+        meaning = translate(event)
         assert meaning is None or (meaning.at.tzinfo is not None and isinstance(meaning, CallEvent))
     except SwitchError as error:
         assert error.error_id == "switch.event_time"

@@ -1,4 +1,4 @@
-"""A peer on a real socket that says exactly what a test tells it to, well or badly."""
+"""A peer on a real socket that sends exactly the bytes that a test specifies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Line:
         self.say(b"Content-Length: %d\nContent-Type: text/event-plain\n\n%s" % (len(body), body))
 
     def heard(self) -> str:
-        """The next command; empty when the other side has closed."""
+        """Return the next command; empty when the other side has closed."""
         while b"\n\n" not in self._rest:
             data = self.sock.recv(65536)
             if not data:
@@ -54,7 +54,7 @@ class Line:
 
 
 class Peer:
-    """Listens; ``script`` gets each connection as a :class:`Line`, in a greenlet of its own."""
+    """Listens; ``script`` receives each connection as a :class:`Line`, in a greenlet of its own."""
 
     def __init__(self) -> None:
         self.script: Callable[[Line], object] = lambda line: None
@@ -77,7 +77,7 @@ class Peer:
         try:
             self.script(line)
         except OSError:
-            pass  # the side under test has closed, which its test looks at
+            pass  # the side under test has closed, which its test checks
         except AssertionError as error:
             self.errors.append(error)
 
@@ -98,7 +98,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def dial(peer: Peer) -> Iterator[Callable[..., Inbound]]:
-    """Makes a connection to the peer, logged in; the script begins after the log-in."""
+    """Open a connection to the peer and log in; the script begins after the log-in."""
     made: list[Inbound] = []
 
     def dial(script: Callable[[Line], object], limits: ConnectionLimits = QUICK) -> Inbound:
@@ -119,7 +119,7 @@ def dial(peer: Peer) -> Iterator[Callable[..., Inbound]]:
 
 @pytest.fixture
 def wait() -> Callable[[Callable[[], object]], None]:
-    """Waits for a condition, at most twenty seconds: a busy machine is no failure."""
+    """Wait for a condition for at most 20 seconds, so that a busy machine is no failure."""
 
     def wait(condition: Callable[[], object]) -> None:
         over = Event()

@@ -1,4 +1,4 @@
-"""One connection, against a peer that behaves badly on purpose."""
+"""One connection to a peer that misbehaves on purpose."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def knock(port: int) -> Inbound:
     return Inbound("127.0.0.1", port, "secret", timeout=0.3, limits=QUICK)
 
 
-def test_a_peer_that_says_nothing_is_given_up(peer: Any) -> None:
+def test_gives_up_on_a_silent_peer(peer: Any) -> None:
     peer.script = lambda line: line.heard()
     began = time.monotonic()
     assert error_of(knock(peer.port).connect) == "switch.timeout"
     assert time.monotonic() - began < 1
 
 
-def test_a_peer_that_does_not_answer_the_password_is_given_up(peer: Any) -> None:
+def test_gives_up_if_the_password_is_not_answered(peer: Any) -> None:
     def script(line: Any) -> None:
         line.say(b"Content-Type: auth/request\n\n")
         line.heard()
@@ -53,7 +53,7 @@ def test_a_peer_that_does_not_answer_the_password_is_given_up(peer: Any) -> None
     assert error_of(knock(peer.port).connect) == "switch.timeout"
 
 
-def test_a_wrong_password_is_said(peer: Any) -> None:
+def test_reports_a_wrong_password(peer: Any) -> None:
     def script(line: Any) -> None:
         line.say(b"Content-Type: auth/request\n\n")
         line.heard()
@@ -64,7 +64,7 @@ def test_a_wrong_password_is_said(peer: Any) -> None:
     assert error_of(knock(peer.port).connect) == "switch.password"
 
 
-def test_the_access_list_is_named(peer: Any) -> None:
+def test_reports_the_access_list(peer: Any) -> None:
     peer.script = lambda line: line.say(
         b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
     )
@@ -73,7 +73,7 @@ def test_the_access_list_is_named(peer: Any) -> None:
     assert "apply-inbound-acl" in raised.value.hint
 
 
-def test_nobody_there(peer: Any) -> None:
+def test_reports_an_unreachable_switch(peer: Any) -> None:
     port = peer.port
     peer.close()
     assert error_of(knock(port).connect) == "switch.away"
@@ -82,7 +82,7 @@ def test_nobody_there(peer: Any) -> None:
 # --- commands and replies
 
 
-def test_replies_go_to_their_commands_in_order(dial: Dial) -> None:
+def test_matches_replies_in_order(dial: Dial) -> None:
     def script(line: Any) -> None:
         heard = [line.heard() for _ in range(3)]
         for text in heard:
@@ -94,7 +94,7 @@ def test_replies_go_to_their_commands_in_order(dial: Dial) -> None:
     assert [pending.wait().data for pending in sent] == [f"said api module_exists {name}" for name in names]
 
 
-def test_a_reply_that_comes_too_late_goes_to_nobody_else(dial: Dial) -> None:
+def test_drops_a_late_reply(dial: Dial) -> None:
     go = Event()
 
     def script(line: Any) -> None:
@@ -111,30 +111,30 @@ def test_a_reply_that_comes_too_late_goes_to_nobody_else(dial: Dial) -> None:
     assert connection.connected
 
 
-def test_a_limit_passes_without_anybody_waiting(dial: Dial, wait: Wait) -> None:
+def test_limit_passes_without_a_waiter(dial: Dial, wait: Wait) -> None:
     connection = dial(lambda line: [line.heard(), line.heard()])
     pending = connection.send_later(commands.status(), 0.05)
-    told: list[object] = []
-    pending.then(told.append)
+    done: list[object] = []
+    pending.then(done.append)
     wait(lambda: pending.done)
-    wait(lambda: told)
+    wait(lambda: done)
     assert error_of(pending.wait) == "switch.timeout"
 
 
-def test_what_the_switch_refuses_is_raised_where_asked(dial: Dial) -> None:
+def test_raises_a_refusal(dial: Dial) -> None:
     connection = dial(lambda line: [line.heard(), line.answer("-ERR No such channel!\n"), line.heard()])
     with pytest.raises(SwitchError, match="No such channel") as raised:
         connection.api(commands.media_bugs("x"))
     assert raised.value.error_id == "switch.refused"
 
 
-def test_a_denied_api_is_answered_as_a_command(dial: Dial) -> None:
+def test_denied_api_command_is_a_refusal(dial: Dial) -> None:
     """mod_event_socket answers ``api`` with command/reply when esl-allowed-api forbids it."""
     connection = dial(lambda line: [line.heard(), line.reply("-ERR permission denied"), line.heard()])
     assert error_of(lambda: connection.api(commands.status())) == "switch.refused"
 
 
-def test_only_commands_are_sent(dial: Dial) -> None:
+def test_sends_only_commands(dial: Dial) -> None:
     connection = dial(lambda line: line.heard())
     with pytest.raises(TypeError):
         connection.send("api shutdown")  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ def test_only_commands_are_sent(dial: Dial) -> None:
 # --- the end
 
 
-def test_everybody_who_waits_is_told_of_the_end(dial: Dial) -> None:
+def test_end_fails_all_waiting_commands(dial: Dial) -> None:
     connection = dial(lambda line: [line.heard(), line.sock.close()])
     ends: list[str] = []
     connection.on_close(ends.append)
@@ -160,24 +160,24 @@ def test_everybody_who_waits_is_told_of_the_end(dial: Dial) -> None:
     [
         (b"Content-Type: api/response\nContent-Length: -5\n\n", "malformed"),
         (b"HTTP/1.1 400 Bad Request\r\n\n\n", "malformed"),
-        (b"Content-Type: command/reply\nReply-Text: +OK\n\n", "nothing that was sent"),
-        (b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye", "good-bye"),
+        (b"Content-Type: command/reply\nReply-Text: +OK\n\n", "without a command"),
+        (b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye", "ended the connection"),
     ],
 )
-def test_what_cannot_be_right_ends_the_connection(dial: Dial, data: bytes, reason: str) -> None:
+def test_protocol_violations_end_the_connection(dial: Dial, data: bytes, reason: str) -> None:
     connection = dial(lambda line: [line.say(data), line.heard()])
     assert connection.closed.wait(2)
     assert reason in connection.reason
 
 
-def test_half_a_frame_and_the_end(dial: Dial) -> None:
+def test_end_within_a_frame(dial: Dial) -> None:
     connection = dial(
         lambda line: [line.say(b"Content-Type: api/response\nContent-Length: 50\n\nhalf"), line.sock.close()]
     )
     assert connection.closed.wait(2)
 
 
-def test_a_linger_notice_is_no_end(dial: Dial) -> None:
+def test_linger_notice_does_not_end_the_connection(dial: Dial) -> None:
     connection = dial(
         lambda line: [
             line.say(
@@ -192,7 +192,7 @@ def test_a_linger_notice_is_no_end(dial: Dial) -> None:
     assert connection.api(commands.status()) == "UP"
 
 
-def test_leaving_in_order(dial: Dial) -> None:
+def test_stop_sends_exit(dial: Dial) -> None:
     heard: list[str] = []
 
     def script(line: Any) -> None:
@@ -206,15 +206,16 @@ def test_leaving_in_order(dial: Dial) -> None:
     assert not connection.connected
 
 
-def test_leaving_a_silent_peer_takes_one_limit(dial: Dial) -> None:
+def test_stopping_with_a_silent_peer_takes_one_limit(dial: Dial) -> None:
     connection = dial(lambda line: gevent.sleep(60), QUICK)
     began = time.monotonic()
     connection.stop()
     assert time.monotonic() - began < 1
 
 
-def test_a_peer_whose_machine_is_gone_is_noticed_by_the_kernel(dial: Dial) -> None:
-    """Nothing answers then, not even TCP; the time is the limit's, not the kernel's two hours."""
+def test_sets_kernel_timeouts_for_dead_peers(dial: Dial) -> None:
+    """If a peer's machine is gone, not even TCP answers; the timeout is the limit's, not the kernel's two
+    hours."""
     sock = dial(lambda line: line.heard(), ConnectionLimits(silence=9)).sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     idle, interval, count, unanswered = (
@@ -231,17 +232,17 @@ def test_a_peer_whose_machine_is_gone_is_noticed_by_the_kernel(dial: Dial) -> No
 # --- writes
 
 
-def test_a_peer_that_does_not_read_costs_one_limit(dial: Dial) -> None:
+def test_peer_that_does_not_read_costs_one_limit(dial: Dial) -> None:
     connection = dial(lambda line: gevent.sleep(60), QUICK)
     much = [commands.put_variable("a", "b", "x" * 1000)] * 20_000
     began = time.monotonic()
     assert error_of(lambda: connection.send_all(much)) == "switch.gone"
-    # A limit each would be hours; on a busy machine writing 20,000 commands down takes seconds.
+    # A limit for each command would add up to hours; building 20,000 commands takes seconds.
     assert time.monotonic() - began < 30
     assert "write" in connection.reason
 
 
-def test_large_writes_of_two_are_whole(dial: Dial) -> None:
+def test_concurrent_large_writes_do_not_mix(dial: Dial) -> None:
     count = 3000
     heard: list[str] = []
 
@@ -260,11 +261,11 @@ def test_large_writes_of_two_are_whole(dial: Dial) -> None:
     for greenlet in both:
         assert all(pending.wait().data == "+OK" for pending in greenlet.get())
     assert set(heard) == {f"api uuid_setvar {name} v {name * 900}" for name in ("a", "b")}
-    # One write went whole before the other.
+    # One write was complete before the other began.
     assert sum(x[16] != y[16] for x, y in itertools.pairwise(heard)) == 1
 
 
-def test_a_writer_that_is_killed_in_the_middle_ends_the_connection(dial: Dial, wait: Wait) -> None:
+def test_killed_writer_ends_the_connection(dial: Dial, wait: Wait) -> None:
     connection = dial(lambda line: gevent.sleep(60), ConnectionLimits(write=30))
     writer = gevent.spawn(connection.send_all, [commands.put_variable("a", "b", "x" * 1000)] * 20_000)
     wait(lambda: connection._pending)
@@ -275,10 +276,10 @@ def test_a_writer_that_is_killed_in_the_middle_ends_the_connection(dial: Dial, w
 
 # --- events
 #
-# Each script waits for a first command, which is sent once the handlers are there.
+# Each script waits for a first command, which is sent once the handlers are registered.
 
 
-def test_a_slow_handler_holds_up_nobody_else(dial: Dial, wait: Wait) -> None:
+def test_slow_handler_delays_no_other(dial: Dial, wait: Wait) -> None:
     connection = dial(
         lambda line: [
             line.heard(),
@@ -303,7 +304,7 @@ def test_a_slow_handler_holds_up_nobody_else(dial: Dial, wait: Wait) -> None:
     stuck.set()
 
 
-def test_a_handler_that_raises_is_counted_and_goes_on(
+def test_failing_handler_is_counted_and_continues(
     dial: Dial, wait: Wait, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connection = dial(
@@ -328,7 +329,7 @@ def test_a_handler_that_raises_is_counted_and_goes_on(
     assert "switch.handler_failed" in capsys.readouterr().out
 
 
-def test_a_handler_too_far_behind_ends_the_connection(dial: Dial) -> None:
+def test_handler_too_far_behind_ends_the_connection(dial: Dial) -> None:
     connection = dial(
         lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.heard()],
         ConnectionLimits(backlog=10),
@@ -339,7 +340,7 @@ def test_a_handler_too_far_behind_ends_the_connection(dial: Dial) -> None:
     assert "10 events behind" in connection.reason
 
 
-def test_what_came_before_the_end_is_handled(dial: Dial) -> None:
+def test_handles_events_before_the_end(dial: Dial) -> None:
     connection = dial(
         lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.sock.close()]
     )
@@ -356,7 +357,7 @@ def test_what_came_before_the_end_is_handled(dial: Dial) -> None:
     assert len(seen) == 30
 
 
-def test_events_find_their_handlers(dial: Dial, wait: Wait) -> None:
+def test_dispatches_events_to_their_handlers(dial: Dial, wait: Wait) -> None:
     connection = dial(
         lambda line: [
             line.heard(),
@@ -381,7 +382,7 @@ def test_events_find_their_handlers(dial: Dial, wait: Wait) -> None:
     ]
 
 
-def test_a_forged_caller_id_on_the_wire(dial: Dial, wait: Wait) -> None:
+def test_forged_caller_id_changes_no_header(dial: Dial, wait: Wait) -> None:
     connection = dial(
         lambda line: [
             line.heard(),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.admission import ANSWER
 
-# In a process of its own: the limit is the process's.
+# In a separate process, because the limit applies to a process.
 DAEMON = """
     import os, resource, gevent
     from recorder.switch.outbound_socket import OutboundSocket
@@ -36,7 +36,7 @@ DATA = (
 ROOT = Path(__file__).parents[3]
 
 
-def test_calls_that_cannot_be_accepted_yet_are_accepted_later() -> None:
+def test_accepts_waiting_calls_once_descriptors_are_free() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(DAEMON)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as daemon:
@@ -45,10 +45,10 @@ def test_calls_that_cannot_be_accepted_yet_are_accepted_later() -> None:
         callers = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(30)]
         for caller in callers:
             caller.sendall(DATA)
-        # Some are served and the others wait: the daemon says that it cannot accept them.
+        # Some are served and the others wait: the daemon logs that it cannot accept them.
         assert "switch.accept_failed" in daemon.stdout.readline()
         for caller in callers:
-            caller.recv(100)  # "connect": it has been accepted
+            caller.recv(100)  # "connect": it was accepted
             caller.close()
         rest = daemon.stdout.read()
     assert rest.splitlines()[-1:] == ["served 30"]

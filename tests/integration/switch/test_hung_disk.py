@@ -1,4 +1,4 @@
-"""A disk that hangs takes every thread of the daemon's disk work, and nothing else waits for it."""
+"""A hanging disk blocks every thread for disk work, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from recorder.ids import uuid7
 from recorder.spool.layout import CallStart
 from recorder.switch.standing_connection import Node, ReconnectBackoff
 from tests.integration.switch.conftest import QUICK
-from tests.integration.switch.test_standing import Diary, switch
+from tests.integration.switch.test_standing_connection import CallbackLog, switch
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 
 @pytest.fixture
 def hung_writers(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
-    """More calls than threads, each at a file that does not open: a pipe that nobody reads."""
+    """More calls than threads, each blocked opening a pipe without a reader."""
     writers, pipes = [], []
     for _ in range(2 * THREADS):
         one = CallStart(
@@ -36,7 +36,7 @@ def hung_writers(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
         pipes.append(writers[-1].folder / ".call.json.tmp")
         os.mkfifo(pipes[-1])
         writers[-1].open(one)
-    gevent.sleep(0)  # each has asked for its thread
+    gevent.sleep(0)  # each has requested a thread
     yield writers
     read = [os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) for pipe in pipes]
     assert all(writer.flush(10) for writer in writers)
@@ -44,21 +44,21 @@ def hung_writers(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
         os.close(descriptor)
 
 
-def test_the_switch_is_found_again_by_its_name(
+def test_reconnects_by_name_while_the_disk_hangs(
     peer: Any, wait: Callable[[Callable[[], object]], None], hung_writers: list[SpoolWriter]
 ) -> None:
-    diary = Diary()
+    callbacks = CallbackLog()
     peer.script = switch
     node = Node(
-        "localhost", peer.port, "secret", names=("DTMF",), on_event=diary.event, on_up=diary.up,
-        on_down=diary.down, random=lambda: 0.0, limits=QUICK,
+        "localhost", peer.port, "secret", names=("DTMF",), on_event=callbacks.event, on_up=callbacks.up,
+        on_down=callbacks.down, random=lambda: 0.0, limits=QUICK,
         backoff=ReconnectBackoff(first=0.05, longest=0.1),
     )  # fmt: skip
     node.start()
     try:
         wait(node.up.is_set)
         peer.lines[0].sock.shutdown(2)
-        wait(lambda: diary.order.count("up") == 2)
+        wait(lambda: callbacks.order.count("up") == 2)
     finally:
         node.stop()
-    assert not any(writer.flush(0.0) for writer in hung_writers), "the disk hung all the while"
+    assert not any(writer.flush(0.0) for writer in hung_writers), "the disk was hanging the whole time"

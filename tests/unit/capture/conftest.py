@@ -1,4 +1,4 @@
-"""No test here waits for the switch to have read its first frames, and nothing of one goes on in the next."""
+"""No test waits for the settling time of a bridge, and no greenlet survives its test."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from recorder.capture import call_controller
 
 
 @pytest.fixture(autouse=True)
-def two_are_settled_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(call_controller, "SETTLED", 0.0)
+def no_settling_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(call_controller, "SETTLING_TIME", 0.0)
     started: list[gevent.Greenlet] = []
     gevent.Greenlet.add_spawn_callback(started.append)
     yield

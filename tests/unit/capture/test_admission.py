@@ -1,4 +1,4 @@
-"""Who is taken for the switch, and by what."""
+"""Which peers are admitted as the switch, and why."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from recorder.capture import admission
 from recorder.capture.admission import (
     ANOTHER_USER,
     FILE,
+    LOG_INTERVAL,
     NO_CHANNEL,
-    QUIET,
     UNVERIFIED,
     PeerAdmission,
-    variable,
+    key_variable,
 )
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand
@@ -36,12 +36,12 @@ DUMP = f"Unique-ID: {CHANNEL}\nvariable_accord_state: announced\nvariable_accord
 
 
 class Switch:
-    """What the daemon knows of the switch, and what that says when it is asked."""
+    """A switch with an admission: its global variables, and its answer to queries."""
 
     def __init__(self, spool: Path, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self.up = True
         self.asked: list[str] = []
-        self.says: str | SwitchError = DUMP
+        self.answer: str | SwitchError = DUMP
         self.globals: dict[str, str] = {}
         self.now = 0.0
         self.admission = PeerAdmission(
@@ -51,9 +51,9 @@ class Switch:
 
     def ask(self, command: SwitchCommand, _limit: float) -> str:
         self.asked.append(str(command))
-        if isinstance(self.says, SwitchError):
-            raise self.says
-        return self.says
+        if isinstance(self.answer, SwitchError):
+            raise self.answer
+        return self.answer
 
     def api(self, command: SwitchCommand) -> str:
         assert command.text.startswith("api global_setvar ")
@@ -63,12 +63,12 @@ class Switch:
 
     def log_in(self) -> None:
         connection: Any = SimpleNamespace(sock=None, api=self.api)
-        self.admission.log_in(connection)
+        self.admission.set_key(connection)
         gevent.wait(timeout=5)
 
     @property
     def key(self) -> str:
-        return self.globals[variable("brussels-1")]
+        return self.globals[key_variable("brussels-1")]
 
 
 @pytest.fixture
@@ -87,18 +87,14 @@ GONE = SwitchError("switch.gone", "not connected", "")
 
 
 @pytest.mark.parametrize("owner", [SWITCH, STRANGER, None])
-def test_who_has_the_key_is_the_switch_also_through_a_proxy_and_asks_for_nothing(
-    switch: Switch, owner: int | None
-) -> None:
+def test_key_admits_any_user_without_asking_the_switch(switch: Switch, owner: int | None) -> None:
     switch.up = False
     assert switch.admission.admit(DATA, switch.key, owner) is DATA
     assert switch.asked == []
 
 
 @pytest.mark.parametrize("answer", ["", "-ERR no reply", "0" * 64, "é" * 64, "\udcff"])
-def test_another_users_process_without_it_is_refused_and_the_switch_not_asked(
-    switch: Switch, answer: str
-) -> None:
+def test_refuses_another_user_without_the_key_and_without_asking(switch: Switch, answer: str) -> None:
     before = refused(ANOTHER_USER)
     assert switch.admission.admit(DATA, answer, STRANGER) is None
     assert refused(ANOTHER_USER) == before + 1
@@ -106,32 +102,30 @@ def test_another_users_process_without_it_is_refused_and_the_switch_not_asked(
 
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
-def test_without_it_the_switchs_own_word_on_that_channel_counts(switch: Switch, owner: int | None) -> None:
-    believed = switch.admission.admit(DATA, "", owner)
-    assert believed is not None
-    assert dict(believed) == {
+def test_uses_the_switchs_own_data_without_the_key(switch: Switch, owner: int | None) -> None:
+    data = switch.admission.admit(DATA, "", owner)
+    assert data is not None
+    assert dict(data) == {
         "Unique-ID": CHANNEL, "variable_accord_state": "announced", "variable_accord_line": "+3225550199",
     }  # fmt: skip
     assert switch.asked == [f"api uuid_dump {CHANNEL}"]
 
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
-def test_a_channel_that_the_switch_does_not_have_is_refused_whoever_says_so(
-    switch: Switch, owner: int | None
-) -> None:
-    switch.says = SwitchError("switch.refused", "-ERR No such channel!", "")
+def test_refuses_a_channel_unknown_to_the_switch(switch: Switch, owner: int | None) -> None:
+    switch.answer = SwitchError("switch.refused", "-ERR No such channel!", "")
     before = refused(NO_CHANNEL)
     assert switch.admission.admit(DATA, "0" * 64, owner) is None
     assert refused(NO_CHANNEL) == before + 1
 
 
-@pytest.mark.parametrize("away", ["not connected", "does not answer", "an id that is put into no command"])
-def test_where_it_cannot_be_asked_the_user_has_to_be_its_own(switch: Switch, away: str) -> None:
+@pytest.mark.parametrize("away", ["not connected", "does not answer", "an unaddressable id"])
+def test_requires_the_switchs_user_if_it_cannot_be_asked(switch: Switch, away: str) -> None:
     data = DATA
     if away == "not connected":
         switch.up = False
     elif away == "does not answer":
-        switch.says = SwitchError("switch.timeout", "late", "")
+        switch.answer = SwitchError("switch.timeout", "late", "")
     else:
         data = {**DATA, "Unique-ID": "a84b4c76e66710@pc33.atlanta.com"}
     before = refused(UNVERIFIED)
@@ -140,17 +134,15 @@ def test_where_it_cannot_be_asked_the_user_has_to_be_its_own(switch: Switch, awa
     assert refused(UNVERIFIED) == before + 1
 
 
-def test_a_daemon_that_never_was_connected_believes_nobody(tmp_path: Path) -> None:
+def test_refuses_everybody_before_the_first_connection(tmp_path: Path) -> None:
     made = Switch(tmp_path)
     made.admission.start()
     made.up = False
     assert made.admission.admit(DATA, "", SWITCH) is None
-    assert not made.admission.stranger(STRANGER), "nobody is known to be one"
+    assert not made.admission.is_stranger(STRANGER), "the switch's user is not known"
 
 
-def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
-    switch: Switch, tmp_path: Path
-) -> None:
+def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(switch: Switch, tmp_path: Path) -> None:
     old = switch.key
     path = tmp_path / FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -159,8 +151,8 @@ def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
     after.admission.start()
     after.up = False
     assert after.admission.admit(DATA, old, None) is DATA
-    assert after.admission.stranger(STRANGER)
-    # It may die before it has said its own.
+    assert after.admission.is_stranger(STRANGER)
+    # It may die before it has set its own.
     third = Switch(tmp_path)
     third.admission.start()
     third.log_in()
@@ -173,7 +165,7 @@ def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b'{"keys": ["short"], "user": 1}', b'{"keys": 5, "user": 1}', b"\xff"]
 )
-def test_a_file_that_is_none_costs_nothing(tmp_path: Path, content: bytes) -> None:
+def test_ignores_an_invalid_key_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     made = Switch(tmp_path)
     made.admission.start()
@@ -182,62 +174,62 @@ def test_a_file_that_is_none_costs_nothing(tmp_path: Path, content: bytes) -> No
     assert json.loads((tmp_path / FILE).read_bytes())["keys"] == [made.key]
 
 
-def test_where_it_cannot_be_kept_it_counts_all_the_same(tmp_path: Path) -> None:
+def test_key_is_valid_even_if_it_cannot_be_saved(tmp_path: Path) -> None:
     made = Switch(tmp_path / "none")
     made.admission.start()
     made.log_in()
     assert made.admission.admit(DATA, made.key, None) is DATA
 
 
-def test_a_switch_that_does_not_take_it_is_asked_about_each_call(switch: Switch, tmp_path: Path) -> None:
+def test_asks_about_each_call_if_the_switch_refuses_the_key(switch: Switch, tmp_path: Path) -> None:
     made = Switch(tmp_path)
     made.admission.start()
 
-    def refuses(command: SwitchCommand) -> str:
+    def refuse(command: SwitchCommand) -> str:
         raise SwitchError("switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied")
 
-    connection: Any = SimpleNamespace(sock=None, api=refuses)
-    made.admission.log_in(connection)
+    connection: Any = SimpleNamespace(sock=None, api=refuse)
+    made.admission.set_key(connection)
     assert made.admission.admit(DATA, "-ERR permission denied", SWITCH) is not None
     assert made.asked
-    # What an earlier daemon set is still in it.
+    # The key of the previous daemon is still valid.
     assert made.admission.admit(DATA, switch.key, None) is DATA
 
 
-def test_each_daemon_makes_its_own_and_each_node_has_its_own_place(tmp_path: Path) -> None:
+def test_keys_differ_by_daemon_and_variables_by_node(tmp_path: Path) -> None:
     first, second = Switch(tmp_path / "a"), Switch(tmp_path / "b")
     first.log_in()
     second.log_in()
     assert first.key != second.key
     assert len(first.key) == 64
-    assert variable("brussels-1") != variable("brussels-2")
+    assert key_variable("brussels-1") != key_variable("brussels-2")
 
 
-def test_refusals_are_said_once_a_minute_and_all_are_counted(switch: Switch) -> None:
-    with capture_logs() as said:
+def test_logs_refusals_once_a_minute_and_counts_all(switch: Switch) -> None:
+    with capture_logs() as logs:
         for _ in range(500):
             switch.admission.admit(DATA, "", STRANGER)
-        switch.now += QUIET
+        switch.now += LOG_INTERVAL
         switch.admission.admit(DATA, "", STRANGER)
-    told = [each for each in said if each["event"] == "socket.peer_refused"]
-    assert [(each["count"], each["reason"], each["user"]) for each in told] == [
+    refusals = [each for each in logs if each["event"] == "socket.peer_refused"]
+    assert [(each["count"], each["reason"], each["user"]) for each in refusals] == [
         (1, ANOTHER_USER, STRANGER),
         (500, ANOTHER_USER, STRANGER),
     ]
-    assert len(said) == 2
-    assert CHANNEL not in repr(said)
+    assert len(logs) == 2
+    assert CHANNEL not in repr(logs)
 
 
-def test_the_key_is_in_no_log(switch: Switch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_key_is_in_no_log(switch: Switch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with capture_logs() as said:
+    with capture_logs() as logs:
         made = Switch(tmp_path)
         made.admission.start()
         made.log_in()
         made.admission.admit(DATA, switch.key[:-1] + "x", STRANGER)
         made.admission.admit(DATA, switch.key, None)
     for key in (switch.key, made.key):
-        assert key not in repr(said)
+        assert key not in repr(logs)
         assert key not in caplog.text
         assert key not in repr(made.admission.question)
     command = admission.commands.set_global_variable("accord_key_x", made.key)

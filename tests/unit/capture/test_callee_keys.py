@@ -1,4 +1,4 @@
-"""A callee's keys: the call's own socket tells of them at the end of what plays, the standing connection at
+"""A callee's keys. The call's own socket reports them when the sound has ended, the standing connection at
 once; each counts once."""
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from recorder.spool import layout
 from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
-from tests.unit.capture.test_joiners import AT
+from tests.unit.capture.test_transfer_target import AT
 
-QUESTION, TOLD, DECLINED = (
-    Speech(f"/snapshot/prompts/{name}.wav", timedelta(seconds=3)) for name in ("question", "told", "declined")
+QUESTION, ANNOUNCEMENT, DECLINED = (
+    Speech(f"/snapshot/prompts/{name}.wav", timedelta(seconds=3))
+    for name in ("question", "announcement", "declined")
 )
 CUT = "api uuid_break a"
 
 
 class Callee:
-    """A call that a colleague makes, and what is ordered for it: ``own`` on its own socket."""
+    """An outbound call, and the commands for it."""
 
     def __init__(self, root: Path, mode: Mode) -> None:
         self.root = root
         self.daemon = Daemon(DaemonSettings(node="n", spool=root, snapshot=root, password="x" * 12))
-        self.ordered: list[str] = []
+        self.commands: list[str] = []
         self._numbers = count(1)
-        plan = CallPlan(mode, (Script(TOLD, QUESTION, DECLINED),), outbound=True)
+        plan = CallPlan(mode, (Script(ANNOUNCEMENT, QUESTION, DECLINED),), outbound=True)
         start = CallStart(
             "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "outbound", "n", "a",
             Party("e164", "+32471000000"), AT, ("opus",), None,
@@ -46,34 +47,34 @@ class Callee:
         state, actions = initial.arrive(plan, AT)
         self.call = CallController(
             start, state, SpoolWriter(root, start.recording, lambda error: None), now=lambda: AT,
-            to_call=lambda orders: self.ordered.extend(map(str, orders)), to_switch=self._tell,
+            to_call=lambda orders: self.commands.extend(map(str, orders)), to_switch=self._send,
             ask=str, ended=lambda call: None,
         )  # fmt: skip
         self.daemon.calls["a"] = self.call
         self.call.act(actions)
-        self.call.watch()
+        self.call.set_timer()
 
-    def _tell(self, command: SwitchCommand) -> None:
-        self.ordered.append(str(command))
+    def _send(self, command: SwitchCommand) -> None:
+        self.commands.append(str(command))
 
     def event(self, name: str, **more: str) -> EslEvent:
-        said = {
+        headers = {
             "Event-Name": name, "Event-Date-Timestamp": "1795597200000000", "Unique-ID": "a",
             "Event-Sequence": str(next(self._numbers)), **more,
         }  # fmt: skip
-        return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in said.items())).encode())
+        return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
-    def plays(self, sound: Speech) -> None:
-        self.daemon._event(self.event("PLAYBACK_START", **{"Playback-File-Path": sound.path}))
+    def start_sound(self, sound: Speech) -> None:
+        self.daemon.observer.handle_event(self.event("PLAYBACK_START", **{"Playback-File-Path": sound.path}))
 
-    def presses(self, key: str) -> EslEvent:
+    def press(self, key: str) -> EslEvent:
         event = self.event("DTMF", **{"DTMF-Digit": key, "DTMF-Source": "RTP"})
-        self.daemon._event(event)
+        self.daemon.observer.handle_event(event)
         return event
 
-    def played(self, sound: Speech) -> None:
-        """At the sound's end, whether it was cut or not (seen)."""
-        self.call.event(
+    def end_sound(self, sound: Speech) -> None:
+        """The event at the sound's end, which is the same if it was cut (observed)."""
+        self.call.receive(
             self.event(
                 "CHANNEL_EXECUTE_COMPLETE",
                 **{
@@ -85,7 +86,7 @@ class Callee:
         )
 
     def marks(self) -> list[str]:
-        self.call.event(self.event("CHANNEL_DESTROY", **{"Answer-State": "hangup"}))
+        self.call.receive(self.event("CHANNEL_DESTROY", **{"Answer-State": "hangup"}))
         assert gevent.wait(timeout=20)
         (folder,) = self.root.glob("01a2101e*")
         return [mark.kind for mark in layout.read_marks(folder)]
@@ -97,31 +98,31 @@ def callee(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callee]:
     assert gevent.wait(timeout=20)
 
 
-def test_a_refusal_ends_what_plays_at_once_and_counts_once(callee: Callee) -> None:
-    sound = QUESTION if callee.call.state.phase is Phase.ASKING else TOLD
-    callee.plays(sound)
-    pressed = callee.presses("2")
+def test_refusal_ends_the_sound_at_once_and_counts_once(callee: Callee) -> None:
+    sound = QUESTION if callee.call.state.phase is Phase.ASKING else ANNOUNCEMENT
+    callee.start_sound(sound)
+    pressed = callee.press("2")
     assert callee.call.state.phase is Phase.UNRECORDED
-    cut = callee.ordered.index(CUT)
-    assert any("accord_decline" in each for each in callee.ordered[cut:])
-    callee.call.event(pressed)  # its own socket tells of it, too, once the sound is over
-    callee.played(sound)
-    assert callee.ordered.count(CUT) == 1
-    assert not any("accord_announced" in each for each in callee.ordered)
+    cut = callee.commands.index(CUT)
+    assert any("accord_decline" in each for each in callee.commands[cut:])
+    callee.call.receive(pressed)  # its own socket reports it, too, once the sound has ended
+    callee.end_sound(sound)
+    assert callee.commands.count(CUT) == 1
+    assert not any("accord_announced" in each for each in callee.commands)
     marks = callee.marks()
     assert marks.count("answered") == 1
     assert "announcement_finished" not in marks
 
 
-def test_a_yes_before_the_end_of_the_question_is_none(tmp_path: Path) -> None:
+def test_yes_before_the_end_of_the_question_does_not_count(tmp_path: Path) -> None:
     callee = Callee(tmp_path, OPT_IN)
-    callee.plays(QUESTION)
-    early = callee.presses("1")
-    callee.call.event(early)
-    callee.played(QUESTION)
-    callee.call.event(early)
+    callee.start_sound(QUESTION)
+    early = callee.press("1")
+    callee.call.receive(early)
+    callee.end_sound(QUESTION)
+    callee.call.receive(early)
     assert callee.call.state.phase is Phase.ASKING
-    callee.presses("1")
+    callee.press("1")
     assert callee.call.state.phase is Phase.ANNOUNCING
-    assert CUT not in callee.ordered
+    assert CUT not in callee.commands
     assert callee.marks().count("answered") == 1

@@ -1,4 +1,4 @@
-"""What passes between a daemon and the next one."""
+"""The handover protocol between a daemon and the next one."""
 
 from __future__ import annotations
 
@@ -22,104 +22,104 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Callable[[Callable[[Successor], object]], None]]:
+def serve(tmp_path: Path) -> Iterator[Callable[[Callable[[Successor], object]], None]]:
     started: list[Handover] = []
 
-    def serve(to: Callable[[Successor], object]) -> None:
-        started.append(Handover(tmp_path, to))
+    def start(hand_over: Callable[[Successor], object]) -> None:
+        started.append(Handover(tmp_path, hand_over))
         started[0].start()
 
-    yield serve
+    yield start
     for each in started:
         each.stop()
 
 
-Serving = Callable[[Callable[[Successor], object]], None]
+Serve = Callable[[Callable[[Successor], object]], None]
 
 
-def test_the_port_is_given_and_what_is_written_is_told_at_the_end(
-    tmp_path: Path, serving: Serving, listener: socket.socket
+def test_hands_over_the_port_and_reports_written_calls(
+    tmp_path: Path, serve: Serve, listener: socket.socket
 ) -> None:
-    def to(successor: Successor) -> None:
-        assert successor.give(listener, False)
+    def hand_over(successor: Successor) -> None:
+        assert successor.offer(listener, False)
         assert successor.pid == os.getpid()
-        assert successor.there(0.01)
-        successor.done(["one", "two"])
+        assert successor.is_alive(0.01)
+        successor.finish(["one", "two"])
 
-    serving(to)
-    before = Predecessor.ask(tmp_path, True)
-    assert before is not None
-    assert before.listener is not None
-    assert before.listener.getsockname() == listener.getsockname()
-    assert before.ready()
-    assert before.ended() == {"one", "two"}
-    before.listener.close()
+    serve(hand_over)
+    predecessor = Predecessor.connect(tmp_path, True)
+    assert predecessor is not None
+    assert predecessor.listener is not None
+    assert predecessor.listener.getsockname() == listener.getsockname()
+    assert predecessor.confirm_ready()
+    assert predecessor.wait_for_end() == {"one", "two"}
+    predecessor.listener.close()
 
 
-def test_only_its_own_user_may_ask(tmp_path: Path, serving: Serving) -> None:
-    serving(lambda successor: None)
+def test_handover_socket_is_private_to_the_daemons_user(tmp_path: Path, serve: Serve) -> None:
+    serve(lambda successor: None)
     assert stat.S_IMODE((tmp_path / SOCKET).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("ending", [False, True])
-def test_who_does_not_mean_to_replace_it_gets_the_port_of_one_that_ends_alone(
-    tmp_path: Path, serving: Serving, listener: socket.socket, ending: bool
+def test_without_replace_only_an_ending_daemon_hands_over(
+    tmp_path: Path, serve: Serve, listener: socket.socket, ending: bool
 ) -> None:
-    became: list[bool] = []
-    serving(lambda successor: became.append(successor.give(listener, ending)))
-    before = Predecessor.ask(tmp_path, False)
-    assert (before is not None) == ending
-    if before is not None:
-        assert before.ready()
+    accepted: list[bool] = []
+    serve(lambda successor: accepted.append(successor.offer(listener, ending)))
+    predecessor = Predecessor.connect(tmp_path, False)
+    assert (predecessor is not None) == ending
+    if predecessor is not None:
+        assert predecessor.confirm_ready()
     with gevent.Timeout(10):
-        while not became:
+        while not accepted:
             gevent.sleep(0.01)
-    assert became == [ending]
+    assert accepted == [ending]
 
 
-def test_one_that_listens_no_more_gives_no_port(tmp_path: Path, serving: Serving) -> None:
-    serving(lambda successor: successor.give(None, True))
-    before = Predecessor.ask(tmp_path, False)
-    assert before is not None
-    assert before.listener is None
+def test_daemon_that_no_longer_listens_offers_no_port(tmp_path: Path, serve: Serve) -> None:
+    serve(lambda successor: successor.offer(None, True))
+    predecessor = Predecessor.connect(tmp_path, False)
+    assert predecessor is not None
+    assert predecessor.listener is None
 
 
-def test_a_next_one_that_goes_is_noticed(tmp_path: Path, serving: Serving, listener: socket.socket) -> None:
-    there: list[bool] = []
+def test_detects_a_successor_that_ends(tmp_path: Path, serve: Serve, listener: socket.socket) -> None:
+    alive: list[bool] = []
 
-    def to(successor: Successor) -> None:
-        successor.give(listener, False)
-        there.append(successor.there(10))
+    def hand_over(successor: Successor) -> None:
+        successor.offer(listener, False)
+        alive.append(successor.is_alive(10))
 
-    serving(to)
-    before = Predecessor.ask(tmp_path, True)
-    assert before is not None
-    assert before.ready()
-    before._connection.close()
+    serve(hand_over)
+    predecessor = Predecessor.connect(tmp_path, True)
+    assert predecessor is not None
+    assert predecessor.confirm_ready()
+    predecessor._connection.close()
     with gevent.Timeout(5):
-        while not there:
+        while not alive:
             gevent.sleep(0.01)
-    assert there == [False]
+    assert alive == [False]
 
 
-@pytest.mark.parametrize("said", [b"", b"[", b"7", b'{"a": 1}', b'[1, null, "two"]', b"\xff"])
-def test_whatever_it_says_last_the_next_one_goes_on(tmp_path: Path, said: bytes) -> None:
+@pytest.mark.parametrize("report", [b"", b"[", b"7", b'{"a": 1}', b'[1, null, "two"]', b"\xff"])
+def test_malformed_final_report_is_ignored(tmp_path: Path, report: bytes) -> None:
     ours, theirs = socket.socketpair()
-    theirs.sendall(said)
+    theirs.sendall(report)
     theirs.close()
-    assert Predecessor(ours, None).ended() <= {"two", "a"}
+    assert Predecessor(ours, None).wait_for_end() <= {"two", "a"}
 
 
-def test_where_nobody_answers_it_is_said(tmp_path: Path) -> None:
+def test_connect_raises_if_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Predecessor.ask(tmp_path, True)
+        Predecessor.connect(tmp_path, True)
     with plain.socket(plain.AF_UNIX) as dead:
         dead.bind(str(tmp_path / SOCKET))
     with pytest.raises(ConnectionRefusedError):
-        Predecessor.ask(tmp_path, True)
+        Predecessor.connect(tmp_path, True)
 
 
-def test_one_that_waits_no_longer_is_not_taken_for_one_that_hands_over() -> None:
+def test_confirm_ready_fails_if_the_predecessor_is_gone() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
-    assert not Predecessor(ours, None).ready()
+    assert not Predecessor(ours, None).confirm_ready()

@@ -1,4 +1,4 @@
-"""How many recordings a small disk has room for, and which ends first."""
+"""How many recordings a small disk has room for, and which stops first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recorder.spool.disk_space import AHEAD, Disk, GrowingFile, finishing, wante
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch.outbound_socket import Arrival
 from tests.clock import Clock
-from tests.unit.capture.test_knowledge import write
+from tests.unit.capture.test_config_cache import write
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 MIB = 1024 * 1024
@@ -30,8 +30,8 @@ SMALL = 24 * MIB
 
 
 @dataclass
-class Site:
-    """A spool, and what the daemon has in hand."""
+class FakeCalls:
+    """A spool and the current calls of its daemon."""
 
     root: Path
     calls: dict[str, SimpleNamespace] = field(default_factory=dict)
@@ -67,11 +67,11 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path) -> FakeCalls:
+    return FakeCalls(tmp_path)
 
 
-def test_as_many_begin_as_can_go_on_and_be_finished(site: Site) -> None:
+def test_admits_recordings_while_all_can_be_finished(site: FakeCalls) -> None:
     headroom = site.measure(SMALL)
     begun = 0
     while headroom.admits(("opus",)):
@@ -83,10 +83,10 @@ def test_as_many_begin_as_can_go_on_and_be_finished(site: Site) -> None:
     assert SMALL - 2 * AHEAD * disk_space.USUAL_RATE < wanted(SMALL, growing, 0, AHEAD) < SMALL
     assert not headroom.excess()
     next(iter(site.calls.values())).state.phase = Phase.UNRECORDED
-    assert headroom.admits(("opus",)), "one that is not recorded takes nothing"
+    assert headroom.admits(("opus",)), "an unrecorded call needs no room"
 
 
-def test_a_line_that_keeps_the_wav_and_a_wider_sound_need_more(site: Site) -> None:
+def test_wav_and_wideband_need_more_room(site: FakeCalls) -> None:
     need = round(disk_space.USUAL_RATE * AHEAD)
     headroom = site.measure(2 * need)
     assert headroom.admits(("opus",))
@@ -96,8 +96,8 @@ def test_a_line_that_keeps_the_wav_and_a_wider_sound_need_more(site: Site) -> No
     assert site.measure(10 * need).admits(("opus",))
 
 
-def test_finished_takes_can_be_finished(site: Site) -> None:
-    """The largest of those that wait, whoever recorded it; until it has gone."""
+def test_reserves_room_for_the_largest_finished_take(site: FakeCalls) -> None:
+    """The largest of the waiting takes, until the worker has removed it."""
     call = site.call(sound=6 * MIB)
     layout.close_take(site.root / call.start.recording, CallEnd("recorded", None, AT, None))
     site.calls.clear()
@@ -108,27 +108,27 @@ def test_finished_takes_can_be_finished(site: Site) -> None:
     assert site.measure(free).admits(("opus",))
 
 
-def test_the_longest_ends_first_and_only_as_many_as_must(site: Site) -> None:
+def test_stops_the_longest_recordings_first(site: FakeCalls) -> None:
     long, short = site.call(sound=5 * MIB), site.call(sound=MIB)
-    told = site.call(sound=100_000, phase=Phase.ANNOUNCING)
-    enough = wanted(SMALL, [site.headroom._of(each) for each in (long, short, told)], 0, 5.0)  # type: ignore[arg-type]
+    announcing = site.call(sound=100_000, phase=Phase.ANNOUNCING)
+    enough = wanted(SMALL, [site.headroom._of(each) for each in (long, short, announcing)], 0, 5.0)  # type: ignore[arg-type]
     assert site.measure(enough + 2 * MIB).excess() == []
     needs = finishing(5 * MIB, ("opus",))
     assert site.measure(needs + 700_000).excess() == [long]
-    assert site.measure(needs).excess() == [long, short], "one that is being told is not cut"
+    assert site.measure(needs).excess() == [long, short], "a call during its announcement is not cut"
     long.state.recording.capturing = False
     assert site.measure(needs + 700_000).excess() == []
 
 
-def test_what_has_no_sound_yet_is_counted_as_usual(site: Site) -> None:
+def test_assumes_the_usual_rate_without_audio(site: FakeCalls) -> None:
     site.call(sound=None)
     site.call(sound=10)
     site.measure(SMALL)
     assert {rate for _, rate in site.headroom._sounds.values()} == {disk_space.USUAL_RATE}
 
 
-class Quiet:
-    """A call's own socket that takes whatever it is told."""
+class SilentSocket:
+    """A call's own socket that accepts every command."""
 
     def __init__(self) -> None:
         self.closed = Event()
@@ -137,15 +137,15 @@ class Quiet:
         return lambda *_: None
 
 
-def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, clock: Clock) -> None:
+def test_simultaneous_arrivals_share_the_room(tmp_path: Path, clock: Clock) -> None:
     write(tmp_path / "snapshot", "3225550100")
     settings = DaemonSettings(
         node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
     )
     daemon = Daemon(settings, now=clock)
-    assert daemon.knowledge.claim()
-    daemon.knowledge.start()
-    daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+    assert daemon.config.claim()
+    daemon.config.start()
+    daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it never ends
     daemon.headroom._disk = Disk(SMALL, SMALL)
     heads = [
         {
@@ -157,11 +157,11 @@ def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, cl
         }
         for number in range(20)
     ]
-    arriving = [gevent.spawn(daemon._arrive, Arrival.of(head), Quiet()) for head in heads]
+    arriving = [gevent.spawn(daemon.intake.arrive, Arrival.of(head), SilentSocket()) for head in heads]
     with gevent.Timeout(20):
         while len(daemon.calls) < len(heads):
             gevent.sleep(0.01)
     gevent.killall(arriving)
     refused = [call.start.refused for call in daemon.calls.values()]
     assert sorted(filter(None, refused)) == ["full_disk"] * 14
-    daemon.knowledge.stop()
+    daemon.config.stop()

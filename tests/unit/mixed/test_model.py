@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tests.freeswitch.mixed.expected import expected
+from tests.freeswitch.mixed.expectations import expected
 from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
 from tests.freeswitch.mixed.model import findings, sentences
 from tests.freeswitch.mixed.plan import Act, Call, Party, plan

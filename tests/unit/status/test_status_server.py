@@ -130,7 +130,7 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
     monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
-    shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
             greenlets = serve(shown, "127.0.0.1", port, AllowedClients())
@@ -148,9 +148,9 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
 def test_unannounced_calls_are_reported_for_a_day(tmp_path: Any) -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
-    shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
-    assert "has asked about every call" in shown.readiness()()["dialplan"].what
-    daemon.bypass.found("inbound", "public", "1001")
+    shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
+    assert "has passed every call on a line" in shown.readiness()()["dialplan"].what
+    daemon.intake.bypassed.report("inbound", "public", "1001")
     found = shown.readiness()()["dialplan"]
     assert found.ok, "the next call may well be asked about"
     assert "connected without asking Accord: 1, the last at 2026-11-28 12:00:00 UTC" in found.what

@@ -1,4 +1,4 @@
-"""What a stranger says about themselves, tamed."""
+"""Parties read from headers that the caller controls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.domain.parties import LONGEST, NOBODY, Party, clean, parse_party
-from recorder.switch.caller_id import caller, calling
+from recorder.switch.caller_id import caller, calling_numbers
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ from recorder.switch.caller_id import caller, calling
         ("evil\nUnique-ID: x", "h", None, Party("sip", "sip:evilUnique-ID: x@h")),
     ],
 )
-def test_kinds(user: str, host: str, region: str | None, expected: Party) -> None:
+def test_kinds_of_party(user: str, host: str, region: str | None, expected: Party) -> None:
     assert parse_party(user, host, region) == expected
 
 
-def test_who_asks_to_be_withheld_is() -> None:
+def test_withholds_a_hidden_number() -> None:
     headers = {"Caller-Caller-ID-Number": "+3225550100", "Caller-Privacy-Hide-Number": "true"}
     assert caller(headers) == NOBODY
     assert caller({**headers, "Caller-Privacy-Hide-Number": "false"}) == Party("e164", "+3225550100")
@@ -54,22 +54,22 @@ def test_who_asks_to_be_withheld_is() -> None:
     ],
 )
 @pytest.mark.parametrize("withheld", ["true", "false"])
-def test_a_calling_number_is_looked_up_as_sent_and_whole_even_if_it_is_withheld(
+def test_calling_numbers_include_withheld_numbers(
     sent: str, region: str | None, expected: set[str], withheld: str
 ) -> None:
     headers = {"Caller-Caller-ID-Number": sent, "Caller-Privacy-Hide-Number": withheld}
-    assert calling(headers, region) == expected
+    assert calling_numbers(headers, region) == expected
 
 
-@settings(deadline=None)  # what knows numbers is read at the first one
+@settings(deadline=None)  # phonenumbers loads its metadata at the first call
 @given(st.text(), st.text(), st.sampled_from([None, "BE", "FR", "XX"]))
-def test_anything_is_somebody_short_and_printable(user: str, host: str, region: str | None) -> None:
-    who = parse_party(user, host, region)
-    assert who.kind in {"e164", "sip", "extension", "withheld"}
-    assert len(who.value) <= LONGEST
-    assert who.value.isprintable()
+def test_any_input_gives_a_short_printable_party(user: str, host: str, region: str | None) -> None:
+    party = parse_party(user, host, region)
+    assert party.kind in {"e164", "sip", "extension", "withheld"}
+    assert len(party.value) <= LONGEST
+    assert party.value.isprintable()
 
 
-def test_marks_that_turn_the_writing_round_are_left_out() -> None:
+def test_removes_bidirectional_controls() -> None:
     assert clean("a\u202eb\u200b\ufffdc\x7f", 10) == "abc"
     assert clean("x" * 50, 10) == "x" * 10

@@ -1,4 +1,4 @@
-"""What is sent, to the byte; and what is refused before it is."""
+"""The bytes of each command, and the arguments that are rejected."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ SENT: list[tuple[SwitchCommand, str]] = [
         f"? {CHANNEL} : none)}} unmask '{AUDIO}'",
     ),
     (
-        commands.note_tone(CHANNEL, "accord_state", "announced", "b"),
+        commands.play_marker_tone(CHANNEL, "accord_state", "announced", "b"),
         f"api expand uuid_displace ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced "
         "? b : none)} start tone_stream://v=-20;%(100,100,700) 0 m",
     ),
     (
-        commands.no_pause_tone("b"),
+        commands.stop_pause_tone("b"),
         "api expand uuid_displace b stop ${global_getvar(accord_pause_tone)}",
     ),
-    (commands.cut(CHANNEL), f"api uuid_break {CHANNEL}"),
-    (commands.cut_in_room("sales-3"), "api conference sales-3 stop current"),
-    (commands.cut_in_room("sales-3", "7"), "api conference sales-3 stop current 7"),
+    (commands.end_playback(CHANNEL), f"api uuid_break {CHANNEL}"),
+    (commands.end_conference_playback("sales-3"), "api conference sales-3 stop current"),
+    (commands.end_conference_playback("sales-3", "7"), "api conference sales-3 stop current 7"),
     (commands.module_exists("mod_sofia"), "api module_exists mod_sofia"),
     (
         commands.locate("configuration", "configuration", "name", "switch.conf"),
@@ -94,10 +94,10 @@ SENT: list[tuple[SwitchCommand, str]] = [
 
 
 @pytest.mark.parametrize(("command", "text"), SENT, ids=lambda value: str(value)[:40])
-def test_what_is_sent(command: SwitchCommand, text: str) -> None:
+def test_command_bytes(command: SwitchCommand, text: str) -> None:
     assert command.text == text
     assert command.wire == text.encode() + b"\n\n"
-    # An empty line within would end the command early.
+    # An empty line would end the command early.
     assert b"\n\n" not in command.wire[:-2]
 
 
@@ -117,7 +117,7 @@ HOSTILE = [
     "x" * 2000,
 ]
 
-TAKERS: list[Callable[[str], SwitchCommand]] = [
+BUILDERS: list[Callable[[str], SwitchCommand]] = [
     lambda text: commands.execute_extension(text),
     lambda text: commands.execute_extension("a", text),
     lambda text: commands.execute(text, "a"),
@@ -139,9 +139,9 @@ TAKERS: list[Callable[[str], SwitchCommand]] = [
     lambda text: commands.get_variable(CHANNEL, text),
     lambda text: commands.put_variable(CHANNEL, text, "1"),
     lambda text: commands.put_variable(CHANNEL, "a", text),
-    lambda text: commands.cut(text),
-    lambda text: commands.cut_in_room(text),
-    lambda text: commands.cut_in_room("sales-3", text),
+    lambda text: commands.end_playback(text),
+    lambda text: commands.end_conference_playback(text),
+    lambda text: commands.end_conference_playback("sales-3", text),
     lambda text: commands.module_exists(text),
     lambda text: commands.locate(text, "a", "b", "c"),
     lambda text: commands.locate("a", "b", "c", text),
@@ -151,40 +151,40 @@ TAKERS: list[Callable[[str], SwitchCommand]] = [
 ]
 
 
-@pytest.mark.parametrize("take", TAKERS, ids=range(len(TAKERS)))
+@pytest.mark.parametrize("build", BUILDERS, ids=range(len(BUILDERS)))
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:20])
-def test_no_argument_breaks_out(take: Callable[[str], SwitchCommand], text: str) -> None:
+def test_rejects_hostile_arguments(build: Callable[[str], SwitchCommand], text: str) -> None:
     with pytest.raises(SwitchError) as raised:
-        take(text)
+        build(text)
     assert raised.value.error_id == "switch.argument"
 
 
 @pytest.mark.parametrize(
     "path", ["relative.wav", "/a/../etc/passwd", "/a;b", "/a|b", "/a,b", "/a:b", "/a\x1b", "/a "]
 )
-def test_paths_are_ours(path: str) -> None:
+def test_rejects_foreign_paths(path: str) -> None:
     with pytest.raises(SwitchError):
         commands.record_stop(CHANNEL, Path(path))
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 3601])
-def test_nothing_is_scheduled_for_never_or_at_once(seconds: int) -> None:
+def test_schedule_requires_1_to_3600_seconds(seconds: int) -> None:
     with pytest.raises(SwitchError):
         commands.schedule(seconds, "r", commands.status())
 
 
-def test_only_an_api_command_is_scheduled() -> None:
+def test_schedules_only_api_commands() -> None:
     with pytest.raises(SwitchError):
         commands.schedule(1, "r", commands.leave())
 
 
 @pytest.mark.parametrize("application", ["answer", "set", "record_session", "hangup", "system", ""])
-def test_no_application_goes_past_the_dialplan(application: str) -> None:
+def test_executes_no_application_but_execute_extension(application: str) -> None:
     with pytest.raises(SwitchError):
         commands.execute(application, "a")
 
 
-def test_a_number_is_called_past_every_dialplan() -> None:
+def test_call_out_avoids_every_dialplan() -> None:
     sound = Path("/var/spool/accord/.said/a.wav")
     assert commands.call_out("sofia/gateway/out/{number}", "+32470123456", sound, "3225550100", 40).wire == (
         b"api originate {ignore_early_media=true,originate_timeout=40,"
@@ -215,18 +215,18 @@ def test_a_number_is_called_past_every_dialplan() -> None:
         ("sofia/gateway/out/{number}", "+32470123456", "", 600),
     ],
 )
-def test_nobody_is_called_but_as_was_set(dial: str, number: str, caller: str, seconds: int) -> None:
+def test_call_out_rejects_other_dial_strings(dial: str, number: str, caller: str, seconds: int) -> None:
     with pytest.raises(SwitchError):
         commands.call_out(dial, number, Path("/a.wav"), caller, seconds)
 
 
 @pytest.mark.parametrize("password", ["", "a\nb", "a\n\nexit", "x" * 300, "tab\t"])
-def test_passwords_are_one_line(password: str) -> None:
+def test_password_is_one_line(password: str) -> None:
     with pytest.raises(SwitchError):
         commands.auth(password)
 
 
-def test_a_password_is_not_shown() -> None:
+def test_password_is_hidden_in_logs() -> None:
     assert "word" not in str(commands.auth("s3cret:word"))
     assert "word" not in repr(commands.auth("s3cret:word"))
 
@@ -237,6 +237,6 @@ def test_linger_is_bounded(seconds: int) -> None:
         commands.linger(seconds)
 
 
-def test_nothing_to_ask_for_is_refused() -> None:
+def test_subscribe_requires_an_event() -> None:
     with pytest.raises(SwitchError):
         commands.subscribe([])

@@ -1,4 +1,4 @@
-"""Frames out of bytes, however they arrive."""
+"""Frames from bytes, however they are split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVENT_BODY = b"Event-Name: HEARTBEAT\nEvent-Info: System%20Ready\n\n"
 STREAM = (
     b"Content-Type: auth/request\n\n"
     b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n"
-    # A reply whose text ended in a line feed.
+    # A reply whose text ends with a line feed.
     b"Content-Type: command/reply\nReply-Text: +OK\n\n\n"
     b"Content-Type: api/response\nContent-Length: 5\n\n+OK\n\n"
     b"Content-Length: %d\nContent-Type: text/event-plain\n\n%s"
@@ -34,7 +34,7 @@ KINDS = [
 ]
 
 
-def test_frames_of_every_kind_come_whole() -> None:
+def test_reads_frames_of_every_kind() -> None:
     framer = Framer()
     frames = framer.feed(STREAM)
     assert [frame.kind for frame in frames] == KINDS
@@ -46,23 +46,23 @@ def test_frames_of_every_kind_come_whole() -> None:
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=40))
-def test_cuts_in_the_stream_change_nothing(cuts: list[int]) -> None:
+def test_split_positions_do_not_matter(cuts: list[int]) -> None:
     whole = Framer().feed(STREAM)
     framer = Framer()
-    places = [0, *sorted(cuts), len(STREAM)]
-    parts = [STREAM[a:b] for a, b in itertools.pairwise(places)]
+    positions = [0, *sorted(cuts), len(STREAM)]
+    parts = [STREAM[a:b] for a, b in itertools.pairwise(positions)]
     assert [frame for part in parts for frame in framer.feed(part)] == whole
     assert framer.waiting == 0
 
 
-def test_byte_by_byte() -> None:
+def test_reads_byte_by_byte() -> None:
     framer = Framer()
     frames = [frame for at in range(len(STREAM)) for frame in framer.feed(STREAM[at : at + 1])]
     assert frames == Framer().feed(STREAM)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_raise(noise: bytes) -> None:
+def test_never_raises(noise: bytes) -> None:
     framer = Framer(max_head=64, max_body=64)
     framer.feed(noise)
     framer.feed(STREAM)
@@ -86,7 +86,7 @@ def test_no_bytes_raise(noise: bytes) -> None:
         (b"X: " + b"y" * 2000 + b"\n\n", "head of more than"),
     ],
 )
-def test_malformed_bytes_end_the_stream_after_what_was_whole(data: bytes, why: str) -> None:
+def test_malformed_bytes_end_the_stream(data: bytes, why: str) -> None:
     framer = Framer(max_head=1000, max_body=1000)
     good = b"Content-Type: auth/request\n\n"
     assert [frame.kind for frame in framer.feed(good + data)] == [b"auth/request"]
@@ -96,14 +96,14 @@ def test_malformed_bytes_end_the_stream_after_what_was_whole(data: bytes, why: s
     assert framer.waiting == 0
 
 
-def test_the_same_length_said_twice_is_no_contradiction() -> None:
+def test_accepts_a_repeated_length() -> None:
     framer = Framer()
     frames = framer.feed(b"Content-Length: 2\nContent-Type: api/response\nContent-Length: 2\n\nok")
     assert [frame.body for frame in frames] == [b"\nok"]
 
 
-def test_a_large_body_in_small_parts_is_joined_once() -> None:
-    """Waiting for a body must not copy what is there with every part."""
+def test_joins_a_large_body_once() -> None:
+    """Each part of a body must not copy all earlier parts."""
     framer = Framer()
     framer.feed(b"Content-Type: api/response\nContent-Length: 8000000\n\n")
     for _ in range(7999):

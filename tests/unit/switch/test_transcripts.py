@@ -1,4 +1,4 @@
-"""What a real FreeSWITCH said and was told, read by the code that reads it in production."""
+"""Transcripts of a real FreeSWITCH, read by the production code."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from recorder.switch.esl_events import EslEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import channels, recordings
-from recorder.switch.translation import observe
+from recorder.switch.translation import translate
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl.gz"))
 
 
-def named(path: Path) -> str:
+def name_of(path: Path) -> str:
     return path.name.removesuffix(".jsonl.gz")
 
 
 CALLS = [path for path in TRANSCRIPTS if path.name.startswith("call.")]
 
-# Every command there is, as commands.py makes it; FreeSWITCH saw nothing else.
+# Every command of commands.py; FreeSWITCH received no other.
 SENT = re.compile(
     r"connect|exit|auth \S+|filter Unique-ID \S+|event plain [A-Z_]+( [A-Z_]+)*( CUSTOM( \w+::\w+)+)?"
     r"|sendmsg\ncall-command: execute\nexecute-app-name: (multiset|set|execute_extension)\n"
@@ -48,14 +48,14 @@ SENT = re.compile(
 )
 
 
-def said(path: Path, who: str) -> list[bytes]:
+def bytes_from(path: Path, who: str) -> list[bytes]:
     lines = map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
     return [line["bytes"].encode("latin-1") for line in lines if line["from"] == who]
 
 
 def frames(path: Path) -> list[Frame]:
     framer = Framer()
-    found = [frame for piece in said(path, "switch") for frame in framer.feed(piece)]
+    found = [frame for piece in bytes_from(path, "switch") for frame in framer.feed(piece)]
     assert framer.error is None
     assert framer.waiting == 0
     return found
@@ -65,13 +65,13 @@ def events(path: Path) -> list[EslEvent]:
     return [EslEvent(frame.body) for frame in frames(path) if frame.kind == EVENT]
 
 
-def test_there_are_transcripts() -> None:
+def test_transcripts_exist() -> None:
     assert len(CALLS) >= 3
     assert len(TRANSCRIPTS) > len(CALLS)
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
-def test_every_frame_is_read_whole_and_every_header_by_itself(path: Path) -> None:
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=name_of)
+def test_reads_every_frame_and_header(path: Path) -> None:
     for event in events(path):
         lines = [line.split(b": ", 1) for line in event.raw.split(b"\n\n")[0].split(b"\n") if line]
         assert len(event.headers) == len({name for name, _ in lines})
@@ -80,23 +80,23 @@ def test_every_frame_is_read_whole_and_every_header_by_itself(path: Path) -> Non
         assert event.at.year >= 2026
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
-def test_every_command_has_its_reply_and_is_one_of_ours(path: Path) -> None:
-    sent = b"".join(said(path, "daemon")).decode().split("\n\n")
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=name_of)
+def test_every_command_is_known_and_has_a_reply(path: Path) -> None:
+    sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
     assert sent.pop() == ""
     for command in sent:
         assert SENT.fullmatch(command), command
     replies = [frame for frame in frames(path) if frame.kind in (b"command/reply", b"api/response")]
-    # A switch that has hung up says good-bye instead of answering ours.
+    # A switch that has hung up sends a disconnect notice instead of answering ``exit``.
     hung_up = any(frame.kind == b"text/disconnect-notice" for frame in frames(path)) and sent[-1] == "exit"
     assert len(replies) in ({len(sent), len(sent) - 1} if hung_up else {len(sent)})
     refused = {Reply(frame).data for frame in replies if Reply(frame).refused}
     assert refused <= {"-ERR conference Command not found!"}, "mod_conference is not loaded there"
 
 
-@pytest.mark.parametrize("path", CALLS, ids=named)
-def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
-    assert b"".join(said(path, "daemon")).startswith(b"connect\n\n")
+@pytest.mark.parametrize("path", CALLS, ids=name_of)
+def test_call_arrives_waiting_on_its_line(path: Path) -> None:
+    assert b"".join(bytes_from(path, "daemon")).startswith(b"connect\n\n")
     headers = Reply(frames(path)[0]).headers
     arrival = Arrival.of(headers)
     assert arrival.state == "waiting"
@@ -105,27 +105,27 @@ def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
     assert {event.uuid for event in events(path)} == {arrival.channel}
 
 
-def test_an_announced_call_in_order() -> None:
-    (path,) = (path for path in CALLS if named(path) == "call.announced")
-    told = events(path)
-    names = [(event.name, event.header("Application")) for event in told]
+def test_order_of_an_announced_call() -> None:
+    (path,) = (path for path in CALLS if name_of(path) == "call.announced")
+    received = events(path)
+    names = [(event.name, event.header("Application")) for event in received]
     order = [
         ("RECORD_START", ""),
         ("PLAYBACK_START", ""),
         ("CHANNEL_EXECUTE_COMPLETE", "playback"),
     ]
-    places = [names.index(step) for step in order]
-    assert places == sorted(places)
-    start = told[places[0]]
+    positions = [names.index(step) for step in order]
+    assert positions == sorted(positions)
+    start = received[positions[0]]
     assert start.header("Record-File-Path").startswith("/tmp/accord/data of the node/spool/")
     assert start.recording_variable("accord_recording") in start.header("Record-File-Path")
-    assert told[places[2]].header("Application-Response") == "FILE PLAYED"
-    assert told[-1].variable("accord_state") == "announced"
+    assert received[positions[2]].header("Application-Response") == "FILE PLAYED"
+    assert received[-1].variable("accord_state") == "announced"
 
 
-def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call() -> None:
-    (path,) = (path for path in TRANSCRIPTS if named(path) == "standing")
-    sent = b"".join(said(path, "daemon")).decode().split("\n\n")
+def test_standing_connection_reconciles_before_events() -> None:
+    (path,) = (path for path in TRANSCRIPTS if name_of(path) == "standing")
+    sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
     first = [command for command in sent if command.startswith("api ")].index("api show channels as json")
     answers = [Reply(frame).data for frame in frames(path) if frame.kind == b"api/response"]
     assert channels(answers[first]) == []
@@ -150,10 +150,10 @@ def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call()
         ),
     ],
 )
-def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
-    """``+`` a sound that ended by itself, ``-`` one that was cut."""
-    (path,) = (path for path in CALLS if named(path) == f"call.{name}")
-    found = [seen for seen in map(observe, events(path)) if not isinstance(seen, StateReported | None)]
+def test_translates_the_events_of_a_call(name: str, meaning: str) -> None:
+    """``+``: a sound that ended by itself; ``-``: one that was cut."""
+    (path,) = (path for path in CALLS if name_of(path) == f"call.{name}")
+    found = [seen for seen in map(translate, events(path)) if not isinstance(seen, StateReported | None)]
     words = [
         type(seen).__name__ + (("-", "+")[seen.complete] if isinstance(seen, PlaybackEnded) else "")
         for seen in found
@@ -164,34 +164,34 @@ def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
 
 
 def start_of_recording() -> EslEvent:
-    (path,) = (path for path in CALLS if named(path) == "call.announced")
+    (path,) = (path for path in CALLS if name_of(path) == "call.announced")
     return next(event for event in events(path) if event.name == "RECORD_START")
 
 
 @pytest.mark.parametrize(("channels", "cause"), [(b"1", ""), (b"2", STEREO)])
-def test_a_leg_that_is_in_stereo_by_itself_is_not_what_was_ordered(channels: bytes, cause: str) -> None:
+def test_stereo_leg_is_a_problem(channels: bytes, cause: str) -> None:
     line = b"variable_rtp_use_codec_channels: "
     event = EslEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
-    seen = observe(event)
+    seen = translate(event)
     assert seen is not None
     assert (type(seen), seen.problem) == (RecordingStarted, cause)
 
 
-def test_a_recording_whose_call_went_on_as_a_fax_says_so() -> None:
+def test_fax_is_reported_with_the_end_of_the_recording() -> None:
     ended = start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: RECORD_STOP")
     faxed = ended.replace(b"variable_accord_line:", b"variable_has_t38: true\nvariable_accord_line:", 1)
     for raw, fax in ((ended, False), (faxed, True)):
-        seen = observe(EslEvent(b"\n" + raw))
+        seen = translate(EslEvent(b"\n" + raw))
         assert seen is not None
         assert (type(seen), seen.fax) == (RecordingStopped, fax)
 
 
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
-def test_a_file_that_is_opened_anew_for_another_codec_is_the_same_recording(name: bytes) -> None:
+def test_codec_change_continues_the_recording(name: bytes) -> None:
     raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)
-    assert observe(EslEvent(raw)) is not None
+    assert translate(EslEvent(raw)) is not None
     turning = raw.replace(
         b"variable_accord_line:", b"variable_accord_turning: 16000\nvariable_accord_line:", 1
     )
-    seen = observe(EslEvent(turning))
+    seen = translate(EslEvent(turning))
     assert (seen and type(seen)) == (CodecChanged if name == b"RECORD_START" else None)

@@ -136,7 +136,7 @@ def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
 
 
 def test_everything_of_who_listened_has_its_sentence(app):
-    heard = {conference_events.heard(key, on_outside) for key in "0123" for on_outside in (True, False)}
+    heard = {conference_events.audible_to(key, on_outside) for key in "0123" for on_outside in (True, False)}
     markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
     with app.test_request_context():
         said = [eavesdrop.listened("listener_heard", eavesdrop.answer(each)) for each in markers]

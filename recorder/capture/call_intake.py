@@ -1,0 +1,323 @@
+"""Creates the controllers of calls: of calls that arrive, that an earlier daemon began, and that continue
+unrecorded. Lists the calls that ended unrecorded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from recorder import metrics
+from recorder.call import initial, transitions
+from recorder.call.state import Action, CallState
+from recorder.capture.bypassed_calls import DID_NOT_ASK, BypassedCalls
+from recorder.capture.call_controller import CallController
+from recorder.capture.conferences import Conferences
+from recorder.capture.config_cache import ConfigCache
+from recorder.capture.headroom import Headroom
+from recorder.capture.overflow_journal import OverflowJournal
+from recorder.capture.settings import DaemonSettings
+from recorder.capture.spool_writer import SpoolWriter, reason_for
+from recorder.capture.unhandled_calls import UnhandledCalls
+from recorder.clock import Now, Uptime
+from recorder.domain.call_events import ChannelGone, FolderFailed, FolderWritten
+from recorder.domain.call_plan import NOTICE
+from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
+from recorder.domain.parties import Party
+from recorder.errors import SwitchError
+from recorder.ids import Entropy, uuid7
+from recorder.spool.layout import CallEnd, CallStart
+from recorder.switch import commands
+from recorder.switch.caller_id import external_party, is_outbound
+from recorder.switch.commands import SwitchCommand
+from recorder.switch.esl import OutboundSession
+from recorder.switch.esl_events import EslEvent
+from recorder.switch.outbound_socket import Arrival
+from recorder.switch.standing_connection import Node
+from recorder.switch.translation import CALL_EVENTS, translate
+
+log = structlog.get_logger()
+
+REMEMBERED: Final = 10_000
+"""How many of its own recordings a daemon remembers by their ids."""
+
+_RELEASED: Final = frozenset({"late", "unrecorded"})
+"""The switch's states of a call that did not wait for the daemon: ``late`` until its socket closes."""
+
+
+class CallIntake:
+    """Adds controllers to ``calls`` (by the external leg's channel) and removes those whose calls are
+    written. ``created`` is called with the id of each recording before its folder is created."""
+
+    def __init__(
+        self,
+        settings: DaemonSettings,
+        calls: dict[str, CallController],
+        node: Node,
+        config: ConfigCache,
+        headroom: Headroom,
+        conferences: Conferences,
+        journal: OverflowJournal,
+        created: Callable[[str], object],
+        *,
+        now: Now,
+        entropy: Entropy,
+        since_boot: Callable[[], Uptime],
+    ) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._node = node
+        self._config = config
+        self._headroom = headroom
+        self._conferences = conferences
+        self._journal = journal
+        self._created = created
+        self._now = now
+        self._entropy = entropy
+        self._since_boot = since_boot
+        self.recordings: deque[str] = deque(maxlen=REMEMBERED)
+        """The ids of this daemon's latest recordings."""
+        self.bypassed = BypassedCalls(
+            node,
+            settings.region,
+            now,
+            line=config.line,
+            follow=self.follow,
+            end=self._end,
+            is_known=lambda channel: channel in calls or self.unhandled.is_written(channel),
+        )
+        self.unhandled = UnhandledCalls(
+            node, settings.region, self._list_unhandled, self.follow, self.bypassed.check
+        )
+
+    def arrive(self, arrival: Arrival, socket: OutboundSession) -> None:
+        """Handle an arriving call, in a greenlet of its own; on return the switch has its call back."""
+        at = self._now()
+        self.bypassed.note_context(arrival.context)
+        policy, reason = self._config.decide(arrival.line, arrival.calling)
+        if not arrival.new or arrival.channel in self._calls or self.unhandled.is_written(arrival.channel):
+            # Handled or listed already, not passed here by Accord's dialplan, or over by now.
+            log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
+            if arrival.state in _RELEASED and arrival.channel not in self._calls:
+                self.unhandled.follow_late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
+            return
+        if not _is_covered(policy, arrival.direction):
+            return
+        if not commands.addressable(arrival.channel):
+            # No command can address it: it continues, and is listed.
+            log.warning("call.unaddressable", channel=repr(arrival.channel))
+            self.follow(
+                arrival.channel, arrival.line, arrival.direction, arrival.outside, "announcement_failed"
+            )
+            return
+        start = self._start(
+            arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at, self._since_boot()
+        )  # fmt: skip
+        writer = self._writer(start)
+        if reason is None:
+            try:
+                writer.prepare()
+            except OSError as error:
+                metrics.SPOOL_ERRORS.labels("folder").inc()
+                reason = reason_for(error)
+                log.error("spool.open_failed", recording=start.recording, error=str(error), reason=reason)
+            if self.unhandled.is_written(arrival.channel):
+                # It hung up while its folder was created, and is listed.
+                log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
+                writer.abandon()
+                return
+        # Not earlier: from here until the call is registered, no other call asks for room.
+        if reason is None and policy is not None and not self._headroom.admits(policy.formats):
+            reason = "full_disk"
+        if reason is None and policy is not None:
+            state, actions = initial.arrive(self._config.plan(policy, arrival.direction), at)
+            starts = _by_language(start, policy)
+        else:
+            start = replace(start, refused=reason or "no_line")
+            state, actions = initial.refuse(reason or "no_line")
+            starts = (start,)
+        if arrival.inside is not None:
+            state = replace(state, internal=replace(state.internal, party=arrival.inside))
+        longest = transitions.longest_wait(state.plan)
+        # On an outbound call the switch replies to a command only when it has carried it out.
+        limit = longest if arrival.direction == OUTWARD else None
+        call = self._register(
+            CallController(
+                start, state, writer, now=self._now, starts=starts,
+                to_call=lambda orders: socket.send_all(orders, limit),
+                to_switch=self._node.send_later, ask=self._node.api, ended=self._forget,
+                play_notice=self._conferences.play_notice, cut_notice=self._conferences.cut_notice,
+                return_participants=self._conferences.return_participants,
+            )
+        )  # fmt: skip
+        self._run_on_socket(call, socket, actions, reason, longest)
+
+    def _run_on_socket(
+        self,
+        call: CallController,
+        socket: OutboundSession,
+        actions: tuple[Action, ...],
+        reason: str | None,
+        longest: float,
+    ) -> None:
+        """Run a call on its own socket until it leaves it, for at most ``longest`` seconds."""
+        socket.register_handle("*", call.receive)
+        socket.on_close(lambda _reason: call.release())
+        call.log.info("call.arrived", line=call.start.line, reason=reason)
+        try:
+            socket.send_all([commands.only_channel(call.channel), commands.subscribe(CALL_EVENTS)])
+        except SwitchError as error:
+            # The switch went on while this process was stopped: the call is listed all the same.
+            call.log.warning("call.lost", error=error.message)
+            call.release()
+        call.act(actions)
+        call.set_timer()
+        if not call.released.wait(timeout=longest):
+            call.log.error("call.release_failed")
+        if not socket.closed.is_set():
+            socket.stop()
+        call.drop_socket()
+
+    def adopt(self, start: CallStart, state: CallState) -> CallController:
+        """Adopt a call that an earlier daemon began, or that continues unrecorded: it has no socket of its
+        own."""
+        call = self._register(
+            CallController(
+                start, state, self._writer(start), now=self._now, to_call=_no_socket,
+                to_switch=self._node.send_later, ask=self._node.api, ended=self._forget,
+                play_notice=self._conferences.play_notice, cut_notice=self._conferences.cut_notice,
+                return_participants=self._conferences.return_participants,
+            )
+        )  # fmt: skip
+        call.left_at = start.started_at
+        return call
+
+    def follow(self, channel: str, number: str, direction: str, outside: Party, reason: str) -> None:
+        """Follow a call that continues unrecorded, to list it when it ends."""
+        if not _is_covered(self._config.decide(number)[0], direction):
+            return
+        start, refused = self._unannounced(channel, number, direction, outside, reason, self._now())
+        state, _ = initial.refuse(refused)
+        self.adopt(start, state).writer.open(start)
+
+    def stop_excess(self) -> None:
+        """Stop the recordings for which the disk has no room left."""
+        for call in self._headroom.excess():
+            call.stop_for_disk()
+
+    def _list_unhandled(self, event: EslEvent, number: str, reason: str) -> None:
+        """Write a call that the switch let go by itself and that has ended."""
+        translated = translate(event)
+        assert translated is not None  # a hang-up is always translated
+        direction = OUTWARD if is_outbound(event.headers) else INWARD
+        if not _is_covered(self._config.decide(number)[0], direction):
+            return
+        party = external_party(event.headers, self._settings.region)
+        start, refused = self._unannounced(event.uuid, number, direction, party, reason, translated.at)
+        if refused == DID_NOT_ASK:
+            self.bypassed.report(direction, event.header("Caller-Context"), number)
+        writer = self._writer(start)
+        writer.open(start)
+        writer.close(CallEnd("not_recorded", refused, translated.at, None), lambda: None)
+        metrics.CALLS.labels(refused).inc()
+        log.info("call.excluded", recording=start.recording, reason=refused)
+
+    def _end(self, channel: str, at: datetime) -> None:
+        """End a call that hung up while the switch was asked about it; its own event has passed."""
+        if call := self._calls.get(channel):
+            call.feed(ChannelGone(at))
+
+    def _unannounced(
+        self, channel: str, number: str, direction: str, outside: Party, reason: str, at: datetime
+    ) -> tuple[CallStart, str]:
+        """Return the ``call.json`` of a call that was not announced, and why it was not."""
+        # The caller's number must not hide a fault of the dialplan.
+        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)
+        policy, refused = self._config.decide(number, calling)
+        if reason == "never_record" or refused not in {"no_line", "never_record"}:
+            refused = reason
+        return self._start(channel, number, direction, outside, policy, at, refused=refused), refused
+
+    def _start(
+        self,
+        channel: str,
+        number: str,
+        direction: str,
+        outside: Party,
+        policy: LinePolicy | None,
+        at: datetime,
+        up: Uptime | None = None,
+        refused: str | None = None,
+    ) -> CallStart:
+        recording = str(uuid7(at, self._entropy))
+        self.recordings.append(recording)
+        return CallStart(
+            recording=recording,
+            tenant=policy.tenant if policy else None,
+            line=policy.line if policy else None,
+            number=number,
+            direction=direction,
+            node=self._settings.node,
+            channel=channel,
+            outside=outside,
+            started_at=at,
+            formats=policy.formats if policy else (),
+            announcement=policy.announcement if policy else None,
+            mode=policy.mode if policy else NOTICE,
+            at_pickup=policy is not None and policy.once_connected(direction),
+            beep=policy.beep if policy else "",
+            uptime=up,
+            refused=refused,
+        )
+
+    def _writer(self, start: CallStart) -> SpoolWriter:
+        self._created(start.recording)
+        return SpoolWriter(
+            self._settings.spool,
+            start.recording,
+            lambda error: self._opened(start.channel, error),
+            self._journal.keep,
+        )
+
+    def _register(self, call: CallController) -> CallController:
+        self._calls[call.channel] = call
+        return call
+
+    def _forget(self, call: CallController) -> None:
+        if self._calls.get(call.channel) is call:
+            del self._calls[call.channel]
+            self.unhandled.mark_written(call.channel)
+
+    def _opened(self, channel: str, error: OSError | None) -> None:
+        if call := self._calls.get(channel):
+            now = self._now()
+            call.feed(FolderWritten(now) if error is None else FolderFailed(now, reason_for(error)))
+
+
+def _by_language(start: CallStart, policy: LinePolicy) -> tuple[CallStart, ...]:
+    """Return the content of ``call.json`` for each language of a line."""
+    return tuple(
+        replace(
+            start,
+            announcement=each.announcement,
+            question=each.question,
+            keep=each.keep,
+            delete=each.delete,
+            joining=each.joining,
+        )
+        for each in policy.languages
+    )
+
+
+def _is_covered(policy: LinePolicy | None, direction: str) -> bool:
+    """Whether a call is to be recorded, or listed if it is not: an outbound call only where its line says
+    so."""
+    return direction != OUTWARD or (policy is not None and policy.outbound != OFF)
+
+
+def _no_socket(_orders: list[SwitchCommand]) -> None:
+    raise SwitchError("switch.gone", "this call was begun by an earlier daemon", "")

@@ -1,0 +1,198 @@
+"""The expected result of one call of a plan: a fold over its acts, independent of the actual result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import product
+
+from tests.freeswitch.mixed.plan import (
+    CONSULTS,
+    EDGE,
+    HELD_FIRST,
+    KEEPS,
+    KEPT,
+    MOVES,
+    REFUSED,
+    TOGETHER,
+    Act,
+    Call,
+    Party,
+)
+from tests.freeswitch.mixed.signals import DONE_BIN, PAUSED_BIN, Word
+
+
+@dataclass(slots=True)
+class Hearing:
+    """What a phone must hear and may hear: words of others, and how often each complete sentence (a sentence
+    that is not listed: never)."""
+
+    must: list[Word] = field(default_factory=list)
+    may: set[Word] = field(default_factory=set)
+    sentences: Counter[str] = field(default_factory=Counter)
+    unsure: set[str] = field(default_factory=set)
+    tones: set[int] = field(default_factory=set)
+    may_tones: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Expectation:
+    """``left`` and ``right`` are what a recording must hold, in order; ``together`` words that are in both
+    channels at the same time; ``may_left`` and ``may_right`` what else may be in it.  Everything that is in
+    none of these is never in it.  ``consulted``: calls that colleagues made among themselves, by who."""
+
+    reason: str | None
+    left: list[Word] = field(default_factory=list)
+    right: list[Word] = field(default_factory=list)
+    together: list[tuple[Word, Word]] = field(default_factory=list)
+    may_left: set[Word] = field(default_factory=set)
+    may_right: set[Word] = field(default_factory=set)
+    gaps: Counter[str] = field(default_factory=Counter)
+    kept: str | None = None
+    ears: dict[int, Hearing] = field(default_factory=dict)
+    consulted: Counter[str] = field(default_factory=Counter)
+
+
+def expected(call: Call) -> Expectation:
+    """Return the expected result of a call."""
+    return _Fold(call).whole()
+
+
+class _Fold:
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.recorded = call.opening in KEPT
+        self.found = Expectation(REFUSED.get(call.opening))
+        self.found.ears = {party.who: Hearing() for party in call.parties}
+        self.there = call.colleagues[0]
+
+    def whole(self) -> Expectation:
+        self._opening()
+        if self.call.opening not in ("gives_up", "hangs_up_told"):
+            for act in self.call.acts:
+                self._act(act)
+        if "delete" in self.call.deeds:
+            self.found = Expectation("deleted", ears=self.found.ears, consulted=self.found.consulted)
+        if self.found.reason is not None:
+            self.found.may_left, self.found.may_right = set(), set()
+        return self.found
+
+    def _opening(self) -> None:
+        outside, first = (self.found.ears[each.who] for each in (self.call.outside, self.there))
+        said = outside.sentences
+        opening = self.call.opening
+        if opening in ("opt_in_yes", "opt_in_no", "opt_in_silent"):
+            said["question"] += 1
+        if opening in ("opt_in_no", "opt_in_silent", "opt_out_refused"):
+            said["declined"] += 1
+        if opening in KEPT or opening in ("opt_out_refused", "gives_up"):
+            said["told"] += 1
+        if opening == "hangs_up_told":
+            outside.unsure.add("told")
+        if opening in TOGETHER:
+            first.sentences["told"] += 1
+        for one, other in ((self.call.outside, self.there), (self.there, self.call.outside)):
+            # Before it is known to be over, whoever is connected already may be heard.
+            self.found.ears[one.who].may |= {Word(other.who, word) for word in (0, 1, 2)}
+        self._edge()
+
+    def _edge(self) -> None:
+        """Between two acts every current party may be heard and recorded."""
+        for one, other in ((self.call.outside, self.there), (self.there, self.call.outside)):
+            self.found.ears[one.who].may.add(Word(other.who, EDGE))
+        if self.recorded:
+            self.found.may_left.add(Word(self.call.outside.who, EDGE))
+            self.found.may_right.add(Word(self.there.who, EDGE))
+
+    def _act(self, act: Act) -> None:
+        if act.deed in MOVES:
+            self._move(act)
+        elif act.deed in KEEPS:
+            self._keep(act.deed.removeprefix("keep_"))
+        else:
+            getattr(self, f"_{act.deed}")(act)
+        self._edge()
+
+    def _words(self, act: Act) -> tuple[Word, Word]:
+        return Word(self.call.outside.who, act.word), Word(self.there.who, act.word)
+
+    def _talk(self, act: Act) -> None:
+        outside, inside = self._words(act)
+        self._hear(self.call.outside, self.there, act)
+        if self.recorded:
+            self.found.left.append(outside)
+            self.found.right.append(inside)
+            self.found.together.append((outside, inside))
+
+    def _hear(self, one: Party, other: Party, act: Act) -> None:
+        self.found.ears[one.who].must.append(Word(other.who, act.word))
+        self.found.ears[other.who].must.append(Word(one.who, act.word))
+
+    _note_tones = frozenset({DONE_BIN})
+
+    def _note(self, act: Act) -> None:
+        self._talk(act)
+        self.found.ears[self.there.who].may_tones |= self._note_tones
+
+    def _pause(self, act: Act) -> None:
+        self._hear(self.call.outside, self.there, act)
+        self.found.ears[self.there.who].tones |= {PAUSED_BIN}
+        self.found.ears[self.there.who].may_tones |= {DONE_BIN}
+        self.found.gaps["paused"] += 1
+
+    def _keep(self, answer: str) -> None:
+        verdict = {"yes": "agreed", "no": "keep_no", "none": "keep_none"}[answer]
+        for party in (self.call.outside, self.there):
+            self.found.ears[party.who].sentences += Counter(["keep_question", verdict])
+        self.found.kept = answer
+
+    def _delete(self, _act: Act) -> None:
+        self.found.ears[self.there.who].sentences += Counter(["delete_question", "deleted"])
+        self.found.ears[self.call.outside.who].sentences["deleted"] += 1
+        self.recorded = False
+
+    def _colleague_holds(self, act: Act) -> None:
+        outside, _ = self._words(act)
+        # Whoever waits talks to nobody: it is not kept.
+        self.found.ears[self.there.who].may.add(outside)
+        self.found.gaps["hold"] += 1
+
+    def _outside_holds(self, act: Act) -> None:
+        _, inside = self._words(act)
+        self.found.ears[self.call.outside.who].may.add(inside)
+        self.found.gaps["hold"] += 1
+
+    def _move(self, act: Act) -> None:
+        before, self.there = self.there, self.call.colleagues[act.to]
+        outside = Word(self.call.outside.who, act.word)
+        for one, other in product((before, self.there), repeat=2):
+            if one is not other:
+                self.found.ears[one.who].may.add(Word(other.who, EDGE))
+        if act.deed in CONSULTS:
+            self._hear(before, self.there, act)
+        for party in (before, self.there):
+            self.found.ears[party.who].may.add(outside)
+        if act.deed == "replaces":
+            self.found.consulted[before.number] += 1
+        if not self.recorded:
+            return
+        if act.deed in HELD_FIRST:
+            self.found.gaps["hold"] += 1
+        elif act.deed == "att_xfer":
+            self.found.gaps["hold"] += 1
+            self.found.may_left.add(outside)  # until the colleagues are connected
+        else:
+            self.found.may_left.add(outside)
+        if self.call.telling:
+            self.found.ears[self.there.who].sentences["joining"] += 1
+        if self.call.telling == "both":
+            self.found.ears[self.call.outside.who].sentences["joining"] += 1
+
+    def _to_outside(self, act: Act) -> None:
+        assert self.call.other is not None
+        self.found.ears[self.there.who].may.add(Word(self.call.outside.who, act.word))
+        self.there, before = self.call.other, self.recorded
+        self.found.ears[self.there.who].may.add(Word(self.call.outside.who, act.word))
+        if before:
+            self.found.may_left.add(Word(self.call.outside.who, act.word))
+        self.recorded = False

@@ -1,0 +1,300 @@
+"""Consent of transfer targets on a real switch, by phones outside it: which keys count, what both hear, and
+which of the target's audio is in the recording, by its samples."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import WAV, encode
+from tests.freeswitch.internal_phones import (
+    LINE,
+    SECOND,
+    THIRD,
+    TONES,
+    Talk,
+    configuration,
+    set_line,
+    write_tones,
+)
+from tests.freeswitch.sound import heard_among
+from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
+from tests.freeswitch.test_conferences import conference_marks, consult, move_to_conference
+from tests.scenarios.definitions import Line
+from tests.scenarios.files import LOWS, Sounds, chirp
+
+QUESTION, REFUSED = (chirp(low=LOWS[name]) for name in ("joining", "declined"))
+OPT_IN: Line = "joining_opt_in"
+OPT_OUT: Line = "joining_opt_out"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("system")
+    rig = Rig(folder / "rig", configuration(folder))
+    write_tones(rig)
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        yield rig
+    finally:
+        rig.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_calls_left(system: Rig) -> Iterator[None]:
+    yield
+    system.hang_up_all()
+
+
+def start_talk(system: Rig, name: Line) -> tuple[Talk, Sounds]:
+    """A caller who has consented, or not refused, speaks with the first internal phone."""
+    sounds = set_line(system, name)
+    talk = Talk(system, system.call(LINE))
+    if name == OPT_IN:
+        talk.until_marked("asked")
+        time.sleep(0.3)
+        talk.call.key("1")
+    talk.until_marked("bridged")
+    time.sleep(1)
+    return talk, sounds
+
+
+def kept_audio(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
+    """Return the take, its audio as the switch left it, and as it is kept."""
+    take = talk.call.wait_take()
+    take = replace(take, start=replace(take.start, formats=("wav",)))
+    made = encode(take, sounds.paths["told"])
+    return made, read_wav(take.audio), read_wav(take.folder / WAV)
+
+
+def place(made: Encoded, kind: str, number: int = -1) -> int:
+    """Return the position of a mark in samples."""
+    return [mark.offset_ms for mark in made.markers if mark.kind == kind][number] * RATE // 1000
+
+
+def tone_level(samples: np.ndarray, number: str) -> float:
+    """Return the maximum level of a party's tone."""
+    return float(level(samples, TONES[number]).max(initial=0))
+
+
+def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, start: int, end: int) -> None:
+    """Check that the right channel is silent from ``start`` to ``end``, where the switch had recorded the
+    target, and that the left one is unchanged."""
+    assert tone_level(raw[start:end, 1], SECOND) > 0.2, "they did say something"
+    assert not kept[start:end, 1].any()
+    assert np.array_equal(kept[start:end, 0], raw[start:end, 0])
+    gaps = [gap for gap in made.gaps if gap.reason == "joiner_not_agreed"]
+    assert {gap.channel for gap in gaps} == {"right"}
+    assert any(gap.start_ms <= start * 1000 // RATE and gap.end_ms * RATE // 1000 >= end for gap in gaps)
+
+
+def test_yes_is_recorded_from_then_on(system: Rig) -> None:
+    talk, sounds = start_talk(system, OPT_IN)
+    talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
+    talk.until_marked("joined_asked")
+    time.sleep(1)
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
+    talk.until_marked("joined_answered")
+    time.sleep(2)
+    talk.call.hang_up()
+    made, raw, kept = kept_audio(talk, sounds)
+    joined, yes = place(made, "bridged"), place(made, "joined_answered")
+    nothing_of_the_joiner(made, raw, kept, joined, yes)
+    assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
+    assert tone_level(kept[:joined, 1], LINE) > 0.2
+    theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
+    assert heard_whole(read_wav(theirs)[:, 0], QUESTION)
+    later = read_wav(talk.call.heard_by_caller)[-8 * RATE :, 0]
+    assert not heard_whole(later, QUESTION), "the caller does not hear it"
+
+
+@pytest.mark.long
+def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
+    talk, sounds = start_talk(system, OPT_OUT)
+    talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
+    talk.until_marked("joined_asked")
+    talk.call.key("2")
+    time.sleep(1)
+    assert not talk.marks("joined_refused"), "the caller's key is none of theirs"
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
+    talk.until_marked("joined_refused")
+    made, raw, kept = kept_audio(talk, sounds)
+    time.sleep(2)
+    assert talk.call.alive()
+    assert system.recorded_now() == set()
+    joined = place(made, "bridged")
+    nothing_of_the_joiner(made, raw, kept, joined, len(kept))
+    assert tone_level(kept[:joined, 1], LINE) > 0.2
+    theirs = read_wav(system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav")[:, 0]
+    both = read_wav(talk.call.heard_by_caller)[-12 * RATE :, 0]
+    for heard in (theirs, both):
+        assert heard_whole(heard, QUESTION)
+        assert heard_whole(heard, REFUSED)
+
+
+@pytest.mark.long
+def test_consent_in_a_conference(system: Rig) -> None:
+    """Members are asked one after the other. The switch reports their keys, and one refusal ends the
+    recording for all."""
+    talk, sounds = start_talk(system, OPT_IN)
+    move_to_conference(talk, "meet-a")
+    time.sleep(1)
+    second = talk.place_call(SECOND, "meet-a")
+    talk.until_marked("joined_asked")
+    time.sleep(0.5)
+    talk.phones(f"uuid_send_dtmf {second} 1")
+    talk.until_marked("joined_answered")
+    time.sleep(1.5)
+    third = talk.place_call(THIRD, "meet-a")
+    talk.until_marked("joined_asked", 2)
+    time.sleep(0.5)
+    talk.phones(f"uuid_send_dtmf {third} 2")
+    talk.until_marked("joined_refused")
+    assert talk.call.alive()
+    made, raw, kept = kept_audio(talk, sounds)
+    nothing_of_the_joiner(made, raw, kept, place(made, "joined_room", 1), place(made, "joined_answered"))
+    came = place(made, "joined_room", 2)
+    assert tone_level(kept[place(made, "joined_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
+    assert tone_level(raw[came:, 1], THIRD) > 0.2
+    assert not kept[came:, 1].any()
+    for leg in (second, third):
+        heard = read_wav(system.phones_folder / f"colleague-{leg}.wav")[:, 0]
+        assert heard_among(heard, QUESTION)
+    until("they hear that it is not", lambda: heard_among(
+        read_wav(system.phones_folder / f"colleague-{third}.wav")[:, 0], REFUSED), 10)  # fmt: skip
+    assert conference_marks(made.take)[:3] == ["+01", "+91", "+92"]
+
+
+def add_third_party(talk: Talk) -> None:
+    """Have the internal party add a third party."""
+    consult(talk)
+    talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
+
+
+def recent_level(talk: Talk, number: str) -> float:
+    """Return a party's level at the caller in the last half second."""
+    return tone_level(read_wav(talk.call.heard_by_caller)[-RATE // 2 :, 0], number)
+
+
+def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> None:
+    talk, sounds = start_talk(system, OPT_IN)
+    before = len(read_wav(talk.call.heard_by_caller))
+    add_third_party(talk)
+    talk.until_marked("joined_asked")
+    time.sleep(1)
+    assert recent_level(talk, SECOND) < 0.05, "they are out of it"
+    assert recent_level(talk, LINE) > 0.2
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 7")  # asked once more
+    talk.until_marked("joined_asked", 2)
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
+    talk.until_marked("joined_answered")
+    until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 5)
+    time.sleep(2)
+    talk.call.hang_up()
+    made, raw, kept = kept_audio(talk, sounds)
+    came, yes = place(made, "joined_room"), place(made, "joined_answered")
+    assert tone_level(raw[came:yes, 1], SECOND) > 0.2, "before they were taken aside"
+    assert not kept[came:yes, 1].any()
+    assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
+    assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
+    assert tone_level(kept[yes + RATE // 2 :, 1], LINE) > 0.2
+    assert conference_marks(made.take) == ["+91"]
+    theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
+    assert heard_among(read_wav(theirs)[:, 0], QUESTION)
+    assert not heard_among(read_wav(talk.call.heard_by_caller)[before:, 0], QUESTION)
+
+
+@pytest.mark.long
+def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
+    """The transfer and the dialplan (flush_dtmf) discard them."""
+    talk, _sounds = start_talk(system, OPT_OUT)
+    consult(talk)
+    assert system.daemon is not None
+    system.daemon.send_signal(signal.SIGSTOP)  # so that nobody asks them before they have pressed it
+    talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
+    until("they are in it", lambda: "three_way" in talk.switch("show channels as json"), 10)
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
+    time.sleep(0.7)
+    system.daemon.send_signal(signal.SIGCONT)
+    talk.until_marked("joined_asked")
+    talk.until_marked("joined_answered")
+    assert not talk.marks("joined_refused")
+
+
+@pytest.mark.long
+def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None:
+    talk, sounds = start_talk(system, OPT_OUT)
+    add_third_party(talk)
+    talk.until_marked("joined_telling")
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
+    talk.until_marked("joined_refused")
+    made, raw, kept = kept_audio(talk, sounds)
+    came = place(made, "joined_room")
+    assert not kept[came:, 1].any()
+    assert np.array_equal(kept[came:, 0], raw[came:, 0])
+    (refused,) = (mark for mark in made.markers if mark.kind == "joined_refused")
+    assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
+    until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 10)
+    assert system.recorded_now() == set()
+    for path in (system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav", talk.call.heard_by_caller):
+        until("said to both", lambda path=path: heard_among(read_wav(path)[-20 * RATE :, 0], REFUSED), 10)
+
+
+@pytest.mark.long
+def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
+    talk, sounds = start_talk(system, OPT_OUT)
+    add_third_party(talk)
+    talk.until_marked("joined_telling")
+    talk.phones(f"uuid_kill {talk.phone(SECOND)}")
+    talk.until_marked("left_room")
+    time.sleep(3)  # what was said to both goes on for them
+    talk.call.hang_up()
+    made, _raw, kept = kept_audio(talk, sounds)
+    untold = [mark.data["reason"] for mark in made.markers if mark.kind == "joined_untold"]
+    assert untold[-1] == "left"
+    came, left = place(made, "joined_room"), place(made, "left_room")
+    assert not kept[came:left, 1].any()
+    assert tone_level(kept[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
+def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None:
+    talk, sounds = start_talk(system, mode)
+    add_third_party(talk)
+    talk.until_marked("joined_asked")
+    system.kill_daemon()
+    try:
+        until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 15)
+    finally:
+        system.start_daemon()
+        system.wait_watching()
+    if mode == OPT_IN:
+        talk.until_marked("joined_refused")
+    else:
+        talk.until_marked("joined_asked", 2)
+        talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
+        talk.until_marked("joined_refused")
+    made, _raw, kept = kept_audio(talk, sounds)
+    assert not kept[place(made, "joined_room", 0) :, 1].any()
+    assert talk.call.alive()
+
+
+@pytest.mark.long
+def test_internal_party_hangs_up_during_the_question(system: Rig) -> None:
+    """As without a question: the third party stays as long as the internal party does."""
+    talk, _sounds = start_talk(system, OPT_IN)
+    add_third_party(talk)
+    talk.until_marked("joined_asked")
+    third = talk.phone(SECOND)
+    talk.phones(f"uuid_kill {talk.phone()}")
+    talk.until_marked("joined_refused")
+    until("nobody is left alone", lambda: third not in talk.phones("show channels"), 20)

@@ -1,0 +1,519 @@
+"""Conferences and third parties: their events for the calls in them, and the commands, each sent once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.call import initial
+from recorder.capture import conferences
+from recorder.capture.call_controller import CallController
+from recorder.capture.conferences import Conferences
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    CallEvent,
+    ChannelGone,
+    HoldStarted,
+    KeyPressed,
+    LegBridged,
+    LegUnbridged,
+)
+from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, JoiningScript, Script
+from recorder.domain.markers import Marker
+from recorder.domain.parties import Party
+from recorder.errors import SwitchError
+from recorder.spool.layout import CallStart, read_marks
+from recorder.switch.commands import SwitchCommand
+from recorder.switch.esl_events import EslEvent
+from recorder.switch.standing_connection import LiveState
+from tests.unit.capture.test_transfer_target import AT, SOUND
+from tests.unit.switch.test_conference_events import event
+
+
+@pytest.fixture(autouse=True)
+def wait_for_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(conferences, "NOTICE_DELAY", 0.0)
+    yield
+    gevent.wait(timeout=20)
+
+
+class Switch:
+    """Answers from its attributes; ``legs`` has the data of each leg."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.rows: list[dict[str, str]] = []
+        self.legs: dict[str, dict[str, str]] = {}
+        self.external: dict[str, str] = {}
+        self.bugs = ""
+
+    def ask(self, command: SwitchCommand) -> str:
+        words = str(command).split()
+        if words[1] == "show":
+            return json.dumps({"rows": self.rows})
+        if words[1] == "uuid_buglist":
+            return self.bugs
+        if words[1] == "uuid_getvar":
+            return self.external.get(words[2], "_undef_") if words[3] == "accord_outside" else "_undef_"
+        if words[2] not in self.legs:
+            raise SwitchError("switch.refused", "-ERR No such channel!")
+        return "".join(f"{name}: {value}\n" for name, value in self.legs[words[2]].items())
+
+    def send(self, command: SwitchCommand) -> None:
+        self.commands.append(str(command))
+
+
+class LiveCalls:
+    """Live calls, each with an internal leg ``b-…`` at its other end, and their conferences."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.switch, self.calls = root, Switch(), dict[str, CallController]()
+        self.conferences = Conferences(self.calls, self.switch.ask, self.switch.send, lambda: AT)
+
+    def call(
+        self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False
+    ) -> CallController:
+        notes = [
+            Marker(AT, "recording_started"),
+            Marker(AT, "announcement_finished"),
+            Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": f"b-{channel}"}),
+        ]
+        joining = JoiningScript(SOUND, how, SOUND if asks else None)
+        plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, joining=joining),))
+        ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
+        start = CallStart(
+            ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
+        )
+        writer = SpoolWriter(self.root, ident, lambda error: None)
+        made = CallController(
+            start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
+            to_switch=self.switch.send, ask=self.switch.ask, ended=lambda call: None,
+            play_notice=self.conferences.play_notice, cut_notice=self.conferences.cut_notice,
+            return_participants=self.conferences.return_participants,
+        )  # fmt: skip
+        writer.open(start)
+        self.calls[channel] = made
+        if connected:
+            made.feed(LegBridged(AT, party=Party("extension", "200"), other=f"b-{channel}"))
+        return made
+
+    def member(self, action: str, leg: str, number: str, caller: str = "300", **more: str) -> None:
+        headers = {"Unique-ID": leg, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": caller}
+        self.conferences.handle_event(event(action, **headers, **{"Member-ID": number}, **more))
+        gevent.sleep(0.02)
+
+    def media_bug(self, name: str, leg: str, function: str, target: str = "") -> None:
+        headers = {
+            "Event-Name": name, "Event-Date-Timestamp": "1795647361617992", "Unique-ID": leg,
+            "Media-Bug-Function": function, "Media-Bug-Target": target,
+        }  # fmt: skip
+        self.conferences.handle_event(
+            EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+        )
+        gevent.sleep(0.02)
+
+    def end(self) -> None:
+        for call in self.calls.values():
+            call.feed(ChannelGone(AT, ending=True))
+
+    def notices(self) -> list[str]:
+        return [command for command in self.switch.commands if " play " in command]
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LiveCalls]:
+    made = LiveCalls(tmp_path)
+    yield made
+    made.end()
+
+
+def enter(live: LiveCalls, channel: str, number: str) -> None:
+    live.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
+    live.member("add-member", channel, number)
+
+
+def names(call: CallController) -> list[str]:
+    return [one.leg for one in call.state.conference.participants]
+
+
+def test_conference_members_are_participants_and_hear_the_notice(live: LiveCalls) -> None:
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.member("add-member", "b-a", "2", "200")
+    live.member("add-member", "c", "3")
+    assert names(call) == ["b-a", "c"]
+    (notice,) = live.notices()
+    assert notice.endswith(f"? room : accord.no.such.room)}} play '{SOUND.path}' 3 nomux")
+    assert "uuid_getvar(a accord_state)} == announced" in notice, (
+        "the switch checks whether the call is recorded"
+    )
+    live.member("del-member", "c", "3")
+    assert names(call) == ["b-a"]
+    live.member("del-member", "a", "1")
+    assert (call.state.conference.name, names(call)) == ("", [])
+
+
+def test_two_calls_in_a_conference_share_one_notice(live: LiveCalls) -> None:
+    one, two = live.call("a", BOTH), live.call("o", BOTH)
+    for number, channel in enumerate(("a", "o")):
+        live.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
+        live.conferences.handle_event(event("add-member", **{"Unique-ID": channel, "Member-ID": str(number)}))
+    gevent.sleep(0.02)
+    live.member("add-member", "c", "3")
+    assert len(live.notices()) == 1
+    assert live.notices()[0].endswith(f"play '{SOUND.path}'")
+    live.conferences.handle_event(event("play-file", File=SOUND.path))
+    later = event("play-file-done", File=SOUND.path).raw.replace(b"1795647361617992", b"1795647363617992")
+    live.conferences.handle_event(EslEvent(b"\n" + later))
+    assert {"leg:c"} <= one.state.transfer.informed & two.state.transfer.informed
+    # A third call joins: the member is not notified again.
+    third = live.call("x", BOTH)
+    enter(live, "x", "9")
+    assert names(third) == ["a", "o", "c"]
+    assert "leg:c" in third.state.transfer.informed
+    assert len(live.notices()) == 1
+
+
+def test_unaddressable_conference_plays_no_notice(live: LiveCalls) -> None:
+    call = live.call("a")
+    odd = {"Conference-Name": "the%20room%20${system(x)}"}
+    call.feed(LegUnbridged(AT, other="b-a"))
+    live.member("add-member", "a", "1", **odd)
+    live.member("add-member", "c", "3", **odd)
+    assert live.notices() == []
+    assert names(call) == ["c"]
+
+
+def test_ignores_conferences_without_a_recorded_call(live: LiveCalls) -> None:
+    live.member("add-member", "y", "1")
+    live.member("add-member", "z", "2")
+    live.member("del-member", "y", "1")
+    live.member("del-member", "z", "2")
+    assert live.switch.commands == []
+    assert live.conferences.participants_of("z") == ("", ())
+
+
+def test_third_party_is_identified_and_hears_the_notice(
+    live: LiveCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
+    call = live.call("a")
+    live.switch.legs["c"] = {"Caller-Direction": "outbound", "Caller-Destination-Number": "300"}
+    live.switch.rows = [{"uuid": "c", "application": "three_way", "application_data": "b-a"}]
+    live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.1)
+    assert names(call) == ["c"]
+    assert call.state.conference.participants[0].party == Party("extension", "300")
+    (mixed,) = [command for command in live.switch.commands if "uuid_displace" in command]
+    assert mixed.endswith(f"? c : none)}} start '{SOUND.path}' 0 m")
+    live.media_bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.began is not None
+    del live.switch.legs["c"]
+    live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert names(call) == []
+
+
+class ThirdParty:
+    """A third party ``c`` on the internal leg, on a line with consent for joining."""
+
+    def __init__(self, live: LiveCalls, how: str = ALONE) -> None:
+        self.live, self.call = live, live.call("a", how, asks=True)
+        live.switch.legs["c"] = {"Caller-Direction": "outbound", "Caller-Destination-Number": "300"}
+        live.switch.rows = [{"uuid": "c", "application": "three_way", "application_data": "b-a"}]
+        live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+        gevent.sleep(0.1)
+
+    def transfers(self) -> list[str]:
+        return [one for one in self.live.switch.commands if "uuid_transfer" in one]
+
+    def hear_question(self, complete: bool = True) -> None:
+        for name, seconds in (("PLAYBACK_START", 0), ("PLAYBACK_STOP", 4 if complete else 1)):
+            self.event(name, seconds, **{
+                "Playback-File-Path": SOUND.path, "Playback-Status": "done" if complete else "break"
+            })  # fmt: skip
+
+    def event(self, name: str, seconds: int = 0, leg: str = "c", **more: str) -> None:
+        at = 1795647361617992 + seconds * 1_000_000
+        headers = {"Event-Name": name, "Event-Date-Timestamp": str(at), "Unique-ID": leg, **more}
+        made = EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+        (
+            self.live.conferences.handle_hangup
+            if "HANGUP" in name
+            else self.live.conferences.handle_talk_event
+        )(made)
+        gevent.sleep(0.02)
+
+
+@pytest.fixture
+def no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
+    monkeypatch.setattr(conferences, "DEPARTURE_QUERIES", (0.0,))
+
+
+@pytest.mark.usefixtures("no_delays")
+@pytest.mark.parametrize("how", [ALONE, BOTH])
+def test_third_party_is_asked_aside_and_returns(live: LiveCalls, how: str) -> None:
+    third = ThirdParty(live, how)
+    *variables, transfer = [one for one in live.switch.commands if "uuid_broadcast" not in one]
+    assert variables == [
+        "api uuid_setvar c accord_beside b-a",
+        f"api uuid_setvar c accord_prompt {SOUND.path}",
+        "api uuid_setvar c accord_answer 9000",
+    ]
+    assert transfer == (
+        "api expand uuid_transfer ${cond(${uuid_getvar(a accord_state)}-${uuid_getvar(c current_application)}"
+        " == announced-three_way ? c : none)} ${global_getvar(accord_aside)}"
+    )
+    assert len([one for one in live.switch.commands if "uuid_broadcast" in one]) == (how == BOTH)
+    live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert names(third.call) == ["c"], "the third party comes back"
+    third.hear_question()
+    assert third.call.state.transfer.target is not None
+    assert third.call.state.transfer.target.heard
+    assert len(third.transfers()) == 1
+    third.event("DTMF", 5, **{"DTMF-Digit": "1", "DTMF-Source": "RTP"})
+    assert "leg:c" in third.call.state.transfer.informed
+    assert live.switch.commands[-2:] == [
+        "api uuid_setvar c accord_prompt",
+        "api expand uuid_transfer ${cond(${uuid_getvar(c destination_number)} == accord_aside ? c : none)}"
+        " accord_beside XML accord",
+    ]
+    live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.05)
+    assert names(third.call) == ["c"]
+    assert len(third.transfers()) == 2
+    live.switch.legs["c"] |= {"variable_current_application": "three_way"}
+    live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert names(third.call) == [], "the third party has left"
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_refusing_third_party_hears_the_refusal_aside(live: LiveCalls) -> None:
+    third = ThirdParty(live)
+    third.hear_question()
+    third.event("DTMF", 5, **{"DTMF-Digit": "2", "DTMF-Source": "RTP"})
+    assert third.call.state.recording.over
+    assert live.switch.commands[-2] == f"api uuid_setvar c accord_prompt {SOUND.path}"
+    assert "accord_beside XML accord" in live.switch.commands[-1]
+    assert len(third.transfers()) == 2
+    assert not [one for one in live.switch.commands if "uuid_displace" in one]
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_repeated_question_keeps_the_third_party_aside(live: LiveCalls) -> None:
+    third = ThirdParty(live)
+    third.hear_question()
+    third.event("DTMF", 5, **{"DTMF-Digit": "7", "DTMF-Source": "RTP"})
+    assert len(third.transfers()) == 2
+    assert "uuid_getvar(c destination_number)} == announced-accord_aside" in third.transfers()[-1]
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_third_party_hangs_up_during_the_question(live: LiveCalls) -> None:
+    third = ThirdParty(live)
+    third.event("CHANNEL_HANGUP_COMPLETE", leg="somebody")
+    assert names(third.call) == ["c"]
+    third.event("CHANNEL_HANGUP_COMPLETE")
+    assert names(third.call) == []
+    assert len(third.transfers()) == 1
+    assert live.conferences.participants_of("a") == ("", ())
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_hold_returns_the_third_party(live: LiveCalls) -> None:
+    third = ThirdParty(live)
+    third.call.feed(HoldStarted(AT, leg=COLLEAGUE))
+    gevent.sleep(0.02)
+    assert "accord_beside XML accord" in third.transfers()[-1]
+    assert len(third.transfers()) == 2
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_unaddressable_third_party_is_not_moved(live: LiveCalls) -> None:
+    call = live.call("a", asks=True)
+    live.switch.rows = [{"uuid": "c ${system(x)}", "application": "three_way", "application_data": "b-a"}]
+    live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.1)
+    assert names(call) == ["c ${system(x)}"]
+    assert live.switch.commands == []
+    assert call.state.timer.deadline is not None, "the wait has no time limit"
+
+
+def marks(live: LiveCalls, channel: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the marks about supervisors and participants."""
+    live.calls[channel].writer.flush(5)
+    found = read_marks(live.calls[channel].writer.folder)
+    return [
+        (one.kind, dict(one.data)) for one in found if one.kind.startswith(("listener", "joined", "left"))
+    ]
+
+
+WHO = {"party": "extension", "value": "300", "leg": "c"}
+
+
+def test_supervisor_is_marked_and_notified_when_audible(
+    live: LiveCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
+    monkeypatch.setattr(conferences, "DEPARTURE_QUERIES", (0.0,))
+    call = live.call("a")
+    live.switch.legs["c"] = {
+        "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
+        "variable_current_application": "eavesdrop", "variable_current_application_data": "b-a",
+    }  # fmt: skip
+    live.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "b-a"}]
+    live.conferences.handle_key(key("c", "3"))  # before, on another call
+    live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")  # of another supervisor
+    assert names(call) == []
+    assert live.switch.commands == []
+    for key_, leg in (("2", "c"), ("2", "b-a"), ("*", "c"), ("1", "c")):
+        live.conferences.handle_key(key(leg, key_))
+    gevent.sleep(0.05)
+    assert names(call) == ["c"]
+    (mixed,) = [command for command in live.switch.commands if "uuid_displace" in command]
+    assert f"start '{SOUND.path}' 0 m" in mixed
+    live.media_bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.began is not None
+    live.conferences.handle_key(key("c", "0"))
+    assert names(call) == []
+    del live.switch.legs["c"]
+    live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    third = {**WHO, "who": "colleague", "how": "third"}
+    assert [one for one in marks(live, "a") if one[0] not in ("joined_telling", "joined_untold")] == [
+        ("listener_came", WHO),
+        ("listener_heard", {**WHO, "heard_by": "colleague"}),
+        ("listener_heard", {**WHO, "heard_by": "outside", "channel": "right"}),
+        ("joined_room", third),
+        ("listener_heard", {**WHO, "heard_by": "nobody"}),
+        ("left_room", third),
+        ("listener_left", WHO),
+    ]
+
+
+def test_remembers_a_key_pressed_before_identification(
+    live: LiveCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.1))
+    call = live.call("a")
+    live.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
+    live.media_bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
+    for pressed in ("7", "1", "2", "*"):
+        live.conferences.handle_key(key("c", pressed))
+    live.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
+    gevent.sleep(0.2)
+    assert [one.heard_by for one in call.state.supervisors] == ["outside"]
+    assert marks(live, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
+
+
+def test_supervisor_without_keys_and_unidentified_supervisor(
+    live: LiveCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0, 0.01))
+    monkeypatch.setattr(conferences, "DEPARTURE_QUERIES", (0.0,))
+    live.call("a")
+    live.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
+                              "variable_eavesdrop_enable_dtmf": "false"}  # fmt: skip
+    live.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
+    live.media_bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
+    live.conferences.handle_key(key("c", "3"))
+    live.switch.rows = [{"uuid": "d", "application": "eavesdrop", "application_data": "all"}]
+    live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.05)
+    assert marks(live, "a") == [("listener_came", WHO)], "nothing is attached any longer"
+    live.switch.bugs = "<function>eavesdrop</function>"
+    live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.05)
+    live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert marks(live, "a")[1:] == [
+        ("listener_came", {"leg": "on:b-a"}),
+        ("listener_left", {"leg": "on:b-a"}),
+    ]
+
+
+def test_reconcile_restores_participants_and_supervisors(live: LiveCalls) -> None:
+    live.call("a", connected=False)
+    live.call("o", connected=False)
+    live.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
+    live.switch.legs["b"] = {"variable_bridge_uuid": "o"}
+    live.switch.legs["d"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "400"}
+    live.switch.legs["o"] = {"variable_accord_state": "announced"}
+    rows = (("id-of-room", "room", {"a": "1", "c": "3"}),)
+    live.conferences.reconcile(LiveState({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
+    name, participants = live.conferences.participants_of("a")
+    assert (name, [(one.leg, one.party) for one in participants]) == (
+        "room",
+        [("c", Party("extension", "300"))],
+    )
+    name, participants = live.conferences.participants_of("o")
+    assert (name, [(one.leg, one.party) for one in participants]) == ("", [("d", Party("extension", "400"))])
+    assert [one.leg for one in live.conferences.supervisors_of("o")] == ["e"]
+    assert live.conferences.supervisors_of("a") == ()
+
+
+def test_unannounced_external_participant_ends_the_take(live: LiveCalls) -> None:
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.member("add-member", "b-a", "2", "200")
+    live.switch.external["p"] = "true"
+    live.member("add-member", "p", "3", "+32470123456")
+    assert call.state.recording.over, "they were not notified"
+    assert any(command.startswith("api uuid_record a stop ") for command in live.switch.commands)
+    assert call.state.conference.participants[-1].outside
+
+
+def key(leg: str, digit: str) -> EslEvent:
+    headers = {
+        "Event-Name": "DTMF", "Event-Date-Timestamp": "1795647361617992", "Unique-ID": leg,
+        "DTMF-Digit": digit, "DTMF-Source": "RTP",
+    }  # fmt: skip
+    return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+
+
+def test_key_in_a_conference_reaches_the_asking_call(live: LiveCalls) -> None:
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.member("add-member", "b-a", "2", "200")
+    live.member("add-member", "c", "3")
+    events: list[CallEvent] = []
+    call.feed = events.append  # type: ignore[method-assign, assignment]
+    for leg in ("b-a", "a", "somebody"):
+        live.conferences.handle_key(key(leg, "1"))
+    assert events == []
+    live.conferences.handle_key(key("c", "1"))
+    assert [(type(one), one.key, one.leg, one.other) for one in events] == [(KeyPressed, "1", COLLEAGUE, "c")]
+    del call.feed
+
+
+@pytest.mark.parametrize(("how", "to"), [(ALONE, " 3"), (BOTH, "")])
+def test_refusal_in_a_conference_ends_the_question(live: LiveCalls, how: str, to: str) -> None:
+    call = live.call("a", how, asks=True)
+    enter(live, "a", "1")
+    live.member("add-member", "b-a", "2", "200")
+    live.member("add-member", "c", "3")
+    assert len(live.notices()) == 1
+    began = "play-file" if how == BOTH else "play-file-member"
+    live.conferences.handle_event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
+    call.feed(KeyPressed(AT, leg=COLLEAGUE, other="c", key="2"))
+    gevent.sleep(0.02)
+    end = f"api conference room stop current{to}"
+    sent = [command for command in live.switch.commands if "conference " in command]
+    question, refusal = live.notices()
+    assert sent == [question, end, refusal]
+
+
+def test_unaddressable_conference_ends_no_sound(live: LiveCalls) -> None:
+    call = live.call("a", asks=True)
+    call.feed(LegUnbridged(AT, other="b-a"))
+    live.member("add-member", "a", "1", **{"Conference-Name": "the%20room"})
+    live.conferences.cut_notice(call, "a")
+    live.conferences.cut_notice(call, "nobody")
+    gevent.sleep(0.02)
+    assert not any("stop current" in each for each in live.switch.commands)

@@ -1,0 +1,93 @@
+"""The commands for the keep question and the marker tone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.call import initial
+from recorder.call.state import CallState
+from recorder.capture.call_controller import CallController
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.call_events import ChannelGone, CodeDialled, CommandGiven
+from recorder.domain.call_plan import CallPlan, KeepScript, Script, Speech
+from recorder.domain.markers import Marker
+from recorder.domain.parties import Party
+from recorder.spool import layout
+from recorder.spool.layout import CallStart
+from recorder.switch.commands import SwitchCommand
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
+KEEP = KeepScript(SOUND, SOUND, SOUND, SOUND, SOUND)
+
+
+def announced(keep: KeepScript) -> CallState:
+    """The state of a call that was announced and is recorded."""
+    notes = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    return initial.resume(CallPlan("notice", (Script(SOUND, keep=keep),)), notes, AT)
+
+
+@pytest.mark.parametrize("colleague", ["b", "a84b4c@pc33.atlanta.com"])
+@pytest.mark.parametrize("keep", [KEEP, replace(KEEP, question=None)])
+def test_keep_question_with_an_unaddressable_internal_leg(
+    tmp_path: Path, keep: KeepScript, colleague: str
+) -> None:
+    sent: list[SwitchCommand] = []
+    start = CallStart(
+        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
+        AT, ("opus",), None,
+    )  # fmt: skip
+    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
+    call = CallController(
+        start, announced(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
+        ended=lambda call: None,
+    )  # fmt: skip
+    writer.open(start)
+    call.feed(CodeDialled(AT, code="keep", other=colleague))
+    assert call.state.timer.deadline is not None, "the question has no time limit"
+    assert not any("@" in str(command) for command in sent)
+    played = [command for command in sent if "uuid_broadcast" in str(command)]
+    assert len(played) == (1 if keep.question or colleague == "b" else 0)
+    call.feed(ChannelGone(AT, ending=True))
+    assert gevent.wait(timeout=20), "a timer survives the call"
+
+
+@pytest.mark.parametrize("folder", ["writable", "unwritable for a while"])
+def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder: str) -> None:
+    """The tone confirms that the marker is on disk."""
+    sent: list[str] = []
+    start = CallStart(
+        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
+        AT, ("opus",), None,
+    )  # fmt: skip
+    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
+    call = CallController(
+        start, announced(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
+        to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
+    )  # fmt: skip
+    writer.open(start)
+    assert writer.flush(5)
+    marks = writer.folder / layout.EVENTS
+    if folder != "writable":
+        marks.mkdir()
+    call.feed(CodeDialled(AT, code="note", other="b"))
+    assert sent == []
+    if folder != "writable":
+        assert not writer.flush(0.5)
+        assert sent == []
+        marks.rmdir()
+    assert writer.flush(10)
+    (tone,) = sent
+    assert tone.startswith("['noted'] api expand uuid_displace")
+    call.feed(CommandGiven(AT, code="note", by="panel"))
+    assert writer.flush(5)
+    assert len(sent) == 1, "the panel confirms its own command"
+
+
+def kinds(writer: SpoolWriter) -> list[str]:
+    return [mark.kind for mark in layout.read_marks(writer.folder)]

@@ -1,0 +1,116 @@
+"""A call's disk work is done in order, and its end is retried until it is written."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.capture import spool_writer as module
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.markers import Marker
+from recorder.domain.parties import Party
+from recorder.spool import layout
+from recorder.spool.layout import CallEnd, CallStart
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+END = CallEnd("not_recorded", "no_line", AT, None)
+ID = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
+
+
+def start() -> CallStart:
+    return CallStart(ID, None, None, "112", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
+
+
+@pytest.fixture
+def opened() -> list[OSError | None]:
+    return []
+
+
+@pytest.fixture
+def writer(tmp_path: Path, opened: list[OSError | None], monkeypatch: pytest.MonkeyPatch) -> SpoolWriter:
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    return SpoolWriter(tmp_path, ID, opened.append)
+
+
+def test_writes_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> None:
+    done: list[bool] = []
+    writer.open(start())
+    for number in range(20):
+        writer.mark(Marker(AT, "hold", {"n": str(number)}))
+    writer.close(END, lambda: done.append(True))
+    assert writer.flush(5)
+    take = layout.read_take(writer.folder)
+    assert [mark.data["n"] for mark in take.marks] == [str(number) for number in range(20)]
+    assert (opened, done, take.end) == ([None], [True], END)
+
+
+def test_reports_a_folder_that_cannot_be_created(writer: SpoolWriter, opened: list[OSError | None]) -> None:
+    writer.folder.write_bytes(b"in the way")
+    writer.open(start())
+    writer.mark(Marker(AT, "hold"))
+    assert writer.flush(5)
+    assert isinstance(opened[0], OSError)
+
+
+def test_retries_the_end_until_it_is_written(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+    write = layout.close_take
+
+    def failing(folder: Path, end: CallEnd) -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise OSError(28, "No space left on device")
+        write(folder, end)
+
+    monkeypatch.setattr(layout, "close_take", failing)
+    done: list[bool] = []
+    writer.open(start())
+    writer.close(END, lambda: done.append(True))
+    assert writer.flush(5)
+    assert len(tries) == 4
+    assert done == [True]
+    assert layout.read_end(writer.folder) == END
+
+
+def test_lost_mark_blocks_nothing(writer: SpoolWriter) -> None:
+    writer.open(start())
+    writer.mark(Marker(AT, "no such kind"))
+    writer.mark(Marker(AT, "hold"))
+    writer.close(END, lambda: None)
+    assert writer.flush(5)
+    assert [mark.kind for mark in layout.read_take(writer.folder).marks] == ["hold"]
+
+
+def test_destroys_audio_before_writing_the_end(writer: SpoolWriter) -> None:
+    writer.open(start())
+    assert writer.flush(5)
+    writer.audio.write_bytes(b"unannounced")
+    exists: list[bool] = []
+    writer.discard()
+    writer.close(END, lambda: exists.append(writer.audio.exists()))
+    assert writer.flush(5)
+    assert exists == [False]
+
+
+def test_slow_disk_does_not_block_the_hub(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "open_take", lambda root, call: time.sleep(0.5))
+    writer.open(start())
+    beats = 0
+    began = time.monotonic()
+    while writer._jobs and time.monotonic() - began < 3:
+        gevent.sleep(0.01)
+        beats += 1
+    assert beats > 20
+
+
+def test_call_does_not_wait_for_a_hanging_disk(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FOLDER_LIMIT", 0.1)
+    monkeypatch.setattr(writer, "_make", lambda: time.sleep(1))
+    began = time.monotonic()
+    with pytest.raises(OSError, match="does not answer"):
+        writer.prepare()
+    assert time.monotonic() - began < 0.8
