@@ -36,7 +36,7 @@ from web.addresses import ascii_query
 from web.assets import Assets
 from web.config import WebConfig
 from web.cookies import cookie_name
-from web.log_in_refusals import RefusedLogIns
+from web.login_refusals import RefusedLogIns
 from web.proxies import believe
 from web.request_reader import LARGEST
 from web.state import PanelDoor

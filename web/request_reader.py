@@ -19,7 +19,7 @@ import gevent
 import structlog
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
-from web.crowd import Crowd
+from web.connections import Crowd
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from flask import Flask
 from gevent import signal_handler
 from gevent.pool import Pool
 
-from web.crowd import Crowd
+from web.connections import Crowd
 from web.proxies import Proxies
 from web.request_reader import CrowdServer, Handler
 from web.state import KEY

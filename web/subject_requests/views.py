@@ -26,7 +26,8 @@ from web.decorators import admins_only
 from web.gate import gate, who
 from web.language import FORMATS, NAMES
 from web.state import changes, here, logged_in, now, someone
-from web.subject_requests import facts, pack
+from web.subject_requests import (facts)
+from web.subject_requests import archive
 from web.subject_requests.facts import RecordingFacts
 from web.text import formats, subject_requests
 
