@@ -64,7 +64,7 @@ def hash_with(hasher: PasswordHasher) -> PasswordHasher:
     """From here on, passwords are hashed so.  Returns what hashed them before, to be put back; what
     was made with that is forgotten, for other tests of this process may have come first."""
     before, passwords._hasher = passwords._hasher, hasher
-    passwords._nobody.cache_clear()
+    passwords._dummy_hash.cache_clear()
     _hashed.cache_clear()
     return before
 

@@ -32,21 +32,21 @@ from web import (
 )
 from web.account import sessions
 from web.account.limits import limiter
-from web.addresses import ascii_query
+from web.addresses import (encode_query)
 from web.assets import Assets
 from web.config import WebConfig
 from web.cookies import cookie_name
-from web.login_refusals import RefusedLogIns
-from web.proxies import believe
-from web.request_reader import LARGEST
-from web.state import PanelDoor
+from web.login_refusals import (LoginRefusals)
+from web.proxies import (trust_proxies)
+from web.request_reader import (MAX_BODY)
+from web.state import (PanelGateInterface)
 from web.text import labels
 
 
 def create_app(
     config: WebConfig,
     *,
-    gate: PanelDoor,
+    gate: PanelGateInterface,
     now: Now = utc_now,
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,
@@ -59,11 +59,11 @@ def create_app(
     (``/readyz``).  ``changes`` write amendments, ``None`` where the panel has no key for them.  Raises
     ``ValueError`` for a language without translation.
     """
-    app = errors.Panel(__name__)
+    app = errors.PanelApp(__name__)
     app.config.update(
         SECRET_KEY=config.secret_key,
-        MAX_CONTENT_LENGTH=LARGEST,
-        MAX_FORM_MEMORY_SIZE=LARGEST,
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY,
         # Only the form token lives in Flask's signed cookie; who somebody is lies in the catalogue.
         SESSION_COOKIE_NAME=cookie_name("form", config),
         SESSION_COOKIE_SECURE=config.secure_cookies,
@@ -88,17 +88,17 @@ def create_app(
         now,
         entropy,
         Readiness({"catalogue": ping.reach, **(checks or {})}),
-        RefusedLogIns(entropy),
+        LoginRefusals(entropy),
         changes,
     )
-    app.wsgi_app = believe(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
-    app.wsgi_app = ascii_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    Babel(app, locale_selector=language.formats, timezone_selector=language.time_zone)
-    language.check(app, config.languages)
+    app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    Babel(app, locale_selector=language.current_locale, timezone_selector=language.time_zone)
+    language.check_translations(app, config.languages)
     Assets(app)
     health.init_app(app)
-    state.init_app(app, health.PLAIN)
-    sessions.init_app(app, health.PLAIN)
+    state.init_app(app, health.PUBLIC_ENDPOINTS)
+    sessions.init_app(app, health.PUBLIC_ENDPOINTS)
     csrf = CSRFProtect(app)
     csrf.exempt(api.blueprint)  # it knows tokens, and no cookie
     security.init_app(app)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from recorder.identity.throttle import RateLimit
 
-MINIMUM_SECRET = 32
+MIN_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class WebConfig:
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
 
     def __post_init__(self) -> None:
-        if len(self.secret_key) < MINIMUM_SECRET:
-            raise ValueError(f"secret_key must have at least {MINIMUM_SECRET} bytes")
+        if len(self.secret_key) < MIN_SECRET_BYTES:
+            raise ValueError(f"secret_key must have at least {MIN_SECRET_BYTES} bytes")
         if not self.languages:
             raise ValueError("the panel needs a language")
 

@@ -26,7 +26,7 @@ WAITS = ("request", "rest", "taking")
 """What a client is waited for, in the order in which connections go."""
 
 
-class Crowd:
+class ConnectionLimiter:
     """``most`` connections in all; of one network ``share``, but of those ``without`` (a proxy's)."""
 
     def __init__(self, most: int, share: int, without: Container[str] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from web.config import WebConfig
 
-A_YEAR = 365 * 24 * 3600
+YEAR = 365 * 24 * 3600
 """Seconds that a cookie lasts which a browser keeps."""
 
 

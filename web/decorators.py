@@ -10,8 +10,8 @@ from flask import abort
 
 from recorder.domain.roles import ADMIN
 from recorder.errors import KeepingError, PersonError
-from web.errors import page
-from web.state import View, someone
+from web.errors import (error_page)
+from web.state import (View, current_visitor)
 from web.text import errors
 
 
@@ -24,14 +24,14 @@ def admins_only(
     def guard(view: View) -> View:
         @wraps(view)
         def guarded(*args: object, **named: object) -> object:
-            if someone().user.role not in roles:
+            if current_visitor().user.role not in roles:
                 abort(403)
             try:
                 return view(*args, **named)
             except (KeepingError, PersonError) as error:
                 if error.error_id == "subject_request.not_found":
                     abort(404)
-                return page(403, errors.error(error.error_id), back=back(named))
+                return error_page(403, errors.error(error.error_id), back=back(named))
 
         return cast(View, guarded)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from recorder.playback.interface import Who
-from web.language import current
-from web.state import PanelDoor, here, someone
+from web.language import (current_language)
+from web.state import (PanelGateInterface, panel_state, current_visitor)
 
 
-def gate() -> PanelDoor:
-    return here().gate
+def gate() -> PanelGateInterface:
+    return panel_state().gate
 
 
 def who() -> Who:
-    """Who is asking; in a view behind :func:`web.state.logged_in`."""
-    return someone().who(current())
+    """Who is asking; in a view behind :func:`web.state.login_required`."""
+    return current_visitor().who(current_language())

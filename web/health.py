@@ -1,7 +1,7 @@
 """For whoever watches over the panel: ``/healthz`` (it is alive) and ``/readyz`` (it reaches its catalogue
 and its store), in one word, for a load balancer.
 
-What was found and ``/metrics`` are on a port of their own (:func:`watched_by`, ``[metrics] web_port``): who
+What was found and ``/metrics`` are on a port of their own (:func:`status_source`, ``[metrics] web_port``): who
 comes through a reverse proxy that adds no header cannot be told from a neighbour, so the panel's port has
 neither for anybody.
 """
@@ -15,9 +15,9 @@ from flask.typing import ResponseReturnValue
 
 from recorder import metrics
 from recorder.status_server import Neighbours, Watched, health, readiness
-from web.state import KEY, here
+from web.state import (KEY, panel_state)
 
-PLAIN = frozenset({"health.healthz", "health.readyz", "static"})
+PUBLIC_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
 """Pages that need neither the catalogue nor to know who asks."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -37,12 +37,12 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    findings = here().readiness()
+    findings = panel_state().readiness()
     said = {"status": readiness(metrics.WEB, findings)["status"]}
     return said, 200 if all(each.ok for each in findings.values()) else 503
 
 
-def watched_by(app: Flask, neighbours: Neighbours) -> Watched:
+def status_source(app: Flask, neighbours: Neighbours) -> Watched:
     """What is served beside the panel, to neighbours alone."""
     state = app.extensions[KEY]
     return Watched(metrics.WEB, metrics.registry(metrics.WEB), state.readiness, neighbours)

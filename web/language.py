@@ -14,31 +14,31 @@ from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
 from recorder.domain import time_zones
-from web.addresses import inside
-from web.cookies import A_YEAR, cookie_name
-from web.state import here, visitor
+from web.addresses import (local_path)
+from web.cookies import (YEAR, cookie_name)
+from web.state import (panel_state, visitor)
 
 NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}
 """Each in its own words: who looks for their language may not read the present one.  In this order they are
 offered, as everywhere else where the languages stand side by side."""
 
-FORMATS = {"en": "en_GB"}
+LOCALES = {"en": "en_GB"}
 """Where dates are not written as the bare language writes them (``en`` alone means the United States)."""
 
 blueprint = Blueprint("language", __name__)
 
 
 @blueprint.post("/language")
-def choose() -> Response:
+def set_language() -> Response:
     """Another language, in this browser."""
-    config = here().config
-    response = redirect(inside(request.form.get("next")) or url_for("recordings.listed"), 303)
+    config = panel_state().config
+    response = redirect(local_path(request.form.get("next")) or url_for("recordings.list_calls"), 303)
     chosen = request.form.get("language", "")
     if chosen in config.languages:
         response.set_cookie(
             cookie_name("language", config),
             chosen,
-            max_age=A_YEAR,
+            max_age=YEAR,
             secure=config.secure_cookies,
             httponly=True,
             samesite="Lax",
@@ -47,9 +47,9 @@ def choose() -> Response:
     return response
 
 
-def current() -> str:
+def current_language() -> str:
     """What this browser chose, else the person's own language, else what the browser asks for."""
-    config = here().config
+    config = panel_state().config
     someone = visitor()
     for wish in (
         request.cookies.get(cookie_name("language", config)),
@@ -62,9 +62,9 @@ def current() -> str:
     return asked.best_match(config.languages) or config.languages[0]
 
 
-def formats() -> str:
+def current_locale() -> str:
     """The locale in which dates and numbers are written."""
-    return FORMATS.get(current(), current())
+    return LOCALES.get(current_language(), current_language())
 
 
 def time_zone() -> str:
@@ -79,23 +79,23 @@ def zone_name() -> str:
     name = time_zone()
     if name == time_zones.FALLBACK:
         return name  # which Unicode calls an unknown region
-    return str(get_timezone_name(get_timezone(name), locale=formats()))
+    return str(get_timezone_name(get_timezone(name), locale=current_locale()))
 
 
-def here_again() -> str:
+def return_path() -> str:
     """The page that is being shown, to come back to it; the list where it answers a form."""
     return request.full_path.rstrip("?") if request.method == "GET" else "/"
 
 
-def check(app: Flask, languages: tuple[str, ...]) -> None:
+def check_translations(app: Flask, languages: tuple[str, ...]) -> None:
     """Raises ``ValueError`` where a language has no name or no translation (English is in the code)."""
     for language in languages:
         translated = Path(app.root_path) / "translations" / language / "LC_MESSAGES" / "messages.mo"
         if language not in NAMES or (language != "en" and not translated.exists()):
             raise ValueError(f"the panel is not translated into {language!r}")
     app.jinja_env.globals.update(
-        here_again=here_again,
+        here_again=return_path,
         zone_name=zone_name,
-        language=current,
+        language=current_language,
         language_names={code: name for code, name in NAMES.items() if code in languages},
     )

@@ -21,14 +21,14 @@ from recorder.ids import Entropy
 
 log = structlog.get_logger()
 
-AFTER = 2.0
+MIN_DELAY = 2.0
 """Seconds after the answer at least, and up to four times as many."""
 
-MOST = 1000
+MAX_PENDING = 1000
 """That wait at a time: of each person one in five minutes is written anyway."""
 
 
-class RefusedLogIns:
+class LoginRefusals:
     """Those of this process that are not in the log yet."""
 
     def __init__(self, entropy: Entropy) -> None:
@@ -37,11 +37,11 @@ class RefusedLogIns:
 
     def note(self, tried: UserRow, at: datetime) -> None:
         """Somebody gave a wrong password for a log-in that there is."""
-        if len(self._waiting) < MOST:
+        if len(self._waiting) < MAX_PENDING:
             self._waiting.setdefault(tried.id, (tried, at))
         if is_module_patched("socket"):
             by_chance = int.from_bytes(self._entropy(2), "big") / 65536
-            gevent.spawn_later(AFTER * (1 + 3 * by_chance), self.write)
+            gevent.spawn_later(MIN_DELAY * (1 + 3 * by_chance), self.write)
 
     def write(self) -> None:
         """Write down what waits."""

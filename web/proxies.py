@@ -17,14 +17,14 @@ from web.config import WebConfig
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_SAID = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
-_PREFIX = "HTTP_X_FORWARDED_"
+_FORWARDING_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
+_FORWARDED_PREFIX = "HTTP_X_FORWARDED_"
 
 
 def network(address: str) -> str:
     """Where a connection or request comes from, as it is counted; of IPv6 the /64, which is what one
     household has."""
-    found = _parsed(address)
+    found = _parse(address)
     if found is None:
         return address
     if found.version == 6:
@@ -32,7 +32,7 @@ def network(address: str) -> str:
     return str(found)
 
 
-class Proxies:
+class TrustedProxies:
     """The addresses of proxies that are believed; none where none stands in front."""
 
     def __init__(self, config: WebConfig) -> None:
@@ -40,26 +40,26 @@ class Proxies:
         self._networks = [ipaddress.ip_network(each) for each in config.proxy_networks]
 
     def __contains__(self, address: object) -> bool:
-        found = _parsed(str(address)) if self._any else None
+        found = _parse(str(address)) if self._any else None
         return found is not None and (found.is_loopback or any(found in each for each in self._networks))
 
 
-def believe(application: WSGIApplication, config: WebConfig) -> WSGIApplication:
+def trust_proxies(application: WSGIApplication, config: WebConfig) -> WSGIApplication:
     """An application that hears what a proxy says, and nobody else."""
-    proxies, many = Proxies(config), config.proxies
+    proxies, many = TrustedProxies(config), config.proxies
     fixed = ProxyFix(application, x_for=many, x_proto=many, x_host=0, x_prefix=0)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("REMOTE_ADDR", "") in proxies:
             return fixed(environ, start_response)
-        for name in [each for each in environ if each.startswith(_PREFIX) or each in _SAID]:
+        for name in [each for each in environ if each.startswith(_FORWARDED_PREFIX) or each in _FORWARDING_HEADERS]:
             del environ[name]
         return application(environ, start_response)
 
     return answer
 
 
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

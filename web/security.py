@@ -8,11 +8,11 @@ import structlog
 from flask import Flask, abort, g, request
 from werkzeug.wrappers import Response
 
-from web.state import here
+from web.state import (panel_state)
 
 log = structlog.get_logger()
 
-CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 PERMISSIONS = ", ".join(
     f"{name}=()"
@@ -35,11 +35,11 @@ PERMISSIONS = ", ".join(
 def style_nonce() -> str:
     """For the one style that a script adds (the waveform's, in its shadow root); fresh in every answer."""
     if "style_nonce" not in g:
-        g.style_nonce = base64.b64encode(here().entropy(16)).decode()
+        g.style_nonce = base64.b64encode(panel_state().entropy(16)).decode()
     return str(g.style_nonce)
 
 
-def policy(nonce: str | None) -> str:
+def content_security_policy(nonce: str | None) -> str:
     """The content policy: our own files, nothing inline but a style with this answer's nonce."""
     return "; ".join(
         (
@@ -63,7 +63,7 @@ def init_app(app: Flask) -> None:
     def only_from_here() -> None:
         """Browsers say where a request comes from; a form token is asked for besides."""
         site = request.headers.get("Sec-Fetch-Site", "same-origin")
-        if request.method in CHANGING and site not in ("same-origin", "none"):
+        if request.method in UNSAFE_METHODS and site not in ("same-origin", "none"):
             log.warning("web.cross_site", path=request.path, site=site)
             abort(400)
 
@@ -77,14 +77,14 @@ def init_app(app: Flask) -> None:
     @app.after_request
     def protect(response: Response) -> Response:
         headers = response.headers
-        headers["Content-Security-Policy"] = policy(g.get("style_nonce"))
+        headers["Content-Security-Policy"] = content_security_policy(g.get("style_nonce"))
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "no-referrer"
         headers["X-Frame-Options"] = "DENY"
         headers["Permissions-Policy"] = PERMISSIONS
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        if here().config.secure_cookies:
+        if panel_state().config.secure_cookies:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         headers.setdefault("Cache-Control", "no-store")
         return response

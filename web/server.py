@@ -13,9 +13,9 @@ from flask import Flask
 from gevent import signal_handler
 from gevent.pool import Pool
 
-from web.connections import Crowd
-from web.proxies import Proxies
-from web.request_reader import CrowdServer, Handler
+from web.connections import (ConnectionLimiter)
+from web.proxies import (TrustedProxies)
+from web.request_reader import (LimitedServer, RequestHandler)
 from web.state import KEY
 
 log = structlog.get_logger()
@@ -23,36 +23,36 @@ log = structlog.get_logger()
 GRACE = 10.0
 """Seconds that answers under way have to end after SIGTERM."""
 
-BEAT = 0.5
+HEARTBEAT_INTERVAL = 0.5
 """Seconds between two heartbeats of the hub."""
 
-CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 """At a time.  One more takes the place of the one that has waited longest for its client."""
 
-OF_AN_ADDRESS = 200
+MAX_PER_NETWORK = 200
 """Connections of one address (of IPv6: one /64) at a time, where it is no proxy's."""
 
-AT_WORK = 200
-"""Connections beyond :data:`CONNECTIONS` where none of them waits for its client; more wait to be accepted.
+BUSY_RESERVE = 200
+"""Connections beyond :data:`MAX_CONNECTIONS` where none of them waits for its client; more wait to be accepted.
 More than the server accepts in one turn of the hub, in which nobody who was dropped can leave."""
 
-FILES = 500
+OTHER_FILES = 500
 """Files that the panel has open beside its connections: catalogue, store, what it sends."""
 
 
-class PanelServer(CrowdServer):
+class PanelServer(LimitedServer):
     """Serves one application; knows which connections only wait."""
 
-    handler_class = Handler
+    handler_class = RequestHandler
 
     def __init__(self, address: tuple[str, int], app: Flask) -> None:
-        most = _files_for(CONNECTIONS)
-        self.crowd = Crowd(most, OF_AN_ADDRESS, Proxies(app.extensions[KEY].config))
+        most = _raise_file_limit(MAX_CONNECTIONS)
+        self.crowd = ConnectionLimiter(most, MAX_PER_NETWORK, TrustedProxies(app.extensions[KEY].config))
         self._ending = False
         # Without a pool of its own the server would not wait for anybody when it stops.  Requests are
         # logged by the rooms that answer them.
         super().__init__(
-            address, app, log=None, spawn=Pool(most + AT_WORK), environ={"SERVER_SOFTWARE": "accord"}
+            address, app, log=None, spawn=Pool(most + BUSY_RESERVE), environ={"SERVER_SOFTWARE": "accord"}
         )
 
     def end(self) -> None:
@@ -76,10 +76,10 @@ class PanelServer(CrowdServer):
         super().do_close(sock, *args)
 
 
-def _files_for(connections: int) -> int:
+def _raise_file_limit(connections: int) -> int:
     """How many of these connections this process may have, after it has asked for the files they need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + AT_WORK + FILES
+    needed = connections + BUSY_RESERVE + OTHER_FILES
     if soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -90,7 +90,7 @@ def _files_for(connections: int) -> int:
             wanted=needed,
             hint=f"LimitNOFILE={needed}, or ulimit -n {needed}",
         )
-    return max(10, min(connections, soft - AT_WORK - FILES))
+    return max(10, min(connections, soft - BUSY_RESERVE - OTHER_FILES))
 
 
 def serve(
@@ -115,7 +115,7 @@ def serve(
     log.info("web.listening", host=host, port=taken)
     if ready is not None:
         ready(taken)
-    beating = gevent.spawn(_keep_beating, beat)
+    beating = gevent.spawn(_send_heartbeats, beat)
     try:
         server.serve_forever(stop_timeout=GRACE)
     finally:
@@ -126,7 +126,7 @@ def serve(
         log.info("web.stopped")
 
 
-def _keep_beating(beat: Callable[[], object]) -> None:
+def _send_heartbeats(beat: Callable[[], object]) -> None:
     while True:
         beat()
-        gevent.sleep(BEAT)
+        gevent.sleep(HEARTBEAT_INTERVAL)

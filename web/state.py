@@ -24,12 +24,12 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.interface import Door, Opened, RecordingCopy, Who
 from web.config import WebConfig
-from web.login_refusals import RefusedLogIns
+from web.login_refusals import (LoginRefusals)
 
 KEY = "accord"
 
 
-class PanelDoor(Door, Protocol):
+class PanelGateInterface(Door, Protocol):
     """The gate with the ways out that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
 
     def copy(self, who: Who, request: str, recording_id: str) -> RecordingCopy: ...
@@ -46,11 +46,11 @@ class PanelState:
     """What :func:`web.create_app` was given."""
 
     config: WebConfig
-    gate: PanelDoor
+    gate: PanelGateInterface
     now: Now
     entropy: Entropy
     readiness: Readiness
-    refused: RefusedLogIns
+    refused: LoginRefusals
     changes: Changes | None = None
 
 
@@ -72,12 +72,12 @@ class Visitor:
         return Who(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
 
 
-def here() -> PanelState:
+def panel_state() -> PanelState:
     return cast(PanelState, current_app.extensions[KEY])
 
 
 def now() -> datetime:
-    return here().now()
+    return panel_state().now()
 
 
 def visitor() -> Visitor | None:
@@ -85,8 +85,8 @@ def visitor() -> Visitor | None:
     return cast("Visitor | None", g.get("visitor"))
 
 
-def someone() -> Visitor:
-    """Who is asking, in a view behind :func:`logged_in`."""
+def current_visitor() -> Visitor:
+    """Who is asking, in a view behind :func:`login_required`."""
     found = visitor()
     if found is None:
         raise RuntimeError("a view that needs somebody must be behind logged_in")
@@ -95,7 +95,7 @@ def someone() -> Visitor:
 
 def changes() -> Changes:
     """What signs, with the panel's key.  Raises :class:`KeepingError` where the panel has none."""
-    found = here().changes
+    found = panel_state().changes
     if found is None:
         raise KeepingError("retention.no_key", "the panel has no key to sign with", "`accord keys renew`")
     return found
@@ -104,24 +104,24 @@ def changes() -> Changes:
 View = TypeVar("View", bound=Callable[..., object])
 
 
-def logged_in(view: View) -> View:
+def login_required(view: View) -> View:
     """A view for people who have logged in; others are asked to, and come back to a page they asked for."""
 
     @wraps(view)
     def guarded(*args: object, **kwargs: object) -> object:
         if visitor() is None:
-            return ask_to_log_in()
+            return redirect_to_login()
         return view(*args, **kwargs)
 
     return cast(View, guarded)
 
 
-def ask_to_log_in() -> Response:
+def redirect_to_login() -> Response:
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("account.log_in", next=None if wanted == "/" else wanted))
 
 
-def tenant_of(user: UserRow) -> TenantRow:
+def load_tenant(user: UserRow) -> TenantRow:
     found = queries.tenant(user.tenant)
     if found is None:
         raise RuntimeError(f"user {user.id} has no tenant")
@@ -143,10 +143,10 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
 
     @app.teardown_request
     def disconnect(_error: BaseException | None) -> None:
-        let_go()
+        release_connection()
 
 
-def let_go() -> None:
+def release_connection() -> None:
     """Give the request's connection to the catalogue back, before something is waited for: others need one
     meanwhile.  Whatever asks after that takes one of its own."""
     stack = g.pop("connection", None)

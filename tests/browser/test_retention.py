@@ -51,7 +51,7 @@ def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     with page.expect_navigation():
         page.get_by_role("button", name="Français").click()
 
-    lea.go(f"/recordings/{ids['deleted']}/keeping")
+    lea.go(f"/recordings/{ids['deleted']}/retention")
     page.get_by_role("link", name="Supprimer cet enregistrement").press("Enter")
     expect(page.get_by_text("Ce qui disparaîtra")).to_be_visible()
     looked_at(lea, "delete", tmp_path)
@@ -66,7 +66,7 @@ def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
 def test_an_admin_writes_down_what_was_agreed_later_and_narrows_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page = lea.page
-    lea.go(f"/recordings/{lea.panel.ids['later']}/keeping")
+    lea.go(f"/recordings/{lea.panel.ids['later']}/retention")
     page.get_by_role("link", name="Noter ce qui a été convenu plus tard").press("Enter")
     looked_at(lea, "agreed", tmp_path)
     page.get_by_label("Comment cela a été convenu").focus()

@@ -20,49 +20,49 @@ from werkzeug.wrappers import Response
 
 from recorder.domain import names
 from recorder.identity import throttle
-from web.cookies import A_YEAR, cookie_name
+from web.cookies import (YEAR, cookie_name)
 from web.proxies import network
-from web.state import here, now, someone, visitor
+from web.state import (panel_state, now, current_visitor, visitor)
 
 
-def address() -> str:
+def client_network() -> str:
     """Where a request comes from."""
     return network(request.remote_addr or "")
 
 
-limiter = Limiter(key_func=address)
+limiter = Limiter(key_func=client_network)
 
 
-def _name() -> str:
+def _login() -> str:
     """The log-in that is tried, as it is looked up."""
     return names.folded(request.form.get("login", ""))
 
 
-def account() -> str:
+def account_key() -> str:
     """The account that somebody tries, whether there is one of that name or not."""
-    return hashlib.sha256(_name().encode()).hexdigest()[:32]
+    return hashlib.sha256(_login().encode()).hexdigest()[:32]
 
 
-def known_device() -> str | None:
+def device_id() -> str | None:
     """The device's id, where this browser has logged in to this very account before.  Nobody's log-in is
     empty: a cookie that names the empty one was not given for an account, and opens nothing."""
-    if not _name():
+    if not _login():
         return None
     try:
-        said = _signer().loads(request.cookies.get(_cookie(), ""), max_age=A_YEAR)
-        return str(said["device"]) if said["account"] == account() else None
+        said = _signer().loads(request.cookies.get(_cookie(), ""), max_age=YEAR)
+        return str(said["device"]) if said["account"] == account_key() else None
     except (BadData, KeyError, TypeError):
         return None
 
 
 def remember_device(response: Response) -> None:
     """After a log-in that went well."""
-    state = here()
-    said = {"account": account(), "device": state.entropy(16).hex()}
+    state = panel_state()
+    said = {"account": account_key(), "device": state.entropy(16).hex()}
     response.set_cookie(
         _cookie(),
         str(_signer().dumps(said)),
-        max_age=A_YEAR,
+        max_age=YEAR,
         secure=state.config.secure_cookies,
         httponly=True,
         samesite="Strict",
@@ -83,18 +83,18 @@ class Attempt:
 
     def __init__(self) -> None:
         """Raises :class:`TooManyFailures`."""
-        limits, device = here().config.login_limits, known_device()
+        limits, device = panel_state().config.login_limits, device_id()
         if device is not None:
             self._pair, self._buckets = _key("device", device), []
             counted = [(self._pair, limits.device)]
         else:
-            self._pair = _key("account-address", account(), address())
+            self._pair = _key("account-address", account_key(), client_network())
             whose = (
-                (_key("account-known", account()), limits.account_from_known)
+                (_key("account-known", account_key()), limits.account_from_known)
                 if throttle.known(self._pair, now())
-                else (_key("account", account()), limits.account)
+                else (_key("account", account_key()), limits.account)
             )
-            self._buckets = [(_key("address", address()), limits.address), whose]
+            self._buckets = [(_key("address", client_network()), limits.address), whose]
             counted = [*self._buckets, (self._pair, limits.account_and_address)]
         if wait := throttle.take(counted, now()):
             raise TooManyFailures(wait)
@@ -105,9 +105,9 @@ class Attempt:
         throttle.clear(self._pair, now(), remember=bool(self._buckets))
 
 
-def note_wrong_token() -> None:
+def count_wrong_token() -> None:
     """Somebody showed a token that is none.  Raises :class:`TooManyFailures`."""
-    bucket = (_key("token-address", address()), here().config.login_limits.address)
+    bucket = (_key("token-address", client_network()), panel_state().config.login_limits.address)
     if wait := throttle.take([bucket], now()):
         raise TooManyFailures(wait)
 
@@ -115,36 +115,36 @@ def note_wrong_token() -> None:
 def _key(kind: str, *parts: str) -> str:
     """What is counted by, so that nothing tells who it was."""
     said = "\n".join((kind, *parts)).encode()
-    return hmac.new(here().config.secret_key, said, "sha256").hexdigest()
+    return hmac.new(panel_state().config.secret_key, said, "sha256").hexdigest()
 
 
 limit_grants = limiter.limit(
-    "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="grants"
+    "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="grants"
 )
-limit_asking = limiter.limit(
-    "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="asking"
+limit_commands = limiter.limit(
+    "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="asking"
 )
-limit_played = limiter.limit(
-    "120/minute", key_func=lambda: someone().user.id, exempt_when=lambda: visitor() is None, scope="played"
+limit_listen_reports = limiter.limit(
+    "120/minute", key_func=lambda: current_visitor().user.id, exempt_when=lambda: visitor() is None, scope="played"
 )
 limit_refusals = limiter.shared_limit(
     "60/minute; 600/hour",
     scope="refusals",
-    key_func=lambda: someone().user.id,
+    key_func=lambda: current_visitor().user.id,
     exempt_when=lambda: visitor() is None,
-    deduct_when=lambda answer: _refused(answer),
+    deduct_when=lambda answer: _is_refusal(answer),
 )
 """Each refusal is a leaf in the log, on disk before it is answered: nobody fills the log with them.  What is
 given does not count, however much a player asks for."""
 
 
-def _refused(answer: Response) -> bool:
+def _is_refusal(answer: Response) -> bool:
     """Whether an answer says no to what was asked; one of 500 and above says that we cannot, and one of 429
     is in no log."""
     return 400 <= answer.status_code < 500 and answer.status_code != 429
 
 
-def wait() -> int:
+def retry_after() -> int:
     """Seconds until the limit that this request has reached lets one more through."""
     reached = limiter.current_limit
     if reached is None:
@@ -155,8 +155,8 @@ def wait() -> int:
 
 
 def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(here().config.secret_key, salt="accord known device")
+    return URLSafeTimedSerializer(panel_state().config.secret_key, salt="accord known device")
 
 
 def _cookie() -> str:
-    return cookie_name("device", here().config)
+    return cookie_name("device", panel_state().config)

@@ -21,11 +21,11 @@ from recorder.errors import SealError
 from recorder.identity import users
 from web.cookies import cookie_name
 from web.gate import gate
-from web.state import Visitor, here, now, tenant_of, visitor
+from web.state import (Visitor, panel_state, now, load_tenant, visitor)
 
 log = structlog.get_logger()
 
-TOUCH = timedelta(minutes=2)
+TOUCH_INTERVAL = timedelta(minutes=2)
 """How old ``seen_at`` may get before it is written again: not every request is a write."""
 
 
@@ -41,13 +41,13 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if found is None:
             return
         opened, user = found
-        if not hmac.compare_digest(mac, _mac(token, user)) or not admitted(user):
+        if not hmac.compare_digest(mac, _mac(token, user)) or not has_valid_credential(user):
             return
-        if now() >= opened.created_at + here().config.longest:
+        if now() >= opened.created_at + panel_state().config.longest:
             return  # whatever its row says until when it lasts: nothing signs that
-        g.visitor = Visitor(user, opened, tenant_of(user))
-        if now() - opened.seen_at > TOUCH:
-            config = here().config
+        g.visitor = Visitor(user, opened, load_tenant(user))
+        if now() - opened.seen_at > TOUCH_INTERVAL:
+            config = panel_state().config
             until = min(now() + config.idle, opened.created_at + config.longest)
             users.touch_session(user, opened.id, now=now(), until=until)
 
@@ -55,8 +55,8 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
 def open_session(response: Response, user: UserRow) -> None:
     """Log somebody in whose password was checked.  The token is new, and so is the form token: what
     anybody may have planted in this browser before is worth nothing after."""
-    _end_present()
-    state = here()
+    _end_current_session()
+    state = panel_state()
     token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
     until = now() + min(state.config.idle, state.config.longest)
     users.open_session(user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy)
@@ -72,23 +72,23 @@ def open_session(response: Response, user: UserRow) -> None:
 
 def close_session(response: Response) -> None:
     """Log out whoever is logged in here, and with them their grants."""
-    _end_present()
+    _end_current_session()
     response.delete_cookie(
-        _cookie(), secure=here().config.secure_cookies, httponly=True, samesite="Lax", path="/"
+        _cookie(), secure=panel_state().config.secure_cookies, httponly=True, samesite="Lax", path="/"
     )
 
 
-def _end_present() -> None:
+def _end_current_session() -> None:
     session.clear()
     someone = visitor()
     if someone is not None:
-        users.end_session(someone.user, someone.session.id, now=now(), entropy=here().entropy)
+        users.end_session(someone.user, someone.session.id, now=now(), entropy=panel_state().entropy)
         log.info("web.logged_out", user=someone.user.id)
         g.pop("visitor")
 
 
 def _cookie() -> str:
-    return cookie_name("session", here().config)
+    return cookie_name("session", panel_state().config)
 
 
 def _hash(token: str) -> str:
@@ -97,10 +97,10 @@ def _hash(token: str) -> str:
 
 def _mac(token: str, user: UserRow) -> str:
     text = "\n".join(("accord session", token, user.id, user.tenant, user.role))
-    return hmac.digest(here().config.secret_key, text.encode(), "sha256").hex()
+    return hmac.digest(panel_state().config.secret_key, text.encode(), "sha256").hex()
 
 
-def admitted(user: UserRow, *, logs_in: bool = False) -> bool:
+def has_valid_credential(user: UserRow, *, logs_in: bool = False) -> bool:
     """Whether a person's row is as it was signed; where it is not, the operator reads why in the log.  Who
     ``logs_in`` is looked for in the customer's log too: a session was given by one who was."""
     try:

@@ -8,7 +8,7 @@ from flask import Blueprint, render_template
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow, LineRow
-from web.state import logged_in, someone
+from web.state import (login_required, current_visitor)
 
 blueprint = Blueprint("numbers", __name__, template_folder="templates")
 
@@ -22,9 +22,9 @@ class Number:
 
 
 @blueprint.get("/numbers")
-@logged_in
-def listed() -> str:
-    tenant = someone().tenant
+@login_required
+def list_numbers() -> str:
+    tenant = current_visitor().tenant
     said = {row.id: row for row in queries.announcements(tenant.id)}
     numbers = [
         Number(line, tuple(said[each] for each in line.announcements)) for line in queries.lines(tenant.id)

@@ -7,20 +7,20 @@ from flask.typing import ResponseReturnValue
 
 from recorder.features.offboarding import handover
 from web.account.limits import limit_refusals
-from web.errors import answer
+from web.errors import (error_response)
 from web.gate import gate, who
 from web.playback.sound_response import send
-from web.state import logged_in, now, someone, visitor
+from web.state import (login_required, now, current_visitor, visitor)
 from web.text import errors
 
 blueprint = Blueprint("offboarding", __name__, template_folder="templates")
 
 
-@blueprint.get("/leaving")
-@logged_in
+@blueprint.get("/offboarding")
+@login_required
 @limit_refusals
 def show() -> str:
-    person = someone()
+    person = current_visitor()
     row = gate().leaver(who()) if person.admin else None
     if row is None:
         abort(404)
@@ -36,14 +36,14 @@ def show() -> str:
     )
 
 
-@blueprint.get("/leaving/recordings.tar")
+@blueprint.get("/offboarding/recordings.tar")
 @limit_refusals
-def fetch() -> ResponseReturnValue:
+def download() -> ResponseReturnValue:
     """The file.  Whoever is not logged in is told so in a word, not sent to a page: a download goes on after
     they have logged in again."""
     found = visitor()
     if found is None:
-        return answer(401, errors.error("access.revoked"), "access.revoked")
+        return error_response(401, errors.error("access.revoked"), "access.revoked")
     opened = gate().handover(who())
     row = gate().leaver(who())
     if row is None:

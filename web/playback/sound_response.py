@@ -30,8 +30,8 @@ def send(opened: Opened, validator: str) -> Response:
     connection, and no browser takes the part for the whole.
     ``validator`` names these very bytes (a sound is never changed under its name).
     """
-    asked = _asked(validator)
-    wanted = _range(opened.length, asked)
+    asked = _requested_range(validator)
+    wanted = _byte_range(opened.length, asked)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store", "ETag": f'"{validator}"'}
     if wanted is None:
         return Response(status=416, headers=headers | {"Content-Range": f"bytes */{opened.length}"})
@@ -45,14 +45,14 @@ def send(opened: Opened, validator: str) -> Response:
         return Response(status=status, headers=headers, content_type=opened.media_type)
     pieces = opened.read(start, end)
     answer = Response(
-        _ended_by_errors(pieces, opened.name), status=status, headers=headers, content_type=opened.media_type
+        _abort_on_error(pieces, opened.name), status=status, headers=headers, content_type=opened.media_type
     )
     # The listener may go away before the first piece is asked for: then nothing else closes it.
     answer.call_on_close(getattr(pieces, "close", lambda: None))
     return answer
 
 
-def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _abort_on_error(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from pieces
     except AccordError as error:
@@ -61,7 +61,7 @@ def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
         raise ConnectionResetError(errno.ECONNRESET, error.error_id) from error
 
 
-def _asked(validator: str) -> re.Match[str] | None:
+def _requested_range(validator: str) -> re.Match[str] | None:
     """The range that counts: RFC 9110, section 14.2, in a GET alone, and section 13.1.5, with ``If-Range``
     only for these very bytes (a strong comparison: a date, or a weak tag, names others)."""
     same = request.headers.get("If-Range")
@@ -75,7 +75,7 @@ def _asked(validator: str) -> re.Match[str] | None:
     return found
 
 
-def _range(length: int, asked: re.Match[str] | None) -> tuple[int, int] | None:
+def _byte_range(length: int, asked: re.Match[str] | None) -> tuple[int, int] | None:
     """The bytes to send, from up to and not including; ``None`` where the range is not there."""
     if asked is None:
         return 0, length

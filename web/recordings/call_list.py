@@ -33,7 +33,7 @@ class CallEntry:
         return Cursor(self.row.started_at, self.row.id)
 
 
-def calls(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
+def list_page(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
     """At most ``limit`` calls after a place, latest first.
 
     Both kinds are sorted alike (start, id) and their ids never meet, so that one place serves for both.
@@ -59,7 +59,7 @@ def calls(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> P
     return Page(tuple(shown), shown[-1].place if more and shown else None)
 
 
-def by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
+def group_by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
     """Calls under their day in the customer's zone; the time is the first call's."""
     days: list[tuple[datetime, list[CallEntry]]] = []
     for call in shown:

@@ -13,35 +13,35 @@ from recorder.errors import KeepingError
 from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals
-from web.retention.page_helpers import blueprint, day_in, day_of, for_admins, me, to_recording
-from web.state import changes, logged_in, now, someone
+from web.retention.page_helpers import (blueprint, parse_date, local_date, for_admins, author, redirect_to_recording)
+from web.state import (changes, login_required, now, current_visitor)
 
-PURPOSE = "agreement"
+AGREEMENT = "agreement"
 """What can be agreed in the panel: that it is kept so that it stays clear what was agreed."""
 
-USUALLY = timedelta(days=365)
+DEFAULT_KEEP = timedelta(days=365)
 """How long it is then kept, where nobody chooses another day."""
 
 
-@blueprint.get("/recordings/<recording_id>/keeping/agreed")
-@logged_in
+@blueprint.get("/recordings/<recording_id>/retention/agreement")
+@login_required
 @limit_refusals
 @for_admins
-def ask_agreed(recording_id: str) -> ResponseReturnValue:
-    looked = changes().look(someone().tenant.id, recording_id)
+def show_agreement(recording_id: str) -> ResponseReturnValue:
+    looked = changes().look(current_visitor().tenant.id, recording_id)
     if (why := looked.why_not_agree()) is not None:
         raise KeepingError(why, "nothing can be agreed about it any more")
-    today, latest = day_of(looked.now), _latest(looked)
+    today, latest = local_date(looked.now), _last_day(looked)
     if latest <= today:
         raise KeepingError("retention.too_long", "the country's longest time is over")
-    usual = day_of(kept_from(looked.chain.manifest) + USUALLY)
+    usual = local_date(kept_from(looked.chain.manifest) + DEFAULT_KEEP)
     return render_template(
-        "retention/agreed.html",
+        "retention/agreement.html",
         recording=looked.row,
         looked=looked,
-        purpose=PURPOSE,
+        purpose=AGREEMENT,
         now=looked.now,
-        called=day_of(looked.row.started_at),
+        called=local_date(looked.row.started_at),
         today=today,
         earliest=today + timedelta(days=1),
         usual=usual if today < usual < latest else latest,
@@ -50,60 +50,60 @@ def ask_agreed(recording_id: str) -> ResponseReturnValue:
     )
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/agreed")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/agreement")
+@login_required
 @limit_grants
 @for_admins
-def agreed(recording_id: str) -> ResponseReturnValue:
-    form, tenant = request.form, someone().tenant.id
+def record_agreement(recording_id: str) -> ResponseReturnValue:
+    form, tenant = request.form, current_visitor().tenant.id
     looked = changes().look(tenant, recording_id)
-    on = day_in(form.get("on", ""), "retention.agreed_on")
-    days = (day_in(form.get("until", ""), "retention.until") - _first(looked)).days
+    on = parse_date(form.get("on", ""), "retention.agreed_on")
+    days = (parse_date(form.get("until", ""), "retention.until") - _first_day(looked)).days
     reason = form.get("reason", "")
     if form.get("sure"):
-        changes().agree(tenant, recording_id, me(), purpose=PURPOSE, keep_days=days, reason=reason, on=on)
-        return to_recording(recording_id)
-    rule = agreeing(tenant, purpose=PURPOSE, keep_days=days, reason=reason, on=on)
-    looked, after = changes().foresee(tenant, recording_id, me(), rule)
+        changes().agree(tenant, recording_id, author(), purpose=AGREEMENT, keep_days=days, reason=reason, on=on)
+        return redirect_to_recording(recording_id)
+    rule = agreeing(tenant, purpose=AGREEMENT, keep_days=days, reason=reason, on=on)
+    looked, after = changes().foresee(tenant, recording_id, author(), rule)
     return render_template(
-        "retention/agreed_sure.html",
+        "retention/agreement_preview.html",
         recording=looked.row,
         looked=looked,
         after=after,
-        purpose=PURPOSE,
+        purpose=AGREEMENT,
         form=form,
         on=on,
         now=now(),
     )
 
 
-@blueprint.get("/recordings/<recording_id>/keeping/less")
-@logged_in
+@blueprint.get("/recordings/<recording_id>/retention/purposes")
+@login_required
 @limit_refusals
 @for_admins
-def ask_less(recording_id: str) -> ResponseReturnValue:
-    looked = changes().look(someone().tenant.id, recording_id)
+def show_purposes(recording_id: str) -> ResponseReturnValue:
+    looked = changes().look(current_visitor().tenant.id, recording_id)
     if not looked.may_narrow():
         raise KeepingError("retention.purpose", "it has no purpose that can be ended")
     return render_template(
-        "retention/less.html", recording=looked.row, looked=looked, now=looked.now, longest=LONGEST_REASON
+        "retention/purposes.html", recording=looked.row, looked=looked, now=looked.now, longest=LONGEST_REASON
     )
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/less")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/purposes")
+@login_required
 @limit_grants
 @for_admins
-def less(recording_id: str) -> ResponseReturnValue:
-    form, tenant = request.form, someone().tenant.id
+def narrow_purposes(recording_id: str) -> ResponseReturnValue:
+    form, tenant = request.form, current_visitor().tenant.id
     purposes, reason = form.getlist("purpose"), form.get("reason", "")
     if form.get("sure"):
-        changes().narrow(tenant, recording_id, me(), purposes=purposes, reason=reason)
-        return to_recording(recording_id)
+        changes().narrow(tenant, recording_id, author(), purposes=purposes, reason=reason)
+        return redirect_to_recording(recording_id)
     rule = narrowing(purposes=purposes, reason=reason)
-    looked, after = changes().foresee(tenant, recording_id, me(), rule)
+    looked, after = changes().foresee(tenant, recording_id, author(), rule)
     return render_template(
-        "retention/less_sure.html",
+        "retention/purposes_preview.html",
         recording=looked.row,
         looked=looked,
         after=after,
@@ -113,11 +113,11 @@ def less(recording_id: str) -> ResponseReturnValue:
     )
 
 
-def _first(looked: Looked) -> date:
+def _first_day(looked: Looked) -> date:
     """The day that its keeping is counted from."""
-    return day_of(kept_from(looked.chain.manifest))
+    return local_date(kept_from(looked.chain.manifest))
 
 
-def _latest(looked: Looked) -> date:
+def _last_day(looked: Looked) -> date:
     """The last day up to which the customer's country lets it be kept."""
-    return _first(looked) + timedelta(days=pack_of(looked.row.tenant).rule(PURPOSE).longest_keep_days)
+    return _first_day(looked) + timedelta(days=pack_of(looked.row.tenant).rule(AGREEMENT).longest_keep_days)

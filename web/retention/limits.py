@@ -19,9 +19,9 @@ from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import Wish, set_limit
 from recorder.seal.usage_terms import RetentionLimit, by_law
 from web.account.limits import limit_grants, limit_refusals
-from web.errors import page
-from web.retention.page_helpers import blueprint, for_admins, me
-from web.state import changes, here, logged_in, now, someone
+from web.errors import (error_page)
+from web.retention.page_helpers import (blueprint, for_admins, author)
+from web.state import (changes, panel_state, login_required, now, current_visitor)
 from web.text import errors
 
 
@@ -45,66 +45,66 @@ class LimitRequest:
     before: LimitRow | None
 
 
-@blueprint.get("/settings/keeping")
-@logged_in
+@blueprint.get("/settings/retention")
+@login_required
 @limit_refusals
 @for_admins
-def times() -> ResponseReturnValue:
-    if here().changes is None:
-        return page(503, errors.error("retention.no_key"))
-    found = _kept()
+def show_limits() -> ResponseReturnValue:
+    if panel_state().changes is None:
+        return error_page(503, errors.error("retention.no_key"))
+    found = _purpose_limits()
     shown = {each.limit.id for each in found if each.limit is not None}
     return render_template(
-        "retention/times.html",
+        "retention/limits.html",
         kept=found,
         open=[each for each in found if not each.fixed],
         others=[
-            each for each in limits.in_force(someone().tenant.id, changes().trust) if each.id not in shown
+            each for each in limits.in_force(current_visitor().tenant.id, changes().trust) if each.id not in shown
         ],
         numbers=_numbers(),
     )
 
 
-@blueprint.get("/settings/keeping/change")
-@logged_in
+@blueprint.get("/settings/retention/change")
+@login_required
 @limit_refusals
 @for_admins
-def ask_times() -> ResponseReturnValue:
-    return _preview(_asked(request.args), request.args)
+def preview_limit() -> ResponseReturnValue:
+    return _render_preview(_parse_request(request.args), request.args)
 
 
-@blueprint.post("/settings/keeping/change")
-@logged_in
+@blueprint.post("/settings/retention/change")
+@login_required
 @limit_grants
 @for_admins
-def change_times() -> ResponseReturnValue:
-    asked = _asked(request.form)
+def change_limit() -> ResponseReturnValue:
+    asked = _parse_request(request.form)
     if asked.wish.agreements and not request.form.get("sure"):
-        return _preview(asked, request.form)  # agreements end only where that was confirmed by itself
-    set_limit(changes(), someone().tenant.id, asked.wish, me())
-    return redirect(url_for("retention.times"), 303)
+        return _render_preview(asked, request.form)  # agreements end only where that was confirmed by itself
+    set_limit(changes(), current_visitor().tenant.id, asked.wish, author())
+    return redirect(url_for("retention.show_limits"), 303)
 
 
-def _preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
+def _render_preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
     """What would follow; nothing is changed."""
     wish, at, seen = asked.wish, now(), None
     if wish.keep_days is not None:
         limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
-        seen = preview.foresee(someone().tenant.id, limit, at, changes().trust)
+        seen = preview.foresee(current_visitor().tenant.id, limit, at, changes().trust)
     return render_template(
-        "retention/times_sure.html",
+        "retention/limit_preview.html",
         wish=wish,
         before=asked.before,
         seen=seen,
-        ends=[] if seen is None else _months(seen.ends, at.date()),
+        ends=[] if seen is None else _count_by_month(seen.ends, at.date()),
         form=form,
         numbers=_numbers(),
     )
 
 
-def _kept() -> list[PurposeLimit]:
+def _purpose_limits() -> list[PurposeLimit]:
     """Every purpose that the customer's numbers are announced for."""
-    tenant = someone().tenant.id
+    tenant = current_visitor().tenant.id
     announced = {row.id: row for row in queries.announcements(tenant)}
     days: dict[str, list[int]] = {}
     for line in queries.lines(tenant):
@@ -123,10 +123,10 @@ def _kept() -> list[PurposeLimit]:
     ]
 
 
-def _asked(form: Mapping[str, str]) -> LimitRequest:
+def _parse_request(form: Mapping[str, str]) -> LimitRequest:
     """What somebody asks for.  Raises :class:`KeepingError`: ``retention.no_limit``, ``retention.purpose``,
     ``retention.by_law``, ``retention.days``, ``retention.too_long``."""
-    tenant = someone().tenant.id
+    tenant = current_visitor().tenant.id
     set_before = limits.in_force(tenant, changes().trust)
     if "limit" in form:
         found = next((each for each in set_before if each.id == form["limit"]), None)
@@ -134,7 +134,7 @@ def _asked(form: Mapping[str, str]) -> LimitRequest:
             raise KeepingError("retention.no_limit", "that is not set any more")
         return LimitRequest(Wish(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
-    kept = next((each for each in _kept() if each.code == code), None)
+    kept = next((each for each in _purpose_limits() if each.code == code), None)
     if kept is None:
         raise KeepingError("retention.purpose", f"no number is announced for {code!r}")
     if kept.fixed:
@@ -146,7 +146,7 @@ def _asked(form: Mapping[str, str]) -> LimitRequest:
     return LimitRequest(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 
-def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:
+def _count_by_month(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:
     """How many end when: today (``None``), and in each month after that by its first day."""
     counted: Counter[date | None] = Counter()
     for day, count in ends.items():
@@ -156,4 +156,4 @@ def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, in
 
 def _numbers() -> dict[str, str]:
     """The customer's numbers by their lines' ids."""
-    return {line.id: line.number for line in queries.lines(someone().tenant.id, ended=True)}
+    return {line.id: line.number for line in queries.lines(current_visitor().tenant.id, ended=True)}

@@ -13,40 +13,40 @@ from recorder.domain import time_zones
 from recorder.errors import KeepingError
 from recorder.seal.amendment import By
 from web.decorators import admins_only
-from web.state import someone
+from web.state import (current_visitor)
 
 blueprint = Blueprint("retention", __name__, template_folder="templates")
 
 
-def _to_its_page(named: Mapping[str, object]) -> str:
+def _page_url(named: Mapping[str, object]) -> str:
     """The recording's page, or that of the customer's retention limits."""
     mine = named.get("recording_id")
-    return url_for("retention.show", recording_id=mine) if mine else url_for("retention.times")
+    return url_for("retention.show", recording_id=mine) if mine else url_for("retention.show_limits")
 
 
-for_admins = admins_only(back=_to_its_page)
+for_admins = admins_only(back=_page_url)
 
 
-def me() -> By:
+def author() -> By:
     """The user who asks, as the author of an amendment."""
-    return By("user", someone().user.id)
+    return By("user", current_visitor().user.id)
 
 
-def to_recording(recording_id: str) -> ResponseReturnValue:
+def redirect_to_recording(recording_id: str) -> ResponseReturnValue:
     """Back to the recording's retention page."""
     return redirect(url_for("retention.show", recording_id=recording_id), 303)
 
 
 def zone() -> ZoneInfo:
-    return time_zones.usable(someone().tenant.time_zone)
+    return time_zones.usable(current_visitor().tenant.time_zone)
 
 
-def day_of(at: datetime) -> date:
+def local_date(at: datetime) -> date:
     """The date of a time in the customer's time zone."""
     return at.astimezone(zone()).date()
 
 
-def day_in(text: str, error_id: str) -> date:
+def parse_date(text: str, error_id: str) -> date:
     """A date as a browser sends it.  Raises :class:`KeepingError` with that id where it cannot be read."""
     try:
         return date.fromisoformat(text)
@@ -54,7 +54,7 @@ def day_in(text: str, error_id: str) -> date:
         raise KeepingError(error_id, "that is no day") from None
 
 
-def beginning(day: date, error_id: str) -> datetime:
+def start_of_day(day: date, error_id: str) -> datetime:
     """The start of a day in the customer's time zone.  Raises :class:`KeepingError` with that id where the
     calendar has none."""
     try:

@@ -24,13 +24,13 @@ from web.subject_requests.facts import RecordingFacts
 README: Final = "README.txt"
 FACTS: Final = "copy.json"
 
-LARGE: Final = 2**31
+ZIP64_SIZE: Final = 2**31
 """Bytes from which on an entry says its length in ZIP's longer form."""
 
 log = structlog.get_logger()
 
 
-class _Sink(io.RawIOBase):
+class _Buffer(io.RawIOBase):
     """What was written since somebody looked."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class _Sink(io.RawIOBase):
         return found
 
 
-def path(told: RecordingFacts, zone: ZoneInfo, name: str) -> str:
+def audio_path(told: RecordingFacts, zone: ZoneInfo, name: str) -> str:
     """Where a recording's sound lies: by when it was, in the customer's zone."""
     return f"{told.row.started_at.astimezone(zone):%Y-%m-%d_%H-%M-%S}_{told.row.id[-6:]}/{name}"
 
@@ -61,7 +61,7 @@ def stream(
 ) -> Iterator[bytes]:
     """The archive, in pieces.  What goes wrong with a sound ends the connection: nobody takes a part for the
     whole."""
-    sink = _Sink()
+    sink = _Buffer()
     try:
         with zipfile.ZipFile(sink, "w") as archive:
             texts = ((README, readme), (FACTS, json.dumps(facts, ensure_ascii=False, indent=1)))
@@ -74,8 +74,8 @@ def stream(
                 wav = told.copy.name.endswith(".wav")
                 entry = _entry(told.path, told.row.started_at, zone, deflated=wav)
                 with (
-                    closing(_closable(told.copy.sound())) as pieces,
-                    archive.open(entry, "w", force_zip64=told.copy.length >= LARGE) as file,
+                    closing(_as_closable(told.copy.sound())) as pieces,
+                    archive.open(entry, "w", force_zip64=told.copy.length >= ZIP64_SIZE) as file,
                 ):
                     for piece in pieces:
                         file.write(piece)
@@ -88,7 +88,7 @@ def stream(
         raise ConnectionResetError(errno.ECONNRESET, error.error_id) from error
 
 
-def _closable(pieces: Iterator[bytes]) -> Any:
+def _as_closable(pieces: Iterator[bytes]) -> Any:
     return pieces if hasattr(pieces, "close") else (piece for piece in pieces)
 
 

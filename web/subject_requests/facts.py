@@ -21,7 +21,7 @@ from recorder.seal.amendment_kinds import AgreedLater, ConsentWithdrawn, HoldSet
 FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
 
-_WITHOUT: Final = frozenset({"party", "value", "leg", "by"})
+_OTHER_PARTIES: Final = frozenset({"party", "value", "leg", "by"})
 """Of a mark's data: who somebody else was."""
 
 
@@ -119,7 +119,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
             "mode": manifest.consent.mode,
             "answer": manifest.consent.answer,
             "key": manifest.consent.key,
-            "at": _moment(manifest.consent.at),
+            "at": _optional_iso(manifest.consent.at),
         },
         "asked_to_keep": [
             {
@@ -127,7 +127,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
                 "answer": each.answer,
                 "by": each.by,
                 "how": each.answered_how,
-                "answered_at": _moment(each.answered_at),
+                "answered_at": _optional_iso(each.answered_at),
             }
             for each in manifest.agreements
         ],
@@ -136,7 +136,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
                 "at": to_iso(each.at),
                 "offset_ms": each.offset_ms,
                 "kind": each.kind,
-                "data": {name: value for name, value in each.data.items() if name not in _WITHOUT},
+                "data": {name: value for name, value in each.data.items() if name not in _OTHER_PARTIES},
             }
             for each in manifest.markers
         ],
@@ -166,5 +166,5 @@ def _amendment(amendment: Amendment) -> dict[str, Any]:
     return said
 
 
-def _moment(at: datetime | None) -> str | None:
+def _optional_iso(at: datetime | None) -> str | None:
     return None if at is None else to_iso(at)

@@ -96,7 +96,7 @@ def test_another_customers_calls_are_not_there(house, ask, token, call, rival) -
     assert theirs.status_code == missing.status_code == 404
     assert theirs.json == missing.json
     asked = ask(f"/calls/{call.id}/note", "POST").json["id"]
-    assert ask(f"/asked/{asked}", secret="accord_other").status_code == 404
+    assert ask(f"/commands/{asked}", secret="accord_other").status_code == 404
 
 
 @pytest.mark.parametrize("secret", ["", "accord_wrong", " "])

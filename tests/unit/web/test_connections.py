@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.web.test_server import Served
 from web import server
-from web.connections import Crowd
+from web.connections import (ConnectionLimiter)
 
 MANY = 1010
 IDLE = b""
@@ -75,8 +75,8 @@ def test_a_thousand_idle_connections_of_one_address_hold_nobody_up(tmp_path) -> 
             assert answered_in(served) < 5
             gone = dropped(connections)
             # The address keeps its share, and the newest of its connections at that.
-            assert gone[: MANY - server.OF_AN_ADDRESS] == list(range(MANY - server.OF_AN_ADDRESS))
-            assert len(gone) <= MANY - server.OF_AN_ADDRESS + 1
+            assert gone[: MANY - server.MAX_PER_NETWORK] == list(range(MANY - server.MAX_PER_NETWORK))
+            assert len(gone) <= MANY - server.MAX_PER_NETWORK + 1
     finally:
         served.close()
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -114,7 +114,7 @@ class Connection:
 
 
 def test_one_whose_request_is_not_read_yet_is_not_idle() -> None:
-    crowd = Crowd(2, 2)
+    crowd = ConnectionLimiter(2, 2)
     said, idle = Connection(), Connection()
     for each in (said, idle):
         assert crowd.comes(each, "192.0.2.1")
@@ -125,7 +125,7 @@ def test_one_whose_request_is_not_read_yet_is_not_idle() -> None:
 
 
 def test_idle_ones_go_first_then_what_arrives_slowly_then_who_takes_nothing_and_nobody_at_work() -> None:
-    crowd = Crowd(4, 4)
+    crowd = ConnectionLimiter(4, 4)
     taking, rest, request, work = (Connection() for _ in range(4))
     for each in (taking, rest, request, work):
         assert crowd.comes(each, "192.0.2.1")
@@ -139,7 +139,7 @@ def test_idle_ones_go_first_then_what_arrives_slowly_then_who_takes_nothing_and_
 
 
 def test_an_address_has_its_share_and_one_of_ipv6_is_a_household() -> None:
-    crowd = Crowd(100, 2, without={"127.0.0.1"})
+    crowd = ConnectionLimiter(100, 2, without={"127.0.0.1"})
     first, second = Connection(), Connection()
     assert crowd.comes(first, "2001:db8::1")
     assert crowd.comes(second, "2001:db8::2")

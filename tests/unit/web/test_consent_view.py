@@ -133,12 +133,12 @@ def test_why_a_call_was_not_recorded_or_kept(claire, house, bakery, reason, said
 def test_every_answer_has_words_of_its_own(app, clock):
     with app.test_request_context(headers={"Accept-Language": "en"}):
         told = [
-            labels.answered(answer, by, how, clock())
+            labels.keep_answer(answer, by, how, clock())
             for answer in ("yes", "no")
             for by, how in (("outside", "key"), ("colleague", "aloud"), ("colleague", "own_words"))
         ]
-        told += [labels.answered(answer, None, None, None) for answer in ("none", "broken", None)]
-        told.append(labels.answered("yes", "outside", "aloud", clock()))  # what this version does not know
+        told += [labels.keep_answer(answer, None, None, None) for answer in ("none", "broken", None)]
+        told.append(labels.keep_answer("yes", "outside", "aloud", clock()))  # what this version does not know
         assert len(set(told)) == len(told)
         assert not any("%" in one for one in told)
 

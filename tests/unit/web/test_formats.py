@@ -42,7 +42,7 @@ def test_a_printed_number_is_read_again(app: Flask, number, reader, country, bef
     assert phone_numbers.canonical(text, country) == number
     assert normalised(text, country) == number
     for each in (text, shown):
-        wanted = filters.read({"number": each})
+        wanted = filters.parse_filter({"number": each})
         assert not wanted.wrong
         assert wanted.digits
         assert wanted.digits in number
@@ -53,7 +53,7 @@ def test_a_printed_number_is_read_again(app: Flask, number, reader, country, bef
 @pytest.mark.parametrize(("kind", "value"), [("extension", "2001"), ("sip", "sip:anna@example.org")])
 def test_who_has_no_number_is_found_by_what_is_printed(app: Flask, reader, kind, value) -> None:
     with app.test_request_context(), force_locale(reader):
-        wanted = filters.read({"number": formats.party(Party(kind, value))})
+        wanted = filters.parse_filter({"number": formats.party(Party(kind, value))})
     assert not wanted.wrong
     assert wanted.digits == value
 
@@ -66,7 +66,7 @@ def test_who_has_no_number_is_found_by_what_is_printed(app: Flask, reader, kind,
 )  # fmt: skip
 def test_all_spellings_of_a_number_are_one(text: str) -> None:
     assert phone_numbers.canonical(text, "be") == "+3225550100"
-    digits = filters.read({"number": text}).digits
+    digits = filters.parse_filter({"number": text}).digits
     assert digits
     assert digits in "+3225550100"
 

@@ -21,7 +21,7 @@ from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import create_app
 from web.account import limits, passwords
-from web.addresses import inside
+from web.addresses import (local_path)
 from web.state import KEY
 
 pytestmark = pytest.mark.usefixtures("bakery")
@@ -312,7 +312,7 @@ def test_a_form_in_parts_is_a_form_and_a_file_is_no_field(browser):
 def test_a_cookie_that_was_planted_for_no_account_exempts_from_nothing(app, browser):
     person = browser()
     with app.test_request_context("/login", method="POST"):
-        nobody = {"account": limits.account(), "device": "0" * 32}
+        nobody = {"account": limits.account_key(), "device": "0" * 32}
         planted = limits._signer().dumps(nobody)
     person.client.set_cookie("accord-device", planted)
     assert [person.log_in("claire", "guess").status_code for _ in range(11)] == [422] * 10 + [429]
@@ -383,7 +383,7 @@ def test_after_logging_in_one_is_where_one_wanted_to_be(browser):
     ],
 )
 def test_only_an_address_of_this_panel_is_gone_on_to(target, kept):
-    assert inside(target) == (target if kept else None)
+    assert local_path(target) == (target if kept else None)
 
 
 def test_an_empty_form_says_what_is_missing(browser):

@@ -22,7 +22,7 @@ from recorder.features.offboarding.plan import prepare
 from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
 
-FILE = "/leaving/recordings.tar"
+FILE = "/offboarding/recordings.tar"
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def old(house, bakery, tmp_path, tone) -> str:
 def test_an_admin_fetches_everything_in_one_file(browser, leaves, clock) -> None:
     paul = browser("paul")
     assert "Votre entreprise quitte le service" in paul.get("/recordings").text
-    page = paul.get("/leaving").text
+    page = paul.get("/offboarding").text
     assert "1 enregistrement," in page
     assert "jusqu’au 25 décembre 2026" in page
     assert "Il n’est pas certain que chacun" in page
@@ -119,24 +119,24 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
 
 def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, leaves, clock) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
-    assert browser("claire").get("/leaving").status_code == 404
+    assert browser("claire").get("/offboarding").status_code == 404
     assert browser("claire").get(FILE).status_code == 403
     assert "quitte le service" not in browser("claire").get("/recordings").text
-    for path in ("/leaving", FILE):
+    for path in ("/offboarding", FILE):
         assert browser("dora").get(path).status_code == 404
     assert browser().get(FILE).status_code == 401
     clock.forward(days=30)
     paul = browser("paul")
     assert paul.get(FILE).status_code == 410
-    assert "délai pour le télécharger est écoulé" in paul.get("/leaving").text
+    assert "délai pour le télécharger est écoulé" in paul.get("/offboarding").text
 
 
 @pytest.mark.long
 def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
-    assert browser("paul").get("/leaving").status_code == 404
+    assert browser("paul").get("/offboarding").status_code == 404
     office = replace(house.changes, signer=house.means.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
-    assert "pas encore prêt" in browser("paul").get("/leaving").text
+    assert "pas encore prêt" in browser("paul").get("/offboarding").text
     assert browser("paul").get(FILE).status_code == 404
 
 
@@ -150,7 +150,7 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
     refused = claire.send(f"/recordings/{old}", purpose="agreement")
     assert refused.status_code == 403
     assert "vient d’ailleurs" in refused.text
-    keeping = f"/recordings/{old}/keeping"
+    keeping = f"/recordings/{old}/retention"
     assert "Indiquer à quoi il peut servir" in paul.get(keeping).text
     assert "Indiquer à quoi il peut servir" not in claire.get(keeping).text
     form = {"purpose": "agreement", "days": "365", "reason": "Lettre du 2 septembre"}
@@ -173,5 +173,5 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
 def test_what_was_recorded_here_gets_no_other_purpose_so(house, browser, bakery) -> None:
     call = house.call(bakery)
     form = {"purpose": "training", "days": "30", "reason": "x"}
-    assert browser("paul").send(f"/recordings/{call}/keeping/state", **form).status_code == 403
+    assert browser("paul").send(f"/recordings/{call}/retention/basis", **form).status_code == 403
     assert queries.recording(bakery.id, call).purposes == ("agreement",)

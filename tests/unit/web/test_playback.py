@@ -492,7 +492,7 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     path = claire.listen_to(recording)
     address = sounds(claire.get(path))["audio.opus"]
     play = re.search(r"play=([A-Za-z0-9_-]{22})", address).group(1)
-    tell = f"{path}/played"
+    tell = f"{path}/listen-report"
     assert claire.send(tell, play=play, played="0-1000").status_code == 204, "no listen yet: nothing"
     assert claire.get(address).status_code == 200
     for text in ("500-1500", "3000-4000", "3000-4000"):

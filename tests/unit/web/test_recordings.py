@@ -153,7 +153,7 @@ def test_a_zone_that_this_machine_does_not_know_is_shown_as_utc(browser, house, 
         person = browser("paul")
         page = person.get("/recordings?from=2026-11-25")
         assert page.status_code == 200
-        for path in (f"/recordings/{recording}", "/requests", "/settings/keeping", "/numbers"):
+        for path in (f"/recordings/{recording}", "/subject-requests", "/settings/retention", "/numbers"):
             assert person.get(path).status_code == 200, path
     assert "08:30" in page.text
     assert "Fuseau horaire : UTC." in page.text

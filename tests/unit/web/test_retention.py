@@ -24,7 +24,7 @@ def call(house, bakery) -> str:
 
 
 def keeping(recording: str, more: str = "") -> str:
-    return f"/recordings/{recording}/keeping{more}"
+    return f"/recordings/{recording}/retention{more}"
 
 
 def set_hold(browser, recording: str, **more: str):

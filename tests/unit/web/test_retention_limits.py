@@ -19,7 +19,7 @@ from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
 from web.state import KEY
 
-CHANGE = "/settings/keeping/change"
+CHANGE = "/settings/retention/change"
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def in_table(page: str) -> list[tuple[str, str]]:
 
 def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, calls, clock) -> None:
     paul = browser("paul")
-    assert "/settings/keeping" in paul.get("/numbers").text
-    page = paul.get("/settings/keeping").text
+    assert "/settings/retention" in paul.get("/numbers").text
+    page = paul.get("/settings/retention").text
     assert "Annoncé : 30 jours." in page
     seen = asked(paul, purpose="agreement", days="12").text
     assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
@@ -54,7 +54,7 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     with connected():
         leaf = LeafTable.select().where(LeafTable.kind == limits.SET).get()
     assert json.loads(leaf.body)["by"] == bakery.people["paul"].id
-    assert "au plus 12 jours" in paul.get("/settings/keeping").text
+    assert "au plus 12 jours" in paul.get("/settings/retention").text
 
     settle(house.means.store, house.means.root, clock())
     ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
@@ -94,7 +94,7 @@ def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
     assert paul.send(CHANGE, **named, sure="yes").status_code == 303
     settle(house.means.store, house.means.root, clock())
     assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
-    assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/keeping").text
+    assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/retention").text
     (row,) = limits.in_force(bakery.id, house.changes.trust)
     assert row.limit.agreements
     said, key = retention_limit.open_set(row.content, house.root_public)
@@ -104,7 +104,7 @@ def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
 def test_without_a_key_the_page_says_that_it_cannot_be_changed_here(app, browser, bakery) -> None:
     app.extensions[KEY] = replace(app.extensions[KEY], changes=None)
     paul = browser("paul")
-    answer = paul.client.get("/settings/keeping")
+    answer = paul.client.get("/settings/retention")
     assert answer.status_code == 503
     assert "clé" in answer.text
     assert asked(paul, purpose="agreement", days="12").status_code == 403
@@ -139,7 +139,7 @@ def test_other_purposes_keep_a_recording_and_a_line_of_its_own_time_is_shown(
     house.call(duty)
     house.limit(duty.id, 14, line=duty.line.id)
     anne = browser("anne")
-    page = anne.get("/settings/keeping").text
+    page = anne.get("/settings/retention").text
     assert "Tout usage qu’aucune loi n’exige" in page
     assert "Une loi l’exige" in page
     assert 'value="legal-duty"' not in page
@@ -164,7 +164,7 @@ def test_what_cannot_be_set_is_said(house, browser, bakery) -> None:
         for answer in (asked(paul, **form), paul.send(CHANGE, **form)):
             assert answer.status_code == 403
             assert said in answer.text
-            assert 'href="/settings/keeping"' in answer.text, "the way back"
+            assert 'href="/settings/retention"' in answer.text, "the way back"
     assert limits.in_force(bakery.id, house.changes.trust) == ()
 
 
@@ -174,11 +174,11 @@ def test_only_admins_and_only_their_own(house, browser, bakery, rival, clock, en
     paul.send(CHANGE, purpose="agreement", days="12")
     (row,) = limits.in_force(bakery.id, house.changes.trust)
     assert dora.send(CHANGE, limit=row.id).status_code == 403
-    assert row.id not in dora.get("/settings/keeping").text
-    for path in ("/settings/keeping", f"{CHANGE}?purpose=agreement&days=3"):
+    assert row.id not in dora.get("/settings/retention").text
+    for path in ("/settings/retention", f"{CHANGE}?purpose=agreement&days=3"):
         assert claire.get(path).status_code == 403
         assert browser().get(path).status_code == 302
     assert claire.send(CHANGE, purpose="agreement", days="3").status_code == 403
-    assert "/settings/keeping" not in claire.get("/numbers").text
+    assert "/settings/retention" not in claire.get("/numbers").text
     assert paul.client.post(CHANGE, data={"purpose": "agreement", "days": "3"}).status_code == 400
     assert limits.in_force(bakery.id, house.changes.trust) == (row,)

@@ -84,7 +84,7 @@ def test_a_proxy_is_believed_only_where_there_is_one(house, bakery, clock, entro
         direct.client.post("/login", headers={"X-Forwarded-For": f"198.51.100.{n}"})
     behind = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=1), gate=house.gate, now=clock)
     seen = []
-    behind.add_url_rule("/seen", view_func=lambda: seen.append(web.account.limits.address()) or "")
+    behind.add_url_rule("/seen", view_func=lambda: seen.append(web.account.limits.client_network()) or "")
     client = behind.test_client()
     client.get("/seen", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.1"})
     assert seen == ["198.51.100.1"], "what the nearest proxy saw, not what the browser wrote before it"
@@ -114,7 +114,7 @@ def test_what_a_stranger_says_of_where_it_comes_from_is_not_read(
     app = create_app(config, gate=house.gate, now=clock)
     seen = []
     app.add_url_rule(
-        "/seen", view_func=lambda: seen.append((web.account.limits.address(), request.url)) or ""
+        "/seen", view_func=lambda: seen.append((web.account.limits.client_network(), request.url)) or ""
     )
     client = app.test_client()
     client.get("/seen", headers=FORGED, environ_base={"REMOTE_ADDR": peer})
@@ -154,7 +154,7 @@ def watched_from(app, path: str, address: str = "127.0.0.1", **more: str) -> tup
     """What the listener beside the panel answers, on its own port."""
     told: list[str] = []
     environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "REMOTE_ADDR": address, **more}
-    body = health.watched_by(app, Neighbours())(environ, lambda status, _headers: told.append(status))
+    body = health.status_source(app, Neighbours())(environ, lambda status, _headers: told.append(status))
     return told[0], b"".join(body).decode()
 
 
@@ -238,7 +238,7 @@ def test_metrics_are_on_a_port_of_their_own_and_for_neighbours(app, house, baker
     house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # they need no catalogue
     status, told = watched_from(app, "/metrics")
     assert status == "200 OK"
-    assert 'accord_http_requests_total{method="POST",route="playback.ask",status="303"}' in told
+    assert 'accord_http_requests_total{method="POST",route="playback.request_grant",status="303"}' in told
     assert recording not in told
     assert bakery.id not in told
 

@@ -41,7 +41,7 @@ def kinds(tenant: str, beginning: str = "subject_request.") -> list[str]:
 
 def enter(browser, wants: str = "both", number: str = "0470 12 34 56", **more: str) -> str:
     form = {"number": number, "wants": wants, "language": "fr", "received": "2026-11-25", **more}
-    answer = browser.send("/requests", **form)
+    answer = browser.send("/subject-requests", **form)
     assert answer.status_code == 303, answer.text
     return answer.location.partition("#")[0]
 
@@ -88,7 +88,7 @@ def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
     assert NUMBER not in json.dumps(leaves(bakery.id)), "no log has the number"
     clock.at += timedelta(days=40)
     paul = browser("paul")
-    assert "En retard" in paul.get("/requests").text
+    assert "En retard" in paul.get("/subject-requests").text
     assert "En retard" in paul.get(page).text
 
 
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(browser, bakery) -> None:
         ({"received": "soon"}, "le jour"),
     ):
         form = {"number": "0470 12 34 56", "wants": "copy", "language": "fr", "received": "2026-11-20"}
-        answer = paul.send("/requests", **{**form, **wrong})
+        answer = paul.send("/subject-requests", **{**form, **wrong})
         assert answer.status_code == 403
         assert said in answer.text
     assert subject_request_queries.requests(bakery.id) == ()
@@ -113,10 +113,10 @@ def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> 
     page = enter(browser("paul"))
     claire, dora, audit = browser("claire"), browser("dora"), browser("audit")
     for person in (claire, audit):
-        assert person.get("/requests").status_code == 403
+        assert person.get("/subject-requests").status_code == 403
         assert person.get(page).status_code == 403
-        assert "/requests" not in person.get("/recordings").text
-    assert NUMBER[-4:] not in dora.get("/requests").text
+        assert "/subject-requests" not in person.get("/recordings").text
+    assert NUMBER[-4:] not in dora.get("/subject-requests").text
     for what in ("call", "code", "review", f"recordings/{call}/review", "copy", "erase", "extend", "close"):
         assert claire.send(f"{page}/{what}").status_code == 403
         form = {"how": "answered", "why": "x", "code": "123456", "given": "own"}
@@ -383,7 +383,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     house.person(duty, "luc", "Luc")
     by_law = house.call(duty)
     paul, anne = browser("paul"), browser("anne")
-    paul.send(f"/recordings/{held}/keeping/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
+    paul.send(f"/recordings/{held}/retention/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
     page = enter(paul)
     known(paul, page)
     answer = paul.send(f"{page}/erase", sure="yes")
@@ -460,7 +460,7 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
     assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
     shown = paul.get(page).text
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
-    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/requests").text
+    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/subject-requests").text
     assert erased_call_queries.counts(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []

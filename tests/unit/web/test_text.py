@@ -129,8 +129,8 @@ def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
     kinds = [("joined_asked", ""), *(("joined_answered", each) for each in ("yes", "none"))]
     kinds += [("joined_refused", each) for each in refused]
     with app.test_request_context():
-        said = [labels.joined(*each) for each in kinds]
-        assert labels.joined("joined_refused", "in a way of tomorrow") not in said
+        said = [labels.participant_answer(*each) for each in kinds]
+        assert labels.participant_answer("joined_refused", "in a way of tomorrow") not in said
     assert len(set(said)) == len(said)
 
 
@@ -138,8 +138,8 @@ def test_everything_of_who_listened_has_its_sentence(app):
     heard = {conference_events.heard(key, on_outside) for key in "0123" for on_outside in (True, False)}
     markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
     with app.test_request_context():
-        said = [eavesdrop.listened("listener_heard", eavesdrop.answer(each)) for each in markers]
-        said += [eavesdrop.listened(kind, "") for kind in eavesdrop.KINDS]
+        said = [eavesdrop.eavesdropping("listener_heard", eavesdrop.heard_by(each)) for each in markers]
+        said += [eavesdrop.eavesdropping(kind, "") for kind in eavesdrop.KINDS]
     assert len(set(said)) == len(said) == 10
     assert {kind for kind in MARKS if kind.startswith("listener_")} == set(eavesdrop.KINDS)
 
@@ -177,7 +177,7 @@ def test_a_party_as_people_write_it(party, text):
 @pytest.mark.usefixtures("in_english")
 def test_lengths_and_places():
     lengths = (0, 999, 1000, 61_000, 3_600_000, 3_725_000)
-    assert [formats.length(ms) for ms in lengths] == [
+    assert [formats.duration(ms) for ms in lengths] == [
         "less than a second",
         "less than a second",
         "1 second",
@@ -215,7 +215,7 @@ LENGTHS = {
 @pytest.mark.parametrize("language", LENGTHS)
 def test_one_and_many(app, language):
     with app.test_request_context(headers={"Accept-Language": language}):
-        lengths = [formats.length(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
+        lengths = [formats.duration(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
         assert ", ".join(lengths) == LENGTHS[language]
 
 
