@@ -32,14 +32,14 @@ from web import (
 )
 from web.account import sessions
 from web.account.limits import limiter
-from web.addresses import (encode_query)
+from web.addresses import encode_query
 from web.assets import Assets
 from web.config import WebConfig
 from web.cookies import cookie_name
-from web.login_refusals import (LoginRefusals)
-from web.proxies import (trust_proxies)
-from web.request_reader import (MAX_BODY)
-from web.state import (PanelGateInterface)
+from web.login_refusals import LoginRefusals
+from web.proxies import trust_proxies
+from web.request_reader import MAX_BODY
+from web.state import PanelGateInterface
 from web.text import labels
 
 

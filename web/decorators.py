@@ -10,8 +10,8 @@ from flask import abort
 
 from recorder.domain.roles import ADMIN
 from recorder.errors import KeepingError, PersonError
-from web.errors import (error_page)
-from web.state import (View, current_visitor)
+from web.errors import error_page
+from web.state import View, current_visitor
 from web.text import errors
 
 

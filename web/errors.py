@@ -27,8 +27,8 @@ from recorder.errors import (
     StoreError,
     TooOften,
 )
-from web.account.limits import (TooManyFailures, retry_after)
-from web.state import (panel_state)
+from web.account.limits import TooManyFailures, retry_after
+from web.state import panel_state
 from web.text import errors, formats
 
 log = structlog.get_logger()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from recorder.playback.interface import Who
-from web.language import (current_language)
-from web.state import (PanelGateInterface, panel_state, current_visitor)
+from web.language import current_language
+from web.state import PanelGateInterface, current_visitor, panel_state
 
 
 def gate() -> PanelGateInterface:

@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from recorder import metrics
 from recorder.status_server import Neighbours, Watched, health, readiness
-from web.state import (KEY, panel_state)
+from web.state import KEY, panel_state
 
 PUBLIC_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
 """Pages that need neither the catalogue nor to know who asks."""

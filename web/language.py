@@ -14,9 +14,9 @@ from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
 from recorder.domain import time_zones
-from web.addresses import (local_path)
-from web.cookies import (YEAR, cookie_name)
-from web.state import (panel_state, visitor)
+from web.addresses import local_path
+from web.cookies import YEAR, cookie_name
+from web.state import panel_state, visitor
 
 NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}
 """Each in its own words: who looks for their language may not read the present one.  In this order they are

@@ -52,7 +52,9 @@ def trust_proxies(application: WSGIApplication, config: WebConfig) -> WSGIApplic
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("REMOTE_ADDR", "") in proxies:
             return fixed(environ, start_response)
-        for name in [each for each in environ if each.startswith(_FORWARDED_PREFIX) or each in _FORWARDING_HEADERS]:
+        for name in [
+            each for each in environ if each.startswith(_FORWARDED_PREFIX) or each in _FORWARDING_HEADERS
+        ]:
             del environ[name]
         return application(environ, start_response)
 

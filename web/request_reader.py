@@ -19,7 +19,7 @@ import gevent
 import structlog
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
-from web.connections import (ConnectionLimiter)
+from web.connections import ConnectionLimiter
 
 log = structlog.get_logger()
 
@@ -146,7 +146,10 @@ class RequestHandler(WSGIHandler):
 
     def _sendall(self, data: Any) -> None:
         # For gevent a TimeoutError is a connection that has gone.
-        with self.waits("taking"), gevent.Timeout(SEND_TIMEOUT, ConnectionResetError(104, "nothing was taken")):
+        with (
+            self.waits("taking"),
+            gevent.Timeout(SEND_TIMEOUT, ConnectionResetError(104, "nothing was taken")),
+        ):
             super()._sendall(data)  # type: ignore[misc]  # gevent's types leave it out
 
     def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:

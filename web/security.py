@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, abort, g, request
 from werkzeug.wrappers import Response
 
-from web.state import (panel_state)
+from web.state import panel_state
 
 log = structlog.get_logger()
 

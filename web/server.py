@@ -13,9 +13,9 @@ from flask import Flask
 from gevent import signal_handler
 from gevent.pool import Pool
 
-from web.connections import (ConnectionLimiter)
-from web.proxies import (TrustedProxies)
-from web.request_reader import (LimitedServer, RequestHandler)
+from web.connections import ConnectionLimiter
+from web.proxies import TrustedProxies
+from web.request_reader import LimitedServer, RequestHandler
 from web.state import KEY
 
 log = structlog.get_logger()

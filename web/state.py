@@ -24,7 +24,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.interface import Door, Opened, RecordingCopy, Who
 from web.config import WebConfig
-from web.login_refusals import (LoginRefusals)
+from web.login_refusals import LoginRefusals
 
 KEY = "accord"
 

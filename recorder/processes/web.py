@@ -15,7 +15,7 @@ from recorder.status_server import Neighbours, in_thread
 from recorder.store.ping import reach
 from web.app import create_app
 from web.config import WebConfig
-from web.health import (status_source)
+from web.health import status_source
 from web.server import serve
 
 

@@ -7,10 +7,12 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from web.account.passwords import (MAX_BYTES)
+from web.account.passwords import MAX_BYTES
 
 
 class LogInForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     login = StringField(_l("Log-in"), [InputRequired(_l("Write your log-in.")), Length(max=254)])
-    password = PasswordField(_l("Password"), [InputRequired(_l("Write your password.")), Length(max=MAX_BYTES)])
+    password = PasswordField(
+        _l("Password"), [InputRequired(_l("Write your password.")), Length(max=MAX_BYTES)]
+    )
     next = HiddenField()

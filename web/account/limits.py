@@ -20,9 +20,9 @@ from werkzeug.wrappers import Response
 
 from recorder.domain import names
 from recorder.identity import throttle
-from web.cookies import (YEAR, cookie_name)
+from web.cookies import YEAR, cookie_name
 from web.proxies import network
-from web.state import (panel_state, now, current_visitor, visitor)
+from web.state import current_visitor, now, panel_state, visitor
 
 
 def client_network() -> str:
@@ -125,7 +125,10 @@ limit_commands = limiter.limit(
     "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="asking"
 )
 limit_listen_reports = limiter.limit(
-    "120/minute", key_func=lambda: current_visitor().user.id, exempt_when=lambda: visitor() is None, scope="played"
+    "120/minute",
+    key_func=lambda: current_visitor().user.id,
+    exempt_when=lambda: visitor() is None,
+    scope="played",
 )
 limit_refusals = limiter.shared_limit(
     "60/minute; 600/hour",

@@ -21,7 +21,7 @@ from recorder.errors import SealError
 from recorder.identity import users
 from web.cookies import cookie_name
 from web.gate import gate
-from web.state import (Visitor, panel_state, now, load_tenant, visitor)
+from web.state import Visitor, load_tenant, now, panel_state, visitor
 
 log = structlog.get_logger()
 

@@ -11,11 +11,11 @@ from recorder import metrics
 from recorder.catalogue.records import UserRow
 from recorder.identity import users
 from web.account.forms import LogInForm
-from web.account.limits import (Attempt, client_network, remember_device)
+from web.account.limits import Attempt, client_network, remember_device
 from web.account.passwords import verify_password
-from web.account.sessions import (has_valid_credential, close_session, open_session)
-from web.addresses import (local_path)
-from web.state import (panel_state, now, visitor)
+from web.account.sessions import close_session, has_valid_credential, open_session
+from web.addresses import local_path
+from web.state import now, panel_state, visitor
 
 log = structlog.get_logger()
 

@@ -27,10 +27,10 @@ from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
-from web.account.limits import (TooManyFailures, limiter, count_wrong_token, retry_after)
+from web.account.limits import TooManyFailures, count_wrong_token, limiter, retry_after
 from web.gate import gate
-from web.live.command import (run_command)
-from web.state import (panel_state, now)
+from web.live.command import run_command
+from web.state import now, panel_state
 
 log = structlog.get_logger()
 

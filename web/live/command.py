@@ -9,7 +9,7 @@ from recorder.call.remote_commands import ASKABLE
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow
-from web.state import (changes, panel_state, release_connection, now)
+from web.state import changes, now, panel_state, release_connection
 
 CONTROL_ROLES: Final = frozenset({ADMIN, CUSTOMER})
 """Roles that may ask something of a call: who may look and listen is not thereby one of them."""

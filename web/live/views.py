@@ -10,9 +10,9 @@ from recorder.domain.call_events import PAUSE
 from recorder.domain.live_command import DONE
 from recorder.features.live import queries as live_queries
 from recorder.features.live.queries import AskedRow, LiveRow
-from web.account.limits import (limit_commands)
-from web.live.command import (CONTROL_ROLES, run_command)
-from web.state import (panel_state, login_required, now, current_visitor)
+from web.account.limits import limit_commands
+from web.live.command import CONTROL_ROLES, run_command
+from web.state import current_visitor, login_required, now, panel_state
 
 blueprint = Blueprint("live", __name__, template_folder="templates")
 

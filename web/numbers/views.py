@@ -8,7 +8,7 @@ from flask import Blueprint, render_template
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow, LineRow
-from web.state import (login_required, current_visitor)
+from web.state import current_visitor, login_required
 
 blueprint = Blueprint("numbers", __name__, template_folder="templates")
 

@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 
 from recorder.features.offboarding import handover
 from web.account.limits import limit_refusals
-from web.errors import (error_response)
+from web.errors import error_response
 from web.gate import gate, who
 from web.playback.sound_response import send
-from web.state import (login_required, now, current_visitor, visitor)
+from web.state import current_visitor, login_required, now, visitor
 from web.text import errors
 
 blueprint = Blueprint("offboarding", __name__, template_folder="templates")

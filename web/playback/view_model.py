@@ -11,7 +11,7 @@ from recorder.clock import from_iso
 from recorder.playback.interface import SOUNDS
 from recorder.seal.duration_check import unexplained_ms
 from web.playback import consent_view
-from web.playback.consent_view import (ConsentView, KeepQuestionView, KeepAgreement)
+from web.playback.consent_view import ConsentView, KeepAgreement, KeepQuestionView
 from web.text import eavesdrop
 
 ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "noted"
@@ -69,7 +69,8 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
     )
     end = (TimelineEntry(told["end_ms"], told["end_ms"], "both", ANNOUNCEMENT_END),) if told else ()
     questions = tuple(
-        TimelineEntry(each.place_ms, each.place_ms, "both", KEEP_QUESTION, each) for each in consent_view.keep_questions(body)
+        TimelineEntry(each.place_ms, each.place_ms, "both", KEEP_QUESTION, each)
+        for each in consent_view.keep_questions(body)
     )
     spoken = tuple(
         TimelineEntry(each.asked.voice_ms[0], each.asked.voice_ms[0], "left", SPOKEN_ANSWER)

@@ -16,12 +16,12 @@ from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.features.subject_requests import reviews
 from recorder.lifecycle import amendments
 from recorder.playback.interface import Grant
-from web.account.limits import (limit_grants, limit_listen_reports, limit_refusals)
-from web.errors import (error_response, error_page)
+from web.account.limits import limit_grants, limit_listen_reports, limit_refusals
+from web.errors import error_page, error_response
 from web.gate import gate, who
 from web.playback.sound_response import send
 from web.playback.view_model import from_manifest
-from web.state import (panel_state, login_required, now, current_visitor, visitor)
+from web.state import current_visitor, login_required, now, panel_state, visitor
 from web.text import errors, formats
 
 blueprint = Blueprint("playback", __name__, template_folder="templates")
@@ -50,7 +50,9 @@ def choose_purpose(recording_id: str) -> str:
         announcement=queries.announcement(tenant.id, row.announcement),
         line=queries.line(tenant.id, row.line),
         now=now(),
-        heard=reviews.heard(tenant.id, row.id)[::-1] if current_visitor().user.role in OVERSIGHT_ROLES else None,
+        heard=reviews.heard(tenant.id, row.id)[::-1]
+        if current_visitor().user.role in OVERSIGHT_ROLES
+        else None,
         most=MAX_LISTENS,
     )
 
@@ -61,7 +63,9 @@ def choose_purpose(recording_id: str) -> str:
 def request_grant(recording_id: str) -> Response | tuple[str, int]:
     purpose = request.form.get("purpose", "")
     if not purpose:
-        return error_page(400, _("Choose what you listen for."), back=url_for(".choose_purpose", recording_id=recording_id))
+        return error_page(
+            400, _("Choose what you listen for."), back=url_for(".choose_purpose", recording_id=recording_id)
+        )
     grant = gate().grant(who(), recording_id, purpose[:100])
     return redirect(url_for(".listen", grant_id=grant.id), 303)
 

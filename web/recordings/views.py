@@ -10,7 +10,7 @@ from recorder.domain import time_zones
 from recorder.lifecycle import amendments
 from web.gate import gate, who
 from web.recordings import call_list, filters
-from web.state import (panel_state, login_required, now, current_visitor)
+from web.state import current_visitor, login_required, now, panel_state
 
 MAX_REVIEWS = 10
 """Holds to be looked at again that are named above the list."""

@@ -13,8 +13,15 @@ from recorder.errors import KeepingError
 from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals
-from web.retention.page_helpers import (blueprint, parse_date, local_date, for_admins, author, redirect_to_recording)
-from web.state import (changes, login_required, now, current_visitor)
+from web.retention.page_helpers import (
+    author,
+    blueprint,
+    for_admins,
+    local_date,
+    parse_date,
+    redirect_to_recording,
+)
+from web.state import changes, current_visitor, login_required, now
 
 AGREEMENT = "agreement"
 """What can be agreed in the panel: that it is kept so that it stays clear what was agreed."""
@@ -61,7 +68,9 @@ def record_agreement(recording_id: str) -> ResponseReturnValue:
     days = (parse_date(form.get("until", ""), "retention.until") - _first_day(looked)).days
     reason = form.get("reason", "")
     if form.get("sure"):
-        changes().agree(tenant, recording_id, author(), purpose=AGREEMENT, keep_days=days, reason=reason, on=on)
+        changes().agree(
+            tenant, recording_id, author(), purpose=AGREEMENT, keep_days=days, reason=reason, on=on
+        )
         return redirect_to_recording(recording_id)
     rule = agreeing(tenant, purpose=AGREEMENT, keep_days=days, reason=reason, on=on)
     looked, after = changes().foresee(tenant, recording_id, author(), rule)

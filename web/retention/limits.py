@@ -19,9 +19,9 @@ from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import Wish, set_limit
 from recorder.seal.usage_terms import RetentionLimit, by_law
 from web.account.limits import limit_grants, limit_refusals
-from web.errors import (error_page)
-from web.retention.page_helpers import (blueprint, for_admins, author)
-from web.state import (changes, panel_state, login_required, now, current_visitor)
+from web.errors import error_page
+from web.retention.page_helpers import author, blueprint, for_admins
+from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
 
@@ -59,7 +59,9 @@ def show_limits() -> ResponseReturnValue:
         kept=found,
         open=[each for each in found if not each.fixed],
         others=[
-            each for each in limits.in_force(current_visitor().tenant.id, changes().trust) if each.id not in shown
+            each
+            for each in limits.in_force(current_visitor().tenant.id, changes().trust)
+            if each.id not in shown
         ],
         numbers=_numbers(),
     )

@@ -13,7 +13,7 @@ from recorder.domain import time_zones
 from recorder.errors import KeepingError
 from recorder.seal.amendment import By
 from web.decorators import admins_only
-from web.state import (current_visitor)
+from web.state import current_visitor
 
 blueprint = Blueprint("retention", __name__, template_folder="templates")
 

@@ -16,9 +16,17 @@ from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment_kinds import AgreedLater
 from web.account.limits import limit_grants, limit_refusals
-from web.errors import (error_page)
-from web.retention.page_helpers import (start_of_day, blueprint, parse_date, local_date, for_admins, author, redirect_to_recording)
-from web.state import (changes, panel_state, login_required, now, current_visitor)
+from web.errors import error_page
+from web.retention.page_helpers import (
+    author,
+    blueprint,
+    for_admins,
+    local_date,
+    parse_date,
+    redirect_to_recording,
+    start_of_day,
+)
+from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
 DEFAULT_REVIEW = timedelta(days=90)

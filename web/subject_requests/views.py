@@ -24,10 +24,9 @@ from recorder.prompts.purposes import standard
 from web.account.limits import limit_grants, limit_refusals
 from web.decorators import admins_only
 from web.gate import gate, who
-from web.language import (LOCALES, NAMES)
-from web.state import (changes, panel_state, login_required, now, current_visitor)
-from web.subject_requests import (facts)
-from web.subject_requests import archive
+from web.language import LOCALES, NAMES
+from web.state import changes, current_visitor, login_required, now, panel_state
+from web.subject_requests import archive, facts
 from web.subject_requests.facts import RecordingFacts
 from web.text import formats, subject_requests
 
@@ -137,7 +136,9 @@ def show(request_id: str) -> str:
 @limit_grants
 @for_admins
 def call_number(request_id: str) -> ResponseReturnValue:
-    verification_code.order(_tenant_id(), request_id, who=_user_id(), now=now(), entropy=panel_state().entropy)
+    verification_code.order(
+        _tenant_id(), request_id, who=_user_id(), now=now(), entropy=panel_state().entropy
+    )
     return _redirect_to_request(request_id, "whose")
 
 
@@ -177,7 +178,9 @@ def show_vouching(request_id: str) -> str:
 @for_vouchers
 def vouch(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    register.vouch(_tenant_id(), request_id, how=how, who=_user_id(), now=now(), entropy=panel_state().entropy)
+    register.vouch(
+        _tenant_id(), request_id, how=how, who=_user_id(), now=now(), entropy=panel_state().entropy
+    )
     if current_visitor().admin:
         return _redirect_to_request(request_id, "whose")
     return redirect(url_for(".show_vouching", request_id=request_id), 303)
@@ -250,7 +253,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     register.exported(tenant.id, row.id, _user_id(), now(), panel_state().entropy)
     file = f"recordings-{row.number[1:]}.zip"
     answer = Response(
-        pack.stream(readme, made, told, now(), zone),
+        archive.stream(readme, made, told, now(), zone),
         content_type="application/zip",
         headers={"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "no-store"},
     )
@@ -283,7 +286,9 @@ def erase(request_id: str) -> ResponseReturnValue:
 @for_admins
 def extend(request_id: str) -> ResponseReturnValue:
     why = request.form.get("why", "")
-    register.extend(_tenant_id(), request_id, why=why, who=_user_id(), now=now(), entropy=panel_state().entropy)
+    register.extend(
+        _tenant_id(), request_id, why=why, who=_user_id(), now=now(), entropy=panel_state().entropy
+    )
     return _redirect_to_request(request_id)
 
 
@@ -293,11 +298,15 @@ def extend(request_id: str) -> ResponseReturnValue:
 @for_admins
 def close(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    register.close(_tenant_id(), request_id, how=how, who=_user_id(), now=now(), entropy=panel_state().entropy)
+    register.close(
+        _tenant_id(), request_id, how=how, who=_user_id(), now=now(), entropy=panel_state().entropy
+    )
     return redirect(url_for(".list_requests"), 303)
 
 
-def _collect_facts(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo) -> RecordingFacts:
+def _collect_facts(
+    row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo
+) -> RecordingFacts:
     try:
         copied = gate().copy(who(), row.id, recording.id)
     except SealError:
@@ -309,7 +318,7 @@ def _collect_facts(row: RequestRow, recording: RecordingRow, done: ReviewRow, zo
         me = current_visitor().user
         heard = (*heard, HeardRow(now(), COPIED, "", me.role, me.name))
     told = RecordingFacts(recording, done, heard, copied, "")
-    where = pack.path(told, zone, copied.name) if copied and copied.sound else ""
+    where = archive.audio_path(told, zone, copied.name) if copied and copied.sound else ""
     return replace(told, path=where)
 
 
@@ -332,7 +341,9 @@ def _is_settled(row: RequestRow, recording: RecordingRow, done: ReviewRow | None
     return done.exported_at is not None or done.given == WITHHELD
 
 
-def _with_erased(tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> list[RecordingRow]:
+def _with_erased(
+    tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]
+) -> list[RecordingRow]:
     """What is found, and what was found before it was erased, the oldest first."""
     gone = (queries.recording(tenant, name) for name in done.keys() - {each.id for each in found})
     return sorted([*found, *(each for each in gone if each)], key=lambda each: (each.started_at, each.id))

@@ -15,11 +15,11 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
-from web.language import (current_language)
+from web.language import current_language
 from web.text import eavesdrop, errors, formats, subject_requests
 from web.text import outbound as called
 from web.text import retention as keeping
-from web.text.commands import (command_result)
+from web.text.commands import command_result
 
 NOT_RECORDED: Mapping[str, object] = {
     "no_line": _l("The number was not switched on for recording."),

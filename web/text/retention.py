@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.prompts.purposes import standard
-from web.language import (current_language, current_locale)
+from web.language import current_language, current_locale
 
 END_REASONS: Final[Mapping[str, object]] = {
     "expired": _l("Ended on %(date)s, as announced."),

@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.web.test_server import Served
 from web import server
-from web.connections import (ConnectionLimiter)
+from web.connections import ConnectionLimiter
 
 MANY = 1010
 IDLE = b""

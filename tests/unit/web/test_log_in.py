@@ -21,7 +21,7 @@ from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import create_app
 from web.account import limits, passwords
-from web.addresses import (local_path)
+from web.addresses import local_path
 from web.state import KEY
 
 pytestmark = pytest.mark.usefixtures("bakery")

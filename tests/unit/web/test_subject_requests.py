@@ -383,7 +383,9 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     house.person(duty, "luc", "Luc")
     by_law = house.call(duty)
     paul, anne = browser("paul"), browser("anne")
-    paul.send(f"/recordings/{held}/retention/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
+    paul.send(
+        f"/recordings/{held}/retention/hold", purpose="agreement", reason="Order 12", review="2027-01-15"
+    )
     page = enter(paul)
     known(paul, page)
     answer = paul.send(f"{page}/erase", sure="yes")
