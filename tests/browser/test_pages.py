@@ -95,7 +95,7 @@ def test_nothing_needs_scrolling_sideways(person, name, width):
 def stays_on_the_page(somebody) -> None:
     beyond = somebody.page.evaluate(
         """() => [...document.querySelectorAll("body *")]
-          .filter((one) => !one.matches(".visually-hidden, .skip"))
+          .filter((one) => !one.matches(".visually-hidden, .skip-link"))
           .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
           .map((one) => one.outerHTML.slice(0, 80))"""
     )
@@ -174,7 +174,7 @@ def test_the_header_has_one_row_where_there_is_room(person, language, login, wid
     with somebody.page.expect_navigation():
         somebody.page.get_by_role("button", name=language).click()
     middles = somebody.page.evaluate(
-        """() => [...document.querySelectorAll(".top-in > *")]
+        """() => [...document.querySelectorAll(".site-header-inner > *")]
           .map((one) => one.getBoundingClientRect()).map((box) => (box.top + box.bottom) / 2)"""
     )
     assert max(middles) - min(middles) < 4

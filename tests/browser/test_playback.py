@@ -120,7 +120,7 @@ def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
     box = page.locator("#wave").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20)
     claire.until(f"Math.abs(document.getElementById('audio').currentTime - {LASTS / 2}) < 1")
-    told = page.locator(".told-end")
+    told = page.locator(".announcement-end")
     share = (told.bounding_box()["x"] - box["x"]) / box["width"]
     assert abs(share - TOLD / LASTS) < 0.02, "the mark stands where the announcement ends"
     gap = page.locator(".gap.is-left").first.bounding_box()
@@ -139,7 +139,9 @@ def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
 def test_a_question_whether_it_may_be_kept_is_a_place_to_jump_to(person):
     somebody = person(language="en-GB").log_in("paul").listen("agreed")
     page = somebody.page
-    questions = page.locator(".marks li").filter(has_text="It was asked whether this recording may be kept.")
+    questions = page.locator(".timeline li").filter(
+        has_text="It was asked whether this recording may be kept."
+    )
     expect(questions).to_have_count(3)
     expect(questions.last).to_contain_text("Yes: the caller pressed a key for it at")
     place = float(questions.last.locator(".jump").get_attribute("data-jump")) / 1000
@@ -478,7 +480,7 @@ def test_what_a_colleague_dialled_is_said_where_it_was(person):
     paul = person()
     paul.log_in("paul")  # in English
     paul.listen("paused")
-    marks = paul.page.locator(".marks li")
+    marks = paul.page.locator(".timeline li")
     paused = marks.filter(has_text=str(labels.GAPS["paused"]))
     noted = marks.filter(has_text="A colleague noted this moment.")
     expect(paused).to_have_count(1)

@@ -123,10 +123,12 @@ def list_calls() -> ResponseReturnValue:
 @blueprint.post("/v1/calls/<call_id>/<command>")
 @limit_token
 @token_required
-def send_command(call_id: str, what: str) -> ResponseReturnValue:
+def send_command(call_id: str, command: str) -> ResponseReturnValue:
     """Ask, and wait a few seconds for what comes of it."""
     mine = _current_token()
-    row = run_command(mine.tenant, call_id, what, by="api", who=mine.id) if what in API_COMMANDS else None
+    row = (
+        run_command(mine.tenant, call_id, command, by="api", who=mine.id) if command in API_COMMANDS else None
+    )
     if row is None:
         return problem(
             404, "call.unknown", "no such call goes on, or that cannot be asked of it",
@@ -138,9 +140,9 @@ def send_command(call_id: str, what: str) -> ResponseReturnValue:
 @blueprint.get("/v1/commands/<command_id>")
 @limit_token
 @token_required
-def show_command(asked_id: str) -> ResponseReturnValue:
+def show_command(command_id: str) -> ResponseReturnValue:
     """What came of something that was asked."""
-    row = queries.asked(_current_token().tenant, asked_id, now(), panel_state().entropy)
+    row = queries.asked(_current_token().tenant, command_id, now(), panel_state().entropy)
     if row is None:
         return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
     return _command_response(row)

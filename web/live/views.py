@@ -21,9 +21,9 @@ blueprint = Blueprint("live", __name__, template_folder="templates")
 @login_required
 def list_calls() -> str:
     tenant = current_visitor().tenant
-    asked = request.args.get("asked")
+    command_id = request.args.get("command")
     calls = live_queries.calls(tenant.id, now())
-    row = live_queries.asked(tenant.id, asked, now(), panel_state().entropy) if asked else None
+    row = live_queries.asked(tenant.id, command_id, now(), panel_state().entropy) if command_id else None
     return render_template(
         "live/list.html",
         calls=calls,
@@ -37,11 +37,13 @@ def list_calls() -> str:
 @blueprint.post("/live/<call_id>/<command>")
 @login_required
 @limit_commands
-def send_command(call_id: str, what: str) -> Response:
+def send_command(call_id: str, command: str) -> Response:
     """Ask, wait a moment for the answer, and show it."""
     if not _may_control():
         abort(403)
-    row = run_command(current_visitor().tenant.id, call_id, what, by="panel", who=current_visitor().user.id)
+    row = run_command(
+        current_visitor().tenant.id, call_id, command, by="panel", who=current_visitor().user.id
+    )
     if row is None:
         abort(404)
     return redirect(url_for(".list_calls", command=row.id), 303)

@@ -87,7 +87,7 @@ function placeMarks() {
     gap.style.left = percent(gap.dataset.from);
     gap.style.width = percent(gap.dataset.to - gap.dataset.from);
   }
-  for (const mark of root.querySelectorAll(".told-end")) {
+  for (const mark of root.querySelectorAll(".announcement-end")) {
     mark.style.left = percent(mark.dataset.at);
     mark.classList.toggle("is-late", Number(mark.dataset.at) / 1000 > duration / 2);
   }

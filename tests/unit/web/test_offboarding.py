@@ -154,7 +154,7 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
     assert "Indiquer à quoi il peut servir" in paul.get(keeping).text
     assert "Indiquer à quoi il peut servir" not in claire.get(keeping).text
     form = {"purpose": "agreement", "days": "365", "reason": "Lettre du 2 septembre"}
-    assert claire.send(f"{keeping}/state", **form).status_code == 403
+    assert claire.send(f"{keeping}/basis", **form).status_code == 403
     for wrong, said in (
         ({"days": "0"}, "1 ou plus"),
         ({"days": "30"}, "serait déjà écoulée"),
@@ -162,9 +162,9 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
         ({"purpose": "marketing"}, "parmi ceux qui sont proposés"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
-        answer = paul.send(f"{keeping}/state", **{**form, **wrong})
+        answer = paul.send(f"{keeping}/basis", **{**form, **wrong})
         assert (answer.status_code, said in answer.text) == (403, True), wrong
-    assert paul.send(f"{keeping}/state", **form).status_code == 303
+    assert paul.send(f"{keeping}/basis", **form).status_code == 303
     assert claire.get(claire.listen_to(old)).status_code == 200
     assert "Écouter" in claire.get("/recordings?number=470123456").text
 

@@ -153,18 +153,18 @@ def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
     house, browser, bakery, call, clock
 ) -> None:
     paul = browser("paul")
-    assert keeping(call, "/agreed") in paul.get(keeping(call)).text
-    asked = paul.get(keeping(call, "/agreed")).text
+    assert keeping(call, "/agreement") in paul.get(keeping(call)).text
+    asked = paul.get(keeping(call, "/agreement")).text
     assert 'max="2036-11-25"' in asked, "ten years, as Belgium allows"
     clock.at += timedelta(days=2)
     paul = browser("paul")
     said = {**LATER, "on": "2026-11-26"}
-    seen = paul.send(keeping(call, "/agreed"), **said).text
+    seen = paul.send(keeping(call, "/agreement"), **said).text
     assert "Jusqu’au 25 novembre 2027." in seen
     assert "À ce jour : jusqu’au 25 décembre 2026." in seen
     assert "By e-mail" in seen
     assert amendments.known(bakery.id, call) == (), "seen, not done"
-    assert paul.send(keeping(call, "/agreed"), **said, sure="yes").status_code == 303
+    assert paul.send(keeping(call, "/agreement"), **said, sure="yes").status_code == 303
     looked = house.changes.look(bakery.id, call)
     (made,) = looked.chain.amendments
     assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
@@ -192,7 +192,7 @@ def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
         ({"reason": " "}, "Dites pourquoi"),
     ):
         for sure in ({}, {"sure": "yes"}):
-            answer = paul.send(keeping(call, "/agreed"), **{**LATER, **wrong}, **sure)
+            answer = paul.send(keeping(call, "/agreement"), **{**LATER, **wrong}, **sure)
             assert answer.status_code == 403
             assert said in answer.text
     assert amendments.known(bakery.id, call) == ()
@@ -201,8 +201,8 @@ def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
 def test_nothing_is_agreed_about_what_was_not_announced(house, browser, bakery) -> None:
     call = house.call(bakery, announced=False)
     paul = browser("paul")
-    assert keeping(call, "/agreed") not in paul.get(keeping(call)).text
-    for answer in (paul.get(keeping(call, "/agreed")), paul.send(keeping(call, "/agreed"), **LATER)):
+    assert keeping(call, "/agreement") not in paul.get(keeping(call)).text
+    for answer in (paul.get(keeping(call, "/agreement")), paul.send(keeping(call, "/agreement"), **LATER)):
         assert answer.status_code == 403
         assert "rien ne peut donc être convenu" in answer.text
 
@@ -212,26 +212,26 @@ def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, br
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    asked = anne.get(keeping(call, "/less")).text
+    asked = anne.get(keeping(call, "/purposes")).text
     assert 'value="quality"' in asked
     assert 'value="legal-duty"' not in asked
-    seen = anne.send(keeping(call, "/less"), purpose="quality", reason="Not needed").text
+    seen = anne.send(keeping(call, "/purposes"), purpose="quality", reason="Not needed").text
     assert "Il sert encore à : Garder clair ce qui a été convenu" in seen
     assert "détruit dans quelques minutes" not in seen
     assert amendments.known(duty.id, call) == (), "seen, not done"
-    by_law = anne.send(keeping(call, "/less"), purpose="legal-duty", reason="x", sure="yes")
+    by_law = anne.send(keeping(call, "/purposes"), purpose="legal-duty", reason="x", sure="yes")
     assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
-    nothing = anne.send(keeping(call, "/less"), reason="x", sure="yes")
+    nothing = anne.send(keeping(call, "/purposes"), reason="x", sure="yes")
     assert "parmi ceux qui sont proposés" in nothing.text
     less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
-    assert anne.send(keeping(call, "/less"), **less).status_code == 303
+    assert anne.send(keeping(call, "/purposes"), **less).status_code == 303
     assert house.changes.look(duty.id, call).terms.living(house.clock()) == ("agreement", "legal-duty")
 
 
 def test_that_the_last_use_ends_the_recording_is_said(house, browser, bakery, call) -> None:
     paul, less = browser("paul"), {"purpose": "agreement", "reason": "Not needed"}
-    assert "détruit dans quelques minutes" in paul.send(keeping(call, "/less"), **less).text
-    assert paul.send(keeping(call, "/less"), **less, sure="yes").status_code == 303
+    assert "détruit dans quelques minutes" in paul.send(keeping(call, "/purposes"), **less).text
+    assert paul.send(keeping(call, "/purposes"), **less, sure="yes").status_code == 303
     assert destroy_due(house) == 1
 
 
@@ -243,14 +243,14 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
         (keeping(call, "/lift"), {"hold": "1", "reason": "x"}),
         (keeping(call, "/withdraw"), {"reason": "x"}),
         (f"/recordings/{call}/delete", {"reason": "x"}),
-        (keeping(call, "/agreed"), {**LATER, "sure": "yes"}),
-        (keeping(call, "/less"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
+        (keeping(call, "/agreement"), {**LATER, "sure": "yes"}),
+        (keeping(call, "/purposes"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
     )
     for path, form in posts:
         assert claire.send(path, **form).status_code == 403
         assert dora.send(path, **form).status_code == 404
         assert paul.client.post(path, data=form).status_code == 400, "without the page's token"
-    pages = (f"/recordings/{call}/delete", keeping(call, "/agreed"), keeping(call, "/less"))
+    pages = (f"/recordings/{call}/delete", keeping(call, "/agreement"), keeping(call, "/purposes"))
     for path in pages:
         assert claire.get(path).status_code == 403
     for path in (keeping(call), *pages):
