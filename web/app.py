@@ -1,4 +1,4 @@
-"""Puts the panel together; nothing here knows what a page does."""
+"""Composes the panel; the pages themselves are in the folders."""
 
 from __future__ import annotations
 
@@ -55,31 +55,32 @@ def create_app(
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`).
-    ``gate`` is where all sound comes from; ``checks`` are what the panel needs beside the catalogue
-    (``/readyz``).  ``changes`` write amendments, ``None`` where the panel has no key for them.  Raises
-    ``ValueError`` for a language without translation.
+    ``gate`` is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
+    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Raises
+    ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
         SECRET_KEY=config.secret_key,
         MAX_CONTENT_LENGTH=MAX_BODY,
         MAX_FORM_MEMORY_SIZE=MAX_BODY,
-        # Only the form token lives in Flask's signed cookie; who somebody is lies in the catalogue.
+        # Flask's signed cookie holds only the form token; log-in sessions are in the catalogue.
         SESSION_COOKIE_NAME=cookie_name("form", config),
         SESSION_COOKIE_SECURE=config.secure_cookies,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
-        # The token is bound to the browser's cookie, which goes at each log-in; a page may be open for hours.
+        # No time limit: a page may be open for hours, and each log-in replaces the cookie that holds the
+        # token.
         WTF_CSRF_TIME_LIMIT=None,
-        # With "no-referrer" there is no referrer to compare; Sec-Fetch-Site is, see security.py.
+        # "no-referrer" leaves no referrer to compare; security.py checks Sec-Fetch-Site instead.
         WTF_CSRF_SSL_STRICT=False,
         RATELIMIT_STRATEGY="moving-window",
         RATELIMIT_STORAGE_URI="memory://",
         BABEL_DEFAULT_LOCALE=config.languages[0],
         BABEL_TRANSLATION_DIRECTORIES="translations",
     )
-    # A path with // in it is none of ours: sending it on would believe the request's own word on our host.
+    # No path of ours contains "//", and redirecting to the merged path would trust the request's Host header.
     app.url_map.merge_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions[state.KEY] = state.PanelState(
@@ -100,14 +101,14 @@ def create_app(
     state.init_app(app, health.PUBLIC_ENDPOINTS)
     sessions.init_app(app, health.PUBLIC_ENDPOINTS)
     csrf = CSRFProtect(app)
-    csrf.exempt(api.blueprint)  # it knows tokens, and no cookie
+    csrf.exempt(api.blueprint)  # authenticates by token, never by cookie
     security.init_app(app)
     limiter.init_app(app)
     labels.init_app(app)
     errors.init_app(app)
-    for room in (
+    for package in (
         account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
         language,
     ):  # fmt: skip
-        app.register_blueprint(room.blueprint)
+        app.register_blueprint(package.blueprint)
     return app

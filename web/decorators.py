@@ -1,4 +1,4 @@
-"""Views for a customer's admins, or for others by their roles, in whatever room."""
+"""Decorators that restrict views to certain roles."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from web.text import errors
 def admins_only(
     back: Callable[[Mapping[str, object]], str], roles: Container[str] = (ADMIN,)
 ) -> Callable[[View], View]:
-    """Makes views for a customer's admins, or for others by ``roles``; what is not possible is said on a page
-    that leads ``back``: the address, by what the view was asked with."""
+    """Decorates views for users with one of ``roles``, by default the customer's admins.  Operations that are
+    refused (:class:`KeepingError`, :class:`PersonError`) give an error page with a link to ``back``, which
+    gets the view's arguments and returns an address."""
 
     def guard(view: View) -> View:
         @wraps(view)

@@ -1,4 +1,4 @@
-"""The gate, and who is asking as it knows them."""
+"""The gate, and the current visitor as the gate identifies them."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def gate() -> PanelGateInterface:
 
 
 def who() -> Who:
-    """Who is asking; in a view behind :func:`web.state.login_required`."""
+    """The visitor as the gate identifies them, in a view behind :func:`web.state.login_required`."""
     return current_visitor().who(current_language())

@@ -1,9 +1,9 @@
-"""For whoever watches over the panel: ``/healthz`` (it is alive) and ``/readyz`` (it reaches its catalogue
-and its store), in one word, for a load balancer.
+"""Health endpoints for load balancers: ``/healthz`` (the process is alive) and ``/readyz`` (it reaches its
+catalogue and its store), each with a one-word status.
 
-What was found and ``/metrics`` are on a port of their own (:func:`status_source`, ``[metrics] web_port``): who
-comes through a reverse proxy that adds no header cannot be told from a neighbour, so the panel's port has
-neither for anybody.
+The detailed findings and ``/metrics`` have a port of their own (:func:`status_source`, ``[metrics]
+web_port``): behind a reverse proxy that adds no header, a stranger cannot be distinguished from a neighbour,
+so the panel's own port serves neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recorder.status_server import Neighbours, Watched, health, readiness
 from web.state import KEY, panel_state
 
 PUBLIC_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
-"""Pages that need neither the catalogue nor to know who asks."""
+"""Endpoints that need neither the catalogue nor the visitor's session."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -38,29 +38,29 @@ def healthz() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     findings = panel_state().readiness()
-    said = {"status": readiness(metrics.WEB, findings)["status"]}
-    return said, 200 if all(each.ok for each in findings.values()) else 503
+    body = {"status": readiness(metrics.WEB, findings)["status"]}
+    return body, 200 if all(each.ok for each in findings.values()) else 503
 
 
 def status_source(app: Flask, neighbours: Neighbours) -> Watched:
-    """What is served beside the panel, to neighbours alone."""
+    """What the status server serves about the panel, to neighbours only."""
     state = app.extensions[KEY]
     return Watched(metrics.WEB, metrics.registry(metrics.WEB), state.readiness, neighbours)
 
 
 def init_app(app: Flask) -> None:
-    """Count requests; before anything else looks at them."""
+    """Count and time all requests.  Must be called before any other hook is registered."""
     metrics.introduce()
     metrics.zero_shared()
     metrics.zero(metrics.REFUSALS, REFUSALS)
     metrics.zero(metrics.LOG_INS, ("ok", "refused", "too_often"))
 
     @app.before_request
-    def begin() -> None:
+    def start_timer() -> None:
         g.began = perf_counter()
 
     @app.after_request
-    def count(response: Response) -> Response:
+    def count_request(response: Response) -> Response:
         route = request.endpoint or "none"
         method = request.method if request.method in METHODS else "other"
         metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()

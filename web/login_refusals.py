@@ -1,8 +1,7 @@
-"""Refused log-ins, on their way into the customers' logs.
+"""Refused log-ins waiting to be written to the customers' audit logs.
 
-Only what was tried for a log-in that there is becomes a leaf.  It is written a few seconds later, at a moment
-that is left to chance and on nobody's connection: how long an answer takes, or the next one, tells nobody
-which log-ins there are.
+Only attempts at existing log-ins become leaves.  Each is written a few seconds later, at a random moment and
+outside the request, so that response times do not reveal which log-ins exist.
 """
 
 from __future__ import annotations
@@ -22,31 +21,31 @@ from recorder.ids import Entropy
 log = structlog.get_logger()
 
 MIN_DELAY = 2.0
-"""Seconds after the answer at least, and up to four times as many."""
+"""Shortest delay after the response, in seconds; the longest is four times that."""
 
 MAX_PENDING = 1000
-"""That wait at a time: of each person one in five minutes is written anyway."""
+"""Refusals that can be pending.  More would add little: one per user and five minutes is written."""
 
 
 class LoginRefusals:
-    """Those of this process that are not in the log yet."""
+    """The refusals of this process that are not in the log yet."""
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
-        self._waiting: dict[str, tuple[UserRow, datetime]] = {}
+        self._pending: dict[str, tuple[UserRow, datetime]] = {}
 
     def note(self, tried: UserRow, at: datetime) -> None:
-        """Somebody gave a wrong password for a log-in that there is."""
-        if len(self._waiting) < MAX_PENDING:
-            self._waiting.setdefault(tried.id, (tried, at))
+        """Record a wrong password for an existing log-in."""
+        if len(self._pending) < MAX_PENDING:
+            self._pending.setdefault(tried.id, (tried, at))
         if is_module_patched("socket"):
-            by_chance = int.from_bytes(self._entropy(2), "big") / 65536
-            gevent.spawn_later(MIN_DELAY * (1 + 3 * by_chance), self.write)
+            fraction = int.from_bytes(self._entropy(2), "big") / 65536
+            gevent.spawn_later(MIN_DELAY * (1 + 3 * fraction), self.write)
 
     def write(self) -> None:
-        """Write down what waits."""
-        waiting, self._waiting = self._waiting, {}
-        for tried, at in waiting.values():
+        """Write all pending refusals."""
+        pending, self._pending = self._pending, {}
+        for tried, at in pending.values():
             try:
                 users.note_refused_log_in(tried, at, self._entropy)
             except (AccordError, PeeweeException) as error:

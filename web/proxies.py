@@ -1,7 +1,7 @@
-"""Reverse proxies in front of the panel: whose word on where a request comes from is believed.
+"""Trusted reverse proxies: whose forwarding headers decide where a request comes from.
 
-The nearest one must be on loopback or in a network named (``[web] proxy_networks``).  What anybody else says
-in ``X-Forwarded-For`` and the like is taken away unread.
+The nearest proxy must be on loopback or in a configured network (``[web] proxy_networks``).  Forwarding
+headers from any other peer are removed unread.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FORWARDED_PREFIX = "HTTP_X_FORWARDED_"
 
 
 def network(address: str) -> str:
-    """Where a connection or request comes from, as it is counted; of IPv6 the /64, which is what one
-    household has."""
+    """The unit by which connections and requests are counted: the address, for IPv6 its /64, which is what
+    one household gets."""
     found = _parse(address)
     if found is None:
         return address
@@ -33,7 +33,7 @@ def network(address: str) -> str:
 
 
 class TrustedProxies:
-    """The addresses of proxies that are believed; none where none stands in front."""
+    """The addresses of trusted proxies; empty if no proxy is configured."""
 
     def __init__(self, config: WebConfig) -> None:
         self._any = config.proxies > 0
@@ -45,11 +45,11 @@ class TrustedProxies:
 
 
 def trust_proxies(application: WSGIApplication, config: WebConfig) -> WSGIApplication:
-    """An application that hears what a proxy says, and nobody else."""
+    """WSGI middleware that applies the forwarding headers of trusted proxies and removes all others."""
     proxies, many = TrustedProxies(config), config.proxies
     fixed = ProxyFix(application, x_for=many, x_proto=many, x_host=0, x_prefix=0)
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("REMOTE_ADDR", "") in proxies:
             return fixed(environ, start_response)
         for name in [
@@ -58,7 +58,7 @@ def trust_proxies(application: WSGIApplication, config: WebConfig) -> WSGIApplic
             del environ[name]
         return application(environ, start_response)
 
-    return answer
+    return respond
 
 
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -33,8 +33,8 @@ MAX_PER_NETWORK = 200
 """Connections of one address (of IPv6: one /64) at a time, where it is no proxy's."""
 
 BUSY_RESERVE = 200
-"""Connections beyond :data:`MAX_CONNECTIONS` where none of them waits for its client; more wait to be accepted.
-More than the server accepts in one turn of the hub, in which nobody who was dropped can leave."""
+"""Connections beyond :data:`MAX_CONNECTIONS` where none of them waits for its client; more wait to be
+accepted.  More than the server accepts in one turn of the hub, in which nobody who was dropped can leave."""
 
 OTHER_FILES = 500
 """Files that the panel has open beside its connections: catalogue, store, what it sends."""

@@ -12,7 +12,8 @@ from gevent.lock import BoundedSemaphore
 from gevent.monkey import is_module_patched
 
 MAX_BYTES = 1024
-"""Longest password accepted; longer ones are refused before hashing, which would let strangers set its cost."""
+"""Longest password accepted; longer ones are refused before hashing, which would let strangers set its
+cost."""
 
 MAX_CONCURRENT = 2
 """Hashes computed concurrently, 64 MiB each; further log-ins wait."""

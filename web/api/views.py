@@ -1,7 +1,7 @@
-"""Live calls for a customer's own programs: which go on, pause, go on, note the moment.
+"""The API of live calls for customers' programs: list active calls; pause, resume, note a moment.
 
-JSON; who asks shows a token of one customer's (``accord token create``).  Errors are RFC 9457's problem
-details, with a hint.  Cookies count for nothing here, so there is no form token either.
+JSON.  Requests carry a customer's API token (``accord token create``).  Errors are problem details (RFC 9457)
+with a hint.  Cookies are ignored, so no form token is needed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 SCHEME: Final = "bearer "
 
 API_COMMANDS: Final = (PAUSE, RESUME, NOTE)
-"""What programs may ask; to destroy is a person's, who is asked back."""
+"""Commands open to programs.  Deletion is left to users, because the panel asks them to confirm it."""
 
 FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     "not_told": ("the announcement has not come to its end", "ask again once `told` is true"),
@@ -54,12 +54,12 @@ FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     NO_SWITCH: ("the recorder cannot reach its switch", "nothing was done: ask again, or dial the code"),
 }
-"""Why something was not done, and what to do."""
+"""Outcomes of commands that were not executed: the reason and the hint."""
 
 
 def _bearer_token() -> str:
-    shown = request.headers.get("Authorization", "")
-    return shown[len(SCHEME) :].strip() if shown.lower().startswith(SCHEME) else ""
+    header = request.headers.get("Authorization", "")
+    return header[len(SCHEME) :].strip() if header.lower().startswith(SCHEME) else ""
 
 
 def _token_hash() -> str:
@@ -67,7 +67,7 @@ def _token_hash() -> str:
 
 
 def _find_token() -> TokenRow | None:
-    """The token that is in use, where one was shown."""
+    """The request's token if it is valid."""
     if "token" not in g:
         found = api_tokens.by_hash(_token_hash()) if _bearer_token() else None
         g.token = found if found is not None and _has_valid_credential(found) else None
@@ -75,7 +75,7 @@ def _find_token() -> TokenRow | None:
 
 
 def _has_valid_credential(token: TokenRow) -> bool:
-    """Whether a token's row is as it was signed; where it is not, the operator reads why in the log."""
+    """Whether a token's row matches its signature; the reason for a refusal is logged for the operator."""
     try:
         gate().check_token(token)
     except SealError as error:
@@ -94,12 +94,12 @@ limit_token = limiter.shared_limit("300/minute", scope="api-tokens", key_func=_t
 
 
 def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
-    """A view for whoever shows a token that is in use."""
+    """Decorates views that need a valid API token."""
 
     @wraps(view)
     def guarded(**named: Any) -> ResponseReturnValue:
         if _find_token() is None:
-            # As log-ins: who shows tokens that are none is slowed down, and nobody else at the same address.
+            # As with log-ins, only failures count: valid tokens from the same address are not slowed down.
             count_wrong_token()
             answer = problem(
                 401, "token.unknown", "no token that is in use was shown",
@@ -116,7 +116,7 @@ def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., Re
 @limit_token
 @token_required
 def list_calls() -> ResponseReturnValue:
-    """The customer's calls that go on now, the latest first."""
+    """The customer's active calls, latest first."""
     return jsonify(calls=[_call_body(row) for row in queries.calls(_current_token().tenant, now())])
 
 
@@ -124,11 +124,11 @@ def list_calls() -> ResponseReturnValue:
 @limit_token
 @token_required
 def send_command(call_id: str, command: str) -> ResponseReturnValue:
-    """Ask, and wait a few seconds for what comes of it."""
-    mine = _current_token()
-    row = (
-        run_command(mine.tenant, call_id, command, by="api", who=mine.id) if command in API_COMMANDS else None
-    )
+    """Send a command to a call and wait a few seconds for its outcome."""
+    token = _current_token()
+    row = None
+    if command in API_COMMANDS:
+        row = run_command(token.tenant, call_id, command, by="api", who=token.id)
     if row is None:
         return problem(
             404, "call.unknown", "no such call goes on, or that cannot be asked of it",
@@ -141,7 +141,7 @@ def send_command(call_id: str, command: str) -> ResponseReturnValue:
 @limit_token
 @token_required
 def show_command(command_id: str) -> ResponseReturnValue:
-    """What came of something that was asked."""
+    """The outcome of an earlier command."""
     row = queries.asked(_current_token().tenant, command_id, now(), panel_state().entropy)
     if row is None:
         return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
@@ -191,7 +191,7 @@ def handle_unexpected(error: Exception) -> ResponseReturnValue:
 
 
 def problem(status: int, error: str, detail: str, hint: str, **more: str) -> Response:
-    """RFC 9457; ``type`` is stable and names the error."""
+    """A problem details response (RFC 9457); ``type`` is stable and names the error."""
     body = {"type": f"urn:accord:{error}", "title": detail, "status": status, "hint": hint, **more}
     answer = jsonify(body)
     answer.status_code = status
@@ -231,5 +231,5 @@ def _call_body(row: LiveRow) -> dict[str, object]:
 def _current_token() -> TokenRow:
     found = _find_token()
     if found is None:
-        raise RuntimeError("a view that needs a token must be behind with_token")
+        raise RuntimeError("a view that needs a token must be behind token_required")
     return found

@@ -12,8 +12,8 @@ from recorder.clock import from_iso
 
 @dataclass(frozen=True, slots=True)
 class ConsentView:
-    """Consent given before the recording: ``mode`` is ``opt-in`` or ``opt-out``; ``at`` is in UTC; ``key`` is the key
-    pressed (``None``: none); ``question`` is the text played, empty if unknown."""
+    """Consent given before the recording: ``mode`` is ``opt-in`` or ``opt-out``; ``at`` is in UTC; ``key`` is
+    the key pressed (``None``: none); ``question`` is the text played, empty if unknown."""
 
     mode: str
     at: datetime | None
@@ -23,11 +23,12 @@ class ConsentView:
 
 @dataclass(frozen=True, slots=True)
 class KeepQuestionView:
-    """A keep question in the call.  ``at`` is when it was asked (UTC), ``place_ms`` its position in the audio;
-    ``how`` is ``question`` or ``own_words``; ``text`` is the question played, empty for own words.  ``answer`` is
-    ``yes``, ``no``, ``none``, ``broken`` or ``None``; ``by`` and ``answered_how`` tell its source.  ``found``: a
-    question that was played is in the audio before the answer.  ``voice_ms``: start and end of the spoken answer
-    that a colleague then confirmed; ``unheard_at``: when a colleague confirmed one although no voice was heard."""
+    """A keep question in the call.  ``at`` is when it was asked (UTC), ``place_ms`` its position in the
+    audio; ``how`` is ``question`` or ``own_words``; ``text`` is the question played, empty for own words.
+    ``answer`` is ``yes``, ``no``, ``none``, ``broken`` or ``None``; ``by`` and ``answered_how`` tell its
+    source.  ``found``: a question that was played is in the audio before the answer.  ``voice_ms``: start and
+    end of the spoken answer that a colleague then confirmed; ``unheard_at``: when a colleague confirmed one
+    although no voice was heard."""
 
     at: datetime
     place_ms: int

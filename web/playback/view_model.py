@@ -22,10 +22,10 @@ PARTICIPANT_KINDS: Final = ("joined_asked", "joined_answered", "joined_refused")
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
     """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
-    where begin and end are the same, :data:`ANNOUNCEMENT_END` is the end of the announcement, :data:`KEEP_QUESTION` a
-    question whether it may be kept, which is ``asked``, :data:`SPOKEN_ANSWER` where they begin to answer it aloud,
-    :data:`NOTE` a moment that a colleague noted, and
-    one of :data:`PARTICIPANT_KINDS` what was asked of who joined, with their ``answer``, if this is one; one of
+    where begin and end are the same, :data:`ANNOUNCEMENT_END` is the end of the announcement,
+    :data:`KEEP_QUESTION` a question whether it may be kept, which is ``asked``, :data:`SPOKEN_ANSWER` where
+    they begin to answer it aloud, :data:`NOTE` a moment that a colleague noted, and one of
+    :data:`PARTICIPANT_KINDS` what was asked of who joined, with their ``answer``, if this is one; one of
     ``listened.KINDS`` somebody who listened, with who heard them as the ``answer``."""
 
     start_ms: int

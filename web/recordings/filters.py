@@ -16,8 +16,8 @@ KINDS = ("all", "recorded", "not-recorded")
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """``number`` as typed; ``first`` and ``last`` are days in the customer's time zone, both inclusive; ``wrong``
-    names the arguments that were unreadable and therefore ignored."""
+    """``number`` as typed; ``first`` and ``last`` are days in the customer's time zone, both inclusive;
+    ``wrong`` names the arguments that were unreadable and therefore ignored."""
 
     number: str
     first: date | None

@@ -21,7 +21,7 @@ def plain(html: str) -> str:
 
 def marks(page: str) -> list[tuple[str, str]]:
     """The player's marks: where each begins, and what it says."""
-    listed = re.search(r'<ul class="marks">(.*?)</ul>', page, re.DOTALL)
+    listed = re.search(r'<ul class="timeline">(.*?)</ul>', page, re.DOTALL)
     assert listed is not None
     found = re.findall(r'<li>\s*<button[^>]*data-jump="(\d+)"[^>]*>(.*?)</li>', listed.group(1), re.DOTALL)
     return [(place, plain(text)) for place, text in found]
