@@ -37,7 +37,7 @@ class ConnectionLimiter:
         # In the order in which they began to wait.
         self._waiting: dict[str, dict[Any, None]] = {what: {} for what in WAITS}
 
-    def comes(self, sock: Any, address: str) -> bool:
+    def admit(self, sock: Any, address: str) -> bool:
         """Admit an accepted connection, closing a waiting one if necessary; false if its network has reached
         its share and none of its connections is waiting."""
         of = network(address)
@@ -50,7 +50,7 @@ class ConnectionLimiter:
         self._of[of] += 1
         return True
 
-    def leaves(self, sock: Any) -> None:
+    def remove(self, sock: Any) -> None:
         """Forget a closed connection.  Idempotent."""
         of = self._open.pop(sock, None)
         if of is None:
@@ -60,7 +60,7 @@ class ConnectionLimiter:
             del self._of[of]
 
     @contextmanager
-    def waits(self, what: str, sock: Any) -> Iterator[None]:
+    def waiting(self, what: str, sock: Any) -> Iterator[None]:
         """Marks a connection as waiting for its client; ``what`` is one of :data:`WAITS`."""
         self._waiting[what][sock] = None
         try:
@@ -90,7 +90,7 @@ class ConnectionLimiter:
         """Shut the socket down, as if the client had disconnected: its greenlet then ends by itself."""
         for waiting in self._waiting.values():
             waiting.pop(sock, None)
-        self.leaves(sock)
+        self.remove(sock)
         with suppress(OSError):  # already closed
             sock.shutdown(socket.SHUT_RDWR)
 

@@ -1,9 +1,9 @@
-"""One connection to the panel, taken strictly: gevent's reader, with what it lets pass refused.
+"""Reads requests from one connection, more strictly than gevent's reader.
 
-A reverse proxy in front and we must agree on where a request ends; where the two could read it differently
-(``Transfer-Encoding`` beside ``Content-Length``, the length twice or not plain digits, a line that is no
-header) it is refused and the connection closed: RFC 9112, sections 5 and 6.  Nobody holds a connection by
-sending slowly: waiting for a request, its head and its body each have their time.
+The panel and a reverse proxy in front of it must agree on where a request ends.  Ambiguous requests
+(``Transfer-Encoding`` beside ``Content-Length``, a repeated or non-numeric length, malformed header lines)
+are refused and the connection closed (RFC 9112, sections 5 and 6).  Slow senders cannot hold a connection:
+waiting for a request, reading its head and reading its body each have a timeout.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from web.connections import ConnectionLimiter
 log = structlog.get_logger()
 
 IDLE_TIMEOUT = 75.0
-"""Seconds that a connection may wait for its next request."""
+"""Seconds until the next request on an idle connection."""
 
 HEAD_TIMEOUT = 20.0
-"""Seconds that the lines of a request's head may take after the first one."""
+"""Seconds for the header lines, after the request line."""
 
 BODY_TIMEOUT = 30.0
-"""Seconds that a request's body may take to arrive, after its head."""
+"""Seconds for the body, after the head."""
 
 SEND_TIMEOUT = 600.0
-"""Seconds that a piece of an answer may wait for a listener who takes none of it; a player that has been
-paused for so long asks again where it was."""
+"""Seconds that a piece of a response may wait for a client that does not read; a player paused for longer
+requests the rest again."""
 
 MAX_BODY = 64 * 1024
-"""Bytes of a request's body: the panel takes small forms only."""
+"""Largest request body, in bytes: the panel only accepts small forms."""
 
 _BODY_DEFECTS = (
     email.errors.StartBoundaryNotFoundDefect,
@@ -61,13 +61,13 @@ _STATUS_LINES = {
 
 
 class LimitedServer(WSGIServer):
-    """A server that knows which of its connections only wait for their client."""
+    """A server with a limit on its connections."""
 
-    crowd: ConnectionLimiter
+    limiter: ConnectionLimiter
 
 
 class RequestRefused(ValueError):
-    """A request that ends its connection; ``status`` is a key of what is said."""
+    """A request that ends its connection; ``status`` is a key of ``_STATUS_LINES``."""
 
     def __init__(self, status: str, why: str) -> None:
         super().__init__(why)
@@ -75,8 +75,8 @@ class RequestRefused(ValueError):
 
 
 class RequestHandler(WSGIHandler):
-    """Says when it only waits for its client: such a connection ends by itself after a while, and at once
-    when others need its place."""
+    """Reads requests with timeouts, and tells the server's limiter while it waits for the client: such a
+    connection may be closed when others need its place."""
 
     server: LimitedServer
     _body: bytes = b""
@@ -84,31 +84,31 @@ class RequestHandler(WSGIHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except OSError as error:  # what ends a connection is said to a client that has gone
+        except OSError as error:  # the final response was written to a client that had disconnected
             log.debug("web.client_gone", error=str(error))
 
     def read_requestline(self) -> Any:
         if self.server.closed:
             return b""
-        line: Any = b""  # what a connection says that has been closed
-        with self.waits("request"), gevent.Timeout(IDLE_TIMEOUT, False):  # type: ignore[arg-type]  # False: end the block quietly
+        line: Any = b""  # as from a closed connection
+        with self.waiting("request"), gevent.Timeout(IDLE_TIMEOUT, False):  # type: ignore[arg-type]  # False: end the block quietly
             line = super().read_requestline()
         return line
 
-    def waits(self, what: str) -> AbstractContextManager[None]:
-        """While the client is waited for."""
-        return self.server.crowd.waits(what, self.socket)
+    def waiting(self, what: str) -> AbstractContextManager[None]:
+        """Marks the connection as waiting for its client (:data:`web.connections.WAITS`)."""
+        return self.server.limiter.waiting(what, self.socket)
 
     def read_request(self, raw_requestline: str) -> Any:
-        """The head of a request.  Raises :class:`RequestRefused`."""
-        slow = RequestRefused("408", "its head came too slowly")
+        """Read the head of a request, and then its body.  Raises :class:`RequestRefused`."""
+        slow = RequestRefused("408", "the head took too long")
         try:
-            with self.waits("rest"), gevent.Timeout(HEAD_TIMEOUT, slow):
+            with self.waiting("rest"), gevent.Timeout(HEAD_TIMEOUT, slow):
                 read: Any = super().read_request(raw_requestline)
         except (http.client.HTTPException, IndexError) as error:
-            raise RequestRefused("400", f"no head of a request: {type(error).__name__}") from None
+            raise RequestRefused("400", f"malformed head: {type(error).__name__}") from None
         if self.request_version not in ("HTTP/1.1", "HTTP/1.0"):
-            raise RequestRefused("400", "another version of HTTP")
+            raise RequestRefused("400", "unsupported HTTP version")
         self._body = self._read_body()
         return read
 
@@ -131,31 +131,31 @@ class RequestHandler(WSGIHandler):
         return environ
 
     def _read_body(self) -> bytes:
-        """All of it, before anything is done for the request: whoever sends slowly holds this connection and
-        none to the catalogue.  Raises :class:`RequestRefused`."""
+        """Read the whole body before the request is processed, so that a slow sender holds no connection to
+        the catalogue.  Raises :class:`RequestRefused`."""
         if not self.content_length:
             return b""
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        slow = RequestRefused("408", "its body came too slowly")
-        with self.waits("rest"), gevent.Timeout(BODY_TIMEOUT, slow):
+        slow = RequestRefused("408", "the body took too long")
+        with self.waiting("rest"), gevent.Timeout(BODY_TIMEOUT, slow):
             body: bytes = self.rfile.read(self.content_length)
         if len(body) < self.content_length:
-            raise RequestRefused("400", "its body ended too early")
+            raise RequestRefused("400", "the body is shorter than its Content-Length")
         return body
 
     def _sendall(self, data: Any) -> None:
-        # For gevent a TimeoutError is a connection that has gone.
+        # gevent treats a ConnectionResetError as a client that has disconnected.
         with (
-            self.waits("taking"),
-            gevent.Timeout(SEND_TIMEOUT, ConnectionResetError(104, "nothing was taken")),
+            self.waiting("taking"),
+            gevent.Timeout(SEND_TIMEOUT, ConnectionResetError(104, "the client does not read")),
         ):
-            super()._sendall(data)  # type: ignore[misc]  # gevent's types leave it out
+            super()._sendall(data)  # type: ignore[misc]  # missing from gevent's types
 
     def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:
-        """Replaces gevent's, which writes a stranger's words, or a trace, to the standard error."""
+        """Replaces gevent's method, which writes the client's bytes, or a traceback, to standard error."""
         status = error.status if isinstance(error, RequestRefused) else "400"
-        write = log.debug if isinstance(error, OSError) else log.info  # it has gone, or was dropped
+        write = log.debug if isinstance(error, OSError) else log.info  # OSError: disconnected or dropped
         write(
             "web.not_understood", address=str(self.client_address), status=status, why=repr(str(error))[:200]
         )
@@ -163,19 +163,19 @@ class RequestHandler(WSGIHandler):
 
 
 def _check_head(headers: Any) -> None:
-    """Refuse a head that two readers could read differently.  Raises :class:`RequestRefused`."""
-    # The reader is one for mail and misses the body that it was never given.
+    """Refuse a head that two parsers could interpret differently.  Raises :class:`RequestRefused`."""
+    # The parser is Python's for mail, and reports defects of a body that it was never given.
     if [each for each in headers.defects if not isinstance(each, _BODY_DEFECTS)] or headers.get_payload():
-        raise RequestRefused("400", "a line of its head is no header")
+        raise RequestRefused("400", "malformed header line")
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name) or re.search(r"[\r\n\0]", value):
-            raise RequestRefused("400", "a header that is none")
+            raise RequestRefused("400", "invalid header name or value")
     if headers.get_all("Transfer-Encoding"):
-        raise RequestRefused("400", "a body without a length: no browser sends a form so")
+        raise RequestRefused("400", "Transfer-Encoding is not accepted: browsers send forms with a length")
     if len(headers.get_all("Host", ())) > 1:
-        raise RequestRefused("400", "two hosts")
+        raise RequestRefused("400", "more than one Host header")
     lengths = headers.get_all("Content-Length", ())
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
-        raise RequestRefused("400", "its length is no length")
+        raise RequestRefused("400", "invalid Content-Length")
     if lengths and int(lengths[0]) > MAX_BODY:
-        raise RequestRefused("413", "its body is larger than any form")
+        raise RequestRefused("413", f"the body is larger than {MAX_BODY} bytes")

@@ -1,4 +1,4 @@
-"""What every request needs: the settings, the gate, the clock, and who is asking."""
+"""What every request needs: settings, gate, clock, the visitor, and a connection to the catalogue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = "accord"
 
 
 class PanelGateInterface(Door, Protocol):
-    """The gate with the ways out that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
+    """The gate with the exits that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
 
     def copy(self, who: Who, request: str, recording_id: str) -> RecordingCopy: ...
 
@@ -43,7 +43,7 @@ class PanelGateInterface(Door, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """What :func:`web.create_app` was given."""
+    """The arguments of :func:`web.create_app`, and what is built from them."""
 
     config: WebConfig
     gate: PanelGateInterface
@@ -56,7 +56,7 @@ class PanelState:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who has logged in, for the time of a request."""
+    """The logged-in user of a request."""
 
     user: UserRow
     session: SessionRow
@@ -64,11 +64,11 @@ class Visitor:
 
     @property
     def admin(self) -> bool:
-        """Whether they decide for their company."""
+        """Whether the user is an admin of their company."""
         return self.user.role == ADMIN
 
     def who(self, language: str) -> Who:
-        """As the gate knows them."""
+        """The visitor as the gate identifies them."""
         return Who(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
 
 
@@ -81,20 +81,21 @@ def now() -> datetime:
 
 
 def visitor() -> Visitor | None:
-    """Who is asking, where they have logged in."""
+    """The request's visitor; ``None`` if nobody is logged in."""
     return cast("Visitor | None", g.get("visitor"))
 
 
 def current_visitor() -> Visitor:
-    """Who is asking, in a view behind :func:`login_required`."""
+    """The visitor, in a view behind :func:`login_required`."""
     found = visitor()
     if found is None:
-        raise RuntimeError("a view that needs somebody must be behind logged_in")
+        raise RuntimeError("a view that needs a visitor must be behind login_required")
     return found
 
 
 def changes() -> Changes:
-    """What signs, with the panel's key.  Raises :class:`KeepingError` where the panel has none."""
+    """The amendment service, with the panel's signing key.  Raises :class:`KeepingError`
+    (``retention.no_key``) if the panel has none."""
     found = panel_state().changes
     if found is None:
         raise KeepingError("retention.no_key", "the panel has no key to sign with", "`accord keys renew`")
@@ -105,7 +106,8 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 def login_required(view: View) -> View:
-    """A view for people who have logged in; others are asked to, and come back to a page they asked for."""
+    """Decorates views for logged-in users; others are redirected to the log-in and return to the page after
+    it."""
 
     @wraps(view)
     def guarded(*args: object, **kwargs: object) -> object:
@@ -117,8 +119,8 @@ def login_required(view: View) -> View:
 
 
 def redirect_to_login() -> Response:
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("account.log_in", next=None if wanted == "/" else wanted))
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("account.log_in", next=None if target == "/" else target))
 
 
 def load_tenant(user: UserRow) -> TenantRow:
@@ -129,8 +131,8 @@ def load_tenant(user: UserRow) -> TenantRow:
 
 
 def init_app(app: Flask, without: Container[str | None]) -> None:
-    """One connection to the catalogue a request; a view's queries share it.  ``without``: endpoints that
-    need none."""
+    """Open one connection to the catalogue per request, shared by the view's queries; ``without``: endpoints
+    that need none."""
     app.jinja_env.globals["visitor"] = visitor
 
     @app.before_request
@@ -147,8 +149,8 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
 
 
 def release_connection() -> None:
-    """Give the request's connection to the catalogue back, before something is waited for: others need one
-    meanwhile.  Whatever asks after that takes one of its own."""
+    """Return the request's connection to the pool before a long wait, so that other requests can use it.
+    Later queries of this request open their own."""
     stack = g.pop("connection", None)
     if stack is not None:
         stack.close()

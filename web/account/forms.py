@@ -1,4 +1,4 @@
-"""What people fill in to log in."""
+"""The log-in form."""
 
 from __future__ import annotations
 

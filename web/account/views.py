@@ -1,4 +1,4 @@
-"""Log in and out."""
+"""Views to log in and out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint = Blueprint("account", __name__, template_folder="templates")
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> Response | str | tuple[str, int]:
-    # The form's fields alone: what limits.py counts by is what is tried, never JSON or a file beside it.
+    # Only the form's fields, never JSON or files: limits.py counts by the same fields.
     form = LogInForm(request.form)
     if request.method == "GET":
         if visitor() is not None:
@@ -38,12 +38,12 @@ def log_in() -> Response | str | tuple[str, int]:
     if user is None:
         metrics.LOG_INS.labels("refused").inc()
         log.info("web.login_refused", address=client_network())
-        said = _("That log-in and password do not belong together.")
-        answer = make_response(render_template("account/log_in.html", form=form, refused=said), 422)
+        message = _("That log-in and password do not belong together.")
+        answer = make_response(render_template("account/log_in.html", form=form, refused=message), 422)
         if tried is not None:
             panel_state().refused.note(tried, now())
         return answer
-    attempt.went_well()
+    attempt.succeed()
     response = redirect(local_path(form.next.data) or url_for("recordings.list_calls"), 303)
     open_session(response, user)
     remember_device(response)
@@ -56,14 +56,14 @@ def log_in() -> Response | str | tuple[str, int]:
 def log_out() -> Response:
     response = redirect(url_for("account.log_in"), 303)
     close_session(response)
-    # What was shown must not come back with the browser's Back button.
+    # The Back button must not show pages of the ended session.
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 
 def _check_password(login: str, password: str) -> tuple[UserRow | None, UserRow | None]:
-    """Who it is that was tried, where there is such a log-in, and who it is that is let in.  The same work
-    and the same answer for a wrong password, no such log-in, and one that was revoked."""
+    """The user of the log-in, if it exists, and the same user if the password is right.  A wrong password, an
+    unknown log-in and a revoked one take the same work and give the same response."""
     user = users.user_by_login(login)
     usable = user is not None and user.revoked_at is None
     right = verify_password(user.password_hash if user is not None and usable else None, password)

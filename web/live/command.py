@@ -1,4 +1,4 @@
-"""Asking something of a live call, and waiting for what comes of it: for the panel and for programs."""
+"""Sends a command to a live call and waits for its outcome; shared by the panel and the API."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from recorder.features.live.queries import AskedRow
 from web.state import changes, now, panel_state, release_connection
 
 CONTROL_ROLES: Final = frozenset({ADMIN, CUSTOMER})
-"""Roles that may ask something of a call: who may look and listen is not thereby one of them."""
+"""Roles that may send commands to calls; permission to view and listen is not enough."""
 
 POLL_INTERVAL: Final = 0.1
-"""Seconds between two looks whether there is an answer."""
+"""Seconds between two checks for an outcome."""
 
 
-def run_command(tenant: str, call_id: str, what: str, *, by: str, who: str) -> AskedRow | None:
-    """Ask, and wait as long as the settings say; still open where there is no answer then, ``None`` where
-    there is no such call of theirs, or that cannot be asked of it."""
-    if what not in ASKABLE:
+def run_command(tenant: str, call_id: str, command: str, *, by: str, who: str) -> AskedRow | None:
+    """Send a command and wait up to ``patience`` seconds (:class:`web.config.WebConfig`) for its outcome,
+    which is still ``None`` after that.  Returns ``None`` if the tenant has no such call or the command is
+    unknown."""
+    if command not in ASKABLE:
         return None
     entropy = panel_state().entropy
     signer = changes().signer
-    row = queries.ask(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer)
+    row = queries.ask(tenant, call_id, command, by=by, who=who, now=now(), entropy=entropy, signer=signer)
     if row is None:
         return None
     release_connection()

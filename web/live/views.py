@@ -1,4 +1,4 @@
-"""One page of calls that go on now; forms that ask something of one of them."""
+"""The page of active calls, and the forms that send commands to them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def list_calls() -> str:
 @login_required
 @limit_commands
 def send_command(call_id: str, command: str) -> Response:
-    """Ask, wait a moment for the answer, and show it."""
+    """Send a command, wait briefly for its outcome, and show it on the list."""
     if not _may_control():
         abort(403)
     row = run_command(
@@ -52,21 +52,21 @@ def send_command(call_id: str, command: str) -> Response:
 @blueprint.get("/live/<call_id>/delete")
 @login_required
 def confirm_deletion(call_id: str) -> str:
-    """Whether they mean it."""
+    """Ask for confirmation before the recording is deleted."""
     if not _may_control():
         abort(403)
     return render_template("live/deletion.html", call=_deletable_call(call_id))
 
 
 def _is_outdated(row: AskedRow, calls: tuple[LiveRow, ...]) -> bool:
-    """Whether a pause is over that is still in the page's address: it must not go on to say "paused"."""
+    """Whether the pause named in the page's address is over, so that the page must no longer say "paused"."""
     if row.what != PAUSE or row.outcome != DONE or now() < row.until:
         return False
     return not any(call.id == row.call and call.paused(now()) for call in calls)
 
 
 def _deletable_call(call_id: str) -> LiveRow:
-    """One of their own that may be destroyed."""
+    """The customer's call if its recording may be deleted, else 404."""
     row = live_queries.call(current_visitor().tenant.id, call_id, now())
     if row is None or not row.deletable:
         abort(404)

@@ -1,4 +1,4 @@
-"""One page for a customer's admins, and the file."""
+"""The offboarding page for a customer's admins, and the download."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def show() -> str:
 @blueprint.get("/offboarding/recordings.tar")
 @limit_refusals
 def download() -> ResponseReturnValue:
-    """The file.  Whoever is not logged in is told so in a word, not sent to a page: a download goes on after
-    they have logged in again."""
+    """The archive.  Without a session it answers 401 instead of redirecting to the log-in, so that a download
+    can resume after the next log-in."""
     found = visitor()
     if found is None:
         return error_response(401, errors.error("access.revoked"), "access.revoked")

@@ -1,4 +1,4 @@
-"""What the player says about a recording, from its verified manifest."""
+"""A recording as the player shows it, read from the verified manifest."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from web.text import eavesdrop
 
 ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "noted"
 PARTICIPANT_KINDS: Final = ("joined_asked", "joined_answered", "joined_refused")
-"""Of a colleague who joined later and was asked."""
+"""Kinds of markers about a transfer target who was asked for consent."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
-    where begin and end are the same, :data:`ANNOUNCEMENT_END` is the end of the announcement,
-    :data:`KEEP_QUESTION` a question whether it may be kept, which is ``asked``, :data:`SPOKEN_ANSWER` where
-    they begin to answer it aloud, :data:`NOTE` a moment that a colleague noted, and one of
-    :data:`PARTICIPANT_KINDS` what was asked of who joined, with their ``answer``, if this is one; one of
-    ``listened.KINDS`` somebody who listened, with who heard them as the ``answer``."""
+    """A gap or a marker on the timeline, in ms of audio; ``channel`` is ``left``, ``right`` or ``both``.
+
+    ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
+    :data:`KEEP_QUESTION`, with the question in ``asked``; :data:`SPOKEN_ANSWER`, where a spoken answer
+    begins; :data:`NOTE`, a moment noted by a colleague; one of :data:`PARTICIPANT_KINDS`, with the
+    participant's ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the
+    supervisor as ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -38,10 +39,9 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class RecordingView:
-    """A recording as the player shows it.  Milliseconds are of audio, times UTC; ``marks`` are the gaps,
-    the announcement's end, the questions and the noted moments in the order in which they are heard.
-    ``missing_ms``: by how much the sound is shorter than the call was (negative: longer) for no reason that
-    ``gaps`` tell."""
+    """A recording as the player shows it.  Milliseconds are of audio, times are UTC.  ``marks`` holds the
+    gaps and markers in playback order.  ``missing_ms`` is by how much the audio is shorter than the call
+    (negative: longer) beyond the explained ``gaps``."""
 
     recording: str
     duration_ms: int
@@ -61,7 +61,7 @@ class RecordingView:
 
 
 def from_manifest(body: Mapping[str, Any]) -> RecordingView:
-    """Everything here was signed; nothing is taken from a row that could say something else."""
+    """The view of a verified manifest.  Only signed values are used, none of the catalogue row."""
     told = body["announcement"]
     objects = {each["name"]: each["media_type"] for each in body["objects"]}
     gaps = tuple(
@@ -110,5 +110,5 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
 
 
 def _sort_key(mark: TimelineEntry) -> tuple[int, bool]:
-    """A gap is told at its end, but for what plays to both: that follows its question."""
+    """Order by end; only prompts by start, so that a prompt's gap follows its question."""
     return mark.start_ms if mark.reason == "prompt" else mark.end_ms, mark.reason != KEEP_QUESTION

@@ -1,4 +1,4 @@
-"""Two pages, choose a purpose and listen, and the sound."""
+"""The page of purposes, the player, and what the player requests: audio, renewals, listen reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ blueprint = Blueprint("playback", __name__, template_folder="templates")
 
 OBJECT_NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
 OVERSIGHT_ROLES = frozenset({ADMIN, AUDITOR})
-"""Who is told by name who heard a recording."""
+"""Roles that see who has listened to a recording."""
 MAX_LISTENS = 20
 PLAY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
@@ -37,14 +37,14 @@ PLAY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 @login_required
 @limit_refusals
 def choose_purpose(recording_id: str) -> str:
-    choices = gate().purposes(who(), recording_id)  # it says no, and writes it down
+    choices = gate().purposes(who(), recording_id)  # raises, and logs, refusals
     row = _recording(recording_id)
     tenant = current_visitor().tenant
     holds = amendments.holds(tenant.id, row.id)
     return render_template(
         "playback/purposes.html",
         held=bool(holds),
-        look_again=any(each.review_at <= now() for each in holds),
+        review_due=any(each.review_at <= now() for each in holds),
         recording=row,
         choices=choices,
         announcement=queries.announcement(tenant.id, row.announcement),
@@ -75,29 +75,30 @@ def request_grant(recording_id: str) -> Response | tuple[str, int]:
 @limit_refusals
 def listen(grant_id: str) -> str:
     grant = gate().given(who(), grant_id)
-    heard = from_manifest(gate().manifest(who(), grant_id))
+    view = from_manifest(gate().manifest(who(), grant_id))
     row = _recording(grant.recording)
     play = base64.urlsafe_b64encode(panel_state().entropy(16)).decode().rstrip("=")
     return render_template(
         "playback/player.html",
         grant=grant,
-        heard=heard,
+        heard=view,
         recording=row,
         line=queries.line(current_visitor().tenant.id, row.line),
         left=_seconds_left(grant),
         play=play,
         sounds=[
             (url_for(".send_audio", grant_id=grant.id, name=name, play=play), media_type)
-            for name, media_type in heard.sounds
+            for name, media_type in view.sounds
         ],
-        peaks=url_for(".send_audio", grant_id=grant.id, name="peaks", play=play) if heard.has_peaks else None,
+        peaks=url_for(".send_audio", grant_id=grant.id, name="peaks", play=play) if view.has_peaks else None,
     )
 
 
 @blueprint.get("/listen/<grant_id>/<name>")
 @limit_refusals
 def send_audio(grant_id: str, name: str) -> ResponseReturnValue:
-    """Sound for a player.  Whoever is not logged in is told so in a word, not sent to a page."""
+    """Audio or peaks for the player.  Without a session it answers 401 instead of redirecting to the
+    log-in."""
     play = request.args.get("play", "")
     if visitor() is None:
         return error_response(401, errors.error("access.revoked"), "access.revoked")
@@ -109,7 +110,7 @@ def send_audio(grant_id: str, name: str) -> ResponseReturnValue:
 @blueprint.post("/listen/<grant_id>/renew")
 @limit_refusals
 def renew_grant(grant_id: str) -> ResponseReturnValue:
-    """The player asks for another quarter of an hour while it plays."""
+    """Extend the grant; the player requests this while it plays."""
     if visitor() is None:
         return error_response(401, errors.error("access.revoked"), "access.revoked")
     grant = gate().renew(who(), grant_id)
@@ -120,7 +121,7 @@ def renew_grant(grant_id: str) -> ResponseReturnValue:
 @limit_refusals
 @limit_listen_reports
 def report_listening(grant_id: str) -> tuple[str, int]:
-    """The player paused, or came to the end: it says what it has played."""
+    """Save the listen report that the player sends when it pauses or reaches the end."""
     _save_listen_report(grant_id, _play_id())
     return "", 204
 
@@ -128,7 +129,7 @@ def report_listening(grant_id: str) -> tuple[str, int]:
 @blueprint.post("/listen/<grant_id>/close")
 @limit_refusals
 def close_listen(grant_id: str) -> tuple[str, int]:
-    """The player has stopped; it may say what it has played."""
+    """End a listening session, with the player's last listen report if it sent one."""
     play = _play_id()
     if request.form.get("played"):
         _save_listen_report(grant_id, play)
@@ -153,12 +154,12 @@ def _save_listen_report(grant_id: str, play: str) -> None:
 
 
 def _seconds_left(grant: Grant) -> int:
-    """Whole seconds for which a grant lasts from now: the clock of whoever listens may be another."""
+    """Whole seconds until the grant ends.  A duration, because the listener's clock may be wrong."""
     return max(0, int((grant.until - now()).total_seconds()))
 
 
 def _recording(recording_id: str) -> RecordingRow:
-    """One of their own; anybody else's is not there."""
+    """The customer's recording, else 404."""
     row = queries.recording(current_visitor().tenant.id, recording_id)
     if row is None:
         abort(404)

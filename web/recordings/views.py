@@ -1,4 +1,4 @@
-"""The one page of calls."""
+"""The page of the call list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from web.recordings import call_list, filters
 from web.state import current_visitor, login_required, now, panel_state
 
 MAX_REVIEWS = 10
-"""Holds to be looked at again that are named above the list."""
+"""Holds due for review that are shown above the list."""
 
 blueprint = Blueprint("recordings", __name__, template_folder="templates")
 
@@ -32,7 +32,7 @@ def list_calls() -> str:
     call_filter = filters.parse_filter(request.args)
     page = call_list.list_page(tenant.id, call_filter, zone, panel_state().config.page)
     admin = current_visitor().admin
-    look_again = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
+    due_holds = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(
         "recordings/list.html",
         call_filter=call_filter,
@@ -40,6 +40,6 @@ def list_calls() -> str:
         more=page.more.encode() if page.more else None,
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
         tenant=tenant,
-        look_again=look_again[:MAX_REVIEWS],
+        due_holds=due_holds[:MAX_REVIEWS],
         leaving=admin and gate().leaver(who()) is not None,
     )

@@ -1,5 +1,5 @@
-"""What a customer's admins write down about a recording later: that they agreed after the call, that it is
-used for less.  Each is shown with what follows from it before it is written."""
+"""Amendments by a customer's admins: a later agreement, or fewer purposes.  A preview shows the effect before
+the amendment is written."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from web.retention.page_helpers import (
 from web.state import changes, current_visitor, login_required, now
 
 AGREEMENT = "agreement"
-"""What can be agreed in the panel: that it is kept so that it stays clear what was agreed."""
+"""The only purpose that can be agreed to in the panel: to keep proof of what was agreed."""
 
 DEFAULT_KEEP = timedelta(days=365)
-"""How long it is then kept, where nobody chooses another day."""
+"""Retention proposed for a later agreement."""
 
 
 @blueprint.get("/recordings/<recording_id>/retention/agreement")
@@ -37,10 +37,10 @@ DEFAULT_KEEP = timedelta(days=365)
 def show_agreement(recording_id: str) -> ResponseReturnValue:
     looked = changes().look(current_visitor().tenant.id, recording_id)
     if (why := looked.why_not_agree()) is not None:
-        raise KeepingError(why, "nothing can be agreed about it any more")
+        raise KeepingError(why, "the recording no longer accepts an agreement")
     today, latest = local_date(looked.now), _last_day(looked)
     if latest <= today:
-        raise KeepingError("retention.too_long", "the country's longest time is over")
+        raise KeepingError("retention.too_long", "the country's longest retention is over")
     usual = local_date(kept_from(looked.chain.manifest) + DEFAULT_KEEP)
     return render_template(
         "retention/agreement.html",
@@ -93,7 +93,7 @@ def record_agreement(recording_id: str) -> ResponseReturnValue:
 def show_purposes(recording_id: str) -> ResponseReturnValue:
     looked = changes().look(current_visitor().tenant.id, recording_id)
     if not looked.may_narrow():
-        raise KeepingError("retention.purpose", "it has no purpose that can be ended")
+        raise KeepingError("retention.purpose", "the recording has no purpose that can be ended")
     return render_template(
         "retention/purposes.html", recording=looked.row, looked=looked, now=looked.now, longest=LONGEST_REASON
     )
@@ -123,10 +123,10 @@ def narrow_purposes(recording_id: str) -> ResponseReturnValue:
 
 
 def _first_day(looked: Looked) -> date:
-    """The day that its keeping is counted from."""
+    """The day from which retention is counted."""
     return local_date(kept_from(looked.chain.manifest))
 
 
 def _last_day(looked: Looked) -> date:
-    """The last day up to which the customer's country lets it be kept."""
+    """The last day of retention that the customer's country allows."""
     return _first_day(looked) + timedelta(days=pack_of(looked.row.tenant).rule(AGREEMENT).longest_keep_days)

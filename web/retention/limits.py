@@ -1,5 +1,5 @@
-"""How long a customer keeps recordings, at most as announced: shorter for all that are there too, longer
-again for new ones.  A page says beforehand what a change would do."""
+"""Retention limits of a customer, at most as long as announced.  A shorter limit also applies to existing
+recordings, lifting one only to new ones.  A preview shows the effect of a change."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from web.text import errors
 
 @dataclass(frozen=True, slots=True)
 class PurposeLimit:
-    """A purpose: the shortest and longest time (days) that is announced for it or agreed to in a call, and
-    what the customer set for it; ``fixed``: a law asks that it be kept."""
+    """A purpose with its limit.  ``least`` and ``most`` are the shortest and longest retention, in days, that
+    the customer's numbers announce or ask for; ``fixed`` means that a law requires the retention."""
 
     code: str
     least: int
@@ -39,7 +39,7 @@ class PurposeLimit:
 
 @dataclass(frozen=True, slots=True)
 class LimitRequest:
-    """What is to be set, in place of the limit ``before``."""
+    """The limit to set, and the one that it replaces (``before``)."""
 
     wish: Wish
     before: LimitRow | None
@@ -80,23 +80,23 @@ def preview_limit() -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def change_limit() -> ResponseReturnValue:
-    asked = _parse_request(request.form)
-    if asked.wish.agreements and not request.form.get("sure"):
-        return _render_preview(asked, request.form)  # agreements end only where that was confirmed by itself
-    set_limit(changes(), current_visitor().tenant.id, asked.wish, author())
+    requested = _parse_request(request.form)
+    if requested.wish.agreements and not request.form.get("sure"):
+        return _render_preview(requested, request.form)  # ending agreements needs a confirmation of its own
+    set_limit(changes(), current_visitor().tenant.id, requested.wish, author())
     return redirect(url_for("retention.show_limits"), 303)
 
 
-def _render_preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
-    """What would follow; nothing is changed."""
-    wish, at, seen = asked.wish, now(), None
+def _render_preview(requested: LimitRequest, form: Mapping[str, str]) -> str:
+    """The page with the effect of a change; nothing is changed."""
+    wish, at, seen = requested.wish, now(), None
     if wish.keep_days is not None:
         limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
         seen = preview.foresee(current_visitor().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/limit_preview.html",
         wish=wish,
-        before=asked.before,
+        before=requested.before,
         seen=seen,
         ends=[] if seen is None else _count_by_month(seen.ends, at.date()),
         form=form,
@@ -105,7 +105,7 @@ def _render_preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
 
 
 def _purpose_limits() -> list[PurposeLimit]:
-    """Every purpose that the customer's numbers are announced for."""
+    """Every purpose that the customer's numbers announce or ask for."""
     tenant = current_visitor().tenant.id
     announced = {row.id: row for row in queries.announcements(tenant)}
     days: dict[str, list[int]] = {}
@@ -126,30 +126,30 @@ def _purpose_limits() -> list[PurposeLimit]:
 
 
 def _parse_request(form: Mapping[str, str]) -> LimitRequest:
-    """What somebody asks for.  Raises :class:`KeepingError`: ``retention.no_limit``, ``retention.purpose``,
-    ``retention.by_law``, ``retention.days``, ``retention.too_long``."""
+    """Parse the form of a limit.  Raises :class:`KeepingError`: ``retention.no_limit``,
+    ``retention.purpose``, ``retention.by_law``, ``retention.days``, ``retention.too_long``."""
     tenant = current_visitor().tenant.id
     set_before = limits.in_force(tenant, changes().trust)
     if "limit" in form:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
-            raise KeepingError("retention.no_limit", "that is not set any more")
+            raise KeepingError("retention.no_limit", "this limit is no longer set")
         return LimitRequest(Wish(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
     kept = next((each for each in _purpose_limits() if each.code == code), None)
     if kept is None:
         raise KeepingError("retention.purpose", f"no number is announced for {code!r}")
     if kept.fixed:
-        raise KeepingError("retention.by_law", "a law asks that it be kept for that")
+        raise KeepingError("retention.by_law", "a law requires retention for this purpose")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
-        raise KeepingError("retention.days", "a recording is kept a day or more")
+        raise KeepingError("retention.days", "retention must be at least one day")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise KeepingError("retention.too_long", objection.message, objection.hint)
     return LimitRequest(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 
 def _count_by_month(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:
-    """How many end when: today (``None``), and in each month after that by its first day."""
+    """Number of recordings that end today (``None``), and in each later month, by its first day."""
     counted: Counter[date | None] = Counter()
     for day, count in ends.items():
         counted[None if day <= today else day.replace(day=1)] += count
@@ -157,5 +157,5 @@ def _count_by_month(ends: Mapping[date, int], today: date) -> list[tuple[date | 
 
 
 def _numbers() -> dict[str, str]:
-    """The customer's numbers by their lines' ids."""
+    """The customer's numbers by line id."""
     return {line.id: line.number for line in queries.lines(current_visitor().tenant.id, ended=True)}

@@ -1,4 +1,4 @@
-"""What the retention pages share: their blueprint, the guard for admins, days in the customer's time zone."""
+"""Shared by the retention pages: blueprint, decorator for admins, dates in the customer's time zone."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ blueprint = Blueprint("retention", __name__, template_folder="templates")
 
 
 def _page_url(named: Mapping[str, object]) -> str:
-    """The recording's page, or that of the customer's retention limits."""
-    mine = named.get("recording_id")
-    return url_for("retention.show", recording_id=mine) if mine else url_for("retention.show_limits")
+    """The address of the recording's retention page, or else of the retention limits."""
+    recording = named.get("recording_id")
+    return (
+        url_for("retention.show", recording_id=recording) if recording else url_for("retention.show_limits")
+    )
 
 
 for_admins = admins_only(back=_page_url)
 
 
 def author() -> By:
-    """The user who asks, as the author of an amendment."""
+    """The visitor as the author of an amendment."""
     return By("user", current_visitor().user.id)
 
 
 def redirect_to_recording(recording_id: str) -> ResponseReturnValue:
-    """Back to the recording's retention page."""
+    """Redirect to the recording's retention page."""
     return redirect(url_for("retention.show", recording_id=recording_id), 303)
 
 
@@ -47,17 +49,18 @@ def local_date(at: datetime) -> date:
 
 
 def parse_date(text: str, error_id: str) -> date:
-    """A date as a browser sends it.  Raises :class:`KeepingError` with that id where it cannot be read."""
+    """A date as a browser sends it (ISO 8601).  Raises :class:`KeepingError` with ``error_id`` if it is
+    invalid."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise KeepingError(error_id, "that is no day") from None
+        raise KeepingError(error_id, "invalid date") from None
 
 
 def start_of_day(day: date, error_id: str) -> datetime:
-    """The start of a day in the customer's time zone.  Raises :class:`KeepingError` with that id where the
-    calendar has none."""
+    """The start of a day in the customer's time zone, in UTC.  Raises :class:`KeepingError` with ``error_id``
+    if the calendar ends before it."""
     try:
         return datetime.combine(day, time(), zone()).astimezone(UTC)
     except OverflowError:
-        raise KeepingError(error_id, "that is no day") from None
+        raise KeepingError(error_id, "invalid date") from None

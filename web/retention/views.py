@@ -1,4 +1,4 @@
-"""How long a recording is kept and what for; holds, withdrawals, deletion."""
+"""The retention page of a recording, with holds, withdrawal of consent and deletion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
 DEFAULT_REVIEW = timedelta(days=90)
-"""When a hold is looked at again, where nobody chooses another day."""
+"""Time until the review that is proposed for a hold."""
 
 
 @blueprint.get("/recordings/<recording_id>/retention")
@@ -42,8 +42,7 @@ def show(recording_id: str) -> ResponseReturnValue:
         return error_page(503, errors.error("retention.no_key"))
     row = queries.recording(tenant, recording_id)
     if row is not None and row.destroyed_at is not None:
-        said = _receipt(recording_id)
-        return render_template("retention/receipt.html", recording=row, receipt=said), 410
+        return render_template("retention/receipt.html", recording=row, receipt=_receipt(recording_id)), 410
     looked = changes().look(tenant, recording_id)
     names = {each.id: each.name for each in users.users(tenant)}
     at = now()
@@ -72,17 +71,17 @@ def show(recording_id: str) -> ResponseReturnValue:
 @login_required
 @limit_refusals
 def download_receipt(recording_id: str) -> ResponseReturnValue:
-    """The signed receipt of an erasure, to keep."""
-    said = _receipt(recording_id)
-    name = f"accord-receipt-{said.recording}.json"
+    """Download the signed receipt of an erasure."""
+    receipt = _receipt(recording_id)
+    name = f"accord-receipt-{receipt.recording}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(said.content, mimetype="application/json", headers=headers)
+    return Response(receipt.content, mimetype="application/json", headers=headers)
 
 
 def _receipt(recording_id: str) -> receipts.ErasureReceipt:
-    means = changes()
+    service = changes()
     tenant, kept = current_visitor().tenant.id, panel_state().config.backups_kept
-    return receipts.receipt(tenant, recording_id, means.store, means.root, means.signer, kept, now())
+    return receipts.receipt(tenant, recording_id, service.store, service.root, service.signer, kept, now())
 
 
 @blueprint.post("/recordings/<recording_id>/retention/hold")
@@ -131,12 +130,12 @@ def withdraw_consent(recording_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def state_basis(recording_id: str) -> ResponseReturnValue:
-    """What a recording from elsewhere may be used for, and on what that rests."""
+    """State the purpose of an imported recording and the basis for it."""
     form, user = request.form, current_visitor().user
     days = form.get("days", "")
-    known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
-    if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
-        raise KeepingError("retention.days", "no number of days, or it was recorded here")
+    valid = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
+    if not valid or changes().look(user.tenant, recording_id).row.brought_in is None:
+        raise KeepingError("retention.days", "invalid number of days, or the recording was not imported")
     changes().agree(
         user.tenant,
         recording_id,
@@ -155,7 +154,7 @@ def state_basis(recording_id: str) -> ResponseReturnValue:
 def confirm_deletion(recording_id: str) -> ResponseReturnValue:
     looked = changes().look(current_visitor().tenant.id, recording_id)
     if (why := looked.why_not_delete()) is not None:
-        raise KeepingError(why, "it cannot be deleted")
+        raise KeepingError(why, "the recording cannot be deleted")
     return render_template(
         "retention/deletion.html", recording=looked.row, looked=looked, now=now(), longest=LONGEST_REASON
     )

@@ -1,6 +1,6 @@
-"""The copy that a person is given: one ZIP archive, sent as it is made.
+"""The person's copy: a ZIP archive, streamed while it is built.
 
-Nothing of it lies on the panel's disk, and of a recording no more than a piece is in memory.
+Nothing is written to the panel's disk, and only one piece of a recording is in memory at a time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ README: Final = "README.txt"
 FACTS: Final = "copy.json"
 
 ZIP64_SIZE: Final = 2**31
-"""Bytes from which on an entry says its length in ZIP's longer form."""
+"""Size in bytes from which an entry uses the ZIP64 format."""
 
 log = structlog.get_logger()
 
 
 class _Buffer(io.RawIOBase):
-    """What was written since somebody looked."""
+    """Collects written bytes until they are taken."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -46,43 +46,43 @@ class _Buffer(io.RawIOBase):
         self._pieces.append(bytes(data))
         return len(data)
 
-    def taken(self) -> bytes:
-        found, self._pieces = b"".join(self._pieces), []
-        return found
+    def take(self) -> bytes:
+        data, self._pieces = b"".join(self._pieces), []
+        return data
 
 
-def audio_path(told: RecordingFacts, zone: ZoneInfo, name: str) -> str:
-    """Where a recording's sound lies: by when it was, in the customer's zone."""
-    return f"{told.row.started_at.astimezone(zone):%Y-%m-%d_%H-%M-%S}_{told.row.id[-6:]}/{name}"
+def audio_path(facts: RecordingFacts, zone: ZoneInfo, name: str) -> str:
+    """The path of a recording's audio in the archive, named after its start in the customer's time zone."""
+    return f"{facts.row.started_at.astimezone(zone):%Y-%m-%d_%H-%M-%S}_{facts.row.id[-6:]}/{name}"
 
 
 def stream(
-    readme: str, facts: dict[str, Any], recordings: Sequence[RecordingFacts], at: datetime, zone: ZoneInfo
+    readme: str, document: dict[str, Any], recordings: Sequence[RecordingFacts], at: datetime, zone: ZoneInfo
 ) -> Iterator[bytes]:
-    """The archive, in pieces.  What goes wrong with a sound ends the connection: nobody takes a part for the
-    whole."""
+    """The archive in pieces.  An error in a recording's audio aborts the connection, so that nobody takes a
+    part for the whole."""
     sink = _Buffer()
     try:
         with zipfile.ZipFile(sink, "w") as archive:
-            texts = ((README, readme), (FACTS, json.dumps(facts, ensure_ascii=False, indent=1)))
+            texts = ((README, readme), (FACTS, json.dumps(document, ensure_ascii=False, indent=1)))
             for name, text in texts:
                 archive.writestr(_entry(name, at, zone, deflated=True), text)
-            yield sink.taken()
-            for told in recordings:
-                if told.copy is None or told.copy.sound is None:
+            yield sink.take()
+            for facts in recordings:
+                if facts.copy is None or facts.copy.sound is None:
                     continue
-                wav = told.copy.name.endswith(".wav")
-                entry = _entry(told.path, told.row.started_at, zone, deflated=wav)
+                wav = facts.copy.name.endswith(".wav")
+                entry = _entry(facts.path, facts.row.started_at, zone, deflated=wav)
                 with (
-                    closing(_as_closable(told.copy.sound())) as pieces,
-                    archive.open(entry, "w", force_zip64=told.copy.length >= ZIP64_SIZE) as file,
+                    closing(_as_closable(facts.copy.sound())) as pieces,
+                    archive.open(entry, "w", force_zip64=facts.copy.length >= ZIP64_SIZE) as file,
                 ):
                     for piece in pieces:
                         file.write(piece)
-                        if made := sink.taken():
-                            yield made
-                        time.sleep(0)  # others of this process have their turn
-        yield sink.taken()
+                        if data := sink.take():
+                            yield data
+                        time.sleep(0)  # let other greenlets run
+        yield sink.take()
     except AccordError as error:
         log.warning("web.response_aborted", object="copy", error_id=error.error_id, error=error.message)
         raise ConnectionResetError(errno.ECONNRESET, error.error_id) from error
@@ -94,8 +94,9 @@ def _as_closable(pieces: Iterator[bytes]) -> Any:
 
 def _entry(name: str, at: datetime, zone: ZoneInfo, *, deflated: bool) -> zipfile.ZipInfo:
     local = at.astimezone(zone)
-    made = (max(local.year, 1980), local.month, local.day, local.hour, local.minute, local.second)
-    entry = zipfile.ZipInfo(name, date_time=made)
+    # ZIP cannot express dates before 1980.
+    modified = (max(local.year, 1980), local.month, local.day, local.hour, local.minute, local.second)
+    entry = zipfile.ZipInfo(name, date_time=modified)
     entry.compress_type = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
     entry.external_attr = 0o644 << 16
     return entry

@@ -1,6 +1,6 @@
-"""What a person is told of each recording of theirs: facts for programs, of which the words are made, too.
+"""The facts about a person's recordings in their copy, as JSON; the readme is written from the same facts.
 
-Others' data stays out: who was at the other end, who joined, and what colleagues wrote as reasons.
+Other people's data is left out: the other party, participants, and reasons that colleagues wrote.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
 
 _OTHER_PARTIES: Final = frozenset({"party", "value", "leg", "by"})
-"""Of a mark's data: who somebody else was."""
+"""Fields of a marker's data that identify other people."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """One recording: its row, what was decided, to whom its sound went, its copy, and where the sound of that
-    lies in the archive, unless it is withheld.  There is no copy of what is withheld and not as it was
-    sealed."""
+    """One recording: its row, its review, who heard its audio, its copy, and the path of the audio in the
+    archive (empty if withheld).  ``copy`` is ``None`` for a withheld recording whose seal is broken."""
 
     row: RecordingRow
     review: ReviewRow
@@ -46,7 +45,8 @@ def document(
     now: datetime,
     names: bool,
 ) -> dict[str, Any]:
-    """All of it, as JSON; ``names``: those of colleagues who had its sound, beside their roles."""
+    """The facts as a JSON document.  With ``names``, colleagues who heard the audio are named, not only their
+    roles."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -154,7 +154,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
 
 
 def _amendment(amendment: Amendment) -> dict[str, Any]:
-    """Without the reasons, which colleagues wrote in their own words, and may name others."""
+    """An amendment without its reason, a free text by colleagues that may name other people."""
     said: dict[str, Any] = {"at": to_iso(amendment.at), "kind": amendment.kind}
     data = amendment.data
     if isinstance(data, HoldSet):

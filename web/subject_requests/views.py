@@ -1,4 +1,4 @@
-"""The register of a customer's admins, and the steps of one request."""
+"""The register of subject requests, for a customer's admins, and the steps of one request."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
 
 
 def _page_url(named: Mapping[str, object]) -> str:
-    """The request's, or the register."""
-    mine = named.get("request_id")
-    return url_for(".show", request_id=mine) if mine else url_for(".list_requests")
+    """The address of the request's page, or else of the register."""
+    request_id = named.get("request_id")
+    return url_for(".show", request_id=request_id) if request_id else url_for(".list_requests")
 
 
 def _vouching_url(named: Mapping[str, object]) -> str:
@@ -72,7 +72,7 @@ def add_request() -> ResponseReturnValue:
     try:
         received = date.fromisoformat(form.get("received", ""))
     except ValueError:
-        raise PersonError("subject_request.day", "that is no day", "") from None
+        raise PersonError("subject_request.day", "invalid date", "") from None
     row = register.enter(
         current_visitor().tenant.id,
         number=form.get("number", ""),
@@ -152,7 +152,7 @@ def check_code(request_id: str) -> ResponseReturnValue:
         entropy=panel_state().entropy,
     )  # fmt: skip
     if not right:
-        raise PersonError("subject_request.wrong_code", "that is not the code", "")
+        raise PersonError("subject_request.wrong_code", "wrong code", "")
     return _redirect_to_request(request_id, "whose")
 
 
@@ -161,7 +161,7 @@ def check_code(request_id: str) -> ResponseReturnValue:
 @limit_refusals
 @for_vouchers
 def show_vouching(request_id: str) -> str:
-    """For the colleague who vouches too; they see no more of the request than that."""
+    """The page for the second colleague who vouches; it shows nothing else of the request."""
     tenant = current_visitor().tenant
     return render_template(
         "subject_requests/vouch.html",
@@ -195,9 +195,7 @@ def review_recordings(request_id: str) -> ResponseReturnValue:
     done = reviews.of(_tenant_id(), row.id)
     for each in reviews.found(_tenant_id(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
-            raise PersonError(
-                "subject_request.unannounced", "one that was not announced is decided about for itself"
-            )
+            raise PersonError("subject_request.unannounced", "unannounced recordings are reviewed one by one")
         chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
         before = done.get(each.id, ReviewRow(each.id))
         same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_why)
@@ -214,7 +212,7 @@ def review_recordings(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def review_recording(request_id: str, recording_id: str) -> ResponseReturnValue:
-    """One that was not announced: decided about for itself, with the reason."""
+    """Review one unannounced recording, with a reason."""
     given, why = request.form.get("given", ""), request.form.get("why", "")
     reviews.decide(
         _tenant_id(), request_id, recording_id, given=given, why=why, who=_user_id(), now=now(),
@@ -228,17 +226,17 @@ def review_recording(request_id: str, recording_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def download_copy(request_id: str) -> ResponseReturnValue:
-    """The archive.  Everything is looked at before its first byte, and written down."""
+    """Download the archive.  All recordings are checked, and the export is logged, before its first byte."""
     tenant = current_visitor().tenant
     row = register.proved(tenant.id, request_id, wants=subject_request_queries.COPIES)
     zone, names = time_zones.usable(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.of(tenant.id, row.id)
     found = _not_erased(reviews.found(tenant.id, row.number), done)
     if not _all_reviewed(found, done):
-        raise PersonError("subject_request.not_reviewed", "what is given was not decided of each", "")
+        raise PersonError("subject_request.not_reviewed", "some recordings have not been reviewed", "")
     told = [_collect_facts(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
     missed = reviews.not_recorded(tenant.id, row.number)
-    made = facts.document(tenant, row, told, missed, now(), names)
+    document = facts.document(tenant, row, told, missed, now(), names)
     with force_locale(LOCALES.get(row.language, row.language)):
         readme = render_template(
             "subject_requests/readme.txt",
@@ -253,7 +251,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     register.exported(tenant.id, row.id, _user_id(), now(), panel_state().entropy)
     file = f"recordings-{row.number[1:]}.zip"
     answer = Response(
-        archive.stream(readme, made, told, now(), zone),
+        archive.stream(readme, document, told, now(), zone),
         content_type="application/zip",
         headers={"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "no-store"},
     )
@@ -267,11 +265,11 @@ def download_copy(request_id: str) -> ResponseReturnValue:
 def erase(request_id: str) -> ResponseReturnValue:
     row = register.proved(_tenant_id(), request_id, wants=subject_request_queries.ERASES)
     found, done = reviews.found(_tenant_id(), row.number), reviews.of(_tenant_id(), row.id)
-    told = all(_is_settled(row, each, done.get(each.id)) for each in found) and reviews.all_told(row)
-    if row.copy_asked and not told:
-        raise PersonError("subject_request.copy_first", "the copy comes first", "")
+    copied = all(_is_settled(row, each, done.get(each.id)) for each in found) and reviews.all_told(row)
+    if row.copy_asked and not copied:
+        raise PersonError("subject_request.copy_first", "the copy must be given before the erasure", "")
     if not request.form.get("sure"):
-        raise PersonError("subject_request.sure", "not ticked", "")
+        raise PersonError("subject_request.sure", "the erasure was not confirmed", "")
     for each in found:
         if each.id not in done or done[each.id].erased_at is None:
             gate().check_theirs(who(), row.id, each.id)
@@ -312,9 +310,9 @@ def _collect_facts(
     except SealError:
         if done.given != WITHHELD:
             raise
-        copied = None  # nothing is given of it, so what is wrong with it keeps nobody from the rest
+        copied = None  # withheld: a broken seal must not block the other recordings
     heard = reviews.heard(row.tenant, recording.id)
-    if copied and copied.sound:  # whoever fetches it has it, too
+    if copied and copied.sound:  # the admin who downloads the copy has its audio, too
         me = current_visitor().user
         heard = (*heard, HeardRow(now(), COPIED, "", me.role, me.name))
     told = RecordingFacts(recording, done, heard, copied, "")
@@ -323,19 +321,19 @@ def _collect_facts(
 
 
 def _not_erased(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
-    """What is not erased, or about to be."""
+    """The recordings that are neither erased nor about to be."""
     return tuple(each for each in found if each.id not in done or done[each.id].erased_at is None)
 
 
 def _all_reviewed(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> bool:
-    """Whether it was decided what is given of each; what was not announced is not given, unless somebody
-    decides otherwise of that one."""
+    """Whether all recordings were reviewed.  Unannounced ones need no review: by default they are not
+    given."""
     return all(done.get(each.id, ReviewRow(each.id)).given or not each.usable for each in found)
 
 
 def _is_settled(row: RequestRow, recording: RecordingRow, done: ReviewRow | None) -> bool:
-    """Whether a recording was given, it was decided that it is not, or a copy said that it was not
-    announced."""
+    """Whether the copy has dealt with a recording: its audio was given, withheld, or listed as
+    unannounced."""
     if done is None or done.given is None:
         return not recording.usable and row.exported_at is not None
     return done.exported_at is not None or done.given == WITHHELD
@@ -344,7 +342,7 @@ def _is_settled(row: RequestRow, recording: RecordingRow, done: ReviewRow | None
 def _with_erased(
     tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]
 ) -> list[RecordingRow]:
-    """What is found, and what was found before it was erased, the oldest first."""
+    """The recordings found now and those erased since, oldest first."""
     gone = (queries.recording(tenant, name) for name in done.keys() - {each.id for each in found})
     return sorted([*found, *(each for each in gone if each)], key=lambda each: (each.started_at, each.id))
 

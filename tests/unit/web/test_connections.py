@@ -114,39 +114,43 @@ class Connection:
 
 
 def test_one_whose_request_is_not_read_yet_is_not_idle() -> None:
-    crowd = ConnectionLimiter(2, 2)
+    limiter = ConnectionLimiter(2, 2)
     said, idle = Connection(), Connection()
     for each in (said, idle):
-        assert crowd.comes(each, "192.0.2.1")
+        assert limiter.admit(each, "192.0.2.1")
     said.client.sendall(b"GET / HTTP/1.1\r\n")
-    with crowd.waits("request", said), crowd.waits("request", idle):
-        assert crowd.comes(Connection(), "192.0.2.2")
+    with limiter.waiting("request", said), limiter.waiting("request", idle):
+        assert limiter.admit(Connection(), "192.0.2.2")
     assert (said.closed, idle.closed) == (False, True)
 
 
 def test_idle_ones_go_first_then_what_arrives_slowly_then_who_takes_nothing_and_nobody_at_work() -> None:
-    crowd = ConnectionLimiter(4, 4)
+    limiter = ConnectionLimiter(4, 4)
     taking, rest, request, work = (Connection() for _ in range(4))
     for each in (taking, rest, request, work):
-        assert crowd.comes(each, "192.0.2.1")
-    with crowd.waits("taking", taking), crowd.waits("rest", rest), crowd.waits("request", request):
+        assert limiter.admit(each, "192.0.2.1")
+    with (
+        limiter.waiting("taking", taking),
+        limiter.waiting("rest", rest),
+        limiter.waiting("request", request),
+    ):
         for expected in (request, rest, taking):
             assert not expected.closed
-            assert crowd.comes(Connection(), "192.0.2.2")
+            assert limiter.admit(Connection(), "192.0.2.2")
             assert expected.closed
-        assert crowd.comes(Connection(), "192.0.2.3"), "nobody waits: one more is served all the same"
+        assert limiter.admit(Connection(), "192.0.2.3"), "nobody waits: one more is served all the same"
     assert not work.closed
 
 
 def test_an_address_has_its_share_and_one_of_ipv6_is_a_household() -> None:
-    crowd = ConnectionLimiter(100, 2, without={"127.0.0.1"})
+    limiter = ConnectionLimiter(100, 2, without={"127.0.0.1"})
     first, second = Connection(), Connection()
-    assert crowd.comes(first, "2001:db8::1")
-    assert crowd.comes(second, "2001:db8::2")
-    assert not crowd.comes(Connection(), "2001:db8::3"), "both are at work"
-    with crowd.waits("request", second):
-        assert crowd.comes(Connection(), "2001:db8::3")
+    assert limiter.admit(first, "2001:db8::1")
+    assert limiter.admit(second, "2001:db8::2")
+    assert not limiter.admit(Connection(), "2001:db8::3"), "both are at work"
+    with limiter.waiting("request", second):
+        assert limiter.admit(Connection(), "2001:db8::3")
     assert (first.closed, second.closed) == (False, True)
-    crowd.leaves(first)
-    assert crowd.comes(Connection(), "2001:db8::4")
-    assert all(crowd.comes(Connection(), "127.0.0.1") for _ in range(5)), "a proxy's is everybody's"
+    limiter.remove(first)
+    assert limiter.admit(Connection(), "2001:db8::4")
+    assert all(limiter.admit(Connection(), "127.0.0.1") for _ in range(5)), "a proxy's is everybody's"
