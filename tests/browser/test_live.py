@@ -20,7 +20,7 @@ def go_on(page):
 
 
 def status(page):
-    return page.locator("#live-said")
+    return page.locator("#live-result")
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def test_a_node_that_does_not_answer_is_never_a_pause(live):
 
 def test_a_page_that_cannot_look_again_says_so(live):
     somebody = live()
-    expect(somebody.page.locator("#live-away")).to_be_hidden()
+    expect(somebody.page.locator("#live-unreachable")).to_be_hidden()
     somebody.page.context.set_offline(True)
-    expect(somebody.page.locator("#live-away")).to_be_visible(timeout=15_000)
+    expect(somebody.page.locator("#live-unreachable")).to_be_visible(timeout=15_000)
     somebody.page.context.set_offline(False)
-    expect(somebody.page.locator("#live-away")).to_be_hidden(timeout=10_000)
+    expect(somebody.page.locator("#live-unreachable")).to_be_hidden(timeout=10_000)
     somebody.said[:] = [text for text in somebody.said if "ERR_INTERNET_DISCONNECTED" not in text]
 
 

@@ -489,4 +489,4 @@ def test_what_a_colleague_dialled_is_said_where_it_was(person):
     paul.until("document.getElementById('audio').currentTime > 40")
     paul.go("/numbers")
     for code in ("*6", "*8", "*9"):
-        expect(paul.page.locator(".said").first).to_contain_text(f"Dial {code}")
+        expect(paul.page.locator(".announcement-card").first).to_contain_text(f"Dial {code}")
