@@ -1,8 +1,8 @@
-"""The panel in a process of its own, as it is served, with an installation that the browser can look at.
+"""Serves the panel in its own process, with an installation for the browser tests.
 
     python -m tests.browser.panel FOLDER
 
-Prints one line of JSON once it listens: the port and the ids of what is there.
+Prints one line of JSON once it listens: the port and the ids of the recordings.
 """
 
 # ruff: noqa: E402

@@ -69,7 +69,7 @@ def open_page(somebody, name: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(person, name, scheme):
+def test_axe_finds_no_violations(person, name, scheme):
     somebody = person(color_scheme=scheme)
     open_page(somebody, name)
     before = list(somebody.said)
@@ -86,7 +86,7 @@ LATER = [pytest.param(width, marks=pytest.mark.long) for width in (360, 768)]
 
 @pytest.mark.parametrize("width", [320, 1600, *LATER])
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_needs_scrolling_sideways(person, name, width):
+def test_pages_never_scroll_sideways(person, name, width):
     somebody = person(width=width)
     open_page(somebody, name)
     stays_on_the_page(somebody)
@@ -105,7 +105,7 @@ def stays_on_the_page(somebody) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
-def test_text_at_twice_its_size_stays_on_the_page(person, name):
+def test_doubled_text_size_fits_the_page(person, name):
     somebody = person(width=1280)
     open_page(somebody, name)
     somebody.page.evaluate("document.documentElement.style.fontSize = '200%'")
@@ -115,7 +115,7 @@ def test_text_at_twice_its_size_stays_on_the_page(person, name):
 @pytest.mark.long
 @pytest.mark.parametrize(("language", "code"), [("Nederlands", "nl"), ("Deutsch", "de")])
 @pytest.mark.parametrize("name", ["log-in", "list", "choose", "unannounced", "listen", "agreed"])
-def test_longer_words_stay_on_a_narrow_page_too(person, name, language, code):
+def test_longer_languages_fit_a_narrow_page(person, name, language, code):
     somebody = person(width=320)
     open_page(somebody, name)
     with somebody.page.expect_navigation():
@@ -124,7 +124,7 @@ def test_longer_words_stay_on_a_narrow_page_too(person, name, language, code):
     stays_on_the_page(somebody)
 
 
-def test_every_page_in_the_other_languages(person):
+def test_pages_are_shown_in_every_language(person):
     paul = person(language="en-GB").log_in("paul")
     page = paul.page
     expect(page.get_by_role("heading", name="Calls")).to_be_visible()
@@ -142,7 +142,7 @@ def test_every_page_in_the_other_languages(person):
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_times_are_the_customers_wherever_one_reads(person):
+def test_times_are_in_the_customers_time_zone(person):
     claire = person().log_in()  # this browser is in New York, the customer in Brussels
     shown = claire.page.locator(".call-time time").first
     moment = shown.get_attribute("datetime")
@@ -154,7 +154,7 @@ def test_times_are_the_customers_wherever_one_reads(person):
     assert shown.text_content() == brussels
 
 
-def test_targets_are_large_enough_for_fingers(person):
+def test_touch_targets_are_large_enough(person):
     """WCAG 2.2, 2.5.8: 24 by 24 CSS pixels, links in a line of text excepted."""
     claire = person(width=360).log_in().listen("short")
     small = claire.page.evaluate(
@@ -169,7 +169,7 @@ def test_targets_are_large_enough_for_fingers(person):
 @pytest.mark.long
 @pytest.mark.parametrize(("login", "width"), [("claire", 1024), ("paul", 1100)])
 @pytest.mark.parametrize("language", ["Français", "Nederlands", "Deutsch", "English"])
-def test_the_header_has_one_row_where_there_is_room(person, language, login, width):
+def test_header_fits_one_row_on_wide_pages(person, language, login, width):
     somebody = person(width=width).log_in(login)
     with somebody.page.expect_navigation():
         somebody.page.get_by_role("button", name=language).click()

@@ -1,4 +1,4 @@
-"""A person hears a call in a real browser: from the log-in to the last second."""
+"""Listening to a call in a real browser, from the log-in to the last second."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DRAWN = """
 """
 
 
-def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
+def test_plays_and_seeks_with_each_side_on_its_own_channel(person):
     claire = person()
     ranges: list[str] = []
     claire.page.on(
@@ -93,7 +93,7 @@ def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
     assert {entry.split()[0] for entry in ranges} == {"206"}
 
 
-def test_a_long_recording_comes_in_parts_and_is_sought_without_what_lies_before(person):
+def test_seeks_in_a_long_recording_without_loading_the_rest(person):
     claire = person().log_in()
     asked: list[str] = []
     claire.page.on(
@@ -110,7 +110,7 @@ def test_a_long_recording_comes_in_parts_and_is_sought_without_what_lies_before(
     assert any(start > 500_000 for start in starts), asked
 
 
-def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
+def test_waveform_has_two_lanes_and_seeks_on_click(person):
     claire = person().log_in().listen("short")
     page = claire.page
     expect(page.locator("#wave canvas").first).to_be_attached()
@@ -128,7 +128,7 @@ def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
     assert gap["y"] + gap["height"] <= box["y"] + box["height"] / 2 + 20, "only the caller's lane is silent"
 
 
-def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
+def test_timeline_explains_gaps_and_seeks(person):
     claire = person().log_in().listen("short")
     page = claire.page
     expect(page.get_by_text("personne n’avait encore répondu")).to_be_visible()
@@ -136,7 +136,7 @@ def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
     assert abs(claire.audio("currentTime") - TOLD) < 0.3
 
 
-def test_a_question_whether_it_may_be_kept_is_a_place_to_jump_to(person):
+def test_timeline_seeks_to_keep_questions(person):
     somebody = person(language="en-GB").log_in("paul").listen("agreed")
     page = somebody.page
     questions = page.locator(".timeline li").filter(
@@ -151,7 +151,7 @@ def test_a_question_whether_it_may_be_kept_is_a_place_to_jump_to(person):
     expect(page.get_by_role("heading", name="What was agreed")).to_be_visible()
 
 
-def test_by_keyboard_alone(person):
+def test_plays_by_keyboard_alone(person):
     claire = person().go("/login")
     page = claire.page
     keys = page.keyboard
@@ -198,7 +198,7 @@ def test_by_keyboard_alone(person):
     assert claire.audio("currentTime") == 0, "an arrow in a list is the list's"
 
 
-def test_a_purpose_that_is_not_ones_own_is_closed_and_another_refused(person):
+def test_purpose_outside_the_role_is_disabled(person):
     claire = person().log_in().go(f"/recordings/{person().panel.ids['short']}")
     page = claire.page
     expect(page.get_by_label("Améliorer le service")).to_be_disabled()
@@ -212,14 +212,14 @@ def test_a_purpose_that_is_not_ones_own_is_closed_and_another_refused(person):
     expect(page.get_by_label("Garder clair ce qui a été convenu")).to_be_checked()
 
 
-def test_another_customers_recording_is_not_there(person):
+def test_other_customers_recording_is_not_found(person):
     claire = person().log_in()
     claire.go(f"/recordings/{claire.panel.ids['rival']}")
     expect(claire.page.get_by_role("heading", name="Page introuvable")).to_be_visible()
     assert "404" in claire.said.pop()
 
 
-def test_a_changed_part_stops_the_player_with_the_reason(person):
+def test_damaged_block_stops_the_player_with_the_reason(person):
     claire = person().log_in()
     file = claire.panel.object("damaged", "audio.opus")
     content = bytearray(file.read_bytes())
@@ -239,7 +239,7 @@ def test_a_changed_part_stops_the_player_with_the_reason(person):
     claire.said.clear()
 
 
-def test_the_leave_is_asked_for_again_while_it_plays_and_ends_when_it_does_not(person):
+def test_grant_is_renewed_only_while_playing(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -255,7 +255,7 @@ def test_the_leave_is_asked_for_again_while_it_plays_and_ends_when_it_does_not(p
 
 
 @pytest.mark.parametrize("wrong", [timedelta(days=1), timedelta(days=-1)])
-def test_the_leave_lasts_as_long_as_the_panel_says_whatever_the_clock_of_the_browser_is(person, wrong):
+def test_grant_does_not_depend_on_the_browsers_clock(person, wrong):
     claire = person().log_in()
     claire.page.clock.install(time=datetime.now(UTC) + wrong)
     claire.listen("long")
@@ -267,7 +267,7 @@ def test_the_leave_lasts_as_long_as_the_panel_says_whatever_the_clock_of_the_bro
     expect(page.get_by_role("alert")).to_contain_text("Votre temps d’écoute est écoulé")
 
 
-def test_who_pauses_is_warned_before_the_end_and_goes_on_with_a_button(person):
+def test_paused_listener_is_warned_and_renews_with_a_button(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -285,7 +285,7 @@ def test_who_pauses_is_warned_before_the_end_and_goes_on_with_a_button(person):
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_server_that_is_away_is_said_to_be_and_the_button_stays(person):
+def test_unreachable_server_is_reported_and_the_button_stays(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -298,7 +298,7 @@ def test_a_server_that_is_away_is_said_to_be_and_the_button_stays(person):
     assert "502" in claire.said.pop()
 
 
-def test_after_the_end_nothing_plays_and_who_chooses_again_goes_on_at_the_same_place(person):
+def test_ended_grant_stops_playback_and_a_new_one_resumes_it(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -341,7 +341,7 @@ def break_off(claire, *, status: int, **said) -> None:
     claire.said.clear()
 
 
-def test_who_was_logged_out_meanwhile_is_told_so_and_asked_to_log_in(person):
+def test_logged_out_listener_is_sent_to_the_login(person):
     claire = person().log_in().listen("long")
     page = claire.page
     page.context.clear_cookies(name="accord-session")
@@ -354,7 +354,7 @@ def test_who_was_logged_out_meanwhile_is_told_so_and_asked_to_log_in(person):
     claire.said.clear()
 
 
-def test_what_is_ended_while_it_plays_is_shown_as_no_longer_playing(person):
+def test_ended_playback_is_shown_as_paused(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -371,7 +371,7 @@ def test_what_is_ended_while_it_plays_is_shown_as_no_longer_playing(person):
     claire.said.clear()
 
 
-def test_a_refusal_that_is_no_sentence_is_not_called_a_bad_connection(person):
+def test_refusal_without_message_is_not_blamed_on_the_connection(person):
     claire = person().log_in().listen("long")
     break_off(claire, status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
     expect(claire.page.get_by_role("alert")).to_have_text(
@@ -397,7 +397,7 @@ PAINTED = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_played_and_unplayed_bars_stand_out_from_the_sheet(person, scheme):
+def test_waveform_bars_have_enough_contrast(person, scheme):
     """WCAG 2.2, 1.4.11: at least 3 : 1."""
     claire = person(color_scheme=scheme).log_in().listen("short")
     expect(claire.page.locator("#wave canvas").first).to_be_attached()
@@ -423,7 +423,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("language", ["fr-BE", "en-GB"])
-def test_what_a_button_shows_is_in_its_name(person, language):
+def test_button_names_contain_their_text(person, language):
     """WCAG 2.2, 2.5.3: whoever speaks to the browser says what they see."""
     claire = person(language=language).log_in("claire" if language == "fr-BE" else "paul").listen("short")
     for button in claire.page.locator("#controls button").all():
@@ -463,7 +463,7 @@ def closed(panel, grant: str) -> list[bool]:
         return [row[0] is not None for row in rows]
 
 
-def test_without_scripts_the_browsers_own_player_plays(person):
+def test_native_player_works_without_scripts(person):
     claire = person(java_script_enabled=False)
     claire.go("/login")
     claire.page.fill("#login", "claire")
@@ -475,7 +475,7 @@ def test_without_scripts_the_browsers_own_player_plays(person):
     expect(claire.page.locator("#toggle")).to_be_hidden()
 
 
-def test_what_a_colleague_dialled_is_said_where_it_was(person):
+def test_timeline_shows_noted_moments(person):
     """A pause is a gap that says who made it, and a noted moment is jumped to."""
     paul = person()
     paul.log_in("paul")  # in English

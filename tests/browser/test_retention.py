@@ -1,4 +1,4 @@
-"""How long a recording is kept, by keyboard: a hold, and its end; a recording that is deleted."""
+"""Retention by keyboard: holds, deletion, agreements, limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def looked_at(somebody, name: str, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 1100, "height": 800})
 
 
-def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
+def test_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page, ids = lea.page, lea.panel.ids
     lea.go(f"/recordings/{ids['held']}")
@@ -63,7 +63,7 @@ def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     looked_at(lea, "deleted", tmp_path)
 
 
-def test_an_admin_writes_down_what_was_agreed_later_and_narrows_by_keyboard(person, tmp_path):
+def test_admin_adds_an_agreement_and_narrows_purposes_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page = lea.page
     lea.go(f"/recordings/{lea.panel.ids['later']}/retention")
@@ -89,7 +89,7 @@ def test_an_admin_writes_down_what_was_agreed_later_and_narrows_by_keyboard(pers
 
 
 @pytest.mark.long
-def test_an_admin_keeps_recordings_for_a_shorter_time_by_keyboard(person, tmp_path):
+def test_admin_shortens_retention_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page = lea.page
     lea.go("/numbers")

@@ -1,4 +1,4 @@
-"""A person asks for their recordings, by keyboard: entered, vouched for, reviewed, given, erased, closed."""
+"""A subject request by keyboard, from the register to the answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .test_keeping import looked_at
 from .test_pages import stays_on_the_page
 
 
-def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
+def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):
     anne = person().log_in("anne")
     page, ids = anne.page, anne.panel.ids
     page.get_by_role("link", name="Demandes").press("Enter")

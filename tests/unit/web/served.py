@@ -1,4 +1,4 @@
-"""The panel as it is served, for a test: ``python -m tests.unit.web.served FOLDER [LIMIT [PROXIES]]``."""
+"""The served panel, for tests: ``python -m tests.unit.web.served FOLDER [LIMIT [PROXIES]]``."""
 
 # ruff: noqa: E402
 from gevent import monkey

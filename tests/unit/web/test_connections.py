@@ -1,5 +1,4 @@
-"""However many connections somebody holds, a new request is answered: of those that wait for their client the
-longest waiting ones are dropped."""
+"""New requests are answered however many connections a client holds: the longest-waiting ones are closed."""
 
 from __future__ import annotations
 
@@ -68,7 +67,7 @@ def dropped(connections: list[socket.socket]) -> list[int]:
     return gone
 
 
-def test_a_thousand_idle_connections_of_one_address_hold_nobody_up(tmp_path) -> None:
+def test_idle_connections_of_one_address_do_not_block_others(tmp_path) -> None:
     served = Served(tmp_path)
     try:
         with crowd(served.port, IDLE, MANY) as connections:
@@ -82,7 +81,7 @@ def test_a_thousand_idle_connections_of_one_address_hold_nobody_up(tmp_path) -> 
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_behind_a_proxy_no_address_has_a_share_and_slow_heads_and_bodies_hold_nobody_up(tmp_path) -> None:
+def test_slow_requests_behind_a_proxy_do_not_block_others(tmp_path) -> None:
     served = Served(tmp_path, "0", "1")
     half = MANY // 2
     try:
@@ -113,7 +112,7 @@ class Connection:
         self.closed = True
 
 
-def test_one_whose_request_is_not_read_yet_is_not_idle() -> None:
+def test_connection_with_unread_request_is_not_idle() -> None:
     limiter = ConnectionLimiter(2, 2)
     said, idle = Connection(), Connection()
     for each in (said, idle):
@@ -124,7 +123,7 @@ def test_one_whose_request_is_not_read_yet_is_not_idle() -> None:
     assert (said.closed, idle.closed) == (False, True)
 
 
-def test_idle_ones_go_first_then_what_arrives_slowly_then_who_takes_nothing_and_nobody_at_work() -> None:
+def test_closes_idle_then_slow_senders_then_slow_readers() -> None:
     limiter = ConnectionLimiter(4, 4)
     taking, rest, request, work = (Connection() for _ in range(4))
     for each in (taking, rest, request, work):
@@ -142,7 +141,7 @@ def test_idle_ones_go_first_then_what_arrives_slowly_then_who_takes_nothing_and_
     assert not work.closed
 
 
-def test_an_address_has_its_share_and_one_of_ipv6_is_a_household() -> None:
+def test_limits_connections_per_address_and_ipv6_network() -> None:
     limiter = ConnectionLimiter(100, 2, without={"127.0.0.1"})
     first, second = Connection(), Connection()
     assert limiter.admit(first, "2001:db8::1")

@@ -1,4 +1,4 @@
-"""What a company that leaves is handed, and recordings from elsewhere, in the panel."""
+"""The offboarding download, and imported recordings, in the panel."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def old(house, bakery, tmp_path, tone) -> str:
     return outcome.recording
 
 
-def test_an_admin_fetches_everything_in_one_file(browser, leaves, clock) -> None:
+def test_admin_downloads_everything_in_one_archive(browser, leaves, clock) -> None:
     paul = browser("paul")
     assert "Votre entreprise quitte le service" in paul.get("/recordings").text
     page = paul.get("/offboarding").text
@@ -67,7 +67,7 @@ def test_an_admin_fetches_everything_in_one_file(browser, leaves, clock) -> None
         assert f"accord/recordings/{leaves}/audio.opus" in archive.getnames()
 
 
-def test_a_download_that_was_broken_off_goes_on(browser, leaves) -> None:
+def test_interrupted_download_resumes(browser, leaves) -> None:
     paul = browser("paul")
     whole, mark = paul.get(FILE), paul.head(FILE).headers["ETag"]
     first = paul.get(FILE, headers={"Range": "bytes=0-99999"})
@@ -80,9 +80,7 @@ def test_a_download_that_was_broken_off_goes_on(browser, leaves) -> None:
     assert paul.get(FILE, headers={"Range": f"bytes={len(whole.data)}-"}).status_code == 416
 
 
-def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
-    house, browser, bakery, leaves, clock
-) -> None:
+def test_logs_each_downloader_once_an_hour(house, browser, bakery, leaves, clock) -> None:
     """Also on the page of each recording; a thousand ranges fill no log."""
     house.person(bakery, "luc", "Luc Martin", role="customer_admin")
     paul, luc = browser("paul"), browser("luc")
@@ -117,7 +115,7 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
     assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
 
 
-def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, leaves, clock) -> None:
+def test_only_admins_download_until_the_deadline(house, browser, bakery, rival, leaves, clock) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     assert browser("claire").get("/offboarding").status_code == 404
     assert browser("claire").get(FILE).status_code == 403
@@ -132,7 +130,7 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
 
 
 @pytest.mark.long
-def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
+def test_page_says_when_the_archive_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get("/offboarding").status_code == 404
     office = replace(house.changes, signer=house.means.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
@@ -140,7 +138,7 @@ def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get(FILE).status_code == 404
 
 
-def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, bakery, old) -> None:
+def test_imported_recording_is_listed_and_given_a_purpose(browser, bakery, old) -> None:
     paul, claire = browser("paul"), browser("claire")
     listed = claire.get("/recordings?number=470123456").text
     assert "Venu d’ailleurs ; aucune annonce connue d’Accord." in listed
@@ -170,7 +168,7 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
 
 
 @pytest.mark.long
-def test_what_was_recorded_here_gets_no_other_purpose_so(house, browser, bakery) -> None:
+def test_own_recording_gets_no_stated_purpose(house, browser, bakery) -> None:
     call = house.call(bakery)
     form = {"purpose": "training", "days": "30", "reason": "x"}
     assert browser("paul").send(f"/recordings/{call}/retention/basis", **form).status_code == 403

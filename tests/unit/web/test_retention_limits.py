@@ -1,4 +1,4 @@
-"""How long a customer keeps recordings, in the panel: what a change would do is said before it is made."""
+"""Retention limits in the panel: a preview shows the effect of a change before it is made."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def in_table(page: str) -> list[tuple[str, str]]:
     return re.findall(r'<th scope="row">([^<]+)</th><td>(\d+)</td>', page)
 
 
-def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, calls, clock) -> None:
+def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, clock) -> None:
     paul = browser("paul")
     assert "/settings/retention" in paul.get("/numbers").text
     page = paul.get("/settings/retention").text
@@ -65,9 +65,7 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     assert [(end - clock().date()).days for end in ends] == [0, 12]
 
 
-def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
-    house, browser, bakery, calls, clock
-) -> None:
+def test_agreements_end_only_with_separate_confirmation(house, browser, bakery, calls, clock) -> None:
     yes = {"answer": "yes", "by": "outside", "how": "key"}
     kept = [house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(2)]
     review = clock() + timedelta(days=9)
@@ -101,7 +99,7 @@ def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
     assert (said.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
 
 
-def test_without_a_key_the_page_says_that_it_cannot_be_changed_here(app, browser, bakery) -> None:
+def test_limits_page_without_a_key_says_so(app, browser, bakery) -> None:
     app.extensions[KEY] = replace(app.extensions[KEY], changes=None)
     paul = browser("paul")
     answer = paul.client.get("/settings/retention")
@@ -111,7 +109,7 @@ def test_without_a_key_the_page_says_that_it_cannot_be_changed_here(app, browser
     assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 403
 
 
-def test_longer_again_holds_for_new_recordings_only(house, browser, bakery, calls, clock) -> None:
+def test_lifted_limit_affects_new_recordings_only(house, browser, bakery, calls, clock) -> None:
     paul = browser("paul")
     paul.send(CHANGE, purpose="agreement", days="20")
     clock.at += timedelta(hours=1)
@@ -131,9 +129,7 @@ def test_longer_again_holds_for_new_recordings_only(house, browser, bakery, call
     assert (queries.recording(bakery.id, new).keep_until - clock()).days == 30
 
 
-def test_other_purposes_keep_a_recording_and_a_line_of_its_own_time_is_shown(
-    house, browser, clock, entropy
-) -> None:
+def test_other_purposes_and_line_limits_are_shown(house, browser, clock, entropy) -> None:
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
     house.call(duty)
@@ -149,7 +145,7 @@ def test_other_purposes_keep_a_recording_and_a_line_of_its_own_time_is_shown(
     assert in_table(asked(anne, purpose="agreement", days="14").text) == [], "the line's own time ends it"
 
 
-def test_what_cannot_be_set_is_said(house, browser, bakery) -> None:
+def test_invalid_limits_are_refused_with_a_reason(house, browser, bakery) -> None:
     paul = browser("paul")
     for form, said in (
         ({"purpose": "agreement", "days": "0"}, "nombre de jours"),
@@ -168,7 +164,7 @@ def test_what_cannot_be_set_is_said(house, browser, bakery) -> None:
     assert limits.in_force(bakery.id, house.changes.trust) == ()
 
 
-def test_only_admins_and_only_their_own(house, browser, bakery, rival, clock, entropy) -> None:
+def test_only_the_customers_admins_have_access(house, browser, bakery, rival, clock, entropy) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     paul, dora, claire = browser("paul"), browser("dora"), browser("claire")
     paul.send(CHANGE, purpose="agreement", days="12")
