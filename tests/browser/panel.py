@@ -97,7 +97,7 @@ def main(folder: Path) -> None:
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     gevent.spawn(keep_talking, bakery)
-    # All of these tests come from one address.
+    # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
     app = create_app(config, gate=house.gate, changes=house.changes)
@@ -106,7 +106,7 @@ def main(folder: Path) -> None:
 
 
 def keep_talking(customer: Customer) -> None:
-    """Calls that go on, on a node that does what is asked of them, and one on a node that does nothing."""
+    """Active calls on a node that executes commands, and one on a node that does not answer."""
     began = utc_now() - timedelta(minutes=3)
     row = LiveRow(
         id=str(uuid7(began, os.urandom)), tenant=customer.id, node="node1", line=customer.line.id,

@@ -85,7 +85,7 @@ def test_logged_out_user_is_sent_to_the_login(live):
 
 @pytest.mark.parametrize("width", [360, 1100])
 def test_takes_screenshots_of_the_live_page(live, width, tmp_path):
-    """For people to look at: ``ACCORD_PICTURES`` names a folder."""
+    """Screenshots to look at, in the folder named by ``ACCORD_PICTURES``."""
     page = live(width=width).page
     pause(page).click()
     expect(status(page)).to_have_text(PAUSED)

@@ -77,7 +77,7 @@ def test_axe_finds_no_violations(person, name, scheme):
         somebody.page,
         options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
     )
-    somebody.said[:] = before  # axe itself puts a style into the page, which the policy refuses
+    somebody.said[:] = before  # axe adds a style to the page, which the content policy refuses
     assert found.violations_count == 0, found.generate_report()
 
 

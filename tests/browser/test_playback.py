@@ -16,7 +16,7 @@ from web.text import formats, labels
 
 TOLD = told_ms("fr") / 1000
 LASTS = length_ms(conversation("fr", 1, True)) / 1000
-"""Seconds: when the caller of the short call has been told, and how long that call is."""
+"""End of the announcement in the short call, and the call's duration, in seconds."""
 
 METER = """
 () => {
@@ -332,7 +332,7 @@ def test_ended_grant_stops_playback_and_a_new_one_resumes_it(person):
 
 
 def break_off(claire, *, status: int, **said) -> None:
-    """Press Play where the sound comes to be refused."""
+    """Press Play when the audio will be refused."""
     claire.page.route("**/audio.*", lambda route: route.fulfill(status=status, **said))
     claire.page.evaluate("document.getElementById('audio').load()")
     expect(claire.page.get_by_role("alert")).to_be_visible(timeout=15_000)
@@ -365,7 +365,7 @@ def test_ended_playback_is_shown_as_paused(person):
     page.clock.fast_forward("11:00")
     expect(page.get_by_role("alert")).to_contain_text("Votre session a pris fin", timeout=15_000)
     expect(page.get_by_role("button", name="Lecture")).to_be_visible()
-    page.goto("about:blank")  # what it still asks for is refused, too, and nothing is said after this
+    page.goto("about:blank")  # its remaining requests are refused, too, and log nothing after this
     assert claire.said
     assert all("401" in text for text in claire.said), claire.said
     claire.said.clear()
@@ -424,7 +424,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("language", ["fr-BE", "en-GB"])
 def test_button_names_contain_their_text(person, language):
-    """WCAG 2.2, 2.5.3: whoever speaks to the browser says what they see."""
+    """WCAG 2.2, 2.5.3: users of speech input say the text that they see."""
     claire = person(language=language).log_in("claire" if language == "fr-BE" else "paul").listen("short")
     for button in claire.page.locator("#controls button").all():
         assert button.text_content().strip() in button.get_attribute("aria-label")
@@ -450,14 +450,14 @@ def test_leaving_the_page_closes_the_listen(person):
 
 
 def played(panel, grant: str) -> list[str]:
-    """Of each listen under a grant, what the player says was played."""
+    """The listen report of each listen under a grant."""
     with sqlite3.connect(panel.folder / "catalogue.db") as catalogue:
         rows = catalogue.execute("SELECT player_says FROM listen WHERE grant_id = ?", (grant,))
         return [row[0] for row in rows]
 
 
 def closed(panel, grant: str) -> list[bool]:
-    """Of each listen under a grant, whether it is closed."""
+    """Whether each listen under a grant is closed."""
     with sqlite3.connect(panel.folder / "catalogue.db") as catalogue:
         rows = catalogue.execute("SELECT closed_at FROM listen WHERE grant_id = ?", (grant,))
         return [row[0] is not None for row in rows]
@@ -476,7 +476,7 @@ def test_native_player_works_without_scripts(person):
 
 
 def test_timeline_shows_noted_moments(person):
-    """A pause is a gap that says who made it, and a noted moment is jumped to."""
+    """A pause is a gap that names its author; a noted moment can be sought."""
     paul = person()
     paul.log_in("paul")  # in English
     paul.listen("paused")

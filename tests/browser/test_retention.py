@@ -12,11 +12,11 @@ from .test_pages import stays_on_the_page
 
 
 def looked_at(somebody, name: str, tmp_path: Path) -> None:
-    """Accessible, and whole on a narrow page and with long words too."""
+    """The page is accessible, and fits narrow screens and languages with long words."""
     page = somebody.page
     before = list(somebody.said)
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-    somebody.said[:] = before  # axe itself puts a style into the page, which the policy refuses
+    somebody.said[:] = before  # axe adds a style to the page, which the content policy refuses
     assert found.violations_count == 0, found.generate_report()
     for width in (1100, 320):
         page.set_viewport_size({"width": width, "height": 800})

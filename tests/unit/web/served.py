@@ -17,7 +17,8 @@ from web import WebConfig, create_app, request_reader, serve
 
 
 def main(folder: Path, limit: float = 0, proxies: int = 0) -> None:
-    """``limit``: seconds for the head and for the body of a request, instead of the panel's own (0)."""
+    """Serve a panel; ``limit`` replaces the timeouts of head, body and response (seconds; 0: the real
+    ones)."""
     if limit:
         request_reader.HEAD_TIMEOUT = request_reader.BODY_TIMEOUT = request_reader.SEND_TIMEOUT = limit
     house = House(folder, utc_now, os.urandom)

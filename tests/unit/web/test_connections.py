@@ -53,7 +53,7 @@ def answered_in(served: Served, path: str = "/healthz") -> float:
 
 
 def dropped(connections: list[socket.socket]) -> list[int]:
-    """Which of them the panel has ended, once it has come to all."""
+    """The connections that the panel has closed, once it has handled all of them."""
     gone: list[int] = []
     for number, one in enumerate(connections):
         ready = select.poll()  # select() takes no descriptor above 1023
@@ -73,7 +73,7 @@ def test_idle_connections_of_one_address_do_not_block_others(tmp_path) -> None:
         with crowd(served.port, IDLE, MANY) as connections:
             assert answered_in(served) < 5
             gone = dropped(connections)
-            # The address keeps its share, and the newest of its connections at that.
+            # The address keeps its share: the newest of its connections.
             assert gone[: MANY - server.MAX_PER_NETWORK] == list(range(MANY - server.MAX_PER_NETWORK))
             assert len(gone) <= MANY - server.MAX_PER_NETWORK + 1
     finally:
@@ -99,7 +99,7 @@ def test_slow_requests_behind_a_proxy_do_not_block_others(tmp_path) -> None:
 
 
 class Connection:
-    """One that is waited for, or not."""
+    """A connection that the panel waits for, or not."""
 
     def __init__(self) -> None:
         self.closed = False

@@ -20,7 +20,7 @@ def plain(html: str) -> str:
 
 
 def marks(page: str) -> list[tuple[str, str]]:
-    """The player's marks: where each begins, and what it says."""
+    """The player's timeline: the start and the text of each entry."""
     listed = re.search(r'<ul class="timeline">(.*?)</ul>', page, re.DOTALL)
     assert listed is not None
     found = re.findall(r'<li>\s*<button[^>]*data-jump="(\d+)"[^>]*>(.*?)</li>', listed.group(1), re.DOTALL)
@@ -65,7 +65,7 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
     assert "Les deux personnes ont ensuite entendu" in yes
     played = [place for place, text in listed if "Une phrase a été diffusée" in text]
     assert len(played) == 4
-    assert played[0] == first  # the stretch follows its question
+    assert played[0] == first  # the prompt's gap follows its question
     assert listed.index(questions[0]) + 1 == next(n for n, one in enumerate(listed) if "diffusée" in one[1])
     assert page.count("is-right is-prompt") == 4
     assert "Rien ne manque" in page
@@ -75,7 +75,7 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
 
 
 def test_player_lists_spoken_answers(claire, house, bakery):
-    """To where the outside party was heard, which is sealed."""
+    """At the sealed position of the external party's voice."""
     recording = house.call(bakery, asked=[SPOKEN])
     listed = marks(claire.get(claire.listen_to(recording)).text)
     ((place, _),) = [(place, text) for place, text in listed if "La réponse, donnée de vive voix." in text]
@@ -138,7 +138,7 @@ def test_every_answer_has_its_own_sentence(app, clock):
             for by, how in (("outside", "key"), ("colleague", "aloud"), ("colleague", "own_words"))
         ]
         told += [labels.keep_answer(answer, None, None, None) for answer in ("none", "broken", None)]
-        told.append(labels.keep_answer("yes", "outside", "aloud", clock()))  # what this version does not know
+        told.append(labels.keep_answer("yes", "outside", "aloud", clock()))  # unknown to this version
         assert len(set(told)) == len(told)
         assert not any("%" in one for one in told)
 

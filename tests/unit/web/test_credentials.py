@@ -33,7 +33,7 @@ def logs_in(browser, login: str = "claire") -> bool:
 
 
 def test_user_with_changed_row_cannot_log_in(house, bakery, rival, browser, claire) -> None:
-    """The change that widens what they may, one at a time; each is put back."""
+    """Each change that would extend the user's rights, made alone and then reverted."""
     assert logs_in(browser)
     other = bakery.people["paul"]
     for columns in (
@@ -158,7 +158,7 @@ def test_new_password_has_a_new_signature(house, bakery, browser, claire, clock,
 
 
 def test_credentials_verify_with_independent_code(claire) -> None:
-    """From docs/formats.md alone."""
+    """Implemented from docs/formats.md alone."""
     import json
 
     stored = json.loads(claire.credential)
@@ -171,7 +171,7 @@ def test_credentials_verify_with_independent_code(claire) -> None:
 
 
 def test_superseded_credential_is_refused(house, bakery, browser, claire, clock, entropy) -> None:
-    """A row of an older copy, signed as it stands: revoked since, or with a password that leaked."""
+    """A validly signed row from an older backup: revoked since, or with a leaked password."""
     users.set_password(
         bakery.id, claire.id, hash_password("another one"), now=clock(), entropy=entropy,
         signer=house.means.signer,

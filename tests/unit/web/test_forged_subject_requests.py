@@ -1,7 +1,6 @@
-"""Who can write into the catalogue writes past Accord: nothing is given or erased for it, and an audit names
-it.
+"""Rows forged in the catalogue give and erase nothing, and an audit reports them.
 
-Rows alone are changed here; the log is left as it is (who changes that as well is found by its checkpoints).
+Only rows are changed here, not the audit log, whose checkpoints reveal changes.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def found(house, tenant: str) -> set[tuple[str, str]]:
 
 
 def refused_everywhere(person, page: str, recording: str) -> None:
-    """Nothing is told, given or erased, and it is said why."""
+    """Nothing is revealed, given or erased, and the page gives the reason."""
     answers = [person.get(page)]
     for what, form in (
         ("review", {f"given-{recording}": "both"}), ("copy", {}), ("erase", {"sure": "yes"}),
@@ -100,7 +99,7 @@ def test_forged_fields_of_a_verified_request_do_not_count(house, browser, bakery
 
 
 def test_request_rests_on_its_own_leaves(house, browser, bakery, call) -> None:
-    """Not on those of another that was shown."""
+    """Not on the leaves of another, verified request."""
     paul = browser("paul")
     shown = enter(paul)
     known(paul, shown)
@@ -134,7 +133,7 @@ def test_forged_review_row_gives_nothing(house, browser, bakery, call, columns) 
 
 
 def test_unsigned_review_row_and_leaf_give_nothing(house, browser, bakery, call) -> None:
-    """Whoever writes to the catalogue can add a leaf that fits; they have no key."""
+    """Write access to the catalogue is enough for a matching leaf, but not for a signature."""
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
@@ -159,7 +158,7 @@ def test_unsigned_review_row_and_leaf_give_nothing(house, browser, bakery, call)
 
 
 def test_replaced_review_row_does_not_count_again(house, browser, bakery, call) -> None:
-    """The last decision counts, and an older leaf does not bring back what it said."""
+    """The latest review counts; restoring an older row does not restore its effect."""
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
@@ -186,7 +185,7 @@ def test_review_without_a_leaf_gives_nothing(house, browser, bakery, call) -> No
 
 
 def test_sealed_number_decides_whose_recording_it_is(house, browser, bakery) -> None:
-    """The row of somebody else's recording is given the person's number."""
+    """The person's number is written into the row of somebody else's recording."""
     theirs = house.call(bakery, outside=OTHER)
     paul = browser("paul")
     page = enter(paul, wants="erasure")

@@ -18,7 +18,7 @@ from web import WebConfig
 
 @pytest.fixture
 def config() -> WebConfig:
-    """Nobody answers in a test: what was asked is answered by hand."""
+    """No worker runs in a test: the test itself answers commands."""
     return WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
 
 

@@ -1,4 +1,4 @@
-"""Repeated requests of one listener add a bounded number of leaves, and ordinary listeners are never limited."""
+"""Repeated requests add a bounded number of leaves, and ordinary listeners are never limited."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def recording(house, bakery) -> str:
 
 @pytest.fixture
 def written(bakery):
-    """How many leaves of each kind were added since it was last asked."""
+    """The number of leaves of each kind added since the last call."""
     before: Counter[str] = Counter()
 
     def since() -> Counter[str]:
@@ -108,7 +108,7 @@ def test_closed_plays_under_one_grant_are_limited(browser, house, bakery, record
 
 
 def test_leaves_per_listener_and_hour_are_bounded(browser, recording, clock, written, monkeypatch) -> None:
-    """Fresh grants, fresh plays, and a close after each, as fast as they come."""
+    """New grants and new plays, each closed at once, as fast as possible."""
     for name in ("GRANTS_AN_HOUR", "LISTENS_AN_HOUR"):
         monkeypatch.setattr(grants, name, 15)
     person = browser("claire")
@@ -133,7 +133,7 @@ def test_leaves_per_listener_and_hour_are_bounded(browser, recording, clock, wri
 
 
 def test_ordinary_listener_is_never_limited(browser, house, bakery, recording, clock, written) -> None:
-    """A whole call in two tabs, with seeks and reloads, for two hours; renewed as the player does."""
+    """Two hours of listening in two tabs, with seeks and reloads, renewed as by the player."""
     person = browser("claire")
     sounds = [open_player(person, recording)["audio.opus"] for _ in range(2)]
     csrf, length = person.token(), len(plain_sound(house, recording))
@@ -147,7 +147,7 @@ def test_ordinary_listener_is_never_limited(browser, house, bakery, recording, c
                 assert answer.status_code == 206, (minute, tab)
             if minute % 10 == 0:
                 assert person.send(f"{grant}/renew", token=csrf).status_code == 200
-            if minute % 15 == 5:  # a reload: the page is closed, and comes back with another token
+            if minute % 15 == 5:  # a reload: the page closes and returns with another play id
                 play = sound.partition("play=")[2]
                 assert person.send(f"{grant}/close", token=csrf, play=play).status_code == 204
                 page = person.get(grant)
@@ -175,7 +175,7 @@ def test_leaves_of_long_grants_are_bounded(browser, recording, clock, written, m
 
 
 def test_two_players_of_one_grant_report_separately(browser, recording) -> None:
-    """A tab that was opened twice: whoever asked last is the listen's, and ends it."""
+    """A tab opened twice: the listen belongs to the latest play, which ends it."""
     person = browser("claire")
     path = open_player(person, recording)["audio.opus"].partition("?")[0]
     grant = path.rpartition("/")[0]
@@ -197,7 +197,7 @@ def found(house, tenant: str) -> set[tuple[str, str]]:
 def test_listen_missing_from_the_log_covers_nothing(
     browser, house, bakery, recording, clock, entropy
 ) -> None:
-    """Who can write into the catalogue makes an open listen, so that no leaf would be written."""
+    """An open listen is inserted into the catalogue so that no leaf would be written."""
     person = browser("claire")
     sound = open_player(person, recording)["audio.opus"]
     grant, play = sound.rpartition("/")[0].rpartition("/")[2], sound.partition("play=")[2]

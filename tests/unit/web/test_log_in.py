@@ -68,7 +68,7 @@ def test_planted_token_is_worthless_after_login(browser):
 
 
 def plain(answer) -> str:
-    """A page without what differs in each answer."""
+    """A page without the parts that differ in each response."""
     return re.sub(r'value="[^"]*"', "", answer.text)
 
 
@@ -91,7 +91,7 @@ def test_all_login_failures_look_and_cost_the_same(browser, house, bakery, clock
                 ("nobody", PASSWORD),
                 ("gone", PASSWORD),
                 ("claire", "w" * 1000),
-                ("claire", "\ud7ff" * 1000),  # more bytes than are hashed
+                ("claire", "\ud7ff" * 1000),  # longer than the maximum
             ]
         )
     ]
@@ -102,7 +102,7 @@ def test_all_login_failures_look_and_cost_the_same(browser, house, bakery, clock
 
 
 def test_refusal_takes_equal_queries_for_unknown_logins(browser, house, bakery, clock, entropy, caplog):
-    """Of what is asked and written before the answer, and until the connection takes the next request."""
+    """Counts queries until the response, and until the connection is ready for the next request."""
     house.person(bakery, "gone", "Somebody Gone")
     users.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
     caplog.set_level(logging.DEBUG, logger="peewee")
@@ -149,7 +149,7 @@ def test_address_limit_also_refuses_the_right_password(browser):
     refused = guesser.log_in("claire")
     assert refused.status_code == 429
     assert "accord-session" not in refused.headers.get("Set-Cookie", "")
-    assert guesser.log_in("nobody", "guess").status_code == 422  # another account has its own count
+    assert guesser.log_in("nobody", "guess").status_code == 422  # other accounts have their own limit
 
 
 def test_limit_does_not_reveal_accounts(browser):
@@ -161,9 +161,9 @@ def test_limit_does_not_reveal_accounts(browser):
 
 
 def test_guessing_does_not_lock_the_owner_out(browser):
-    owner = browser("claire")  # has logged in here before
+    owner = browser("claire")  # a known device
     owner.send("/logout")
-    for n in range(45):  # from the owner's own address: all limits of the address are used up
+    for n in range(45):  # from the owner's address: exhausts all limits of the address
         browser().log_in("claire" if n < 12 else f"other{n}", "guess")
     assert browser().log_in("claire").status_code == 429
     assert browser().log_in("somebody").status_code == 429
@@ -179,7 +179,7 @@ def test_distributed_guessing_is_limited_without_locking_the_owner_out(browser):
 
 
 def test_owner_logs_in_from_known_address_during_an_attack(browser):
-    """In another browser, that is: one without the cookie of the one that has logged in."""
+    """In another browser, without the known-device cookie."""
     assert browser(address="203.0.113.5").log_in("claire").status_code == 303
     for n in range(64):
         browser(address=f"198.51.100.{n % 8}").log_in("claire", "guess")
@@ -219,7 +219,7 @@ def test_success_clears_earlier_failures(browser):
 
 
 def test_limits_are_shared_and_outlast_processes(browser, house, clock, config):
-    """Another process of the panel, or the same one after a restart: it shares the catalogue alone."""
+    """Another panel process, or a restarted one: it shares only the catalogue."""
     for n in range(10):
         assert browser().log_in("claire", f"guess {n}").status_code == 422
     again = create_app(config, gate=house.gate, now=clock)
@@ -245,7 +245,7 @@ def test_known_device_is_bound_to_its_account(browser, house, bakery):
 
 
 def sent_in_json(person, body: bytes):
-    """A log-in as a script would send it: the form's token in a header, for JSON has no fields."""
+    """A log-in by a script: the form token is in a header, since JSON has no form fields."""
     return person.client.post(
         "/login",
         data=body,
@@ -256,7 +256,7 @@ def sent_in_json(person, body: bytes):
 
 
 def test_json_login_is_an_empty_form(browser):
-    """What is no field is counted for no account: were it tried, guessing would have no end."""
+    """Only form fields are counted; if other input were tried, guessing would be unlimited."""
     person = browser()
     right = json.dumps({"login": "claire", "password": PASSWORD}).encode()
     answer = sent_in_json(person, right)
@@ -317,17 +317,17 @@ def test_device_cookie_without_account_exempts_from_nothing(app, browser):
 
 def test_session_ends_when_idle_and_after_its_maximum(browser, clock, config):
     person = browser("claire")
-    for _ in range(12):  # somebody who is there every hour
+    for _ in range(12):  # active every hour
         assert person.get("/recordings").status_code == 200
         clock.forward(hours=1)
-    assert person.get("/recordings").status_code == 302  # twelve hours are over
+    assert person.get("/recordings").status_code == 302  # twelve hours have passed
     idle = browser("claire")
     clock.forward(hours=2, seconds=1)
     assert idle.get("/recordings").status_code == 302
 
 
 def test_session_row_cannot_extend_the_maximum(browser, clock):
-    """Nothing signs until when it lasts: its beginning, which the log says, bounds it."""
+    """The row's expiry is unsigned; the start, which is in the audit log, bounds it."""
     person = browser("claire")
     with writing():
         SessionTable.update(until=clock() + timedelta(days=400)).execute()
@@ -399,7 +399,7 @@ def test_passwords_use_argon2id_and_have_a_maximum(real_hasher):
 
 
 def test_wrong_passwords_are_logged_once_in_five_minutes(app, browser, bakery, clock):
-    """A stranger who guesses does not fill a customer's log; a name that nobody has is in none."""
+    """Guessing does not fill a customer's log, and unknown log-ins are never logged."""
     person = browser()
     refused = app.extensions[KEY].refused
     for login in ("claire", "claire", "nobody", "paul"):

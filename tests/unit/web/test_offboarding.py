@@ -27,7 +27,7 @@ FILE = "/offboarding/recordings.tar"
 
 @pytest.fixture
 def leaves(house, bakery) -> str:
-    """The bakery leaves, and was handed over to; the id of its one recording."""
+    """The bakery's offboarding archive is ready; returns the id of its only recording."""
     call = house.call(bakery)
     house.call(bakery, announced=False)
     said = {"now": house.clock(), "entropy": house.entropy}
@@ -41,7 +41,7 @@ def leaves(house, bakery) -> str:
 
 @pytest.fixture
 def old(house, bakery, tmp_path, tone) -> str:
-    """A recording that was brought in; its id."""
+    """The id of an imported recording."""
     file = tmp_path / "old.wav"
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
@@ -81,7 +81,7 @@ def test_interrupted_download_resumes(browser, leaves) -> None:
 
 
 def test_logs_each_downloader_once_an_hour(house, browser, bakery, leaves, clock) -> None:
-    """Also on the page of each recording; a thousand ranges fill no log."""
+    """Also on each recording's page; a thousand ranges add no further leaves."""
     house.person(bakery, "luc", "Luc Martin", role="customer_admin")
     paul, luc = browser("paul"), browser("luc")
     whole = paul.get(FILE).data
@@ -101,7 +101,7 @@ def test_logs_each_downloader_once_an_hour(house, browser, bakery, leaves, clock
     with writing():
         HandedRecordingTable.update(sent_at=clock()).where(
             HandedRecordingTable.recording_id == leaves
-        ).execute()  # nobody else's leaf is left out for what a row says
+        ).execute()  # a row cannot suppress another user's leaf
         HandoverFetchTable.update(id=f"{departures.departure(bakery.id).handover}/{other}").execute()
     assert luc.get(FILE).data == whole
     assert counted("handover.opened") == [(me, None), (other, None)]

@@ -29,7 +29,7 @@ def recording(house, bakery) -> str:
 
 @pytest.fixture
 def long_recording(house, bakery) -> str:
-    """One of several blocks, so that something can be wrong further on."""
+    """A recording of several blocks, so that a later one can be damaged."""
     return house.call(bakery, times=3)
 
 
@@ -40,7 +40,7 @@ def leaves(kind: str) -> list[dict]:
 
 
 def sounds(page) -> dict[str, str]:
-    """The sounds that a player's page names, by object."""
+    """The addresses of audio on a player's page, by object."""
     found = re.findall(r'(?:src|data-peaks)="(/listen/[^"]+)"', page.text)
     return {urlsplit(address).path.rpartition("/")[2]: address.replace("&amp;", "&") for address in found}
 
@@ -50,7 +50,7 @@ def open_player(person, recording: str) -> dict[str, str]:
 
 
 def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes:
-    """The sound as it should come: opened with the keys, without the panel."""
+    """The expected audio, decrypted with the keys without the panel."""
     from recorder.catalogue import queries
     from recorder.seal import plaintext
     from recorder.seal.keyring import WrappedKey
@@ -77,7 +77,7 @@ def test_purposes_page_offers_announced_purposes(browser, bakery, recording):
 
 
 def test_player_reports_duration_mismatch(house, bakery, browser):
-    """Without the frames that its switch lost; and nothing is said of one that is whole."""
+    """Shortened by lost frames; a complete recording shows no mismatch."""
     folder, end = house.finished(bakery)
     lose(folder / layout.AUDIO, 1900)
     house.work(folder, end)
@@ -133,10 +133,10 @@ def test_whole_audio_is_served_as_sealed(browser, house, recording):
         ("bytes=0-", 0, None),
         ("bytes=0-0", 0, 1),
         ("bytes=70000-70009", 70_000, 70_010),
-        ("bytes=65480-65600", 65_480, 65_601),  # over the border of two blocks
+        ("bytes=65480-65600", 65_480, 65_601),  # across two blocks
         ("bytes=-5", -5, None),
         ("bytes=100-99999999", 100, None),
-        ("bytes=-99999999", 0, None),  # the last of it, and there are fewer: RFC 9110, section 14.1.2
+        ("bytes=-99999999", 0, None),  # a suffix longer than the whole: RFC 9110, section 14.1.2
         ("BYTES=0-9", 0, 10),
         ("bytes=0-999999999999999999", 0, None),
         ("bytes= ,0-9 , ", 0, 10),  # a list may have empty elements: section 5.6.1.2
@@ -193,8 +193,8 @@ def test_if_range_needs_a_strong_match(browser, recording):
 
 
 def test_browser_requests_are_one_listen_with_all_bytes(browser, house, recording):
-    """Chromium asks for all, goes away, and asks from there on; Firefox from a seek on; Safari for two bytes
-    first; whoever looks for the end of an Ogg stream for the last bytes."""
+    """Chromium requests all, disconnects, and requests the rest; Firefox requests from a seek position on;
+    Safari starts with two bytes; some request the last bytes, to find the end of an Ogg stream."""
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     whole = plain_sound(house, recording)
@@ -470,7 +470,7 @@ def test_caller_is_escaped(browser, house, bakery):
 
 
 def test_play_after_close_is_another_listen(browser, recording):
-    """A page that comes back with the browser's Back button has the same token."""
+    """A page restored by the Back button has the same play id."""
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     path, _, play = address.partition("?play=")

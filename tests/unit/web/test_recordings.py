@@ -16,13 +16,13 @@ from recorder.spool.layout import REASONS
 
 
 def shown(page) -> list[str]:
-    """The times of the calls on a page, in its order."""
+    """The start times of the calls on a page, in order."""
     return re.findall(r'<p class="call-time"><time datetime="([^"]+)"', page.text)
 
 
 @pytest.fixture
 def calls(house, bakery, clock) -> list[str]:
-    """Eleven calls, an hour apart, the latest first; every third was recorded for real."""
+    """Eleven calls, an hour apart, latest first; every third is a real recording."""
     times = []
     for n in range(11):
         at = clock() - timedelta(hours=n)
@@ -144,7 +144,7 @@ def test_outbound_call_shows_both_numbers(browser, house, bakery):
 
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "../x"])
 def test_unknown_time_zone_is_shown_as_utc(browser, house, bakery, zone):
-    """The row was written where it is known: by a newer tzdata, or a version that did not look."""
+    """The row comes from a machine with a newer tzdata."""
     recording = house.call(bakery, at=datetime(2026, 11, 25, 8, 30, tzinfo=UTC))
     with connected():
         TenantTable.update(time_zone=zone).where(TenantTable.id == bakery.id).execute()

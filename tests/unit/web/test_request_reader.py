@@ -21,14 +21,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def say(served: Served, *pieces: bytes, pause: float = 0.0, seconds: float = 10.0) -> bytes:
-    """Everything that is answered until the panel ends the connection."""
+    """All bytes received until the panel closes the connection."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=seconds) as sock:
         try:
             for piece in pieces:
                 sock.sendall(piece)
                 time.sleep(pause)
         except OSError:
-            pass  # it has ended the connection already
+            pass  # the panel has closed the connection already
         said = b""
         try:
             while more := sock.recv(65536):
@@ -105,7 +105,7 @@ def test_browser_request_keeps_the_connection_open(served: Served) -> None:
 
 
 def test_reads_multipart_forms(served: Served) -> None:
-    """As a page sends one on leaving it (``sendBeacon``)."""
+    """As sent by a page that is being left (``sendBeacon``)."""
     form = b'--b\r\nContent-Disposition: form-data; name="login"\r\n\r\nclaire\r\n--b--\r\n'
     length = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(form)
     answer = say(served, HEAD + MULTIPART + length + form)

@@ -24,7 +24,7 @@ CHANGE = "/settings/retention/change"
 
 @pytest.fixture
 def calls(house, bakery, clock) -> list[str]:
-    """Of fifteen days ago and of now, kept for thirty days."""
+    """Recordings of fifteen days ago and of now, kept for thirty days."""
     return [house.call(bakery, at=clock() - timedelta(days=days)) for days in (15, 0)]
 
 

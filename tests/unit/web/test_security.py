@@ -144,12 +144,12 @@ def test_health_endpoints_report_one_word(browser, house):
         assert (answer.status_code, answer.json["status"]) == (200, said)
         assert "Set-Cookie" not in answer.headers
         assert list(answer.json) == ["status"]
-        # A proxy on this machine that adds no header of its own looks like a neighbour.
+        # A local proxy that adds no header is indistinguishable from a neighbour.
         assert list(browser(address="127.0.0.1").get(path).json) == ["status"]
 
 
 def watched_from(app, path: str, address: str = "127.0.0.1", **more: str) -> tuple[str, str]:
-    """What the listener beside the panel answers, on its own port."""
+    """The response of the status server, on its own port."""
     told: list[str] = []
     environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "REMOTE_ADDR": address, **more}
     body = health.status_source(app, Neighbours())(environ, lambda status, _headers: told.append(status))
@@ -206,7 +206,7 @@ def test_refuses_nul_and_tolerates_invalid_utf8_in_queries(browser, bakery):
     assert person.get("/recordings?%00=1").status_code == 400
     assert person.get("/recordings/%00").status_code == 404
     assert person.send("/login", login="a\0b", password="x").status_code == 400
-    # On the wire these are bytes; the client must not encode them first.
+    # Raw bytes on the wire; the test client must not encode them.
     for path in ("/recordings", "/nowhere", "/static/nothing", "/login"):
         answer = person.client.open(path, environ_overrides={"QUERY_STRING": "number=\xff&\xe9=\x96"})
         assert answer.status_code in (200, 302, 404), path
@@ -226,14 +226,14 @@ def test_short_secret_is_refused():
 
 
 def test_metrics_have_their_own_port_for_neighbours(app, house, bakery, browser, tmp_path):
-    """Whatever a proxy in front of the panel adds or leaves out, what comes through it finds none."""
+    """Requests through a proxy reach no metrics, whatever headers it adds."""
     recording = house.call(bakery)
     browser("claire").listen_to(recording)
     for address in ("192.0.2.7", "127.0.0.1"):
         assert browser(address=address).get("/metrics").status_code == 404
     assert watched_from(app, "/metrics", HTTP_X_FORWARDED_FOR="127.0.0.1")[0] == "403 Forbidden"
     assert watched_from(app, "/metrics", "192.0.2.7")[0] == "403 Forbidden"
-    house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # they need no catalogue
+    house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # metrics need no catalogue
     status, told = watched_from(app, "/metrics")
     assert status == "200 OK"
     assert 'accord_http_requests_total{method="POST",route="playback.request_grant",status="303"}' in told
@@ -242,7 +242,7 @@ def test_metrics_have_their_own_port_for_neighbours(app, house, bakery, browser,
 
 
 def test_every_form_needs_its_token_whatever_the_method(app, browser, house, bakery):
-    """Every address that changes something, from the panel's own map; with the session, without the token."""
+    """Every route with an unsafe method, requested with the session but without the form token."""
     recording = house.call(bakery)
     person = browser("paul")
     tried = 0

@@ -1,4 +1,4 @@
-"""The panel in its own process: it stops without aborting responses, and password hashing does not block it."""
+"""The panel in its own process: graceful stop, and password hashing that does not block it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_response_in_progress_is_finished_on_stop(served, number):
 
 
 def test_unfinished_request_is_answered_503_on_stop(served):
-    """The store hangs, and the panel is told a second time to end: no mistake of ours, in their language."""
+    """The store hangs and a second signal arrives: a 503 in the user's language, not a 500."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
     connection.request("GET", "/long", headers={"Accept-Language": "fr"})
     deadline = time.monotonic() + 20
@@ -111,7 +111,7 @@ def test_idle_connections_do_not_delay_the_stop(served):
 
 
 def test_password_hashing_does_not_block_other_requests(served):
-    """Ten log-ins at once are more than a second of hashing; meanwhile every answer comes at once."""
+    """Ten parallel log-ins take over a second of hashing; other responses stay immediate."""
 
     def log_in(done: list[int]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
@@ -140,7 +140,7 @@ def test_password_hashing_does_not_block_other_requests(served):
 
 
 def test_damaged_block_aborts_the_connection(tmp_path, clock, entropy):
-    """On the wire: less came than was promised, and the connection is closed."""
+    """The client receives fewer bytes than announced, and the connection is closed."""
     from datetime import UTC, datetime
 
     began = datetime.now(UTC)

@@ -47,7 +47,7 @@ def enter(browser, wants: str = "both", number: str = "0470 12 34 56", **more: s
 
 
 def known(admin, page: str, colleague: str = "claire") -> None:
-    """The admin and a colleague vouch for them."""
+    """The admin and a colleague vouch for the person."""
     other = Browser(admin.client.application.test_client())
     assert other.log_in(colleague).status_code == 303
     for each, how in ((admin, "Carte d'identité vue au comptoir"), (other, "Sa voix")):
@@ -321,7 +321,7 @@ def test_unannounced_recording_needs_its_own_review(house, browser, bakery, call
 
 
 def test_sealed_announcement_decides_not_the_row(house, browser, bakery) -> None:
-    """A row that says so gives nothing of one that was not."""
+    """A row marked as announced does not release an unannounced recording."""
     silent = house.call(bakery, announced=False)
     paul = browser("paul")
     page = enter(paul)

@@ -32,21 +32,21 @@ TAKING_SIDES = {
     "nl": r"bewijs\w*|bewezen|aantonen|tegen|schuld\w*|beschuldig\w*",
     "de": r"\w*beweis\w*|\w*bewiesen\w*|nachweis\w*|gegen|schuld\w*|beschuldig\w*",
 }
-"""What nobody should read about somebody else, by language."""
+"""Words that take sides, by language."""
 
 ALIKE = {("%(num)d minute", "%(num)d minutes")}
-"""More than one word, and the same in two languages all the same."""
+"""Sentences of several words that are the same in two languages."""
 
 
 @pytest.fixture(scope="module")
 def sentences() -> set[str | tuple[str, ...]]:
-    """Every sentence in the panel's code and pages."""
+    """Every sentence in the panel's code and templates."""
     return {found[2] for found in extract.extract_from_dir(str(ROOT), METHODS, {}, KEYWORDS)}
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
 def translation(request) -> Catalog:
-    """What is written in each of the languages."""
+    """The translation of each language."""
     with open(TRANSLATIONS / request.param / "LC_MESSAGES" / "messages.po", "rb") as file:
         return pofile.read_po(file, locale=request.param, abort_invalid=True)
 
@@ -70,7 +70,7 @@ def test_translations_are_complete_and_have_no_extras(sentences, translation):
 
 
 def test_no_translation_is_in_another_language():
-    """As after a merge that took the wrong side.  A single word may be the same in two languages."""
+    """Detects merges that took the wrong side.  Single words may be the same in two languages."""
     written: dict[tuple[str, ...], str] = {}
     for language in LANGUAGES:
         with open(TRANSLATIONS / language / "LC_MESSAGES" / "messages.po", "rb") as file:
@@ -89,7 +89,7 @@ def test_translations_keep_the_placeholders(translation):
 
 
 def test_compiled_catalogues_match_their_sources(translation):
-    """There is no build step: the compiled file is in the tree, made by
+    """There is no build step: the compiled file is in the tree, written by
     ``pybabel compile -d web/translations``."""
     with open(TRANSLATIONS / str(translation.locale) / "LC_MESSAGES" / "messages.mo", "rb") as file:
         compiled = mofile.read_mo(file)
@@ -102,12 +102,12 @@ def test_compiled_catalogues_match_their_sources(translation):
 
 
 def _tuple(text) -> tuple[str, ...]:
-    """The forms of a sentence; the reader of compiled files gives them as lists."""
+    """The plural forms of a sentence; the reader of compiled files returns them as lists."""
     return (text,) if isinstance(text, str) else tuple(text)
 
 
 def _names(text: str) -> list[str]:
-    """The places in a sentence where something is put in, and whatever else begins like one."""
+    """The placeholders of a sentence, including malformed ones."""
     return sorted(re.findall(r"%(?:\(\w+\))?.|\{\w*\}?", text))
 
 
@@ -148,7 +148,7 @@ def test_every_refusal_of_the_gate_has_a_sentence():
     told = set()
     for source in Path(interface.__file__).parent.rglob("*.py"):
         told |= set(re.findall(r'"(access\.[a-z_]+)"', source.read_text("utf-8")))
-    told -= {"access.refused"}  # the kind of a leaf, no error
+    told -= {"access.refused"}  # a leaf kind, not an error id
     assert told - {"access.no_sound"} <= set(errors.ERRORS)
 
 
@@ -221,7 +221,7 @@ def test_formats_singular_and_plural(app, language):
 
 @pytest.mark.parametrize("asked", ["es", "xx"])
 def test_unknown_language_is_refused_at_start(house, monkeypatch, asked):
-    monkeypatch.setitem(NAMES, "es", "Español")  # a name and no translation
+    monkeypatch.setitem(NAMES, "es", "Español")  # a name without a translation
     with pytest.raises(ValueError, match="not translated"):
         create_app(WebConfig(b"k" * 32, languages=("en", asked)), gate=house.gate)
 
