@@ -6,8 +6,8 @@ import zipfile
 
 from playwright.sync_api import expect
 
-from .test_retention import check_page
 from .test_pages import stays_on_the_page
+from .test_retention import check_page
 
 
 def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):
