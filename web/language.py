@@ -70,7 +70,7 @@ def current_locale() -> str:
 def time_zone() -> str:
     """The customer's time zone, wherever the user is; UTC if this machine does not know it."""
     found = visitor()
-    return time_zones.usable(found.tenant.time_zone).key if found else time_zones.FALLBACK
+    return time_zones.display_zone(found.tenant.time_zone).key if found else time_zones.FALLBACK
 
 
 def zone_name() -> str:

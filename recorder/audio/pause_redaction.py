@@ -16,7 +16,8 @@ import numpy as np
 from recorder.audio import wav
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.timeline import Times, in_order, times
-from recorder.spool.layout import Mark, Take
+from recorder.domain.markers import Marker
+from recorder.spool.layout import Take
 
 MARGIN_MS = 1500
 """How much earlier or later than the clock says the zeros may start and end: an event's tenths of a second
@@ -59,7 +60,7 @@ def masked(
     return tuple(_find(pause, sound, clock, told) for pause in pauses(in_order(take, clock), clock.ended))
 
 
-def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
+def pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
     """The pauses by the marks. A pause ends by the colleague's code, by itself after the number of seconds
     that the switch stated, or with the call; pausing again restarts it."""
     open_: Pause | None = None
@@ -90,7 +91,7 @@ def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
         yield open_
 
 
-def _seconds(mark: Mark) -> timedelta:
+def _seconds(mark: Marker) -> timedelta:
     text = mark.data["seconds"]
     return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
 

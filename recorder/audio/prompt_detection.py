@@ -20,8 +20,9 @@ from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import NO, YES, Question, questions
 from recorder.audio.timeline import Times, in_order, times
 from recorder.domain.line_policy import Keep
+from recorder.domain.markers import Marker
 from recorder.errors import TakeError
-from recorder.spool.layout import Mark, Take
+from recorder.spool.layout import Take
 
 SEARCH_MARGIN_MS = 10_000
 """How much earlier or later than the clock says a prompt may be (holds can leave part of the call out of its
@@ -66,7 +67,7 @@ def find(
     return tuple(found)
 
 
-def playings(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[Playing]:
+def playings(asked: tuple[Question[Marker], ...], keep: Keep) -> Iterator[Playing]:
     """What played to both parties, as far as the marks say that both heard it."""
     said = {YES: keep.yes, NO: keep.no}
     for number, one in enumerate(asked):

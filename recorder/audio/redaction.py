@@ -14,13 +14,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Marker, Prompt
+from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Prompt
 from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, waits
 from recorder.audio.keep_answers import PLAYED
 from recorder.audio.pause_redaction import Masked
 from recorder.audio.timeline import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
 from recorder.audio.transfer_redaction import unagreed
 from recorder.audio.wav import Samples, Wav
+from recorder.domain.markers import LocatedMarker
 from recorder.spool.layout import Take
 
 AFTER_PLAYBACK_MS = 1000
@@ -36,7 +37,7 @@ class RedactionPlan:
     left_until_ms: int
     both: tuple[tuple[int, int], ...]
     gaps: tuple[Gap, ...]
-    markers: tuple[Marker, ...]
+    markers: tuple[LocatedMarker, ...]
     drift_ms: int
     right: tuple[tuple[int, int], ...] = ()
 
@@ -269,7 +270,7 @@ def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
             return
 
 
-def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Marker]:
+def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[LocatedMarker]:
     """Marks in the order of their times, or of their writing if a clock was set back; none precedes an
     earlier one. In that case, what was written after a prompt that was found is placed relative to it."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
@@ -280,7 +281,7 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Ma
             moved = known[mark.at] - clock.unbounded(mark.at)
         at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
         reached = max(reached, ends.get(mark.kind, at))
-        yield Marker(mark.at, reached, mark.kind, dict(mark.data))
+        yield LocatedMarker(mark.at, mark.kind, mark.data, reached)
 
 
 def _away(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

@@ -35,7 +35,7 @@ limiter = Limiter(key_func=client_network)
 
 def _login() -> str:
     """The submitted log-in, normalised as for the look-up."""
-    return names.folded(request.form.get("login", ""))
+    return names.fold(request.form.get("login", ""))
 
 
 def account_key() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from recorder.call.remote_commands import ASKABLE
+from recorder.call.remote_commands import COMMANDS
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow
@@ -22,7 +22,7 @@ def run_command(tenant: str, call_id: str, command: str, *, by: str, who: str) -
     """Send a command and wait up to ``patience`` seconds (:class:`web.config.WebConfig`) for its outcome,
     which is still ``None`` after that.  Returns ``None`` if the tenant has no such call or the command is
     unknown."""
-    if command not in ASKABLE:
+    if command not in COMMANDS:
         return None
     entropy = panel_state().entropy
     signer = changes().signer

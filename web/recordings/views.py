@@ -28,7 +28,7 @@ def home() -> Response:
 @login_required
 def list_calls() -> str:
     tenant = current_visitor().tenant
-    zone = time_zones.usable(tenant.time_zone)
+    zone = time_zones.display_zone(tenant.time_zone)
     call_filter = filters.parse_filter(request.args)
     page = call_list.list_page(tenant.id, call_filter, zone, panel_state().config.page)
     admin = current_visitor().admin

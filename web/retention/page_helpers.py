@@ -40,7 +40,7 @@ def redirect_to_recording(recording_id: str) -> ResponseReturnValue:
 
 
 def zone() -> ZoneInfo:
-    return time_zones.usable(current_visitor().tenant.time_zone)
+    return time_zones.display_zone(current_visitor().tenant.time_zone)
 
 
 def local_date(at: datetime) -> date:

@@ -229,7 +229,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     """Download the archive.  All recordings are checked, and the export is logged, before its first byte."""
     tenant = current_visitor().tenant
     row = register.proved(tenant.id, request_id, wants=subject_request_queries.COPIES)
-    zone, names = time_zones.usable(tenant.time_zone), bool(request.form.get("names"))
+    zone, names = time_zones.display_zone(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.of(tenant.id, row.id)
     found = _not_erased(reviews.found(tenant.id, row.number), done)
     if not _all_reviewed(found, done):

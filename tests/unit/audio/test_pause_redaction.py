@@ -12,7 +12,8 @@ import soundfile
 
 from recorder.audio import redaction, wav
 from recorder.audio.pause_redaction import Masked, masked, pauses
-from recorder.spool.layout import Mark, Take
+from recorder.domain.markers import Marker
+from recorder.spool.layout import Take
 from tests.unit.audio.test_redaction import FOUND, NORMAL, START, gaps, take
 
 RATE = 8000
@@ -29,11 +30,11 @@ def sound(folder: Path, *zeros: tuple[int, int], channels: tuple[int, ...] = (0,
     return wav.inspect(folder / "audio.wav")
 
 
-def mark(ms: int, kind: str, **data: str) -> Mark:
-    return Mark(START + timedelta(milliseconds=ms), kind, data)
+def mark(ms: int, kind: str, **data: str) -> Marker:
+    return Marker(START + timedelta(milliseconds=ms), kind, data)
 
 
-def paused(*marks: Mark) -> Take:
+def paused(*marks: Marker) -> Take:
     made = take(NORMAL)
     return replace(made, marks=tuple(sorted((*made.marks, *marks), key=lambda each: each.at)))
 
@@ -111,7 +112,7 @@ def test_two_pauses_are_two(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_was_only_seen_later_is_found_in_the_sound(
-    tmp_path: Path, marks: list[Mark], zeros: tuple[int, int]
+    tmp_path: Path, marks: list[Marker], zeros: tuple[int, int]
 ) -> None:
     assert masked(paused(*marks), sound(tmp_path, zeros), FOUND) == (Masked(*zeros, silent=True),)
 

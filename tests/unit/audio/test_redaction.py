@@ -15,8 +15,9 @@ from recorder.audio import missing_audio, redaction, timeline
 from recorder.audio.encoded_take import GAP_REASONS, Gap, LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
 from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
-from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark, Take
+from recorder.spool.layout import CallEnd, CallStart, Take
 
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 LENGTH_MS = 60_000
@@ -38,7 +39,7 @@ def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = T
         Path("/nowhere"),
         start,
         tuple(
-            Mark(
+            Marker(
                 START + timedelta(milliseconds=ms), kind.split()[0], {"seen": "later"} if " " in kind else {}
             )
             for ms, kind in marks
@@ -131,9 +132,9 @@ def test_an_end_that_was_noted_soon_after_it_moves_nothing_either(late_ms: int) 
     """A daemon was away for seconds: what it noted then is no end of the playing that was found, though it
     would be near enough; the bridge would lie in the announcement, and all that they said while it rang
     would be kept."""
-    marks = [Mark(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
+    marks = [Marker(START + timedelta(milliseconds=at), kind) for at, kind in (*NORMAL[:2], NORMAL[3])]
     noted = START + timedelta(milliseconds=10_200 + late_ms)
-    later = replace(take(NORMAL), marks=(*marks, Mark(noted, "announcement_finished", {"seen": "later"})))
+    later = replace(take(NORMAL), marks=(*marks, Marker(noted, "announcement_finished", {"seen": "later"})))
     assert redaction.plan(later, sound(), FOUND).left_until_ms == 14_300
 
 
@@ -524,7 +525,9 @@ def test_blocks_are_silenced_whatever_their_size() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKS))), max_size=12).map(sorted),
+    st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKER_KINDS))), max_size=12).map(
+        sorted
+    ),
     st.one_of(st.none(), st.integers(0, 50_000).map(lambda at: LocatedAnnouncement(at, at + 10_000, 1.0))),
     st.integers(1, LENGTH_MS),
     st.booleans(),

@@ -14,10 +14,11 @@ import pytest
 
 from recorder.clock import Uptime
 from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import TakeError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Mark
+from recorder.spool.layout import CallStart
 
 NOBODY = 65534
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -52,29 +53,29 @@ def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spoo
 
 def test_a_line_that_a_crash_cut_does_not_break_the_ones_after_it(tmp_path: Path) -> None:
     """A daemon that takes a call over writes on where the power went."""
-    layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
+    layout.append_mark(tmp_path, Marker(AT, "recording_started"))
     with open(tmp_path / layout.EVENTS, "ab") as file:
         file.write(b'{"at": "2026-11-25T0\0\0\0')
     assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started"]
-    layout.append_mark(tmp_path, Mark(AT, "hangup", {"cause": "x"}))
+    layout.append_mark(tmp_path, Marker(AT, "hangup", {"cause": "x"}))
     assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
 
 
 def test_a_mark_that_finds_no_room_leaves_no_half_line(tmp_path: Path) -> None:
     """Full as the system lets a process feel it: the file may grow by ten bytes, and no more."""
-    layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
+    layout.append_mark(tmp_path, Marker(AT, "recording_started"))
     before = (tmp_path / layout.EVENTS).read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            layout.append_mark(tmp_path, Mark(AT, "hold", {}))
+            layout.append_mark(tmp_path, Marker(AT, "hold"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert (tmp_path / layout.EVENTS).read_bytes() == before
-    layout.append_mark(tmp_path, Mark(AT, "hangup", {}))
+    layout.append_mark(tmp_path, Marker(AT, "hangup"))
     assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
 
 

@@ -17,12 +17,12 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.line_policy import Keep
 from recorder.domain.line_policy import PromptSound as Said
+from recorder.domain.markers import Marker
 from recorder.errors import CatalogueError, TakeError
 from recorder.pipeline import stages
 from recorder.seal import keyring
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.spool import layout
-from recorder.spool.layout import Mark
 from recorder.store.contract import Conflict, Unreachable
 from tests.house import wav_of
 
@@ -89,7 +89,7 @@ def test_a_call_that_nobody_answered_never_leaves_the_spool(house) -> None:
 
 def test_a_bridge_that_the_daemon_was_not_there_to_see_may_have_been(house) -> None:
     folder = house.take(bridged=False)
-    layout.append_mark(folder, Mark(house.clock(), "unobserved_from", {}))
+    layout.append_mark(folder, Marker(house.clock(), "unobserved_from"))
     assert stages.next_stage(folder) == "encode"
 
 
@@ -208,7 +208,7 @@ def test_a_question_is_found_by_the_catalogues_sound_and_without_it_only_not_sho
         (7, "keep_question_heard", {}),
         (9, "keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
     ):
-        layout.append_mark(folder, Mark(told + timedelta(seconds=second), kind, data))
+        layout.append_mark(folder, Marker(told + timedelta(seconds=second), kind, data))
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     assert row.kept == ("yes" if known else None)
