@@ -66,7 +66,7 @@ def hash_with(hasher: PasswordHasher) -> PasswordHasher:
     """Hash passwords with another hasher from now on.  Returns the previous one, to be put back; cached
     hashes are dropped, because earlier tests of this process may have made them."""
     before, passwords._hasher = passwords._hasher, hasher
-    passwords._nobody.cache_clear()
+    passwords._dummy_hash.cache_clear()
     _hashed.cache_clear()
     return before
 

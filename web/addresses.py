@@ -1,4 +1,4 @@
-"""Addresses that came from a browser."""
+"""Addresses received from browsers: redirect targets and raw query strings."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 _ASCII = "".join(map(chr, range(128)))
 
 
-def inside(target: str | None) -> str | None:
-    """An address of this panel to go on to, never another site's.  Browsers read ``\\`` as ``/`` and drop
-    control characters, so that only a plain path passes."""
+def local_path(target: str | None) -> str | None:
+    """The redirect target if it is a path of this panel, else ``None``.  Browsers read ``\\`` as ``/`` and
+    drop control characters, so only plain paths pass."""
     if not target or not target.startswith("/") or target.startswith("//"):
         return None
     return target if target.isprintable() and "\\" not in target else None
 
 
-def ascii_query(application: WSGIApplication) -> WSGIApplication:
-    """Bytes of a query that are no ASCII, percent-encoded as the browser should have sent them (RFC 3986,
-    section 2): werkzeug raises for those that are no UTF-8 wherever the query is looked at."""
+def encode_query(application: WSGIApplication) -> WSGIApplication:
+    """WSGI middleware that percent-encodes non-ASCII bytes of the query, as browsers should (RFC 3986,
+    section 2): werkzeug raises on bytes that are not UTF-8 wherever the query is read."""
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         query = environ.get("QUERY_STRING", "")
         if not query.isascii():
             environ["QUERY_STRING"] = quote_from_bytes(query.encode("latin-1"), safe=_ASCII)
         return application(environ, start_response)
 
-    return answer
+    return respond

@@ -1,4 +1,4 @@
-"""Puts the panel together; nothing here knows what a page does."""
+"""Composes the panel; the pages themselves are in the folders."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from web import (
 )
 from web.account import sessions
 from web.account.limits import limiter
-from web.addresses import ascii_query
+from web.addresses import encode_query
 from web.assets import Assets
 from web.config import WebConfig
 from web.cookies import cookie_name
-from web.log_in_refusals import RefusedLogIns
-from web.proxies import believe
-from web.request_reader import LARGEST
-from web.state import PanelDoor
+from web.login_refusals import LoginRefusals
+from web.proxies import trust_proxies
+from web.request_reader import MAX_BODY
+from web.state import PanelGateInterface
 from web.text import labels
 
 
 def create_app(
     config: WebConfig,
     *,
-    gate: PanelDoor,
+    gate: PanelGateInterface,
     now: Now = utc_now,
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,
@@ -55,31 +55,32 @@ def create_app(
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`).
-    ``gate`` is where all sound comes from; ``checks`` are what the panel needs beside the catalogue
-    (``/readyz``).  ``changes`` write amendments, ``None`` where the panel has no key for them.  Raises
-    ``ValueError`` for a language without translation.
+    ``gate`` is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
+    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Raises
+    ``ValueError`` for a language without a translation.
     """
-    app = errors.Panel(__name__)
+    app = errors.PanelApp(__name__)
     app.config.update(
         SECRET_KEY=config.secret_key,
-        MAX_CONTENT_LENGTH=LARGEST,
-        MAX_FORM_MEMORY_SIZE=LARGEST,
-        # Only the form token lives in Flask's signed cookie; who somebody is lies in the catalogue.
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY,
+        # Flask's signed cookie holds only the form token; log-in sessions are in the catalogue.
         SESSION_COOKIE_NAME=cookie_name("form", config),
         SESSION_COOKIE_SECURE=config.secure_cookies,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
-        # The token is bound to the browser's cookie, which goes at each log-in; a page may be open for hours.
+        # No time limit: a page may be open for hours, and each log-in replaces the cookie that holds the
+        # token.
         WTF_CSRF_TIME_LIMIT=None,
-        # With "no-referrer" there is no referrer to compare; Sec-Fetch-Site is, see security.py.
+        # "no-referrer" leaves no referrer to compare; security.py checks Sec-Fetch-Site instead.
         WTF_CSRF_SSL_STRICT=False,
         RATELIMIT_STRATEGY="moving-window",
         RATELIMIT_STORAGE_URI="memory://",
         BABEL_DEFAULT_LOCALE=config.languages[0],
         BABEL_TRANSLATION_DIRECTORIES="translations",
     )
-    # A path with // in it is none of ours: sending it on would believe the request's own word on our host.
+    # No path of ours contains "//", and redirecting to the merged path would trust the request's Host header.
     app.url_map.merge_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions[state.KEY] = state.PanelState(
@@ -88,26 +89,26 @@ def create_app(
         now,
         entropy,
         Readiness({"catalogue": ping.ping, **(checks or {})}),
-        RefusedLogIns(entropy),
+        LoginRefusals(entropy),
         changes,
     )
-    app.wsgi_app = believe(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
-    app.wsgi_app = ascii_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    Babel(app, locale_selector=language.formats, timezone_selector=language.time_zone)
-    language.check(app, config.languages)
+    app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    Babel(app, locale_selector=language.current_locale, timezone_selector=language.time_zone)
+    language.check_translations(app, config.languages)
     Assets(app)
     health.init_app(app)
-    state.init_app(app, health.PLAIN)
-    sessions.init_app(app, health.PLAIN)
+    state.init_app(app, health.PUBLIC_ENDPOINTS)
+    sessions.init_app(app, health.PUBLIC_ENDPOINTS)
     csrf = CSRFProtect(app)
-    csrf.exempt(api.blueprint)  # it knows tokens, and no cookie
+    csrf.exempt(api.blueprint)  # authenticates by token, never by cookie
     security.init_app(app)
     limiter.init_app(app)
     labels.init_app(app)
     errors.init_app(app)
-    for room in (
+    for package in (
         account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
         language,
     ):  # fmt: skip
-        app.register_blueprint(room.blueprint)
+        app.register_blueprint(package.blueprint)
     return app

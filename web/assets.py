@@ -1,4 +1,4 @@
-"""Addresses of the panel's own files, with their hash, so that a browser may keep them for ever."""
+"""Addresses of the panel's static files, with a hash of their content, so that browsers can cache them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from flask import Flask, request, url_for
 from werkzeug.wrappers import Response
 
-FOR_EVER = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class Assets:
-    """Adds ``asset(name)`` to the templates.  A request with the right hash is cached for ever, any other
-    is asked about again (a module that another imports has no hash)."""
+    """Adds ``asset(name)`` to the templates.  Responses to requests with the current hash are immutable;
+    others are revalidated each time (modules imported by other modules have no hash)."""
 
     def __init__(self, app: Flask) -> None:
         self._folder = Path(str(app.static_folder))
@@ -26,7 +26,7 @@ class Assets:
         app.after_request(self._cache)
 
     def address(self, name: str) -> str:
-        """Raises ``KeyError`` for a file that is not there."""
+        """The address of a file, relative to the static folder.  Raises ``KeyError`` for an unknown file."""
         return url_for("static", filename=name, v=self._hashes[name])
 
     def _cache(self, response: Response) -> Response:
@@ -34,6 +34,6 @@ class Assets:
             name = (request.view_args or {}).get("filename", "")
             known = self._hashes.get(name)
             response.headers["Cache-Control"] = (
-                FOR_EVER if known and request.args.get("v") == known else "no-cache"
+                IMMUTABLE if known and request.args.get("v") == known else "no-cache"
             )
         return response

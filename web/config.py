@@ -1,4 +1,4 @@
-"""What the panel is told when it starts: plain values, so that it needs no settings file of its own."""
+"""The panel's settings, as plain values that the process passes in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from recorder.identity.throttle import RateLimit
 
-MINIMUM_SECRET = 32
+MIN_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +15,13 @@ class WebConfig:
     """The panel's settings.
 
     ``secret_key`` (at least 32 bytes) signs sessions, form tokens and known-device cookies.
-    ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is how many reverse
-    proxies stand in front, whose ``X-Forwarded-For`` is believed where the nearest one is on
-    loopback or in one of ``proxy_networks``.  ``languages`` are offered
-    in the order of :data:`web.language.NAMES`; the first is for whoever asks for none of them.  A session
-    ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
-    page of the list shows.  ``patience``: seconds for which an answer about a live call is waited for before
-    a page says that it is still to come.  ``backups_kept``: how long the operator keeps copies of catalogue
-    and bucket.
+    ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is the number of
+    reverse proxies in front; their ``X-Forwarded-For`` is trusted if the nearest one is on loopback or in one
+    of ``proxy_networks``.  ``languages`` are offered in the order of :data:`web.language.NAMES`; the first is
+    the default.  A session ends after ``idle`` without a request, at the latest after ``longest``.  ``page``
+    is the number of calls on a page of the list.  ``patience`` is how many seconds a request waits for the
+    outcome of a live command.  ``backups_kept`` is how long the operator keeps backups of catalogue and
+    bucket.
     """
 
     secret_key: bytes = field(repr=False)
@@ -38,23 +37,22 @@ class WebConfig:
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
 
     def __post_init__(self) -> None:
-        if len(self.secret_key) < MINIMUM_SECRET:
-            raise ValueError(f"secret_key must have at least {MINIMUM_SECRET} bytes")
+        if len(self.secret_key) < MIN_SECRET_BYTES:
+            raise ValueError(f"secret_key must have at least {MIN_SECRET_BYTES} bytes")
         if not self.languages:
             raise ValueError("the panel needs a language")
 
 
 @dataclass(frozen=True, slots=True)
 class LoginLimits:
-    """How often somebody may fail to log in: so many times at once, and then one more after each share of the
-    seconds.
+    """Rate limits of failed log-ins; each allows a burst and then refills evenly over its seconds.
 
-    ``address``: from one address, whatever account.  ``account_and_address``: one account from one address.
-    ``account``: one account from everywhere.  ``device``: a browser that has logged in to this account
-    before; it is counted by this alone, so that whoever guesses at an account does not lock its owner
-    out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").  ``account_from_known``: one account
-    from all addresses that somebody logged in to it from; it takes the place of ``account`` there, so that
-    the owner's new browser does not wait for strangers elsewhere.
+    ``address``: failures from one address, for any account.  ``account_and_address``: for one account from
+    one address.  ``account``: for one account from anywhere.  ``device``: from a browser that has logged in
+    to this account before; it is the only limit for such a browser, so that somebody who guesses an account's
+    password cannot lock its owner out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+    ``account_from_known``: for one account from all addresses that have logged in to it; there it replaces
+    ``account``, so that strangers elsewhere cannot delay the owner's new browser.
     """
 
     address: RateLimit = field(default=RateLimit(30, 15 * 60))

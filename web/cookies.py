@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from web.config import WebConfig
 
-A_YEAR = 365 * 24 * 3600
-"""Seconds that a cookie lasts which a browser keeps."""
+YEAR = 365 * 24 * 3600
+"""Lifetime of persistent cookies, in seconds."""
 
 
 def cookie_name(what: str, config: WebConfig) -> str:
-    """``__Host-`` makes browsers refuse such a cookie from a sister domain or without HTTPS."""
+    """The cookie's full name.  With ``__Host-``, browsers refuse it from a sibling domain or without
+    HTTPS."""
     return f"__Host-accord-{what}" if config.secure_cookies else f"accord-{what}"

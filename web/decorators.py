@@ -1,4 +1,4 @@
-"""Views for a customer's admins, or for others by their roles, in whatever room."""
+"""Decorators that restrict views to certain roles."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from flask import abort
 
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError, SubjectRequestError
-from web.errors import page
-from web.state import View, someone
+from web.errors import error_page
+from web.state import View, current_visitor
 from web.text import errors
 
 
 def admins_only(
     back: Callable[[Mapping[str, object]], str], roles: Container[str] = (ADMIN,)
 ) -> Callable[[View], View]:
-    """Makes views for a customer's admins, or for others by ``roles``; what is not possible is said on a page
-    that leads ``back``: the address, by what the view was asked with."""
+    """Decorates views for users with one of ``roles``, by default the customer's admins.  Operations that are
+    refused (:class:`RetentionError`, :class:`SubjectRequestError`) give an error page with a link to
+    ``back``, which gets the view's arguments and returns an address."""
 
     def guard(view: View) -> View:
         @wraps(view)
         def guarded(*args: object, **named: object) -> object:
-            if someone().user.role not in roles:
+            if current_visitor().user.role not in roles:
                 abort(403)
             try:
                 return view(*args, **named)
             except (RetentionError, SubjectRequestError) as error:
                 if error.error_id == "subject_request.not_found":
                     abort(404)
-                return page(403, errors.error(error.error_id), back=back(named))
+                return error_page(403, errors.error(error.error_id), back=back(named))
 
         return cast(View, guarded)
 

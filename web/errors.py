@@ -1,4 +1,4 @@
-"""What people see when something is not possible: one page for all, in their language, without codes."""
+"""Error pages: one template for all errors, in the user's language, without codes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from recorder.errors import (
     SubjectRequestError,
     TooOften,
 )
-from web.account.limits import TooManyFailures, wait
-from web.state import here
+from web.account.limits import TooManyFailures, retry_after
+from web.state import panel_state
 from web.text import errors, formats
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
-    """What a page of an error says."""
+    """Title and text of an error page."""
 
     title: object
     text: object
@@ -59,30 +59,30 @@ PAGES = {
     503: ErrorPage(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
 }
 
-STALE = _l(
+STALE_FORM = _l(
     "This page had been open for too long, or cookies are switched off. Load it again and try once more."
 )
 
-KEPT_HEADERS = ("Allow", "Content-Range", "Retry-After")
+PRESERVED_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
 MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over", "access.handover_none"})
 GONE = frozenset({"access.expired", "access.erased", "access.revoked", "access.handover_over"})
 
 
-class Panel(Flask):
-    """An application that says so where it is ended before it could answer; a server that ends kills the
-    greenlets that are still at work, and what they leave unsaid it would call a mistake of ours (500)."""
+class PanelApp(Flask):
+    """Answers 503 when a request's greenlet is killed because the server stops; Flask alone would report an
+    unhandled error (500)."""
 
     def full_dispatch_request(self) -> Response:
         try:
             return super().full_dispatch_request()
         except GreenletExit:
             log.info("web.ended_early", endpoint=request.endpoint)
-            return self.finalize_request(page(503), from_error_handler=True)
+            return self.finalize_request(error_page(503), from_error_handler=True)
 
 
-def status(error: AccordError) -> int:
-    """How HTTP calls an error of ours."""
+def http_status(error: AccordError) -> int:
+    """The HTTP status of one of our errors."""
     if error.error_id in MISSING:
         return HTTPStatus.NOT_FOUND
     if error.error_id == "access.seal_broken" or isinstance(error, SealError):
@@ -96,84 +96,87 @@ def status(error: AccordError) -> int:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def page(
+def error_page(
     code: int, text: object = None, back: str | None = None, erased: str | None = None
 ) -> tuple[str, int]:
-    """The page of a status, with a sentence of its own; ``erased`` is a recording that has a receipt."""
-    said = PAGES.get(code, PAGES[500])
-    shown = {"title": said.title, "text": text or said.text, "back": back, "erased": erased}
+    """The error page of a status.  ``text`` replaces its sentence, ``back`` is where its button leads, and
+    ``erased`` is the id of an erased recording whose receipt it links to."""
+    page = PAGES.get(code, PAGES[500])
+    shown = {"title": page.title, "text": text or page.text, "back": back, "erased": erased}
     return render_template("error.html", code=code, **shown), code
 
 
 def init_app(app: Flask) -> None:
     @app.errorhandler(TooOften)
-    def slower(error: TooOften) -> ResponseReturnValue:
+    def handle_too_often(error: TooOften) -> ResponseReturnValue:
         log.info("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         metrics.REFUSALS.labels("too_often").inc()
-        return _wait(error.after)
+        return _rate_limit_response(error.after)
 
     @app.errorhandler(AccordError)
-    def ours(error: AccordError) -> ResponseReturnValue:
-        code = status(error)
+    def handle_accord_error(error: AccordError) -> ResponseReturnValue:
+        code = http_status(error)
         write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
         write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
-            return page(code)  # the very page of an address that does not exist
-        more = None
-        if error.error_id == "access.erased" and here().changes is not None:
-            more = (request.view_args or {}).get("recording_id")
-        return answer(code, errors.error(error.error_id), error.error_id, _way_back(), erased=more)
+            return error_page(code)  # identical to the page of an address that does not exist
+        erased = None
+        if error.error_id == "access.erased" and panel_state().changes is not None:
+            erased = (request.view_args or {}).get("recording_id")
+        return error_response(
+            code, errors.error(error.error_id), error.error_id, _purpose_page(), erased=erased
+        )
 
     @app.errorhandler(CSRFError)
-    def stale(_error: CSRFError) -> ResponseReturnValue:
-        return answer(400, str(STALE), "form.stale")
+    def handle_stale_form(_error: CSRFError) -> ResponseReturnValue:
+        return error_response(400, str(STALE_FORM), "form.stale")
 
     @app.errorhandler(TooManyFailures)
-    def failed_too_often(error: TooManyFailures) -> ResponseReturnValue:
+    def handle_too_many_failures(error: TooManyFailures) -> ResponseReturnValue:
         metrics.LOGINS.labels("too_often").inc()
-        return _wait(error.seconds)
+        return _rate_limit_response(error.seconds)
 
     @app.errorhandler(RateLimitExceeded)
-    def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
-        return _wait(wait())
+    def handle_rate_limit(_error: RateLimitExceeded) -> ResponseReturnValue:
+        return _rate_limit_response(retry_after())
 
     @app.errorhandler(HTTPException)
-    def standard(error: HTTPException) -> ResponseReturnValue:
+    def handle_http_error(error: HTTPException) -> ResponseReturnValue:
         if error.response is not None:
             return error.response
         code = error.code or 500
-        body, code = page(code if code in PAGES else (400 if code < 500 else 500))
-        keep = [(name, value) for name, value in error.get_headers() if name in KEPT_HEADERS]
+        body, code = error_page(code if code in PAGES else (400 if code < 500 else 500))
+        keep = [(name, value) for name, value in error.get_headers() if name in PRESERVED_HEADERS]
         return body, code, keep
 
     @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> ResponseReturnValue:
+    def handle_unexpected(error: Exception) -> ResponseReturnValue:
         metrics.UNHANDLED_ERRORS.inc()
         log.error("web.failed", endpoint=request.endpoint, exc_info=error)
-        return page(500)
+        return error_page(500)
 
 
-def _wait(seconds: int) -> Response:
-    """That it goes on after so many seconds."""
+def _rate_limit_response(seconds: int) -> Response:
+    """A 429 that tells how many seconds to wait; above two minutes, the page says whole minutes."""
     whole = seconds if seconds <= 120 else math.ceil(seconds / 60) * 60
-    time = formats.length(whole * 1000)
+    time = formats.duration(whole * 1000)
     text = _("That was tried often. Wait %(time)s, then try again.", time=time)
-    response = make_response(answer(429, text, "limit.reached"))
+    response = make_response(error_response(429, text, "limit.reached"))
     response.headers["Retry-After"] = str(seconds)
     return response
 
 
-def _way_back() -> str | None:
-    """From a refusal to the page where one chooses."""
+def _purpose_page() -> str | None:
+    """The recording's page of purposes, if a form about a recording was refused."""
     recording = (request.view_args or {}).get("recording_id") if request.method == "POST" else None
-    return url_for("playback.choose", recording_id=recording) if recording else None
+    return url_for("playback.choose_purpose", recording_id=recording) if recording else None
 
 
-def answer(
+def error_response(
     code: int, text: object, error_id: str, back: str | None = None, erased: str | None = None
 ) -> ResponseReturnValue:
-    """A page for people, or the same in JSON where a script of ours asks."""
+    """The error page, or the same as JSON for the panel's scripts."""
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
-        said = PAGES.get(code, PAGES[500])
-        return {"error": error_id, "message": str(text or said.text)}, code
-    return page(code, text, back, erased)
+        page = PAGES.get(code, PAGES[500])
+        return {"error": error_id, "message": str(text or page.text)}, code
+    return error_page(code, text, back, erased)

@@ -1,16 +1,16 @@
-"""The gate, and who is asking as it knows them."""
+"""The gate, and the current visitor as the gate identifies them."""
 
 from __future__ import annotations
 
 from recorder.playback.interface import Actor
-from web.language import current
-from web.state import PanelDoor, here, someone
+from web.language import current_language
+from web.state import PanelGateInterface, current_visitor, panel_state
 
 
-def gate() -> PanelDoor:
-    return here().gate
+def gate() -> PanelGateInterface:
+    return panel_state().gate
 
 
 def who() -> Actor:
-    """Who is asking; in a view behind :func:`web.state.logged_in`."""
-    return someone().who(current())
+    """The visitor as the gate identifies them, in a view behind :func:`web.state.login_required`."""
+    return current_visitor().who(current_language())

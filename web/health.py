@@ -1,9 +1,9 @@
-"""For whoever watches over the panel: ``/healthz`` (it is alive) and ``/readyz`` (it reaches its catalogue
-and its store), in one word, for a load balancer.
+"""Health endpoints for load balancers: ``/healthz`` (the process is alive) and ``/readyz`` (it reaches its
+catalogue and its store), each with a one-word status.
 
-What was found and ``/metrics`` are on a port of their own (:func:`watched_by`, ``[metrics] web_port``): who
-comes through a reverse proxy that adds no header cannot be told from a neighbour, so the panel's port has
-neither for anybody.
+The detailed findings and ``/metrics`` have a port of their own (:func:`status_source`, ``[metrics]
+web_port``): behind a reverse proxy that adds no header, a stranger cannot be distinguished from a neighbour,
+so the panel's own port serves neither.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from flask.typing import ResponseReturnValue
 
 from recorder import metrics
 from recorder.status_server import AllowedClients, StatusApp, health, readiness
-from web.state import KEY, here
+from web.state import KEY, panel_state
 
-PLAIN = frozenset({"health.healthz", "health.readyz", "static"})
-"""Pages that need neither the catalogue nor to know who asks."""
+PUBLIC_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
+"""Endpoints that need neither the catalogue nor the visitor's session."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -37,30 +37,30 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    findings = here().readiness()
-    said = {"status": readiness(metrics.WEB, findings)["status"]}
-    return said, 200 if all(each.ok for each in findings.values()) else 503
+    findings = panel_state().readiness()
+    body = {"status": readiness(metrics.WEB, findings)["status"]}
+    return body, 200 if all(each.ok for each in findings.values()) else 503
 
 
-def watched_by(app: Flask, neighbours: AllowedClients) -> StatusApp:
-    """What is served beside the panel, to neighbours alone."""
+def status_source(app: Flask, neighbours: AllowedClients) -> StatusApp:
+    """What the status server serves about the panel, to neighbours only."""
     state = app.extensions[KEY]
     return StatusApp(metrics.WEB, metrics.registry(metrics.WEB), state.readiness, neighbours)
 
 
 def init_app(app: Flask) -> None:
-    """Count requests; before anything else looks at them."""
+    """Count and time all requests.  Must be called before any other hook is registered."""
     metrics.expose_version()
     metrics.expose_shared_zeros()
     metrics.expose_zero(metrics.REFUSALS, REFUSALS)
     metrics.expose_zero(metrics.LOGINS, ("ok", "refused", "too_often"))
 
     @app.before_request
-    def begin() -> None:
+    def start_timer() -> None:
         g.began = perf_counter()
 
     @app.after_request
-    def count(response: Response) -> Response:
+    def count_request(response: Response) -> Response:
         route = request.endpoint or "none"
         method = request.method if request.method in METHODS else "other"
         metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()

@@ -1,7 +1,7 @@
-"""In which language and time zone somebody reads.
+"""The visitor's language and time zone.
 
-To add a language: a folder in ``translations/`` with its ``messages.po`` (see the README there), its
-name in :data:`NAMES`, and its code in the settings.
+To add a language: a folder in ``translations/`` with its ``messages.po`` (see the README there), its name in
+:data:`NAMES`, and its code in the settings.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
 from recorder.domain import time_zones
-from web.addresses import inside
-from web.cookies import A_YEAR, cookie_name
-from web.state import here, visitor
+from web.addresses import local_path
+from web.cookies import YEAR, cookie_name
+from web.state import panel_state, visitor
 
 NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}
-"""Each in its own words: who looks for their language may not read the present one.  In this order they are
-offered, as everywhere else where the languages stand side by side."""
+"""Each language's own name, since somebody looking for it may not read the current one.  Languages are
+offered in this order, as wherever they stand side by side."""
 
-FORMATS = {"en": "en_GB"}
-"""Where dates are not written as the bare language writes them (``en`` alone means the United States)."""
+LOCALES = {"en": "en_GB"}
+"""Locales that differ from the bare language code (``en`` alone means the United States)."""
 
 blueprint = Blueprint("language", __name__)
 
 
 @blueprint.post("/language")
-def choose() -> Response:
-    """Another language, in this browser."""
-    config = here().config
-    response = redirect(inside(request.form.get("next")) or url_for("recordings.listed"), 303)
+def set_language() -> Response:
+    """Change the language of this browser."""
+    config = panel_state().config
+    response = redirect(local_path(request.form.get("next")) or url_for("recordings.list_calls"), 303)
     chosen = request.form.get("language", "")
     if chosen in config.languages:
         response.set_cookie(
             cookie_name("language", config),
             chosen,
-            max_age=A_YEAR,
+            max_age=YEAR,
             secure=config.secure_cookies,
             httponly=True,
             samesite="Lax",
@@ -47,55 +47,54 @@ def choose() -> Response:
     return response
 
 
-def current() -> str:
-    """What this browser chose, else the person's own language, else what the browser asks for."""
-    config = here().config
-    someone = visitor()
-    for wish in (
+def current_language() -> str:
+    """The language chosen in this browser, else the user's own, else the one that the browser requests."""
+    config = panel_state().config
+    found = visitor()
+    for choice in (
         request.cookies.get(cookie_name("language", config)),
-        someone.user.language if someone else None,
+        found.user.language if found else None,
     ):
-        if wish in config.languages:
-            return str(wish)
-    # By the language alone: "de-AT, en;q=0.5" is somebody who reads German first.
-    asked = Accept([(tag.partition("-")[0], quality) for tag, quality in request.accept_languages])
-    return asked.best_match(config.languages) or config.languages[0]
+        if choice in config.languages:
+            return str(choice)
+    # Without the region: "de-AT, en;q=0.5" prefers German.
+    accepted = Accept([(tag.partition("-")[0], quality) for tag, quality in request.accept_languages])
+    return accepted.best_match(config.languages) or config.languages[0]
 
 
-def formats() -> str:
+def current_locale() -> str:
     """The locale in which dates and numbers are written."""
-    return FORMATS.get(current(), current())
+    return LOCALES.get(current_language(), current_language())
 
 
 def time_zone() -> str:
-    """The customer's, whoever of their people is reading and wherever; UTC where this machine does not know
-    it."""
-    someone = visitor()
-    return time_zones.display_zone(someone.tenant.time_zone).key if someone else time_zones.FALLBACK
+    """The customer's time zone, wherever the user is; UTC if this machine does not know it."""
+    found = visitor()
+    return time_zones.display_zone(found.tenant.time_zone).key if found else time_zones.FALLBACK
 
 
 def zone_name() -> str:
-    """The customer's time zone as people call it."""
+    """The customer's time zone by its usual name."""
     name = time_zone()
     if name == time_zones.FALLBACK:
-        return name  # which Unicode calls an unknown region
-    return str(get_timezone_name(get_timezone(name), locale=formats()))
+        return name  # Unicode's name for it is "unknown region"
+    return str(get_timezone_name(get_timezone(name), locale=current_locale()))
 
 
-def here_again() -> str:
-    """The page that is being shown, to come back to it; the list where it answers a form."""
+def return_path() -> str:
+    """The current page, as the address to return to; the call list if the page answers a form."""
     return request.full_path.rstrip("?") if request.method == "GET" else "/"
 
 
-def check(app: Flask, languages: tuple[str, ...]) -> None:
-    """Raises ``ValueError`` where a language has no name or no translation (English is in the code)."""
+def check_translations(app: Flask, languages: tuple[str, ...]) -> None:
+    """Raises ``ValueError`` if a language has no name or no translation (English is in the code)."""
     for language in languages:
         translated = Path(app.root_path) / "translations" / language / "LC_MESSAGES" / "messages.mo"
         if language not in NAMES or (language != "en" and not translated.exists()):
             raise ValueError(f"the panel is not translated into {language!r}")
     app.jinja_env.globals.update(
-        here_again=here_again,
+        here_again=return_path,
         zone_name=zone_name,
-        language=current,
+        language=current_language,
         language_names={code: name for code, name in NAMES.items() if code in languages},
     )

@@ -1,7 +1,7 @@
-"""Reverse proxies in front of the panel: whose word on where a request comes from is believed.
+"""Trusted reverse proxies: whose forwarding headers decide where a request comes from.
 
-The nearest one must be on loopback or in a network named (``[web] proxy_networks``).  What anybody else says
-in ``X-Forwarded-For`` and the like is taken away unread.
+The nearest proxy must be on loopback or in a configured network (``[web] proxy_networks``).  Forwarding
+headers from any other peer are removed unread.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from web.config import WebConfig
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_SAID = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
-_PREFIX = "HTTP_X_FORWARDED_"
+_FORWARDING_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
+_FORWARDED_PREFIX = "HTTP_X_FORWARDED_"
 
 
 def network(address: str) -> str:
-    """Where a connection or request comes from, as it is counted; of IPv6 the /64, which is what one
-    household has."""
-    found = _parsed(address)
+    """The unit by which connections and requests are counted: the address, for IPv6 its /64, which is what
+    one household gets."""
+    found = _parse(address)
     if found is None:
         return address
     if found.version == 6:
@@ -32,34 +32,36 @@ def network(address: str) -> str:
     return str(found)
 
 
-class Proxies:
-    """The addresses of proxies that are believed; none where none stands in front."""
+class TrustedProxies:
+    """The addresses of trusted proxies; empty if no proxy is configured."""
 
     def __init__(self, config: WebConfig) -> None:
         self._any = config.proxies > 0
         self._networks = [ipaddress.ip_network(each) for each in config.proxy_networks]
 
     def __contains__(self, address: object) -> bool:
-        found = _parsed(str(address)) if self._any else None
+        found = _parse(str(address)) if self._any else None
         return found is not None and (found.is_loopback or any(found in each for each in self._networks))
 
 
-def believe(application: WSGIApplication, config: WebConfig) -> WSGIApplication:
-    """An application that hears what a proxy says, and nobody else."""
-    proxies, many = Proxies(config), config.proxies
+def trust_proxies(application: WSGIApplication, config: WebConfig) -> WSGIApplication:
+    """WSGI middleware that applies the forwarding headers of trusted proxies and removes all others."""
+    proxies, many = TrustedProxies(config), config.proxies
     fixed = ProxyFix(application, x_for=many, x_proto=many, x_host=0, x_prefix=0)
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("REMOTE_ADDR", "") in proxies:
             return fixed(environ, start_response)
-        for name in [each for each in environ if each.startswith(_PREFIX) or each in _SAID]:
+        for name in [
+            each for each in environ if each.startswith(_FORWARDED_PREFIX) or each in _FORWARDING_HEADERS
+        ]:
             del environ[name]
         return application(environ, start_response)
 
-    return answer
+    return respond
 
 
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Headers of every answer, and the check that a form was sent from our own page."""
+"""Security headers of every response, and checks of every request."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import structlog
 from flask import Flask, abort, g, request
 from werkzeug.wrappers import Response
 
-from web.state import here
+from web.state import panel_state
 
 log = structlog.get_logger()
 
-CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 PERMISSIONS = ", ".join(
     f"{name}=()"
@@ -33,14 +33,16 @@ PERMISSIONS = ", ".join(
 
 
 def style_nonce() -> str:
-    """For the one style that a script adds (the waveform's, in its shadow root); fresh in every answer."""
+    """The nonce for the one style that a script adds (the waveform's, in its shadow root); new in each
+    response."""
     if "style_nonce" not in g:
-        g.style_nonce = base64.b64encode(here().entropy(16)).decode()
+        g.style_nonce = base64.b64encode(panel_state().entropy(16)).decode()
     return str(g.style_nonce)
 
 
-def policy(nonce: str | None) -> str:
-    """The content policy: our own files, nothing inline but a style with this answer's nonce."""
+def content_security_policy(nonce: str | None) -> str:
+    """The Content-Security-Policy: only our own files, nothing inline except a style with this response's
+    nonce."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -60,31 +62,31 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["style_nonce"] = style_nonce
 
     @app.before_request
-    def only_from_here() -> None:
-        """Browsers say where a request comes from; a form token is asked for besides."""
+    def reject_cross_site() -> None:
+        """Refuse forms sent from other sites by Sec-Fetch-Site, in addition to the form token."""
         site = request.headers.get("Sec-Fetch-Site", "same-origin")
-        if request.method in CHANGING and site not in ("same-origin", "none"):
+        if request.method in UNSAFE_METHODS and site not in ("same-origin", "none"):
             log.warning("web.cross_site", path=request.path, site=site)
             abort(400)
 
     @app.before_request
-    def texts_only() -> None:
-        """NUL is in nothing that people type, and PostgreSQL takes none."""
-        said = (request.path, *request.args.values(), *request.form.values(), *request.form, *request.args)
-        if any("\0" in each for each in said):
+    def reject_nul() -> None:
+        """Refuse NUL characters: nobody types them, and PostgreSQL does not store them."""
+        texts = (request.path, *request.args.values(), *request.form.values(), *request.form, *request.args)
+        if any("\0" in each for each in texts):
             abort(404 if "\0" in request.path else 400)
 
     @app.after_request
-    def protect(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
         headers = response.headers
-        headers["Content-Security-Policy"] = policy(g.get("style_nonce"))
+        headers["Content-Security-Policy"] = content_security_policy(g.get("style_nonce"))
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "no-referrer"
         headers["X-Frame-Options"] = "DENY"
         headers["Permissions-Policy"] = PERMISSIONS
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        if here().config.secure_cookies:
+        if panel_state().config.secure_cookies:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         headers.setdefault("Cache-Control", "no-store")
         return response

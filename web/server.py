@@ -1,4 +1,4 @@
-"""Serves the panel from this process, with gevent."""
+"""Serves the panel from this process with gevent's pywsgi."""
 
 from __future__ import annotations
 
@@ -13,73 +13,75 @@ from flask import Flask
 from gevent import signal_handler
 from gevent.pool import Pool
 
-from web.crowd import Crowd
-from web.proxies import Proxies
-from web.request_reader import CrowdServer, Handler
+from web.connections import ConnectionLimiter
+from web.proxies import TrustedProxies
+from web.request_reader import LimitedServer, RequestHandler
 from web.state import KEY
 
 log = structlog.get_logger()
 
 GRACE = 10.0
-"""Seconds that answers under way have to end after SIGTERM."""
+"""Seconds that requests in progress have to finish after SIGTERM."""
 
-BEAT = 0.5
+HEARTBEAT_INTERVAL = 0.5
 """Seconds between two heartbeats of the hub."""
 
-CONNECTIONS = 1000
-"""At a time.  One more takes the place of the one that has waited longest for its client."""
+MAX_CONNECTIONS = 1000
+"""Open connections.  One more replaces the connection that has waited longest for its client."""
 
-OF_AN_ADDRESS = 200
-"""Connections of one address (of IPv6: one /64) at a time, where it is no proxy's."""
+MAX_PER_NETWORK = 200
+"""Open connections per address (IPv6: per /64), except from proxies."""
 
-AT_WORK = 200
-"""Connections beyond :data:`CONNECTIONS` where none of them waits for its client; more wait to be accepted.
-More than the server accepts in one turn of the hub, in which nobody who was dropped can leave."""
+BUSY_RESERVE = 200
+"""Connections beyond :data:`MAX_CONNECTIONS` while none of them is waiting for its client; further ones wait
+to be accepted.  It exceeds the number accepted in one turn of the hub, in which dropped connections cannot
+close."""
 
-FILES = 500
-"""Files that the panel has open beside its connections: catalogue, store, what it sends."""
+OTHER_FILES = 500
+"""File descriptors that the panel needs beside its connections: catalogue, store, files being sent."""
 
 
-class PanelServer(CrowdServer):
-    """Serves one application; knows which connections only wait."""
+class PanelServer(LimitedServer):
+    """Serves one application with a limited number of connections."""
 
-    handler_class = Handler
+    handler_class = RequestHandler
 
     def __init__(self, address: tuple[str, int], app: Flask) -> None:
-        most = _files_for(CONNECTIONS)
-        self.crowd = Crowd(most, OF_AN_ADDRESS, Proxies(app.extensions[KEY].config))
+        most = _raise_file_limit(MAX_CONNECTIONS)
+        self.limiter = ConnectionLimiter(most, MAX_PER_NETWORK, TrustedProxies(app.extensions[KEY].config))
         self._ending = False
-        # Without a pool of its own the server would not wait for anybody when it stops.  Requests are
-        # logged by the rooms that answer them.
+        # Without a pool of its own, the server would not wait for requests in progress when it stops.
+        # No request log: the views log what matters.
         super().__init__(
-            address, app, log=None, spawn=Pool(most + AT_WORK), environ={"SERVER_SOFTWARE": "accord"}
+            address, app, log=None, spawn=Pool(most + BUSY_RESERVE), environ={"SERVER_SOFTWARE": "accord"}
         )
 
     def end(self) -> None:
-        """Accept nobody, let what is under way end, close what waits; when called again, end now."""
+        """Stop accepting, close idle connections and let requests in progress finish; when called again, stop
+        at once."""
         grace = 0.0 if self._ending else GRACE
         self._ending = True
         self.close()
-        self.crowd.end()
+        self.limiter.end()
         self.stop(grace)
 
     def do_handle(self, sock: Any, address: Any) -> None:
-        """A connection was accepted."""
-        if self.crowd.comes(sock, str(address[0])):
+        """Handle an accepted connection if the limiter admits it."""
+        if self.limiter.admit(sock, str(address[0])):
             super().do_handle(sock, address)
         else:
             sock.close()
 
     def do_close(self, sock: Any, *args: Any) -> None:
-        """It is over, or was never begun."""
-        self.crowd.leaves(sock)
+        """Close a connection, whether or not it was handled."""
+        self.limiter.remove(sock)
         super().do_close(sock, *args)
 
 
-def _files_for(connections: int) -> int:
-    """How many of these connections this process may have, after it has asked for the files they need."""
+def _raise_file_limit(connections: int) -> int:
+    """Raise the limit of open files for this many connections; returns how many the limit then allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + AT_WORK + FILES
+    needed = connections + BUSY_RESERVE + OTHER_FILES
     if soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -90,7 +92,7 @@ def _files_for(connections: int) -> int:
             wanted=needed,
             hint=f"LimitNOFILE={needed}, or ulimit -n {needed}",
         )
-    return max(10, min(connections, soft - AT_WORK - FILES))
+    return max(10, min(connections, soft - BUSY_RESERVE - OTHER_FILES))
 
 
 def serve(
@@ -101,12 +103,12 @@ def serve(
     ready: Callable[[int], None] | None = None,
     beat: Callable[[], object] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then stop listening, let what is under way end, and return; a second
-    one breaks off what is under way.
+    """Serve until SIGTERM or SIGINT, then stop listening, let requests in progress finish, and return.  A
+    second signal aborts them.
 
-    The caller has patched the standard library (``gevent.monkey.patch_all()``).  ``port`` 0 takes a free
-    one; ``ready`` is called with the port once it listens, ``beat`` from the hub twice a second from then
-    on, until the end.  Raises ``OSError`` where it is taken.
+    The caller has patched the standard library (``gevent.monkey.patch_all()``).  ``port`` 0 chooses a free
+    port.  ``ready`` is called with the port once the server listens; from then on ``beat`` is called from the
+    hub every :data:`HEARTBEAT_INTERVAL`.  Raises ``OSError`` if the port is in use.
     """
     server = PanelServer((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
@@ -115,7 +117,7 @@ def serve(
     log.info("web.listening", host=host, port=taken)
     if ready is not None:
         ready(taken)
-    beating = gevent.spawn(_keep_beating, beat)
+    beating = gevent.spawn(_send_heartbeats, beat)
     try:
         server.serve_forever(stop_timeout=GRACE)
     finally:
@@ -126,7 +128,7 @@ def serve(
         log.info("web.stopped")
 
 
-def _keep_beating(beat: Callable[[], object]) -> None:
+def _send_heartbeats(beat: Callable[[], object]) -> None:
     while True:
         beat()
-        gevent.sleep(BEAT)
+        gevent.sleep(HEARTBEAT_INTERVAL)

@@ -1,4 +1,4 @@
-"""What every request needs: the settings, the gate, the clock, and who is asking."""
+"""What every request needs: settings, gate, clock, the visitor, and a connection to the catalogue."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
 from web.config import WebConfig
-from web.log_in_refusals import RefusedLogIns
+from web.login_refusals import LoginRefusals
 
 KEY = "accord"
 
 
-class PanelDoor(GateInterface, Protocol):
-    """The gate with the ways out that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
+class PanelGateInterface(GateInterface, Protocol):
+    """The gate with the exits that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
 
     def copy(self, who: Actor, request: str, recording_id: str) -> RecordingCopy: ...
 
@@ -43,20 +43,20 @@ class PanelDoor(GateInterface, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """What :func:`web.create_app` was given."""
+    """The arguments of :func:`web.create_app`, and what is built from them."""
 
     config: WebConfig
-    gate: PanelDoor
+    gate: PanelGateInterface
     now: Now
     entropy: Entropy
     readiness: Readiness
-    refused: RefusedLogIns
+    refused: LoginRefusals
     changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who has logged in, for the time of a request."""
+    """The logged-in user of a request."""
 
     user: UserRow
     session: SessionRow
@@ -64,38 +64,39 @@ class Visitor:
 
     @property
     def admin(self) -> bool:
-        """Whether they decide for their company."""
+        """Whether the user is an admin of their company."""
         return self.user.role == ADMIN
 
     def who(self, language: str) -> Actor:
-        """As the gate knows them."""
+        """The visitor as the gate identifies them."""
         return Actor(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
 
 
-def here() -> PanelState:
+def panel_state() -> PanelState:
     return cast(PanelState, current_app.extensions[KEY])
 
 
 def now() -> datetime:
-    return here().now()
+    return panel_state().now()
 
 
 def visitor() -> Visitor | None:
-    """Who is asking, where they have logged in."""
+    """The request's visitor; ``None`` if nobody is logged in."""
     return cast("Visitor | None", g.get("visitor"))
 
 
-def someone() -> Visitor:
-    """Who is asking, in a view behind :func:`logged_in`."""
+def current_visitor() -> Visitor:
+    """The visitor, in a view behind :func:`login_required`."""
     found = visitor()
     if found is None:
-        raise RuntimeError("a view that needs somebody must be behind logged_in")
+        raise RuntimeError("a view that needs a visitor must be behind login_required")
     return found
 
 
 def changes() -> Changes:
-    """What signs, with the panel's key.  Raises :class:`RetentionError` where the panel has none."""
-    found = here().changes
+    """The amendment service, with the panel's signing key.  Raises :class:`RetentionError`
+    (``retention.no_key``) if the panel has none."""
+    found = panel_state().changes
     if found is None:
         raise RetentionError("retention.no_key", "the panel has no key to sign with", "`accord keys renew`")
     return found
@@ -104,24 +105,25 @@ def changes() -> Changes:
 View = TypeVar("View", bound=Callable[..., object])
 
 
-def logged_in(view: View) -> View:
-    """A view for people who have logged in; others are asked to, and come back to a page they asked for."""
+def login_required(view: View) -> View:
+    """Decorates views for logged-in users; others are redirected to the log-in and return to the page after
+    it."""
 
     @wraps(view)
     def guarded(*args: object, **kwargs: object) -> object:
         if visitor() is None:
-            return ask_to_log_in()
+            return redirect_to_login()
         return view(*args, **kwargs)
 
     return cast(View, guarded)
 
 
-def ask_to_log_in() -> Response:
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("account.log_in", next=None if wanted == "/" else wanted))
+def redirect_to_login() -> Response:
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("account.log_in", next=None if target == "/" else target))
 
 
-def tenant_of(user: UserRow) -> TenantRow:
+def load_tenant(user: UserRow) -> TenantRow:
     found = queries.tenant(user.tenant)
     if found is None:
         raise RuntimeError(f"user {user.id} has no tenant")
@@ -129,8 +131,8 @@ def tenant_of(user: UserRow) -> TenantRow:
 
 
 def init_app(app: Flask, without: Container[str | None]) -> None:
-    """One connection to the catalogue a request; a view's queries share it.  ``without``: endpoints that
-    need none."""
+    """Open one connection to the catalogue per request, shared by the view's queries; ``without``: endpoints
+    that need none."""
     app.jinja_env.globals["visitor"] = visitor
 
     @app.before_request
@@ -143,12 +145,12 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
 
     @app.teardown_request
     def disconnect(_error: BaseException | None) -> None:
-        let_go()
+        release_connection()
 
 
-def let_go() -> None:
-    """Give the request's connection to the catalogue back, before something is waited for: others need one
-    meanwhile.  Whatever asks after that takes one of its own."""
+def release_connection() -> None:
+    """Return the request's connection to the pool before a long wait, so that other requests can use it.
+    Later queries of this request open their own."""
     stack = g.pop("connection", None)
     if stack is not None:
         stack.close()

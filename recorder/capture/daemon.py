@@ -32,6 +32,7 @@ from recorder.capture.switch_observer import EVENTS, SUBCLASSES, SwitchObserver
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.ids import Entropy
 from recorder.spool.layout import AUDIO
+from recorder.status_server import AllowedClients
 from recorder.switch import commands
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.outbound_socket import OutboundSocket

@@ -159,11 +159,11 @@ def make_user(
 def hashed(password: str, names: Sequence[str]) -> str:
     """Hash a new password, which must not be made up of ``names``.  Raises :class:`CatalogueError`
     (``user.password…``)."""
-    from web.account.passwords import LONGEST, hash_password
+    from web.account.passwords import MAX_BYTES, hash_password
 
-    if len(password.encode()) > LONGEST:
+    if len(password.encode()) > MAX_BYTES:
         raise CatalogueError(
-            "user.password", "the password is too long", f"choose one of at most {LONGEST} bytes"
+            "user.password", "the password is too long", f"choose one of at most {MAX_BYTES} bytes"
         )
     passwords.check(password, names)
     return hash_password(password)

@@ -15,7 +15,7 @@ from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import reach
 from web.app import create_app
 from web.config import WebConfig
-from web.health import watched_by
+from web.health import status_source
 from web.server import serve
 
 
@@ -37,7 +37,7 @@ def run(context: Context) -> None:
         checks={"store": partial(reach, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)
-    stop = serve_in_thread(watched_by(app, neighbours), metrics.host, metrics.web_port)
+    stop = serve_in_thread(status_source(app, neighbours), metrics.host, metrics.web_port)
     try:
         serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
     finally:

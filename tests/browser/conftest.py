@@ -26,7 +26,7 @@ document.addEventListener("securitypolicyviolation",
 
 @dataclass
 class Panel:
-    """The served panel: where, and the ids of its recordings by what they are."""
+    """The served panel: its address, and the ids of its recordings by name."""
 
     address: str
     ids: dict[str, str]
@@ -87,7 +87,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Person:
-    """Somebody at a browser.  ``said`` is what the console complained about."""
+    """A user at a browser.  ``said`` collects the console's errors and warnings."""
 
     page: Page
     panel: Panel
@@ -106,7 +106,7 @@ class Person:
         return self
 
     def listen(self, what: str = "short") -> Person:
-        """The player's page of a recording, ready to play."""
+        """Open the player of a recording and wait until it is ready."""
         self.go(f"/recordings/{self.panel.ids[what]}")
         self.page.click("main form button[type=submit]")
         self.page.wait_for_url("**/listen/*")
@@ -114,8 +114,8 @@ class Person:
         return self
 
     def until(self, true: str, seconds: float = 15) -> None:
-        """Wait until an expression is true.  (Playwright's own waiting evaluates text in the page, which
-        the content policy refuses, as it should.)"""
+        """Wait until an expression is true.  Playwright's own wait evaluates text in the page, which the
+        content policy refuses."""
         deadline = time.monotonic() + seconds
         while not self.page.evaluate(true):
             assert time.monotonic() < deadline, f"never true: {true}"
@@ -130,8 +130,8 @@ class Person:
 
 @pytest.fixture
 def person(panel: Panel, chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]]:
-    """Somebody at a fresh browser.  Nothing may complain in its console, unless a test expects it and
-    takes it out of ``said``."""
+    """Makes users with fresh browsers.  Their consoles must stay free of complaints, except for those that a
+    test expects and removes from ``said``."""
     people: list[Person] = []
 
     def make(width: int = 1100, language: str = "fr-BE", **options: object) -> Person:

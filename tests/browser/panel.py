@@ -1,9 +1,8 @@
-"""The panel in a process of its own, as it is served, with an installation that the browser can look at.
+"""Serves the panel in its own process, with an installation for the browser tests.
 
-    python -m tests.browser.panel FOLDER --fill      makes the installation
-    python -m tests.browser.panel FOLDER             serves it
+    python -m tests.browser.panel FOLDER
 
-Prints one line of JSON once it listens: the port and the recordings' ids.
+Prints one line of JSON once it listens: the port and the ids of the recordings.
 """
 
 # ruff: noqa: E402
@@ -110,7 +109,7 @@ def run(folder: Path) -> None:
     ids = json.loads((folder / IDS).read_text())
     (line,) = queries.lines(ids["bakery"])
     gevent.spawn(keep_talking, line)
-    # All of these tests come from one address.
+    # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
     app = create_app(config, gate=house.gate, changes=house.changes)
@@ -119,7 +118,7 @@ def run(folder: Path) -> None:
 
 
 def keep_talking(line: LineRow) -> None:
-    """Live calls on a node that carries out commands, and one on a node that does not."""
+    """Active calls on a node that executes commands, and one on a node that does not answer."""
     began = utc_now() - timedelta(minutes=3)
     row = LiveRow(
         id=str(uuid7(began, os.urandom)), tenant=line.tenant, node="node1", line=line.id,

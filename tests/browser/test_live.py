@@ -1,4 +1,4 @@
-"""The page of calls that go on now: pause and go on, by mouse and keyboard, with JavaScript and without."""
+"""The page of active calls: pause and resume, by mouse and keyboard, with JavaScript and without."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def go_on(page):
 
 
 def status(page):
-    return page.locator("#live-said")
+    return page.locator("#live-result")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def live(person):
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_paused_and_gone_on_with_by_keyboard(live, scripts):
+def test_pauses_and_resumes_by_keyboard(live, scripts):
     page = live(java_script_enabled=scripts).page
     pause(page).focus()
     page.keyboard.press("Enter")
@@ -48,7 +48,7 @@ def test_paused_and_gone_on_with_by_keyboard(live, scripts):
     expect(status(page)).to_contain_text("Ce moment est noté.")
 
 
-def test_what_changes_elsewhere_is_shown_by_itself_and_the_focus_stays(live):
+def test_page_refreshes_and_keeps_the_focus(live):
     here, there = live().page, live().page
     pause(here).focus()
     pause(there).click()
@@ -59,7 +59,7 @@ def test_what_changes_elsewhere_is_shown_by_itself_and_the_focus_stays(live):
     expect(pause(here)).to_be_focused()
 
 
-def test_a_node_that_does_not_answer_is_never_a_pause(live):
+def test_unanswered_command_is_not_shown_as_a_pause(live):
     page = live().page
     silent = page.get_by_role("button", name="Pause – Numéro masqué")
     silent.click()
@@ -67,25 +67,25 @@ def test_a_node_that_does_not_answer_is_never_a_pause(live):
     expect(silent).to_be_visible()
 
 
-def test_a_page_that_cannot_look_again_says_so(live):
+def test_page_reports_failed_refreshes(live):
     somebody = live()
-    expect(somebody.page.locator("#live-away")).to_be_hidden()
+    expect(somebody.page.locator("#live-unreachable")).to_be_hidden()
     somebody.page.context.set_offline(True)
-    expect(somebody.page.locator("#live-away")).to_be_visible(timeout=15_000)
+    expect(somebody.page.locator("#live-unreachable")).to_be_visible(timeout=15_000)
     somebody.page.context.set_offline(False)
-    expect(somebody.page.locator("#live-away")).to_be_hidden(timeout=10_000)
+    expect(somebody.page.locator("#live-unreachable")).to_be_hidden(timeout=10_000)
     somebody.said[:] = [text for text in somebody.said if "ERR_INTERNET_DISCONNECTED" not in text]
 
 
-def test_who_is_logged_out_meanwhile_is_told(live):
+def test_logged_out_user_is_sent_to_the_login(live):
     somebody = live()
     somebody.page.context.clear_cookies()
     expect(somebody.page.get_by_role("heading", name="Connexion")).to_be_visible(timeout=10_000)
 
 
 @pytest.mark.parametrize("width", [360, 1100])
-def test_it_looks_as_it_should(live, width, tmp_path):
-    """For people to look at: ``ACCORD_PICTURES`` names a folder."""
+def test_takes_screenshots_of_the_live_page(live, width, tmp_path):
+    """Screenshots to look at, in the folder named by ``ACCORD_PICTURES``."""
     page = live(width=width).page
     pause(page).click()
     expect(status(page)).to_have_text(PAUSED)

@@ -101,12 +101,12 @@ class _Programs:
             yield self.ask("asked", f"POST /calls/{CALL}/{what}")
         yield self.ask("nobody's call", f"POST /calls/{NOBODY}/pause")
         yield self.ask("another customer's call", f"POST /calls/{CALL}/pause", "Bearer accord_other")
-        yield self.ask("what was never asked", f"GET /asked/{NOBODY}")
+        yield self.ask("what was never asked", f"GET /commands/{NOBODY}")
         for what in ("delete", "stop"):
             yield self.ask("what a program cannot ask", f"POST /calls/{CALL}/{what}")
         for request in (
             f"GET /calls/{CALL}/pause", f"PUT /calls/{CALL}/pause", "POST /calls", f"DELETE /calls/{CALL}",
-            f"PATCH /asked/{NOBODY}",
+            f"PATCH /commands/{NOBODY}",
         ):  # fmt: skip
             yield self.ask("another method", request)
         yield self.ask("another address", "GET /nowhere")
@@ -129,7 +129,7 @@ class _Programs:
             for request in (
                 "GET /calls",
                 f"POST /calls/{CALL}/pause",
-                f"GET /asked/{NOBODY}",
+                f"GET /commands/{NOBODY}",
                 "GET /nowhere",
             ):
                 yield self.ask(what, request, shown)

@@ -141,8 +141,10 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     )
 
     today = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 12 * 3600))
-    page = panel.send("/requests", "/requests", number=NUMBER, wants="both", language="en", received=today)
-    found = re.search(r"/requests/[0-9a-f-]{36}", page)
+    page = panel.send(
+        "/subject-requests", "/subject-requests", number=NUMBER, wants="both", language="en", received=today
+    )
+    found = re.search(r"/subject-requests/[0-9a-f-]{36}", page)
     assert found is not None
     asked = found[0]
     panel.send(f"{asked}/call", asked)

@@ -1,4 +1,4 @@
-"""Logging in and out."""
+"""Log-in, sessions and rate limits."""
 
 from web.account.views import blueprint
 

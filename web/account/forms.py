@@ -1,4 +1,4 @@
-"""What people fill in to log in."""
+"""The log-in form."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from web.account.passwords import LONGEST
+from web.account.passwords import MAX_BYTES
 
 
 class LogInForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     login = StringField(_l("Log-in"), [InputRequired(_l("Write your log-in.")), Length(max=254)])
-    password = PasswordField(_l("Password"), [InputRequired(_l("Write your password.")), Length(max=LONGEST)])
+    password = PasswordField(
+        _l("Password"), [InputRequired(_l("Write your password.")), Length(max=MAX_BYTES)]
+    )
     next = HiddenField()

@@ -1,9 +1,9 @@
-"""How often somebody may try to log in, without letting anybody lock somebody else out cheaply, and how often
-somebody who is logged in may be refused.
+"""Limits on failed log-ins, designed so that strangers cannot cheaply lock an account's owner out, and on the
+requests of logged-in users.
 
-Failures count, for all panel processes together (:mod:`recorder.identity.throttle`).  An attempt
-counts before the password is looked at, so that many at once win nothing, and no more once it was right.  How
-long to wait is told; whether the account exists does not show.
+Failed log-ins are counted across all panel processes (:mod:`recorder.identity.throttle`).  An attempt is
+counted before its password is checked, so that parallel attempts gain nothing, and taken back if it succeeds.
+The response tells how long to wait, but not whether the account exists.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ from werkzeug.wrappers import Response
 
 from recorder.domain import names
 from recorder.identity import throttle
-from web.cookies import A_YEAR, cookie_name
+from web.cookies import YEAR, cookie_name
 from web.proxies import network
-from web.state import here, now, someone, visitor
+from web.state import current_visitor, now, panel_state, visitor
 
 
-def address() -> str:
-    """Where a request comes from."""
+def client_network() -> str:
+    """The address that a request is counted by (:func:`web.proxies.network`)."""
     return network(request.remote_addr or "")
 
 
-limiter = Limiter(key_func=address)
+limiter = Limiter(key_func=client_network)
 
 
-def _name() -> str:
-    """The log-in that is tried, as it is looked up."""
+def _login() -> str:
+    """The submitted log-in, normalised as for the look-up."""
     return names.fold(request.form.get("login", ""))
 
 
-def account() -> str:
-    """The account that somebody tries, whether there is one of that name or not."""
-    return hashlib.sha256(_name().encode()).hexdigest()[:32]
+def account_key() -> str:
+    """A key for the submitted log-in, whether or not such an account exists."""
+    return hashlib.sha256(_login().encode()).hexdigest()[:32]
 
 
-def known_device() -> str | None:
-    """The device's id, where this browser has logged in to this very account before.  Nobody's log-in is
-    empty: a cookie that names the empty one was not given for an account, and opens nothing."""
-    if not _name():
+def device_id() -> str | None:
+    """The device's id if this browser has logged in to this account before.  ``None`` for an empty log-in,
+    which no account has, whatever the cookie says."""
+    if not _login():
         return None
     try:
-        said = _signer().loads(request.cookies.get(_cookie(), ""), max_age=A_YEAR)
-        return str(said["device"]) if said["account"] == account() else None
+        cookie = _signer().loads(request.cookies.get(_cookie(), ""), max_age=YEAR)
+        return str(cookie["device"]) if cookie["account"] == account_key() else None
     except (BadData, KeyError, TypeError):
         return None
 
 
 def remember_device(response: Response) -> None:
-    """After a log-in that went well."""
-    state = here()
-    said = {"account": account(), "device": state.entropy(16).hex()}
+    """Mark this browser as a known device of the account, after a successful log-in."""
+    state = panel_state()
+    device = {"account": account_key(), "device": state.entropy(16).hex()}
     response.set_cookie(
         _cookie(),
-        str(_signer().dumps(said)),
-        max_age=A_YEAR,
+        str(_signer().dumps(device)),
+        max_age=YEAR,
         secure=state.config.secure_cookies,
         httponly=True,
         samesite="Strict",
@@ -71,7 +71,7 @@ def remember_device(response: Response) -> None:
 
 
 class TooManyFailures(Exception):
-    """Somebody has failed so often that they must wait; for so many seconds."""
+    """The limit of failures is reached; ``seconds`` is how long to wait."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"{seconds} s")
@@ -79,84 +79,86 @@ class TooManyFailures(Exception):
 
 
 class Attempt:
-    """One attempt to log in, counted before its password is looked at."""
+    """One attempt to log in, counted before its password is checked."""
 
     def __init__(self) -> None:
-        """Raises :class:`TooManyFailures`."""
-        limits, device = here().config.login_limits, known_device()
+        """Count the attempt.  Raises :class:`TooManyFailures`."""
+        limits, device = panel_state().config.login_limits, device_id()
         if device is not None:
             self._pair, self._buckets = _key("device", device), []
             counted = [(self._pair, limits.device)]
         else:
-            self._pair = _key("account-address", account(), address())
-            whose = (
-                (_key("account-known", account()), limits.account_from_known)
+            self._pair = _key("account-address", account_key(), client_network())
+            account = (
+                (_key("account-known", account_key()), limits.account_from_known)
                 if throttle.is_known_place(self._pair, now())
-                else (_key("account", account()), limits.account)
+                else (_key("account", account_key()), limits.account)
             )
-            self._buckets = [(_key("address", address()), limits.address), whose]
+            self._buckets = [(_key("address", client_network()), limits.address), account]
             counted = [*self._buckets, (self._pair, limits.account_and_address)]
         if wait := throttle.take(counted, now()):
             raise TooManyFailures(wait)
 
-    def went_well(self) -> None:
-        """It does not count, nor what failed here before; the address is known from now on."""
+    def succeed(self) -> None:
+        """Take the attempt back, clear earlier failures from here, and remember the address as known."""
         throttle.give_back(self._buckets)
         throttle.clear(self._pair, now(), remember=bool(self._buckets))
 
 
-def note_wrong_token() -> None:
-    """Somebody showed a token that is none.  Raises :class:`TooManyFailures`."""
-    bucket = (_key("token-address", address()), here().config.login_limits.address)
+def count_wrong_token() -> None:
+    """Count a request with an invalid API token.  Raises :class:`TooManyFailures`."""
+    bucket = (_key("token-address", client_network()), panel_state().config.login_limits.address)
     if wait := throttle.take([bucket], now()):
         raise TooManyFailures(wait)
 
 
 def _key(kind: str, *parts: str) -> str:
-    """What is counted by, so that nothing tells who it was."""
-    said = "\n".join((kind, *parts)).encode()
-    return hmac.new(here().config.secret_key, said, "sha256").hexdigest()
+    """The key of a bucket: a MAC, so that the stored key reveals neither account nor address."""
+    text = "\n".join((kind, *parts)).encode()
+    return hmac.new(panel_state().config.secret_key, text, "sha256").hexdigest()
 
 
 limit_grants = limiter.limit(
-    "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="grants"
+    "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="grants"
 )
-limit_asking = limiter.limit(
-    "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="asking"
+limit_commands = limiter.limit(
+    "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="asking"
 )
-limit_played = limiter.limit(
-    "120/minute", key_func=lambda: someone().user.id, exempt_when=lambda: visitor() is None, scope="played"
+limit_listen_reports = limiter.limit(
+    "120/minute",
+    key_func=lambda: current_visitor().user.id,
+    exempt_when=lambda: visitor() is None,
+    scope="played",
 )
 limit_refusals = limiter.shared_limit(
     "60/minute; 600/hour",
     scope="refusals",
-    key_func=lambda: someone().user.id,
+    key_func=lambda: current_visitor().user.id,
     exempt_when=lambda: visitor() is None,
-    deduct_when=lambda answer: _refused(answer),
+    deduct_when=lambda answer: _is_refusal(answer),
 )
-"""Each refusal is a leaf in the log, on disk before it is answered: nobody fills the log with them.  What is
-given does not count, however much a player asks for."""
+"""Each refusal is a leaf in the audit log, on disk before the response; the limit keeps users from filling
+the log.  Successful requests do not count, however many a player makes."""
 
 
-def _refused(answer: Response) -> bool:
-    """Whether an answer says no to what was asked; one of 500 and above says that we cannot, and one of 429
-    is in no log."""
+def _is_refusal(answer: Response) -> bool:
+    """Whether a response is a refusal that was logged; 429 is not logged, and 5xx are failures of ours."""
     return 400 <= answer.status_code < 500 and answer.status_code != 429
 
 
-def wait() -> int:
-    """Seconds until the limit that this request has reached lets one more through."""
+def retry_after() -> int:
+    """Seconds until the limit reached by this request allows another one."""
     reached = limiter.current_limit
     if reached is None:
-        raise RuntimeError("no limit was looked at in this request")
-    # No longer than the limit itself, wherever the machine's clock has been set meanwhile.
+        raise RuntimeError("no limit was checked in this request")
+    # At most the limit's own period, in case the machine's clock was set meanwhile.
     left = math.ceil(reached.window.reset_time - time.time())
     return min(max(left, 1), reached.limit.get_expiry())
 
 
 def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(here().config.secret_key, salt="accord known device")
+    return URLSafeTimedSerializer(panel_state().config.secret_key, salt="accord known device")
 
 
 def _cookie() -> str:
-    return cookie_name("device", here().config)
+    return cookie_name("device", panel_state().config)

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, off the hub, a few at a time, and as slow for a log-in that does not exist."""
+"""Password hashing with argon2id, in a thread pool; an unknown log-in takes as long as a known one."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from gevent import get_hub
 from gevent.lock import BoundedSemaphore
 from gevent.monkey import is_module_patched
 
-LONGEST = 1024
-"""Bytes of a password; more is refused unread, for hashing must not be work that a stranger chooses."""
+MAX_BYTES = 1024
+"""Longest password accepted; longer ones are refused before hashing, which would let strangers set its
+cost."""
 
-AT_ONCE = 2
-"""Hashes at a time.  Each takes 64 MiB; more log-ins at once wait their turn."""
+MAX_CONCURRENT = 2
+"""Hashes computed concurrently, 64 MiB each; further log-ins wait."""
 
 _hasher = PasswordHasher()  # argon2-cffi's defaults: RFC 9106, section 4, the low-memory choice
-_turns = BoundedSemaphore(AT_ONCE)
+_slots = BoundedSemaphore(MAX_CONCURRENT)
 
 
 def hash_password(password: str) -> str:
-    """argon2's own string for a new password.  Raises ``ValueError`` for one that is empty or too long."""
-    if not password or len(password.encode()) > LONGEST:
-        raise ValueError(f"a password has 1 to {LONGEST} bytes")
-    return str(_off_the_hub(_hasher.hash, password))
+    """Hash a new password into argon2's encoded string.  Raises ``ValueError`` if it is empty or too long."""
+    if not password or len(password.encode()) > MAX_BYTES:
+        raise ValueError(f"a password has 1 to {MAX_BYTES} bytes")
+    return str(_run_in_thread(_hasher.hash, password))
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Whether it is the password.  Takes as long where there is none (``None``) and answers no."""
-    if len(password.encode()) > LONGEST:
+    """Whether the password matches.  Without a hash (``None``) it takes as long and returns ``False``."""
+    if len(password.encode()) > MAX_BYTES:
         password, password_hash = "", None
-    return bool(_off_the_hub(_verify, password_hash or _nobody(), password)) and password_hash is not None
+    return (
+        bool(_run_in_thread(_verify, password_hash or _dummy_hash(), password)) and password_hash is not None
+    )
 
 
 def _verify(password_hash: str, password: str) -> bool:
@@ -43,14 +46,14 @@ def _verify(password_hash: str, password: str) -> bool:
 
 
 @cache
-def _nobody() -> str:
-    """A hash that no password has been chosen for, made once with the parameters of real ones."""
+def _dummy_hash() -> str:
+    """A hash of no user's password, computed once with the parameters of real ones."""
     return _hasher.hash("nobody's password")
 
 
-def _off_the_hub(work: Any, *arguments: Any) -> Any:
-    """argon2 gives up the GIL, but a hub that computes answers nobody: under gevent use its threads."""
+def _run_in_thread(work: Any, *arguments: Any) -> Any:
+    """Run under gevent in the hub's thread pool: argon2 releases the GIL, but would block the hub."""
     if not is_module_patched("socket"):
         return work(*arguments)
-    with _turns:
+    with _slots:
         return get_hub().threadpool.apply(work, arguments)

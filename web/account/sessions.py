@@ -1,7 +1,7 @@
 """Web sessions: a random token in a cookie, its hash in the catalogue, a new one at each log-in.
 
-The cookie carries a MAC under the panel's secret, too, over the token, its person, their customer and role: a
-session that was written into the catalogue past the panel, or given to another person, opens nothing.
+The cookie also carries a MAC under the panel's secret over the token, its user, their customer and role: a
+session inserted into the catalogue by other means, or assigned to another user, is not accepted.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from recorder.errors import SealError
 from recorder.identity import users
 from web.cookies import cookie_name
 from web.gate import gate
-from web.state import Visitor, here, now, tenant_of, visitor
+from web.state import Visitor, load_tenant, now, panel_state, visitor
 
 log = structlog.get_logger()
 
-TOUCH = timedelta(minutes=2)
-"""How old ``seen_at`` may get before it is written again: not every request is a write."""
+TOUCH_INTERVAL = timedelta(minutes=2)
+"""Age of ``seen_at`` at which it is updated, so that not every request writes."""
 
 
 def init_app(app: Flask, without: Container[str | None]) -> None:
-    """Know who asks, but at the endpoints in ``without``."""
+    """Identify the visitor of each request, except at the endpoints in ``without``."""
 
     @app.before_request
-    def recognise() -> None:
+    def identify_visitor() -> None:
         if request.endpoint in without:
             return
         token, _, mac = request.cookies.get(_cookie(), "").partition(".")
@@ -41,22 +41,22 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if found is None:
             return
         opened, user = found
-        if not hmac.compare_digest(mac, _mac(token, user)) or not admitted(user):
+        if not hmac.compare_digest(mac, _mac(token, user)) or not has_valid_credential(user):
             return
-        if now() >= opened.created_at + here().config.longest:
-            return  # whatever its row says until when it lasts: nothing signs that
-        g.visitor = Visitor(user, opened, tenant_of(user))
-        if now() - opened.seen_at > TOUCH:
-            config = here().config
+        if now() >= opened.created_at + panel_state().config.longest:
+            return  # enforced here because nothing signs the row's expiry
+        g.visitor = Visitor(user, opened, load_tenant(user))
+        if now() - opened.seen_at > TOUCH_INTERVAL:
+            config = panel_state().config
             until = min(now() + config.idle, opened.created_at + config.longest)
             users.touch_session(user, opened.id, now=now(), until=until)
 
 
 def open_session(response: Response, user: UserRow) -> None:
-    """Log somebody in whose password was checked.  The token is new, and so is the form token: what
-    anybody may have planted in this browser before is worth nothing after."""
-    _end_present()
-    state = here()
+    """Log a user in after the password was verified.  Session token and form token are new, so that nothing
+    planted in this browser earlier stays valid."""
+    _end_current_session()
+    state = panel_state()
     token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
     until = now() + min(state.config.idle, state.config.longest)
     users.open_session(user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy)
@@ -71,24 +71,24 @@ def open_session(response: Response, user: UserRow) -> None:
 
 
 def close_session(response: Response) -> None:
-    """Log out whoever is logged in here, and with them their grants."""
-    _end_present()
+    """Log out, which also ends the session's grants."""
+    _end_current_session()
     response.delete_cookie(
-        _cookie(), secure=here().config.secure_cookies, httponly=True, samesite="Lax", path="/"
+        _cookie(), secure=panel_state().config.secure_cookies, httponly=True, samesite="Lax", path="/"
     )
 
 
-def _end_present() -> None:
+def _end_current_session() -> None:
     session.clear()
-    someone = visitor()
-    if someone is not None:
-        users.end_session(someone.user, someone.session.id, now=now(), entropy=here().entropy)
-        log.info("web.logged_out", user=someone.user.id)
+    found = visitor()
+    if found is not None:
+        users.end_session(found.user, found.session.id, now=now(), entropy=panel_state().entropy)
+        log.info("web.logged_out", user=found.user.id)
         g.pop("visitor")
 
 
 def _cookie() -> str:
-    return cookie_name("session", here().config)
+    return cookie_name("session", panel_state().config)
 
 
 def _hash(token: str) -> str:
@@ -97,12 +97,12 @@ def _hash(token: str) -> str:
 
 def _mac(token: str, user: UserRow) -> str:
     text = "\n".join(("accord session", token, user.id, user.tenant, user.role))
-    return hmac.digest(here().config.secret_key, text.encode(), "sha256").hex()
+    return hmac.digest(panel_state().config.secret_key, text.encode(), "sha256").hex()
 
 
-def admitted(user: UserRow, *, logs_in: bool = False) -> bool:
-    """Whether a person's row is as it was signed; where it is not, the operator reads why in the log.  Who
-    ``logs_in`` is looked for in the customer's log too: a session was given by one who was."""
+def has_valid_credential(user: UserRow, *, logs_in: bool = False) -> bool:
+    """Whether a user's row matches its signature; the reason for a refusal is logged for the operator.  With
+    ``logs_in``, the user must also be in the customer's audit log; sessions were opened after that check."""
     try:
         (gate().check_log_in if logs_in else gate().check_user)(user)
     except SealError as error:

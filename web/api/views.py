@@ -1,7 +1,7 @@
-"""Live calls for a customer's own programs: which go on, pause, go on, note the moment.
+"""The API of live calls for customers' programs: list active calls; pause, resume, note a moment.
 
-JSON; who asks shows a token of one customer's (``accord token create``).  Errors are RFC 9457's problem
-details, with a hint.  Cookies count for nothing here, so there is no form token either.
+JSON.  Requests carry a customer's API token (``accord token create``).  Errors are problem details (RFC 9457)
+with a hint.  Cookies are ignored, so no form token is needed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from recorder.features.live import queries, service
 from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
-from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
+from web.account.limits import TooManyFailures, count_wrong_token, limiter, retry_after
 from web.gate import gate
-from web.live.command import ask
-from web.state import here, now
+from web.live.command import run_command
+from web.state import now, panel_state
 
 log = structlog.get_logger()
 
@@ -38,10 +38,10 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 SCHEME: Final = "bearer "
 
-OFFERED: Final = (PAUSE, RESUME, NOTE)
-"""What programs may ask; to destroy is a person's, who is asked back."""
+API_COMMANDS: Final = (PAUSE, RESUME, NOTE)
+"""Commands open to programs.  Deletion is left to users, because the panel asks them to confirm it."""
 
-WHY: Final[Mapping[str, tuple[str, str]]] = {
+FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     "not_told": ("the announcement has not come to its end", "ask again once `told` is true"),
     "not_recorded": ("the call is not recorded any more", "there is nothing to pause or to note"),
     "ended": ("the call is over", "GET /api/v1/calls lists those that go on"),
@@ -54,28 +54,28 @@ WHY: Final[Mapping[str, tuple[str, str]]] = {
     ),
     NO_SWITCH: ("the recorder cannot reach its switch", "nothing was done: ask again, or dial the code"),
 }
-"""Why something was not done, and what to do."""
+"""Outcomes of commands that were not executed: the reason and the hint."""
 
 
-def _token() -> str:
-    shown = request.headers.get("Authorization", "")
-    return shown[len(SCHEME) :].strip() if shown.lower().startswith(SCHEME) else ""
+def _bearer_token() -> str:
+    header = request.headers.get("Authorization", "")
+    return header[len(SCHEME) :].strip() if header.lower().startswith(SCHEME) else ""
 
 
-def _hash() -> str:
-    return hashlib.sha256(_token().encode()).hexdigest()
+def _token_hash() -> str:
+    return hashlib.sha256(_bearer_token().encode()).hexdigest()
 
 
-def _shown() -> TokenRow | None:
-    """The token that is in use, where one was shown."""
+def _find_token() -> TokenRow | None:
+    """The request's token if it is valid."""
     if "token" not in g:
-        found = api_tokens.token_by_hash(_hash()) if _token() else None
-        g.token = found if found is not None and _admitted(found) else None
+        found = api_tokens.token_by_hash(_token_hash()) if _bearer_token() else None
+        g.token = found if found is not None and _has_valid_credential(found) else None
     return cast("TokenRow | None", g.token)
 
 
-def _admitted(token: TokenRow) -> bool:
-    """Whether a token's row is as it was signed; where it is not, the operator reads why in the log."""
+def _has_valid_credential(token: TokenRow) -> bool:
+    """Whether a token's row matches its signature; the reason for a refusal is logged for the operator."""
     try:
         gate().check_token(token)
     except SealError as error:
@@ -90,17 +90,17 @@ def _admitted(token: TokenRow) -> bool:
     return True
 
 
-limit_token = limiter.shared_limit("300/minute", scope="api-tokens", key_func=_hash)
+limit_token = limiter.shared_limit("300/minute", scope="api-tokens", key_func=_token_hash)
 
 
-def with_token(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
-    """A view for whoever shows a token that is in use."""
+def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+    """Decorates views that need a valid API token."""
 
     @wraps(view)
     def guarded(**named: Any) -> ResponseReturnValue:
-        if _shown() is None:
-            # As log-ins: who shows tokens that are none is slowed down, and nobody else at the same address.
-            note_wrong_token()
+        if _find_token() is None:
+            # As with log-ins, only failures count: valid tokens from the same address are not slowed down.
+            count_wrong_token()
             answer = problem(
                 401, "token.unknown", "no token that is in use was shown",
                 "send `Authorization: Bearer <token>`; `accord token create` makes one",
@@ -114,82 +114,84 @@ def with_token(view: Callable[..., ResponseReturnValue]) -> Callable[..., Respon
 
 @blueprint.get("/v1/calls")
 @limit_token
-@with_token
-def calls() -> ResponseReturnValue:
-    """The customer's calls that go on now, the latest first."""
-    return jsonify(calls=[_call(row) for row in queries.live_calls(_mine().tenant, now())])
+@token_required
+def list_calls() -> ResponseReturnValue:
+    """The customer's active calls, latest first."""
+    return jsonify(calls=[_call_body(row) for row in queries.live_calls(_current_token().tenant, now())])
 
 
-@blueprint.post("/v1/calls/<call_id>/<what>")
+@blueprint.post("/v1/calls/<call_id>/<command>")
 @limit_token
-@with_token
-def do(call_id: str, what: str) -> ResponseReturnValue:
-    """Ask, and wait a few seconds for what comes of it."""
-    mine = _mine()
-    row = ask(mine.tenant, call_id, what, by="api", who=mine.id) if what in OFFERED else None
+@token_required
+def send_command(call_id: str, command: str) -> ResponseReturnValue:
+    """Send a command to a call and wait a few seconds for its outcome."""
+    token = _current_token()
+    row = None
+    if command in API_COMMANDS:
+        row = run_command(token.tenant, call_id, command, by="api", who=token.id)
     if row is None:
         return problem(
             404, "call.unknown", "no such call goes on, or that cannot be asked of it",
-            f"GET /api/v1/calls lists calls; {', '.join(OFFERED)} can be asked",
+            f"GET /api/v1/calls lists calls; {', '.join(API_COMMANDS)} can be asked",
         )  # fmt: skip
-    return _told(row)
+    return _command_response(row)
 
 
-@blueprint.get("/v1/asked/<asked_id>")
+@blueprint.get("/v1/commands/<command_id>")
 @limit_token
-@with_token
-def asked(asked_id: str) -> ResponseReturnValue:
-    """What came of something that was asked."""
-    row = service.find_command(_mine().tenant, asked_id, now(), here().entropy)
+@token_required
+def show_command(command_id: str) -> ResponseReturnValue:
+    """The outcome of an earlier command."""
+    row = service.find_command(_current_token().tenant, command_id, now(), panel_state().entropy)
     if row is None:
         return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
-    return _told(row)
+    return _command_response(row)
 
 
 @blueprint.route("/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-@with_token
-def nothing(rest: str) -> ResponseReturnValue:
+@token_required
+def reject_unknown_path(rest: str) -> ResponseReturnValue:
     return problem(404, "path.unknown", "there is nothing here", "docs/integrate.md lists what there is")
 
 
 @blueprint.errorhandler(TooManyFailures)
-def failed_too_often(error: TooManyFailures) -> ResponseReturnValue:
-    return _slower(error.seconds)
+def handle_too_many_failures(error: TooManyFailures) -> ResponseReturnValue:
+    return _rate_limit_response(error.seconds)
 
 
 @blueprint.errorhandler(RateLimitExceeded)
-def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
-    return _slower(wait())
+def handle_rate_limit(_error: RateLimitExceeded) -> ResponseReturnValue:
+    return _rate_limit_response(retry_after())
 
 
-def _slower(seconds: int) -> ResponseReturnValue:
+def _rate_limit_response(seconds: int) -> ResponseReturnValue:
     answer = problem(429, "limit.reached", "that was asked too often", "wait as long as Retry-After says")
     answer.headers["Retry-After"] = str(seconds)
     return answer
 
 
 @blueprint.errorhandler(HTTPException)
-def standard(error: HTTPException) -> ResponseReturnValue:
+def handle_http_error(error: HTTPException) -> ResponseReturnValue:
     return problem(
         error.code or 500, "request.wrong", error.name, "docs/integrate.md says what is understood"
     )
 
 
 @blueprint.errorhandler(AccordError)
-def ours(error: AccordError) -> ResponseReturnValue:
+def handle_accord_error(error: AccordError) -> ResponseReturnValue:
     log.error("api.failed", error_id=error.error_id, error=error.message)
     return problem(503, error.error_id, "that is not possible just now", "nothing is lost; ask again")
 
 
 @blueprint.errorhandler(Exception)
-def unexpected(error: Exception) -> ResponseReturnValue:
+def handle_unexpected(error: Exception) -> ResponseReturnValue:
     metrics.UNHANDLED_ERRORS.inc()
     log.error("api.failed", endpoint=request.endpoint, exc_info=error)
     return problem(500, "failed", "something went wrong here", "it was reported; ask again later")
 
 
 def problem(status: int, error: str, detail: str, hint: str, **more: str) -> Response:
-    """RFC 9457; ``type`` is stable and names the error."""
+    """A problem details response (RFC 9457); ``type`` is stable and names the error."""
     body = {"type": f"urn:accord:{error}", "title": detail, "status": status, "hint": hint, **more}
     answer = jsonify(body)
     answer.status_code = status
@@ -197,14 +199,14 @@ def problem(status: int, error: str, detail: str, hint: str, **more: str) -> Res
     return answer
 
 
-def _told(row: CommandRow) -> ResponseReturnValue:
+def _command_response(row: CommandRow) -> ResponseReturnValue:
     body = {"id": row.id, "call": row.call, "asked": row.what, "outcome": row.outcome}
     if row.outcome is None:
-        return jsonify(body), 202, {"Location": url_for(".asked", asked_id=row.id)}
+        return jsonify(body), 202, {"Location": url_for(".show_command", command_id=row.id)}
     if row.outcome == DONE:
         return jsonify(body)
-    if row.outcome in WHY:
-        detail, hint = WHY[row.outcome]
+    if row.outcome in FAILURES:
+        detail, hint = FAILURES[row.outcome]
         status = 409 if row.outcome in REFUSALS else 503
         return problem(status, f"control.{row.outcome}", f"not done: {detail}", hint, id=row.id)
     return problem(
@@ -213,7 +215,7 @@ def _told(row: CommandRow) -> ResponseReturnValue:
     )  # fmt: skip
 
 
-def _call(row: LiveRow) -> dict[str, object]:
+def _call_body(row: LiveRow) -> dict[str, object]:
     until = row.paused_until if row.paused(now()) else None
     return {
         "id": row.id,
@@ -226,8 +228,8 @@ def _call(row: LiveRow) -> dict[str, object]:
     }
 
 
-def _mine() -> TokenRow:
-    found = _shown()
+def _current_token() -> TokenRow:
+    found = _find_token()
     if found is None:
-        raise RuntimeError("a view that needs a token must be behind with_token")
+        raise RuntimeError("a view that needs a token must be behind token_required")
     return found

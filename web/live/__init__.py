@@ -1,4 +1,4 @@
-"""Calls that go on now, and what one may ask of them."""
+"""Active calls and commands to them."""
 
 from web.live.views import blueprint
 

@@ -1,4 +1,4 @@
-"""Asking something of a live call, and waiting for what comes of it: for the panel and for programs."""
+"""Sends a command to a live call and waits for its outcome; shared by the panel and the API."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from recorder.call.remote_commands import COMMANDS
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.features.live import service
 from recorder.features.live.queries import CommandRow
-from web.state import changes, here, let_go, now
+from web.state import changes, now, panel_state, release_connection
 
-CONTROLLING: Final = frozenset({ADMIN, CUSTOMER})
-"""Roles that may ask something of a call: who may look and listen is not thereby one of them."""
+CONTROL_ROLES: Final = frozenset({ADMIN, CUSTOMER})
+"""Roles that may send commands to calls; permission to view and listen is not enough."""
 
-LOOK: Final = 0.1
-"""Seconds between two looks whether there is an answer."""
+POLL_INTERVAL: Final = 0.1
+"""Seconds between two checks for an outcome."""
 
 
-def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> CommandRow | None:
-    """Ask, and wait as long as the settings say; still open where there is no answer then, ``None`` where
-    there is no such call of theirs, or that cannot be asked of it."""
-    if what not in COMMANDS:
+def run_command(tenant: str, call_id: str, command: str, *, by: str, who: str) -> CommandRow | None:
+    """Send a command and wait up to ``patience`` seconds (:class:`web.config.WebConfig`) for its outcome,
+    which is still ``None`` after that.  Returns ``None`` if the tenant has no such call or the command is
+    unknown."""
+    if command not in COMMANDS:
         return None
-    entropy = here().entropy
+    entropy = panel_state().entropy
     signer = changes().signer
     row = service.request_command(
-        tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer
+        tenant, call_id, command, by=by, who=who, now=now(), entropy=entropy, signer=signer
     )
     if row is None:
         return None
-    let_go()
-    until = time.monotonic() + here().config.patience
+    release_connection()
+    until = time.monotonic() + panel_state().config.patience
     while row.outcome is None and time.monotonic() < until:
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL)
         row = service.find_command(tenant, row.id, now(), entropy) or row
     return row

@@ -1,4 +1,4 @@
-"""One page of calls that go on now; forms that ask something of one of them."""
+"""The page of active calls, and the forms that send commands to them."""
 
 from __future__ import annotations
 
@@ -11,66 +11,68 @@ from recorder.domain.live_command import DONE
 from recorder.features.live import queries as live_queries
 from recorder.features.live import service
 from recorder.features.live.queries import CommandRow, LiveRow
-from web.account.limits import limit_asking
-from web.live.command import CONTROLLING, ask
-from web.state import here, logged_in, now, someone
+from web.account.limits import limit_commands
+from web.live.command import CONTROL_ROLES, run_command
+from web.state import current_visitor, login_required, now, panel_state
 
 blueprint = Blueprint("live", __name__, template_folder="templates")
 
 
 @blueprint.get("/live")
-@logged_in
-def listed() -> str:
-    tenant = someone().tenant
-    asked = request.args.get("asked")
+@login_required
+def list_calls() -> str:
+    tenant = current_visitor().tenant
+    command_id = request.args.get("command")
     calls = live_queries.live_calls(tenant.id, now())
-    row = service.find_command(tenant.id, asked, now(), here().entropy) if asked else None
+    row = service.find_command(tenant.id, command_id, now(), panel_state().entropy) if command_id else None
     return render_template(
         "live/list.html",
         calls=calls,
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
-        asked=None if row is None or _past(row, calls) else row,
-        controls=_controls(),
+        asked=None if row is None or _is_outdated(row, calls) else row,
+        controls=_may_control(),
         now=now(),
     )
 
 
-@blueprint.post("/live/<call_id>/<what>")
-@logged_in
-@limit_asking
-def do(call_id: str, what: str) -> Response:
-    """Ask, wait a moment for the answer, and show it."""
-    if not _controls():
+@blueprint.post("/live/<call_id>/<command>")
+@login_required
+@limit_commands
+def send_command(call_id: str, command: str) -> Response:
+    """Send a command, wait briefly for its outcome, and show it on the list."""
+    if not _may_control():
         abort(403)
-    row = ask(someone().tenant.id, call_id, what, by="panel", who=someone().user.id)
+    row = run_command(
+        current_visitor().tenant.id, call_id, command, by="panel", who=current_visitor().user.id
+    )
     if row is None:
         abort(404)
-    return redirect(url_for(".listed", asked=row.id), 303)
+    return redirect(url_for(".list_calls", command=row.id), 303)
 
 
 @blueprint.get("/live/<call_id>/delete")
-@logged_in
-def destroy(call_id: str) -> str:
-    """Whether they mean it."""
-    if not _controls():
+@login_required
+def confirm_deletion(call_id: str) -> str:
+    """Ask for confirmation before the recording is deleted."""
+    if not _may_control():
         abort(403)
-    return render_template("live/destroy.html", call=_call(call_id))
+    return render_template("live/deletion.html", call=_deletable_call(call_id))
 
 
-def _past(row: CommandRow, calls: tuple[LiveRow, ...]) -> bool:
-    """Whether a pause is over that is still in the page's address: it must not go on to say "paused"."""
+def _is_outdated(row: CommandRow, calls: tuple[LiveRow, ...]) -> bool:
+    """Whether the pause named in the page's address is over, so that the page must no longer say "paused"."""
     if row.what != PAUSE or row.outcome != DONE or now() < row.until:
         return False
     return not any(call.id == row.call and call.paused(now()) for call in calls)
 
 
-def _call(call_id: str) -> LiveRow:
-    """One of their own that may be destroyed."""
-    row = live_queries.live_call(someone().tenant.id, call_id, now())
+def _deletable_call(call_id: str) -> LiveRow:
+    """The customer's call if its recording may be deleted, else 404."""
+    row = live_queries.live_call(current_visitor().tenant.id, call_id, now())
     if row is None or not row.deletable:
         abort(404)
     return row
 
 
-def _controls() -> bool:
-    return someone().user.role in CONTROLLING
+def _may_control() -> bool:
+    return current_visitor().user.role in CONTROL_ROLES

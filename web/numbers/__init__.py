@@ -1,4 +1,4 @@
-"""What is announced on the customer's numbers."""
+"""The customer's numbers and their announcements."""
 
 from web.numbers.views import blueprint
 

@@ -1,4 +1,4 @@
-"""What a customer's own people are told: which numbers are recorded, what for and for how long."""
+"""The page of numbers: which are recorded, for which purposes, and for how long."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from flask import Blueprint, render_template
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow, LineRow
-from web.state import logged_in, someone
+from web.state import current_visitor, login_required
 
 blueprint = Blueprint("numbers", __name__, template_folder="templates")
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A line and what it says, the first language first."""
+    """A line and its announcements, in the order of its languages."""
 
     line: LineRow
-    said: tuple[AnnouncementRow, ...]
+    announcements: tuple[AnnouncementRow, ...]
 
 
 @blueprint.get("/numbers")
-@logged_in
-def listed() -> str:
-    tenant = someone().tenant
-    said = {row.id: row for row in queries.announcements(tenant.id)}
+@login_required
+def list_numbers() -> str:
+    tenant = current_visitor().tenant
+    rows = {row.id: row for row in queries.announcements(tenant.id)}
     numbers = [
-        Number(line, tuple(said[each] for each in line.announcements)) for line in queries.lines(tenant.id)
+        Number(line, tuple(rows[each] for each in line.announcements)) for line in queries.lines(tenant.id)
     ]
     return render_template("numbers/list.html", numbers=numbers, tenant=tenant)

@@ -1,4 +1,4 @@
-"""What a customer who leaves is handed."""
+"""The download of all recordings for a departing customer."""
 
 from web.offboarding.views import blueprint
 

@@ -1,4 +1,4 @@
-"""One page for a customer's admins, and the file."""
+"""The offboarding page for a customer's admins, and the download."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from flask.typing import ResponseReturnValue
 
 from recorder.features.offboarding import handover_queries
 from web.account.limits import limit_refusals
-from web.errors import answer
+from web.errors import error_response
 from web.gate import gate, who
 from web.playback.sound_response import send
-from web.state import logged_in, now, someone, visitor
+from web.state import current_visitor, login_required, now, visitor
 from web.text import errors
 
 blueprint = Blueprint("offboarding", __name__, template_folder="templates")
 
 
-@blueprint.get("/leaving")
-@logged_in
+@blueprint.get("/offboarding")
+@login_required
 @limit_refusals
 def show() -> str:
-    person = someone()
+    person = current_visitor()
     row = gate().leaver(who()) if person.admin else None
     if row is None:
         abort(404)
@@ -36,14 +36,14 @@ def show() -> str:
     )
 
 
-@blueprint.get("/leaving/recordings.tar")
+@blueprint.get("/offboarding/recordings.tar")
 @limit_refusals
-def fetch() -> ResponseReturnValue:
-    """The file.  Whoever is not logged in is told so in a word, not sent to a page: a download goes on after
-    they have logged in again."""
+def download() -> ResponseReturnValue:
+    """The archive.  Without a session it answers 401 instead of redirecting to the log-in, so that a download
+    can resume after the next log-in."""
     found = visitor()
     if found is None:
-        return answer(401, errors.error("access.revoked"), "access.revoked")
+        return error_response(401, errors.error("access.revoked"), "access.revoked")
     opened = gate().handover(who())
     row = gate().leaver(who())
     if row is None:

@@ -1,4 +1,4 @@
-"""Choosing a purpose, and listening."""
+"""The page of purposes, the player, and the audio."""
 
 from web.playback.views import blueprint
 

@@ -1,4 +1,4 @@
-"""What the player says was agreed about a recording, from its verified manifest."""
+"""Consent and keep questions as the player shows them, read from the verified manifest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from recorder.clock import from_iso
 
 
 @dataclass(frozen=True, slots=True)
-class Consented:
-    """How it was agreed to record, where that was asked: ``mode`` ``opt-in`` or ``opt-out``; when, and with
-    which key (``None``: with none); ``question`` is what was asked, empty where that is not known."""
+class ConsentView:
+    """Consent given before the recording: ``mode`` is ``opt-in`` or ``opt-out``; ``at`` is in UTC; ``key`` is
+    the key pressed (``None``: none); ``question`` is the text played, empty if unknown."""
 
     mode: str
     at: datetime | None
@@ -23,12 +23,12 @@ class Consented:
 
 @dataclass(frozen=True, slots=True)
 class KeepQuestionView:
-    """A question in the call whether the recording may be kept.  ``at`` it was asked, ``place_ms`` is where
-    in the audio; ``how`` is ``question`` or ``own_words``; ``text`` what was asked, empty in own words.
-    ``answer`` is ``yes``, ``no``, ``none``, ``broken`` or ``None``, ``by`` and ``answered_how`` say whose.
-    ``found``: the question is in the audio before the answer, where it was played.  ``voice_ms``: from where
-    to where they were heard to answer, before a colleague confirmed it; ``unheard_at``: when a colleague did,
-    and they had not been heard."""
+    """A keep question in the call.  ``at`` is when it was asked (UTC), ``place_ms`` its position in the
+    audio; ``how`` is ``question`` or ``own_words``; ``text`` is the question played, empty for own words.
+    ``answer`` is ``yes``, ``no``, ``none``, ``broken`` or ``None``; ``by`` and ``answered_how`` tell its
+    source.  ``found``: a question that was played is in the audio before the answer.  ``voice_ms``: start and
+    end of the spoken answer that a colleague then confirmed; ``unheard_at``: when a colleague confirmed one
+    although no voice was heard."""
 
     at: datetime
     place_ms: int
@@ -44,41 +44,41 @@ class KeepQuestionView:
     unheard_at: datetime | None
 
     @property
-    def theirs(self) -> bool:
-        """Whether a yes is the outside party's, by their key or their voice."""
+    def by_external_party(self) -> bool:
+        """Whether the external party answered, by key or by voice."""
         return self.by != "colleague" or self.voice_ms is not None
 
 
 @dataclass(frozen=True, slots=True)
-class KeptUntil:
-    """What a yes keeps it for, and until when."""
+class KeepAgreement:
+    """Purpose and expiry (UTC) that a yes agreed to."""
 
     purpose: str
     until: datetime
 
 
-def consented(body: Mapping[str, Any]) -> Consented | None:
-    """``None`` where nothing was asked before it was recorded."""
-    said = body["consent"]
-    if said["mode"] == "notice":
+def consent(body: Mapping[str, Any]) -> ConsentView | None:
+    """The consent given before the recording; ``None`` for a plain announcement."""
+    given = body["consent"]
+    if given["mode"] == "notice":
         return None
-    question = said["question"]
-    at = None if said["at"] is None else from_iso(said["at"])
-    return Consented(said["mode"], at, said["key"], question["text"] if question else "")
+    question = given["question"]
+    at = None if given["at"] is None else from_iso(given["at"])
+    return ConsentView(given["mode"], at, given["key"], question["text"] if question else "")
 
 
-def asked(body: Mapping[str, Any]) -> tuple[KeepQuestionView, ...]:
-    """The questions, in order."""
-    return tuple(_asked(each) for each in body["agreements"])
+def keep_questions(body: Mapping[str, Any]) -> tuple[KeepQuestionView, ...]:
+    """The call's keep questions, in order."""
+    return tuple(_keep_question(each) for each in body["agreements"])
 
 
-def kept(body: Mapping[str, Any]) -> KeptUntil | None:
-    """``None`` where nothing was agreed."""
-    said = body["agreed"]
-    return None if said is None else KeptUntil(said["purpose"], from_iso(said["until"]))
+def keep_agreement(body: Mapping[str, Any]) -> KeepAgreement | None:
+    """The agreement to keep the recording; ``None`` if there is none."""
+    agreed = body["agreed"]
+    return None if agreed is None else KeepAgreement(agreed["purpose"], from_iso(agreed["until"]))
 
 
-def _asked(one: Mapping[str, Any]) -> KeepQuestionView:
+def _keep_question(one: Mapping[str, Any]) -> KeepQuestionView:
     question = one["question"]
     found = question["found"] if question else None
     answered = one["answered_offset_ms"]

@@ -1,8 +1,8 @@
-"""Sends a sound as it comes through the gate: by range, in pieces, never held whole.
+"""Streams audio from the gate in pieces, by byte range.
 
-RFC 9110, section 14: one range of bytes is answered with 206, also the last so many (``-500``), one that is
-not there with 416; several ranges at once may be ignored, and are, like what is no range.  A range is a GET's
-alone: a HEAD is answered for the whole.
+RFC 9110, section 14: a satisfiable range, including a suffix range (``-500``), is answered with 206, an
+unsatisfiable one with 416.  Multiple and malformed ranges are ignored, as the RFC allows.  Ranges apply only
+to GET: a HEAD describes the whole.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from recorder.playback.interface import OpenSound
 log = structlog.get_logger()
 
 _RANGE = re.compile(r"[Bb][Yy][Tt][Ee][Ss]=[ \t,]*(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ \t,]*")
-"""One range of bytes; no sound is longer than what has eighteen digits."""
+"""One byte range, with at most eighteen digits per position."""
 
 
 def send(opened: OpenSound, validator: str) -> Response:
-    """The answer to a GET or HEAD of a sound.
+    """The response to a GET or HEAD of an audio object.
 
-    What the gate refuses at the first piece is an answer of its own; what it refuses later ends the
-    connection, and no browser takes the part for the whole.
-    ``validator`` names these very bytes (a sound is never changed under its name).
+    If the gate refuses the first piece, that becomes an error response; if it refuses a later one, the
+    connection is aborted, so that no browser takes the part for the whole.  ``validator`` is the strong
+    entity tag of these bytes, which never change.
     """
-    asked = _asked(validator)
-    wanted = _range(opened.length, asked)
+    requested = _requested_range(validator)
+    span = _byte_range(opened.length, requested)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store", "ETag": f'"{validator}"'}
-    if wanted is None:
+    if span is None:
         return Response(status=416, headers=headers | {"Content-Range": f"bytes */{opened.length}"})
-    start, end = wanted
+    start, end = span
     status = 200
-    if asked is not None:
+    if requested is not None:
         status = 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.length}"
     headers["Content-Length"] = str(end - start)
@@ -45,43 +45,43 @@ def send(opened: OpenSound, validator: str) -> Response:
         return Response(status=status, headers=headers, content_type=opened.media_type)
     pieces = opened.read(start, end)
     answer = Response(
-        _ended_by_errors(pieces, opened.name), status=status, headers=headers, content_type=opened.media_type
+        _abort_on_error(pieces, opened.name), status=status, headers=headers, content_type=opened.media_type
     )
-    # The listener may go away before the first piece is asked for: then nothing else closes it.
+    # The client may disconnect before the first piece is read; nothing else would close the iterator then.
     answer.call_on_close(getattr(pieces, "close", lambda: None))
     return answer
 
 
-def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _abort_on_error(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from pieces
     except AccordError as error:
         log.warning("web.response_aborted", object=name, error_id=error.error_id, error=error.message)
-        # To the server this is a connection that has gone: it closes it with nothing more said.
+        # The server treats this as a disconnected client and closes the connection without further output.
         raise ConnectionResetError(errno.ECONNRESET, error.error_id) from error
 
 
-def _asked(validator: str) -> re.Match[str] | None:
-    """The range that counts: RFC 9110, section 14.2, in a GET alone, and section 13.1.5, with ``If-Range``
-    only for these very bytes (a strong comparison: a date, or a weak tag, names others)."""
-    same = request.headers.get("If-Range")
-    if request.method != "GET" or (same is not None and same.strip() != f'"{validator}"'):
+def _requested_range(validator: str) -> re.Match[str] | None:
+    """The range to honour: only for GET (RFC 9110, section 14.2), and with ``If-Range`` only if it strongly
+    matches ``validator`` (section 13.1.5: dates and weak tags do not)."""
+    if_range = request.headers.get("If-Range")
+    if request.method != "GET" or (if_range is not None and if_range.strip() != f'"{validator}"'):
         return None
     found = _RANGE.fullmatch(request.headers.get("Range", ""))
     if found is None or not (found["first"] or found["last"]):
         return None
     if found["first"] and found["last"] and int(found["last"]) < int(found["first"]):
-        return None  # not valid (section 14.1.1), so it is as if there were none
+        return None  # invalid (section 14.1.1), therefore ignored
     return found
 
 
-def _range(length: int, asked: re.Match[str] | None) -> tuple[int, int] | None:
-    """The bytes to send, from up to and not including; ``None`` where the range is not there."""
-    if asked is None:
+def _byte_range(length: int, requested: re.Match[str] | None) -> tuple[int, int] | None:
+    """The bytes to send, as start and exclusive end; ``None`` if the range is not satisfiable."""
+    if requested is None:
         return 0, length
-    if not asked["first"]:
-        start, end = max(length - int(asked["last"]), 0), length
+    if not requested["first"]:
+        start, end = max(length - int(requested["last"]), 0), length
     else:
-        start = int(asked["first"])
-        end = min(int(asked["last"]) + 1, length) if asked["last"] else length
+        start = int(requested["first"])
+        end = min(int(requested["last"]) + 1, length) if requested["last"] else length
     return (start, end) if start < end else None

@@ -1,4 +1,4 @@
-"""What the player says about a recording, from its verified manifest."""
+"""A recording as the player shows it, read from the verified manifest."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from recorder.clock import from_iso
 from recorder.playback.interface import SOUNDS
 from recorder.seal.duration_check import unexplained_ms
 from web.playback import consent_view
-from web.playback.consent_view import Consented, KeepQuestionView, KeptUntil
+from web.playback.consent_view import ConsentView, KeepAgreement, KeepQuestionView
 from web.text import eavesdrop
 
-TOLD, ASKED, SPOKEN, NOTED = "told", "asked", "spoken", "noted"
-JOINED: Final = ("joined_asked", "joined_answered", "joined_refused")
-"""Of a colleague who joined later and was asked."""
+ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "noted"
+PARTICIPANT_KINDS: Final = ("joined_asked", "joined_answered", "joined_refused")
+"""Kinds of markers about a transfer target who was asked for consent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
-    where begin and end are the same, :data:`TOLD` is the end of the announcement, :data:`ASKED` a
-    question whether it may be kept, which is ``asked``, :data:`SPOKEN` where they begin to answer it aloud,
-    :data:`NOTED` a moment that a colleague noted, and
-    one of :data:`JOINED` what was asked of who joined, with their ``answer``, if this is one; one of
-    ``listened.KINDS`` somebody who listened, with who heard them as the ``answer``."""
+class TimelineEntry:
+    """A gap or a marker on the timeline, in ms of audio; ``channel`` is ``left``, ``right`` or ``both``.
+
+    ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
+    :data:`KEEP_QUESTION`, with the question in ``asked``; :data:`SPOKEN_ANSWER`, where a spoken answer
+    begins; :data:`NOTE`, a moment noted by a colleague; one of :data:`PARTICIPANT_KINDS`, with the
+    participant's ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the
+    supervisor as ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -37,11 +38,10 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A recording as the player shows it.  Milliseconds are of audio, times UTC; ``marks`` are the gaps,
-    the announcement's end, the questions and the noted moments in the order in which they are heard.
-    ``missing_ms``: by how much the sound is shorter than the call was (negative: longer) for no reason that
-    ``gaps`` tell."""
+class RecordingView:
+    """A recording as the player shows it.  Milliseconds are of audio, times are UTC.  ``marks`` holds the
+    gaps and markers in playback order.  ``missing_ms`` is by how much the audio is shorter than the call
+    (negative: longer) beyond the explained ``gaps``."""
 
     recording: str
     duration_ms: int
@@ -51,45 +51,46 @@ class Heard:
     announcement_text: str
     announcement_language: str
     announcement_end_ms: int
-    gaps: tuple[Stretch, ...]
-    marks: tuple[Stretch, ...]
+    gaps: tuple[TimelineEntry, ...]
+    marks: tuple[TimelineEntry, ...]
     sounds: tuple[tuple[str, str], ...]
     has_peaks: bool
-    consented: Consented | None
-    kept: KeptUntil | None
+    consented: ConsentView | None
+    kept: KeepAgreement | None
     missing_ms: int
 
 
-def from_manifest(body: Mapping[str, Any]) -> Heard:
-    """Everything here was signed; nothing is taken from a row that could say something else."""
+def from_manifest(body: Mapping[str, Any]) -> RecordingView:
+    """The view of a verified manifest.  Only signed values are used, none of the catalogue row."""
     told = body["announcement"]
     objects = {each["name"]: each["media_type"] for each in body["objects"]}
     gaps = tuple(
-        Stretch(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"]
+        TimelineEntry(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"]
     )
-    end = (Stretch(told["end_ms"], told["end_ms"], "both", TOLD),) if told else ()
+    end = (TimelineEntry(told["end_ms"], told["end_ms"], "both", ANNOUNCEMENT_END),) if told else ()
     questions = tuple(
-        Stretch(each.place_ms, each.place_ms, "both", ASKED, each) for each in consent_view.asked(body)
+        TimelineEntry(each.place_ms, each.place_ms, "both", KEEP_QUESTION, each)
+        for each in consent_view.keep_questions(body)
     )
     spoken = tuple(
-        Stretch(each.asked.voice_ms[0], each.asked.voice_ms[0], "left", SPOKEN)
+        TimelineEntry(each.asked.voice_ms[0], each.asked.voice_ms[0], "left", SPOKEN_ANSWER)
         for each in questions
         if each.asked is not None and each.asked.voice_ms is not None
     )
     noted = tuple(
-        Stretch(
+        TimelineEntry(
             each["offset_ms"],
             each["offset_ms"],
             "both",
             each["kind"],
-            answer=eavesdrop.answer(each)
+            answer=eavesdrop.heard_by(each)
             if each["kind"] in eavesdrop.KINDS
             else str(each["data"].get("answer", "")),
         )
         for each in body["markers"]
-        if each["kind"] in (NOTED, *JOINED, *eavesdrop.KINDS)
+        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *eavesdrop.KINDS)
     )
-    return Heard(
+    return RecordingView(
         recording=body["recording"],
         duration_ms=body["duration_ms"],
         started_at=from_iso(body["started_at"]),
@@ -99,15 +100,15 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         announcement_language=told["language"] if told else "",
         announcement_end_ms=told["end_ms"] if told else 0,
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=_order)),
+        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=_sort_key)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
-        consented=consent_view.consented(body),
-        kept=consent_view.kept(body),
+        consented=consent_view.consent(body),
+        kept=consent_view.keep_agreement(body),
         missing_ms=unexplained_ms(body),
     )
 
 
-def _order(mark: Stretch) -> tuple[int, bool]:
-    """A gap is told at its end, but for what plays to both: that follows its question."""
-    return mark.start_ms if mark.reason == "prompt" else mark.end_ms, mark.reason != ASKED
+def _sort_key(mark: TimelineEntry) -> tuple[int, bool]:
+    """Order by end; only prompts by start, so that a prompt's gap follows its question."""
+    return mark.start_ms if mark.reason == "prompt" else mark.end_ms, mark.reason != KEEP_QUESTION

@@ -1,4 +1,4 @@
-"""Two pages, choose a purpose and listen, and the sound."""
+"""The page of purposes, the player, and what the player requests: audio, renewals, listen reports."""
 
 from __future__ import annotations
 
@@ -16,146 +16,151 @@ from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.features.subject_requests import reviews
 from recorder.lifecycle import amendments
 from recorder.playback.interface import Grant
-from web.account.limits import limit_grants, limit_played, limit_refusals
-from web.errors import answer, page
+from web.account.limits import limit_grants, limit_listen_reports, limit_refusals
+from web.errors import error_page, error_response
 from web.gate import gate, who
 from web.playback.sound_response import send
 from web.playback.view_model import from_manifest
-from web.state import here, logged_in, now, someone, visitor
+from web.state import current_visitor, login_required, now, panel_state, visitor
 from web.text import errors, formats
 
 blueprint = Blueprint("playback", __name__, template_folder="templates")
 
-NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
-OVERSEERS = frozenset({ADMIN, AUDITOR})
-"""Who is told by name who heard a recording."""
-SHOWN = 20
-PLAY = re.compile(r"[A-Za-z0-9_-]{22}")
+OBJECT_NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
+OVERSIGHT_ROLES = frozenset({ADMIN, AUDITOR})
+"""Roles that see who has listened to a recording."""
+MAX_LISTENS = 20
+PLAY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 @blueprint.get("/recordings/<recording_id>")
-@logged_in
+@login_required
 @limit_refusals
-def choose(recording_id: str) -> str:
-    choices = gate().purposes(who(), recording_id)  # it says no, and writes it down
+def choose_purpose(recording_id: str) -> str:
+    choices = gate().purposes(who(), recording_id)  # raises, and logs, refusals
     row = _recording(recording_id)
-    tenant = someone().tenant
+    tenant = current_visitor().tenant
     holds = amendments.holds(tenant.id, row.id)
     return render_template(
-        "playback/choose.html",
+        "playback/purposes.html",
         held=bool(holds),
-        look_again=any(each.review_at <= now() for each in holds),
+        review_due=any(each.review_at <= now() for each in holds),
         recording=row,
         choices=choices,
         announcement=queries.announcement(tenant.id, row.announcement),
         line=queries.line(tenant.id, row.line),
         now=now(),
-        heard=reviews.listeners_of(tenant.id, row.id)[::-1] if someone().user.role in OVERSEERS else None,
-        most=SHOWN,
+        heard=reviews.listeners_of(tenant.id, row.id)[::-1]
+        if current_visitor().user.role in OVERSIGHT_ROLES
+        else None,
+        most=MAX_LISTENS,
     )
 
 
 @blueprint.post("/recordings/<recording_id>")
-@logged_in
+@login_required
 @limit_grants
-def ask(recording_id: str) -> Response | tuple[str, int]:
+def request_grant(recording_id: str) -> Response | tuple[str, int]:
     purpose = request.form.get("purpose", "")
     if not purpose:
-        return page(400, _("Choose what you listen for."), back=url_for(".choose", recording_id=recording_id))
+        return error_page(
+            400, _("Choose what you listen for."), back=url_for(".choose_purpose", recording_id=recording_id)
+        )
     grant = gate().grant(who(), recording_id, purpose[:100])
     return redirect(url_for(".listen", grant_id=grant.id), 303)
 
 
 @blueprint.get("/listen/<grant_id>")
-@logged_in
+@login_required
 @limit_refusals
 def listen(grant_id: str) -> str:
     grant = gate().valid_grant(who(), grant_id)
-    heard = from_manifest(gate().manifest(who(), grant_id))
+    view = from_manifest(gate().manifest(who(), grant_id))
     row = _recording(grant.recording)
-    play = base64.urlsafe_b64encode(here().entropy(16)).decode().rstrip("=")
+    play = base64.urlsafe_b64encode(panel_state().entropy(16)).decode().rstrip("=")
     return render_template(
-        "playback/listen.html",
+        "playback/player.html",
         grant=grant,
-        heard=heard,
+        heard=view,
         recording=row,
-        line=queries.line(someone().tenant.id, row.line),
-        left=_left(grant),
+        line=queries.line(current_visitor().tenant.id, row.line),
+        left=_seconds_left(grant),
         play=play,
         sounds=[
-            (url_for(".sound", grant_id=grant.id, name=name, play=play), media_type)
-            for name, media_type in heard.sounds
+            (url_for(".send_audio", grant_id=grant.id, name=name, play=play), media_type)
+            for name, media_type in view.sounds
         ],
-        peaks=url_for(".sound", grant_id=grant.id, name="peaks", play=play) if heard.has_peaks else None,
+        peaks=url_for(".send_audio", grant_id=grant.id, name="peaks", play=play) if view.has_peaks else None,
     )
 
 
 @blueprint.get("/listen/<grant_id>/<name>")
 @limit_refusals
-def sound(grant_id: str, name: str) -> ResponseReturnValue:
-    """Sound for a player.  Whoever is not logged in is told so in a word, not sent to a page."""
+def send_audio(grant_id: str, name: str) -> ResponseReturnValue:
+    """Audio or peaks for the player.  Without a session it answers 401 instead of redirecting to the
+    log-in."""
     play = request.args.get("play", "")
     if visitor() is None:
-        return answer(401, errors.error("access.revoked"), "access.revoked")
-    if name not in NAMES or not PLAY.fullmatch(play):
+        return error_response(401, errors.error("access.revoked"), "access.revoked")
+    if name not in OBJECT_NAMES or not PLAY_ID.fullmatch(play):
         abort(404)
     return send(gate().open(who(), grant_id, name, play), f"{grant_id}/{name}")
 
 
 @blueprint.post("/listen/<grant_id>/renew")
 @limit_refusals
-def renew(grant_id: str) -> ResponseReturnValue:
-    """The player asks for another quarter of an hour while it plays."""
+def renew_grant(grant_id: str) -> ResponseReturnValue:
+    """Extend the grant; the player requests this while it plays."""
     if visitor() is None:
-        return answer(401, errors.error("access.revoked"), "access.revoked")
+        return error_response(401, errors.error("access.revoked"), "access.revoked")
     grant = gate().renew(who(), grant_id)
-    return jsonify(left=_left(grant), until_words=formats.time(grant.until))
+    return jsonify(left=_seconds_left(grant), until_words=formats.time(grant.until))
 
 
-@blueprint.post("/listen/<grant_id>/played")
+@blueprint.post("/listen/<grant_id>/listen-report")
 @limit_refusals
-@limit_played
-def played(grant_id: str) -> tuple[str, int]:
-    """The player paused, or came to the end: it says what it has played."""
-    _say_played(grant_id, _play())
+@limit_listen_reports
+def report_listening(grant_id: str) -> tuple[str, int]:
+    """Save the listen report that the player sends when it pauses or reaches the end."""
+    _save_listen_report(grant_id, _play_id())
     return "", 204
 
 
 @blueprint.post("/listen/<grant_id>/close")
 @limit_refusals
-def close(grant_id: str) -> tuple[str, int]:
-    """The player has stopped; it may say what it has played."""
-    play = _play()
+def close_listen(grant_id: str) -> tuple[str, int]:
+    """End a listening session, with the player's last listen report if it sent one."""
+    play = _play_id()
     if request.form.get("played"):
-        _say_played(grant_id, play)
+        _save_listen_report(grant_id, play)
     gate().close(who(), grant_id, play)
     return "", 204
 
 
-def _play() -> str:
+def _play_id() -> str:
     play = request.form.get("play", "")
     if visitor() is None:
         abort(401)
-    if not PLAY.fullmatch(play):
+    if not PLAY_ID.fullmatch(play):
         abort(404)
     return play
 
 
-def _say_played(grant_id: str, play: str) -> None:
+def _save_listen_report(grant_id: str, play: str) -> None:
     try:
         gate().played(who(), grant_id, play, request.form.get("played", ""))
     except ValueError:
         abort(400)
 
 
-def _left(grant: Grant) -> int:
-    """Whole seconds for which a grant lasts from now: the clock of whoever listens may be another."""
+def _seconds_left(grant: Grant) -> int:
+    """Whole seconds until the grant ends.  A duration, because the listener's clock may be wrong."""
     return max(0, int((grant.until - now()).total_seconds()))
 
 
 def _recording(recording_id: str) -> RecordingRow:
-    """One of their own; anybody else's is not there."""
-    row = queries.recording(someone().tenant.id, recording_id)
+    """The customer's recording, else 404."""
+    row = queries.recording(current_visitor().tenant.id, recording_id)
     if row is None:
         abort(404)
     return row

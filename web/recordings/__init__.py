@@ -1,4 +1,4 @@
-"""The list of calls."""
+"""The call list."""
 
 from web.recordings.views import blueprint
 

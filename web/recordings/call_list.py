@@ -1,4 +1,4 @@
-"""A customer's calls, recorded or not, in one list by time."""
+"""The call list: recorded and unrecorded calls together, by time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from web.recordings.filters import CallFilter
 
 @dataclass(frozen=True, slots=True)
 class CallEntry:
-    """One line of the list: either a ``recording`` or a call that was not recorded (``missing``)."""
+    """One row of the list: either a ``recording`` or an unrecorded call (``missing``)."""
 
     recording: RecordingRow | None
     missing: NotRecordedRow | None
@@ -33,10 +33,10 @@ class CallEntry:
         return Cursor(self.row.started_at, self.row.id)
 
 
-def calls(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
-    """At most ``limit`` calls after a place, latest first.
+def list_page(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
+    """At most ``limit`` calls after the filter's position, latest first.
 
-    Both kinds are sorted alike (start, id) and their ids never meet, so that one place serves for both.
+    Both kinds are sorted by start and id, and no id occurs in both, so one position serves for both.
     """
     found: list[CallEntry] = []
     since, until, digits = call_filter.since(zone), call_filter.until(zone), call_filter.digits
@@ -59,8 +59,8 @@ def calls(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> P
     return Page(tuple(shown), shown[-1].place if more and shown else None)
 
 
-def by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
-    """Calls under their day in the customer's zone; the time is the first call's."""
+def group_by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
+    """The calls by day in the customer's time zone; each day is given by the start of its first call."""
     days: list[tuple[datetime, list[CallEntry]]] = []
     for call in shown:
         local = call.started_at.astimezone(zone)

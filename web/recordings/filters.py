@@ -1,4 +1,4 @@
-"""The filter of the list of calls, as it stands in the page's address."""
+"""The call list's filter, parsed from the page's query arguments."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ KINDS = ("all", "recorded", "not-recorded")
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """``number`` as it was typed; ``first`` and ``last`` are days in the customer's time zone, both included;
-    ``wrong`` names the arguments that could not be read and were ignored."""
+    """``number`` as typed; ``first`` and ``last`` are days in the customer's time zone, both inclusive;
+    ``wrong`` names the arguments that were unreadable and therefore ignored."""
 
     number: str
     first: date | None
@@ -36,31 +36,30 @@ class CallFilter:
         return re.sub(r"[^0-9]", "", phone_numbers.strip_punctuation(self.number)).lstrip("0") or None
 
     @property
-    def filtered(self) -> bool:
+    def is_active(self) -> bool:
         return bool(self.number or self.first or self.last or self.kind != "all")
 
     def since(self, zone: ZoneInfo) -> datetime | None:
-        """When the first day begins."""
+        """Start of the first day."""
         return None if self.first is None else datetime.combine(self.first, time.min, zone)
 
     def until(self, zone: ZoneInfo) -> datetime | None:
-        """When the day after the last begins."""
+        """End of the last day, exclusive."""
         return None if self.last is None else datetime.combine(self.last + timedelta(days=1), time.min, zone)
 
     def address(self) -> dict[str, str]:
-        """The filter as arguments of an address, without the place in the list."""
-        said = {
+        """The filter as query arguments, without the position in the list."""
+        arguments = {
             "number": self.number,
             "from": self.first.isoformat() if self.first else "",
             "to": self.last.isoformat() if self.last else "",
             "show": self.kind if self.kind != "all" else "",
         }
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in arguments.items() if value}
 
 
-def read(arguments: Mapping[str, str]) -> CallFilter:
-    """The filter of an address.  Raises nothing: an argument that cannot be read is ignored, and named in
-    ``wrong``."""
+def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
+    """Parse the query arguments.  Raises nothing: unreadable arguments are ignored and named in ``wrong``."""
     wrong = set()
     number = arguments.get("number", "").strip()[: phone_numbers.LONGEST]
     if number and CallFilter(number, None, None, "all", None, frozenset()).digits is None:
@@ -69,14 +68,14 @@ def read(arguments: Mapping[str, str]) -> CallFilter:
     days: dict[str, date | None] = {}
     for name in ("from", "to"):
         try:
-            days[name] = _day(arguments.get(name, ""))
+            days[name] = _parse_day(arguments.get(name, ""))
         except ValueError:
             days[name] = None
             wrong.add(name)
     after = None
-    if place := arguments.get("after"):
+    if position := arguments.get("after"):
         try:
-            after = Cursor.decode(place)
+            after = Cursor.decode(position)
         except ValueError:
             wrong.add("after")
     kind = arguments.get("show", "all")
@@ -85,10 +84,10 @@ def read(arguments: Mapping[str, str]) -> CallFilter:
     )
 
 
-def _day(text: str) -> date | None:
+def _parse_day(text: str) -> date | None:
     if not text:
         return None
     day = date.fromisoformat(text)
     if not 1970 <= day.year <= 9000:
-        raise ValueError(f"no day of a call: {text!r}")
+        raise ValueError(f"no call has this date: {text!r}")
     return day

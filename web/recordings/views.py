@@ -1,4 +1,4 @@
-"""The one page of calls."""
+"""The page of the call list."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from recorder.domain import time_zones
 from recorder.lifecycle import amendments
 from web.gate import gate, who
 from web.recordings import call_list, filters
-from web.state import here, logged_in, now, someone
+from web.state import current_visitor, login_required, now, panel_state
 
-SHOWN = 10
-"""Holds to be looked at again that are named above the list."""
+MAX_REVIEWS = 10
+"""Holds due for review that are shown above the list."""
 
 blueprint = Blueprint("recordings", __name__, template_folder="templates")
 
 
 @blueprint.get("/")
-@logged_in
+@login_required
 def home() -> Response:
-    return redirect(url_for("recordings.listed"))
+    return redirect(url_for("recordings.list_calls"))
 
 
 @blueprint.get("/recordings")
-@logged_in
-def listed() -> str:
-    tenant = someone().tenant
+@login_required
+def list_calls() -> str:
+    tenant = current_visitor().tenant
     zone = time_zones.display_zone(tenant.time_zone)
-    call_filter = filters.read(request.args)
-    page = call_list.calls(tenant.id, call_filter, zone, here().config.page)
-    admin = someone().admin
-    look_again = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
+    call_filter = filters.parse_filter(request.args)
+    page = call_list.list_page(tenant.id, call_filter, zone, panel_state().config.page)
+    admin = current_visitor().admin
+    due_holds = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(
         "recordings/list.html",
         call_filter=call_filter,
-        days=call_list.by_day(page.rows, zone),
+        days=call_list.group_by_day(page.rows, zone),
         more=page.more.encode() if page.more else None,
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
         tenant=tenant,
-        look_again=look_again[:SHOWN],
+        due_holds=due_holds[:MAX_REVIEWS],
         leaving=admin and gate().leaver(who()) is not None,
     )

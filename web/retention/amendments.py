@@ -1,5 +1,5 @@
-"""What a customer's admins write down about a recording later: that they agreed after the call, that it is
-used for less.  Each is shown with what follows from it before it is written."""
+"""Amendments by a customer's admins: a later agreement, or fewer purposes.  A preview shows the effect before
+the amendment is written."""
 
 from __future__ import annotations
 
@@ -18,35 +18,42 @@ from recorder.lifecycle.amendment_service import (
 )
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals
-from web.retention.page_helpers import blueprint, day_in, day_of, for_admins, me, to_recording
-from web.state import changes, logged_in, now, someone
+from web.retention.page_helpers import (
+    author,
+    blueprint,
+    for_admins,
+    local_date,
+    parse_date,
+    redirect_to_recording,
+)
+from web.state import changes, current_visitor, login_required, now
 
-PURPOSE = "agreement"
-"""What can be agreed in the panel: that it is kept so that it stays clear what was agreed."""
+AGREEMENT = "agreement"
+"""The only purpose that can be agreed to in the panel: to keep proof of what was agreed."""
 
-USUALLY = timedelta(days=365)
-"""How long it is then kept, where nobody chooses another day."""
+DEFAULT_KEEP = timedelta(days=365)
+"""Retention proposed for a later agreement."""
 
 
-@blueprint.get("/recordings/<recording_id>/keeping/agreed")
-@logged_in
+@blueprint.get("/recordings/<recording_id>/retention/agreement")
+@login_required
 @limit_refusals
 @for_admins
-def ask_agreed(recording_id: str) -> ResponseReturnValue:
-    looked = changes().look(someone().tenant.id, recording_id)
+def show_agreement(recording_id: str) -> ResponseReturnValue:
+    looked = changes().look(current_visitor().tenant.id, recording_id)
     if (why := looked.why_not_agree()) is not None:
-        raise RetentionError(why, "nothing can be agreed about it any more")
-    today, latest = day_of(looked.now), _latest(looked)
+        raise RetentionError(why, "the recording no longer accepts an agreement")
+    today, latest = local_date(looked.now), _last_day(looked)
     if latest <= today:
-        raise RetentionError("retention.too_long", "the country's longest time is over")
-    usual = day_of(kept_from(looked.chain.manifest) + USUALLY)
+        raise RetentionError("retention.too_long", "the country's longest retention is over")
+    usual = local_date(kept_from(looked.chain.manifest) + DEFAULT_KEEP)
     return render_template(
-        "retention/agreed.html",
+        "retention/agreement.html",
         recording=looked.row,
         looked=looked,
-        purpose=PURPOSE,
+        purpose=AGREEMENT,
         now=looked.now,
-        called=day_of(looked.row.started_at),
+        called=local_date(looked.row.started_at),
         today=today,
         earliest=today + timedelta(days=1),
         usual=usual if today < usual < latest else latest,
@@ -55,60 +62,62 @@ def ask_agreed(recording_id: str) -> ResponseReturnValue:
     )
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/agreed")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/agreement")
+@login_required
 @limit_grants
 @for_admins
-def agreed(recording_id: str) -> ResponseReturnValue:
-    form, tenant = request.form, someone().tenant.id
+def record_agreement(recording_id: str) -> ResponseReturnValue:
+    form, tenant = request.form, current_visitor().tenant.id
     looked = changes().look(tenant, recording_id)
-    on = day_in(form.get("on", ""), "retention.agreed_on")
-    days = (day_in(form.get("until", ""), "retention.until") - _first(looked)).days
+    on = parse_date(form.get("on", ""), "retention.agreed_on")
+    days = (parse_date(form.get("until", ""), "retention.until") - _first_day(looked)).days
     reason = form.get("reason", "")
     if form.get("sure"):
-        changes().agree(tenant, recording_id, me(), purpose=PURPOSE, keep_days=days, reason=reason, on=on)
-        return to_recording(recording_id)
-    rule = agreement_rule(tenant, purpose=PURPOSE, keep_days=days, reason=reason, on=on)
-    looked, after = changes().preview(tenant, recording_id, me(), rule)
+        changes().agree(
+            tenant, recording_id, author(), purpose=AGREEMENT, keep_days=days, reason=reason, on=on
+        )
+        return redirect_to_recording(recording_id)
+    rule = agreement_rule(tenant, purpose=AGREEMENT, keep_days=days, reason=reason, on=on)
+    looked, after = changes().preview(tenant, recording_id, author(), rule)
     return render_template(
-        "retention/agreed_sure.html",
+        "retention/agreement_preview.html",
         recording=looked.row,
         looked=looked,
         after=after,
-        purpose=PURPOSE,
+        purpose=AGREEMENT,
         form=form,
         on=on,
         now=now(),
     )
 
 
-@blueprint.get("/recordings/<recording_id>/keeping/less")
-@logged_in
+@blueprint.get("/recordings/<recording_id>/retention/purposes")
+@login_required
 @limit_refusals
 @for_admins
-def ask_less(recording_id: str) -> ResponseReturnValue:
-    looked = changes().look(someone().tenant.id, recording_id)
+def show_purposes(recording_id: str) -> ResponseReturnValue:
+    looked = changes().look(current_visitor().tenant.id, recording_id)
     if not looked.may_narrow():
-        raise RetentionError("retention.purpose", "it has no purpose that can be ended")
+        raise RetentionError("retention.purpose", "the recording has no purpose that can be ended")
     return render_template(
-        "retention/less.html", recording=looked.row, looked=looked, now=looked.now, longest=LONGEST_REASON
+        "retention/purposes.html", recording=looked.row, looked=looked, now=looked.now, longest=LONGEST_REASON
     )
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/less")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/purposes")
+@login_required
 @limit_grants
 @for_admins
-def less(recording_id: str) -> ResponseReturnValue:
-    form, tenant = request.form, someone().tenant.id
+def narrow_purposes(recording_id: str) -> ResponseReturnValue:
+    form, tenant = request.form, current_visitor().tenant.id
     purposes, reason = form.getlist("purpose"), form.get("reason", "")
     if form.get("sure"):
-        changes().narrow(tenant, recording_id, me(), purposes=purposes, reason=reason)
-        return to_recording(recording_id)
+        changes().narrow(tenant, recording_id, author(), purposes=purposes, reason=reason)
+        return redirect_to_recording(recording_id)
     rule = narrowing_rule(purposes=purposes, reason=reason)
-    looked, after = changes().preview(tenant, recording_id, me(), rule)
+    looked, after = changes().preview(tenant, recording_id, author(), rule)
     return render_template(
-        "retention/less_sure.html",
+        "retention/purposes_preview.html",
         recording=looked.row,
         looked=looked,
         after=after,
@@ -118,11 +127,11 @@ def less(recording_id: str) -> ResponseReturnValue:
     )
 
 
-def _first(looked: RecordingStatus) -> date:
-    """The day that its keeping is counted from."""
-    return day_of(kept_from(looked.chain.manifest))
+def _first_day(looked: RecordingStatus) -> date:
+    """The day from which retention is counted."""
+    return local_date(kept_from(looked.chain.manifest))
 
 
-def _latest(looked: RecordingStatus) -> date:
-    """The last day up to which the customer's country lets it be kept."""
-    return _first(looked) + timedelta(days=pack_of(looked.row.tenant).rule(PURPOSE).longest_keep_days)
+def _last_day(looked: RecordingStatus) -> date:
+    """The last day of retention that the customer's country allows."""
+    return _first_day(looked) + timedelta(days=pack_of(looked.row.tenant).rule(AGREEMENT).longest_keep_days)

@@ -1,5 +1,5 @@
-"""How long a customer keeps recordings, at most as announced: shorter for all that are there too, longer
-again for new ones.  A page says beforehand what a change would do."""
+"""Retention limits of a customer, at most as long as announced.  A shorter limit also applies to existing
+recordings, lifting one only to new ones.  A preview shows the effect of a change."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal.usage_terms import RetentionLimit, by_law
 from web.account.limits import limit_grants, limit_refusals
-from web.errors import page
-from web.retention.page_helpers import blueprint, for_admins, me
-from web.state import changes, here, logged_in, now, someone
+from web.errors import error_page
+from web.retention.page_helpers import author, blueprint, for_admins
+from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
 
 @dataclass(frozen=True, slots=True)
 class PurposeLimit:
-    """A purpose: the shortest and longest time (days) that is announced for it or agreed to in a call, and
-    what the customer set for it; ``fixed``: a law asks that it be kept."""
+    """A purpose with its limit.  ``least`` and ``most`` are the shortest and longest retention, in days, that
+    the customer's numbers announce or ask for; ``fixed`` means that a law requires the retention."""
 
     code: str
     least: int
@@ -39,72 +39,74 @@ class PurposeLimit:
 
 @dataclass(frozen=True, slots=True)
 class LimitRequest:
-    """What is to be set, in place of the limit ``before``."""
+    """The limit to set, and the one that it replaces (``before``)."""
 
     wish: NewLimit
     before: LimitRow | None
 
 
-@blueprint.get("/settings/keeping")
-@logged_in
+@blueprint.get("/settings/retention")
+@login_required
 @limit_refusals
 @for_admins
-def times() -> ResponseReturnValue:
-    if here().changes is None:
-        return page(503, errors.error("retention.no_key"))
-    found = _kept()
+def show_limits() -> ResponseReturnValue:
+    if panel_state().changes is None:
+        return error_page(503, errors.error("retention.no_key"))
+    found = _purpose_limits()
     shown = {each.limit.id for each in found if each.limit is not None}
     return render_template(
-        "retention/times.html",
+        "retention/limits.html",
         kept=found,
         open=[each for each in found if not each.fixed],
         others=[
-            each for each in limits.in_force(someone().tenant.id, changes().trust) if each.id not in shown
+            each
+            for each in limits.in_force(current_visitor().tenant.id, changes().trust)
+            if each.id not in shown
         ],
         numbers=_numbers(),
     )
 
 
-@blueprint.get("/settings/keeping/change")
-@logged_in
+@blueprint.get("/settings/retention/change")
+@login_required
 @limit_refusals
 @for_admins
-def ask_times() -> ResponseReturnValue:
-    return _preview(_asked(request.args), request.args)
+def preview_limit() -> ResponseReturnValue:
+    return _render_preview(_parse_request(request.args), request.args)
 
 
-@blueprint.post("/settings/keeping/change")
-@logged_in
+@blueprint.post("/settings/retention/change")
+@login_required
 @limit_grants
 @for_admins
-def change_times() -> ResponseReturnValue:
-    asked = _asked(request.form)
-    if asked.wish.agreements and not request.form.get("sure"):
-        return _preview(asked, request.form)  # agreements end only where that was confirmed by itself
-    set_limit(changes(), someone().tenant.id, asked.wish, me())
-    return redirect(url_for("retention.times"), 303)
+def change_limit() -> ResponseReturnValue:
+    requested = _parse_request(request.form)
+    if requested.wish.agreements and not request.form.get("sure"):
+        return _render_preview(requested, request.form)  # ending agreements needs a confirmation of its own
+    set_limit(changes(), current_visitor().tenant.id, requested.wish, author())
+    return redirect(url_for("retention.show_limits"), 303)
 
 
-def _preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
-    """What would follow; nothing is changed."""
-    wish, at, seen = asked.wish, now(), None
+def _render_preview(requested: LimitRequest, form: Mapping[str, str]) -> str:
+    """The page with the effect of a change; nothing is changed."""
+    wish, at, seen = requested.wish, now(), None
     if wish.keep_days is not None:
         limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
-        seen = preview.preview_limit(someone().tenant.id, limit, at, changes().trust)
+        seen = preview.preview_limit(current_visitor().tenant.id, limit, at, changes().trust)
     return render_template(
-        "retention/times_sure.html",
+        "retention/limit_preview.html",
         wish=wish,
-        before=asked.before,
+        before=requested.before,
         seen=seen,
-        ends=[] if seen is None else _months(seen.ends, at.date()),
+        ends=[] if seen is None else _count_by_month(seen.ends, at.date()),
         form=form,
         numbers=_numbers(),
     )
 
 
-def _kept() -> list[PurposeLimit]:
-    """Every purpose that the customer's numbers are announced for."""
-    tenant = someone().tenant.id
+def _purpose_limits() -> list[PurposeLimit]:
+    """Every purpose that the customer's numbers announce or ask for."""
+    tenant = current_visitor().tenant.id
     announced = {row.id: row for row in queries.announcements(tenant)}
     days: dict[str, list[int]] = {}
     for line in queries.lines(tenant):
@@ -123,31 +125,31 @@ def _kept() -> list[PurposeLimit]:
     ]
 
 
-def _asked(form: Mapping[str, str]) -> LimitRequest:
-    """What somebody asks for.  Raises :class:`RetentionError`: ``retention.no_limit``, ``retention.purpose``,
-    ``retention.by_law``, ``retention.days``, ``retention.too_long``."""
-    tenant = someone().tenant.id
+def _parse_request(form: Mapping[str, str]) -> LimitRequest:
+    """Parse the form of a limit.  Raises :class:`RetentionError`: ``retention.no_limit``,
+    ``retention.purpose``, ``retention.by_law``, ``retention.days``, ``retention.too_long``."""
+    tenant = current_visitor().tenant.id
     set_before = limits.in_force(tenant, changes().trust)
     if "limit" in form:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
-            raise RetentionError("retention.no_limit", "that is not set any more")
+            raise RetentionError("retention.no_limit", "this limit is no longer set")
         return LimitRequest(NewLimit(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
-    kept = next((each for each in _kept() if each.code == code), None)
+    kept = next((each for each in _purpose_limits() if each.code == code), None)
     if kept is None:
         raise RetentionError("retention.purpose", f"no number is announced for {code!r}")
     if kept.fixed:
-        raise RetentionError("retention.by_law", "a law asks that it be kept for that")
+        raise RetentionError("retention.by_law", "a law requires retention for this purpose")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
-        raise RetentionError("retention.days", "a recording is kept a day or more")
+        raise RetentionError("retention.days", "retention must be at least one day")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise RetentionError("retention.too_long", objection.message, objection.hint)
     return LimitRequest(NewLimit(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 
-def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:
-    """How many end when: today (``None``), and in each month after that by its first day."""
+def _count_by_month(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:
+    """Number of recordings that end today (``None``), and in each later month, by its first day."""
     counted: Counter[date | None] = Counter()
     for day, count in ends.items():
         counted[None if day <= today else day.replace(day=1)] += count
@@ -155,5 +157,5 @@ def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, in
 
 
 def _numbers() -> dict[str, str]:
-    """The customer's numbers by their lines' ids."""
-    return {line.id: line.number for line in queries.lines(someone().tenant.id, ended=True)}
+    """The customer's numbers by line id."""
+    return {line.id: line.number for line in queries.lines(current_visitor().tenant.id, ended=True)}

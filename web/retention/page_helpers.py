@@ -1,4 +1,4 @@
-"""What the retention pages share: their blueprint, the guard for admins, days in the customer's time zone."""
+"""Shared by the retention pages: blueprint, decorator for admins, dates in the customer's time zone."""
 
 from __future__ import annotations
 
@@ -13,51 +13,54 @@ from recorder.domain import time_zones
 from recorder.errors import RetentionError
 from recorder.seal.amendment import By
 from web.decorators import admins_only
-from web.state import someone
+from web.state import current_visitor
 
 blueprint = Blueprint("retention", __name__, template_folder="templates")
 
 
-def _to_its_page(named: Mapping[str, object]) -> str:
-    """The recording's page, or that of the customer's retention limits."""
-    mine = named.get("recording_id")
-    return url_for("retention.show", recording_id=mine) if mine else url_for("retention.times")
+def _page_url(named: Mapping[str, object]) -> str:
+    """The address of the recording's retention page, or else of the retention limits."""
+    recording = named.get("recording_id")
+    return (
+        url_for("retention.show", recording_id=recording) if recording else url_for("retention.show_limits")
+    )
 
 
-for_admins = admins_only(back=_to_its_page)
+for_admins = admins_only(back=_page_url)
 
 
-def me() -> By:
-    """The user who asks, as the author of an amendment."""
-    return By("user", someone().user.id)
+def author() -> By:
+    """The visitor as the author of an amendment."""
+    return By("user", current_visitor().user.id)
 
 
-def to_recording(recording_id: str) -> ResponseReturnValue:
-    """Back to the recording's retention page."""
+def redirect_to_recording(recording_id: str) -> ResponseReturnValue:
+    """Redirect to the recording's retention page."""
     return redirect(url_for("retention.show", recording_id=recording_id), 303)
 
 
 def zone() -> ZoneInfo:
-    return time_zones.display_zone(someone().tenant.time_zone)
+    return time_zones.display_zone(current_visitor().tenant.time_zone)
 
 
-def day_of(at: datetime) -> date:
+def local_date(at: datetime) -> date:
     """The date of a time in the customer's time zone."""
     return at.astimezone(zone()).date()
 
 
-def day_in(text: str, error_id: str) -> date:
-    """A date as a browser sends it.  Raises :class:`RetentionError` with that id where it cannot be read."""
+def parse_date(text: str, error_id: str) -> date:
+    """A date as a browser sends it (ISO 8601).  Raises :class:`RetentionError` with ``error_id`` if it is
+    invalid."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise RetentionError(error_id, "that is no day") from None
+        raise RetentionError(error_id, "invalid date") from None
 
 
-def beginning(day: date, error_id: str) -> datetime:
-    """The start of a day in the customer's time zone.  Raises :class:`RetentionError` with that id where the
-    calendar has none."""
+def start_of_day(day: date, error_id: str) -> datetime:
+    """The start of a day in the customer's time zone, in UTC.  Raises :class:`RetentionError` with
+    ``error_id`` if the calendar ends before it."""
     try:
         return datetime.combine(day, time(), zone()).astimezone(UTC)
     except OverflowError:
-        raise RetentionError(error_id, "that is no day") from None
+        raise RetentionError(error_id, "invalid date") from None

@@ -1,4 +1,4 @@
-"""How long a recording is kept and what for; holds, withdrawals, deletion."""
+"""The retention page of a recording, with holds, withdrawal of consent and deletion."""
 
 from __future__ import annotations
 
@@ -16,34 +16,33 @@ from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment_kinds import AgreedLater
 from web.account.limits import limit_grants, limit_refusals
-from web.errors import page
+from web.errors import error_page
 from web.retention.page_helpers import (
-    beginning,
+    author,
     blueprint,
-    day_in,
-    day_of,
     for_admins,
-    me,
-    to_recording,
+    local_date,
+    parse_date,
+    redirect_to_recording,
+    start_of_day,
 )
-from web.state import changes, here, logged_in, now, someone
+from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
-REVIEW = timedelta(days=90)
-"""When a hold is looked at again, where nobody chooses another day."""
+DEFAULT_REVIEW = timedelta(days=90)
+"""Time until the review that is proposed for a hold."""
 
 
-@blueprint.get("/recordings/<recording_id>/keeping")
-@logged_in
+@blueprint.get("/recordings/<recording_id>/retention")
+@login_required
 @limit_refusals
 def show(recording_id: str) -> ResponseReturnValue:
-    tenant = someone().tenant.id
-    if here().changes is None:
-        return page(503, errors.error("retention.no_key"))
+    tenant = current_visitor().tenant.id
+    if panel_state().changes is None:
+        return error_page(503, errors.error("retention.no_key"))
     row = queries.recording(tenant, recording_id)
     if row is not None and row.destroyed_at is not None:
-        said = _receipt(recording_id)
-        return render_template("retention/erased.html", recording=row, receipt=said), 410
+        return render_template("retention/receipt.html", recording=row, receipt=_receipt(recording_id)), 410
     looked = changes().look(tenant, recording_id)
     names = {each.id: each.name for each in users.users(tenant)}
     at = now()
@@ -57,115 +56,115 @@ def show(recording_id: str) -> ResponseReturnValue:
             for each in looked.chain.amendments
             if isinstance(each.data, AgreedLater)
         ],
-        admin=someone().admin,
+        admin=current_visitor().admin,
         why_not=looked.why_not_delete(),
         now=at,
-        review=day_of(at + REVIEW),
-        earliest=day_of(at + timedelta(days=1)),
-        latest=day_of(at + LONGEST_REVIEW - timedelta(days=1)),
+        review=local_date(at + DEFAULT_REVIEW),
+        earliest=local_date(at + timedelta(days=1)),
+        latest=local_date(at + LONGEST_REVIEW - timedelta(days=1)),
         longest=LONGEST_REASON,
         codes=[*standard(), *queries.own_purposes(tenant)],
     )
 
 
 @blueprint.get("/recordings/<recording_id>/receipt.json")
-@logged_in
+@login_required
 @limit_refusals
-def receipt_file(recording_id: str) -> ResponseReturnValue:
-    """The signed receipt of an erasure, to keep."""
-    said = _receipt(recording_id)
-    name = f"accord-receipt-{said.recording}.json"
+def download_receipt(recording_id: str) -> ResponseReturnValue:
+    """Download the signed receipt of an erasure."""
+    receipt = _receipt(recording_id)
+    name = f"accord-receipt-{receipt.recording}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(said.content, mimetype="application/json", headers=headers)
+    return Response(receipt.content, mimetype="application/json", headers=headers)
 
 
 def _receipt(recording_id: str) -> receipts.ErasureReceipt:
-    means = changes()
-    tenant, kept = someone().tenant.id, here().config.backups_kept
-    return receipts.receipt(tenant, recording_id, means.store, means.root, means.signer, kept, now())
+    service = changes()
+    tenant, kept = current_visitor().tenant.id, panel_state().config.backups_kept
+    return receipts.receipt(tenant, recording_id, service.store, service.root, service.signer, kept, now())
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/hold")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/hold")
+@login_required
 @limit_grants
 @for_admins
-def hold(recording_id: str) -> ResponseReturnValue:
-    form, user = request.form, someone().user
+def set_hold(recording_id: str) -> ResponseReturnValue:
+    form, user = request.form, current_visitor().user
     changes().hold(
         user.tenant,
         recording_id,
-        me(),
+        author(),
         owner=user.id,
         purposes=form.getlist("purpose"),
         reason=form.get("reason", ""),
-        review_at=beginning(day_in(form.get("review", ""), "retention.review"), "retention.review"),
+        review_at=start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review"),
         roles=[ADMIN, *([CUSTOMER] if form.get("colleagues") else [])],
     )
-    return to_recording(recording_id)
+    return redirect_to_recording(recording_id)
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/lift")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/lift")
+@login_required
 @limit_grants
 @for_admins
-def lift(recording_id: str) -> ResponseReturnValue:
-    form, user = request.form, someone().user
+def lift_hold(recording_id: str) -> ResponseReturnValue:
+    form, user = request.form, current_visitor().user
     number = form.get("hold", "")
     held = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
-    changes().lift(user.tenant, recording_id, me(), hold=held, reason=form.get("reason", ""))
-    return to_recording(recording_id)
+    changes().lift(user.tenant, recording_id, author(), hold=held, reason=form.get("reason", ""))
+    return redirect_to_recording(recording_id)
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/withdraw")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/withdraw")
+@login_required
 @limit_grants
 @for_admins
-def withdraw(recording_id: str) -> ResponseReturnValue:
-    tenant = someone().tenant.id
-    changes().withdraw(tenant, recording_id, me(), reason=request.form.get("reason", ""))
-    return to_recording(recording_id)
+def withdraw_consent(recording_id: str) -> ResponseReturnValue:
+    tenant = current_visitor().tenant.id
+    changes().withdraw(tenant, recording_id, author(), reason=request.form.get("reason", ""))
+    return redirect_to_recording(recording_id)
 
 
-@blueprint.post("/recordings/<recording_id>/keeping/state")
-@logged_in
+@blueprint.post("/recordings/<recording_id>/retention/basis")
+@login_required
 @limit_grants
 @for_admins
-def state(recording_id: str) -> ResponseReturnValue:
-    """What a recording from elsewhere may be used for, and on what that rests."""
-    form, user = request.form, someone().user
+def state_basis(recording_id: str) -> ResponseReturnValue:
+    """State the purpose of an imported recording and the basis for it."""
+    form, user = request.form, current_visitor().user
     days = form.get("days", "")
-    known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
-    if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
-        raise RetentionError("retention.days", "no number of days, or it was recorded here")
+    valid = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
+    if not valid or changes().look(user.tenant, recording_id).row.brought_in is None:
+        raise RetentionError("retention.days", "invalid number of days, or the recording was not imported")
     changes().agree(
         user.tenant,
         recording_id,
-        me(),
+        author(),
         purpose=form.get("purpose", "")[:100],
         keep_days=int(days),
         reason=form.get("reason", ""),
     )
-    return to_recording(recording_id)
+    return redirect_to_recording(recording_id)
 
 
 @blueprint.get("/recordings/<recording_id>/delete")
-@logged_in
+@login_required
 @limit_refusals
 @for_admins
-def ask_to_delete(recording_id: str) -> ResponseReturnValue:
-    looked = changes().look(someone().tenant.id, recording_id)
+def confirm_deletion(recording_id: str) -> ResponseReturnValue:
+    looked = changes().look(current_visitor().tenant.id, recording_id)
     if (why := looked.why_not_delete()) is not None:
-        raise RetentionError(why, "it cannot be deleted")
+        raise RetentionError(why, "the recording cannot be deleted")
     return render_template(
-        "retention/delete.html", recording=looked.row, looked=looked, now=now(), longest=LONGEST_REASON
+        "retention/deletion.html", recording=looked.row, looked=looked, now=now(), longest=LONGEST_REASON
     )
 
 
 @blueprint.post("/recordings/<recording_id>/delete")
-@logged_in
+@login_required
 @limit_grants
 @for_admins
 def delete(recording_id: str) -> ResponseReturnValue:
-    tenant = someone().tenant.id
-    changes().delete(tenant, recording_id, me(), reason=request.form.get("reason", ""))
-    return render_template("retention/deleted.html")
+    tenant = current_visitor().tenant.id
+    changes().delete(tenant, recording_id, author(), reason=request.form.get("reason", ""))
+    return render_template("retention/deletion_done.html")

@@ -1,63 +1,63 @@
-// The page of calls that go on now looks again by itself. What has changed is put in its place; whoever has a
-// button in focus keeps it, and the page says aloud only what came of what was asked.
+// Refreshes the page of active calls. Only changed parts are replaced, the focused button keeps its focus,
+// and screen readers announce only the outcome of a command.
 
-const EVERY = 2000; // milliseconds; while an answer is to come, sooner
-const SOON = 400;
-const LOST = 3; // looks without an answer after which the page says so
-let lost = 0;
-const parts = ["live-said", "live-calls"];
+const INTERVAL = 2000; // ms
+const PENDING_INTERVAL = 400; // ms, while the outcome of a command is pending
+const MAX_FAILURES = 3; // consecutive failures before the page reports them
+let failures = 0;
+const parts = ["live-result", "live-calls"];
 
-document.getElementById("live-by-itself").hidden = false;
-wait();
+document.getElementById("live-auto-refresh").hidden = false;
+schedule();
 
-function wait() {
-  const open = document.getElementById("live").dataset.open === "yes";
-  setTimeout(look, open ? SOON : EVERY);
+function schedule() {
+  const pending = document.getElementById("live").dataset.open === "yes";
+  setTimeout(refresh, pending ? PENDING_INTERVAL : INTERVAL);
 }
 
-async function look() {
+async function refresh() {
   if (!document.hidden) {
     try {
-      const answer = await fetch(location.href, {
+      const response = await fetch(location.href, {
         headers: { Accept: "text/html" },
         signal: AbortSignal.timeout(5000),
       });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (answer.redirected || !page.getElementById("live")) {
-        location.reload(); // logged out meanwhile, or something is wrong: the page says what
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (response.redirected || !page.getElementById("live")) {
+        location.reload(); // logged out, or an error: the reloaded page explains
         return;
       }
-      show(page);
-      lost = 0;
+      update(page);
+      failures = 0;
     } catch {
-      lost += 1; // away for a moment: the next look tries again
+      failures += 1; // temporarily unreachable: the next refresh retries
     }
-    document.getElementById("live-away").hidden = lost < LOST;
+    document.getElementById("live-unreachable").hidden = failures < MAX_FAILURES;
   }
-  wait();
+  schedule();
 }
 
-function show(page) {
+function update(page) {
   document.getElementById("live").dataset.open = page.getElementById("live").dataset.open;
   for (const id of parts) {
-    const now = document.getElementById(id);
-    const then = page.getElementById(id);
-    if (bare(now) === bare(then)) continue;
-    const focused = now.contains(document.activeElement) ? document.activeElement.id : "";
-    now.replaceChildren(...then.childNodes);
-    if (focused) focus(focused);
+    const current = document.getElementById(id);
+    const next = page.getElementById(id);
+    if (withoutTokens(current) === withoutTokens(next)) continue;
+    const focused = current.contains(document.activeElement) ? document.activeElement.id : "";
+    current.replaceChildren(...next.childNodes);
+    if (focused) restoreFocus(focused);
   }
 }
 
-// Form tokens are new in every page, and say nothing.
-function bare(one) {
-  const copy = one.cloneNode(true);
+// Form tokens differ on every page, without any change to show.
+function withoutTokens(part) {
+  const copy = part.cloneNode(true);
   for (const token of copy.querySelectorAll("[name=csrf_token]")) token.remove();
   return copy.innerHTML;
 }
 
-// The button that was in focus; where it has become another (Pause is now Go on), that one.
-function focus(id) {
+// Focus the same button again, or the one that has replaced it (Pause has become Resume).
+function restoreFocus(id) {
   const other = id.replace(/^(pause|resume)-/, (_, was) => (was === "pause" ? "resume-" : "pause-"));
   (document.getElementById(id) ?? document.getElementById(other))?.focus();
 }

@@ -1,10 +1,10 @@
-// The player: the browser's own audio element, two lanes drawn from peaks made beforehand, and keys.
-// The sound comes by range from the panel; nothing of it is kept.
+// The player: the browser's audio element, a waveform in two lanes drawn from precomputed peaks, and keys.
+// The audio is requested from the panel by range and never cached.
 
 import WaveSurfer from "./vendor/wavesurfer-8.0.1.esm.js";
 import { readPeaks } from "./peaks.js";
-import { Leave } from "./leave.js";
-import { whyBroken } from "./broken.js";
+import { Grant } from "./grant.js";
+import { findRefusal } from "./playback_error.js";
 
 const STEP = 5;
 
@@ -29,7 +29,7 @@ function trouble(text) {
   document.getElementById("trouble").hidden = !text;
 }
 
-// The text comes into a live region that was there before, so that it is read out.
+// The live region exists before its text changes, so that screen readers announce it.
 function warn(text) {
   document.getElementById("soon").textContent = text ?? "";
   document.getElementById("warning").classList.toggle("notice", Boolean(text));
@@ -37,21 +37,21 @@ function warn(text) {
 }
 
 function goTo(seconds) {
-  if (leave.over) return;
+  if (grant.over) return;
   audio.currentTime = Math.min(Math.max(seconds, 0), duration);
   showPlace();
 }
 
 function playOrPause() {
   if (!audio.paused) return audio.pause();
-  if (!leave.allows()) return again.focus();
+  if (!grant.allows()) return again.focus();
   trouble(null);
   if (audio.error) reload();
-  // A play that cannot start is told by the element's error event.
+  // If playback cannot start, the element's error event reports it.
   return audio.play().catch(() => {});
 }
 
-// The stretches that were played since the sound was loaded, in milliseconds: the browser keeps them.
+// The ranges played since the audio was loaded, in ms, as the browser tracks them.
 function played() {
   const parts = [];
   for (let n = 0; n < Math.min(audio.played.length, 150); n++) {
@@ -62,7 +62,7 @@ function played() {
 
 function reload() {
   const at = audio.currentTime;
-  leave.tell(played());
+  grant.report(played());
   audio.load();
   audio.currentTime = at;
 }
@@ -80,14 +80,14 @@ function showPlaying() {
   toggle.setAttribute("aria-label", say(playing ? "Pause" : "Play"));
 }
 
-// Styles set one by one by a script are allowed by the content policy; a style attribute in a page is not.
+// The Content-Security-Policy allows styles set by scripts, but no style attributes in the page.
 function placeMarks() {
   const percent = (ms) => `${Math.min(100, (Number(ms) / 10) / duration)}%`;
   for (const gap of root.querySelectorAll(".gap")) {
     gap.style.left = percent(gap.dataset.from);
     gap.style.width = percent(gap.dataset.to - gap.dataset.from);
   }
-  for (const mark of root.querySelectorAll(".told-end")) {
+  for (const mark of root.querySelectorAll(".announcement-end")) {
     mark.style.left = percent(mark.dataset.at);
     mark.classList.toggle("is-late", Number(mark.dataset.at) / 1000 > duration / 2);
   }
@@ -95,7 +95,7 @@ function placeMarks() {
 
 function colours() {
   const of = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  // What is not played yet is paler, and still 3 : 1 on the sheet (WCAG 1.4.11).
+  // The part not played yet is paler, still with a contrast of 3:1 (WCAG 1.4.11).
   const lane = (colour) => ({ waveColor: `color-mix(in srgb, ${colour} 68%, ${of("--sheet")})`, progressColor: colour });
   const height = parseFloat(getComputedStyle(document.getElementById("wave")).getPropertyValue("--lane")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
   return {
@@ -105,9 +105,9 @@ function colours() {
 }
 
 async function draw() {
-  const answer = await fetch(root.dataset.peaks, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(`peaks: ${answer.status}`);
-  const peaks = readPeaks(await answer.json());
+  const response = await fetch(root.dataset.peaks, { headers: { Accept: "application/json" } });
+  if (!response.ok) throw new Error(`peaks: ${response.status}`);
+  const peaks = readPeaks(await response.json());
   const wave = WaveSurfer.create({
     container: document.getElementById("wave"),
     cspNonce: root.dataset.nonce,
@@ -123,7 +123,7 @@ async function draw() {
     hideScrollbar: true,
     ...colours(),
   });
-  // Where listening goes on, it may have been placed before there was anything to draw.
+  // When listening resumes, the position may have been set before the waveform was ready.
   wave.once("ready", () => audio.currentTime && wave.setTime(audio.currentTime));
   for (const change of ["(prefers-color-scheme: dark)", "(max-width: 40rem)"]) {
     matchMedia(change).addEventListener("change", () => wave.setOptions(colours()));
@@ -157,31 +157,31 @@ function listen() {
   }
   document.addEventListener("keydown", onKey);
   goOn.addEventListener("click", async () => {
-    if (await leave.renew()) toggle.focus();
-    else if (!leave.over && document.getElementById("trouble").hidden) trouble(say("Away"));
+    if (await grant.renew()) toggle.focus();
+    else if (!grant.over && document.getElementById("trouble").hidden) trouble(say("Away"));
   });
-  audio.addEventListener("play", () => leave.look());
+  audio.addEventListener("play", () => grant.check());
   for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, showPlaying);
-  for (const name of ["pause", "ended"]) audio.addEventListener(name, () => leave.over || leave.tell(played()));
+  for (const name of ["pause", "ended"]) audio.addEventListener(name, () => grant.over || grant.report(played()));
   for (const name of ["timeupdate", "seeking", "loadedmetadata"]) audio.addEventListener(name, showPlace);
 }
 
 async function explain() {
   showPlaying();
-  const known = await whyBroken(audio, duration).catch(() => null);
-  if (leave.over) return;
-  if (known?.error?.startsWith("access.")) leave.end(known.message);
-  else trouble(known === null ? say("Broken") : (known.message ?? say("Silent")));
+  const refusal = await findRefusal(audio, duration).catch(() => null);
+  if (grant.over) return;
+  if (refusal?.error?.startsWith("access.")) grant.end(refusal.message);
+  else trouble(refusal === null ? say("Broken") : (refusal.message ?? say("Silent")));
 }
 
-// Nothing may play any more, not even what has arrived already. Whoever chooses again goes on at this place.
+// Stop playback for good, even of buffered audio. After choosing a purpose again, it resumes at this position.
 function stop(message) {
   const at = audio.currentTime;
   audio.pause();
-  leave.tell(played());
+  grant.report(played());
   for (const source of audio.querySelectorAll("source")) source.remove();
   audio.removeAttribute("src");
-  audio.load(); // drops a "pause" that was not told yet
+  audio.load(); // drops a pending "pause" event
   showPlaying();
   audio.currentTime = at; // still shown
   showPlace();
@@ -198,8 +198,8 @@ function takePlace() {
   if (at) goTo(at);
 }
 
-let slowed = false;
-const leave = new Leave(root.dataset, {
+let slowed = false; // whether the last renewal was rate-limited
+const grant = new Grant(root.dataset, {
   playing: () => !audio.paused,
   soon: () => warn(say("Soon").replace("{time}", document.getElementById("until").textContent)),
   renewed: (words) => {
@@ -222,9 +222,9 @@ placeMarks();
 listen();
 takePlace();
 showPlace();
-leave.watch();
+grant.watch();
 audio.addEventListener("error", explain);
-// With several sources the last one that cannot be used tells it, not the element.
+// With several sources, the error event of the last one fires instead of the element's.
 audio.querySelector("source:last-of-type").addEventListener("error", explain);
-addEventListener("pagehide", () => leave.close(played()));
+addEventListener("pagehide", () => grant.close(played()));
 if (root.dataset.peaks) draw().catch((error) => console.warn("no waveform:", error.message));

@@ -1,4 +1,4 @@
-"""Persons who ask for their recordings: the register, one request, and the copy that they are given."""
+"""Subject requests: the register, the steps of one request, and the copy for the person."""
 
 from web.subject_requests.views import blueprint
 

@@ -1,6 +1,6 @@
-"""What a person is told of each recording of theirs: facts for programs, of which the words are made, too.
+"""The facts about a person's recordings in their copy, as JSON; the readme is written from the same facts.
 
-Others' data stays out: who was at the other end, who joined, and what colleagues wrote as reasons.
+Other people's data is left out: the other party, participants, and reasons that colleagues wrote.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from recorder.seal.amendment_kinds import AgreedLater, ConsentWithdrawn, HoldSet
 FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
 
-_WITHOUT: Final = frozenset({"party", "value", "leg", "by"})
-"""Of a mark's data: who somebody else was."""
+_OTHER_PARTIES: Final = frozenset({"party", "value", "leg", "by"})
+"""Fields of a marker's data that identify other people."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """One recording: its row, what was decided, to whom its sound went, its copy, and where the sound of that
-    lies in the archive, unless it is withheld.  There is no copy of what is withheld and not as it was
-    sealed."""
+    """One recording: its row, its review, who heard its audio, its copy, and the path of the audio in the
+    archive (empty if withheld).  ``copy`` is ``None`` for a withheld recording whose seal is broken."""
 
     row: RecordingRow
     review: ReviewRow
@@ -46,7 +45,8 @@ def document(
     now: datetime,
     names: bool,
 ) -> dict[str, Any]:
-    """All of it, as JSON; ``names``: those of colleagues who had its sound, beside their roles."""
+    """The facts as a JSON document.  With ``names``, colleagues who heard the audio are named, not only their
+    roles."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -119,7 +119,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
             "mode": manifest.consent.mode,
             "answer": manifest.consent.answer,
             "key": manifest.consent.key,
-            "at": _moment(manifest.consent.at),
+            "at": _optional_iso(manifest.consent.at),
         },
         "asked_to_keep": [
             {
@@ -127,7 +127,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
                 "answer": each.answer,
                 "by": each.by,
                 "how": each.answered_how,
-                "answered_at": _moment(each.answered_at),
+                "answered_at": _optional_iso(each.answered_at),
             }
             for each in manifest.agreements
         ],
@@ -136,7 +136,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
                 "at": to_iso(each.at),
                 "offset_ms": each.offset_ms,
                 "kind": each.kind,
-                "data": {name: value for name, value in each.data.items() if name not in _WITHOUT},
+                "data": {name: value for name, value in each.data.items() if name not in _OTHER_PARTIES},
             }
             for each in manifest.markers
         ],
@@ -154,7 +154,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
 
 
 def _amendment(amendment: Amendment) -> dict[str, Any]:
-    """Without the reasons, which colleagues wrote in their own words, and may name others."""
+    """An amendment without its reason, a free text by colleagues that may name other people."""
     said: dict[str, Any] = {"at": to_iso(amendment.at), "kind": amendment.kind}
     data = amendment.data
     if isinstance(data, HoldSet):
@@ -166,5 +166,5 @@ def _amendment(amendment: Amendment) -> dict[str, Any]:
     return said
 
 
-def _moment(at: datetime | None) -> str | None:
+def _optional_iso(at: datetime | None) -> str | None:
     return None if at is None else to_iso(at)

@@ -1,4 +1,4 @@
-"""The register of a customer's admins, and the steps of one request."""
+"""The register of subject requests, for a customer's admins, and the steps of one request."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from recorder.prompts.purposes import standard
 from web.account.limits import limit_grants, limit_refusals
 from web.decorators import admins_only
 from web.gate import gate, who
-from web.language import FORMATS, NAMES
-from web.state import changes, here, logged_in, now, someone
-from web.subject_requests import facts, pack
+from web.language import LOCALES, NAMES
+from web.state import changes, current_visitor, login_required, now, panel_state
+from web.subject_requests import archive, facts
 from web.subject_requests.facts import RecordingFacts
 from web.text import formats, subject_requests
 
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
 
 
-def _to_its_page(named: Mapping[str, object]) -> str:
-    """The request's, or the register."""
-    mine = named.get("request_id")
-    return url_for(".show", request_id=mine) if mine else url_for(".listed")
+def _page_url(named: Mapping[str, object]) -> str:
+    """The address of the request's page, or else of the register."""
+    request_id = named.get("request_id")
+    return url_for(".show", request_id=request_id) if request_id else url_for(".list_requests")
 
 
-def _to_vouching(named: Mapping[str, object]) -> str:
-    return url_for(".vouching", request_id=named["request_id"])
+def _vouching_url(named: Mapping[str, object]) -> str:
+    return url_for(".show_vouching", request_id=named["request_id"])
 
 
-for_admins = admins_only(back=_to_its_page)
-for_vouchers = admins_only(back=_to_vouching, roles=rules.VOUCHERS)
+for_admins = admins_only(back=_page_url)
+for_vouchers = admins_only(back=_vouching_url, roles=rules.VOUCHERS)
 
 
-@blueprint.get("/requests")
-@logged_in
+@blueprint.get("/subject-requests")
+@login_required
 @for_admins
-def listed() -> str:
-    tenant = someone().tenant
+def list_requests() -> str:
+    tenant = current_visitor().tenant
     return render_template(
         "subject_requests/list.html",
         requests=subject_request_queries.requests(tenant.id),
@@ -63,46 +63,46 @@ def listed() -> str:
     )
 
 
-@blueprint.post("/requests")
-@logged_in
+@blueprint.post("/subject-requests")
+@login_required
 @limit_grants
 @for_admins
-def enter() -> ResponseReturnValue:
+def add_request() -> ResponseReturnValue:
     form = request.form
     try:
         received = date.fromisoformat(form.get("received", ""))
     except ValueError:
-        raise SubjectRequestError("subject_request.day", "that is no day", "") from None
+        raise SubjectRequestError("subject_request.day", "invalid date", "") from None
     row = service.enter(
-        someone().tenant.id,
+        current_visitor().tenant.id,
         number=form.get("number", ""),
         wants=form.get("wants", ""),
         language=form.get("language", ""),
         received_on=received,
         by_kind="user",
-        by=someone().user.id,
+        by=current_visitor().user.id,
         now=now(),
-        entropy=here().entropy,
+        entropy=panel_state().entropy,
     )
-    return _back(row.id)
+    return _redirect_to_request(row.id)
 
 
-@blueprint.get("/requests/<request_id>")
-@logged_in
+@blueprint.get("/subject-requests/<request_id>")
+@login_required
 @limit_refusals
 @for_admins
 def show(request_id: str) -> str:
-    tenant = someone().tenant
+    tenant = current_visitor().tenant
     row = service.find_request(tenant.id, request_id)
     found = reviews.find_recordings(tenant.id, row.number) if row.proved_at else ()
     done = reviews.reviews_of(tenant.id, row.id)
-    left = _left(found, done)
+    left = _not_erased(found, done)
     missed = reviews.find_unrecorded_calls(tenant.id, row.number) if row.proved_at else ()
-    with force_locale(FORMATS.get(row.language, row.language)):
+    with force_locale(LOCALES.get(row.language, row.language)):
         letter = [
-            f"{formats.moment(each.started_at)} – {_erased(done[each.id])}"
-            for each in _all(tenant.id, found, done)
-            if done.get(each.id) and _erased(done[each.id])
+            f"{formats.moment(each.started_at)} – {_erasure_result(done[each.id])}"
+            for each in _with_erased(tenant.id, found, done)
+            if done.get(each.id) and _erasure_result(done[each.id])
         ]
         if calls := erased_call_queries.count_by_request(tenant.id).get(row.id, 0):
             letter.append(subject_requests.calls_erased(calls))
@@ -113,7 +113,9 @@ def show(request_id: str) -> str:
         "subject_requests/show.html",
         asked=row,
         today=rules.local_day(tenant.time_zone, now()),
-        call=verification_code.refresh_call(tenant.id, row.id, now(), here().entropy) if row.open else None,
+        call=verification_code.refresh_call(tenant.id, row.id, now(), panel_state().entropy)
+        if row.open
+        else None,
         now=now(),
         recordings=left,
         done=done,
@@ -122,8 +124,8 @@ def show(request_id: str) -> str:
         erasable=len(missed) - undecided,
         announced=[each for each in left if each.usable],
         unannounced=[each for each in left if not each.usable],
-        reviewed=_reviewed(left, done),
-        me=_user(),
+        reviewed=_all_reviewed(left, done),
+        me=_user_id(),
         letter=letter,
         names={each.id: each.name for each in users.users(tenant.id)},
         closed_how=rules.CLOSED_HOW,
@@ -131,111 +133,115 @@ def show(request_id: str) -> str:
     )
 
 
-@blueprint.post("/requests/<request_id>/call")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/call")
+@login_required
 @limit_grants
 @for_admins
-def call(request_id: str) -> ResponseReturnValue:
-    verification_code.order_call(_tenant(), request_id, who=_user(), now=now(), entropy=here().entropy)
-    return _back(request_id, "whose")
+def call_number(request_id: str) -> ResponseReturnValue:
+    verification_code.order_call(
+        _tenant_id(), request_id, who=_user_id(), now=now(), entropy=panel_state().entropy
+    )
+    return _redirect_to_request(request_id, "whose")
 
 
-@blueprint.post("/requests/<request_id>/code")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/code")
+@login_required
 @limit_grants
 @for_admins
-def code(request_id: str) -> ResponseReturnValue:
+def check_code(request_id: str) -> ResponseReturnValue:
     right = verification_code.try_code(
-        _tenant(), request_id, request.form.get("code", "")[:40], who=_user(), now=now(),
-        entropy=here().entropy,
+        _tenant_id(), request_id, request.form.get("code", "")[:40], who=_user_id(), now=now(),
+        entropy=panel_state().entropy,
     )  # fmt: skip
     if not right:
-        raise SubjectRequestError("subject_request.wrong_code", "that is not the code", "")
-    return _back(request_id, "whose")
+        raise SubjectRequestError("subject_request.wrong_code", "wrong code", "")
+    return _redirect_to_request(request_id, "whose")
 
 
-@blueprint.get("/requests/<request_id>/vouch")
-@logged_in
+@blueprint.get("/subject-requests/<request_id>/vouch")
+@login_required
 @limit_refusals
 @for_vouchers
-def vouching(request_id: str) -> str:
-    """For the colleague who vouches too; they see no more of the request than that."""
-    tenant = someone().tenant
+def show_vouching(request_id: str) -> str:
+    """The page for the second colleague who vouches; it shows nothing else of the request."""
+    tenant = current_visitor().tenant
     return render_template(
         "subject_requests/vouch.html",
         asked=service.find_request(tenant.id, request_id),
         names={each.id: each.name for each in users.users(tenant.id)},
-        me=_user(),
+        me=_user_id(),
         longest=rules.LONGEST_SAID,
     )
 
 
-@blueprint.post("/requests/<request_id>/vouch")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/vouch")
+@login_required
 @limit_grants
 @for_vouchers
 def vouch(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    service.vouch(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
-    if someone().admin:
-        return _back(request_id, "whose")
-    return redirect(url_for(".vouching", request_id=request_id), 303)
+    service.vouch(_tenant_id(), request_id, how=how, who=_user_id(), now=now(), entropy=panel_state().entropy)
+    if current_visitor().admin:
+        return _redirect_to_request(request_id, "whose")
+    return redirect(url_for(".show_vouching", request_id=request_id), 303)
 
 
-@blueprint.post("/requests/<request_id>/review")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/review")
+@login_required
 @limit_grants
 @for_admins
-def review(request_id: str) -> ResponseReturnValue:
-    row = service.find_request(_tenant(), request_id)
-    done = reviews.reviews_of(_tenant(), row.id)
-    for each in reviews.find_recordings(_tenant(), row.number):
+def review_recordings(request_id: str) -> ResponseReturnValue:
+    row = service.find_request(_tenant_id(), request_id)
+    done = reviews.reviews_of(_tenant_id(), row.id)
+    for each in reviews.find_recordings(_tenant_id(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
             raise SubjectRequestError(
-                "subject_request.unannounced", "one that was not announced is decided about for itself"
+                "subject_request.unannounced", "unannounced recordings are reviewed one by one"
             )
         chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
         before = done.get(each.id, ReviewRow(each.id))
         same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_why)
         if chosen and not same:
             reviews.decide(
-                _tenant(), request_id, each.id, given=chosen, why=why, who=_user(), now=now(),
-                entropy=here().entropy, signer=changes().signer,
+                _tenant_id(), request_id, each.id, given=chosen, why=why, who=_user_id(), now=now(),
+                entropy=panel_state().entropy, signer=changes().signer,
             )  # fmt: skip
-    return _back(request_id, "given")
+    return _redirect_to_request(request_id, "given")
 
 
-@blueprint.post("/requests/<request_id>/recordings/<recording_id>/review")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/recordings/<recording_id>/review")
+@login_required
 @limit_grants
 @for_admins
-def review_one(request_id: str, recording_id: str) -> ResponseReturnValue:
-    """One that was not announced: decided about for itself, with the reason."""
+def review_recording(request_id: str, recording_id: str) -> ResponseReturnValue:
+    """Review one unannounced recording, with a reason."""
     given, why = request.form.get("given", ""), request.form.get("why", "")
     reviews.decide(
-        _tenant(), request_id, recording_id, given=given, why=why, who=_user(), now=now(),
-        entropy=here().entropy, signer=changes().signer,
+        _tenant_id(), request_id, recording_id, given=given, why=why, who=_user_id(), now=now(),
+        entropy=panel_state().entropy, signer=changes().signer,
     )  # fmt: skip
-    return _back(request_id, "unannounced")
+    return _redirect_to_request(request_id, "unannounced")
 
 
-@blueprint.post("/requests/<request_id>/copy")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/copy")
+@login_required
 @limit_grants
 @for_admins
-def copy(request_id: str) -> ResponseReturnValue:
-    """The archive.  Everything is looked at before its first byte, and written down."""
-    tenant = someone().tenant
+def download_copy(request_id: str) -> ResponseReturnValue:
+    """Download the archive.  All recordings are checked, and the export is logged, before its first byte."""
+    tenant = current_visitor().tenant
     row = service.verified_request(tenant.id, request_id, wants=subject_request_queries.COPIES)
     zone, names = time_zones.display_zone(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.reviews_of(tenant.id, row.id)
-    found = _left(reviews.find_recordings(tenant.id, row.number), done)
-    if not _reviewed(found, done):
-        raise SubjectRequestError("subject_request.not_reviewed", "what is given was not decided of each", "")
-    told = [_told(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
+    found = _not_erased(reviews.find_recordings(tenant.id, row.number), done)
+    if not _all_reviewed(found, done):
+        raise SubjectRequestError(
+            "subject_request.not_reviewed", "some recordings have not been reviewed", ""
+        )
+    told = [_collect_facts(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
     missed = reviews.find_unrecorded_calls(tenant.id, row.number)
-    made = facts.document(tenant, row, told, missed, now(), names)
-    with force_locale(FORMATS.get(row.language, row.language)):
+    document = facts.document(tenant, row, told, missed, now(), names)
+    with force_locale(LOCALES.get(row.language, row.language)):
         readme = render_template(
             "subject_requests/readme.txt",
             asked=row,
@@ -246,99 +252,109 @@ def copy(request_id: str) -> ResponseReturnValue:
             now=now(),
             label=lambda purpose: _label(purpose, row.language),
         )
-    service.note_export(tenant.id, row.id, _user(), now(), here().entropy)
+    service.note_export(tenant.id, row.id, _user_id(), now(), panel_state().entropy)
     file = f"recordings-{row.number[1:]}.zip"
     answer = Response(
-        pack.stream(readme, made, told, now(), zone),
+        archive.stream(readme, document, told, now(), zone),
         content_type="application/zip",
         headers={"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "no-store"},
     )
     return answer
 
 
-@blueprint.post("/requests/<request_id>/erase")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/erase")
+@login_required
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    row = service.verified_request(_tenant(), request_id, wants=subject_request_queries.ERASES)
-    found, done = reviews.find_recordings(_tenant(), row.number), reviews.reviews_of(_tenant(), row.id)
-    told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_calls_disclosed(row)
-    if row.copy_asked and not told:
-        raise SubjectRequestError("subject_request.copy_first", "the copy comes first", "")
+    row = service.verified_request(_tenant_id(), request_id, wants=subject_request_queries.ERASES)
+    found, done = reviews.find_recordings(_tenant_id(), row.number), reviews.reviews_of(_tenant_id(), row.id)
+    copied = all(_is_settled(row, each, done.get(each.id)) for each in found) and reviews.all_calls_disclosed(
+        row
+    )
+    if row.copy_asked and not copied:
+        raise SubjectRequestError(
+            "subject_request.copy_first", "the copy must be given before the erasure", ""
+        )
     if not request.form.get("sure"):
-        raise SubjectRequestError("subject_request.sure", "not ticked", "")
+        raise SubjectRequestError("subject_request.sure", "the erasure was not confirmed", "")
     for each in found:
         if each.id not in done or done[each.id].erased_at is None:
             gate().check_theirs(who(), row.id, each.id)
-            erasure.erase_recording(changes(), row, each.id, _user())
-    forgotten_calls.erase_calls(changes(), row, _user())
-    return _back(request_id, "erasing")
+            erasure.erase_recording(changes(), row, each.id, _user_id())
+    forgotten_calls.erase_calls(changes(), row, _user_id())
+    return _redirect_to_request(request_id, "erasing")
 
 
-@blueprint.post("/requests/<request_id>/extend")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/extend")
+@login_required
 @limit_grants
 @for_admins
 def extend(request_id: str) -> ResponseReturnValue:
     why = request.form.get("why", "")
-    service.extend(_tenant(), request_id, why=why, who=_user(), now=now(), entropy=here().entropy)
-    return _back(request_id)
+    service.extend(
+        _tenant_id(), request_id, why=why, who=_user_id(), now=now(), entropy=panel_state().entropy
+    )
+    return _redirect_to_request(request_id)
 
 
-@blueprint.post("/requests/<request_id>/close")
-@logged_in
+@blueprint.post("/subject-requests/<request_id>/close")
+@login_required
 @limit_grants
 @for_admins
 def close(request_id: str) -> ResponseReturnValue:
     how = request.form.get("how", "")
-    service.close(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
-    return redirect(url_for(".listed"), 303)
+    service.close(_tenant_id(), request_id, how=how, who=_user_id(), now=now(), entropy=panel_state().entropy)
+    return redirect(url_for(".list_requests"), 303)
 
 
-def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo) -> RecordingFacts:
+def _collect_facts(
+    row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo
+) -> RecordingFacts:
     try:
         copied = gate().copy(who(), row.id, recording.id)
     except SealError:
         if done.given != WITHHELD:
             raise
-        copied = None  # nothing is given of it, so what is wrong with it keeps nobody from the rest
+        copied = None  # withheld: a broken seal must not block the other recordings
     heard = reviews.listeners_of(row.tenant, recording.id)
-    if copied and copied.sound:  # whoever fetches it has it, too
-        me = someone().user
+    if copied and copied.sound:  # the admin who downloads the copy has its audio, too
+        me = current_visitor().user
         heard = (*heard, ListenerRow(now(), COPIED, "", me.role, me.name))
     told = RecordingFacts(recording, done, heard, copied, "")
-    where = pack.path(told, zone, copied.name) if copied and copied.sound else ""
+    where = archive.audio_path(told, zone, copied.name) if copied and copied.sound else ""
     return replace(told, path=where)
 
 
-def _left(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
-    """What is not erased, or about to be."""
+def _not_erased(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
+    """The recordings that are neither erased nor about to be."""
     return tuple(each for each in found if each.id not in done or done[each.id].erased_at is None)
 
 
-def _reviewed(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> bool:
-    """Whether it was decided what is given of each; what was not announced is not given, unless somebody
-    decides otherwise of that one."""
+def _all_reviewed(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> bool:
+    """Whether all recordings were reviewed.  Unannounced ones need no review: by default they are not
+    given."""
     return all(done.get(each.id, ReviewRow(each.id)).given or not each.usable for each in found)
 
 
-def _given(row: RequestRow, recording: RecordingRow, done: ReviewRow | None) -> bool:
-    """Whether a recording was given, it was decided that it is not, or a copy said that it was not
-    announced."""
+def _is_settled(row: RequestRow, recording: RecordingRow, done: ReviewRow | None) -> bool:
+    """Whether the copy has dealt with a recording: its audio was given, withheld, or listed as
+    unannounced."""
     if done is None or done.given is None:
         return not recording.usable and row.exported_at is not None
     return done.exported_at is not None or done.given == WITHHELD
 
 
-def _all(tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> list[RecordingRow]:
-    """What is found, and what was found before it was erased, the oldest first."""
+def _with_erased(
+    tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]
+) -> list[RecordingRow]:
+    """The recordings found now and those erased since, oldest first."""
     gone = (queries.recording(tenant, name) for name in done.keys() - {each.id for each in found})
     return sorted([*found, *(each for each in gone if each)], key=lambda each: (each.started_at, each.id))
 
 
-def _erased(done: ReviewRow) -> str:
-    return subject_requests.erased(done, formats.date(done.kept_until) if done.kept_until else "")
+def _erasure_result(done: ReviewRow) -> str:
+    return subject_requests.erasure_result(done, formats.date(done.kept_until) if done.kept_until else "")
 
 
 def _label(purpose: str, language: str) -> str:
@@ -346,13 +362,13 @@ def _label(purpose: str, language: str) -> str:
     return known.label(language) if known else purpose
 
 
-def _tenant() -> str:
-    return someone().tenant.id
+def _tenant_id() -> str:
+    return current_visitor().tenant.id
 
 
-def _user() -> str:
-    return someone().user.id
+def _user_id() -> str:
+    return current_visitor().user.id
 
 
-def _back(request_id: str, place: str | None = None) -> ResponseReturnValue:
+def _redirect_to_request(request_id: str, place: str | None = None) -> ResponseReturnValue:
     return redirect(url_for(".show", request_id=request_id, _anchor=place), 303)

@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _l
 from recorder.domain.live_command import DONE
 from recorder.features.live.queries import CommandRow
 
-DONE_SAID: Mapping[str, object] = {
+SUCCESSES: Mapping[str, object] = {
     "pause": _l("Paused: what is said now is not recorded."),
     "resume": _l("It is recorded again."),
     "note": _l("The moment is noted. You find it in the recording."),
@@ -18,7 +18,7 @@ DONE_SAID: Mapping[str, object] = {
 }
 """By what was asked."""
 
-NOT_DONE: Mapping[str, object] = {
+FAILURES: Mapping[str, object] = {
     "no_answer": _l("Not done: the recorder beside this call did not answer."),
     "no_switch": _l("Not done: the telephone system cannot be reached just now."),
     "unknown": _l(
@@ -34,10 +34,10 @@ NOT_DONE: Mapping[str, object] = {
 """By what came of it (:mod:`recorder.domain.live_command`)."""
 
 
-def asked_live(row: CommandRow) -> str:
+def command_result(row: CommandRow) -> str:
     """What came of what was asked of a live call."""
     if row.outcome is None:
         return str(_("Asked. The answer is still to come."))
     if row.outcome == DONE:
-        return str(DONE_SAID[row.what])
-    return str(NOT_DONE.get(row.outcome, NOT_DONE["unknown"]))
+        return str(SUCCESSES[row.what])
+    return str(FAILURES.get(row.outcome, FAILURES["unknown"]))

@@ -11,7 +11,7 @@ from flask_babel import lazy_gettext as _l
 
 KINDS: Final = ("listener_came", "listener_left", "listener_heard")
 
-HEARD: Mapping[tuple[str, str], object] = {
+HEARD_BY: Mapping[tuple[str, str], object] = {
     ("colleague", ""): _l(
         "From here on the colleague also heard somebody who listened. That is not in this recording."
     ),
@@ -32,17 +32,17 @@ HEARD: Mapping[tuple[str, str], object] = {
 """By who heard them, and the channel that they are in then (docs/formats.md)."""
 
 
-def answer(marker: Mapping[str, Any]) -> str:
-    """What :func:`listened` needs to know of a marker, in a word."""
+def heard_by(marker: Mapping[str, Any]) -> str:
+    """What :func:`eavesdropping` needs to know of a marker, in a word."""
     data = marker["data"]
     return f"{data.get('heard_by', '')} {data.get('channel', '')}".strip()
 
 
-def listened(kind: str, how: str) -> str:
+def eavesdropping(kind: str, how: str) -> str:
     """That somebody listened, did so no more, or was heard."""
     if kind == "listener_came":
         return str(_("Somebody began to listen to the call."))
     if kind == "listener_left":
         return str(_("Somebody who had listened to the call no longer did."))
     who, _between, lane = how.partition(" ")
-    return str(HEARD.get((who, lane)) or _("From here on somebody who listened was also heard."))
+    return str(HEARD_BY.get((who, lane)) or _("From here on somebody who listened was also heard."))

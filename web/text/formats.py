@@ -37,7 +37,7 @@ def number(text: str) -> str:
     return str(spaced).replace(" ", "\u00a0")
 
 
-def length(milliseconds: int) -> str:
+def duration(milliseconds: int) -> str:
     """A duration in words, to the second."""
     minutes, seconds = divmod(milliseconds // 1000, 60)
     hours, minutes = divmod(minutes, 60)
@@ -77,7 +77,7 @@ def moment(at: datetime) -> str:
     return f"{date(at)}, {time(at)}"
 
 
-def when(at: datetime, text: str) -> Markup:
+def time_tag(at: datetime, text: str) -> Markup:
     """A time as people read it, with the exact one for programs."""
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), text)
 

@@ -15,11 +15,11 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
-from web.language import current
+from web.language import current_language
 from web.text import eavesdrop, errors, formats, subject_requests
 from web.text import outbound as called
 from web.text import retention as keeping
-from web.text.commands import asked_live
+from web.text.commands import command_result
 
 NOT_RECORDED: Mapping[str, object] = {
     "no_line": _l("The number was not switched on for recording."),
@@ -82,14 +82,14 @@ GAPS: Mapping[str, object] = {
 """By :data:`recorder.audio.encoded_take.GAP_REASONS`."""
 
 
-KEPT: Mapping[str, object] = {
+KEEP_RESULTS: Mapping[str, object] = {
     "yes": _l("It was agreed in the call to keep it."),
     "no": _l("It was agreed in the call not to keep it longer than announced."),
     "none": _l("It was asked in the call whether to keep it; nobody answered."),
 }
 """By ``kept`` of a recording's row."""
 
-TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
+KEEP_ANSWERS: Mapping[tuple[str, str, str], object] = {
     ("yes", "outside", "key"): _l("Yes: the caller pressed a key for it at %(time)s."),
     ("no", "outside", "key"): _l("No: the caller pressed a key for it at %(time)s."),
     ("yes", "colleague", "aloud"): _l(
@@ -110,27 +110,27 @@ TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
 
 def line(direction: str, text: str) -> str:
     """Which number of the customer's a call concerns."""
-    if direction == called.OUTWARD:
+    if direction == called.OUTBOUND:
         return str(_("was called from %(number)s", number=formats.number(text)))
     return str(_("called %(number)s", number=formats.number(text)))
 
 
 def not_recorded(reason: str, direction: str = "") -> str:
     """Why a call was not recorded."""
-    theirs = called.NOT_RECORDED.get(reason) if direction == called.OUTWARD else None
+    theirs = called.NOT_RECORDED.get(reason) if direction == called.OUTBOUND else None
     known = theirs or NOT_RECORDED.get(reason)
     return str(known or _("The recording could not be used and was set aside."))
 
 
 def gap(reason: str, direction: str = "") -> str:
     """Why a stretch of a recording is silent or missing."""
-    theirs = called.GAPS.get(reason) if direction == called.OUTWARD else None
+    theirs = called.GAPS.get(reason) if direction == called.OUTBOUND else None
     return str(theirs or GAPS.get(reason) or _("This part is missing."))
 
 
-def out_of_time(missing_ms: int) -> str:
+def duration_mismatch(missing_ms: int) -> str:
     """That a recording is shorter than its call (negative: longer), and it is not known why."""
-    by = formats.length(abs(missing_ms))
+    by = formats.duration(abs(missing_ms))
     if missing_ms > 0:
         return str(
             _("This recording is %(length)s shorter than the call was. It is not known where.", length=by)
@@ -138,7 +138,7 @@ def out_of_time(missing_ms: int) -> str:
     return str(_("This recording is %(length)s longer than the call was. It is not known why.", length=by))
 
 
-LEFT_OUT: Mapping[str, object] = {
+OMISSIONS: Mapping[str, object] = {
     "access.not_announced": _l("It is not certain that everybody in it was told and agreed."),
     "access.brought_in": _l("Brought in from elsewhere, and nobody has stated what it may be used for."),
     "access.expired": _l("The time for which it was announced is over."),
@@ -148,34 +148,34 @@ LEFT_OUT: Mapping[str, object] = {
 """Why a recording is not handed over."""
 
 
-def left_out(why: str) -> str:
+def omission(why: str) -> str:
     """Why a recording is not handed over."""
-    return str(LEFT_OUT.get(why) or _("It is no longer what was sealed after the call. This was reported."))
+    return str(OMISSIONS.get(why) or _("It is no longer what was sealed after the call. This was reported."))
 
 
-def recordings(many: int) -> str:
+def recording_count(many: int) -> str:
     """How many."""
     return str(ngettext("%(num)d recording", "%(num)d recordings", many))
 
 
-def kept(answer: str) -> str:
+def keep_result(answer: str) -> str:
     """What was agreed in a call about keeping its recording."""
-    return str(KEPT[answer])
+    return str(KEEP_RESULTS[answer])
 
 
-def asked(how: str) -> str:
+def keep_question(how: str) -> str:
     """That it was asked whether the recording may be kept."""
     if how == "own_words":
         return str(_("The colleague asked in their own words whether this recording may be kept."))
     return str(_("It was asked whether this recording may be kept."))
 
 
-def answered(
+def keep_answer(
     answer: str | None, by: str | None, how: str | None, at: datetime | None, direction: str = ""
 ) -> str:
     """What came of that question."""
-    known = TOLD_YES_NO.get((answer or "", by or "", how or ""))
-    if by == "outside" and direction == called.OUTWARD:
+    known = KEEP_ANSWERS.get((answer or "", by or "", how or ""))
+    if by == "outside" and direction == called.OUTBOUND:
         known = called.ANSWERED.get(answer or "")
     if known is not None and at is not None:
         return str(known) % {"time": formats.time(at)}
@@ -189,7 +189,7 @@ def answered(
     return str(_("No answer was noted."))
 
 
-def unheard(at: datetime) -> str:
+def unheard_answer(at: datetime) -> str:
     """A colleague confirmed a yes, and the outside party had not been heard."""
     return str(
         _(
@@ -200,7 +200,7 @@ def unheard(at: datetime) -> str:
     )
 
 
-JOINED: Mapping[tuple[str, str], object] = {
+PARTICIPANT_ANSWERS: Mapping[tuple[str, str], object] = {
     ("joined_asked", ""): _l("A colleague who had joined was asked, too, whether they may be recorded."),
     ("joined_answered", "yes"): _l("They agreed, with a key."),
     ("joined_answered", "none"): _l("They did not refuse."),
@@ -219,15 +219,15 @@ JOINED: Mapping[tuple[str, str], object] = {
 """By the marker's kind and its answer."""
 
 
-def joined(kind: str, answer: str) -> str:
+def participant_answer(kind: str, answer: str) -> str:
     """What was asked of a colleague who joined later, and what came of it."""
-    return str(JOINED.get((kind, answer)) or _("A colleague who had joined was asked."))
+    return str(PARTICIPANT_ANSWERS.get((kind, answer)) or _("A colleague who had joined was asked."))
 
 
-def consented(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
+def consent(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
     """How it was agreed to record a call of which that was asked."""
-    if direction == called.OUTWARD:
-        return called.consented(mode, key, None if at is None else formats.time(at))
+    if direction == called.OUTBOUND:
+        return called.consent(mode, key, None if at is None else formats.time(at))
     if mode == "opt-in" and key and at is not None:
         return str(
             _(
@@ -242,7 +242,7 @@ def consented(mode: str, key: str | None, at: datetime | None, direction: str = 
     return str(_("The caller was told how to refuse the recording with a key, and did not refuse."))
 
 
-ANNOUNCED_HOW: Mapping[tuple[str, str], object] = {
+ANNOUNCEMENT_TIMES: Mapping[tuple[str, str], object] = {
     ("notice", "before_ringing"): _l("It is said before it rings."),
     ("notice", "at_pickup"): _l("It is said to both as soon as somebody answers."),
     ("opt-out", "before_ringing"): _l(
@@ -255,12 +255,12 @@ ANNOUNCED_HOW: Mapping[tuple[str, str], object] = {
 """By a line's mode and timing."""
 
 
-def announced_how(mode: str, timing: str) -> str:
+def announcement_time(mode: str, timing: str) -> str:
     """When a number says that it records, and how somebody refuses."""
-    return str(ANNOUNCED_HOW[mode, timing])
+    return str(ANNOUNCEMENT_TIMES[mode, timing])
 
 
-def asked_how(own_words: bool, at_start: bool) -> str:
+def keep_instructions(own_words: bool, at_start: bool) -> str:
     """How a colleague asks in a call whether its recording may be kept."""
     if at_start:
         return str(_("It is asked by itself at the start. Dial *5 to ask again."))
@@ -295,7 +295,7 @@ def outbound(how: str) -> str:
 
 def lane(channel: str, direction: str = "") -> str:
     """Whose sound a gap concerns."""
-    if direction == called.OUTWARD:
+    if direction == called.OUTBOUND:
         return called.lane(channel)
     return str({"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both")))
 
@@ -303,12 +303,12 @@ def lane(channel: str, direction: str = "") -> str:
 def purpose(code: str) -> str:
     """A purpose's label."""
     known = standard().get(code)
-    return known.label(current()) if known else code
+    return known.label(current_language()) if known else code
 
 
-def purpose_explained(code: str) -> str:
+def purpose_explanation(code: str) -> str:
     known = standard().get(code)
-    return known.explanation(current()) if known else ""
+    return known.explanation(current_language()) if known else ""
 
 
 def init_app(app: Flask) -> None:
@@ -320,57 +320,57 @@ def init_app(app: Flask) -> None:
             outbound,
             not_recorded,
             gap,
-            out_of_time,
-            kept,
-            left_out,
-            recordings,
+            duration_mismatch,
+            keep_result,
+            omission,
+            recording_count,
             formats.size,
-            asked,
-            answered,
-            unheard,
-            consented,
-            joined,
-            announced_how,
-            asked_how,
+            keep_question,
+            keep_answer,
+            unheard_answer,
+            consent,
+            participant_answer,
+            announcement_time,
+            keep_instructions,
             beep,
             formats.days,
             lane,
             purpose,
-            purpose_explained,
+            purpose_explanation,
             formats.party,
             formats.number,
-            formats.length,
+            formats.duration,
             formats.clock,
             formats.day,
             formats.date,
             formats.time,
             formats.moment,
-            formats.when,
-            asked_live,
-            keeping.ended,
-            keeping.erased_because,
-            keeping.held_for_roles,
-            keeping.purposes,
-            keeping.agreed_longer,
-            keeping.agreed_stay,
-            keeping.end_agreed,
-            keeping.end_earlier,
-            keeping.on_hold,
-            keeping.destroyed_earlier,
+            formats.time_tag,
+            command_result,
+            keeping.end_reason,
+            keeping.erasure_reason,
+            keeping.hold_listeners,
+            keeping.purpose_list,
+            keeping.agreement_count,
+            keeping.unaffected_agreements,
+            keeping.agreement_confirmation,
+            keeping.shortened_count,
+            keeping.held_count,
+            keeping.erased_count,
             keeping.date_of,
             keeping.month,
             subject_requests.calls_erased,
             subject_requests.wants,
-            subject_requests.given,
-            subject_requests.closed,
-            subject_requests.day_of,
-            subject_requests.called,
-            subject_requests.shown_by,
+            subject_requests.disclosure,
+            subject_requests.closure,
+            subject_requests.long_date,
+            subject_requests.call_result,
+            subject_requests.verification,
             subject_requests.state,
-            subject_requests.erased,
+            subject_requests.erasure_result,
             subject_requests.role,
-            subject_requests.heard,
-            subject_requests.amended,
-            eavesdrop.listened,
+            subject_requests.listening,
+            subject_requests.amendment,
+            eavesdrop.eavesdropping,
         )
     }

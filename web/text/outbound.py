@@ -9,7 +9,7 @@ from typing import Final
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-OUTWARD: Final = "outbound"
+OUTBOUND: Final = "outbound"
 
 NOT_RECORDED: Mapping[str, object] = {
     "hung_up_in_announcement": _l("One of them hung up during the announcement."),
@@ -57,7 +57,7 @@ def lane(channel: str) -> str:
     )
 
 
-def consented(mode: str, key: str | None, time: str | None) -> str:
+def consent(mode: str, key: str | None, time: str | None) -> str:
     """How it was agreed to record a call of which that was asked."""
     if mode == "opt-in" and key and time is not None:
         return str(

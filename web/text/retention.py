@@ -12,9 +12,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.prompts.purposes import standard
-from web.language import current, formats
+from web.language import current_language, current_locale
 
-ENDED: Final[Mapping[str, object]] = {
+END_REASONS: Final[Mapping[str, object]] = {
     "expired": _l("Ended on %(date)s, as announced."),
     "shortened": _l("Ended on %(date)s: your company keeps recordings for a shorter time since."),
     "withdrawn": _l("Ended on %(date)s: it was withdrawn that they agreed."),
@@ -23,7 +23,7 @@ ENDED: Final[Mapping[str, object]] = {
 }
 """By ``why`` of a purpose's term (:mod:`recorder.seal.usage_terms`)."""
 
-ERASED: Final[Mapping[str, object]] = {
+ERASURE_REASONS: Final[Mapping[str, object]] = {
     "expired": _l("Its time was over, as announced."),
     "not_announced": _l("Its announcement was not found in its sound."),
     "shortened": _l("Your company keeps recordings for a shorter time than was announced."),
@@ -76,30 +76,30 @@ ERRORS: Final[Mapping[str, object]] = {
 """By ``error_id``."""
 
 
-def ended(why: str, at: datetime) -> str:
+def end_reason(why: str, at: datetime) -> str:
     """That a purpose has ended, and why."""
-    return str(ENDED.get(why, ENDED["expired"])) % {"date": format_date(at, "long")}
+    return str(END_REASONS.get(why, END_REASONS["expired"])) % {"date": format_date(at, "long")}
 
 
-def erased_because(why: str) -> str:
+def erasure_reason(why: str) -> str:
     """On which ground a recording was destroyed."""
-    return str(ERASED[why])
+    return str(ERASURE_REASONS[why])
 
 
-def held_for_roles(roles: Iterable[str]) -> str:
+def hold_listeners(roles: Iterable[str]) -> str:
     """Who may listen to what is held."""
     if "customer" in roles:
         return str(_("Admins and colleagues whose role includes these purposes may listen."))
     return str(_("Only admins may listen."))
 
 
-def purposes(codes: Iterable[str]) -> str:
+def purpose_list(codes: Iterable[str]) -> str:
     """Several purposes' labels."""
     known = standard()
-    return ", ".join(known[code].label(current()) if code in known else code for code in codes)
+    return ", ".join(known[code].label(current_language()) if code in known else code for code in codes)
 
 
-def end_earlier(number: int, there: int) -> str:
+def shortened_count(number: int, there: int) -> str:
     """For how many recordings of those that are there a purpose would end earlier."""
     text = ngettext(
         "For %(num)d recording that is there it ends earlier.",
@@ -110,7 +110,7 @@ def end_earlier(number: int, there: int) -> str:
     return f"{text} {more}"
 
 
-def destroyed_earlier(number: int) -> str:
+def erased_count(number: int) -> str:
     """How many of these serve nothing else."""
     if not number:
         return str(_("They stay for their other purposes."))
@@ -123,7 +123,7 @@ def destroyed_earlier(number: int) -> str:
     )
 
 
-def agreed_stay(number: int) -> str:
+def unaffected_agreements(number: int) -> str:
     """How many were agreed to be kept longer, and stay."""
     return str(
         ngettext(
@@ -134,7 +134,7 @@ def agreed_stay(number: int) -> str:
     )
 
 
-def agreed_longer(number: int) -> str:
+def agreement_count(number: int) -> str:
     """How many of those that end earlier were agreed to be kept longer."""
     return str(
         ngettext(
@@ -145,7 +145,7 @@ def agreed_longer(number: int) -> str:
     )
 
 
-def end_agreed(number: int) -> str:
+def agreement_confirmation(number: int) -> str:
     """What somebody confirms."""
     return str(
         ngettext(
@@ -156,7 +156,7 @@ def end_agreed(number: int) -> str:
     )
 
 
-def on_hold(number: int) -> str:
+def held_count(number: int) -> str:
     """How many of these are on legal hold."""
     return str(
         ngettext(
@@ -174,5 +174,5 @@ def date_of(day: date) -> str:
 
 def month(day: date) -> str:
     """A month with its year, as it stands by itself."""
-    text = str(format_skeleton("yMMMM", day, locale=formats()))
+    text = str(format_skeleton("yMMMM", day, locale=current_locale()))
     return text[:1].upper() + text[1:]

@@ -23,21 +23,21 @@ WANTS: Final[Mapping[str, object]] = {
 }
 """By ``wants`` of a request."""
 
-GIVEN: Final[Mapping[str, object]] = {
+DISCLOSURES: Final[Mapping[str, object]] = {
     "both": _l("All of its sound"),
     "own": _l("Their own voice alone; what others say is silent"),
     "withheld": _l("None of its sound"),
 }
 """By ``given`` of a recording's review."""
 
-CLOSED: Final[Mapping[str, object]] = {
+CLOSURES: Final[Mapping[str, object]] = {
     "answered": _l("Answered"),
     "not_proved": _l("Nobody showed that the number is theirs"),
     "taken_back": _l("Taken back"),
 }
 """By ``closed_how``."""
 
-CALLED: Final[Mapping[str, object]] = {
+CALL_RESULTS: Final[Mapping[str, object]] = {
     "line_busy": _l("Not reached: the line was busy."),
     "unanswered": _l("Not reached: nobody answered."),
     "no_way_out": _l(
@@ -57,7 +57,7 @@ CALLED: Final[Mapping[str, object]] = {
 }
 """By what came of a call with a code (:mod:`recorder.domain.live_command`)."""
 
-CODE_LATEST: Final[object] = _l(
+CODE_GIVEN: Final[object] = _l(
     "Somebody answered, and was told a code. It is valid until %(time)s. Ask them for it."
 )
 CALLING: Final[object] = _l("The number is being called. Look again in a moment.")
@@ -111,31 +111,31 @@ def wants(code: str) -> str:
     return str(WANTS[code])
 
 
-def given(code: str) -> str:
+def disclosure(code: str) -> str:
     """What is given of a recording."""
-    return str(GIVEN[code])
+    return str(DISCLOSURES[code])
 
 
-def closed(code: str) -> str:
+def closure(code: str) -> str:
     """How a request ended."""
-    return str(CLOSED[code])
+    return str(CLOSURES[code])
 
 
-def day_of(day: date) -> str:
+def long_date(day: date) -> str:
     """A day, as people write it."""
     return str(format_date(day, "long"))
 
 
-def called(row: CodeRow, time: str) -> str:
+def call_result(row: CodeRow, time: str) -> str:
     """What came of a call with a code; ``time`` is until when that is valid."""
     if row.outcome is None:
         return str(CALLING)
     if row.outcome == DONE:
-        return str(CODE_LATEST) % {"time": time}
-    return str(CALLED.get(row.outcome, CALLED["unknown"]))
+        return str(CODE_GIVEN) % {"time": time}
+    return str(CALL_RESULTS.get(row.outcome, CALL_RESULTS["unknown"]))
 
 
-def shown_by(row: RequestRow) -> str:
+def verification(row: RequestRow) -> str:
     """How it was shown that the number is theirs."""
     if row.proved_how == "code":
         return str(_("The number was called, and they told the code."))
@@ -145,7 +145,7 @@ def shown_by(row: RequestRow) -> str:
 def state(row: RequestRow) -> str:
     """How far a request is."""
     if row.closed_how is not None:
-        return str(CLOSED[row.closed_how])
+        return str(CLOSURES[row.closed_how])
     if row.proved_at is not None:
         return str(_("Being worked on"))
     if row.vouched_at is not None:
@@ -153,7 +153,7 @@ def state(row: RequestRow) -> str:
     return str(_("To be shown whose number it is"))
 
 
-def erased(row: ReviewRow, date: str) -> str:
+def erasure_result(row: ReviewRow, date: str) -> str:
     """What came of erasing a recording; empty where that was not tried.  ``date``: of the reason's end."""
     if row.erased_at is not None:
         return str(_("It is erased, in every copy that is kept here."))
@@ -206,14 +206,14 @@ def role(code: str) -> str:
     return str(ROLES.get(code, ROLES[CUSTOMER]))
 
 
-def heard(how: str, purpose: str) -> str:
+def listening(how: str, purpose: str) -> str:
     """How the sound of a recording went to somebody; ``purpose`` is what they listened for."""
     if how == COPIED:
         return str(_("copy for the person who was recorded"))
     return str(_("handed over to the company")) if how == HANDED_OVER else purpose
 
 
-AMENDED: Final[Mapping[str, object]] = {
+AMENDMENTS: Final[Mapping[str, object]] = {
     "agreed_later": _l("It was agreed later that it may be kept."),
     "consent_withdrawn": _l("It was taken back that it may be used."),
     "purposes_narrowed": _l("Some of its purposes were ended."),
@@ -224,6 +224,6 @@ AMENDED: Final[Mapping[str, object]] = {
 """By an amendment's kind."""
 
 
-def amended(kind: str) -> str:
+def amendment(kind: str) -> str:
     """What was noted of a recording after its call."""
-    return str(AMENDED.get(kind, _("Something was noted.")))
+    return str(AMENDMENTS.get(kind, _("Something was noted.")))

@@ -215,8 +215,8 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
     if not faults:
         yield DoctorFinding(
             "ok",
-            f"guard: in the {len(dialplan_lint.UNANNOUNCED_STATES)} states that an unannounced call can be left in, "
-            "the switch stops its recording (checked in the loaded dialplan; no call was made)",
+            f"guard: in the {len(dialplan_lint.UNANNOUNCED_STATES)} states in which an unannounced call "
+            "can be left, the switch stops its recording (checked in the loaded dialplan; no call was made)",
         )
 
 

@@ -18,7 +18,7 @@ TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
 
 
 class Page(Response):
-    """As one reads it: a space that does not break before a French ``:``, ``;``, ``?`` is a space."""
+    """The text, with plain spaces instead of the no-break spaces before French ``:``, ``;``, ``?``."""
 
     def get_data(self, as_text: bool = False) -> bytes | str:
         data = super().get_data(as_text)
@@ -26,7 +26,7 @@ class Page(Response):
 
 
 class Browser:
-    """A test client that fills in forms as a browser does: with the page's token."""
+    """A test client that submits forms with the page's token, as a browser does."""
 
     def __init__(self, client: FlaskClient, address: str = "192.0.2.7") -> None:
         self.client, self.address = client, address
@@ -58,8 +58,7 @@ class Browser:
 
 @pytest.fixture(autouse=True, scope="session")
 def real_hasher() -> Iterator[PasswordHasher]:
-    """Hashing is argon2 here too, but quick: these tests log in hundreds of times.  The one that is
-    used otherwise."""
+    """Make argon2 cheap, as these tests log in hundreds of times; yields the real hasher."""
     real = hash_with(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
     yield real
     hash_with(real)

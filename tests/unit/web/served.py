@@ -1,4 +1,4 @@
-"""The panel as it is served, for a test: ``python -m tests.unit.web.served FOLDER [LIMIT [PROXIES]]``."""
+"""The served panel, for tests: ``python -m tests.unit.web.served FOLDER [LIMIT [PROXIES]]``."""
 
 # ruff: noqa: E402
 from gevent import monkey
@@ -17,9 +17,10 @@ from web import WebConfig, create_app, request_reader, serve
 
 
 def main(folder: Path, limit: float = 0, proxies: int = 0) -> None:
-    """``limit``: seconds for the head and for the body of a request, instead of the panel's own (0)."""
+    """Serve a panel; ``limit`` replaces the timeouts of head, body and response (seconds; 0: the real
+    ones)."""
     if limit:
-        request_reader.HEAD = request_reader.BODY = request_reader.STALLED = limit
+        request_reader.HEAD_TIMEOUT = request_reader.BODY_TIMEOUT = request_reader.SEND_TIMEOUT = limit
     house = House(folder, utc_now, os.urandom)
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=proxies), gate=house.gate)
 

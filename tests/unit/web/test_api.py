@@ -1,4 +1,4 @@
-"""Live calls for programs: whose token it is, what may be asked, and how errors are told."""
+"""The API of live calls: tokens, commands, and error responses."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ask(app):
     return send
 
 
-def test_a_program_sees_its_customers_calls(ask, token, call, clock) -> None:
+def test_program_lists_its_customers_calls(ask, token, call, clock) -> None:
     told = {
         "id": call.id, "number": "+3225550100", "direction": "inbound",
         "outside": {"kind": "e164", "value": "+32470123456"}, "since": "2026-11-25T09:00:00.000Z",
@@ -67,7 +67,7 @@ def test_a_program_sees_its_customers_calls(ask, token, call, clock) -> None:
     assert ask("/calls").json["calls"][0]["paused_until"] == "2026-11-25T09:02:00.000Z"
 
 
-def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
+def test_returns_the_commands_outcome(ask, token, call, clock, entropy) -> None:
     for outcome, status in (
         (DONE, 200), ("not_told", 409), ("ended", 409), ("no_answer", 503), ("no_switch", 503),
         ("unknown", 504), ("something new", 504),
@@ -88,7 +88,7 @@ def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
             assert found.json["id"] == row.id
 
 
-def test_another_customers_calls_are_not_there(house, ask, token, call, rival) -> None:
+def test_other_customers_calls_are_not_found(house, ask, token, call, rival) -> None:
     make(house, rival.id, "accord_other")
     assert ask("/calls", secret="accord_other").json == {"calls": []}
     theirs = ask(f"/calls/{call.id}/pause", "POST", "accord_other")
@@ -96,11 +96,11 @@ def test_another_customers_calls_are_not_there(house, ask, token, call, rival) -
     assert theirs.status_code == missing.status_code == 404
     assert theirs.json == missing.json
     asked = ask(f"/calls/{call.id}/note", "POST").json["id"]
-    assert ask(f"/asked/{asked}", secret="accord_other").status_code == 404
+    assert ask(f"/commands/{asked}", secret="accord_other").status_code == 404
 
 
 @pytest.mark.parametrize("secret", ["", "accord_wrong", " "])
-def test_without_a_token_there_is_nothing(ask, token, call, secret) -> None:
+def test_requires_a_token(ask, token, call, secret) -> None:
     for path, method in (("/calls", "GET"), (f"/calls/{call.id}/pause", "POST"), ("/nowhere", "GET")):
         answer = ask(path, method, secret)
         assert answer.status_code == 401
@@ -109,7 +109,7 @@ def test_without_a_token_there_is_nothing(ask, token, call, secret) -> None:
     assert queries.open_commands("node1") == ()
 
 
-def test_a_token_that_was_revoked_ends_at_once(ask, token, bakery, rival, clock, entropy) -> None:
+def test_revoked_token_is_refused_at_once(ask, token, bakery, rival, clock, entropy) -> None:
     assert ask("/calls").status_code == 200
     assert not api_tokens.revoke(rival.id, token, now=clock(), entropy=entropy)
     assert ask("/calls").status_code == 200
@@ -119,13 +119,13 @@ def test_a_token_that_was_revoked_ends_at_once(ask, token, bakery, rival, clock,
     assert [row.revoked_at for row in api_tokens.tokens(bakery.id)] == [clock()]
 
 
-def test_being_logged_in_is_no_token(browser, call) -> None:
+def test_session_is_no_substitute_for_a_token(browser, call) -> None:
     person = browser("claire")
     assert person.get("/api/v1/calls").status_code == 401
     assert person.client.post(f"/api/v1/calls/{call.id}/pause").status_code == 401
 
 
-def test_guessing_is_slowed_down_and_who_has_a_token_is_not(ask, token) -> None:
+def test_limits_wrong_tokens_but_not_valid_ones(ask, token) -> None:
     codes = [ask("/calls", secret=f"guess{n}").status_code for n in range(31)]
     assert codes == [401] * 30 + [429]
     slow = ask("/calls", secret="guess")
@@ -135,7 +135,7 @@ def test_guessing_is_slowed_down_and_who_has_a_token_is_not(ask, token) -> None:
 
 
 @pytest.mark.parametrize("what", ["delete", "keep", "stop"])
-def test_what_a_program_cannot_ask(ask, token, call, what) -> None:
+def test_refuses_commands_reserved_for_users(ask, token, call, what) -> None:
     assert ask(f"/calls/{call.id}/{what}", "POST").status_code == 404
     assert ask(f"/calls/{call.id}/pause", "PUT").status_code == 404
     assert ask("/nowhere").json["type"] == "urn:accord:path.unknown"

@@ -1,4 +1,4 @@
-"""What a sound's answer says of its ranges, by method."""
+"""Byte ranges of audio responses, by method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def recording(house, bakery) -> str:
 
 @pytest.mark.parametrize("name", ["audio.opus", "audio.wav"])
 @pytest.mark.parametrize("part", ["bytes=0-9", "bytes=-5", "bytes=99999999-", "bytes=-0"])
-def test_a_range_is_a_gets_alone(browser, recording, name, part):
+def test_range_applies_to_get_only(browser, recording, name, part):
     person = browser("claire")
     address = open_player(person, recording)[name]
     whole = person.get(address)

@@ -1,4 +1,4 @@
-"""What was agreed, in plain words: in the list, before listening, and as places to jump to in the player."""
+"""Consent and keep questions in the call list, on the page of purposes, and in the player."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def plain(html: str) -> str:
 
 
 def marks(page: str) -> list[tuple[str, str]]:
-    """The player's marks: where each begins, and what it says."""
-    listed = re.search(r'<ul class="marks">(.*?)</ul>', page, re.DOTALL)
+    """The player's timeline: the start and the text of each entry."""
+    listed = re.search(r'<ul class="timeline">(.*?)</ul>', page, re.DOTALL)
     assert listed is not None
     found = re.findall(r'<li>\s*<button[^>]*data-jump="(\d+)"[^>]*>(.*?)</li>', listed.group(1), re.DOTALL)
     return [(place, plain(text)) for place, text in found]
@@ -32,7 +32,7 @@ def claire(bakery, browser):
     return browser("claire")
 
 
-def test_the_list_says_what_was_agreed_about_keeping(claire, house, bakery):
+def test_list_shows_keep_agreements(claire, house, bakery):
     said = {"yes": "de le garder.", "no": "ne pas le garder plus longtemps", "none": "personne n’a répondu"}
     for answer, words_of_it in said.items():
         house.call(
@@ -44,14 +44,14 @@ def test_the_list_says_what_was_agreed_about_keeping(claire, house, bakery):
     assert page.count("25 décembre 2026") == 2
 
 
-def test_without_a_question_nothing_is_said_of_one(claire, house, bakery):
+def test_recording_without_question_shows_none(claire, house, bakery):
     recording = house.call(bakery)
     assert "convenu pendant" not in claire.get("/recordings").text
     page = claire.get(claire.listen_to(recording)).text
     assert 'id="agreed"' not in page
 
 
-def test_the_player_jumps_to_each_question_and_says_whose_answer_it_was(claire, house, bakery):
+def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
     recording = house.call(bakery, asked=[ALOUD, KEY])
     page = claire.get(claire.listen_to(recording)).text
     listed = marks(page)
@@ -65,7 +65,7 @@ def test_the_player_jumps_to_each_question_and_says_whose_answer_it_was(claire, 
     assert "Les deux personnes ont ensuite entendu" in yes
     played = [place for place, text in listed if "Une phrase a été diffusée" in text]
     assert len(played) == 4
-    assert played[0] == first  # the stretch follows its question
+    assert played[0] == first  # the prompt's gap follows its question
     assert listed.index(questions[0]) + 1 == next(n for n, one in enumerate(listed) if "diffusée" in one[1])
     assert page.count("is-right is-prompt") == 4
     assert "Rien ne manque" in page
@@ -74,8 +74,8 @@ def test_the_player_jumps_to_each_question_and_says_whose_answer_it_was(claire, 
     assert "Jusqu’au 25 novembre 2027, pour : Garder clair ce qui a été convenu." in card
 
 
-def test_the_player_jumps_to_an_answer_that_was_given_aloud(claire, house, bakery):
-    """To where the outside party was heard, which is sealed."""
+def test_player_lists_spoken_answers(claire, house, bakery):
+    """At the sealed position of the external party's voice."""
     recording = house.call(bakery, asked=[SPOKEN])
     listed = marks(claire.get(claire.listen_to(recording)).text)
     ((place, _),) = [(place, text) for place, text in listed if "La réponse, donnée de vive voix." in text]
@@ -83,7 +83,7 @@ def test_the_player_jumps_to_an_answer_that_was_given_aloud(claire, house, baker
     assert int(place) > asked + 1000, "it comes after the question's end"
 
 
-def test_a_yes_that_nobody_was_heard_to_give_is_said_to_have_no_effect(claire, house, bakery):
+def test_unheard_yes_is_shown_without_effect(claire, house, bakery):
     silent = {name: value for name, value in SPOKEN.items() if not name.startswith("voice")}
     recording = house.call(bakery, asked=[silent])
     page = claire.get(claire.listen_to(recording)).text
@@ -91,7 +91,7 @@ def test_a_yes_that_nobody_was_heard_to_give_is_said_to_have_no_effect(claire, h
     assert "convenu pendant l’appel de le garder" not in page
 
 
-def test_a_question_that_is_not_in_the_sound_is_said_to_have_no_effect(claire, house, bakery):
+def test_question_missing_from_audio_is_shown_without_effect(claire, house, bakery):
     folder, end = house.finished(bakery, asked=[KEY])
     for prompt in (house.folder / "snapshot" / "prompts").iterdir():
         prompt.unlink()
@@ -109,7 +109,7 @@ def test_a_question_that_is_not_in_the_sound_is_said_to_have_no_effect(claire, h
         ("opt-out", "elle n’a pas refusé."),
     ],
 )
-def test_the_player_says_how_it_was_agreed_to_record(claire, house, bakery, mode, said):
+def test_player_shows_consent_to_record(claire, house, bakery, mode, said):
     page = plain(claire.get(claire.listen_to(house.call(bakery, mode=mode))).text)
     assert said in page
     assert ("Êtes-vous d'accord ?" in page) == (mode == "opt-in")
@@ -125,25 +125,25 @@ def test_the_player_says_how_it_was_agreed_to_record(claire, house, bakery, mode
         ("unclear", "ni oui ni non"),
     ],
 )
-def test_why_a_call_was_not_recorded_or_kept(claire, house, bakery, reason, said):
+def test_reasons_for_unrecorded_calls_mention_consent(claire, house, bakery, reason, said):
     house.not_recorded(bakery, reason)
     assert said in plain(claire.get("/recordings").text)
 
 
-def test_every_answer_has_words_of_its_own(app, clock):
+def test_every_answer_has_its_own_sentence(app, clock):
     with app.test_request_context(headers={"Accept-Language": "en"}):
         told = [
-            labels.answered(answer, by, how, clock())
+            labels.keep_answer(answer, by, how, clock())
             for answer in ("yes", "no")
             for by, how in (("outside", "key"), ("colleague", "aloud"), ("colleague", "own_words"))
         ]
-        told += [labels.answered(answer, None, None, None) for answer in ("none", "broken", None)]
-        told.append(labels.answered("yes", "outside", "aloud", clock()))  # what this version does not know
+        told += [labels.keep_answer(answer, None, None, None) for answer in ("none", "broken", None)]
+        told.append(labels.keep_answer("yes", "outside", "aloud", clock()))  # unknown to this version
         assert len(set(told)) == len(told)
         assert not any("%" in one for one in told)
 
 
-def test_of_an_outbound_call_it_is_whoever_was_called(claire, house, bakery):
+def test_outbound_call_names_the_called_party(claire, house, bakery):
     recording = house.call(bakery, mode="opt-out", direction="outbound", asked=[KEY])
     page = plain(claire.get(claire.listen_to(recording)).text)
     for text in ("La personne appelée", "Ce que la personne appelée a entendu", "a été appelé depuis le"):
@@ -151,7 +151,7 @@ def test_of_an_outbound_call_it_is_whoever_was_called(claire, house, bakery):
     assert "La personne qui appelle" not in page
 
 
-def test_the_player_says_who_listened_and_who_heard_them(claire, house, bakery):
+def test_player_lists_eavesdropping(claire, house, bakery):
     dialled = [
         (9000, "listener_came", {"party": "extension", "value": "1077", "leg": "c"}),
         (9300, "listener_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
@@ -167,7 +167,7 @@ def test_the_player_says_who_listened_and_who_heard_them(claire, house, bakery):
     assert "1077" not in page
 
 
-def test_the_player_says_what_was_asked_of_a_colleague_who_joined(claire, house, bakery):
+def test_player_lists_transfer_consent(claire, house, bakery):
     dialled = [(9000, "joined_asked", {}), (9500, "joined_refused", {"answer": "no", "key": "2"})]
     folder, end = house.finished(bakery, dialled=dialled)
     house.work(folder, end)

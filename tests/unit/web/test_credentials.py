@@ -1,4 +1,4 @@
-"""Whoever can write to the catalogue, and has no signing key, lets nobody into the panel or the API."""
+"""Write access to the catalogue, without a signing key, opens neither the panel nor the API."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def logs_in(browser, login: str = "claire") -> bool:
     return browser().log_in(login).status_code == 303
 
 
-def test_a_person_whose_row_was_changed_does_not_log_in(house, bakery, rival, browser, claire) -> None:
-    """The change that widens what they may, one at a time; each is put back."""
+def test_user_with_changed_row_cannot_log_in(house, bakery, rival, browser, claire) -> None:
+    """Each change that would extend the user's rights, made alone and then reverted."""
     assert logs_in(browser)
     other = bakery.people["paul"]
     for columns in (
@@ -57,7 +57,7 @@ def test_a_person_whose_row_was_changed_does_not_log_in(house, bakery, rival, br
     assert logs_in(browser)
 
 
-def test_a_made_up_person_does_not_log_in(house, bakery, browser, claire, clock) -> None:
+def test_forged_user_cannot_log_in(house, bakery, browser, claire, clock) -> None:
     with writing():
         UserTable.create(
             id="01930000-0000-7000-8000-0000000000d1", tenant=bakery.id, login="mallory", name="Mallory",
@@ -67,16 +67,14 @@ def test_a_made_up_person_does_not_log_in(house, bakery, browser, claire, clock)
     assert not logs_in(browser, "mallory")
 
 
-def test_an_open_session_ends_when_its_person_is_given_another_role(browser, claire) -> None:
+def test_changed_role_ends_open_sessions(browser, claire) -> None:
     visit = browser("claire")
     assert visit.get("/live").status_code == 200
     change(claire.id, role="customer_admin")
     assert visit.get("/live").status_code == 302
 
 
-def test_a_session_that_was_written_past_the_panel_opens_nothing(
-    app, browser, bakery, claire, clock, entropy
-) -> None:
+def test_session_inserted_into_the_catalogue_is_refused(app, browser, bakery, claire, clock, entropy) -> None:
     token, admin = "A" * 43, bakery.people["paul"]
     users.open_session(
         admin,
@@ -91,16 +89,14 @@ def test_a_session_that_was_written_past_the_panel_opens_nothing(
         assert client.get("/live").status_code == 302, cookie
 
 
-def test_a_session_that_was_given_to_an_admin_opens_nothing(browser, bakery, claire) -> None:
+def test_session_assigned_to_an_admin_is_refused(browser, bakery, claire) -> None:
     visit = browser("claire")
     with writing():
         assert SessionTable.update(user=bakery.people["paul"].id).execute() == 1
     assert visit.get("/live").status_code == 302
 
 
-def test_a_made_up_token_and_one_of_another_customers_open_nothing(
-    house, app, bakery, rival, clock, entropy
-) -> None:
+def test_forged_and_reassigned_tokens_are_refused(house, app, bakery, rival, clock, entropy) -> None:
     def status() -> int:
         answer = app.test_client().get("/api/v1/calls", headers={"Authorization": f"Bearer {SECRET}"})
         return answer.status_code
@@ -120,7 +116,7 @@ def test_a_made_up_token_and_one_of_another_customers_open_nothing(
     assert status() == 401
 
 
-def test_nobody_logs_in_by_a_key_that_was_revoked(house, bakery, claire, clock) -> None:
+def test_credential_by_a_revoked_key_is_refused(house, bakery, claire, clock) -> None:
     row = users.user(bakery.id, claire.id)
     users.check_user(row, house.root_public, {})
     key = house.services.signer.key_id
@@ -130,14 +126,14 @@ def test_nobody_logs_in_by_a_key_that_was_revoked(house, bakery, claire, clock) 
     assert refused.value.error_id == "seal.key_revoked"
 
 
-def test_the_panels_key_signs_no_credential(house, bakery, claire, clock) -> None:
+def test_panel_key_cannot_sign_credentials(house, bakery, claire, clock) -> None:
     said = Credential(bakery.id, credential.USER, claire.id, "customer_admin", "ab" * 32, clock())
     with pytest.raises(SealError) as refused:
         credential.write(said, house.changes.signer)
     assert refused.value.error_id == "seal.endorsement_use"
 
 
-def test_a_credential_with_an_unknown_field_is_refused(house, bakery, claire) -> None:
+def test_credential_with_unknown_field_is_refused(house, bakery, claire) -> None:
     from recorder.seal import canonical_json, signed_document
 
     body = canonical_json.load(claire.credential.encode(), "credential")["body"]
@@ -147,13 +143,13 @@ def test_a_credential_with_an_unknown_field_is_refused(house, bakery, claire) ->
             credential.read(forged, house.root_public)
 
 
-def test_who_is_revoked_stays_so_when_the_row_is_changed_back(house, bakery, browser, claire, clock, entropy):
+def test_revocation_survives_a_restored_row(house, bakery, browser, claire, clock, entropy):
     assert users.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
     change(claire.id, revoked_at=None)
     assert not logs_in(browser)
 
 
-def test_a_new_password_is_signed_anew(house, bakery, browser, claire, clock, entropy) -> None:
+def test_new_password_has_a_new_signature(house, bakery, browser, claire, clock, entropy) -> None:
     with connected():
         before = UserTable.get_by_id(claire.id).password_hash
     said = {"now": clock(), "entropy": entropy}
@@ -163,8 +159,8 @@ def test_a_new_password_is_signed_anew(house, bakery, browser, claire, clock, en
     assert logs_in(browser)
 
 
-def test_what_is_signed_is_read_without_us(claire) -> None:
-    """From docs/formats.md alone."""
+def test_credentials_verify_with_independent_code(claire) -> None:
+    """Implemented from docs/formats.md alone."""
     import json
 
     stored = json.loads(claire.credential)
@@ -176,8 +172,8 @@ def test_what_is_signed_is_read_without_us(claire) -> None:
     assert signing.CREDENTIAL in stored["endorsement"]["body"]["uses"]
 
 
-def test_a_credential_of_before_opens_nothing_again(house, bakery, browser, claire, clock, entropy) -> None:
-    """A row of an older copy, signed as it stands: revoked since, or with a password that leaked."""
+def test_superseded_credential_is_refused(house, bakery, browser, claire, clock, entropy) -> None:
+    """A validly signed row from an older backup: revoked since, or with a leaked password."""
     users.set_password(
         bakery.id, claire.id, hash_password("another one"), now=clock(), entropy=entropy,
         signer=house.services.signer,
@@ -194,7 +190,7 @@ def test_a_credential_of_before_opens_nothing_again(house, bakery, browser, clai
     assert not logs_in(browser)
 
 
-def test_a_token_that_was_revoked_opens_nothing_again(house, app, bakery, clock, entropy) -> None:
+def test_revoked_token_stays_revoked(house, app, bakery, clock, entropy) -> None:
     def status() -> int:
         answer = app.test_client().get("/api/v1/calls", headers={"Authorization": f"Bearer {SECRET}"})
         return answer.status_code

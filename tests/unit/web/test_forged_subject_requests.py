@@ -1,7 +1,6 @@
-"""Who can write into the catalogue writes past Accord: nothing is given or erased for it, and an audit names
-it.
+"""Rows forged in the catalogue give and erase nothing, and an audit reports them.
 
-Rows alone are changed here; the log is left as it is (who changes that as well is found by its checkpoints).
+Only rows are changed here, not the audit log, whose checkpoints reveal changes.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def found(house, tenant: str) -> set[tuple[str, str]]:
 
 
 def refused_everywhere(person, page: str, recording: str) -> None:
-    """Nothing is told, given or erased, and it is said why."""
+    """Nothing is revealed, given or erased, and the page gives the reason."""
     answers = [person.get(page)]
     for what, form in (
         ("review", {f"given-{recording}": "both"}), ("copy", {}), ("erase", {"sure": "yes"}),
@@ -61,7 +60,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("how", FORGED)
-def test_that_a_number_is_theirs_is_no_row_alone(house, browser, bakery, call, how) -> None:
+def test_forged_row_does_not_verify_a_number(house, browser, bakery, call, how) -> None:
     paul = browser("paul")
     page = enter(paul)
     change(SubjectRequestTable, **FORGED[how])
@@ -84,7 +83,7 @@ def test_that_a_number_is_theirs_is_no_row_alone(house, browser, bakery, call, h
         {"language": "de"},
     ],
 )
-def test_of_a_request_that_was_shown_nothing_else_counts_either(house, browser, bakery, columns) -> None:
+def test_forged_fields_of_a_verified_request_do_not_count(house, browser, bakery, columns) -> None:
     theirs = house.call(bakery, outside=OTHER)
     call = house.call(bakery)
     paul = browser("paul")
@@ -99,8 +98,8 @@ def test_of_a_request_that_was_shown_nothing_else_counts_either(house, browser, 
     assert found(house, bakery.id) == {("row.changed", "person_request")}
 
 
-def test_a_request_stands_on_its_own_leaves(house, browser, bakery, call) -> None:
-    """Not on those of another that was shown."""
+def test_request_rests_on_its_own_leaves(house, browser, bakery, call) -> None:
+    """Not on the leaves of another, verified request."""
     paul = browser("paul")
     shown = enter(paul)
     known(paul, shown)
@@ -120,7 +119,7 @@ def test_a_request_stands_on_its_own_leaves(house, browser, bakery, call) -> Non
     "columns",
     [{"given": "both", "withheld_why": None}, {"given": "both"}, {"erased_at": "2026-11-25T09:00:00.000Z"}],
 )
-def test_what_is_given_is_no_row_alone(house, browser, bakery, call, columns) -> None:
+def test_forged_review_row_gives_nothing(house, browser, bakery, call, columns) -> None:
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
@@ -133,8 +132,8 @@ def test_what_is_given_is_no_row_alone(house, browser, bakery, call, columns) ->
     assert found(house, bakery.id) == {("row.changed", "person_recording")}
 
 
-def test_what_is_given_is_no_row_and_leaf_without_a_signature(house, browser, bakery, call) -> None:
-    """Whoever writes to the catalogue can add a leaf that fits; they have no key."""
+def test_unsigned_review_row_and_leaf_give_nothing(house, browser, bakery, call) -> None:
+    """Write access to the catalogue is enough for a matching leaf, but not for a signature."""
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
@@ -158,8 +157,8 @@ def test_what_is_given_is_no_row_and_leaf_without_a_signature(house, browser, ba
     assert paul.send(f"{page}/copy").status_code == 200
 
 
-def test_what_was_given_once_is_not_given_once_more(house, browser, bakery, call) -> None:
-    """The last decision counts, and an older leaf does not bring back what it said."""
+def test_replaced_review_row_does_not_count_again(house, browser, bakery, call) -> None:
+    """The latest review counts; restoring an older row does not restore its effect."""
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
@@ -172,7 +171,7 @@ def test_what_was_given_once_is_not_given_once_more(house, browser, bakery, call
     assert found(house, bakery.id) == {("row.changed", "person_recording")}
 
 
-def test_a_decision_that_nobody_made_gives_nothing(house, browser, bakery, call) -> None:
+def test_review_without_a_leaf_gives_nothing(house, browser, bakery, call) -> None:
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
@@ -185,8 +184,8 @@ def test_a_decision_that_nobody_made_gives_nothing(house, browser, bakery, call)
     assert found(house, bakery.id) == named, "no leaf speaks of it, and nobody signed it"
 
 
-def test_whose_a_recording_is_is_what_was_sealed(house, browser, bakery) -> None:
-    """The row of somebody else's recording is given the person's number."""
+def test_sealed_number_decides_whose_recording_it_is(house, browser, bakery) -> None:
+    """The person's number is written into the row of somebody else's recording."""
     theirs = house.call(bakery, outside=OTHER)
     paul = browser("paul")
     page = enter(paul, wants="erasure")
@@ -209,7 +208,7 @@ def called(tenant: str, request: str, clock, entropy) -> str:
     return taken[1]
 
 
-def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, entropy) -> None:
+def test_only_the_announced_code_verifies(house, browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
     right = called(bakery.id, request, clock, entropy)
     with writing():
@@ -233,7 +232,7 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
     assert service.find_request(bakery.id, request).proved_at is None
 
 
-def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:
+def test_code_has_five_tries_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
     right = called(bakery.id, request, clock, entropy)
     trying = {"who": "u", "now": clock(), "entropy": entropy}
@@ -246,7 +245,7 @@ def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, cal
 
 
 @pytest.mark.parametrize("columns", [{"number": OTHER.value}, {"leaves": "[0]"}, {"leaves": None}])
-def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy, columns) -> None:
+def test_no_other_number_is_called_with_a_code(browser, bakery, call, clock, entropy, columns) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
     verification_code.order_call(bakery.id, request, who="u", now=clock(), entropy=entropy)
     if columns.get("leaves") == "[0]":
@@ -257,7 +256,7 @@ def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy
     assert "subject_request.code_created" not in kinds(bakery.id)
 
 
-def test_the_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:
+def test_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
     verification_code.order_call(bakery.id, request, who="u", now=clock(), entropy=entropy)
     change(VerificationCodeTable, number=OTHER.value)

@@ -1,4 +1,4 @@
-"""What a page prints of a number is understood wherever a number is typed."""
+"""Numbers as pages print them are understood wherever a number is typed."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ AROUND = ("", " ", "\u00a0", "\u200e", "\u202a", "\n")
     before=st.sampled_from(AROUND),
     after=st.sampled_from(AROUND),
 )
-def test_a_printed_number_is_read_again(app: Flask, number, reader, country, before, after) -> None:
+def test_printed_number_is_parsed_again(app: Flask, number, reader, country, before, after) -> None:
     with app.test_request_context(), force_locale(reader):
         text = before + formats.number(number) + after
         shown = before + formats.party(Party("e164", number)) + after
     assert phone_numbers.to_canonical(text, country) == number
     assert normalise_number(text, country) == number
     for each in (text, shown):
-        wanted = filters.read({"number": each})
+        wanted = filters.parse_filter({"number": each})
         assert not wanted.wrong
         assert wanted.digits
         assert wanted.digits in number
@@ -51,9 +51,9 @@ def test_a_printed_number_is_read_again(app: Flask, number, reader, country, bef
 
 @pytest.mark.parametrize("reader", ["en_GB", "fr", "nl", "de"])
 @pytest.mark.parametrize(("kind", "value"), [("extension", "2001"), ("sip", "sip:anna@example.org")])
-def test_who_has_no_number_is_found_by_what_is_printed(app: Flask, reader, kind, value) -> None:
+def test_party_without_number_is_found_by_its_label(app: Flask, reader, kind, value) -> None:
     with app.test_request_context(), force_locale(reader):
-        wanted = filters.read({"number": formats.party(Party(kind, value))})
+        wanted = filters.parse_filter({"number": formats.party(Party(kind, value))})
     assert not wanted.wrong
     assert wanted.digits == value
 
@@ -64,18 +64,18 @@ def test_who_has_no_number_is_found_by_what_is_printed(app: Flask, reader, kind,
      "tel:+32-2-555-01-00", "+32 (0)2 555 01 00", "+32\u00a02\u00a0555\u00a001\u00a000",
      "\uff10\uff12 555 01 00", "\u202a+32 2 555 01 00\u202c"],
 )  # fmt: skip
-def test_all_spellings_of_a_number_are_one(text: str) -> None:
+def test_all_notations_of_a_number_are_equal(text: str) -> None:
     assert phone_numbers.to_canonical(text, "be") == "+3225550100"
-    digits = filters.read({"number": text}).digits
+    digits = filters.parse_filter({"number": text}).digits
     assert digits
     assert digits in "+3225550100"
 
 
 @pytest.mark.parametrize("text", ["100", "112", "5550100", "2001"])
-def test_an_extension_or_a_short_number_stays_as_it_is(text: str) -> None:
+def test_extensions_and_short_numbers_are_unchanged(text: str) -> None:
     assert phone_numbers.to_canonical(text, "be") == text
 
 
 @pytest.mark.parametrize("text", ["", "none", "+", "12a4", "sip:anna@example.org"])
-def test_what_is_no_number_is_none(text: str) -> None:
+def test_invalid_number_has_no_canonical_form(text: str) -> None:
     assert phone_numbers.to_canonical(text, "be") is None

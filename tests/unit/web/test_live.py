@@ -1,4 +1,4 @@
-"""The page of calls that go on now: whose they are, who may ask something of them, and what is said."""
+"""The page of active calls: access, commands, and their outcomes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from web import WebConfig
 
 @pytest.fixture
 def config() -> WebConfig:
-    """Nobody answers in a test: what was asked is answered by hand."""
+    """No worker runs in a test: the test itself answers commands."""
     return WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
 
 
@@ -56,7 +56,7 @@ def answer(outcome: str, clock, entropy) -> None:
         ("pause", "something new", "On ne sait pas si c’est fait"),
     ],
 )
-def test_what_came_of_it_is_said(browser, call, clock, entropy, what, outcome, text) -> None:
+def test_page_shows_the_commands_outcome(browser, call, clock, entropy, what, outcome, text) -> None:
     person = browser("claire")
     page = person.get("/live").text
     assert "+32\u00a0470\u00a012\u00a034\u00a056" in page
@@ -69,7 +69,7 @@ def test_what_came_of_it_is_said(browser, call, clock, entropy, what, outcome, t
     assert asked() == 1
 
 
-def test_a_pause_is_shown_with_its_end_and_the_button_to_go_on(browser, call, clock) -> None:
+def test_pause_is_shown_with_its_end_and_a_resume_button(browser, call, clock) -> None:
     queries.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
     page = browser("claire").get("/live").text
     assert "jusqu’à 10:02 au plus tard" in page
@@ -77,7 +77,7 @@ def test_a_pause_is_shown_with_its_end_and_the_button_to_go_on(browser, call, cl
     assert f'id="pause-{call.id}"' not in page
 
 
-def test_a_pause_that_is_over_is_not_said_any_more(browser, call, clock, entropy) -> None:
+def test_ended_pause_is_no_longer_shown(browser, call, clock, entropy) -> None:
     person = browser("claire")
     sent = person.send(f"/live/{call.id}/pause")
     answer(DONE, clock, entropy)
@@ -90,14 +90,14 @@ def test_a_pause_that_is_over_is_not_said_any_more(browser, call, clock, entropy
     assert said not in person.get(sent.location).text
 
 
-def test_before_everybody_was_told_there_is_nothing_to_ask(browser, call, clock) -> None:
+def test_no_commands_before_the_announcement_has_ended(browser, call, clock) -> None:
     queries.put("node1", [replace(call, told=False)], clock())
     page = browser("claire").get("/live").text
     assert "L’annonce de l’enregistrement est en cours" in page
     assert "/pause" not in page
 
 
-def test_to_destroy_is_asked_back_once(browser, call, clock) -> None:
+def test_deletion_is_confirmed_first(browser, call, clock) -> None:
     person = browser("claire")
     assert f"/live/{call.id}/delete" in person.get("/live").text
     page = person.get(f"/live/{call.id}/delete")
@@ -111,7 +111,7 @@ def test_to_destroy_is_asked_back_once(browser, call, clock) -> None:
     assert asked() == 0
 
 
-def test_another_customers_call_is_not_there(browser, call, rival) -> None:
+def test_other_customers_call_is_not_found(browser, call, rival) -> None:
     person = browser("dyck")
     assert call.id not in person.get("/live").text
     missing = person.send("/live/01930000-0000-7000-8000-0000000000c9/pause")
@@ -122,13 +122,13 @@ def test_another_customers_call_is_not_there(browser, call, rival) -> None:
     assert asked() == 0
 
 
-def test_what_another_customer_asked_is_not_shown(browser, call, rival, clock, entropy) -> None:
+def test_other_customers_command_is_not_shown(browser, call, rival, clock, entropy) -> None:
     sent = browser("claire").send(f"/live/{call.id}/note")
     answer(DONE, clock, entropy)
     assert "noted" not in browser("dyck").get(sent.location).text
 
 
-def test_who_may_look_is_not_thereby_one_who_may_ask(browser, call) -> None:
+def test_viewers_cannot_send_commands(browser, call) -> None:
     auditor = browser("audit")
     page = auditor.get("/live").text
     assert call.id in page
@@ -139,7 +139,7 @@ def test_who_may_look_is_not_thereby_one_who_may_ask(browser, call) -> None:
     assert asked() == 0
 
 
-def test_it_needs_a_log_in_a_form_token_and_a_word_that_there_is(browser, call) -> None:
+def test_command_needs_login_form_token_and_known_name(browser, call) -> None:
     assert browser().get("/live").status_code == 302
     assert browser().send(f"/live/{call.id}/pause").status_code == 302
     person = browser("claire")
@@ -149,12 +149,12 @@ def test_it_needs_a_log_in_a_form_token_and_a_word_that_there_is(browser, call) 
     assert asked() == 0
 
 
-def test_nobody_fills_the_log(browser, call) -> None:
+def test_commands_are_rate_limited(browser, call) -> None:
     person = browser("claire")
     token = person.token("/live")
     codes = [person.send(f"/live/{call.id}/note", token).status_code for _ in range(61)]
     assert codes == [303] * 60 + [429]
 
 
-def test_without_a_call_it_says_so(browser, bakery) -> None:
+def test_empty_page_says_that_no_call_is_active(browser, bakery) -> None:
     assert "Aucun appel n’est en cours" in browser("claire").get("/live").text

@@ -1,4 +1,4 @@
-"""Nobody fills the log: what a listener can ask for again and again is bounded, and no ordinary one is."""
+"""Repeated requests add a bounded number of leaves, and ordinary listeners are never limited."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def recording(house, bakery) -> str:
 
 @pytest.fixture
 def written(bakery):
-    """How many leaves of each kind were added since it was last asked."""
+    """The number of leaves of each kind added since the last call."""
     before: Counter[str] = Counter()
 
     def since() -> Counter[str]:
@@ -46,7 +46,7 @@ def token(number: int) -> str:
     return f"{number:022}"
 
 
-def test_three_hundred_renewals_are_no_leaf_each(browser, recording, clock, written) -> None:
+def test_renewals_do_not_add_a_leaf_each(browser, recording, clock, written) -> None:
     person = browser("claire")
     renew = f"{person.listen_to(recording)}/renew"
     csrf = person.token()
@@ -67,7 +67,7 @@ def test_three_hundred_renewals_are_no_leaf_each(browser, recording, clock, writ
     assert asked.json["message"].startswith("Il y a eu beaucoup d’essais")
 
 
-def test_three_hundred_plays_under_one_grant_are_one_listen(browser, recording, clock, written) -> None:
+def test_plays_under_one_grant_are_one_listen(browser, recording, clock, written) -> None:
     person = browser("claire")
     path = open_player(person, recording)["audio.opus"].partition("?")[0]
     written()
@@ -82,9 +82,7 @@ def test_three_hundred_plays_under_one_grant_are_one_listen(browser, recording, 
 
 
 @pytest.mark.long
-def test_three_hundred_plays_of_one_byte_each_closed_again_come_to_an_end(
-    browser, house, bakery, recording, clock, written
-) -> None:
+def test_closed_plays_under_one_grant_are_limited(browser, house, bakery, recording, clock, written) -> None:
     person = browser("claire")
     path = open_player(person, recording)["audio.opus"].partition("?")[0]
     grant = path.rpartition("/")[0]
@@ -109,10 +107,8 @@ def test_three_hundred_plays_of_one_byte_each_closed_again_come_to_an_end(
     assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
 
 
-def test_all_that_one_listener_can_write_in_an_hour_is_bounded(
-    browser, recording, clock, written, monkeypatch
-) -> None:
-    """Fresh grants, fresh plays, and a close after each, as fast as they come."""
+def test_leaves_per_listener_and_hour_are_bounded(browser, recording, clock, written, monkeypatch) -> None:
+    """New grants and new plays, each closed at once, as fast as possible."""
     for name in ("GRANTS_AN_HOUR", "LISTENS_AN_HOUR"):
         monkeypatch.setattr(grants, name, 15)
     person = browser("claire")
@@ -136,8 +132,8 @@ def test_all_that_one_listener_can_write_in_an_hour_is_bounded(
     assert person.send(f"/recordings/{recording}", token=csrf, purpose="agreement").status_code == 303
 
 
-def test_an_ordinary_listener_is_never_limited(browser, house, bakery, recording, clock, written) -> None:
-    """A whole call in two tabs, with seeks and reloads, for two hours; renewed as the player does."""
+def test_ordinary_listener_is_never_limited(browser, house, bakery, recording, clock, written) -> None:
+    """Two hours of listening in two tabs, with seeks and reloads, renewed as by the player."""
     person = browser("claire")
     sounds = [open_player(person, recording)["audio.opus"] for _ in range(2)]
     csrf, length = person.token(), len(plain_sound(house, recording))
@@ -151,7 +147,7 @@ def test_an_ordinary_listener_is_never_limited(browser, house, bakery, recording
                 assert answer.status_code == 206, (minute, tab)
             if minute % 10 == 0:
                 assert person.send(f"{grant}/renew", token=csrf).status_code == 200
-            if minute % 15 == 5:  # a reload: the page is closed, and comes back with another token
+            if minute % 15 == 5:  # a reload: the page closes and returns with another play id
                 play = sound.partition("play=")[2]
                 assert person.send(f"{grant}/close", token=csrf, play=play).status_code == 204
                 page = person.get(grant)
@@ -166,9 +162,7 @@ def test_an_ordinary_listener_is_never_limited(browser, house, bakery, recording
 
 
 @pytest.mark.long
-def test_grants_that_go_on_for_hours_are_bounded_as_well(
-    browser, recording, clock, written, monkeypatch
-) -> None:
+def test_leaves_of_long_grants_are_bounded(browser, recording, clock, written, monkeypatch) -> None:
     monkeypatch.setattr(grants, "OLD_GRANTS", 4)
     person = browser("claire")
     paths = [person.listen_to(recording) for _ in range(8)]
@@ -180,8 +174,8 @@ def test_grants_that_go_on_for_hours_are_bounded_as_well(
     assert answers[429] > 0
 
 
-def test_two_players_of_one_grant_say_what_each_played_and_the_last_one_closes(browser, recording) -> None:
-    """A tab that was opened twice: whoever asked last is the listen's, and ends it."""
+def test_two_players_of_one_grant_report_separately(browser, recording) -> None:
+    """A tab opened twice: the listen belongs to the latest play, which ends it."""
     person = browser("claire")
     path = open_player(person, recording)["audio.opus"].partition("?")[0]
     grant = path.rpartition("/")[0]
@@ -200,10 +194,10 @@ def found(house, tenant: str) -> set[tuple[str, str]]:
     return {(each.code, each.where.split()[1]) for each in audit.tenant(tenant)}
 
 
-def test_a_listen_that_the_log_does_not_know_covers_nothing(
+def test_listen_missing_from_the_log_covers_nothing(
     browser, house, bakery, recording, clock, entropy
 ) -> None:
-    """Who can write into the catalogue makes an open listen, so that no leaf would be written."""
+    """An open listen is inserted into the catalogue so that no leaf would be written."""
     person = browser("claire")
     sound = open_player(person, recording)["audio.opus"]
     grant, play = sound.rpartition("/")[0].rpartition("/")[2], sound.partition("play=")[2]
@@ -219,7 +213,7 @@ def test_a_listen_that_the_log_does_not_know_covers_nothing(
     assert found(house, bakery.id) == {("row.unlogged", "listen")}
 
 
-def test_a_grant_that_the_log_does_not_know_opens_nothing(browser, house, bakery, recording, clock) -> None:
+def test_grant_missing_from_the_log_opens_nothing(browser, house, bakery, recording, clock) -> None:
     person = browser("claire")
     sound = open_player(person, recording)["audio.opus"]
     grant = sound.rpartition("/")[0].rpartition("/")[2]
@@ -231,7 +225,7 @@ def test_a_grant_that_the_log_does_not_know_opens_nothing(browser, house, bakery
     assert ("row.unlogged", "access_grant") in found(house, bakery.id)
 
 
-def test_a_grant_lasts_no_longer_than_the_log_lets_it(browser, recording, clock) -> None:
+def test_grant_lasts_no_longer_than_its_leaf(browser, recording, clock) -> None:
     person = browser("claire")
     sound = open_player(person, recording)["audio.opus"]
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""Logging in: what it gives, what it refuses alike, and that nobody locks out somebody else."""
+"""Logging in: sessions, uniform refusals, and limits that lock nobody else out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import create_app
 from web.account import limits, passwords
-from web.addresses import inside
+from web.addresses import local_path
 from web.state import KEY
 
 pytestmark = pytest.mark.usefixtures("bakery")
@@ -31,7 +31,7 @@ def cookie(answer, name: str) -> str:
     return next(line for line in answer.headers.getlist("Set-Cookie") if line.startswith(f"{name}="))
 
 
-def test_a_log_in_opens_a_session_of_which_only_the_hash_is_kept(browser):
+def test_login_stores_only_the_sessions_hash(browser):
     answer = browser().log_in("claire")
     assert (answer.status_code, answer.location) == (303, "/recordings")
     line = cookie(answer, "accord-session")
@@ -44,11 +44,11 @@ def test_a_log_in_opens_a_session_of_which_only_the_hash_is_kept(browser):
     assert kept == [hashlib.sha256(token.encode()).hexdigest()]
 
 
-def test_the_log_in_does_not_mind_capitals_and_blanks(browser):
+def test_login_ignores_case_and_blanks(browser):
     assert browser().log_in(" Claire ").status_code == 303
 
 
-def test_each_log_in_has_a_new_token_and_ends_the_session_before(browser, clock):
+def test_each_login_replaces_the_session(browser, clock):
     person = browser("claire")
     before = person.client.get_cookie("accord-session").value
     clock.forward(seconds=1)
@@ -60,7 +60,7 @@ def test_each_log_in_has_a_new_token_and_ends_the_session_before(browser, clock)
     assert planted.get("/recordings").status_code == 302
 
 
-def test_a_token_that_somebody_planted_is_worth_nothing_after_the_log_in(browser):
+def test_planted_token_is_worthless_after_login(browser):
     person = browser()
     person.client.set_cookie("accord-session", "planted")
     person.log_in("claire")
@@ -68,13 +68,11 @@ def test_a_token_that_somebody_planted_is_worth_nothing_after_the_log_in(browser
 
 
 def plain(answer) -> str:
-    """A page without what differs in each answer."""
+    """A page without the parts that differ in each response."""
     return re.sub(r'value="[^"]*"', "", answer.text)
 
 
-def test_every_failure_looks_alike_and_takes_the_same_work(
-    browser, house, bakery, clock, entropy, monkeypatch
-):
+def test_all_login_failures_look_and_cost_the_same(browser, house, bakery, clock, entropy, monkeypatch):
     house.person(bakery, "gone", "Somebody Gone")
     users.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
     worked = []
@@ -93,7 +91,7 @@ def test_every_failure_looks_alike_and_takes_the_same_work(
                 ("nobody", PASSWORD),
                 ("gone", PASSWORD),
                 ("claire", "w" * 1000),
-                ("claire", "\ud7ff" * 1000),  # more bytes than are hashed
+                ("claire", "\ud7ff" * 1000),  # longer than the maximum
             ]
         )
     ]
@@ -103,10 +101,8 @@ def test_every_failure_looks_alike_and_takes_the_same_work(
     assert len(set(worked)) == 1  # the same algorithm and parameters
 
 
-def test_a_refusal_costs_the_catalogue_the_same_whether_there_is_such_a_log_in(
-    browser, house, bakery, clock, entropy, caplog
-):
-    """Of what is asked and written before the answer, and until the connection takes the next request."""
+def test_refusal_takes_equal_queries_for_unknown_logins(browser, house, bakery, clock, entropy, caplog):
+    """Counts queries until the response, and until the connection is ready for the next request."""
     house.person(bakery, "gone", "Somebody Gone")
     users.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
     caplog.set_level(logging.DEBUG, logger="peewee")
@@ -122,7 +118,7 @@ def test_a_refusal_costs_the_catalogue_the_same_whether_there_is_such_a_log_in(
     assert said["claire"] == said["nobody"] == said["gone"]
 
 
-def test_a_form_without_its_token_is_refused(browser):
+def test_form_without_token_is_refused(browser):
     person = browser()
     person.token()
     answer = person.client.post("/login", data={"login": "claire", "password": PASSWORD})
@@ -130,7 +126,7 @@ def test_a_form_without_its_token_is_refused(browser):
     assert "accord-session" not in answer.headers.get("Set-Cookie", "")
 
 
-def test_a_token_of_another_browser_is_refused(browser):
+def test_form_token_of_another_browser_is_refused(browser):
     other = browser().token()
     person = browser()
     person.token()
@@ -138,7 +134,7 @@ def test_a_token_of_another_browser_is_refused(browser):
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_form_on_another_site_is_refused_though_it_has_a_token(browser, site):
+def test_cross_site_form_with_token_is_refused(browser, site):
     person = browser()
     form = {"csrf_token": person.token(), "login": "claire", "password": PASSWORD}
     assert person.client.post("/login", data=form, headers={"Sec-Fetch-Site": site}).status_code == 400
@@ -147,16 +143,16 @@ def test_a_form_on_another_site_is_refused_though_it_has_a_token(browser, site):
     )
 
 
-def test_guessing_from_one_address_ends_soon_with_the_right_password_too(browser):
+def test_address_limit_also_refuses_the_right_password(browser):
     guesser = browser()
     assert [guesser.log_in("claire", f"guess {n}").status_code for n in range(10)] == [422] * 10
     refused = guesser.log_in("claire")
     assert refused.status_code == 429
     assert "accord-session" not in refused.headers.get("Set-Cookie", "")
-    assert guesser.log_in("nobody", "guess").status_code == 422  # another account has its own count
+    assert guesser.log_in("nobody", "guess").status_code == 422  # other accounts have their own limit
 
 
-def test_the_limit_does_not_tell_whether_an_account_exists(browser):
+def test_limit_does_not_reveal_accounts(browser):
     def codes(login: str, address: str) -> list[int]:
         guesser = browser(address=address)
         return [guesser.log_in(login, "guess").status_code for _ in range(12)]
@@ -164,17 +160,17 @@ def test_the_limit_does_not_tell_whether_an_account_exists(browser):
     assert codes("claire", "192.0.2.1") == codes("nobody", "192.0.2.2")
 
 
-def test_whoever_guesses_does_not_lock_the_owner_out(browser):
-    owner = browser("claire")  # has logged in here before
+def test_guessing_does_not_lock_the_owner_out(browser):
+    owner = browser("claire")  # a known device
     owner.send("/logout")
-    for n in range(45):  # from the owner's own address: all limits of the address are used up
+    for n in range(45):  # from the owner's address: exhausts all limits of the address
         browser().log_in("claire" if n < 12 else f"other{n}", "guess")
     assert browser().log_in("claire").status_code == 429
     assert browser().log_in("somebody").status_code == 429
     assert owner.log_in("claire").status_code == 303
 
 
-def test_guessing_from_everywhere_ends_too_and_still_does_not_lock_the_owner_out(browser):
+def test_distributed_guessing_is_limited_without_locking_the_owner_out(browser):
     owner = browser("claire")
     codes = [browser(address=f"198.51.{n}.1").log_in("claire", "guess").status_code for n in range(61)]
     assert codes[-1] == 429
@@ -182,15 +178,15 @@ def test_guessing_from_everywhere_ends_too_and_still_does_not_lock_the_owner_out
     assert owner.log_in("claire").status_code == 303
 
 
-def test_eight_networks_do_not_keep_the_owner_out_where_they_have_logged_in_before(browser):
-    """In another browser, that is: one without the cookie of the one that has logged in."""
+def test_owner_logs_in_from_known_address_during_an_attack(browser):
+    """In another browser, without the known-device cookie."""
     assert browser(address="203.0.113.5").log_in("claire").status_code == 303
     for n in range(64):
         browser(address=f"198.51.100.{n % 8}").log_in("claire", "guess")
     assert browser(address="203.0.113.5").log_in("claire").status_code == 303
 
 
-def test_strangers_make_an_unknown_browser_wait_for_a_minute_and_no_hour(browser, clock):
+def test_strangers_delay_an_unknown_browser_by_a_minute_only(browser, clock):
     for n in range(64):
         browser(address=f"198.51.{n}.1").log_in("claire", "guess")
     owner = browser(address="203.0.113.5")
@@ -203,7 +199,7 @@ def test_strangers_make_an_unknown_browser_wait_for_a_minute_and_no_hour(browser
     assert owner.log_in("claire").status_code == 303
 
 
-def test_what_goes_well_does_not_count_against_an_office(browser, house, bakery):
+def test_successful_logins_do_not_count_against_an_address(browser, house, bakery):
     people_ = [f"luc{n}" for n in range(4)]
     for login in people_:
         house.person(bakery, login, login)
@@ -212,7 +208,7 @@ def test_what_goes_well_does_not_count_against_an_office(browser, house, bakery)
     assert browser().log_in("claire", "guess").status_code == 422
 
 
-def test_a_success_clears_what_failed_before_it(browser):
+def test_success_clears_earlier_failures(browser):
     person = browser()
     for _ in range(3):
         codes = [person.log_in("claire", f"guess {n}").status_code for n in range(9)]
@@ -222,8 +218,8 @@ def test_a_success_clears_what_failed_before_it(browser):
         person = browser()
 
 
-def test_limits_are_those_of_all_processes_and_outlast_them(browser, house, clock, config):
-    """Another process of the panel, or the same one after a restart: it shares the catalogue alone."""
+def test_limits_are_shared_and_outlast_processes(browser, house, clock, config):
+    """Another panel process, or a restarted one: it shares only the catalogue."""
     for n in range(10):
         assert browser().log_in("claire", f"guess {n}").status_code == 422
     again = create_app(config, gate=house.gate, now=clock)
@@ -234,14 +230,14 @@ def test_limits_are_those_of_all_processes_and_outlast_them(browser, house, cloc
     assert not [row for row in rows if "claire" in row.key or "192" in row.key or len(row.key) != 64]
 
 
-def test_a_household_of_ipv6_is_one_address(browser):
+def test_ipv6_network_counts_as_one_address(browser):
     codes = [
         browser(address=f"2001:db8:1:2::{n:x}").log_in("claire", "guess").status_code for n in range(1, 12)
     ]
     assert codes == [422] * 10 + [429]
 
 
-def test_a_device_is_known_for_its_own_account_alone(browser, house, bakery):
+def test_known_device_is_bound_to_its_account(browser, house, bakery):
     house.person(bakery, "luc", "Luc")
     person = browser("claire")
     codes = [person.log_in("luc", "guess").status_code for _ in range(11)]
@@ -249,7 +245,7 @@ def test_a_device_is_known_for_its_own_account_alone(browser, house, bakery):
 
 
 def sent_in_json(person, body: bytes):
-    """A log-in as a script would send it: the form's token in a header, for JSON has no fields."""
+    """A log-in by a script: the form token is in a header, since JSON has no form fields."""
     return person.client.post(
         "/login",
         data=body,
@@ -259,8 +255,8 @@ def sent_in_json(person, body: bytes):
     )
 
 
-def test_a_log_in_in_json_is_an_empty_form_and_plants_nothing(browser):
-    """What is no field is counted for no account: were it tried, guessing would have no end."""
+def test_json_login_is_an_empty_form(browser):
+    """Only form fields are counted; if other input were tried, guessing would be unlimited."""
     person = browser()
     right = json.dumps({"login": "claire", "password": PASSWORD}).encode()
     answer = sent_in_json(person, right)
@@ -287,11 +283,11 @@ def test_a_log_in_in_json_is_an_empty_form_and_plants_nothing(browser):
         b"",
     ],
 )
-def test_no_json_is_a_mistake_of_ours(browser, body):
+def test_malformed_json_is_no_server_error(browser, body):
     assert sent_in_json(browser(), body).status_code == 422
 
 
-def test_a_form_in_parts_is_a_form_and_a_file_is_no_field(browser):
+def test_multipart_form_is_read_without_its_files(browser):
     def send(person, **fields):
         form = {"csrf_token": person.token(), **fields}
         return person.client.post("/login", data=form, content_type="multipart/form-data")
@@ -309,29 +305,29 @@ def test_a_form_in_parts_is_a_form_and_a_file_is_no_field(browser):
     assert person.client.get_cookie("accord-session") is None
 
 
-def test_a_cookie_that_was_planted_for_no_account_exempts_from_nothing(app, browser):
+def test_device_cookie_without_account_exempts_from_nothing(app, browser):
     person = browser()
     with app.test_request_context("/login", method="POST"):
-        nobody = {"account": limits.account(), "device": "0" * 32}
+        nobody = {"account": limits.account_key(), "device": "0" * 32}
         planted = limits._signer().dumps(nobody)
     person.client.set_cookie("accord-device", planted)
     assert [person.log_in("claire", "guess").status_code for _ in range(11)] == [422] * 10 + [429]
     assert [person.log_in(" ", "guess").status_code for _ in range(11)] == [422] * 10 + [429]
 
 
-def test_a_session_ends_when_idle_and_after_the_longest_time(browser, clock, config):
+def test_session_ends_when_idle_and_after_its_maximum(browser, clock, config):
     person = browser("claire")
-    for _ in range(12):  # somebody who is there every hour
+    for _ in range(12):  # active every hour
         assert person.get("/recordings").status_code == 200
         clock.forward(hours=1)
-    assert person.get("/recordings").status_code == 302  # twelve hours are over
+    assert person.get("/recordings").status_code == 302  # twelve hours have passed
     idle = browser("claire")
     clock.forward(hours=2, seconds=1)
     assert idle.get("/recordings").status_code == 302
 
 
-def test_a_session_lasts_no_longer_whatever_its_row_says(browser, clock):
-    """Nothing signs until when it lasts: its beginning, which the log says, bounds it."""
+def test_session_row_cannot_extend_the_maximum(browser, clock):
+    """The row's expiry is unsigned; the start, which is in the audit log, bounds it."""
     person = browser("claire")
     with writing():
         SessionTable.update(until=clock() + timedelta(days=400)).execute()
@@ -341,7 +337,7 @@ def test_a_session_lasts_no_longer_whatever_its_row_says(browser, clock):
     assert person.get("/recordings").status_code == 302
 
 
-def test_logging_out_ends_the_session_everywhere(browser):
+def test_logout_ends_the_session(browser):
     person = browser("claire")
     token = person.client.get_cookie("accord-session").value
     answer = person.send("/logout")
@@ -352,13 +348,13 @@ def test_logging_out_ends_the_session_everywhere(browser):
     assert copy.get("/recordings").status_code == 302
 
 
-def test_a_revoked_person_is_out_at_once(browser, bakery, clock, entropy):
+def test_revoked_user_is_logged_out_at_once(browser, bakery, clock, entropy):
     person = browser("claire")
     users.revoke_user(bakery.id, bakery.people["claire"].id, now=clock(), entropy=entropy)
     assert person.get("/recordings").status_code == 302
 
 
-def test_after_logging_in_one_is_where_one_wanted_to_be(browser):
+def test_login_returns_to_the_requested_page(browser):
     person = browser()
     asked = person.get("/recordings?number=470")
     assert asked.location == "/login?next=/recordings?number%3D470"
@@ -382,17 +378,17 @@ def test_after_logging_in_one_is_where_one_wanted_to_be(browser):
         (None, False),
     ],
 )
-def test_only_an_address_of_this_panel_is_gone_on_to(target, kept):
-    assert inside(target) == (target if kept else None)
+def test_redirects_only_within_the_panel(target, kept):
+    assert local_path(target) == (target if kept else None)
 
 
-def test_an_empty_form_says_what_is_missing(browser):
+def test_empty_form_names_missing_fields(browser):
     answer = browser().log_in("", "")
     assert answer.status_code == 422
     assert "Write your log-in." in answer.text
 
 
-def test_a_password_is_hashed_as_argon2id_and_not_read_when_too_long(real_hasher):
+def test_passwords_use_argon2id_and_have_a_maximum(real_hasher):
     assert real_hasher.hash("x").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert passwords.hash_password("x").startswith("$argon2id$")
     with pytest.raises(ValueError, match="1 to 1024 bytes"):
@@ -402,8 +398,8 @@ def test_a_password_is_hashed_as_argon2id_and_not_read_when_too_long(real_hasher
     assert not passwords.verify_password("not a hash", "x")
 
 
-def test_a_wrong_password_is_in_the_log_once_in_five_minutes(app, browser, bakery, clock):
-    """A stranger who guesses does not fill a customer's log; a name that nobody has is in none."""
+def test_wrong_passwords_are_logged_once_in_five_minutes(app, browser, bakery, clock):
+    """Guessing does not fill a customer's log, and unknown log-ins are never logged."""
     person = browser()
     refused = app.extensions[KEY].refused
     for login in ("claire", "claire", "nobody", "paul"):

@@ -1,4 +1,4 @@
-"""What a customer's people are told of their numbers."""
+"""The page of numbers and their announcements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recorder.features.tenants import keep_options, lines
 from recorder.lifecycle import line_history
 
 
-def test_colleagues_read_what_everybody_in_a_call_is_told(browser, house, bakery):
+def test_page_shows_the_announcement(browser, house, bakery):
     page = browser("claire").get("/numbers")
     (line,) = queries.lines(bakery.id)
     said = queries.announcement(bakery.id, line.announcement)
@@ -22,7 +22,7 @@ def test_colleagues_read_what_everybody_in_a_call_is_told(browser, house, bakery
     assert "Composez *5 :" not in page.text
 
 
-def test_it_says_how_it_is_asked_and_when_it_is_announced(browser, house, bakery, clock, entropy):
+def test_page_shows_consent_mode_and_timing(browser, house, bakery, clock, entropy):
     (line,) = queries.lines(bakery.id)
     now = {"now": clock(), "entropy": entropy}
     lines.set_line_timing(bakery.id, line.id, "at_pickup", **now)
@@ -32,7 +32,7 @@ def test_it_says_how_it_is_asked_and_when_it_is_announced(browser, house, bakery
         assert text in page.text
 
 
-def test_it_says_what_happens_to_outbound_calls(browser, bakery, clock, entropy):
+def test_page_explains_outbound_calls(browser, bakery, clock, entropy):
     (line,) = queries.lines(bakery.id)
     for how, text in (
         ("before_connected", "et avant que vous soyez"),
@@ -43,7 +43,7 @@ def test_it_says_what_happens_to_outbound_calls(browser, bakery, clock, entropy)
         assert text in browser("claire").get("/numbers").text
 
 
-def test_a_number_of_somebody_else_and_one_that_ended_are_not_there(browser, rival, bakery, clock, entropy):
+def test_hides_ended_and_foreign_numbers(browser, rival, bakery, clock, entropy):
     person = browser("claire")
     assert "+32\u00a02\u00a0555\u00a001\u00a099" in browser("dyck").get("/numbers").text
     assert "+32\u00a02\u00a0555\u00a001\u00a099" not in person.get("/numbers").text
@@ -54,5 +54,5 @@ def test_a_number_of_somebody_else_and_one_that_ended_are_not_there(browser, riv
     assert "<section" not in page.text
 
 
-def test_it_is_for_those_who_are_logged_in(browser):
+def test_requires_a_login(browser):
     assert browser().get("/numbers").status_code == 302

@@ -1,4 +1,4 @@
-"""What a company that leaves is handed, and recordings from elsewhere, in the panel."""
+"""The offboarding download, and imported recordings, in the panel."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from recorder.features.offboarding.plan import prepare_handover
 from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 
-FILE = "/leaving/recordings.tar"
+FILE = "/offboarding/recordings.tar"
 
 
 @pytest.fixture
 def leaves(house, bakery) -> str:
-    """The bakery leaves, and was handed over to; the id of its one recording."""
+    """The bakery's offboarding archive is ready; returns the id of its only recording."""
     call = house.call(bakery)
     house.call(bakery, announced=False)
     said = {"now": house.clock(), "entropy": house.entropy}
@@ -44,7 +44,7 @@ def leaves(house, bakery) -> str:
 
 @pytest.fixture
 def old(house, bakery, tmp_path, tone) -> str:
-    """A recording that was brought in; its id."""
+    """The id of an imported recording."""
     file = tmp_path / "old.wav"
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
@@ -56,10 +56,10 @@ def old(house, bakery, tmp_path, tone) -> str:
     return outcome.recording
 
 
-def test_an_admin_fetches_everything_in_one_file(browser, leaves, clock) -> None:
+def test_admin_downloads_everything_in_one_archive(browser, leaves, clock) -> None:
     paul = browser("paul")
     assert "Votre entreprise quitte le service" in paul.get("/recordings").text
-    page = paul.get("/leaving").text
+    page = paul.get("/offboarding").text
     assert "1 enregistrement," in page
     assert "jusqu’au 25 décembre 2026" in page
     assert "Il n’est pas certain que chacun" in page
@@ -70,7 +70,7 @@ def test_an_admin_fetches_everything_in_one_file(browser, leaves, clock) -> None
         assert f"accord/recordings/{leaves}/audio.opus" in archive.getnames()
 
 
-def test_a_download_that_was_broken_off_goes_on(browser, leaves) -> None:
+def test_interrupted_download_resumes(browser, leaves) -> None:
     paul = browser("paul")
     whole, mark = paul.get(FILE), paul.head(FILE).headers["ETag"]
     first = paul.get(FILE, headers={"Range": "bytes=0-99999"})
@@ -83,10 +83,8 @@ def test_a_download_that_was_broken_off_goes_on(browser, leaves) -> None:
     assert paul.get(FILE, headers={"Range": f"bytes={len(whole.data)}-"}).status_code == 416
 
 
-def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
-    house, browser, bakery, leaves, clock
-) -> None:
-    """Also on the page of each recording; a thousand ranges fill no log."""
+def test_logs_each_downloader_once_an_hour(house, browser, bakery, leaves, clock) -> None:
+    """Also on each recording's page; a thousand ranges add no further leaves."""
     house.person(bakery, "luc", "Luc Martin", role="customer_admin")
     paul, luc = browser("paul"), browser("luc")
     whole = paul.get(FILE).data
@@ -106,7 +104,7 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
     with writing():
         HandedRecordingTable.update(sent_at=clock()).where(
             HandedRecordingTable.recording_id == leaves
-        ).execute()  # nobody else's leaf is left out for what a row says
+        ).execute()  # a row cannot suppress another user's leaf
         HandoverFetchTable.update(
             id=f"{offboarding_progress.find_offboarding(bakery.id).handover}/{other}"
         ).execute()
@@ -122,30 +120,30 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
     assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
 
 
-def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, leaves, clock) -> None:
+def test_only_admins_download_until_the_deadline(house, browser, bakery, rival, leaves, clock) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
-    assert browser("claire").get("/leaving").status_code == 404
+    assert browser("claire").get("/offboarding").status_code == 404
     assert browser("claire").get(FILE).status_code == 403
     assert "quitte le service" not in browser("claire").get("/recordings").text
-    for path in ("/leaving", FILE):
+    for path in ("/offboarding", FILE):
         assert browser("dora").get(path).status_code == 404
     assert browser().get(FILE).status_code == 401
     clock.forward(days=30)
     paul = browser("paul")
     assert paul.get(FILE).status_code == 410
-    assert "délai pour le télécharger est écoulé" in paul.get("/leaving").text
+    assert "délai pour le télécharger est écoulé" in paul.get("/offboarding").text
 
 
 @pytest.mark.long
-def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
-    assert browser("paul").get("/leaving").status_code == 404
+def test_page_says_when_the_archive_is_not_ready(house, browser, bakery) -> None:
+    assert browser("paul").get("/offboarding").status_code == 404
     office = replace(house.changes, signer=house.services.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
-    assert "pas encore prêt" in browser("paul").get("/leaving").text
+    assert "pas encore prêt" in browser("paul").get("/offboarding").text
     assert browser("paul").get(FILE).status_code == 404
 
 
-def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, bakery, old) -> None:
+def test_imported_recording_is_listed_and_given_a_purpose(browser, bakery, old) -> None:
     paul, claire = browser("paul"), browser("claire")
     listed = claire.get("/recordings?number=470123456").text
     assert "Venu d’ailleurs ; aucune annonce connue d’Accord." in listed
@@ -155,11 +153,11 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
     refused = claire.send(f"/recordings/{old}", purpose="agreement")
     assert refused.status_code == 403
     assert "vient d’ailleurs" in refused.text
-    keeping = f"/recordings/{old}/keeping"
+    keeping = f"/recordings/{old}/retention"
     assert "Indiquer à quoi il peut servir" in paul.get(keeping).text
     assert "Indiquer à quoi il peut servir" not in claire.get(keeping).text
     form = {"purpose": "agreement", "days": "365", "reason": "Lettre du 2 septembre"}
-    assert claire.send(f"{keeping}/state", **form).status_code == 403
+    assert claire.send(f"{keeping}/basis", **form).status_code == 403
     for wrong, said in (
         ({"days": "0"}, "1 ou plus"),
         ({"days": "30"}, "serait déjà écoulée"),
@@ -167,16 +165,16 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
         ({"purpose": "marketing"}, "parmi ceux qui sont proposés"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
-        answer = paul.send(f"{keeping}/state", **{**form, **wrong})
+        answer = paul.send(f"{keeping}/basis", **{**form, **wrong})
         assert (answer.status_code, said in answer.text) == (403, True), wrong
-    assert paul.send(f"{keeping}/state", **form).status_code == 303
+    assert paul.send(f"{keeping}/basis", **form).status_code == 303
     assert claire.get(claire.listen_to(old)).status_code == 200
     assert "Écouter" in claire.get("/recordings?number=470123456").text
 
 
 @pytest.mark.long
-def test_what_was_recorded_here_gets_no_other_purpose_so(house, browser, bakery) -> None:
+def test_own_recording_gets_no_stated_purpose(house, browser, bakery) -> None:
     call = house.call(bakery)
     form = {"purpose": "training", "days": "30", "reason": "x"}
-    assert browser("paul").send(f"/recordings/{call}/keeping/state", **form).status_code == 403
+    assert browser("paul").send(f"/recordings/{call}/retention/basis", **form).status_code == 403
     assert queries.recording(bakery.id, call).purposes == ("agreement",)

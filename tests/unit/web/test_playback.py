@@ -1,4 +1,4 @@
-"""Choosing a purpose and hearing: what leaves, for whom, and what is written down about it."""
+"""Choosing a purpose and listening: what is served, to whom, and what is logged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def recording(house, bakery) -> str:
 
 @pytest.fixture
 def long_recording(house, bakery) -> str:
-    """One of several blocks, so that something can be wrong further on."""
+    """A recording of several blocks, so that a later one can be damaged."""
     return house.call(bakery, times=3)
 
 
@@ -40,7 +40,7 @@ def leaves(kind: str) -> list[dict]:
 
 
 def sounds(page) -> dict[str, str]:
-    """The sounds that a player's page names, by object."""
+    """The addresses of audio on a player's page, by object."""
     found = re.findall(r'(?:src|data-peaks)="(/listen/[^"]+)"', page.text)
     return {urlsplit(address).path.rpartition("/")[2]: address.replace("&amp;", "&") for address in found}
 
@@ -50,7 +50,7 @@ def open_player(person, recording: str) -> dict[str, str]:
 
 
 def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes:
-    """The sound as it should come: opened with the keys, without the panel."""
+    """The expected audio, decrypted with the keys without the panel."""
     from recorder.catalogue import queries
     from recorder.seal import plaintext
     from recorder.seal.keyring import WrappedKey
@@ -68,7 +68,7 @@ def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes
     return b"".join(reader.read())
 
 
-def test_the_page_offers_what_was_announced_with_the_words_that_were_said(browser, bakery, recording):
+def test_purposes_page_offers_announced_purposes(browser, bakery, recording):
     page = browser("claire").get(f"/recordings/{recording}").text
     assert bakery.announcement.text.replace("'", "&#39;") in page
     assert "Garder clair ce qui a été convenu" in page
@@ -76,8 +76,8 @@ def test_the_page_offers_what_was_announced_with_the_words_that_were_said(browse
     assert "25 décembre 2026" in page
 
 
-def test_a_recording_that_is_shorter_than_its_call_says_so(house, bakery, browser):
-    """Without the frames that its switch lost; and nothing is said of one that is whole."""
+def test_player_reports_duration_mismatch(house, bakery, browser):
+    """Shortened by lost frames; a complete recording shows no mismatch."""
     folder, end = house.finished(bakery)
     lose_frames(folder / layout.AUDIO, 1900)
     house.work(folder, end)
@@ -89,7 +89,7 @@ def test_a_recording_that_is_shorter_than_its_call_says_so(house, bakery, browse
     assert "out-of-time" not in person.get(person.listen_to(whole)).text
 
 
-def test_a_purpose_that_the_role_does_not_include_is_shown_closed_and_refused(browser, recording):
+def test_purpose_outside_the_role_is_disabled_and_refused(browser, recording):
     auditor = browser("audit")
     page = auditor.get(f"/recordings/{recording}").text
     assert re.search(r'value="agreement" disabled', page)
@@ -100,7 +100,7 @@ def test_a_purpose_that_the_role_does_not_include_is_shown_closed_and_refused(br
     assert leaves("access.refused")[-1]["reason"] == "access.purpose_not_for_role"
 
 
-def test_another_purpose_is_refused_with_an_explanation_and_written_down(browser, recording):
+def test_unannounced_purpose_is_refused_and_logged(browser, recording):
     refused = browser("claire").send(f"/recordings/{recording}", purpose="training")
     assert refused.status_code == 403
     assert "n’a pas été annoncé pour cet usage" in refused.text
@@ -109,12 +109,12 @@ def test_another_purpose_is_refused_with_an_explanation_and_written_down(browser
     assert leaves("grant.given") == []
 
 
-def test_no_purpose_is_no_grant(browser, recording):
+def test_missing_purpose_gives_no_grant(browser, recording):
     assert browser("claire").send(f"/recordings/{recording}").status_code == 400
     assert leaves("grant.given") == []
 
 
-def test_the_whole_sound_comes_as_it_was_sealed(browser, house, recording):
+def test_whole_audio_is_served_as_sealed(browser, house, recording):
     person = browser("claire")
     found = open_player(person, recording)
     assert set(found) == {"audio.opus", "audio.wav", "peaks"}
@@ -133,16 +133,16 @@ def test_the_whole_sound_comes_as_it_was_sealed(browser, house, recording):
         ("bytes=0-", 0, None),
         ("bytes=0-0", 0, 1),
         ("bytes=70000-70009", 70_000, 70_010),
-        ("bytes=65480-65600", 65_480, 65_601),  # over the border of two blocks
+        ("bytes=65480-65600", 65_480, 65_601),  # across two blocks
         ("bytes=-5", -5, None),
         ("bytes=100-99999999", 100, None),
-        ("bytes=-99999999", 0, None),  # the last of it, and there are fewer: RFC 9110, section 14.1.2
+        ("bytes=-99999999", 0, None),  # a suffix longer than the whole: RFC 9110, section 14.1.2
         ("BYTES=0-9", 0, 10),
         ("bytes=0-999999999999999999", 0, None),
         ("bytes= ,0-9 , ", 0, 10),  # a list may have empty elements: section 5.6.1.2
     ],
 )
-def test_a_range_is_answered_with_that_range(browser, house, recording, asked, start, end):
+def test_satisfiable_range_is_served(browser, house, recording, asked, start, end):
     person = browser("claire")
     address = open_player(person, recording)["audio.wav"]
     whole = plain_sound(house, recording, "audio.wav")
@@ -158,7 +158,7 @@ def test_a_range_is_answered_with_that_range(browser, house, recording, asked, s
 
 
 @pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=-0", "bytes=99999999-999999999"])
-def test_a_range_that_is_not_there_is_told(browser, house, recording, asked):
+def test_unsatisfiable_range_is_refused(browser, house, recording, asked):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     answer = person.get(address, headers={"Range": asked})
@@ -173,14 +173,14 @@ def test_a_range_that_is_not_there_is_told(browser, house, recording, asked):
     ["bytes=5-1", "bytes=x", "lines=0-1", "bytes=0-1,4-5", "bytes=-", "bytes=", "bytes=--5", "bytes=1-2-3",
      "bytes=+1-2", "bytes=\u00b2-5", "bytes=0-" + "9" * 5000, "bytes 0-1", "0-1"],
 )  # fmt: skip
-def test_what_is_no_single_range_of_bytes_is_left_out(browser, house, recording, asked):
+def test_malformed_and_multiple_ranges_are_ignored(browser, house, recording, asked):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     answer = person.get(address, headers={"Range": asked})
     assert (answer.status_code, len(answer.data)) == (200, len(plain_sound(house, recording)))
 
 
-def test_if_range_is_for_these_very_bytes(browser, recording):
+def test_if_range_needs_a_strong_match(browser, recording):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     tag = person.head(address).headers["ETag"]
@@ -192,9 +192,9 @@ def test_if_range_is_for_these_very_bytes(browser, recording):
         assert person.get(address, headers=asked).status_code == status, condition
 
 
-def test_what_browsers_ask_one_after_another_is_one_listen_of_as_many_bytes(browser, house, recording):
-    """Chromium asks for all, goes away, and asks from there on; Firefox from a seek on; Safari for two bytes
-    first; whoever looks for the end of an Ogg stream for the last bytes."""
+def test_browser_requests_are_one_listen_with_all_bytes(browser, house, recording):
+    """Chromium requests all, disconnects, and requests the rest; Firefox requests from a seek position on;
+    Safari starts with two bytes; some request the last bytes, to find the end of an Ogg stream."""
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     whole = plain_sound(house, recording)
@@ -218,7 +218,7 @@ def test_what_browsers_ask_one_after_another_is_one_listen_of_as_many_bytes(brow
     assert listen.sent_bytes == sum(len(content) for _, _, content in asked)
 
 
-def test_head_says_how_long_it_is_and_is_no_listen(browser, house, recording):
+def test_head_returns_the_length_without_a_listen(browser, house, recording):
     person = browser("claire")
     answer = person.head(open_player(person, recording)["audio.opus"])
     assert (answer.status_code, answer.data) == (200, b"")
@@ -226,7 +226,7 @@ def test_head_says_how_long_it_is_and_is_no_listen(browser, house, recording):
     assert leaves("listen.opened") == []
 
 
-def test_one_play_is_one_listen_however_many_ranges_and_closes_with_what_was_sent(browser, recording):
+def test_play_is_one_listen_with_the_bytes_sent(browser, recording):
     person = browser("claire")
     found = open_player(person, recording)
     person.get(found["peaks"])
@@ -244,9 +244,7 @@ def test_one_play_is_one_listen_however_many_ranges_and_closes_with_what_was_sen
     assert len(leaves("listen.opened")) == 2
 
 
-def test_the_listen_is_in_the_log_before_the_first_byte_and_nothing_is_held_whole(
-    browser, app, house, long_recording, monkeypatch
-):
+def test_listen_is_logged_before_the_first_byte(browser, app, house, long_recording, monkeypatch):
     person = browser("claire")
     address = open_player(person, long_recording)["audio.wav"]
     read: list[int] = []
@@ -270,7 +268,7 @@ def test_the_listen_is_in_the_log_before_the_first_byte_and_nothing_is_held_whol
         assert listen.sent_bytes <= len(first)
 
 
-def test_peaks_are_the_outline_of_both_sides(browser, bakery, recording):
+def test_peaks_cover_both_channels(browser, bakery, recording):
     person = browser("claire")
     answer = person.get(open_player(person, recording)["peaks"])
     outline = json.loads(answer.data)
@@ -279,7 +277,7 @@ def test_peaks_are_the_outline_of_both_sides(browser, bakery, recording):
     assert set(outline["left"][: 2 * windows]) == {0}, "what the caller said is silent there"
 
 
-def test_a_player_without_its_token_or_with_another_name_gets_nothing(browser, recording):
+def test_player_needs_play_id_and_known_object(browser, recording):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     path, _, play = address.partition("?play=")
@@ -302,7 +300,7 @@ def change(house: House, recording: str, name: str, at: int) -> None:
     file.write_bytes(content)
 
 
-def test_a_changed_first_block_is_refused_explained_and_reported(browser, house, recording):
+def test_damaged_first_block_is_refused_and_reported(browser, house, recording):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     change(house, recording, "audio.opus", 1000)
@@ -316,7 +314,7 @@ def test_a_changed_first_block_is_refused_explained_and_reported(browser, house,
     assert leaves("seal.broken")[0]["object"] == "audio.opus"
 
 
-def test_a_changed_block_further_on_ends_the_connection_and_never_leaves(browser, house, long_recording):
+def test_damaged_later_block_aborts_the_connection(browser, house, long_recording):
     person = browser("claire")
     address = open_player(person, long_recording)["audio.wav"]
     whole = plain_sound(house, long_recording, "audio.wav")
@@ -336,7 +334,7 @@ def test_a_changed_block_further_on_ends_the_connection_and_never_leaves(browser
     assert after.status_code == 206, "the other blocks are what they were"
 
 
-def test_a_changed_manifest_is_refused_before_anybody_chooses(browser, house, recording):
+def test_damaged_manifest_is_refused_before_a_purpose_is_chosen(browser, house, recording):
     change(house, recording, "manifest.json", 100)
     person = browser("claire")
     for answer in (
@@ -349,9 +347,7 @@ def test_a_changed_manifest_is_refused_before_anybody_chooses(browser, house, re
     assert len(leaves("seal.broken")) == 1, "once an hour for each who finds it"
 
 
-def test_another_customers_ids_are_as_if_they_did_not_exist_on_every_route(
-    browser, house, rival, recording, clock
-):
+def test_other_customers_ids_are_not_found_on_any_route(browser, house, rival, recording, clock):
     mine = browser("claire")
     found = open_player(mine, recording)
     page, _, play = found["audio.opus"].rpartition("/")[0], "", found["audio.opus"].partition("=")[2]
@@ -382,13 +378,13 @@ def test_another_customers_ids_are_as_if_they_did_not_exist_on_every_route(
     assert leaves("listen.opened") == []
 
 
-def test_somebody_elses_grant_of_the_same_customer_is_not_mine(browser, house, bakery, recording):
+def test_grant_belongs_to_one_user(browser, house, bakery, recording):
     address = open_player(browser("claire"), recording)["audio.opus"]
     house.person(bakery, "luc", "Luc")
     assert browser("luc").get(address).status_code == 404
 
 
-def test_without_a_log_in_nothing_is_there(browser, recording):
+def test_playback_requires_a_login(browser, recording):
     address = open_player(browser("claire"), recording)["audio.opus"]
     stranger = browser()
     assert stranger.get(address).status_code == 401
@@ -397,7 +393,7 @@ def test_without_a_log_in_nothing_is_there(browser, recording):
     assert stranger.send(f"{address.rpartition('/')[0]}/renew").status_code == 401
 
 
-def test_a_player_that_is_not_logged_in_any_more_is_told_so_in_a_sentence(browser, recording):
+def test_logged_out_player_gets_a_message(browser, recording):
     address = open_player(browser("claire"), recording)["audio.opus"]
     said = browser().get(address, headers={"Accept": "application/json", "Accept-Language": "fr"})
     assert said.status_code == 401
@@ -405,16 +401,14 @@ def test_a_player_that_is_not_logged_in_any_more_is_told_so_in_a_sentence(browse
     assert said.json["message"].startswith("Votre session a pris fin")
 
 
-def test_the_page_says_how_many_seconds_are_left(browser, recording, clock):
+def test_player_shows_the_remaining_seconds(browser, recording, clock):
     person = browser("claire")
     page = person.listen_to(recording)
     clock.forward(minutes=4, seconds=10)
     assert 'data-left="650"' in person.get(page).text
 
 
-def test_the_grant_lasts_a_quarter_of_an_hour_and_longer_while_the_player_renews_it(
-    browser, recording, clock
-):
+def test_renewal_extends_the_grant(browser, recording, clock):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     renew = f"{address.rpartition('/')[0]}/renew"
@@ -430,7 +424,7 @@ def test_the_grant_lasts_a_quarter_of_an_hour_and_longer_while_the_player_renews
     assert "temps d’écoute est écoulé" in late.text
 
 
-def test_logging_out_ends_what_is_heard(browser, recording):
+def test_logout_ends_playback(browser, recording):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     token = person.client.get_cookie("accord-session").value
@@ -441,7 +435,7 @@ def test_logging_out_ends_what_is_heard(browser, recording):
         assert all(row.ended_at for row in SessionTable.select())
 
 
-def test_where_the_announcement_was_not_found_nothing_is_heard_and_the_page_says_why(browser, house, bakery):
+def test_unannounced_recording_is_refused_with_a_reason(browser, house, bakery):
     silent = house.call(bakery, announced=False)
     person = browser("claire")
     page = person.get(f"/recordings/{silent}")
@@ -453,7 +447,7 @@ def test_where_the_announcement_was_not_found_nothing_is_heard_and_the_page_says
     assert leaves("grant.given") == []
 
 
-def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bakery, recording):
+def test_player_shows_gaps_and_expiry(browser, bakery, recording):
     person = browser("claire")
     page = person.get(person.listen_to(recording)).text
     assert "elle n’avait pas encore entendu jusqu’au bout que l’appel est enregistré" in page
@@ -463,7 +457,7 @@ def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bake
     assert bakery.announcement.text.replace("'", "&#39;") in page
 
 
-def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
+def test_caller_is_escaped(browser, house, bakery):
     rude = house.call(bakery, outside=parties.Party("sip", '"><script>alert(1)</script>@example.org'))
     person = browser("claire")
     for page in (
@@ -475,8 +469,8 @@ def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
         assert "&lt;script&gt;alert" in page.text
 
 
-def test_a_play_that_goes_on_after_it_was_closed_is_another_listen(browser, recording):
-    """A page that comes back with the browser's Back button has the same token."""
+def test_play_after_close_is_another_listen(browser, recording):
+    """A page restored by the Back button has the same play id."""
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     path, _, play = address.partition("?play=")
@@ -487,12 +481,12 @@ def test_a_play_that_goes_on_after_it_was_closed_is_another_listen(browser, reco
     assert len(leaves("listen.opened")) == 2
 
 
-def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house, bakery, rival, recording):
+def test_listen_report_is_in_the_leaf(browser, house, bakery, rival, recording):
     claire = browser("claire")
     path = claire.listen_to(recording)
     address = sounds(claire.get(path))["audio.opus"]
     play = re.search(r"play=([A-Za-z0-9_-]{22})", address).group(1)
-    tell = f"{path}/played"
+    tell = f"{path}/listen-report"
     assert claire.send(tell, play=play, played="0-1000").status_code == 204, "no listen yet: nothing"
     assert claire.get(address).status_code == 200
     for text in ("500-1500", "3000-4000", "3000-4000"):

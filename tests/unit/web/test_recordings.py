@@ -1,4 +1,4 @@
-"""The list: whose calls, in which order and zone, found by number and day, and those without recording."""
+"""The call list: access, order, time zone, filters, and unrecorded calls."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from recorder.spool.layout import REASONS
 
 
 def shown(page) -> list[str]:
-    """The times of the calls on a page, in its order."""
+    """The start times of the calls on a page, in order."""
     return re.findall(r'<p class="call-time"><time datetime="([^"]+)"', page.text)
 
 
 @pytest.fixture
 def calls(house, bakery, clock) -> list[str]:
-    """Eleven calls, an hour apart, the latest first; every third was recorded for real."""
+    """Eleven calls, an hour apart, latest first; every third is a real recording."""
     times = []
     for n in range(11):
         at = clock() - timedelta(hours=n)
@@ -34,7 +34,7 @@ def calls(house, bakery, clock) -> list[str]:
     return times
 
 
-def test_both_kinds_stand_in_one_list_latest_first_page_by_page(browser, calls):
+def test_lists_recorded_and_unrecorded_calls_latest_first(browser, calls):
     person = browser("claire")
     seen, address = [], "/recordings"
     for _ in range(3):
@@ -47,7 +47,7 @@ def test_both_kinds_stand_in_one_list_latest_first_page_by_page(browser, calls):
     assert seen == calls
 
 
-def test_a_page_stays_what_it_was_when_a_new_call_comes(browser, house, bakery, calls, clock):
+def test_new_call_does_not_shift_later_pages(browser, house, bakery, calls, clock):
     person = browser("claire")
     following = re.search(r'rel="next" href="([^"]+)"', person.get("/recordings").text).group(1)
     before = shown(person.get(following))
@@ -56,7 +56,7 @@ def test_a_page_stays_what_it_was_when_a_new_call_comes(browser, house, bakery, 
     assert shown(person.get(following)) == before
 
 
-def test_only_recorded_or_only_not_recorded_calls(browser, calls):
+def test_filters_by_kind(browser, calls):
     person = browser("claire")
     assert shown(person.get("/recordings?show=recorded")) == calls[::3]
     missing = [at for n, at in enumerate(calls) if n % 3]
@@ -64,7 +64,7 @@ def test_only_recorded_or_only_not_recorded_calls(browser, calls):
 
 
 @pytest.mark.parametrize("typed", ["0470 99", "+32 470 99", "470.99", "0032470"])
-def test_a_number_is_found_however_it_is_written(browser, house, bakery, typed):
+def test_finds_a_number_in_any_notation(browser, house, bakery, typed):
     house.not_recorded(bakery, "never_connected", outside=Party("e164", "+32470998877"))
     house.not_recorded(bakery, "never_connected", outside=Party("e164", "+3225550042"))
     page = browser("claire").get("/recordings", query_string={"number": typed})
@@ -72,12 +72,12 @@ def test_a_number_is_found_however_it_is_written(browser, house, bakery, typed):
     assert "+32\u00a0470\u00a099\u00a088\u00a077" in page.text
 
 
-def test_the_line_that_was_called_is_found_too(browser, house, bakery):
+def test_finds_calls_by_the_lines_number(browser, house, bakery):
     house.call(bakery)
     assert len(shown(browser("claire").get("/recordings?number=555+01+00"))) == 1
 
 
-def test_days_are_the_customers_days(browser, house, bakery):
+def test_filters_by_days_in_the_customers_time_zone(browser, house, bakery):
     late = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)  # half past midnight on the 25th in Brussels
     house.not_recorded(bakery, "never_connected", at=late)
     person = browser("claire")
@@ -88,7 +88,7 @@ def test_days_are_the_customers_days(browser, house, bakery):
     assert shown(person.get("/recordings?from=2026-11-24&to=2026-11-24")) == []
 
 
-def test_nothing_in_the_address_is_an_error(browser, calls):
+def test_unreadable_query_arguments_are_ignored(browser, calls):
     person = browser("claire")
     for nonsense in (
         "from=yesterday",
@@ -105,7 +105,7 @@ def test_nothing_in_the_address_is_an_error(browser, calls):
         assert ("n’a pas pu être lue" in page.text) == (nonsense != "show=x"), nonsense
 
 
-def test_a_number_that_looks_like_markup_or_a_pattern_is_only_text(browser, calls):
+def test_number_with_markup_or_pattern_is_plain_text(browser, calls):
     person = browser("claire")
     page = person.get("/recordings", query_string={"number": '"><b>1%_'})
     assert page.status_code == 200
@@ -113,27 +113,27 @@ def test_a_number_that_looks_like_markup_or_a_pattern_is_only_text(browser, call
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS | {"take.impossible"}))
-def test_every_reason_why_a_call_was_not_recorded_has_a_sentence(browser, house, bakery, reason):
+def test_every_reason_for_an_unrecorded_call_has_a_sentence(browser, house, bakery, reason):
     house.not_recorded(bakery, reason)
     page = browser("claire").get("/recordings").text
     assert "Non enregistré" in page
     assert reason not in page
 
 
-def test_a_customer_sees_their_own_calls_alone(browser, house, bakery, rival):
+def test_customer_sees_only_own_calls(browser, house, bakery, rival):
     house.call(bakery)
     house.not_recorded(bakery, "never_connected")
     assert shown(browser("dyck").get("/recordings")) == []
     assert len(shown(browser("claire").get("/recordings"))) == 2
 
 
-def test_where_nothing_is_there_the_page_says_what_to_expect(browser, bakery):
+def test_empty_list_explains_when_calls_appear(browser, bakery):
     page = browser("claire").get("/recordings")
     assert "Un appel apparaît ici une minute après sa fin." in page.text
     assert "Aucun appel ne correspond." in browser("claire").get("/recordings?number=1").text
 
 
-def test_an_outbound_call_says_who_was_called_and_from_which_number(browser, house, bakery):
+def test_outbound_call_shows_both_numbers(browser, house, bakery):
     house.call(bakery, outside=Party("e164", "+32470000009"), direction="outbound")
     house.not_recorded(bakery, "declined", direction="outbound")
     page = browser("claire").get("/recordings").text
@@ -143,8 +143,8 @@ def test_an_outbound_call_says_who_was_called_and_from_which_number(browser, hou
 
 
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "../x"])
-def test_a_zone_that_this_machine_does_not_know_is_shown_as_utc(browser, house, bakery, zone):
-    """The row was written where it is known: by a newer tzdata, or a version that did not look."""
+def test_unknown_time_zone_is_shown_as_utc(browser, house, bakery, zone):
+    """The row comes from a machine with a newer tzdata."""
     recording = house.call(bakery, at=datetime(2026, 11, 25, 8, 30, tzinfo=UTC))
     with connected():
         TenantTable.update(time_zone=zone).where(TenantTable.id == bakery.id).execute()
@@ -153,7 +153,7 @@ def test_a_zone_that_this_machine_does_not_know_is_shown_as_utc(browser, house, 
         person = browser("paul")
         page = person.get("/recordings?from=2026-11-25")
         assert page.status_code == 200
-        for path in (f"/recordings/{recording}", "/requests", "/settings/keeping", "/numbers"):
+        for path in (f"/recordings/{recording}", "/subject-requests", "/settings/retention", "/numbers"):
             assert person.get(path).status_code == 200, path
     assert "08:30" in page.text
     assert "Fuseau horaire : UTC." in page.text

@@ -1,4 +1,4 @@
-"""What is refused: that it is written down, how often one may be refused, and how long to wait then."""
+"""Refusals: they are logged, rate-limited, and tell how long to wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def recording(house, bakery) -> str:
     return house.call(bakery)
 
 
-def test_looking_at_what_is_not_theirs_is_written_down_wherever_it_is_asked_for(browser, rival, recording):
+def test_access_to_foreign_recordings_is_logged_on_every_route(browser, rival, recording):
     stranger = browser("dyck")
     for number, recording_id in enumerate((recording, NOBODYS), 1):
         assert stranger.get(f"/recordings/{recording_id}").status_code == 404
@@ -33,7 +33,7 @@ def test_looking_at_what_is_not_theirs_is_written_down_wherever_it_is_asked_for(
         assert leaf["reason"] == "access.not_found"
 
 
-def test_looking_at_what_was_destroyed_is_written_down(browser, house, bakery, recording):
+def test_access_to_erased_recordings_is_logged(browser, house, bakery, recording):
     row = queries.recording(bakery.id, recording)
     means = house.services
     expiry.destroy(row, chain_of(house.store, row.prefix, house.root_public), EXPIRED, means, house.clock())
@@ -54,7 +54,7 @@ def test_looking_at_what_was_destroyed_is_written_down(browser, house, bakery, r
         ("post", "/listen/{id}/close"),
     ],
 )
-def test_nobody_fills_the_log_with_refusals(browser, house, bakery, recording, method, path):
+def test_refusals_are_rate_limited(browser, house, bakery, recording, method, path):
     house.person(bakery, "luc", "Luc")
     person = browser("claire")
     mine = open_player(person, recording)["audio.opus"]
@@ -73,7 +73,7 @@ def test_nobody_fills_the_log_with_refusals(browser, house, bakery, recording, m
     assert browser("luc").get(f"/recordings/{recording}").status_code == 200, "and each has their own"
 
 
-def test_a_player_that_asks_hundreds_of_times_is_never_stopped(browser, recording):
+def test_successful_requests_are_not_rate_limited(browser, recording):
     person = browser("claire")
     found = open_player(person, recording)
     token = person.token(f"/recordings/{recording}")
@@ -88,7 +88,7 @@ def test_a_player_that_asks_hundreds_of_times_is_never_stopped(browser, recordin
     assert leaves("access.refused") == []
 
 
-def test_a_store_that_is_away_is_not_held_against_whoever_listens(browser, house, recording, monkeypatch):
+def test_store_failures_do_not_count_as_refusals(browser, house, recording, monkeypatch):
     person = browser("claire")
     found = open_player(person, recording)
 
@@ -107,9 +107,7 @@ def test_a_store_that_is_away_is_not_held_against_whoever_listens(browser, house
     [("en", r"Wait (1 minute|[0-9]+ seconds?),", r"Wait 1 minute( [0-9]+ seconds?)?,"),
      ("fr", r"Attendez (1 minute|[0-9]+ secondes?),", r"Attendez 1 minute( [0-9]+ secondes?)?,")],
 )  # fmt: skip
-def test_how_long_to_wait_is_told_from_the_limit_that_was_reached(
-    browser, bakery, recording, language, minute, next_turn
-):
+def test_retry_after_is_that_of_the_reached_limit(browser, bakery, recording, language, minute, next_turn):
     asked = {"Accept-Language": language}
 
     def told(answer, sentence: str, seconds: int) -> None:
@@ -134,7 +132,7 @@ def test_how_long_to_wait_is_told_from_the_limit_that_was_reached(
     told(guess("192.0.2.1"), next_turn, 90)
 
 
-def test_the_wait_grows_shorter_and_is_as_long_as_was_told(browser, bakery, clock):
+def test_retry_after_counts_down_to_the_next_success(browser, bakery, clock):
     person = browser()
     for _ in range(10):
         person.log_in("claire", "guess")

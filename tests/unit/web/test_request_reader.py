@@ -1,4 +1,4 @@
-"""A connection that says what two readers could read differently, or says it slowly, is ended."""
+"""Ambiguous and slow requests end the connection."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def say(served: Served, *pieces: bytes, pause: float = 0.0, seconds: float = 10.0) -> bytes:
-    """Everything that is answered until the panel ends the connection."""
+    """All bytes received until the panel closes the connection."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=seconds) as sock:
         try:
             for piece in pieces:
                 sock.sendall(piece)
                 time.sleep(pause)
         except OSError:
-            pass  # it has ended the connection already
+            pass  # the panel has closed the connection already
         said = b""
         try:
             while more := sock.recv(65536):
@@ -68,7 +68,7 @@ MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\n"
         b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
     ],
 )
-def test_what_two_readers_could_read_differently_ends_the_connection(served: Served, request_: bytes) -> None:
+def test_ambiguous_request_ends_the_connection(served: Served, request_: bytes) -> None:
     answer = say(served, request_)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 "), answer
@@ -76,11 +76,11 @@ def test_what_two_readers_could_read_differently_ends_the_connection(served: Ser
     assert body == b"", "one answer, and nothing after it"
 
 
-def test_a_body_larger_than_any_form_is_not_read(served: Served) -> None:
+def test_oversized_body_is_not_read(served: Served) -> None:
     assert say(served, HEAD + b"Content-Length: 2000000000\r\n\r\n").startswith(b"HTTP/1.1 413 ")
 
 
-def test_an_address_that_is_too_long_has_its_answer(served: Served) -> None:
+def test_overlong_address_is_refused(served: Served) -> None:
     assert say(served, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 414 ")
 
 
@@ -92,22 +92,20 @@ def test_an_address_that_is_too_long_has_its_answer(served: Served) -> None:
     ],
     ids=["head", "body"],
 )
-def test_nobody_holds_a_connection_by_sending_slowly(
-    served: Served, pieces: list[bytes], status: bytes
-) -> None:
+def test_slow_sender_is_disconnected(served: Served, pieces: list[bytes], status: bytes) -> None:
     began = time.monotonic()
     answer = say(served, *pieces, pause=0.1)
     assert time.monotonic() - began < 8, "it read on until everything was sent"
     assert re.match(rb"HTTP/1\.1 %s " % status, answer), answer
 
 
-def test_a_request_as_browsers_send_it_is_answered_on_a_connection_that_stays(served: Served) -> None:
+def test_browser_request_keeps_the_connection_open(served: Served) -> None:
     answer = say(served, SMUGGLED, SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_a_form_in_parts_is_read(served: Served) -> None:
-    """As a page sends one on leaving it (``sendBeacon``)."""
+def test_reads_multipart_forms(served: Served) -> None:
+    """As sent by a page that is being left (``sendBeacon``)."""
     form = b'--b\r\nContent-Disposition: form-data; name="login"\r\n\r\nclaire\r\n--b--\r\n'
     length = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(form)
     answer = say(served, HEAD + MULTIPART + length + form)

@@ -1,4 +1,4 @@
-"""How long a recording is kept, in the panel: holds, withdrawals, deletion."""
+"""Retention in the panel: holds, withdrawal of consent, agreements, deletion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def call(house, bakery) -> str:
 
 
 def keeping(recording: str, more: str = "") -> str:
-    return f"/recordings/{recording}/keeping{more}"
+    return f"/recordings/{recording}/retention{more}"
 
 
 def set_hold(browser, recording: str, **more: str):
@@ -38,7 +38,7 @@ def destroy_due(house) -> int:
     return expiry.destroy_due(made, house.clock())
 
 
-def test_everybody_sees_until_when_and_admins_what_they_can_do(browser, bakery, call) -> None:
+def test_everybody_sees_expiry_and_only_admins_see_actions(browser, bakery, call) -> None:
     page = browser("claire").get(keeping(call)).text
     assert "Durée de conservation" in page
     assert "Jusqu’au 25 décembre 2026." in page
@@ -47,7 +47,7 @@ def test_everybody_sees_until_when_and_admins_what_they_can_do(browser, bakery, 
     assert keeping(call) in browser("claire").get(f"/recordings/{call}").text
 
 
-def test_an_admin_holds_a_recording_and_lifts_it(house, browser, bakery, call, clock) -> None:
+def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> None:
     paul = browser("paul")
     assert set_hold(paul, call).status_code == 303
     (hold,) = amendments.holds(bakery.id)
@@ -70,7 +70,7 @@ def test_an_admin_holds_a_recording_and_lifts_it(house, browser, bakery, call, c
     assert destroy_due(house) == 1
 
 
-def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, bakery, call) -> None:
+def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
     paul = browser("paul")
     for wrong, said in (
         ({"review": "soon"}, "Choisissez, dans l’année"),
@@ -88,7 +88,7 @@ def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, baker
     assert amendments.listed_hashes(bakery.id, call) == ()
 
 
-def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) -> None:
+def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     paul, claire = browser("paul"), browser("claire")
     asked = paul.get(f"/recordings/{call}/delete").text
     assert "Ce qui disparaîtra" in asked
@@ -120,14 +120,14 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
             )
 
 
-def test_a_receipt_is_of_what_is_gone_and_their_own(house, browser, bakery, rival, call) -> None:
+def test_receipt_exists_only_for_own_erased_recordings(house, browser, bakery, rival, call) -> None:
     place = f"/recordings/{call}/receipt.json"
     assert browser("claire").get(place).status_code == 403, "it was not destroyed"
     assert browser("dyck").get(place).status_code == 404
     assert browser().get(place).status_code == 302
 
 
-def test_why_it_cannot_be_deleted_is_said(house, browser) -> None:
+def test_refused_deletion_has_a_reason(house, browser) -> None:
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
@@ -142,7 +142,7 @@ def test_why_it_cannot_be_deleted_is_said(house, browser) -> None:
     assert amendments.listed_hashes(duty.id, call) == ()
 
 
-def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None:
+def test_withdrawal_ends_purposes_based_on_consent(house, browser, bakery) -> None:
     call = house.call(bakery, mode="opt-in")
     paul = browser("paul")
     assert paul.send(keeping(call, "/withdraw"), reason="By letter").status_code == 303
@@ -151,22 +151,20 @@ def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None
     assert queries.recording(bakery.id, call).destroyed_why == "withdrawn"
 
 
-def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
-    house, browser, bakery, call, clock
-) -> None:
+def test_later_agreement_is_previewed_then_written(house, browser, bakery, call, clock) -> None:
     paul = browser("paul")
-    assert keeping(call, "/agreed") in paul.get(keeping(call)).text
-    asked = paul.get(keeping(call, "/agreed")).text
+    assert keeping(call, "/agreement") in paul.get(keeping(call)).text
+    asked = paul.get(keeping(call, "/agreement")).text
     assert 'max="2036-11-25"' in asked, "ten years, as Belgium allows"
     clock.at += timedelta(days=2)
     paul = browser("paul")
     said = {**LATER, "on": "2026-11-26"}
-    seen = paul.send(keeping(call, "/agreed"), **said).text
+    seen = paul.send(keeping(call, "/agreement"), **said).text
     assert "Jusqu’au 25 novembre 2027." in seen
     assert "À ce jour : jusqu’au 25 décembre 2026." in seen
     assert "By e-mail" in seen
     assert amendments.listed_hashes(bakery.id, call) == (), "seen, not done"
-    assert paul.send(keeping(call, "/agreed"), **said, sure="yes").status_code == 303
+    assert paul.send(keeping(call, "/agreement"), **said, sure="yes").status_code == 303
     looked = house.changes.look(bakery.id, call)
     (made,) = looked.chain.amendments
     assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
@@ -180,7 +178,7 @@ def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
     assert destroy_due(house) == 0
 
 
-def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
+def test_agreement_cannot_exceed_the_law(browser, bakery, call) -> None:
     paul = browser("paul")
     for wrong, said in (
         ({"until": "2036-11-26"}, "Les règles de votre pays"),
@@ -194,50 +192,50 @@ def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
         ({"reason": " "}, "Dites pourquoi"),
     ):
         for sure in ({}, {"sure": "yes"}):
-            answer = paul.send(keeping(call, "/agreed"), **{**LATER, **wrong}, **sure)
+            answer = paul.send(keeping(call, "/agreement"), **{**LATER, **wrong}, **sure)
             assert answer.status_code == 403
             assert said in answer.text
     assert amendments.listed_hashes(bakery.id, call) == ()
 
 
-def test_nothing_is_agreed_about_what_was_not_announced(house, browser, bakery) -> None:
+def test_unannounced_recording_accepts_no_agreement(house, browser, bakery) -> None:
     call = house.call(bakery, announced=False)
     paul = browser("paul")
-    assert keeping(call, "/agreed") not in paul.get(keeping(call)).text
-    for answer in (paul.get(keeping(call, "/agreed")), paul.send(keeping(call, "/agreed"), **LATER)):
+    assert keeping(call, "/agreement") not in paul.get(keeping(call)).text
+    for answer in (paul.get(keeping(call, "/agreement")), paul.send(keeping(call, "/agreement"), **LATER)):
         assert answer.status_code == 403
         assert "rien ne peut donc être convenu" in answer.text
 
 
-def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, browser) -> None:
+def test_purposes_are_narrowed_except_those_required_by_law(house, browser) -> None:
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "quality", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    asked = anne.get(keeping(call, "/less")).text
+    asked = anne.get(keeping(call, "/purposes")).text
     assert 'value="quality"' in asked
     assert 'value="legal-duty"' not in asked
-    seen = anne.send(keeping(call, "/less"), purpose="quality", reason="Not needed").text
+    seen = anne.send(keeping(call, "/purposes"), purpose="quality", reason="Not needed").text
     assert "Il sert encore à : Garder clair ce qui a été convenu" in seen
     assert "détruit dans quelques minutes" not in seen
     assert amendments.listed_hashes(duty.id, call) == (), "seen, not done"
-    by_law = anne.send(keeping(call, "/less"), purpose="legal-duty", reason="x", sure="yes")
+    by_law = anne.send(keeping(call, "/purposes"), purpose="legal-duty", reason="x", sure="yes")
     assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
-    nothing = anne.send(keeping(call, "/less"), reason="x", sure="yes")
+    nothing = anne.send(keeping(call, "/purposes"), reason="x", sure="yes")
     assert "parmi ceux qui sont proposés" in nothing.text
     less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
-    assert anne.send(keeping(call, "/less"), **less).status_code == 303
+    assert anne.send(keeping(call, "/purposes"), **less).status_code == 303
     assert house.changes.look(duty.id, call).terms.living(house.clock()) == ("agreement", "legal-duty")
 
 
-def test_that_the_last_use_ends_the_recording_is_said(house, browser, bakery, call) -> None:
+def test_narrowing_the_last_purpose_warns_of_erasure(house, browser, bakery, call) -> None:
     paul, less = browser("paul"), {"purpose": "agreement", "reason": "Not needed"}
-    assert "détruit dans quelques minutes" in paul.send(keeping(call, "/less"), **less).text
-    assert paul.send(keeping(call, "/less"), **less, sure="yes").status_code == 303
+    assert "détruit dans quelques minutes" in paul.send(keeping(call, "/purposes"), **less).text
+    assert paul.send(keeping(call, "/purposes"), **less, sure="yes").status_code == 303
     assert destroy_due(house) == 1
 
 
-def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, rival, call) -> None:
+def test_only_the_customers_admins_change_retention(house, browser, bakery, rival, call) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     claire, dora, paul = browser("claire"), browser("dora"), browser("paul")
     posts = (
@@ -245,14 +243,14 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
         (keeping(call, "/lift"), {"hold": "1", "reason": "x"}),
         (keeping(call, "/withdraw"), {"reason": "x"}),
         (f"/recordings/{call}/delete", {"reason": "x"}),
-        (keeping(call, "/agreed"), {**LATER, "sure": "yes"}),
-        (keeping(call, "/less"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
+        (keeping(call, "/agreement"), {**LATER, "sure": "yes"}),
+        (keeping(call, "/purposes"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
     )
     for path, form in posts:
         assert claire.send(path, **form).status_code == 403
         assert dora.send(path, **form).status_code == 404
         assert paul.client.post(path, data=form).status_code == 400, "without the page's token"
-    pages = (f"/recordings/{call}/delete", keeping(call, "/agreed"), keeping(call, "/less"))
+    pages = (f"/recordings/{call}/delete", keeping(call, "/agreement"), keeping(call, "/purposes"))
     for path in pages:
         assert claire.get(path).status_code == 403
     for path in (keeping(call), *pages):
@@ -261,7 +259,7 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
     assert amendments.listed_hashes(bakery.id, call) == ()
 
 
-def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
+def test_every_retention_error_has_a_sentence() -> None:
     told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
     for page in ("amendments", "limits"):
         source = Path(kept.__file__).parents[1] / "retention" / f"{page}.py"
@@ -269,7 +267,7 @@ def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
     assert told - {"retention.roles"} <= set(kept.ERRORS)
 
 
-def test_without_a_key_the_panel_says_so(house, bakery, call, clock, entropy) -> None:
+def test_retention_page_without_a_key_says_so(house, bakery, call, clock, entropy) -> None:
     from .conftest import Browser
 
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, now=clock, entropy=entropy)

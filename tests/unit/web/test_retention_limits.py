@@ -1,4 +1,4 @@
-"""How long a customer keeps recordings, in the panel: what a change would do is said before it is made."""
+"""Retention limits in the panel: a preview shows the effect of a change before it is made."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
 from web.state import KEY
 
-CHANGE = "/settings/keeping/change"
+CHANGE = "/settings/retention/change"
 
 
 @pytest.fixture
 def calls(house, bakery, clock) -> list[str]:
-    """Of fifteen days ago and of now, kept for thirty days."""
+    """Recordings of fifteen days ago and of now, kept for thirty days."""
     return [house.call(bakery, at=clock() - timedelta(days=days)) for days in (15, 0)]
 
 
@@ -36,10 +36,10 @@ def in_table(page: str) -> list[tuple[str, str]]:
     return re.findall(r'<th scope="row">([^<]+)</th><td>(\d+)</td>', page)
 
 
-def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, calls, clock) -> None:
+def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, clock) -> None:
     paul = browser("paul")
-    assert "/settings/keeping" in paul.get("/numbers").text
-    page = paul.get("/settings/keeping").text
+    assert "/settings/retention" in paul.get("/numbers").text
+    page = paul.get("/settings/retention").text
     assert "Annoncé : 30 jours." in page
     seen = asked(paul, purpose="agreement", days="12").text
     assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
@@ -54,7 +54,7 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     with connected():
         leaf = LeafTable.select().where(LeafTable.kind == limits.SET).get()
     assert json.loads(leaf.body)["by"] == bakery.people["paul"].id
-    assert "au plus 12 jours" in paul.get("/settings/keeping").text
+    assert "au plus 12 jours" in paul.get("/settings/retention").text
 
     apply_limits(house.services.store, house.services.root, clock())
     ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
@@ -65,9 +65,7 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     assert [(end - clock().date()).days for end in ends] == [0, 12]
 
 
-def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
-    house, browser, bakery, calls, clock
-) -> None:
+def test_agreements_end_only_with_separate_confirmation(house, browser, bakery, calls, clock) -> None:
     yes = {"answer": "yes", "by": "outside", "how": "key"}
     kept = [house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(2)]
     review = clock() + timedelta(days=9)
@@ -94,24 +92,24 @@ def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
     assert paul.send(CHANGE, **named, sure="yes").status_code == 303
     apply_limits(house.services.store, house.services.root, clock())
     assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
-    assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/keeping").text
+    assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/retention").text
     (row,) = limits.in_force(bakery.id, house.changes.trust)
     assert row.limit.agreements
     said, key = retention_limit.open_set(row.content, house.root_public)
     assert (said.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
 
 
-def test_without_a_key_the_page_says_that_it_cannot_be_changed_here(app, browser, bakery) -> None:
+def test_limits_page_without_a_key_says_so(app, browser, bakery) -> None:
     app.extensions[KEY] = replace(app.extensions[KEY], changes=None)
     paul = browser("paul")
-    answer = paul.client.get("/settings/keeping")
+    answer = paul.client.get("/settings/retention")
     assert answer.status_code == 503
     assert "clé" in answer.text
     assert asked(paul, purpose="agreement", days="12").status_code == 403
     assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 403
 
 
-def test_longer_again_holds_for_new_recordings_only(house, browser, bakery, calls, clock) -> None:
+def test_lifted_limit_affects_new_recordings_only(house, browser, bakery, calls, clock) -> None:
     paul = browser("paul")
     paul.send(CHANGE, purpose="agreement", days="20")
     clock.at += timedelta(hours=1)
@@ -131,15 +129,13 @@ def test_longer_again_holds_for_new_recordings_only(house, browser, bakery, call
     assert (queries.recording(bakery.id, new).keep_until - clock()).days == 30
 
 
-def test_other_purposes_keep_a_recording_and_a_line_of_its_own_time_is_shown(
-    house, browser, clock, entropy
-) -> None:
+def test_other_purposes_and_line_limits_are_shown(house, browser, clock, entropy) -> None:
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
     house.call(duty)
     house.limit(duty.id, 14, line=duty.line.id)
     anne = browser("anne")
-    page = anne.get("/settings/keeping").text
+    page = anne.get("/settings/retention").text
     assert "Tout usage qu’aucune loi n’exige" in page
     assert "Une loi l’exige" in page
     assert 'value="legal-duty"' not in page
@@ -149,7 +145,7 @@ def test_other_purposes_keep_a_recording_and_a_line_of_its_own_time_is_shown(
     assert in_table(asked(anne, purpose="agreement", days="14").text) == [], "the line's own time ends it"
 
 
-def test_what_cannot_be_set_is_said(house, browser, bakery) -> None:
+def test_invalid_limits_are_refused_with_a_reason(house, browser, bakery) -> None:
     paul = browser("paul")
     for form, said in (
         ({"purpose": "agreement", "days": "0"}, "nombre de jours"),
@@ -164,21 +160,21 @@ def test_what_cannot_be_set_is_said(house, browser, bakery) -> None:
         for answer in (asked(paul, **form), paul.send(CHANGE, **form)):
             assert answer.status_code == 403
             assert said in answer.text
-            assert 'href="/settings/keeping"' in answer.text, "the way back"
+            assert 'href="/settings/retention"' in answer.text, "the way back"
     assert limits.in_force(bakery.id, house.changes.trust) == ()
 
 
-def test_only_admins_and_only_their_own(house, browser, bakery, rival, clock, entropy) -> None:
+def test_only_the_customers_admins_have_access(house, browser, bakery, rival, clock, entropy) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     paul, dora, claire = browser("paul"), browser("dora"), browser("claire")
     paul.send(CHANGE, purpose="agreement", days="12")
     (row,) = limits.in_force(bakery.id, house.changes.trust)
     assert dora.send(CHANGE, limit=row.id).status_code == 403
-    assert row.id not in dora.get("/settings/keeping").text
-    for path in ("/settings/keeping", f"{CHANGE}?purpose=agreement&days=3"):
+    assert row.id not in dora.get("/settings/retention").text
+    for path in ("/settings/retention", f"{CHANGE}?purpose=agreement&days=3"):
         assert claire.get(path).status_code == 403
         assert browser().get(path).status_code == 302
     assert claire.send(CHANGE, purpose="agreement", days="3").status_code == 403
-    assert "/settings/keeping" not in claire.get("/numbers").text
+    assert "/settings/retention" not in claire.get("/numbers").text
     assert paul.client.post(CHANGE, data={"purpose": "agreement", "days": "3"}).status_code == 400
     assert limits.in_force(bakery.id, house.changes.trust) == (row,)

@@ -1,4 +1,4 @@
-"""What every answer carries, whatever it is; and the pages of what goes wrong."""
+"""Security headers of every response, and error pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(web.__file__).parent
 @pytest.mark.parametrize(
     "path", ["/login", "/recordings", "/nowhere", "/healthz", "/static/accord.css", "/language"]
 )
-def test_every_answer_has_the_headers(browser, bakery, path):
+def test_every_response_has_security_headers(browser, bakery, path):
     headers = browser("claire").get(path).headers
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -39,7 +39,7 @@ def test_every_answer_has_the_headers(browser, bakery, path):
         assert "nonce" not in policy["style-src"]
 
 
-def test_the_players_style_has_a_nonce_that_is_new_each_time(browser, house, bakery):
+def test_player_style_nonce_is_new_in_each_response(browser, house, bakery):
     recording = house.call(bakery)
     person = browser("claire")
     page = person.listen_to(recording)
@@ -52,14 +52,14 @@ def test_the_players_style_has_a_nonce_that_is_new_each_time(browser, house, bak
     assert nonces[0] != nonces[1]
 
 
-def test_no_page_has_code_or_style_inside():
+def test_pages_have_no_inline_code_or_style():
     for page in ROOT.rglob("*.html"):
         text = page.read_text("utf-8")
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", text), page
         assert not re.search(r"https?://(?!www\.w3\.org)", text), f"{page} names another site"
 
 
-def test_secure_cookies_belong_to_this_host_alone(house, bakery, clock, entropy):
+def test_secure_cookies_have_the_host_prefix(house, bakery, clock, entropy):
     app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock, entropy=entropy)
     client = app.test_client()
     page = client.get("/login", base_url="https://panel.example")
@@ -78,13 +78,13 @@ def test_secure_cookies_belong_to_this_host_alone(house, bakery, clock, entropy)
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
 
 
-def test_a_proxy_is_believed_only_where_there_is_one(house, bakery, clock, entropy, browser):
+def test_trusts_forwarding_headers_of_configured_proxies_only(house, bakery, clock, entropy, browser):
     direct = browser()
     for n in range(11):
         direct.client.post("/login", headers={"X-Forwarded-For": f"198.51.100.{n}"})
     behind = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=1), gate=house.gate, now=clock)
     seen = []
-    behind.add_url_rule("/seen", view_func=lambda: seen.append(web.account.limits.address()) or "")
+    behind.add_url_rule("/seen", view_func=lambda: seen.append(web.account.limits.client_network()) or "")
     client = behind.test_client()
     client.get("/seen", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.1"})
     assert seen == ["198.51.100.1"], "what the nearest proxy saw, not what the browser wrote before it"
@@ -107,14 +107,12 @@ FORGED = {
      (1, (), "192.0.2.9", False),
      (1, ("192.0.2.0/24",), "192.0.2.9", True), (1, ("192.0.2.0/24",), "203.0.113.1", False)],
 )  # fmt: skip
-def test_what_a_stranger_says_of_where_it_comes_from_is_not_read(
-    house, clock, proxies, networks, peer, believed
-):
+def test_removes_forwarding_headers_of_strangers(house, clock, proxies, networks, peer, believed):
     config = WebConfig(b"k" * 32, proxies=proxies, proxy_networks=networks)
     app = create_app(config, gate=house.gate, now=clock)
     seen = []
     app.add_url_rule(
-        "/seen", view_func=lambda: seen.append((web.account.limits.address(), request.url)) or ""
+        "/seen", view_func=lambda: seen.append((web.account.limits.client_network(), request.url)) or ""
     )
     client = app.test_client()
     client.get("/seen", headers=FORGED, environ_base={"REMOTE_ADDR": peer})
@@ -126,13 +124,13 @@ def test_what_a_stranger_says_of_where_it_comes_from_is_not_read(
 @pytest.mark.parametrize(
     "path", ["/login", "/nowhere", "/static/accord.css", "/static/none", "/healthz", "/api/v1/none"]
 )
-def test_a_browser_that_came_by_https_comes_so_again(house, clock, path):
+def test_secure_panel_sends_strict_transport_security(house, clock, path):
     app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock)
     said = app.test_client().get(path, base_url="https://panel.example").headers
     assert int(said["Strict-Transport-Security"].removeprefix("max-age=").partition(";")[0]) >= 31536000
 
 
-def test_own_files_are_kept_for_ever_by_their_hash_and_asked_about_without(browser):
+def test_static_files_are_immutable_with_hash_and_revalidated_without(browser):
     page = browser().get("/login").text
     address = re.search(r'href="(/static/accord\.css\?v=\w+)"', page).group(1)
     assert "immutable" in browser().get(address).headers["Cache-Control"]
@@ -140,25 +138,25 @@ def test_own_files_are_kept_for_ever_by_their_hash_and_asked_about_without(brows
     assert browser().get("/static/../config.py").status_code == 404
 
 
-def test_health_says_little_and_whether_the_catalogue_is_there(browser, house):
+def test_health_endpoints_report_one_word(browser, house):
     for path, said in (("/healthz", "ok"), ("/readyz", "ready")):
         answer = browser().get(path)
         assert (answer.status_code, answer.json["status"]) == (200, said)
         assert "Set-Cookie" not in answer.headers
         assert list(answer.json) == ["status"]
-        # A proxy on this machine that adds no header of its own looks like a neighbour.
+        # A local proxy that adds no header is indistinguishable from a neighbour.
         assert list(browser(address="127.0.0.1").get(path).json) == ["status"]
 
 
 def watched_from(app, path: str, address: str = "127.0.0.1", **more: str) -> tuple[str, str]:
-    """What the listener beside the panel answers, on its own port."""
+    """The response of the status server, on its own port."""
     told: list[str] = []
     environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "REMOTE_ADDR": address, **more}
-    body = health.watched_by(app, AllowedClients())(environ, lambda status, _headers: told.append(status))
+    body = health.status_source(app, AllowedClients())(environ, lambda status, _headers: told.append(status))
     return told[0], b"".join(body).decode()
 
 
-def test_a_catalogue_that_is_away_makes_the_panel_alive_and_not_ready(app, browser, house, tmp_path):
+def test_panel_without_catalogue_is_alive_and_unready(app, browser, house, tmp_path):
     house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))
     assert browser().get("/healthz").status_code == 200
     answer = browser().get("/readyz")
@@ -169,7 +167,7 @@ def test_a_catalogue_that_is_away_makes_the_panel_alive_and_not_ready(app, brows
     assert "nothing is lost" in told["hint"]
 
 
-def test_a_store_that_is_away_is_told_without_a_code(browser, house, bakery, monkeypatch):
+def test_unreachable_store_shows_a_page_without_codes(browser, house, bakery, monkeypatch):
     recording = house.call(bakery)
 
     def away(*_: object) -> bytes:
@@ -182,7 +180,7 @@ def test_a_store_that_is_away_is_told_without_a_code(browser, house, bakery, mon
     assert "secret-bucket" not in answer.text
 
 
-def test_an_error_of_ours_shows_no_trace(app, browser, bakery):
+def test_unhandled_error_shows_no_traceback(app, browser, bakery):
     app.add_url_rule("/broken", view_func=lambda: 1 / 0)
     answer = browser("claire").get("/broken")
     assert answer.status_code == 500
@@ -190,7 +188,7 @@ def test_an_error_of_ours_shows_no_trace(app, browser, bakery):
     assert "ZeroDivisionError" not in answer.text
 
 
-def test_what_is_not_there_and_what_is_not_allowed_have_pages(browser, bakery):
+def test_unknown_pages_and_methods_have_error_pages(browser, bakery):
     person = browser("claire")
     assert "Cette page n’existe pas" in person.get("/nowhere").text
     wrong = person.get("/logout")
@@ -202,19 +200,19 @@ def test_what_is_not_there_and_what_is_not_allowed_have_pages(browser, bakery):
     assert person.get("/listen/%00/audio.opus?play=" + "x" * 22).status_code == 404
 
 
-def test_nul_is_no_text_and_bytes_in_a_query_are_read_as_they_can_be(browser, bakery):
+def test_refuses_nul_and_tolerates_invalid_utf8_in_queries(browser, bakery):
     person = browser("claire")
     assert person.get("/recordings?number=%00").status_code == 400
     assert person.get("/recordings?%00=1").status_code == 400
     assert person.get("/recordings/%00").status_code == 404
     assert person.send("/login", login="a\0b", password="x").status_code == 400
-    # On the wire these are bytes; the client must not encode them first.
+    # Raw bytes on the wire; the test client must not encode them.
     for path in ("/recordings", "/nowhere", "/static/nothing", "/login"):
         answer = person.client.open(path, environ_overrides={"QUERY_STRING": "number=\xff&\xe9=\x96"})
         assert answer.status_code in (200, 302, 404), path
 
 
-def test_a_double_slash_is_not_sent_on_to_the_host_that_the_request_names(browser, bakery):
+def test_double_slash_does_not_redirect_to_the_requests_host(browser, bakery):
     client = browser("claire").client
     for path in ("/recordings//x", "//recordings//x", "/listen//x/audio.opus"):
         host = {"Host": "evil.example"}
@@ -222,29 +220,29 @@ def test_a_double_slash_is_not_sent_on_to_the_host_that_the_request_names(browse
         assert (answer.status_code, answer.headers.get("Location")) == (404, None), path
 
 
-def test_a_short_secret_is_refused():
+def test_short_secret_is_refused():
     with pytest.raises(ValueError, match="at least 32 bytes"):
         WebConfig(b"short")
 
 
-def test_metrics_are_on_a_port_of_their_own_and_for_neighbours(app, house, bakery, browser, tmp_path):
-    """Whatever a proxy in front of the panel adds or leaves out, what comes through it finds none."""
+def test_metrics_have_their_own_port_for_neighbours(app, house, bakery, browser, tmp_path):
+    """Requests through a proxy reach no metrics, whatever headers it adds."""
     recording = house.call(bakery)
     browser("claire").listen_to(recording)
     for address in ("192.0.2.7", "127.0.0.1"):
         assert browser(address=address).get("/metrics").status_code == 404
     assert watched_from(app, "/metrics", HTTP_X_FORWARDED_FOR="127.0.0.1")[0] == "403 Forbidden"
     assert watched_from(app, "/metrics", "192.0.2.7")[0] == "403 Forbidden"
-    house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # they need no catalogue
+    house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # metrics need no catalogue
     status, told = watched_from(app, "/metrics")
     assert status == "200 OK"
-    assert 'accord_http_requests_total{method="POST",route="playback.ask",status="303"}' in told
+    assert 'accord_http_requests_total{method="POST",route="playback.request_grant",status="303"}' in told
     assert recording not in told
     assert bakery.id not in told
 
 
-def test_every_form_has_its_token_and_no_other_method_gets_past_it(app, browser, house, bakery):
-    """Every address that changes something, from the panel's own map; with the session, without the token."""
+def test_every_form_needs_its_token_whatever_the_method(app, browser, house, bakery):
+    """Every route with an unsafe method, requested with the session but without the form token."""
     recording = house.call(bakery)
     person = browser("paul")
     tried = 0
@@ -262,7 +260,7 @@ def test_every_form_has_its_token_and_no_other_method_gets_past_it(app, browser,
     assert tried > 15
 
 
-def test_a_host_that_somebody_makes_up_is_in_no_answer(browser, bakery):
+def test_forged_host_header_is_in_no_response(browser, bakery):
     person = browser("claire")
     for path in ("/", "/login", "/recordings", "/nowhere", "/numbers", "/static/accord.css"):
         for host in ("evil.example", "evil.example:1", "localhost/evil.example", "[::1"):
@@ -273,7 +271,7 @@ def test_a_host_that_somebody_makes_up_is_in_no_answer(browser, bakery):
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
-def test_looking_changes_nothing(browser, house, bakery, method):
+def test_get_requests_change_nothing(browser, house, bakery, method):
     recording = house.call(bakery)
     person = browser("paul")
     for path in (

@@ -1,5 +1,4 @@
-"""The panel in a process of its own: it ends without breaking off what it sends, and hashing a password
-does not hold up everybody else."""
+"""The panel in its own process: graceful stop, and password hashing that does not block it."""
 
 from __future__ import annotations
 
@@ -59,7 +58,7 @@ def served(tmp_path) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_is_being_sent_is_sent_to_its_end(served, number):
+def test_response_in_progress_is_finished_on_stop(served, number):
     answer = served.get("/slow")
     assert answer.read(100) == b"." * 100
     served.process.send_signal(number)
@@ -69,8 +68,8 @@ def test_what_is_being_sent_is_sent_to_its_end(served, number):
         served.get("/healthz")
 
 
-def test_whoever_is_not_answered_before_the_end_is_asked_to_come_again(served):
-    """The store hangs, and the panel is told a second time to end: no mistake of ours, in their language."""
+def test_unfinished_request_is_answered_503_on_stop(served):
+    """The store hangs and a second signal arrives: a 503 in the user's language, not a 500."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
     connection.request("GET", "/long", headers={"Accept-Language": "fr"})
     deadline = time.monotonic() + 20
@@ -100,7 +99,7 @@ def _listens(served: Served) -> bool:
     return True
 
 
-def test_connections_that_only_wait_do_not_hold_up_the_end(served):
+def test_idle_connections_do_not_delay_the_stop(served):
     kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
     kept.request("GET", "/healthz")
     assert json.loads(kept.getresponse().read())["status"] == "ok"
@@ -111,8 +110,8 @@ def test_connections_that_only_wait_do_not_hold_up_the_end(served):
     kept.close()
 
 
-def test_a_password_that_is_being_checked_holds_nobody_up(served):
-    """Ten log-ins at once are more than a second of hashing; meanwhile every answer comes at once."""
+def test_password_hashing_does_not_block_other_requests(served):
+    """Ten parallel log-ins take over a second of hashing; other responses stay immediate."""
 
     def log_in(done: list[int]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
@@ -140,8 +139,8 @@ def test_a_password_that_is_being_checked_holds_nobody_up(served):
     assert slowest < hashing / 2, (slowest, hashing)
 
 
-def test_a_changed_part_ends_the_connection_before_the_whole_length(tmp_path, clock, entropy):
-    """On the wire: less came than was promised, and the connection is closed."""
+def test_damaged_block_aborts_the_connection(tmp_path, clock, entropy):
+    """The client receives fewer bytes than announced, and the connection is closed."""
     from datetime import UTC, datetime
 
     began = datetime.now(UTC)

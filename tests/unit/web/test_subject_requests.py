@@ -1,4 +1,4 @@
-"""A person who was recorded asks: entered, shown whose number it is, reviewed, given, erased where it may."""
+"""Subject requests in the panel, from the register to the erasure."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def kinds(tenant: str, beginning: str = "subject_request.") -> list[str]:
 
 def enter(browser, wants: str = "both", number: str = "0470 12 34 56", **more: str) -> str:
     form = {"number": number, "wants": wants, "language": "fr", "received": "2026-11-25", **more}
-    answer = browser.send("/requests", **form)
+    answer = browser.send("/subject-requests", **form)
     assert answer.status_code == 303, answer.text
     return answer.location.partition("#")[0]
 
 
 def known(admin, page: str, colleague: str = "claire") -> None:
-    """The admin and a colleague vouch for them."""
+    """The admin and a colleague vouch for the person."""
     other = Browser(admin.client.application.test_client())
     assert other.log_in(colleague).status_code == 303
     for each, how in ((admin, "Carte d'identité vue au comptoir"), (other, "Sa voix")):
@@ -77,7 +77,7 @@ def call(house, bakery) -> str:
     return house.call(bakery)
 
 
-def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
+def test_request_is_registered_with_its_deadline(browser, bakery, clock) -> None:
     paul = browser("paul")
     page = enter(paul, received="2026-11-20")
     (row,) = subject_request_queries.requests(bakery.id)
@@ -88,11 +88,11 @@ def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
     assert NUMBER not in json.dumps(leaves(bakery.id)), "no log has the number"
     clock.at += timedelta(days=40)
     paul = browser("paul")
-    assert "En retard" in paul.get("/requests").text
+    assert "En retard" in paul.get("/subject-requests").text
     assert "En retard" in paul.get(page).text
 
 
-def test_what_is_wrong_is_said_and_nothing_is_written(browser, bakery) -> None:
+def test_invalid_request_is_refused_and_not_written(browser, bakery) -> None:
     paul = browser("paul")
     for wrong, said in (
         ({"number": "hello"}, "numéro de téléphone"),
@@ -102,21 +102,21 @@ def test_what_is_wrong_is_said_and_nothing_is_written(browser, bakery) -> None:
         ({"received": "soon"}, "le jour"),
     ):
         form = {"number": "0470 12 34 56", "wants": "copy", "language": "fr", "received": "2026-11-20"}
-        answer = paul.send("/requests", **{**form, **wrong})
+        answer = paul.send("/subject-requests", **{**form, **wrong})
         assert answer.status_code == 403
         assert said in answer.text
     assert subject_request_queries.requests(bakery.id) == ()
 
 
-def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> None:
+def test_only_the_customers_admins_have_access(house, browser, bakery, rival, call) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     page = enter(browser("paul"))
     claire, dora, audit = browser("claire"), browser("dora"), browser("audit")
     for person in (claire, audit):
-        assert person.get("/requests").status_code == 403
+        assert person.get("/subject-requests").status_code == 403
         assert person.get(page).status_code == 403
-        assert "/requests" not in person.get("/recordings").text
-    assert NUMBER[-4:] not in dora.get("/requests").text
+        assert "/subject-requests" not in person.get("/recordings").text
+    assert NUMBER[-4:] not in dora.get("/subject-requests").text
     for what in ("call", "code", "review", f"recordings/{call}/review", "copy", "erase", "extend", "close"):
         assert claire.send(f"{page}/{what}").status_code == 403
         form = {"how": "answered", "why": "x", "code": "123456", "given": "own"}
@@ -126,7 +126,7 @@ def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> 
     assert kinds(bakery.id) == ["subject_request.received"]
 
 
-def test_before_it_is_shown_whose_number_it_is_nothing_is_told_or_done(browser, bakery, call) -> None:
+def test_unverified_request_reveals_and_changes_nothing(browser, bakery, call) -> None:
     paul = browser("paul")
     page = enter(paul)
     assert "Enregistrements des appels" not in paul.get(page).text
@@ -139,7 +139,7 @@ def test_before_it_is_shown_whose_number_it_is_nothing_is_told_or_done(browser, 
     assert reviews.reviews_of(bakery.id, page.rpartition("/")[2]) == {}
 
 
-def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock, entropy) -> None:
+def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entropy) -> None:
     paul = browser("paul")
     page = enter(paul)
     assert paul.send(f"{page}/call").status_code == 303
@@ -165,7 +165,7 @@ def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock
     assert digits not in json.dumps(leaves(bakery.id))
 
 
-def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -> None:
+def test_says_when_no_call_is_possible(browser, bakery, call, clock) -> None:
     paul = browser("paul")
     page = enter(paul)
     paul.send(f"{page}/call")
@@ -179,9 +179,7 @@ def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -
     )  # fmt: skip
 
 
-def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
-    house, browser, bakery, rival, call
-) -> None:
+def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery, rival, call) -> None:
     both = call
     own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
     others = [house.call(bakery, outside=OTHER), house.call(rival)]
@@ -239,7 +237,7 @@ def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
     assert kinds(rival.id, "subject_request.") == []
 
 
-def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> None:
+def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> None:
     paul, claire = browser("paul"), browser("claire")
     page = enter(paul)
     assert paul.send(f"{page}/vouch", how="Carte d'identité vue au comptoir").status_code == 303
@@ -279,7 +277,7 @@ def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> N
     assert list(audit.tenant(bakery.id)) == []
 
 
-def test_somebody_of_another_customer_vouches_for_nobody(house, browser, bakery, rival, call) -> None:
+def test_other_customers_users_cannot_vouch(house, browser, bakery, rival, call) -> None:
     page = enter(browser("paul"))
     dyck = browser("dyck")
     assert dyck.get(f"{page}/vouch").status_code == 404
@@ -287,9 +285,7 @@ def test_somebody_of_another_customer_vouches_for_nobody(house, browser, bakery,
     assert kinds(bakery.id) == ["subject_request.received"]
 
 
-def test_what_was_not_announced_is_mentioned_and_given_only_by_a_decision_of_its_own(
-    house, browser, bakery, call
-) -> None:
+def test_unannounced_recording_needs_its_own_review(house, browser, bakery, call) -> None:
     silent, other = (house.call(bakery, announced=False) for _ in range(2))
     paul = browser("paul")
     page = enter(paul)
@@ -324,8 +320,8 @@ def test_what_was_not_announced_is_mentioned_and_given_only_by_a_decision_of_its
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "the copy has told of each"
 
 
-def test_that_a_recording_was_announced_is_what_was_sealed(house, browser, bakery) -> None:
-    """A row that says so gives nothing of one that was not."""
+def test_sealed_announcement_decides_not_the_row(house, browser, bakery) -> None:
+    """A row marked as announced does not release an unannounced recording."""
     silent = house.call(bakery, announced=False)
     paul = browser("paul")
     page = enter(paul)
@@ -337,7 +333,7 @@ def test_that_a_recording_was_announced_is_what_was_sealed(house, browser, baker
     assert "recording.exported" not in kinds(bakery.id, "recording.")
 
 
-def test_who_was_given_it_is_told_on_its_page_and_in_the_next_copy(browser, bakery, call) -> None:
+def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery, call) -> None:
     paul, page = browser("paul"), f"/recordings/{call}"
     assert "Personne." in browser("audit").get(page).text
     request = enter(paul)
@@ -356,7 +352,7 @@ def test_who_was_given_it_is_told_on_its_page_and_in_the_next_copy(browser, bake
     assert readme.count("copie pour la personne enregistrée") == 2
 
 
-def test_who_listened_is_told_by_role_and_by_name_only_where_they_choose(browser, bakery, call) -> None:
+def test_listeners_are_named_only_on_request(browser, bakery, call) -> None:
     claire, paul = browser("claire"), browser("paul")
     player = claire.listen_to(call)
     sound = re.search(r'src="(/[^"]*audio\.opus[^"]*)"', claire.get(player).text)
@@ -376,14 +372,16 @@ def test_who_listened_is_told_by_role_and_by_name_only_where_they_choose(browser
     assert "Claire Martin" in readme
 
 
-def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bakery, call) -> None:
+def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, call) -> None:
     held = house.call(bakery)
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
     house.person(duty, "luc", "Luc")
     by_law = house.call(duty)
     paul, anne = browser("paul"), browser("anne")
-    paul.send(f"/recordings/{held}/keeping/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
+    paul.send(
+        f"/recordings/{held}/retention/hold", purpose="agreement", reason="Order 12", review="2027-01-15"
+    )
     page = enter(paul)
     known(paul, page)
     answer = paul.send(f"{page}/erase", sure="yes")
@@ -420,7 +418,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     assert "une loi demande de le garder" in anne.get(page).text
 
 
-def test_a_copy_of_what_was_changed_in_the_bucket_is_not_given(house, browser, bakery, call) -> None:
+def test_tampered_recording_is_not_copied(house, browser, bakery, call) -> None:
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
@@ -435,9 +433,7 @@ def test_a_copy_of_what_was_changed_in_the_bucket_is_not_given(house, browser, b
     assert facts["recordings"][0]["sound"]["withheld_because"] == "Endommagé"
 
 
-def test_calls_that_were_not_recorded_are_erased_too_and_counted(
-    house, browser, bakery, rival, call, clock
-) -> None:
+def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, call, clock) -> None:
     mine = [house.not_recorded(bakery, reason) for reason in ("declined", "never_connected")]
     other = house.not_recorded(bakery, "declined", outside=OTHER)
     theirs = house.not_recorded(rival, "declined")
@@ -460,13 +456,13 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
     assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
     shown = paul.get(page).text
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
-    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/requests").text
+    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/subject-requests").text
     assert erased_call_queries.count_by_request(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []
 
 
-def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, browser, bakery, clock) -> None:
+def test_call_with_quarantined_audio_is_kept_and_reported(house, browser, bakery, clock) -> None:
     folder, end = house.finished(bakery)
     stages.put_aside(folder, stages.ENCODER_DIED, end, house.services)
     impossible, _ = house.finished(bakery, at=clock() - timedelta(hours=1))

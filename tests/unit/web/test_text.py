@@ -1,4 +1,4 @@
-"""Every sentence in every language, and none that takes sides."""
+"""Every sentence in every language, in neutral wording."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ TAKING_SIDES = {
     "nl": r"bewijs\w*|bewezen|aantonen|tegen|schuld\w*|beschuldig\w*",
     "de": r"\w*beweis\w*|\w*bewiesen\w*|nachweis\w*|gegen|schuld\w*|beschuldig\w*",
 }
-"""What nobody should read about somebody else, by language."""
+"""Words that take sides, by language."""
 
 ALIKE = {("%(num)d minute", "%(num)d minutes")}
-"""More than one word, and the same in two languages all the same."""
+"""Sentences of several words that are the same in two languages."""
 
 
 @pytest.fixture(scope="module")
 def sentences() -> set[str | tuple[str, ...]]:
-    """Every sentence in the panel's code and pages."""
+    """Every sentence in the panel's code and templates."""
     return {found[2] for found in extract.extract_from_dir(str(ROOT), METHODS, {}, KEYWORDS)}
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
 def translation(request) -> Catalog:
-    """What is written in each of the languages."""
+    """The translation of each language."""
     with open(TRANSLATIONS / request.param / "LC_MESSAGES" / "messages.po", "rb") as file:
         return pofile.read_po(file, locale=request.param, abort_invalid=True)
 
 
-def test_the_panel_speaks_every_language_of_the_announcements():
+def test_panel_has_every_announcement_language():
     assert list(NAMES) == list(purposes.LANGUAGES)
     assert sorted(WebConfig(b"k" * 32).languages) == sorted(["en", *LANGUAGES]) == sorted(NAMES)
 
 
-def test_every_sentence_is_translated_and_no_other(sentences, translation):
+def test_translations_are_complete_and_have_no_extras(sentences, translation):
     translated = {message.id for message in translation if message.id}
     assert translated == sentences
     for message in translation:
@@ -70,8 +70,8 @@ def test_every_sentence_is_translated_and_no_other(sentences, translation):
     assert not translation.obsolete
 
 
-def test_no_sentence_stands_there_in_another_language():
-    """As after a merge that took the wrong side.  A single word may be the same in two languages."""
+def test_no_translation_is_in_another_language():
+    """Detects merges that took the wrong side.  Single words may be the same in two languages."""
     written: dict[tuple[str, ...], str] = {}
     for language in LANGUAGES:
         with open(TRANSLATIONS / language / "LC_MESSAGES" / "messages.po", "rb") as file:
@@ -82,15 +82,15 @@ def test_no_sentence_stands_there_in_another_language():
                     assert written.setdefault(texts, language) == language, f"{language}: {texts}"
 
 
-def test_a_translation_has_the_same_names_in_it(translation):
+def test_translations_keep_the_placeholders(translation):
     for message in translation:
         if message.id:
             for text in _tuple(message.string):
                 assert _names(text) == _names(_tuple(message.id)[-1]), message.id
 
 
-def test_what_is_compiled_is_what_was_written(translation):
-    """There is no build step: the compiled file is in the tree, made by
+def test_compiled_catalogues_match_their_sources(translation):
+    """There is no build step: the compiled file is in the tree, written by
     ``pybabel compile -d web/translations``."""
     with open(TRANSLATIONS / str(translation.locale) / "LC_MESSAGES" / "messages.mo", "rb") as file:
         compiled = mofile.read_mo(file)
@@ -103,16 +103,16 @@ def test_what_is_compiled_is_what_was_written(translation):
 
 
 def _tuple(text) -> tuple[str, ...]:
-    """The forms of a sentence; the reader of compiled files gives them as lists."""
+    """The plural forms of a sentence; the reader of compiled files returns them as lists."""
     return (text,) if isinstance(text, str) else tuple(text)
 
 
 def _names(text: str) -> list[str]:
-    """The places in a sentence where something is put in, and whatever else begins like one."""
+    """The placeholders of a sentence, including malformed ones."""
     return sorted(re.findall(r"%(?:\(\w+\))?.|\{\w*\}?", text))
 
 
-def test_nothing_takes_sides(sentences, translation):
+def test_sentences_are_neutral(sentences, translation):
     texts = {"en": [text for one in sentences for text in _tuple(one)]}
     texts[str(translation.locale)] = [text for each in translation for text in _tuple(each.string)]
     for language, said in texts.items():
@@ -120,36 +120,36 @@ def test_nothing_takes_sides(sentences, translation):
         assert [text for text in said if taking.search(text)] == []
 
 
-def test_every_reason_and_gap_that_can_come_has_its_sentence():
+def test_every_reason_and_gap_has_a_sentence():
     assert set(labels.NOT_RECORDED) == REASONS
     assert set(labels.GAPS) == GAP_REASONS
 
 
-def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
+def test_every_transfer_answer_has_a_sentence(app):
     refused = ("no", "none", "unclear", "left", "unasked", "unobserved")
     kinds = [("joined_asked", ""), *(("joined_answered", each) for each in ("yes", "none"))]
     kinds += [("joined_refused", each) for each in refused]
     with app.test_request_context():
-        said = [labels.joined(*each) for each in kinds]
-        assert labels.joined("joined_refused", "in a way of tomorrow") not in said
+        said = [labels.participant_answer(*each) for each in kinds]
+        assert labels.participant_answer("joined_refused", "in a way of tomorrow") not in said
     assert len(set(said)) == len(said)
 
 
-def test_everything_of_who_listened_has_its_sentence(app):
+def test_every_eavesdropping_marker_has_a_sentence(app):
     heard = {conference_events.audible_to(key, on_outside) for key in "0123" for on_outside in (True, False)}
     markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
     with app.test_request_context():
-        said = [eavesdrop.listened("listener_heard", eavesdrop.answer(each)) for each in markers]
-        said += [eavesdrop.listened(kind, "") for kind in eavesdrop.KINDS]
+        said = [eavesdrop.eavesdropping("listener_heard", eavesdrop.heard_by(each)) for each in markers]
+        said += [eavesdrop.eavesdropping(kind, "") for kind in eavesdrop.KINDS]
     assert len(set(said)) == len(said) == 10
     assert {kind for kind in MARKER_KINDS if kind.startswith("listener_")} == set(eavesdrop.KINDS)
 
 
-def test_every_refusal_of_the_gate_has_its_sentence():
+def test_every_refusal_of_the_gate_has_a_sentence():
     told = set()
     for source in Path(interface.__file__).parent.rglob("*.py"):
         told |= set(re.findall(r'"(access\.[a-z_]+)"', source.read_text("utf-8")))
-    told -= {"access.refused"}  # the kind of a leaf, no error
+    told -= {"access.refused"}  # a leaf kind, not an error id
     assert told - {"access.no_sound"} <= set(errors.ERRORS)
 
 
@@ -171,14 +171,14 @@ def in_english(app):
         (None, "Unknown"),
     ],
 )
-def test_a_party_as_people_write_it(party, text):
+def test_formats_parties(party, text):
     assert formats.party(party).replace("\u00a0", " ") == text
 
 
 @pytest.mark.usefixtures("in_english")
-def test_lengths_and_places():
+def test_formats_durations_and_positions():
     lengths = (0, 999, 1000, 61_000, 3_600_000, 3_725_000)
-    assert [formats.length(ms) for ms in lengths] == [
+    assert [formats.duration(ms) for ms in lengths] == [
         "less than a second",
         "less than a second",
         "1 second",
@@ -198,7 +198,7 @@ DATES = {
 
 
 @pytest.mark.parametrize("language", DATES)
-def test_dates_and_numbers_as_the_language_writes_them(app, monkeypatch, language):
+def test_formats_dates_and_numbers_by_language(app, monkeypatch, language):
     monkeypatch.setattr(app.extensions["babel"], "timezone_selector", lambda: "Europe/Brussels")
     monkeypatch.setattr("web.language.time_zone", lambda: "Europe/Brussels")
     at = datetime(2026, 3, 4, 7, 5, tzinfo=UTC)
@@ -214,20 +214,20 @@ LENGTHS = {
 
 
 @pytest.mark.parametrize("language", LENGTHS)
-def test_one_and_many(app, language):
+def test_formats_singular_and_plural(app, language):
     with app.test_request_context(headers={"Accept-Language": language}):
-        lengths = [formats.length(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
+        lengths = [formats.duration(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
         assert ", ".join(lengths) == LENGTHS[language]
 
 
 @pytest.mark.parametrize("asked", ["es", "xx"])
-def test_a_language_that_is_not_there_is_refused_at_the_start(house, monkeypatch, asked):
-    monkeypatch.setitem(NAMES, "es", "Español")  # a name and no translation
+def test_unknown_language_is_refused_at_start(house, monkeypatch, asked):
+    monkeypatch.setitem(NAMES, "es", "Español")  # a name without a translation
     with pytest.raises(ValueError, match="not translated"):
         create_app(WebConfig(b"k" * 32, languages=("en", asked)), gate=house.gate)
 
 
-def test_the_language_is_what_was_chosen_else_the_persons_else_the_browsers(browser, bakery):
+def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
     stranger = browser()
     assert "<h1>Log in</h1>" in stranger.get("/login").text
     assert "<h1>Connexion</h1>" in stranger.get("/login", headers={"Accept-Language": "fr-BE"}).text
@@ -252,7 +252,7 @@ def test_the_language_is_what_was_chosen_else_the_persons_else_the_browsers(brow
         ("es", "en", "Log in"),
     ],
 )
-def test_the_panel_speaks_as_the_browser_asks(browser, asked, language, heading):
+def test_panel_uses_the_browsers_language(browser, asked, language, heading):
     text = browser().get("/login", headers={"Accept-Language": asked}).text
     assert f'<html lang="{language}">' in text
     assert f"<h1>{heading}</h1>" in text

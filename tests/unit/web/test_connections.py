@@ -1,5 +1,4 @@
-"""However many connections somebody holds, a new request is answered: of those that wait for their client the
-longest waiting ones are dropped."""
+"""New requests are answered however many connections a client holds: the longest-waiting ones are closed."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ import pytest
 
 from tests.unit.web.test_server import Served
 from web import server
-from web.crowd import Crowd
+from web.connections import ConnectionLimiter
 
 MANY = 1010
 IDLE = b""
@@ -54,7 +53,7 @@ def answered_in(served: Served, path: str = "/healthz") -> float:
 
 
 def dropped(connections: list[socket.socket]) -> list[int]:
-    """Which of them the panel has ended, once it has come to all."""
+    """The connections that the panel has closed, once it has handled all of them."""
     gone: list[int] = []
     for number, one in enumerate(connections):
         ready = select.poll()  # select() takes no descriptor above 1023
@@ -68,21 +67,21 @@ def dropped(connections: list[socket.socket]) -> list[int]:
     return gone
 
 
-def test_a_thousand_idle_connections_of_one_address_hold_nobody_up(tmp_path) -> None:
+def test_idle_connections_of_one_address_do_not_block_others(tmp_path) -> None:
     served = Served(tmp_path)
     try:
         with crowd(served.port, IDLE, MANY) as connections:
             assert answered_in(served) < 5
             gone = dropped(connections)
-            # The address keeps its share, and the newest of its connections at that.
-            assert gone[: MANY - server.OF_AN_ADDRESS] == list(range(MANY - server.OF_AN_ADDRESS))
-            assert len(gone) <= MANY - server.OF_AN_ADDRESS + 1
+            # The address keeps its share: the newest of its connections.
+            assert gone[: MANY - server.MAX_PER_NETWORK] == list(range(MANY - server.MAX_PER_NETWORK))
+            assert len(gone) <= MANY - server.MAX_PER_NETWORK + 1
     finally:
         served.close()
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_behind_a_proxy_no_address_has_a_share_and_slow_heads_and_bodies_hold_nobody_up(tmp_path) -> None:
+def test_slow_requests_behind_a_proxy_do_not_block_others(tmp_path) -> None:
     served = Served(tmp_path, "0", "1")
     half = MANY // 2
     try:
@@ -100,7 +99,7 @@ def test_behind_a_proxy_no_address_has_a_share_and_slow_heads_and_bodies_hold_no
 
 
 class Connection:
-    """One that is waited for, or not."""
+    """A connection that the panel waits for, or not."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -113,40 +112,44 @@ class Connection:
         self.closed = True
 
 
-def test_one_whose_request_is_not_read_yet_is_not_idle() -> None:
-    crowd = Crowd(2, 2)
+def test_connection_with_unread_request_is_not_idle() -> None:
+    limiter = ConnectionLimiter(2, 2)
     said, idle = Connection(), Connection()
     for each in (said, idle):
-        assert crowd.comes(each, "192.0.2.1")
+        assert limiter.admit(each, "192.0.2.1")
     said.client.sendall(b"GET / HTTP/1.1\r\n")
-    with crowd.waits("request", said), crowd.waits("request", idle):
-        assert crowd.comes(Connection(), "192.0.2.2")
+    with limiter.waiting("request", said), limiter.waiting("request", idle):
+        assert limiter.admit(Connection(), "192.0.2.2")
     assert (said.closed, idle.closed) == (False, True)
 
 
-def test_idle_ones_go_first_then_what_arrives_slowly_then_who_takes_nothing_and_nobody_at_work() -> None:
-    crowd = Crowd(4, 4)
+def test_closes_idle_then_slow_senders_then_slow_readers() -> None:
+    limiter = ConnectionLimiter(4, 4)
     taking, rest, request, work = (Connection() for _ in range(4))
     for each in (taking, rest, request, work):
-        assert crowd.comes(each, "192.0.2.1")
-    with crowd.waits("taking", taking), crowd.waits("rest", rest), crowd.waits("request", request):
+        assert limiter.admit(each, "192.0.2.1")
+    with (
+        limiter.waiting("taking", taking),
+        limiter.waiting("rest", rest),
+        limiter.waiting("request", request),
+    ):
         for expected in (request, rest, taking):
             assert not expected.closed
-            assert crowd.comes(Connection(), "192.0.2.2")
+            assert limiter.admit(Connection(), "192.0.2.2")
             assert expected.closed
-        assert crowd.comes(Connection(), "192.0.2.3"), "nobody waits: one more is served all the same"
+        assert limiter.admit(Connection(), "192.0.2.3"), "nobody waits: one more is served all the same"
     assert not work.closed
 
 
-def test_an_address_has_its_share_and_one_of_ipv6_is_a_household() -> None:
-    crowd = Crowd(100, 2, without={"127.0.0.1"})
+def test_limits_connections_per_address_and_ipv6_network() -> None:
+    limiter = ConnectionLimiter(100, 2, without={"127.0.0.1"})
     first, second = Connection(), Connection()
-    assert crowd.comes(first, "2001:db8::1")
-    assert crowd.comes(second, "2001:db8::2")
-    assert not crowd.comes(Connection(), "2001:db8::3"), "both are at work"
-    with crowd.waits("request", second):
-        assert crowd.comes(Connection(), "2001:db8::3")
+    assert limiter.admit(first, "2001:db8::1")
+    assert limiter.admit(second, "2001:db8::2")
+    assert not limiter.admit(Connection(), "2001:db8::3"), "both are at work"
+    with limiter.waiting("request", second):
+        assert limiter.admit(Connection(), "2001:db8::3")
     assert (first.closed, second.closed) == (False, True)
-    crowd.leaves(first)
-    assert crowd.comes(Connection(), "2001:db8::4")
-    assert all(crowd.comes(Connection(), "127.0.0.1") for _ in range(5)), "a proxy's is everybody's"
+    limiter.remove(first)
+    assert limiter.admit(Connection(), "2001:db8::4")
+    assert all(limiter.admit(Connection(), "127.0.0.1") for _ in range(5)), "a proxy's is everybody's"

@@ -1,4 +1,4 @@
-"""How long a recording is kept, by keyboard: a hold, and its end; a recording that is deleted."""
+"""Retention by keyboard: holds, deletion, agreements, limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from playwright.sync_api import expect
 from .test_pages import stays_on_the_page
 
 
-def looked_at(somebody, name: str, tmp_path: Path) -> None:
-    """Accessible, and whole on a narrow page and with long words too."""
+def check_page(somebody, name: str, tmp_path: Path) -> None:
+    """The page is accessible, and fits narrow screens and languages with long words."""
     page = somebody.page
     before = list(somebody.said)
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-    somebody.said[:] = before  # axe itself puts a style into the page, which the policy refuses
+    somebody.said[:] = before  # axe adds a style to the page, which the content policy refuses
     assert found.violations_count == 0, found.generate_report()
     for width in (1100, 320):
         page.set_viewport_size({"width": width, "height": 800})
@@ -25,19 +25,19 @@ def looked_at(somebody, name: str, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 1100, "height": 800})
 
 
-def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
+def test_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page, ids = lea.page, lea.panel.ids
     lea.go(f"/recordings/{ids['held']}")
     page.get_by_role("link", name="Durée de conservation").press("Enter")
-    looked_at(lea, "keeping", tmp_path)
+    check_page(lea, "keeping", tmp_path)
     page.locator("#reason").focus()
     page.keyboard.type("Commande contestée")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Retenu depuis le")).to_be_visible()
     expect(page.get_by_text("Léa Lambert en répond.")).to_be_visible()
     expect(page.get_by_text("levez d’abord la retenue")).to_be_visible()
-    looked_at(lea, "held", tmp_path)
+    check_page(lea, "held", tmp_path)
     page.get_by_label("Pourquoi elle est levée").focus()
     page.keyboard.type("Réglé")
     page.keyboard.press("Enter")
@@ -51,24 +51,24 @@ def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     with page.expect_navigation():
         page.get_by_role("button", name="Français").click()
 
-    lea.go(f"/recordings/{ids['deleted']}/keeping")
+    lea.go(f"/recordings/{ids['deleted']}/retention")
     page.get_by_role("link", name="Supprimer cet enregistrement").press("Enter")
     expect(page.get_by_text("Ce qui disparaîtra")).to_be_visible()
-    looked_at(lea, "delete", tmp_path)
+    check_page(lea, "delete", tmp_path)
     page.locator("#reason").focus()
     page.keyboard.type("Plus nécessaire")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="L’enregistrement est supprimé")).to_be_visible()
-    looked_at(lea, "deleted", tmp_path)
+    check_page(lea, "deleted", tmp_path)
 
 
-def test_an_admin_writes_down_what_was_agreed_later_and_narrows_by_keyboard(person, tmp_path):
+def test_admin_adds_an_agreement_and_narrows_purposes_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page = lea.page
-    lea.go(f"/recordings/{lea.panel.ids['later']}/keeping")
+    lea.go(f"/recordings/{lea.panel.ids['later']}/retention")
     page.get_by_role("link", name="Noter ce qui a été convenu plus tard").press("Enter")
-    looked_at(lea, "agreed", tmp_path)
+    check_page(lea, "agreed", tmp_path)
     page.get_by_label("Comment cela a été convenu").focus()
     page.keyboard.type("Par e-mail")
     page.keyboard.press("Enter")
@@ -83,28 +83,28 @@ def test_an_admin_writes_down_what_was_agreed_later_and_narrows_by_keyboard(pers
     page.keyboard.type("Plus utile")
     page.keyboard.press("Enter")
     expect(page.get_by_text("personne ne peut le faire revenir")).to_be_visible()
-    looked_at(lea, "less-sure", tmp_path)
+    check_page(lea, "less-sure", tmp_path)
     page.get_by_role("button", name="Restreindre l’usage").press("Enter")
     expect(page.get_by_text("à la demande de votre entreprise")).to_be_visible()
 
 
 @pytest.mark.long
-def test_an_admin_keeps_recordings_for_a_shorter_time_by_keyboard(person, tmp_path):
+def test_admin_shortens_retention_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page = lea.page
     lea.go("/numbers")
     page.get_by_role("link", name="Combien de temps votre entreprise").press("Enter")
-    looked_at(lea, "times", tmp_path)
+    check_page(lea, "times", tmp_path)
     page.get_by_label("Nombre de jours").focus()
     page.keyboard.type("20")
     page.keyboard.press("Enter")
     table = page.get_by_role("table", name="Combien d’enregistrements sont concernés, et quand")
     expect(table).to_be_visible()
-    looked_at(lea, "times-sure", tmp_path)
+    check_page(lea, "times-sure", tmp_path)
     page.get_by_role("button", name="Conserver au plus 20 jours").press("Enter")
     expect(page.get_by_text("au plus 20 jours, depuis le")).to_be_visible()
     page.get_by_role("link", name="De nouveau comme annoncé").press("Enter")
     expect(page.get_by_text("restent comme ils sont")).to_be_visible()
-    looked_at(lea, "times-again", tmp_path)
+    check_page(lea, "times-again", tmp_path)
     page.get_by_role("button", name="Conserver comme annoncé").press("Enter")
     expect(page.get_by_role("link", name="De nouveau comme annoncé")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""A person hears a call in a real browser: from the log-in to the last second."""
+"""Listening to a call in a real browser, from the log-in to the last second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from web.text import formats, labels
 
 TOLD = told_ms("fr") / 1000
 LASTS = length_ms(conversation("fr", 1, True)) / 1000
-"""Seconds: when the caller of the short call has been told, and how long that call is."""
+"""End of the announcement in the short call, and the call's duration, in seconds."""
 
 METER = """
 () => {
@@ -47,7 +47,7 @@ DRAWN = """
 """
 
 
-def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
+def test_plays_and_seeks_with_each_side_on_its_own_channel(person):
     claire = person()
     ranges: list[str] = []
     claire.page.on(
@@ -93,7 +93,7 @@ def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
     assert {entry.split()[0] for entry in ranges} == {"206"}
 
 
-def test_a_long_recording_comes_in_parts_and_is_sought_without_what_lies_before(person):
+def test_seeks_in_a_long_recording_without_loading_the_rest(person):
     claire = person().log_in()
     asked: list[str] = []
     claire.page.on(
@@ -110,7 +110,7 @@ def test_a_long_recording_comes_in_parts_and_is_sought_without_what_lies_before(
     assert any(start > 500_000 for start in starts), asked
 
 
-def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
+def test_waveform_has_two_lanes_and_seeks_on_click(person):
     claire = person().log_in().listen("short")
     page = claire.page
     expect(page.locator("#wave canvas").first).to_be_attached()
@@ -120,7 +120,7 @@ def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
     box = page.locator("#wave").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20)
     claire.until(f"Math.abs(document.getElementById('audio').currentTime - {LASTS / 2}) < 1")
-    told = page.locator(".told-end")
+    told = page.locator(".announcement-end")
     share = (told.bounding_box()["x"] - box["x"]) / box["width"]
     assert abs(share - TOLD / LASTS) < 0.02, "the mark stands where the announcement ends"
     gap = page.locator(".gap.is-left").first.bounding_box()
@@ -128,7 +128,7 @@ def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
     assert gap["y"] + gap["height"] <= box["y"] + box["height"] / 2 + 20, "only the caller's lane is silent"
 
 
-def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
+def test_timeline_explains_gaps_and_seeks(person):
     claire = person().log_in().listen("short")
     page = claire.page
     expect(page.get_by_text("personne n’avait encore répondu")).to_be_visible()
@@ -136,10 +136,12 @@ def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
     assert abs(claire.audio("currentTime") - TOLD) < 0.3
 
 
-def test_a_question_whether_it_may_be_kept_is_a_place_to_jump_to(person):
+def test_timeline_seeks_to_keep_questions(person):
     somebody = person(language="en-GB").log_in("paul").listen("agreed")
     page = somebody.page
-    questions = page.locator(".marks li").filter(has_text="It was asked whether this recording may be kept.")
+    questions = page.locator(".timeline li").filter(
+        has_text="It was asked whether this recording may be kept."
+    )
     expect(questions).to_have_count(3)
     expect(questions.last).to_contain_text("Yes: the caller pressed a key for it at")
     place = float(questions.last.locator(".jump").get_attribute("data-jump")) / 1000
@@ -149,7 +151,7 @@ def test_a_question_whether_it_may_be_kept_is_a_place_to_jump_to(person):
     expect(page.get_by_role("heading", name="What was agreed")).to_be_visible()
 
 
-def test_by_keyboard_alone(person):
+def test_plays_by_keyboard_alone(person):
     claire = person().go("/login")
     page = claire.page
     keys = page.keyboard
@@ -196,7 +198,7 @@ def test_by_keyboard_alone(person):
     assert claire.audio("currentTime") == 0, "an arrow in a list is the list's"
 
 
-def test_a_purpose_that_is_not_ones_own_is_closed_and_another_refused(person):
+def test_purpose_outside_the_role_is_disabled(person):
     claire = person().log_in().go(f"/recordings/{person().panel.ids['short']}")
     page = claire.page
     expect(page.get_by_label("Améliorer le service")).to_be_disabled()
@@ -210,14 +212,14 @@ def test_a_purpose_that_is_not_ones_own_is_closed_and_another_refused(person):
     expect(page.get_by_label("Garder clair ce qui a été convenu")).to_be_checked()
 
 
-def test_another_customers_recording_is_not_there(person):
+def test_other_customers_recording_is_not_found(person):
     claire = person().log_in()
     claire.go(f"/recordings/{claire.panel.ids['rival']}")
     expect(claire.page.get_by_role("heading", name="Page introuvable")).to_be_visible()
     assert "404" in claire.said.pop()
 
 
-def test_a_changed_part_stops_the_player_with_the_reason(person):
+def test_damaged_block_stops_the_player_with_the_reason(person):
     claire = person().log_in()
     file = claire.panel.object("damaged", "audio.opus")
     content = bytearray(file.read_bytes())
@@ -237,7 +239,7 @@ def test_a_changed_part_stops_the_player_with_the_reason(person):
     claire.said.clear()
 
 
-def test_the_leave_is_asked_for_again_while_it_plays_and_ends_when_it_does_not(person):
+def test_grant_is_renewed_only_while_playing(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -253,7 +255,7 @@ def test_the_leave_is_asked_for_again_while_it_plays_and_ends_when_it_does_not(p
 
 
 @pytest.mark.parametrize("wrong", [timedelta(days=1), timedelta(days=-1)])
-def test_the_leave_lasts_as_long_as_the_panel_says_whatever_the_clock_of_the_browser_is(person, wrong):
+def test_grant_does_not_depend_on_the_browsers_clock(person, wrong):
     claire = person().log_in()
     claire.page.clock.install(time=datetime.now(UTC) + wrong)
     claire.listen("long")
@@ -265,7 +267,7 @@ def test_the_leave_lasts_as_long_as_the_panel_says_whatever_the_clock_of_the_bro
     expect(page.get_by_role("alert")).to_contain_text("Votre temps d’écoute est écoulé")
 
 
-def test_who_pauses_is_warned_before_the_end_and_goes_on_with_a_button(person):
+def test_paused_listener_is_warned_and_renews_with_a_button(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -283,7 +285,7 @@ def test_who_pauses_is_warned_before_the_end_and_goes_on_with_a_button(person):
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_server_that_is_away_is_said_to_be_and_the_button_stays(person):
+def test_unreachable_server_is_reported_and_the_button_stays(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -296,7 +298,7 @@ def test_a_server_that_is_away_is_said_to_be_and_the_button_stays(person):
     assert "502" in claire.said.pop()
 
 
-def test_after_the_end_nothing_plays_and_who_chooses_again_goes_on_at_the_same_place(person):
+def test_ended_grant_stops_playback_and_a_new_one_resumes_it(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -330,7 +332,7 @@ def test_after_the_end_nothing_plays_and_who_chooses_again_goes_on_at_the_same_p
 
 
 def break_off(claire, *, status: int, **said) -> None:
-    """Press Play where the sound comes to be refused."""
+    """Press Play when the audio will be refused."""
     claire.page.route("**/audio.*", lambda route: route.fulfill(status=status, **said))
     claire.page.evaluate("document.getElementById('audio').load()")
     expect(claire.page.get_by_role("alert")).to_be_visible(timeout=15_000)
@@ -339,7 +341,7 @@ def break_off(claire, *, status: int, **said) -> None:
     claire.said.clear()
 
 
-def test_who_was_logged_out_meanwhile_is_told_so_and_asked_to_log_in(person):
+def test_logged_out_listener_is_sent_to_the_login(person):
     claire = person().log_in().listen("long")
     page = claire.page
     page.context.clear_cookies(name="accord-session")
@@ -352,7 +354,7 @@ def test_who_was_logged_out_meanwhile_is_told_so_and_asked_to_log_in(person):
     claire.said.clear()
 
 
-def test_what_is_ended_while_it_plays_is_shown_as_no_longer_playing(person):
+def test_ended_playback_is_shown_as_paused(person):
     claire = person().log_in()
     claire.page.clock.install()
     claire.listen("long")
@@ -363,13 +365,13 @@ def test_what_is_ended_while_it_plays_is_shown_as_no_longer_playing(person):
     page.clock.fast_forward("11:00")
     expect(page.get_by_role("alert")).to_contain_text("Votre session a pris fin", timeout=15_000)
     expect(page.get_by_role("button", name="Lecture")).to_be_visible()
-    page.goto("about:blank")  # what it still asks for is refused, too, and nothing is said after this
+    page.goto("about:blank")  # its remaining requests are refused, too, and log nothing after this
     assert claire.said
     assert all("401" in text for text in claire.said), claire.said
     claire.said.clear()
 
 
-def test_a_refusal_that_is_no_sentence_is_not_called_a_bad_connection(person):
+def test_refusal_without_message_is_not_blamed_on_the_connection(person):
     claire = person().log_in().listen("long")
     break_off(claire, status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
     expect(claire.page.get_by_role("alert")).to_have_text(
@@ -395,7 +397,7 @@ PAINTED = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_played_and_unplayed_bars_stand_out_from_the_sheet(person, scheme):
+def test_waveform_bars_have_enough_contrast(person, scheme):
     """WCAG 2.2, 1.4.11: at least 3 : 1."""
     claire = person(color_scheme=scheme).log_in().listen("short")
     expect(claire.page.locator("#wave canvas").first).to_be_attached()
@@ -421,8 +423,8 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("language", ["fr-BE", "en-GB"])
-def test_what_a_button_shows_is_in_its_name(person, language):
-    """WCAG 2.2, 2.5.3: whoever speaks to the browser says what they see."""
+def test_button_names_contain_their_text(person, language):
+    """WCAG 2.2, 2.5.3: users of speech input say the text that they see."""
     claire = person(language=language).log_in("claire" if language == "fr-BE" else "paul").listen("short")
     for button in claire.page.locator("#controls button").all():
         assert button.text_content().strip() in button.get_attribute("aria-label")
@@ -448,20 +450,20 @@ def test_leaving_the_page_closes_the_listen(person):
 
 
 def played(panel, grant: str) -> list[str]:
-    """Of each listen under a grant, what the player says was played."""
+    """The listen report of each listen under a grant."""
     with sqlite3.connect(panel.folder / "catalogue.db") as catalogue:
         rows = catalogue.execute("SELECT player_says FROM listen WHERE grant_id = ?", (grant,))
         return [row[0] for row in rows]
 
 
 def closed(panel, grant: str) -> list[bool]:
-    """Of each listen under a grant, whether it is closed."""
+    """Whether each listen under a grant is closed."""
     with sqlite3.connect(panel.folder / "catalogue.db") as catalogue:
         rows = catalogue.execute("SELECT closed_at FROM listen WHERE grant_id = ?", (grant,))
         return [row[0] is not None for row in rows]
 
 
-def test_without_scripts_the_browsers_own_player_plays(person):
+def test_native_player_works_without_scripts(person):
     claire = person(java_script_enabled=False)
     claire.go("/login")
     claire.page.fill("#login", "claire")
@@ -473,12 +475,12 @@ def test_without_scripts_the_browsers_own_player_plays(person):
     expect(claire.page.locator("#toggle")).to_be_hidden()
 
 
-def test_what_a_colleague_dialled_is_said_where_it_was(person):
-    """A pause is a gap that says who made it, and a noted moment is jumped to."""
+def test_timeline_shows_noted_moments(person):
+    """A pause is a gap that names its author; a noted moment can be sought."""
     paul = person()
     paul.log_in("paul")  # in English
     paul.listen("paused")
-    marks = paul.page.locator(".marks li")
+    marks = paul.page.locator(".timeline li")
     paused = marks.filter(has_text=str(labels.GAPS["paused"]))
     noted = marks.filter(has_text="A colleague noted this moment.")
     expect(paused).to_have_count(1)
@@ -487,4 +489,4 @@ def test_what_a_colleague_dialled_is_said_where_it_was(person):
     paul.until("document.getElementById('audio').currentTime > 40")
     paul.go("/numbers")
     for code in ("*6", "*8", "*9"):
-        expect(paul.page.locator(".said").first).to_contain_text(f"Dial {code}")
+        expect(paul.page.locator(".announcement-card").first).to_contain_text(f"Dial {code}")

@@ -1,4 +1,4 @@
-"""A person asks for their recordings, by keyboard: entered, vouched for, reviewed, given, erased, closed."""
+"""A subject request by keyboard, from the register to the answer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import zipfile
 
 from playwright.sync_api import expect
 
-from .test_keeping import looked_at
 from .test_pages import stays_on_the_page
+from .test_retention import check_page
 
 
-def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
+def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):
     anne = person().log_in("anne")
     page, ids = anne.page, anne.panel.ids
     page.get_by_role("link", name="Demandes").press("Enter")
@@ -22,14 +22,14 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
     expect(page.get_by_role("heading", name="Le numéro est-il le sien ?")).to_be_visible()
     page.get_by_role("button", name="Appeler le numéro").press("Enter")
     expect(page.get_by_text("Le numéro est appelé.")).to_be_visible()
-    looked_at(anne, "calling", tmp_path)
+    check_page(anne, "calling", tmp_path)
     page.get_by_text("vous reconnaissez cette personne").press("Enter")
     page.locator("#how").focus()
     page.keyboard.type("Carte d’identité vue au comptoir")
     page.keyboard.press("Enter")
     alone = page.get_by_text("Demandez à un collègue")
     expect(alone).to_be_visible()
-    looked_at(anne, "vouched", tmp_path)
+    check_page(anne, "vouched", tmp_path)
     marc = person().log_in("marc")
     marc.page.goto(f"{page.url.partition('#')[0]}/vouch")
     stays_on_the_page(marc)
@@ -37,11 +37,11 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
     marc.page.keyboard.type("Sa voix")
     marc.page.keyboard.press("Enter")
     expect(marc.page.get_by_text("Rien de plus n’est nécessaire.")).to_be_visible()
-    looked_at(marc, "vouching", tmp_path)
+    check_page(marc, "vouching", tmp_path)
     page.reload()
     expect(page.get_by_text("Mentionné, pas donné.")).to_be_visible()
     expect(page.get_by_text("personnes : à examiner")).to_have_count(2)
-    looked_at(anne, "review", tmp_path)
+    check_page(anne, "review", tmp_path)
     page.locator(f"#own-{ids['asked']}").press("Space")
     page.locator(f"#withheld-{ids['asked-too']}").press("Space")
     page.locator(f"#why-{ids['asked-too']}").focus()
@@ -56,12 +56,12 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
         (sound,) = set(archive.namelist()) - {"README.txt", "copy.json"}
         assert sound.endswith("/audio.wav")
     expect(page.get_by_text("1 appel qui n’a pas été enregistré disparaît aussi.")).to_be_visible()
-    looked_at(anne, "before", tmp_path)
+    check_page(anne, "before", tmp_path)
     page.locator("#sure").press("Space")
     page.get_by_role("button", name="Effacer", exact=True).press("Enter")
     expect(page.get_by_text("Il est effacé").first).to_be_visible()
     expect(page.get_by_text("1 appel qui n’a pas été enregistré est effacé")).to_be_visible()
-    looked_at(anne, "erased", tmp_path)
+    check_page(anne, "erased", tmp_path)
     for language in ("Nederlands", "Deutsch"):
         with page.expect_navigation():
             page.get_by_role("button", name=language).click()
@@ -74,4 +74,4 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
     page.get_by_role("button", name="Clore la demande").press("Enter")
     expect(page.get_by_text("Réponse donnée")).to_be_visible()
     expect(page.get_by_text("1 appel qui n’a pas été enregistré est effacé")).to_be_visible()
-    looked_at(anne, "register", tmp_path)
+    check_page(anne, "register", tmp_path)

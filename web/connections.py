@@ -1,9 +1,8 @@
-"""The connections that are open, and who goes when there are too many: whoever has waited longest for its
-client to say or take something.
+"""Limits open connections.  At the limit, the connection that has waited longest for its client is closed.
 
-A connection that waits for a request goes before one that waits for the rest of it, and that one before one
-whose client takes no more of its answer: a player that has been paused.  One that we are working for never
-goes.
+Connections waiting for a request are closed first, then those waiting for the rest of one, then those whose
+client does not read the response (a paused player).  A connection whose request is being processed is never
+closed.
 """
 
 from __future__ import annotations
@@ -23,11 +22,13 @@ from web.proxies import network
 log = structlog.get_logger()
 
 WAITS = ("request", "rest", "taking")
-"""What a client is waited for, in the order in which connections go."""
+"""What a connection waits for: a request, the rest of one, or the client reading the response.  Connections
+are closed in this order."""
 
 
-class Crowd:
-    """``most`` connections in all; of one network ``share``, but of those ``without`` (a proxy's)."""
+class ConnectionLimiter:
+    """Allows ``most`` connections in total and ``share`` per network; the addresses in ``without`` (proxies)
+    have no share."""
 
     def __init__(self, most: int, share: int, without: Container[str] = ()) -> None:
         self._most, self._share, self._without = most, share, without
@@ -36,9 +37,9 @@ class Crowd:
         # In the order in which they began to wait.
         self._waiting: dict[str, dict[Any, None]] = {what: {} for what in WAITS}
 
-    def comes(self, sock: Any, address: str) -> bool:
-        """Make room for a connection that was accepted; false where its network has its share, and each of
-        those is being worked for."""
+    def admit(self, sock: Any, address: str) -> bool:
+        """Admit an accepted connection, closing a waiting one if necessary; false if its network has reached
+        its share and none of its connections is waiting."""
         of = network(address)
         shares = address not in self._without
         if shares and self._of[of] >= self._share and not self._drop(of):
@@ -49,8 +50,8 @@ class Crowd:
         self._of[of] += 1
         return True
 
-    def leaves(self, sock: Any) -> None:
-        """A connection is over.  Saying so twice changes nothing."""
+    def remove(self, sock: Any) -> None:
+        """Forget a closed connection.  Idempotent."""
         of = self._open.pop(sock, None)
         if of is None:
             return
@@ -59,8 +60,8 @@ class Crowd:
             del self._of[of]
 
     @contextmanager
-    def waits(self, what: str, sock: Any) -> Iterator[None]:
-        """While the client of a connection is waited for."""
+    def waiting(self, what: str, sock: Any) -> Iterator[None]:
+        """Marks a connection as waiting for its client; ``what`` is one of :data:`WAITS`."""
         self._waiting[what][sock] = None
         try:
             yield
@@ -68,16 +69,17 @@ class Crowd:
             self._waiting[what].pop(sock, None)
 
     def end(self) -> None:
-        """Close all that wait for a request."""
+        """Close all connections that wait for a request."""
         for sock in list(self._waiting["request"]):
             self._close(sock)
 
     def _drop(self, of: str | None) -> bool:
-        """Close the one that has waited longest, of a network; false where none waits."""
+        """Close the connection that has waited longest, of one network or of all (``None``); false if none is
+        waiting."""
         for what in WAITS:
             for sock in self._waiting[what]:
                 if what == "request" and _has_data(sock):
-                    continue  # its request is there, and a busy panel has not come to it yet
+                    continue  # its request has arrived, but a busy panel has not read it yet
                 if of is None or self._open.get(sock) == of:
                     log.debug("web.connection_dropped", network=self._open.get(sock), waited_for=what)
                     self._close(sock)
@@ -85,15 +87,15 @@ class Crowd:
         return False
 
     def _close(self, sock: Any) -> None:
-        """As if the client had gone: whoever waits for it hears so, and leaves."""
+        """Shut the socket down, as if the client had disconnected: its greenlet then ends by itself."""
         for waiting in self._waiting.values():
             waiting.pop(sock, None)
-        self.leaves(sock)
-        with suppress(OSError):  # it has gone by itself
+        self.remove(sock)
+        with suppress(OSError):  # already closed
             sock.shutdown(socket.SHUT_RDWR)
 
 
 def _has_data(sock: Any) -> bool:
-    """Whether something that the client said is unread."""
-    # Not by poll(): gevent's goes on with others meanwhile.
+    """Whether unread bytes have arrived."""
+    # Not with poll(): gevent's would switch to other greenlets.
     return any(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)))
