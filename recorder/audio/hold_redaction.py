@@ -15,7 +15,7 @@ from recorder.spool.layout import Take
 HOLD, WAITING = "hold", "waiting"
 """Reasons of gaps: a colleague's hold; nobody of ours was connected."""
 
-_AMONG_OTHERS = frozenset({"conference_left", "joined_room"})
+_IN_CONFERENCE = frozenset({"conference_left", "joined_room"})
 """They are or were with somebody, without having been bridged to a colleague."""
 
 Stretch = tuple[datetime, datetime, str]
@@ -24,7 +24,7 @@ _UNSEEN = frozenset({"unobserved_from", "hangup", "recording_stopped", "transfer
 """From here on it is unknown whether a hold continues; or it ended with the call."""
 
 
-def waits(take: Take, ended: datetime) -> Iterator[Stretch]:
+def find_holds(take: Take, ended: datetime) -> Iterator[Stretch]:
     """Each stretch, from when to when, with its reason.
 
     A hold ends with the unhold, or when the colleague who held leaves. A stretch counts as unattended only if
@@ -45,7 +45,7 @@ def waits(take: Take, ended: datetime) -> Iterator[Stretch]:
         elif kind == "bridged" and alone is not None:
             yield from _stretch(alone, mark.at, WAITING)
             alone = None
-        elif kind in _UNSEEN or kind in _AMONG_OTHERS:
+        elif kind in _UNSEEN or kind in _IN_CONFERENCE:
             alone = None
     if held is not None:
         yield from _stretch(held, ended, HOLD)

@@ -15,7 +15,7 @@ import numpy as np
 
 from recorder.audio import wav
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.timeline import Times, in_order, times
+from recorder.audio.timeline import Times, locate_times, sort_marks
 from recorder.spool.layout import Mark, Take
 
 MARGIN_MS = 1500
@@ -40,7 +40,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class LocatedPause:
     """A pause in the audio, in milliseconds. ``silent``: its samples are already zero."""
 
     start_ms: int
@@ -48,18 +48,18 @@ class Masked:
     silent: bool
 
 
-def masked(
+def locate_pauses(
     take: Take, sound: wav.Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
-) -> tuple[Masked, ...]:
+) -> tuple[LocatedPause, ...]:
     """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
     Raises ``OSError``, :class:`TakeError`."""
-    clock = times(take, sound, found, prompts)
+    clock = locate_times(take, sound, found, prompts)
     # The switch pauses nothing before that, however early the daemon stopped watching.
     told = 0 if found is None else found.end_ms
-    return tuple(_find(pause, sound, clock, told) for pause in pauses(in_order(take, clock), clock.ended))
+    return tuple(_locate_pause(pause, sound, clock, told) for pause in read_pauses(sort_marks(take, clock), clock.ended))
 
 
-def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
+def read_pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
     """The pauses by the marks. A pause ends by the colleague's code, by itself after the number of seconds
     that the switch stated, or with the call; pausing again restarts it."""
     open_: Pause | None = None
@@ -68,7 +68,7 @@ def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
         if mark.kind == "unobserved_from":
             unwatched = mark.at
         elif mark.kind == "paused":
-            latest = mark.at + _seconds(mark) if "seconds" in mark.data else ended
+            latest = mark.at + _time_limit(mark) if "seconds" in mark.data else ended
             if open_ is not None and mark.at <= open_.latest:
                 open_ = replace(open_, end=min(latest, ended), latest=min(latest, ended))
                 continue
@@ -90,29 +90,29 @@ def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
         yield open_
 
 
-def _seconds(mark: Mark) -> timedelta:
+def _time_limit(mark: Mark) -> timedelta:
     text = mark.data["seconds"]
     return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
 
 
-def _find(pause: Pause, sound: wav.Wav, clock: Times, told: int) -> Masked:
+def _locate_pause(pause: Pause, sound: wav.Wav, clock: Times, told: int) -> LocatedPause:
     first, begin, over, last = (
         max(told, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
     )
-    start, end = _longest(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
+    start, end = _longest_silence(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
     whole = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
     if whole and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
-        return Masked(start, end, silent=True)
-    return Masked(first, last, silent=False)
+        return LocatedPause(start, end, silent=True)
+    return LocatedPause(first, last, silent=False)
 
 
-def _longest(sound: wav.Wav, first_ms: int, last_ms: int) -> tuple[int, int]:
+def _longest_silence(sound: wav.Wav, first_ms: int, last_ms: int) -> tuple[int, int]:
     """The longest stretch between two places in which both channels are zero, in milliseconds."""
     rate = sound.sample_rate
     at = first_ms * rate // 1000
     best = (at, at)
     since: int | None = None
-    for block in wav.blocks(sound, _BLOCK, at, last_ms * rate // 1000):
+    for block in wav.read_blocks(sound, _BLOCK, at, last_ms * rate // 1000):
         zero = ~np.any(block, axis=1)
         edges = np.flatnonzero(np.diff(zero)) + 1
         for start, end in zip((0, *edges), (*edges, len(zero)), strict=True):

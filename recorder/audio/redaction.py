@@ -15,11 +15,20 @@ from itertools import pairwise
 import numpy as np
 
 from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Marker, Prompt
-from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, waits
+from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, find_holds
 from recorder.audio.keep_answers import PLAYED
-from recorder.audio.pause_redaction import Masked
-from recorder.audio.timeline import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
-from recorder.audio.transfer_redaction import unagreed
+from recorder.audio.pause_redaction import LocatedPause
+from recorder.audio.timeline import (
+    MOST_APART,
+    SURE_MS,
+    Times,
+    end_seen,
+    find_spans,
+    locate_times,
+    sort_marks,
+    to_ms,
+)
+from recorder.audio.transfer_redaction import find_unconsented
 from recorder.audio.wav import Samples, Wav
 from recorder.spool.layout import Take
 
@@ -46,52 +55,52 @@ def plan(
     sound: Wav,
     found: LocatedAnnouncement | None,
     prompts: Sequence[Prompt] = (),
-    paused: Sequence[Masked] = (),
+    paused: Sequence[LocatedPause] = (),
 ) -> RedactionPlan:
     """Everything to be silenced, and all gaps, of a take whose announcement is at ``found``. ``prompts``
     silence nothing, but while one plays the parties do not hear each other. ``paused`` is where a colleague
     paused it (:mod:`recorder.audio.pause_redaction`)."""
-    clock = times(take, sound, found, prompts)
+    clock = locate_times(take, sound, found, prompts)
     end = clock.duration_ms
-    told = _told(take, clock, found)
+    told = _informed_at(take, clock, found)
     bridged_at = take.first("bridged")
-    talk = end if bridged_at is None else _talk(clock, bridged_at, told)
-    away = list(_away(take, clock))
-    stretches = [*_holds(take, clock), *waits(take, clock.ended)]
-    idle, silent = _idle(clock, talk, stretches)
+    talk = end if bridged_at is None else _conversation_start(clock, bridged_at, told)
+    away = list(_unobserved(take, clock))
+    stretches = [*_holds(take, clock), *find_holds(take, clock.ended)]
+    idle, silent = _unattended(clock, talk, stretches)
     # Without a daemon nobody saw it ring, so a missing bridge event proves nothing.
     waiting = "unobserved" if bridged_at is None and away else "ringing"
     # Announced to both together: until it starts, the person who answered has not been informed either.
-    untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
-    outside = _named(_outside(take, clock), "transferred_outside")
+    untold = _labelled([(0, _announcement_start(told, found))], "before_announcement_end") if take.start.at_pickup else []
+    outside = _labelled(_transferred_outside(take, clock), "transferred_outside")
     masked = [(each.start_ms, min(each.end_ms, end)) for each in paused]
     # While it rings nobody talks to them: early media, a queue's music and its messages.
-    rings = _rings(clock, told, talk, bridged_at, away)
+    rings = _ringing(clock, told, talk, bridged_at, away)
     both = [
         *outside,
         *untold,
-        *_named(masked, "paused"),
+        *_labelled(masked, "paused"),
         *(each for each in idle if each[2] == HOLD),
         *(each for each in idle if each[2] == WAITING),
-        *_named(away, "unobserved"),
-        *_named(rings, "ringing"),
+        *_labelled(away, "unobserved"),
+        *_labelled(rings, "ringing"),
     ]
     # It rang then, or they already talked: the switch knows only the last bridge.
     unseen = [(start, min(stop, talk)) for start, stop in away]
     left = [
-        *_named([(0, told)], "before_announcement_end"),
-        *_named(unseen, "unobserved"),
-        *_named([(told, talk)], waiting),
+        *_labelled([(0, told)], "before_announcement_end"),
+        *_labelled(unseen, "unobserved"),
+        *_labelled([(told, talk)], waiting),
         *both,
     ]
-    played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
-    told_joiner = _named(_joiners(take, clock), "told_joiner")
-    unasked = list(_unagreed(take, clock))
+    played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
+    told_joiner = _labelled(_transfer_notices(take, clock), "told_joiner")
+    unasked = list(_without_consent(take, clock))
     seen = [each for each in both if each[2] != "unobserved"]
-    right = [*seen, *_named(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
-    gaps = _gaps(_painted(left), _painted(right))
+    right = [*seen, *_labelled(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
+    gaps = _both_channels(_without_overlap(left), _without_overlap(right))
     if clock.missing_ms:
-        reason = "repair" if sound.header_broken else "fax" if _faxed(take) else "write_error"
+        reason = "repair" if sound.header_broken else "fax" if _became_fax(take) else "write_error"
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
     return RedactionPlan(
         left_until_ms=talk,
@@ -123,12 +132,12 @@ def silence(samples: Samples, start: int, sample_rate: int, plan: RedactionPlan)
     return samples
 
 
-def _faxed(take: Take) -> bool:
+def _became_fax(take: Take) -> bool:
     """Whether the call became a fax: the switch passes that through, and none of it reaches the recording."""
     return any(mark.kind == "recording_stopped" and "fax" in mark.data for mark in take.marks)
 
 
-def _told(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
+def _informed_at(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
     """Until when the external party had not been informed, in milliseconds of audio."""
     if found is not None:
         return min(found.end_ms, clock.duration_ms)
@@ -138,16 +147,16 @@ def _told(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
     return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
 
 
-def _begun(told: int, found: LocatedAnnouncement | None) -> int:
+def _announcement_start(told: int, found: LocatedAnnouncement | None) -> int:
     """Until when nothing had been played to both parties, in milliseconds of audio."""
     return told if found is None else min(found.offset_ms, told)
 
 
-def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
+def _conversation_start(clock: Times, bridged_at: datetime, told: int) -> int:
     """When the conversation starts. Nobody is connected before the announcement's end: where the clock says
     otherwise, it was set back."""
     at = clock.unbounded(bridged_at)
-    if clock.set_back_ms and at < told - ms(AT_MOST):
+    if clock.set_back_ms and at < told - to_ms(MOST_APART):
         at += clock.set_back_ms
     return max(told, min(at, clock.duration_ms))
 
@@ -166,7 +175,7 @@ def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
             yield begin, end, HOLD
 
 
-def _idle(
+def _unattended(
     clock: Times, talk: int, stretches: Sequence[Stretch]
 ) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
     """Stretches of audio in which nobody talks to the external party, and the part of them that is silenced:
@@ -183,7 +192,7 @@ def _idle(
         start = max(clock.place(begin), talk)
         if clock.place(begin) >= clock.duration_ms or clock.unbounded(end) < talk:
             continue
-        end, over = _goes_on(end, stretches)
+        end, over = _next_stretch(end, stretches)
         stop = min(max(clock.place(end), start + 1), clock.duration_ms)
         doubt = max(clock.doubt(begin), clock.doubt(end))
         sure = stop if over >= clock.ended else clock.place(over) - max(SURE_MS, doubt)
@@ -194,11 +203,11 @@ def _idle(
             start, stop = (start, stop) if doubt else (first, max([last, *still]))
         elif reason == WAITING:
             continue  # it is over at once: nothing is missing
-        gaps += _named([(start, stop)], reason)
+        gaps += _labelled([(start, stop)], reason)
     return gaps, silent
 
 
-def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
+def _next_stretch(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
     """Where a stretch that ends then meets the next one, and when the last of such a sequence ends."""
     near = timedelta(milliseconds=SURE_MS)
     meets = over = end
@@ -208,7 +217,7 @@ def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, dat
     return meets, over
 
 
-def _rings(
+def _ringing(
     clock: Times, told: int, talk: int, bridged_at: datetime | None, away: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Where the right channel is silenced, too, because nobody can be talking: from the announcement's end
@@ -220,7 +229,7 @@ def _rings(
     return [(told, talk)]
 
 
-_NOT_BEFORE = frozenset(
+_NOTICE_ENDS = frozenset(
     {
         *("joined_told", "joined_untold", "joined_asked", "joined_refused"),
         *("unbridged", "bridged", "hangup", "unobserved_from"),
@@ -229,34 +238,34 @@ _NOT_BEFORE = frozenset(
 """What ends a participant's notice at the latest."""
 
 
-def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+def _transfer_notices(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
     """When a participant who had joined was given the notice: by the marks, since it is not in the audio. In
     a conference the others are heard meanwhile."""
     since: datetime | None = None
     for mark in take.marks:
-        if since is not None and mark.kind in _NOT_BEFORE:
+        if since is not None and mark.kind in _NOTICE_ENDS:
             yield clock.place(since), clock.place(mark.at)
             since = None
         if mark.kind == "joined_telling" and "in" not in mark.data:
             since = mark.at
 
 
-def _unagreed(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+def _without_consent(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
     """What a participant said without having consented; rather too much than too little, since events may be
     late or early. Where a clock was set back, the place is unknown."""
-    for since, until in unagreed(take):
+    for since, until in find_unconsented(take):
         if clock.set_back_ms:
             yield 0, clock.duration_ms
             return
-        end = clock.duration_ms if until is None else clock.place(until) + _unsure(clock, until)
-        yield max(0, clock.place(since) - _unsure(clock, since)), min(end, clock.duration_ms)
+        end = clock.duration_ms if until is None else clock.place(until) + _margin(clock, until)
+        yield max(0, clock.place(since) - _margin(clock, since)), min(end, clock.duration_ms)
 
 
-def _unsure(clock: Times, at: datetime) -> int:
-    return ms(AT_MOST) if clock.doubt(at) else SURE_MS
+def _margin(clock: Times, at: datetime) -> int:
+    return to_ms(MOST_APART) if clock.doubt(at) else SURE_MS
 
 
-def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
     """The end of a take whose external party was transferred to, or joined in a conference by, another
     outside person: from the moment these two were connected, because the other was not told of the recording.
     """
@@ -275,7 +284,7 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Ma
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
     known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
     reached = moved = 0
-    for mark in in_order(take, clock):
+    for mark in sort_marks(take, clock):
         if mark.kind in PLAYED and mark.at in known:
             moved = known[mark.at] - clock.unbounded(mark.at)
         at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
@@ -283,19 +292,19 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Ma
         yield Marker(mark.at, reached, mark.kind, dict(mark.data))
 
 
-def _away(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+def _unobserved(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
     """When nobody watched: by the marks, and from the last mark on if the end was not seen."""
-    for since, until in spans(take, "unobserved_from", "unobserved_to", clock.ended):
+    for since, until in find_spans(take, "unobserved_from", "unobserved_to", clock.ended):
         yield clock.place(since), clock.place(until)
     if not end_seen(take):
         yield max((clock.place(mark.at) for mark in take.marks), default=0), clock.duration_ms
 
 
-def _named(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int, int, str]]:
+def _labelled(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int, int, str]]:
     return [(start, end, reason) for start, end in stretches if end > start]
 
 
-def _painted(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+def _without_overlap(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
     """Stretches of one channel without overlap: where several overlap, the first in the list wins; adjacent
     ones with the same reason are merged."""
     edges = sorted({edge for start, end, _ in stretches for edge in (start, end)})
@@ -311,13 +320,13 @@ def _painted(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]
     return result
 
 
-def _gaps(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -> list[Gap]:
+def _both_channels(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -> list[Gap]:
     """Gaps of both channels: a stretch that is equal in both is listed once."""
     edges = sorted({edge for start, end, _ in (*left, *right) for edge in (start, end)})
     gaps: list[Gap] = []
     for channel, own, other in (("left", left, right), ("right", right, left)):
         for start, end in pairwise(edges):
-            here, there = _at(own, start, end), _at(other, start, end)
+            here, there = _reason_at(own, start, end), _reason_at(other, start, end)
             if here is None or (here == there and channel == "right"):
                 continue
             side = "both" if here == there else channel
@@ -328,5 +337,5 @@ def _gaps(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -
     return sorted(gaps, key=lambda gap: (gap.start_ms, gap.channel))
 
 
-def _at(stretches: list[tuple[int, int, str]], start: int, end: int) -> str | None:
+def _reason_at(stretches: list[tuple[int, int, str]], start: int, end: int) -> str | None:
     return next((why for first, last, why in stretches if first <= start and end <= last), None)

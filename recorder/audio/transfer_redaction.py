@@ -18,11 +18,11 @@ from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.domain.parties import party_of
 from recorder.spool.layout import Take
 
-Unagreed = tuple[datetime, datetime | None]
+UnconsentedStretch = tuple[datetime, datetime | None]
 """From when, and until when; ``None``: to the end."""
 
-_GOES = frozenset({"unbridged", "bridged", "left_room"})
-_COMES = frozenset({"bridged", "joined_room"})
+_DEPARTURES = frozenset({"unbridged", "bridged", "left_room"})
+_ARRIVALS = frozenset({"bridged", "joined_room"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Joiner:
     since: datetime
 
 
-def unagreed(take: Take) -> Iterator[Unagreed]:
+def find_unconsented(take: Take) -> Iterator[UnconsentedStretch]:
     """Each stretch of which our side's speech is not kept."""
     joining, mode = take.start.joining, take.start.mode
     if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
@@ -50,9 +50,9 @@ def unagreed(take: Take) -> Iterator[Unagreed]:
             known |= joiner.names
             if mode == OPT_IN:
                 yield joiner.since, mark.at
-        if mark.kind in _GOES and place in there:
+        if mark.kind in _DEPARTURES and place in there:
             yield there.pop(place).since, mark.at
-        if mark.kind in _COMES and said.get("who") != "outside":
+        if mark.kind in _ARRIVALS and said.get("who") != "outside":
             who = names(said.get("leg", ""), party_of(said))
             if not known or known & who:
                 known |= who

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recorder.audio import speech_model, wav
 from recorder.audio.speech_model import RATE, STEP
-from recorder.prompts.dsp import resampled
+from recorder.prompts.dsp import resample
 
 SURE: Final = 0.5
 """The probability of speech that each step of 32 ms needs."""
@@ -50,12 +50,12 @@ class VoiceSpan:
     to_ms: int
 
 
-def recorded(path: Path) -> int:
+def count_frames(path: Path) -> int:
     """Frames in a take's file so far. Raises :class:`TakeError`, ``OSError``."""
     return wav.inspect(path).frames
 
 
-def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
+def find_answer(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
     """The external party's first answer from frame ``since`` to the file's current end, or the ``last``.
     Raises :class:`TakeError`, ``OSError``."""
     sound = wav.inspect(path)
@@ -65,7 +65,7 @@ def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
         before = min(start, round(RUN_UP_S * sound.sample_rate))
         left, right = _channels(sound, start - before, stop)
         offset = (start - before) * 1000 / sound.sample_rate
-        found = _answers(_spoken(left, right, before * RATE // sound.sample_rate), offset)
+        found = _merge_words(_speech_stretches(left, right, before * RATE // sound.sample_rate), offset)
         if found:
             return found[-1 if last else 0]
     return None
@@ -73,19 +73,19 @@ def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
 
 def _channels(sound: wav.Wav, start: int, stop: int) -> tuple[Signal, Signal]:
     """Both channels at the model's rate."""
-    (piece,) = wav.blocks(sound, stop - start, start, stop)
+    (piece,) = wav.read_blocks(sound, stop - start, start, stop)
     both = piece.astype(np.float32) / np.float32(32768)
-    left, right = (resampled(both[:, channel], sound.sample_rate, RATE) for channel in (0, 1))
+    left, right = (resample(both[:, channel], sound.sample_rate, RATE) for channel in (0, 1))
     return left, right
 
 
-def _spoken(left: Signal, right: Signal, since: int) -> Iterator[tuple[int, int]]:
+def _speech_stretches(left: Signal, right: Signal, since: int) -> Iterator[tuple[int, int]]:
     """Stretches of speech, in steps, that start after sample ``since``."""
     said, heard = _levels(left), _levels(right)
     if not len(said):
         return
     gain = min(MOST_GAIN, max(1.0, FULL / max(float(np.sort(said)[-SHORTEST:].min()), 1e-6)))
-    likely = speech_model.likelihoods(left * np.float32(gain)) >= SURE
+    likely = speech_model.speech_probabilities(left * np.float32(gain)) >= SURE
     likely[: -(-since // STEP)] = False
     floor = float(np.quantile(said, 0.1))
     for first, end in _runs(likely):
@@ -109,7 +109,7 @@ def _runs(likely: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _answers(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
+def _merge_words(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
     """In milliseconds of audio; speech with short pauses is merged."""
     found: list[VoiceSpan] = []
     for first, end in spoken:

@@ -24,7 +24,7 @@ from recorder.domain.line_policy import Language, LinePolicy, Snapshot
 from recorder.errors import ConfigError
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
-from recorder.spool.disk_space import Disk, Room
+from recorder.spool.disk_space import Disk, DiskLevel
 from recorder.spool.layout import CallStart
 
 log = structlog.get_logger()
@@ -37,15 +37,15 @@ SEEN: Final = ".daemon"
 
 
 _SAID: Final = {
-    Room.OK: ("info", "disk.recovered"),
-    Room.WARN: ("warning", "disk.filling"),
-    Room.FULL: ("error", "disk.full"),
+    DiskLevel.OK: ("info", "disk.recovered"),
+    DiskLevel.WARN: ("warning", "disk.filling"),
+    DiskLevel.FULL: ("error", "disk.full"),
 }
 
 _DO: Final = {
-    Room.OK: "",
-    Room.WARN: "make room, or find out why the spool is not worked off: nothing in it may be deleted",
-    Room.FULL: "no new recording starts, calls go on; the worker makes room by storing what is finished, and "
+    DiskLevel.OK: "",
+    DiskLevel.WARN: "make room, or find out why the spool is not worked off: nothing in it may be deleted",
+    DiskLevel.FULL: "no new recording starts, calls go on; the worker makes room by storing what is finished, and "
     "recordings start again by themselves. Where it is not enough, give the spool a larger disk: nothing in "
     "it may be deleted",
 }
@@ -67,9 +67,9 @@ class ConfigCache:
     ) -> None:
         self.disk: Disk | None = None
         """The last measurement of the spool's disk."""
-        self.room = Room.OK
+        self.room = DiskLevel.OK
         """The remaining room; full also where one more recording would leave too little for the others."""
-        self._by_share = Room.OK
+        self._by_share = DiskLevel.OK
         self._headroom = headroom
         self._looked_at = looked_at
         self.looked = time.monotonic()
@@ -154,7 +154,7 @@ class ConfigCache:
             return None, "no_line"
         if not line.sounds.isdisjoint(snapshot.damaged):
             return line, "prompt_damaged"
-        return line, "full_disk" if self._by_share is Room.FULL else None
+        return line, "full_disk" if self._by_share is DiskLevel.FULL else None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -223,13 +223,13 @@ class ConfigCache:
             self.looked = time.monotonic()
 
     def _look_at_disk(self) -> None:
-        self.disk = disk_space.look(self._spool)
+        self.disk = disk_space.measure_disk(self._spool)
         room = self._by_share = self.disk.room(self._warn_at, self._full_at, self._by_share)
         if self._headroom is not None:
             self._headroom.measure(self.disk)
             # Recovered only with room for two: a disk at a limit must not be logged with each call.
-            if not self._headroom.admits(("opus",), 2 if self.room is Room.FULL else 1):
-                room = Room.FULL
+            if not self._headroom.admits(("opus",), 2 if self.room is DiskLevel.FULL else 1):
+                room = DiskLevel.FULL
         if room is not self.room:
             say, what = _SAID[room]
             getattr(log, say)(what, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DO[room])

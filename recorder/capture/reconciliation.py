@@ -234,7 +234,7 @@ class Reconciliation:
     def _complain(self, folder: Path, error: OSError) -> None:
         if folder not in self._complained:
             log.error(
-                "spool.reconcile_failed", folder=folder.name, error=str(error), hint=disk_space.hint(error)
+                "spool.reconcile_failed", folder=folder.name, error=str(error), hint=disk_space.hint_for(error)
             )
         self._complained.add(folder)
 
@@ -324,7 +324,7 @@ def read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
     try:
         return layout.read_start(folder), layout.read_marks(folder)
     except TakeError as error:
-        if (cause := layout.unreadable(error)) is not None:
+        if (cause := layout.read_failure(error)) is not None:
             raise cause from None
         raise
 

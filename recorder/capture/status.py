@@ -21,7 +21,7 @@ from recorder.capture.bypassed_calls import BypassedCalls
 from recorder.capture.call_controller import CallController
 from recorder.capture.config_cache import ConfigCache
 from recorder.health import HealthFinding, Readiness
-from recorder.spool.disk_space import Room
+from recorder.spool.disk_space import DiskLevel
 from recorder.spool.layout import REASONS
 from recorder.switch.standing_connection import Node
 
@@ -61,7 +61,7 @@ class StatusSources:
         metrics.DISK_SIZE.set_function(lambda: knowledge.disk.size if knowledge.disk else 0)
         metrics.DISK_FREE.set_function(lambda: knowledge.disk.free if knowledge.disk else 0)
         metrics.DISK_USED.set_function(lambda: knowledge.disk.used if knowledge.disk else 0)
-        for room in Room:
+        for room in DiskLevel:
             metrics.DISK_STATE.labels(room.value).set_function(partial(self._is, room))
         metrics.SNAPSHOT_LOADED.set_function(lambda: knowledge.snapshot is not None)
         metrics.SNAPSHOT_LINES.set_function(
@@ -77,7 +77,7 @@ class StatusSources:
         metrics.zero(metrics.EVENTS_LOST, ("backlog", "failed"))
         metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
 
-    def _is(self, room: Room) -> bool:
+    def _is(self, room: DiskLevel) -> bool:
         return self.knowledge.room is room
 
     def _announcing(self) -> int:
@@ -135,14 +135,14 @@ class StatusSources:
                 "look at the disk (a network mount that hangs?); calls go on unrecorded",
             )
         used = f"{disk.used:.0%} of the spool's disk in use"
-        if self.knowledge.room is Room.FULL:
+        if self.knowledge.room is DiskLevel.FULL:
             return HealthFinding(
                 False,
                 f"{used}: no new recording starts",
                 "they start again by themselves once the worker has stored enough; nothing in the spool "
                 "may be deleted",
             )
-        filling = self.knowledge.room is Room.WARN
+        filling = self.knowledge.room is DiskLevel.WARN
         return HealthFinding(True, used, "make room, or find out why the spool grows" if filling else "")
 
 

@@ -19,7 +19,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.errors import CatalogueError
-from recorder.prompts.country_file import pack_for, shipped
+from recorder.prompts.country_file import pack_for, shipped_packs
 from recorder.prompts.country_rules import Objection, Pack
 
 
@@ -38,11 +38,11 @@ def known(country: str) -> str:
     """The code of a country's pack.  Raises :class:`CatalogueError` (``tenant.country``) where there is
     none: a customer is not made with a slip of the pen for a country."""
     code = country.strip().casefold()
-    if code not in shipped():
+    if code not in shipped_packs():
         raise CatalogueError(
             "tenant.country",
             f"there is no country pack {country!r}",
-            f"one of {', '.join(shipped())} (strict where none of the others fits)",
+            f"one of {', '.join(shipped_packs())} (strict where none of the others fits)",
         )
     return code
 
@@ -86,7 +86,7 @@ def check_lines(tenant: str, country: str) -> None:
 def misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
     """The recorded lines of all customers that do not fit their countries' packs; ``packs`` are the shipped
     ones by default, or what they are to become."""
-    known_packs = shipped() if packs is None else packs
+    known_packs = shipped_packs() if packs is None else packs
     found = []
     with connected():
         for owner, line, said in _lines():

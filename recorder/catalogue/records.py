@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from recorder.clock import from_iso, to_iso
 from recorder.domain.call_plan import MODES
 from recorder.domain.parties import Party
+from recorder.domain.sentences import SpokenSentence
 from recorder.prompts.sentences import SHORT, Wording
 
 ASKING = MODES[1:]
@@ -72,21 +73,13 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """Something that is played: what it says, word for word, and the hex SHA-256 of its WAV."""
-
-    text: str
-    sound: str
-
-
-@dataclass(frozen=True, slots=True)
 class Composition:
     """How an announcement was put together: the sentences for the customer's own purposes, by code, and the
     greeting, if any.  ``says_all``: the customer attests that the greeting says by itself what must be said,
     in the mode that the announcement was made for."""
 
     own: Mapping[str, str]
-    greeting: Sentence | None = None
+    greeting: SpokenSentence | None = None
     says_all: bool = False
     wording: Wording = SHORT
 
@@ -110,8 +103,8 @@ class AnnouncementRow:
     sound: str
     duration_ms: int
     mode: str
-    question: Sentence | None
-    declined: Sentence | None
+    question: SpokenSentence | None
+    declined: SpokenSentence | None
     composition: Composition | None
     created_at: datetime
 
@@ -138,11 +131,11 @@ class TransferOptions:
     modes that ask and by language, and ``refused`` that the call is not recorded."""
 
     how: str
-    said: Mapping[str, Sentence]
-    asked: Mapping[str, Mapping[str, Sentence]] = field(default_factory=dict)
-    refused: Mapping[str, Sentence] = field(default_factory=dict)
+    said: Mapping[str, SpokenSentence]
+    asked: Mapping[str, Mapping[str, SpokenSentence]] = field(default_factory=dict)
+    refused: Mapping[str, SpokenSentence] = field(default_factory=dict)
 
-    def say(self, mode: str, language: str) -> tuple[Sentence | None, Sentence | None]:
+    def say(self, mode: str, language: str) -> tuple[SpokenSentence | None, SpokenSentence | None]:
         """What they hear on a line of this mode in this language, and where that asks, what after a
         refusal; ``None`` where there is no such sentence."""
         if mode not in self.asked:
@@ -155,7 +148,7 @@ class TransferOptions:
     def sounds(self) -> frozenset[str]:
         """Everything, by SHA-256."""
         every = (self.said, self.refused, *self.asked.values())
-        return frozenset(each.sound for one in every for each in one.values())
+        return frozenset(each.sha256 for one in every for each in one.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +168,7 @@ class LineRow:
     formats: tuple[str, ...]
     announcement: str
     others: tuple[str, ...]
-    menu: Sentence | None
+    menu: SpokenSentence | None
     keep: Keeping | None
     deletable: bool
     beep: str

@@ -21,8 +21,8 @@ import structlog
 from recorder.errors import CatalogueError, EncoderError, StoreError, TakeError
 from recorder.pipeline.stages import Stage
 from recorder.spool import disk_space
-from recorder.spool.disk_space import Room
-from recorder.spool.layout import unreadable
+from recorder.spool.disk_space import DiskLevel
+from recorder.spool.layout import read_failure
 from recorder.store.contract import Unreachable
 
 log = structlog.get_logger()
@@ -38,14 +38,14 @@ Need = Literal["store", "catalogue", "encode", "rest"]
 
 NEEDS: Final[tuple[Need, ...]] = get_args(Need)
 
-HOLDS_UP: Final[dict[Need, frozenset[Stage]]] = {
+BLOCKED_STAGES: Final[dict[Need, frozenset[Stage]]] = {
     "store": frozenset({"store"}),
     "catalogue": frozenset({"note", "seal", "store", "catalogue"}),
     "encode": frozenset({"encode"}),
     "rest": frozenset({"note", "seal", "store", "catalogue"}),
 }
 
-ADDS: Final = frozenset[Stage]({"encode", "seal"})
+GROWING_STAGES: Final = frozenset[Stage]({"encode", "seal"})
 """Stages that need more space on the spool's disk."""
 
 STORE_WIDE: Final = frozenset({"store.denied", "store.no_bucket", "store.not_mounted", "store.clock"})
@@ -58,7 +58,7 @@ NODE_WIDE: Final = frozenset(
 
 
 @dataclass
-class _Waiting:
+class _Pause:
     failures: int = 0
     until: float = 0.0
 
@@ -72,9 +72,9 @@ class Backoff:
     full_at: float
     monotonic: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
-    _needs: dict[Need, _Waiting] = field(default_factory=lambda: {need: _Waiting() for need in NEEDS})
+    _needs: dict[Need, _Pause] = field(default_factory=lambda: {need: _Pause() for need in NEEDS})
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _room: Room = Room.OK
+    _room: DiskLevel = DiskLevel.OK
     _held: bool = False
 
     def blocked(self) -> frozenset[Stage]:
@@ -83,14 +83,14 @@ class Backoff:
         While the store is away and the disk fills, takes wait unencoded: encoding would fill the disk
         faster."""
         at = self.monotonic()
-        waiting = [HOLDS_UP[need] for need in NEEDS if at < self._needs[need].until]
+        waiting = [BLOCKED_STAGES[need] for need in NEEDS if at < self._needs[need].until]
         held = self._needs["store"].failures > 0 and self._tight()
         if held and not self._held:
             log.warning("worker.throttled", hint="the spool's disk fills and the store takes nothing")
         elif self._held and not held:
             log.info("worker.resumed")
         self._held = held
-        return frozenset[Stage]().union(*waiting, ADDS if held else ())
+        return frozenset[Stage]().union(*waiting, GROWING_STAGES if held else ())
 
     def uploads(self, most: int) -> int:
         """How many takes may be stored at once: one, as a trial, while the store is away, because a store
@@ -100,7 +100,7 @@ class Backoff:
     def failed(self, error: Exception, stage: Stage) -> Callable[[int], float]:
         """Note a failed step; returns the function from a take's number of failures to its pause in
         seconds."""
-        need = needed(error, stage)
+        need = missing_need(error, stage)
         if need is None:
             return lambda failures: self._pause(failures, BACK_OFF)
         with self._lock:
@@ -114,22 +114,22 @@ class Backoff:
         """Note a step that succeeded: what it needed is available."""
         with self._lock:
             for need in NEEDS:
-                if stage in HOLDS_UP[need]:
-                    self._needs[need] = _Waiting()
+                if stage in BLOCKED_STAGES[need]:
+                    self._needs[need] = _Pause()
 
     def _pause(self, failures: int, pauses: tuple[float, ...]) -> float:
         return pauses[min(failures, len(pauses) - 1)] * (0.5 + self.chance() / 2)
 
     def _tight(self) -> bool:
         try:
-            found = disk_space.look(self.spool)
+            found = disk_space.measure_disk(self.spool)
         except OSError:
             return True  # the look at the spool says so
         self._room = found.room(self.warn_at, self.full_at, self._room)
-        return self._room is not Room.OK
+        return self._room is not DiskLevel.OK
 
 
-def needed(error: Exception, stage: Stage) -> Need | None:
+def missing_need(error: Exception, stage: Stage) -> Need | None:
     """The common need that an error shows to be missing; ``None`` where it concerns one take."""
     if isinstance(error, Unreachable) or (isinstance(error, StoreError) and error.error_id in STORE_WIDE):
         return "store"
@@ -137,7 +137,7 @@ def needed(error: Exception, stage: Stage) -> Need | None:
         return "catalogue"
     if isinstance(error, EncoderError):
         return "encode"
-    cause = unreadable(error) if isinstance(error, TakeError) else error
+    cause = read_failure(error) if isinstance(error, TakeError) else error
     if isinstance(cause, OSError) and cause.errno in NODE_WIDE:
         return "encode" if stage == "encode" else "rest"
     return None

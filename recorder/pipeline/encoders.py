@@ -26,7 +26,7 @@ from typing import IO, Any, Final
 from recorder import environment
 from recorder.audio.encoding import encode_take
 from recorder.errors import EncoderError, TakeError
-from recorder.spool.layout import AUDIO, unreadable
+from recorder.spool.layout import AUDIO, read_failure
 
 _PR_SET_PDEATHSIG = 1
 _BYTES_A_SECOND = 8000 * 2 * 2
@@ -42,7 +42,7 @@ READY: Final = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class EncodingCost:
     """The cost of encoding a take: seconds of audio, and seconds of CPU time."""
 
     audio: float
@@ -56,7 +56,7 @@ class Encoder:
     nice: int = 10
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def encode(self, folder: Path, prompt: Path) -> Took:
+    def encode(self, folder: Path, prompt: Path) -> EncodingCost:
         """Run :func:`recorder.audio.encoding.encode_take` in the process.
 
         Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
@@ -66,9 +66,9 @@ class Encoder:
         process = self._running()
         question = json.dumps({"folder": str(folder), "prompt": str(prompt)}).encode() + b"\n"
         try:
-            _pipe(process.stdin).write(question)
-            _pipe(process.stdin).flush()
-            answer = _answered(_pipe(process.stdout), _limit(folder))
+            _opened(process.stdin).write(question)
+            _opened(process.stdin).flush()
+            answer = _read_answer(_opened(process.stdout), _limit(folder))
         except (BrokenPipeError, TimeoutError) as error:
             self.stop()
             raise TakeError(
@@ -81,7 +81,7 @@ class Encoder:
             raise OSError(answer["errno"], answer["message"])
         if answer["error_id"]:
             raise TakeError(answer["error_id"], answer["message"], answer["hint"])
-        return Took(answer["audio"], answer["cpu"])
+        return EncodingCost(answer["audio"], answer["cpu"])
 
     def stop(self) -> None:
         """Kill the process; its take is encoded again."""
@@ -108,7 +108,7 @@ class Encoder:
                 bufsize=0,
                 env=environment.plain(os.environ),
             )
-            _wait_until_ready(_pipe(process.stdout))
+            _wait_until_ready(_opened(process.stdout))
         except OSError as error:  # a pipe that ended and a limit that passed are such, too
             self.stop()
             if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -122,7 +122,7 @@ class Encoder:
         return process
 
 
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
         raise BrokenPipeError("it has no pipe")
     return pipe
@@ -140,7 +140,7 @@ def _wait_until_ready(pipe: IO[bytes]) -> None:
         pass  # whatever a library printed while it was imported
 
 
-def _answered(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
+def _read_answer(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(_line(pipe, seconds))
     return answer
 
@@ -163,7 +163,7 @@ def main() -> None:
         return
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    _be_polite(nice)
+    _lower_priority(nice)
     # Whatever libraries print must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
@@ -173,7 +173,7 @@ def main() -> None:
         answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")
 
 
-def _be_polite(nice: int) -> None:
+def _lower_priority(nice: int) -> None:
     """Yield the CPU to every other process, the switch above all.
 
     Where Linux shares the processor out by session before it does so by process (``autogroup``, on by
@@ -192,16 +192,16 @@ def _answer(folder: Path, prompt: Path) -> dict[str, Any]:
     try:
         length = encode_take(folder, prompt)
     except TakeError as error:
-        if (cause := unreadable(error)) is not None:
-            return _disk(cause)
+        if (cause := read_failure(error)) is not None:
+            return _disk_error(cause)
         return {"error_id": error.error_id, "message": error.message, "hint": error.hint}
     except OSError as error:
-        return _disk(error)
+        return _disk_error(error)
     took = {"audio": length / 1000, "cpu": time.process_time() - began}
     return {"error_id": "", "message": "", "hint": "", **took}
 
 
-def _disk(error: OSError) -> dict[str, Any]:
+def _disk_error(error: OSError) -> dict[str, Any]:
     return {"error_id": _DISK, "message": error.strerror or str(error), "errno": error.errno or 0, "hint": ""}
 
 

@@ -73,7 +73,7 @@ def was_erased_meanwhile(
     )
 
 
-def take_back(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
+def delete_remains(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Delete what may have been put of a recording that was erased, every version, the key first.  The
     manifest that its tombstone speaks of stays, as ever; one of another day goes.  Can be repeated.  Raises
     :class:`recorder.errors.StoreError`, ``SealError``."""

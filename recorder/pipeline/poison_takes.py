@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-ENOUGH: Final = 3
+CRASH_LIMIT: Final = 3
 """Counted crashes after which a take is set aside."""
 
-APART: Final = 900.0
+CRASH_INTERVAL: Final = 900.0
 """Seconds between two counted crashes: a take is tried some fifteen times in them, and one of these tries
 succeeds if the machine is short of memory or somebody kills encoders at random."""
 
-ALONE: Final = 6 * 3600.0
+CRASH_INTERVAL_ALONE: Final = 6 * 3600.0
 """The same while no other take waits to be encoded: there is nothing to compare with."""
 
 
@@ -34,7 +34,7 @@ class _Suspect:
     encoded: int
 
 
-class Deaths:
+class EncoderCrashes:
     """Encoder crashes of one worker, by take; safe for its loop and threads at once."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -46,8 +46,8 @@ class Deaths:
     def died(self, take: str, alone: bool) -> int:
         """Note that an encoder died while it encoded a take; returns how many crashes count against the take.
 
-        The first counts.  A further one counts after :data:`APART` if another take was encoded since this
-        take's last crash, and after :data:`ALONE` if no other take waits (``alone``)."""
+        The first counts.  A further one counts after :data:`CRASH_INTERVAL` if another take was encoded since this
+        take's last crash, and after :data:`CRASH_INTERVAL_ALONE` if no other take waits (``alone``)."""
         now = self._monotonic()
         with self._lock:
             suspect = self._suspects.get(take)
@@ -55,7 +55,7 @@ class Deaths:
                 suspect = self._suspects[take] = _Suspect(1, now, self._encoded)
                 return suspect.counted
             passed = now - suspect.at
-            if (passed >= APART and self._encoded > suspect.encoded) or (passed >= ALONE and alone):
+            if (passed >= CRASH_INTERVAL and self._encoded > suspect.encoded) or (passed >= CRASH_INTERVAL_ALONE and alone):
                 suspect.counted += 1
                 suspect.at = now
             suspect.encoded = self._encoded
@@ -71,7 +71,7 @@ class Deaths:
         """Whether a take must be set aside."""
         with self._lock:
             suspect = self._suspects.get(take)
-            return suspect is not None and suspect.counted >= ENOUGH
+            return suspect is not None and suspect.counted >= CRASH_LIMIT
 
     def forget(self, take: str) -> None:
         """Drop a take that was set aside."""

@@ -28,16 +28,16 @@ from recorder.spool.layout import AUDIO, END, QUARANTINE, read_start
 
 log = structlog.get_logger()
 
-LOOK: Final = 1.0
+LOOK_INTERVAL: Final = 1.0
 """Seconds between two looks at the spool, at least."""
 
-REST: Final = 20.0
+LOOK_REST: Final = 20.0
 """The pause before the next look, at least, as a multiple of the time that this one took."""
 
-AT_ONCE: Final = 0.5
+LOOK_BUDGET: Final = 0.5
 """Seconds of one look in which new takes are opened; the others follow at the next look."""
 
-NOBODY: Final = ""
+NO_TENANT: Final = ""
 """Stands for the tenant of calls that have none, or whose folder cannot be read."""
 
 LANE: Final[dict[Stage, str]] = {
@@ -49,7 +49,7 @@ LANE: Final[dict[Stage, str]] = {
 }
 
 
-_GIVE_BACK: Final = frozenset[Stage]({"seal", "store", "catalogue"})
+_FREES_SPACE: Final = frozenset[Stage]({"seal", "store", "catalogue"})
 """Stages after which disk space is returned."""
 
 
@@ -127,12 +127,12 @@ class Backlog:
         if began < self._look_due:
             return
         try:
-            more = self._look(began + AT_ONCE)
+            more = self._look(began + LOOK_BUDGET)
         except OSError as error:
-            self._complain(f"the spool cannot be read: {error}", disk_space.hint(error))
+            self._complain(f"the spool cannot be read: {error}", disk_space.hint_for(error))
             more = False
         ended = self._monotonic()
-        self._look_due = ended + (0.0 if more else max(LOOK, REST * (ended - began)))
+        self._look_due = ended + (0.0 if more else max(LOOK_INTERVAL, LOOK_REST * (ended - began)))
 
     def next(
         self, lane: str, blocked: Container[Stage] = (), free: int | None = None
@@ -165,7 +165,7 @@ class Backlog:
         smallest = min(ready, key=lambda take: (take.needs, take.name), default=None)
         if smallest is None or smallest.needs <= left:
             return smallest
-        others = any(take.busy or take.stage in _GIVE_BACK for take in self._takes.values())
+        others = any(take.busy or take.stage in _FREES_SPACE for take in self._takes.values())
         return None if others else smallest
 
     def done(self, folder: Path) -> None:
@@ -250,11 +250,11 @@ class Backlog:
         try:
             start = read_start(folder)
             tenant, needs = (
-                start.tenant or NOBODY,
-                disk_space.finishing(_length(folder / AUDIO), start.formats),
+                start.tenant or NO_TENANT,
+                disk_space.bytes_to_finish(_length(folder / AUDIO), start.formats),
             )
         except TakeError:
-            tenant, needs = NOBODY, 0  # the step says what is wrong with it
+            tenant, needs = NO_TENANT, 0  # the step says what is wrong with it
         take = _Take(folder.name, tenant, stage, needs)
         with self._lock:
             self._takes[take.name] = take

@@ -31,7 +31,7 @@ import structlog
 from recorder import metrics
 from recorder.audio import prompt_detection
 from recorder.audio.encoded_take import ENCODED, read_encoded, write_encoded
-from recorder.audio.encoding import as_it_is, encode_take
+from recorder.audio.encoding import encode_import, encode_take
 from recorder.catalogue import prompt_files, tenant_queries
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.tenant_queries import no_tenant
@@ -40,8 +40,8 @@ from recorder.errors import SealError, StoreError, TakeError
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
 from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, statements_of
-from recorder.pipeline.erasure_check import take_back, was_erased, was_erased_meanwhile
-from recorder.pipeline.unrecorded_call import check_name, list_call, unkept, what_is_known
+from recorder.pipeline.erasure_check import delete_remains, was_erased, was_erased_meanwhile
+from recorder.pipeline.unrecorded_call import check_name, list_call, reason_not_kept, salvage_call
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
@@ -50,8 +50,8 @@ from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.services import Services
 from recorder.spool import disk_space
-from recorder.spool.atomic_files import in_memory, write_file
-from recorder.spool.layout import END, CallStart, read_take, remove_take, unreadable
+from recorder.spool.atomic_files import memory_file, write_file
+from recorder.spool.layout import END, CallStart, read_failure, read_take, remove_take
 from recorder.spool.layout import quarantine as set_aside
 from recorder.store.contract import Conflict, NotFound, Store
 
@@ -69,7 +69,7 @@ IMPOSSIBLE = frozenset({"take.impossible", "take.no_line", "take.foreign", "take
 ENCODER_DIED = "take.encoder_died"
 """Nothing is known to be wrong with such a take: where it is set aside, it has no end date."""
 
-AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
+REENCODE = frozenset({"take.encoded", "seal.sound_changed"})
 """What was encoded is damaged: the take itself is there, and is encoded again."""
 
 EncodeTake = Callable[[Path, Path], object]
@@ -92,7 +92,7 @@ def next_stage(folder: Path) -> Stage | None:
         take = read_take(folder)
     except (TakeError, OSError):
         return "note"  # which sets it aside, or says what stands in the way
-    return "encode" if unkept(take) is None else "note"
+    return "encode" if reason_not_kept(take) is None else "note"
 
 
 def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTake = encode_take) -> bool:
@@ -114,25 +114,25 @@ def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTak
         else:
             more = _STAGES[stage](folder, now, services)
     except TakeError as error:
-        if not _for_ever(error):
+        if not _is_permanent(error):
             raise
         bound.error("take.quarantined", error_id=error.error_id, error=error.message)
-        put_aside(folder, error.error_id, now, services)
+        quarantine_take(folder, error.error_id, now, services)
         return False
     bound.info("take.stage_done")
     return more
 
 
-def _for_ever(error: TakeError) -> bool:
+def _is_permanent(error: TakeError) -> bool:
     """Whether waiting cannot help.  A file that cannot be read now (a disk that is away, another owner) is
     not a damaged one."""
-    return error.error_id in IMPOSSIBLE and unreadable(error) is None
+    return error.error_id in IMPOSSIBLE and read_failure(error) is None
 
 
-def put_aside(folder: Path, reason: str, now: datetime, services: Services) -> None:
+def quarantine_take(folder: Path, reason: str, now: datetime, services: Services) -> None:
     """Set a take aside, and list the call as not recorded."""
     until = None if reason == ENCODER_DIED else now + QUARANTINED_FOR
-    start, end = what_is_known(folder, now)
+    start, end = salvage_call(folder, now)
     list_call(start, end, reason, until, now, services.entropy, statements_of(services))
     services.boundary("listed")
     set_aside(folder, reason, now, until)
@@ -142,7 +142,7 @@ def put_aside(folder: Path, reason: str, now: datetime, services: Services) -> N
 def _note(folder: Path, now: datetime, services: Services) -> bool:
     take = read_take(folder)
     check_name(folder, take.start)
-    reason = unkept(take)
+    reason = reason_not_kept(take)
     if reason is None:
         return True  # it could not be read when the stage was chosen, and now it can
     list_call(take.start, take.end, reason, None, now, services.entropy, statements_of(services))
@@ -158,7 +158,7 @@ def _encode(folder: Path, now: datetime, services: Services, encode_take: Encode
     start = take.start
     check_name(folder, start)
     if start.brought_in is not None:
-        write_encoded(as_it_is(take))
+        write_encoded(encode_import(take))
         services.boundary("encoded")
         return True
     if start.announcement is None or start.tenant is None or start.line is None:
@@ -170,7 +170,7 @@ def _encode(folder: Path, now: datetime, services: Services, encode_take: Encode
             f"{folder} was announced with a sound that is nowhere: {start.announcement.sha256}",
             "is this the catalogue that the node's snapshot was made from?",
         )
-    for sha256 in sorted(prompt_detection.sounds(take)):
+    for sha256 in sorted(prompt_detection.expected_sounds(take)):
         # Without one of these it is only not shown that it was heard.
         prompt_files.put_prompt(services.snapshot, sha256, now)
     encode_take(folder, prompt)
@@ -182,12 +182,12 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
     try:
         encoded = read_encoded(folder)
         if statements_of(services).look(encoded.take.start.tenant, folder.name).signed:
-            return _drop(folder, services)
+            return _remove_erased(folder, services)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
         seal(encoded, services.keyring, tenant_key, services.signer, now, services.entropy, services.uptime())
     except (TakeError, SealError) as error:
-        if error.error_id not in AGAIN:
+        if error.error_id not in REENCODE:
             raise
         log.warning("take.reencoded", recording=folder.name, error_id=error.error_id)
         (folder / ENCODED).unlink(missing_ok=True)
@@ -210,24 +210,24 @@ def _check_line(start: CallStart) -> None:
 
 def _store(folder: Path, now: datetime, services: Services) -> bool:
     sealed = read_sealed(folder, services.root)
-    if _unwanted(sealed, statements_of(services).look(sealed.manifest.tenant, sealed.recording)):
-        return _let_go(sealed, services)
+    if _is_erased(sealed, statements_of(services).look(sealed.manifest.tenant, sealed.recording)):
+        return _delete_erased(sealed, services)
     if was_erased(sealed, services.store, services.root, now, services.revoked()):
-        return _let_go(sealed, services)
+        return _delete_erased(sealed, services)
     try:
         _put_all(sealed, services)
     except Conflict:
         # Sealed a second time, from a copy of the spool that was older; and perhaps erased just now.
         if not was_erased(sealed, services.store, services.root, now, services.revoked()):
             raise
-        return _let_go(sealed, services)
+        return _delete_erased(sealed, services)
     try:
         write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         # No room to write down how far it got: go all the way at once, which is what makes room.
-        log.warning("take.no_space", recording=folder.name, hint=disk_space.hint(error))
+        log.warning("take.no_space", recording=folder.name, hint=disk_space.hint_for(error))
         return _catalogue(folder, now, services)
     services.boundary("stored")
     return True
@@ -241,14 +241,14 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
     parties = take.start.outside, take.end.inside
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, services.store, services.root, now, services.revoked()):
-        return _let_go(sealed, services)
+        return _delete_erased(sealed, services)
     said = statements_of(services).look(row.tenant, row.id)
-    if _unwanted(sealed, said):
-        return _let_go(sealed, services)
+    if _is_erased(sealed, said):
+        return _delete_erased(sealed, services)
     despite = said.unsigned | (said.signed - {LEFT})
     added = recordings.add_recording(row, now=now, entropy=services.entropy, limits=version, despite=despite)
     if added:
-        _report(sealed)
+        _report_problems(sealed)
     services.boundary("catalogued")
     remove_take(folder)
     metrics.TAKES.labels("stored").inc()
@@ -256,7 +256,7 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
     return False
 
 
-def _report(sealed: SealedTake) -> None:
+def _report_problems(sealed: SealedTake) -> None:
     """Report to the operator what is wrong with a recording that was just listed."""
     if (why := sealed.manifest.unannounced) is not None and why != BROUGHT_IN:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
@@ -273,7 +273,7 @@ def _report(sealed: SealedTake) -> None:
         )
 
 
-def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
+def _is_erased(sealed: SealedTake, said: StatementCheck) -> bool:
     """Whether nothing of a sealed take may be kept: its customer has left, or its call was erased for its
     person while it was set aside.  An announced and sealed call is a recording, which a note about
     unrecorded calls does not destroy."""
@@ -289,10 +289,10 @@ def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
     return FORGOTTEN in said.signed
 
 
-def _let_go(sealed: SealedTake, services: Services) -> bool:
+def _delete_erased(sealed: SealedTake, services: Services) -> bool:
     """Delete what is left of an erased recording's take, here and in the bucket."""
     erasing, tenant = services.eraser, sealed.manifest.tenant
-    take_back(sealed, erasing, services.root, services.revoked())
+    delete_remains(sealed, erasing, services.root, services.revoked())
     if tenant_queries.tenant_wrapped_key(tenant) is None and statements_of(services).erases(tenant):
         erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(
@@ -302,10 +302,10 @@ def _let_go(sealed: SealedTake, services: Services) -> bool:
         "nothing of it was kept",
     )
     services.boundary("taken back")
-    return _drop(sealed.folder, services)
+    return _remove_erased(sealed.folder, services)
 
 
-def _drop(folder: Path, services: Services) -> bool:
+def _remove_erased(folder: Path, services: Services) -> bool:
     """Remove a take of which nothing is kept."""
     remove_take(folder)
     metrics.TAKES.labels("erased").inc()
@@ -336,12 +336,12 @@ def _put(upload: Upload, services: Services) -> None:
     try:
         services.store.put(upload.key, upload.path, upload.sha256)
     except Conflict:
-        if not (upload.key.startswith("keys/") and _wrapped_anew(upload, services)):
+        if not (upload.key.startswith("keys/") and _is_same_key(upload, services)):
             raise
     services.boundary(f"put {upload.key.rpartition('/')[2]}")
 
 
-def _wrapped_anew(upload: Upload, services: Services) -> bool:
+def _is_same_key(upload: Upload, services: Services) -> bool:
     """Whether what lies in a wrapped key's place is the same key, wrapped by another since: it opens."""
     mine = WrappedKey.from_bytes(upload.path.read_bytes())
     try:
@@ -357,7 +357,7 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
     been wrapped anew since: then the one that is there opens to the same key, and stays."""
     content, place = key.to_bytes(), tenant_key_path(key.tenant)
     try:
-        with in_memory(content) as path:
+        with memory_file(content) as path:
             store.put(place, path, prompt_files.sha256_of(content))
     except Conflict:
         try:

@@ -16,7 +16,7 @@ from recorder.lifecycle.statements import Statements
 from recorder.spool.layout import CallEnd, CallStart, Take, read_end, read_start
 
 
-def unkept(take: Take) -> str | None:
+def reason_not_kept(take: Take) -> str | None:
     """Why a call is listed as unrecorded; ``None`` where its take is kept.
 
     A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
@@ -73,7 +73,7 @@ def list_call(
         recordings.add_not_recorded(ownerless, now=now, entropy=entropy, despite=said.unsigned)
 
 
-def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
+def salvage_call(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
     """A call's start and end, as far as its folder can be read."""
     try:
         start = read_start(folder)

@@ -13,18 +13,18 @@ from types import MappingProxyType
 
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
-from recorder.prompts.dsp import RATE, Samples, joined, levelled, resampled, trimmed, wav_bytes
+from recorder.prompts.dsp import RATE, Samples, join_clips, normalise, resample, trim_silence, wav_bytes
 from recorder.prompts.sentences import (
     ASKED_FOR,
     PURPOSES,
     RECORDED_FOR,
     SHORT,
-    SpokenSentence,
+    ClipText,
     Wording,
     check_language,
+    clip_text,
+    clips_of,
     purpose_sentences,
-    said,
-    together,
 )
 from recorder.prompts.sound_check import LONGEST_S, RATES, check_sound, read_samples
 from recorder.prompts.sound_sources import Sources
@@ -36,7 +36,7 @@ GREETING_PAUSE_S = 0.5
 """After a customer's greeting."""
 
 SHIPPED = Sources()
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_SENTENCES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def announcement(
     mode: Mode,
     purposes: Sequence[str],
     keep_days: int,
-    own: Mapping[str, str] = NOTHING,
+    own: Mapping[str, str] = NO_SENTENCES,
     greeting: Greeting | None = None,
     wording: Wording = SHORT,
     sources: Sources = SHIPPED,
@@ -100,7 +100,7 @@ def opt_in_question(
     *,
     purposes: Sequence[str],
     keep_days: int,
-    own: Mapping[str, str] = NOTHING,
+    own: Mapping[str, str] = NO_SENTENCES,
     greeting: Greeting | None = None,
     wording: Wording = SHORT,
     sources: Sources = SHIPPED,
@@ -123,19 +123,19 @@ def line_sentence(
     period, in each language of ``spoken``, given with its sentences for purposes that are not standard. The
     :class:`Rendered` has the first one's language. Raises as :func:`announcement` does."""
     parts = [
-        (language, part)
+        part
         for language, own in spoken
         for part in _parts("line", language, purposes=purposes, keep_days=keep_days, own=own)
     ]
-    return _put_together(spoken[0][0], parts, sources, sample_rate)
+    return _render(spoken[0][0], parts, sources, sample_rate)
 
 
-def joining(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+def transfer_notice(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
     """To a colleague who joins a call later: that it is recorded, and no more."""
     return _render(language, _parts("joining", language), sources, sample_rate)
 
 
-def joining_question(
+def transfer_question(
     language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
     """The same, with the key that refuses (opt-out), or the question whether they agree (opt-in)."""
@@ -165,10 +165,8 @@ def language_menu(
         raise ConfigError(
             "prompt.languages", f"{languages!r} is no choice of languages", "two languages or more, each once"
         )
-    parts = [
-        (language, said("language", language, key=key)) for key, language in enumerate(languages, start=1)
-    ]
-    return _put_together(languages[0], parts, sources, sample_rate)
+    parts = [clip_text("language", language, key=key) for key, language in enumerate(languages, start=1)]
+    return _render(languages[0], parts, sources, sample_rate)
 
 
 def keep_question(
@@ -232,10 +230,10 @@ def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 800
     return _render(language, _parts("deleted", language), sources, sample_rate)
 
 
-def code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+def verification_code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
     """To the person who answers a verification call: why they are called, and the code, digit by digit,
     twice."""
-    read = [said("digit", language, key=int(each)) for each in digits]
+    read = [clip_text("digit", language, key=int(each)) for each in digits]
     again = _parts("once-more", language)
     return _render(
         language, [*_parts("somebody-asked", language), *read, *again, *read], sources, sample_rate
@@ -249,31 +247,21 @@ def _parts(
     *,
     purposes: Sequence[str] = (),
     keep_days: int | None = None,
-    own: Mapping[str, str] = NOTHING,
-) -> list[SpokenSentence]:
+    own: Mapping[str, str] = NO_SENTENCES,
+) -> list[ClipText]:
     check_language(language)
-    found: list[SpokenSentence] = []
-    for part in together(name, wording):
+    found: list[ClipText] = []
+    for part in clips_of(name, wording):
         if part in (PURPOSES, RECORDED_FOR, ASKED_FOR):
             found += purpose_sentences(purposes, language, own, part)
         else:
-            found.append(said(part, language, keep_days=keep_days))
+            found.append(clip_text(part, language, keep_days=keep_days))
     return found
 
 
 def _render(
     language: str,
-    parts: Sequence[SpokenSentence],
-    sources: Sources,
-    sample_rate: int,
-    greeting: Greeting | None = None,
-) -> Rendered:
-    return _put_together(language, [(language, part) for part in parts], sources, sample_rate, greeting)
-
-
-def _put_together(
-    language: str,
-    parts: Sequence[tuple[str, SpokenSentence]],
+    parts: Sequence[ClipText],
     sources: Sources,
     sample_rate: int,
     greeting: Greeting | None = None,
@@ -290,13 +278,13 @@ def _put_together(
         pauses.append(0.0)
         origins.append(("greeting", "recorded"))
         parts = () if greeting.says_all else parts
-    for spoken_in, part in parts:
-        clip = sources.clip(part, spoken_in)
+    for part in parts:
+        clip = sources.clip(part)
         texts.append(part.text)
         pauses.append(GREETING_PAUSE_S if len(pieces) == 1 and greeting is not None else PAUSE_S)
         pieces.append(clip.samples)
         origins.append((part.clip, clip.origin))
-    sound = resampled(joined(pieces, pauses), RATE, sample_rate)
+    sound = resample(join_clips(pieces, pauses), RATE, sample_rate)
     seconds = len(sound) / sample_rate
     if seconds > LONGEST_S:
         raise ConfigError(
@@ -327,4 +315,4 @@ def _greeting_text(greeting: Greeting) -> str:
 
 def _greeting_sound(greeting: Greeting) -> Samples:
     check_sound(greeting.wav, "the greeting")
-    return levelled(trimmed(resampled(*read_samples(greeting.wav, "the greeting"), RATE)))
+    return normalise(trim_silence(resample(*read_samples(greeting.wav, "the greeting"), RATE)))

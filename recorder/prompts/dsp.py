@@ -67,7 +67,7 @@ def _weighted(samples: Samples, rate: int) -> NDArray[np.float64]:
     return weighted
 
 
-def levelled(samples: Samples, rate: int = RATE) -> Samples:
+def normalise(samples: Samples, rate: int = RATE) -> Samples:
     """At :data:`LOUDNESS`, or as near as :data:`PEAK` allows. Silence stays silence."""
     now = loudness(samples, rate)
     if not np.isfinite(now):
@@ -76,7 +76,7 @@ def levelled(samples: Samples, rate: int = RATE) -> Samples:
     return (samples * np.float32(gain)).astype(np.float32)
 
 
-def silences(samples: Samples, rate: int = RATE) -> tuple[float, float]:
+def measure_silence(samples: Samples, rate: int = RATE) -> tuple[float, float]:
     """Seconds of silence before and after the sound; the whole length, twice, for silence."""
     size = max(1, int(_FRAME_S * rate))
     count = len(samples) // size
@@ -90,9 +90,9 @@ def silences(samples: Samples, rate: int = RATE) -> tuple[float, float]:
     return float(heard[0] * size / rate), float((len(samples) - (heard[-1] + 1) * size) / rate)
 
 
-def trimmed(samples: Samples, rate: int = RATE) -> Samples:
+def trim_silence(samples: Samples, rate: int = RATE) -> Samples:
     """The audible part, faded in and out, with :data:`EDGE_S` of silence at both ends."""
-    before, after = silences(samples, rate)
+    before, after = measure_silence(samples, rate)
     first = max(0, int((before - _BEFORE_S) * rate))
     last = min(len(samples), len(samples) - int((after - _AFTER_S) * rate))
     heard = samples[first:last].astype(np.float32)
@@ -100,15 +100,15 @@ def trimmed(samples: Samples, rate: int = RATE) -> Samples:
     if fade:
         ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
         heard = np.concatenate([heard[:fade] * ramp, heard[fade:-fade], heard[-fade:] * ramp[::-1]])
-    edge = silence(EDGE_S, rate)
+    edge = make_silence(EDGE_S, rate)
     return np.concatenate([edge, heard, edge])
 
 
-def silence(seconds: float, rate: int = RATE) -> Samples:
+def make_silence(seconds: float, rate: int = RATE) -> Samples:
     return np.zeros(round(seconds * rate), dtype=np.float32)
 
 
-def resampled(samples: Samples, rate: int, to: int) -> Samples:
+def resample(samples: Samples, rate: int, to: int) -> Samples:
     """Resampled through the whole spectrum; what the lower rate cannot represent fades out below its limit,
     so that nothing rings."""
     if rate == to or not len(samples):
@@ -125,15 +125,15 @@ def resampled(samples: Samples, rate: int, to: int) -> Samples:
     return (np.fft.irfft(fitted, length) * (length / len(samples))).astype(np.float32)
 
 
-def joined(pieces: Sequence[Samples], pauses: Sequence[float], rate: int = RATE) -> Samples:
+def join_clips(pieces: Sequence[Samples], pauses: Sequence[float], rate: int = RATE) -> Samples:
     """Clips in sequence, each preceded by its pause in seconds (the first one's is ignored)."""
     parts: list[Samples] = []
     for piece, pause in zip(pieces, pauses, strict=True):
-        parts += [silence(pause, rate), piece] if parts else [piece]
-    return np.concatenate(parts) if parts else silence(0)
+        parts += [make_silence(pause, rate), piece] if parts else [piece]
+    return np.concatenate(parts) if parts else make_silence(0)
 
 
-def as_int16(samples: Samples) -> NDArray[np.int16]:
+def to_int16(samples: Samples) -> NDArray[np.int16]:
     return np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
 
 
@@ -144,5 +144,5 @@ def wav_bytes(samples: Samples, rate: int) -> bytes:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(as_int16(samples).astype("<i2").tobytes())
+        file.writeframes(to_int16(samples).astype("<i2").tobytes())
     return buffer.getvalue()

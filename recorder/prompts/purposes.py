@@ -46,10 +46,10 @@ class StandardPurpose:
 @cache
 def standard() -> Mapping[str, StandardPurpose]:
     """The standard purposes by code, in the order of the file (the default one first)."""
-    return load(Path(__file__).with_name("purposes.toml"))
+    return load_purposes(Path(__file__).with_name("purposes.toml"))
 
 
-def load(path: Path) -> Mapping[str, StandardPurpose]:
+def load_purposes(path: Path) -> Mapping[str, StandardPurpose]:
     """Read a file of purposes.  Raises :class:`ConfigError` naming what is missing or unknown."""
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -17,11 +17,12 @@ from pathlib import Path
 import soundfile
 
 from recorder.config import PromptSettings
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import ConfigError
-from recorder.prompts.dsp import RATE, Samples, levelled, resampled, trimmed
-from recorder.prompts.sentences import SpokenSentence
+from recorder.prompts.dsp import RATE, Samples, normalise, resample, trim_silence
+from recorder.prompts.sentences import ClipText
 from recorder.prompts.sound_check import check_clip, read_file, read_samples
-from recorder.prompts.tts import Engine, engines, speaking
+from recorder.prompts.tts import Engine, find_engine, find_engines
 
 SOUNDS = Path(__file__).parent / "sounds"
 DATA = "clips.toml"
@@ -31,19 +32,11 @@ SCRIPT = "script.txt"
 
 
 @dataclass(frozen=True, slots=True)
-class ShippedClip:
-    """The text of a shipped file, and the hash of its bytes in hex."""
-
-    text: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Clip:
     """One sentence as sound: samples at 16 kHz, and their origin, for a person: ``recorded``, ``shipped``,
     ``spoken by …``."""
 
-    said: SpokenSentence
+    text: ClipText
     samples: Samples
     origin: str
 
@@ -56,13 +49,13 @@ class Sources:
     recorded: Path | None = None
     engines: tuple[Engine, ...] = ()
 
-    def origin(self, said: SpokenSentence, language: str) -> str:
+    def origin(self, text: ClipText) -> str:
         """Where the sound of a sentence would come from, without making it; ``missing`` if nowhere."""
-        if self.recording(said.clip, language) is not None:
+        if self.recording(text.clip, text.language) is not None:
             return "recorded"
-        if _shipped_with(said, language) is not None:
+        if _find_shipped(text) is not None:
             return "shipped"
-        spoken = next((engine for engine in self.engines if engine.speaks(language)), None)
+        spoken = next((engine for engine in self.engines if engine.speaks(text.language)), None)
         return "missing" if spoken is None else f"spoken by {spoken.name}"
 
     def recording(self, clip: str, language: str) -> Path | None:
@@ -72,34 +65,34 @@ class Sources:
         path = self.recorded / language / f"{clip}.wav"
         return path if path.exists() else None
 
-    def check_words(self, path: Path, said: SpokenSentence, language: str) -> None:
+    def check_words(self, path: Path, text: ClipText) -> None:
         """Raises :class:`ConfigError` (``prompt.other_words``) if, by the folder's script, the recording has
         other words than the sentence has now, as after an upgrade."""
         read = {} if self.recorded is None else read_script(self.recorded)
-        words = read.get(f"{language}/{said.clip}.wav")
-        if words is not None and words != said.spoken:
+        words = read.get(f"{text.language}/{text.clip}.wav")
+        if words is not None and words != text.spoken:
             raise ConfigError(
                 "prompt.other_words",
-                f"{path} says {words!r}, but the sentence is now {said.spoken!r}",
+                f"{path} says {words!r}, but the sentence is now {text.spoken!r}",
                 f"record it again and put its new line into {SCRIPT}: accord prompts script",
             )
 
-    def clip(self, said: SpokenSentence, language: str) -> Clip:
+    def clip(self, text: ClipText) -> Clip:
         """A sentence's sound, trimmed and at the common level.
 
         Raises :class:`ConfigError`: ``prompt.*`` (an unsuitable recording or other words; a shipped file was
         changed), ``speech.*`` (nothing can speak it, or it failed).
         """
-        path = self.recording(said.clip, language)
+        path = self.recording(text.clip, text.language)
         if path is not None:
-            self.check_words(path, said, language)
-            return Clip(said, _recorded(path), "recorded")
-        shipped = _shipped_with(said, language)
+            self.check_words(path, text)
+            return Clip(text, _load_recording(path), "recorded")
+        shipped = _find_shipped(text)
         if shipped is not None:
-            return Clip(said, _shipped(SOUNDS / language / f"{said.clip}.flac", shipped.sha256), "shipped")
-        engine = speaking(self.engines, said, language)
-        samples = levelled(engine.speak(said.spoken, language))
-        return Clip(said, samples, f"spoken by {engine.name}")
+            return Clip(text, _load_shipped(SOUNDS / text.language / f"{text.clip}.flac", shipped.sha256), "shipped")
+        engine = find_engine(self.engines, text)
+        samples = normalise(engine.speak(text.spoken, text.language))
+        return Clip(text, samples, f"spoken by {engine.name}")
 
 
 def read_script(folder: Path) -> Mapping[str, str]:
@@ -118,7 +111,7 @@ def read_script(folder: Path) -> Mapping[str, str]:
     return {name.strip(): words.strip() for name, tab, words in rows if tab}
 
 
-def sources(settings: PromptSettings) -> Sources:
+def open_sources(settings: PromptSettings) -> Sources:
     """The sources that the settings name. Raises :class:`ConfigError`: ``prompt.folder``,
     ``tts.missing``."""
     folder = settings.recorded
@@ -128,42 +121,42 @@ def sources(settings: PromptSettings) -> Sources:
             f"{folder} is not a folder",
             "set [prompts] recorded to the folder of your recordings, <language>/<clip>.wav",
         )
-    return Sources(folder, engines(settings.speech, settings.kokoro))
+    return Sources(folder, find_engines(settings.speech, settings.kokoro))
 
 
-def _recorded(path: Path) -> Samples:
+def _load_recording(path: Path) -> Samples:
     content = read_file(path)
     check_clip(content, str(path))
-    return levelled(trimmed(resampled(*read_samples(content, str(path)), RATE)))
+    return normalise(trim_silence(resample(*read_samples(content, str(path)), RATE)))
 
 
 @cache
-def shipped_clips() -> Mapping[str, Mapping[str, ShippedClip]]:
+def shipped_clips() -> Mapping[str, Mapping[str, SpokenSentence]]:
     """What is shipped, by language and clip.  Raises :class:`ConfigError` (``prompt.changed``)."""
-    return read_list(SOUNDS)
+    return read_clip_list(SOUNDS)
 
 
-def read_list(folder: Path) -> Mapping[str, Mapping[str, ShippedClip]]:
+def read_clip_list(folder: Path) -> Mapping[str, Mapping[str, SpokenSentence]]:
     """The list of a folder of sounds.  Raises :class:`ConfigError` (``prompt.changed``)."""
     path = folder / DATA
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         return {
-            language: {clip: ShippedClip(entry["text"], entry["sha256"]) for clip, entry in entries.items()}
+            language: {clip: SpokenSentence(entry["text"], entry["sha256"]) for clip, entry in entries.items()}
             for language, entries in body.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError("prompt.changed", f"{path} was changed: {error}", "install Accord again") from error
 
 
-def _shipped_with(said: SpokenSentence, language: str) -> ShippedClip | None:
+def _find_shipped(text: ClipText) -> SpokenSentence | None:
     """The shipped clip, if it has exactly these words; there is none for a customer's own sentence."""
-    found = shipped_clips().get(language, {}).get(said.clip)
-    return found if found is not None and found.text == said.text else None
+    found = shipped_clips().get(text.language, {}).get(text.clip)
+    return found if found is not None and found.text == text.text else None
 
 
 @cache
-def _shipped(path: Path, sha256: str) -> Samples:
+def _load_shipped(path: Path, sha256: str) -> Samples:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -178,4 +171,4 @@ def _shipped(path: Path, sha256: str) -> Samples:
         )
     samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
     samples.flags.writeable = False
-    return levelled(samples)
+    return normalise(samples)

@@ -31,7 +31,8 @@ from recorder.audio.keep_answers import (
 )
 from recorder.clock import truncate
 from recorder.domain.call_plan import MODES, NOTICE, OPT_IN
-from recorder.domain.line_policy import Keep, PromptSound
+from recorder.domain.line_policy import Keep
+from recorder.domain.sentences import TimedSentence
 from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
 
 GIVEN = (YES, NO, NONE)
@@ -278,11 +279,11 @@ def _voice(first: int, end: int, since: int, duration_ms: int) -> HeardVoice | N
     return HeardVoice(first, end) if first < end else None
 
 
-def _verdict(keep: Keep, answer: str) -> PromptSound:
+def _verdict(keep: Keep, answer: str) -> TimedSentence:
     return {YES: keep.yes, NO: keep.no}.get(answer, keep.none)
 
 
-def _said(words: PromptSound | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
+def _said(words: TimedSentence | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
     return None if words is None else PlayedSentence(words.text, words.sha256, found)
 
 

@@ -1,7 +1,7 @@
 """How full the spool's disk is, and what that means: the one place that says so.
 
-The daemon decides by it, metrics, ``accord doctor`` and ``accord status`` show it.  :func:`hint` says what to
-do about a disk's errors.  :func:`finishing` and :func:`wanted` say how much room takes need to their end: the
+The daemon decides by it, metrics, ``accord doctor`` and ``accord status`` show it.  :func:`hint_for` says what to
+do about a disk's errors.  :func:`bytes_to_finish` and :func:`bytes_needed` say how much room takes need to their end: the
 daemon lets no more recordings begin than that leaves, and the worker encodes what there is room for.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 
-class Room(StrEnum):
+class DiskLevel(StrEnum):
     """What there is room for."""
 
     OK = "ok"
@@ -24,20 +24,20 @@ class Room(StrEnum):
     FULL = "full"  # no new recording starts; calls go on
 
 
-STEP = 0.005
+HYSTERESIS = 0.005
 """Share of the disk by which it must be less full than a limit, to be better again."""
 
 
-USUAL_RATE: Final = 8000 * 2 * 2
+DEFAULT_RATE: Final = 8000 * 2 * 2
 """Bytes that a recording takes in a second, of which nothing is written yet: 8 kHz, two channels, 16 bits."""
 
-AHEAD: Final = 120.0
+HEADROOM_SECONDS: Final = 120.0
 """Seconds for which a recording that begins, and all that go on, have room on the disk."""
 
-BESIDE: Final = 32 * 1024
+FOLDER_OVERHEAD: Final = 32 * 1024
 """Bytes that a call's folder, marks and end take beside its sound, by what file systems round up to."""
 
-SPARE, SPARE_SHARE = 1024 * 1024, 0.01
+RESERVE, RESERVE_SHARE = 1024 * 1024, 0.01
 """What is left for calls that are not recorded, which are written down, too: so many bytes, but no more than
 this share of a disk."""
 
@@ -70,15 +70,15 @@ class Disk:
         files = 1 - self.files_free / self.files if self.files > 0 else 0.0
         return max(space, files)
 
-    def room(self, warn_at: float, full_at: float, before: Room = Room.OK) -> Room:
+    def room(self, warn_at: float, full_at: float, before: DiskLevel = DiskLevel.OK) -> DiskLevel:
         """What the share in use means, by ``[node] warn_at`` and ``full_at`` (0 to 1).  Given what it was
-        ``before``, it becomes better only by :data:`STEP`: a disk at a limit is not told about again and
+        ``before``, it becomes better only by :data:`HYSTERESIS`: a disk at a limit is not told about again and
         again."""
-        for room, limit in ((Room.FULL, full_at), (Room.WARN, warn_at)):
-            was = before is room or before is Room.FULL
-            if self.used > limit - (STEP if was else 0.0):
+        for room, limit in ((DiskLevel.FULL, full_at), (DiskLevel.WARN, warn_at)):
+            was = before is room or before is DiskLevel.FULL
+            if self.used > limit - (HYSTERESIS if was else 0.0):
                 return room
-        return Room.OK
+        return DiskLevel.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +90,25 @@ class GrowingFile:
     formats: tuple[str, ...]
 
 
-def finishing(sound: int, formats: Iterable[str]) -> int:
+def bytes_to_finish(sound: int, formats: Iterable[str]) -> int:
     """Bytes that a take with so many of sound needs beside them until it is stored, at most: each of its
     objects lies there as it is, and encrypted."""
     asked = set(formats)
     opus = sound // 6 if "opus" in asked else 0  # at 8 kHz an eighth, but of noise more
     outline = 4096 + min(sound // 80, 256 * 1024)
-    return 2 * (outline + opus + (sound if "wav" in asked else 0)) + BESIDE
+    return 2 * (outline + opus + (sound if "wav" in asked else 0)) + FOLDER_OVERHEAD
 
 
-def wanted(size: int, growing: Sequence[GrowingFile], finished: int, seconds: float) -> int:
+def bytes_needed(size: int, growing: Sequence[GrowingFile], finished: int, seconds: float) -> int:
     """How much must be free on a disk of that ``size`` for recordings to go on so long, and then for all to
     be finished, one after the other: the largest of them, or of those that wait, which needs ``finished``."""
     more = [round(each.rate * seconds) for each in growing]
-    ends = (finishing(each.written + grown, each.formats) for each, grown in zip(growing, more, strict=True))
-    spare = min(SPARE, round(SPARE_SHARE * size))
-    return sum(more) + BESIDE * len(growing) + max((finished, *ends)) + spare
+    ends = (bytes_to_finish(each.written + grown, each.formats) for each, grown in zip(growing, more, strict=True))
+    spare = min(RESERVE, round(RESERVE_SHARE * size))
+    return sum(more) + FOLDER_OVERHEAD * len(growing) + max((finished, *ends)) + spare
 
 
-def look(folder: Path) -> Disk:
+def measure_disk(folder: Path) -> Disk:
     """The disk that a folder is on.  Raises ``OSError``."""
     found = os.statvfs(folder)
     return Disk(
@@ -116,6 +116,6 @@ def look(folder: Path) -> Disk:
     )
 
 
-def hint(error: OSError) -> str:
+def hint_for(error: OSError) -> str:
     """What an operator does about a disk's error."""
     return _HINTS.get(error.errno or 0, "is the spool's disk there and whole? the kernel's log says more")

@@ -27,15 +27,9 @@ from pydantic import Field
 
 from recorder.clock import Uptime, to_iso
 from recorder.domain.call_plan import MODES, NOTICE
-from recorder.domain.line_policy import (
-    BEEPS,
-    Announcement,
-    Delete,
-    Keep,
-    PromptSound,
-    TransferNotice,
-)
+from recorder.domain.line_policy import BEEPS, Announcement, Delete, Keep, TransferNotice
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import append_line, sync_folder, write_file
 from recorder.strict_json import STRICT, FileTime, Form, is_empty, is_none, one_of, parse
@@ -52,7 +46,7 @@ AUDIO = "audio.wav"
 QUARANTINE = "quarantine"
 """Folder beside the takes for those that are set aside; never looked at by the pipeline."""
 
-WHY = "quarantine.json"
+QUARANTINE_REASON = "quarantine.json"
 """Why a take was set aside, since when, and until when."""
 
 
@@ -84,7 +78,7 @@ class CallStart:
     uptime: Uptime | None = None
     refused: Annotated[str | None, Field(exclude_if=is_empty)] = None
     mode: Annotated[str, one_of(MODES)] = NOTICE
-    question: PromptSound | None = None
+    question: TimedSentence | None = None
     keep: Keep | None = None
     at_pickup: bool = False
     delete: Annotated[Delete | None, Field(exclude_if=is_none)] = None
@@ -246,7 +240,7 @@ def open_take(spool: Path, start: CallStart) -> Path:
     """Make the folder of a call and write ``call.json``; returns the folder.  Raises ``OSError``."""
     folder = spool / start.recording
     folder.mkdir(mode=0o770, parents=True, exist_ok=True)
-    write_file(folder / CALL, _dump(start_body(start)))
+    write_file(folder / CALL, _to_bytes(start_body(start)))
     sync_folder(spool)
     return folder
 
@@ -264,7 +258,7 @@ def close_take(folder: Path, end: CallEnd) -> None:
     """Write ``take.json``: from now on the folder is the worker's.  Writing it again changes nothing."""
     if (folder / END).exists():
         return
-    write_file(folder / END, _dump(end_body(end)))
+    write_file(folder / END, _to_bytes(end_body(end)))
 
 
 def start_body(start: CallStart) -> dict[str, Any]:
@@ -289,10 +283,10 @@ def finished_takes(spool: Path) -> Iterator[Path]:
 
 def read_start(folder: Path) -> CallStart:
     """``call.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
-    return _read(folder / CALL, start_of)
+    return _read(folder / CALL, parse_start)
 
 
-def start_of(body: Mapping[str, Any]) -> CallStart:
+def parse_start(body: Mapping[str, Any]) -> CallStart:
     """What :func:`start_body` wrote.  Raises ``ValueError`` for anything else."""
     return _START.read(_fields(body))
 
@@ -312,16 +306,16 @@ def read_marks(folder: Path) -> tuple[Mark, ...]:
         except ValueError as error:
             if number == len(lines) - 1:
                 break
-            raise _broken(folder / EVENTS, error) from error
+            raise _broken_file(folder / EVENTS, error) from error
     return tuple(marks)
 
 
 def read_end(folder: Path) -> CallEnd:
     """``take.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
-    return _read(folder / END, end_of)
+    return _read(folder / END, parse_end)
 
 
-def end_of(body: Mapping[str, Any]) -> CallEnd:
+def parse_end(body: Mapping[str, Any]) -> CallEnd:
     """What :func:`end_body` wrote.  Raises ``ValueError`` for anything else."""
     return _END.read(_fields(body))
 
@@ -331,7 +325,7 @@ def read_take(folder: Path) -> Take:
     return Take(folder, read_start(folder), read_marks(folder), read_end(folder))
 
 
-def unreadable(error: TakeError) -> OSError | None:
+def read_failure(error: TakeError) -> OSError | None:
     """What kept a take's files from being read just now, where that is no fault of theirs."""
     cause = error.__cause__
     return cause if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError) else None
@@ -343,14 +337,14 @@ def quarantine(folder: Path, reason: str, now: datetime, until: datetime | None)
     target = folder.parent / QUARANTINE / folder.name
     target.parent.mkdir(mode=0o770, exist_ok=True)
     body = {"reason": reason, "since": to_iso(now), "until": None if until is None else to_iso(until)}
-    write_file(folder / WHY, _dump(body))
+    write_file(folder / QUARANTINE_REASON, _to_bytes(body))
     os.rename(folder, target)
     sync_folder(target.parent)
     sync_folder(folder.parent)
     return target
 
 
-def bring_back(spool: Path, name: str) -> Path:
+def restore_take(spool: Path, name: str) -> Path:
     """Put a take that was set aside among those that wait for the worker again; returns its folder.
 
     Raises :class:`TakeError` (``take.not_aside``, ``take.not_ended``, ``take.there``), ``OSError``."""
@@ -368,7 +362,7 @@ def bring_back(spool: Path, name: str) -> Path:
     if folder.exists():
         raise TakeError("take.there", f"{folder} is there already", "one of the two is a copy: which one?")
     os.rename(aside, folder)
-    (folder / WHY).unlink(missing_ok=True)
+    (folder / QUARANTINE_REASON).unlink(missing_ok=True)
     for changed in (folder, folder.parent, aside.parent):
         sync_folder(changed)
     return folder
@@ -383,13 +377,13 @@ def remove_take(folder: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def purge(spool: Path) -> None:
+def finish_removals(spool: Path) -> None:
     """Finish removals that a crash broke off."""
     for doomed in spool.glob(".gone-*"):
         shutil.rmtree(doomed)
 
 
-def closed_folders(spool: Path) -> list[Path]:
+def unreadable_folders(spool: Path) -> list[Path]:
     """Folders of calls that this user may not look into: they wait, and keep no other from being found."""
     return _folders(spool, ours=False)
 
@@ -403,7 +397,7 @@ def _folders(spool: Path, ours: bool = True) -> list[Path]:
     )
 
 
-def _dump(body: Mapping[str, Any]) -> bytes:
+def _to_bytes(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
 
 
@@ -411,7 +405,7 @@ def _read(path: Path, of: Callable[[Mapping[str, Any]], Value]) -> Value:
     try:
         return of(parse(path.read_bytes()))
     except (OSError, ValueError) as error:
-        raise _broken(path, error) from error
+        raise _broken_file(path, error) from error
 
 
 def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -429,7 +423,7 @@ def _mark_of(line: Any) -> Mark:
     return _MARK.read({**head, "data": line})
 
 
-def _broken(path: Path, error: Exception) -> TakeError:
+def _broken_file(path: Path, error: Exception) -> TakeError:
     return TakeError(
         "spool.broken",
         f"{path} cannot be read: {error}",

@@ -238,7 +238,7 @@ class DirectoryStore:
         return Unreachable(
             "store.unreachable",
             f"{self._folder}: {error.strerror}",
-            f"nothing is lost, the spool keeps it: {disk_space.hint(error)}",
+            f"nothing is lost, the spool keeps it: {disk_space.hint_for(error)}",
         )
 
 

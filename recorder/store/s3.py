@@ -28,10 +28,10 @@ from recorder.store.s3_errors import (
     Exists,
     PastTheEnd,
     bad_answer,
-    content,
     hash_mismatch,
-    made_ours,
-    no_success,
+    read_body,
+    refuse_failure,
+    translate_errors,
 )
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class S3Store:
         self._bucket = bucket.name
         self._seconds = bucket.read_timeout
         for client in (self._client, self._hash_in_header):
-            client.meta.events.register("after-call.s3", no_success)
+            client.meta.events.register("after-call.s3", refuse_failure)
         self._where = f"{bucket.endpoint or 'AWS'} bucket {bucket.name}"
         self._entropy = entropy
         self._abilities: Abilities | None = None
@@ -122,7 +122,7 @@ class S3Store:
                 ):
                     raise bad_answer(self._where, key, "not the part that was requested")
                 most = end - start if part and end is not None else None
-                came = content(answer, most, self._seconds)
+                came = read_body(answer, most, self._seconds)
         except PastTheEnd:
             if not wanted:
                 raise
@@ -280,7 +280,7 @@ class S3Store:
             return False
 
     def _errors(self, key: str) -> AbstractContextManager[None]:
-        return made_ours(self._where, key)
+        return translate_errors(self._where, key)
 
 
 def _lock(until: datetime, path: Path | None) -> dict[str, Any]:

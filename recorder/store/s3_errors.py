@@ -60,13 +60,13 @@ class PastTheEnd(StoreError):
 
 
 @contextmanager
-def made_ours(where: str, key: str) -> Iterator[None]:
+def translate_errors(where: str, key: str) -> Iterator[None]:
     """Wraps one request to boto3 and the reading of its answer: any exception is raised as
     :class:`StoreError`. ``where`` and ``key`` are for its message."""
     try:
         yield
     except ClientError as error:
-        raise _answered(where, key, error) from error
+        raise _translate(where, key, error) from error
     except (
         ConnectionError,
         HTTPClientError,
@@ -94,7 +94,7 @@ def bad_answer(where: str, key: str, what: str) -> Unreachable:
     )
 
 
-def no_success(http_response: Any, **_: object) -> None:
+def refuse_failure(http_response: Any, **_: object) -> None:
     """Handler for boto3's event ``after-call``, because boto3 takes every status below 301 for success, even
     101. Raises ``ValueError``."""
     status = http_response.status_code
@@ -102,11 +102,11 @@ def no_success(http_response: Any, **_: object) -> None:
         raise ValueError(f"status {status}")
 
 
-def content(answer: Mapping[str, Any], most: int | None, seconds: float) -> bytes:
+def read_body(answer: Mapping[str, Any], most: int | None, seconds: float) -> bytes:
     """The body of a GET, whole, at most ``most`` bytes.
 
     ``seconds`` limits one read; the whole body may take that plus its length at :data:`SLOWEST`, so that a
-    trickling server does not hold us for ever. Raises what :func:`made_ours` translates.
+    trickling server does not hold us for ever. Raises what :func:`translate_errors` translates.
     """
     told = answer.get("ContentLength")
     until = time.monotonic() + seconds + (most or told or 0) / SLOWEST
@@ -135,7 +135,7 @@ def hash_mismatch(key: str) -> StoreError:
     )
 
 
-def _answered(where: str, key: str, error: ClientError) -> StoreError:
+def _translate(where: str, key: str, error: ClientError) -> StoreError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status == 412:

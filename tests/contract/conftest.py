@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSResponse
 
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket
 from recorder.store.seaweedfs import CONFIG, PORTS, SeaweedFS
@@ -128,7 +128,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     else:
         store = DirectoryStore(tmp_path / "store")
     if name.startswith("retrying"):
-        store = retrying(store)
+        store = with_retries(store)
     files = tmp_path / "files"
     files.mkdir()
     return Case(name, store, f"{uuid4()}/2026/11/25/", files)

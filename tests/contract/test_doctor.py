@@ -48,7 +48,7 @@ def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:
         "sends parts: yes",
     ):
         assert words in said, said
-    seen = capabilities.look(seaweedfs.bucket(), os.urandom)
+    seen = capabilities.probe_server(seaweedfs.bucket(), os.urandom)
     assert seen.ranges
     assert seen.clock is not None
 

@@ -21,7 +21,7 @@ import pytest
 
 from recorder.errors import StoreError
 from recorder.store.contract import NotFound, Unreachable
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
 from recorder.store.seaweedfs import SeaweedFS
@@ -173,7 +173,7 @@ def test_the_wrapper_tries_again_with_growing_pauses() -> None:
     server = Answering(head("503 Slow Down"))
     server.start()
     pauses: list[float] = []
-    store = retrying(S3Store(nowhere(server.port)), attempts=4, sleep=pauses.append, chance=lambda: 1.0)
+    store = with_retries(S3Store(nowhere(server.port)), attempts=4, sleep=pauses.append, chance=lambda: 1.0)
     with pytest.raises(Unreachable):
         store.read("a")
     server.listener.close()
@@ -244,8 +244,8 @@ def test_it_works_under_gevents_patches(seaweedfs: SeaweedFS, tmp_path: Path) ->
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, hashlib, pathlib, sys
-from recorder.store.s3_client import Bucket
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import Bucket
 from tests.ports import free_ports
 endpoint, access, secret, folder = sys.argv[1:]
 store = S3Store(Bucket("accord", access, secret, endpoint, addressing="path"))

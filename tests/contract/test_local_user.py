@@ -247,7 +247,7 @@ def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> Non
         (folder / CERTIFICATE).write_bytes(damaged)
         folder.chmod(0o755)
         server.prepare()
-        assert loopback_tls.is_whole(folder / CERTIFICATE)
+        assert loopback_tls.is_complete(folder / CERTIFICATE)
         assert (folder / CERTIFICATE).stat().st_mode & 0o777 == 0o600
         assert folder.stat().st_mode & 0o777 == 0o700
     assert server.bucket() == before
@@ -256,7 +256,7 @@ def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> Non
     assert (folder / CERTIFICATE).read_bytes() == whole, "one that is whole stays: a server may be using it"
     begin, other = b"-----BEGIN CERT", loopback_tls.make_certificate(os.urandom)
     (folder / CERTIFICATE).write_bytes(whole[: whole.index(begin)] + other[other.index(begin) :])
-    assert not loopback_tls.is_whole(folder / CERTIFICATE), "a key of another certificate"
+    assert not loopback_tls.is_complete(folder / CERTIFICATE), "a key of another certificate"
     assert "old" not in (folder / "security.toml").read_text()
 
 

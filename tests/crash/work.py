@@ -14,7 +14,7 @@ from recorder.config import Settings, WorkerSettings
 from recorder.processes.worker_loop import Worker
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import SeaweedFS
 from tests.installed import services_in
@@ -25,7 +25,7 @@ def main() -> None:
     fatal = sys.argv[2]
     store: Store = DirectoryStore(root / "bucket")
     if len(sys.argv) > 3:
-        store = retrying(S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket()), attempts=2)
+        store = with_retries(S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket()), attempts=2)
 
     def boundary(name: str) -> None:
         if name == fatal:

@@ -18,7 +18,7 @@ from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
 from recorder.seal.verification import verify
 from recorder.spool import layout
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from tests.faults.cluster import VOLUMES, Cluster
 from tests.faults.conftest import until
@@ -83,7 +83,7 @@ def test_one_server_is_killed_and_nothing_is_lost(
     house, clock, processes: Processes, cluster: Cluster
 ) -> None:
     processes.store_in(cluster.bucket)
-    store = retrying(S3Store(cluster.bucket))
+    store = with_retries(S3Store(cluster.bucket))
     folders = [house.take()]
     process = processes.worker()
     until(lambda: stored(house) == {folders[0].name}, "the first recording")

@@ -148,7 +148,7 @@ def test_codes_by_each_way_and_what_the_other_side_gets_of_them(place: Town) -> 
         (answered,) = (mark for mark in take.marks if mark.kind == "keep_answered")
         assert (answered.data["answer"], answered.data["by"]) == ("no", "colleague"), name
         assert pair.outside.ear is not None
-        kept = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20))) / 32768
+        kept = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
         after = take_from(take)
         assert loudest(kept[after:, 0], AFTER_IT) > HEARD, "what the outside party dials is heard"
         for channel in (0, 1):
@@ -203,7 +203,7 @@ def test_codes_of_a_colleague_who_calls_and_no_code_of_who_is_called(place: Town
         take = pair.take()
         kinds = [mark.kind for mark in take.marks]
         assert [kinds.count(kind) for kind in ("paused", "resumed", "noted")] == [1, 1, 1], (pair.name, kinds)
-        sound = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
+        sound = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
         ((start, end),) = zeros(sound)
         paused, resumed = take.first("paused"), take.first("resumed")
         assert paused is not None
@@ -226,5 +226,5 @@ def test_codes_as_tones_of_a_colleague_who_has_picked_the_call_up(place: Town) -
     take = pair.take()
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("bridged") == 2
-    sound = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
+    sound = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
     assert len(zeros(sound)) == 1

@@ -21,10 +21,10 @@ from recorder.domain.line_policy import (
     ConsentPrompt,
     Keep,
     LinePolicy,
-    PromptSound,
     TransferNotice,
     to_json,
 )
+from recorder.domain.sentences import TimedSentence
 from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
 from recorder.prompts.purposes import LANGUAGES
@@ -157,7 +157,7 @@ class Says:
         self.kept = Played(composer.agreed(self.language, keep_days=KEPT_DAYS))
         self.not_kept = Played(composer.declined(self.language, destroyed=False))
         self.unanswered = Played(composer.unanswered(self.language, destroyed=False))
-        self.joining = Played(composer.joining_question(self.language, mode="opt-in"))
+        self.joining = Played(composer.transfer_question(self.language, mode="opt-in"))
 
 
 SAYS = {language: Says(language) for language in LANGUAGES}
@@ -169,10 +169,10 @@ class Lines:
     def __init__(self, prompts: Path) -> None:
         self._prompts = prompts
 
-    def sound(self, played: Played) -> PromptSound:
+    def sound(self, played: Played) -> TimedSentence:
         said = played.said
         (self._prompts / f"{said.sha256}.wav").write_bytes(said.wav)
-        return PromptSound(said.text, said.sha256, said.duration_ms)
+        return TimedSentence(said.text, said.sha256, said.duration_ms)
 
     def line(self, number: int, says: Says, mode: Mode, **more: object) -> LinePolicy:
         told = self.sound(says.may_refuse if mode == OPT_OUT else says.told)

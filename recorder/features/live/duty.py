@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import PeeweeException
 
 from recorder import metrics
-from recorder.audio.pause_redaction import pauses
+from recorder.audio.pause_redaction import read_pauses
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.clock import Now, utc_now
 from recorder.domain.call_plan import OPT_IN
@@ -209,7 +209,7 @@ def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRo
     """A call that is recorded, or about to be; ``None`` for one that is not, or not any more."""
     if start.tenant is None or start.announcement is None or start.refused or _over(start, marks):
         return None
-    going = [pause for pause in pauses(marks, start.started_at + _LONG) if now < pause.latest]
+    going = [pause for pause in read_pauses(marks, start.started_at + _LONG) if now < pause.latest]
     return LiveRow(
         id=start.recording,
         tenant=start.tenant,

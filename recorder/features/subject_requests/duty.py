@@ -23,7 +23,8 @@ from recorder.domain.live_command import RINGING, SAID, CallOut, carry
 from recorder.errors import AccordError, ConfigError
 from recorder.features.subject_requests import verification_code
 from recorder.ids import Entropy
-from recorder.prompts.composer import SHIPPED, code
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.composer import verification_code as code
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import share_folder, write_file
 

@@ -22,10 +22,11 @@ from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import announcement_row, composed_data
-from recorder.catalogue.records import ASKING, AnnouncementRow, Composition, Sentence
+from recorder.catalogue.records import ASKING, AnnouncementRow, Composition
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
 from recorder.domain.call_plan import MODES, Mode
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import standard
@@ -144,9 +145,9 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
     return said | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
 
 
-def kept(spoken: Spoken | None) -> Sentence | None:
+def kept(spoken: Spoken | None) -> SpokenSentence | None:
     """How the catalogue names something to be played."""
-    return None if spoken is None else Sentence(spoken.text, hashlib.sha256(spoken.wav).hexdigest())
+    return None if spoken is None else SpokenSentence(spoken.text, hashlib.sha256(spoken.wav).hexdigest())
 
 
 def keep_sound(wav: bytes, now: datetime) -> str:

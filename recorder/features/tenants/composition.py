@@ -13,16 +13,10 @@ from datetime import datetime
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import (
-    ASKING,
-    MOST_LANGUAGES,
-    AnnouncementRow,
-    Composition,
-    LineRow,
-    Sentence,
-)
+from recorder.catalogue.records import ASKING, MOST_LANGUAGES, AnnouncementRow, Composition, LineRow
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import (
     Composed,
@@ -40,7 +34,7 @@ from recorder.prompts.purposes import standard
 from recorder.prompts.sentences import SHORT, Wording
 from recorder.prompts.sound_sources import Sources
 
-NOTHING: Mapping[str, str] = composer.NOTHING
+NOTHING: Mapping[str, str] = composer.NO_SENTENCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +126,7 @@ class _Draft:
     def is_saved_as(self, row: AnnouncementRow) -> bool:
         """Whether a row has the very words and sounds, and was put together from the same."""
         recipe = self.recipe
-        there = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
+        there = (SpokenSentence(row.text, row.sound), row.question, row.declined, row.composition)
         ours = (kept(self.told), kept(self.question), kept(self.declined), recipe.composition.composition)
         return (row.language, row.mode, _promise(row)) == (
             recipe.language,
@@ -190,7 +184,7 @@ def set_line_mode(
         with connected():
             country_check.check(tenant, told[0].purposes, keep_days=told[0].keep_days, mode=mode)
         found = [row if row.mode == mode else _remade(row, known, sources) for row in told]
-        return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sound))
+        return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sha256))
 
     return _set(tenant, line_id, wanted, now, entropy)
 
@@ -274,7 +268,7 @@ def _remade(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
             f"`accord announcement compose --mode {mode}`; then name it, `accord line announce`",
         )
     first = said.greeting
-    greeting = None if first is None else composer.Greeting(first.text, _wav(first.sound))
+    greeting = None if first is None else composer.Greeting(first.text, _wav(first.sha256))
     name = _name(row, row.language, mode)
     recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, said.own, greeting, said.wording)
     return recipe.draft(sources)

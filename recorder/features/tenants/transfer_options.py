@@ -15,9 +15,10 @@ from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import joining_data
-from recorder.catalogue.records import ASKING, Sentence, TransferOptions
+from recorder.catalogue.records import ASKING, TransferOptions
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import keep_sound
 from recorder.ids import Entropy
@@ -63,7 +64,7 @@ def set_line_joining(
         changed = None
         if how is not None and spoken is not None:
             said, asked, refused = spoken
-            kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
+            kept: dict[str, dict[str, SpokenSentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
             changed = joining_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
         if row.joining != changed:
             LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
@@ -83,18 +84,18 @@ _Spoken = dict[str, composer.Rendered]
 
 def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], _Spoken]:
     """What is told, what is asked in each mode that does, and what is said after a refusal, by language."""
-    said = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
+    said = {each: composer.transfer_notice(each, sources=sources) for each in LANGUAGES}
     if not ask:
         return said, {}, {}
     asked = {
-        mode: {each: composer.joining_question(each, mode=mode, sources=sources) for each in LANGUAGES}
+        mode: {each: composer.transfer_question(each, mode=mode, sources=sources) for each in LANGUAGES}
         for mode in ASKING
     }
     return said, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 
 
-def _kept(spoken: _Spoken, now: datetime) -> dict[str, Sentence]:
-    return {language: Sentence(each.text, keep_sound(each.wav, now)) for language, each in spoken.items()}
+def _kept(spoken: _Spoken, now: datetime) -> dict[str, SpokenSentence]:
+    return {language: SpokenSentence(each.text, keep_sound(each.wav, now)) for language, each in spoken.items()}
 
 
 def asked_for(tenant: str) -> bool:

@@ -207,7 +207,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
     # Without the worker's patience: what is away is said now.
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
     able = S3Store(bucket).abilities()
-    seen = capabilities.look(bucket, os.urandom)
+    seen = capabilities.probe_server(bucket, os.urandom)
     yield DoctorFinding(
         "ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} takes, gives and deletes"
     )

@@ -14,5 +14,5 @@ def find(
     """The last whole playing of ``prompt`` in a channel of a take (1: what the external party heard), looked
     for up to ``until_ms`` first.  Raises :class:`TakeError` for a file that cannot be read."""
     sound = wav.inspect(audio)
-    match = prompt_match.locate(prompt_match.load_prompt(prompt, sound.sample_rate), sound, channel, until_ms)
-    return None if match is None else prompt_match.as_found(match, sound.sample_rate)
+    match = prompt_match.find_last_playing(prompt_match.load_prompt(prompt, sound.sample_rate), sound, channel, until_ms)
+    return None if match is None else prompt_match.to_milliseconds(match, sound.sample_rate)

@@ -20,7 +20,7 @@ from recorder.audio.encoded_take import Encoded, Gap, read_encoded, write_encode
 from recorder.audio.encoding import encode
 from recorder.audio.keep_answers import questions
 from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import PromptSound as Said
+from recorder.domain.sentences import TimedSentence as Said
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.spool import layout
 from recorder.spool.layout import Mark, Take
@@ -259,7 +259,7 @@ def test_only_the_sounds_that_were_heard_are_needed(talk: Talk) -> None:
     talk.ask("none")
     keep = talk.keep
     assert keep.question is not None
-    assert prompt_detection.sounds(talk.make()) == {keep.question.sha256, keep.none.sha256}
+    assert prompt_detection.expected_sounds(talk.make()) == {keep.question.sha256, keep.none.sha256}
 
 
 KINDS = [

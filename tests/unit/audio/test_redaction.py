@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from recorder.audio import missing_audio, redaction, timeline
 from recorder.audio.encoded_take import GAP_REASONS, Gap, LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
-from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.line_policy import TransferNotice
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence
 from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark, Take
 
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -232,10 +233,10 @@ def test_a_hold_that_the_switch_left_out_of_the_audio_silences_nothing() -> None
 
 def filled(take: Take, sound: Wav, found: LocatedAnnouncement) -> tuple[Wav, LocatedAnnouncement]:
     """The sound with silence where the switch wrote nothing, as it is encoded."""
-    missing = missing_audio.holes(timeline.times(take, sound, found), found)
-    moved = missing_audio.found_later(found, missing)
+    missing = missing_audio.find_holes(timeline.locate_times(take, sound, found), found)
+    moved = missing_audio.shift_announcement(found, missing)
     assert moved is not None
-    return missing_audio.put_in(sound, missing), moved
+    return missing_audio.fill_holes(sound, missing), moved
 
 
 def test_a_hold_that_was_put_in_is_as_long_as_it_was_and_all_later_places_are_right() -> None:
@@ -262,12 +263,12 @@ def test_what_was_put_in_where_some_holds_are_in_the_audio_leaves_places_in_doub
 
 
 def test_what_was_found_whole_is_not_split_by_what_is_put_in() -> None:
-    assert missing_audio.moved((1000, 2000), ((1000, 500), (2000, 700))) == (1500, 2500)
+    assert missing_audio.shift_stretch((1000, 2000), ((1000, 500), (2000, 700))) == (1500, 2500)
     asked = Prompt(0, "question", START + timedelta(seconds=40), 19_900, 25_000, 1.0)
     call = take([*NORMAL, (20_000, "hold"), (35_000, "unhold"), (75_000, "hangup")])
-    missing = missing_audio.holes(timeline.times(call, sound(), FOUND, [asked]), FOUND, [asked])
+    missing = missing_audio.find_holes(timeline.locate_times(call, sound(), FOUND, [asked]), FOUND, [asked])
     assert [at for at, _ in missing] == [19_900]
-    assert missing_audio.prompts_later([asked], missing)[0].offset_ms == 19_900 + missing[0][1]
+    assert missing_audio.shift_prompts([asked], missing)[0].offset_ms == 19_900 + missing[0][1]
 
 
 def test_where_only_some_holds_are_in_the_audio_nothing_is_silenced() -> None:
@@ -626,7 +627,7 @@ def test_a_take_that_ends_outside_is_silent_from_when_the_two_were_connected() -
 
 def asking(made: Take, mode: str = "opt-in", asks: bool = True) -> Take:
     """The take of a line that asks who joins, with each leg's own marks."""
-    sound = PromptSound("said", "0" * 64, 1000)
+    sound = TimedSentence("said", "0" * 64, 1000)
     said = TransferNotice("alone", sound, sound if asks else None)
     legs = iter("bcdefgh")
     marks = tuple(

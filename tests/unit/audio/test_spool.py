@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from recorder.clock import Uptime
-from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.line_policy import TransferNotice
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Mark
@@ -44,7 +45,7 @@ def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spoo
             os.setgid(NOBODY)
             os.setuid(NOBODY)
         found = [folder.name for folder in layout.finished_takes(open_spool)]
-        closed = [folder.name for folder in layout.closed_folders(open_spool)]
+        closed = [folder.name for folder in layout.unreadable_folders(open_spool)]
         os._exit(0 if (found, closed) == (["02-open"], ["01-closed"]) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     (open_spool / "01-closed").chmod(0o700)
@@ -107,12 +108,12 @@ def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path,
 
 
 def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of_it_elsewhere() -> None:
-    said = PromptSound("said", "0" * 64, 1000)
+    said = TimedSentence("said", "0" * 64, 1000)
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
     for joining in (TransferNotice("alone", said), TransferNotice("both", said, said)):
         body = json.loads(json.dumps(layout.start_body(replace(start, joining=joining))))
         assert ("refused" in body["joining"]) == (joining.refused is not None)
-        assert layout.start_of(body).joining == joining
+        assert layout.parse_start(body).joining == joining
 
 
 def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> None:
@@ -120,9 +121,9 @@ def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> Non
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
     body = layout.start_body(start)
     del body["uptime"]
-    assert layout.start_of(body) == start
+    assert layout.parse_start(body) == start
     noted = replace(start, uptime=Uptime("this start", 12.5))
-    assert layout.start_of(json.loads(json.dumps(layout.start_body(noted)))) == noted
+    assert layout.parse_start(json.loads(json.dumps(layout.start_body(noted)))) == noted
     for wrong in ({"boot": "x"}, {"boot": 1, "up": 1.0}, {"boot": "x", "up": "y"}, [], "x"):
         with pytest.raises((TypeError, ValueError, KeyError)):
-            layout.start_of(body | {"uptime": wrong})
+            layout.parse_start(body | {"uptime": wrong})

@@ -56,8 +56,8 @@ def test_what_they_said_before_is_no_answer(tmp_path: Path) -> None:
     assert case.spoken is not None
     path = measured.written(case, tmp_path)
     after = (case.spoken[1] + 100) * measured.RATE // 1000
-    assert voice_detection.find(path, after) is None
-    assert voice_detection.find(path, after, last=True) is None
+    assert voice_detection.find_answer(path, after) is None
+    assert voice_detection.find_answer(path, after, last=True) is None
 
 
 @pytest.mark.parametrize("last", [True, False])
@@ -70,7 +70,7 @@ def test_in_a_long_time_to_answer_the_first_or_the_last_is_said(last: bool, tmp_
         window[at : at + len(said)] += said
     left = measured.by_telephone(window, np.random.default_rng(SEED), lost=0)
     samples = np.stack([left, np.zeros_like(left)], axis=1)
-    place = voice_detection.find(measured.written(Case("", "", samples, None), tmp_path), 0, last=last)
+    place = voice_detection.find_answer(measured.written(Case("", "", samples, None), tmp_path), 0, last=last)
     assert place is not None
     begins = 41_000 if last else 7_300
     assert begins - 100 < place.from_ms < place.to_ms < begins + len(said) / 8 + 200
@@ -80,23 +80,23 @@ def test_in_a_long_time_to_answer_the_first_or_the_last_is_said(last: bool, tmp_
 def test_a_frame_that_is_half_written_does_not_matter(cut: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = measured.written(spoken("nl"), tmp_path)
     path.write_bytes(cut(path.read_bytes()))
-    assert voice_detection.find(path, int(BEFORE_S * measured.RATE)) is not None
+    assert voice_detection.find_answer(path, int(BEFORE_S * measured.RATE)) is not None
 
 
 def test_an_empty_window_holds_nobody(tmp_path: Path) -> None:
     path = measured.written(spoken("nl"), tmp_path)
     for since in (
-        voice_detection.recorded(path) - 1,
-        voice_detection.recorded(path),
-        voice_detection.recorded(path) + 8000,
+        voice_detection.count_frames(path) - 1,
+        voice_detection.count_frames(path),
+        voice_detection.count_frames(path) + 8000,
     ):
-        assert voice_detection.find(path, since) is None
+        assert voice_detection.find_answer(path, since) is None
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "audio.wav").write_bytes(b"nothing")
     with pytest.raises(TakeError):
-        voice_detection.find(tmp_path / "audio.wav", 0)
+        voice_detection.find_answer(tmp_path / "audio.wav", 0)
 
 
 def test_the_network_answers_as_its_authors_say() -> None:
@@ -104,6 +104,6 @@ def test_the_network_answers_as_its_authors_say() -> None:
     t = np.arange(speech_model.RATE) / speech_model.RATE
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
     samples = (0.1 * buzz * (1 + np.sin(2 * np.pi * 4 * t))).astype(np.float32)
-    said = speech_model.likelihoods(samples)
+    said = speech_model.speech_probabilities(samples)
     assert len(said) == 31
     np.testing.assert_allclose(said[::5], EXPECTED, atol=1e-4)

@@ -41,7 +41,7 @@ def put(folder: Path, content: bytes) -> Path:
 
 def read(path: Path, block: int = 1000) -> tuple[wav.Wav, np.ndarray]:
     found = wav.inspect(path)
-    return found, np.concatenate(list(wav.blocks(found, block)))
+    return found, np.concatenate(list(wav.read_blocks(found, block)))
 
 
 def test_a_whole_file_is_read_as_it_is(tmp_path: Path) -> None:
@@ -93,23 +93,23 @@ def test_an_extensible_format_of_16_bit_pcm_is_read(tmp_path: Path) -> None:
 def test_silence_that_is_put_in_is_read_where_it_is(tmp_path: Path) -> None:
     content = riff((b"fmt ", fmt()), (b"data", np.arange(1, 2001, dtype="<i2").tobytes()))
     sound = wav.inspect(put(tmp_path, content))
-    (original,) = wav.blocks(sound, 1000)
+    (original,) = wav.read_blocks(sound, 1000)
     holes = ((0, 5), (400, 30), (400, 1), (1000, 7))
     whole = replace(sound, frames=1043, holes=holes)
     expected = np.insert(original, [at for at, count in holes for _ in range(count)], 0, axis=0)
     for block in (1000, 7):
-        np.testing.assert_array_equal(np.concatenate(list(wav.blocks(whole, block))), expected)
-    part = np.concatenate(list(wav.blocks(whole, 16, 398, 440)))
+        np.testing.assert_array_equal(np.concatenate(list(wav.read_blocks(whole, block))), expected)
+    part = np.concatenate(list(wav.read_blocks(whole, 16, 398, 440)))
     np.testing.assert_array_equal(part, expected[398:440])
 
 
 def test_a_stretch_is_read_alone(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "audio.wav", SOUND, 8000, subtype="PCM_16")
     found = wav.inspect(tmp_path / "audio.wav")
-    parts = list(wav.blocks(found, 7, start=11, stop=32))
+    parts = list(wav.read_blocks(found, 7, start=11, stop=32))
     assert [len(part) for part in parts] == [7, 7, 7]
     np.testing.assert_array_equal(np.concatenate(parts), SOUND[11:32])
-    assert len(np.concatenate(list(wav.blocks(found, 4096, start=7990, stop=99999)))) == 10
+    assert len(np.concatenate(list(wav.read_blocks(found, 4096, start=7990, stop=99999)))) == 10
 
 
 @pytest.mark.parametrize(
@@ -152,15 +152,15 @@ def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path) -> None
     found = wav.inspect(path)
     path.write_bytes(path.read_bytes()[:20000])
     with pytest.raises(TakeError, match="shrank"):
-        list(wav.blocks(found, 1000))
+        list(wav.read_blocks(found, 1000))
 
 
 def test_the_header_that_is_written_is_read_by_others(tmp_path: Path) -> None:
-    path = put(tmp_path, wav.header(8000, len(SOUND)) + SOUND.tobytes())
+    path = put(tmp_path, wav.wav_header(8000, len(SOUND)) + SOUND.tobytes())
     samples, rate = soundfile.read(path, dtype="int16")
     assert rate == 8000
     np.testing.assert_array_equal(samples, SOUND)
-    assert wav.header(8000, 2**31)[40:] == b"\xff" * 4
+    assert wav.wav_header(8000, 2**31)[40:] == b"\xff" * 4
 
 
 CHUNK = st.tuples(st.sampled_from([b"fmt ", b"data", b"LIST", b"junk"]), st.binary(max_size=64))

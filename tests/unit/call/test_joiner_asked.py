@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.audio.transfer_redaction import unagreed
+from recorder.audio.transfer_redaction import find_unconsented
 from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
 from recorder.call.state import Do, Finish, QuestionStep, WriteMark
@@ -49,8 +49,9 @@ from recorder.domain.call_plan import (
     Script,
     Speech,
 )
-from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.line_policy import TransferNotice
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence
 from recorder.spool.layout import CallEnd, CallStart, Mark, Take
 from tests.unit.call.test_joining import AT, FIRST, SECOND, SENTENCE, TOLD, Call, back, resumed
 
@@ -489,7 +490,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
             break
         spoke += [(leg, since, call.now) for leg in there]
     notes = [one for one in call.done if isinstance(one, WriteMark)]
-    kept_of_nobody = tuple(unagreed(taken(mode, notes, call.now)))
+    kept_of_nobody = tuple(find_unconsented(taken(mode, notes, call.now)))
     for leg, since, _until in spoke:
         if leg in agreed if mode == OPT_IN else leg not in refused:
             continue
@@ -549,7 +550,7 @@ def act(call: Asked, deed: str) -> None:
 
 
 def taken(mode: str, notes: list[WriteMark], ended: datetime) -> Take:
-    sound = PromptSound("said", "0" * 64, 1000)
+    sound = TimedSentence("said", "0" * 64, 1000)
     start = CallStart(
         "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
         joining=TransferNotice(ALONE, sound, sound),
@@ -562,6 +563,6 @@ def test_a_line_that_does_not_ask_blanks_nothing() -> None:
     call = joiner()
     notes = [one for one in call.done if isinstance(one, WriteMark)]
     take = taken(OPT_IN, notes, call.now)
-    assert list(unagreed(take))
-    told = replace(take.start, joining=TransferNotice(ALONE, PromptSound("said", "0" * 64, 1000)))
-    assert not list(unagreed(replace(take, start=told)))
+    assert list(find_unconsented(take))
+    told = replace(take.start, joining=TransferNotice(ALONE, TimedSentence("said", "0" * 64, 1000)))
+    assert not list(find_unconsented(replace(take, start=told)))

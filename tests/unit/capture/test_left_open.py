@@ -166,7 +166,7 @@ def test_what_is_broken_is_left_to_the_worker_which_lists_it(
     assert folder == site.folder
     house.work(folder)
     aside = house.spool / layout.QUARANTINE / folder.name
-    assert json.loads((aside / layout.WHY).read_bytes())["reason"] == "spool.broken"
+    assert json.loads((aside / layout.QUARANTINE_REASON).read_bytes())["reason"] == "spool.broken"
     assert (aside / layout.AUDIO).exists()
     with connected():
         row = NotRecordedTable.get()

@@ -18,7 +18,7 @@ from tests.scenarios.files import SAYS_YES
 def grows(path: Path, *pieces: bytes) -> None:
     """The left channel as it is given, the right one silent; the head says that there is nothing in it."""
     if not path.exists():
-        path.write_bytes(wav.header(8000, 0))
+        path.write_bytes(wav.wav_header(8000, 0))
     with path.open("ab") as file:
         for piece in pieces:
             file.write(b"".join(piece[at : at + 2] + b"\0\0" for at in range(0, len(piece), 2)))

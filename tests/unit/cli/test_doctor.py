@@ -28,7 +28,7 @@ from recorder.ops.doctor import machine, node, storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.spool.disk_space import Disk, look
+from recorder.spool.disk_space import Disk, measure_disk
 from recorder.spool.layout import AUDIO, CALL, END, open_take
 from tests.house import Bakery
 
@@ -123,7 +123,7 @@ def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: Bakery) -> 
 
 
 def test_the_disk_s_two_shares(house: Bakery) -> None:
-    used = look(house.spool).used
+    used = measure_disk(house.spool).used
     if not 0.05 < used < 0.45:
         full = used > 0.51  # full_at is more than a half
         more = {"ACCORD_NODE_FULL_AT": "0.501"} if full else {}
@@ -194,10 +194,10 @@ import os
 import sys
 from pathlib import Path
 from recorder import config
-from recorder.processes.services import Context
+from recorder.clock import utc_now
 from recorder.ops.doctor import node
 from recorder.ops.doctor.findings import Patient
-from recorder.clock import utc_now
+from recorder.processes.services import Context
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

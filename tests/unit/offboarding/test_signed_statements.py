@@ -596,9 +596,9 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
 @SQLITE
 def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> None:
     folder, ended = house.finished(bakery)
-    stages.put_aside(folder, "take.impossible", ended, house.means)
+    stages.quarantine_take(folder, "take.impossible", ended, house.means)
     undecided, _ = house.finished(bakery, at=house.clock() - timedelta(hours=1))
-    stages.put_aside(undecided, stages.ENCODER_DIED, ended, house.means)
+    stages.quarantine_take(undecided, stages.ENCODER_DIED, ended, house.means)
     calls = sorted([folder.name, undecided.name])
     spool = folder.parent
 

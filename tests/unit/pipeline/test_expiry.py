@@ -258,10 +258,10 @@ def test_quarantine_ends_on_its_day(house) -> None:
 
 def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
     folder = house.take()
-    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
+    stages.quarantine_take(folder, stages.ENCODER_DIED, house.clock(), house.means)
     assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
     aside = house.spool / layout.QUARANTINE / folder.name
-    note = json.loads((aside / layout.WHY).read_bytes())
+    note = json.loads((aside / layout.QUARANTINE_REASON).read_bytes())
     assert (note["reason"], note["until"]) == ("take.encoder_died", None)
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)

@@ -56,7 +56,7 @@ def test_where_room_is_short_the_smallest_take_that_has_room_is_encoded(
     large, small, middle = folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
     backlog.look()
-    free = disk_space.finishing(600_000, ("opus",)) + 1000
+    free = disk_space.bytes_to_finish(600_000, ("opus",)) + 1000
     assert backlog.next("encode", free=free) == (small, "encode")
     assert backlog.next("encode", free=free) is None, "what it needs is taken"
     (small / ENCODED).write_bytes(b"{}")

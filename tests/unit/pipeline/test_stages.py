@@ -16,7 +16,7 @@ from recorder.catalogue.tables.announcement import SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import PromptSound as Said
+from recorder.domain.sentences import TimedSentence as Said
 from recorder.errors import CatalogueError, TakeError
 from recorder.pipeline import stages
 from recorder.seal import keyring

@@ -20,7 +20,7 @@ from recorder.errors import ConfigError
 from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
-from recorder.pipeline.poison_takes import ENOUGH
+from recorder.pipeline.poison_takes import CRASH_LIMIT
 from recorder.processes.worker_loop import Worker
 from recorder.services import Services
 from recorder.spool import layout
@@ -228,18 +228,18 @@ def aside(house) -> list[str]:
 def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and_never_destroyed(
     house, start, deadly, monkeypatch
 ) -> None:
-    monkeypatch.setattr("recorder.pipeline.poison_takes.APART", 0.0)
+    monkeypatch.setattr("recorder.pipeline.poison_takes.CRASH_INTERVAL", 0.0)
     bad = house.take()
     deadly(bad)
     start()
-    for stored in range(1, ENOUGH):
+    for stored in range(1, CRASH_LIMIT):
         house.clock.forward(seconds=1)
         house.take()
         until(lambda stored=stored: rows(house) == stored, "another one")
     until(lambda: aside(house) == [bad.name], "quarantine")
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
-    assert json.loads((house.spool / layout.QUARANTINE / bad.name / layout.WHY).read_bytes())["until"] is None
+    assert json.loads((house.spool / layout.QUARANTINE / bad.name / layout.QUARANTINE_REASON).read_bytes())["until"] is None
     assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
 
 
@@ -249,7 +249,7 @@ def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> No
     """Nothing is encoded meanwhile by which one could tell whose fault it is."""
     deaths = deadly(*(house.take() for _ in range(3)))
     start()
-    until(lambda: len(deaths) >= 4 * ENOUGH, "deaths")
+    until(lambda: len(deaths) >= 4 * CRASH_LIMIT, "deaths")
     assert aside(house) == []
     assert queries.not_recorded(house.tenant).rows == ()
 
@@ -269,7 +269,7 @@ def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch
     with capture_logs() as logs:
         monkeypatch.setenv("PYTHONPATH", f"{broken}:{source}")
         start()
-        until(lambda: failed() - before > 3 * ENOUGH, "starts")
+        until(lambda: failed() - before > 3 * CRASH_LIMIT, "starts")
         monkeypatch.setenv("PYTHONPATH", source)
         until(lambda: rows(house) == len(folders), "all, once it runs")
     assert aside(house) == []
@@ -281,13 +281,13 @@ def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch
 
 @SQLITE
 def test_a_take_that_is_brought_back_becomes_a_recording(house, start, deadly, monkeypatch) -> None:
-    monkeypatch.setattr("recorder.pipeline.poison_takes.ALONE", 0.0)
+    monkeypatch.setattr("recorder.pipeline.poison_takes.CRASH_INTERVAL_ALONE", 0.0)
     bad = house.take()
     deadly(bad)
     start()
     until(lambda: aside(house) == [bad.name], "quarantine, where it is alone")
     monkeypatch.undo()
-    assert layout.bring_back(house.spool, bad.name) == bad
+    assert layout.restore_take(house.spool, bad.name) == bad
     until(lambda: rows(house) == 1, "the recording")
     assert aside(house) == []
     assert queries.not_recorded(house.tenant).rows == ()

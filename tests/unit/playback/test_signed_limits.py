@@ -30,7 +30,7 @@ from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
 from recorder.services import Services
 from recorder.spool import layout
-from recorder.spool.atomic_files import in_memory
+from recorder.spool.atomic_files import memory_file
 from tests.stored import put_small
 
 OPERATOR = By("operator")
@@ -84,7 +84,7 @@ def a_limit(house, tenant: str | None = None) -> LimitSet:
 def plant(house, said: LimitSet, content: bytes) -> None:
     """What whoever can write catalogue and bucket can do: the row, a leaf that is whole, and the object."""
     sha256 = hashlib.sha256(content).hexdigest()
-    with in_memory(content) as path:
+    with memory_file(content) as path:
         house.means.store.put(statements.place_of(house.tenant, said.id), path, sha256)
     with writing():
         body = {"limit": said.id, "sha256": sha256, "by": "operator"}
@@ -227,7 +227,7 @@ def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_wha
 ) -> None:
     said = a_limit(house)
     content = statements.write(said, key_for(house, root_of(house), *signing.PANEL_USES))
-    with in_memory(content) as path:
+    with memory_file(content) as path:
         place = statements.place_of(house.tenant, said.id)
         house.means.store.put(place, path, statements.sha256_of(content))
     house.clock.forward(days=2)
@@ -326,7 +326,7 @@ def test_a_changed_row_destroys_and_widens_nothing(house, gate, ada, recording, 
 def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
     folder = house.spool / layout.QUARANTINE / str(uuid7(house.clock(), house.entropy))
     folder.mkdir(parents=True)
-    (folder / layout.WHY).write_text('{"until": "2099-01-01T00:00:00.000Z"}')
+    (folder / layout.QUARANTINE_REASON).write_text('{"until": "2099-01-01T00:00:00.000Z"}')
     house.work(house.unrecorded())
     past = house.clock() - timedelta(days=1)
     with writing():

@@ -27,7 +27,7 @@ class Hum:
     def speak(self, text: str, language: str) -> dsp.Samples:
         self.spoken.append((text, language))
         at = np.arange(len(text) * dsp.RATE // 15) / dsp.RATE
-        return dsp.trimmed((0.2 * np.sin(2 * np.pi * (300 + 40 * at) * at)).astype(np.float32))
+        return dsp.trim_silence((0.2 * np.sin(2 * np.pi * (300 + 40 * at) * at)).astype(np.float32))
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
-from recorder.prompts.country_file import shipped
+from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import LONG, SHORT, Wording, said
+from recorder.prompts.sentences import LONG, SHORT, Wording, clip_text
 from tests.unit.prompts.length_limits import limits
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -87,10 +87,10 @@ def rows() -> list[Row]:
         Row("wrong key, `opt-out`", lambda each, wording: composer.wrong_key(each, wording=wording),
             (4.4, 5.2, 5.5, 4.2)),
         Row("not recorded", lambda each, _: composer.not_recorded(each), (1.7, 2.3, 2.3, 1.8)),
-        Row("who joins, told", lambda each, _: composer.joining(each), (1.5, 1.9, 2.0, 1.9)),
-        Row("who joins, asked in `opt-out`", lambda each, _: composer.joining_question(each, mode="opt-out"),
+        Row("who joins, told", lambda each, _: composer.transfer_notice(each), (1.5, 1.9, 2.0, 1.9)),
+        Row("who joins, asked in `opt-out`", lambda each, _: composer.transfer_question(each, mode="opt-out"),
             (4.2, 5.3, 5.7, 4.2)),
-        Row("who joins, asked in `opt-in`", lambda each, _: composer.joining_question(each, mode="opt-in"),
+        Row("who joins, asked in `opt-in`", lambda each, _: composer.transfer_question(each, mode="opt-in"),
             (6.4, 8.1, 9.1, 7.6)),
     ]  # fmt: skip
 
@@ -131,7 +131,7 @@ def _sentences(clips: dict[str, str]) -> Iterator[str]:
         parts = []
         for name, value in clips.items():
             days = 30 if value == "time" else None
-            parts.append(said(name, language, keep_days=days).text)
+            parts.append(clip_text(name, language, keep_days=days).text)
         yield f"{language}: {' '.join(parts)}"
 
 
@@ -147,7 +147,7 @@ SAYS = {
 def asked_by(what: str) -> str:
     """The countries that ask for it."""
     found = [
-        pack.code for pack in shipped().values() if any(duty.what == what for duty in (*pack.say, *pack.ask))
+        pack.code for pack in shipped_packs().values() if any(duty.what == what for duty in (*pack.say, *pack.ask))
     ]
     return ", ".join(f"`{code}`" for code in sorted(found, key=lambda code: (code == STRICT, code)))
 

@@ -14,7 +14,7 @@ from recorder import config
 from recorder.cli.prompts import prompts
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
-from recorder.prompts.sentences import all_said
+from recorder.prompts.sentences import all_clip_texts
 from recorder.prompts.sound_check import check_sound, read_file
 
 
@@ -36,7 +36,7 @@ def test_the_list_says_where_each_sentence_comes_from(voice: Path) -> None:
     done = accord("list", "--language", "en", recorded=voice)
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert len(lines) == len(all_said("en"))
+    assert len(lines) == len(all_clip_texts("en"))
     (own,) = (line.split() for line in lines if line.split()[2] != "shipped")
     assert own == ["en", "recorded", "recorded", *["This", "call", "is", "being", "recorded."]]
     assert len(accord("list").stdout.splitlines()) == 4 * len(lines)
@@ -45,7 +45,7 @@ def test_the_list_says_where_each_sentence_comes_from(voice: Path) -> None:
 def test_the_script_has_every_sentence_as_it_is_read_aloud_under_its_files_name() -> None:
     done = accord("script", "--language", "nl")
     rows = [line.split("\t") for line in done.stdout.splitlines() if line and not line.startswith("#")]
-    assert rows == [[f"nl/{clip}.wav", each.spoken] for clip, each in all_said("nl").items()]
+    assert rows == [[f"nl/{clip}.wav", each.spoken] for clip, each in all_clip_texts("nl").items()]
     assert ["nl/opt-out-2.wav", "Liever zonder opname verder? Druk dan op twee."] in rows
 
 
@@ -103,7 +103,7 @@ def test_a_language_is_asked_for(tmp_path: Path) -> None:
 def test_what_is_shipped_passes_its_check() -> None:
     done = accord("check", "--shipped")
     assert done.exit_code == 0, done.stdout
-    assert len(done.stdout.splitlines()) == 4 * len(all_said("en"))
+    assert len(done.stdout.splitlines()) == 4 * len(all_clip_texts("en"))
     assert all(line.endswith("  ok") for line in done.stdout.splitlines())
 
 

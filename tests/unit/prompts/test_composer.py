@@ -13,7 +13,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import composer, dsp
 from recorder.prompts.composer import Greeting, Rendered, announcement
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import LONG, SHORT, SpokenSentence, Wording, said
+from recorder.prompts.sentences import LONG, SHORT, ClipText, Wording, clip_text
 from recorder.prompts.sound_check import check_sound
 from recorder.prompts.sound_sources import Sources
 
@@ -105,7 +105,7 @@ def test_everything_can_be_said_without_an_engine_and_is_fit_for_a_phone(languag
         assert {origin for _, origin in made.origins} == {"shipped"}
         assert dsp.loudness(heard, 8000) == pytest.approx(-20, abs=1.0), name
         assert np.abs(heard).max() < 0.85
-        before, after = dsp.silences(heard, 8000)
+        before, after = dsp.measure_silence(heard, 8000)
         assert 0.02 <= before <= 0.25, name
         assert 0.02 <= after <= 0.35, name  # a last t has little below 4 kHz
         if made.duration_ms >= 1000:
@@ -256,8 +256,8 @@ def test_an_engine_speaks_what_there_is_no_sound_for_and_nothing_else(hum: objec
 
 
 def test_an_engine_is_given_the_spoken_form(hum: object) -> None:
-    clip = Sources(engines=(hum,)).clip(said("opt-out", "en", key=5), "en")  # type: ignore[arg-type]
-    assert clip.said.text == "To go on without recording, press 5."
+    clip = Sources(engines=(hum,)).clip(clip_text("opt-out", "en", key=5))  # type: ignore[arg-type]
+    assert clip.text.text == "To go on without recording, press 5."
     assert hum.spoken == [("To go on without recording, press five.", "en")]  # type: ignore[attr-defined]
 
 
@@ -269,14 +269,14 @@ def test_a_persons_recording_is_heard_instead_and_the_text_stays(voice: Path) ->
     assert own.sha256 != shipped.sha256
     first = samples(own)[: 2 * 8000]
     assert dsp.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as what follows"
-    assert dsp.silences(samples(own), 8000)[0] < 0.3, "its second of silence is gone"
+    assert dsp.measure_silence(samples(own), 8000)[0] < 0.3, "its second of silence is gone"
     assert announcement("fr", **told, sources=Sources(voice)).origins[0] == ("recorded", "shipped")
 
 
 def test_the_words_of_a_clip_decide_not_its_name() -> None:
-    other = SpokenSentence("recorded", "Something else.", "Something else.")
-    assert Sources().origin(other, "en") == "missing"
+    other = ClipText("recorded", "en", "Something else.", "Something else.")
+    assert Sources().origin(other) == "missing"
     with pytest.raises(ConfigError) as caught:
-        Sources().clip(other, "en")
+        Sources().clip(other)
     assert caught.value.error_id == "tts.none"
     assert "en/recorded.wav" in caught.value.hint

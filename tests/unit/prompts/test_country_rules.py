@@ -16,7 +16,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import country_file, purposes
 from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, RuleSource
 
-PACKS = country_file.shipped()
+PACKS = country_file.shipped_packs()
 
 PURPOSES = (*purposes.standard(), "their-own")
 
@@ -174,7 +174,7 @@ def test_a_broken_pack_is_named_with_its_field(tmp_path: Path, old: str, new: st
     path = tmp_path / "be.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        country_file.load(path)
+        country_file.load_pack(path)
     assert caught.value.error_id == "pack.broken"
     assert str(path) in caught.value.message
     assert field in caught.value.message
@@ -185,12 +185,12 @@ def test_a_purpose_that_is_left_out_is_named(tmp_path: Path) -> None:
     path = tmp_path / "be.toml"
     path.write_text(GOOD[:start] + GOOD[end:], encoding="utf-8")
     with pytest.raises(ConfigError, match=r"purpose\.training: it is missing"):
-        country_file.load(path)
+        country_file.load_pack(path)
 
 
 def test_a_pack_is_named_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(country_file, "FOLDER", tmp_path)
-    read = country_file.shipped.__wrapped__
+    read = country_file.shipped_packs.__wrapped__
     (tmp_path / "fr.toml").write_text(GOOD, encoding="utf-8")
     with pytest.raises(ConfigError, match="'be' is not the file's name"):
         read()

@@ -9,7 +9,7 @@ import pytest
 from recorder.prompts import composer
 from recorder.prompts.composer import SHIPPED, Rendered
 from recorder.prompts.purposes import LANGUAGES, standard
-from recorder.prompts.sentences import SHORT, said
+from recorder.prompts.sentences import SHORT, clip_text
 from tests.unit.prompts.length_limits import limits
 from tests.unit.prompts.lengths import KEPT, PAGES, opt_in, rows, told, written
 
@@ -21,7 +21,7 @@ def slowest(language: str, most: int = KEPT[-1]) -> int:
     times = [days for days in KEPT if days <= most]
     return max(
         times,
-        key=lambda days: len(SHIPPED.clip(said("it-is-kept", language, keep_days=days), language).samples),
+        key=lambda days: len(SHIPPED.clip(clip_text("it-is-kept", language, keep_days=days)).samples),
     )
 
 

@@ -57,10 +57,10 @@ def test_a_broken_purpose_is_named(tmp_path: Path, old: str, new: str) -> None:
     path = tmp_path / "purposes.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
-        purposes.load(path)
+        purposes.load_purposes(path)
     assert caught.value.error_id == "purposes.broken"
     path.write_text(GOOD, encoding="utf-8")
-    assert purposes.load(path) == purposes.standard()
+    assert purposes.load_purposes(path) == purposes.standard()
 
 
 def put(

@@ -10,13 +10,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.prompts import sentences
 from recorder.prompts.purposes import LANGUAGES, standard
-from recorder.prompts.sentences import (
-    ASKED_FOR,
-    RECORDED_FOR,
-    all_said,
-    purpose_sentences,
-    said,
-)
+from recorder.prompts.sentences import ASKED_FOR, RECORDED_FOR, all_clip_texts, clip_text, purpose_sentences
 
 
 def time_in_words(keep_days: int, language: str) -> str:
@@ -30,8 +24,8 @@ DAYS = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_has_the_same_sentences_each_in_words_of_its_own(language: str) -> None:
-    found = all_said(language)
-    assert list(found) == list(all_said("en"))
+    found = all_clip_texts(language)
+    assert list(found) == list(all_clip_texts("en"))
     for clip, each in found.items():
         assert clip == each.clip
         assert re.fullmatch(r"[a-z0-9-]+", clip)
@@ -40,13 +34,13 @@ def test_every_language_has_the_same_sentences_each_in_words_of_its_own(language
         assert each.text[-1] in ".?"
         assert not re.search(r"[{}]|\s\s", each.text + each.spoken)
         assert len(each.text) < 130
-        assert digit or language == "en" or each.text != all_said("en")[clip].text
+        assert digit or language == "en" or each.text != all_clip_texts("en")[clip].text
     assert len({each.text for each in found.values()}) == len(found)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_words_are_neutral(language: str) -> None:
-    words = " ".join(each.text for each in all_said(language).values())
+    words = " ".join(each.text for each in all_clip_texts(language).values())
     assert not re.search(
         r"proof|\bprove|evidence|against|preuve|contre|bewijs|beweis|gegen|tegen", words, re.IGNORECASE
     )
@@ -55,17 +49,17 @@ def test_the_words_are_neutral(language: str) -> None:
 def test_the_long_wording_says_that_they_can_listen_together_later() -> None:
     together = {"fr": "réécouter", "nl": "samen opnieuw", "de": "gemeinsam", "en": "again together later"}
     for language, words in together.items():
-        assert words in said("for-agreement", language).text
+        assert words in clip_text("for-agreement", language).text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_key_is_written_as_a_figure_and_spoken_as_a_word(language: str) -> None:
     for name in ("opt-out", "opt-in", "language", "yes-or-no"):
-        each = said(name, language)
+        each = clip_text(name, language)
         assert re.search(r"\d", each.text)
         assert not re.search(r"\d", each.spoken)
         assert len(each.text.split()) == len(each.spoken.split())
-    assert [said("language", language, key=key).clip for key in (1, 4)] == ["language-1", "language-4"]
+    assert [clip_text("language", language, key=key).clip for key in (1, 4)] == ["language-1", "language-4"]
 
 
 @pytest.mark.parametrize("days", DAYS)
@@ -73,9 +67,9 @@ def test_usual_keeping_times_are_said_in_words(days: int) -> None:
     for language in LANGUAGES:
         words = time_in_words(days, language)
         assert not re.search(r"\d", words)
-        each = said("kept", language, keep_days=days)
+        each = clip_text("kept", language, keep_days=days)
         assert words in each.text
-        assert each.clip in all_said(language)
+        assert each.clip in all_clip_texts(language)
 
 
 def test_a_year_is_said_whether_its_leap_days_are_counted_or_not() -> None:
@@ -93,13 +87,13 @@ def test_any_other_keeping_time_is_said_by_its_number() -> None:
         "45 Tage",
         "45 days",
     ]
-    assert said("kept", "en", keep_days=45).clip == "kept-45-days"
+    assert clip_text("kept", "en", keep_days=45).clip == "kept-45-days"
 
 
 @pytest.mark.parametrize("days", [0, -1, 36_526, None, True, 7.0, "7"])
 def test_a_keeping_time_that_cannot_be_says_what_can(days: object) -> None:
     with pytest.raises(ConfigError, match="cannot be kept") as caught:
-        said("kept", "en", keep_days=days)  # type: ignore[arg-type]
+        clip_text("kept", "en", keep_days=days)  # type: ignore[arg-type]
     assert caught.value.error_id == "prompt.keep_time"
     assert "number of days" in caught.value.hint
 
@@ -107,8 +101,8 @@ def test_a_keeping_time_that_cannot_be_says_what_can(days: object) -> None:
 @pytest.mark.parametrize("language", ["pt", "", "EN"])
 def test_a_language_without_sentences_is_named(language: str) -> None:
     for ask in (
-        lambda: said("recorded", language),
-        lambda: all_said(language),
+        lambda: clip_text("recorded", language),
+        lambda: all_clip_texts(language),
         lambda: time_in_words(7, language),
         lambda: purpose_sentences(["agreement"], language, {}),
     ):
@@ -121,7 +115,7 @@ def test_a_language_without_sentences_is_named(language: str) -> None:
 @pytest.mark.parametrize("key", [10, -1, "2", True])
 def test_a_key_that_no_phone_has(key: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        said("language", "en", key=key)  # type: ignore[arg-type]
+        clip_text("language", "en", key=key)  # type: ignore[arg-type]
     assert caught.value.error_id == "prompt.key"
 
 
@@ -203,7 +197,7 @@ def test_a_broken_catalogue_is_named(tmp_path: Path, old: str, new: str) -> None
     path = tmp_path / "sentences.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
-        sentences.load(path)
+        sentences.load_sentences(path)
     assert caught.value.error_id == "sentences.broken"
     path.write_text(GOOD, encoding="utf-8")
-    sentences.load(path)
+    sentences.load_sentences(path)

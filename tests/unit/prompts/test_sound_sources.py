@@ -13,13 +13,13 @@ import soundfile
 from recorder.errors import ConfigError
 from recorder.prompts import dsp, sound_build, sound_sources
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import all_said, said
+from recorder.prompts.sentences import all_clip_texts, clip_text
 from recorder.prompts.sound_sources import SOUNDS, Sources, shipped_clips
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_is_shipped_and_says_the_catalogues_words(language: str) -> None:
-    listed, wanted = shipped_clips()[language], all_said(language)
+    listed, wanted = shipped_clips()[language], all_clip_texts(language)
     assert {clip: entry.text for clip, entry in listed.items()} == {
         clip: each.text for clip, each in wanted.items()
     }
@@ -28,8 +28,8 @@ def test_every_sentence_is_shipped_and_says_the_catalogues_words(language: str) 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(language: str) -> None:
-    for each in all_said(language).values():
-        found = Sources().clip(each, language)
+    for each in all_clip_texts(language).values():
+        found = Sources().clip(each)
         assert found.origin == "shipped"
         with soundfile.SoundFile(SOUNDS / language / f"{each.clip}.flac") as file:
             assert (file.samplerate, file.channels, file.subtype) == (dsp.RATE, 1, "PCM_16")
@@ -40,7 +40,7 @@ def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(langu
         near = 3 if each.clip.startswith("digit-") else 1.2
         assert dsp.loudness(found.samples) == pytest.approx(-20, abs=near), each.clip
         assert np.abs(found.samples).max() < 0.8
-        before, after = dsp.silences(found.samples)
+        before, after = dsp.measure_silence(found.samples)
         assert 0.04 <= before <= 0.13, each.clip
         assert 0.04 <= after <= 0.13, each.clip
 
@@ -57,13 +57,13 @@ def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pyte
     folder = tmp_path / "sounds"
     shutil.copytree(SOUNDS / "de", folder / "de")
     monkeypatch.setattr(sound_sources, "SOUNDS", folder)
-    each = said("agreed", "de")
-    assert Sources().clip(each, "de").origin == "shipped"
+    each = clip_text("agreed", "de")
+    assert Sources().clip(each).origin == "shipped"
     victim = folder / "de" / "declined.flac"
     victim.write_bytes(victim.read_bytes()[:-2] + b"\0\1")
     for error_id in ("prompt.changed", "prompt.missing"):
         with pytest.raises(ConfigError) as caught:
-            Sources().clip(said("declined", "de"), "de")
+            Sources().clip(clip_text("declined", "de"))
         assert caught.value.error_id == error_id
         assert caught.value.hint
         victim.unlink(missing_ok=True)
@@ -104,48 +104,48 @@ def test_a_recording_that_does_not_serve_is_refused_and_not_played(
     harm(path, speech)  # type: ignore[operator]
     found = Sources(voice)
     with pytest.raises(ConfigError) as caught:
-        found.clip(said("agreed", "en"), "en")
+        found.clip(clip_text("agreed", "en"))
     assert caught.value.error_id == error_id
     assert str(path) in caught.value.message
-    assert found.clip(said("recorded", "en"), "en").origin == "recorded"
+    assert found.clip(clip_text("recorded", "en")).origin == "recorded"
 
 
 def test_a_recording_of_a_sentence_that_was_changed_since_is_not_heard(voice: Path) -> None:
-    found, each = Sources(voice), said("recorded", "en")
+    found, each = Sources(voice), clip_text("recorded", "en")
     script = voice / "script.txt"
     script.write_text(f"# a remark\nen/recorded.wav\t{each.spoken}\n\nodd line\n", encoding="utf-8")
-    assert found.clip(each, "en").origin == "recorded"
+    assert found.clip(each).origin == "recorded"
     script.write_text("en/recorded.wav\tThis call is recorded.\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="This call is being recorded") as caught:
-        found.clip(each, "en")
+        found.clip(each)
     assert caught.value.error_id == "prompt.other_words"
     assert "script.txt" in caught.value.hint
     script.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError) as caught:
-        found.clip(each, "en")
+        found.clip(each)
     assert caught.value.error_id == "prompt.unreadable"
 
 
 def test_where_a_sentence_comes_from(voice: Path, hum: object) -> None:
     found = Sources(voice, (hum,))  # type: ignore[arg-type]
-    assert found.origin(said("recorded", "en"), "en") == "recorded"
-    assert found.origin(said("recorded", "nl"), "nl") == "shipped"
-    assert found.origin(said("kept", "nl", keep_days=45), "nl") == "spoken by hum"
-    assert Sources().origin(said("kept", "nl", keep_days=45), "nl") == "missing"
+    assert found.origin(clip_text("recorded", "en")) == "recorded"
+    assert found.origin(clip_text("recorded", "nl")) == "shipped"
+    assert found.origin(clip_text("kept", "nl", keep_days=45)) == "spoken by hum"
+    assert Sources().origin(clip_text("kept", "nl", keep_days=45)) == "missing"
 
 
 def test_sounds_are_made_anew_only_where_the_words_changed(tmp_path: Path, hum: object) -> None:
     found = (hum,)
-    assert sound_build.make(["nl"], found, tmp_path) == len(all_said("nl"))  # type: ignore[arg-type]
-    assert sound_build.make(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path) == len(all_clip_texts("nl"))  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]
     path = tmp_path / "nl" / "agreed.flac"
     path.write_bytes(b"changed")
     (tmp_path / "nl" / "of-old.flac").write_bytes(b"no sentence needs this")
-    assert sound_build.make(["nl"], found, tmp_path) == 1  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path) == 1  # type: ignore[arg-type]
     assert soundfile.info(path).samplerate == dsp.RATE
     assert not (tmp_path / "nl" / "of-old.flac").exists()
     body = tomllib.loads((tmp_path / "clips.toml").read_text(encoding="utf-8"))
     assert {clip: entry["text"] for clip, entry in body["nl"].items()} == {
-        clip: each.text for clip, each in all_said("nl").items()
+        clip: each.text for clip, each in all_clip_texts("nl").items()
     }
-    assert sound_build.make(["nl"], found, tmp_path, everything=True) == len(all_said("nl"))  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path, everything=True) == len(all_clip_texts("nl"))  # type: ignore[arg-type]

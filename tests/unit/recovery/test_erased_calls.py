@@ -130,7 +130,7 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
         stages.step(folder, house.clock(), house.means)
     copy = house.folder / "older" / folder.name
     shutil.copytree(folder, copy)
-    stages.put_aside(folder, "take.impossible", house.clock(), house.means)
+    stages.quarantine_take(folder, "take.impossible", house.clock(), house.means)
     assert forgotten_calls.erase(changes, asked, "u").erased == 3
     house.work(Path(shutil.copytree(copy, house.spool / folder.name)))
     kept = announced and at != "encode"

@@ -10,7 +10,7 @@ import pytest
 
 from recorder.store.contract import Abilities, Conflict, NotFound, Store, Unreachable
 from recorder.store.directory import DirectoryStore
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 
 
 class Flaky:
@@ -57,7 +57,7 @@ class Flaky:
 
 
 def wrap(store: Store, pauses: list[float], attempts: int = 4) -> Store:
-    return retrying(store, attempts=attempts, sleep=pauses.append, chance=lambda: 0.5, longest_pause=0.5)
+    return with_retries(store, attempts=attempts, sleep=pauses.append, chance=lambda: 0.5, longest_pause=0.5)
 
 
 def fill(folder: Path, tmp_path: Path, names: str) -> None:

@@ -468,9 +468,9 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
 
 def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, browser, bakery, clock) -> None:
     folder, end = house.finished(bakery)
-    stages.put_aside(folder, stages.ENCODER_DIED, end, house.means)
+    stages.quarantine_take(folder, stages.ENCODER_DIED, end, house.means)
     impossible, _ = house.finished(bakery, at=clock() - timedelta(hours=1))
-    stages.put_aside(impossible, "take.impossible", end, house.means)
+    stages.quarantine_take(impossible, "take.impossible", end, house.means)
     quarantine = impossible.parent / "quarantine"
     paul = browser("paul")
     page = enter(paul, wants="erasure")
