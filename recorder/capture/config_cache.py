@@ -224,7 +224,7 @@ class ConfigCache:
 
     def _look_at_disk(self) -> None:
         self.disk = disk_space.measure_disk(self._spool)
-        room = self._by_share = self.disk.room(self._warn_at, self._full_at, self._by_share)
+        room = self._by_share = self.disk.level(self._warn_at, self._full_at, self._by_share)
         if self._headroom is not None:
             self._headroom.measure(self.disk)
             # Recovered only with room for two: a disk at a limit must not be logged with each call.

@@ -2,7 +2,7 @@
 none.
 
 A recording that a full disk cuts loses its end, and one that is cut in its announcement loses all its
-purposes. So none starts unless the current ones can go on for two minutes (``disk_space.AHEAD``), and all
+purposes. So none starts unless the current ones can go on for two minutes (``disk_space.HEADROOM_SECONDS``), and all
 can be finished: marks and ends written, and the largest one encoded, encrypted and stored, which frees
 room. If they go on for longer than the disk lasts, the longest ends first, while all of that still has
 room.

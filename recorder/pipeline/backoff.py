@@ -125,7 +125,7 @@ class Backoff:
             found = disk_space.measure_disk(self.spool)
         except OSError:
             return True  # the look at the spool says so
-        self._room = found.room(self.warn_at, self.full_at, self._room)
+        self._room = found.level(self.warn_at, self.full_at, self._room)
         return self._room is not DiskLevel.OK
 
 

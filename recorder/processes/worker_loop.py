@@ -123,7 +123,7 @@ class Worker:
     def __post_init__(self) -> None:
         services, node = self.services, self.settings.node
         self._backlog = Backlog(services.spool, self.monotonic)
-        self._deaths = EncoderCrashes(self.monotonic)
+        self._crashes = EncoderCrashes(self.monotonic)
         self._common = Backoff(services.spool, node.warn_at, node.full_at, self.monotonic, self.chance)
         self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
         timekeeper = self.timekeeper or Timekeeper(services.spool / NAME, {}, services.now)
@@ -183,12 +183,12 @@ class Worker:
         if due and self._lanes["rest"].busy < self._lanes["rest"].room:
             self._house_due = self.monotonic() + HOUSEKEEPING
             self._submit("rest", HOUSE, self._house.keep)
-        self._backlog.look()
-        blocked = self._common.blocked()
+        self._backlog.scan_spool()
+        blocked = self._common.blocked_stages()
         for lane in LANES:
             while self._lanes[lane].busy < self._lanes[lane].room:
-                full = self._storing >= self._common.uploads(self.uploads)
-                item = self._backlog.next(
+                full = self._storing >= self._common.upload_limit(self.uploads)
+                item = self._backlog.next_take(
                     lane, blocked | BLOCKED_STAGES["store"] if full else blocked, self._room()
                 )
                 if item is None:
@@ -230,9 +230,9 @@ class Worker:
     def _step(self, folder: Path, stage: Stage) -> None:
         began = time.perf_counter()
         try:
-            if self._deaths.enough(folder.name):
+            if self._crashes.is_poison(folder.name):
                 stages.quarantine_take(folder, ENCODER_DIED, self.services.now(), self.services)
-                self._deaths.forget(folder.name)
+                self._crashes.forget(folder.name)
                 log.error("take.quarantined", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
             stages.step(folder, self.services.now(), self.services, self._encode)
         except Exception as error:
@@ -240,8 +240,8 @@ class Worker:
             self._failed(folder, stage, error)
         else:
             metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
-            self._common.succeeded(stage)
-            self._backlog.done(folder)
+            self._common.note_success(stage)
+            self._backlog.finish_step(folder)
         finally:
             with self._lock:
                 self._storing -= stage == "store"
@@ -250,9 +250,9 @@ class Worker:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
         if error_id == ENCODER_DIED and not self._stopping:
             metrics.ENCODER_DEATHS.inc()
-            self._deaths.died(folder.name, self._backlog.alone(folder, stage))
+            self._crashes.note_crash(folder.name, self._backlog.is_alone(folder, stage))
         metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
-        failures = self._backlog.failed(folder, self._common.failed(error, stage))
+        failures = self._backlog.fail_step(folder, self._common.note_failure(error, stage))
         bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
         if isinstance(error, AccordError | OSError):
             more = {"hint": disk_space.hint_for(error)} if isinstance(error, OSError) else {}
@@ -267,7 +267,7 @@ class Worker:
             took = encoder.encode(folder, prompt)
         finally:
             self._free.put(encoder)
-        self._deaths.encoded(folder.name)
+        self._crashes.note_encoded(folder.name)
         metrics.ENCODED_AUDIO.inc(took.audio)
         metrics.ENCODE_CPU.inc(took.cpu)
 

@@ -26,7 +26,7 @@ class ServerCapabilities:
     ranges: bool
 
 
-def look(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
+def probe_server(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
     """Put a small object under a key of its own, read a part of it, and delete it.
 
     Raises :class:`StoreError`, :class:`Unreachable`.

@@ -9,7 +9,7 @@ PLACE = "probe/"
 """Where little or nothing is stored."""
 
 
-def reach(store: Store) -> HealthFinding:
+def ping_store(store: Store) -> HealthFinding:
     """List almost nothing: unlike a read of one object, this reveals a bucket that is missing or forbidden.
     Raises :class:`StoreError`."""
     next(iter(store.list(PLACE)), None)

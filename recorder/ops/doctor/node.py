@@ -117,7 +117,7 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
     until = f"no new recordings from {node.full_at:.0%}"
     left = found.free - round(found.size * (1 - node.full_at))
     yield DoctorFinding(
-        {DiskLevel.OK: OK, DiskLevel.WARN: WARNING, DiskLevel.FULL: WRONG}[found.room(node.warn_at, node.full_at)],
+        {DiskLevel.OK: OK, DiskLevel.WARN: WARNING, DiskLevel.FULL: WRONG}[found.level(node.warn_at, node.full_at)],
         f"disk: {found.used:.0%} in use, told at {node.warn_at:.0%}, {until}; "
         + _hours(left, *_growth(node.spool_folder)),
         "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",

@@ -16,67 +16,67 @@ def now() -> MonotonicClock:
 
 
 @pytest.fixture
-def deaths(now: MonotonicClock) -> EncoderCrashes:
+def crashes(now: MonotonicClock) -> EncoderCrashes:
     return EncoderCrashes(now)
 
 
-def test_one_that_dies_while_others_are_encoded_is_set_aside(deaths: EncoderCrashes, now: MonotonicClock) -> None:
+def test_one_that_dies_while_others_are_encoded_is_set_aside(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     for count in range(1, CRASH_LIMIT + 1):
-        assert not deaths.enough("bad")
-        assert deaths.died("bad", alone=False) == count
-        deaths.encoded(f"good {count}")
+        assert not crashes.is_poison("bad")
+        assert crashes.note_crash("bad", alone=False) == count
+        crashes.note_encoded(f"good {count}")
         now.at += CRASH_INTERVAL
-    assert deaths.enough("bad")
-    deaths.forget("bad")
-    assert not deaths.enough("bad")
+    assert crashes.is_poison("bad")
+    crashes.forget("bad")
+    assert not crashes.is_poison("bad")
 
 
-def test_where_none_is_encoded_none_is_set_aside(deaths: EncoderCrashes, now: MonotonicClock) -> None:
+def test_where_none_is_encoded_none_is_set_aside(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     for _ in range(100):
         for take in ("a", "b", "c"):
-            assert deaths.died(take, alone=False) == 1
+            assert crashes.note_crash(take, alone=False) == 1
         now.at += CRASH_INTERVAL_ALONE
 
 
 def test_what_was_encoded_before_its_last_death_says_nothing_of_the_next(
-    deaths: EncoderCrashes, now: MonotonicClock
+    crashes: EncoderCrashes, now: MonotonicClock
 ) -> None:
-    deaths.died("a", alone=False)
-    deaths.encoded("b")
-    assert deaths.died("a", alone=False) == 1  # too soon
+    crashes.note_crash("a", alone=False)
+    crashes.note_encoded("b")
+    assert crashes.note_crash("a", alone=False) == 1  # too soon
     now.at += CRASH_INTERVAL  # and from here on, every encoder dies
-    assert deaths.died("a", alone=False) == 1
+    assert crashes.note_crash("a", alone=False) == 1
 
 
-def test_a_storm_does_not_set_aside_what_it_strikes_often(deaths: EncoderCrashes, now: MonotonicClock) -> None:
+def test_a_storm_does_not_set_aside_what_it_strikes_often(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     """Out of memory for a while: many deaths of one take, with others encoded in between."""
     while now.at < CRASH_INTERVAL * (CRASH_LIMIT - 1) - 2:
-        deaths.died("a", alone=True)
-        deaths.encoded("b")
+        crashes.note_crash("a", alone=True)
+        crashes.note_encoded("b")
         now.at += 1.0
-    assert not deaths.enough("a")
+    assert not crashes.is_poison("a")
 
 
-def test_one_that_is_alone_is_set_aside_at_last(deaths: EncoderCrashes, now: MonotonicClock) -> None:
+def test_one_that_is_alone_is_set_aside_at_last(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     began = now.at
-    while not deaths.enough("bad"):
-        deaths.died("bad", alone=True)
+    while not crashes.is_poison("bad"):
+        crashes.note_crash("bad", alone=True)
         now.at += 60.0
     assert now.at - began >= CRASH_INTERVAL_ALONE * (CRASH_LIMIT - 1)
 
 
-def test_one_that_is_encoded_is_cleared(deaths: EncoderCrashes, now: MonotonicClock) -> None:
+def test_one_that_is_encoded_is_cleared(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     for _ in range(CRASH_LIMIT - 1):
-        deaths.died("a", alone=False)
-        deaths.encoded("b")
+        crashes.note_crash("a", alone=False)
+        crashes.note_encoded("b")
         now.at += CRASH_INTERVAL
-    deaths.encoded("a")
-    assert deaths.died("a", alone=False) == 1
+    crashes.note_encoded("a")
+    assert crashes.note_crash("a", alone=False) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_killer_that_strikes_every_other_start_at_random_sets_nothing_aside(
-    deaths: EncoderCrashes, now: MonotonicClock, seed: int
+    crashes: EncoderCrashes, now: MonotonicClock, seed: int
 ) -> None:
     """Each is tried again every minute, and would have to be struck some thirty times in a row."""
     chance = random.Random(seed)
@@ -84,9 +84,9 @@ def test_a_killer_that_strikes_every_other_start_at_random_sets_nothing_aside(
     while waiting:
         for take in list(waiting):
             if chance.random() < 0.5:
-                deaths.died(take, alone=len(waiting) == 1)
+                crashes.note_crash(take, alone=len(waiting) == 1)
             else:
-                deaths.encoded(take)
+                crashes.note_encoded(take)
                 waiting.remove(take)
-            assert not deaths.enough(take)
+            assert not crashes.is_poison(take)
         now.at += 60.0

@@ -55,35 +55,35 @@ def test_where_room_is_short_the_smallest_take_that_has_room_is_encoded(
 ) -> None:
     large, small, middle = folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
-    backlog.look()
+    backlog.scan_spool()
     free = disk_space.bytes_to_finish(600_000, ("opus",)) + 1000
-    assert backlog.next("encode", free=free) == (small, "encode")
-    assert backlog.next("encode", free=free) is None, "what it needs is taken"
+    assert backlog.next_take("encode", free=free) == (small, "encode")
+    assert backlog.next_take("encode", free=free) is None, "what it needs is taken"
     (small / ENCODED).write_bytes(b"{}")
-    backlog.done(small)
-    assert backlog.next("rest", free=free) == (small, "seal")
-    assert backlog.next("encode", free=free) is None, "until it is sealed"
+    backlog.finish_step(small)
+    assert backlog.next_take("rest", free=free) == (small, "seal")
+    assert backlog.next_take("encode", free=free) is None, "until it is sealed"
     layout.remove_take(small)
-    backlog.done(small)
-    assert backlog.next("encode", free=free) == (middle, "encode")
+    backlog.finish_step(small)
+    assert backlog.next_take("encode", free=free) == (middle, "encode")
     layout.remove_take(middle)
-    backlog.done(middle)
-    assert backlog.next("encode", free=free) == (large, "encode"), "nothing else makes room: it is tried"
-    backlog.failed(large, lambda _: 1.0)
-    assert backlog.next("encode", free=free) is None
+    backlog.finish_step(middle)
+    assert backlog.next_take("encode", free=free) == (large, "encode"), "nothing else makes room: it is tried"
+    backlog.fail_step(large, lambda _: 1.0)
+    assert backlog.next_take("encode", free=free) is None
 
 
 def test_where_there_is_room_it_is_the_turn_of_the_oldest(tmp_path: Path, backlog: Backlog) -> None:
     folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
-    backlog.look()
+    backlog.scan_spool()
     for folder in folders:
-        assert backlog.next("encode", free=10_000_000) == (folder, "encode")
+        assert backlog.next_take("encode", free=10_000_000) == (folder, "encode")
 
 
 def taken(backlog: Backlog, lane: str = "encode", count: int = 100) -> list[str]:
     found = []
-    while len(found) < count and (item := backlog.next(lane)) is not None:
+    while len(found) < count and (item := backlog.next_take(lane)) is not None:
         found.append(item[0].name)
     return found
 
@@ -92,7 +92,7 @@ def test_customers_take_turns_each_with_their_oldest(tmp_path: Path, backlog: Ba
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(8)]
     small = [call(tmp_path, "small", minute).name for minute in (20, 21)]
     nobody = call(tmp_path, None, 30).name
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog) == [crowd[0], small[0], nobody, crowd[1], small[1], *crowd[2:]]
 
 
@@ -100,11 +100,11 @@ def test_a_customer_who_comes_later_has_the_next_turn(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(5)]
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog, count=2) == crowd[:2]
     late = call(tmp_path, "late", 60).name
     seconds.at += 60
-    backlog.look()
+    backlog.scan_spool()
     assert late in taken(backlog, count=2)
 
 
@@ -112,26 +112,26 @@ def test_a_stage_that_is_blocked_holds_up_no_other(tmp_path: Path, backlog: Back
     stored, sealed = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
     (stored / stages.MANIFEST).write_text("{}")
     (sealed / stages.ENCODED).write_text("{}")
-    backlog.look()
-    assert backlog.next("rest", {"store"}) == (sealed, "seal")
-    assert backlog.next("rest", {"store"}) is None
-    assert backlog.next("rest") == (stored, "store")
+    backlog.scan_spool()
+    assert backlog.next_take("rest", {"store"}) == (sealed, "seal")
+    assert backlog.next_take("rest", {"store"}) is None
+    assert backlog.next_take("rest") == (stored, "store")
 
 
 def test_a_take_is_under_way_once_and_comes_back_with_its_next_step(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     folder = call(tmp_path, "a", 1)
-    backlog.look()
-    assert backlog.next("encode") == (folder, "encode")
+    backlog.scan_spool()
+    assert backlog.next_take("encode") == (folder, "encode")
     seconds.at += 60
-    backlog.look()
-    assert backlog.next("encode") is None
+    backlog.scan_spool()
+    assert backlog.next_take("encode") is None
     (folder / stages.ENCODED).write_text("{}")
-    backlog.done(folder)
-    assert backlog.next("rest") == (folder, "seal")
+    backlog.finish_step(folder)
+    assert backlog.next_take("rest") == (folder, "seal")
     layout.remove_take(folder)
-    backlog.done(folder)
+    backlog.finish_step(folder)
     assert len(backlog) == 0
 
 
@@ -139,15 +139,15 @@ def test_what_failed_waits_and_the_others_go_on(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     first, second = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog, count=1) == [first.name]
-    assert backlog.failed(first, lambda failures: 10.0 * (failures + 1)) == 1
+    assert backlog.fail_step(first, lambda failures: 10.0 * (failures + 1)) == 1
     assert taken(backlog) == [second.name]
     seconds.at += 9.9
     assert taken(backlog) == []
     seconds.at += 0.2
     assert taken(backlog) == [first.name]
-    assert backlog.failed(first, lambda failures: 10.0 * (failures + 1)) == 2
+    assert backlog.fail_step(first, lambda failures: 10.0 * (failures + 1)) == 2
     seconds.at += 19
     assert taken(backlog) == []
 
@@ -156,14 +156,14 @@ def test_a_call_that_goes_on_is_found_when_it_ends_and_one_that_is_removed_is_fo
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     going_on, removed = call(tmp_path, "a", 1, ended=False), call(tmp_path, "a", 2)
-    backlog.look()
+    backlog.scan_spool()
     assert len(backlog) == 1
     layout.remove_take(removed)
     layout.close_take(going_on, CallEnd("recorded", None, AT, None))
-    backlog.look()
+    backlog.scan_spool()
     assert len(backlog) == 1, "not before it is time to look again"
     seconds.at += 1.1
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog) == [going_on.name]
 
 
@@ -176,7 +176,7 @@ def test_takes_are_looked_into_once_however_often_the_spool_is_looked_at(
     look = stages.next_stage
     monkeypatch.setattr(stages, "next_stage", lambda folder: looked.append(folder.name) or look(folder))
     for _ in range(5):
-        backlog.look()
+        backlog.scan_spool()
         seconds.at += 60
         taken(backlog, count=3)
     assert len(looked) == len(set(looked)) == 50
@@ -198,7 +198,7 @@ def test_ten_thousand_new_takes_do_not_stop_the_heart(
     looks = 0
     while len(backlog) < len(folders):
         before = seconds.at
-        backlog.look()
+        backlog.scan_spool()
         assert seconds.at - before < 1
         looks += 1
     assert looks == 4
@@ -210,11 +210,11 @@ def test_a_spool_that_cannot_be_read_is_said_once_and_waited_for(
     backlog = Backlog(tmp_path / "spool", seconds)
     with capture_logs() as logs:
         for _ in range(3):
-            backlog.look()
+            backlog.scan_spool()
             seconds.at += 60
         (tmp_path / "spool").mkdir()
         folder = call(tmp_path / "spool", "a", 1)
-        backlog.look()
+        backlog.scan_spool()
     assert [line["event"] for line in logs] == ["spool.unreadable", "spool.recovered"]
     assert taken(backlog) == [folder.name]
 
@@ -235,7 +235,7 @@ def test_a_folder_that_is_closed_keeps_no_other_from_being_found(
         os.setuid(65534)
         backlog = Backlog(tmp_path, seconds)
         with capture_logs() as logs:
-            backlog.look()
+            backlog.scan_spool()
         said = [(line["event"], "1 folders" in line["what"], "chgrp" in line["hint"]) for line in logs]
         right = taken(backlog) == [open_.name] and said == [("spool.unreadable", True, True)]
         os._exit(0 if right else 1)

@@ -15,24 +15,24 @@ from recorder.spool.disk_space import Disk, DiskLevel
     [(100, DiskLevel.OK), (15, DiskLevel.OK), (14, DiskLevel.WARN), (5, DiskLevel.WARN), (4, DiskLevel.FULL), (0, DiskLevel.FULL)],
 )
 def test_two_limits_say_what_there_is_room_for(free: int, room: DiskLevel) -> None:
-    assert Disk(100, free).room(0.85001, 0.95001) is room
+    assert Disk(100, free).level(0.85001, 0.95001) is room
 
 
 def test_a_disk_without_inodes_is_full_however_much_space_it_has() -> None:
-    assert Disk(100, 90, files=1000, files_free=10).room(0.85, 0.95) is DiskLevel.FULL
-    assert Disk(100, 90, files=0, files_free=0).room(0.85, 0.95) is DiskLevel.OK
+    assert Disk(100, 90, files=1000, files_free=10).level(0.85, 0.95) is DiskLevel.FULL
+    assert Disk(100, 90, files=0, files_free=0).level(0.85, 0.95) is DiskLevel.OK
 
 
 def test_at_a_limit_it_does_not_change_again_and_again() -> None:
     hovering = [Disk(10_000, free) for free in (499, 501, 499, 520, 549)]
     room, seen = DiskLevel.OK, []
     for each in hovering:
-        room = each.room(0.85, 0.95, room)
+        room = each.level(0.85, 0.95, room)
         seen.append(room)
     assert seen == [DiskLevel.FULL] * 5
-    assert Disk(10_000, 551).room(0.85, 0.95, DiskLevel.FULL) is DiskLevel.WARN
-    assert Disk(10_000, 1501).room(0.85, 0.95, DiskLevel.WARN) is DiskLevel.WARN
-    assert Disk(10_000, 1551).room(0.85, 0.95, DiskLevel.WARN) is DiskLevel.OK
+    assert Disk(10_000, 551).level(0.85, 0.95, DiskLevel.FULL) is DiskLevel.WARN
+    assert Disk(10_000, 1501).level(0.85, 0.95, DiskLevel.WARN) is DiskLevel.WARN
+    assert Disk(10_000, 1551).level(0.85, 0.95, DiskLevel.WARN) is DiskLevel.OK
 
 
 def test_a_real_disk(tmp_path: Path) -> None:
