@@ -40,8 +40,8 @@ from recorder.spool import atomic_files
 from recorder.spool.layout import Take, read_take
 
 OPUS, WAV, PEAKS = "audio.opus", "kept.wav", "peaks"
-"""The files in the take's folder.  ``kept.wav`` becomes the object ``audio.wav``: the take's own
-``audio.wav`` is the unblanked one and never leaves the spool."""
+"""Files in the take's folder. ``kept.wav`` becomes the object ``audio.wav``: the take's own ``audio.wav`` is
+not redacted and never leaves the spool."""
 
 NOTE = "note"
 """The operator's note about an imported recording, UTF-8: a file in the take's folder, and an object of the
@@ -74,10 +74,10 @@ class _Output(Protocol):
 
 
 def encode_take(folder: Path, prompt: Path) -> int:
-    """Encode the take in ``folder`` and write down what came of it (``encoded.json``).
+    """Encode the take in ``folder``, and write ``encoded.json``.
 
-    Returns the length of its sound in milliseconds.  ``prompt`` is the announcement's sound, in the folder of
-    all prompts.  Raises as :func:`encode` does.
+    Returns the length of its audio in milliseconds. ``prompt`` is the announcement's sound file, in the
+    folder of all prompts. Raises as :func:`encode` does.
     """
     encoded = encode(read_take(folder), prompt)
     write_encoded(encoded)
@@ -98,18 +98,18 @@ def encode(take: Take, prompt: Path) -> Encoded:
     announcement = take.start.announcement
     if announcement is None or not take.start.formats:
         raise wav.impossible_take(
-            take.folder, "it has no announcement or no format, so nothing should have been recorded"
+            take.folder, "it has no announcement or no format, so it should not have been recorded"
         )
     sound = wav.inspect(take.audio)
     _check_prompt(prompt, announcement.sha256)
     found = _find_announcement(take, sound, prompt)
-    said = prompt_detection.find_prompts(take, sound, found, prompt.parent)
-    paused = pause_redaction.locate_pauses(take, sound, found, said)
-    missing = missing_audio.find_holes(timeline.locate_times(take, sound, found, said), found, said)
+    prompts = prompt_detection.find_prompts(take, sound, found, prompt.parent)
+    pauses = pause_redaction.locate_pauses(take, sound, found, prompts)
+    missing = missing_audio.find_holes(timeline.locate_times(take, sound, found, prompts), found, prompts)
     sound = missing_audio.fill_holes(sound, missing)
-    found, said = missing_audio.shift_announcement(found, missing), missing_audio.shift_prompts(said, missing)
-    plan = redaction.plan(take, sound, found, said, missing_audio.shift_pauses(paused, missing))
-    return _write_objects(take, sound, plan, found, said)
+    found, prompts = missing_audio.shift_announcement(found, missing), missing_audio.shift_prompts(prompts, missing)
+    plan = redaction.plan(take, sound, found, prompts, missing_audio.shift_pauses(pauses, missing))
+    return _write_objects(take, sound, plan, found, prompts)
 
 
 def encode_import(take: Take) -> Encoded:
@@ -125,7 +125,7 @@ def _write_objects(
     sound: wav.Wav,
     plan: redaction.RedactionPlan,
     found: LocatedAnnouncement | None = None,
-    said: tuple[Prompt, ...] = (),
+    prompts: tuple[Prompt, ...] = (),
 ) -> Encoded:
     _write_formats(take, sound, plan)
     named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
@@ -141,7 +141,7 @@ def _write_objects(
         markers=plan.markers,
         drift_ms=plan.drift_ms,
         sounds=tuple(_hash_object(take.folder / file, name, kind) for file, name, kind in named),
-        prompts=said,
+        prompts=prompts,
     )
 
 
@@ -154,7 +154,7 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
         raise TakeError(
             "take.prompt",
             f"{prompt} is not the announcement of this take ({found})",
-            "have the worker write the snapshot again; the take waits in the spool",
+            "the worker writes it again from the catalogue; the take waits in the spool",
         )
 
 

@@ -1,4 +1,4 @@
-"""Silence in place of what the switch did not write while the external party's telephone was on hold.
+"""Inserts silence for what the switch did not write while the external party's telephone was on hold.
 
 A telephone that sends nothing on hold leaves nothing in the file (``timeline.py``): speech from before and
 after would be adjacent, and every later offset early by the length of the hold. So silence is inserted where
@@ -27,8 +27,8 @@ Hole = tuple[int, int]
 def find_holes(
     clock: Times, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
 ) -> tuple[Hole, ...]:
-    """What is missing in the holds, by the times of the file as it is. A prompt that was found whole is never
-    split."""
+    """The audio that is missing in holds, by the times of the unfilled file. A prompt that was found whole is
+    never split."""
     whole = [(each.offset_ms, each.end_ms) for each in (found, *prompts) if each is not None]
     result = []
     for at, length in clock.unwritten():
@@ -38,7 +38,7 @@ def find_holes(
 
 
 def fill_holes(sound: Wav, missing: Sequence[Hole]) -> Wav:
-    """The sound with its holes filled."""
+    """The sound with silence in its holes."""
     rate = sound.sample_rate
     frames = tuple((at * rate // 1000, length * rate // 1000) for at, length in missing)
     return replace(sound, frames=sound.frames + sum(count for _, count in frames), holes=frames)
@@ -69,8 +69,8 @@ def shift_pauses(paused: Sequence[LocatedPause], missing: Sequence[Hole]) -> tup
 
 
 def shift_stretch(stretch: tuple[int, int], missing: Sequence[Hole]) -> tuple[int, int]:
-    """A stretch of the file, in the filled sound: a hole at its start comes before it, one at its end after
-    it."""
+    """A stretch of the file, in the filled sound. A hole at its start comes before it, a hole at its end
+    after it."""
     start, end = stretch
     return (
         start + sum(length for at, length in missing if at <= start),

@@ -1,8 +1,8 @@
-"""Where a take was masked while a colleague had paused it: zeros in both channels, near the marks.
+"""Locates a take's pauses in its audio, where the switch wrote zeros into both channels, near the marks.
 
-Both are needed: key presses and gaps in hold music leave zeros too, though in the right channel only, and the
-times of events are some tenths of a second off. Where the zeros do not match the marks, the switch did not
-mask, and the whole pause is redacted, since it was not to be recorded.
+Zeros and marks are both needed: key presses and gaps in hold music leave zeros too, though in the right
+channel only, and the times of events are some tenths of a second off. If the zeros do not match the marks,
+the switch did not mask the pause, and all of it is redacted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MARGIN_MS = 1500
 and, for a pause that ended by itself, the resolution of the switch's scheduler (whole seconds)."""
 
 SHARE, SLACK_MS = 0.8, 600
-"""Of a short pause they are at least this share, but for this much."""
+"""The zeros cover at least this share of a pause, minus this much."""
 
 _BLOCK = 1 << 16
 
@@ -54,9 +54,9 @@ def locate_pauses(
     """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
     Raises ``OSError``, :class:`TakeError`."""
     clock = locate_times(take, sound, found, prompts)
-    # The switch pauses nothing before that, however early the daemon stopped watching.
-    told = 0 if found is None else found.end_ms
-    return tuple(_locate_pause(pause, sound, clock, told) for pause in read_pauses(sort_marks(take, clock), clock.ended))
+    # The switch never pauses before the announcement's end, however early the daemon stopped watching.
+    informed = 0 if found is None else found.end_ms
+    return tuple(_locate_pause(pause, sound, clock, informed) for pause in read_pauses(sort_marks(take, clock), clock.ended))
 
 
 def read_pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
@@ -74,7 +74,7 @@ def read_pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
                 continue
             if open_ is not None:
                 yield open_
-            # Where only that it was paused is known, or by an Accord of before, which wrote no seconds.
+            # It is only known that it was paused, not since when.
             unseen = mark.data.get("began") == "unknown" or (
                 mark.data.get("seen") == "later" and "seconds" not in mark.data
             )
@@ -95,13 +95,13 @@ def _time_limit(mark: Mark) -> timedelta:
     return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
 
 
-def _locate_pause(pause: Pause, sound: wav.Wav, clock: Times, told: int) -> LocatedPause:
+def _locate_pause(pause: Pause, sound: wav.Wav, clock: Times, informed: int) -> LocatedPause:
     first, begin, over, last = (
-        max(told, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
+        max(informed, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
     )
     start, end = _longest_silence(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
-    whole = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
-    if whole and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
+    matches = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
+    if matches and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
         return LocatedPause(start, end, silent=True)
     return LocatedPause(first, last, silent=False)
 

@@ -68,13 +68,13 @@ def find_prompts(
 
 def expected_prompts(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
     """What played to both parties, as far as the marks say that both heard it."""
-    said = {YES: keep.yes, NO: keep.no}
-    for number, one in enumerate(asked):
-        if keep.question is not None and one.heard is not None:
-            yield ExpectedPrompt(number, "question", keep.question.sha256, one.asked.at, one.heard.at)
-        if one.answered is not None and one.told is not None:
-            answer = one.answered.data["answer"]
-            yield ExpectedPrompt(number, answer, said.get(answer, keep.none).sha256, one.answered.at, one.told.at)
+    outcomes = {YES: keep.yes, NO: keep.no}
+    for number, question in enumerate(asked):
+        if keep.question is not None and question.heard is not None:
+            yield ExpectedPrompt(number, "question", keep.question.sha256, question.asked.at, question.heard.at)
+        if question.answered is not None and question.told is not None:
+            answer = question.answered.data["answer"]
+            yield ExpectedPrompt(number, answer, outcomes.get(answer, keep.none).sha256, question.answered.at, question.told.at)
 
 
 def expected_sounds(take: Take) -> frozenset[str]:

@@ -61,14 +61,14 @@ def to_milliseconds(match: Match, sample_rate: int) -> LocatedAnnouncement:
 
 
 def load_prompt(path: Path, sample_rate: int) -> Signal:
-    """A prompt's samples at the rate of the take. Raises :class:`TakeError` ``take.prompt``."""
+    """Read a prompt's samples at the rate of the take. Raises :class:`TakeError` ``take.prompt``."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise TakeError(
             "take.prompt",
             f"the prompt {path} cannot be read: {error}",
-            "have the worker write the snapshot again",
+            "the worker writes it again from the catalogue",
         ) from error
     signal: Signal = samples.mean(axis=1, dtype=np.float32)
     if not np.any(signal):
@@ -89,7 +89,8 @@ def resample(signal: Signal, rate: int, to: int) -> Signal:
 
 
 def find_last_playing(prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = None) -> Match | None:
-    """:func:`find`, in frames of audio, for a prompt at the take's rate."""
+    """The last whole playing of a prompt at the take's rate; ``None`` if there is none. It is searched for
+    before ``until_ms`` first, and only then in the rest."""
     rate, read = sound.sample_rate, _reader(sound, channel)
     near = sound.frames if until_ms is None else min(sound.frames, until_ms * rate // 1000)
     match = _last_whole(prompt, read, 0, near, rate)
@@ -99,7 +100,7 @@ def find_last_playing(prompt: Signal, sound: wav.Wav, channel: int, until_ms: in
 
 
 def find_playings(prompt: Signal, sound: wav.Wav, channel: int, from_ms: int, until_ms: int) -> list[Match]:
-    """Every whole playing of a prompt between two places of a take, in order."""
+    """Every whole playing of a prompt between two places of a take (milliseconds of audio), in order."""
     rate, read = sound.sample_rate, _reader(sound, channel)
     start, stop = from_ms * rate // 1000, min(until_ms * rate // 1000, sound.frames)
     return list(_whole_playings(prompt, read, start, stop, rate))

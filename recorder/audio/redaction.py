@@ -1,8 +1,7 @@
-"""What must be silent in a take, and why: decided from its marks and from the announcement's place.
+"""Plans a take's redaction and explains its gaps, from its marks and from the announcement's place.
 
-Nothing that the external party said before the announcement or while it rang may be in any object; on hold
-they talk to nobody. Each such stretch becomes a gap with a reason, and so does audio that is missing from the
-file.
+No object may contain what the external party said before the announcement or while it rang; on hold they talk
+to nobody. Each such stretch becomes a gap with a reason, and so does audio that is missing from the file.
 """
 
 from __future__ import annotations
@@ -33,14 +32,15 @@ from recorder.audio.wav import Samples, Wav
 from recorder.spool.layout import Take
 
 AFTER_PLAYBACK_MS = 1000
-"""P1: how long after the playback's end the left channel stays redacted if the announcement is not found."""
+"""How long after the playback's end the left channel stays redacted if the announcement is not found in the
+audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedactionPlan:
-    """``left_until_ms``: the left channel is silent before that. ``both`` are stretches that are silenced in
-    both channels, ``right`` in that one. ``gaps`` explain these and everything else that is missing: in
-    order, and without overlap within a channel."""
+    """What is redacted, in milliseconds of audio: the left channel before ``left_until_ms``, both channels in
+    the stretches ``both``, the right channel in the stretches ``right``. ``gaps`` explain these and all other
+    missing audio, in order, and without overlap within a channel."""
 
     left_until_ms: int
     both: tuple[tuple[int, int], ...]
@@ -57,47 +57,47 @@ def plan(
     prompts: Sequence[Prompt] = (),
     paused: Sequence[LocatedPause] = (),
 ) -> RedactionPlan:
-    """Everything to be silenced, and all gaps, of a take whose announcement is at ``found``. ``prompts``
-    silence nothing, but while one plays the parties do not hear each other. ``paused`` is where a colleague
-    paused it (:mod:`recorder.audio.pause_redaction`)."""
+    """Plan the redaction of a take whose announcement is at ``found``. ``prompts`` cause no redaction, but
+    are gaps: the parties do not hear each other meanwhile. ``paused`` are its pauses
+    (:mod:`recorder.audio.pause_redaction`)."""
     clock = locate_times(take, sound, found, prompts)
     end = clock.duration_ms
-    told = _informed_at(take, clock, found)
+    informed = _informed_at(take, clock, found)
     bridged_at = take.first("bridged")
-    talk = end if bridged_at is None else _conversation_start(clock, bridged_at, told)
-    away = list(_unobserved(take, clock))
+    talk = end if bridged_at is None else _conversation_start(clock, bridged_at, informed)
+    unobserved = list(_unobserved(take, clock))
     stretches = [*_holds(take, clock), *find_holds(take, clock.ended)]
-    idle, silent = _unattended(clock, talk, stretches)
+    unattended, silent = _unattended(clock, talk, stretches)
     # Without a daemon nobody saw it ring, so a missing bridge event proves nothing.
-    waiting = "unobserved" if bridged_at is None and away else "ringing"
+    waiting = "unobserved" if bridged_at is None and unobserved else "ringing"
     # Announced to both together: until it starts, the person who answered has not been informed either.
-    untold = _labelled([(0, _announcement_start(told, found))], "before_announcement_end") if take.start.at_pickup else []
-    outside = _labelled(_transferred_outside(take, clock), "transferred_outside")
-    masked = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    uninformed = _labelled([(0, _announcement_start(informed, found))], "before_announcement_end") if take.start.at_pickup else []
+    transferred = _labelled(_transferred_outside(take, clock), "transferred_outside")
+    pauses = [(each.start_ms, min(each.end_ms, end)) for each in paused]
     # While it rings nobody talks to them: early media, a queue's music and its messages.
-    rings = _ringing(clock, told, talk, bridged_at, away)
+    ringing = _ringing(clock, informed, talk, bridged_at, unobserved)
     both = [
-        *outside,
-        *untold,
-        *_labelled(masked, "paused"),
-        *(each for each in idle if each[2] == HOLD),
-        *(each for each in idle if each[2] == WAITING),
-        *_labelled(away, "unobserved"),
-        *_labelled(rings, "ringing"),
+        *transferred,
+        *uninformed,
+        *_labelled(pauses, "paused"),
+        *(each for each in unattended if each[2] == HOLD),
+        *(each for each in unattended if each[2] == WAITING),
+        *_labelled(unobserved, "unobserved"),
+        *_labelled(ringing, "ringing"),
     ]
     # It rang then, or they already talked: the switch knows only the last bridge.
-    unseen = [(start, min(stop, talk)) for start, stop in away]
+    unseen = [(start, min(stop, talk)) for start, stop in unobserved]
     left = [
-        *_labelled([(0, told)], "before_announcement_end"),
+        *_labelled([(0, informed)], "before_announcement_end"),
         *_labelled(unseen, "unobserved"),
-        *_labelled([(told, talk)], waiting),
+        *_labelled([(informed, talk)], waiting),
         *both,
     ]
     played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
-    told_joiner = _labelled(_transfer_notices(take, clock), "told_joiner")
-    unasked = list(_without_consent(take, clock))
+    notices = _labelled(_transfer_notices(take, clock), "told_joiner")
+    unconsented = list(_without_consent(take, clock))
     seen = [each for each in both if each[2] != "unobserved"]
-    right = [*seen, *_labelled(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
+    right = [*seen, *_labelled(unconsented, "joiner_not_agreed"), *both, *played, *notices]
     gaps = _both_channels(_without_overlap(left), _without_overlap(right))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "fax" if _became_fax(take) else "write_error"
@@ -105,15 +105,15 @@ def plan(
     return RedactionPlan(
         left_until_ms=talk,
         both=(
-            *((start, end) for start, end, _ in (*untold, *outside)),
-            *rings,
+            *((start, end) for start, end, _ in (*uninformed, *transferred)),
+            *ringing,
             *((each.start_ms, each.end_ms) for each in paused if not each.silent),
             *silent,
         ),
         gaps=tuple(gaps),
         markers=tuple(_markers(take, clock, prompts)),
         drift_ms=clock.clock_ms - end,
-        right=tuple(unasked),
+        right=tuple(unconsented),
     )
 
 
@@ -147,18 +147,18 @@ def _informed_at(take: Take, clock: Times, found: LocatedAnnouncement | None) ->
     return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
 
 
-def _announcement_start(told: int, found: LocatedAnnouncement | None) -> int:
+def _announcement_start(informed: int, found: LocatedAnnouncement | None) -> int:
     """Until when nothing had been played to both parties, in milliseconds of audio."""
-    return told if found is None else min(found.offset_ms, told)
+    return informed if found is None else min(found.offset_ms, informed)
 
 
-def _conversation_start(clock: Times, bridged_at: datetime, told: int) -> int:
+def _conversation_start(clock: Times, bridged_at: datetime, informed: int) -> int:
     """When the conversation starts. Nobody is connected before the announcement's end: where the clock says
     otherwise, it was set back."""
     at = clock.unbounded(bridged_at)
-    if clock.set_back_ms and at < told - to_ms(MOST_APART):
+    if clock.set_back_ms and at < informed - to_ms(MOST_APART):
         at += clock.set_back_ms
-    return max(told, min(at, clock.duration_ms))
+    return max(informed, min(at, clock.duration_ms))
 
 
 def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
@@ -208,7 +208,8 @@ def _unattended(
 
 
 def _next_stretch(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
-    """Where a stretch that ends then meets the next one, and when the last of such a sequence ends."""
+    """When the stretch that ends at ``end`` meets the next one, and when the last of an uninterrupted
+    sequence ends."""
     near = timedelta(milliseconds=SURE_MS)
     meets = over = end
     while later := [each for each in stretches if each[0] - near <= over < each[1]]:
@@ -218,15 +219,15 @@ def _next_stretch(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime
 
 
 def _ringing(
-    clock: Times, told: int, talk: int, bridged_at: datetime | None, away: Sequence[tuple[int, int]]
+    clock: Times, informed: int, talk: int, bridged_at: datetime | None, unobserved: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """Where the right channel is silenced, too, because nobody can be talking: from the announcement's end
+    """Where the right channel is redacted, too, because nobody can be talking: from the announcement's end
     until somebody was seen to answer."""
-    if bridged_at is None or clock.set_back_ms or talk <= told or any(start < talk for start, _ in away):
+    if bridged_at is None or clock.set_back_ms or talk <= informed or any(start < talk for start, _ in unobserved):
         return []
     if any(begin < bridged_at for begin, _ in clock.holds) and clock.doubt(bridged_at):
         return []
-    return [(told, talk)]
+    return [(informed, talk)]
 
 
 _NOTICE_ENDS = frozenset(
@@ -235,7 +236,7 @@ _NOTICE_ENDS = frozenset(
         *("unbridged", "bridged", "hangup", "unobserved_from"),
     }
 )
-"""What ends a participant's notice at the latest."""
+"""Marks that end a transfer notice at the latest."""
 
 
 def _transfer_notices(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

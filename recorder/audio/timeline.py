@@ -24,11 +24,11 @@ from recorder.audio.wav import Wav
 from recorder.spool.layout import Mark, Take
 
 MOST_APART = timedelta(seconds=3)
-"""How far a mark and its sound may be apart (0.3 s observed, more after holds)."""
+"""How far apart a mark and its sound may be (0.3 s observed, more after holds)."""
 
 TAIL_MS, TAIL_SHARE = 2000, 0.03
-"""Audio that is shorter than the call by more than this (holds aside) ended early.  Less is the switch's
-own shrinking under load (seen: 0.35 s of 24 s), which ``drift_ms`` tells."""
+"""Audio that is shorter than the call by more than this (holds aside) ended early. A smaller difference is
+shrinkage under load (0.35 s of 24 s observed), and is reported as ``drift_ms``."""
 
 UNWRITTEN_MS = 2000
 """What a killed switch has not yet written, at most (observed)."""
@@ -38,10 +38,11 @@ CUT_MS = 100
 of disk space."""
 
 LONGER_MS, LONGER_SHARE = 5000, 0.03
-"""Audio that is longer than the call by more than this: a clock was set back in the call."""
+"""If the audio is longer than the call by more than this, a clock was set back during the call."""
 
 SURE_MS = 300
-"""Where less than this is missing in holds, holds are in the audio at their places, give or take this."""
+"""If less than this is missing in holds, the audio contains the holds, each at its place within this
+margin."""
 
 Point = tuple[datetime, int]
 Span = tuple[datetime, datetime]
@@ -151,8 +152,8 @@ def locate_times(take: Take, sound: Wav, found: LocatedAnnouncement | None, prom
     elif sound.header_broken:
         tail = min(max(lacking, 0), UNWRITTEN_MS)
         missing = tail + max(0, lacking - tail - held)
-    told = CUT_MS if sound.header_broken or was_cut(take) else max(TAIL_MS, length * TAIL_SHARE)
-    early = missing > told
+    tolerance = CUT_MS if sound.header_broken or was_cut(take) else max(TAIL_MS, length * TAIL_SHARE)
+    early = missing > tolerance
     if seen and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
     missing = missing if early else 0
@@ -185,12 +186,12 @@ def _stopped_at(take: Take) -> datetime | None:
 
 
 def sort_marks(take: Take, clock: Times) -> Sequence[Mark]:
-    """The marks by their times, or as they were written if a clock was set back."""
+    """The marks by their times, or in the order in which they were written if a clock was set back."""
     return take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at)
 
 
 def find_spans(take: Take, opens: str, closes: str, ended: datetime) -> Iterator[Span]:
-    """From each ``opens`` mark to its ``closes``, or to the end; two phones may hold at once."""
+    """From each ``opens`` mark to its ``closes`` mark, or to the end. Two phones may hold at once."""
     depth, since = 0, ended
     for mark in take.marks:
         if mark.kind == opens:
@@ -210,9 +211,9 @@ def to_ms(length: timedelta) -> int:
 
 
 def _announcement_points(take: Take, started: datetime, found: LocatedAnnouncement) -> Iterator[Point]:
-    """The marks of the playing that was found: of several, those as far apart as the sound is long, or else
-    those nearest to it by the clock. A daemon that took the call over noted the end only when it came back
-    ("seen": "later"): such a mark is no reference point."""
+    """The marks of the playing that was found, as reference points: of several pairs the last one that is as
+    far apart as the sound is long, or else the marks nearest to it by the clock. After a reconciliation the
+    daemon notes the end late ("seen": "later"): such a mark is no reference point."""
     length = timedelta(milliseconds=found.end_ms - found.offset_ms)
     ends = [mark.at for mark in take.marks if mark.kind == "announcement_finished" and not mark.data]
     begins = [mark.at for mark in take.marks if mark.kind == "announcement_started"]

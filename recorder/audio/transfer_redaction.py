@@ -38,34 +38,34 @@ def find_unconsented(take: Take) -> Iterator[UnconsentedStretch]:
     if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
         return
     known: frozenset[str] = frozenset()
-    there: dict[str, _Joiner] = {}
-    left: datetime | None = None
-    away: datetime | None = None
+    present: dict[str, _Joiner] = {}
+    left_at: datetime | None = None
+    unobserved_since: datetime | None = None
     for mark in take.marks:
-        said = mark.data
+        data = mark.data
         # The person at the other end has no leg id here; others do.
-        place = said.get("leg", "") if "room" in mark.kind or said.get("in") == "room" else ""
-        if mark.kind == "joined_answered" and place in there:
-            joiner = there.pop(place)
+        leg = data.get("leg", "") if "room" in mark.kind or data.get("in") == "room" else ""
+        if mark.kind == "joined_answered" and leg in present:
+            joiner = present.pop(leg)
             known |= joiner.names
             if mode == OPT_IN:
                 yield joiner.since, mark.at
-        if mark.kind in _DEPARTURES and place in there:
-            yield there.pop(place).since, mark.at
-        if mark.kind in _ARRIVALS and said.get("who") != "outside":
-            who = names(said.get("leg", ""), party_of(said))
-            if not known or known & who:
-                known |= who
+        if mark.kind in _DEPARTURES and leg in present:
+            yield present.pop(leg).since, mark.at
+        if mark.kind in _ARRIVALS and data.get("who") != "outside":
+            identity = names(data.get("leg", ""), party_of(data))
+            if not known or known & identity:
+                known |= identity
             else:
-                there[place] = _Joiner(place, who, left if left is not None and not place else mark.at)
+                present[leg] = _Joiner(leg, identity, left_at if left_at is not None and not leg else mark.at)
         if mark.kind in ("bridged", "unbridged"):
-            left = mark.at if mark.kind == "unbridged" else None
+            left_at = mark.at if mark.kind == "unbridged" else None
         if mode == OPT_IN and mark.kind == "unobserved_from":
-            away = mark.at
-        elif mark.kind == "unobserved_to" and away is not None:
-            yield away, mark.at
-            away = None
-    for joiner in there.values():
+            unobserved_since = mark.at
+        elif mark.kind == "unobserved_to" and unobserved_since is not None:
+            yield unobserved_since, mark.at
+            unobserved_since = None
+    for joiner in present.values():
         yield joiner.since, None
-    if away is not None:
-        yield away, None
+    if unobserved_since is not None:
+        yield unobserved_since, None

@@ -175,12 +175,12 @@ def _parse_format(path: Path, content: bytes) -> int:
     return int(rate)
 
 
-def _measure(path: Path, file: BinaryIO, size: int, sample_rate: int, told: int) -> Wav:
+def _measure(path: Path, file: BinaryIO, size: int, sample_rate: int, length: int) -> Wav:
     """The length of the sound: the header's if it fits the file, else the rest of the file."""
     offset = file.tell()
     rest = size - offset
-    fits = told > 0 and told % FRAME_BYTES == 0 and told <= rest and _only_chunks(file, offset + told, size)
-    frames = (told if fits else rest) // FRAME_BYTES
+    fits = length > 0 and length % FRAME_BYTES == 0 and length <= rest and _only_chunks(file, offset + length, size)
+    frames = (length if fits else rest) // FRAME_BYTES
     if frames <= 0:
         raise impossible_take(path, "it has no sound")
     return Wav(path, sample_rate, offset, frames, header_broken=not fits)

@@ -46,8 +46,8 @@ class EncoderCrashes:
     def died(self, take: str, alone: bool) -> int:
         """Note that an encoder died while it encoded a take; returns how many crashes count against the take.
 
-        The first counts.  A further one counts after :data:`CRASH_INTERVAL` if another take was encoded since this
-        take's last crash, and after :data:`CRASH_INTERVAL_ALONE` if no other take waits (``alone``)."""
+        The first counts. A further one counts after :data:`CRASH_INTERVAL` if another take was encoded since
+        this take's last crash, and after :data:`CRASH_INTERVAL_ALONE` if no other take waits (``alone``)."""
         now = self._monotonic()
         with self._lock:
             suspect = self._suspects.get(take)

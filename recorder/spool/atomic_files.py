@@ -76,7 +76,8 @@ def memory_file(content: bytes) -> Iterator[Path]:
 def append_line(path: Path, line: bytes) -> None:
     """Append a line to a file, and fsync it. A partial last line, left by a crash, is removed first.
 
-    Raises ``OSError`` (for example, a full disk) and then adds nothing: a partial line would corrupt the next.
+    Raises ``OSError`` (for example, a full disk) and then adds nothing: a partial line would corrupt the
+    next.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:

@@ -57,8 +57,8 @@ class CallStart:
     ``channel`` is the switch's id of the external party's leg. ``started_at`` is the daemon's clock when it
     ordered the recording (UTC), ``uptime`` the machine's uptime then, ``None`` if it was not noted.
     ``announcement``, ``tenant`` and ``line`` are ``None`` for a call without a line. ``mode`` is the line's;
-    ``question`` is the opt-in question, or in opt-out the reminder after a meaningless key. ``at_pickup``: the
-    announcement plays to both parties, once somebody answers. ``delete``: the sentences with which a
+    ``question`` is the opt-in question, or in opt-out the reminder after a meaningless key. ``at_pickup``:
+    the announcement plays to both parties, once somebody answers. ``delete``: the sentences with which a
     colleague may delete the recording; ``beep``: who hears a tone (one of
     :data:`~recorder.domain.line_policy.BEEPS`, or empty); ``joining``: the transfer notice. ``refused``: why
     the recording was not even started (one of :data:`REASONS`).
@@ -378,8 +378,8 @@ def restore_take(spool: Path, name: str) -> Path:
 
 
 def remove_take(folder: Path) -> None:
-    """Remove the folder of a take that is kept elsewhere, or not at all. It is renamed first, so that a folder
-    left by a crash is not taken for a take (:func:`finish_removals`). Raises ``OSError``."""
+    """Remove the folder of a take that is kept elsewhere, or not at all. It is renamed first, so that a
+    folder left by a crash is not taken for a take (:func:`finish_removals`). Raises ``OSError``."""
     doomed = folder.parent / f".gone-{folder.name}"
     os.rename(folder, doomed)
     sync_folder(folder.parent)
