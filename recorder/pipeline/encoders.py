@@ -1,10 +1,10 @@
-"""Encodes in other processes: at low priority, and free to crash.
+"""Encodes in separate processes of low priority, whose crashes do not affect the worker.
 
-Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``.  It prints :data:`READY` once it is loaded,
+Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``. It prints :data:`READY` once it is loaded,
 then reads one line of JSON for each take (``folder`` and ``prompt``) and answers with one (``error_id``,
-``message``, ``hint``, all empty on success, and its cost).  A failure before it is ready concerns no take. It
-ends with its parent: an encoder that outlived a killed worker would write into a folder that the next worker
-uses.
+``message`` and ``hint``, all empty on success, and its cost). A failure before it is ready concerns no take.
+It ends with its parent, because an encoder that outlived a killed worker would write into a folder that the
+next worker uses.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class EncodingCost:
 
 @dataclass
 class Encoder:
-    """One process that encodes one take at a time; started when first needed, and again after it died."""
+    """One process that encodes one take at a time. It is started when needed, and again after a crash."""
 
     nice: int = 10
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -59,9 +59,9 @@ class Encoder:
     def encode(self, folder: Path, prompt: Path) -> EncodingCost:
         """Run :func:`recorder.audio.encoding.encode_take` in the process.
 
-        Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
-        ``take.encoder_died`` where the process ended or took longer than real time, and
-        :class:`EncoderError` where it could not be started: no take has a part in that.
+        Raises :class:`TakeError` as it was raised there, or ``take.encoder_died`` if the process ended or
+        took longer than real time; ``OSError`` for a full or broken disk; :class:`EncoderError` if the
+        process could not be started, which concerns no take.
         """
         process = self._running()
         question = json.dumps({"folder": str(folder), "prompt": str(prompt)}).encode() + b"\n"
@@ -73,9 +73,9 @@ class Encoder:
             self.stop()
             raise TakeError(
                 "take.encoder_died",
-                f"encoding {folder} was broken off: {error or 'the process ended'}",
-                "out of memory? the kernel's log says so; it is tried again, and a take that does it every "
-                "time, while others are encoded, is set aside",
+                f"encoding {folder} was interrupted: {error or 'the process ended'}",
+                "see the kernel's log (out of memory?); it is retried, and a take that fails every time while "
+                "others are encoded goes into quarantine",
             ) from error
         if answer["error_id"] == _DISK:
             raise OSError(answer["errno"], answer["message"])
@@ -109,22 +109,22 @@ class Encoder:
                 env=environment.plain(os.environ),
             )
             _wait_until_ready(_opened(process.stdout))
-        except OSError as error:  # a pipe that ended and a limit that passed are such, too
+        except OSError as error:  # includes BrokenPipeError and TimeoutError
             self.stop()
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                raise  # all know what that is
+                raise  # the hint for these errors is better
             raise EncoderError(
                 "encoder.not_started",
-                f"the process that encodes cannot be started: {error}",
-                "all takes wait for it; what it said itself is in this log. Was Accord upgraded under a "
-                "running worker (restart it), is libav there, is there memory?",
+                f"the encoder process cannot be started: {error}",
+                "all takes wait; its own output is in this log. Restart the worker if Accord was upgraded "
+                "meanwhile, and check that libav is installed and memory is free",
             ) from error
         return process
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
-        raise BrokenPipeError("it has no pipe")
+        raise BrokenPipeError("the process has no pipe")
     return pipe
 
 
@@ -137,7 +137,7 @@ def _wait_until_ready(pipe: IO[bytes]) -> None:
     """Raises ``TimeoutError``, ``BrokenPipeError``."""
     until = time.monotonic() + STARTUP_SECONDS
     while _line(pipe, max(0.0, until - time.monotonic())) != READY:
-        pass  # whatever a library printed while it was imported
+        pass  # output of a library during its import
 
 
 def _read_answer(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _line(pipe: IO[bytes], seconds: float) -> bytes:
 
 
 def main() -> None:
-    """The process.  It ends with its input, and not on the signal that makes its parent drain."""
+    """The encoder process. It ends with its input, and ignores the signals that make its parent drain."""
     nice, parent = int(sys.argv[1]), int(sys.argv[2])
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -164,7 +164,7 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     _lower_priority(nice)
-    # Whatever libraries print must not be taken for an answer.
+    # Output of libraries must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     answers.write(READY)
@@ -174,16 +174,15 @@ def main() -> None:
 
 
 def _lower_priority(nice: int) -> None:
-    """Yield the CPU to every other process, the switch above all.
+    """Yield the CPU to every other process, above all the switch.
 
-    Where Linux shares the processor out by session before it does so by process (``autogroup``, on by
-    default in Debian and Ubuntu), a niceness counts within one session only: beside a switch that was
-    started on its own, encoding at niceness 10 takes half of a core (tried).  So this is a session of its
-    own, and is as nice as a whole.
+    With Linux's ``autogroup`` (on by default in Debian and Ubuntu) sessions share the CPU equally, and
+    niceness counts only within a session: beside a switch in a session of its own, encoding at niceness 10
+    took half of a core in a test. So the encoder starts a session, and sets the niceness of the session, too.
     """
     os.setsid()
     os.nice(nice)
-    with suppress(OSError):  # a kernel without it
+    with suppress(OSError):  # a kernel without autogroup
         AUTOGROUP.write_text(str(nice))
 
 
