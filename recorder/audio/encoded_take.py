@@ -67,7 +67,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A mark with its place in the audio, in milliseconds of audio.  In a manifest, data that names a person
+    """A mark with its place in the audio, in milliseconds of audio. In a manifest, data that names a person
     is not here but in the parties."""
 
     __pydantic_config__ = STRICT

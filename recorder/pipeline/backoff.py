@@ -1,8 +1,8 @@
-"""Chooses the pause after a failure: of one take, and of all takes where all need the same.
+"""Chooses the pause after a failure: for one take, or for all takes if all need the same resource.
 
-If the store or the catalogue is away, the disk is full, file handles run out or no encoder starts, every take
-fails.  Then a few takes try for all of them, with growing pauses, and the log is not flooded.  A take that
-fails for its own reasons backs off alone and holds up no other.
+If the store or the catalogue is unavailable, the disk is full, file handles run out or no encoder starts,
+every take fails. Then a few takes try for all of them, with growing pauses, so that the log is not flooded. A
+take that fails for its own reasons backs off alone and delays no other.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ BACK_OFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds before the next try, by the number of failures; multiplied by a random 0.5 to 1."""
 
 AWAY_BACK_OFF: Final = (1.0, 2.0, 5.0, 10.0)
-"""The same for what all takes need."""
+"""The same for a resource that all takes need."""
 
 Need = Literal["store", "catalogue", "encode", "rest"]
-"""What all takes need: the store, the catalogue, and the machine's resources for either lane."""
+"""Resources that all takes need: the store, the catalogue, and the machine's resources for either lane."""
 
 NEEDS: Final[tuple[Need, ...]] = get_args(Need)
 
@@ -77,7 +77,7 @@ class Backoff:
     _room: DiskLevel = DiskLevel.OK
     _held: bool = False
 
-    def blocked(self) -> frozenset[Stage]:
+    def blocked_stages(self) -> frozenset[Stage]:
         """Stages that pause now.
 
         While the store is away and the disk fills, takes wait unencoded: encoding would fill the disk
@@ -86,18 +86,18 @@ class Backoff:
         waiting = [BLOCKED_STAGES[need] for need in NEEDS if at < self._needs[need].until]
         held = self._needs["store"].failures > 0 and self._tight()
         if held and not self._held:
-            log.warning("worker.throttled", hint="the spool's disk fills and the store takes nothing")
+            log.warning("worker.throttled", hint="the store is unavailable and the spool's disk fills: restore the store")
         elif self._held and not held:
             log.info("worker.resumed")
         self._held = held
         return frozenset[Stage]().union(*waiting, GROWING_STAGES if held else ())
 
-    def uploads(self, most: int) -> int:
+    def upload_limit(self, most: int) -> int:
         """How many takes may be stored at once: one, as a trial, while the store is away, because a store
         that hangs would block every thread for minutes."""
         return 1 if self._needs["store"].failures else most
 
-    def failed(self, error: Exception, stage: Stage) -> Callable[[int], float]:
+    def note_failure(self, error: Exception, stage: Stage) -> Callable[[int], float]:
         """Note a failed step; returns the function from a take's number of failures to its pause in
         seconds."""
         need = missing_need(error, stage)
@@ -110,7 +110,7 @@ class Backoff:
                 waiting.failures += 1
         return lambda failures: self._pause(failures, AWAY_BACK_OFF)
 
-    def succeeded(self, stage: Stage) -> None:
+    def note_success(self, stage: Stage) -> None:
         """Note a step that succeeded: what it needed is available."""
         with self._lock:
             for need in NEEDS:
@@ -124,13 +124,13 @@ class Backoff:
         try:
             found = disk_space.measure_disk(self.spool)
         except OSError:
-            return True  # the look at the spool says so
+            return True  # the scan of the spool reports it
         self._room = found.level(self.warn_at, self.full_at, self._room)
         return self._room is not DiskLevel.OK
 
 
 def missing_need(error: Exception, stage: Stage) -> Need | None:
-    """The common need that an error shows to be missing; ``None`` where it concerns one take."""
+    """The common resource that is missing by an error; ``None`` if the error concerns one take."""
     if isinstance(error, Unreachable) or (isinstance(error, StoreError) and error.error_id in STORE_WIDE):
         return "store"
     if isinstance(error, CatalogueError) and error.error_id == "catalogue.away":

@@ -18,7 +18,7 @@ CALL: Final = "call"
 """The call is live, or its end was never written."""
 
 WAITING: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
-"""A take's latest file, and the stage that it waits for.  A take that waits for *note* counts as *encode*,
+"""A take's latest file, and the stage that it waits for. A take that waits for *note* counts as *encode*,
 because only its content tells them apart."""
 
 STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
@@ -26,7 +26,7 @@ STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
 
 @dataclass(slots=True)
 class QueueDepth:
-    """A spool at one moment.  ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
+    """A spool at one moment. ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
     ``oldest``: the end of the call whose take has waited longest; ``closed``: folders without permission to
     read; ``aside``: takes in quarantine."""
 
@@ -43,7 +43,7 @@ class QueueDepth:
 
 
 def measure(spool: Path) -> QueueDepth:
-    """Measure a spool, skipping folders that vanish meanwhile.  Raises ``OSError`` where the spool itself
+    """Measure a spool, skipping folders that vanish meanwhile. Raises ``OSError`` where the spool itself
     cannot be read."""
     depth = QueueDepth()
     with os.scandir(spool) as folders:
@@ -63,7 +63,7 @@ def _measure_take(folder: str, depth: QueueDepth) -> None:
             ended = datetime.fromtimestamp(os.stat(f"{folder}/{END}").st_mtime, UTC)
             depth.oldest = ended if depth.oldest is None else min(depth.oldest, ended)
     except FileNotFoundError:
-        return  # worked off meanwhile
+        return  # stored meanwhile
     except PermissionError:
         depth.closed += 1
         return

@@ -50,7 +50,7 @@ def standard() -> Mapping[str, StandardPurpose]:
 
 
 def load_purposes(path: Path) -> Mapping[str, StandardPurpose]:
-    """Read a file of purposes.  Raises :class:`ConfigError` naming what is missing or unknown."""
+    """Read a file of purposes. Raises :class:`ConfigError` naming what is missing or unknown."""
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         return MappingProxyType({code: _purpose(code, entry) for code, entry in body.items()})

@@ -1,7 +1,7 @@
 """The sentences that people hear, as data (``sentences.toml``): the text, and the form that an engine reads.
 
-A sentence is one clip of sound. Its text is word for word what is said, because it is sealed with the
-recording; if an engine needs other spelling for the same words ("press one"), that stands beside it.
+Each sentence is one clip of sound. Its text is word for word what is spoken, because it is sealed with the
+recording; if a speech engine needs another spelling ("press one"), that is listed beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Wording = Literal["short", "long"]
 SHORT: Final = "short"
 LONG: Final = "long"
 WORDINGS: tuple[Wording, ...] = (SHORT, LONG)
-"""How much is said: the minimum, or more. Both contain what a country requires (``docs/law.md``)."""
+"""The length of the wording: the minimum, or more. Both contain what a country requires (``docs/law.md``)."""
 
 PURPOSES: Final = "{purposes}"
 RECORDED_FOR: Final = "{recorded-for}"
@@ -141,12 +141,12 @@ def check_language(language: str) -> str:
 
 
 def clips_of(name: str, wording: Wording = SHORT) -> tuple[str, ...]:
-    """The clips of a prompt that is spoken as a whole, in order."""
+    """The names of a prompt's clips, in order."""
     return _catalogue().together[wording][name]
 
 
 def clip_text(name: str, language: str, *, keep_days: int | None = None, key: int | None = None) -> ClipText:
-    """One sentence of the catalogue, with the value of its placeholder.
+    """The text of one clip, with the value of its placeholder.
 
     Raises :class:`ConfigError`: ``prompt.language``, ``prompt.keep_time``, ``prompt.key``.
     """
@@ -250,8 +250,8 @@ def _own_text(code: str, sentence: str, language: str) -> ClipText:
 
 @cache
 def all_clip_texts(language: str) -> Mapping[str, ClipText]:
-    """Every sentence that has a sound, by clip: the shipped ones, and those to record for a voice of one's
-    own. Raises :class:`ConfigError` (``prompt.language``)."""
+    """Every text that has a shipped sound, or is recorded for an operator's own voice, by the clip's name.
+    Raises :class:`ConfigError` (``prompt.language``)."""
     found: list[ClipText] = []
     check_language(language)
     for name, sentence in _catalogue().sentences.items():

@@ -32,7 +32,8 @@ BITS = 13
 def build(
     languages: Sequence[str], found: tuple[Engine, ...], folder: Path = SOUNDS, everything: bool = False
 ) -> int:
-    """Write the sounds of some languages, and the list of all. Returns how many were spoken."""
+    """Write the sounds of some languages, and the list of all sounds. Returns the number of spoken
+    sentences."""
     before = read_clip_list(folder) if (folder / DATA).exists() else {}
     listed = {language: dict(before.get(language, {})) for language in LANGUAGES}
     spoken = 0
@@ -76,8 +77,8 @@ def write_clip(folder: Path, text: ClipText, samples: Samples) -> str:
 
 def _write_list(folder: Path, listed: dict[str, dict[str, SpokenSentence]]) -> None:
     lines = [
-        "# What each shipped sound says, word for word, and its hash.  Whose voices they are stands in",
-        "# voices.toml.  Written by recorder/prompts/sound_build.py.",
+        "# The text of each shipped sound, word for word, and its hash. voices.toml names the voices.",
+        "# Written by recorder/prompts/sound_build.py.",
     ]
     for language, entries in listed.items():
         if not entries:
@@ -93,10 +94,10 @@ def _write_list(folder: Path, listed: dict[str, dict[str, SpokenSentence]]) -> N
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description="Make the shipped sounds anew.")
+    options = argparse.ArgumentParser(description="Rebuild the shipped sounds.")
     options.add_argument("--kokoro", type=Path, help="folder of kokoro.onnx and its voices")
     options.add_argument("--language", choices=LANGUAGES, nargs="*", default=LANGUAGES)
-    options.add_argument("--all", action="store_true", help="also what is there already")
+    options.add_argument("--all", action="store_true", help="also sentences whose sound is current")
     given = options.parse_args()
     print(f"{build(given.language, find_engines('auto', given.kokoro), everything=given.all)} spoken")
 

@@ -28,7 +28,7 @@ SOUNDS = Path(__file__).parent / "sounds"
 DATA = "clips.toml"
 
 SCRIPT = "script.txt"
-"""In a folder of recordings: what was read, as ``accord prompts script`` prints it."""
+"""In a folder of recordings: the text of each file, as ``accord prompts script`` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where clips come from. ``recorded`` is the folder of a person's recordings; ``engines`` speak what is
-    in neither place, the better first."""
+    """Where clips come from. ``recorded`` is the folder of a person's recordings. ``engines`` speak what is
+    neither recorded nor shipped, the better engine first."""
 
     recorded: Path | None = None
     engines: tuple[Engine, ...] = ()
 
     def origin(self, text: ClipText) -> str:
-        """Where the sound of a sentence would come from, without making it; ``missing`` if nowhere."""
+        """The source of a sentence's sound, without making it; ``missing`` if there is none."""
         if self.recording(text.clip, text.language) is not None:
             return "recorded"
         if _find_shipped(text) is not None:
@@ -96,7 +96,7 @@ class Sources:
 
 
 def read_script(folder: Path) -> Mapping[str, str]:
-    """What was read for each file of a folder of recordings; empty if it has no script. Raises
+    """The text of each file in a folder of recordings; empty if it has no script. Raises
     :class:`ConfigError` (``prompt.unreadable``)."""
     path = folder / SCRIPT
     try:
@@ -132,12 +132,12 @@ def _load_recording(path: Path) -> Samples:
 
 @cache
 def shipped_clips() -> Mapping[str, Mapping[str, SpokenSentence]]:
-    """What is shipped, by language and clip.  Raises :class:`ConfigError` (``prompt.changed``)."""
+    """The shipped sentences, by language and clip. Raises :class:`ConfigError` (``prompt.changed``)."""
     return read_clip_list(SOUNDS)
 
 
 def read_clip_list(folder: Path) -> Mapping[str, Mapping[str, SpokenSentence]]:
-    """The list of a folder of sounds.  Raises :class:`ConfigError` (``prompt.changed``)."""
+    """Read the list of a folder of sounds. Raises :class:`ConfigError` (``prompt.changed``)."""
     path = folder / DATA
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -150,7 +150,7 @@ def read_clip_list(folder: Path) -> Mapping[str, Mapping[str, SpokenSentence]]:
 
 
 def _find_shipped(text: ClipText) -> SpokenSentence | None:
-    """The shipped clip, if it has exactly these words; there is none for a customer's own sentence."""
+    """The shipped sentence, if it has exactly this text; ``None`` for a customer's own sentence."""
     found = shipped_clips().get(text.language, {}).get(text.clip)
     return found if found is not None and found.text == text.text else None
 

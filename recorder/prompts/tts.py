@@ -42,7 +42,7 @@ class Engine(Protocol):
         ...
 
     def speak(self, text: str, language: str) -> Samples:
-        """The text as samples at :data:`~recorder.prompts.dsp.RATE`, trimmed.  Raises
+        """The text as samples at :data:`~recorder.prompts.dsp.RATE`, trimmed. Raises
         :class:`ConfigError` (``tts.failed``)."""
         ...
 
@@ -59,7 +59,7 @@ class EspeakNg:
     """espeak-ng, a program: every language, a plain voice."""
 
     SPEED = 150
-    """Words a minute."""
+    """Words per minute."""
     PATIENCE_S = 30
 
     def __init__(self, program: str) -> None:
@@ -93,7 +93,7 @@ class Pico:
 
     VOICES = MappingProxyType({"de": "de-DE"})
     SPEED = 122
-    """In percent of its own speed: as fast as the voices of the other languages."""
+    """Percent of its default speed: as fast as the voices of the other languages."""
     PATIENCE_S = 30
 
     def __init__(self, program: str) -> None:
@@ -200,7 +200,7 @@ class Kokoro:
 
     @classmethod
     def missing(cls, folder: Path | None) -> str:
-        """What it lacks to be able to speak; empty if nothing."""
+        """The reason why it cannot speak; empty if it can."""
         if importlib.util.find_spec("kokoro_onnx") is None:
             return "the package kokoro-onnx is not installed"
         if folder is None:
@@ -290,7 +290,7 @@ def find_engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
 
 
 def find_engine(found: tuple[Engine, ...], text: ClipText) -> Engine:
-    """The first engine that has a voice for a language.  Raises :class:`ConfigError` (``tts.none``)."""
+    """The first engine that has a voice for a language. Raises :class:`ConfigError` (``tts.none``)."""
     for engine in found:
         if engine.speaks(text.language):
             return engine

@@ -94,7 +94,7 @@ class CallStart:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at a time.  ``kind`` is one of :data:`MARKS`; ``data`` small and flat."""
+    """Something that happened at a time. ``kind`` is one of :data:`MARKS`; ``data`` small and flat."""
 
     __pydantic_config__ = STRICT
 
@@ -123,7 +123,7 @@ MARKS = frozenset(
         "keep_told",  # both heard what came of it.  data: answer
         "keep_untold",  # they did not, or not whole
         # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or
-        # seen ("later"), where nobody watched: the time is then when the switch was asked.  Here and in what
+        # seen ("later"), where nobody watched: the time is then when the switch was asked. Here and in what
         # else can be asked for from outside the call, by (panel, api) says that it was.
         "paused",
         "resumed",  # by a colleague's code, or seen later
@@ -137,11 +137,11 @@ MARKS = frozenset(
         # is then when the switch was asked.
         "announcement_finished",
         # data: party (its kind), value: the inside party; leg: the switch's id of theirs; seen ("later"),
-        # where the switch was asked who is there.  Of "unbridged" party and value are who left.
+        # where the switch was asked who is there. Of "unbridged" party and value are who left.
         "bridged",
         "unbridged",
         # data of both: party, value, leg as above; who (colleague, outside), where the switch could be asked;
-        # how (conference, third); seen ("later").  Somebody came into the conversation, or left it.
+        # how (conference, third); seen ("later"). Somebody came into the conversation, or left it.
         "joined_room",
         "left_room",
         # Somebody listens to the conversation, unheard, or does no more.  data of all three: party, value,

@@ -1,5 +1,4 @@
-"""What an operator wants to know about an object store, beyond what Accord itself needs
-(``Store.abilities``)."""
+"""Probes an object store for ``accord doctor``, beyond what Accord itself needs (``Store.abilities``)."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ class DirectoryStore:
             sync_folder(incoming)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder and its parents, durably.  Another process may make or prune them meanwhile: the
+        """Make a folder and its parents, durably. Another process may make or prune them meanwhile: the
         folder may be gone again on return, or ``FileNotFoundError`` is raised for a parent."""
         if folder.is_dir():
             return

@@ -311,5 +311,5 @@ def _next(page: Mapping[str, Any], before: Mapping[str, Any], **names: str) -> d
         return None
     further = {asked: page[told] for asked, told in names.items()}
     if further == before:
-        raise ValueError("a list that goes on where it began")
+        raise ValueError("a list whose next page is the same page")
     return further

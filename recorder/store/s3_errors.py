@@ -90,7 +90,7 @@ def bad_answer(where: str, key: str, what: str) -> Unreachable:
     return Unreachable(
         "store.bad_answer",
         f"{where} gave an answer for {key} that is not S3: {what}",
-        "nothing is lost, and it is retried; does something else answer at that address?",
+        "nothing is lost, and it is retried; check that no other service answers at that address",
     )
 
 
@@ -117,7 +117,7 @@ def read_body(answer: Mapping[str, Any], most: int | None, seconds: float) -> by
         while piece := more(_PIECE):
             length += len(piece)
             if most is not None and length > most:
-                raise ValueError(f"more than the {most} bytes that were asked for")
+                raise ValueError(f"more than the {most} bytes that were requested")
             pieces.append(piece)
             if time.monotonic() > until:
                 raise HTTPError(f"{length} bytes came, too slowly")
@@ -141,7 +141,7 @@ def _translate(where: str, key: str, error: ClientError) -> StoreError:
     if status == 412:
         return Exists("store.exists", f"{where} has {key} already")
     if status == 416:
-        return PastTheEnd("store.past_the_end", f"{key} in {where} ends before what was asked for")
+        return PastTheEnd("store.past_the_end", f"{key} in {where} ends before the requested range")
     if status == _NOT_IMPLEMENTED:
         return StoreError(
             "store.not_implemented",

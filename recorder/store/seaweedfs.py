@@ -46,9 +46,9 @@ PORTS = 8
 
 _IDENTITY = "accord"
 CONFIG = "s3.json"
-"""Who may do what; in the store's folder."""
+"""The access keys and their rights; in the store's folder."""
 CERTIFICATE = "tls.pem"
-"""What the server's parts show each other; in the store's folder."""
+"""The certificate by which the server's parts recognise each other; in the store's folder."""
 
 _SECURITY = "security.toml"
 _JWT = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
@@ -213,7 +213,7 @@ class SeaweedFS:
         return command, {**environment, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
 
     def start(self) -> None:
-        """Start the server, wait until it answers, and make the bucket.  Raises :class:`StoreError`
+        """Start the server, wait until it answers, and make the bucket. Raises :class:`StoreError`
         (``store.port_taken``, ``store.embedded_failed``), :class:`ConfigError`."""
         self.prepare()
         command, environment = self.command()
