@@ -41,7 +41,10 @@ GIVEN = (YES, NO, NONE)
 
 @dataclass(frozen=True, slots=True)
 class SealedSentence:
-    """A sentence that was to be played: its words, and its sound's SHA-256."""
+    """A sentence that was to be played: its text, and its sound's SHA-256.
+
+    It is no :class:`~recorder.domain.sentences.SpokenSentence` because its field names are those of signed
+    documents, and its hash is checked strictly."""
 
     __pydantic_config__ = STRICT
 
@@ -51,7 +54,7 @@ class SealedSentence:
 
 @dataclass(frozen=True, slots=True)
 class PlayedSentence(SealedSentence):
-    """The same with its place in the right channel, where it is there whole; otherwise ``None``."""
+    """A sealed sentence with its place in the right channel; ``None`` if it is not there whole."""
 
     found: LocatedAnnouncement | None
 
