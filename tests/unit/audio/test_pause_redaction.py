@@ -13,7 +13,7 @@ import soundfile
 from recorder.audio import redaction, wav
 from recorder.audio.pause_redaction import LocatedPause, locate_pauses, read_pauses
 from recorder.spool.layout import Mark, Take
-from tests.unit.audio.test_redaction import FOUND, NORMAL, START, gaps, take
+from tests.unit.audio.marked_take import FOUND, NORMAL, START, gaps, take
 
 RATE = 8000
 
