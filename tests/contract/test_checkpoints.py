@@ -32,7 +32,7 @@ def clock() -> Clock:
 
 
 @pytest.mark.parametrize("lesser", [False, True], ids=["as it is", "without the headers of a put"])
-def test_a_checkpoint_is_locked_and_found_where_it_was_put(
+def test_checkpoint_is_locked(
     house: Bakery, bucket_store: S3Store, lesser_store: S3Store, lesser: bool
 ) -> None:
     store = lesser_store if lesser else bucket_store

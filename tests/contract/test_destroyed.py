@@ -41,7 +41,7 @@ def versions(store: S3Store, key: str) -> int:
     return len(list(store._versions(key)))
 
 
-def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
+def test_one_of_two_nodes_writes_an_amendment_number(stored) -> None:
     house, row, store = stored
     means = house.means
     nodes = 8
@@ -66,7 +66,7 @@ def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
     assert versions(store, row.prefix + "amendment-0001.json") == 1
 
 
-def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
+def test_erasure_deletes_every_version_but_the_tombstone(stored) -> None:
     house, row, store = stored
     for name in ("audio.opus", "peaks"):
         store._put_small(row.prefix + name, b"another version")
@@ -86,7 +86,7 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
     assert verify(store, row.prefix, house.means.root).findings == []
 
 
-def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
+def test_locked_object_stays_due_without_its_key(stored) -> None:
     house, row, store = stored
     key = row.prefix + "audio.opus"
     (version,) = store._versions(key)
@@ -107,7 +107,7 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     assert verify(store, row.prefix, house.means.root).findings == []
 
 
-def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -> None:
+def test_two_nodes_write_one_tombstone(stored) -> None:
     """Without their claims, as when a clock is wrong: what decides is the bucket."""
     house, row, store = stored
     house.clock.forward(days=31)
@@ -122,7 +122,7 @@ def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -
 
 @pytest.mark.parametrize("before", ["sealing", "storing"])
 @pytest.mark.parametrize("erased", ["long ago", "between the puts"])
-def test_a_node_that_comes_back_puts_nothing_of_it_again(
+def test_returning_node_stores_nothing_again(
     house, bucket_store: S3Store, before, erased
 ) -> None:
     """Neither from the look that finds it erased nor, where it is erased after that look, in any version."""

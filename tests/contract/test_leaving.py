@@ -31,7 +31,7 @@ def entropy() -> Repeating:
 
 
 @pytest.mark.long
-def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) -> None:
+def test_offboarding_deletes_every_version(house, bucket_store: S3Store) -> None:
     house.means = replace(house.means, store=bucket_store)
     folder = house.take(talk_ms=300, formats=("wav",))
     house.work(folder)

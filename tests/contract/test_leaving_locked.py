@@ -67,7 +67,7 @@ def clock() -> Clock:
     return Clock(utc_now().replace(microsecond=0) - timedelta(hours=3))
 
 
-def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, locked: Locked) -> None:
+def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: Locked) -> None:
     store, lock = S3Store(locked.worker, house.entropy), GovernanceLock(locked.worker)
     lock.check()
     house.means = replace(house.means, store=store, lock=lock)

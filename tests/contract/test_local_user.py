@@ -108,7 +108,7 @@ def listening(pid: int) -> set[int]:
     return found
 
 
-def test_each_port_on_which_the_store_listens_wants_the_certificate_but_that_of_s3(store: SeaweedFS) -> None:
+def test_every_port_but_s3_requires_the_certificate(store: SeaweedFS) -> None:
     first = first_port(store)
     assert store.pid is not None
     ports = listening(store.pid)
@@ -140,7 +140,7 @@ def ask(port: int, method: str, path: str) -> tuple[int | None, bytes]:
         connection.close()
 
 
-def test_a_certificate_of_their_own_opens_nothing(store: SeaweedFS, tmp_path: Path) -> None:
+def test_refuses_a_foreign_certificate(store: SeaweedFS, tmp_path: Path) -> None:
     """Not even one that reads like the store's."""
     forged = tmp_path / CERTIFICATE
     forged.write_bytes(loopback_tls.make_certificate(os.urandom))
@@ -164,7 +164,7 @@ def handshake(port: int, certificate: Path) -> bytes:
 
 
 @as_root
-def test_weed_shell_of_another_user_is_not_let_in(store: SeaweedFS) -> None:
+def test_refuses_weed_shell_of_another_user(store: SeaweedFS) -> None:
     """It deleted a locked checkpoint.  It waits for a master that would talk to it."""
     shell = ("shell", f"-master={address(store, 'master')}", f"-filer={address(store, 'filer')}")
     orders = "volume.list\nlock\nfs.rm -rf /buckets/accord/log\nunlock\nexit\n"
@@ -188,7 +188,7 @@ def test_weed_shell_of_another_user_is_not_let_in(store: SeaweedFS) -> None:
     ],
     ids=lambda order: str(order[0]),
 )
-def test_other_tools_of_another_user_copy_nothing(store: SeaweedFS, order: tuple[str, ...]) -> None:
+def test_refuses_other_tools_of_another_user(store: SeaweedFS, order: tuple[str, ...]) -> None:
     target = Path("/tmp") / f"accord-nobody-{os.getpid()}"  # a folder of theirs
     target.mkdir()
     try:
@@ -202,7 +202,7 @@ def test_other_tools_of_another_user_copy_nothing(store: SeaweedFS, order: tuple
 
 
 @as_root
-def test_another_user_reads_no_file_of_the_store_and_uses_no_socket_of_it(store: SeaweedFS) -> None:
+def test_another_user_reads_no_files_or_sockets(store: SeaweedFS) -> None:
     first = first_port(store)
     ports = range(first, first + PORTS)
     sockets = [path for port in ports for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock")]
@@ -224,7 +224,7 @@ def test_another_user_reads_no_file_of_the_store_and_uses_no_socket_of_it(store:
         assert not path.stat().st_mode & 0o022, "to connect is to write"
 
 
-def test_no_secret_is_in_the_command_line_or_the_environment(store: SeaweedFS) -> None:
+def test_command_line_and_environment_have_no_secret(store: SeaweedFS) -> None:
     config = json.loads((store.folder / CONFIG).read_text())
     secrets = [value for each in config["identities"] for value in each["credentials"][0].values()]
     security = tomllib.loads((store.folder / "security.toml").read_text())["jwt"]
@@ -236,7 +236,7 @@ def test_no_secret_is_in_the_command_line_or_the_environment(store: SeaweedFS) -
         assert not [secret for secret in secrets if secret in content]
 
 
-def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> None:
+def test_start_restricts_an_older_folder(tmp_path: Path) -> None:
     """Its objects stay, and its credentials; a certificate that is damaged is made again."""
     folder = tmp_path / "seaweedfs"
     server = SeaweedFS(folder, free_ports(PORTS))
@@ -281,7 +281,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     process.wait()
 
 
-def test_a_store_that_is_open_is_no_store(opened: SeaweedFS) -> None:
+def test_refuses_an_open_store(opened: SeaweedFS) -> None:
     """SeaweedFS itself goes on where it cannot load a certificate, and says so in its log alone."""
     with pytest.raises(StoreError) as refused:
         opened.wait_ready()
@@ -295,7 +295,7 @@ def test_a_store_that_is_open_is_no_store(opened: SeaweedFS) -> None:
 
 
 @as_root
-def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
+def test_names_another_user_on_the_port(
     tmp_path: Path,
 ) -> None:
     """They are sent no request, and so have nothing to say "stored" to."""
@@ -338,6 +338,6 @@ def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
     assert squatter.stdout.read() == "", "not asked"
 
 
-def test_the_doctor_says_that_a_closed_store_is_closed(store: SeaweedFS) -> None:
+def test_doctor_reports_a_protected_store(store: SeaweedFS) -> None:
     found = look(first_port(store), store.folder.parent)
     assert [finding.state for finding in found] == ["ok"]

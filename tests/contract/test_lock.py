@@ -24,7 +24,7 @@ def clock(clock):
     return clock
 
 
-def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(seaweedfs, house) -> None:
+def test_locked_object_is_deleted_by_the_worker_only(seaweedfs, house) -> None:
     bucket = seaweedfs.bucket()
     store, lock = S3Store(bucket, house.entropy), GovernanceLock(bucket)
     lock.check()
@@ -57,7 +57,7 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
     assert queries.recording(house.tenant, row.id).destroyed_why == "deleted"
 
 
-def test_a_bucket_that_cannot_lock_is_refused(seaweedfs) -> None:
+def test_refuses_a_bucket_without_object_lock(seaweedfs) -> None:
     bucket = replace(seaweedfs.bucket(), name="unlocked")
     connect(bucket).create_bucket(Bucket="unlocked")
     with pytest.raises(ConfigError) as refused:

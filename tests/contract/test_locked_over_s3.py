@@ -159,14 +159,14 @@ WITHOUT_EFFECT: dict[str, Callable[[Locked], object]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_would_undo_the_lock_is_refused(locked: Locked, name: str) -> None:
+def test_refuses_requests_that_undo_a_lock(locked: Locked, name: str) -> None:
     with pytest.raises(ClientError):
         REFUSED[name](locked)
     check_held(locked)
 
 
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
-def test_what_is_not_refused_leaves_the_locked_version(locked: Locked, name: str) -> None:
+def test_accepted_requests_keep_the_locked_version(locked: Locked, name: str) -> None:
     WITHOUT_EFFECT[name](locked)
     check_held(locked)
 

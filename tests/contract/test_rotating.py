@@ -35,7 +35,7 @@ def listed(seaweedfs, prefix: str) -> set[tuple[str, str, str]]:
     return {(each["Key"], each["VersionId"], each["ETag"]) for each in page.get("Versions", ())}
 
 
-def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3Store) -> None:
+def test_rotation_keeps_etags_and_versions(house, seaweedfs, bucket_store: S3Store) -> None:
     house.means = replace(house.means, store=bucket_store)
     listed(seaweedfs, "nothing")
     recordings = [put_small(house) for _ in range(2)]

@@ -36,7 +36,7 @@ def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> SealedTake:
     return made
 
 
-def test_a_recording_is_verified_from_the_bucket_alone(
+def test_verifies_a_recording_from_the_bucket_alone(
     sealed: SealedTake, keys: Keys, bucket_store: S3Store
 ) -> None:
     report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
@@ -44,7 +44,7 @@ def test_a_recording_is_verified_from_the_bucket_alone(
     assert report.checked == list(range(1, 13))
 
 
-def test_each_object_overwritten_by_who_has_the_bucket_is_found(
+def test_detects_overwritten_objects(
     sealed: SealedTake, keys: Keys, bucket_store: S3Store, seaweedfs: SeaweedFS
 ) -> None:
     client = connect(seaweedfs.bucket())
@@ -58,7 +58,7 @@ def test_each_object_overwritten_by_who_has_the_bucket_is_found(
         assert verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW).ok
 
 
-def test_each_object_removed_by_who_has_the_bucket_is_found(
+def test_detects_removed_objects(
     sealed: SealedTake, keys: Keys, bucket_store: S3Store
 ) -> None:
     for upload in reversed(sealed.uploads):

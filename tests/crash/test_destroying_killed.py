@@ -66,7 +66,7 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
 
 @pytest.mark.long  # at each by itself; one after another below, each time
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_whatever_boundary_it_dies_at_it_is_finished_once(house, boundary) -> None:
+def test_killed_at_any_boundary_it_finishes_once(house, boundary) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     url = house.catalogue_url
@@ -108,7 +108,7 @@ def lost_and_made_again(house, recording: str, boundary: str) -> None:
         assert_gone(house, recording)
 
 
-def test_killed_at_every_boundary_one_after_another_it_ends_once(house) -> None:
+def test_killed_at_every_boundary_it_finishes_once(house) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     died = [destroy(house, house.catalogue_url, boundary) for boundary in BOUNDARIES]
@@ -135,7 +135,7 @@ def agreed_to(house) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("wish", "why"), WISHES)
-def test_erasing_at_a_wish_is_finished_wherever_it_dies(house, wish, why) -> None:
+def test_killed_erasure_finishes(house, wish, why) -> None:
     """Nobody waits for its day; the wish itself is killed at each boundary, then the destroying."""
     recording, url = agreed_to(house), house.catalogue_url
     mine = (wish, house.tenant, recording)
@@ -157,7 +157,7 @@ def test_erasing_at_a_wish_is_finished_wherever_it_dies(house, wish, why) -> Non
         assert_gone(house, recording, why)
 
 
-def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
+def test_older_catalogue_restores_nothing(house) -> None:
     recording, url = agreed_to(house), house.catalogue_url
     file = url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(file)) as live, closing(sqlite3.connect(f"{file}.old")) as copy:

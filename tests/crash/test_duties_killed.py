@@ -55,14 +55,14 @@ def amend_killed(house, what: str, boundary: str) -> None:
     assert_amended_once(house, recording, 1 + first)
 
 
-def test_an_amendment_is_listed_once(house) -> None:
+def test_lists_an_amendment_once(house) -> None:
     amend_killed(house, "agree", "put")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", ["begun", "put", "listed"])
 @pytest.mark.parametrize("what", ["agree", "withdraw", "narrow", "delete", "lift", "hold"])
-def test_each_kind_is_written_down_once_whatever_point_it_dies_at(house, what, boundary) -> None:
+def test_killed_at_any_point_it_lists_each_amendment_once(house, what, boundary) -> None:
     amend_killed(house, what, boundary)
 
 
@@ -80,12 +80,12 @@ def limit_killed(house, *points: str) -> None:
         assert row.keep_until == row.stored_at + timedelta(days=5)
 
 
-def test_a_limit_is_followed_by_all(house) -> None:
+def test_retention_limit_applies_to_all(house) -> None:
     limit_killed(house, "read 2")
 
 
 @pytest.mark.long
-def test_a_limit_is_followed_by_all_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_limit_applies_to_all(house) -> None:
     limit_killed(house, "read 1", "read 2", "read 3")
 
 
@@ -115,13 +115,13 @@ def begin_killed(house, boundary: str) -> None:
         database.database.initialize(own)
 
 
-def test_a_log_that_was_cut_begins_again_once(house) -> None:
+def test_truncated_log_restarts_once(house) -> None:
     begin_killed(house, "begun")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", ["putting json", "has put json", "putting note", "has put note"])
-def test_a_log_begins_again_once_whatever_point_it_dies_at(house, boundary) -> None:
+def test_killed_at_any_point_the_log_restarts_once(house, boundary) -> None:
     begin_killed(house, boundary)
 
 
@@ -139,12 +139,12 @@ def handing_killed(house, *points: str) -> None:
         assert after.at == before.at + before.length, "nothing lies over another"
 
 
-def test_a_handing_over_has_each_recording_once(house) -> None:
+def test_offboarding_download_has_each_recording_once(house) -> None:
     handing_killed(house, "read 2")
 
 
 @pytest.mark.long
-def test_a_handing_over_has_each_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_download_has_each_once(house) -> None:
     handing_killed(house, "0 looked at", "read 1", "read 3", "3 looked at")
 
 
@@ -178,17 +178,17 @@ def person_killed(house, boundary: str) -> None:
     assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
 
 
-def test_what_a_person_asked_to_have_erased_is_noted_once(house) -> None:
+def test_subject_erasure_is_noted_once(house) -> None:
     person_killed(house, "listed")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", ["begun", "put"])
-def test_and_so_whatever_point_it_dies_at(house, boundary) -> None:
+def test_killed_at_any_point_the_erasure_is_noted_once(house, boundary) -> None:
     person_killed(house, boundary)
 
 
-def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
+def test_catalogue_is_restored_whole_or_not_at_all(house) -> None:
     """All points are in ``test_steps_killed.py``."""
     kept = put_small(house)
     file, means = house.folder / "day.backup", house.means

@@ -99,7 +99,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
 
 
 @pytest.mark.parametrize("boundary", EACH)
-def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
+def test_killed_at_a_step_it_continues(house, boundary) -> None:
     recordings, url = left(house), house.catalogue_url
     assert leave(house, url, boundary) == -signal.SIGKILL
     with lost_and_found(house, "again.db"):  # nothing of it can be heard once more
@@ -111,7 +111,7 @@ def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
 
 
 @pytest.mark.long
-def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
+def test_killed_at_every_step_it_finishes_once(house) -> None:
     recordings, url = left(house, recordings=2), house.catalogue_url
     died = [leave(house, url, boundary) for boundary in (*RECORDINGS, *REST)]
     assert died.count(-signal.SIGKILL) >= len(REST) + 6

@@ -28,7 +28,7 @@ def server(house, workers) -> Iterator[SeaweedFS]:
 
 
 @pytest.mark.long
-def test_killed_while_it_stores_and_a_store_that_is_away(house, workers, server, clock) -> None:
+def test_killed_while_storing_and_unavailable_store(house, workers, server, clock) -> None:
     folders = []
     for boundary in ("put {id}.json", "put audio.wav", "put manifest.json", "stored"):
         folders.append(house.take())

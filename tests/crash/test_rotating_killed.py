@@ -84,7 +84,7 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     assert kinds.count("tenant.key_changed") == kinds.count("tenant.key_wrapped") == 1
 
 
-def test_killed_at_every_boundary_one_after_another_it_ends_once(house) -> None:
+def test_killed_at_every_boundary_it_finishes_once(house) -> None:
     recordings = [put_small(house) for _ in range(3)]
     before = sounds(house)
     kek, tenant_key = begin(house)
@@ -97,7 +97,7 @@ def test_killed_at_every_boundary_one_after_another_it_ends_once(house) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house, boundary) -> None:
+def test_killed_at_any_boundary_everything_opens(house, boundary) -> None:
     recordings = [put_small(house) for _ in range(2)]
     before = sounds(house)
     kek, tenant_key = begin(house)
@@ -114,7 +114,7 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
 
 
 @pytest.mark.long
-def test_calls_are_stored_meanwhile(house, workers, clock) -> None:
+def test_stores_calls_during_a_rotation(house, workers, clock) -> None:
     """Workers of two nodes, with only the old key-encryption key at their start, go on through all of it."""
     other = house.folder / "other" / "spool"
     other.mkdir(parents=True)
@@ -142,7 +142,7 @@ def test_calls_are_stored_meanwhile(house, workers, clock) -> None:
     assert_changed(house, kek, tenant_key, [folder.name for folder in folders])
 
 
-def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
+def test_erased_recording_stays_erased(house) -> None:
     """The recording is destroyed between the key's new wrapping in the bucket and in the row."""
     recording = put_small(house)
     begin(house)
@@ -163,7 +163,7 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
     assert (left.destroyed_why, left.wrapped_key) == ("expired", None)
 
 
-def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
+def test_deletes_a_key_stored_too_late(house) -> None:
     """Whoever destroys has looked already when the key is put: the row tells."""
     recording = put_small(house)
     begin(house)

@@ -26,7 +26,7 @@ DIED = -signal.SIGKILL
 
 
 @pytest.mark.long
-def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_legal_hold_is_set_once(house) -> None:
     held = [put_small(house) for _ in range(3)]
     house.clock.forward(minutes=1)
     for recording, boundary in zip(held, ("begun", "put", "listed"), strict=True):
@@ -44,7 +44,7 @@ def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
         assert (report.findings, len(report.chain.holds)) == ([], 1)
 
 
-def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_checkpoint_is_signed_once(house) -> None:
     put_small(house)
     points = ("putting json", "has put json", "putting note", "has put note")
     ended = step(house, "sign", *chain.from_iterable((point, "-") for point in points), days=1)
@@ -61,7 +61,7 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
 
 
 @pytest.mark.long
-def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_catalogue_is_restored_once(house) -> None:
     kept, gone = put_small(house), put_small(house)
     file, means = house.folder / "day.backup", house.means
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)

@@ -29,7 +29,7 @@ TAKE = (
 
 
 @pytest.mark.parametrize("boundary", TAKE)
-def test_a_take_is_stored_once_whatever_boundary_the_worker_dies_at(house, workers, boundary) -> None:
+def test_killed_at_any_boundary_the_take_is_stored_once(house, workers, boundary) -> None:
     folder = house.take()
     first = workers.start(boundary.format(id=folder.name))
     assert first.ended() == -signal.SIGKILL
@@ -38,7 +38,7 @@ def test_a_take_is_stored_once_whatever_boundary_the_worker_dies_at(house, worke
 
 
 @pytest.mark.parametrize("boundary", ["noted", "removed"])
-def test_a_call_that_was_not_recorded_is_listed_once(house, workers, boundary) -> None:
+def test_lists_an_unrecorded_call_once(house, workers, boundary) -> None:
     folder = house.unrecorded()
     assert workers.start(boundary).ended() == -signal.SIGKILL
     workers.finish()
@@ -46,7 +46,7 @@ def test_a_call_that_was_not_recorded_is_listed_once(house, workers, boundary) -
     assert workers.kinds(folder.name) == ["call.not_recorded"]
 
 
-def test_an_impossible_take_is_set_aside_once(house, workers) -> None:
+def test_quarantines_an_impossible_take_once(house, workers) -> None:
     folder = house.take()
     (folder / layout.AUDIO).write_bytes(b"RIFF")
     assert workers.start("listed").ended() == -signal.SIGKILL
@@ -56,7 +56,7 @@ def test_an_impossible_take_is_set_aside_once(house, workers) -> None:
     assert (house.spool / layout.QUARANTINE / folder.name / layout.AUDIO).exists()
 
 
-def test_a_worker_killed_again_and_again_finishes_every_take_once(house, workers, clock) -> None:
+def test_worker_killed_repeatedly_finishes_every_take_once(house, workers, clock) -> None:
     folders = []
     for _ in range(4):
         folders.append(house.take())
@@ -73,7 +73,7 @@ def test_a_worker_killed_again_and_again_finishes_every_take_once(house, workers
     assert len(queries.recordings(house.tenant).rows) == len(folders)
 
 
-def test_an_encoder_dies_with_its_worker(house, workers) -> None:
+def test_encoder_ends_with_its_worker(house, workers) -> None:
     folder = house.take(talk_ms=1_200_000)
     process = workers.start()
     encoders: list[int] = []
@@ -88,7 +88,7 @@ def test_an_encoder_dies_with_its_worker(house, workers) -> None:
     assert stages.next_stage(folder) == "encode", "it was broken off, not waited for"
 
 
-def test_sigterm_lets_work_end_and_the_spool_is_free_again(house, workers) -> None:
+def test_sigterm_drains_and_releases_the_spool(house, workers) -> None:
     process = workers.start()
     workers.until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
     second = workers.start()

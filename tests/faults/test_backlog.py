@@ -98,7 +98,7 @@ def work_off(
 
 
 @pytest.mark.long
-def test_customers_take_turns_and_new_calls_do_not_wait(house, processes: Processes) -> None:
+def test_tenants_take_turns_after_an_outage(house, processes: Processes) -> None:
     measured = work_off(house, processes, count=26, bound=60, every=1, limit=200)
     assert measured["waits"] == 0
     assert measured["new_calls"] > 0

@@ -74,7 +74,7 @@ def worker(processes: Processes, jumping: Jumping) -> Process:
     return process
 
 
-def test_the_clock_is_moved(jumping: Jumping) -> None:
+def test_faked_clock_is_effective(jumping: Jumping) -> None:
     jumping.set("+10y")
     assert timedelta(days=3600) < jumping.seen() - datetime.now(UTC) < timedelta(days=3700)
 
@@ -83,7 +83,7 @@ def test_the_clock_is_moved(jumping: Jumping) -> None:
 @pytest.mark.parametrize(
     "jump", ["+40d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+10y", "-1d", "+5m"))]
 )
-def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
+def test_worker_with_a_jumped_clock_deletes_nothing(
     house, processes: Processes, jumping: Jumping, jump: str
 ) -> None:
     """One recording is not over, one take in quarantine neither; the clock jumps while the worker runs."""
@@ -124,7 +124,7 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
 
 
 @pytest.mark.long
-def test_a_clock_that_jumps_while_the_worker_runs_and_back(
+def test_clock_that_jumps_and_returns(
     house, processes: Processes, jumping: Jumping, clock
 ) -> None:
     """Takes that are worked on before, during and after are all kept, once."""
@@ -140,7 +140,7 @@ def test_a_clock_that_jumps_while_the_worker_runs_and_back(
 
 
 @pytest.mark.long
-def test_the_object_stores_clock_settles_it(
+def test_clock_of_the_object_store_decides(
     house, processes: Processes, jumping: Jumping, tmp_path: Path
 ) -> None:
     """The store is on another machine, for the worker: a name that is none of its addresses.  Its clock is

@@ -79,7 +79,7 @@ def stored(house) -> set[str]:
     return {row.id for row in queries.recordings(house.tenant, limit=200).rows}
 
 
-def test_one_server_is_killed_and_nothing_is_lost(
+def test_killed_server_loses_nothing(
     house, clock, processes: Processes, cluster: Cluster
 ) -> None:
     processes.store_in(cluster.bucket)

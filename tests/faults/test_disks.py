@@ -41,7 +41,7 @@ def spool_disk(request, house, small_disk: Callable[..., SmallDisk]) -> SmallDis
 
 
 @pytest.mark.long
-def test_the_spools_disk_is_full_to_the_last_block(
+def test_spool_disk_full_to_the_last_block(
     house, clock, processes: Processes, spool_disk: SmallDisk
 ) -> None:
     """Takes wait as they are, none is set aside; what needs no room goes on; with room, all are kept."""
@@ -67,7 +67,7 @@ def test_the_spools_disk_is_full_to_the_last_block(
 
 
 @pytest.mark.long
-def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
+def test_encoded_takes_leave_a_full_disk(
     house, clock, processes: Processes, spool_disk: SmallDisk
 ) -> None:
     """Sealed before the disk was full: not one block is needed to store them."""
@@ -87,7 +87,7 @@ def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
 
 
 @pytest.mark.long
-def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
+def test_encoding_pauses_while_the_disk_fills(
     house, clock, processes: Processes, spool_disk: SmallDisk, tmp_path: Path
 ) -> None:
     """Past ``warn_at``, takes wait as they are; once the store is back they go on though it is still full."""
@@ -108,7 +108,7 @@ def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
     assert process.stop() == 0
 
 
-def test_the_catalogues_disk_is_full(
+def test_catalogue_disk_full(
     house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
     disk = small_disk("database", "ext4", 8 * MIB)
@@ -147,7 +147,7 @@ def test_the_catalogues_disk_is_full(
 
 
 @pytest.mark.long
-def test_the_stores_disk_is_full_and_then_not_mounted(
+def test_store_disk_full_then_not_mounted(
     house, clock, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
     """Nothing is written beneath a disk that is not there, and nothing half is kept on one that is full."""
@@ -199,7 +199,7 @@ def chmod() -> Iterator[Callable[[Path, int], None]]:
 
 
 @pytest.mark.long
-def test_permission_is_lost(
+def test_lost_permission(
     house, clock, processes: Processes, mortal: tuple[str, ...], chmod: Callable[[Path, int], None]
 ) -> None:
     """A take's folder, a take's file, the spool itself, and the store are closed to the worker, one after
@@ -239,7 +239,7 @@ def test_permission_is_lost(
 
 
 @pytest.mark.long
-def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
+def test_exhausted_file_handles(house, clock, processes: Processes) -> None:
     """Not one more file can be opened, while takes come; then they can, without a restart."""
     process = processes.worker()
     until(lambda: process.log("snapshot.written"), "a worker")
@@ -264,7 +264,7 @@ def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("spare", [1, 3])
-def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Processes, spare: int) -> None:
+def test_file_handles_run_out_during_takes(house, clock, processes: Processes, spare: int) -> None:
     """A few can still be opened: enough to begin, and not to end.  No take is set aside for it."""
     process = processes.worker()
     until(lambda: process.log("snapshot.written"), "a worker")
@@ -286,7 +286,7 @@ def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Pr
 
 
 @pytest.mark.parametrize("seconds", [7, pytest.param(70, marks=pytest.mark.long)])
-def test_somebody_else_holds_the_catalogues_lock(house, clock, processes: Processes, seconds: int) -> None:
+def test_catalogue_locked_by_another_process(house, clock, processes: Processes, seconds: int) -> None:
     """Another writer sits on SQLite's one lock: takes wait, one tries for all, and nothing is lost."""
     path = house.catalogue_url.removeprefix("sqlite:///")
     if "://" in path:

@@ -39,7 +39,7 @@ def disk(request: pytest.FixtureRequest, small_disk: Callable[..., SmallDisk]) -
     return small_disk("spool", request.param, 16 * MIB)
 
 
-def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> None:
+def test_lists_a_call_after_a_full_disk(disk: SmallDisk) -> None:
     notes = OverflowJournal(disk.folder)
     notes.start()
     disk.fill()
@@ -71,7 +71,7 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
     assert not third.waiting, "what is written down is not kept any more"
 
 
-def test_what_has_no_place_even_there_is_kept_in_memory(
+def test_full_journal_keeps_entries_in_memory(
     disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.02)
@@ -94,7 +94,7 @@ def test_what_has_no_place_even_there_is_kept_in_memory(
     assert finished(disk.folder) == {call.recording: END for call in calls}
 
 
-def test_marks_wait_for_room_in_their_order_and_none_is_lost(
+def test_marks_wait_for_space_in_order(
     disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk fills in the middle of a call that is recorded; a part of it that may not be kept goes."""
@@ -120,7 +120,7 @@ def test_marks_wait_for_room_in_their_order_and_none_is_lost(
     assert take.end.outcome == "recorded"
 
 
-def test_what_may_not_be_kept_goes_at_once_though_the_disk_is_full(
+def test_deletes_at_once_on_a_full_disk(
     disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.5)
@@ -141,7 +141,7 @@ def test_what_may_not_be_kept_goes_at_once_though_the_disk_is_full(
         gevent.sleep(0.01)
 
 
-def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None:
+def test_entry_cut_by_a_crash_does_not_corrupt_others(tmp_path: Path) -> None:
     notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(3)]
@@ -156,7 +156,7 @@ def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None
     assert set(finished(tmp_path)) == {call.recording for call in calls}
 
 
-def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
+def test_replay_after_a_crash_is_idempotent(tmp_path: Path) -> None:
     notes = OverflowJournal(tmp_path)
     notes.start()
     call = start()
@@ -171,7 +171,7 @@ def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
     assert finished(tmp_path) == {call.recording: END}
 
 
-def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_start_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk so slow that whoever watches the daemon kills it over its notes, it starts all the same."""
     notes = OverflowJournal(tmp_path)
     notes.start()
@@ -194,7 +194,7 @@ def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch
     assert set(finished(tmp_path)) == {call.recording for call in calls}
 
 
-def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
+def test_failed_entry_delays_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only disks fail: the daemon starts, and goes on settling."""

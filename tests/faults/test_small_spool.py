@@ -99,7 +99,7 @@ def site(house, disk: SmallDisk, processes: Processes):
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: SmallDisk) -> None:
+def test_fifty_calls_without_a_worker(site: tuple[Site, Process], disk: SmallDisk) -> None:
     """As many are recorded as have room to go on; the others are listed with their reason.  Then the disk
     fills otherwise: each recording is ended while it can still be finished; all are, and so is the next.
     """
@@ -136,7 +136,7 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
+def test_ends_recordings_before_the_disk_is_full(
     site: tuple[Site, Process], disk: SmallDisk
 ) -> None:
     """Nobody hangs up for minutes: the longest is ended first, the others go on as long as they can."""

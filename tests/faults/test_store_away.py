@@ -66,7 +66,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_way_to_the_store_breaks_and_nothing_is_lost(
+def test_broken_connection_loses_nothing(
     house, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS, clock, fault: str
 ) -> None:
     """Broken before the worker stores, and again in the middle; a call that is not recorded is listed all
@@ -101,7 +101,7 @@ def test_the_way_to_the_store_breaks_and_nothing_is_lost(
 
 
 @pytest.mark.long
-def test_a_store_that_is_stopped_and_not_dead(
+def test_stopped_store(
     house, clock, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS
 ) -> None:
     """SIGSTOP: the kernel takes connections for it, and nobody answers."""
@@ -129,7 +129,7 @@ def test_a_store_that_is_stopped_and_not_dead(
 
 
 @pytest.mark.parametrize("mode", ["unknown", pytest.param("nothing", marks=pytest.mark.long)])
-def test_a_name_that_is_not_resolved(
+def test_unresolvable_store_name(
     house, processes: Processes, seaweedfs: SeaweedFS, tmp_path: Path, mode: str
 ) -> None:
     """DNS is away, or says nothing: the store's name has no address for a while.  The resolver that the

@@ -66,7 +66,7 @@ def of(path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("law", ["ULAW", "ALAW"])
-def test_nothing_of_the_caller_from_before_they_were_told_is_in_any_object(
+def test_no_object_contains_the_caller_before_the_announcement_end(
     tmp_path: Path, lab: ModuleType, told: Announced, law: str
 ) -> None:
     call = replace(lab.ordinary(told), law=law)
@@ -100,7 +100,7 @@ def leak(sound: NDArray[np.int16], own: NDArray[np.int16], other: NDArray[np.int
     return float(20 * np.log10(abs(share[1]) + 1e-9))
 
 
-def test_left_stays_left_and_right_right_while_both_talk(
+def test_channels_stay_separate_while_both_talk(
     tmp_path: Path, lab: ModuleType, english: Announced
 ) -> None:
     call = lab.ordinary(english)
@@ -115,7 +115,7 @@ def test_left_stays_left_and_right_right_while_both_talk(
         assert leak(talk[:, 1], other[:length], one[:length]) < -30, name
 
 
-def test_the_kept_wav_is_the_takes_sound_to_the_sample(
+def test_kept_wav_equals_the_take_sample_by_sample(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     take = lab.ordinary(told).make(tmp_path)
@@ -129,7 +129,7 @@ def test_the_kept_wav_is_the_takes_sound_to_the_sample(
     assert not kept[:talk, 0].any()
 
 
-def test_opus_sounds_like_the_take_and_lies_at_the_same_place(
+def test_opus_resembles_the_take_without_an_offset(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
@@ -143,7 +143,7 @@ def test_opus_sounds_like_the_take_and_lies_at_the_same_place(
     assert abs(len(sounds["audio.opus"]) / 8 - encoded.duration_ms) < 1
 
 
-def test_where_the_announcement_is_not_found_the_left_is_blank_until_a_second_after_the_playback(
+def test_without_announcement_redacts_left_until_a_second_after_the_playback(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     call = lab.ordinary(told)
@@ -167,7 +167,7 @@ def test_where_the_announcement_is_not_found_the_left_is_blank_until_a_second_af
 @pytest.mark.parametrize(
     "marks", [["announcement_started"], [], ["announcement_finished", "announcement_started"]]
 )
-def test_without_a_finished_playback_the_whole_left_is_blank(
+def test_without_finished_playback_redacts_all_of_left(
     tmp_path: Path, lab: ModuleType, english: Announced, marks: list[str]
 ) -> None:
     call = lab.ordinary(english)
@@ -187,7 +187,7 @@ def test_without_a_finished_playback_the_whole_left_is_blank(
     assert not outline(encoded)["left"].any()
 
 
-def test_a_hold_is_silent_in_both_channels_and_explained(
+def test_redacts_hold_in_both_channels(
     tmp_path: Path, lab: ModuleType, english: Announced
 ) -> None:
     call = lab.ordinary(english)
@@ -204,7 +204,7 @@ def test_a_hold_is_silent_in_both_channels_and_explained(
 
 
 @pytest.mark.parametrize("to_the_end", [False, True])
-def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
+def test_inserts_silence_for_a_hold_that_was_not_written(
     tmp_path: Path, lab: ModuleType, english: Announced, to_the_end: bool
 ) -> None:
     """A phone that sends nothing on hold: the recording lasts as long as the call all the same."""
@@ -233,7 +233,7 @@ def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
     assert not outline(encoded)["left"][len(outline(encoded)["left"]) * start // len(wav) + 1].any()
 
 
-def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
+def test_inserts_nothing_if_a_clock_is_set_ahead_in_a_hold(
     tmp_path: Path, lab: ModuleType, english: Announced
 ) -> None:
     call = lab.ordinary(english)
@@ -244,7 +244,7 @@ def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
     assert encoded.drift_ms == years
 
 
-def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_encoding_is_deterministic(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
     take = lab.ordinary(told).make(tmp_path)
     first = encode(take, told.path)
     before = of(take.folder)
@@ -257,7 +257,7 @@ def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, to
     assert [s.sha256 for s in again.sounds] == [s.sha256 for s in first.sounds]
 
 
-def test_a_full_disk_leaves_no_half_object(
+def test_full_disk_leaves_no_partial_object(
     tmp_path: Path, lab: ModuleType, english: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
@@ -273,7 +273,7 @@ def test_a_full_disk_leaves_no_half_object(
 
 
 @pytest.mark.parametrize("formats", [("opus",), ("wav",)])
-def test_only_the_formats_that_the_line_asks_for(
+def test_encodes_only_the_formats_of_the_line(
     tmp_path: Path, lab: ModuleType, english: Announced, formats: tuple[str, ...]
 ) -> None:
     take = replace(lab.ordinary(english), formats=formats).make(tmp_path)
@@ -291,7 +291,7 @@ def kill_header(take: Take, lost: int = 0) -> None:
     take.audio.write_bytes(content[: len(content) - lost])
 
 
-def test_a_take_of_a_killed_switch_is_whole_up_to_its_end(
+def test_encodes_take_of_a_killed_switch(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     take = lab.ordinary(told).make(tmp_path)
@@ -309,7 +309,7 @@ def test_a_take_of_a_killed_switch_is_whole_up_to_its_end(
     assert encode(take, told.path) == cut  # the take was not altered: again the same
 
 
-def test_a_file_that_ends_early_is_explained(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_early_end_of_file_is_a_gap(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")
     soundfile.write(take.audio, sound[: -8 * 5000], rate, subtype="PCM_16")
@@ -319,7 +319,7 @@ def test_a_file_that_ends_early_is_explained(tmp_path: Path, lab: ModuleType, en
     assert abs(encoded.drift_ms - 5000) < 50
 
 
-def test_a_little_shrinking_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_slight_shrinkage_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")
     soundfile.write(take.audio, sound[: -8 * 350], rate, subtype="PCM_16")
@@ -328,7 +328,7 @@ def test_a_little_shrinking_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType,
     assert abs(encoded.drift_ms - 350) < 50
 
 
-def test_sound_that_is_longer_than_its_call_is_kept(
+def test_keeps_audio_longer_than_its_call(
     tmp_path: Path, lab: ModuleType, english: Announced
 ) -> None:
     """A clock was set back in the call: what it made of the call's length is drift."""
@@ -343,7 +343,7 @@ def test_sound_that_is_longer_than_its_call_is_kept(
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF\x08\0\0\0WAVE", bytes(5000)])
-def test_a_broken_take_is_refused_with_a_reason_and_nothing_is_written(
+def test_refuses_broken_take_and_writes_nothing(
     tmp_path: Path, lab: ModuleType, english: Announced, content: bytes
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
@@ -355,7 +355,7 @@ def test_a_broken_take_is_refused_with_a_reason_and_nothing_is_written(
     assert of(take.folder) == before
 
 
-def test_another_sound_than_the_announced_one_is_refused(
+def test_refuses_another_sound_than_the_announced_one(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     take = lab.ordinary(told).make(tmp_path)
@@ -367,7 +367,7 @@ def test_another_sound_than_the_announced_one_is_refused(
         assert caught.value.error_id == "take.prompt"
 
 
-def test_a_long_call_is_not_held_in_memory(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_memory_is_bounded_for_a_long_call(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     """Twenty minutes, 38 MB: more than all that is held while it is encoded."""
     import tracemalloc
 
@@ -386,7 +386,7 @@ def test_a_long_call_is_not_held_in_memory(tmp_path: Path, lab: ModuleType, engl
     assert len(body["left"]) <= 24_000
 
 
-def test_it_runs_in_a_process_and_its_errors_come_back(
+def test_runs_in_a_process_and_returns_its_errors(
     tmp_path: Path, lab: ModuleType, english: Announced
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
@@ -400,7 +400,7 @@ def test_it_runs_in_a_process_and_its_errors_come_back(
     assert caught.value.hint
 
 
-def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_encoded_json_round_trip(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
     encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
     path = write_encoded(encoded)
     assert path.name == "encoded.json"
@@ -411,7 +411,7 @@ def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told
 
 
 @pytest.mark.parametrize("harm", ["missing", "json", "format", "file", "length"])
-def test_an_encoded_that_cannot_be_used_says_so(
+def test_reports_unusable_encoded_json(
     tmp_path: Path, lab: ModuleType, english: Announced, harm: str
 ) -> None:
     encoded = encode(lab.ordinary(english).make(tmp_path), english.path)
@@ -433,7 +433,7 @@ def test_an_encoded_that_cannot_be_used_says_so(
     assert caught.value.error_id == "take.encoded"
 
 
-def test_the_takes_own_files_are_not_touched(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_leaves_the_files_of_the_take_unchanged(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     take = lab.ordinary(english).make(tmp_path)
     kill_header(take)
     own = {name: of(take.folder)[name] for name in (layout.CALL, layout.EVENTS, layout.END, layout.AUDIO)}

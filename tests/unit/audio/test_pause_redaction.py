@@ -41,7 +41,7 @@ def paused(*marks: Mark) -> Take:
 PAUSE = mark(20_000, "paused", seconds="120")
 
 
-def test_the_zeros_are_the_pause_to_the_millisecond(tmp_path: Path) -> None:
+def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
     made, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210))
     assert locate_pauses(made, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
     plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
@@ -50,7 +50,7 @@ def test_the_zeros_are_the_pause_to_the_millisecond(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (0,)])
-def test_what_the_switch_did_not_mask_is_silenced(tmp_path: Path, channels: tuple[int, ...]) -> None:
+def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) -> None:
     made, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210), channels=channels)
     (found,) = locate_pauses(made, file, FOUND)
     assert not found.silent
@@ -63,7 +63,7 @@ def test_what_the_switch_did_not_mask_is_silenced(tmp_path: Path, channels: tupl
 
 
 @pytest.mark.parametrize("zeros", [(20_100, 46_000), (25_000, 50_100)])
-def test_a_pause_that_is_masked_only_in_part_is_silenced_whole(
+def test_redacts_all_of_a_partially_masked_pause(
     tmp_path: Path, zeros: tuple[int, int]
 ) -> None:
     """The rest may be the card number."""
@@ -72,23 +72,23 @@ def test_a_pause_that_is_masked_only_in_part_is_silenced_whole(
     assert locate_pauses(made, file, FOUND) == (LocatedPause(20_100, 50_000, silent=False),)
 
 
-def test_it_ends_by_itself_after_the_seconds_that_the_switch_said(tmp_path: Path) -> None:
+def test_pause_ends_after_its_time_limit(tmp_path: Path) -> None:
     made = paused(mark(20_000, "paused", seconds="10"))
     assert locate_pauses(made, sound(tmp_path, (20_100, 30_400)), FOUND) == (LocatedPause(20_100, 30_400, silent=True),)
 
 
-def test_it_ends_with_the_call(tmp_path: Path) -> None:
+def test_pause_ends_with_the_call(tmp_path: Path) -> None:
     made, file = paused(PAUSE), sound(tmp_path, (20_100, 60_000))
     assert locate_pauses(made, file, FOUND) == (LocatedPause(20_100, 60_000, silent=True),)
 
 
-def test_paused_once_more_it_lasts_from_then_on() -> None:
+def test_pausing_again_restarts_the_time_limit() -> None:
     marks = [mark(0, "paused", seconds="10"), mark(6000, "paused", seconds="10"), mark(15_500, "resumed")]
     (found,) = read_pauses(marks, START + timedelta(seconds=60))
     assert (found.begin, found.end) == (marks[0].at, marks[2].at)
 
 
-def test_two_pauses_are_two(tmp_path: Path) -> None:
+def test_locates_two_pauses(tmp_path: Path) -> None:
     made = paused(
         PAUSE, mark(25_000, "resumed"), mark(30_000, "paused", seconds="120"), mark(33_000, "resumed")
     )
@@ -110,7 +110,7 @@ def test_two_pauses_are_two(tmp_path: Path) -> None:
           mark(40_000, "resumed", seen="later")], (20_100, 31_000)),
     ],
 )  # fmt: skip
-def test_what_was_only_seen_later_is_found_in_the_sound(
+def test_locates_pause_seen_later(
     tmp_path: Path, marks: list[Mark], zeros: tuple[int, int]
 ) -> None:
     assert locate_pauses(paused(*marks), sound(tmp_path, zeros), FOUND) == (LocatedPause(*zeros, silent=True),)
@@ -119,7 +119,7 @@ def test_what_was_only_seen_later_is_found_in_the_sound(
 AWAY = (mark(18_000, "unobserved_from"), mark(24_000, "unobserved_to"))
 
 
-def test_one_that_was_seen_later_ends_by_itself_and_the_talk_after_it_is_kept(tmp_path: Path) -> None:
+def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
     made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
     file = sound(tmp_path, (20_600, 32_400))
     (found,) = locate_pauses(made, file, FOUND)
@@ -132,20 +132,20 @@ def test_one_that_was_seen_later_ends_by_itself_and_the_talk_after_it_is_kept(tm
 
 
 @pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])
-def test_one_that_was_seen_later_and_is_not_whole_is_silenced_as_long_as_it_can_have_been(
+def test_redacts_partial_pause_seen_later_to_its_latest_end(
     tmp_path: Path, zeros: tuple[int, int]
 ) -> None:
     made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
     assert locate_pauses(made, sound(tmp_path, zeros), FOUND) == (LocatedPause(20_100, 32_100, silent=False),)
 
 
-def test_one_whose_beginning_nobody_knows_is_silenced_from_when_nobody_watched(tmp_path: Path) -> None:
+def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> None:
     """The zeros may be of less than all of it; after its seconds it is over in any case."""
     made = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
     assert locate_pauses(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (LocatedPause(18_100, 36_000, silent=False),)
 
 
-def test_an_earlier_one_that_nobody_saw_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> None:
     made = paused(
         mark(15_000, "unobserved_from"), mark(31_000, "unobserved_to"),
         mark(30_000, "paused", seconds="10", seen="later"), mark(33_000, "resumed"),
@@ -155,14 +155,14 @@ def test_an_earlier_one_that_nobody_saw_is_not_taken_for_it(tmp_path: Path) -> N
     )
 
 
-def test_a_note_is_a_marker_and_no_gap(tmp_path: Path) -> None:
+def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
     made, file = paused(mark(20_000, "noted")), sound(tmp_path)
     plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
     assert [gap for gap in gaps(plan) if gap[0] >= 14_300] == []
     assert [each.offset_ms for each in plan.markers if each.kind == "noted"] == [20_100]
 
 
-def test_a_pause_is_never_looked_for_in_the_announcement(tmp_path: Path) -> None:
+def test_never_locates_a_pause_in_the_announcement(tmp_path: Path) -> None:
     """Whoever came back saw that it was paused, and nobody had watched since the announcement began: what is
     silenced then leaves the announcement whole, or nobody would hear that it was said."""
     unwatched = mark(FOUND.end_ms - 800, "unobserved_from")

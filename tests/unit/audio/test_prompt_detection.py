@@ -150,14 +150,14 @@ def check_places(talk: Talk, encoded: Encoded) -> None:
     assert all(abs(at - true) <= 200 for at, true in zip(answered, talk.answers, strict=True))
 
 
-def test_the_question_and_what_was_said_of_the_answer_are_where_they_were_played(talk: Talk) -> None:
+def test_locates_question_and_outcome(talk: Talk) -> None:
     talk.ask("yes", by="outside", how="key")
     encoded = talk.encode()
     check_places(talk, encoded)
     assert [prompt.number for prompt in encoded.prompts] == [0, 0]
 
 
-def test_every_question_has_its_own_prompts_also_where_one_sound_is_played_twice(talk: Talk) -> None:
+def test_locates_the_prompts_of_every_question(talk: Talk) -> None:
     talk.ask("yes", by="colleague", how="aloud")
     talk.ask("none")
     talk.ask("no", by="outside", how="key")
@@ -166,7 +166,7 @@ def test_every_question_has_its_own_prompts_also_where_one_sound_is_played_twice
     assert [prompt.number for prompt in encoded.prompts] == [0, 0, 1, 1, 2, 2]
 
 
-def test_while_a_prompt_plays_they_do_not_hear_each_other_and_nothing_is_silenced(talk: Talk) -> None:
+def test_prompt_is_a_gap_without_redaction(talk: Talk) -> None:
     talk.ask("yes", by="outside", how="key")
     encoded = talk.encode()
     assert [gap for gap in encoded.gaps if gap.reason == "prompt"] == [
@@ -181,7 +181,7 @@ def test_while_a_prompt_plays_they_do_not_hear_each_other_and_nothing_is_silence
     )  # what they say stays
 
 
-def test_a_sound_that_is_nowhere_or_another_is_not_found_and_stops_nothing(talk: Talk) -> None:
+def test_ignores_missing_and_different_sounds(talk: Talk) -> None:
     talk.ask("yes", by="outside", how="key")
     folder = talk.folder / "prompts"
     keep = talk.keep
@@ -191,7 +191,7 @@ def test_a_sound_that_is_nowhere_or_another_is_not_found_and_stops_nothing(talk:
     assert talk.encode().prompts == ()
 
 
-def test_a_question_that_was_cut_is_not_found(talk: Talk) -> None:
+def test_does_not_locate_a_cut_question(talk: Talk) -> None:
     """A hold took a second out of it, say, and the switch told that it ended by itself."""
     talk.ask("yes", by="outside", how="key")
     at = next(i for i, part in enumerate(talk.right) if part is talk.sounds["question"])
@@ -200,7 +200,7 @@ def test_a_question_that_was_cut_is_not_found(talk: Talk) -> None:
     assert [prompt.which for prompt in talk.encode().prompts] == ["yes"]
 
 
-def test_a_question_that_was_broken_off_or_not_answered_is_not_looked_for_in_vain(talk: Talk) -> None:
+def test_does_not_search_for_prompts_that_were_not_heard(talk: Talk) -> None:
     talk.mark("keep_asked", 0, how="question")
     talk.talk(1000)
     talk.mark("keep_broken", 0)
@@ -212,7 +212,7 @@ def test_a_question_that_was_broken_off_or_not_answered_is_not_looked_for_in_vai
     assert [prompt.number for prompt in encoded.prompts] == [1, 1]
 
 
-def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> None:
+def test_locates_prompts_after_a_hold_missing_in_the_audio(talk: Talk) -> None:
     """Seven seconds of the call are not in the audio; where is known only by its holds.  Silence is put in
     there, and all that follows is as much later."""
     talk.talk(2000)
@@ -227,7 +227,7 @@ def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> Non
 
 
 @pytest.mark.parametrize("lost_ms", [-1000, 1000])
-def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_off(
+def test_places_answers_relative_to_the_question(
     talk: Talk, lost_ms: int
 ) -> None:
     """A loaded switch drops frames; or writes more than the call's clock knows of."""
@@ -239,7 +239,7 @@ def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_
     check_places(talk, talk.encode())
 
 
-def test_a_clock_that_was_set_back_in_the_call_hides_them_not(talk: Talk) -> None:
+def test_locates_prompts_despite_a_clock_set_back(talk: Talk) -> None:
     talk.talk(2000)
     talk.shift_ms -= 30_000
     talk.ask("yes", by="outside", how="key")
@@ -255,7 +255,7 @@ def test_a_clock_that_was_set_back_in_the_call_hides_them_not(talk: Talk) -> Non
     np.testing.assert_array_equal(kept[start:], original[start:])  # no hold is silenced then
 
 
-def test_only_the_sounds_that_were_heard_are_needed(talk: Talk) -> None:
+def test_expects_only_sounds_that_were_heard(talk: Talk) -> None:
     talk.ask("none")
     keep = talk.keep
     assert keep.question is not None
@@ -281,7 +281,7 @@ KINDS = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(KINDS), max_size=12))
-def test_whatever_was_noted_an_answer_follows_its_question(seen: list[tuple[str, dict[str, str]]]) -> None:
+def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]]]) -> None:
     from .conftest import START
 
     marks = [Mark(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]

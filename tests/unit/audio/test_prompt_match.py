@@ -29,7 +29,7 @@ def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> 
 
 @pytest.mark.parametrize("law", ["PCM_16", "ULAW", "ALAW"])
 @pytest.mark.parametrize("lead", [0, 1, 1234, 31999])
-def test_it_is_found_to_the_sample(
+def test_finds_the_prompt_to_the_sample(
     tmp_path: Path, lab: ModuleType, told: Announced, law: str, lead: int
 ) -> None:
     prompt = lab.sound_of(told)
@@ -42,7 +42,7 @@ def test_it_is_found_to_the_sample(
     assert found.score > 0.999
 
 
-def test_it_is_within_20_ms_of_a_chirp_in_the_other_channel(
+def test_finds_the_prompt_within_20_ms_of_a_chirp(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     """The truth by another way than the correlator: the chirp's onset, in a silent channel."""
@@ -64,7 +64,7 @@ def test_it_is_within_20_ms_of_a_chirp_in_the_other_channel(
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_a_take_at_another_rate(tmp_path: Path, lab: ModuleType, english: Announced, rate: int) -> None:
+def test_finds_the_prompt_at_another_rate(tmp_path: Path, lab: ModuleType, english: Announced, rate: int) -> None:
     quiet = lab.silence(300)
     low = lab.g711(np.concatenate([quiet, lab.sound_of(english), lab.speech("en", "callee")[:40000]]), "ULAW")
     right = prompt_match.resample(low.astype(np.float32), RATE, rate).clip(-32768, 32767).astype(np.int16)
@@ -74,7 +74,7 @@ def test_a_take_at_another_rate(tmp_path: Path, lab: ModuleType, english: Announ
     assert found.score > 0.99
 
 
-def test_a_prompt_at_16_khz_in_a_take_at_8(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_finds_a_16_khz_prompt_in_an_8_khz_take(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     low = lab.sound_of(english)
     high = prompt_match.resample(low.astype(np.float32), RATE, 16000).clip(-32768, 32767).astype(np.int16)
     soundfile.write(tmp_path / "p.wav", high, 16000, subtype="PCM_16")
@@ -87,7 +87,7 @@ def test_a_prompt_at_16_khz_in_a_take_at_8(tmp_path: Path, lab: ModuleType, engl
     assert found.offset_ms == 100
 
 
-def test_quieter_or_louder_it_is_still_the_prompt(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_finds_the_prompt_at_another_level(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
     for gain in (0.05, 0.5, 1.4):
         right = np.concatenate([lab.silence(100), (lab.sound_of(told) * gain).astype(np.int16)])
         found = look(tmp_path, lab.g711(right, "ULAW"), told)
@@ -99,7 +99,7 @@ def test_quieter_or_louder_it_is_still_the_prompt(tmp_path: Path, lab: ModuleTyp
 @pytest.mark.parametrize("cut_ms", [150, 900, 3000])
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.55, 0.8])
 @pytest.mark.parametrize("instead", ["silence", "zeros", "music", "nothing"])
-def test_a_prompt_that_was_cut_is_not_found(
+def test_does_not_find_a_cut_prompt(
     tmp_path: Path,
     lab: ModuleType,
     told: Announced,
@@ -126,7 +126,7 @@ def test_a_prompt_that_was_cut_is_not_found(
     assert look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), told) is None
 
 
-def test_a_prompt_without_one_of_its_sentences_is_not_found(
+def test_does_not_find_a_prompt_without_one_of_its_sentences(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     """From pause to pause nothing tells but that what should be there is not."""
@@ -141,14 +141,14 @@ def test_a_prompt_without_one_of_its_sentences_is_not_found(
 
 
 @pytest.mark.parametrize("missing_ms", [300, 1000, 5000])
-def test_a_prompt_that_ends_with_the_call_is_not_found(
+def test_does_not_find_a_prompt_that_the_call_cuts(
     tmp_path: Path, lab: ModuleType, told: Announced, missing_ms: int
 ) -> None:
     prompt = lab.sound_of(told)
     assert look(tmp_path, np.concatenate([lab.silence(200), prompt[: -missing_ms * 8]]), told) is None
 
 
-def test_other_speech_is_not_the_prompt(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_does_not_mistake_other_speech_for_the_prompt(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
     other = lab.speech(told.language, "callee")
     assert look(tmp_path, np.concatenate([other, lab.speech(told.language, "caller")]), told) is None
     assert look(tmp_path, lab.silence(20000), told) is None
@@ -156,7 +156,7 @@ def test_other_speech_is_not_the_prompt(tmp_path: Path, lab: ModuleType, told: A
     assert look(tmp_path, lab.silence(500), told) is None
 
 
-def test_of_a_prompt_that_started_twice_the_last_whole_playing_counts(
+def test_finds_the_last_whole_playing(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
     prompt = lab.sound_of(told)
@@ -170,7 +170,7 @@ def test_of_a_prompt_that_started_twice_the_last_whole_playing_counts(
 
 
 @pytest.mark.parametrize("slips", [1, 3])
-def test_a_dropped_media_tick_is_no_cut(tmp_path: Path, lab: ModuleType, told: Announced, slips: int) -> None:
+def test_tolerates_a_dropped_media_tick(tmp_path: Path, lab: ModuleType, told: Announced, slips: int) -> None:
     """A loaded switch drops frames of 20 ms (seen); the sentence is heard all the same."""
     prompt = lab.sound_of(told)
     parts, at = [lab.silence(100)], 0
@@ -184,7 +184,7 @@ def test_a_dropped_media_tick_is_no_cut(tmp_path: Path, lab: ModuleType, told: A
     assert found.end_ms == -(-(800 + len(prompt) - 160 * slips) // 8)
 
 
-def test_in_a_long_call_it_is_found_after_the_window_too(
+def test_finds_the_prompt_after_the_search_window(
     tmp_path: Path, lab: ModuleType, english: Announced
 ) -> None:
     talk = np.tile(lab.speech("en", "callee"), 4)
@@ -196,7 +196,7 @@ def test_in_a_long_call_it_is_found_after_the_window_too(
         assert found.offset_ms == round(len(talk) / 8)
 
 
-def test_a_prompt_that_cannot_be_read_is_named(tmp_path: Path, english: Announced) -> None:
+def test_names_an_unreadable_prompt(tmp_path: Path, english: Announced) -> None:
     for content in (None, b"no sound", b""):
         path = tmp_path / "p.wav"
         if content is not None:

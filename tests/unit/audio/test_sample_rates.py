@@ -31,7 +31,7 @@ def at_rate(sound: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
 
 
 @pytest.mark.parametrize("rate", OTHERS)
-def test_a_take_of_another_rate_is_found_silenced_and_encoded(
+def test_processes_a_take_of_every_rate(
     tmp_path: Path, lab: ModuleType, english: Announced, rate: int
 ) -> None:
     call = lab.ordinary(english)
@@ -65,7 +65,7 @@ def loudness(sound: NDArray[np.generic], rate: int) -> NDArray[np.float64]:
     return np.asarray(np.sqrt((pieces**2).mean(axis=1)))
 
 
-def test_a_bandwidth_that_the_leg_has_is_kept(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_keeps_the_bandwidth_of_the_leg(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     """Hiss at 6 kHz of a 16 kHz leg is still there in both formats; at 8 kHz there is no room for it."""
     call = lab.ordinary(english)
     right = at_rate(call.right, 16000)

@@ -32,7 +32,7 @@ def open_spool() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spool: Path) -> None:
+def test_finds_other_takes_beside_an_unreadable_folder(open_spool: Path) -> None:
     for name, mode in (("01-closed", 0o700), ("02-open", 0o755)):
         (open_spool / name).mkdir()
         (open_spool / name / layout.END).write_text("{}")
@@ -51,7 +51,7 @@ def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spoo
     (open_spool / "01-closed").chmod(0o700)
 
 
-def test_a_line_that_a_crash_cut_does_not_break_the_ones_after_it(tmp_path: Path) -> None:
+def test_line_cut_by_a_crash_does_not_corrupt_the_next(tmp_path: Path) -> None:
     """A daemon that takes a call over writes on where the power went."""
     layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
     with open(tmp_path / layout.EVENTS, "ab") as file:
@@ -61,7 +61,7 @@ def test_a_line_that_a_crash_cut_does_not_break_the_ones_after_it(tmp_path: Path
     assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
 
 
-def test_a_mark_that_finds_no_room_leaves_no_half_line(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
     """Full as the system lets a process feel it: the file may grow by ten bytes, and no more."""
     layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
     before = (tmp_path / layout.EVENTS).read_bytes()
@@ -99,7 +99,7 @@ GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
     ],
     ids=lambda line: line[:60].decode(),
 )
-def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path, line: bytes) -> None:
+def test_invalid_line_breaks_its_take_only(tmp_path: Path, line: bytes) -> None:
     """Anything else that is raised here ends the worker, which looks at every take."""
     (tmp_path / layout.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
     with pytest.raises(TakeError) as broken:
@@ -107,7 +107,7 @@ def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path,
     assert broken.value.error_id == "spool.broken"
 
 
-def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of_it_elsewhere() -> None:
+def test_reads_the_transfer_notice_of_a_call() -> None:
     said = TimedSentence("said", "0" * 64, 1000)
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
     for joining in (TransferNotice("alone", said), TransferNotice("both", said, said)):
@@ -116,7 +116,7 @@ def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of
         assert layout.parse_start(body).joining == joining
 
 
-def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> None:
+def test_reads_a_call_without_uptime(tmp_path: Path) -> None:
     """By a version that did not know of it; one that is no uptime breaks the take."""
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
     body = layout.start_body(start)

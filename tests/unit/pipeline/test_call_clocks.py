@@ -77,14 +77,14 @@ def stored(house, folder: Path) -> Manifest:
     return open_manifest(store.read(row.prefix + "manifest.json"), means.root, house.clock())
 
 
-def test_the_switchs_clock_is_set_back_in_the_call(house) -> None:
+def test_switch_clock_set_back_in_the_call(house) -> None:
     folder = house.take(talk_ms=18_000)
     moved(folder, timedelta(seconds=-20), "hangup", "recording_stopped")
     house.clock.forward(minutes=1)
     assert abs(stored(house, folder).drift_ms + 20_000) < 10
 
 
-def test_the_daemon_was_away_at_the_end_and_the_machines_clock_is_behind_the_switchs(house) -> None:
+def test_daemon_absent_at_the_end_with_a_clock_behind(house) -> None:
     folder = house.take()
     start = layout.read_start(folder).started_at
     kinds = [mark.kind for mark in layout.read_marks(folder)]
@@ -106,7 +106,7 @@ def test_the_daemon_was_away_at_the_end_and_the_machines_clock_is_behind_the_swi
 
 
 @pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
-def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
+def test_switch_clock_ahead(house, ahead: dict[str, float]) -> None:
     """The call's end is by the switch's clock, its beginning by the machine's."""
     folder = house.take()
     start, ended = layout.read_start(folder), layout.read_end(folder).ended_at
@@ -122,7 +122,7 @@ def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("since_boot", [True, False], ids=["noted", "unknown"])
 @pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
-def test_the_machines_clock_is_ahead_in_the_call(house, ahead: dict[str, float], since_boot: bool) -> None:
+def test_machine_clock_ahead_in_the_call(house, ahead: dict[str, float], since_boot: bool) -> None:
     began = house.clock()
     there = uptime(began) if since_boot else None
     folder = house.take(started_at=began + timedelta(**ahead), uptime=there)
@@ -140,7 +140,7 @@ def test_the_machines_clock_is_ahead_in_the_call(house, ahead: dict[str, float],
     assert manifest.keep_until == sealed + timedelta(days=30)
 
 
-def test_the_machines_clock_is_behind_in_the_call(house) -> None:
+def test_machine_clock_behind_in_the_call(house) -> None:
     """A start without a clock of its own, say; NTP puts it right before the take is sealed."""
     began = house.clock()
     folder = house.take(started_at=began - timedelta(days=40), uptime=uptime(began))
@@ -158,7 +158,7 @@ def test_the_machines_clock_is_behind_in_the_call(house) -> None:
 @pytest.mark.parametrize(
     "there", [None, Uptime(HIDDEN, 5.0), Uptime("another start", 5.0), Uptime("this start", 1e11)]
 )
-def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, there: Uptime | None) -> None:
+def test_retention_counts_from_the_seal_if_the_time_is_unknown(house, there: Uptime | None) -> None:
     """A take of an older version, one that is sealed after a start of the machine, a unit that hides it."""
     folder = house.take(started_at=house.clock() - timedelta(days=40), uptime=there)
     manifest = stored(house, folder)
@@ -168,7 +168,7 @@ def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, ther
     assert expiry.destroy_due(means_of(house), house.clock()) == 0
 
 
-def test_a_take_that_waited_is_kept_no_longer_than_was_said(house) -> None:
+def test_waiting_take_is_kept_no_longer_than_announced(house) -> None:
     folder = house.take()
     began = house.clock()
     house.clock.forward(days=3)
@@ -177,13 +177,13 @@ def test_a_take_that_waited_is_kept_no_longer_than_was_said(house) -> None:
     assert manifest.keep_until == began + timedelta(days=30)
 
 
-def test_a_clock_that_was_corrected_a_little_is_no_reason(house) -> None:
+def test_small_clock_correction_changes_nothing(house) -> None:
     folder = house.take(uptime=uptime(house.clock() + timedelta(seconds=59)))
     house.clock.forward(minutes=2)
     assert stored(house, folder).noted is None
 
 
-def test_one_that_is_not_announced_is_kept_its_thirty_days_too(house) -> None:
+def test_unannounced_take_is_kept_thirty_days(house) -> None:
     began = house.clock()
     folder = house.take(announced=False, started_at=began - timedelta(days=40), uptime=uptime(began))
     house.clock.forward(minutes=2)

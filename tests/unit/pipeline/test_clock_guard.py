@@ -61,7 +61,7 @@ def doubts(keeper: Timekeeper) -> bool:
 
 
 @pytest.mark.parametrize("jump", [{"days": 3650}, {"days": -1}, {"minutes": 5}, {"seconds": 61}])
-def test_a_clock_that_jumps_is_doubted_until_it_is_back(keeper, machine: Machine, jump) -> None:
+def test_doubts_a_clock_until_it_returns(keeper, machine: Machine, jump) -> None:
     one = keeper()
     assert one.check() == machine.clock()
     machine.passes(minutes=1)
@@ -75,7 +75,7 @@ def test_a_clock_that_jumps_is_doubted_until_it_is_back(keeper, machine: Machine
     assert not doubts(one)
 
 
-def test_a_clock_that_is_corrected_a_little_at_a_time_is_believed(keeper, machine: Machine) -> None:
+def test_trusts_a_gradually_corrected_clock(keeper, machine: Machine) -> None:
     one = keeper()
     for _ in range(100):
         machine.passes(minutes=1)
@@ -83,21 +83,21 @@ def test_a_clock_that_is_corrected_a_little_at_a_time_is_believed(keeper, machin
         assert not doubts(one)
 
 
-def test_the_time_that_a_process_was_away_has_passed(keeper, machine: Machine) -> None:
+def test_time_passes_while_the_process_is_stopped(keeper, machine: Machine) -> None:
     assert not doubts(keeper())
     machine.passes(days=40)
     assert not doubts(keeper())
 
 
 @pytest.mark.parametrize(("off", "doubted"), [({"hours": 23}, False), ({"hours": 25}, True), ({"hours": -1}, True)])  # fmt: skip # noqa: E501
-def test_after_a_start_of_the_machine(keeper, machine: Machine, off, doubted: bool) -> None:
+def test_trusts_the_clock_after_a_reboot(keeper, machine: Machine, off, doubted: bool) -> None:
     assert not doubts(keeper())
     machine.starts_again()
     machine.jumps(**off)
     assert doubts(keeper()) is doubted
 
 
-def test_another_machines_clock_settles_it_either_way(keeper, machine: Machine) -> None:
+def test_another_clock_decides(keeper, machine: Machine) -> None:
     true = machine.clock()
     assert doubts(keeper(store=lambda: true + timedelta(days=1))), "even at the first look"
     assert not doubts(keeper(store=lambda: true))
@@ -106,7 +106,7 @@ def test_another_machines_clock_settles_it_either_way(keeper, machine: Machine) 
     assert not doubts(keeper(store=lambda: true + timedelta(days=300)))
 
 
-def test_one_that_disagrees_is_a_doubt_whoever_agrees(keeper, machine: Machine) -> None:
+def test_one_disagreeing_clock_is_a_doubt(keeper, machine: Machine) -> None:
     true = machine.clock()
     machine.jumps(days=3650)
 
@@ -118,7 +118,7 @@ def test_one_that_disagrees_is_a_doubt_whoever_agrees(keeper, machine: Machine) 
     assert not doubts(keeper(database=wrong, store=wrong))
 
 
-def test_that_something_keeps_the_clock_is_no_word_for_it(keeper, machine: Machine, monkeypatch) -> None:
+def test_ntp_status_is_no_evidence(keeper, machine: Machine, monkeypatch) -> None:
     """A time server that is wrong, or somebody who plays one, sets the clock; the kernel then says that it is
     synchronised, and says the time that was set."""
     monkeypatch.setattr(
@@ -134,7 +134,7 @@ def test_that_something_keeps_the_clock_is_no_word_for_it(keeper, machine: Machi
     assert doubts(keeper(store=lambda: true)), "nor where somebody says otherwise"
 
 
-def test_a_witness_that_is_away_says_nothing(keeper, machine: Machine) -> None:
+def test_ignores_an_unavailable_clock(keeper, machine: Machine) -> None:
     def away() -> datetime:
         raise StoreError("store.unreachable", "nobody there")
 
@@ -144,7 +144,7 @@ def test_a_witness_that_is_away_says_nothing(keeper, machine: Machine) -> None:
     assert doubts(one)
 
 
-def test_the_operator_says_that_it_is_right(keeper, machine: Machine, tmp_path: Path) -> None:
+def test_operator_confirms_the_clock(keeper, machine: Machine, tmp_path: Path) -> None:
     one = keeper()
     one.check()
     machine.jumps(days=2)
@@ -157,7 +157,7 @@ def test_the_operator_says_that_it_is_right(keeper, machine: Machine, tmp_path: 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["passes", "jumps", "off"]), st.integers(-400_000, 400_000))))
-def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[str, int]]) -> None:
+def test_limits_how_far_a_clock_may_be_ahead(moves: list[tuple[str, int]]) -> None:
     """Whatever a clock does: each look may be off by the slack, each start of the machine by a day."""
     clock = Clock()
     machine, truth, ahead = Machine(clock), clock(), timedelta()
@@ -181,13 +181,13 @@ def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[st
             assert believed <= truth + ahead
 
 
-def test_the_real_clocks_agree(tmp_path: Path) -> None:
+def test_real_clocks_agree(tmp_path: Path) -> None:
     one = Timekeeper(tmp_path / ".clock", {})
     one.check()
     one.check()
 
 
-def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
+def test_doubt_delays_deletion_until_the_clock_is_right(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
     from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
     from recorder.processes.duties import Duties as Housekeeping

@@ -143,7 +143,7 @@ def work_saying(house, folder: Path) -> list[str]:
     return [each["event"] for each in logs if each["log_level"] in ("warning", "error")]
 
 
-def test_a_node_that_died_after_listing_without_room_to_say_so(house, no_room) -> None:
+def test_node_that_crashed_after_listing(house, no_room) -> None:
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
     assert stages.next_stage(folder) == "store"
@@ -153,7 +153,7 @@ def test_a_node_that_died_after_listing_without_room_to_say_so(house, no_room) -
     assert_gone(house, folder.name, folder)
 
 
-def test_a_node_that_died_after_the_manifest_and_another_one_listed_it(house) -> None:
+def test_node_that_crashed_before_another_node_listed(house) -> None:
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "put manifest.json")
     rebuild(house)
@@ -164,7 +164,7 @@ def test_a_node_that_died_after_the_manifest_and_another_one_listed_it(house) ->
 
 
 @pytest.mark.parametrize("before", ["sealing", "sealing, and of another day", "storing"])
-def test_an_older_copy_of_the_spool(house, before) -> None:
+def test_older_copy_of_the_spool(house, before) -> None:
     unsealed, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     destroy(house)
@@ -178,7 +178,7 @@ def test_an_older_copy_of_the_spool(house, before) -> None:
     assert_gone(house, folder.name, folder)
 
 
-def test_a_catalogue_that_does_not_know_of_it_brings_nothing_back(house) -> None:
+def test_catalogue_without_the_row_restores_nothing(house) -> None:
     """As one does that was restored from a backup made before."""
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
@@ -192,7 +192,7 @@ def test_a_catalogue_that_does_not_know_of_it_brings_nothing_back(house) -> None
     assert data_key_path(house.tenant, folder.name) not in house.objects()
 
 
-def test_a_bucket_without_the_tombstone_brings_nothing_back(house) -> None:
+def test_bucket_without_the_tombstone_restores_nothing(house) -> None:
     _, sealed = stored_and_listed(house)
     prefix = queries.recording(house.tenant, sealed.name).prefix
     house.clock.forward(days=31)
@@ -205,7 +205,7 @@ def test_a_bucket_without_the_tombstone_brings_nothing_back(house) -> None:
     assert not folder.exists()
 
 
-def test_a_row_that_was_changed_loses_no_take(house, no_room) -> None:
+def test_changed_row_deletes_no_take(house, no_room) -> None:
     """What says destroyed, before its sealed day and without a tombstone, is not believed (P3)."""
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
@@ -219,7 +219,7 @@ def test_a_row_that_was_changed_loses_no_take(house, no_room) -> None:
     assert house.objects() == there
 
 
-def test_a_tombstone_that_was_changed_lets_nothing_through(house) -> None:
+def test_changed_tombstone_stores_nothing(house) -> None:
     """It may be one: the take waits, and nothing is put."""
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
@@ -243,7 +243,7 @@ def test_a_tombstone_that_was_changed_lets_nothing_through(house) -> None:
         *(("storing", nth) for nth in range(1, 7)),
     ],
 )
-def test_it_is_erased_between_two_puts(house, before, nth) -> None:
+def test_erasure_between_two_uploads(house, before, nth) -> None:
     """The first is that of the customer's key: what follows finds nothing of the recording but its manifest,
     which is another one where it was sealed again."""
     unsealed, sealed = stored_and_listed(house)
@@ -266,7 +266,7 @@ def test_it_is_erased_between_two_puts(house, before, nth) -> None:
 
 
 @pytest.mark.parametrize("at", ["key deleted", "key forgotten", "looked", "buried"])
-def test_it_is_put_again_in_the_middle_of_being_erased(house, at) -> None:
+def test_upload_during_an_erasure(house, at) -> None:
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     folder = back(house, sealed)
@@ -283,7 +283,7 @@ def test_it_is_put_again_in_the_middle_of_being_erased(house, at) -> None:
     assert_gone(house, folder.name, folder)
 
 
-def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
+def test_unavailable_store_keeps_the_take(house) -> None:
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     destroy(house)
@@ -303,7 +303,7 @@ def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
     assert_gone(house, folder.name, folder)
 
 
-def test_an_older_copy_of_what_is_kept_waits(house) -> None:
+def test_older_copy_of_a_kept_recording_waits(house) -> None:
     """It was sealed again, and is not what is stored: nobody decides that but people."""
     unsealed, _ = stored_and_listed(house)
     there = house.objects()
@@ -314,7 +314,7 @@ def test_an_older_copy_of_what_is_kept_waits(house) -> None:
     assert house.objects() == there
 
 
-def test_a_recording_costs_one_question_more(house) -> None:
+def test_check_costs_one_request(house) -> None:
     store = Between(house.means.store, "put", 0, lambda: None)
     house.means = replace(house.means, store=store)
     folder = house.take(talk_ms=300)

@@ -63,7 +63,7 @@ def means(house, store) -> Services:
     return replace(given, store=store)
 
 
-def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
+def test_one_worker_erases_each_recording(house, due) -> None:
     store = Watched(house.means.store)
     together = threading.Barrier(WORKERS)
 
@@ -82,7 +82,7 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
         assert LeaseTable.select().count() == 0
 
 
-def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due) -> None:
+def test_respects_the_lease_of_another_worker(house, due) -> None:
     assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
     assert expiry.destroy_due(means(house, house.means.store), house.clock()) == DUE - 1
     assert queries.recording(house.tenant, due[0]).destroyed_at is None
@@ -92,7 +92,7 @@ def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due
         assert LeaseTable.select().count() == 0
 
 
-def test_what_cannot_be_done_is_given_back_at_once(house, due) -> None:
+def test_returns_the_lease_after_a_failure(house, due) -> None:
     store = Watched(house.means.store)
     store.away = True
     with pytest.raises(Unreachable):

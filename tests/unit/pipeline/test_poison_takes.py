@@ -20,7 +20,7 @@ def crashes(now: MonotonicClock) -> EncoderCrashes:
     return EncoderCrashes(now)
 
 
-def test_one_that_dies_while_others_are_encoded_is_set_aside(crashes: EncoderCrashes, now: MonotonicClock) -> None:
+def test_quarantines_a_take_that_crashes_while_others_succeed(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     for count in range(1, CRASH_LIMIT + 1):
         assert not crashes.is_poison("bad")
         assert crashes.note_crash("bad", alone=False) == count
@@ -31,14 +31,14 @@ def test_one_that_dies_while_others_are_encoded_is_set_aside(crashes: EncoderCra
     assert not crashes.is_poison("bad")
 
 
-def test_where_none_is_encoded_none_is_set_aside(crashes: EncoderCrashes, now: MonotonicClock) -> None:
+def test_quarantines_nothing_while_nothing_is_encoded(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     for _ in range(100):
         for take in ("a", "b", "c"):
             assert crashes.note_crash(take, alone=False) == 1
         now.at += CRASH_INTERVAL_ALONE
 
 
-def test_what_was_encoded_before_its_last_death_says_nothing_of_the_next(
+def test_counts_only_takes_encoded_since_the_last_crash(
     crashes: EncoderCrashes, now: MonotonicClock
 ) -> None:
     crashes.note_crash("a", alone=False)
@@ -48,7 +48,7 @@ def test_what_was_encoded_before_its_last_death_says_nothing_of_the_next(
     assert crashes.note_crash("a", alone=False) == 1
 
 
-def test_a_storm_does_not_set_aside_what_it_strikes_often(crashes: EncoderCrashes, now: MonotonicClock) -> None:
+def test_frequent_crashes_within_the_interval_count_once(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     """Out of memory for a while: many deaths of one take, with others encoded in between."""
     while now.at < CRASH_INTERVAL * (CRASH_LIMIT - 1) - 2:
         crashes.note_crash("a", alone=True)
@@ -57,7 +57,7 @@ def test_a_storm_does_not_set_aside_what_it_strikes_often(crashes: EncoderCrashe
     assert not crashes.is_poison("a")
 
 
-def test_one_that_is_alone_is_set_aside_at_last(crashes: EncoderCrashes, now: MonotonicClock) -> None:
+def test_quarantines_a_lone_take_eventually(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     began = now.at
     while not crashes.is_poison("bad"):
         crashes.note_crash("bad", alone=True)
@@ -65,7 +65,7 @@ def test_one_that_is_alone_is_set_aside_at_last(crashes: EncoderCrashes, now: Mo
     assert now.at - began >= CRASH_INTERVAL_ALONE * (CRASH_LIMIT - 1)
 
 
-def test_one_that_is_encoded_is_cleared(crashes: EncoderCrashes, now: MonotonicClock) -> None:
+def test_success_clears_a_take(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     for _ in range(CRASH_LIMIT - 1):
         crashes.note_crash("a", alone=False)
         crashes.note_encoded("b")
@@ -75,7 +75,7 @@ def test_one_that_is_encoded_is_cleared(crashes: EncoderCrashes, now: MonotonicC
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_killer_that_strikes_every_other_start_at_random_sets_nothing_aside(
+def test_random_kills_quarantine_nothing(
     crashes: EncoderCrashes, now: MonotonicClock, seed: int
 ) -> None:
     """Each is tried again every minute, and would have to be struck some thirty times in a row."""

@@ -50,7 +50,7 @@ def sounds(folders: list[Path], *sizes: int) -> None:
             file.truncate(size)
 
 
-def test_where_room_is_short_the_smallest_take_that_has_room_is_encoded(
+def test_encodes_the_smallest_take_if_space_is_short(
     tmp_path: Path, backlog: Backlog
 ) -> None:
     large, small, middle = folders = [call(tmp_path, "t", minute) for minute in range(3)]
@@ -73,7 +73,7 @@ def test_where_room_is_short_the_smallest_take_that_has_room_is_encoded(
     assert backlog.next_take("encode", free=free) is None
 
 
-def test_where_there_is_room_it_is_the_turn_of_the_oldest(tmp_path: Path, backlog: Backlog) -> None:
+def test_encodes_the_oldest_take_if_there_is_space(tmp_path: Path, backlog: Backlog) -> None:
     folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
     backlog.scan_spool()
@@ -88,7 +88,7 @@ def taken(backlog: Backlog, lane: str = "encode", count: int = 100) -> list[str]
     return found
 
 
-def test_customers_take_turns_each_with_their_oldest(tmp_path: Path, backlog: Backlog) -> None:
+def test_tenants_take_turns(tmp_path: Path, backlog: Backlog) -> None:
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(8)]
     small = [call(tmp_path, "small", minute).name for minute in (20, 21)]
     nobody = call(tmp_path, None, 30).name
@@ -96,7 +96,7 @@ def test_customers_take_turns_each_with_their_oldest(tmp_path: Path, backlog: Ba
     assert taken(backlog) == [crowd[0], small[0], nobody, crowd[1], small[1], *crowd[2:]]
 
 
-def test_a_customer_who_comes_later_has_the_next_turn(
+def test_new_tenant_has_the_next_turn(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(5)]
@@ -108,7 +108,7 @@ def test_a_customer_who_comes_later_has_the_next_turn(
     assert late in taken(backlog, count=2)
 
 
-def test_a_stage_that_is_blocked_holds_up_no_other(tmp_path: Path, backlog: Backlog) -> None:
+def test_blocked_stage_delays_no_other(tmp_path: Path, backlog: Backlog) -> None:
     stored, sealed = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
     (stored / stages.MANIFEST).write_text("{}")
     (sealed / stages.ENCODED).write_text("{}")
@@ -118,7 +118,7 @@ def test_a_stage_that_is_blocked_holds_up_no_other(tmp_path: Path, backlog: Back
     assert backlog.next_take("rest") == (stored, "store")
 
 
-def test_a_take_is_under_way_once_and_comes_back_with_its_next_step(
+def test_take_is_in_progress_once(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     folder = call(tmp_path, "a", 1)
@@ -135,7 +135,7 @@ def test_a_take_is_under_way_once_and_comes_back_with_its_next_step(
     assert len(backlog) == 0
 
 
-def test_what_failed_waits_and_the_others_go_on(
+def test_failed_take_waits_while_others_continue(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     first, second = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
@@ -152,7 +152,7 @@ def test_what_failed_waits_and_the_others_go_on(
     assert taken(backlog) == []
 
 
-def test_a_call_that_goes_on_is_found_when_it_ends_and_one_that_is_removed_is_forgotten(
+def test_finds_ended_calls_and_forgets_removed_ones(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     going_on, removed = call(tmp_path, "a", 1, ended=False), call(tmp_path, "a", 2)
@@ -167,7 +167,7 @@ def test_a_call_that_goes_on_is_found_when_it_ends_and_one_that_is_removed_is_fo
     assert taken(backlog) == [going_on.name]
 
 
-def test_takes_are_looked_into_once_however_often_the_spool_is_looked_at(
+def test_opens_each_take_once(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for minute in range(50):
@@ -182,7 +182,7 @@ def test_takes_are_looked_into_once_however_often_the_spool_is_looked_at(
     assert len(looked) == len(set(looked)) == 50
 
 
-def test_ten_thousand_new_takes_do_not_stop_the_heart(
+def test_ten_thousand_takes_do_not_block_the_loop(
     tmp_path: Path, seconds: MonotonicClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Looking into takes is broken off after its time, goes on at once, and finds them all."""
@@ -204,7 +204,7 @@ def test_ten_thousand_new_takes_do_not_stop_the_heart(
     assert looks == 4
 
 
-def test_a_spool_that_cannot_be_read_is_said_once_and_waited_for(
+def test_reports_an_unreadable_spool_once(
     tmp_path: Path, seconds: MonotonicClock, clock: Clock
 ) -> None:
     backlog = Backlog(tmp_path / "spool", seconds)
@@ -220,7 +220,7 @@ def test_a_spool_that_cannot_be_read_is_said_once_and_waited_for(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is closed to another user")
-def test_a_folder_that_is_closed_keeps_no_other_from_being_found(
+def test_scans_past_an_unreadable_folder(
     tmp_path: Path, seconds: MonotonicClock
 ) -> None:
     for parent in (tmp_path, *tmp_path.parents):

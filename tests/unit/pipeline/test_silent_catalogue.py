@@ -31,7 +31,7 @@ def until(met: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.parametrize("catalogue_kind", ["postgresql"])
-def test_the_heart_beats_while_the_catalogue_is_silent_and_the_work_goes_on_after(house, postgres) -> None:
+def test_heartbeat_continues_while_the_catalogue_hangs(house, postgres) -> None:
     house.take(formats=("wav",))
     beats: list[float] = []
     settings = Settings(worker=WorkerSettings(processes=1, nice=1))

@@ -18,13 +18,13 @@ def tone(hertz: float, dbfs: float, seconds: float, rate: int = RATE) -> dsp.Sam
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])
-def test_loudness_is_the_standards(rate: int) -> None:
+def test_loudness_matches_the_standard(rate: int) -> None:
     # BS.1770: a sine of 997 Hz at full scale in one channel is -3.01 LUFS
     assert dsp.loudness(tone(997, 0, 3, rate), rate) == pytest.approx(-3.01, abs=0.1)
     assert dsp.loudness(tone(997, -20, 3, rate), rate) == pytest.approx(-23.01, abs=0.1)
 
 
-def test_pauses_do_not_make_speech_quieter_and_silence_has_no_loudness() -> None:
+def test_loudness_ignores_pauses() -> None:
     said = tone(997, -20, 2)
     pause = dsp.make_silence(2)
     assert dsp.loudness(np.concatenate([said, pause, said])) == pytest.approx(-23.3, abs=0.4)
@@ -36,7 +36,7 @@ def test_pauses_do_not_make_speech_quieter_and_silence_has_no_loudness() -> None
     assert dsp.loudness(tone(997, -20, 0.1)) == pytest.approx(-23.01, abs=0.3)
 
 
-def test_a_piece_is_brought_to_one_level_without_clipping() -> None:
+def test_normalises_without_clipping() -> None:
     for dbfs in (-40.0, -3.0):
         assert dsp.loudness(dsp.normalise(tone(500, dbfs, 1))) == pytest.approx(dsp.LOUDNESS, abs=0.1)
     click = np.zeros(RATE, dtype=np.float32)
@@ -45,7 +45,7 @@ def test_a_piece_is_brought_to_one_level_without_clipping() -> None:
     assert not np.any(dsp.normalise(dsp.make_silence(1)))
 
 
-def test_silence_at_the_ends_is_made_the_same_everywhere() -> None:
+def test_trims_silence_to_the_same_length() -> None:
     said = tone(500, -20, 1)
     for before, after in ((0.0, 0.0), (0.3, 1.2), (2.0, 0.0)):
         whole = np.concatenate([dsp.make_silence(before), said, dsp.make_silence(after)])
@@ -59,7 +59,7 @@ def test_silence_at_the_ends_is_made_the_same_everywhere() -> None:
     assert len(short) / RATE == pytest.approx(1.15, abs=0.06), "a room is not heard"
 
 
-def test_half_the_rate_keeps_what_a_phone_carries_and_nothing_else() -> None:
+def test_resampling_keeps_the_telephone_band() -> None:
     def power(samples: dsp.Samples, hertz: float, rate: int) -> float:
         at = np.arange(len(samples)) / rate
         return float(np.abs(np.mean(samples * np.exp(-2j * np.pi * hertz * at))) * 2)
@@ -79,7 +79,7 @@ def test_half_the_rate_keeps_what_a_phone_carries_and_nothing_else() -> None:
     assert np.array_equal(dsp.resample(same, RATE, RATE), same)
 
 
-def test_joined_with_pauses_and_written_as_a_wav() -> None:
+def test_joins_clips_with_pauses() -> None:
     one, two = tone(500, -20, 0.5), tone(700, -20, 0.25)
     whole = dsp.join_clips([one, two], [9.0, 0.25])
     assert len(whole) == RATE
@@ -92,5 +92,5 @@ def test_joined_with_pauses_and_written_as_a_wav() -> None:
     assert len(dsp.join_clips([], [])) == 0
 
 
-def test_what_is_beyond_full_scale_is_cut_and_does_not_turn_over() -> None:
+def test_clips_beyond_full_scale() -> None:
     assert dsp.to_int16(np.array([1.5, -1.5, 0.0], dtype=np.float32)).tolist() == [32767, -32768, 0]

@@ -30,7 +30,7 @@ def seconds(made: Rendered) -> float:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_announcement_keeps_its_limit(language: str) -> None:
+def test_announcement_keeps_its_length_limit(language: str) -> None:
     limit = limits()
     for purpose in PURPOSES:
         days = slowest(language, standard()[purpose].longest_keep_days)
@@ -50,7 +50,7 @@ def test_each_further_purpose_adds_no_more_than_its_limit(language: str) -> None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_keep_question_and_its_results_keep_their_limits(language: str) -> None:
+def test_keep_question_and_outcomes_keep_their_limits(language: str) -> None:
     assert seconds(composer.keep_question(language)) <= limits().keep_question_s
     results = [composer.agreed(language, keep_days=slowest(language))]
     for destroyed in (False, True):
@@ -60,7 +60,7 @@ def test_the_keep_question_and_its_results_keep_their_limits(language: str) -> N
         assert seconds(made) <= limits().keep_result_s, made.text
 
 
-def test_what_is_listed_keeps_the_limit_beside_it() -> None:
+def test_every_listed_prompt_keeps_its_limit() -> None:
     for row in rows():
         for language in LANGUAGES:
             if row.limit is not None:
@@ -68,5 +68,5 @@ def test_what_is_listed_keeps_the_limit_beside_it() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_tables_of_the_pages_say_what_is_so(page: str) -> None:
+def test_documented_tables_are_current(page: str) -> None:
     assert written(page) == PAGES[page][2](), "python -m tests.unit.prompts.lengths"

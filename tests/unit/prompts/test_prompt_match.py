@@ -41,7 +41,7 @@ def call(folder: Path, made: Rendered) -> Path:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_it_is_found_where_it_was_heard(tmp_path: Path, language: str) -> None:
+def test_finds_a_composed_announcement(tmp_path: Path, language: str) -> None:
     made = told(language)
     found = find(put(tmp_path, made), call(tmp_path, made))
     assert found is not None
@@ -50,7 +50,7 @@ def test_it_is_found_where_it_was_heard(tmp_path: Path, language: str) -> None:
     assert found.score > 0.95
 
 
-def test_one_that_names_another_time_or_purpose_is_not_found(tmp_path: Path) -> None:
+def test_does_not_find_another_announcement(tmp_path: Path) -> None:
     heard = call(tmp_path, told("en"))
     for other in (told("en", keep_days=60), told("en", purposes=("agreement", "quality"))):
         assert find(put(tmp_path, other), heard) is None

@@ -16,7 +16,7 @@ from recorder.prompts.sound_check import check_sound, read_file
 from tests.announced import announcement_in
 
 
-def test_the_standard_purposes() -> None:
+def test_standard_purposes() -> None:
     standard = purposes.standard()
     assert list(standard) == ["agreement", "quality", "training", "legal-duty"]
     assert {code: purpose.roles for code, purpose in standard.items()} == {
@@ -52,7 +52,7 @@ GOOD = (Path(purposes.__file__).with_name("purposes.toml")).read_text(encoding="
         ("[quality]", "[quality"),
     ],
 )
-def test_a_broken_purpose_is_named(tmp_path: Path, old: str, new: str) -> None:
+def test_names_a_broken_purpose(tmp_path: Path, old: str, new: str) -> None:
     assert old in GOOD
     path = tmp_path / "purposes.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
@@ -76,7 +76,7 @@ def said() -> np.ndarray:
     return samples
 
 
-def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
+def test_accepts_sounds_at_8_and_16_khz(tmp_path: Path) -> None:
     samples = said()
     for rate in (8000, 16000):
         checked = check_sound(put(tmp_path / "own.wav", samples, rate).read_bytes(), "own.wav")
@@ -112,7 +112,7 @@ def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
         ("prompt.repeats", lambda p, s: put(p, (6000 * np.sin(np.arange(40000) / 3)).astype(np.int16))),
     ],
 )
-def test_a_sound_that_does_not_serve_says_why_and_what_to_do(
+def test_refuses_unsuitable_sounds_with_a_hint(
     tmp_path: Path, error_id: str, harm: object
 ) -> None:
     path = tmp_path / "own.wav"
@@ -124,7 +124,7 @@ def test_a_sound_that_does_not_serve_says_why_and_what_to_do(
     assert caught.value.hint
 
 
-def test_the_practice_calls_are_two_sides_of_one_talk() -> None:
+def test_practice_speech_has_two_sides() -> None:
     import demo.practice
 
     folder = Path(demo.practice.__file__).parent / "speech"

@@ -18,7 +18,7 @@ from recorder.prompts.sound_sources import SOUNDS, Sources, shipped_clips
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_sentence_is_shipped_and_says_the_catalogues_words(language: str) -> None:
+def test_every_sentence_has_a_shipped_sound(language: str) -> None:
     listed, wanted = shipped_clips()[language], all_clip_texts(language)
     assert {clip: entry.text for clip, entry in listed.items()} == {
         clip: each.text for clip, each in wanted.items()
@@ -27,7 +27,7 @@ def test_every_sentence_is_shipped_and_says_the_catalogues_words(language: str) 
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(language: str) -> None:
+def test_shipped_sounds_are_audible_and_trimmed(language: str) -> None:
     for each in all_clip_texts(language).values():
         found = Sources().clip(each)
         assert found.origin == "shipped"
@@ -45,7 +45,7 @@ def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(langu
         assert 0.04 <= after <= 0.13, each.clip
 
 
-def test_the_sounds_are_small_and_their_voices_named() -> None:
+def test_shipped_sounds_are_small_and_voices_are_named() -> None:
     assert sum(path.stat().st_size for path in SOUNDS.rglob("*") if path.is_file()) < 11_000_000
     body = tomllib.loads((SOUNDS / "voices.toml").read_text(encoding="utf-8"))
     assert set(body["voice"]) == set(LANGUAGES)
@@ -53,7 +53,7 @@ def test_the_sounds_are_small_and_their_voices_named() -> None:
         assert set(voice) == {"engine", "name", "licence"}
 
 
-def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_changed_and_missing_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "sounds"
     shutil.copytree(SOUNDS / "de", folder / "de")
     monkeypatch.setattr(sound_sources, "SOUNDS", folder)
@@ -69,7 +69,7 @@ def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pyte
         victim.unlink(missing_ok=True)
 
 
-def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_an_unreadable_clip_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_sources, "SOUNDS", tmp_path)
     shipped_clips.cache_clear()
     try:
@@ -97,7 +97,7 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
         ("prompt.unreadable", lambda p, s: p.mkdir()),
     ],
 )
-def test_a_recording_that_does_not_serve_is_refused_and_not_played(
+def test_refuses_an_unsuitable_recording(
     voice: Path, speech: np.ndarray, error_id: str, harm: object
 ) -> None:
     path = voice / "en" / "agreed.wav"
@@ -110,7 +110,7 @@ def test_a_recording_that_does_not_serve_is_refused_and_not_played(
     assert found.clip(clip_text("recorded", "en")).origin == "recorded"
 
 
-def test_a_recording_of_a_sentence_that_was_changed_since_is_not_heard(voice: Path) -> None:
+def test_refuses_a_recording_of_an_older_text(voice: Path) -> None:
     found, each = Sources(voice), clip_text("recorded", "en")
     script = voice / "script.txt"
     script.write_text(f"# a remark\nen/recorded.wav\t{each.spoken}\n\nodd line\n", encoding="utf-8")
@@ -126,7 +126,7 @@ def test_a_recording_of_a_sentence_that_was_changed_since_is_not_heard(voice: Pa
     assert caught.value.error_id == "prompt.unreadable"
 
 
-def test_where_a_sentence_comes_from(voice: Path, hum: object) -> None:
+def test_source_of_a_sentence(voice: Path, hum: object) -> None:
     found = Sources(voice, (hum,))  # type: ignore[arg-type]
     assert found.origin(clip_text("recorded", "en")) == "recorded"
     assert found.origin(clip_text("recorded", "nl")) == "shipped"
@@ -134,7 +134,7 @@ def test_where_a_sentence_comes_from(voice: Path, hum: object) -> None:
     assert Sources().origin(clip_text("kept", "nl", keep_days=45)) == "missing"
 
 
-def test_sounds_are_made_anew_only_where_the_words_changed(tmp_path: Path, hum: object) -> None:
+def test_rebuilds_only_changed_sentences(tmp_path: Path, hum: object) -> None:
     found = (hum,)
     assert sound_build.build(["nl"], found, tmp_path) == len(all_clip_texts("nl"))  # type: ignore[arg-type]
     assert sound_build.build(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ def test_espeak_ng_speaks_every_language(language: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pico2wave") is None, reason="pico2wave is not installed")
-def test_pico_speaks_german_and_takes_no_orders_from_a_text() -> None:
+def test_pico_ignores_commands_in_a_text() -> None:
     (engine,) = find_engines("pico", None)
     assert [each for each in ("fr", "nl", "de", "en") if engine.speaks(each)] == ["de"]
     each = clip_text("kept", "de", keep_days=45)
@@ -40,7 +40,7 @@ def test_pico_speaks_german_and_takes_no_orders_from_a_text() -> None:
     assert len(engine.speak("<speed level='500'>Guten Tag.", "de")) > 0.8 * len(plain)
 
 
-def test_german_is_picos_before_kokoros_and_kokoro_speaks_the_rest(
+def test_pico_speaks_german_and_kokoro_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path, "exit 1", "pico2wave")
@@ -55,7 +55,7 @@ def test_german_is_picos_before_kokoros_and_kokoro_speaks_the_rest(
     assert chosen == {"fr": "kokoro", "nl": "kokoro", "de": "pico"}
 
 
-def test_a_text_is_never_an_option_of_pico(tmp_path: Path) -> None:
+def test_text_is_never_an_option_of_pico(tmp_path: Path) -> None:
     spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1', "pico2wave")
     with pytest.raises(ConfigError):
         Pico(spy).speak("--help; rm -rf $HOME", "de")
@@ -79,7 +79,7 @@ def program(folder: Path, body: str, name: str = "espeak-ng") -> str:
         ("sleep 5", "timed out"),
     ],
 )
-def test_a_program_that_does_not_speak_is_told_with_what_to_do(
+def test_failing_program_has_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, why: str
 ) -> None:
     monkeypatch.setattr(EspeakNg, "PATIENCE_S", 0.5)
@@ -89,7 +89,7 @@ def test_a_program_that_does_not_speak_is_told_with_what_to_do(
     assert "[prompts] speech" in caught.value.hint
 
 
-def test_a_text_is_never_an_option_of_the_program(tmp_path: Path) -> None:
+def test_text_is_never_an_option_of_espeak(tmp_path: Path) -> None:
     """A customer's own sentence comes from a form."""
     spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1')
     with pytest.raises(ConfigError):
@@ -130,7 +130,7 @@ def kokoro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
+def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
     (engine,) = find_engines("kokoro", kokoro)
     assert [language for language in ("fr", "nl", "de", "en", "pt") if engine.speaks(language)] == ["fr"]
     spoken = engine.speak("Cet appel est enregistré.", "fr")
@@ -155,13 +155,13 @@ def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
         ("kˌɵnən ʋə lˈivər bəlˈœystərən", "kˌʊnən ʋə lˈivər bəlˈøystərən"),
     ],
 )
-def test_dutch_is_said_as_its_voices_can_say_it(kokoro: Path, phonemes: str, said_as: str) -> None:
+def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, said_as: str) -> None:
     """What espeak-ng has wrong is put right, a v inside a word stays one."""
     (engine,) = find_engines("kokoro", kokoro)
     assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == said_as  # type: ignore[attr-defined]
 
 
-def test_a_mixed_voice_is_there_when_all_of_it_is_and_lies_in_the_middle(
+def test_mixed_voice_is_the_mean_of_its_parts(
     kokoro: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (engine,) = find_engines("kokoro", kokoro)
@@ -183,7 +183,7 @@ def test_a_mixed_voice_is_there_when_all_of_it_is_and_lies_in_the_middle(
     assert np.all(asked[0] == 0.5)
 
 
-def test_the_better_voice_comes_first_and_the_other_speaks_what_it_cannot(
+def test_prefers_the_better_voice(
     kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bin").mkdir()
@@ -197,7 +197,7 @@ def test_the_better_voice_comes_first_and_the_other_speaks_what_it_cannot(
     assert find_engines("none", kokoro) == ()
 
 
-def test_an_engine_that_was_chosen_and_is_not_installed_is_told(
+def test_reports_a_chosen_engine_that_is_missing(
     kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -220,7 +220,7 @@ def test_an_engine_that_was_chosen_and_is_not_installed_is_told(
     assert "nl/kept-45-days.wav" in caught.value.hint
 
 
-def test_the_settings_choose(tmp_path: Path) -> None:
+def test_settings_choose_the_engine(tmp_path: Path) -> None:
     found = sound_sources.open_sources(PromptSettings(speech="none", recorded=tmp_path))
     assert found == sound_sources.Sources(tmp_path, ())
     with pytest.raises(ConfigError) as caught:
@@ -228,7 +228,7 @@ def test_the_settings_choose(tmp_path: Path) -> None:
     assert caught.value.error_id == "prompt.folder"
 
 
-def test_no_engine_is_asked_for_what_is_shipped() -> None:
+def test_shipped_sentences_need_no_engine() -> None:
     class Never:
         name = "never"
 

@@ -14,16 +14,16 @@ from recorder.spool.disk_space import Disk, DiskLevel
     ("free", "room"),
     [(100, DiskLevel.OK), (15, DiskLevel.OK), (14, DiskLevel.WARN), (5, DiskLevel.WARN), (4, DiskLevel.FULL), (0, DiskLevel.FULL)],
 )
-def test_two_limits_say_what_there_is_room_for(free: int, room: DiskLevel) -> None:
+def test_level_follows_the_two_limits(free: int, room: DiskLevel) -> None:
     assert Disk(100, free).level(0.85001, 0.95001) is room
 
 
-def test_a_disk_without_inodes_is_full_however_much_space_it_has() -> None:
+def test_disk_without_inodes_is_full() -> None:
     assert Disk(100, 90, files=1000, files_free=10).level(0.85, 0.95) is DiskLevel.FULL
     assert Disk(100, 90, files=0, files_free=0).level(0.85, 0.95) is DiskLevel.OK
 
 
-def test_at_a_limit_it_does_not_change_again_and_again() -> None:
+def test_level_does_not_alternate_at_a_limit() -> None:
     hovering = [Disk(10_000, free) for free in (499, 501, 499, 520, 549)]
     room, seen = DiskLevel.OK, []
     for each in hovering:
@@ -35,7 +35,7 @@ def test_at_a_limit_it_does_not_change_again_and_again() -> None:
     assert Disk(10_000, 1551).level(0.85, 0.95, DiskLevel.WARN) is DiskLevel.OK
 
 
-def test_a_real_disk(tmp_path: Path) -> None:
+def test_measures_a_real_disk(tmp_path: Path) -> None:
     found = disk_space.measure_disk(tmp_path)
     assert 0 < found.used < 1
     assert found.size > found.free > 0

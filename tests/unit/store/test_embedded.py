@@ -12,7 +12,7 @@ from recorder.store import seaweedfs
 from tests.ports import free_ports
 
 
-def test_a_socket_that_another_user_left_is_named_at_once(
+def test_reports_another_users_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sockets = tmp_path / "tmp"

@@ -67,14 +67,14 @@ def fill(folder: Path, tmp_path: Path, names: str) -> None:
         DirectoryStore(folder).put(f"k/{name}", path, hashlib.sha256(name.encode()).hexdigest())
 
 
-def test_it_waits_longer_each_time_and_gives_the_answer(tmp_path: Path) -> None:
+def test_retries_with_growing_pauses(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "a")
     pauses: list[float] = []
     assert wrap(Flaky(tmp_path / "store", away=3), pauses).read("k/a") == b"a"
     assert pauses == [0.1, 0.2, 0.25]
 
 
-def test_it_gives_up_with_what_the_store_said(tmp_path: Path) -> None:
+def test_gives_up_with_the_last_error(tmp_path: Path) -> None:
     store = Flaky(tmp_path / "store", away=99)
     pauses: list[float] = []
     with pytest.raises(Unreachable):
@@ -83,7 +83,7 @@ def test_it_gives_up_with_what_the_store_said(tmp_path: Path) -> None:
     assert len(pauses) == 2
 
 
-def test_what_is_no_absence_is_not_tried_again(tmp_path: Path) -> None:
+def test_does_not_retry_other_errors(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "a")
     (tmp_path / "other").write_bytes(b"other")
     pauses: list[float] = []
@@ -96,7 +96,7 @@ def test_what_is_no_absence_is_not_tried_again(tmp_path: Path) -> None:
     assert store.calls == 2
 
 
-def test_a_list_goes_on_after_the_last_key(tmp_path: Path) -> None:
+def test_list_continues_after_the_last_key(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
     keys = list(wrap(Flaky(tmp_path / "store", away=2, give=3), pauses).list("k/"))
@@ -104,7 +104,7 @@ def test_a_list_goes_on_after_the_last_key(tmp_path: Path) -> None:
     assert len(pauses) == 2
 
 
-def test_a_list_that_gets_nowhere_gives_up(tmp_path: Path) -> None:
+def test_list_without_progress_gives_up(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
     got: list[str] = []
@@ -113,7 +113,7 @@ def test_a_list_that_gets_nowhere_gives_up(tmp_path: Path) -> None:
     assert len(pauses) == 2
 
 
-def test_each_key_that_came_gives_a_list_its_attempts_back(tmp_path: Path) -> None:
+def test_each_key_resets_the_attempts(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
     store = Flaky(tmp_path / "store", away=4, give=1)
