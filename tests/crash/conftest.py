@@ -21,7 +21,7 @@ from recorder.spool import layout
 from tests.stored import assert_stored_once, kinds
 
 SOURCE = str(Path(recorder.__file__).parents[1])
-WORK = Path(__file__).with_name("work.py")
+WORK = Path(__file__).with_name("worker_process.py")
 STEPS = Path(__file__).with_name("steps.py")
 DEADLINE = 60.0
 

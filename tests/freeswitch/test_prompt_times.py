@@ -33,7 +33,7 @@ from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
 from tests.freeswitch.telephones.lines import Leg
 from tests.freeswitch.telephones.rig import PERIOD, Town
-from tests.unit.prompts.length_limits import limits
+from tests.unit.prompts.lengths import limits
 
 STEP = RATE // 50
 PIECE = RATE * 6 // 10

@@ -17,7 +17,7 @@ from recorder.audio import wav
 from recorder.errors import TakeError
 from recorder.features.imports import audio, decoder
 from recorder.features.imports.decoder import NotSound, unpack
-from tests.unit.audio.hostile import RATE, encoded, referring, tone
+from tests.unit.audio.crafted_files import RATE, encoded, referring, tone
 
 
 @pytest.fixture

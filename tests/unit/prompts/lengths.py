@@ -1,13 +1,15 @@
-"""How long each prompt is, in a table of docs/customise.md, and what a country asks beside what is said, in
-one of docs/law.md: written by this file, and compared by a test.
+"""Writes two tables, which a test compares: the length of each prompt (docs/customise.md), and what a country
+requires beside the sentence that says it (docs/law.md).
 
     python -m tests.unit.prompts.lengths     writes both
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from recorder.prompts import composer
@@ -16,12 +18,28 @@ from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import LONG, SHORT, Wording, clip_text
-from tests.unit.prompts.length_limits import limits
 
 DOCS = Path(__file__).parents[3] / "docs"
 
 KEPT = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
 """Every shipped keeping time."""
+
+@dataclass(frozen=True, slots=True)
+class LengthLimits:
+    """The maximum length of each prompt in the short wording (``limits.toml``), in seconds."""
+
+    announcement_s: float
+    further_purpose_s: float
+    refusal_s: float
+    opt_in_s: float
+    keep_question_s: float
+    keep_result_s: float
+
+
+@cache
+def limits() -> LengthLimits:
+    return LengthLimits(**tomllib.loads(Path(__file__).with_name("limits.toml").read_text(encoding="utf-8")))
+
 
 Make = Callable[[str, Wording], Rendered]
 

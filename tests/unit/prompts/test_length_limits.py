@@ -10,8 +10,7 @@ from recorder.prompts import composer
 from recorder.prompts.composer import SHIPPED, Rendered
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import SHORT, clip_text
-from tests.unit.prompts.length_limits import limits
-from tests.unit.prompts.lengths import KEPT, PAGES, opt_in, rows, told, written
+from tests.unit.prompts.lengths import KEPT, PAGES, limits, opt_in, rows, told, written
 
 PURPOSES = tuple(standard())
 

@@ -1,4 +1,4 @@
-"""A real worker process for crash tests: ``work.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself with
+"""A real worker process for crash tests: ``worker_process.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself with
 SIGKILL at a boundary, and with ``-`` works until it is told to stop.  ``NODE`` in its environment is the
 folder of its node's own files below ROOT."""
 

@@ -1,4 +1,4 @@
-"""A real process for crash tests: ``destroy.py ROOT CATALOGUE NOW BOUNDARY`` destroys what is over at a time
+"""A real process for crash tests: ``erasure_process.py ROOT CATALOGUE NOW BOUNDARY`` erases what is due at a time
 and kills itself with SIGKILL at a boundary, with ``-`` at none.  With ``delete TENANT RECORDING`` (or
 ``withdraw``) after that it only writes that down."""
 
