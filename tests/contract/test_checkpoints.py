@@ -1,4 +1,4 @@
-"""Checkpoints in a real SeaweedFS whose bucket locks objects: nobody takes them away."""
+"""Checkpoints in a real SeaweedFS with object lock: nobody can delete them."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ def test_checkpoint_is_locked(
         store.put(place, file, "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa")
     assert store.read(place) == before
     audit = Audit(store, house.means.root, house.clock(), house.means.keyring)
-    # The bucket is another test's, too, with a root of its own.
+    # Another test uses the bucket, too, with its own root.
     assert [each for each in audit.tenant(house.tenant) if each.code != "endorsement.form"] == []

@@ -1,4 +1,4 @@
-"""What the doctor says of a real object store, and of ones that are away, silent or another clock's."""
+"""The doctor's findings about a real object store, and about unavailable or silent ones, and wrong clocks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_reports_differing_clocks(seaweedfs: SeaweedFS) -> None:
 
 
 def test_reports_a_clock_that_the_server_refuses(seaweedfs: SeaweedFS) -> None:
-    """The whole command under another clock: it is the signature's time that the server looks at."""
+    """Run the whole command under another clock, since the server checks the signature's time."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
         pytest.skip("libfaketime is missing (package libfaketime)")

@@ -1,4 +1,4 @@
-"""The embedded SeaweedFS: who may do what, where it listens, how it starts and ends."""
+"""The embedded SeaweedFS: access, ports, start and end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.ports import free_ports
 
 
 def test_locked_object_cannot_be_deleted_through_any_port(seaweedfs: SeaweedFS) -> None:
-    """Over S3 it is refused; SeaweedFS's other ports, which ask for no password, take no deletion."""
+    """S3 refuses it, and SeaweedFS's other ports accept no deletion."""
     import urllib.error
     import urllib.request
     from datetime import UTC, datetime, timedelta
@@ -96,7 +96,7 @@ def test_failed_start_names_the_log(tmp_path: Path) -> None:
 
 
 def test_ends_with_its_parent(tmp_path: Path) -> None:
-    """SIGKILL of `accord run` leaves no server on its ports."""
+    """After SIGKILL of `accord run` no server is left on its ports."""
     port = free_ports(PORTS)
     program = f"""
 import pathlib, time
@@ -141,7 +141,7 @@ def test_missing_server_names_the_package(tmp_path: Path) -> None:
 
 
 def test_does_not_start_after_its_parent_died(tmp_path: Path) -> None:
-    """Nobody is there any more for it to die with: on a busy machine that took the ports for good."""
+    """The parent is already dead: on a busy machine an orphaned server kept the ports."""
     command, environment = SeaweedFS(tmp_path, free_ports(PORTS)).command()
     assert subprocess.run([*command[:6], str(os.getpid()), "true"], env=environment).returncode == 0
     assert command[6] == str(os.getpid())

@@ -1,4 +1,5 @@
-"""Amendments and tombstones on a real, versioned SeaweedFS: a number is written once, every version goes."""
+"""Amendments and tombstones on a real, versioned SeaweedFS: a number is written once, and every version is
+deleted."""
 
 from __future__ import annotations
 
@@ -24,13 +25,13 @@ from tests.entropy import Repeating
 
 @pytest.fixture
 def entropy() -> Repeating:
-    """The tests share a bucket: each has recordings of its own."""
+    """The tests share a bucket, so each has its own recordings."""
     return Repeating(uuid4().hex)
 
 
 @pytest.fixture
 def stored(house, bucket_store: S3Store) -> tuple[object, object, S3Store]:
-    """A recording in the bucket: the house, its row, the store."""
+    """A recording in the bucket: the installation, its row, and the store."""
     house.means = replace(house.means, store=bucket_store)
     folder = house.take(talk_ms=300)
     house.work(folder)
@@ -70,7 +71,7 @@ def test_erasure_deletes_every_version_but_the_tombstone(stored) -> None:
     house, row, store = stored
     for name in ("audio.opus", "peaks"):
         store._put_small(row.prefix + name, b"another version")
-    # A version that a listing does not show: its newest is a mark of deletion.
+    # A version hidden from listings by a deletion marker.
     store._client.delete_object(Bucket=store._bucket, Key=row.prefix + "audio.wav")
     key = data_key_path(house.tenant, row.id)
     assert [versions(store, row.prefix + name) for name in ("audio.opus", "audio.wav", "peaks")] == [2, 2, 2]
@@ -99,7 +100,7 @@ def test_locked_object_stays_due_without_its_key(stored) -> None:
     assert (left.wrapped_key, left.destroyed_at) == (None, None)
     assert versions(store, data_key_path(house.tenant, row.id)) == 0
     assert not any(name.endswith("amendment-0001.json") for name in store.list(row.prefix)), (
-        "it is not gone yet"
+        "it is not deleted yet"
     )
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "OFF"})
     house.clock.forward(hours=1)
@@ -108,7 +109,7 @@ def test_locked_object_stays_due_without_its_key(stored) -> None:
 
 
 def test_two_nodes_write_one_tombstone(stored) -> None:
-    """Without their claims, as when a clock is wrong: what decides is the bucket."""
+    """Without leases, as with a wrong clock: the bucket decides."""
     house, row, store = stored
     house.clock.forward(days=31)
     means = replace(house.means, store=store)
@@ -125,7 +126,7 @@ def test_two_nodes_write_one_tombstone(stored) -> None:
 def test_returning_node_stores_nothing_again(
     house, bucket_store: S3Store, before, erased
 ) -> None:
-    """Neither from the look that finds it erased nor, where it is erased after that look, in any version."""
+    """Neither if it was erased before the check, nor, after a later erasure, in any version."""
     house.means = means = replace(house.means, store=bucket_store)
     folder = house.take(talk_ms=300)
     copy = house.folder / "older" / folder.name
@@ -157,7 +158,7 @@ def test_returning_node_stores_nothing_again(
 
 
 class _AfterTheFirstPut:
-    """A store where something happens after the first put: that of the customer's key."""
+    """A store that calls a function after the first put, which is that of the customer's key."""
 
     def __init__(self, store: S3Store, happens) -> None:
         self.store, self._happens = store, [happens]

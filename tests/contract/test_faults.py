@@ -1,4 +1,4 @@
-"""Stores that are away, slow, or refuse: what is raised, and that nothing half is kept."""
+"""Stores that are unavailable, slow, or refuse: the error, and that nothing partial is kept."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_server_killed_during_a_put(
     assert pid is not None
 
     class Killing(io.RawIOBase):
-        """The request's body, during which the server dies."""
+        """A request body during which the server is killed."""
 
         def __init__(self, body: BinaryIO) -> None:
             self.body = body
@@ -84,7 +84,7 @@ def test_server_killed_during_a_put(
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -187,7 +187,7 @@ def test_wrapper_retries_with_growing_pauses() -> None:
 def test_refuses_bytes_changed_in_transit(
     seaweedfs: SeaweedFS, tmp_path: Path, also_the_hash: bool, error_id: str
 ) -> None:
-    """The body is not signed; its SHA-256 in the header is."""
+    """The body is not signed, but its SHA-256 in the header is."""
     store = S3Store(seaweedfs.bucket())
     store.abilities()
     path, sha256 = make(tmp_path / "audio", 1024 * 1024)
@@ -240,7 +240,7 @@ def test_lists_more_than_a_page(seaweedfs: SeaweedFS) -> None:
 
 
 def test_works_under_gevent(seaweedfs: SeaweedFS, tmp_path: Path) -> None:
-    """In a process of its own, since the patches cannot be taken back."""
+    """In a separate process, since gevent's patches cannot be undone."""
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, hashlib, pathlib, sys

@@ -1,6 +1,5 @@
-"""A checkpoint that lies locked (COMPLIANCE), and the embedded store's own credentials, which put and erase.
-
-No request takes the locked version away, shortens its time or moves it."""
+"""A locked checkpoint (COMPLIANCE), and the embedded store's own credentials: no request deletes the locked
+version, shortens the lock or moves the object."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ BODY = b"held" * 1000
 
 @dataclass(frozen=True)
 class Locked:
-    """A locked object in a bucket of its own."""
+    """A locked object in a separate bucket."""
 
     client: S3Client
     given: Bucket
@@ -45,7 +44,7 @@ class Locked:
         return {"Bucket": self.bucket, "Key": self.key, "VersionId": self.version}
 
     def send(self, method: str, path: str, query: str, body: bytes = b"", **headers: str) -> int:
-        """A request that boto3 does not make, signed."""
+        """Send a signed request that boto3 does not offer."""
         url = f"{self.given.endpoint}/{self.bucket}{path}?{query}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = AWSRequest(method, url, data=body, headers=named)
@@ -60,7 +59,7 @@ class Locked:
 
 @pytest.fixture(scope="module")
 def bucket(seaweedfs: SeaweedFS) -> str:
-    """One of its own: what is tried here is no business of other tests'."""
+    """A separate server, since these attempts could affect other tests."""
     name = f"locked-{uuid4()}"
     connect(seaweedfs.bucket()).create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
     return name

@@ -1,4 +1,4 @@
-"""A customer who leaves, on a real, versioned SeaweedFS: handed over by range, then every version is gone."""
+"""Offboarding on a real, versioned SeaweedFS: a download by ranges, then every version is deleted."""
 
 from __future__ import annotations
 

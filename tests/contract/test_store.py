@@ -1,4 +1,4 @@
-"""What every store does: one suite over all of them."""
+"""The contract of a store: one suite for all implementations."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_refuses_unsafe_keys(case: Case, key: str) -> None:
 
 def test_one_of_many_concurrent_puts_wins(case: Case) -> None:
     if not case.store.abilities().put_if_absent:
-        # Without the condition a server cannot promise more than this: whole, and one of them.
+        # Without the condition, a server only promises that one of them is stored whole.
         case.put("manifest.json", bytes(200_000))
         assert case.store.size(case.key("manifest.json")) == 200_000
         return
@@ -191,7 +191,7 @@ def test_replace_leaves_only_the_new_object(case: Case) -> None:
         case.store.replace(key, path, sha256)
         assert case.store.read(key) == content
     if "seaweedfs" in case.name and "retrying" not in case.name:
-        assert len(case.store._versions(key)) == 1, "nothing of before is left"
+        assert len(case.store._versions(key)) == 1, "nothing old is left"
     path, sha256 = case.file(b"new")
     case.store.replace(case.key("fresh"), path, sha256)
     assert case.list() == ["fresh", "keys.json"]

@@ -1,4 +1,4 @@
-"""A sealed recording in a real bucket: put in order, verified from there, and altered behind our back."""
+"""A sealed recording in a real bucket: stored in order, verified from there, and altered behind our back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> SealedTake:
-    """In the bucket, and nothing else with it."""
+    """A recording that is alone in its bucket."""
     made = make_sealed(tmp_path / "take", keys)
     tenant_key = tmp_path / "tenant.json"
     tenant_key.write_bytes(keys.tenant_key.to_bytes())

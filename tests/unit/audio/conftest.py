@@ -28,7 +28,7 @@ RATE = 8000
 
 
 def g711(sound: Sound, law: str, rate: int = RATE) -> Sound:
-    """Through the codec and back, by libsndfile (``ULAW``, ``ALAW``, or ``PCM_16`` for none)."""
+    """Encode and decode with libsndfile (``ULAW``, ``ALAW``, or ``PCM_16`` for none)."""
     buffer = io.BytesIO()
     soundfile.write(buffer, sound, rate, subtype=law, format="WAV")
     buffer.seek(0)
@@ -37,7 +37,7 @@ def g711(sound: Sound, law: str, rate: int = RATE) -> Sound:
 
 
 def silence(ms: int) -> Sound:
-    """What the switch writes where nothing is said: not zero but minus one (seen)."""
+    """Silence as the switch writes it: minus one, not zero (observed)."""
     return np.full(ms * RATE // 1000, -1, dtype=np.int16)
 
 
@@ -72,8 +72,8 @@ def sound_of(told: Announced) -> Sound:
 
 @dataclass
 class Call:
-    """One call to make a take of: ``left`` and ``right`` from the same moment, marks by milliseconds of
-    the call's clock."""
+    """A call of which a take is made: ``left`` and ``right`` start at the same moment; marks are in
+    milliseconds of the call's clock."""
 
     left: Sound
     right: Sound
@@ -142,8 +142,8 @@ LEAD_MS, RING_MS, BEFORE, TALK = 154, 3000, 1000.0, 1900.0
 
 
 def ordinary(told: Announced) -> Call:
-    """An announced call: silence, announcement, ringing, speech; the caller's tone at ``BEFORE`` Hz
-    sounds until the bridge and never after, at ``TALK`` Hz in the last second."""
+    """An announced call: silence, announcement, ringing, speech. The caller sends a tone of ``BEFORE`` Hz
+    until the bridge, and one of ``TALK`` Hz in the last second."""
     prompt = sound_of(told)
     prompt_ms = len(prompt) // 8
     lead = silence(LEAD_MS)

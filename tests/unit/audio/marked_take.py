@@ -1,4 +1,4 @@
-"""Takes by their marks alone, without audio: what a redaction is planned from."""
+"""Takes that consist of marks only, without audio: enough to plan a redaction."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def gaps(plan: redaction.RedactionPlan) -> list[tuple[int, int, str, str]]:
 
 
 def with_data(made: Take, kind: str, **data: str) -> Take:
-    """The take whose marks of a kind say this."""
+    """The take with this data in all its marks of a kind."""
     return replace(
         made, marks=tuple(replace(mark, data=data) if mark.kind == kind else mark for mark in made.marks)
     )

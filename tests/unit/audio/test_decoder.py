@@ -1,4 +1,4 @@
-"""A stranger's sound file: a few kinds are taken, no other file is opened, and nothing grows without end."""
+"""The decoder accepts few formats, opens no other file, and limits its output."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def decode(source: Path, target: Path) -> decoder.Decoded:
 
 
 def refused(source: Path, target: Path) -> str:
-    """Why it is not taken; nothing of it is left."""
+    """The error id of the refusal; nothing of the file is left."""
     with pytest.raises(TakeError) as caught:
         decode(source, target)
     assert caught.value.error_id == "take.not_sound"
@@ -97,13 +97,13 @@ def test_refuses_movie_that_refers_to_another_file(tmp_path: Path, target: Path)
     given = {"enable_drefs": "1", "use_absolute_path": "1"}
     with av.open(str(source), options=given) as container:
         read = b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
-    assert read[:8000] in other.read_bytes(), "FFmpeg would, if it were let"
+    assert read[:8000] in other.read_bytes(), "FFmpeg would open it without the restriction"
     assert "no sound" in refused(source, target)
 
 
 @pytest.mark.parametrize("opening", ["open('/dev/null')", "socket.socket()"])
 def test_decoder_opens_no_other_file(opening: str) -> None:
-    """Whatever FFmpeg is brought to try."""
+    """Whatever FFmpeg attempts."""
     program = f"import socket\nfrom recorder.features.imports import decoder\ndecoder.confine()\n{opening}"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
     assert "Too many open files" in done.stderr
@@ -190,7 +190,7 @@ def test_decoder_crash_is_an_error_of_its_file(
 
 
 def test_accepts_audio_of_a_video(tmp_path: Path, target: Path) -> None:
-    """And its picture is not decoded."""
+    """Its picture is not decoded."""
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         picture = container.add_stream("mpeg4", rate=10)

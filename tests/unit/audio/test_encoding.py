@@ -1,4 +1,5 @@
-"""What leaves a take: nothing of the caller from before they were told, and everything after it."""
+"""Encoding: the objects contain nothing of the caller from before the announcement's end, and all of the
+rest."""
 
 from __future__ import annotations
 
@@ -28,13 +29,13 @@ from tests.announced import Announced
 
 RATE = 8000
 NOTHING_DBFS = -85.0
-"""A tone at this level in what was decoded is not there: it was put in at -15 dBFS."""
+"""A tone below this level (dBFS) counts as absent: it is generated at -15 dBFS."""
 
 QUIET = 8
-"""Of 32768: what a lossy codec may leave of silence beside an edge."""
+"""Sample value up to which a lossy codec's output counts as silence beside an edge."""
 
 EDGE = 200
-"""The same where the other channel breaks off in a word: some of that is in both for a few milliseconds."""
+"""The same where the other channel ends within a word, which crosses over for a few milliseconds."""
 
 
 def named(encoded: Encoded, name: str) -> EncodedSound:
@@ -79,10 +80,10 @@ def test_no_object_contains_the_caller_before_the_announcement_end(
     assert set(sounds) == {"audio.opus", "audio.wav"}
     for name, sound in sounds.items():
         talk = round((end_ms + lab.RING_MS) * 8)
-        # to the last 20 ms (the bridge is placed by the clock): the talk that follows is not the tone
+        # to the last 20 ms, since the bridge is placed by the clock
         assert lab.power(sound[: talk - 160, 0], lab.BEFORE) < NOTHING_DBFS, name
         assert np.abs(sound[: talk - 160, 0].astype(int)).max() <= QUIET, name
-        assert lab.power(sound[:, 0], lab.TALK) > -20, name  # what was said after it is there
+        assert lab.power(sound[:, 0], lab.TALK) > -20, name  # speech after it is kept
         assert lab.power(sound[:talk, 1].astype(float) / 32768, 440) > NOTHING_DBFS, name
         assert abs(len(sound) - len(call.left)) <= 1, name
     edge = int((end_ms + lab.RING_MS) // 50)
@@ -92,7 +93,7 @@ def test_no_object_contains_the_caller_before_the_announcement_end(
 
 
 def leak(sound: NDArray[np.int16], own: NDArray[np.int16], other: NDArray[np.int16]) -> float:
-    """How much of ``other`` is in ``sound`` beside ``own``, in dB of its own level (least squares)."""
+    """The crosstalk of ``other`` in ``sound`` beside ``own``, in dB relative to its level (least squares)."""
     length = min(len(sound), len(own), len(other))
     basis = np.stack([own[:length], other[:length]], axis=1).astype(float)
     share = np.linalg.lstsq(basis, sound[:length].astype(float), rcond=None)[0]
@@ -148,7 +149,7 @@ def test_without_announcement_redacts_left_until_a_second_after_the_playback(
 ) -> None:
     call = lab.ordinary(told)
     middle = lab.LEAD_MS * 8 + len(lab.sound_of(told)) // 2
-    call.right[middle : middle + 7200] = -1  # a hold took 0.9 s out of it
+    call.right[middle : middle + 7200] = -1  # a hold removed 0.9 s of it
     finished = {kind: ms for ms, kind in call.marks}["announcement_finished"]
     call.marks = [(ms, kind) for ms, kind in call.marks if kind != "bridged"]
     call.marks.append((finished + 200, "bridged"))
@@ -196,7 +197,7 @@ def test_redacts_hold_in_both_channels(
     hold = [gap for gap in encoded.gaps if gap.reason == "hold"]
     assert [gap.channel for gap in hold] == ["both"]
     assert abs(hold[0].start_ms - 20_000) < 50
-    assert abs(hold[0].end_ms - 21_700) < 50  # events may be late: the talk is not touched
+    assert abs(hold[0].end_ms - 21_700) < 50  # events may be late: the conversation is kept
     wav = everything(encoded)["audio.wav"]
     assert not wav[hold[0].start_ms * 8 : hold[0].end_ms * 8].any()
     assert wav[: hold[0].start_ms * 8].any()
@@ -207,7 +208,7 @@ def test_redacts_hold_in_both_channels(
 def test_inserts_silence_for_a_hold_that_was_not_written(
     tmp_path: Path, lab: ModuleType, english: Announced, to_the_end: bool
 ) -> None:
-    """A phone that sends nothing on hold: the recording lasts as long as the call all the same."""
+    """A telephone that sends nothing on hold: the recording still lasts as long as the call."""
     call = lab.ordinary(english)
     length = max(len(call.left), len(call.right)) // 8
     begin, held = length if to_the_end else 20_000, 2800
@@ -284,7 +285,7 @@ def test_encodes_only_the_formats_of_the_line(
 
 
 def kill_header(take: Take, lost: int = 0) -> None:
-    """As a killed switch leaves it (seen): RIFF size 8, data size 0, and the last bytes unwritten."""
+    """A killed switch leaves RIFF size 8, data size 0, and the last bytes unwritten (observed)."""
     content = bytearray(take.audio.read_bytes())
     struct.pack_into("<I", content, 4, 8)
     struct.pack_into("<I", content, 40, 0)
@@ -306,7 +307,7 @@ def test_encodes_take_of_a_killed_switch(
     assert abs(cut.drift_ms - 1500) < 50
     kept, _ = soundfile.read(named(cut, "audio.wav").path)
     assert len(kept) == (take.audio.stat().st_size - 44) // 4
-    assert encode(take, told.path) == cut  # the take was not altered: again the same
+    assert encode(take, told.path) == cut  # the take is unchanged, so the result is the same
 
 
 def test_early_end_of_file_is_a_gap(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
@@ -331,7 +332,7 @@ def test_slight_shrinkage_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType, e
 def test_keeps_audio_longer_than_its_call(
     tmp_path: Path, lab: ModuleType, english: Announced
 ) -> None:
-    """A clock was set back in the call: what it made of the call's length is drift."""
+    """A clock was set back in the call: the difference is drift."""
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")
     soundfile.write(take.audio, np.concatenate([sound, sound[-8 * 6000 :]]), rate, subtype="PCM_16")
@@ -368,7 +369,7 @@ def test_refuses_another_sound_than_the_announced_one(
 
 
 def test_memory_is_bounded_for_a_long_call(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
-    """Twenty minutes, 38 MB: more than all that is held while it is encoded."""
+    """Twenty minutes, 38 MB: more than the memory that encoding may take."""
     import tracemalloc
 
     call = replace(lab.ordinary(english), formats=("wav",))

@@ -22,7 +22,7 @@ def test_simultaneous_holds_are_one_gap() -> None:
 
 
 def test_hold_missing_in_the_audio_redacts_nothing() -> None:
-    """A phone on hold that sends nothing: what follows in the audio is the talk after it."""
+    """A telephone that sends nothing on hold: in the audio, the conversation follows at once."""
     marks = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
     plan = redaction.plan(take(marks), sound(), FOUND)
     assert plan.both == (RANG,)
@@ -34,7 +34,7 @@ def test_hold_missing_in_the_audio_redacts_nothing() -> None:
 
 
 def fill_missing(take: Take, sound: Wav, found: LocatedAnnouncement) -> tuple[Wav, LocatedAnnouncement]:
-    """The sound with silence where the switch wrote nothing, as it is encoded."""
+    """The sound with silence inserted for what the switch did not write, as it is encoded."""
     missing = missing_audio.find_holes(timeline.locate_times(take, sound, found), found)
     moved = missing_audio.shift_announcement(found, missing)
     assert moved is not None
@@ -53,12 +53,12 @@ def test_inserted_hold_has_its_length_and_keeps_later_offsets() -> None:
 
 
 def test_inserted_silence_with_one_of_two_holds_redacts_nothing_more() -> None:
-    """One of two holds is in the audio and one is not: nobody knows which, so nothing more is silenced."""
+    """The audio contains one of two holds, and it is unknown which one: neither is redacted."""
     marks = [*NORMAL, (20_000, "hold"), (30_000, "unhold"), (40_000, "hold"), (50_000, "unhold")]
     call = take([*marks, (70_000, "hangup")])
     whole, found = fill_missing(call, sound(), FOUND)
     plan = redaction.plan(call, whole, found)
-    assert (plan.both, plan.drift_ms) == ((RANG,), -100)  # the announcement was found later
+    assert (plan.both, plan.drift_ms) == ((RANG,), -100)  # the announcement was found 100 ms later
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
         (20_100, 30_100), (40_100, 50_100),
     ]  # fmt: skip
@@ -88,7 +88,7 @@ def test_redacts_nothing_if_the_audio_has_only_some_holds() -> None:
 
 
 def test_missing_hold_does_not_prevent_other_redactions() -> None:
-    """All that is missing is that hold: before and after it every place is known."""
+    """Only that hold is missing: before and after it, every place is known."""
     colleagues = [(20_000, "colleague_hold"), (25_000, "colleague_unhold")]
     theirs = [(30_000, "hold"), (40_000, "unhold")]
     later = [(50_000, "colleague_hold"), (55_000, "colleague_unhold"), (70_000, "hangup")]
@@ -97,7 +97,7 @@ def test_missing_hold_does_not_prevent_other_redactions() -> None:
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
         (20_100, 24_800), (30_100, 30_101), (40_000, 44_700),
     ]  # fmt: skip
-    # A full switch made up for what it was late: 0.8 s more than the hold explains, nobody knows where.
+    # A loaded switch caught up: 0.8 s more than the hold explains, at an unknown place.
     plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(LENGTH_MS + 900), FOUND)
     assert plan.both == (RANG, (20_100 + 800, 25_100 - 800), (40_900 + 800, 45_900 - 800))
 
@@ -196,4 +196,4 @@ def test_hold_within_an_unobserved_stretch() -> None:
         (22_100, 22_800, "both", "hold"),
         (22_800, 30_100, "both", "unobserved"),
     ]
-    assert plan.both == (RANG, (22_100, 22_800))  # what nobody watched is heard all the same
+    assert plan.both == (RANG, (22_100, 22_800))  # an unobserved stretch is kept

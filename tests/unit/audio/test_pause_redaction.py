@@ -1,4 +1,4 @@
-"""A pause is where the zeros are; where there are none, nothing of it leaves the spool all the same."""
+"""Pauses are located by their zeros; without zeros, all of the pause is redacted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RATE = 8000
 
 
 def sound(folder: Path, *zeros: tuple[int, int], channels: tuple[int, ...] = (0, 1)) -> wav.Wav:
-    """A minute of noise with zeros from … to … (ms)."""
+    """A minute of noise with zeros in these stretches (milliseconds)."""
     samples = np.random.default_rng(5).integers(-900, 900, (60 * RATE, 2)).astype(np.int16)
     samples[samples == 0] = 1
     for first, last in zeros:
@@ -46,7 +46,7 @@ def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
     assert locate_pauses(made, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
     plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
     assert (20_350, 25_210, "both", "paused") in gaps(plan)
-    assert plan.both == ((10_300, 14_300),), "only while it rang"
+    assert plan.both == ((10_300, 14_300),), "only ringing is redacted"
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (0,)])
@@ -66,7 +66,7 @@ def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) 
 def test_redacts_all_of_a_partially_masked_pause(
     tmp_path: Path, zeros: tuple[int, int]
 ) -> None:
-    """The rest may be the card number."""
+    """The rest may contain the card number."""
     made = paused(PAUSE, mark(50_000, "resumed"))
     file = sound(tmp_path, zeros)
     assert locate_pauses(made, file, FOUND) == (LocatedPause(20_100, 50_000, silent=False),)
@@ -102,10 +102,10 @@ def test_locates_two_pauses(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("marks", "zeros"),
     [
-        # Paused while nobody watched, and seen when the daemon came back; then ended by the code.
+        # Paused while unobserved, seen after the reconciliation, then ended by the code.
         ([mark(18_000, "unobserved_from"), mark(30_000, "unobserved_to"),
           mark(30_000, "paused", seen="later"), mark(35_000, "resumed")], (20_200, 35_100)),
-        # Paused, and over when the daemon came back.
+        # Paused, and over at the reconciliation.
         ([PAUSE, mark(22_000, "unobserved_from"), mark(40_000, "unobserved_to"),
           mark(40_000, "resumed", seen="later")], (20_100, 31_000)),
     ],
@@ -140,7 +140,7 @@ def test_redacts_partial_pause_seen_later_to_its_latest_end(
 
 
 def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> None:
-    """The zeros may be of less than all of it; after its seconds it is over in any case."""
+    """The zeros may cover only part of it; it ends after its time limit in any case."""
     made = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
     assert locate_pauses(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (LocatedPause(18_100, 36_000, silent=False),)
 
@@ -163,8 +163,8 @@ def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
 
 
 def test_never_locates_a_pause_in_the_announcement(tmp_path: Path) -> None:
-    """Whoever came back saw that it was paused, and nobody had watched since the announcement began: what is
-    silenced then leaves the announcement whole, or nobody would hear that it was said."""
+    """At the reconciliation it was paused, and nobody had watched since the announcement began: the redaction
+    must leave the announcement whole."""
     unwatched = mark(FOUND.end_ms - 800, "unobserved_from")
     made = paused(unwatched, mark(20_000, "unobserved_to"), mark(20_000, "paused", seen="later"))
     (found,) = locate_pauses(made, sound(tmp_path, (5_000, 6_500)), FOUND)

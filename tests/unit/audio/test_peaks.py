@@ -1,4 +1,4 @@
-"""The outline that a player draws."""
+"""The peaks for the player's waveform."""
 
 from __future__ import annotations
 

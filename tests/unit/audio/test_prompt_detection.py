@@ -1,4 +1,4 @@
-"""The question in the call and what is said of the answer are found in what was heard; so is the answer."""
+"""Keep questions and their outcomes are located in the right channel, and the answers between them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORDS = {
     "none": ("no-answer", "as-announced"),
 }
 EVENT_MS = 120
-"""How late or early the switch tells of what happened, here: alternately."""
+"""How late or early the switch's events are, alternately."""
 
 
 def clip(language: str, names: tuple[str, ...]) -> Sound:
@@ -47,8 +47,8 @@ def clip(language: str, names: tuple[str, ...]) -> Sound:
 
 @dataclass
 class Talk:
-    """An announced call in which it is asked whether to keep it; ``truth`` is where each prompt lies in the
-    audio, in milliseconds, and ``answers`` where they were given."""
+    """An announced call with keep questions. ``truth`` are the prompts' places in the audio, in milliseconds,
+    ``answers`` those of the answers."""
 
     lab: ModuleType
     told: Announced
@@ -178,7 +178,7 @@ def test_prompt_is_a_gap_without_redaction(talk: Talk) -> None:
     np.testing.assert_array_equal(kept[start:], original[start:])
     assert (
         np.abs(kept[start : encoded.prompts[0].end_ms * 8, 0].astype(int)).max() > 500
-    )  # what they say stays
+    )  # their speech is kept
 
 
 def test_ignores_missing_and_different_sounds(talk: Talk) -> None:
@@ -192,7 +192,7 @@ def test_ignores_missing_and_different_sounds(talk: Talk) -> None:
 
 
 def test_does_not_locate_a_cut_question(talk: Talk) -> None:
-    """A hold took a second out of it, say, and the switch told that it ended by itself."""
+    """For example, a hold removed a second of it, and the switch reported that it was played to its end."""
     talk.ask("yes", by="outside", how="key")
     at = next(i for i, part in enumerate(talk.right) if part is talk.sounds["question"])
     whole = talk.right[at]
@@ -213,8 +213,8 @@ def test_does_not_search_for_prompts_that_were_not_heard(talk: Talk) -> None:
 
 
 def test_locates_prompts_after_a_hold_missing_in_the_audio(talk: Talk) -> None:
-    """Seven seconds of the call are not in the audio; where is known only by its holds.  Silence is put in
-    there, and all that follows is as much later."""
+    """Seven seconds of the call are missing in the audio, at a place known only by its holds. Silence is
+    inserted there, and everything later moves by as much."""
     talk.talk(2000)
     talk.mark("hold", 0)
     talk.shift_ms += 7000
@@ -230,7 +230,7 @@ def test_locates_prompts_after_a_hold_missing_in_the_audio(talk: Talk) -> None:
 def test_places_answers_relative_to_the_question(
     talk: Talk, lost_ms: int
 ) -> None:
-    """A loaded switch drops frames; or writes more than the call's clock knows of."""
+    """A loaded switch drops frames, or writes more than the call's clock explains."""
     talk.talk(6000)
     talk.shift_ms += lost_ms
     talk.ask("yes", by="outside", how="key")
@@ -252,7 +252,7 @@ def test_locates_prompts_despite_a_clock_set_back(talk: Talk) -> None:
     kept, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
     original, _ = soundfile.read(encoded.take.audio, dtype="int16")
     start = encoded.prompts[0].offset_ms * 8
-    np.testing.assert_array_equal(kept[start:], original[start:])  # no hold is silenced then
+    np.testing.assert_array_equal(kept[start:], original[start:])  # then no hold is redacted
 
 
 def test_expects_only_sounds_that_were_heard(talk: Talk) -> None:

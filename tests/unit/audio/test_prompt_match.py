@@ -1,4 +1,4 @@
-"""The announcement is found where it is, whole, or not at all."""
+"""The announcement is found at its place if it is whole, and otherwise not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE = 8000
 
 
 def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> LocatedAnnouncement | None:
-    """What ``find`` says of a take whose right channel is this, and whose left is something else."""
+    """The result of ``find`` for a take with this right channel and a different left one."""
     left = np.random.default_rng(7).integers(-3000, 3000, len(right)).astype(np.int16)
     soundfile.write(folder / "t.wav", np.stack([left, right], axis=1), rate, subtype="PCM_16")
     return find(told.path, folder / "t.wav")
@@ -45,7 +45,7 @@ def test_finds_the_prompt_to_the_sample(
 def test_finds_the_prompt_within_20_ms_of_a_chirp(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
-    """The truth by another way than the correlator: the chirp's onset, in a silent channel."""
+    """The place is measured independently of the correlator, by a chirp's onset in a silent channel."""
     rng = np.random.default_rng(3)
     for _ in range(5):
         lead = int(rng.integers(0, 40000))
@@ -108,13 +108,13 @@ def test_does_not_find_a_cut_prompt(
     share: float,
     instead: str,
 ) -> None:
-    """By a hold: masked, covered by music, or (as the switch shrinks a recording) gone.  The cut begins
-    with the first word after ``share`` of it."""
+    """A hold masks it, covers it with music, or removes it (a shrunk recording). The cut begins with the
+    first word after ``share`` of it."""
     prompt = lab.sound_of(told)
     words = np.flatnonzero(np.abs(prompt.astype(int)) > 1000)
     start = int(words[np.searchsorted(words, share * len(prompt))])
     end = min(start + cut_ms * 8, len(prompt))
-    assert (np.abs(prompt[start:end].astype(int)) > 1000).mean() > 0.1  # something is said there
+    assert (np.abs(prompt[start:end].astype(int)) > 1000).mean() > 0.1  # there is speech
     ms = (end - start) // 8
     gone = {
         "silence": lab.silence(ms),
@@ -129,7 +129,7 @@ def test_does_not_find_a_cut_prompt(
 def test_does_not_find_a_prompt_without_one_of_its_sentences(
     tmp_path: Path, lab: ModuleType, told: Announced
 ) -> None:
-    """From pause to pause nothing tells but that what should be there is not."""
+    """The cut is from pause to pause, so only the missing sentence shows it."""
     prompt = lab.sound_of(told)
     loud = np.flatnonzero(np.abs(prompt) > 20)
     pauses = [(int(loud[i]), int(loud[i + 1])) for i in np.flatnonzero(np.diff(loud) > 100 * 8)]
@@ -171,7 +171,7 @@ def test_finds_the_last_whole_playing(
 
 @pytest.mark.parametrize("slips", [1, 3])
 def test_tolerates_a_dropped_media_tick(tmp_path: Path, lab: ModuleType, told: Announced, slips: int) -> None:
-    """A loaded switch drops frames of 20 ms (seen); the sentence is heard all the same."""
+    """A loaded switch drops frames of 20 ms (observed); the sentence is still audible."""
     prompt = lab.sound_of(told)
     parts, at = [lab.silence(100)], 0
     for slip in range(slips):

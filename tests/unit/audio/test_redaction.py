@@ -82,16 +82,15 @@ def test_markers_are_placed_from_the_nearest_located_prompt() -> None:
 
 
 def test_late_end_of_announcement_is_no_reference_point() -> None:
-    """By a daemon that took the call over while it rang."""
+    """The mark of a daemon that reconciled the call while it rang."""
     late = [NORMAL[0], NORMAL[1], (14_200, "bridged"), (16_000, "announcement_finished")]
     assert redaction.plan(take(late), sound(), FOUND).left_until_ms == 14_300
 
 
 @pytest.mark.parametrize("late_ms", [1600, 3000])
 def test_end_of_announcement_seen_later_is_no_reference_point(late_ms: int) -> None:
-    """A daemon was away for seconds: what it noted then is no end of the playing that was found, though it
-    would be near enough; the bridge would lie in the announcement, and all that they said while it rang
-    would be kept."""
+    """The daemon was away for seconds: its late mark is near enough to be taken for the end of the playing.
+    The bridge would then be placed within the announcement, and speech while it rang would be kept."""
     marks = [Mark(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
     noted = START + timedelta(milliseconds=10_200 + late_ms)
     later = replace(take(NORMAL), marks=(*marks, Mark(noted, "announcement_finished", {"seen": "later"})))
@@ -120,7 +119,7 @@ def test_announcement_that_started_twice() -> None:
         (0, 15_300, "left", "before_announcement_end"),
         (15_300, 16_200, "both", "ringing"),
     ]
-    assert plan.both == ((15_300, 16_200),)  # the hold lies before, and is explained
+    assert plan.both == ((15_300, 16_200),)  # the hold is earlier, and explained
     assert [m.offset_ms for m in plan.markers if m.kind == "announcement_started"] == [200, 5300]
 
 
@@ -141,7 +140,7 @@ def test_unobserved_bridge_is_no_ringing() -> None:
 
 
 def test_unobserved_time_before_the_bridge_is_no_ringing() -> None:
-    """They may have talked then, and have been transferred: the switch knows the last bridge only."""
+    """They may have talked then and been transferred: the switch knows only the last bridge."""
     away = [(12_000, "unobserved_from"), (20_000, "unobserved_to"), (17_000, "bridged"), (50_000, "bridged")]
     plan = redaction.plan(take([*NORMAL[:3], *away]), sound(), FOUND)
     assert plan.left_until_ms == 17_100
@@ -196,11 +195,11 @@ def test_missing_end_is_a_gap_with_its_reason() -> None:
     [
         ([(40_000, "unobserved_from")], 40_100),
         ([(40_000, "unobserved_from"), (90_000, "unobserved_to")], 40_100),
-        ([], 14_300),  # found gone at the daemon's next start: since its last mark nobody knows
+        ([], 14_300),  # gone at the daemon's next start: unobserved since the last mark
     ],
 )
 def test_unobserved_end_is_where_the_audio_ends(away: list[tuple[int, str]], since: int) -> None:
-    """The time at which the daemon came back says nothing about the call."""
+    """The time at which the daemon came back proves nothing about the call."""
     plan = redaction.plan(take([*NORMAL, *away], 90_000, seen=False), sound(), FOUND)
     assert gaps(plan)[-1] == (since, LENGTH_MS, "both", "unobserved")
     assert plan.drift_ms == 0
@@ -220,7 +219,7 @@ def test_end_observed_after_an_absence_counts() -> None:
 
 
 def test_recording_ended_by_a_full_disk_lacks_its_end() -> None:
-    """However little of a long call that is; and without our word for it a stop is the end of it."""
+    """However small a share of the call that is. Without the mark, a stop is the call's end."""
     marks = [*NORMAL, (LENGTH_MS, "recording_stopped"), (LENGTH_MS + 1500, "hangup")]
     call = take(marks, LENGTH_MS + 1500)
     assert gaps(redaction.plan(call, sound(), FOUND))[2:] == []
@@ -240,8 +239,8 @@ def test_drift_is_measured_to_the_end_of_the_recording() -> None:
 
 
 def test_clock_set_back_in_the_conversation_redacts_none_of_it() -> None:
-    """By 40 s.  A hold after that is told and not silenced: where it is, nobody knows; marks keep the order
-    in which they happened."""
+    """By 40 s. A later hold is a gap without redaction, since its place is unknown; marks keep their
+    order."""
     marks = [*NORMAL, (5_000, "hold"), (6_000, "unhold"), (20_000, "hangup"), (20_000, "recording_stopped")]
     plan = redaction.plan(take(marks), sound(), FOUND)
     assert plan.left_until_ms == 14_300
@@ -260,8 +259,8 @@ def test_clock_set_back_in_the_conversation_redacts_none_of_it() -> None:
 def test_clock_set_back_in_the_announcement_reveals_nothing(
     found: LocatedAnnouncement | None,
 ) -> None:
-    """Where the announcement is not found, no mark says any more until when the outside party had not been
-    told: nothing of theirs is kept."""
+    """If the announcement is not found, no mark shows when the external party was informed: nothing of them
+    is kept."""
     back = [(ms - (30_000 if ms > 200 else 0), kind) for ms, kind in NORMAL]
     plan = redaction.plan(take(back, 30_000), sound(), found)
     assert plan.left_until_ms == (14_200 if found else LENGTH_MS)
@@ -269,13 +268,13 @@ def test_clock_set_back_in_the_announcement_reveals_nothing(
 
 
 def test_clock_set_back_while_ringing_keeps_it_redacted() -> None:
-    """Nobody is connected before they have been told: so it was set back before that, and is put right."""
+    """Nobody is connected before the announcement, so the clock was set back before the bridge."""
     marks = [*NORMAL[:3], (-25_800, "bridged")]
     assert redaction.plan(take(marks, 20_000), sound(), FOUND).left_until_ms == 14_200
 
 
 def test_end_by_a_clock_behind_the_switch() -> None:
-    """The daemon was away when the call ended, and has only the machine's clock to say when it saw that."""
+    """The daemon was away when the call ended, and noted the end by the machine's clock only."""
     away = [(-560_000, "unobserved_from"), (-540_000, "unobserved_to")]
     plan = redaction.plan(take([*NORMAL, *away], -540_000, seen=False), sound(), FOUND)
     assert plan.left_until_ms == 14_300
@@ -333,11 +332,11 @@ def test_every_redaction_has_exactly_one_reason(
         for side in ("left", "right") if gap.channel == "both" else (gap.channel,):
             cover[side][gap.start_ms : gap.end_ms] += 1
     assert all((lane <= 1).all() for lane in cover.values())  # no stretch has two reasons
-    assert cover["left"][: plan.left_until_ms].all()  # no silence of ours has none
+    assert cover["left"][: plan.left_until_ms].all()  # no redaction is without a reason
     assert all(cover[side][start:end].all() for side in cover for start, end in plan.both)
     for (
         prompt
-    ) in prompts:  # every millisecond of it has a reason, and what the outside party said has no other
+    ) in prompts:  # each prompt is explained, in the right channel only
         assert cover["right"][prompt.offset_ms : prompt.end_ms].all()
         assert all(gap.channel == "right" for gap in plan.gaps if gap.reason == "prompt")
     if found is not None:

@@ -1,4 +1,4 @@
-"""Takes at every rate that a channel can have: found, silenced and encoded like one at 8 kHz."""
+"""Takes at every rate that a channel can have are processed like one at 8 kHz."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPUS_RATE = 48_000
 
 
 def at_rate(sound: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
-    """By ffmpeg's resampler: the product's own is not asked."""
+    """Resample with ffmpeg, independently of the product's resampler."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     frame = av.AudioFrame.from_ndarray(sound[None, :], format="s16", layout="mono")
     frame.sample_rate = 8000
@@ -52,7 +52,7 @@ def test_processes_a_take_of_every_rate(
         opus = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert abs(opus.shape[1] / OPUS_RATE - len(kept) / rate) < 0.002
     assert np.abs(opus[0, : (encoded.announced.end_ms - 20) * OPUS_RATE // 1000]).max() < 0.001
-    # As loud at the same place, tenth of a second by tenth of a second.
+    # The same level at the same place, in steps of a tenth of a second.
     for side in (0, 1):
         assert np.corrcoef(loudness(opus[side], OPUS_RATE), loudness(kept[:, side], rate))[0, 1] > 0.98
     outline = json.loads(paths["peaks"].read_bytes())
@@ -66,7 +66,7 @@ def loudness(sound: NDArray[np.generic], rate: int) -> NDArray[np.float64]:
 
 
 def test_keeps_the_bandwidth_of_the_leg(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
-    """Hiss at 6 kHz of a 16 kHz leg is still there in both formats; at 8 kHz there is no room for it."""
+    """Hiss at 6 kHz of a 16 kHz leg is kept in both formats; at 8 kHz it cannot exist."""
     call = lab.ordinary(english)
     right = at_rate(call.right, 16000)
     at = np.arange(16000 * 2)

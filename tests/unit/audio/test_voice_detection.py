@@ -1,4 +1,4 @@
-"""Where somebody is heard to answer in a recording that still grows; nothing else is taken for it."""
+"""The external party's voice is found in a growing recording, and nothing else is mistaken for it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_reports_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_network_matches_the_reference_implementation() -> None:
-    """Of ONNX Runtime with silero_vad_16k_op15.onnx of silero-vad 6.2.3, for the same samples."""
+    """Compared with ONNX Runtime and silero_vad_16k_op15.onnx of silero-vad 6.2.3, for the same samples."""
     t = np.arange(speech_model.RATE) / speech_model.RATE
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
     samples = (0.1 * buzz * (1 + np.sin(2 * np.pi * 4 * t))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""WAV files as a switch leaves them, whole and broken."""
+"""WAV files as a switch leaves them, complete and damaged."""
 
 from __future__ import annotations
 

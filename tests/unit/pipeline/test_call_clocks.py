@@ -1,4 +1,5 @@
-"""Clocks that are wrong, or set, in a call: its recording is kept, played, and not destroyed too early."""
+"""Clocks that are wrong or changed during a call: its recording is kept, playable, and not deleted too
+early."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from tests.clock import since_boot as uptime
 
 
 def moved(folder: Path, by: timedelta, *kinds: str) -> None:
-    """The take as a clock would have written it that was set by so much before these marks and its end."""
+    """The take as written with a clock that was changed by this much before these marks and the end."""
     bodies = [json.loads(line) for line in (folder / layout.EVENTS).read_text().splitlines()]
     for body in bodies:
         if body["kind"] in kinds:
@@ -35,7 +36,7 @@ def moved(folder: Path, by: timedelta, *kinds: str) -> None:
 
 
 def to_milliseconds(at: datetime) -> datetime:
-    """As it is written."""
+    """The take's files, unchanged."""
     return from_iso(to_iso(at))
 
 
@@ -45,7 +46,7 @@ def means_of(house) -> Services:
 
 
 def played(house, recording: str) -> None:
-    """Somebody listens to it, now."""
+    """A person listens to the recording now."""
     means = house.means
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     row = users.create_user(
@@ -65,10 +66,10 @@ def played(house, recording: str) -> None:
 
 
 def stored(house, folder: Path) -> Manifest:
-    """Every stage, a verification, and a listen, at the same time; what was sealed."""
+    """Run every stage, verify, and listen, all at one time. Returns the sealed take."""
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
-    assert row is not None, "it is a recording"
+    assert row is not None, "it is listed as a recording"
     assert row.announced
     assert not (house.spool / layout.QUARANTINE).exists()
     store, means = house.means.store, house.means
@@ -107,7 +108,7 @@ def test_daemon_absent_at_the_end_with_a_clock_behind(house) -> None:
 
 @pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
 def test_switch_clock_ahead(house, ahead: dict[str, float]) -> None:
-    """The call's end is by the switch's clock, its beginning by the machine's."""
+    """The call's end is by the switch's clock, its start by the machine's."""
     folder = house.take()
     start, ended = layout.read_start(folder), layout.read_end(folder).ended_at
     moved(folder, timedelta(**ahead), *(mark.kind for mark in layout.read_marks(folder)))
@@ -141,7 +142,7 @@ def test_machine_clock_ahead_in_the_call(house, ahead: dict[str, float], since_b
 
 
 def test_machine_clock_behind_in_the_call(house) -> None:
-    """A start without a clock of its own, say; NTP puts it right before the take is sealed."""
+    """For example, a machine without a hardware clock; NTP corrects the clock before the take is sealed."""
     began = house.clock()
     folder = house.take(started_at=began - timedelta(days=40), uptime=uptime(began))
     house.clock.forward(minutes=2)
@@ -159,7 +160,7 @@ def test_machine_clock_behind_in_the_call(house) -> None:
     "there", [None, Uptime(HIDDEN, 5.0), Uptime("another start", 5.0), Uptime("this start", 1e11)]
 )
 def test_retention_counts_from_the_seal_if_the_time_is_unknown(house, there: Uptime | None) -> None:
-    """A take of an older version, one that is sealed after a start of the machine, a unit that hides it."""
+    """A take without uptime, one that is sealed after a reboot, or a unit that hides the boot time."""
     folder = house.take(started_at=house.clock() - timedelta(days=40), uptime=there)
     manifest = stored(house, folder)
     assert manifest.noted is None

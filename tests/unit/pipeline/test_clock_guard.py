@@ -1,4 +1,4 @@
-"""Whose clock is believed, and what a doubt keeps from being destroyed."""
+"""The clock guard: which clocks are trusted, and how a doubt prevents deletion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.clock import Clock
 
 
 class Machine:
-    """A machine's two clocks: one that somebody sets, and the one since its start."""
+    """A machine's two clocks: the settable one, and the uptime."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -69,7 +69,7 @@ def test_doubts_a_clock_until_it_returns(keeper, machine: Machine, jump) -> None
     machine.jumps(**jump)
     assert doubts(one)
     machine.passes(hours=3)
-    assert doubts(one), "time alone does not make it right"
+    assert doubts(one), "time alone resolves no doubt"
     assert doubts(keeper()), "nor does a new process"
     machine.jumps(**{name: -value for name, value in jump.items()})
     assert not doubts(one)
@@ -99,7 +99,7 @@ def test_trusts_the_clock_after_a_reboot(keeper, machine: Machine, off, doubted:
 
 def test_another_clock_decides(keeper, machine: Machine) -> None:
     true = machine.clock()
-    assert doubts(keeper(store=lambda: true + timedelta(days=1))), "even at the first look"
+    assert doubts(keeper(store=lambda: true + timedelta(days=1))), "even at the first check"
     assert not doubts(keeper(store=lambda: true))
     machine.jumps(days=300)
     assert doubts(keeper(store=lambda: true))
@@ -113,14 +113,13 @@ def test_one_disagreeing_clock_is_a_doubt(keeper, machine: Machine) -> None:
     def wrong() -> datetime:
         return true + timedelta(days=3650)
 
-    assert doubts(keeper(database=wrong, store=lambda: true)), "whoever is asked first"
+    assert doubts(keeper(database=wrong, store=lambda: true)), "in any order"
     assert doubts(keeper(database=lambda: true, store=wrong))
     assert not doubts(keeper(database=wrong, store=wrong))
 
 
 def test_ntp_status_is_no_evidence(keeper, machine: Machine, monkeypatch) -> None:
-    """A time server that is wrong, or somebody who plays one, sets the clock; the kernel then says that it is
-    synchronised, and says the time that was set."""
+    """A wrong or forged time server sets the clock, and the kernel then reports it as synchronised."""
     monkeypatch.setattr(
         kernel_clock,
         "kernel_clock",
@@ -130,8 +129,8 @@ def test_ntp_status_is_no_evidence(keeper, machine: Machine, monkeypatch) -> Non
     one = keeper()
     one.check()
     machine.jumps(days=3650)
-    assert doubts(one), "where nobody else can say"
-    assert doubts(keeper(store=lambda: true)), "nor where somebody says otherwise"
+    assert doubts(one), "without another clock"
+    assert doubts(keeper(store=lambda: true)), "nor with one that disagrees"
 
 
 def test_ignores_an_unavailable_clock(keeper, machine: Machine) -> None:
@@ -158,7 +157,7 @@ def test_operator_confirms_the_clock(keeper, machine: Machine, tmp_path: Path) -
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["passes", "jumps", "off"]), st.integers(-400_000, 400_000))))
 def test_limits_how_far_a_clock_may_be_ahead(moves: list[tuple[str, int]]) -> None:
-    """Whatever a clock does: each look may be off by the slack, each start of the machine by a day."""
+    """For any clock: each check may be off by the slack, each reboot by a day."""
     clock = Clock()
     machine, truth, ahead = Machine(clock), clock(), timedelta()
     with tempfile.TemporaryDirectory() as folder:
@@ -207,7 +206,7 @@ def test_doubt_delays_deletion_until_the_clock_is_right(house, tmp_path: Path) -
         return row.destroyed_at is None, (house.spool / "quarantine" / aside.name).exists()
 
     keeping.keep()
-    machine.jumps(days=40)  # past the recording's day, not past the signing key's
+    machine.jumps(days=40)  # after the recording's expiry, before the signing key's
     for _ in range(3):
         machine.passes(minutes=1)
         keeping.keep()
@@ -217,4 +216,4 @@ def test_doubt_delays_deletion_until_the_clock_is_right(house, tmp_path: Path) -
     assert there() == (True, True)
     machine.passes(days=31)
     keeping.keep()
-    assert there() == (False, False), "what is over goes, once the clock is believed"
+    assert there() == (False, False), "expired recordings are deleted once the clock is trusted"

@@ -39,7 +39,7 @@ def test_encodes_takes_in_one_process_of_low_priority(house, encoder, prompt) ->
 
 
 def test_prints_nothing_of_its_own(house, encoder, prompt, capfd) -> None:
-    """The worker's log is where its errors go: a warning there would be one for every start of it."""
+    """Its errors go to the worker's log, where a warning would appear at every start."""
     encoder.encode(house.take(), prompt)
     encoder.stop()
     assert capfd.readouterr().err == ""
@@ -139,7 +139,7 @@ def test_ignores_the_drain_signal_of_its_parent(house, encoder, prompt) -> None:
 
 
 def test_read_failure_is_no_error_of_the_take(house, encoder, prompt) -> None:
-    """It would be set aside, and destroyed after its days: for a disk that was away for a moment."""
+    """Otherwise a disk that was missing for a moment would put the take into quarantine, and delete it."""
     folder = house.take()
     (folder / "call.json").rename(folder / "elsewhere")
     (folder / "call.json").mkdir()

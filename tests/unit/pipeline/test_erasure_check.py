@@ -1,4 +1,4 @@
-"""A node that comes back with a recording that had its day meanwhile brings nothing of it back."""
+"""A node that returns with a recording that has expired meanwhile stores nothing of it again."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from recorder.store.contract import Conflict, Unreachable
 
 
 class Killed(BaseException):
-    """In place of SIGKILL."""
+    """Stands for SIGKILL."""
 
 
 class Between:
-    """A store where something happens after its ``nth`` operation of a kind."""
+    """A store that calls a function after its ``nth`` operation of a kind."""
 
     def __init__(self, store, operation: str, nth: int, happens: Callable[[], object]) -> None:
         self.store = store
@@ -61,7 +61,7 @@ class Between:
 
 @pytest.fixture
 def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no room on the spool's disk to write down that a take is stored."""
+    """The spool's disk is too full to write ``stored.json``."""
     real = stages.write_file
 
     def write(path: Path, content: bytes) -> None:
@@ -73,7 +73,7 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kill_at(house, folder: Path, boundary: str) -> None:
-    """Work off a take until a boundary, and die there."""
+    """Process a take up to a boundary, and crash there."""
 
     def reached(name: str) -> None:
         if name == boundary:
@@ -98,12 +98,12 @@ def means(house, **changes) -> Services:
 
 
 def destroy(house, **changes) -> None:
-    """Another node's housekeeping, 31 days after the call."""
+    """Another node's duties, 31 days after the call."""
     assert expiry.destroy_due(means(house, **changes), house.clock()) == 1
 
 
 def stored_and_listed(house, talk_ms: int = 300) -> tuple[Path, Path]:
-    """A recording that is listed; its take's folder as it was before sealing, and at the ``store`` stage."""
+    """A listed recording, and copies of its take's folder from before sealing and at the stage ``store``."""
     folder = house.take(talk_ms=talk_ms)
     stages.step(folder, house.clock(), house.means)
     unsealed = Path(shutil.copytree(folder, house.folder / "unsealed" / folder.name))
@@ -114,7 +114,7 @@ def stored_and_listed(house, talk_ms: int = 300) -> tuple[Path, Path]:
 
 
 def of_another_day(copy: Path) -> Path:
-    """As a take is sealed whose clock was put right: it began the evening before."""
+    """Seal the take with a corrected clock: the call began the evening before."""
     body = json.loads((copy / layout.CALL).read_bytes())
     body["started_at"] = to_iso(from_iso(body["started_at"]) - timedelta(hours=10))
     (copy / layout.CALL).write_text(json.dumps(body))
@@ -122,12 +122,12 @@ def of_another_day(copy: Path) -> Path:
 
 
 def back(house, copy: Path) -> Path:
-    """A spool that is an older copy."""
+    """Replace the spool by an older copy."""
     return Path(shutil.copytree(copy, house.spool / copy.name))
 
 
 def assert_gone(house, recording: str, folder: Path) -> None:
-    """Nothing is left of a recording but its manifest and its tombstone."""
+    """Check that only the manifest and the tombstone are left of a recording."""
     row = queries.recording(house.tenant, recording)
     assert house.objects() == sorted(
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
@@ -179,7 +179,7 @@ def test_older_copy_of_the_spool(house, before) -> None:
 
 
 def test_catalogue_without_the_row_restores_nothing(house) -> None:
-    """As one does that was restored from a backup made before."""
+    """Such as a catalogue restored from an earlier backup."""
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     with writing():
@@ -206,7 +206,7 @@ def test_bucket_without_the_tombstone_restores_nothing(house) -> None:
 
 
 def test_changed_row_deletes_no_take(house, no_room) -> None:
-    """What says destroyed, before its sealed day and without a tombstone, is not believed (P3)."""
+    """A row that says erased, before the sealed expiry and without a tombstone, is not trusted."""
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
     with writing():
@@ -220,7 +220,7 @@ def test_changed_row_deletes_no_take(house, no_room) -> None:
 
 
 def test_changed_tombstone_stores_nothing(house) -> None:
-    """It may be one: the take waits, and nothing is put."""
+    """It may be a tombstone: the take waits, and nothing is stored."""
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     destroy(house)
@@ -244,8 +244,8 @@ def test_changed_tombstone_stores_nothing(house) -> None:
     ],
 )
 def test_erasure_between_two_uploads(house, before, nth) -> None:
-    """The first is that of the customer's key: what follows finds nothing of the recording but its manifest,
-    which is another one where it was sealed again."""
+    """The first upload is that of the customer's key. The next ones find only the manifest of the recording,
+    which differs if the take was sealed again."""
     unsealed, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     folder = back(house, sealed if before == "storing" else unsealed)
@@ -276,7 +276,7 @@ def test_upload_during_an_erasure(house, at) -> None:
             with suppress(CatalogueError):
                 house.work(folder)
 
-    for _ in range(2):  # where it has seen that something was put, it is due again
+    for _ in range(2):  # if the erasure saw a new object, it is due again
         expiry.destroy_due(means(house, boundary=meanwhile), house.clock())
     if folder.exists():
         house.work(folder)
@@ -304,7 +304,7 @@ def test_unavailable_store_keeps_the_take(house) -> None:
 
 
 def test_older_copy_of_a_kept_recording_waits(house) -> None:
-    """It was sealed again, and is not what is stored: nobody decides that but people."""
+    """The take was sealed again and differs from the stored recording: only a person can decide."""
     unsealed, _ = stored_and_listed(house)
     there = house.objects()
     folder = back(house, unsealed)

@@ -1,4 +1,5 @@
-"""The receipt of an erasure: what it says, that it is signed, and that there is none before all is gone."""
+"""The receipt of an erasure: its content, its signature, and that none exists before everything is
+deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ KEPT = timedelta(days=30)
 
 @pytest.fixture
 def gone(house) -> str:
-    """A recording that was erased when its day came."""
+    """A recording that was erased at its expiry."""
     recording = put_small(house)
     house.clock.forward(days=400)
     means = house.means
@@ -43,8 +44,8 @@ def test_receipt_states_what_was_erased_and_when_completely(house, gone) -> None
     assert {each.name for each in said.objects} == {each.name for each in row.objects}
     assert said.remains == ("amendment-0001.json", "manifest.json")
     there = {key.removeprefix(row.prefix) for key in house.objects() if gone in key}
-    assert there == set(said.remains), "what it says stays is what there is"
-    assert "+32" not in said.content.decode(), "nobody's number"
+    assert there == set(said.remains), "the receipt lists what remains"
+    assert "+32" not in said.content.decode(), "no telephone number"
 
 
 def test_refuses_a_changed_receipt(house, gone) -> None:

@@ -37,7 +37,7 @@ def means(house, store=None, **changes) -> Services:
 
 
 def remains(house, row) -> list[str]:
-    """What is left in the bucket of a recording that was destroyed, and of its customer."""
+    """The remains of an erased recording in the bucket, and its customer's keys."""
     return sorted(
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
     )
@@ -131,7 +131,7 @@ def change_row(recording: str, **values) -> None:
 
 
 def kept(house, recording: str) -> bool:
-    """Whether nothing of a recording was destroyed."""
+    """Whether the recording is complete."""
     row, objects = queries.recording(house.tenant, recording), house.objects()
     return (
         row.destroyed_at is None
@@ -153,7 +153,7 @@ def test_row_with_an_earlier_time_deletes_nothing(house) -> None:
     (said,) = [line for line in logs if line["event"] == "recording.erasure_failed"]
     assert (said["recording"], said["error_id"], said["log_level"]) == (row.id, "seal.row_differs", "error")
     assert kept(house, row.id)
-    # On its announced day it goes, and the other with it.
+    # At its announced expiry both are deleted.
     house.clock.at = row.keep_until
     assert destroy_due(house) == 2
 
@@ -198,7 +198,7 @@ def test_row_with_the_prefix_of_an_older_manifest_deletes_nothing(house) -> None
 
 
 def test_empty_store_proves_no_erasure(house) -> None:
-    """A folder whose disk is not mounted looks like that."""
+    """A folder whose disk is not mounted looks empty."""
     folder = house.take()
     house.work(folder)
     house.clock.forward(days=31)
@@ -307,7 +307,7 @@ def test_no_tombstone_while_objects_remain(house) -> None:
 
 
 def test_invalid_amendment_keeps_the_recording(house) -> None:
-    """It could have been a hold."""
+    """It could have been a legal hold."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -320,7 +320,7 @@ def test_invalid_amendment_keeps_the_recording(house) -> None:
 
 
 def test_without_a_signing_key_the_tombstone_waits(house) -> None:
-    """No signing key that ran out keeps a recording past its day."""
+    """An expired signing key does not extend retention."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)

@@ -1,4 +1,4 @@
-"""A unit or a container may hide which start of the machine this is: its clock is watched all the same."""
+"""A unit or a container may hide the machine's boot id: its clock is still checked."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Timekeeper(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a /proc that hides the machine")
 def test_proc_with_processes_only(tmp_path: Path) -> None:
-    """As systemd's ``ProcSubset=pid`` has it."""
+    """As with systemd's ``ProcSubset=pid``."""
     shell = 'mount -t proc -o subset=pid proc /proc && exec "$@"'
     python = [sys.executable, "-c", LOOKS, str(tmp_path / ".clock")]
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Several workers with one catalogue share what any of them could do."""
+"""Several workers with one catalogue share their duties by leases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DUE = 6
 
 
 class Watched:
-    """A store that counts what is deleted, and gives the others time to want the same."""
+    """A store that counts deletions, and pauses so that others compete."""
 
     def __init__(self, store) -> None:
         self.store = store
@@ -47,7 +47,7 @@ class Watched:
 
 @pytest.fixture
 def due(house) -> list[str]:
-    """Recordings whose time is over."""
+    """Expired recordings."""
     folders = []
     for _ in range(DUE):
         folders.append(house.take(talk_ms=500, formats=("wav",)))

@@ -1,4 +1,4 @@
-"""The worker's part in what is asked of live calls, with a daemon that is a socket."""
+"""The worker's relay of commands for live calls, with a socket in place of the daemon."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.postgresql
 
 
 class Daemon:
-    """Answers with what it is given, line by line; ``asked`` is what it was asked."""
+    """Answers with the given lines; ``asked`` are the requests."""
 
     def __init__(self, folder: Path, *answers: object) -> None:
         self.asked: list[dict] = []
@@ -88,7 +88,7 @@ def desk(house, clock, entropy) -> Desk:
 
 @pytest.fixture
 def call(house, clock) -> Path:
-    """The folder of a call in which two speak."""
+    """The folder of a live, bridged call."""
     start = house.start()
     folder = layout.open_take(house.spool, start)
     for kind in ("recording_started", "announcement_started", "announcement_finished", "bridged"):
@@ -97,7 +97,7 @@ def call(house, clock) -> Path:
 
 
 def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
-    """Something that the panel asks of a call, signed with its key."""
+    """A command of the panel for a call, signed with its key."""
     keys = house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
@@ -130,9 +130,9 @@ def test_relays_command_and_outcome(house, desk, call, daemon, clock, entropy) -
     ("answers", "outcome"),
     [
         ((TAKEN, {"outcome": "not_told"}), "not_told"),
-        (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late for it
-        ((), NO_ANSWER),  # it ended before it took it
-        ((TAKEN,), UNKNOWN),  # and after
+        (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late
+        ((), NO_ANSWER),  # the call ended before the command arrived
+        ((TAKEN,), UNKNOWN),  # and afterwards
         ((TAKEN, ["done"]), UNKNOWN),
     ],
 )
@@ -147,7 +147,7 @@ def test_dead_daemon_fails_the_command_at_once(house, daemon) -> None:
     began = time.monotonic()
     assert carry(house.spool, request) == NO_ANSWER
     daemon().close()
-    assert (house.spool / SOCKET).exists(), "as a daemon leaves it that was killed"
+    assert (house.spool / SOCKET).exists(), "as a killed daemon leaves it"
     assert carry(house.spool, request) == NO_ANSWER
     assert time.monotonic() - began < 1
 
@@ -188,7 +188,7 @@ def test_unknown_outcome_stays_unknown(house, desk, call, daemon, clock, entropy
     ids=lambda change: next(iter(change)),
 )
 def test_refuses_a_changed_command(house, desk, call, daemon, change) -> None:
-    """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
+    """A row written without the panel's signature pauses and deletes nothing."""
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     row = asked_of(house, call.name, "pause")
@@ -217,14 +217,14 @@ def test_refuses_a_forged_command(house, desk, call, daemon, clock) -> None:
 
 @pytest.fixture
 def rival(clock, entropy) -> str:
-    """Another customer's id."""
+    """The id of another customer."""
     identity = str(uuid7(clock(), entropy))
     tenants.create_tenant(identity, name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
     return identity
 
 
 def test_refuses_a_command_of_another_customer(house, desk, call, daemon, rival, clock) -> None:
-    """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
+    """A call's row is changed to another customer, who then gives a command."""
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     with writing():

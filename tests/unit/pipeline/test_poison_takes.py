@@ -1,4 +1,4 @@
-"""Whose fault it is that encoders die."""
+"""Poison takes: which take is at fault when encoders crash."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_counts_only_takes_encoded_since_the_last_crash(
     crashes.note_crash("a", alone=False)
     crashes.note_encoded("b")
     assert crashes.note_crash("a", alone=False) == 1  # too soon
-    now.at += CRASH_INTERVAL  # and from here on, every encoder dies
+    now.at += CRASH_INTERVAL  # from here on, every encoder crashes
     assert crashes.note_crash("a", alone=False) == 1
 
 
 def test_frequent_crashes_within_the_interval_count_once(crashes: EncoderCrashes, now: MonotonicClock) -> None:
-    """Out of memory for a while: many deaths of one take, with others encoded in between."""
+    """Out of memory for a while: many crashes of one take, with others encoded in between."""
     while now.at < CRASH_INTERVAL * (CRASH_LIMIT - 1) - 2:
         crashes.note_crash("a", alone=True)
         crashes.note_encoded("b")
@@ -78,7 +78,7 @@ def test_success_clears_a_take(crashes: EncoderCrashes, now: MonotonicClock) -> 
 def test_random_kills_quarantine_nothing(
     crashes: EncoderCrashes, now: MonotonicClock, seed: int
 ) -> None:
-    """Each is tried again every minute, and would have to be struck some thirty times in a row."""
+    """Each take is retried every minute, and would have to crash about thirty times in a row."""
     chance = random.Random(seed)
     waiting = [f"take {number}" for number in range(200)]
     while waiting:

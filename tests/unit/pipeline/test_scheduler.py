@@ -1,4 +1,4 @@
-"""Whose turn it is in the spool, and what looking costs."""
+"""The scheduler: the order of takes, and the cost of scanning the spool."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def backlog(tmp_path: Path, seconds: MonotonicClock) -> Backlog:
 
 
 def call(root: Path, tenant: str | None, minute: int, *, ended: bool = True) -> Path:
-    """A call that was recorded, without its sound."""
+    """A recorded call without its audio."""
     at = AT + timedelta(minutes=minute)
     start = CallStart(
         str(uuid7(at)), tenant, "l", "32", "inbound", "n", "c", Party("sip", "x"), at, ("opus",), None
@@ -58,17 +58,17 @@ def test_encodes_the_smallest_take_if_space_is_short(
     backlog.scan_spool()
     free = disk_space.bytes_to_finish(600_000, ("opus",)) + 1000
     assert backlog.next_take("encode", free=free) == (small, "encode")
-    assert backlog.next_take("encode", free=free) is None, "what it needs is taken"
+    assert backlog.next_take("encode", free=free) is None, "its space is reserved"
     (small / ENCODED).write_bytes(b"{}")
     backlog.finish_step(small)
     assert backlog.next_take("rest", free=free) == (small, "seal")
-    assert backlog.next_take("encode", free=free) is None, "until it is sealed"
+    assert backlog.next_take("encode", free=free) is None, "reserved until it is sealed"
     layout.remove_take(small)
     backlog.finish_step(small)
     assert backlog.next_take("encode", free=free) == (middle, "encode")
     layout.remove_take(middle)
     backlog.finish_step(middle)
-    assert backlog.next_take("encode", free=free) == (large, "encode"), "nothing else makes room: it is tried"
+    assert backlog.next_take("encode", free=free) == (large, "encode"), "no other take frees space: it is tried"
     backlog.fail_step(large, lambda _: 1.0)
     assert backlog.next_take("encode", free=free) is None
 
@@ -161,7 +161,7 @@ def test_finds_ended_calls_and_forgets_removed_ones(
     layout.remove_take(removed)
     layout.close_take(going_on, CallEnd("recorded", None, AT, None))
     backlog.scan_spool()
-    assert len(backlog) == 1, "not before it is time to look again"
+    assert len(backlog) == 1, "not before the next scan is due"
     seconds.at += 1.1
     backlog.scan_spool()
     assert taken(backlog) == [going_on.name]
@@ -185,7 +185,7 @@ def test_opens_each_take_once(
 def test_ten_thousand_takes_do_not_block_the_loop(
     tmp_path: Path, seconds: MonotonicClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking into takes is broken off after its time, goes on at once, and finds them all."""
+    """A scan stops after its time budget, continues at once, and finds all takes."""
     folders = [call(tmp_path, "a", minute) for minute in range(20)]
     look = stages.next_stage
 

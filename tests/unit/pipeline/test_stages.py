@@ -308,7 +308,7 @@ def _wrap_anew(house) -> None:
 
 
 def _stages(house, folder):
-    """One round a stage; what was next is asked before it is done."""
+    """Perform one stage after another. Returns the stages."""
     while True:
         yield None
         if not stages.step(folder, house.clock(), house.means):

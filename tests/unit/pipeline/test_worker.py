@@ -30,7 +30,7 @@ DEADLINE = 60.0
 
 
 class Gates:
-    """The store, which can go away and come back."""
+    """A store that can become unavailable and available again."""
 
     def __init__(self, store) -> None:
         self.store = store
@@ -50,7 +50,7 @@ class Gates:
 
 
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
-"""Where what is tested is the encoders: whichever the database, it is not asked."""
+"""Only encoders are tested, so the database does not matter."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def store(house) -> Gates:
 
 @pytest.fixture
 def start(house, store) -> Iterator[Callable[..., Worker]]:
-    """Starts workers in threads, with ``changes`` to the worker; ends them."""
+    """Starts workers in threads, with ``changes`` to their fields, and ends them."""
     running: list[tuple[Worker, threading.Thread]] = []
 
     def begin(**changes) -> Worker:
@@ -149,7 +149,7 @@ def test_unavailable_store_loses_nothing(house, start, store) -> None:
     assert rows(house) == 0
     asked = store.asked
     time.sleep(1.5)
-    assert store.asked - asked <= 8, "a store that is away is not hammered"
+    assert store.asked - asked <= 8, "retries are paced"
     store.away = False
     until(lambda: rows(house) == 3, "all recordings, once it is back")
 
@@ -201,7 +201,8 @@ def test_deletes_expired_recordings(house, start) -> None:
 
 @pytest.fixture
 def deadly(monkeypatch) -> Callable[..., list[str]]:
-    """Has an encoder die of some takes, really, and tries them again at once; what it died of."""
+    """Crash the encoder process for some takes, and retry them at once. Returns the names of the crashed
+    takes."""
 
     def make(*of: Path) -> list[str]:
         names, deaths, limit = {folder.name for folder in of}, [], encoders._limit
@@ -246,7 +247,7 @@ def test_quarantines_a_poison_take_without_a_date(
 @pytest.mark.long
 @SQLITE
 def test_quarantines_nothing_if_every_encoder_crashes(house, start, deadly) -> None:
-    """Nothing is encoded meanwhile by which one could tell whose fault it is."""
+    """No other take is encoded meanwhile, so nothing shows the cause."""
     deaths = deadly(*(house.take() for _ in range(3)))
     start()
     until(lambda: len(deaths) >= 4 * CRASH_LIMIT, "deaths")
@@ -257,7 +258,7 @@ def test_quarantines_nothing_if_every_encoder_crashes(house, start, deadly) -> N
 @pytest.mark.long
 @SQLITE
 def test_quarantines_nothing_if_no_encoder_starts(house, start, monkeypatch, tmp_path) -> None:
-    """A venv that is half upgraded under the worker, a library that is missing: every take waits."""
+    """A half-upgraded environment or a missing library: every take waits."""
     monkeypatch.setattr("recorder.pipeline.backoff.AWAY_BACK_OFF", (0.01,))
     folders = [house.take() for _ in range(3)]
     broken = tmp_path / "broken"

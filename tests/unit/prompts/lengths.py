@@ -22,7 +22,7 @@ from recorder.prompts.sentences import LONG, SHORT, Wording, clip_text
 DOCS = Path(__file__).parents[3] / "docs"
 
 KEPT = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
-"""Every shipped keeping time."""
+"""Every shipped retention period, in days."""
 
 @dataclass(frozen=True, slots=True)
 class LengthLimits:
@@ -70,8 +70,8 @@ def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A prompt: its length in seconds before there was a short wording, in the order of the languages, and
-    its limit in the short one."""
+    """A prompt: its length in seconds before the short wording existed, by language, and its limit in the
+    short one."""
 
     name: str
     make: Make
@@ -114,7 +114,7 @@ def rows() -> list[Row]:
 
 
 def opt_in(language: str, wording: Wording, purpose: str = "agreement", days: int = 30) -> float:
-    """Question and announcement together, in seconds."""
+    """The length of question and announcement together, in seconds."""
     both = (asked(purpose, days=days), told("opt-in", purpose, days=days))
     return sum(make(language, wording).duration_ms for make in both) / 1000
 
@@ -163,7 +163,7 @@ SAYS = {
 
 
 def asked_by(what: str) -> str:
-    """The countries that ask for it."""
+    """The countries that require it."""
     found = [
         pack.code for pack in shipped_packs().values() if any(duty.what == what for duty in (*pack.say, *pack.ask))
     ]
@@ -184,7 +184,7 @@ PAGES = {
 
 
 def written(page: str) -> str:
-    """What stands in a page."""
+    """The table in a page."""
     begin, end, _ = PAGES[page]
     return (DOCS / page).read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]
 

@@ -1,4 +1,4 @@
-"""``accord prompts``: what it lists, makes, checks and prints, and how it says no."""
+"""``accord prompts``: list, script, render and check, with their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put together: the text is what is said, the sound is whole, level and the same every time."""
+"""The composer: the text matches the sound, which is complete, normalised and deterministic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def samples(made: Rendered) -> np.ndarray:
 
 
 def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
-    """Whatever can be said, by what it is."""
+    """Every prompt, by name."""
     told = {"purposes": ["agreement"], "keep_days": 30, "wording": wording}
     long = {"wording": wording}
     return {
@@ -107,7 +107,7 @@ def test_every_prompt_renders_from_shipped_sounds(language: str) -> None:
         assert np.abs(heard).max() < 0.85
         before, after = dsp.measure_silence(heard, 8000)
         assert 0.02 <= before <= 0.25, name
-        assert 0.02 <= after <= 0.35, name  # a last t has little below 4 kHz
+        assert 0.02 <= after <= 0.35, name  # a final t has little energy below 4 kHz
         if made.duration_ms >= 1000:
             assert check_sound(made.wav, name).sha256 == made.sha256
 
@@ -151,7 +151,7 @@ def test_greeting_comes_first_at_the_same_level(
     assert made.text == f"Welcome to Dubois. {alone.text}"
     heard = samples(made)
     first = heard[: len(heard) - len(samples(alone)) - int(0.5 * 16000)]
-    assert dsp.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "it was 19 dB quieter"
+    assert dsp.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "the greeting was 19 dB softer"
     assert np.abs(heard[len(first) + 400 : len(first) + 7600]).max() < 0.001, "half a second of pause"
     assert np.abs(heard[-len(samples(alone)) :] - samples(alone)).max() < 0.01
 
@@ -268,8 +268,8 @@ def test_recording_replaces_the_shipped_sound(voice: Path) -> None:
     assert own.origins[0] == ("recorded", "recorded")
     assert own.sha256 != shipped.sha256
     first = samples(own)[: 2 * 8000]
-    assert dsp.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as what follows"
-    assert dsp.measure_silence(samples(own), 8000)[0] < 0.3, "its second of silence is gone"
+    assert dsp.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as the rest"
+    assert dsp.measure_silence(samples(own), 8000)[0] < 0.3, "its second of silence was trimmed"
     assert announcement("fr", **told, sources=Sources(voice)).origins[0] == ("recorded", "shipped")
 
 

@@ -1,4 +1,4 @@
-"""Country packs: read strictly, and never laxer where a setting is stricter."""
+"""Country packs are read strictly, and a stricter setting is never refused."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_objection_names_rule_and_source() -> None:
 def test_stricter_settings_are_never_refused(
     pack: Pack, laxer_purposes: list[str], data: st.DataObject
 ) -> None:
-    """Stricter: a mode no laxer, no longer kept, for no purpose more."""
+    """Stricter: no laxer mode, no longer retention, no additional purpose."""
     lax_mode = data.draw(st.sampled_from(MODES))
     lax_days = data.draw(st.integers(1, 400))
     strict_mode = data.draw(st.sampled_from(MODES[MODES.index(lax_mode) :]))

@@ -1,4 +1,4 @@
-"""Samples: loudness by the standard's own tones, trimming, changing the rate, joining."""
+"""Samples: loudness by the standard's reference tones, trimming, resampling, joining."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_trims_silence_to_the_same_length() -> None:
         assert 0.04 <= last <= 0.12
     noise = (np.random.default_rng(1).normal(0, 0.0008, RATE)).astype(np.float32)
     short = dsp.trim_silence(np.concatenate([noise, said, noise]))
-    assert len(short) / RATE == pytest.approx(1.15, abs=0.06), "a room is not heard"
+    assert len(short) / RATE == pytest.approx(1.15, abs=0.06), "background noise is trimmed"
 
 
 def test_resampling_keeps_the_telephone_band() -> None:
@@ -68,11 +68,11 @@ def test_resampling_keeps_the_telephone_band() -> None:
     assert len(kept) == 16000
     assert power(kept, 1000, 8000) == pytest.approx(0.501, rel=0.01)
     gone = dsp.resample(tone(5000, -6, 2), RATE, 8000)
-    assert np.abs(gone[800:-800]).max() < 0.001, "it would be heard as 3 kHz"
+    assert np.abs(gone[800:-800]).max() < 0.001, "it would alias to 3 kHz"
     click = np.zeros(RATE, dtype=np.float32)
     click[8001] = 1.0
     far = np.delete(dsp.resample(click, RATE, 8000), np.arange(3900, 4100))
-    assert np.abs(far).max() < 0.0002, "it would be heard ringing"
+    assert np.abs(far).max() < 0.0002, "it would ring"
     back = dsp.resample(kept, 8000, RATE)
     assert power(back, 1000, RATE) == pytest.approx(0.501, rel=0.01)
     same = tone(1000, -6, 1)

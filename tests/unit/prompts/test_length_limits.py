@@ -16,7 +16,7 @@ PURPOSES = tuple(standard())
 
 
 def slowest(language: str, most: int = KEPT[-1]) -> int:
-    """Of the keeping times up to so many days the one that takes longest to say."""
+    """The retention period, up to so many days, that takes longest to speak."""
     times = [days for days in KEPT if days <= most]
     return max(
         times,

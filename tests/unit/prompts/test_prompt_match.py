@@ -1,4 +1,4 @@
-"""What is put together is found again in a recorded call, and not taken for one that says something else."""
+"""A composed announcement is found in a recorded call, and another announcement is not mistaken for it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def put(folder: Path, made: Rendered) -> Path:
 
 
 def call(folder: Path, made: Rendered) -> Path:
-    """A call that hears it after half a second, through G.711, and goes on for a while."""
+    """A call with the announcement after half a second, through G.711, which then continues."""
     heard = np.frombuffer(made.wav[44:], dtype="<i2")
     lead = np.full(LEAD_MS * 8, -1, dtype=np.int16)
     right = np.concatenate([lead, heard, np.full(16_000, -1, dtype=np.int16)])

@@ -1,4 +1,4 @@
-"""The standard purposes, an operator's own sound, and the practice conversations."""
+"""The standard purposes, operators' own sounds, and the practice conversations."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def put(
 
 
 def said() -> np.ndarray:
-    """Words, at 8 kHz."""
+    """Speech at 8 kHz."""
     samples: np.ndarray = soundfile.read(announcement_in("en").path, dtype="int16")[0]
     return samples
 
@@ -138,5 +138,5 @@ def test_practice_speech_has_two_sides() -> None:
         assert len(caller) == len(callee)
         assert 20 < len(caller) / 8000 < 26
         both = (np.abs(caller) > 300) & (np.abs(callee) > 300)
-        assert both.mean() < 0.01  # they take turns
+        assert both.mean() < 0.01  # the speakers alternate
         assert all((np.abs(side) > 300).mean() > 0.15 for side in sides)

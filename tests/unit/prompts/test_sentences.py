@@ -1,4 +1,4 @@
-"""The words: every sentence in every language, keeping times, purposes, and what cannot be said."""
+"""The sentences in every language: retention periods, purposes, and texts that cannot be spoken."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_language_has_every_sentence(language: str) -> None:
     for clip, each in found.items():
         assert clip == each.clip
         assert re.fullmatch(r"[a-z0-9-]+", clip)
-        digit = clip.startswith("digit-")  # the same figure in all of them
+        digit = clip.startswith("digit-")  # the same digit in every language
         assert digit or each.text[0].isupper()
         assert each.text[-1] in ".?"
         assert not re.search(r"[{}]|\s\s", each.text + each.spoken)
@@ -157,7 +157,7 @@ def test_own_purpose_has_its_own_sentence() -> None:
     (one,) = purpose_sentences(["delivery"], "en", {"delivery": "  It helps us\n to plan deliveries "})
     assert one.text == one.spoken == "It helps us to plan deliveries."
     (other,) = purpose_sentences(["delivery"], "en", {"delivery": "It helps us to deliver."})
-    assert one.clip != other.clip, "one customer's words must not be another's sound"
+    assert one.clip != other.clip, "one customer's text must not get another's sound"
 
 
 @pytest.mark.parametrize(

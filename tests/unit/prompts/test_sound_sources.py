@@ -1,4 +1,4 @@
-"""What is shipped is what its text says, and every sentence is there; a person's recording is checked."""
+"""Every sentence has a shipped sound with its text; a person's recordings are checked."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_shipped_sounds_are_audible_and_trimmed(language: str) -> None:
         with soundfile.SoundFile(SOUNDS / language / f"{each.clip}.flac") as file:
             assert (file.samplerate, file.channels, file.subtype) == (dsp.RATE, 1, "PCM_16")
         seconds = len(found.samples) / dsp.RATE
-        # A text is spoken at nine to twenty-two characters a second, and no sentence is cut short.
+        # Texts are spoken at nine to twenty-two characters a second, and no sentence is cut.
         assert len(each.spoken) / 24 < seconds < len(each.spoken) / 8 + 0.6, each.clip
-        # A word by itself may have a peak that leaves no room.
+        # A single word may have a peak that limits its gain.
         near = 3 if each.clip.startswith("digit-") else 1.2
         assert dsp.loudness(found.samples) == pytest.approx(-20, abs=near), each.clip
         assert np.abs(found.samples).max() < 0.8

@@ -1,4 +1,4 @@
-"""Engines: what they are asked, what comes of it, and what is said where there is none."""
+"""Speech engines: their input, their output, and the error without one."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_failing_program_has_a_hint(
 
 
 def test_text_is_never_an_option_of_espeak(tmp_path: Path) -> None:
-    """A customer's own sentence comes from a form."""
+    """A customer's own sentence is form input."""
     spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1')
     with pytest.raises(ConfigError):
         EspeakNg(spy).speak("--version; rm -rf $HOME", "en")
@@ -99,7 +99,7 @@ def test_text_is_never_an_option_of_espeak(tmp_path: Path) -> None:
 
 
 class Model:
-    """Stands where the package would be: a tone for the phonemes it is given."""
+    """Replaces the package's model: a tone for the given phonemes."""
 
     def __init__(self, model: str, voices: str) -> None:
         assert np.load(voices) is not None
@@ -156,7 +156,7 @@ def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
     ],
 )
 def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, said_as: str) -> None:
-    """What espeak-ng has wrong is put right, a v inside a word stays one."""
+    """Mistakes of espeak-ng are corrected; a v within a word stays a v."""
     (engine,) = find_engines("kokoro", kokoro)
     assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == said_as  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""What the share of a disk in use means."""
+"""A disk's level by the share in use."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 @pytest.fixture
 def open_spool() -> Iterator[Path]:
-    """A spool that other users may look into, unlike pytest's own folders."""
+    """A spool that other users may read, unlike pytest's own folders."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -40,7 +40,7 @@ def test_finds_other_takes_beside_an_unreadable_folder(open_spool: Path) -> None
     (open_spool / "02-open").chmod(0o755)
     child = os.fork()
     if child == 0:
-        # A user of its own: root may look into everything.
+        # Another user, since root may read everything.
         if os.geteuid() == 0:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
@@ -52,7 +52,7 @@ def test_finds_other_takes_beside_an_unreadable_folder(open_spool: Path) -> None
 
 
 def test_line_cut_by_a_crash_does_not_corrupt_the_next(tmp_path: Path) -> None:
-    """A daemon that takes a call over writes on where the power went."""
+    """After a power failure, the daemon continues the file at a reconciliation."""
     layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
     with open(tmp_path / layout.EVENTS, "ab") as file:
         file.write(b'{"at": "2026-11-25T0\0\0\0')
@@ -62,7 +62,7 @@ def test_line_cut_by_a_crash_does_not_corrupt_the_next(tmp_path: Path) -> None:
 
 
 def test_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
-    """Full as the system lets a process feel it: the file may grow by ten bytes, and no more."""
+    """The kernel lets the file grow by ten bytes, as on a full disk."""
     layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
     before = (tmp_path / layout.EVENTS).read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -100,7 +100,7 @@ GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
     ids=lambda line: line[:60].decode(),
 )
 def test_invalid_line_breaks_its_take_only(tmp_path: Path, line: bytes) -> None:
-    """Anything else that is raised here ends the worker, which looks at every take."""
+    """Any other exception would end the worker, which reads every take."""
     (tmp_path / layout.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
     with pytest.raises(TakeError) as broken:
         layout.read_marks(tmp_path)
@@ -117,7 +117,7 @@ def test_reads_the_transfer_notice_of_a_call() -> None:
 
 
 def test_reads_a_call_without_uptime(tmp_path: Path) -> None:
-    """By a version that did not know of it; one that is no uptime breaks the take."""
+    """The uptime is optional, but an invalid one breaks the take."""
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
     body = layout.start_body(start)
     del body["uptime"]

@@ -1,4 +1,4 @@
-"""What only a folder can do wrong."""
+"""Failures that only a directory store has."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_does_not_list_leftovers_of_a_crash(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", ["link", "unlink"])
 @pytest.mark.parametrize("then", ["put", "delete"])
 def test_removes_the_copy_left_by_a_killed_put(tmp_path: Path, at: str, then: str) -> None:
-    """What it leaves may be a wrapped key: erasing must find it, and so must doing the put again."""
+    """A leftover may be a wrapped key: deletion must find it, and so must a repeated put."""
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "keys/another")
     put_and_be_killed(store, tmp_path, "keys/one", at)
@@ -59,8 +59,8 @@ def test_removes_the_copy_left_by_a_killed_put(tmp_path: Path, at: str, then: st
 
 
 def put_and_be_killed(store: DirectoryStore, folder: Path, key: str, at: str) -> None:
-    """Put an object in a process of its own, and be killed before it is given its name (``link``), or
-    before its temporary name goes (``unlink``)."""
+    """Put an object in a separate process that is killed before the object gets its name (``link``), or
+    before the temporary name is removed (``unlink``)."""
     child = os.fork()
     if child == 0:
         real = os.link
@@ -84,7 +84,7 @@ def content_in(folder: Path) -> list[bytes]:
 
 
 def test_concurrent_puts_and_deletions(tmp_path: Path) -> None:
-    """One takes the other's temporary file away: whoever puts has it stored, or tries again."""
+    """One process removes the other's temporary file: a put either succeeds or can be retried."""
     folder = tmp_path / "store"
     DirectoryStore(folder).init()
     (tmp_path / "source").write_bytes(b"the key")
@@ -115,7 +115,7 @@ def test_concurrent_puts_and_deletions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("raced", [FileExistsError, FileNotFoundError])
 def test_retries_a_folder_pruned_meanwhile(tmp_path, monkeypatch, raced) -> None:
-    """``mkdir`` finds the folder of another process, or that one's parent, which is removed just then."""
+    """Another process removes the folder, or its parent, during ``mkdir``."""
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "other/one")
     mkdir = os.mkdir
@@ -171,7 +171,7 @@ def test_missing_source_is_the_callers_error(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
-    """Full as the system lets a process feel it: no file may grow past ten bytes."""
+    """The kernel lets no file grow beyond ten bytes, as on a full disk."""
     store = DirectoryStore(tmp_path / "store")
     source = tmp_path / "source"
     source.write_bytes(b"x" * 100)
@@ -220,7 +220,7 @@ def test_writes_nothing_while_the_disk_is_not_mounted(tmp_path: Path) -> None:
 
 
 def test_folder_with_recordings_is_the_store(tmp_path: Path) -> None:
-    """It was made by an earlier version, that did not mark it."""
+    """The store exists, and only its marker is missing."""
     put(DirectoryStore(tmp_path / "store"), tmp_path, "a/b")
     store = DirectoryStore(tmp_path / "store", marked=True)
     assert store.read("a/b") == b"x"

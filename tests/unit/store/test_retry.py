@@ -1,4 +1,4 @@
-"""Trying again: only where the store is away, up to a limit, and a list goes on where it stopped."""
+"""Retries: only while the store is unavailable, up to a limit; a list continues where it stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder.store.retry import with_retries
 
 
 class Flaky:
-    """A real folder that is away for a number of operations."""
+    """A real directory store that is unavailable for a number of operations."""
 
     def __init__(self, folder: Path, away: int, give: int = 10**9) -> None:
         self.inner = DirectoryStore(folder)
@@ -41,7 +41,7 @@ class Flaky:
         return self.inner.size(key)
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Away again after each ``give`` keys."""
+        """Unavailable again after every ``give`` keys."""
         for given, key in enumerate(self.inner.list(prefix, after)):
             if given == self.give and self.away:
                 self._fail()
@@ -120,7 +120,7 @@ def test_each_key_resets_the_attempts(tmp_path: Path) -> None:
     taken = iter(range(1, 99))
 
     class Moving:
-        """Comes one key further each time before it is away again."""
+        """Lists one more key each time before it is unavailable again."""
 
         def list(self, prefix: str, after: str = "") -> Iterator[str]:
             store.give = next(taken)
