@@ -44,7 +44,7 @@ from tests.installed import services_in
 
 @dataclass
 class Step:
-    """One process's work: ``boundary`` is told each point that was reached."""
+    """The work of one process; ``boundary`` is called with each point that it reaches."""
 
     root: Path
     now: datetime
@@ -109,7 +109,7 @@ class Step:
             self.boundary("begun")
             return sign(*given)
 
-        checkpoint.sign = signing_  # of this process alone
+        checkpoint.sign = signing_  # of this process only
         continuation.begin(self.tenant, "the disk broke", self.services, self.now)
 
     def prepare(self) -> None:
@@ -144,7 +144,7 @@ class Step:
 
 
 class Telling(DirectoryStore):
-    """A store that says what it is about to put, and what it has put, and how many manifests it has read."""
+    """A store that reports what it is about to put, what it has put, and how many manifests it has read."""
 
     boundary: Callable[[str], None]
     manifests = 0
@@ -172,7 +172,7 @@ def dying_at(fatal: str) -> Callable[[str], None]:
 
 
 def do(root: str, catalogue: str, now: str, what: str, argument: str, *boundaries: str) -> list[int]:
-    """How each process ended."""
+    """The exit status of each process."""
     ended = []
     for number, fatal in enumerate(boundaries):
         child = os.fork()

@@ -1,6 +1,6 @@
-"""What is written down of a recording, and what is done for a customer, is killed between its steps: amending
-of each kind, following a new limit, letting a log go on, handing over, erasing for a person, bringing back.
-Started again each ends once.  One point of each every time; all of them in the long run."""
+"""Operations on recordings and customers are killed between their steps: amendments of each kind, a new
+retention limit, the restart of a log, an offboarding download, a subject erasure, a restore. Started again,
+each finishes once. The short run kills each at one point, the long run at all of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DIED = -signal.SIGKILL
 
 
 def assert_amended_once(house, recording: str, times: int = 1) -> None:
-    """In the bucket, in the catalogue, and in the log."""
+    """The amendments in the bucket, in the catalogue, and in the log."""
     row = queries.recording(house.tenant, recording)
     report = verify(house.means.store, row.prefix, house.means.root)
     assert report.findings == []
@@ -47,7 +47,7 @@ def amend_killed(house, what: str, boundary: str) -> None:
     first = what == "lift" and step(house, "hold", "-", argument=recording) == [0]
     house.clock.forward(minutes=1)
     assert step(house, what, boundary, argument=recording) == [DIED]
-    assert step(house, "finish", "-", days=1) == [0], "what the worker does each minute"
+    assert step(house, "finish", "-", days=1) == [0], "the worker does it every minute"
     assert amendments.begun(house.clock() + timedelta(days=2)) == ()
     if boundary == "begun":
         assert_amended_once(house, recording, int(first))
@@ -71,7 +71,7 @@ def limit_killed(house, *points: str) -> None:
     house.limit(5)
     assert step(house, "settle", *points) == [DIED] * len(points)
     with connected():
-        assert RetentionLimitTable.get().settled_at is None, "it goes on"
+        assert RetentionLimitTable.get().settled_at is None, "it continues"
     assert step(house, "settle", "-", days=1) == [0]
     with connected():
         assert RetentionLimitTable.get().settled_at is not None
@@ -102,14 +102,14 @@ def begin_killed(house, boundary: str) -> None:
     try:
         backup.restore(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
         assert step(house, "begin", boundary, url=url, days=1) == [DIED]
-        # What was written down is signed by the worker; what was not is begun again by whoever began it.
+        # The worker signs what was written; whoever started it repeats the rest.
         assert step(house, "sign", "-", url=url, days=2) == [0]
         with connected():
             begun = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.restarted"]
             last = CheckpointTable.select().order_by(CheckpointTable.number.desc()).get()
             assert (last.epoch, last.size) == (2, TenantTable.get().ledger_size)
         assert len(begun) == 1
-        assert step(house, "begin", "-", url=url, days=3) == [1], "it goes on already"
+        assert step(house, "begin", "-", url=url, days=3) == [1], "it continues already"
     finally:
         opened.close()
         database.database.initialize(own)
@@ -136,7 +136,7 @@ def handing_killed(house, *points: str) -> None:
     assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
     assert [row.number for row in rows] == [0, 1, 2]
     for before, after in pairwise(rows):
-        assert after.at == before.at + before.length, "nothing lies over another"
+        assert after.at == before.at + before.length, "no overlap"
 
 
 def test_offboarding_download_has_each_recording_once(house) -> None:
@@ -167,7 +167,7 @@ def person_killed(house, boundary: str) -> None:
     vouch(house.tenant, made.id, signer=house.means.signer, **more)
     argument = f"{made.id}/{recording}/{user.id}"
     assert step(house, "person", boundary, argument=argument) == [DIED]
-    assert reviews.of(house.tenant, made.id)[recording].erased_at is None, "nobody wrote down what came of it"
+    assert reviews.of(house.tenant, made.id)[recording].erased_at is None, "the outcome was not written"
     assert step(house, "finish", "-", days=1) == [0]
     assert step(house, "person", "-", argument=argument, days=2) == [0]
     noted = reviews.of(house.tenant, made.id)[recording]
@@ -189,7 +189,7 @@ def test_killed_at_any_point_the_erasure_is_noted_once(house, boundary) -> None:
 
 
 def test_catalogue_is_restored_whole_or_not_at_all(house) -> None:
-    """All points are in ``test_steps_killed.py``."""
+    """The other points are in ``test_steps_killed.py``."""
     kept = put_small(house)
     file, means = house.folder / "day.backup", house.means
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)

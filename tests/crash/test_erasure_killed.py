@@ -1,5 +1,5 @@
-"""Destroying is killed at each boundary.  The next worker finishes it; and where the catalogue is lost at
-that moment and made again from the bucket, what was destroyed does not come back."""
+"""Erasure is killed at each boundary, and the next worker finishes it. If the catalogue is lost at that
+moment and rebuilt from the bucket, erased recordings do not come back."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ BOUNDARIES = (
 
 
 def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) -> int:
-    """A process that destroys what is over a month from now, or writes down what ``more`` says; its exit
-    status.  Each time it is an hour later, so that nobody waits for the claim of the one that died."""
+    """Run a process that erases what is due a month from now, or writes the amendment in ``more``. Returns
+    its exit status. Each run is an hour later, so that no lease of a killed one delays it."""
     house.clock.forward(hours=1)
     now = house.clock() + timedelta(days=days)
     argv = [sys.executable, str(DESTROY), str(house.folder), catalogue, now.isoformat(), boundary, *more]
@@ -50,7 +50,7 @@ def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) ->
 
 
 def assert_gone(house, recording: str, why: str = "expired") -> None:
-    """A tombstone in catalogue and bucket, in the log once, and nothing else of it anywhere."""
+    """Check that catalogue and bucket have a tombstone, the log has it once, and nothing else is left."""
     row = queries.recording(house.tenant, recording)
     assert (row.destroyed_why, row.wrapped_key, row.outside, row.inside) == (why, None, None, None)
     left = [key.removeprefix(row.prefix) for key in house.objects() if recording in key]
@@ -64,7 +64,7 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
     assert kinds.count("recording.erased") <= 1
 
 
-@pytest.mark.long  # at each by itself; one after another below, each time
+@pytest.mark.long  # each by itself; the next test kills at one after another
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_killed_at_any_boundary_it_finishes_once(house, boundary) -> None:
     folder = house.take(talk_ms=300)
@@ -79,7 +79,7 @@ def test_killed_at_any_boundary_it_finishes_once(house, boundary) -> None:
 
 @contextmanager
 def lost_and_found(house, name: str) -> Iterator[str]:
-    """A second catalogue, made from a copy of the bucket as it is at this moment; its URL."""
+    """Rebuild a second catalogue from a copy of the bucket. Returns its URL."""
     copy = house.folder / "copy"
     subprocess.run(["cp", "-a", house.bucket, copy], check=True)
     url = f"sqlite:///{house.folder / name}"
@@ -124,7 +124,7 @@ WISHES = (("delete", "deleted"), ("withdraw", "withdrawn"))
 
 
 def agreed_to(house) -> str:
-    """A recording that was begun on a yes."""
+    """A recording by opt-in."""
     folder = house.take(talk_ms=300, mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
     layout.append_mark(folder, Mark(house.clock(), "answered", yes))
@@ -136,12 +136,12 @@ def agreed_to(house) -> str:
 @pytest.mark.long
 @pytest.mark.parametrize(("wish", "why"), WISHES)
 def test_killed_erasure_finishes(house, wish, why) -> None:
-    """Nobody waits for its day; the wish itself is killed at each boundary, then the destroying."""
+    """Before the expiry: first the deletion's amendment is killed at each boundary, then the erasure."""
     recording, url = agreed_to(house), house.catalogue_url
     mine = (wish, house.tenant, recording)
     assert destroy(house, url, "begun", *mine, days=0) == -signal.SIGKILL
     assert destroy(house, url, "-", days=0) == 0
-    assert queries.recording(house.tenant, recording).destroyed_at is None, "nothing was put"
+    assert queries.recording(house.tenant, recording).destroyed_at is None, "nothing was stored"
     assert destroy(house, url, "put", *mine, days=0) == -signal.SIGKILL
     assert queries.recording(house.tenant, recording).keep_until > house.clock()
     with lost_and_found(house, "put.db") as again:

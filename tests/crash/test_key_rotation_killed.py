@@ -1,6 +1,6 @@
-"""Changing keys is killed at each boundary.  Started again it ends the same: one key-encryption key wraps
-every customer's key, one key of the customer wraps every recording's, everything opens, and no sound was
-touched."""
+"""Key rotation is killed at each boundary. Started again it has the same result: one key-encryption key wraps
+every customer's key, one key of the customer wraps every recording's, everything opens, and no sound has
+changed."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ BOUNDARIES = (
 
 
 def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
-    """How a process ended that changes keys, for each boundary that it kills itself at."""
+    """Run a key rotation for each boundary at which its process kills itself. Returns the exit statuses."""
     return step(house, "rotate", *boundaries, days=days)
 
 
 def begin(house) -> tuple[str, str]:
-    """Another key-encryption key and another key of the customer are to come; their ids."""
+    """Prepare another key-encryption key and another key of the customer. Returns their ids."""
     keys = house.folder / "keys"
     house.means = replace(
         house.means, keyring=kek_files.keyring(keys)
-    )  # of a worker that has started already
+    )  # of a running worker
     kek = kek_files.make_next(keys)
     made = Rewrapping(house.means.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
     return kek.id, made.begin(house.tenant)
 
 
 def sounds(house) -> dict[str, tuple[int, int]]:
-    """Every object but the wrapped keys: which file, and when it was last written to."""
+    """Every object except wrapped keys: its inode, and its time of modification."""
     return {
         key: ((found := (house.bucket / key).stat()).st_ino, found.st_mtime_ns)
         for key in house.objects()
@@ -72,7 +72,7 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     mine = WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(house.tenant).encode())
     assert mine.key_id == tenant_key
     assert next_tenant_key_path(house.tenant) not in house.objects()
-    fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one
+    fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine with only the new key
     seals = Seals(store, fresh, house.means.root)
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
@@ -91,7 +91,7 @@ def test_killed_at_every_boundary_it_finishes_once(house) -> None:
     ended = rotate(house, *BOUNDARIES, "-", "-")
     assert ended[: len(BOUNDARIES)].count(-signal.SIGKILL) >= len(BOUNDARIES) - 1
     assert ended[-2:] == [0, 0]
-    assert sounds(house) == before, "no sound was touched"
+    assert sounds(house) == before, "no sound has changed"
     assert_changed(house, kek, tenant_key, recordings)
 
 
@@ -103,7 +103,7 @@ def test_killed_at_any_boundary_everything_opens(house, boundary) -> None:
     kek, tenant_key = begin(house)
     assert rotate(house, boundary) == [-signal.SIGKILL]
     both = kek_files.keyring(house.folder / "keys")
-    late = put_small(house)  # the worker goes on meanwhile
+    late = put_small(house)  # the worker continues meanwhile
     for recording in (*recordings, late):
         row = queries.recording(house.tenant, recording)
         Seals(house.means.store, both, house.means.root).open(row, house.clock())
@@ -115,7 +115,7 @@ def test_killed_at_any_boundary_everything_opens(house, boundary) -> None:
 
 @pytest.mark.long
 def test_stores_calls_during_a_rotation(house, workers, clock) -> None:
-    """Workers of two nodes, with only the old key-encryption key at their start, go on through all of it."""
+    """Workers of two nodes, which started with only the old key-encryption key, continue throughout."""
     other = house.folder / "other" / "spool"
     other.mkdir(parents=True)
     processes = [workers.start(), workers.start(node="other")]
@@ -138,12 +138,12 @@ def test_stores_calls_during_a_rotation(house, workers, clock) -> None:
     clock.at = datetime.now(UTC)
     for folder in folders:
         workers.assert_stored_once(folder.name)
-    assert rotate(house, "-", days=60) == [0], "what was sealed before and stored after"
+    assert rotate(house, "-", days=60) == [0], "sealed before and stored afterwards"
     assert_changed(house, kek, tenant_key, [folder.name for folder in folders])
 
 
 def test_erased_recording_stays_erased(house) -> None:
-    """The recording is destroyed between the key's new wrapping in the bucket and in the row."""
+    """The recording is erased after its key was wrapped again in the bucket, and before it is in the row."""
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
@@ -164,7 +164,7 @@ def test_erased_recording_stays_erased(house) -> None:
 
 
 def test_deletes_a_key_stored_too_late(house) -> None:
-    """Whoever destroys has looked already when the key is put: the row tells."""
+    """The erasure has checked the bucket already when the key is stored: the row shows it."""
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
@@ -172,7 +172,7 @@ def test_deletes_a_key_stored_too_late(house) -> None:
     later = house.clock() + timedelta(days=400)
 
     class Late:
-        """The store, in which a recording is destroyed right before its key is put anew."""
+        """A store in which a recording is erased right before its key is stored again."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(means.store, name)

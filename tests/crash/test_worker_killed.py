@@ -1,5 +1,5 @@
-"""The worker is killed at each boundary between two durable states, and by chance in between; the next one
-finishes: one object set, one row, one leaf, an empty spool."""
+"""The worker is killed at each boundary between two durable states, and at random in between. The next one
+finishes: one set of objects, one row, one leaf, an empty spool."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_encoder_ends_with_its_worker(house, workers) -> None:
     workers.until(encoding, "an encoder")
     process.kill()
     workers.until(lambda: not any(alive(pid) for pid in encoders), "the encoder's end")
-    assert stages.next_stage(folder) == "encode", "it was broken off, not waited for"
+    assert stages.next_stage(folder) == "encode", "it was interrupted, not awaited"
 
 
 def test_sigterm_drains_and_releases_the_spool(house, workers) -> None:
@@ -100,7 +100,7 @@ def test_sigterm_drains_and_releases_the_spool(house, workers) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that this one started."""
+    """The child processes of a process."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -111,7 +111,7 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Running; a process that has died and waits for its parent is not."""
+    """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
     except OSError:

@@ -1,6 +1,6 @@
-"""A real worker process for crash tests: ``worker_process.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself with
-SIGKILL at a boundary, and with ``-`` works until it is told to stop.  ``NODE`` in its environment is the
-folder of its node's own files below ROOT."""
+"""A real worker process for crash tests: ``worker_process.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself
+with SIGKILL at a boundary (``-``: it runs until it is stopped). ``NODE`` in its environment is the folder of
+its node's own files below ROOT."""
 
 from __future__ import annotations
 

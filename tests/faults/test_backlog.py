@@ -37,7 +37,7 @@ TALK = 2 * RATE
 
 
 def _prompt() -> np.ndarray:
-    """Two seconds that sound like nothing else: noise, the same each time."""
+    """Two seconds of unique sound: reproducible noise."""
     return np.random.default_rng(7).integers(-6000, 6000, TOLD).astype("<i2")
 
 
@@ -53,7 +53,7 @@ def _wav(samples: np.ndarray) -> bytes:
 
 @dataclass
 class Customer:
-    """``calls`` are the ids of theirs, in the order in which they were made."""
+    """A customer; ``calls`` are the ids of its calls, in the order in which they were made."""
 
     tenant: str
     template: CallStart
@@ -61,7 +61,7 @@ class Customer:
 
 
 class Crowd:
-    """Makes customers of a house, and their calls in its spool."""
+    """Makes customers of an installation, and their calls in its spool."""
 
     def __init__(self, house: Any) -> None:
         self._house = house
@@ -101,14 +101,14 @@ class Crowd:
         return Customer(tenant, start)
 
     def call(self, customer: Customer, encoded: bool = False) -> str:
-        """A call of theirs that has just ended, in the spool; or that was encoded before the store went
-        away, once for all."""
+        """Put a call that has just ended into the spool, or one that was encoded before the store became
+        unavailable."""
         house = self._house
         house.clock.forward(milliseconds=7)
         at = house.clock()
         recording = str(uuid7(at, house.entropy))
         body = layout.start_body(customer.template) | {"recording": recording}
-        # Elsewhere first: a worker must not see half of it.
+        # Made elsewhere first, so that a worker sees no partial folder.
         folder = house.spool / f".making-{recording}"
         folder.mkdir(mode=0o2770)
         self._fill(folder, body, customer.template)
@@ -120,7 +120,7 @@ class Crowd:
         return recording
 
     def _encoded(self, customer: Customer) -> Path:
-        """What the encoder makes of this sound, which is the same for all."""
+        """The encoder's output for this sound, the same for all calls."""
         made = self._house.folder / "encoded"
         if not made.exists():
             work = self._house.folder / "encoding"
@@ -159,7 +159,7 @@ class Crowd:
     def _link(self, path: Path, name: Path) -> None:
         try:
             os.link(path, name)
-        except OSError:  # more links than the file system gives one file
+        except OSError:  # the file system's limit of links to one file is reached
             shutil.copy(path, path.with_suffix(".new"))
             path.with_suffix(".new").rename(path)
             os.link(path, name)
@@ -169,7 +169,7 @@ SHARES = {"crowd": 0.90, "middle": 0.07, "small": 0.02, "tiny": 0.01}
 
 
 def done(*customers: Customer) -> list[int]:
-    """How many recordings of each are in the catalogue."""
+    """The number of listed recordings of each customer."""
     with connected():
         return [
             RecordingTable.select().where(RecordingTable.tenant == each.tenant).count() for each in customers
@@ -177,7 +177,7 @@ def done(*customers: Customer) -> list[int]:
 
 
 def processor_seconds(process: Process) -> float:
-    """What the worker itself used, without its encoders."""
+    """The worker's own CPU time in seconds, without its encoders."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -192,12 +192,12 @@ def work_off(
     limit: float,
     encoded: bool = False,
 ) -> dict:
-    """``count`` calls wait, of customers with very uneven shares; every so many seconds a new call of another
-    one comes, which must be kept within ``bound`` seconds.  What was measured."""
+    """Let ``count`` calls wait, of customers with very uneven shares. Every so many seconds a new call of
+    another customer arrives, which must be stored within ``bound`` seconds. Returns the measurements."""
     crowd = Crowd(house)
     customers = {name: crowd.customer(name) for name in SHARES}
     newcomer = crowd.customer("newcomer")
-    for name, share in SHARES.items():  # the crowd's calls are the oldest
+    for name, share in SHARES.items():  # the large customer's calls are the oldest
         for _ in range(max(2, round(count * share))):
             crowd.call(customers[name], encoded)
     began = time.monotonic()
@@ -228,7 +228,7 @@ def work_off(
     total = sum(len(each.calls) for each in (*customers.values(), newcomer))
     assert sum(done(*customers.values(), newcomer)) == total
     tiny = len(customers["tiny"].calls)
-    assert max(when_tiny_was_done) <= 3 * tiny + 4, "everybody had their turn"
+    assert max(when_tiny_was_done) <= 3 * tiny + 4, "every customer had its turn"
     used, memory = processor_seconds(process), process.memory()
     assert process.stop() == 0
     return {
@@ -262,8 +262,8 @@ def seaweedfs(tmp_path: Path) -> Iterator[SeaweedFS]:
 @pytest.mark.long
 @pytest.mark.timeout(15000)
 def test_ten_thousand_takes(house, processes: Processes, seaweedfs: SeaweedFS) -> None:
-    """The store was away for long; what waits is encoded already, what comes is not.  ``ACCORD_TAKES`` makes
-    it more or fewer."""
+    """After a long outage of the store: waiting takes are encoded already, new ones are not. ``ACCORD_TAKES``
+    sets their number."""
     processes.store_in(seaweedfs.bucket())
     processes.settings["ACCORD_WORKER_PROCESSES"] = "2"
     count = int(os.environ.get("ACCORD_TAKES", "10000"))

@@ -34,7 +34,8 @@ HERE = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1")
 
 
 class Cluster:
-    """``kill`` one of the volume servers, and start it again."""
+    """A cluster on loopback: a master, three volume servers that keep each object twice (replication 001),
+    and a filer that speaks S3. :meth:`kill` ends one of the volume servers."""
 
     def __init__(self, folder: Path) -> None:
         beside = Path(sys.prefix) / "bin" / "weed"
@@ -47,7 +48,7 @@ class Cluster:
         self._master, self._filer, self._s3 = first, first + 2, first + 4
         self._volumes = [first + 6 + 2 * number for number in range(VOLUMES)]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        own = SeaweedFS(folder, self._s3)  # credentials, and the keys that the servers trust each other by
+        own = SeaweedFS(folder, self._s3)  # credentials, and the keys by which the servers trust each other
         own.prepare()
         self.bucket: Bucket = own.bucket()
 
@@ -90,13 +91,13 @@ class Cluster:
         )
 
     def kill_volume(self, number: int) -> None:
-        """SIGKILL: no word to anybody."""
+        """Kill a volume server with SIGKILL."""
         process = self.processes.pop(f"volume-{number}")
         process.kill()
         process.wait()
 
     def copies(self) -> list[int]:
-        """Bytes of sound that each volume server has on its disk."""
+        """The bytes that each volume server stores."""
         return [
             sum(path.stat().st_size for path in (self._folder / "data" / f"volume-{number}").glob("*.dat"))
             for number in range(VOLUMES)
@@ -157,7 +158,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 class Listener(threading.Thread):
-    """Plays one recording again and again, as the panel does: under a grant, whole, block by block."""
+    """Plays one recording repeatedly, as the panel does: with a grant, completely, block by block."""
 
     def __init__(self, house, store, recording: str) -> None:
         super().__init__(daemon=True)
@@ -213,7 +214,7 @@ def test_killed_server_loses_nothing(
         clock.forward(seconds=1)
         folders.append(house.take(talk_ms=4000))
         if number == 8:
-            # The one that has most: what is played and written is on it.
+            # The fullest one has the recording that is played.
             copies = cluster.copies()
             killed = copies.index(max(copies))
             cluster.kill_volume(killed)
@@ -229,7 +230,7 @@ def test_killed_server_loses_nothing(
         assert row is not None
         report = verify(store, row.prefix, house.means.root, house.means.keyring)
         assert report.ok, report.findings
-    assert len(listener.heard) == 1, "every play was the same, whole"
+    assert len(listener.heard) == 1, "every play was complete and identical"
     assert len(listener.failures) <= 2, listener.failures
     assert process.stop() == 0
     print(

@@ -1,4 +1,4 @@
-"""Calls that are not recorded since the disk is full to the last block are still written down."""
+"""Calls that are not recorded because the disk is full to the last block are still listed."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_lists_a_call_after_a_full_disk(disk: SmallDisk) -> None:
         writer.open(call)
         writer.mark(Mark(AT, "hangup", {}))
         writer.close(END, lambda: None)
-    assert all(writer.flush(5) for writer in writers_), "no call's end waits for room"
+    assert all(writer.flush(5) for writer in writers_), "no call's end waits for space"
     assert all(isinstance(error, OSError) for error in opened)
     assert finished(disk.folder) == {}
-    # The daemon dies, and the next one finds the disk still full.
+    # The daemon crashes, and the next one finds the disk still full.
     again = OverflowJournal(disk.folder)
     with capture_logs() as logs:
         again.start()
@@ -68,7 +68,7 @@ def test_lists_a_call_after_a_full_disk(disk: SmallDisk) -> None:
     assert not again.waiting
     third = OverflowJournal(disk.folder)
     third.start()
-    assert not third.waiting, "what is written down is not kept any more"
+    assert not third.waiting, "a written entry leaves the memory"
 
 
 def test_full_journal_keeps_entries_in_memory(
@@ -87,7 +87,7 @@ def test_full_journal_keeps_entries_in_memory(
         writer.open(call)
         writer.close(END, lambda: None)
     gevent.sleep(0.3)
-    assert sum(writer.ended for writer in made) == 1, "there was room for one"
+    assert sum(writer.ended for writer in made) == 1, "there was space for one"
     disk.free()
     assert all(writer.flush(5) for writer in made)
     notes._settle()
@@ -97,7 +97,7 @@ def test_full_journal_keeps_entries_in_memory(
 def test_marks_wait_for_space_in_order(
     disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk fills in the middle of a call that is recorded; a part of it that may not be kept goes."""
+    """The disk fills during a recorded call, of which a part must not be kept and is deleted."""
     monkeypatch.setattr(writers, "RETRY", 0.02)
     call = start()
     writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
@@ -111,7 +111,7 @@ def test_marks_wait_for_space_in_order(
     writer.close(CallEnd("recorded", None, AT, None), lambda: None)
     gevent.sleep(0.3)
     assert not writer.ended
-    readable = layout.read_marks(writer.folder)  # at every moment: no half line
+    readable = layout.read_marks(writer.folder)  # at no moment a partial line
     assert [mark.data["n"] for mark in readable] == [str(number) for number in range(len(readable))]
     disk.free()
     assert writer.flush(5)
@@ -137,7 +137,7 @@ def test_deletes_at_once_on_a_full_disk(
     writer.discard()
     began = time.monotonic()
     while writer.audio.exists():
-        assert time.monotonic() - began < 0.4, "it does not wait for the marks before it"
+        assert time.monotonic() - began < 0.4, "it does not wait for earlier marks"
         gevent.sleep(0.01)
 
 
@@ -164,7 +164,7 @@ def test_replay_after_a_crash_is_idempotent(tmp_path: Path) -> None:
     content = (tmp_path / NOTES).read_bytes()
     notes._settle()
     other = CallEnd("not_recorded", "daemon_away", AT, None)
-    (tmp_path / NOTES).write_bytes(content)  # as if it had died before it could say that this is done
+    (tmp_path / NOTES).write_bytes(content)  # as if it had crashed before it noted the success
     notes = OverflowJournal(tmp_path)
     notes.keep(call, other)
     notes.start()
@@ -172,7 +172,8 @@ def test_replay_after_a_crash_is_idempotent(tmp_path: Path) -> None:
 
 
 def test_killed_start_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a disk so slow that whoever watches the daemon kills it over its notes, it starts all the same."""
+    """On a disk so slow that the supervisor kills the daemon during its replay, the daemon still starts
+    eventually."""
     notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(5)]
@@ -182,7 +183,7 @@ def test_killed_start_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def killed(root: Path, call: CallStart) -> Path:
         opened.append(call.recording)
         if len(opened) == 3:
-            raise KeyboardInterrupt  # as good as SIGKILL: nothing of ours runs after it
+            raise KeyboardInterrupt  # like SIGKILL: none of our code runs after it
         return open_take(root, call)
 
     open_take = layout.open_take
@@ -197,7 +198,7 @@ def test_killed_start_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_failed_entry_delays_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only disks fail: the daemon starts, and goes on settling."""
+    """On any error the daemon starts, and continues its replay."""
     monkeypatch.setattr(module, "AGAIN", 0.01)
     notes = OverflowJournal(tmp_path)
     notes.start()

@@ -31,16 +31,15 @@ PIECE = 65536
 
 
 class Proxy:
-    """Forwards to a port on loopback, and does as its ``mode`` says with connections that are there and that
-    come:
+    """A TCP proxy to a port on loopback. Its ``mode`` decides what happens to connections:
 
     ``pass``       forwards
-    ``cut``        closes what is there, refuses what comes: the port is closed
-    ``black hole`` takes connections and bytes, and passes nothing on, either way
-    ``reset``      forwards the first :attr:`after` bytes of what is sent, then resets
-    ``slow``       forwards with so much :attr:`delay`, in seconds, before each piece
-    ``garbage``    answers with what is no HTTP
-    ``full``       answers 507, as a server whose disk is full
+    ``cut``        closes existing connections and refuses new ones: the port is closed
+    ``black hole`` accepts connections and bytes, and forwards nothing in either direction
+    ``reset``      forwards the first :attr:`after` bytes of a request, then resets
+    ``slow``       waits for :attr:`delay` seconds before each piece
+    ``garbage``    answers with something that is not HTTP
+    ``full``       answers 507, as a server with a full disk
     """
 
     def __init__(self, target: int) -> None:
@@ -57,7 +56,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def set(self, mode: str) -> None:
-        """Break, or mend."""
+        """Set the mode."""
         before, self.mode = self.mode, mode
         if mode == "cut" and before != "cut":
             self._deafen()
@@ -66,10 +65,10 @@ class Proxy:
             self._listener = socket.create_server(("127.0.0.1", self.port))
             threading.Thread(target=self._accept, daemon=True).start()
         elif before == "black hole":
-            self._drop()  # what hung there hangs no more
+            self._drop()  # hung connections are closed
 
     def before(self, bucket: Bucket) -> Bucket:
-        """A bucket, reached through here."""
+        """The bucket, reached through this proxy."""
         return replace(bucket, endpoint=f"http://127.0.0.1:{self.port}")
 
     def end(self) -> None:
@@ -79,7 +78,7 @@ class Proxy:
 
     def _deafen(self) -> None:
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # accept() returns, and with it the port is free
+            self._listener.shutdown(socket.SHUT_RDWR)  # accept() returns, which frees the port
         self._listener.close()
 
     def _drop(self) -> None:
@@ -148,7 +147,7 @@ class Proxy:
                     target.sendall(data)
                     sent += len(data) if source is near else 0
                     if self.mode == "reset" and sent > self.after:
-                        # No FIN: the connection is reset, as by a machine that has forgotten it.
+                        # No FIN: the connection is reset, as by a rebooted machine.
                         near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return
 
@@ -157,12 +156,12 @@ NXDOMAIN = 3
 ADDRESS = 1
 
 
-class Names:
-    """Answers for every name with 127.0.0.1 while its ``mode`` is ``answer``; with ``nothing`` it says
-    nothing (whoever asks waits five seconds twice, as is usual), with ``unknown`` that there is no such name.
+class NameServer:
+    """A name server on loopback. In the ``mode`` ``answer`` it resolves every name to 127.0.0.1; with
+    ``nothing`` it is silent (a resolver waits five seconds twice), with ``unknown`` there is no such name.
 
-    A process asks it in a mount namespace where ``/etc/resolv.conf`` names it (:meth:`inside`), on an
-    address of loopback's own where port 53 is free."""
+    A process uses it in a mount namespace whose ``/etc/resolv.conf`` names it (:meth:`inside`), at a loopback
+    address with a free port 53."""
 
     def __init__(self, folder: Path, mode: str = "unknown") -> None:
         self.mode = mode
@@ -179,7 +178,7 @@ class Names:
         self._serving.start()
 
     def inside(self) -> tuple[str, ...]:
-        """What goes before a command that is to ask here."""
+        """The prefix of a command that uses this name server."""
         before = ("unshare", "--mount", "--propagation", "private")
         script = f'mount --bind {self._file} /etc/resolv.conf && exec "$@"'
         command = (*before, "sh", "-c", script, "sh")
@@ -191,7 +190,7 @@ class Names:
         return command
 
     def end(self) -> None:
-        """Let go of the port: a thread that reads would hold it after the close."""
+        """Release the port, which a reading thread would hold after the close."""
         self._sock.sendto(b"", self._sock.getsockname())
         self._serving.join()
         self._sock.close()
@@ -206,7 +205,7 @@ class Names:
                 self._sock.sendto(self._answer(question), who)
 
     def _answer(self, question: bytes) -> bytes:
-        """RFC 1035, section 4: the question again, and for an address, the answer."""
+        """The response (RFC 1035, section 4): the question, and for an address the answer."""
         end = question.index(b"\0", 12) + 5
         kind = struct.unpack("!H", question[end - 4 : end - 2])[0]
         found = self.mode == "answer" and kind == ADDRESS
@@ -226,7 +225,7 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 @pytest.fixture
 def proxy(seaweedfs: SeaweedFS, processes: Processes) -> Iterator[Proxy]:
-    """Between the worker and its store."""
+    """A proxy between the worker and its store."""
     endpoint = seaweedfs.bucket().endpoint
     assert endpoint is not None
     made = Proxy(int(endpoint.rpartition(":")[2]))
@@ -240,7 +239,7 @@ def stored(house) -> set[str]:
 
 
 def whole(house, server: SeaweedFS, recording: str) -> bool:
-    """What lies in the bucket is what was sealed, every block of it."""
+    """Verify that every block in the bucket is as sealed."""
     row = queries.recording(house.tenant, recording)
     assert row is not None
     means = house.means
@@ -262,8 +261,8 @@ FAULTS = [
 def test_broken_connection_loses_nothing(
     house, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS, clock, fault: str
 ) -> None:
-    """Broken before the worker stores, and again in the middle; a call that is not recorded is listed all
-    the while, and the heart beats."""
+    """The connection breaks before the worker stores, and again in the middle. Meanwhile an unrecorded call
+    is listed, and the heartbeat continues."""
     proxy.set(fault)
     folders = [house.take(talk_ms=6000)]
     process = processes.worker()
@@ -297,12 +296,12 @@ def test_broken_connection_loses_nothing(
 def test_stopped_store(
     house, clock, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS
 ) -> None:
-    """SIGSTOP: the kernel takes connections for it, and nobody answers."""
+    """After SIGSTOP the kernel accepts connections, but nobody answers."""
     processes.settings["ACCORD_STORE_ENDPOINT"] = seaweedfs.bucket().endpoint or ""
     pid = seaweedfs.pid
     assert pid is not None
     folders = []
-    for _ in range(6):  # more than are stored at once
+    for _ in range(6):  # more than are stored at the same time
         folders.append(house.take(talk_ms=500))
         clock.forward(seconds=1)
     os.kill(pid, signal.SIGSTOP)
@@ -325,9 +324,9 @@ def test_stopped_store(
 def test_unresolvable_store_name(
     house, processes: Processes, seaweedfs: SeaweedFS, tmp_path: Path, mode: str
 ) -> None:
-    """DNS is away, or says nothing: the store's name has no address for a while.  The resolver that the
-    worker asks is a file and a server of ours, in a mount namespace of its own."""
-    names = Names(tmp_path, mode)
+    """DNS is unavailable or silent, so the store's name has no address for a while. The worker's resolver is
+    our own server, in a separate mount namespace."""
+    names = NameServer(tmp_path, mode)
     port = (seaweedfs.bucket().endpoint or "").rpartition(":")[2]
     processes.store_in(replace(seaweedfs.bucket(), endpoint=f"http://store.accord.test:{port}"))
     try:
