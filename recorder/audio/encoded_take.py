@@ -1,5 +1,4 @@
-"""A take whose announcement was searched for, and which was redacted and encoded: the value that is
-sealed."""
+"""The value between encoding and sealing: a redacted and encoded take."""
 
 from __future__ import annotations
 

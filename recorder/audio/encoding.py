@@ -85,16 +85,14 @@ def encode_take(folder: Path, prompt: Path) -> int:
 
 
 def encode(take: Take, prompt: Path) -> Encoded:
-    """Make the take's objects in its folder: the formats that its line asks for, and ``peaks``.
+    """Make the take's objects in its folder: the formats of its line, and ``peaks``.
 
-    ``prompt`` is the announcement's sound file. Other prompts are beside it as ``<sha256>.wav``; one that is
-    missing is not searched for. Every file appears whole or not at all, and a repetition gives the same
-    bytes.
+    ``prompt`` is the announcement's sound file. Other prompts are beside it as ``<sha256>.wav``; a missing
+    one is not searched for. Every file is written atomically, and a repetition gives the same bytes.
 
-    Raises :class:`TakeError`: ``take.impossible`` for a take that must be set aside (the message says why);
-    ``take.prompt`` where the announcement's sound is missing or different. Raises ``OSError`` (a full disk),
-    after which it can be repeated.
-    """
+    Raises :class:`TakeError`: ``take.impossible`` for a take that must go into quarantine, with the reason;
+    ``take.prompt`` if the announcement's sound is missing or different. Raises ``OSError`` (for example, a
+    full disk), after which it can be repeated."""
     announcement = take.start.announcement
     if announcement is None or not take.start.formats:
         raise wav.impossible_take(
@@ -113,7 +111,7 @@ def encode(take: Take, prompt: Path) -> Encoded:
 
 
 def encode_import(take: Take) -> Encoded:
-    """Encode an imported recording: nothing is searched for and nothing redacted. Its note goes with it
+    """Encode an imported recording, without a search and without a redaction, and with its note
     (:data:`NOTE`)."""
     marks = (mark for mark in take.marks if mark.kind == "brought_in")
     markers = tuple(Marker(mark.at, 0, mark.kind, dict(mark.data)) for mark in marks)

@@ -30,7 +30,7 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause from ``begin`` to ``end``. If nobody watched its start or end, it may reach from ``earliest``
+    """A pause from ``begin`` to ``end``. If its start or end was not observed, it may reach from ``earliest``
     to ``latest``."""
 
     earliest: datetime
@@ -51,7 +51,7 @@ class LocatedPause:
 def locate_pauses(
     take: Take, sound: wav.Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
 ) -> tuple[LocatedPause, ...]:
-    """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
+    """Locate the pauses of a take, in order, relative to its announcement (``found``) and its ``prompts``.
     Raises ``OSError``, :class:`TakeError`."""
     clock = locate_times(take, sound, found, prompts)
     # The switch never pauses before the announcement's end, however early the daemon stopped watching.

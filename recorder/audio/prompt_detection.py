@@ -1,9 +1,8 @@
-"""Prompts that played to both parties during the call, found in the external party's channel: the keep
-question and its confirmation.
+"""Locates the prompts that both parties heard during the call, in the right channel: keep questions and their
+outcomes.
 
-The announcement is searched for in the whole call; these near where the marks say that they ended. Each one
-found makes the places of the next more exact.
-"""
+The announcement is searched for in the whole call, but these only near the marks of their ends. Each located
+prompt makes the places of the next ones more exact."""
 
 from __future__ import annotations
 
@@ -24,8 +23,8 @@ from recorder.errors import TakeError
 from recorder.spool.layout import Mark, Take
 
 SEARCH_MARGIN_MS = 10_000
-"""How much earlier or later than the clock says a prompt may be (holds can leave part of the call out of its
-audio)."""
+"""How much earlier or later than by the clock a prompt may be: the audio may lack parts of the call, due to
+holds."""
 
 log = structlog.get_logger()
 
@@ -33,7 +32,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class ExpectedPrompt:
     """A prompt that both heard whole: of question ``number``, ``which`` of its sounds (``question``, ``yes``,
-    ``no``, ``none``), its SHA-256, and from when to when by the marks."""
+    ``no``, ``none``), its SHA-256, and its start and end by the marks."""
 
     number: int
     which: str
@@ -46,8 +45,8 @@ def find_prompts(
     take: Take, sound: wav.Wav, announced: LocatedAnnouncement | None, folder: Path
 ) -> tuple[Prompt, ...]:
     """The prompts that are whole in a take's audio, in order. Their sounds are in ``folder`` as
-    ``<sha256>.wav``; one whose sound is missing is not found. Raises :class:`TakeError` for a take that
-    cannot be read."""
+    ``<sha256>.wav``; without its sound a prompt is not found. Raises :class:`TakeError` for an unreadable
+    take."""
     keep = take.start.keep
     if keep is None:
         return ()
@@ -67,7 +66,7 @@ def find_prompts(
 
 
 def expected_prompts(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
-    """What played to both parties, as far as the marks say that both heard it."""
+    """The prompts that both parties heard, by the marks."""
     outcomes = {YES: keep.yes, NO: keep.no}
     for number, question in enumerate(asked):
         if keep.question is not None and question.heard is not None:
@@ -78,7 +77,7 @@ def expected_prompts(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[
 
 
 def expected_sounds(take: Take) -> frozenset[str]:
-    """The SHA-256 of every sound that :func:`find_prompts` looks for."""
+    """The SHA-256 of every sound for which :func:`find_prompts` searches."""
     keep = take.start.keep
     return (
         frozenset()
@@ -90,8 +89,8 @@ def expected_sounds(take: Take) -> frozenset[str]:
 def _locate(
     signal: prompt_match.Signal, sound: wav.Wav, playing: ExpectedPrompt, clock: Times, after: int
 ) -> LocatedAnnouncement | None:
-    """The whole playing that ends nearest to where the clock says. If a clock was set back during the call,
-    that is too early: then the first playing from there."""
+    """The whole playing whose end is nearest to the expected one. If a clock was set back during the call,
+    the expected place is too early: then the first playing after it."""
     due = clock.place(playing.ended)
     first = max(after, clock.place(playing.began) - SEARCH_MARGIN_MS)
     last = due + clock.set_back_ms + SEARCH_MARGIN_MS

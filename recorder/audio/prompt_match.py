@@ -52,7 +52,7 @@ class Match:
 
 
 def to_milliseconds(match: Match, sample_rate: int) -> LocatedAnnouncement:
-    """In milliseconds of audio; the end is rounded up, because what precedes it is redacted."""
+    """The match in milliseconds of audio. The end is rounded up, because the audio before it is redacted."""
     return LocatedAnnouncement(
         offset_ms=round(match.start * 1000 / sample_rate),
         end_ms=-(-match.end * 1000 // sample_rate),
@@ -77,7 +77,8 @@ def load_prompt(path: Path, sample_rate: int) -> Signal:
 
 
 def resample(signal: Signal, rate: int, to: int) -> Signal:
-    """Resample a short sound through its whole spectrum (exact for what both rates can represent)."""
+    """Resample a short sound through its whole spectrum (exact for frequencies that both rates can
+    represent)."""
     if rate == to:
         return signal
     length = len(signal) * to // rate
@@ -223,9 +224,9 @@ def _best_lag(piece: Signal, audio: Signal, left: int, count: int) -> tuple[floa
 
 
 def _pieces_agree(scores: list[float], lags: list[int], slip: int, near: int) -> bool:
-    """Whether every piece matches and is where its neighbours say. The piece that contains a slip is exempt:
-    its neighbours must both match, apart by the slip. (A vowel resembles itself one pitch period later: a
-    piece whose place agrees with no neighbour was found by chance.)"""
+    """Whether every piece matches, at the place that its neighbours predict. The piece that contains a slip
+    is exempt: its neighbours must both match, apart by the slip. (A vowel resembles itself one pitch period
+    later, so a piece that agrees with no neighbour matches by chance.)"""
     there = [
         score >= PIECE
         and any(abs(lag - other) <= near for other in (*lags[max(0, i - 1) : i], *lags[i + 1 : i + 2]))

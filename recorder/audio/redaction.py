@@ -68,13 +68,13 @@ def plan(
     unobserved = list(_unobserved(take, clock))
     stretches = [*_holds(take, clock), *find_holds(take, clock.ended)]
     unattended, silent = _unattended(clock, talk, stretches)
-    # Without a daemon nobody saw it ring, so a missing bridge event proves nothing.
+    # If the daemon was away, a missing bridge proves nothing.
     waiting = "unobserved" if bridged_at is None and unobserved else "ringing"
-    # Announced to both together: until it starts, the person who answered has not been informed either.
+    # At pick-up the internal party is not informed either, until the announcement starts.
     uninformed = _labelled([(0, _announcement_start(informed, found))], "before_announcement_end") if take.start.at_pickup else []
     transferred = _labelled(_transferred_outside(take, clock), "transferred_outside")
     pauses = [(each.start_ms, min(each.end_ms, end)) for each in paused]
-    # While it rings nobody talks to them: early media, a queue's music and its messages.
+    # While it rings the right channel has no conversation: early media, a queue's music and messages.
     ringing = _ringing(clock, informed, talk, bridged_at, unobserved)
     both = [
         *transferred,
@@ -85,7 +85,7 @@ def plan(
         *_labelled(unobserved, "unobserved"),
         *_labelled(ringing, "ringing"),
     ]
-    # It rang then, or they already talked: the switch knows only the last bridge.
+    # Ringing or already a conversation: the switch knows only the last bridge.
     unseen = [(start, min(stop, talk)) for start, stop in unobserved]
     left = [
         *_labelled([(0, informed)], "before_announcement_end"),
@@ -153,8 +153,8 @@ def _announcement_start(informed: int, found: LocatedAnnouncement | None) -> int
 
 
 def _conversation_start(clock: Times, bridged_at: datetime, informed: int) -> int:
-    """When the conversation starts. Nobody is connected before the announcement's end: where the clock says
-    otherwise, it was set back."""
+    """When the conversation starts, in milliseconds of audio. Nobody is connected before the announcement's
+    end: if the clock shows otherwise, it was set back."""
     at = clock.unbounded(bridged_at)
     if clock.set_back_ms and at < informed - to_ms(MOST_APART):
         at += clock.set_back_ms
@@ -162,11 +162,11 @@ def _conversation_start(clock: Times, bridged_at: datetime, informed: int) -> in
 
 
 def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
-    """The external party's holds. If nobody saw one end, its length is unknown."""
+    """The external party's holds. If the end of one was not observed, its length is unknown."""
     late = {mark.at for mark in take.marks if mark.kind == "unhold" and "seen" in mark.data}
     for begin, end in clock.holds:
         unseen = [mark.at for mark in take.marks if mark.kind == "unobserved_from" and begin <= mark.at < end]
-        # Where later marks show that it continued, it did.
+        # It continued if later marks show it.
         if unseen and end in late:
             yield begin, unseen[-1], HOLD
         elif unseen and end == clock.ended:
@@ -178,14 +178,13 @@ def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
 def _unattended(
     clock: Times, talk: int, stretches: Sequence[Stretch]
 ) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
-    """Stretches of audio in which nobody talks to the external party, and the part of them that is silenced:
-    where they certainly are.
+    """The stretches of audio in which nobody talks to the external party, and the certain part of them, which
+    is redacted.
 
-    Silencing cannot be undone, so it ends before the conversation may resume: events may be late by
-    :data:`SURE_MS`, and where a place is less certain than that, it starts and ends that much inside. Between
-    two stretches in close succession (an unhold, then a transfer) nobody talks. Silence that was inserted for
-    missing audio counts as silent to its end.
-    """
+    A redaction cannot be undone, so it ends before the conversation may resume: events may be late by
+    :data:`SURE_MS`, and with a greater uncertainty it starts and ends that much inside. Between two stretches
+    in close succession (an unhold, then a transfer) nobody talks. Silence that was inserted for missing audio
+    counts to its end."""
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
     for begin, end, reason in stretches:
@@ -240,8 +239,8 @@ _NOTICE_ENDS = frozenset(
 
 
 def _transfer_notices(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When a participant who had joined was given the notice: by the marks, since it is not in the audio. In
-    a conference the others are heard meanwhile."""
+    """The transfer notices to participants, by the marks, since they are not in the audio. In a conference
+    the others are heard meanwhile."""
     since: datetime | None = None
     for mark in take.marks:
         if since is not None and mark.kind in _NOTICE_ENDS:
@@ -252,8 +251,8 @@ def _transfer_notices(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
 
 
 def _without_consent(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """What a participant said without having consented; rather too much than too little, since events may be
-    late or early. Where a clock was set back, the place is unknown."""
+    """The stretches with a participant who has not consented, with a margin, since events may be early or
+    late. If a clock was set back, the place is unknown, and that is the whole take."""
     for since, until in find_unconsented(take):
         if clock.set_back_ms:
             yield 0, clock.duration_ms
@@ -267,9 +266,8 @@ def _margin(clock: Times, at: datetime) -> int:
 
 
 def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """The end of a take whose external party was transferred to, or joined in a conference by, another
-    outside person: from the moment these two were connected, because the other was not told of the recording.
-    """
+    """The end of a take whose external party was connected with another outside party, by a transfer or in a
+    conference: from that moment on, because it was not announced to the other one."""
     since: datetime | None = None
     for mark in take.marks:
         if mark.kind == "bridged" or (mark.kind == "joined_room" and mark.data.get("who") == "outside"):
@@ -280,8 +278,8 @@ def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
 
 
 def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Marker]:
-    """Marks in the order of their times, or of their writing if a clock was set back; none precedes an
-    earlier one. In that case, what was written after a prompt that was found is placed relative to it."""
+    """The marks with their offsets, by their times, or in the order of writing if a clock was set back; then
+    marks after a located prompt are placed relative to it. No offset is smaller than the one before."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
     known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
     reached = moved = 0
@@ -294,7 +292,7 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Ma
 
 
 def _unobserved(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When nobody watched: by the marks, and from the last mark on if the end was not seen."""
+    """When nobody watched the call: by the marks, and after the last mark if the end was not observed."""
     for since, until in find_spans(take, "unobserved_from", "unobserved_to", clock.ended):
         yield clock.place(since), clock.place(until)
     if not end_seen(take):
@@ -306,8 +304,8 @@ def _labelled(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[i
 
 
 def _without_overlap(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Stretches of one channel without overlap: where several overlap, the first in the list wins; adjacent
-    ones with the same reason are merged."""
+    """The stretches of one channel without overlap: the first in the list wins, and adjacent ones with the
+    same reason are merged."""
     edges = sorted({edge for start, end, _ in stretches for edge in (start, end)})
     result: list[tuple[int, int, str]] = []
     for start, end in pairwise(edges):

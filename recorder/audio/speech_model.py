@@ -1,9 +1,8 @@
-"""The probability, every 32 ms, that somebody speaks: the Silero VAD network, computed with numpy.
+"""Computes the probability of speech for every 32 ms: the Silero VAD network, in numpy.
 
 Its weights (``models/``, MIT) are those of ``silero_vad_16k_op15.onnx`` in silero-vad 6.2.3, unchanged. The
-network is small enough to compute here, which spares the daemon a runtime of 25 MB that does not exist for
-every processor. numpy releases the GIL meanwhile.
-"""
+network is small, and numpy spares the daemon a runtime of 25 MB that does not exist for every processor.
+numpy releases the GIL meanwhile."""
 
 from __future__ import annotations
 

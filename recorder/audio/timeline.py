@@ -1,16 +1,15 @@
-"""Where the call's times are in its audio.
+"""Locates the call's times in its audio.
 
-Both advance at the same pace, with two exceptions that were observed: a recording shrinks while a phone on
-hold sends nothing (not while the colleague holds), and events come some tenths of a second before or after
-their samples. So a time is placed from the nearest point at which both are known: the recording's start and
-end, and the announcement and other prompts where they were found. What is missing between two such points is
-attributed to the holds between them, and silence is inserted there (``missing_audio.py``); the times of a
-filled sound are computed anew.
+Both advance at the same pace, with two observed exceptions: a recording shrinks while a telephone on hold
+sends nothing (not while the colleague holds), and events come some tenths of a second before or after their
+samples. So a time is placed relative to the nearest point at which both are known: the start and end of the
+recording, the announcement, and other located prompts. Audio that is missing between two such points is
+attributed to the holds between them, and silence is inserted there (``missing_audio.py``); the times of the
+filled sound are then located again.
 
-No clock adds sound: if there is more of it than the call was long, a clock was set back during the call, the
-switch's or (if the daemon was away at the end) the machine's. Nobody knows when, so the end is then no
-reference point.
-"""
+No clock adds audio: if the audio is longer than the call, a clock was set back during the call, the switch's
+or (if the daemon was away at the end) the machine's. It is unknown when, so the end is then no reference
+point."""
 
 from __future__ import annotations
 
@@ -85,8 +84,8 @@ class Times:
         return last[1] - to_ms(last[0] - at) + round(share * _held_ms(self.holds, at, last[0]))
 
     def doubt(self, at: datetime) -> int:
-        """The uncertainty of a time's place in milliseconds of audio, beyond :data:`SURE_MS`: what the
-        surrounding holds do not explain, each of which left either no sound or all of it."""
+        """The uncertainty of a time's place in milliseconds of audio, beyond :data:`SURE_MS`: the missing
+        audio that the surrounding holds do not explain, if each of them left either no audio or all of it."""
         for first, last in pairwise(self.points):
             if first[0] <= at <= last[0]:
                 lacking = _missing_ms(first, last) + self._filled(first, last)
@@ -117,13 +116,12 @@ class Times:
 
 
 def locate_times(take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()) -> Times:
-    """The times of a take: from the recording's start to its stop (or hang-up, or the call's end), anchored
-    at where the announcement was ``found``, and at the ``prompts`` (unless a clock was set back: a time may
-    then have been before or after them).
+    """Locate the times of a take, from the recording's start to its stop (or hang-up, or the call's end),
+    relative to the announcement (``found``) and the ``prompts`` (unless a clock was set back: then times may
+    be before or after them).
 
-    If nobody saw the call end, the time at which its end was discovered means little: the audio is the clock
-    then, and a killed switch has lost at most :data:`UNWRITTEN_MS` more.
-    """
+    If the call's end was not observed, the time of its discovery proves little: then the audio is the clock,
+    and a killed switch has lost at most :data:`UNWRITTEN_MS` more."""
     # The last one: at pick-up a recording restarts with the announcement.
     started = take.last("recording_started") or take.start.started_at
     ended = _stopped_at(take) or take.last("hangup") or take.end.ended_at

@@ -1,11 +1,9 @@
-"""What a participant who joined said before they consented to being recorded, on a line that asks
-participants.
+"""Finds when a participant had not consented to being recorded, on a line that asks participants.
 
-In opt-in, nothing is kept before their yes, whatever the outcome, even if they were not yet asked or nobody
-watched. In opt-out, nothing is kept if they refused, or left before they could. As in the daemon
-(``call/transfer_notice.py``), the first person at the other end is no participant who joined, and somebody
-known is not asked again.
-"""
+In opt-in, nothing of our side is kept before their yes, even if they were not asked yet or nobody watched. In
+opt-out, nothing is kept if they refused, or left before they could. As in the daemon
+(``call/transfer_notice.py``), the first internal party is no such participant, and a known one is not asked
+again."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from recorder.domain.parties import party_of
 from recorder.spool.layout import Take
 
 UnconsentedStretch = tuple[datetime, datetime | None]
-"""From when, and until when; ``None``: to the end."""
+"""Start and end; ``None``: to the end of the call."""
 
 _DEPARTURES = frozenset({"unbridged", "bridged", "left_room"})
 _ARRIVALS = frozenset({"bridged", "joined_room"})
@@ -33,7 +31,7 @@ class _Joiner:
 
 
 def find_unconsented(take: Take) -> Iterator[UnconsentedStretch]:
-    """Each stretch of which our side's speech is not kept."""
+    """The stretches in which our side is not kept."""
     joining, mode = take.start.joining, take.start.mode
     if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
         return
@@ -43,7 +41,7 @@ def find_unconsented(take: Take) -> Iterator[UnconsentedStretch]:
     unobserved_since: datetime | None = None
     for mark in take.marks:
         data = mark.data
-        # The person at the other end has no leg id here; others do.
+        # The internal party has no leg id here; other participants have one.
         leg = data.get("leg", "") if "room" in mark.kind or data.get("in") == "room" else ""
         if mark.kind == "joined_answered" and leg in present:
             joiner = present.pop(leg)

@@ -35,13 +35,11 @@ _MOST_CHUNKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Wav:
-    """Where the sound of a take is in its file.
+    """The place of a take's audio in its file.
 
-    ``data_offset`` in bytes; ``frames``: samples per channel that are really there; ``header_broken``: the
-    header said otherwise (the switch was killed while writing). ``holes``: inserted silence
-    (``missing_audio.py``), as the frame of the file that it precedes, and its number of frames, which
-    ``frames`` includes.
-    """
+    ``data_offset`` in bytes; ``frames``: samples per channel that really exist; ``header_broken``: the header
+    differs (the switch was killed while writing). ``holes``: inserted silence (``missing_audio.py``), as the
+    frame of the file that it precedes, and its number of frames, which ``frames`` includes."""
 
     path: Path
     sample_rate: int
@@ -52,7 +50,7 @@ class Wav:
 
     @property
     def duration_ms(self) -> int:
-        """Length in milliseconds of audio, rounded up: what ends by then is all of it."""
+        """Length in milliseconds of audio, rounded up."""
         return -(-self.frames * 1000 // self.sample_rate)
 
 

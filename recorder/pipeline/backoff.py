@@ -78,9 +78,9 @@ class Backoff:
     _held: bool = False
 
     def blocked_stages(self) -> frozenset[Stage]:
-        """Stages that pause now.
+        """The stages that pause now.
 
-        While the store is away and the disk fills, takes wait unencoded: encoding would fill the disk
+        While the store is unavailable and the disk fills, takes wait unencoded: encoding would fill the disk
         faster."""
         at = self.monotonic()
         waiting = [BLOCKED_STAGES[need] for need in NEEDS if at < self._needs[need].until]
@@ -93,8 +93,8 @@ class Backoff:
         return frozenset[Stage]().union(*waiting, GROWING_STAGES if held else ())
 
     def upload_limit(self, most: int) -> int:
-        """How many takes may be stored at once: one, as a trial, while the store is away, because a store
-        that hangs would block every thread for minutes."""
+        """How many takes may be stored at once: one, as a trial, while the store is unavailable, because a
+        hung store would block every thread for minutes."""
         return 1 if self._needs["store"].failures else most
 
     def note_failure(self, error: Exception, stage: Stage) -> Callable[[int], float]:
@@ -111,7 +111,7 @@ class Backoff:
         return lambda failures: self._pause(failures, AWAY_BACK_OFF)
 
     def note_success(self, stage: Stage) -> None:
-        """Note a step that succeeded: what it needed is available."""
+        """Note that a step succeeded: the resources that it needs are available."""
         with self._lock:
             for need in NEEDS:
                 if stage in BLOCKED_STAGES[need]:

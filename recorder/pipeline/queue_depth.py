@@ -27,8 +27,8 @@ STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
 @dataclass(slots=True)
 class QueueDepth:
     """A spool at one moment. ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
-    ``oldest``: the end of the call whose take has waited longest; ``closed``: folders without permission to
-    read; ``aside``: takes in quarantine."""
+    ``oldest``: the end of the call whose take has waited longest; ``closed``: unreadable folders; ``aside``:
+    takes in quarantine."""
 
     waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     size: int = 0
@@ -43,8 +43,8 @@ class QueueDepth:
 
 
 def measure(spool: Path) -> QueueDepth:
-    """Measure a spool, skipping folders that vanish meanwhile. Raises ``OSError`` where the spool itself
-    cannot be read."""
+    """Measure a spool, without folders that vanish meanwhile. Raises ``OSError`` if the spool itself is
+    unreadable."""
     depth = QueueDepth()
     with os.scandir(spool) as folders:
         for folder in folders:

@@ -38,7 +38,7 @@ SCAN_BUDGET: Final = 0.5
 """Seconds of one scan in which new takes are opened; the others follow in the next scan."""
 
 NO_TENANT: Final = ""
-"""Stands for the tenant of calls that have none, or whose folder cannot be read."""
+"""The tenant of calls without one, and of unreadable folders."""
 
 LANE: Final[dict[Stage, str]] = {
     "encode": "encode",

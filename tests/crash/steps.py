@@ -1,14 +1,14 @@
-"""Real processes for crash tests: each line of JSON ``[ROOT, CATALOGUE, NOW, WHAT, ARGUMENT, BOUNDARY…]`` has
-something done once for each boundary, each time in a process of its own that kills itself with SIGKILL there
-(``-``: at none).  Each is a day after the one before, so that nobody waits for the claim of one that died.
-Answers with how each ended.
+"""Real processes for crash tests. Each line of JSON ``[ROOT, CATALOGUE, NOW, STEP, ARGUMENT, BOUNDARY…]``
+runs a step once for each boundary, each time in a process of its own that kills itself with SIGKILL there
+(``-``: at none). Each run is a day later, so that no lease of a killed one delays it. The answer is the list
+of exit statuses.
 
-``rotate`` changes the keys as `accord keys rotate` does; ``hold``, ``lift``, ``agree``, ``withdraw``,
-``narrow`` and ``delete`` amend the recording of that id, ``finish`` lists what somebody put who died;
-``settle`` follows what a customer set; ``sign`` signs the logs, ``begin`` lets one go on that was cut;
-``prepare`` puts together what a customer is handed, ``person`` erases for somebody who asks
-(``REQUEST/RECORDING/USER``); ``restore`` brings that backup's file back, and ``rebuild`` makes rows again
-from the bucket."""
+``rotate`` changes the keys as `accord keys rotate` does. ``hold``, ``lift``, ``agree``, ``withdraw``,
+``narrow`` and ``delete`` amend the recording of that id, ``finish`` lists the amendments of a crashed
+process. ``settle`` applies a retention limit; ``sign`` signs the logs, ``begin`` restarts a truncated one.
+``prepare`` prepares an offboarding download, ``person`` erases at a subject request
+(``REQUEST/RECORDING/USER``). ``restore`` restores a backup's file, and ``rebuild`` rebuilds rows from the
+bucket."""
 
 from __future__ import annotations
 
