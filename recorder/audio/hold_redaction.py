@@ -2,7 +2,8 @@
 
 They then talk to nobody and hear music or ringing, so it is not part of the conversation. Marks are read in
 the order in which the daemon wrote them: sorted by time, an arrival and a departure at the same moment could
-swap."""
+swap.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 The daemon writes the marks as they happen (``call/keep_question.py``), so a killed one leaves a question
 without an answer. A no counts at once, even before the question ends and while a yes is being confirmed; a
-yes counts only after the question. An answer without a question is ignored."""
+yes counts only after the question. An answer without a question is ignored.
+"""
 
 from __future__ import annotations
 

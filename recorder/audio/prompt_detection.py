@@ -2,7 +2,8 @@
 outcomes.
 
 The announcement is searched for in the whole call, but these only near the marks of their ends. Each located
-prompt makes the places of the next ones more exact."""
+prompt makes the places of the next ones more exact.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Its weights (``models/``, MIT) are those of ``silero_vad_16k_op15.onnx`` in silero-vad 6.2.3, unchanged. The
 network is small, and numpy spares the daemon a runtime of 25 MB that does not exist for every processor.
-numpy releases the GIL meanwhile."""
+numpy releases the GIL meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ filled sound are then located again.
 
 No clock adds audio: if the audio is longer than the call, a clock was set back during the call, the switch's
 or (if the daemon was away at the end) the machine's. It is unknown when, so the end is then no reference
-point."""
+point.
+"""
 
 from __future__ import annotations
 

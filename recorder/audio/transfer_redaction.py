@@ -3,7 +3,8 @@
 In opt-in, nothing of our side is kept before their yes, even if they were not asked yet or nobody watched. In
 opt-out, nothing is kept if they refused, or left before they could. As in the daemon
 (``call/transfer_notice.py``), the first internal party is no such participant, and a known one is not asked
-again."""
+again.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Sources = Annotated[list[Text], Field(min_length=1)]
 Where = Literal["in the call", "in the panel", "by a prompt they can call"]
 
 REQUEST_BY_MODE: dict[str, str] = {"opt-out": "objection", "opt-in": "consent"}
-"""What a mode asks of the other person; a pack says how, if one of its rules needs the mode."""
+"""What each mode requests from the external party; a pack words it if one of its rules needs the mode."""
 
 
 class _Table(BaseModel):

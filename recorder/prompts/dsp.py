@@ -33,8 +33,8 @@ _QUIET_DB, _SILENT_DBFS = 38.0, -60.0
 
 
 def loudness(samples: Samples, rate: int = RATE) -> float:
-    """LUFS by ITU-R BS.1770, gated; -inf for silence. Anything shorter than its block of 0.4 s is one
-    block."""
+    """The gated loudness by ITU-R BS.1770, in LUFS; -inf for silence. A sound shorter than the standard's
+    block of 0.4 s is one block."""
     size = min(len(samples), int(0.4 * rate))
     if size == 0:
         return -np.inf
@@ -68,7 +68,7 @@ def _weighted(samples: Samples, rate: int) -> NDArray[np.float64]:
 
 
 def normalise(samples: Samples, rate: int = RATE) -> Samples:
-    """At :data:`LOUDNESS`, or as near as :data:`PEAK` allows. Silence stays silence."""
+    """Bring samples to :data:`LOUDNESS`, or as near as :data:`PEAK` allows. Silence stays silence."""
     now = loudness(samples, rate)
     if not np.isfinite(now):
         return samples
@@ -91,7 +91,7 @@ def measure_silence(samples: Samples, rate: int = RATE) -> tuple[float, float]:
 
 
 def trim_silence(samples: Samples, rate: int = RATE) -> Samples:
-    """The audible part, faded in and out, with :data:`EDGE_S` of silence at both ends."""
+    """Trim samples to the audible part, faded in and out, with :data:`EDGE_S` of silence at both ends."""
     before, after = measure_silence(samples, rate)
     first = max(0, int((before - _BEFORE_S) * rate))
     last = min(len(samples), len(samples) - int((after - _AFTER_S) * rate))
@@ -109,8 +109,8 @@ def make_silence(seconds: float, rate: int = RATE) -> Samples:
 
 
 def resample(samples: Samples, rate: int, to: int) -> Samples:
-    """Resampled through the whole spectrum; what the lower rate cannot represent fades out below its limit,
-    so that nothing rings."""
+    """Resample through the whole spectrum, with a roll-off below the lower rate's limit, so that nothing
+    rings."""
     if rate == to or not len(samples):
         return samples.astype(np.float32)
     length = len(samples) * to // rate
@@ -126,7 +126,7 @@ def resample(samples: Samples, rate: int, to: int) -> Samples:
 
 
 def join_clips(pieces: Sequence[Samples], pauses: Sequence[float], rate: int = RATE) -> Samples:
-    """Clips in sequence, each preceded by its pause in seconds (the first one's is ignored)."""
+    """Join clips in sequence, each preceded by its pause in seconds (the first one's is ignored)."""
     parts: list[Samples] = []
     for piece, pause in zip(pieces, pauses, strict=True):
         parts += [make_silence(pause, rate), piece] if parts else [piece]

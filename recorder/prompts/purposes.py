@@ -1,6 +1,6 @@
-"""The standard purposes: what a recording may be announced, and then used, for.
+"""The standard purposes for which a recording may be announced, and then used.
 
-They are data (``purposes.toml``), because rules differ by country and words by language.
+They are data (``purposes.toml``), because rules differ by country and wording by language.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class StandardPurpose:
     explanations: Mapping[str, str]
 
     def label(self, language: str) -> str:
-        """A few words for a list or button; English if the language is not one of ours."""
+        """A short label for a list or button; in English if there is none in the language."""
         return self.labels.get(language, self.labels["en"])
 
     def explanation(self, language: str) -> str:
-        """One plain sentence for somebody new to it."""
+        """One plain sentence that explains the purpose; in English if there is none in the language."""
         return self.explanations.get(language, self.explanations["en"])
 
 

@@ -1,6 +1,6 @@
-"""Where a sentence's sound comes from: a person's recording, the shipped sound, or an engine, in that order.
+"""Finds the sound of a sentence: a person's recording, the shipped sound, or a speech engine, in that order.
 
-A person's recordings are in a folder of the operator's, ``<language>/<clip>.wav``; each is checked when it is
+A person's recordings are in the operator's folder, ``<language>/<clip>.wav``; each is checked when it is
 used. Shipped sounds are FLAC, 16 kHz, with their text and hash in ``sounds/clips.toml``.
 """
 

@@ -117,7 +117,7 @@ class DirectoryStore:
         path = self._path(key)
         self._check_mark()
         with self._errors(key):
-            self._clear(key)  # first: what is being put now does not appear after this
+            self._clear(key)  # first, so that a concurrent put fails
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -148,7 +148,7 @@ class DirectoryStore:
             if not (key.startswith(prefix) or prefix.startswith(key)):
                 continue
             if name.endswith("/"):
-                # A folder that lies before ``after`` is not even looked into.
+                # Skip a folder that sorts before ``after``.
                 if key > after or after.startswith(key):
                     yield from self._walk(key, prefix, after)
             elif key.startswith(prefix) and key > after:
@@ -201,7 +201,7 @@ class DirectoryStore:
             try:
                 folder.rmdir()
             except OSError:
-                return  # not empty, or somebody else was faster
+                return  # not empty, or removed already
             folder = folder.parent
 
     def _check_mark(self) -> None:

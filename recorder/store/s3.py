@@ -37,7 +37,7 @@ from recorder.store.s3_errors import (
 log = structlog.get_logger()
 
 LARGEST = 5 * 1024**3
-"""Largest PUT in bytes (Amazon S3's limit): 43 hours of 8 kHz stereo WAV."""
+"""The largest PUT in bytes (Amazon S3's limit): 43 hours of 8 kHz stereo WAV."""
 
 _PIECE = 8 * 1024 * 1024
 _EXISTS = "store.exists"
@@ -79,7 +79,7 @@ class S3Store:
         if mine is None:
             return
         found = self._versions(key)
-        # If somebody put another version after it, that put removes this one, too.
+        # If another version was put after it, that put removes this one, too.
         for version in found[1:] if found[:1] == (mine,) else ():
             with self._errors(key):
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version, **self._bypass)

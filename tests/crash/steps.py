@@ -8,7 +8,8 @@ of exit statuses.
 process. ``settle`` applies a retention limit; ``sign`` signs the logs, ``begin`` restarts a truncated one.
 ``prepare`` prepares an offboarding download, ``person`` erases at a subject request
 (``REQUEST/RECORDING/USER``). ``restore`` restores a backup's file, and ``rebuild`` rebuilds rows from the
-bucket."""
+bucket.
+"""
 
 from __future__ import annotations
 
