@@ -81,7 +81,7 @@ class Sources:
         """A sentence's sound, trimmed and at the common level.
 
         Raises :class:`ConfigError`: ``prompt.*`` (an unsuitable recording or other words; a shipped file was
-        changed), ``speech.*`` (nothing can speak it, or it failed).
+        changed), ``tts.*`` (nothing can speak it, or it failed).
         """
         path = self.recording(text.clip, text.language)
         if path is not None:
