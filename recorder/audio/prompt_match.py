@@ -227,16 +227,16 @@ def _pieces_agree(scores: list[float], lags: list[int], slip: int, near: int) ->
     """Whether every piece matches, at the place that its neighbours predict. The piece that contains a slip
     is exempt: its neighbours must both match, apart by the slip. (A vowel resembles itself one pitch period
     later, so a piece that agrees with no neighbour matches by chance.)"""
-    there = [
+    matches = [
         score >= PIECE
         and any(abs(lag - other) <= near for other in (*lags[max(0, i - 1) : i], *lags[i + 1 : i + 2]))
         for i, (score, lag) in enumerate(zip(scores, lags, strict=True))
     ]
-    for i, good in enumerate(there):
+    for i, good in enumerate(matches):
         if good:
             continue
-        inside = 0 < i < len(there) - 1 and there[i - 1] and there[i + 1]
+        inside = 0 < i < len(matches) - 1 and matches[i - 1] and matches[i + 1]
         if not inside or scores[i] < SLIPPED or abs(lags[i - 1] - lags[i + 1]) <= near:
             return False
-    good_lags = [lag for lag, good in zip(lags, there, strict=True) if good]
+    good_lags = [lag for lag, good in zip(lags, matches, strict=True) if good]
     return bool(good_lags) and max(good_lags) - min(good_lags) <= slip

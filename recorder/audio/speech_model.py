@@ -40,8 +40,8 @@ def speech_probabilities(samples: Array) -> Array:
     shown = _convolve(_spectrum(samples, count, weights["stft"][:, 0]), 1, weights)
     for layer in (2, 3, 4):
         shown = _convolve(shown, layer, weights)
-    said = np.maximum(_recur(shown[:, 0], weights), 0) @ weights["out_weight"][0, :, 0]
-    return _sigmoid(said + weights["out_bias"])
+    output = np.maximum(_recur(shown[:, 0], weights), 0) @ weights["out_weight"][0, :, 0]
+    return _sigmoid(output + weights["out_bias"])
 
 
 @cache

@@ -83,25 +83,25 @@ def read_blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) 
     shape (n, 2). A long call is never in memory whole. Raises ``OSError``."""
     end = wav.frames if stop is None else min(stop, wav.frames)
     with open(wav.path, "rb") as file:
-        for first, there, count in _pieces(wav):
+        for first, in_file, count in _pieces(wav):
             at, last = max(first, start), min(first + count, end)
-            if there is not None and at < last:
-                file.seek(wav.data_offset + (there + at - first) * FRAME_BYTES)
+            if in_file is not None and at < last:
+                file.seek(wav.data_offset + (in_file + at - first) * FRAME_BYTES)
             while at < last:
                 wanted = min(frames, last - at)
-                yield np.zeros((wanted, 2), np.int16) if there is None else _read(wav.path, file, wanted)
+                yield np.zeros((wanted, 2), np.int16) if in_file is None else _read(wav.path, file, wanted)
                 at += wanted
 
 
 def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:
     """For each piece of the sound: its first frame, its place in the file (``None`` for inserted silence),
     and its number of frames."""
-    at = there = 0
+    at = in_file = 0
     for place, silent in wav.holes:
-        yield at, there, place - there
-        yield at + place - there, None, silent
-        at, there = at + place - there + silent, place
-    yield at, there, wav.frames - at
+        yield at, in_file, place - in_file
+        yield at + place - in_file, None, silent
+        at, in_file = at + place - in_file + silent, place
+    yield at, in_file, wav.frames - at
 
 
 def _read(path: Path, file: BinaryIO, frames: int) -> Samples:

@@ -75,7 +75,7 @@ class Backoff:
     _needs: dict[Need, _Pause] = field(default_factory=lambda: {need: _Pause() for need in NEEDS})
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _room: DiskLevel = DiskLevel.OK
-    _held: bool = False
+    _throttled: bool = False
 
     def blocked_stages(self) -> frozenset[Stage]:
         """The stages that pause now.
@@ -84,13 +84,13 @@ class Backoff:
         faster."""
         at = self.monotonic()
         waiting = [BLOCKED_STAGES[need] for need in NEEDS if at < self._needs[need].until]
-        held = self._needs["store"].failures > 0 and self._tight()
-        if held and not self._held:
+        throttled = self._needs["store"].failures > 0 and self._tight()
+        if throttled and not self._throttled:
             log.warning("worker.throttled", hint="the store is unavailable and the spool's disk fills: restore the store")
-        elif self._held and not held:
+        elif self._throttled and not throttled:
             log.info("worker.resumed")
-        self._held = held
-        return frozenset[Stage]().union(*waiting, GROWING_STAGES if held else ())
+        self._throttled = throttled
+        return frozenset[Stage]().union(*waiting, GROWING_STAGES if throttled else ())
 
     def upload_limit(self, most: int) -> int:
         """How many takes may be stored at once: one, as a trial, while the store is unavailable, because a

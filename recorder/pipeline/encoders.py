@@ -169,8 +169,8 @@ def main() -> None:
     os.dup2(2, 1)
     answers.write(READY)
     for line in sys.stdin.buffer:
-        asked = json.loads(line)
-        answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")
+        request = json.loads(line)
+        answers.write(json.dumps(_answer(Path(request["folder"]), Path(request["prompt"]))).encode() + b"\n")
 
 
 def _lower_priority(nice: int) -> None:

@@ -345,11 +345,11 @@ def _is_same_key(upload: Upload, services: Services) -> bool:
     """Whether the stored wrapped key is the same key, wrapped again by another key since: it opens."""
     mine = WrappedKey.from_bytes(upload.path.read_bytes())
     try:
-        there = read_wrapped(services.store, upload.key)
+        stored = read_wrapped(services.store, upload.key)
     except NotFound:
         return False  # it was deleted just now
-    open_data_key(services.store, services.keyring, _tenant_key(there.tenant), there)
-    return there.key_id == mine.key_id
+    open_data_key(services.store, services.keyring, _tenant_key(stored.tenant), stored)
+    return stored.key_id == mine.key_id
 
 
 def _put_tenant_key(key: WrappedKey, store: Store) -> None:
@@ -361,11 +361,11 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
             store.put(place, path, prompt_files.sha256_of(content))
     except Conflict:
         try:
-            there = read_wrapped(store, place)
+            stored = read_wrapped(store, place)
         except SealError as error:
             raise StoreError("store.other_tenant_key", error.message, error.hint) from error
         # During a rotation of tenant keys each one is stored under its id, too.
-        if there.key_id != key.key_id and tenant_key_of(store, key.tenant, key.key_id) is None:
+        if stored.key_id != key.key_id and tenant_key_of(store, key.tenant, key.key_id) is None:
             raise StoreError(
                 "store.other_tenant_key",
                 f"the bucket and the catalogue hold different keys of tenant {key.tenant}",

@@ -84,10 +84,10 @@ def measure_silence(samples: Samples, rate: int = RATE) -> tuple[float, float]:
         return 0.0, 0.0
     frames = samples[: count * size].reshape(count, size).astype(np.float64)
     level = 10 * np.log10(np.maximum((frames**2).mean(axis=1), 1e-12))
-    heard = np.flatnonzero(level > max(_SILENT_DBFS, float(level.max()) - _QUIET_DB))
-    if not len(heard):
+    audible = np.flatnonzero(level > max(_SILENT_DBFS, float(level.max()) - _QUIET_DB))
+    if not len(audible):
         return len(samples) / rate, len(samples) / rate
-    return float(heard[0] * size / rate), float((len(samples) - (heard[-1] + 1) * size) / rate)
+    return float(audible[0] * size / rate), float((len(samples) - (audible[-1] + 1) * size) / rate)
 
 
 def trim_silence(samples: Samples, rate: int = RATE) -> Samples:
@@ -95,13 +95,13 @@ def trim_silence(samples: Samples, rate: int = RATE) -> Samples:
     before, after = measure_silence(samples, rate)
     first = max(0, int((before - _BEFORE_S) * rate))
     last = min(len(samples), len(samples) - int((after - _AFTER_S) * rate))
-    heard = samples[first:last].astype(np.float32)
-    fade = min(int(_FADE_S * rate), len(heard) // 2)
+    audible = samples[first:last].astype(np.float32)
+    fade = min(int(_FADE_S * rate), len(audible) // 2)
     if fade:
         ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
-        heard = np.concatenate([heard[:fade] * ramp, heard[fade:-fade], heard[-fade:] * ramp[::-1]])
+        audible = np.concatenate([audible[:fade] * ramp, audible[fade:-fade], audible[-fade:] * ramp[::-1]])
     edge = make_silence(EDGE_S, rate)
-    return np.concatenate([edge, heard, edge])
+    return np.concatenate([edge, audible, edge])
 
 
 def make_silence(seconds: float, rate: int = RATE) -> Samples:

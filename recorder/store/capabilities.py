@@ -43,8 +43,8 @@ def probe_server(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
                 client.delete_object(Bucket=bucket.name, Key=key, VersionId=version)
             else:
                 client.delete_object(Bucket=bucket.name, Key=key)
-    said = put["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return ServerCapabilities(parsedate_to_datetime(said) if said else None, ranges)
+    date = put["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return ServerCapabilities(parsedate_to_datetime(date) if date else None, ranges)
 
 
 @contextmanager

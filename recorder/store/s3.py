@@ -309,7 +309,7 @@ def _next(page: Mapping[str, Any], before: Mapping[str, Any], **names: str) -> d
     page that would repeat for ever."""
     if not page.get("IsTruncated"):
         return None
-    further = {asked: page[told] for asked, told in names.items()}
+    further = {request: page[answer] for request, answer in names.items()}
     if further == before:
         raise ValueError("a list whose next page is the same page")
     return further

@@ -108,8 +108,8 @@ def read_body(answer: Mapping[str, Any], most: int | None, seconds: float) -> by
     ``seconds`` limits one read; the whole body may take that plus its length at :data:`SLOWEST`, so that a
     trickling server does not hold us for ever. Raises what :func:`translate_errors` translates.
     """
-    told = answer.get("ContentLength")
-    until = time.monotonic() + seconds + (most or told or 0) / SLOWEST
+    declared = answer.get("ContentLength")
+    until = time.monotonic() + seconds + (most or declared or 0) / SLOWEST
     pieces, length = [], 0
     with closing(answer["Body"]) as body:
         # Not body.read: it waits for all of its bytes, however slowly they arrive.
@@ -121,8 +121,8 @@ def read_body(answer: Mapping[str, Any], most: int | None, seconds: float) -> by
             pieces.append(piece)
             if time.monotonic() > until:
                 raise HTTPError(f"{length} bytes came, too slowly")
-    if told is not None and length != told:
-        raise HTTPError(f"{length} of {told} bytes arrived")
+    if declared is not None and length != declared:
+        raise HTTPError(f"{length} of {declared} bytes arrived")
     return b"".join(pieces)
 
 
