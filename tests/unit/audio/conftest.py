@@ -65,8 +65,8 @@ def speech(language: str, side: str) -> Sound:
     return sound
 
 
-def sound_of(told: Announced) -> Sound:
-    sound: Sound = soundfile.read(told.path, dtype="int16")[0]
+def sound_of(announced: Announced) -> Sound:
+    sound: Sound = soundfile.read(announced.path, dtype="int16")[0]
     return sound
 
 
@@ -77,7 +77,7 @@ class Call:
 
     left: Sound
     right: Sound
-    told: Announced
+    announced: Announced
     marks: list[tuple[int, str]] = field(default_factory=list)
     rate: int = RATE
     formats: tuple[str, ...] = ("opus", "wav")
@@ -91,12 +91,12 @@ class Call:
         announcement = Announcement(
             id="a",
             version=1,
-            language=self.told.language,
-            text=self.told.text,
-            purposes=self.told.purposes,
-            keep_days=self.told.keep_days,
-            sha256=hashlib.sha256(self.told.path.read_bytes()).hexdigest(),
-            duration_ms=len(sound_of(self.told)) * 1000 // RATE,
+            language=self.announced.language,
+            text=self.announced.text,
+            purposes=self.announced.purposes,
+            keep_days=self.announced.keep_days,
+            sha256=hashlib.sha256(self.announced.path.read_bytes()).hexdigest(),
+            duration_ms=len(sound_of(self.announced)) * 1000 // RATE,
         )
         start = CallStart(
             recording=recording,
@@ -123,7 +123,7 @@ class Call:
 
 
 @pytest.fixture(params=["en", "fr"])
-def told(request: pytest.FixtureRequest) -> Announced:
+def announced(request: pytest.FixtureRequest) -> Announced:
     return announcement_in(request.param)
 
 
@@ -134,27 +134,27 @@ def english() -> Announced:
 
 @pytest.fixture
 def lab() -> ModuleType:
-    """This module's sounds and calls, for tests: ``lab.tone(...)``, ``lab.ordinary(told)``."""
+    """This module's sounds and calls, for tests: ``lab.tone(...)``, ``lab.ordinary(announced)``."""
     return sys.modules[__name__]
 
 
 LEAD_MS, RING_MS, BEFORE, TALK = 154, 3000, 1000.0, 1900.0
 
 
-def ordinary(told: Announced) -> Call:
+def ordinary(announced: Announced) -> Call:
     """An announced call: silence, announcement, ringing, speech. The caller sends a tone of ``BEFORE`` Hz
     until the bridge, and one of ``TALK`` Hz in the last second."""
-    prompt = sound_of(told)
+    prompt = sound_of(announced)
     prompt_ms = len(prompt) // 8
     lead = silence(LEAD_MS)
     until = LEAD_MS + prompt_ms + RING_MS
-    right = np.concatenate([lead, prompt, silence(RING_MS), speech(told.language, "callee"), silence(1000)])
-    left = np.concatenate([tone(until, BEFORE), speech(told.language, "caller"), tone(1000, TALK)])
+    right = np.concatenate([lead, prompt, silence(RING_MS), speech(announced.language, "callee"), silence(1000)])
+    left = np.concatenate([tone(until, BEFORE), speech(announced.language, "caller"), tone(1000, TALK)])
     length = min(len(left), len(right))
     return Call(
         left[:length],
         right[:length],
-        told,
+        announced,
         [
             (0, "recording_started"),
             (LEAD_MS - 30, "announcement_started"),

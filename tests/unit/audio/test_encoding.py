@@ -68,11 +68,11 @@ def of(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("law", ["ULAW", "ALAW"])
 def test_no_object_contains_the_caller_before_the_announcement_end(
-    tmp_path: Path, lab: ModuleType, told: Announced, law: str
+    tmp_path: Path, lab: ModuleType, announced: Announced, law: str
 ) -> None:
-    call = replace(lab.ordinary(told), law=law)
-    encoded = encode(call.make(tmp_path), told.path)
-    end_ms = lab.LEAD_MS + len(lab.sound_of(told)) / 8
+    call = replace(lab.ordinary(announced), law=law)
+    encoded = encode(call.make(tmp_path), announced.path)
+    end_ms = lab.LEAD_MS + len(lab.sound_of(announced)) / 8
     assert encoded.announced is not None
     assert abs(encoded.announced.end_ms - end_ms) <= 1
     assert lab.power(call.left, lab.BEFORE) > -20
@@ -117,11 +117,11 @@ def test_channels_stay_separate_while_both_talk(
 
 
 def test_kept_wav_equals_the_take_sample_by_sample(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, announced: Announced
 ) -> None:
-    take = lab.ordinary(told).make(tmp_path)
+    take = lab.ordinary(announced).make(tmp_path)
     original, _ = soundfile.read(take.audio, dtype="int16")
-    encoded = encode(take, told.path)
+    encoded = encode(take, announced.path)
     kept, rate = soundfile.read(named(encoded, "audio.wav").path, dtype="int16")
     talk = encoded.gaps[-1].end_ms * 8
     assert rate == RATE
@@ -131,9 +131,9 @@ def test_kept_wav_equals_the_take_sample_by_sample(
 
 
 def test_opus_resembles_the_take_without_an_offset(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, announced: Announced
 ) -> None:
-    encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
+    encoded = encode(lab.ordinary(announced).make(tmp_path), announced.path)
     sounds = everything(encoded)
     right, truth = sounds["audio.opus"][:, 1].astype(float), sounds["audio.wav"][:, 1].astype(float)
     length = min(len(right), len(truth))
@@ -145,15 +145,15 @@ def test_opus_resembles_the_take_without_an_offset(
 
 
 def test_without_announcement_redacts_left_until_a_second_after_the_playback(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, announced: Announced
 ) -> None:
-    call = lab.ordinary(told)
-    middle = lab.LEAD_MS * 8 + len(lab.sound_of(told)) // 2
+    call = lab.ordinary(announced)
+    middle = lab.LEAD_MS * 8 + len(lab.sound_of(announced)) // 2
     call.right[middle : middle + 7200] = -1  # a hold removed 0.9 s of it
     finished = {kind: ms for ms, kind in call.marks}["announcement_finished"]
     call.marks = [(ms, kind) for ms, kind in call.marks if kind != "bridged"]
     call.marks.append((finished + 200, "bridged"))
-    encoded = encode(call.make(tmp_path), told.path)
+    encoded = encode(call.make(tmp_path), announced.path)
     assert encoded.announced is None
     assert [(g.start_ms, g.end_ms, g.channel, g.reason) for g in encoded.gaps] == [
         (0, finished + 1000, "left", "before_announcement_end")
@@ -245,16 +245,16 @@ def test_inserts_nothing_if_a_clock_is_set_ahead_in_a_hold(
     assert encoded.drift_ms == years
 
 
-def test_encoding_is_deterministic(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
-    take = lab.ordinary(told).make(tmp_path)
-    first = encode(take, told.path)
+def test_encoding_is_deterministic(tmp_path: Path, lab: ModuleType, announced: Announced) -> None:
+    take = lab.ordinary(announced).make(tmp_path)
+    first = encode(take, announced.path)
     before = of(take.folder)
     (take.folder / ".audio.opus.tmp").write_bytes(b"left by a crash")
     (take.folder / "peaks").write_bytes(b"half")
-    assert encode(take, told.path) == first
+    assert encode(take, announced.path) == first
     assert of(take.folder) == before
     shutil.copytree(take.folder, tmp_path / "elsewhere" / take.folder.name)
-    again = encode(read_take(tmp_path / "elsewhere" / take.folder.name), told.path)
+    again = encode(read_take(tmp_path / "elsewhere" / take.folder.name), announced.path)
     assert [s.sha256 for s in again.sounds] == [s.sha256 for s in first.sounds]
 
 
@@ -293,12 +293,12 @@ def kill_header(take: Take, lost: int = 0) -> None:
 
 
 def test_encodes_take_of_a_killed_switch(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, announced: Announced
 ) -> None:
-    take = lab.ordinary(told).make(tmp_path)
-    whole = encode(take, told.path)
+    take = lab.ordinary(announced).make(tmp_path)
+    whole = encode(take, announced.path)
     kill_header(take, lost=1500 * 32)
-    cut = encode(take, told.path)
+    cut = encode(take, announced.path)
     assert cut.duration_ms == whole.duration_ms - 1500
     assert cut.announced == whole.announced
     gap = cut.gaps[-1]
@@ -307,7 +307,7 @@ def test_encodes_take_of_a_killed_switch(
     assert abs(cut.drift_ms - 1500) < 50
     kept, _ = soundfile.read(named(cut, "audio.wav").path)
     assert len(kept) == (take.audio.stat().st_size - 44) // 4
-    assert encode(take, told.path) == cut  # the take is unchanged, so the result is the same
+    assert encode(take, announced.path) == cut  # the take is unchanged, so the result is the same
 
 
 def test_early_end_of_file_is_a_gap(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
@@ -357,9 +357,9 @@ def test_refuses_broken_take_and_writes_nothing(
 
 
 def test_refuses_another_sound_than_the_announced_one(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, announced: Announced
 ) -> None:
-    take = lab.ordinary(told).make(tmp_path)
+    take = lab.ordinary(announced).make(tmp_path)
     other = tmp_path / "other.wav"
     soundfile.write(other, lab.speech("en", "callee"), RATE, subtype="PCM_16")
     for path in (other, tmp_path / "none.wav"):
@@ -401,8 +401,8 @@ def test_runs_in_a_process_and_returns_its_errors(
     assert caught.value.hint
 
 
-def test_encoded_json_round_trip(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
-    encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
+def test_encoded_json_round_trip(tmp_path: Path, lab: ModuleType, announced: Announced) -> None:
+    encoded = encode(lab.ordinary(announced).make(tmp_path), announced.path)
     path = write_encoded(encoded)
     assert path.name == "encoded.json"
     assert read_encoded(encoded.take.folder) == encoded

@@ -51,7 +51,7 @@ class Talk:
     ``answers`` those of the answers."""
 
     lab: ModuleType
-    told: Announced
+    announced: Announced
     folder: Path
     sounds: dict[str, Sound] = field(default_factory=dict)
     truth: list[tuple[str, float, float]] = field(default_factory=list)
@@ -60,14 +60,14 @@ class Talk:
     shift_ms: float = 0
 
     def __post_init__(self) -> None:
-        self.sounds = {name: clip(self.told.language, words) for name, words in WORDS.items()}
-        call = self.lab.ordinary(self.told)
+        self.sounds = {name: clip(self.announced.language, words) for name, words in WORDS.items()}
+        call = self.lab.ordinary(self.announced)
         self.right, self.left = [call.right], [call.left]
         self.marks = [(float(at), kind, {}) for at, kind in call.marks]
         self.call = call
         (self.folder / "prompts").mkdir()
         self.announcement = self.folder / "prompts" / "announcement.wav"
-        self.announcement.write_bytes(self.told.path.read_bytes())
+        self.announcement.write_bytes(self.announced.path.read_bytes())
         said = {}
         for name, sound in self.sounds.items():
             at = self.folder / "prompts" / "new.wav"
@@ -88,14 +88,14 @@ class Talk:
         self.talk(gap_ms)
         begin = self.now
         self.right.append(self.sounds[name])
-        self.left.append(self.lab.speech(self.told.language, "caller")[: len(self.sounds[name])])
+        self.left.append(self.lab.speech(self.announced.language, "caller")[: len(self.sounds[name])])
         short = len(self.right[-1]) - len(self.left[-1])
         self.left.append(self.lab.silence(0) if short <= 0 else np.full(short, -1, np.int16))
         self.truth.append((name, begin, self.now))
 
     def talk(self, ms: int) -> None:
         for side, who in ((self.right, "callee"), (self.left, "caller")):
-            sound = np.resize(self.lab.speech(self.told.language, who), ms * 8)
+            sound = np.resize(self.lab.speech(self.announced.language, who), ms * 8)
             side.append(sound)
 
     def ask(self, answer: str, **how: str) -> None:
@@ -135,8 +135,8 @@ class Talk:
 
 
 @pytest.fixture
-def talk(lab: ModuleType, told: Announced, tmp_path: Path) -> Talk:
-    return Talk(lab, told, tmp_path)
+def talk(lab: ModuleType, announced: Announced, tmp_path: Path) -> Talk:
+    return Talk(lab, announced, tmp_path)
 
 
 def check_places(talk: Talk, encoded: Encoded) -> None:

@@ -42,12 +42,12 @@ def test_processes_a_take_of_every_rate(
     assert abs(encoded.announced.offset_ms - lab.LEAD_MS) <= 2
     assert abs(encoded.announced.end_ms - lab.LEAD_MS - len(lab.sound_of(english)) / 8) <= 2
     assert encoded.announced.score > 0.95
-    told = encoded.announced.end_ms * rate // 1000
+    announced = encoded.announced.end_ms * rate // 1000
     paths = {sound.name: sound.path for sound in encoded.sounds}
     kept, kept_rate = soundfile.read(paths["audio.wav"], dtype="int16")
     assert kept_rate == rate
     assert len(kept) == len(wide.left)
-    assert not kept[:told, 0].any()
+    assert not kept[:announced, 0].any()
     with av.open(str(paths["audio.opus"])) as container:
         opus = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert abs(opus.shape[1] / OPUS_RATE - len(kept) / rate) < 0.002

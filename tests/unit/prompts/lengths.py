@@ -44,7 +44,7 @@ def limits() -> LengthLimits:
 Make = Callable[[str, Wording], Rendered]
 
 
-def told(mode: str, *purposes: str, days: int = 30) -> Make:
+def announcement_of(mode: str, *purposes: str, days: int = 30) -> Make:
     return lambda language, wording: composer.announcement(
         language,
         mode=mode,  # type: ignore[arg-type]
@@ -83,13 +83,13 @@ def rows() -> list[Row]:
     of = limits()
     total = of.announcement_s + of.further_purpose_s
     return [
-        Row("announcement, `notice` and `opt-in`", told("notice", "agreement"), (10.4, 12.8, 12.9, 10.7),
+        Row("announcement, `notice` and `opt-in`", announcement_of("notice", "agreement"), (10.4, 12.8, 12.9, 10.7),
             of.announcement_s),
-        Row("the same, kept 180 days", told("notice", "agreement", days=180), (10.8, 13.2, 13.2, 11.3),
+        Row("the same, kept 180 days", announcement_of("notice", "agreement", days=180), (10.8, 13.2, 13.2, 11.3),
             of.announcement_s),
-        Row("the same, for quality, too", told("notice", "agreement", "quality"), (14.6, 17.4, 17.5, 14.0),
+        Row("the same, for quality, too", announcement_of("notice", "agreement", "quality"), (14.6, 17.4, 17.5, 14.0),
             total),
-        Row("announcement, `opt-out`", told("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
+        Row("announcement, `opt-out`", announcement_of("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
             of.announcement_s + of.refusal_s),
         Row("`opt-in` question", asked("agreement"), (15.9, 19.5, 20.4, 16.5)),
         Row("`*5` question", lambda each, wording: composer.keep_question(each, wording=wording),
@@ -105,17 +105,17 @@ def rows() -> list[Row]:
         Row("wrong key, `opt-out`", lambda each, wording: composer.wrong_key(each, wording=wording),
             (4.4, 5.2, 5.5, 4.2)),
         Row("not recorded", lambda each, _: composer.not_recorded(each), (1.7, 2.3, 2.3, 1.8)),
-        Row("who joins, told", lambda each, _: composer.transfer_notice(each), (1.5, 1.9, 2.0, 1.9)),
-        Row("who joins, asked in `opt-out`", lambda each, _: composer.transfer_question(each, mode="opt-out"),
+        Row("transfer notice", lambda each, _: composer.transfer_notice(each), (1.5, 1.9, 2.0, 1.9)),
+        Row("transfer notice, asking in `opt-out`", lambda each, _: composer.transfer_question(each, mode="opt-out"),
             (4.2, 5.3, 5.7, 4.2)),
-        Row("who joins, asked in `opt-in`", lambda each, _: composer.transfer_question(each, mode="opt-in"),
+        Row("transfer notice, asking in `opt-in`", lambda each, _: composer.transfer_question(each, mode="opt-in"),
             (6.4, 8.1, 9.1, 7.6)),
     ]  # fmt: skip
 
 
 def opt_in(language: str, wording: Wording, purpose: str = "agreement", days: int = 30) -> float:
     """The length of question and announcement together, in seconds."""
-    both = (asked(purpose, days=days), told("opt-in", purpose, days=days))
+    both = (asked(purpose, days=days), announcement_of("opt-in", purpose, days=days))
     return sum(make(language, wording).duration_ms for make in both) / 1000
 
 

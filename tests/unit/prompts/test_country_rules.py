@@ -100,24 +100,24 @@ def test_stricter_settings_are_never_refused(
 
 @given(packs, some_purposes, st.integers(1, 400), st.sampled_from(MODES))
 def test_setting_complies_if_every_rule_does(
-    pack: Pack, told: list[str], days: int, mode: str
+    pack: Pack, codes: list[str], days: int, mode: str
 ) -> None:
     fits = all(
         MODES.index(mode) >= MODES.index(pack.rule(each).mode) and days <= pack.rule(each).longest_keep_days
-        for each in told
+        for each in codes
     )
-    assert fits == (not pack.objections(told, keep_days=days, mode=mode))
-    laxest = pack.laxest_mode(told)
-    longest = min(pack.rule(each).longest_keep_days for each in told)
-    assert not pack.objections(told, keep_days=longest, mode=laxest)
+    assert fits == (not pack.objections(codes, keep_days=days, mode=mode))
+    laxest = pack.laxest_mode(codes)
+    longest = min(pack.rule(each).longest_keep_days for each in codes)
+    assert not pack.objections(codes, keep_days=longest, mode=laxest)
     for laxer in MODES[: MODES.index(laxest)]:
-        assert pack.objections(told, keep_days=longest, mode=laxer)
+        assert pack.objections(codes, keep_days=longest, mode=laxer)
 
 
 @given(st.sampled_from(sorted(PACKS)), some_purposes, st.integers(1, 4000), st.sampled_from(MODES))
-def test_every_country_allows_what_strict_allows(code: str, told: list[str], days: int, mode: str) -> None:
-    if not PACKS[STRICT].objections(told, keep_days=days, mode=mode):
-        assert not PACKS[code].objections(told, keep_days=days, mode=mode)
+def test_every_country_allows_what_strict_allows(code: str, codes: list[str], days: int, mode: str) -> None:
+    if not PACKS[STRICT].objections(codes, keep_days=days, mode=mode):
+        assert not PACKS[code].objections(codes, keep_days=days, mode=mode)
 
 
 def test_unknown_country_has_the_strict_pack() -> None:

@@ -16,7 +16,7 @@ from tests.unit.audio.prompt_search import find
 LEAD_MS = 500
 
 
-def told(language: str, keep_days: int = 30, purposes: tuple[str, ...] = ("agreement",)) -> Rendered:
+def opt_out(language: str, keep_days: int = 30, purposes: tuple[str, ...] = ("agreement",)) -> Rendered:
     return announcement(language, mode="opt-out", purposes=purposes, keep_days=keep_days)
 
 
@@ -42,7 +42,7 @@ def call(folder: Path, made: Rendered) -> Path:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_finds_a_composed_announcement(tmp_path: Path, language: str) -> None:
-    made = told(language)
+    made = opt_out(language)
     found = find(put(tmp_path, made), call(tmp_path, made))
     assert found is not None
     assert abs(found.offset_ms - LEAD_MS) <= 1
@@ -51,6 +51,6 @@ def test_finds_a_composed_announcement(tmp_path: Path, language: str) -> None:
 
 
 def test_does_not_find_another_announcement(tmp_path: Path) -> None:
-    heard = call(tmp_path, told("en"))
-    for other in (told("en", keep_days=60), told("en", purposes=("agreement", "quality"))):
+    heard = call(tmp_path, opt_out("en"))
+    for other in (opt_out("en", keep_days=60), opt_out("en", purposes=("agreement", "quality"))):
         assert find(put(tmp_path, other), heard) is None
