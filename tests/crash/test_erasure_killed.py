@@ -27,7 +27,7 @@ from recorder.spool import layout
 from recorder.spool.layout import Mark
 
 SOURCE = str(Path(recorder.__file__).parents[1])
-DESTROY = Path(__file__).with_name("erasure_process.py")
+DESTROY = Path(__file__).with_name("destroy.py")
 BOUNDARIES = (
     "key deleted",
     "key forgotten",

@@ -25,7 +25,7 @@ from recorder.seal.offboarding import place_of, read_receipt
 from .test_destroying_killed import lost_and_found
 
 SOURCE = str(Path(recorder.__file__).parents[1])
-LEAVE = Path(__file__).with_name("offboarding_process.py")
+LEAVE = Path(__file__).with_name("leave.py")
 RECORDINGS = (
     "begun",
     "put",

@@ -1,4 +1,4 @@
-"""The clock guard: which clocks are trusted, and how a doubt prevents deletion."""
+"""Whose clock is believed, and what a doubt keeps from being destroyed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.clock import Clock
 
 
 class Machine:
-    """A machine's two clocks: the settable one, and the uptime."""
+    """A machine's two clocks: one that somebody sets, and the one since its start."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -61,7 +61,7 @@ def doubts(keeper: Timekeeper) -> bool:
 
 
 @pytest.mark.parametrize("jump", [{"days": 3650}, {"days": -1}, {"minutes": 5}, {"seconds": 61}])
-def test_doubts_a_clock_until_it_returns(keeper, machine: Machine, jump) -> None:
+def test_a_clock_that_jumps_is_doubted_until_it_is_back(keeper, machine: Machine, jump) -> None:
     one = keeper()
     assert one.check() == machine.clock()
     machine.passes(minutes=1)
@@ -69,13 +69,13 @@ def test_doubts_a_clock_until_it_returns(keeper, machine: Machine, jump) -> None
     machine.jumps(**jump)
     assert doubts(one)
     machine.passes(hours=3)
-    assert doubts(one), "time alone resolves no doubt"
+    assert doubts(one), "time alone does not make it right"
     assert doubts(keeper()), "nor does a new process"
     machine.jumps(**{name: -value for name, value in jump.items()})
     assert not doubts(one)
 
 
-def test_trusts_a_gradually_corrected_clock(keeper, machine: Machine) -> None:
+def test_a_clock_that_is_corrected_a_little_at_a_time_is_believed(keeper, machine: Machine) -> None:
     one = keeper()
     for _ in range(100):
         machine.passes(minutes=1)
@@ -83,43 +83,44 @@ def test_trusts_a_gradually_corrected_clock(keeper, machine: Machine) -> None:
         assert not doubts(one)
 
 
-def test_time_passes_while_the_process_is_stopped(keeper, machine: Machine) -> None:
+def test_the_time_that_a_process_was_away_has_passed(keeper, machine: Machine) -> None:
     assert not doubts(keeper())
     machine.passes(days=40)
     assert not doubts(keeper())
 
 
 @pytest.mark.parametrize(("off", "doubted"), [({"hours": 23}, False), ({"hours": 25}, True), ({"hours": -1}, True)])  # fmt: skip # noqa: E501
-def test_trusts_the_clock_after_a_reboot(keeper, machine: Machine, off, doubted: bool) -> None:
+def test_after_a_start_of_the_machine(keeper, machine: Machine, off, doubted: bool) -> None:
     assert not doubts(keeper())
     machine.starts_again()
     machine.jumps(**off)
     assert doubts(keeper()) is doubted
 
 
-def test_another_clock_decides(keeper, machine: Machine) -> None:
+def test_another_machines_clock_settles_it_either_way(keeper, machine: Machine) -> None:
     true = machine.clock()
-    assert doubts(keeper(store=lambda: true + timedelta(days=1))), "even at the first check"
+    assert doubts(keeper(store=lambda: true + timedelta(days=1))), "even at the first look"
     assert not doubts(keeper(store=lambda: true))
     machine.jumps(days=300)
     assert doubts(keeper(store=lambda: true))
     assert not doubts(keeper(store=lambda: true + timedelta(days=300)))
 
 
-def test_one_disagreeing_clock_is_a_doubt(keeper, machine: Machine) -> None:
+def test_one_that_disagrees_is_a_doubt_whoever_agrees(keeper, machine: Machine) -> None:
     true = machine.clock()
     machine.jumps(days=3650)
 
     def wrong() -> datetime:
         return true + timedelta(days=3650)
 
-    assert doubts(keeper(database=wrong, store=lambda: true)), "in any order"
+    assert doubts(keeper(database=wrong, store=lambda: true)), "whoever is asked first"
     assert doubts(keeper(database=lambda: true, store=wrong))
     assert not doubts(keeper(database=wrong, store=wrong))
 
 
-def test_ntp_status_is_no_evidence(keeper, machine: Machine, monkeypatch) -> None:
-    """A wrong or forged time server sets the clock, and the kernel then reports it as synchronised."""
+def test_that_something_keeps_the_clock_is_no_word_for_it(keeper, machine: Machine, monkeypatch) -> None:
+    """A time server that is wrong, or somebody who plays one, sets the clock; the kernel then says that it is
+    synchronised, and says the time that was set."""
     monkeypatch.setattr(
         kernel_clock,
         "kernel_clock",
@@ -129,11 +130,11 @@ def test_ntp_status_is_no_evidence(keeper, machine: Machine, monkeypatch) -> Non
     one = keeper()
     one.check()
     machine.jumps(days=3650)
-    assert doubts(one), "without another clock"
-    assert doubts(keeper(store=lambda: true)), "nor with one that disagrees"
+    assert doubts(one), "where nobody else can say"
+    assert doubts(keeper(store=lambda: true)), "nor where somebody says otherwise"
 
 
-def test_ignores_an_unavailable_clock(keeper, machine: Machine) -> None:
+def test_a_witness_that_is_away_says_nothing(keeper, machine: Machine) -> None:
     def away() -> datetime:
         raise StoreError("store.unreachable", "nobody there")
 
@@ -143,7 +144,7 @@ def test_ignores_an_unavailable_clock(keeper, machine: Machine) -> None:
     assert doubts(one)
 
 
-def test_operator_confirms_the_clock(keeper, machine: Machine, tmp_path: Path) -> None:
+def test_the_operator_says_that_it_is_right(keeper, machine: Machine, tmp_path: Path) -> None:
     one = keeper()
     one.check()
     machine.jumps(days=2)
@@ -156,8 +157,8 @@ def test_operator_confirms_the_clock(keeper, machine: Machine, tmp_path: Path) -
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["passes", "jumps", "off"]), st.integers(-400_000, 400_000))))
-def test_limits_how_far_a_clock_may_be_ahead(moves: list[tuple[str, int]]) -> None:
-    """For any clock: each check may be off by the slack, each reboot by a day."""
+def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[str, int]]) -> None:
+    """Whatever a clock does: each look may be off by the slack, each start of the machine by a day."""
     clock = Clock()
     machine, truth, ahead = Machine(clock), clock(), timedelta()
     with tempfile.TemporaryDirectory() as folder:
@@ -180,13 +181,13 @@ def test_limits_how_far_a_clock_may_be_ahead(moves: list[tuple[str, int]]) -> No
             assert believed <= truth + ahead
 
 
-def test_real_clocks_agree(tmp_path: Path) -> None:
+def test_the_real_clocks_agree(tmp_path: Path) -> None:
     one = Timekeeper(tmp_path / ".clock", {})
     one.check()
     one.check()
 
 
-def test_doubt_delays_deletion_until_the_clock_is_right(house, tmp_path: Path) -> None:
+def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
     from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
     from recorder.processes.duties import Duties as Housekeeping
@@ -206,7 +207,7 @@ def test_doubt_delays_deletion_until_the_clock_is_right(house, tmp_path: Path) -
         return row.destroyed_at is None, (house.spool / "quarantine" / aside.name).exists()
 
     keeping.keep()
-    machine.jumps(days=40)  # after the recording's expiry, before the signing key's
+    machine.jumps(days=40)  # past the recording's day, not past the signing key's
     for _ in range(3):
         machine.passes(minutes=1)
         keeping.keep()
@@ -216,4 +217,4 @@ def test_doubt_delays_deletion_until_the_clock_is_right(house, tmp_path: Path) -
     assert there() == (True, True)
     machine.passes(days=31)
     keeping.keep()
-    assert there() == (False, False), "expired recordings are deleted once the clock is trusted"
+    assert there() == (False, False), "what is over goes, once the clock is believed"

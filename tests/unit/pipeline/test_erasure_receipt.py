@@ -1,5 +1,4 @@
-"""The receipt of an erasure: its content, its signature, and that none exists before everything is
-deleted."""
+"""The receipt of an erasure: what it says, that it is signed, and that there is none before all is gone."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ KEPT = timedelta(days=30)
 
 @pytest.fixture
 def gone(house) -> str:
-    """A recording that was erased at its expiry."""
+    """A recording that was erased when its day came."""
     recording = put_small(house)
     house.clock.forward(days=400)
     means = house.means
@@ -35,7 +34,7 @@ def asked(house, recording: str, tenant: str = "") -> erasure_receipt.ErasureRec
     return erasure_receipt.receipt(tenant or house.tenant, recording, means.store, *keys, KEPT, house.clock())
 
 
-def test_receipt_states_what_was_erased_and_when_completely(house, gone) -> None:
+def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) -> None:
     house.clock.forward(days=1)
     said = erasure_receipt.read(asked(house, gone).content, house.means.root)
     row = queries.recording(house.tenant, gone)
@@ -44,11 +43,11 @@ def test_receipt_states_what_was_erased_and_when_completely(house, gone) -> None
     assert {each.name for each in said.objects} == {each.name for each in row.objects}
     assert said.remains == ("amendment-0001.json", "manifest.json")
     there = {key.removeprefix(row.prefix) for key in house.objects() if gone in key}
-    assert there == set(said.remains), "the receipt lists what remains"
-    assert "+32" not in said.content.decode(), "no telephone number"
+    assert there == set(said.remains), "what it says stays is what there is"
+    assert "+32" not in said.content.decode(), "nobody's number"
 
 
-def test_refuses_a_changed_receipt(house, gone) -> None:
+def test_a_changed_receipt_is_refused(house, gone) -> None:
     content = asked(house, gone).content
     body = json.loads(content)
     for field, value in (("backups_kept_days", 0), ("gone", False), ("why", "deleted")):
@@ -60,14 +59,14 @@ def test_refuses_a_changed_receipt(house, gone) -> None:
         assert refused.value.error_id == "seal.signature"
 
 
-def test_no_receipt_while_objects_remain(house, gone) -> None:
+def test_there_is_none_while_something_is_there(house, gone) -> None:
     (house.bucket / data_key_path(house.tenant, gone)).write_bytes(b"{}")
     with pytest.raises(KeepingError) as refused:
         asked(house, gone)
     assert refused.value.error_id == "retention.not_gone"
 
 
-def test_no_receipt_for_live_and_foreign_recordings(house) -> None:
+def test_there_is_none_of_what_lives_or_is_anothers(house) -> None:
     recording = put_small(house)
     with pytest.raises(KeepingError) as refused:
         asked(house, recording)
@@ -77,6 +76,6 @@ def test_no_receipt_for_live_and_foreign_recordings(house) -> None:
     assert foreign.value.error_id == "access.not_found"
 
 
-def test_backups_end_after_they_were_made(house) -> None:
+def test_backups_do_not_end_before_they_are_made(house) -> None:
     with pytest.raises(ValueError, match="before"):
         complete_from(house.clock(), timedelta(days=-1))

@@ -37,13 +37,13 @@ def means(house, store=None, **changes) -> Services:
 
 
 def remains(house, row) -> list[str]:
-    """The remains of an erased recording in the bucket, and its customer's keys."""
+    """What is left in the bucket of a recording that was destroyed, and of its customer."""
     return sorted(
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
     )
 
 
-def test_recording_is_kept_as_long_as_announced(house) -> None:
+def test_a_recording_is_kept_as_long_as_announced_then_gone(house) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -57,7 +57,7 @@ def test_recording_is_kept_as_long_as_announced(house) -> None:
     assert (left.destroyed_why, left.wrapped_key, left.outside) == ("expired", None, None)
 
 
-def test_unannounced_recording_expires_after_thirty_days(house) -> None:
+def test_a_take_that_was_never_announced_goes_after_thirty_days(house) -> None:
     folder = house.take(announced=False)
     house.work(folder)
     house.clock.forward(days=29)
@@ -67,7 +67,7 @@ def test_unannounced_recording_expires_after_thirty_days(house) -> None:
     assert queries.recording(house.tenant, folder.name).destroyed_why == "not_announced"
 
 
-def test_deletes_keys_first(house) -> None:
+def test_the_keys_go_first(house) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -94,7 +94,7 @@ def test_deletes_keys_first(house) -> None:
 
 
 @pytest.mark.parametrize("after", range(4))
-def test_resumes_an_interrupted_expiry(house, after) -> None:
+def test_destroying_that_was_broken_off_is_done_again(house, after) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -131,7 +131,7 @@ def change_row(recording: str, **values) -> None:
 
 
 def kept(house, recording: str) -> bool:
-    """Whether the recording is complete."""
+    """Whether nothing of a recording was destroyed."""
     row, objects = queries.recording(house.tenant, recording), house.objects()
     return (
         row.destroyed_at is None
@@ -141,7 +141,7 @@ def kept(house, recording: str) -> bool:
     )
 
 
-def test_row_with_an_earlier_time_deletes_nothing(house) -> None:
+def test_a_row_whose_time_was_moved_earlier_destroys_nothing(house) -> None:
     folder, other = house.take(), house.take()
     house.work(folder)
     house.work(other)
@@ -153,7 +153,7 @@ def test_row_with_an_earlier_time_deletes_nothing(house) -> None:
     (said,) = [line for line in logs if line["event"] == "recording.erasure_failed"]
     assert (said["recording"], said["error_id"], said["log_level"]) == (row.id, "seal.row_differs", "error")
     assert kept(house, row.id)
-    # At its announced expiry both are deleted.
+    # On its announced day it goes, and the other with it.
     house.clock.at = row.keep_until
     assert destroy_due(house) == 2
 
@@ -165,7 +165,7 @@ def test_row_with_an_earlier_time_deletes_nothing(house) -> None:
         (lambda row: {"prefix": row.prefix, "announced": 0}, "seal.row_differs"),
     ],
 )
-def test_otherwise_changed_row_deletes_nothing(house, changed, error_id) -> None:
+def test_a_row_changed_in_other_ways_too_destroys_nothing(house, changed, error_id) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -176,7 +176,7 @@ def test_otherwise_changed_row_deletes_nothing(house, changed, error_id) -> None
     assert kept(house, row.id)
 
 
-def test_row_with_the_prefix_of_an_older_manifest_deletes_nothing(house) -> None:
+def test_a_row_that_names_the_place_of_an_older_manifest_destroys_nothing(house) -> None:
     older = house.take()
     house.work(older)
     house.clock.forward(days=20)
@@ -197,8 +197,8 @@ def test_row_with_the_prefix_of_an_older_manifest_deletes_nothing(house) -> None
     assert data_key_path(house.tenant, younger.name) in house.objects()
 
 
-def test_empty_store_proves_no_erasure(house) -> None:
-    """A folder whose disk is not mounted looks empty."""
+def test_an_empty_store_is_no_sign_that_anything_was_destroyed(house) -> None:
+    """A folder whose disk is not mounted looks like that."""
     folder = house.take()
     house.work(folder)
     house.clock.forward(days=31)
@@ -209,7 +209,7 @@ def test_empty_store_proves_no_erasure(house) -> None:
     assert destroy_due(house) == 1
 
 
-def test_failed_expiry_delays_no_other(house) -> None:
+def test_what_cannot_be_destroyed_holds_up_no_other(house) -> None:
     folders = [house.take() for _ in range(3)]
     for folder in folders:
         house.work(folder)
@@ -232,7 +232,7 @@ def test_failed_expiry_delays_no_other(house) -> None:
     assert [row.id for row in recordings.due(house.clock())] == [rows[0].id]
 
 
-def test_reads_due_recordings_page_by_page(house) -> None:
+def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
     folders = [house.take() for _ in range(3)]
     for folder in folders:
         house.work(folder)
@@ -244,7 +244,7 @@ def test_reads_due_recordings_page_by_page(house) -> None:
     assert sorted(seen) == sorted(folder.name for folder in folders)
 
 
-def test_quarantine_ends_on_its_date(house) -> None:
+def test_quarantine_ends_on_its_day(house) -> None:
     folder = house.take()
     (folder / layout.AUDIO).write_bytes(b"RIFF")
     stages.step(folder, house.clock(), house.means)
@@ -256,7 +256,7 @@ def test_quarantine_ends_on_its_date(house) -> None:
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
 
-def test_quarantine_without_a_date_never_ends(house) -> None:
+def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
     folder = house.take()
     stages.quarantine_take(folder, stages.ENCODER_DIED, house.clock(), house.means)
     assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
@@ -268,7 +268,7 @@ def test_quarantine_without_a_date_never_ends(house) -> None:
 
 
 @pytest.mark.parametrize("note", [None, b"{", b"[]", json.dumps({"until": "soon"}).encode()])
-def test_quarantine_keeps_foreign_folders(house, note) -> None:
+def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
     aside = house.spool / layout.QUARANTINE / "mine"
     aside.mkdir(parents=True)
     if note is not None:
@@ -277,11 +277,11 @@ def test_quarantine_keeps_foreign_folders(house, note) -> None:
     assert aside.exists()
 
 
-def test_missing_quarantine_is_no_error(house) -> None:
+def test_no_quarantine_is_no_error(house) -> None:
     assert expiry.empty_quarantine(house.means, house.clock()) == 0
 
 
-def test_no_tombstone_while_objects_remain(house) -> None:
+def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -306,8 +306,8 @@ def test_no_tombstone_while_objects_remain(house) -> None:
     assert destroy_due(house) == 1
 
 
-def test_invalid_amendment_keeps_the_recording(house) -> None:
-    """It could have been a legal hold."""
+def test_an_amendment_that_is_not_to_be_believed_keeps_the_recording(house) -> None:
+    """It could have been a hold."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -319,8 +319,8 @@ def test_invalid_amendment_keeps_the_recording(house) -> None:
     assert kept(house, row.id)
 
 
-def test_without_a_signing_key_the_tombstone_waits(house) -> None:
-    """An expired signing key does not extend retention."""
+def test_without_a_key_for_amendments_it_is_gone_and_its_tombstone_waits(house) -> None:
+    """No signing key that ran out keeps a recording past its day."""
     folder = house.take()
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)

@@ -1,4 +1,4 @@
-"""The worker's relay of commands for live calls, with a socket in place of the daemon."""
+"""The worker's part in what is asked of live calls, with a daemon that is a socket."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.postgresql
 
 
 class Daemon:
-    """Answers with the given lines; ``asked`` are the requests."""
+    """Answers with what it is given, line by line; ``asked`` is what it was asked."""
 
     def __init__(self, folder: Path, *answers: object) -> None:
         self.asked: list[dict] = []
@@ -88,7 +88,7 @@ def desk(house, clock, entropy) -> Desk:
 
 @pytest.fixture
 def call(house, clock) -> Path:
-    """The folder of a live, bridged call."""
+    """The folder of a call in which two speak."""
     start = house.start()
     folder = layout.open_take(house.spool, start)
     for kind in ("recording_started", "announcement_started", "announcement_finished", "bridged"):
@@ -97,7 +97,7 @@ def call(house, clock) -> Path:
 
 
 def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
-    """A command of the panel for a call, signed with its key."""
+    """Something that the panel asks of a call, signed with its key."""
     keys = house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
@@ -110,7 +110,7 @@ def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
 TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 
 
-def test_relays_command_and_outcome(house, desk, call, daemon, clock, entropy) -> None:
+def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     (row,) = queries.calls(house.tenant, clock())
@@ -130,29 +130,29 @@ def test_relays_command_and_outcome(house, desk, call, daemon, clock, entropy) -
     ("answers", "outcome"),
     [
         ((TAKEN, {"outcome": "not_told"}), "not_told"),
-        (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late
-        ((), NO_ANSWER),  # the call ended before the command arrived
-        ((TAKEN,), UNKNOWN),  # and afterwards
+        (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late for it
+        ((), NO_ANSWER),  # it ended before it took it
+        ((TAKEN,), UNKNOWN),  # and after
         ((TAKEN, ["done"]), UNKNOWN),
     ],
 )
-def test_reports_only_what_the_daemon_confirmed(house, daemon, answers, outcome) -> None:
+def test_nothing_is_said_to_be_done_that_the_daemon_has_not_said(house, daemon, answers, outcome) -> None:
     daemon(*answers)
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + 1)
     assert carry(house.spool, request) == outcome
 
 
-def test_dead_daemon_fails_the_command_at_once(house, daemon) -> None:
+def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house, daemon) -> None:
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + PATIENCE)
     began = time.monotonic()
     assert carry(house.spool, request) == NO_ANSWER
     daemon().close()
-    assert (house.spool / SOCKET).exists(), "as a killed daemon leaves it"
+    assert (house.spool / SOCKET).exists(), "as a daemon leaves it that was killed"
     assert carry(house.spool, request) == NO_ANSWER
     assert time.monotonic() - began < 1
 
 
-def test_restarted_worker_asks_for_the_outcome_only(
+def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
     house, desk, call, daemon, clock, entropy
 ) -> None:
     desk.turn()
@@ -165,7 +165,7 @@ def test_restarted_worker_asks_for_the_outcome_only(
     assert {queries.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
-def test_unknown_outcome_stays_unknown(house, desk, call, daemon, clock, entropy) -> None:
+def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
     desk.turn()
     asked = asked_of(house, call.name, "note")
     assert queries.take("node1", asked.id, clock(), entropy)
@@ -187,8 +187,8 @@ def test_unknown_outcome_stays_unknown(house, desk, call, daemon, clock, entropy
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_refuses_a_changed_command(house, desk, call, daemon, change) -> None:
-    """A row written without the panel's signature pauses and deletes nothing."""
+def test_a_command_that_was_not_signed_so_is_not_carried_out(house, desk, call, daemon, change) -> None:
+    """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     row = asked_of(house, call.name, "pause")
@@ -203,7 +203,7 @@ def test_refuses_a_changed_command(house, desk, call, daemon, change) -> None:
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
-def test_refuses_a_forged_command(house, desk, call, daemon, clock) -> None:
+def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     with writing():
@@ -217,14 +217,14 @@ def test_refuses_a_forged_command(house, desk, call, daemon, clock) -> None:
 
 @pytest.fixture
 def rival(clock, entropy) -> str:
-    """The id of another customer."""
+    """Another customer's id."""
     identity = str(uuid7(clock(), entropy))
     tenants.create_tenant(identity, name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
     return identity
 
 
-def test_refuses_a_command_of_another_customer(house, desk, call, daemon, rival, clock) -> None:
-    """A call's row is changed to another customer, who then gives a command."""
+def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, daemon, rival, clock) -> None:
+    """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     with writing():
@@ -236,7 +236,7 @@ def test_refuses_a_command_of_another_customer(house, desk, call, daemon, rival,
 
 
 @pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
-def test_repairs_a_changed_call_row(house, desk, call, rival, clock, column) -> None:
+def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival, clock, column) -> None:
     desk.look()
     before = queries.calls(house.tenant, clock())
     with writing():
@@ -247,7 +247,7 @@ def test_repairs_a_changed_call_row(house, desk, call, rival, clock, column) -> 
     assert queries.calls(rival, clock()) == ()
 
 
-def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy) -> None:
+def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     panel = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
@@ -258,7 +258,7 @@ def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy)
     assert there.asked == []
 
 
-def test_refuses_a_key_not_endorsed_for_commands(house, desk, call) -> None:
+def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -> None:
     desk.turn()
     other = signing.Signer(
         key := Ed25519PrivateKey.generate(),
@@ -275,7 +275,7 @@ def test_refuses_a_key_not_endorsed_for_commands(house, desk, call) -> None:
     assert refused.value.error_id == "seal.endorsement_use"
 
 
-def test_removes_an_ended_call(house, desk, call, clock) -> None:
+def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
     desk.look()
     assert queries.calls(house.tenant, clock())
     layout.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
@@ -287,7 +287,7 @@ def test_removes_an_ended_call(house, desk, call, clock) -> None:
     assert queries.calls(house.tenant, clock()) == ()
 
 
-def test_lists_calls_again_after_another_worker(house, desk, call, clock) -> None:
+def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> None:
     desk.look()
     clock.forward(minutes=11)
     queries.drop_old(clock())
@@ -296,7 +296,7 @@ def test_lists_calls_again_after_another_worker(house, desk, call, clock) -> Non
     assert queries.calls(house.tenant, clock())
 
 
-def test_lists_no_unrecorded_calls(house, clock) -> None:
+def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) -> None:
     start = house.start()
     told = tuple(Mark(clock(), kind, {}) for kind in ("recording_started", "announcement_finished"))
     assert live_row(start, told, clock()) is not None
@@ -313,7 +313,7 @@ def test_lists_no_unrecorded_calls(house, clock) -> None:
     assert live_row(house.start(at_pickup=True), begins_anew, clock()) is not None
 
 
-def test_pause_with_unknown_start_is_stable(house, clock) -> None:
+def test_a_pause_that_nobody_saw_begin_does_not_change_with_every_look(house, clock) -> None:
     start = house.start()
     marks = (Mark(clock(), "announcement_finished", {}), Mark(clock(), "paused", {"seen": "later"}))
     row = live_row(start, marks, clock())

@@ -1,6 +1,6 @@
-"""A real process for crash tests: ``erasure_process.py ROOT CATALOGUE NOW BOUNDARY`` erases the recordings
-that are due at a time, and kills itself with SIGKILL at a boundary (``-``: at none). With ``delete TENANT
-RECORDING`` (or ``withdraw``) it only writes that amendment."""
+"""A real process for crash tests: ``destroy.py ROOT CATALOGUE NOW BOUNDARY`` destroys what is over at a time
+and kills itself with SIGKILL at a boundary, with ``-`` at none.  With ``delete TENANT RECORDING`` (or
+``withdraw``) after that it only writes that down."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A real process for crash tests: ``offboarding_process.py ROOT CATALOGUE NOW BOUNDARY`` erases the data of
-offboarded customers, and kills itself with SIGKILL at a boundary (``-``: at none)."""
+"""A real process for crash tests: ``leave.py ROOT CATALOGUE NOW BOUNDARY`` destroys what is left of customers
+who left, and kills itself with SIGKILL at a boundary, with ``-`` at none."""
 
 from __future__ import annotations
 
