@@ -103,7 +103,7 @@ def lesser_store(seaweedfs: SeaweedFS) -> S3Store:
     return store
 
 
-class _Said(io.BytesIO):
+class _Body(io.BytesIO):
     def stream(self, **_: object) -> Iterator[bytes]:
         yield self.read()
 
@@ -142,14 +142,9 @@ def refusing_store(seaweedfs: SeaweedFS) -> S3Store:
     def refuse(request: Any, **_: object) -> AWSResponse | None:
         if not {"If-None-Match", "x-amz-checksum-sha256"} & set(request.headers):
             return None
-        said = b"<Error><Code>NotImplemented</Code><Message>no such header</Message></Error>"
-        return AWSResponse(request.url, 501, {"Content-Type": "application/xml"}, _Said(said))
+        body = b"<Error><Code>NotImplemented</Code><Message>no such header</Message></Error>"
+        return AWSResponse(request.url, 501, {"Content-Type": "application/xml"}, _Body(body))
 
     for client in (store._client, store._hash_in_header):
         client.meta.events.register("before-send.s3.PutObject", refuse)
     return store
-
-
-class _Said(io.BytesIO):
-    def stream(self, **_: object) -> Iterator[bytes]:
-        yield self.read()

@@ -148,7 +148,7 @@ def test_returning_node_stores_nothing_again(
     else:
         while stages.next_stage(there) != "store":
             stages.step(there, house.clock(), means)
-        house.means = replace(means, store=_AfterTheFirstPut(bucket_store, destroy))
+        house.means = replace(means, store=_InterruptedStore(bucket_store, destroy))
     house.work(there)
     assert not there.exists()
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
@@ -157,7 +157,7 @@ def test_returning_node_stores_nothing_again(
     assert queries.recording(house.tenant, row.id).destroyed_why == "expired"
 
 
-class _AfterTheFirstPut:
+class _InterruptedStore:
     """A store that calls a function after the first put, which is that of the customer's key."""
 
     def __init__(self, store: S3Store, happens) -> None:

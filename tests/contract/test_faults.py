@@ -48,7 +48,7 @@ def test_server_killed_during_a_put(
     pid = server.pid
     assert pid is not None
 
-    class Killing(io.RawIOBase):
+    class KillingBody(io.RawIOBase):
         """A request body during which the server is killed."""
 
         def __init__(self, body: BinaryIO) -> None:
@@ -60,7 +60,7 @@ def test_server_killed_during_a_put(
             return self.body.read(size)
 
     def wrap(request: Any, **_: object) -> None:
-        request.body = Killing(request.body)
+        request.body = KillingBody(request.body)
 
     events = store._hash_in_header.meta.events
     events.register_first("before-send.s3.PutObject", wrap, unique_id="killing")
@@ -116,7 +116,7 @@ def test_closed_port_is_unreachable(tmp_path: Path) -> None:
         S3Store(nowhere(free_ports())).read("a")
 
 
-class Answering(threading.Thread):
+class FixedAnswerServer(threading.Thread):
     """A server that gives each connection one fixed answer and counts the requests."""
 
     def __init__(self, answer: bytes) -> None:
@@ -159,7 +159,7 @@ def head(status: str, length: int = 0) -> bytes:
 def test_classifies_answers_without_retries(
     answer: bytes, kind: type[StoreError], error_id: str
 ) -> None:
-    server = Answering(answer)
+    server = FixedAnswerServer(answer)
     server.start()
     with pytest.raises(StoreError) as refused:
         S3Store(nowhere(server.port)).read("a")
@@ -170,7 +170,7 @@ def test_classifies_answers_without_retries(
 
 
 def test_wrapper_retries_with_growing_pauses() -> None:
-    server = Answering(head("503 Slow Down"))
+    server = FixedAnswerServer(head("503 Slow Down"))
     server.start()
     pauses: list[float] = []
     store = with_retries(S3Store(nowhere(server.port)), attempts=4, sleep=pauses.append, chance=lambda: 1.0)

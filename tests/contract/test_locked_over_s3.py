@@ -29,7 +29,7 @@ BODY = b"held" * 1000
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedObject:
     """A locked object in a separate bucket."""
 
     client: S3Client
@@ -66,7 +66,7 @@ def bucket(seaweedfs: SeaweedFS) -> str:
 
 
 @pytest.fixture
-def locked(seaweedfs: SeaweedFS, bucket: str) -> Locked:
+def locked(seaweedfs: SeaweedFS, bucket: str) -> LockedObject:
     client, key = connect(seaweedfs.bucket()), f"checkpoints/{uuid4()}/1"
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     put = client.put_object(
@@ -77,16 +77,16 @@ def locked(seaweedfs: SeaweedFS, bucket: str) -> Locked:
         ObjectLockMode="COMPLIANCE",
         ObjectLockRetainUntilDate=until,
     )
-    return Locked(client, seaweedfs.bucket(), bucket, key, put["VersionId"], until)
+    return LockedObject(client, seaweedfs.bucket(), bucket, key, put["VersionId"], until)
 
 
-def retention(locked: Locked, mode: str | None, minutes: int = 1) -> None:
+def retention(locked: LockedObject, mode: str | None, minutes: int = 1) -> None:
     until = datetime.now(UTC) + timedelta(minutes=minutes)
     wanted = {"Mode": mode, "RetainUntilDate": until} if mode else {}
     locked.client.put_object_retention(**locked.which, Retention=wanted, BypassGovernanceRetention=True)  # type: ignore[arg-type]
 
 
-REFUSED: dict[str, Callable[[Locked], object]] = {
+REFUSED: dict[str, Callable[[LockedObject], object]] = {
     "its version is deleted": lambda it: it.client.delete_object(**it.which),  # type: ignore[arg-type]
     "with the bypass of governance": lambda it: it.client.delete_object(
         **it.which,  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ REFUSED: dict[str, Callable[[Locked], object]] = {
     ),
 }
 
-WITHOUT_EFFECT: dict[str, Callable[[Locked], object]] = {
+WITHOUT_EFFECT: dict[str, Callable[[LockedObject], object]] = {
     "a mark that it is deleted": lambda it: it.client.delete_object(Bucket=it.bucket, Key=it.key),
     "deleted among others": lambda it: it.client.delete_objects(
         Bucket=it.bucket,
@@ -158,19 +158,19 @@ WITHOUT_EFFECT: dict[str, Callable[[Locked], object]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refuses_requests_that_undo_a_lock(locked: Locked, name: str) -> None:
+def test_refuses_requests_that_undo_a_lock(locked: LockedObject, name: str) -> None:
     with pytest.raises(ClientError):
         REFUSED[name](locked)
     check_held(locked)
 
 
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
-def test_accepted_requests_keep_the_locked_version(locked: Locked, name: str) -> None:
+def test_accepted_requests_keep_the_locked_version(locked: LockedObject, name: str) -> None:
     WITHOUT_EFFECT[name](locked)
     check_held(locked)
 
 
-def check_held(locked: Locked) -> None:
+def check_held(locked: LockedObject) -> None:
     assert locked.client.get_object(**locked.which)["Body"].read() == BODY  # type: ignore[arg-type]
     kept = locked.client.get_object_retention(**locked.which)["Retention"]  # type: ignore[arg-type]
     assert (kept["Mode"], kept["RetainUntilDate"]) == ("COMPLIANCE", locked.until)

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.long
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockingBucket:
     """A bucket, and the credentials for it."""
 
     worker: Bucket
@@ -50,10 +50,10 @@ class Locked:
 
 
 @pytest.fixture(scope="module")
-def locked(start_seaweedfs: Callable[..., SeaweedFS]) -> Locked:
+def locked(start_seaweedfs: Callable[..., SeaweedFS]) -> LockingBucket:
     may = {"worker": (*ORDINARY, *LOCKS), "eraser": (*ORDINARY, "BypassGovernanceRetention")}
     bucket = start_seaweedfs(may).bucket()
-    return Locked(as_other(bucket, "worker"), as_other(bucket, "eraser"))
+    return LockingBucket(as_other(bucket, "worker"), as_other(bucket, "eraser"))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def clock() -> Clock:
     return Clock(utc_now().replace(microsecond=0) - timedelta(hours=3))
 
 
-def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: Locked) -> None:
+def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: LockingBucket) -> None:
     store, lock = S3Store(locked.worker, house.entropy), GovernanceLock(locked.worker)
     lock.check()
     house.means = replace(house.means, store=store, lock=lock)

@@ -54,7 +54,7 @@ class Step:
 
     def __post_init__(self) -> None:
         self.keys = self.root / "keys"
-        self.store = Telling(self.root / "bucket")
+        self.store = ReportingStore(self.root / "bucket")
         self.store.boundary = self.boundary
         self.public = signing.load_public(self.keys / signing.ROOT_PUBLIC)
         self.signer = signing.load_signer(self.keys / signing.SIGNING_KEY, self.keys / signing.ENDORSEMENT)
@@ -144,7 +144,7 @@ class Step:
         Rebuild(self.store, self.ring, self.public, lambda: self.now, tell=told).run()
 
 
-class Telling(DirectoryStore):
+class ReportingStore(DirectoryStore):
     """A store that reports what it is about to put, what it has put, and how many manifests it has read."""
 
     boundary: Callable[[str], None]

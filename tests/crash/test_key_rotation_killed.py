@@ -171,7 +171,7 @@ def test_deletes_a_key_stored_too_late(house) -> None:
     destroying = means
     later = house.clock() + timedelta(days=400)
 
-    class Late:
+    class LateStore:
         """A store in which a recording is erased right before its key is stored again."""
 
         def __getattr__(self, name: str) -> object:
@@ -183,6 +183,6 @@ def test_deletes_a_key_stored_too_late(house) -> None:
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = Rewrapping(Late(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
+    made = Rewrapping(LateStore(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

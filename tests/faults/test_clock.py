@@ -21,7 +21,7 @@ from tests.ports import free_ports
 LIBRARIES = sorted(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"))
 
 
-class Jumping:
+class FakedClock:
     """A clock of processes that can be moved while they run."""
 
     def __init__(self, folder: Path) -> None:
@@ -53,10 +53,10 @@ class Jumping:
 
 
 @pytest.fixture
-def jumping(tmp_path: Path) -> Jumping:
+def jumping(tmp_path: Path) -> FakedClock:
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
-    return Jumping(tmp_path)
+    return FakedClock(tmp_path)
 
 
 def rows(house) -> list:
@@ -68,13 +68,13 @@ def kept(house, recording: str) -> bool:
     return row is not None and row.destroyed_at is None
 
 
-def worker(processes: Processes, jumping: Jumping) -> Process:
+def worker(processes: Processes, jumping: FakedClock) -> Process:
     process = processes.worker(**jumping.environment)
     until(lambda: process.log("worker.started"), "a worker")
     return process
 
 
-def test_faked_clock_is_effective(jumping: Jumping) -> None:
+def test_faked_clock_is_effective(jumping: FakedClock) -> None:
     jumping.set("+10y")
     assert timedelta(days=3600) < jumping.seen() - datetime.now(UTC) < timedelta(days=3700)
 
@@ -84,7 +84,7 @@ def test_faked_clock_is_effective(jumping: Jumping) -> None:
     "jump", ["+40d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+10y", "-1d", "+5m"))]
 )
 def test_worker_with_a_jumped_clock_deletes_nothing(
-    house, processes: Processes, jumping: Jumping, jump: str
+    house, processes: Processes, jumping: FakedClock, jump: str
 ) -> None:
     """Neither a recording nor a take in quarantine has expired; the clock jumps while the worker runs."""
     folder, aside = house.take(), house.take()
@@ -125,7 +125,7 @@ def test_worker_with_a_jumped_clock_deletes_nothing(
 
 @pytest.mark.long
 def test_clock_that_jumps_and_returns(
-    house, processes: Processes, jumping: Jumping, clock
+    house, processes: Processes, jumping: FakedClock, clock
 ) -> None:
     """Takes before, during and after the jump are all stored, once."""
     process = worker(processes, jumping)
@@ -141,7 +141,7 @@ def test_clock_that_jumps_and_returns(
 
 @pytest.mark.long
 def test_clock_of_the_object_store_decides(
-    house, processes: Processes, jumping: Jumping, tmp_path: Path
+    house, processes: Processes, jumping: FakedClock, tmp_path: Path
 ) -> None:
     """For the worker the store is on another machine, by a name that is none of its addresses. The store's
     clock is right, so the worker's wrong clock is detected at the first check."""

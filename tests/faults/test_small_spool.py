@@ -35,7 +35,7 @@ def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> No
             gevent.sleep(0.03)
 
 
-class Site:
+class SmallSpoolNode:
     """One node with its processes."""
 
     def __init__(self, house, processes: Processes, switch: PracticeSwitch) -> None:
@@ -94,12 +94,12 @@ def site(house, disk: SmallDisk, processes: Processes):
         password=PASSWORD, daemon=f"127.0.0.1:{daemon_port}", event_port=event_port, environment=os.environ
     ) as switch:
         until(lambda: daemon.log("switch.up"), "a daemon that watches")
-        yield Site(house, processes, switch), daemon
+        yield SmallSpoolNode(house, processes, switch), daemon
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_fifty_calls_without_a_worker(site: tuple[Site, Process], disk: SmallDisk) -> None:
+def test_fifty_calls_without_a_worker(site: tuple[SmallSpoolNode, Process], disk: SmallDisk) -> None:
     """As many calls are recorded as have space to continue; the others are listed with the reason. Then
     something else fills the disk: each recording is ended while it can still be finished, all are stored, and
     so is the next call."""
@@ -137,7 +137,7 @@ def test_fifty_calls_without_a_worker(site: tuple[Site, Process], disk: SmallDis
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_ends_recordings_before_the_disk_is_full(
-    site: tuple[Site, Process], disk: SmallDisk
+    site: tuple[SmallSpoolNode, Process], disk: SmallDisk
 ) -> None:
     """The calls last for minutes: the longest recording is ended first, the others continue as long as
     possible."""

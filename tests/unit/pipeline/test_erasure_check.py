@@ -29,11 +29,11 @@ from recorder.spool import layout
 from recorder.store.contract import Conflict, Unreachable
 
 
-class Killed(BaseException):
+class Crash(BaseException):
     """Stands for SIGKILL."""
 
 
-class Between:
+class InterruptedStore:
     """A store that calls a function after its ``nth`` operation of a kind."""
 
     def __init__(self, store, operation: str, nth: int, happens: Callable[[], object]) -> None:
@@ -77,11 +77,11 @@ def kill_at(house, folder: Path, boundary: str) -> None:
 
     def reached(name: str) -> None:
         if name == boundary:
-            raise Killed
+            raise Crash
 
     real = house.means
     house.means = replace(real, boundary=reached)
-    with pytest.raises(Killed):
+    with pytest.raises(Crash):
         house.work(folder)
     house.means = real
 
@@ -171,7 +171,7 @@ def test_older_copy_of_the_spool(house, before) -> None:
     folder = back(house, sealed if before == "storing" else unsealed)
     if before.endswith("another day"):
         of_another_day(folder)
-    store = Between(house.means.store, "put", 0, lambda: None)
+    store = InterruptedStore(house.means.store, "put", 0, lambda: None)
     house.means = replace(house.means, store=store)
     assert work_saying(house, folder) == ["take.already_erased"]
     assert not [each for each in store.asked if each.startswith("put")]
@@ -258,7 +258,7 @@ def test_erasure_between_two_uploads(house, before, nth) -> None:
         destroy(house.replaced(means=real))
         erased.append(folder.name)
 
-    house.means = replace(real, store=Between(real.store, "put", nth, another_node))
+    house.means = replace(real, store=InterruptedStore(real.store, "put", nth, another_node))
     assert work_saying(house, folder)[-1:] == ["take.already_erased"]
     house.means = real
     assert erased
@@ -294,7 +294,7 @@ def test_unavailable_store_keeps_the_take(house) -> None:
         raise Unreachable("store.unreachable", "nobody there")
 
     for operation in ("read", "delete"):
-        house.means = replace(real, store=Between(real.store, operation, 1, away))
+        house.means = replace(real, store=InterruptedStore(real.store, operation, 1, away))
         with pytest.raises(StoreError):
             house.work(folder)
         assert stages.next_stage(folder) == "store"
@@ -315,7 +315,7 @@ def test_older_copy_of_a_kept_recording_waits(house) -> None:
 
 
 def test_check_costs_one_request(house) -> None:
-    store = Between(house.means.store, "put", 0, lambda: None)
+    store = InterruptedStore(house.means.store, "put", 0, lambda: None)
     house.means = replace(house.means, store=store)
     folder = house.take(talk_ms=300)
     house.work(folder)

@@ -24,7 +24,7 @@ WORKERS = 3
 DUE = 6
 
 
-class Watched:
+class SlowStore:
     """A store that counts deletions, and pauses so that others compete."""
 
     def __init__(self, store) -> None:
@@ -64,7 +64,7 @@ def means(house, store) -> Services:
 
 
 def test_one_worker_erases_each_recording(house, due) -> None:
-    store = Watched(house.means.store)
+    store = SlowStore(house.means.store)
     together = threading.Barrier(WORKERS)
 
     def work(_: int) -> int:
@@ -93,7 +93,7 @@ def test_respects_the_lease_of_another_worker(house, due) -> None:
 
 
 def test_returns_the_lease_after_a_failure(house, due) -> None:
-    store = Watched(house.means.store)
+    store = SlowStore(house.means.store)
     store.away = True
     with pytest.raises(Unreachable):
         expiry.destroy_due(means(house, store), house.clock())

@@ -225,7 +225,7 @@ def test_unknown_tenant_delays_the_take(house) -> None:
 
 
 def test_unavailable_store_delays_the_take(house) -> None:
-    class Away:
+    class UnavailableStore:
         def __getattr__(self, _name):
             def away(*_args) -> None:
                 raise Unreachable("store.unreachable", "nobody there")
@@ -233,7 +233,7 @@ def test_unavailable_store_delays_the_take(house) -> None:
             return away
 
     folder = house.take()
-    away = replace(house.means, store=Away())
+    away = replace(house.means, store=UnavailableStore())
     stages.step(folder, house.clock(), away)
     stages.step(folder, house.clock(), away)
     for _ in range(3):

@@ -29,7 +29,7 @@ from recorder.store.contract import Unreachable
 DEADLINE = 60.0
 
 
-class Gates:
+class SwitchableStore:
     """A store that can become unavailable and available again."""
 
     def __init__(self, store) -> None:
@@ -54,8 +54,8 @@ SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 
 @pytest.fixture
-def store(house) -> Gates:
-    return Gates(house.means.store)
+def store(house) -> SwitchableStore:
+    return SwitchableStore(house.means.store)
 
 
 @pytest.fixture
@@ -117,12 +117,12 @@ def test_logs_unhandled_errors_of_duties(house, start) -> None:
     house.work(house.take())
     house.clock.forward(days=31)
 
-    class Broken:
+    class BrokenStore:
         def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
             raise RuntimeError("nobody foresaw this")
 
     with capture_logs() as logs:
-        start(store=Broken())
+        start(store=BrokenStore())
         until(lambda: any(line["event"] == "worker.failed" for line in logs), "a word about it")
     (said,) = [line for line in logs if line["event"] == "worker.failed"]
     assert (said["work"], str(said["exc_info"])) == ("housekeeping", "nobody foresaw this")

@@ -98,7 +98,7 @@ def test_text_is_never_an_option_of_espeak(tmp_path: Path) -> None:
     assert (tmp_path / "input").read_text(encoding="utf-8") == "--version; rm -rf $HOME"
 
 
-class Model:
+class ToneModel:
     """Replaces the package's model: a tone for the given phonemes."""
 
     def __init__(self, model: str, voices: str) -> None:
@@ -118,7 +118,7 @@ class Model:
 @pytest.fixture
 def kokoro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package, phonemizer = ModuleType("kokoro_onnx"), ModuleType("phonemizer")
-    package.Kokoro = Model  # type: ignore[attr-defined]
+    package.Kokoro = ToneModel  # type: ignore[attr-defined]
     package.__spec__ = SimpleNamespace(name="kokoro_onnx")  # type: ignore[assignment]
     phonemizer.phonemize = lambda text, language, **more: text  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kokoro_onnx", package)
@@ -169,15 +169,15 @@ def test_mixed_voice_is_the_mean_of_its_parts(
     np.ones((510, 256), dtype=np.float32).tofile(kokoro / "if_sara.bin")
     assert engine.speaks("nl")
     asked: list[np.ndarray] = []
-    spoken_by = Model.create
+    spoken_by = ToneModel.create
 
     def create(
-        self: Model, phonemes: str, voice: np.ndarray, speed: float, is_phonemes: bool
+        self: ToneModel, phonemes: str, voice: np.ndarray, speed: float, is_phonemes: bool
     ) -> tuple[np.ndarray, int]:
         asked.append(voice)
         return spoken_by(self, phonemes, voice, speed, is_phonemes)
 
-    monkeypatch.setattr(Model, "create", create)
+    monkeypatch.setattr(ToneModel, "create", create)
     engine.speak("Dit gesprek wordt opgenomen.", "nl")
     assert asked[0].dtype == np.float32
     assert np.all(asked[0] == 0.5)
@@ -229,7 +229,7 @@ def test_settings_choose_the_engine(tmp_path: Path) -> None:
 
 
 def test_shipped_sentences_need_no_engine() -> None:
-    class Never:
+    class SilentEngine:
         name = "never"
 
         def speaks(self, language: str) -> bool:
@@ -238,5 +238,5 @@ def test_shipped_sentences_need_no_engine() -> None:
         def speak(self, text: str, language: str) -> dsp.Samples:
             raise AssertionError(text)
 
-    found = sound_sources.Sources(engines=(Never(),))
+    found = sound_sources.Sources(engines=(SilentEngine(),))
     assert found.clip(clip_text("recorded", "en")).origin == "shipped"

@@ -13,7 +13,7 @@ from recorder.store.directory import DirectoryStore
 from recorder.store.retry import with_retries
 
 
-class Flaky:
+class FlakyStore:
     """A real directory store that is unavailable for a number of operations."""
 
     def __init__(self, folder: Path, away: int, give: int = 10**9) -> None:
@@ -70,12 +70,12 @@ def fill(folder: Path, tmp_path: Path, names: str) -> None:
 def test_retries_with_growing_pauses(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "a")
     pauses: list[float] = []
-    assert wrap(Flaky(tmp_path / "store", away=3), pauses).read("k/a") == b"a"
+    assert wrap(FlakyStore(tmp_path / "store", away=3), pauses).read("k/a") == b"a"
     assert pauses == [0.1, 0.2, 0.25]
 
 
 def test_gives_up_with_the_last_error(tmp_path: Path) -> None:
-    store = Flaky(tmp_path / "store", away=99)
+    store = FlakyStore(tmp_path / "store", away=99)
     pauses: list[float] = []
     with pytest.raises(Unreachable):
         wrap(store, pauses, attempts=3).delete("k/a")
@@ -87,7 +87,7 @@ def test_does_not_retry_other_errors(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "a")
     (tmp_path / "other").write_bytes(b"other")
     pauses: list[float] = []
-    store = Flaky(tmp_path / "store", away=0)
+    store = FlakyStore(tmp_path / "store", away=0)
     with pytest.raises(NotFound):
         wrap(store, pauses).size("k/none")
     with pytest.raises(Conflict):
@@ -99,7 +99,7 @@ def test_does_not_retry_other_errors(tmp_path: Path) -> None:
 def test_list_continues_after_the_last_key(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
-    keys = list(wrap(Flaky(tmp_path / "store", away=2, give=3), pauses).list("k/"))
+    keys = list(wrap(FlakyStore(tmp_path / "store", away=2, give=3), pauses).list("k/"))
     assert keys == [f"k/{name}" for name in "abcdef"]
     assert len(pauses) == 2
 
@@ -109,23 +109,23 @@ def test_list_without_progress_gives_up(tmp_path: Path) -> None:
     pauses: list[float] = []
     got: list[str] = []
     with pytest.raises(Unreachable):
-        got.extend(wrap(Flaky(tmp_path / "store", away=99, give=3), pauses, attempts=3).list("k/"))
+        got.extend(wrap(FlakyStore(tmp_path / "store", away=99, give=3), pauses, attempts=3).list("k/"))
     assert len(pauses) == 2
 
 
 def test_each_key_resets_the_attempts(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
-    store = Flaky(tmp_path / "store", away=4, give=1)
+    store = FlakyStore(tmp_path / "store", away=4, give=1)
     taken = iter(range(1, 99))
 
-    class Moving:
+    class ProgressingStore:
         """Lists one more key each time before it is unavailable again."""
 
         def list(self, prefix: str, after: str = "") -> Iterator[str]:
             store.give = next(taken)
             return store.list(prefix, after)
 
-    keys = list(wrap(Moving(), pauses, attempts=2).list("k/"))  # type: ignore[arg-type]
+    keys = list(wrap(ProgressingStore(), pauses, attempts=2).list("k/"))  # type: ignore[arg-type]
     assert keys == [f"k/{name}" for name in "abcdef"]
     assert len(pauses) == 4
