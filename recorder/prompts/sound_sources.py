@@ -36,7 +36,6 @@ class Clip:
     """One sentence as sound: samples at 16 kHz, and their origin, for a person: ``recorded``, ``shipped``,
     ``spoken by …``."""
 
-    text: ClipText
     samples: Samples
     origin: str
 
@@ -51,18 +50,18 @@ class Sources:
 
     def origin(self, text: ClipText) -> str:
         """The source of a sentence's sound, without making it; ``missing`` if there is none."""
-        if self.recording(text.clip, text.language) is not None:
+        if self.recording(text) is not None:
             return "recorded"
         if _find_shipped(text) is not None:
             return "shipped"
         spoken = next((engine for engine in self.engines if engine.speaks(text.language)), None)
         return "missing" if spoken is None else f"spoken by {spoken.name}"
 
-    def recording(self, clip: str, language: str) -> Path | None:
-        """A person's recording of a clip, if there is one."""
+    def recording(self, text: ClipText) -> Path | None:
+        """A person's recording of a sentence, if there is one."""
         if self.recorded is None:
             return None
-        path = self.recorded / language / f"{clip}.wav"
+        path = self.recorded / text.language / f"{text.clip}.wav"
         return path if path.exists() else None
 
     def check_words(self, path: Path, text: ClipText) -> None:
@@ -83,16 +82,16 @@ class Sources:
         Raises :class:`ConfigError`: ``prompt.*`` (an unsuitable recording or other words; a shipped file was
         changed), ``tts.*`` (nothing can speak it, or it failed).
         """
-        path = self.recording(text.clip, text.language)
+        path = self.recording(text)
         if path is not None:
             self.check_words(path, text)
-            return Clip(text, _load_recording(path), "recorded")
+            return Clip(_load_recording(path), "recorded")
         shipped = _find_shipped(text)
         if shipped is not None:
-            return Clip(text, _load_shipped(SOUNDS / text.language / f"{text.clip}.flac", shipped.sha256), "shipped")
+            return Clip(_load_shipped(SOUNDS / text.language / f"{text.clip}.flac", shipped.sha256), "shipped")
         engine = find_engine(self.engines, text)
         samples = normalise(engine.speak(text.spoken, text.language))
-        return Clip(text, samples, f"spoken by {engine.name}")
+        return Clip(samples, f"spoken by {engine.name}")
 
 
 def read_script(folder: Path) -> Mapping[str, str]:

@@ -54,8 +54,8 @@ class Signals(Sources):
         if name is None:
             length = 9600 if text.clip == "ask-now" else 1600  # that one is a sentence by itself
             short = np.random.default_rng(1).uniform(-0.02, 0.02, length).astype(np.float32)
-            return Clip(text, short, "signal")
-        return Clip(text, sentence(SENTENCES.index(name), 16000), "signal")
+            return Clip(short, "signal")
+        return Clip(sentence(SENTENCES.index(name), 16000), "signal")
 
 
 def wav(name: str) -> bytes:

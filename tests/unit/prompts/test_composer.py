@@ -256,8 +256,9 @@ def test_engine_speaks_only_missing_sentences(hum: object) -> None:
 
 
 def test_engine_reads_the_spoken_form(hum: object) -> None:
-    clip = Sources(engines=(hum,)).clip(clip_text("opt-out", "en", key=5))  # type: ignore[arg-type]
-    assert clip.text.text == "To go on without recording, press 5."
+    text = clip_text("opt-out", "en", key=5)
+    Sources(engines=(hum,)).clip(text)  # type: ignore[arg-type]
+    assert text.text == "To go on without recording, press 5."
     assert hum.spoken == [("To go on without recording, press five.", "en")]  # type: ignore[attr-defined]
 
 
