@@ -105,7 +105,10 @@ def encode(take: Take, prompt: Path) -> Encoded:
     pauses = pause_redaction.locate_pauses(take, sound, found, prompts)
     missing = missing_audio.find_holes(timeline.locate_times(take, sound, found, prompts), found, prompts)
     sound = missing_audio.fill_holes(sound, missing)
-    found, prompts = missing_audio.shift_announcement(found, missing), missing_audio.shift_prompts(prompts, missing)
+    found, prompts = (
+        missing_audio.shift_announcement(found, missing),
+        missing_audio.shift_prompts(prompts, missing),
+    )
     plan = redaction.plan(take, sound, found, prompts, missing_audio.shift_pauses(pauses, missing))
     return _write_objects(take, sound, plan, found, prompts)
 

@@ -44,7 +44,9 @@ def fill_holes(sound: Wav, missing: Sequence[Hole]) -> Wav:
     return replace(sound, frames=sound.frames + sum(count for _, count in frames), holes=frames)
 
 
-def shift_announcement(found: LocatedAnnouncement | None, missing: Sequence[Hole]) -> LocatedAnnouncement | None:
+def shift_announcement(
+    found: LocatedAnnouncement | None, missing: Sequence[Hole]
+) -> LocatedAnnouncement | None:
     """The announcement's place in the filled sound."""
     if found is None:
         return None

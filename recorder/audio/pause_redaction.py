@@ -56,7 +56,10 @@ def locate_pauses(
     clock = locate_times(take, sound, found, prompts)
     # The switch never pauses before the announcement's end, however early the daemon stopped watching.
     informed = 0 if found is None else found.end_ms
-    return tuple(_locate_pause(pause, sound, clock, informed) for pause in read_pauses(sort_marks(take, clock), clock.ended))
+    return tuple(
+        _locate_pause(pause, sound, clock, informed)
+        for pause in read_pauses(sort_marks(take, clock), clock.ended)
+    )
 
 
 def read_pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:

@@ -71,10 +71,14 @@ def expected_prompts(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[
     outcomes = {YES: keep.yes, NO: keep.no}
     for number, question in enumerate(asked):
         if keep.question is not None and question.heard is not None:
-            yield ExpectedPrompt(number, "question", keep.question.sha256, question.asked.at, question.heard.at)
+            yield ExpectedPrompt(
+                number, "question", keep.question.sha256, question.asked.at, question.heard.at
+            )
         if question.answered is not None and question.told is not None:
             answer = question.answered.data["answer"]
-            yield ExpectedPrompt(number, answer, outcomes.get(answer, keep.none).sha256, question.answered.at, question.told.at)
+            yield ExpectedPrompt(
+                number, answer, outcomes.get(answer, keep.none).sha256, question.answered.at, question.told.at
+            )
 
 
 def expected_sounds(take: Take) -> frozenset[str]:

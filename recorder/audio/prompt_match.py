@@ -89,7 +89,9 @@ def resample(signal: Signal, rate: int, to: int) -> Signal:
     return np.fft.irfft(fitted, length).astype(np.float32) * np.float32(length / len(signal))
 
 
-def find_last_playing(prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = None) -> Match | None:
+def find_last_playing(
+    prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = None
+) -> Match | None:
     """The last whole playing of a prompt at the take's rate; ``None`` if there is none. It is searched for
     before ``until_ms`` first, and only then in the rest."""
     rate, read = sound.sample_rate, _reader(sound, channel)

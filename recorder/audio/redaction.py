@@ -71,7 +71,11 @@ def plan(
     # If the daemon was away, a missing bridge proves nothing.
     waiting = "unobserved" if bridged_at is None and unobserved else "ringing"
     # At pick-up the internal party is not informed either, until the announcement starts.
-    uninformed = _labelled([(0, _announcement_start(informed, found))], "before_announcement_end") if take.start.at_pickup else []
+    uninformed = (
+        _labelled([(0, _announcement_start(informed, found))], "before_announcement_end")
+        if take.start.at_pickup
+        else []
+    )
     transferred = _labelled(_transferred_outside(take, clock), "transferred_outside")
     pauses = [(each.start_ms, min(each.end_ms, end)) for each in paused]
     # While it rings the right channel has no conversation: early media, a queue's music and messages.
@@ -222,7 +226,12 @@ def _ringing(
 ) -> list[tuple[int, int]]:
     """Where the right channel is redacted, too, because nobody can be talking: from the announcement's end
     until somebody was seen to answer."""
-    if bridged_at is None or clock.set_back_ms or talk <= informed or any(start < talk for start, _ in unobserved):
+    if (
+        bridged_at is None
+        or clock.set_back_ms
+        or talk <= informed
+        or any(start < talk for start, _ in unobserved)
+    ):
         return []
     if any(begin < bridged_at for begin, _ in clock.holds) and clock.doubt(bridged_at):
         return []

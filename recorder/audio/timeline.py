@@ -116,7 +116,9 @@ class Times:
         return sum(end - start for start, end in self.filled if first[1] <= start < last[1])
 
 
-def locate_times(take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()) -> Times:
+def locate_times(
+    take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
+) -> Times:
     """Locate the times of a take, from the recording's start to its stop (or hang-up, or the call's end),
     relative to the announcement (``found``) and the ``prompts`` (unless a clock was set back: then times may
     be before or after them).
@@ -156,7 +158,9 @@ def locate_times(take: Take, sound: Wav, found: LocatedAnnouncement | None, prom
     if seen and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
     missing = missing if early else 0
-    return Times(started, ended, tuple(points), holds, missing, sound.duration_ms, set_back, _filled_stretches(sound))
+    return Times(
+        started, ended, tuple(points), holds, missing, sound.duration_ms, set_back, _filled_stretches(sound)
+    )
 
 
 def _filled_stretches(sound: Wav) -> tuple[tuple[int, int], ...]:

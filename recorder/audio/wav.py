@@ -165,7 +165,9 @@ def _parse_format(path: Path, content: bytes) -> int:
     if code != _PCM or bits != 16:
         raise impossible_take(path, f"it has format {code} with {bits} bits, not PCM with 16")
     if channels != 2:
-        raise impossible_take(path, f"it has {channels} channel(s), not two, so it does not show who said what")
+        raise impossible_take(
+            path, f"it has {channels} channel(s), not two, so it does not show who said what"
+        )
     if align != FRAME_BYTES:
         raise impossible_take(path, f"its format contradicts itself (block align {align})")
     if rate not in RATES:
@@ -177,7 +179,12 @@ def _measure(path: Path, file: BinaryIO, size: int, sample_rate: int, length: in
     """The length of the sound: the header's if it fits the file, else the rest of the file."""
     offset = file.tell()
     rest = size - offset
-    fits = length > 0 and length % FRAME_BYTES == 0 and length <= rest and _only_chunks(file, offset + length, size)
+    fits = (
+        length > 0
+        and length % FRAME_BYTES == 0
+        and length <= rest
+        and _only_chunks(file, offset + length, size)
+    )
     frames = (length if fits else rest) // FRAME_BYTES
     if frames <= 0:
         raise impossible_take(path, "it has no sound")

@@ -2,9 +2,9 @@
 none.
 
 A recording that a full disk cuts loses its end, and one that is cut in its announcement loses all its
-purposes. So none starts unless the current ones can go on for two minutes (``disk_space.HEADROOM_SECONDS``), and all
-can be finished: marks and ends written, and the largest one encoded, encrypted and stored, which frees
-room. If they go on for longer than the disk lasts, the longest ends first, while all of that still has
+purposes. So none starts unless the current ones can go on for two minutes (``disk_space.HEADROOM_SECONDS``),
+and all can be finished: marks and ends written, and the largest one encoded, encrypted and stored, which
+frees room. If they go on for longer than the disk lasts, the longest ends first, while all of that still has
 room.
 """
 
@@ -74,7 +74,9 @@ class Headroom:
         """Whether another recording in these formats may start."""
         new = [GrowingFile(0, disk_space.DEFAULT_RATE, formats)] * more
         found = self._disk
-        return found is None or found.free >= self._wanted([*self._growing(), *new], disk_space.HEADROOM_SECONDS, found)
+        return found is None or found.free >= self._wanted(
+            [*self._growing(), *new], disk_space.HEADROOM_SECONDS, found
+        )
 
     def excess(self) -> list[CallController]:
         """Return the recordings that must end now, the longest first."""
@@ -139,7 +141,9 @@ def _announced(call: CallController) -> bool:
 def _finishing(folder: Path) -> int:
     """Return what a finished take needs; nothing where it cannot be read, or is not kept."""
     try:
-        return disk_space.bytes_to_finish((folder / layout.AUDIO).stat().st_size, layout.read_start(folder).formats)
+        return disk_space.bytes_to_finish(
+            (folder / layout.AUDIO).stat().st_size, layout.read_start(folder).formats
+        )
     except (TakeError, OSError):
         return 0
 

@@ -234,7 +234,10 @@ class Reconciliation:
     def _complain(self, folder: Path, error: OSError) -> None:
         if folder not in self._complained:
             log.error(
-                "spool.reconcile_failed", folder=folder.name, error=str(error), hint=disk_space.hint_for(error)
+                "spool.reconcile_failed",
+                folder=folder.name,
+                error=str(error),
+                hint=disk_space.hint_for(error),
             )
         self._complained.add(folder)
 

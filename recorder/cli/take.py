@@ -28,5 +28,7 @@ def again(context: Context, ids: tuple[str, ...]) -> None:
             click.echo(layout.restore_take(folder, name))
         except OSError as error:
             raise TakeError(
-                "take.not_moved", f"{name} cannot be moved: {error.strerror or error}", disk_space.hint_for(error)
+                "take.not_moved",
+                f"{name} cannot be moved: {error.strerror or error}",
+                disk_space.hint_for(error),
             ) from error

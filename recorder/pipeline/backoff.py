@@ -86,7 +86,10 @@ class Backoff:
         waiting = [BLOCKED_STAGES[need] for need in NEEDS if at < self._needs[need].until]
         throttled = self._needs["store"].failures > 0 and self._tight()
         if throttled and not self._throttled:
-            log.warning("worker.throttled", hint="the store is unavailable and the spool's disk fills: restore the store")
+            log.warning(
+                "worker.throttled",
+                hint="the store is unavailable and the spool's disk fills: restore the store",
+            )
         elif self._throttled and not throttled:
             log.info("worker.resumed")
         self._throttled = throttled

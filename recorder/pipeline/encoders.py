@@ -74,8 +74,8 @@ class Encoder:
             raise TakeError(
                 "take.encoder_died",
                 f"encoding {folder} was interrupted: {error or 'the process ended'}",
-                "see the kernel's log (out of memory?); it is retried, and a take that fails every time while "
-                "others are encoded goes into quarantine",
+                "see the kernel's log (out of memory?); it is retried, and a take that fails every time "
+                "while others are encoded goes into quarantine",
             ) from error
         if answer["error_id"] == _DISK:
             raise OSError(answer["errno"], answer["message"])

@@ -45,8 +45,8 @@ def was_erased(
     if sealed.manifest.keep_until > now:
         raise CatalogueError(
             "row.erased",
-            f"recording {sealed.recording} is erased in the catalogue, but the bucket has no tombstone, and by "
-            f"its seal it is kept until {to_iso(sealed.manifest.keep_until)}",
+            f"recording {sealed.recording} is erased in the catalogue, but the bucket has no tombstone, and "
+            f"by its seal it is kept until {to_iso(sealed.manifest.keep_until)}",
             "the take stays in the spool; check whether the row was changed, or the bucket is an older copy",
         )
     return True

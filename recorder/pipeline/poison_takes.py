@@ -55,7 +55,9 @@ class EncoderCrashes:
                 suspect = self._suspects[take] = _Suspect(1, now, self._encoded)
                 return suspect.counted
             passed = now - suspect.at
-            if (passed >= CRASH_INTERVAL and self._encoded > suspect.encoded) or (passed >= CRASH_INTERVAL_ALONE and alone):
+            if (passed >= CRASH_INTERVAL and self._encoded > suspect.encoded) or (
+                passed >= CRASH_INTERVAL_ALONE and alone
+            ):
                 suspect.counted += 1
                 suspect.at = now
             suspect.encoded = self._encoded

@@ -202,8 +202,8 @@ def _check_line(start: CallStart) -> None:
     if start.brought_in is None and line_history.ended_before(start.line, start.started_at):
         raise TakeError(
             "take.line_ended",
-            f"the call {start.recording} began at {to_iso(start.started_at)}, when its number no longer belonged "
-            "to that customer",
+            f"the call {start.recording} began at {to_iso(start.started_at)}, when its number no longer "
+            "belonged to that customer",
             "the node's snapshot was old, or its clock is ahead: run `accord doctor`",
         )
 
@@ -283,7 +283,8 @@ def _is_erased(sealed: SealedTake, statement: StatementCheck) -> bool:
         log.error(
             "call_erasure.names_recording",
             recording=sealed.recording,
-            hint="a subject request erased it as a call without a recording: delete the recording if it should go",
+            hint="a subject request erased it as a call without a recording: delete the recording, too, if that "
+            "was meant",
         )
         return False
     return FORGOTTEN in statement.signed

@@ -232,7 +232,9 @@ def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 800
     return _render(language, _parts("deleted", language), sources, sample_rate)
 
 
-def verification_code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+def verification_code(
+    language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
     """The prompt of a verification call: the reason of the call, and the code, digit by digit, twice."""
     read = [clip_text("digit", language, key=int(each)) for each in digits]
     again = _parts("once-more", language)

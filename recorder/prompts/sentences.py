@@ -208,7 +208,9 @@ def purpose_sentences(
         )
     first, other, alone = _PURPOSE_CLIPS[part]
     known = [code for code in standard() if code in purposes]
-    owns = [_own_text(code, own.get(code, ""), language) for code in dict.fromkeys(purposes) if code not in known]
+    owns = [
+        _own_text(code, own.get(code, ""), language) for code in dict.fromkeys(purposes) if code not in known
+    ]
     found: list[ClipText] = []
     for code in known:
         also = f"{other}-{code}"

@@ -88,7 +88,9 @@ class Sources:
             return Clip(_load_recording(path), "recorded")
         shipped = _find_shipped(text)
         if shipped is not None:
-            return Clip(_load_shipped(SOUNDS / text.language / f"{text.clip}.flac", shipped.sha256), "shipped")
+            return Clip(
+                _load_shipped(SOUNDS / text.language / f"{text.clip}.flac", shipped.sha256), "shipped"
+            )
         engine = find_engine(self.engines, text)
         samples = normalise(engine.speak(text.spoken, text.language))
         return Clip(samples, f"spoken by {engine.name}")
@@ -141,7 +143,9 @@ def read_clip_list(folder: Path) -> Mapping[str, Mapping[str, SpokenSentence]]:
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         return {
-            language: {clip: SpokenSentence(entry["text"], entry["sha256"]) for clip, entry in entries.items()}
+            language: {
+                clip: SpokenSentence(entry["text"], entry["sha256"]) for clip, entry in entries.items()
+            }
             for language, entries in body.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -79,7 +79,9 @@ class EspeakNg:
             )  # fmt: skip
             samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
         except subprocess.CalledProcessError as error:
-            raise speech_error(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
+            raise speech_error(
+                self.name, text, error.stderr.decode(errors="replace").strip() or error
+            ) from error
         except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
             raise speech_error(self.name, text, error) from error
         return _check_audible(self.name, text, samples, rate)
@@ -116,7 +118,9 @@ class Pico:
                 )  # fmt: skip
                 samples, rate = soundfile.read(path, dtype="float32")
         except subprocess.CalledProcessError as error:
-            raise speech_error(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
+            raise speech_error(
+                self.name, text, error.stderr.decode(errors="replace").strip() or error
+            ) from error
         except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
             raise speech_error(self.name, text, error) from error
         return _check_audible(self.name, text, samples, rate)
@@ -296,6 +300,6 @@ def find_engine(found: tuple[Engine, ...], text: ClipText) -> Engine:
             return engine
     raise ConfigError(
         "tts.none",
-        f"no installed engine can speak {text.text[:60]!r} in {text.language!r}, and there is no recording of it",
+        f"no installed engine can speak {text.text[:60]!r} in {text.language!r}, and it is not recorded",
         f"install espeak-ng (apt install espeak-ng), or record it as {text.language}/{text.clip}.wav",
     )

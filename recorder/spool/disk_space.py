@@ -105,8 +105,7 @@ def bytes_needed(size: int, growing: Sequence[GrowingFile], finished: int, secon
     largest of them, or of the waiting ones, which needs ``finished`` bytes."""
     more = [round(each.rate * seconds) for each in growing]
     ends = (
-        bytes_to_finish(each.written + grown, each.formats)
-        for each, grown in zip(growing, more, strict=True)
+        bytes_to_finish(each.written + grown, each.formats) for each, grown in zip(growing, more, strict=True)
     )
     reserve = min(RESERVE, round(RESERVE_SHARE * size))
     return sum(more) + FOLDER_OVERHEAD * len(growing) + max((finished, *ends)) + reserve

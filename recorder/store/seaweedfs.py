@@ -68,7 +68,9 @@ SOCKETS = Path("/tmp")  # noqa: S108  # SeaweedFS's own choice
 def _end_with_parent(parent: int) -> tuple[str, ...]:
     """The prefix of a command that ends with its parent. SIGKILL: nothing stored is lost, and the ports are
     free at once. A parent that dies before the signal is set up is detected only by checking."""
-    return (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(parent)) if _SETPRIV else ()
+    return (
+        (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(parent)) if _SETPRIV else ()
+    )
 
 
 def _listener(port: int) -> int | None:

@@ -299,7 +299,9 @@ def dying(world: World, call: CallSeen) -> bool:
     for died in sorted(world.died, key=lambda died: died.at):
         if died.process in ("worker", "supervisor"):
             counted, last = 0, float("-inf")  # what it knew went with it
-        elif died.process == "encoder" and died.at > call.over - LAG and died.at - last > CRASH_INTERVAL - LAG:
+        elif (
+            died.process == "encoder" and died.at > call.over - LAG and died.at - last > CRASH_INTERVAL - LAG
+        ):
             counted, last = counted + 1, died.at
             if counted == CRASH_LIMIT:
                 return True

@@ -123,9 +123,7 @@ def test_two_nodes_write_one_tombstone(stored) -> None:
 
 @pytest.mark.parametrize("before", ["sealing", "storing"])
 @pytest.mark.parametrize("erased", ["long ago", "between the puts"])
-def test_returning_node_stores_nothing_again(
-    house, bucket_store: S3Store, before, erased
-) -> None:
+def test_returning_node_stores_nothing_again(house, bucket_store: S3Store, before, erased) -> None:
     """Neither if it was erased before the check, nor, after a later erasure, in any version."""
     house.means = means = replace(house.means, store=bucket_store)
     folder = house.take(talk_ms=300)

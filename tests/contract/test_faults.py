@@ -36,9 +36,7 @@ def make(path: Path, length: int) -> tuple[Path, str]:
     return path, hashlib.sha256(content).hexdigest()
 
 
-def test_server_killed_during_a_put(
-    start_seaweedfs: Callable[[], SeaweedFS], tmp_path: Path
-) -> None:
+def test_server_killed_during_a_put(start_seaweedfs: Callable[[], SeaweedFS], tmp_path: Path) -> None:
     server = start_seaweedfs()
     store = S3Store(server.bucket())
     store.abilities()
@@ -156,9 +154,7 @@ def head(status: str, length: int = 0) -> bytes:
     ],
     ids=["503", "500", "429", "cut in the answer", "closed", "403", "400"],
 )
-def test_classifies_answers_without_retries(
-    answer: bytes, kind: type[StoreError], error_id: str
-) -> None:
+def test_classifies_answers_without_retries(answer: bytes, kind: type[StoreError], error_id: str) -> None:
     server = FixedAnswerServer(answer)
     server.start()
     with pytest.raises(StoreError) as refused:

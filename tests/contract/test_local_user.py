@@ -253,7 +253,9 @@ def test_start_restricts_an_older_folder(tmp_path: Path) -> None:
     assert server.bucket() == before
     whole = (folder / CERTIFICATE).read_bytes()
     server.prepare()
-    assert (folder / CERTIFICATE).read_bytes() == whole, "a complete certificate stays: a server may be using it"
+    assert (folder / CERTIFICATE).read_bytes() == whole, (
+        "a complete certificate stays: a server may be using it"
+    )
     begin, other = b"-----BEGIN CERT", loopback_tls.make_certificate(os.urandom)
     (folder / CERTIFICATE).write_bytes(whole[: whole.index(begin)] + other[other.index(begin) :])
     assert not loopback_tls.is_complete(folder / CERTIFICATE), "a key of another certificate"

@@ -58,9 +58,7 @@ def test_detects_overwritten_objects(
         assert verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW).ok
 
 
-def test_detects_removed_objects(
-    sealed: SealedTake, keys: Keys, bucket_store: S3Store
-) -> None:
+def test_detects_removed_objects(sealed: SealedTake, keys: Keys, bucket_store: S3Store) -> None:
     for upload in reversed(sealed.uploads):
         bucket_store.delete(upload.key)
         report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)

@@ -45,9 +45,7 @@ def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
 def begin(house) -> tuple[str, str]:
     """Prepare another key-encryption key and another key of the customer. Returns their ids."""
     keys = house.folder / "keys"
-    house.means = replace(
-        house.means, keyring=kek_files.keyring(keys)
-    )  # of a running worker
+    house.means = replace(house.means, keyring=kek_files.keyring(keys))  # of a running worker
     kek = kek_files.make_next(keys)
     made = Rewrapping(house.means.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
     return kek.id, made.begin(house.tenant)
@@ -183,6 +181,8 @@ def test_deletes_a_key_stored_too_late(house) -> None:
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = Rewrapping(LateStore(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
+    made = Rewrapping(
+        LateStore(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me"
+    )
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import numpy as np
 import os
-import pytest
 import shutil
 import time
 import wave
@@ -14,6 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
 from recorder.audio import encoding
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.recording import RecordingTable
@@ -29,7 +32,6 @@ from tests.faults.conftest import until
 from tests.faults.processes import Process, Processes
 from tests.house import wav_of
 from tests.ports import free_ports
-from typing import Any
 
 RATE = 8000
 TOLD = 2 * RATE

@@ -124,9 +124,7 @@ def test_worker_with_a_jumped_clock_deletes_nothing(
 
 
 @pytest.mark.long
-def test_clock_that_jumps_and_returns(
-    house, processes: Processes, jumping: FakedClock, clock
-) -> None:
+def test_clock_that_jumps_and_returns(house, processes: Processes, jumping: FakedClock, clock) -> None:
     """Takes before, during and after the jump are all stored, once."""
     process = worker(processes, jumping)
     folders = []

@@ -1,19 +1,21 @@
-"""A cluster that keeps every object on two of three servers: one is killed while the worker stores and a person
+"""A cluster keeps every object on two of three servers; one is killed while the worker stores and a person
 listens."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import pytest
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from botocore.exceptions import BotoCoreError, ClientError
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
 from recorder.catalogue import queries
 from recorder.errors import StoreError
 from recorder.identity import users
@@ -199,9 +201,7 @@ def stored(house) -> set[str]:
     return {row.id for row in queries.recordings(house.tenant, limit=200).rows}
 
 
-def test_killed_server_loses_nothing(
-    house, clock, processes: Processes, cluster: Cluster
-) -> None:
+def test_killed_server_loses_nothing(house, clock, processes: Processes, cluster: Cluster) -> None:
     processes.store_in(cluster.bucket)
     store = with_retries(S3Store(cluster.bucket))
     folders = [house.take()]

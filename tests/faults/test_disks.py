@@ -42,9 +42,7 @@ def spool_disk(request, house, small_disk: Callable[..., SmallDisk]) -> SmallDis
 
 
 @pytest.mark.long
-def test_spool_disk_full_to_the_last_block(
-    house, clock, processes: Processes, spool_disk: SmallDisk
-) -> None:
+def test_spool_disk_full_to_the_last_block(house, clock, processes: Processes, spool_disk: SmallDisk) -> None:
     """Takes wait unchanged, none goes into quarantine; those that need no space continue; with space, all are
     stored."""
     folders = []
@@ -69,9 +67,7 @@ def test_spool_disk_full_to_the_last_block(
 
 
 @pytest.mark.long
-def test_encoded_takes_leave_a_full_disk(
-    house, clock, processes: Processes, spool_disk: SmallDisk
-) -> None:
+def test_encoded_takes_leave_a_full_disk(house, clock, processes: Processes, spool_disk: SmallDisk) -> None:
     """Sealed before the disk was full, they need no block to be stored."""
     folders = []
     for _ in range(3):

@@ -71,9 +71,7 @@ def test_lists_a_call_after_a_full_disk(disk: SmallDisk) -> None:
     assert not third.waiting, "a written entry leaves the memory"
 
 
-def test_full_journal_keeps_entries_in_memory(
-    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_journal_keeps_entries_in_memory(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.02)
     monkeypatch.setattr(module, "SIZE", 700)
     notes = OverflowJournal(disk.folder)
@@ -94,9 +92,7 @@ def test_full_journal_keeps_entries_in_memory(
     assert finished(disk.folder) == {call.recording: END for call in calls}
 
 
-def test_marks_wait_for_space_in_order(
-    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_marks_wait_for_space_in_order(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk fills during a recorded call, of which a part must not be kept and is deleted."""
     monkeypatch.setattr(writers, "RETRY", 0.02)
     call = start()
@@ -120,9 +116,7 @@ def test_marks_wait_for_space_in_order(
     assert take.end.outcome == "recorded"
 
 
-def test_deletes_at_once_on_a_full_disk(
-    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.5)
     call = start()
     writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
@@ -195,9 +189,7 @@ def test_killed_start_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert set(finished(tmp_path)) == {call.recording for call in calls}
 
 
-def test_failed_entry_delays_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_entry_delays_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On any error the daemon starts, and continues its replay."""
     monkeypatch.setattr(module, "AGAIN", 0.01)
     notes = OverflowJournal(tmp_path)

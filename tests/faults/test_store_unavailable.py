@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pytest
 import selectors
 import shutil
 import signal
@@ -16,6 +15,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
+
 from recorder.catalogue import queries
 from recorder.pipeline import stages
 from recorder.seal.verification import verify
@@ -293,9 +295,7 @@ def test_broken_connection_loses_nothing(
 
 
 @pytest.mark.long
-def test_stopped_store(
-    house, clock, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS
-) -> None:
+def test_stopped_store(house, clock, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS) -> None:
     """After SIGSTOP the kernel accepts connections, but nobody answers."""
     processes.settings["ACCORD_STORE_ENDPOINT"] = seaweedfs.bucket().endpoint or ""
     pid = seaweedfs.pid

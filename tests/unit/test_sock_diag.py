@@ -88,7 +88,9 @@ def test_it_is_another_users() -> None:
 def test_who_would_be_connected_to(place: str) -> None:
     with socket.create_server((place, 0)) as server:
         address = "127.0.0.1", server.getsockname()[1]
-        assert listener(address) == os.getuid() == seaweedfs._listener_in_proc(address[1]), "with netlink, and without"
+        assert listener(address) == os.getuid() == seaweedfs._listener_in_proc(address[1]), (
+            "with netlink, and without"
+        )
         with socket.create_connection(address):
             assert listener(address) == os.getuid()
     assert listener(address) is None, "nobody listens any more, though the connection is remembered"

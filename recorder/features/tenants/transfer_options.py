@@ -64,7 +64,9 @@ def set_line_joining(
         changed = None
         if how is not None and spoken is not None:
             said, asked, refused = spoken
-            kept: dict[str, dict[str, SpokenSentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
+            kept: dict[str, dict[str, SpokenSentence]] = {
+                mode: _kept(each, now) for mode, each in asked.items()
+            }
             changed = joining_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
         if row.joining != changed:
             LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
@@ -95,7 +97,9 @@ def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], 
 
 
 def _kept(spoken: _Spoken, now: datetime) -> dict[str, SpokenSentence]:
-    return {language: SpokenSentence(each.text, keep_sound(each.wav, now)) for language, each in spoken.items()}
+    return {
+        language: SpokenSentence(each.text, keep_sound(each.wav, now)) for language, each in spoken.items()
+    }
 
 
 def asked_for(tenant: str) -> bool:

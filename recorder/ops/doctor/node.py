@@ -106,7 +106,7 @@ def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
     yield DoctorFinding(
         "warning",
         f"spool: {len(takes)} takes in quarantine{last}",
-        f"`cat {aside}/*/{QUARANTINE_REASON}` says why and until when; `accord take again` has one tried again",
+        f"`cat {aside}/*/{QUARANTINE_REASON}` says why and until when; `accord take again` retries one",
     )
 
 
@@ -117,13 +117,17 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
     until = f"no new recordings from {node.full_at:.0%}"
     left = found.free - round(found.size * (1 - node.full_at))
     yield DoctorFinding(
-        {DiskLevel.OK: OK, DiskLevel.WARN: WARNING, DiskLevel.FULL: WRONG}[found.level(node.warn_at, node.full_at)],
+        {DiskLevel.OK: OK, DiskLevel.WARN: WARNING, DiskLevel.FULL: WRONG}[
+            found.level(node.warn_at, node.full_at)
+        ],
         f"disk: {found.used:.0%} in use, told at {node.warn_at:.0%}, {until}; "
         + _hours(left, *_growth(node.spool_folder)),
         "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",
     )
     growing = [GrowingFile(size, DEFAULT_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
-    if found.free < bytes_needed(found.size, [*growing, GrowingFile(0, DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS):
+    if found.free < bytes_needed(
+        found.size, [*growing, GrowingFile(0, DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS
+    ):
         yield DoctorFinding(
             "wrong",
             f"disk: no room to finish one more recording beside the {len(growing)} that go on: calls are "

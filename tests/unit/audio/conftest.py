@@ -148,7 +148,9 @@ def ordinary(announced: Announced) -> Call:
     prompt_ms = len(prompt) // 8
     lead = silence(LEAD_MS)
     until = LEAD_MS + prompt_ms + RING_MS
-    right = np.concatenate([lead, prompt, silence(RING_MS), speech(announced.language, "callee"), silence(1000)])
+    right = np.concatenate(
+        [lead, prompt, silence(RING_MS), speech(announced.language, "callee"), silence(1000)]
+    )
     left = np.concatenate([tone(until, BEFORE), speech(announced.language, "caller"), tone(1000, TALK)])
     length = min(len(left), len(right))
     return Call(

@@ -14,5 +14,7 @@ def find(
     """The last whole playing of ``prompt`` in a channel of a take (1: what the external party heard),
     searched for before ``until_ms`` first. Raises :class:`TakeError` for an unreadable file."""
     sound = wav.inspect(audio)
-    match = prompt_match.find_last_playing(prompt_match.load_prompt(prompt, sound.sample_rate), sound, channel, until_ms)
+    match = prompt_match.find_last_playing(
+        prompt_match.load_prompt(prompt, sound.sample_rate), sound, channel, until_ms
+    )
     return None if match is None else prompt_match.to_milliseconds(match, sound.sample_rate)

@@ -149,7 +149,9 @@ def test_refuses_declared_length_before_decoding(tmp_path: Path, target: Path) -
     assert "longer than 12 hours" in refused(tmp_path / "long.flac", target)
 
 
-def test_limits_decoded_length_despite_a_false_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_decoded_length_despite_a_false_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoder, "LONGEST_H", 0.01)
     source = encoded(tmp_path / "a.ogg", "libopus", seconds=60, rate=8000, silent=True)
     with open(source, "rb") as file, pytest.raises(NotSound, match=r"longer than 0\.01 hours"):

@@ -101,9 +101,7 @@ def leak(sound: NDArray[np.int16], own: NDArray[np.int16], other: NDArray[np.int
     return float(20 * np.log10(abs(share[1]) + 1e-9))
 
 
-def test_channels_stay_separate_while_both_talk(
-    tmp_path: Path, lab: ModuleType, english: Announced
-) -> None:
+def test_channels_stay_separate_while_both_talk(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     call = lab.ordinary(english)
     start = round((lab.LEAD_MS + lab.RING_MS) * 8 + len(lab.sound_of(english)))
     one, other = lab.speech("en", "caller"), lab.speech("fr", "caller")
@@ -188,9 +186,7 @@ def test_without_finished_playback_redacts_all_of_left(
     assert not outline(encoded)["left"].any()
 
 
-def test_redacts_hold_in_both_channels(
-    tmp_path: Path, lab: ModuleType, english: Announced
-) -> None:
+def test_redacts_hold_in_both_channels(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     call = lab.ordinary(english)
     call.marks += [(20_000, "hold"), (22_000, "unhold")]
     encoded = encode(call.make(tmp_path), english.path)
@@ -292,9 +288,7 @@ def kill_header(take: Take, lost: int = 0) -> None:
     take.audio.write_bytes(content[: len(content) - lost])
 
 
-def test_encodes_take_of_a_killed_switch(
-    tmp_path: Path, lab: ModuleType, announced: Announced
-) -> None:
+def test_encodes_take_of_a_killed_switch(tmp_path: Path, lab: ModuleType, announced: Announced) -> None:
     take = lab.ordinary(announced).make(tmp_path)
     whole = encode(take, announced.path)
     kill_header(take, lost=1500 * 32)
@@ -329,9 +323,7 @@ def test_slight_shrinkage_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType, e
     assert abs(encoded.drift_ms - 350) < 50
 
 
-def test_keeps_audio_longer_than_its_call(
-    tmp_path: Path, lab: ModuleType, english: Announced
-) -> None:
+def test_keeps_audio_longer_than_its_call(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
     """A clock was set back in the call: the difference is drift."""
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")

@@ -11,7 +11,7 @@ from recorder.audio import missing_audio, redaction, timeline
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import START, LENGTH_MS, FOUND, NORMAL, RANG, take, sound, gaps
+from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RANG, START, gaps, sound, take
 
 
 def test_simultaneous_holds_are_one_gap() -> None:
@@ -120,13 +120,19 @@ def test_hold_across_the_bridge_begins_with_the_conversation() -> None:
 
 
 WAITING_SCENARIOS = {
-    "one hold by a colleague": ([(20_000, "colleague_hold"), (25_000, "colleague_unhold")],
-                                   [(20_100, 24_800, "hold")]),
-    "two holds by a colleague": ([(20_000, "colleague_hold"), (22_000, "colleague_unhold"), (30_000, "colleague_hold"),
-               (33_000, "colleague_unhold")], [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
-    "a hold until the end": ([(20_000, "colleague_hold")], [(20_100, LENGTH_MS, "hold")]),
-    "a hold, then a transfer": ([(20_000, "colleague_hold"), (25_000, "unbridged"), (28_000, "bridged")],
-                           [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
+    "one hold by a colleague": (
+        [(20_000, "colleague_hold"), (25_000, "colleague_unhold")],
+        [(20_100, 24_800, "hold")]),
+    "two holds by a colleague": (
+        [(20_000, "colleague_hold"), (22_000, "colleague_unhold"), (30_000, "colleague_hold"),
+         (33_000, "colleague_unhold")],
+        [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
+    "a hold until the end": (
+        [(20_000, "colleague_hold")],
+        [(20_100, LENGTH_MS, "hold")]),
+    "a hold, then a transfer": (
+        [(20_000, "colleague_hold"), (25_000, "unbridged"), (28_000, "bridged")],
+        [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
     "a transfer, the unhold before the unbridge": (
         [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_020, "unbridged"),
          (28_000, "bridged")],
@@ -143,33 +149,49 @@ WAITING_SCENARIOS = {
         [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_700, "unbridged"),
          (28_000, "bridged")],
         [(20_100, 24_800, "hold"), (25_800, 27_800, "waiting")]),
-    "a hold, then a bridge without an unbridge": ([(20_000, "colleague_hold"), (25_000, "bridged")],
-                                     [(20_100, 24_800, "hold")]),
-    "a hold with an unobserved end": ([(20_000, "colleague_hold"), (22_000, "unobserved_from"),
-                                 (25_000, "unobserved_to")], [(20_100, 21_800, "hold")]),
+    "a hold, then a bridge without an unbridge": (
+        [(20_000, "colleague_hold"), (25_000, "bridged")],
+        [(20_100, 24_800, "hold")]),
+    "a hold with an unobserved end": (
+        [(20_000, "colleague_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to")],
+        [(20_100, 21_800, "hold")]),
     "a hold that continues after an absence": (
         [(20_000, "colleague_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"),
-         (20_000, "colleague_hold"), (28_000, "colleague_unhold")], [(20_100, 27_800, "hold")]),
-    "a hold with an unobserved start": ([(20_000, "unobserved_from"), (25_000, "unobserved_to"),
-                                     (22_000, "colleague_hold"), (28_000, "colleague_unhold")],
-                                    [(22_100, 27_800, "hold")]),
-    "holds by both sides": ([(20_000, "colleague_hold"), (21_000, "hold"), (23_000, "colleague_unhold"),
-                   (24_000, "unhold")], [(20_100, 23_800, "hold")]),
-    "parked": ([(20_000, "unbridged"), (25_000, "bridged")], [(20_100, 24_800, "waiting")]),
-    "marks in the wrong order": ([(20_000, "unbridged"), (19_990, "bridged")], []),
-    "unbridged to the end": ([(20_000, "unbridged")], []),
-    "unbridged for a conference": ([(20_000, "unbridged"), (30_000, "conference_left"), (30_500, "bridged")], []),
-    "unbridged, then an absence": ([(20_000, "unbridged"), (21_000, "unobserved_from"), (24_000, "unobserved_to"),
-                              (25_000, "bridged")], []),
-    "the external party's hold with an unobserved end": ([(20_000, "hold"), (22_000, "unobserved_from"),
-                                       (25_000, "unobserved_to")],
-                                    [(20_100, 21_800, "hold")]),
+         (20_000, "colleague_hold"), (28_000, "colleague_unhold")],
+        [(20_100, 27_800, "hold")]),
+    "a hold with an unobserved start": (
+        [(20_000, "unobserved_from"), (25_000, "unobserved_to"), (22_000, "colleague_hold"),
+         (28_000, "colleague_unhold")],
+        [(22_100, 27_800, "hold")]),
+    "holds by both sides": (
+        [(20_000, "colleague_hold"), (21_000, "hold"), (23_000, "colleague_unhold"), (24_000, "unhold")],
+        [(20_100, 23_800, "hold")]),
+    "parked": (
+        [(20_000, "unbridged"), (25_000, "bridged")],
+        [(20_100, 24_800, "waiting")]),
+    "marks in the wrong order": (
+        [(20_000, "unbridged"), (19_990, "bridged")],
+        []),
+    "unbridged to the end": (
+        [(20_000, "unbridged")],
+        []),
+    "unbridged for a conference": (
+        [(20_000, "unbridged"), (30_000, "conference_left"), (30_500, "bridged")],
+        []),
+    "unbridged, then an absence": (
+        [(20_000, "unbridged"), (21_000, "unobserved_from"), (24_000, "unobserved_to"),
+         (25_000, "bridged")],
+        []),
+    "the external party's hold with an unobserved end": (
+        [(20_000, "hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to")],
+        [(20_100, 21_800, "hold")]),
     "the external party's hold that continues after an absence": (
         [(20_000, "hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"), (28_000, "unhold")],
         [(20_100, 27_800, "hold")]),
     "the external party's hold that ended in an absence": (
-        [(20_000, "hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"), (25_000, "unhold later"),
-         (30_000, "hold"), (33_000, "unhold")], [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
+        [(20_000, "hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"),
+         (25_000, "unhold later"), (30_000, "hold"), (33_000, "unhold")],
+        [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
 }  # fmt: skip
 
 

@@ -63,9 +63,7 @@ def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) 
 
 
 @pytest.mark.parametrize("zeros", [(20_100, 46_000), (25_000, 50_100)])
-def test_redacts_all_of_a_partially_masked_pause(
-    tmp_path: Path, zeros: tuple[int, int]
-) -> None:
+def test_redacts_all_of_a_partially_masked_pause(tmp_path: Path, zeros: tuple[int, int]) -> None:
     """The rest may contain the card number."""
     made = paused(PAUSE, mark(50_000, "resumed"))
     file = sound(tmp_path, zeros)
@@ -74,7 +72,9 @@ def test_redacts_all_of_a_partially_masked_pause(
 
 def test_pause_ends_after_its_time_limit(tmp_path: Path) -> None:
     made = paused(mark(20_000, "paused", seconds="10"))
-    assert locate_pauses(made, sound(tmp_path, (20_100, 30_400)), FOUND) == (LocatedPause(20_100, 30_400, silent=True),)
+    assert locate_pauses(made, sound(tmp_path, (20_100, 30_400)), FOUND) == (
+        LocatedPause(20_100, 30_400, silent=True),
+    )
 
 
 def test_pause_ends_with_the_call(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_locates_two_pauses(tmp_path: Path) -> None:
           mark(40_000, "resumed", seen="later")], (20_100, 31_000)),
     ],
 )  # fmt: skip
-def test_locates_pause_seen_later(
-    tmp_path: Path, marks: list[Mark], zeros: tuple[int, int]
-) -> None:
-    assert locate_pauses(paused(*marks), sound(tmp_path, zeros), FOUND) == (LocatedPause(*zeros, silent=True),)
+def test_locates_pause_seen_later(tmp_path: Path, marks: list[Mark], zeros: tuple[int, int]) -> None:
+    assert locate_pauses(paused(*marks), sound(tmp_path, zeros), FOUND) == (
+        LocatedPause(*zeros, silent=True),
+    )
 
 
 AWAY = (mark(18_000, "unobserved_from"), mark(24_000, "unobserved_to"))
@@ -132,9 +132,7 @@ def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])
-def test_redacts_partial_pause_seen_later_to_its_latest_end(
-    tmp_path: Path, zeros: tuple[int, int]
-) -> None:
+def test_redacts_partial_pause_seen_later_to_its_latest_end(tmp_path: Path, zeros: tuple[int, int]) -> None:
     made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
     assert locate_pauses(made, sound(tmp_path, zeros), FOUND) == (LocatedPause(20_100, 32_100, silent=False),)
 
@@ -142,7 +140,9 @@ def test_redacts_partial_pause_seen_later_to_its_latest_end(
 def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> None:
     """The zeros may cover only part of it; it ends after its time limit in any case."""
     made = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
-    assert locate_pauses(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (LocatedPause(18_100, 36_000, silent=False),)
+    assert locate_pauses(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (
+        LocatedPause(18_100, 36_000, silent=False),
+    )
 
 
 def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> None:

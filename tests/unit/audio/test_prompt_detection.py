@@ -227,9 +227,7 @@ def test_locates_prompts_after_a_hold_missing_in_the_audio(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("lost_ms", [-1000, 1000])
-def test_places_answers_relative_to_the_question(
-    talk: Talk, lost_ms: int
-) -> None:
+def test_places_answers_relative_to_the_question(talk: Talk, lost_ms: int) -> None:
     """A loaded switch drops frames, or writes more than the call's clock explains."""
     talk.talk(6000)
     talk.shift_ms += lost_ms

@@ -20,7 +20,9 @@ from tests.unit.audio.prompt_search import find
 RATE = 8000
 
 
-def look(folder: Path, right: np.ndarray, announced: Announced, rate: int = RATE) -> LocatedAnnouncement | None:
+def look(
+    folder: Path, right: np.ndarray, announced: Announced, rate: int = RATE
+) -> LocatedAnnouncement | None:
     """The result of ``find`` for a take with this right channel and a different left one."""
     left = np.random.default_rng(7).integers(-3000, 3000, len(right)).astype(np.int16)
     soundfile.write(folder / "t.wav", np.stack([left, right], axis=1), rate, subtype="PCM_16")
@@ -64,7 +66,9 @@ def test_finds_the_prompt_within_20_ms_of_a_chirp(
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_finds_the_prompt_at_another_rate(tmp_path: Path, lab: ModuleType, english: Announced, rate: int) -> None:
+def test_finds_the_prompt_at_another_rate(
+    tmp_path: Path, lab: ModuleType, english: Announced, rate: int
+) -> None:
     quiet = lab.silence(300)
     low = lab.g711(np.concatenate([quiet, lab.sound_of(english), lab.speech("en", "callee")[:40000]]), "ULAW")
     right = prompt_match.resample(low.astype(np.float32), RATE, rate).clip(-32768, 32767).astype(np.int16)
@@ -123,7 +127,9 @@ def test_does_not_find_a_cut_prompt(
         "nothing": lab.silence(0),
     }[instead]
     heard = np.concatenate([lab.silence(200), prompt[:start], gone, prompt[end:]])
-    assert look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), announced) is None
+    assert (
+        look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), announced) is None
+    )
 
 
 def test_does_not_find_a_prompt_without_one_of_its_sentences(
@@ -137,7 +143,9 @@ def test_does_not_find_a_prompt_without_one_of_its_sentences(
     for (_, start), (end, _) in pairwise([(0, 0), *pauses, (len(prompt), len(prompt))]):
         lacking = prompt.copy()
         lacking[start : end + 1] = 0
-        assert look(tmp_path, np.concatenate([lab.silence(200), lacking, lab.silence(500)]), announced) is None
+        assert (
+            look(tmp_path, np.concatenate([lab.silence(200), lacking, lab.silence(500)]), announced) is None
+        )
 
 
 @pytest.mark.parametrize("missing_ms", [300, 1000, 5000])
@@ -148,20 +156,24 @@ def test_does_not_find_a_prompt_that_the_call_cuts(
     assert look(tmp_path, np.concatenate([lab.silence(200), prompt[: -missing_ms * 8]]), announced) is None
 
 
-def test_does_not_mistake_other_speech_for_the_prompt(tmp_path: Path, lab: ModuleType, announced: Announced) -> None:
+def test_does_not_mistake_other_speech_for_the_prompt(
+    tmp_path: Path, lab: ModuleType, announced: Announced
+) -> None:
     other = lab.speech(announced.language, "callee")
-    assert look(tmp_path, np.concatenate([other, lab.speech(announced.language, "caller")]), announced) is None
+    assert (
+        look(tmp_path, np.concatenate([other, lab.speech(announced.language, "caller")]), announced) is None
+    )
     assert look(tmp_path, lab.silence(20000), announced) is None
     assert look(tmp_path, np.zeros(160000, dtype=np.int16), announced) is None
     assert look(tmp_path, lab.silence(500), announced) is None
 
 
-def test_finds_the_last_whole_playing(
-    tmp_path: Path, lab: ModuleType, announced: Announced
-) -> None:
+def test_finds_the_last_whole_playing(tmp_path: Path, lab: ModuleType, announced: Announced) -> None:
     prompt = lab.sound_of(announced)
     broken, pause = prompt[:24000], lab.silence(400)
-    found = look(tmp_path, np.concatenate([broken, pause, prompt, pause, lab.speech("en", "callee")]), announced)
+    found = look(
+        tmp_path, np.concatenate([broken, pause, prompt, pause, lab.speech("en", "callee")]), announced
+    )
     assert found is not None
     assert found.offset_ms == 3400
     found = look(tmp_path, np.concatenate([prompt, pause, prompt, pause, broken]), announced)
@@ -170,7 +182,9 @@ def test_finds_the_last_whole_playing(
 
 
 @pytest.mark.parametrize("slips", [1, 3])
-def test_tolerates_a_dropped_media_tick(tmp_path: Path, lab: ModuleType, announced: Announced, slips: int) -> None:
+def test_tolerates_a_dropped_media_tick(
+    tmp_path: Path, lab: ModuleType, announced: Announced, slips: int
+) -> None:
     """A loaded switch drops frames of 20 ms (observed); the sentence is still audible."""
     prompt = lab.sound_of(announced)
     parts, at = [lab.silence(100)], 0
@@ -178,7 +192,9 @@ def test_tolerates_a_dropped_media_tick(tmp_path: Path, lab: ModuleType, announc
         where = len(prompt) * (slip + 1) // (slips + 1)
         parts.append(prompt[at:where])
         at = where + 160
-    found = look(tmp_path, lab.g711(np.concatenate([*parts, prompt[at:], lab.silence(500)]), "ULAW"), announced)
+    found = look(
+        tmp_path, lab.g711(np.concatenate([*parts, prompt[at:], lab.silence(500)]), "ULAW"), announced
+    )
     assert found is not None
     assert found.offset_ms == 100
     assert found.end_ms == -(-(800 + len(prompt) - 160 * slips) // 8)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recorder.audio import redaction
 from recorder.audio.encoded_take import GAP_REASONS, Gap, LocatedAnnouncement, Prompt
 from recorder.spool.layout import MARKS, Mark, Take
-from tests.unit.audio.marked_take import START, LENGTH_MS, FOUND, NORMAL, take, sound, gaps, with_data
+from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, START, gaps, sound, take, with_data
 
 
 def test_redacts_left_until_the_bridge() -> None:
@@ -334,9 +334,7 @@ def test_every_redaction_has_exactly_one_reason(
     assert all((lane <= 1).all() for lane in cover.values())  # no stretch has two reasons
     assert cover["left"][: plan.left_until_ms].all()  # no redaction is without a reason
     assert all(cover[side][start:end].all() for side in cover for start, end in plan.both)
-    for (
-        prompt
-    ) in prompts:  # each prompt is explained, in the right channel only
+    for prompt in prompts:  # each prompt is explained, in the right channel only
         assert cover["right"][prompt.offset_ms : prompt.end_ms].all()
         assert all(gap.channel == "right" for gap in plan.gaps if gap.reason == "prompt")
     if found is not None:

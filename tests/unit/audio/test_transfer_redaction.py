@@ -11,7 +11,7 @@ from recorder.audio import redaction
 from recorder.domain.line_policy import TransferNotice
 from recorder.domain.sentences import TimedSentence
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import LENGTH_MS, FOUND, NORMAL, RANG, take, sound, gaps, with_data
+from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RANG, gaps, sound, take, with_data
 
 
 @pytest.mark.parametrize("last", ["joined_told", "joined_untold", "unbridged", "hangup", "unobserved_from"])
@@ -95,7 +95,9 @@ def test_redacts_a_participant_before_their_consent() -> None:
     assert kept[25_400 * 8 :].all()
     assert kept[21_100 * 8 : 25_400 * 8, 0].all(), "the external party consented earlier"
     later = 24_000 * 8
-    assert np.array_equal(redaction.silence(samples[later:], later, 8000, plan), kept[later:]), "block by block"
+    assert np.array_equal(redaction.silence(samples[later:], later, 8000, plan), kept[later:]), (
+        "block by block"
+    )
     for other in (with_transfer_notice(made, asks=False), with_transfer_notice(made, "notice")):
         assert redaction.plan(other, sound(), FOUND).right == ()
 

@@ -26,9 +26,7 @@ def spoken(language: str, condition: str = "quiet", digit: int = 2) -> Case:
 
 @pytest.mark.parametrize("condition", ["quiet", "noisy", "lossy"])
 @pytest.mark.parametrize("language", measured.LANGUAGES)
-def test_finds_a_word_of_a_quarter_of_a_second(
-    language: str, condition: str, tmp_path: Path
-) -> None:
+def test_finds_a_word_of_a_quarter_of_a_second(language: str, condition: str, tmp_path: Path) -> None:
     case = spoken(language, condition)
     place = measured.found(case, tmp_path)
     assert place is not None

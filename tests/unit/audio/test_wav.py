@@ -57,9 +57,7 @@ def test_reads_a_whole_file(tmp_path: Path) -> None:
     [(8, 0), (0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (36 + 4000, 4000), (36, 3), (10**6, 10**6)],
     ids=["killed", "zeros", "live", "too short", "odd", "too long"],
 )
-def test_corrects_a_wrong_header_by_the_file_size(
-    tmp_path: Path, riff_size: int, data_size: int
-) -> None:
+def test_corrects_a_wrong_header_by_the_file_size(tmp_path: Path, riff_size: int, data_size: int) -> None:
     content = riff((b"fmt ", fmt()), (b"data", b""), size=riff_size)[:-4]
     path = put(tmp_path, content + struct.pack("<I", data_size) + SOUND.tobytes())
     found, samples = read(path)

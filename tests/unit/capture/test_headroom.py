@@ -80,7 +80,11 @@ def test_as_many_begin_as_can_go_on_and_be_finished(site: Site) -> None:
         assert begun < 50
     assert begun == 6
     growing = [GrowingFile(0, disk_space.DEFAULT_RATE, ("opus",))] * begun
-    assert SMALL - 2 * HEADROOM_SECONDS * disk_space.DEFAULT_RATE < bytes_needed(SMALL, growing, 0, HEADROOM_SECONDS) < SMALL
+    assert (
+        SMALL - 2 * HEADROOM_SECONDS * disk_space.DEFAULT_RATE
+        < bytes_needed(SMALL, growing, 0, HEADROOM_SECONDS)
+        < SMALL
+    )
     assert not headroom.excess()
     next(iter(site.calls.values())).state.phase = Phase.UNRECORDED
     assert headroom.admits(("opus",)), "one that is not recorded takes nothing"

@@ -92,9 +92,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_failed_start_concerns_no_take(
-    house, encoder, prompt, tmp_path, monkeypatch, how
-) -> None:
+def test_failed_start_concerns_no_take(house, encoder, prompt, tmp_path, monkeypatch, how) -> None:
     (tmp_path / "av.py").write_text(BROKEN[how])
     if how == "it says nothing":
         monkeypatch.setattr("recorder.pipeline.encoders.STARTUP_SECONDS", 0.5)

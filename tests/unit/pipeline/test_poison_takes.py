@@ -20,7 +20,9 @@ def crashes(now: MonotonicClock) -> EncoderCrashes:
     return EncoderCrashes(now)
 
 
-def test_quarantines_a_take_that_crashes_while_others_succeed(crashes: EncoderCrashes, now: MonotonicClock) -> None:
+def test_quarantines_a_take_that_crashes_while_others_succeed(
+    crashes: EncoderCrashes, now: MonotonicClock
+) -> None:
     for count in range(1, CRASH_LIMIT + 1):
         assert not crashes.is_poison("bad")
         assert crashes.note_crash("bad", alone=False) == count
@@ -38,9 +40,7 @@ def test_quarantines_nothing_while_nothing_is_encoded(crashes: EncoderCrashes, n
         now.at += CRASH_INTERVAL_ALONE
 
 
-def test_counts_only_takes_encoded_since_the_last_crash(
-    crashes: EncoderCrashes, now: MonotonicClock
-) -> None:
+def test_counts_only_takes_encoded_since_the_last_crash(crashes: EncoderCrashes, now: MonotonicClock) -> None:
     crashes.note_crash("a", alone=False)
     crashes.note_encoded("b")
     assert crashes.note_crash("a", alone=False) == 1  # too soon
@@ -48,7 +48,9 @@ def test_counts_only_takes_encoded_since_the_last_crash(
     assert crashes.note_crash("a", alone=False) == 1
 
 
-def test_frequent_crashes_within_the_interval_count_once(crashes: EncoderCrashes, now: MonotonicClock) -> None:
+def test_frequent_crashes_within_the_interval_count_once(
+    crashes: EncoderCrashes, now: MonotonicClock
+) -> None:
     """Out of memory for a while: many crashes of one take, with others encoded in between."""
     while now.at < CRASH_INTERVAL * (CRASH_LIMIT - 1) - 2:
         crashes.note_crash("a", alone=True)
@@ -75,9 +77,7 @@ def test_success_clears_a_take(crashes: EncoderCrashes, now: MonotonicClock) -> 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_random_kills_quarantine_nothing(
-    crashes: EncoderCrashes, now: MonotonicClock, seed: int
-) -> None:
+def test_random_kills_quarantine_nothing(crashes: EncoderCrashes, now: MonotonicClock, seed: int) -> None:
     """Each take is retried every minute, and would have to crash about thirty times in a row."""
     chance = random.Random(seed)
     waiting = [f"take {number}" for number in range(200)]

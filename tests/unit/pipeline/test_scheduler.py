@@ -50,9 +50,7 @@ def sounds(folders: list[Path], *sizes: int) -> None:
             file.truncate(size)
 
 
-def test_encodes_the_smallest_take_if_space_is_short(
-    tmp_path: Path, backlog: Backlog
-) -> None:
+def test_encodes_the_smallest_take_if_space_is_short(tmp_path: Path, backlog: Backlog) -> None:
     large, small, middle = folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
     backlog.scan_spool()
@@ -68,7 +66,9 @@ def test_encodes_the_smallest_take_if_space_is_short(
     assert backlog.next_take("encode", free=free) == (middle, "encode")
     layout.remove_take(middle)
     backlog.finish_step(middle)
-    assert backlog.next_take("encode", free=free) == (large, "encode"), "no other take frees space: it is tried"
+    assert backlog.next_take("encode", free=free) == (large, "encode"), (
+        "no other take frees space: it is tried"
+    )
     backlog.fail_step(large, lambda _: 1.0)
     assert backlog.next_take("encode", free=free) is None
 
@@ -96,9 +96,7 @@ def test_tenants_take_turns(tmp_path: Path, backlog: Backlog) -> None:
     assert taken(backlog) == [crowd[0], small[0], nobody, crowd[1], small[1], *crowd[2:]]
 
 
-def test_new_tenant_has_the_next_turn(
-    tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
-) -> None:
+def test_new_tenant_has_the_next_turn(tmp_path: Path, backlog: Backlog, seconds: MonotonicClock) -> None:
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(5)]
     backlog.scan_spool()
     assert taken(backlog, count=2) == crowd[:2]
@@ -118,9 +116,7 @@ def test_blocked_stage_delays_no_other(tmp_path: Path, backlog: Backlog) -> None
     assert backlog.next_take("rest") == (stored, "store")
 
 
-def test_take_is_in_progress_once(
-    tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
-) -> None:
+def test_take_is_in_progress_once(tmp_path: Path, backlog: Backlog, seconds: MonotonicClock) -> None:
     folder = call(tmp_path, "a", 1)
     backlog.scan_spool()
     assert backlog.next_take("encode") == (folder, "encode")
@@ -204,9 +200,7 @@ def test_ten_thousand_takes_do_not_block_the_loop(
     assert looks == 4
 
 
-def test_reports_an_unreadable_spool_once(
-    tmp_path: Path, seconds: MonotonicClock, clock: Clock
-) -> None:
+def test_reports_an_unreadable_spool_once(tmp_path: Path, seconds: MonotonicClock, clock: Clock) -> None:
     backlog = Backlog(tmp_path / "spool", seconds)
     with capture_logs() as logs:
         for _ in range(3):
@@ -220,9 +214,7 @@ def test_reports_an_unreadable_spool_once(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is closed to another user")
-def test_scans_past_an_unreadable_folder(
-    tmp_path: Path, seconds: MonotonicClock
-) -> None:
+def test_scans_past_an_unreadable_folder(tmp_path: Path, seconds: MonotonicClock) -> None:
     for parent in (tmp_path, *tmp_path.parents):
         if parent.owner() == "root" and "pytest" in str(parent):
             parent.chmod(0o755)

@@ -142,9 +142,7 @@ def _exchange(folder) -> None:
         (_exchange, "take.foreign", False),
     ],
 )
-def test_quarantines_an_impossible_take(
-    house, damage, reason, theirs
-) -> None:
+def test_quarantines_an_impossible_take(house, damage, reason, theirs) -> None:
     folder = house.take()
     damage(folder)
     assert not stages.step(folder, house.clock(), house.means)

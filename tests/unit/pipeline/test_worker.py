@@ -226,9 +226,7 @@ def aside(house) -> list[str]:
 
 
 @SQLITE
-def test_quarantines_a_poison_take_without_a_date(
-    house, start, deadly, monkeypatch
-) -> None:
+def test_quarantines_a_poison_take_without_a_date(house, start, deadly, monkeypatch) -> None:
     monkeypatch.setattr("recorder.pipeline.poison_takes.CRASH_INTERVAL", 0.0)
     bad = house.take()
     deadly(bad)
@@ -240,7 +238,12 @@ def test_quarantines_a_poison_take_without_a_date(
     until(lambda: aside(house) == [bad.name], "quarantine")
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
-    assert json.loads((house.spool / layout.QUARANTINE / bad.name / layout.QUARANTINE_REASON).read_bytes())["until"] is None
+    assert (
+        json.loads((house.spool / layout.QUARANTINE / bad.name / layout.QUARANTINE_REASON).read_bytes())[
+            "until"
+        ]
+        is None
+    )
     assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
 
 

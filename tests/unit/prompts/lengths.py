@@ -24,6 +24,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 KEPT = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
 """Every shipped retention period, in days."""
 
+
 @dataclass(frozen=True, slots=True)
 class LengthLimits:
     """The maximum length of each prompt in the short wording (``limits.toml``), in seconds."""
@@ -44,7 +45,7 @@ def limits() -> LengthLimits:
 Make = Callable[[str, Wording], Rendered]
 
 
-def announcement_of(mode: str, *purposes: str, days: int = 30) -> Make:
+def announced(mode: str, *purposes: str, days: int = 30) -> Make:
     return lambda language, wording: composer.announcement(
         language,
         mode=mode,  # type: ignore[arg-type]
@@ -83,13 +84,13 @@ def rows() -> list[Row]:
     of = limits()
     total = of.announcement_s + of.further_purpose_s
     return [
-        Row("announcement, `notice` and `opt-in`", announcement_of("notice", "agreement"), (10.4, 12.8, 12.9, 10.7),
+        Row("announcement, `notice` and `opt-in`", announced("notice", "agreement"), (10.4, 12.8, 12.9, 10.7),
             of.announcement_s),
-        Row("the same, kept 180 days", announcement_of("notice", "agreement", days=180), (10.8, 13.2, 13.2, 11.3),
+        Row("the same, kept 180 days", announced("notice", "agreement", days=180), (10.8, 13.2, 13.2, 11.3),
             of.announcement_s),
-        Row("the same, for quality, too", announcement_of("notice", "agreement", "quality"), (14.6, 17.4, 17.5, 14.0),
-            total),
-        Row("announcement, `opt-out`", announcement_of("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
+        Row("the same, for quality, too", announced("notice", "agreement", "quality"),
+            (14.6, 17.4, 17.5, 14.0), total),
+        Row("announcement, `opt-out`", announced("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
             of.announcement_s + of.refusal_s),
         Row("`opt-in` question", asked("agreement"), (15.9, 19.5, 20.4, 16.5)),
         Row("`*5` question", lambda each, wording: composer.keep_question(each, wording=wording),
@@ -106,16 +107,16 @@ def rows() -> list[Row]:
             (4.4, 5.2, 5.5, 4.2)),
         Row("not recorded", lambda each, _: composer.not_recorded(each), (1.7, 2.3, 2.3, 1.8)),
         Row("transfer notice", lambda each, _: composer.transfer_notice(each), (1.5, 1.9, 2.0, 1.9)),
-        Row("transfer notice, asking in `opt-out`", lambda each, _: composer.transfer_question(each, mode="opt-out"),
-            (4.2, 5.3, 5.7, 4.2)),
-        Row("transfer notice, asking in `opt-in`", lambda each, _: composer.transfer_question(each, mode="opt-in"),
-            (6.4, 8.1, 9.1, 7.6)),
+        Row("transfer notice, asking in `opt-out`",
+            lambda each, _: composer.transfer_question(each, mode="opt-out"), (4.2, 5.3, 5.7, 4.2)),
+        Row("transfer notice, asking in `opt-in`",
+            lambda each, _: composer.transfer_question(each, mode="opt-in"), (6.4, 8.1, 9.1, 7.6)),
     ]  # fmt: skip
 
 
 def opt_in(language: str, wording: Wording, purpose: str = "agreement", days: int = 30) -> float:
     """The length of question and announcement together, in seconds."""
-    both = (asked(purpose, days=days), announcement_of("opt-in", purpose, days=days))
+    both = (asked(purpose, days=days), announced("opt-in", purpose, days=days))
     return sum(make(language, wording).duration_ms for make in both) / 1000
 
 
@@ -165,7 +166,9 @@ SAYS = {
 def asked_by(what: str) -> str:
     """The countries that require it."""
     found = [
-        pack.code for pack in shipped_packs().values() if any(duty.what == what for duty in (*pack.say, *pack.ask))
+        pack.code
+        for pack in shipped_packs().values()
+        if any(duty.what == what for duty in (*pack.say, *pack.ask))
     ]
     return ", ".join(f"`{code}`" for code in sorted(found, key=lambda code: (code == STRICT, code)))
 

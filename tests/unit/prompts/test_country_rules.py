@@ -99,9 +99,7 @@ def test_stricter_settings_are_never_refused(
 
 
 @given(packs, some_purposes, st.integers(1, 400), st.sampled_from(MODES))
-def test_setting_complies_if_every_rule_does(
-    pack: Pack, codes: list[str], days: int, mode: str
-) -> None:
+def test_setting_complies_if_every_rule_does(pack: Pack, codes: list[str], days: int, mode: str) -> None:
     fits = all(
         MODES.index(mode) >= MODES.index(pack.rule(each).mode) and days <= pack.rule(each).longest_keep_days
         for each in codes

@@ -10,7 +10,7 @@ from recorder.prompts import composer
 from recorder.prompts.composer import SHIPPED, Rendered
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import SHORT, clip_text
-from tests.unit.prompts.lengths import KEPT, PAGES, limits, opt_in, rows, announcement_of, written
+from tests.unit.prompts.lengths import KEPT, PAGES, announced, limits, opt_in, rows, written
 
 PURPOSES = tuple(standard())
 
@@ -33,9 +33,9 @@ def test_announcement_keeps_its_length_limit(language: str) -> None:
     limit = limits()
     for purpose in PURPOSES:
         days = slowest(language, standard()[purpose].longest_keep_days)
-        made = announcement_of("notice", purpose, days=days)(language, SHORT)
+        made = announced("notice", purpose, days=days)(language, SHORT)
         assert seconds(made) <= limit.announcement_s, made.text
-        refusable = announcement_of("opt-out", purpose, days=days)(language, SHORT)
+        refusable = announced("opt-out", purpose, days=days)(language, SHORT)
         assert seconds(refusable) <= limit.announcement_s + limit.refusal_s, refusable.text
         assert opt_in(language, SHORT, purpose, days) <= limit.opt_in_s, made.text
 
@@ -43,8 +43,8 @@ def test_announcement_keeps_its_length_limit(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_further_purpose_adds_no_more_than_its_limit(language: str) -> None:
     for purposes in combinations(PURPOSES, 2):
-        first = seconds(announcement_of("notice", purposes[0])(language, SHORT))
-        made = announcement_of("notice", *purposes)(language, SHORT)
+        first = seconds(announced("notice", purposes[0])(language, SHORT))
+        made = announced("notice", *purposes)(language, SHORT)
         assert seconds(made) - first <= limits().further_purpose_s, made.text
 
 

@@ -112,9 +112,7 @@ def test_accepts_sounds_at_8_and_16_khz(tmp_path: Path) -> None:
         ("prompt.repeats", lambda p, s: put(p, (6000 * np.sin(np.arange(40000) / 3)).astype(np.int16))),
     ],
 )
-def test_refuses_unsuitable_sounds_with_a_hint(
-    tmp_path: Path, error_id: str, harm: object
-) -> None:
+def test_refuses_unsuitable_sounds_with_a_hint(tmp_path: Path, error_id: str, harm: object) -> None:
     path = tmp_path / "own.wav"
     harm(path, said())  # type: ignore[operator]
     with pytest.raises(ConfigError) as caught:

@@ -40,9 +40,7 @@ def test_pico_ignores_commands_in_a_text() -> None:
     assert len(engine.speak("<speed level='500'>Guten Tag.", "de")) > 0.8 * len(plain)
 
 
-def test_pico_speaks_german_and_kokoro_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pico_speaks_german_and_kokoro_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, "exit 1", "pico2wave")
     program(tmp_path, "exit 1")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -161,9 +159,7 @@ def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, said_as: str)
     assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == said_as  # type: ignore[attr-defined]
 
 
-def test_mixed_voice_is_the_mean_of_its_parts(
-    kokoro: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mixed_voice_is_the_mean_of_its_parts(kokoro: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (engine,) = find_engines("kokoro", kokoro)
     assert not engine.speaks("nl")
     np.ones((510, 256), dtype=np.float32).tofile(kokoro / "if_sara.bin")
@@ -183,9 +179,7 @@ def test_mixed_voice_is_the_mean_of_its_parts(
     assert np.all(asked[0] == 0.5)
 
 
-def test_prefers_the_better_voice(
-    kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prefers_the_better_voice(kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     program(tmp_path / "bin", "exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

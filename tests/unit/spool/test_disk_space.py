@@ -12,7 +12,14 @@ from recorder.spool.disk_space import Disk, DiskLevel
 
 @pytest.mark.parametrize(
     ("free", "room"),
-    [(100, DiskLevel.OK), (15, DiskLevel.OK), (14, DiskLevel.WARN), (5, DiskLevel.WARN), (4, DiskLevel.FULL), (0, DiskLevel.FULL)],
+    [
+        (100, DiskLevel.OK),
+        (15, DiskLevel.OK),
+        (14, DiskLevel.WARN),
+        (5, DiskLevel.WARN),
+        (4, DiskLevel.FULL),
+        (0, DiskLevel.FULL),
+    ],
 )
 def test_level_follows_the_two_limits(free: int, room: DiskLevel) -> None:
     assert Disk(100, free).level(0.85001, 0.95001) is room

@@ -12,9 +12,7 @@ from recorder.store import seaweedfs
 from tests.ports import free_ports
 
 
-def test_reports_another_users_socket(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_another_users_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sockets = tmp_path / "tmp"
     sockets.mkdir()
     monkeypatch.setattr(seaweedfs, "SOCKETS", sockets)
