@@ -45,9 +45,9 @@ _SAID: Final = {
 _DO: Final = {
     DiskLevel.OK: "",
     DiskLevel.WARN: "make room, or find out why the spool is not worked off: nothing in it may be deleted",
-    DiskLevel.FULL: "no new recording starts, calls go on; the worker makes room by storing what is finished, "
-    "and recordings start again by themselves. Where it is not enough, give the spool a larger disk: nothing in "
-    "it may be deleted",
+    DiskLevel.FULL: "no new recording starts, calls go on; the worker makes room by storing what is "
+    "finished, and recordings start again by themselves. Where it is not enough, give the spool a larger "
+    "disk: nothing in it may be deleted",
 }
 
 

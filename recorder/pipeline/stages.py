@@ -283,8 +283,8 @@ def _is_erased(sealed: SealedTake, statement: StatementCheck) -> bool:
         log.error(
             "call_erasure.names_recording",
             recording=sealed.recording,
-            hint="a subject request erased it as a call without a recording: delete the recording, too, if that "
-            "was meant",
+            hint="a subject request erased it as a call without a recording: delete the recording, too, if "
+            "that was meant",
         )
         return False
     return FORGOTTEN in statement.signed
