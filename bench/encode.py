@@ -31,9 +31,10 @@ import soundfile
 import demo.practice
 from recorder.audio.encoding import BIT_RATES, NARROW, encode
 from recorder.domain.line_policy import Announcement
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Take
+from recorder.spool.layout import CallEnd, CallStart, Take
 from tests.announced import announcement_in
 
 RATE = 8000
@@ -83,8 +84,8 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
         (told_at, "announcement_finished"),
         (told_at, "bridged"),
     ):
-        layout.append_mark(take, Mark(at, kind, {}))
-    layout.append_mark(take, Mark(end, "hangup", {}))
+        layout.append_mark(take, Marker(at, kind))
+    layout.append_mark(take, Marker(end, "hangup"))
     layout.close_take(take, CallEnd("recorded", None, end, None))
     return layout.read_take(take), told.path
 

@@ -25,7 +25,9 @@ PREFIX = "ACCORD_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
-_WRITTEN = BeforeValidator(lambda text: phone_numbers.plain(text) if isinstance(text, str) else text)
+_WRITTEN = BeforeValidator(
+    lambda text: phone_numbers.strip_punctuation(text) if isinstance(text, str) else text
+)
 """A phone number in any of the ways that people write one."""
 
 

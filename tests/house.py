@@ -24,6 +24,7 @@ from demo.practice.party import SPEECH
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
 from recorder.domain.line_policy import Announcement, Keep
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Words
 from recorder.features.tenants import announcements, lines
@@ -40,7 +41,7 @@ from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
 from recorder.services import Services
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from tests.announced import announcement_in
@@ -285,13 +286,13 @@ class House:
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
             answered_at = began + timedelta(seconds=6)
-            layout.append_mark(folder, Mark(answered_at, "answered", {"question": "recording", **yes}))
+            layout.append_mark(folder, Marker(answered_at, "answered", {"question": "recording", **yes}))
         for answer in asked:
             sound, marks = _asked(language, sound, answer)
             for ms, kind, data in marks:
-                layout.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
+                layout.append_mark(folder, Marker(began + timedelta(milliseconds=ms), kind, data))
         for ms, kind, data in dialled:
-            layout.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
+            layout.append_mark(folder, Marker(began + timedelta(milliseconds=ms), kind, data))
         (folder / layout.AUDIO).write_bytes(sound)
         end_of_announcement, lasts = told_ms(language), length_ms(sound)
         for ms, kind in (
@@ -302,7 +303,7 @@ class House:
             (lasts, "hangup"),
             (lasts, "recording_stopped"),
         ):
-            layout.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, {}))
+            layout.append_mark(folder, Marker(began + timedelta(milliseconds=ms), kind))
         end = began + timedelta(milliseconds=lasts)
         self._end(folder, "recorded", None, end)
         return folder, end
@@ -441,22 +442,22 @@ class Bakery(House):
         left = np.concatenate([_tone(np.arange(len(prompt)), 1000), _tone(talk, 660)])
         (folder / layout.AUDIO).write_bytes(wav_of(np.stack([left, right], axis=1)))
         marks = [
-            Mark(at, "recording_started", {}),
-            Mark(at, "announcement_started", {}),
-            Mark(at + told, "announcement_finished", {}),
+            Marker(at, "recording_started"),
+            Marker(at, "announcement_started"),
+            Marker(at + told, "announcement_finished"),
         ]
         if bridged:
-            marks.append(Mark(at + told, "bridged", {"party": "extension", "value": "1001"}))
+            marks.append(Marker(at + told, "bridged", {"party": "extension", "value": "1001"}))
         if asked is not None:
             by = {} if asked == "none" else {"by": "colleague", "how": "own_words"}
             if asked == "yes":
                 heard = told // timedelta(milliseconds=1) + 1200
                 by |= {"voice_from_ms": str(heard), "voice_to_ms": str(heard + 500)}
-            marks.append(Mark(at + told + timedelta(seconds=1), "keep_asked", {"how": "own_words"}))
+            marks.append(Marker(at + told + timedelta(seconds=1), "keep_asked", {"how": "own_words"}))
             answer = {"answer": asked, **by}
-            marks.append(Mark(at + told + timedelta(seconds=2), "keep_answered", answer))
+            marks.append(Marker(at + told + timedelta(seconds=2), "keep_answered", answer))
         ended = at + told + timedelta(milliseconds=talk_ms)
-        marks += [Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Mark(ended, "recording_stopped", {})]
+        marks += [Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Marker(ended, "recording_stopped")]
         for mark in marks:
             layout.append_mark(folder, mark)
         inside = Party("extension", "1001") if bridged else None

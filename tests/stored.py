@@ -13,6 +13,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.clock import to_iso
+from recorder.domain.markers import Marker
 from recorder.lifecycle import recordings
 from recorder.lifecycle.amendment_store import chain_of, put
 from recorder.lifecycle.limits import limits_of, version_of
@@ -22,7 +23,6 @@ from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import Data
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.sealing import open_manifest, seal
-from recorder.spool.layout import Mark
 from tests.recovery.many import small
 
 NAMES = ("audio.opus", "audio.wav", "manifest.json", "peaks")
@@ -57,7 +57,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
     if answer is not None:
-        said = Mark(start.started_at, "answered", {"question": "recording", "answer": answer})
+        said = Marker(start.started_at, "answered", {"question": "recording", "answer": answer})
         encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
     key = WrappedKey.from_bytes((tenant_queries.tenant_wrapped_key(house.tenant) or "").encode())
     stages._put_tenant_key(key, means.store)

@@ -71,7 +71,7 @@ def time_zone() -> str:
     """The customer's, whoever of their people is reading and wherever; UTC where this machine does not know
     it."""
     someone = visitor()
-    return time_zones.usable(someone.tenant.time_zone).key if someone else time_zones.FALLBACK
+    return time_zones.display_zone(someone.tenant.time_zone).key if someone else time_zones.FALLBACK
 
 
 def zone_name() -> str:

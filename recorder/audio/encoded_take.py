@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import PlainSerializer
 
+from recorder.domain.markers import LocatedMarker
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import Take, read_take
@@ -65,19 +65,6 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
-    """A mark with its place in the audio, in milliseconds of audio. In a manifest, data that names a person
-    is not here but in the parties."""
-
-    __pydantic_config__ = STRICT
-
-    at: FileTime
-    offset_ms: int
-    kind: str
-    data: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt that both parties heard whole, located in the audio, in milliseconds. It belongs to keep
     question ``number`` (from 0, see ``keep_answers.py``); ``which`` is its sound: ``question``, or the
@@ -124,7 +111,7 @@ class Encoded:
     sample_rate: int
     announced: LocatedAnnouncement | None
     gaps: tuple[Gap, ...]
-    markers: tuple[Marker, ...]
+    markers: tuple[LocatedMarker, ...]
     drift_ms: int
     sounds: tuple[EncodedSound, ...]
     prompts: tuple[Prompt, ...] = ()
@@ -142,7 +129,7 @@ class _File:
     sample_rate: int
     announced: LocatedAnnouncement | None
     gaps: tuple[Gap, ...]
-    markers: tuple[Marker, ...]
+    markers: tuple[LocatedMarker, ...]
     drift_ms: int
     sounds: tuple[EncodedSound, ...]
     prompts: tuple[Prompt, ...]

@@ -26,15 +26,9 @@ from recorder.audio import (
     timeline,
     wav,
 )
-from recorder.audio.encoded_take import (
-    Encoded,
-    EncodedSound,
-    LocatedAnnouncement,
-    Marker,
-    Prompt,
-    write_encoded,
-)
+from recorder.audio.encoded_take import Encoded, EncodedSound, LocatedAnnouncement, Prompt, write_encoded
 from recorder.audio.peaks import Peaks
+from recorder.domain.markers import LocatedMarker
 from recorder.errors import TakeError
 from recorder.spool import atomic_files
 from recorder.spool.layout import Take, read_take
@@ -117,7 +111,7 @@ def encode_import(take: Take) -> Encoded:
     """Encode an imported recording, without a search and without a redaction, and with its note
     (:data:`NOTE`)."""
     marks = (mark for mark in take.marks if mark.kind == "brought_in")
-    markers = tuple(Marker(mark.at, 0, mark.kind, dict(mark.data)) for mark in marks)
+    markers = tuple(LocatedMarker(mark.at, mark.kind, mark.data, 0) for mark in marks)
     return _write_objects(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
 
 

@@ -8,10 +8,11 @@ yes counts only after the question. An answer without a question is ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
+
+from recorder.domain.markers import Marker
 
 QUESTION, OWN_WORDS = "question", "own_words"
 """How the question was asked: by the sound that plays to both, or by the colleague."""
@@ -31,20 +32,7 @@ PLAYED: Final = ("keep_question_heard", "keep_told")
 """The ends of prompts that both heard whole."""
 
 
-class Happened(Protocol):
-    """A mark, or a marker."""
-
-    @property
-    def at(self) -> datetime: ...
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def data(self) -> Mapping[str, str]: ...
-
-
-M = TypeVar("M", bound=Happened)
+M = TypeVar("M", bound=Marker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +105,7 @@ def questions(marks: Iterable[M]) -> tuple[Question[M], ...]:
     return tuple(found)
 
 
-def _is_answer(mark: Happened) -> bool:
+def _is_answer(mark: Marker) -> bool:
     """Whether a mark is a complete answer: silence has no author, a yes or no has one."""
     answer, by, how = (mark.data.get(name) for name in ("answer", "by", "how"))
     if mark.kind != "keep_answered":

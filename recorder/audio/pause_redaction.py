@@ -16,7 +16,8 @@ import numpy as np
 from recorder.audio import wav
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.timeline import Times, locate_times, sort_marks
-from recorder.spool.layout import Mark, Take
+from recorder.domain.markers import Marker
+from recorder.spool.layout import Take
 
 MARGIN_MS = 1500
 """How much earlier or later than the clock says the zeros may start and end: an event's tenths of a second
@@ -62,7 +63,7 @@ def locate_pauses(
     )
 
 
-def read_pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
+def read_pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
     """The pauses by the marks. A pause ends by the colleague's code, by itself after the number of seconds
     that the switch stated, or with the call; pausing again restarts it."""
     open_: Pause | None = None
@@ -93,7 +94,7 @@ def read_pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
         yield open_
 
 
-def _time_limit(mark: Mark) -> timedelta:
+def _time_limit(mark: Marker) -> timedelta:
     text = mark.data["seconds"]
     return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
 

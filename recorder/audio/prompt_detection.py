@@ -20,8 +20,9 @@ from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import NO, YES, Question, questions
 from recorder.audio.timeline import Times, locate_times, sort_marks
 from recorder.domain.line_policy import Keep
+from recorder.domain.markers import Marker
 from recorder.errors import TakeError
-from recorder.spool.layout import Mark, Take
+from recorder.spool.layout import Take
 
 SEARCH_MARGIN_MS = 10_000
 """How much earlier or later than by the clock a prompt may be: the audio may lack parts of the call, due to
@@ -66,7 +67,7 @@ def find_prompts(
     return tuple(found)
 
 
-def expected_prompts(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
+def expected_prompts(asked: tuple[Question[Marker], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
     """The prompts that both parties heard, by the marks."""
     outcomes = {YES: keep.yes, NO: keep.no}
     for number, question in enumerate(asked):

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Marker, Prompt
+from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Prompt
 from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, find_holds
 from recorder.audio.keep_answers import PLAYED
 from recorder.audio.pause_redaction import LocatedPause
@@ -29,6 +29,7 @@ from recorder.audio.timeline import (
 )
 from recorder.audio.transfer_redaction import find_unconsented
 from recorder.audio.wav import Samples, Wav
+from recorder.domain.markers import LocatedMarker
 from recorder.spool.layout import Take
 
 AFTER_PLAYBACK_MS = 1000
@@ -45,7 +46,7 @@ class RedactionPlan:
     left_until_ms: int
     both: tuple[tuple[int, int], ...]
     gaps: tuple[Gap, ...]
-    markers: tuple[Marker, ...]
+    markers: tuple[LocatedMarker, ...]
     drift_ms: int
     right: tuple[tuple[int, int], ...] = ()
 
@@ -286,7 +287,7 @@ def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
             return
 
 
-def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Marker]:
+def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[LocatedMarker]:
     """The marks with their offsets, by their times, or in the order of writing if a clock was set back; then
     marks after a located prompt are placed relative to it. No offset is smaller than the one before."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
@@ -297,7 +298,7 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Ma
             moved = known[mark.at] - clock.unbounded(mark.at)
         at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
         reached = max(reached, ends.get(mark.kind, at))
-        yield Marker(mark.at, reached, mark.kind, dict(mark.data))
+        yield LocatedMarker(mark.at, mark.kind, mark.data, reached)
 
 
 def _unobserved(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

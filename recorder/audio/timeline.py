@@ -21,7 +21,8 @@ from itertools import pairwise
 
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
-from recorder.spool.layout import Mark, Take
+from recorder.domain.markers import Marker
+from recorder.spool.layout import Take
 
 MOST_APART = timedelta(seconds=3)
 """How far apart a mark and its sound may be (0.3 s observed, more after holds)."""
@@ -188,7 +189,7 @@ def _stopped_at(take: Take) -> datetime | None:
     return None if was_cut(take) else take.last("recording_stopped")
 
 
-def sort_marks(take: Take, clock: Times) -> Sequence[Mark]:
+def sort_marks(take: Take, clock: Times) -> Sequence[Marker]:
     """The marks by their times, or in the order in which they were written if a clock was set back."""
     return take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at)
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import feature_codes, keep_question, transfer_notice
-from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.call.transitions import (
-    PAUSE,
-    SHORTER,
-    TRIES,
+    CUT_TOLERANCE,
+    MAX_TRIES,
+    RETRY_DELAY,
     finish_announcement,
     give_up,
     play,
@@ -26,6 +26,7 @@ from recorder.call.transitions import (
     stop_prompt,
 )
 from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
+from recorder.domain.markers import Marker
 
 
 def ring(state: CallState) -> tuple[CallState, Actions]:
@@ -46,19 +47,19 @@ def is_announcing(state: CallState) -> bool:
 
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Announce, if two are connected, neither is on hold, and the call's folder is on disk; otherwise wait
-    for that."""
+    """Announce, if two parties are connected, the external one does not hold the call, and the call's folder
+    is on disk; otherwise wait for that."""
     state = replace(state, timer=Timer())
     if not (state.recording.on_disk and state.internal.leg) or state.hold.active:
         return state, ()
-    if state.prompt.tries > TRIES:
+    if state.prompt.tries > MAX_TRIES:
         return give_up(state, "announcement_failed")
     state = play(
         replace(state, phase=Phase.ANNOUNCING, prompt=replace(state.prompt, tries=state.prompt.tries + 1)),
         state.prompt.sound,
         at,
     )
-    # It counts from its start on the external leg: an earlier one may still be playing.
+    # It counts from its start on the external leg: an earlier announcement may still be playing.
     return stop_prompt(state), (Do.BEGIN,)
 
 
@@ -70,7 +71,7 @@ def begin_again(state: CallState, at: datetime, reason: str) -> tuple[CallState,
 
 
 def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
-    note = WriteMark("announcement_broken", at, (("reason", reason),))
+    marker = Marker(at, "announcement_broken", {"reason": reason})
     state = replace(
         state,
         phase=Phase.RINGING,
@@ -78,7 +79,7 @@ def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, A
         recording=replace(state.recording, capturing=False),
         timer=Timer(),
     )
-    return state, (note, Do.PUT_BACK)
+    return state, (marker, Do.PUT_BACK)
 
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
@@ -87,19 +88,19 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         return state, ()
     if isinstance(event, SoundStarted):
         return replace(state, prompt=replace(state.prompt, playing=True, began=event.at)), (
-            WriteMark("announcement_started", event.at),
+            Marker(event.at, "announcement_started"),
         )
     if not state.prompt.playing:
         return state, ()
     state = stop_prompt(state)
     if event.ending:
         return state, ()
-    # FreeSWITCH reports it done also where a transfer took the leg away during it, and counts what it has
-    # read of the file as played (seen); the time it took shows the difference.
+    # FreeSWITCH reports a playback done also where a transfer took the leg away, and counts what it has read
+    # of the file as played (seen); the time it took shows the difference.
     took = event.at - (state.prompt.began or event.at)
-    if not event.complete or took < state.prompt.sound.length - SHORTER:
+    if not event.complete or took < state.prompt.sound.length - CUT_TOLERANCE:
         state, actions = _put_back(state, event.at, "stopped")
-        return set_timer(state, event.at, PAUSE), actions
+        return set_timer(state, event.at, RETRY_DELAY), actions
     if not state.recording.capturing:
         return give_up(state, "recording_failed")
     return finish_announcement(state, event.at)
@@ -110,7 +111,7 @@ def begin_conversation(state: CallState, at: datetime) -> tuple[CallState, Actio
     question."""
     if not state.plan.at_pickup:
         return state, ()
-    state = transfer_notice.inform_present(state)
+    state = transfer_notice.inform_party(state)
     keep, tones = state.script.keep, feature_codes.repeat_tones(state, at)
     if keep is None or not keep.at_start:
         return state, tones

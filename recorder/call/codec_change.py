@@ -11,7 +11,7 @@ from recorder.domain.call_events import CodecChanged
 
 
 def change_codec(state: CallState, event: CodecChanged) -> tuple[CallState, Actions]:
-    """Play an announcement or question again during which the codec changed, as after a hold."""
+    """Treat a prompt during which the codec changed as not heard whole, as with a hold."""
     if announce_on_answer.is_announcing(state) and not state.informed:
         return announce_on_answer.begin_again(state, event.at, "stopped")
     spoiled = state.prompt.spoiled or state.prompt.playing

@@ -1,16 +1,16 @@
 """The other participants: in the external party's conference, or as third parties.
 
-Marks say who joins and leaves. The switch is first asked whether a participant who joined is external. A
-colleague who is not informed yet is notified like a transfer target (``transfer_notice.py``), one after the
-other. An external participant is informed by their own call; where that has not been announced the recording
-ends, because nobody is recorded who was not informed.
+Markers say who joins and leaves. The switch is first asked whether a participant who joined is external.
+Colleagues who are not informed yet are notified like transfer targets (``transfer_notice.py``), one after the
+other. External participants are informed by their own call; where that has not been announced the recording
+ends, because nobody is recorded without being informed.
 
 ==================  ======================================================================
 joined              the switch is asked about them
 checked             external: informed, or the recording ends. A colleague: informed
                     already, or notified in turn
-notified            whoever heard the notice whole is informed; the next one's turn
-left                the notice was not heard whole; the next one's turn
+notified            whoever heard the notice whole is informed; then the next participant
+left                the notice was not heard whole; then the next participant
 ==================  ======================================================================
 
 A third party stays as long as the colleague does; conference participants as long as the external leg is in
@@ -22,11 +22,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
-from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget, WriteMark
-from recorder.call.transfer_target import inform, is_beside, names, set_participants
+from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget
+from recorder.call.transfer_target import inform, is_beside, names, set_participants, set_target
 from recorder.call.transitions import end_recording
 from recorder.domain.call_events import (
     CallReconciled,
@@ -37,14 +36,13 @@ from recorder.domain.call_events import (
     SoundStarted,
 )
 from recorder.domain.call_plan import ALONE
+from recorder.domain.markers import LATER, Marker
 from recorder.domain.parties import Party, party_data, party_of
-
-LATER: Final = (("seen", "later"),)
 
 
 def join_conference(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actions]:
     """The external leg joined a conference."""
-    if not _counts(state):
+    if not _is_recorded(state):
         return state, ()
     return add_participants(
         replace(state, conference=replace(state.conference, name=event.conference)),
@@ -57,12 +55,12 @@ def add_participants(
     state: CallState, participants: Iterable[Participant], at: datetime
 ) -> tuple[CallState, Actions]:
     """Participants joined the conversation."""
-    if not _counts(state) or not (state.conference.name or state.internal.leg):
+    if not _is_recorded(state) or not (state.conference.name or state.internal.leg):
         return state, ()
     return _add(state, participants, at)
 
 
-def _counts(state: CallState) -> bool:
+def _is_recorded(state: CallState) -> bool:
     return state.phase is Phase.ANNOUNCED and not state.recording.over
 
 
@@ -77,11 +75,8 @@ def _add(
     )
     if not new:
         return state, ()
-    state, connected = _connect(
-        set_participants(state, (*state.conference.participants, *new)),
-        new[0],
-    )
-    return state, (*connected, Do.LOOK_ROUND)
+    state, connected = _connect(set_participants(state, (*state.conference.participants, *new)), new[0])
+    return state, (*connected, Do.CHECK_PARTICIPANTS)
 
 
 def _party(state: CallState, one: Participant) -> Party | None:
@@ -94,105 +89,105 @@ def _party(state: CallState, one: Participant) -> Party | None:
 
 
 def _connect(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actions]:
-    """A call that went straight into a conference was for whoever is the first there."""
+    """The first participant of a call that went straight into a conference is its internal party."""
     if state.internal.connected:
         return state, ()
     party = party_data(one.party)
     state = replace(
         state, internal=replace(state.internal, connected=True, party=one.party or state.internal.party)
     )
-    return state, (WriteMark("bridged", one.since, (*party, ("in", "room"))),)
+    return state, (Marker(one.since, "bridged", {**party, "in": "room"}),)
 
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
-    """The switch has said whether a leg is external."""
-    one = next(
-        (each for each in state.conference.participants if each.leg == event.other and not each.asked), None
-    )
-    if one is None or not _counts(state):
+    """Apply the switch's answer whether a leg is external."""
+    participants = state.conference.participants
+    one = next((each for each in participants if each.leg == event.other and not each.checked), None)
+    if one is None or not _is_recorded(state):
         state, actions = transfer_notice.apply_check(state, event)
-        state, asked = notify_next(state, event.at) if transfer_consent.asks(state) else (state, ())
-        return state, (*actions, *asked)
+        if not transfer_consent.asks_for_consent(state):
+            return state, actions
+        state, question = notify_next(state, event.at)
+        return state, (*actions, *question)
     known = names(one.leg, one.party)
-    one = replace(one, asked=True, outside=event.outside)
-    came_in = WriteMark("joined_room", one.since, _data(state, one))
-    state = set_participants(
-        state, tuple(one if each.leg == one.leg else each for each in state.conference.participants)
-    )
+    one = replace(one, checked=True, outside=event.outside)
+    marker = Marker(one.since, "joined_room", _data(state, one))
+    state = set_participants(state, tuple(one if each.leg == one.leg else each for each in participants))
     if (
         event.outside
         and not event.announced
         and state.transfer.informed
         and not known & state.transfer.informed
     ):
-        state, untold = transfer_notice.stop(state, event.at, "stopped", ending=True)
+        state, notice = transfer_notice.stop(state, event.at, "stopped", ending=True)
         state = end_recording(state)
-        return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
+        return state, (marker, *notice, Marker(event.at, "transferred_outside"), Do.STOP)
     script = state.script.joining
     # An answer to another call's question is no answer to this call's.
-    told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
-    if told or event.outside or not state.transfer.informed or known & state.transfer.informed:
+    asks = transfer_consent.asks_for_consent(state)
+    heard = script is not None and script.sound.path in one.heard and not asks
+    if heard or event.outside or not state.transfer.informed or known & state.transfer.informed:
         state = inform(state, known)
-    state, telling = notify_next(state, event.at)
-    return state, (came_in, *telling)
+    state, notice = notify_next(state, event.at)
+    return state, (marker, *notice)
 
 
 def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Notify the next participant who is not informed."""
     script = state.script.joining
-    if script is None or state.transfer.target is not None or state.hold.active or not _counts(state):
+    if script is None or state.transfer.target is not None or state.hold.active or not _is_recorded(state):
         return state, ()
-    one = next((each for each in state.conference.participants if _unknowing(state, each)), None)
+    participants = state.conference.participants
+    one = next((each for each in participants if _is_uninformed(state, each)), None)
     if one is None:
         return state, ()
-    others = tuple(replace(each, tried=each.tried or each is one) for each in state.conference.participants)
     state, broken = transfer_consent.break_off_others(state, at)
-    if transfer_consent.asks(state) and any(each.leg == one.leg for each in state.supervisors):
-        state, over = transfer_consent.refuse_unasked(state, one.leg, at)
-        return state, (*broken, *over)
-    state = replace(
-        state,
-        conference=replace(state.conference, participants=others),
-        transfer=replace(state.transfer, target=TransferTarget(one.leg, script.sound.path)),
+    if transfer_consent.asks_for_consent(state) and any(each.leg == one.leg for each in state.supervisors):
+        state, refusal = transfer_consent.refuse_unasked(state, one.leg, at)
+        return state, (*broken, *refusal)
+    state = set_participants(
+        state, tuple(replace(each, notified=each.notified or each is one) for each in participants)
     )
-    return transfer_notice.time_notice(state, at, script.sound), (*broken, Do.TELL)
+    state = set_target(state, TransferTarget(one.leg, script.sound.path))
+    return transfer_notice.time_notice(state, at, script.sound), (*broken, Do.NOTIFY)
 
 
-def _unknowing(state: CallState, one: JoinedParticipant) -> bool:
-    return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.transfer.informed)
+def _is_uninformed(state: CallState, one: JoinedParticipant) -> bool:
+    known = names(one.leg, one.party) & state.transfer.informed
+    return one.checked and not (one.outside or one.notified or known)
 
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended for the participant who is being notified."""
-    telling, script = state.transfer.target, state.script.joining
+    target, script = state.transfer.target, state.script.joining
     after, actions = transfer_notice.follow_sound(state, event)
-    if telling is None or script is None or not is_beside(state, telling.leg):
+    if target is None or script is None or not is_beside(state, target.leg):
         return after, actions
-    if any(isinstance(one, WriteMark) and one.kind == "joined_told" for one in actions):
-        began = telling.began or event.at
+    if any(isinstance(one, Marker) and one.kind == "joined_told" for one in actions):
+        began = target.began or event.at
         for one in state.conference.participants:
-            if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
+            if one.leg == target.leg or (script.how != ALONE and one.checked and one.since <= began):
                 after = inform(after, names(one.leg, one.party))
-    after, more = notify_next(after, event.at)
-    return after, (*actions, *more)
+    after, notice = notify_next(after, event.at)
+    return after, (*actions, *notice)
 
 
 def remove_participant(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """A participant left the conversation."""
     one = next((each for each in state.conference.participants if each.leg == leg), None)
-    if one is None or not _counts(state):
+    if one is None or not _is_recorded(state):
         return state, ()
-    state, gone = _remove(state, one, at)
-    state, telling = notify_next(state, at)
-    return state, (*gone, *telling)
+    state, left = _remove(state, one, at)
+    state, notice = notify_next(state, at)
+    return state, (*left, *notice)
 
 
 def leave_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The external party left the conference, or the colleague beside whom a third party was."""
     actions: Actions = ()
-    for one in state.conference.participants if _counts(state) else ():
-        state, gone = _remove(state, one, at)
-        actions = (*actions, *gone)
+    for one in state.conference.participants if _is_recorded(state) else ():
+        state, left = _remove(state, one, at)
+        actions = (*actions, *left)
     return replace(
         state,
         conference=replace(state.conference, name="", participants=()),
@@ -201,71 +196,66 @@ def leave_conference(state: CallState, at: datetime) -> tuple[CallState, Actions
 
 
 def _remove(
-    state: CallState, one: JoinedParticipant, at: datetime, seen: Actions = ()
+    state: CallState, one: JoinedParticipant, at: datetime, *, later: bool = False
 ) -> tuple[CallState, Actions]:
-    untold: Actions = ()
+    notice: Actions = ()
     if state.transfer.target is not None and state.transfer.target.leg == one.leg:
-        state, untold = transfer_notice.stop(state, at, "left")
-    # They joined, whatever the switch would have said about them.
-    came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
-    left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
+        state, notice = transfer_notice.stop(state, at, "left")
+    # They had joined, whatever the switch would have reported about them.
+    joined = () if one.checked else (Marker(one.since, "joined_room", _data(state, one)),)
+    left = Marker(at, "left_room", _data(state, replace(one, later=later)))
     others = tuple(each for each in state.conference.participants if each.leg != one.leg)
-    return set_participants(state, others), (
-        *came_in,
-        *untold,
-        left,
-    )
+    return set_participants(state, others), (*joined, *notice, left)
 
 
 def end_hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold is over: notify whoever has not heard the notice whole."""
     state, actions = transfer_notice.end_hold(state, at)
-    state = set_participants(state, tuple(replace(one, tried=False) for one in state.conference.participants))
-    state, told = notify_next(state, at)
-    return state, (*actions, *told)
+    participants = tuple(replace(one, notified=False) for one in state.conference.participants)
+    state, notice = notify_next(set_participants(state, participants), at)
+    return state, (*actions, *notice)
 
 
 def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch reports who takes part."""
     state, actions = transfer_notice.reconcile(state, event)
-    if not _counts(state):
+    if not _is_recorded(state):
         return state, actions
     there = {one.leg for one in (*event.participants, *event.supervisors)}
     for one in state.conference.participants:
         if one.leg not in there:
-            state, gone = _remove(state, one, event.at, (Do.LOOK_ROUND,))
-            actions = (*actions, *gone)
+            state, left = _remove(state, one, event.at, later=True)
+            actions = (*actions, *left)
     state = replace(state, conference=replace(state.conference, name=event.conference))
-    state, more = _add(state, event.participants, event.at, later=True)
-    state, telling = notify_next(state, event.at)
-    return state, (*actions, *more, *telling)
+    state, joined = _add(state, event.participants, event.at, later=True)
+    state, notice = notify_next(state, event.at)
+    return state, (*actions, *joined, *notice)
 
 
-def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """Restore the participants from an earlier daemon's marks."""
-    for note in notes:
-        said = dict(note.data)
-        leg = said.get("leg", "")
-        party = party_of(said)
-        if note.kind == "joined_room":
-            outside = said.get("who") == "outside"
-            one = JoinedParticipant(leg, party, note.at, asked=True, outside=outside)
+def restore(state: CallState, markers: Iterable[Marker]) -> CallState:
+    """Restore the participants from an earlier daemon's markers."""
+    for marker in markers:
+        data = marker.data
+        leg = data.get("leg", "")
+        party = party_of(data)
+        if marker.kind == "joined_room":
+            outside = data.get("who") == "outside"
+            one = JoinedParticipant(leg, party, marker.at, checked=True, outside=outside)
             state = set_participants(state, (*state.conference.participants, one))
             if outside or not state.transfer.informed:
                 state = inform(state, names(leg, party))
-        elif note.kind == "left_room":
+        elif marker.kind == "left_room":
             state = set_participants(
                 state, tuple(one for one in state.conference.participants if one.leg != leg)
             )
-        elif note.kind in ("joined_told", "joined_answered") and said.get("in") == "room":
-            one_there = [each for each in state.conference.participants if each.leg == leg]
-            known = names(leg, one_there[0].party if one_there else None)
-            state = inform(state, known)
+        elif marker.kind in ("joined_told", "joined_answered") and data.get("in") == "room":
+            present = [each for each in state.conference.participants if each.leg == leg]
+            state = inform(state, names(leg, present[0].party if present else None))
     return state
 
 
-def _data(state: CallState, one: JoinedParticipant) -> tuple[tuple[str, str], ...]:
-    who = (("who", "outside" if one.outside else "colleague"),) if one.asked else ()
-    how = (("how", "conference" if state.conference.name else "third"),)
-    party = party_data(one.party)
-    return (*party, ("leg", one.leg), *who, *how, *(LATER if one.later else ()))
+def _data(state: CallState, one: JoinedParticipant) -> dict[str, str]:
+    who = {"who": "outside" if one.outside else "colleague"} if one.checked else {}
+    how = "conference" if state.conference.name else "third"
+    later = LATER if one.later else {}
+    return {**party_data(one.party), "leg": one.leg, **who, "how": how, **later}

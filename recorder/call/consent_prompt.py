@@ -1,8 +1,8 @@
 """The questions before the conversation: the language, the opt-in question, and the time to refuse in
 opt-out.
 
-A refusal takes effect at once: the prompt is cut, and the call is told that it is not recorded. A yes counts
-once the question was heard whole. The possible outcomes:
+A refusal takes effect at once: the prompt is cut, and another one says that the call is not recorded. A yes
+counts once the question was heard whole. The possible outcomes:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
@@ -24,11 +24,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.call.transitions import (
-    ANSWER,
-    GRACE,
-    answer_mark,
+    ANSWER_TIME,
+    PLAYBACK_GRACE,
+    answer_marker,
     await_key,
     confirm,
     decline,
@@ -39,16 +39,18 @@ from recorder.call.transitions import (
 )
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
+from recorder.domain.markers import Marker
 
 YES: Final = "1"
 NO: Final = "2"
 
-WRONG: Final = 2
+MAX_WRONG_KEYS: Final = 2
 """Number of meaningless keys after which the questions end."""
 
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The language is known: ask for consent, or announce. The switch gets its order before the disk does."""
+    """The language is known: ask for consent, or announce. The order to the switch comes before the one to
+    the disk."""
     state = replace(
         state,
         recording=replace(state.recording, ordered=True),
@@ -74,8 +76,8 @@ def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Act
 
 def await_answer(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    asked_now = WriteMark("asked", at, (("question", state.consent.question),))
-    return set_timer(state, at, ANSWER), (asked_now, *await_key(state))
+    marker = Marker(at, "asked", {"question": state.consent.question})
+    return set_timer(state, at, ANSWER_TIME), (marker, *await_key(state))
 
 
 def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
@@ -97,7 +99,7 @@ def _press_for_language(state: CallState, event: KeyPressed) -> tuple[CallState,
         return _choose_language(state, number - 1, "key", event.at, event.key)
     if state.prompt.playing or state.prompt.spoiled:
         return state, ()
-    if state.consent.wrong_keys + 1 < WRONG:
+    if state.consent.wrong_keys + 1 < MAX_WRONG_KEYS:
         return _ask_again(state, event.at)
     return _choose_language(state, 0, "unclear", event.at, event.key)
 
@@ -106,18 +108,18 @@ def _choose_language(
     state: CallState, number: int, answer: str, at: datetime, key: str = ""
 ) -> tuple[CallState, Actions]:
     state, actions = begin(replace(state, consent=replace(state.consent, language=number)), at)
-    return state, (*actions, answer_mark("language", answer, at, key))
+    return state, (*actions, answer_marker("language", answer, at, key))
 
 
 def _press_in_opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
     if state.prompt.playing or state.prompt.spoiled:
-        return state, ()  # before the question's end it is no answer
+        return state, ()  # a key before the question's end is no answer
     if event.key == YES:
         state, actions = _announce(state, event.at)
-        return state, (answer_mark("recording", "yes", event.at, event.key), *actions)
-    if state.consent.wrong_keys + 1 < WRONG:
+        return state, (answer_marker("recording", "yes", event.at, event.key), *actions)
+    if state.consent.wrong_keys + 1 < MAX_WRONG_KEYS:
         return _ask_again(state, event.at)
     return decline(state, event.at, "unclear", event.key)
 
@@ -128,7 +130,7 @@ def _press_to_refuse(state: CallState, event: KeyPressed) -> tuple[CallState, Ac
         return decline(state, event.at, "no", event.key)
     if state.phase is not Phase.CHOOSING or state.prompt.playing:
         return state, ()
-    if state.consent.wrong_keys + 1 < WRONG and state.script.question is not None:
+    if state.consent.wrong_keys + 1 < MAX_WRONG_KEYS and state.script.question is not None:
         return play(
             replace(state, consent=replace(state.consent, wrong_keys=state.consent.wrong_keys + 1)),
             state.script.question,
@@ -147,7 +149,7 @@ def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 def await_refusal(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The reminder is over, or could not be played: the time to refuse begins again."""
-    return set_timer(stop_prompt(state), at, ANSWER), await_key(state)
+    return set_timer(stop_prompt(state), at, ANSWER_TIME), await_key(state)
 
 
 def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -157,8 +159,9 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     if state.phase is Phase.ANNOUNCING or state.prompt.playing or state.prompt.spoiled or state.informed:
         return give_up(state, "announcement_failed")
     if state.phase is Phase.CHOOSING:
-        state, actions = confirm(set_timer(replace(state, informed=True), at, GRACE - timedelta(seconds=1)))
-        return state, (answer_mark("recording", "none", at, ""), *actions)
+        wait = PLAYBACK_GRACE - timedelta(seconds=1)
+        state, actions = confirm(set_timer(replace(state, informed=True), at, wait))
+        return state, (answer_marker("recording", "none", at, ""), *actions)
     if state.consent.question == "language":
         return _choose_language(state, 0, "none", at)
     return decline(state, at, "none")

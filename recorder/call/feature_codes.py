@@ -21,18 +21,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call import keep_question
-from recorder.call.state import (
-    Actions,
-    CallState,
-    Do,
-    OpenQuestion,
-    PauseState,
-    Phase,
-    QuestionStep,
-    Timer,
-    WriteMark,
-)
-from recorder.call.transitions import patience, set_timer
+from recorder.call.state import Actions, CallState, Do, OpenQuestion, PauseState, Phase, QuestionStep, Timer
+from recorder.call.transitions import playback_timeout, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     DELETE,
@@ -47,6 +37,7 @@ from recorder.domain.call_events import (
     SoundEnded,
     SoundStarted,
 )
+from recorder.domain.markers import LATER, Marker
 
 TIME_TO_CONFIRM: Final = timedelta(seconds=10)
 
@@ -72,27 +63,28 @@ def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
 def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
     state, broken = _break_for_pause(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
-    return state, (WriteMark("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
+    return state, (Marker(event.at, "paused", {"seconds": seconds, **_by(event)}), *broken)
 
 
 def _break_for_pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A pause breaks off the keep question; the deletion question is not in the recording anyway."""
+    """A pause breaks off the keep question, but not the deletion question: the answer to that one need not be
+    in the recording."""
     return (state, ()) if _asks_to_delete(state) else keep_question.pause(state, at)
 
 
 def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
-    return replace(state, pause=PauseState(None)), (WriteMark("resumed", event.at, _by(event)),)
+    return replace(state, pause=PauseState(None)), (Marker(event.at, "resumed", _by(event)),)
 
 
 def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
     # The panel and the API show the outcome themselves.
-    told: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
-    return state, (WriteMark("noted", event.at, _by(event)), *told)
+    tone: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
+    return state, (Marker(event.at, "noted", _by(event)), *tone)
 
 
-def _by(event: Request) -> tuple[tuple[str, str], ...]:
-    """Where the request came from, if not from the telephone."""
-    return (("by", event.by),) if isinstance(event, CommandGiven) else ()
+def _by(event: Request) -> dict[str, str]:
+    """Return the data that says where a request came from, if not from the telephone."""
+    return {"by": event.by} if isinstance(event, CommandGiven) else {}
 
 
 def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
@@ -100,8 +92,8 @@ def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     if delete is None or not state.talking or state.question.step is not QuestionStep.IDLE:
         return state, ()
     asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
-    state = set_timer(replace(state, question=asked), event.at, patience(delete.question.length))
-    return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
+    state = set_timer(replace(state, question=asked), event.at, playback_timeout(delete.question.length))
+    return state, (Marker(event.at, "delete_asked"), Do.DELETE_ASK)
 
 
 _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]]]] = {
@@ -115,30 +107,27 @@ _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]
 
 def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Apply the pause that the switch reports: whether there is one, since when and for how long. It may
-    be another one than the pause that we know of, which has ended by itself or was started again."""
+    differ from the known pause, which has ended by itself or was started again."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
     known = state.pause.is_active(event.at)
     if not event.paused:
-        over: Actions = (WriteMark("resumed", event.at, _LATER),) if known else ()
-        return replace(state, pause=PauseState(None)), over
+        resumed: Actions = (Marker(event.at, "resumed", LATER),) if known else ()
+        return replace(state, pause=PauseState(None)), resumed
     since = event.paused_at or event.at
     until = since + event.lasts
     same = event.paused_at is None or (state.pause.until is not None and until <= state.pause.until)
     if known and same:
         return state, ()
-    seconds = ("seconds", str(int(event.lasts.total_seconds())))
-    unknown = () if event.paused_at else (("began", "unknown"),)
+    seconds = str(int(event.lasts.total_seconds()))
+    unknown = {} if event.paused_at else {"began": "unknown"}
     state, broken = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
-    return state, (WriteMark("paused", since, (seconds, *unknown, *_LATER)), *broken)
-
-
-_LATER: Final = (("seen", "later"),)
+    return state, (Marker(since, "paused", {"seconds": seconds, **unknown, **LATER}), *broken)
 
 
 def repeat_tones(state: CallState, at: datetime) -> Actions:
-    """Tones for a colleague who joined, and for either party where the line says so: the recording is
-    paused, or runs. The switch repeats them by itself."""
+    """Return the orders for tones, which the switch repeats by itself: to a colleague who joined a paused
+    recording, and to either party where the line says so."""
     if state.phase is not Phase.ANNOUNCED or not state.internal.connected:
         return ()
     return (
@@ -147,7 +136,7 @@ def repeat_tones(state: CallState, at: datetime) -> Actions:
     )
 
 
-# --- the deletion question; the other one is the keep question
+# --- the open question: the deletion question here, or the keep question
 
 
 def _asks_to_delete(state: CallState) -> bool:
@@ -186,7 +175,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 def delete(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
     """Deletion was confirmed."""
     state = replace(state, phase=Phase.UNRECORDED, reason="deleted", question=OpenQuestion(), timer=Timer())
-    return state, (WriteMark("deleted", at, (("by", by),) if by else ()), Do.DELETED, Do.DISCARD)
+    return state, (Marker(at, "deleted", {"by": by} if by else {}), Do.DELETED, Do.DISCARD)
 
 
 def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -205,4 +194,4 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _drop(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return replace(state, question=OpenQuestion(), timer=Timer()), (WriteMark("delete_dropped", at),)
+    return replace(state, question=OpenQuestion(), timer=Timer()), (Marker(at, "delete_dropped"),)

@@ -21,11 +21,11 @@ from recorder.call.state import (
     PromptState,
     RecordingState,
     Timer,
-    WriteMark,
 )
 from recorder.call.transfer_notice import restore
 from recorder.call.transitions import REASONS, play
 from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
+from recorder.domain.markers import Marker
 
 
 def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
@@ -55,22 +55,22 @@ def refuse(reason: str) -> tuple[CallState, Actions]:
     return state, (Do.LET_GO, Do.OPEN)
 
 
-def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallState:
-    """Return the state of a call that an earlier daemon began, from its marks. A call that it had refused is
-    refused again (:func:`refuse`).
+def resume(plan: CallPlan, markers: Sequence[Marker], at: datetime) -> CallState:
+    """Return the state of a call that an earlier daemon began, from its markers. A call that it had refused
+    is refused again (:func:`refuse`).
 
-    It is ANNOUNCED only if the marks say so, and in opt-out only if nobody refused. The next event must be
-    the switch's report: ``CallReconciled``, or ``ChannelGone`` where it has no such call."""
-    first = {note.kind: note.at for note in reversed(notes)}
-    answer = answer_of(notes)
-    turns = [note for note in notes if note.kind in ("hold", "unhold")]
-    held_since = turns[-1].at if turns and turns[-1].kind == "hold" else None
+    The call is ANNOUNCED only if the markers say so, and in opt-out only if nobody refused. The next event
+    must be the switch's report: ``CallReconciled``, or ``ChannelGone`` where it has no such call."""
+    first = {marker.kind: marker.at for marker in reversed(markers)}
+    answer = consent_answer(markers)
+    holds = [marker for marker in markers if marker.kind in ("hold", "unhold")]
+    held_since = holds[-1].at if holds and holds[-1].kind == "hold" else None
     announced = "announcement_finished" in first and (plan.mode != OPT_OUT or answer == "none")
     state = CallState(
         plan,
         PromptState(plan.scripts[0].announcement, playing=False, spoiled=True),
         phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
-        keep_answer=keep_answer_of(notes),
+        keep_answer=last_keep_answer(markers),
         recording=RecordingState(
             ordered=True,
             on_disk=True,
@@ -80,9 +80,9 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
         timer=Timer(None if announced else at),
         internal=InternalState(connected="bridged" in first),
         hold=HoldState(held_since is not None, held_since) if announced else HoldState(),
-        pause=PauseState(_paused_until(notes)),
+        pause=PauseState(_paused_until(markers)),
     )
-    state = eavesdrop.restore(conference.restore(restore(state, notes), notes), notes)
+    state = eavesdrop.restore(conference.restore(restore(state, markers), markers), markers)
     if "deleted" in first:
         return replace(state, phase=Phase.UNRECORDED, reason="deleted", timer=Timer())
     if plan.at_pickup and not (announced or state.internal.connected):
@@ -94,7 +94,7 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
             timer=Timer(),
         )
     if plan.at_pickup and announced:
-        # They were informed; the next report says whether the switch has our confirmation.
+        # Both heard the announcement; the next report says whether the switch took our confirmation.
         return replace(
             state,
             phase=Phase.ANNOUNCING,
@@ -107,23 +107,24 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
     return state
 
 
-def _paused_until(notes: Sequence[WriteMark]) -> datetime | None:
-    """Return when a pause ends by itself whose end nobody saw."""
-    last = next((note for note in reversed(notes) if note.kind in ("paused", "resumed")), None)
+def _paused_until(markers: Sequence[Marker]) -> datetime | None:
+    """Return when the switch ends the last pause by itself, ``None`` where it has been resumed."""
+    last = next((marker for marker in reversed(markers) if marker.kind in ("paused", "resumed")), None)
     if last is None or last.kind == "resumed":
         return None
-    seconds = dict(last.data).get("seconds", "")
-    # Without a time the pause counts as over: the switch's report comes next.
+    seconds = last.data.get("seconds", "")
+    # Without its length the pause counts as over: the switch's report comes next.
     return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
 
 
-def keep_answer_of(notes: Sequence[WriteMark]) -> str:
+def last_keep_answer(markers: Sequence[Marker]) -> str:
     """Return the last answer to the keep question (``yes``, ``no``, or empty); silence is no yes."""
-    given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
-    return "" if not given else "yes" if given[-1] == "yes" else "no"
+    answers = [marker.data.get("answer") for marker in markers if marker.kind == "keep_answered"]
+    return "" if not answers else "yes" if answers[-1] == "yes" else "no"
 
 
-def answer_of(notes: Sequence[WriteMark]) -> str:
+def consent_answer(markers: Sequence[Marker]) -> str:
     """Return the answer to the consent question, empty where there is none."""
-    given = [dict(note.data) for note in notes if note.kind == "answered"]
-    return next((one.get("answer", "") for one in reversed(given) if one.get("question") == "recording"), "")
+    answers = [marker.data for marker in markers if marker.kind == "answered"]
+    consent = [answer for answer in answers if answer.get("question") == "recording"]
+    return consent[-1].get("answer", "") if consent else ""

@@ -37,8 +37,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer, WriteMark
-from recorder.call.transitions import patience, set_timer
+from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer
+from recorder.call.transitions import playback_timeout, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     LEGS,
@@ -49,6 +49,7 @@ from recorder.domain.call_events import (
     VoiceChecked,
 )
 from recorder.domain.call_plan import KeepScript, Speech
+from recorder.domain.markers import Marker
 
 TIME_TO_ANSWER: Final = timedelta(seconds=20)
 """After the question, for the two to speak and one of them to press a key."""
@@ -64,7 +65,7 @@ ANSWERS: Final = {"1": "yes", NO: "no"}
 
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Ask, on the colleague's code or as the line wants it."""
+    """Open the keep question, on the colleague's code or by itself where the line says so."""
     keep = state.script.keep
     if (
         keep is None
@@ -73,7 +74,7 @@ def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     ):
         return state, ()
     if state.pause.is_active(at):
-        return state, (Do.PAUSE_OVER, Do.PAUSE_TONE)  # it begins anew, and so is heard at once
+        return state, (Do.END_PAUSE_TONE, Do.PAUSE_TONE)  # it starts again, and so is heard at once
     return _ask(state, keep, at)
 
 
@@ -81,19 +82,18 @@ def _ask(
     state: CallState, keep: KeepScript, at: datetime, *, again: bool = False
 ) -> tuple[CallState, Actions]:
     how = "question" if keep.question is not None else "own_words"
-    note = WriteMark("keep_asked", at, (("how", how),))
+    marker = Marker(at, "keep_asked", {"how": how})
     if keep.question is None:
         asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
-        return set_timer(replace(state, question=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
+        state = set_timer(replace(state, question=asked), at, TIME_TO_ASK)
+        return state, (marker, Do.KEEP_SINCE, Do.KEEP_CUE)
     asked = OpenQuestion(QuestionStep.QUESTION, how=how, again=again)
-    return _say(replace(state, question=asked), keep.question, at, note, Do.KEEP_ASK)
+    return _play(replace(state, question=asked), keep.question, at, marker, Do.KEEP_ASK)
 
 
-def _say(
-    state: CallState, sound: Speech, at: datetime, *actions: WriteMark | Do
-) -> tuple[CallState, Actions]:
+def _play(state: CallState, sound: Speech, at: datetime, *actions: Marker | Do) -> tuple[CallState, Actions]:
     asked = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
-    return set_timer(replace(state, question=asked), at, patience(sound.length)), actions
+    return set_timer(replace(state, question=asked), at, playback_timeout(sound.length)), actions
 
 
 def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
@@ -112,8 +112,8 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
             return state, ()
         asked = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
         return set_timer(replace(state, question=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
-    by = (("by", event.leg), ("how", _how(state, event.leg)))
-    state, actions = _answer(state, event.at, answer, event.at, *by)
+    how = _how(state, event.leg)
+    state, actions = _answer(state, event.at, answer, event.at, by=event.leg, how=how)
     return state, (*cut, *actions)
 
 
@@ -128,37 +128,37 @@ def apply_voice_check(state: CallState, event: VoiceChecked) -> tuple[CallState,
         return state, ()
     if event.voice is None:
         return _ask_again(state, event.at, pressed)
-    where = (("voice_from_ms", str(event.voice[0])), ("voice_to_ms", str(event.voice[1])))
-    by = (("by", COLLEAGUE), ("how", _how(state, COLLEAGUE)))
-    return _answer(state, event.at, "yes", pressed, *by, *where)
+    start, end = event.voice
+    voice = {"voice_from_ms": str(start), "voice_to_ms": str(end)}
+    return _answer(state, event.at, "yes", pressed, by=COLLEAGUE, how=_how(state, COLLEAGUE), **voice)
 
 
 def _ask_again(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
     """No voice was found: ask once more; the second time nobody answered."""
     keep = state.script.keep
-    note = WriteMark("keep_unheard", pressed)
+    marker = Marker(pressed, "keep_unheard")
     if keep is not None and state.talking and not state.question.again:
         state, actions = _ask(state, keep, at, again=True)
     else:
         state, actions = _answer(state, at, "none", at)
-    return state, (note, *actions)
+    return state, (marker, *actions)
 
 
 def _answer(
-    state: CallState, now: datetime, answer: str, at: datetime, *more: tuple[str, str]
+    state: CallState, now: datetime, answer: str, at: datetime, **data: str
 ) -> tuple[CallState, Actions]:
     keep = state.script.keep
-    assert keep is not None  # without it nothing is asked
-    note = WriteMark("keep_answered", at, (("answer", answer), *more))
+    assert keep is not None  # without it no question opens
+    marker = Marker(at, "keep_answered", {"answer": answer, **data})
     asked = replace(state.question, step=QuestionStep.VERDICT)
     state = replace(state, keep_answer="yes" if answer == "yes" else "no", question=asked)
-    return _say(state, verdict(keep, answer), now, note, _SAY[answer])
+    return _play(state, _verdict_sound(keep, answer), now, marker, _VERDICT_ORDERS[answer])
 
 
-_SAY: Final = {"yes": Do.KEEP_YES, "no": Do.KEEP_NO, "none": Do.KEEP_NONE}
+_VERDICT_ORDERS: Final = {"yes": Do.KEEP_YES, "no": Do.KEEP_NO, "none": Do.KEEP_NONE}
 
 
-def verdict(keep: KeepScript, answer: str) -> Speech:
+def _verdict_sound(keep: KeepScript, answer: str) -> Speech:
     """Return the sound that plays to both after an answer."""
     return {"yes": keep.yes, "no": keep.no}.get(answer, keep.none)
 
@@ -183,33 +183,34 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if asked.heard != frozenset(LEGS):
         return state, ()
     if asked.step is QuestionStep.VERDICT:
-        return _close(state), (WriteMark("keep_told", event.at, (("answer", state.keep_answer),)),)
+        return _close(state), (Marker(event.at, "keep_told", {"answer": state.keep_answer}),)
     state = set_timer(
         replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
     )
-    return state, (WriteMark("keep_question_heard", event.at), Do.KEEP_SINCE)
+    return state, (Marker(event.at, "keep_question_heard"), Do.KEEP_SINCE)
 
 
 def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A hold: what plays is not heard by both."""
+    """Either side holds the call: a sound that plays is not heard by both."""
     if state.question.step in (QuestionStep.ANSWER, QuestionStep.CHECK):
-        return state, ()  # they may come back to it
+        return state, ()  # the answer may come after the hold
     return break_off(state, at)
 
 
 def pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """What is said from now on is not in the recording. The outcome of an answer plays to its end."""
+    """The recording is paused: break off a question without an answer. The outcome of an answer plays to its
+    end."""
     waiting = state.question.step in (QuestionStep.QUESTION, QuestionStep.ANSWER, QuestionStep.CHECK)
     return break_off(state, at) if waiting else (state, ())
 
 
 def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """No answer came of it, or its outcome was not heard."""
+    """Close the question: it has no answer, or its outcome was not heard."""
     step = state.question.step
     if step is QuestionStep.IDLE:
         return state, ()
     kind = "keep_untold" if step is QuestionStep.VERDICT else "keep_broken"
-    return _close(state), (WriteMark(kind, at),)
+    return _close(state), (Marker(at, kind),)
 
 
 def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:

@@ -1,7 +1,8 @@
-"""The state of a call, the actions that the daemon can take for it, and the marks it writes.
+"""The state of a call, and the actions that the daemon can take for it.
 
-:class:`CallState` is made of sub-states. Each belongs to one module of this package, which its docstring
-names; ``at``, ``since`` and the like are times by the switch's clock, in UTC."""
+:class:`CallState` consists of sub-states, each owned by the module that its docstring names. ``at``,
+``since`` and the like are times by the switch's clock, in UTC.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +11,12 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from recorder.domain.call_plan import CallPlan, Script, Speech
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 
 
 class Phase(IntEnum):
-    """How far a call has got; see ``machine.py``."""
+    """How far a call has got; see ``phases.py``."""
 
     ASKING = 0
     RINGING = 1
@@ -29,54 +31,45 @@ class Do(StrEnum):
     """What the daemon can do for a call."""
 
     OPEN = "open"  # create the call's folder in the spool
-    ASK = "ask"  # have the switch answer and play the question; nothing is recorded
-    RING = "ring"  # let it ring, to be announced on answer
+    ASK = "ask"  # have the switch answer and play the question; nothing is recorded yet
+    RING = "ring"  # let the call ring, to be announced on answer
     BEGIN = "begin"  # have the switch answer (where nobody has), record and announce
-    PUT_BACK = "put_back"  # end a recording that starts again with its announcement
-    AGAIN = "again"  # play the announcement again
+    PUT_BACK = "put_back"  # end the recording: the next one starts with the announcement again
+    REPEAT = "repeat"  # play the announcement again
     LISTEN = "listen"  # accept a key now: an outbound call accepts none by itself while nothing plays
     REMIND = "remind"  # play the question while it records
-    CONFIRM = "confirm"  # confirm to the switch that it was announced: the recording may go on
+    CONFIRM = "confirm"  # tell the switch that the call was announced: the recording may go on
     CUT = "cut"  # end the prompt that plays before the conversation
     DECLINE = "decline"  # stop recording and play that the call is not recorded
-    FAIL = "fail"  # give up recording it
-    LET_GO = "let_go"  # let it go on unrecorded; recording never began
+    FAIL = "fail"  # give up recording the call
+    LET_GO = "let_go"  # let the call go on unrecorded; recording never began
     LEAVE = "leave"  # hand the call back to the switch
-    STOP = "stop"  # stop its recording over the standing connection
+    STOP = "stop"  # stop the recording over the standing connection
     DISCARD = "discard"  # destroy the captured audio
     KEEP_ASK = "keep_ask"  # play the keep question to both
-    KEEP_CUE = "keep_cue"  # play the cue to ask in their own words to the colleague
-    KEEP_SINCE = "keep_since"  # remember the recording's length: the answer comes after it
+    KEEP_CUE = "keep_cue"  # play the colleague the cue to ask in their own words
+    KEEP_SINCE = "keep_since"  # remember the length of the recording: the answer comes after it
     KEEP_CHECK = "keep_check"  # search the recording from there on for the external party's voice
     KEEP_CUT = "keep_cut"  # end the sound of the keep question
     KEEP_YES = "keep_yes"  # play to both that the recording is kept
-    KEEP_NO = "keep_no"  # ... that it is not kept for that
-    KEEP_NONE = "keep_none"  # ... that nobody answered
-    LOOK = "look"  # ask the switch whether the transfer target is external
-    LOOK_ROUND = "look_round"  # the same of every participant who joined
-    TELL = "tell"  # play the transfer notice
-    CUT_JOINER = "cut_joiner"  # end the transfer notice
-    REFUSED = "refused"  # play to the transfer target that the call is not recorded
+    KEEP_NO = "keep_no"  # play to both that it is not kept for that
+    KEEP_NONE = "keep_none"  # play to both that nobody answered
+    CHECK_TARGET = "check_target"  # ask the switch whether the transfer target is external
+    CHECK_PARTICIPANTS = "check_participants"  # the same of every participant who joined
+    NOTIFY = "notify"  # play the transfer notice
+    CUT_NOTICE = "cut_notice"  # end the transfer notice
+    REFUSED = "refused"  # play the transfer target that the call is not recorded
     DELETE_ASK = "delete_ask"  # ask the colleague to confirm deletion
     DELETED = "deleted"  # stop the recording, and play to both that it is deleted
-    NOTE_TONE = "note_tone"  # play a tone to the colleague once the note is written
-    PAUSE_TONE = "pause_tone"  # remind the colleague of the pause, where the switch has not
-    PAUSE_OVER = "pause_over"  # end that reminder
-    BEEP = "beep"  # play a tone at an interval that says the call is recorded
-
-
-@dataclass(frozen=True, slots=True)
-class WriteMark:
-    """Write a :class:`recorder.spool.layout.Mark`."""
-
-    kind: str
-    at: datetime
-    data: tuple[tuple[str, str], ...] = ()
+    NOTE_TONE = "note_tone"  # play the colleague a tone once the note is written
+    PAUSE_TONE = "pause_tone"  # remind the colleague of the pause, where the switch does not
+    END_PAUSE_TONE = "end_pause_tone"  # end that reminder
+    BEEP = "beep"  # play a tone at an interval: the call is recorded
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The call has ended. ``reason`` is why it is not recorded, ``None`` for a recorded call; ``inside`` the
+    """The call has ended. ``reason``: why it is not recorded, ``None`` for a recorded call; ``inside``: the
     internal party."""
 
     reason: str | None
@@ -84,7 +77,9 @@ class Finish:
     inside: Party | None
 
 
-Action = Do | WriteMark | Finish
+Action = Do | Marker | Finish
+"""A :class:`Marker` among the actions is to be written."""
+
 Actions = tuple[Action, ...]
 
 
@@ -93,10 +88,10 @@ Actions = tuple[Action, ...]
 
 @dataclass(frozen=True, slots=True)
 class PromptState:
-    """The prompt before the conversation, usually the announcement (``transitions.py``, ``machine.py``).
+    """The prompt before the conversation, usually the announcement (``transitions.py``, ``phases.py``).
 
     ``sound`` plays now or was the last to play; ``tries``: how often it has been started. ``spoiled``: this
-    playing was not heard whole; ``recoded``: because the codec changed during it. ``began``: when an
+    time it was not heard whole; ``recoded``: because the codec changed during it. ``began``: when an
     announcement on answer started."""
 
     sound: Speech
@@ -120,7 +115,7 @@ class ConsentState:
 
 @dataclass(frozen=True, slots=True)
 class RecordingState:
-    """The call's recording and its folder (``machine.py``). ``ordered``: the folder is being created;
+    """The call's recording and its folder (``phases.py``). ``ordered``: the folder is being created;
     ``on_disk``: it is safe on disk. ``capturing``: the switch records now; ``captured``: it has recorded,
     since ``started`` where we saw that. ``over``: the recording ends before the call does."""
 
@@ -160,8 +155,8 @@ class InternalState:
 
 @dataclass(frozen=True, slots=True)
 class HoldState:
-    """Whether the external party is on hold, and when that last ``changed`` since the prompt was ordered
-    (``machine.py``)."""
+    """Whether the external party holds the call, and when that last ``changed`` since the prompt was ordered
+    (``phases.py``)."""
 
     active: bool = False
     changed: datetime | None = None
@@ -231,7 +226,7 @@ class TransferTarget:
 
 @dataclass(frozen=True, slots=True)
 class TransferState:
-    """Who knows that the call is recorded (``transfer_notice.py``). ``informed`` holds their names
+    """Who knows that the call is recorded (``transfer_notice.py``): ``informed`` holds their names
     (:func:`recorder.call.transfer_target.names`), ``target`` is being notified, and ``refuser`` is the leg of
     the participant whose refusal ended the recording."""
 
@@ -243,23 +238,23 @@ class TransferState:
 @dataclass(frozen=True, slots=True)
 class JoinedParticipant:
     """A participant beside the two at the ends of the call (``conference.py``). ``heard``: sounds that they
-    heard in the conversation. ``asked``: the switch has said whether they are ``outside``, that is external.
-    ``tried``: they are being notified, or were. ``later``: nobody saw them join."""
+    heard in the conversation. ``checked``: the switch has reported whether they are external (``outside``).
+    ``notified``: they are being notified, or were. ``later``: nobody saw them join."""
 
     leg: str
     party: Party | None
     since: datetime
     heard: frozenset[str] = frozenset()
-    asked: bool = False
+    checked: bool = False
     outside: bool = False
-    tried: bool = False
+    notified: bool = False
     later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ConferenceState:
     """The other participants (``conference.py``): in the conference ``name``, or, where that is empty, as
-    third parties beside the internal party."""
+    third parties beside the internal one."""
 
     name: str = ""
     participants: tuple[JoinedParticipant, ...] = ()
@@ -267,8 +262,8 @@ class ConferenceState:
 
 @dataclass(frozen=True, slots=True)
 class ListeningSupervisor:
-    """A supervisor who listens to the conversation (``eavesdrop.py``). ``heard_by``: who hears them, empty as
-    long as nobody has; ``lane``: the channel of the recording that carries them, empty where none does."""
+    """A supervisor who listens to the conversation (``eavesdrop.py``). ``heard_by``: who hears them, empty
+    until somebody does; ``lane``: the channel of the recording that carries them, empty where none does."""
 
     leg: str
     party: Party | None
@@ -283,9 +278,9 @@ class ListeningSupervisor:
 class CallState:
     """Everything that the state machine knows about a call.
 
-    ``reason``: why it is not recorded. ``informed``: the announcement was heard whole, and whoever could
-    refuse did not. ``leaving``: the call's own socket is no longer needed. ``keep_answer``: the last answer
-    to the keep question (``yes``, ``no``, or empty)."""
+    ``reason``: why it is not recorded. ``informed``: the announcement was heard whole, and not refused where
+    it could be. ``leaving``: the call's own socket is no longer needed. ``keep_answer``: the last answer to
+    the keep question (``yes``, ``no``, or empty)."""
 
     plan: CallPlan
     prompt: PromptState

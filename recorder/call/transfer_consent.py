@@ -1,12 +1,12 @@
 """Consent of a transfer target, on a line whose mode asks for it: a colleague who joins later is asked, too.
 
-The sound that plays to them (``transfer_notice.py``) is then a question, and only their own key answers it:
+The transfer notice (``transfer_notice.py``) is then a question, and only their own key answers it:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
 ==========  =====================================  ===================================================
 1           after the question: it goes on;        a key that means nothing
-            before its end: nothing
+            before its end: ignored
 2           the recording ends, at any time        the same
 silence     the recording ends                     it goes on: they were informed, and did not refuse
 other key   asked once more; a second one: the     the same
@@ -15,7 +15,7 @@ they leave  the recording ends                     it goes on
 a hold      asked from the beginning after it      the same
 cut         asked again in a moment; not heard     the same
             whole so often: the recording ends
-unwatched   the recording ends                     asked from the beginning
+unobserved  the recording ends                     asked from the beginning
 ==========  =====================================  ===================================================
 
 A third party is taken aside for it (``capture/conferences.py``), because in the conversation the switch does
@@ -33,8 +33,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call import feature_codes
-from recorder.call.consent_prompt import NO, WRONG, YES
-from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget, WriteMark
+from recorder.call.consent_prompt import MAX_WRONG_KEYS, NO, YES
+from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget
 from recorder.call.transfer_target import (
     clear_target,
     inform,
@@ -44,38 +44,41 @@ from recorder.call.transfer_target import (
     set_participants,
     set_target,
 )
-from recorder.call.transitions import ANSWER, PAUSE, patience, set_timer
+from recorder.call.transitions import ANSWER_TIME, RETRY_DELAY, playback_timeout, set_timer
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
+from recorder.domain.markers import Marker
 
-CUT: Final = 3
-"""How often the question may fail to be heard whole, apart from holds."""
+MAX_CUTS: Final = 3
+"""After how many times of not hearing the question whole, apart from holds, the recording ends."""
 
-LATE: Final = timedelta(seconds=1)
-"""A silence that is noticed this late is none: the daemon slept, and a key may be waiting."""
+LATE_SILENCE: Final = timedelta(seconds=1)
+"""From how much later on an expired timer is no silence: the daemon slept, and a key may be waiting."""
 
 
-def asks(state: CallState) -> bool:
+def asks_for_consent(state: CallState) -> bool:
     """Whether participants who join this call are asked for consent."""
     joining = state.script.joining
     return joining is not None and joining.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
 
 
-def unanswered(state: CallState) -> bool:
+def is_unanswered(state: CallState) -> bool:
     """Whether a participant is to be asked, or is being asked, and has not answered."""
     target = state.transfer.target
-    return asks(state) and target is not None and not names(target.leg, None) & state.transfer.informed
+    if target is None or not asks_for_consent(state):
+        return False
+    return not names(target.leg, None) & state.transfer.informed
 
 
 def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Break off any other question before they are asked."""
-    return feature_codes.break_off(state, at) if asks(state) else (state, ())
+    return feature_codes.break_off(state, at) if asks_for_consent(state) else (state, ())
 
 
 def await_answer(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    note = WriteMark("joined_asked", at, place_data(state))
-    return set_timer(set_target(state, replace(target, heard=True)), at, ANSWER), (note,)
+    marker = Marker(at, "joined_asked", place_data(state))
+    return set_timer(set_target(state, replace(target, heard=True)), at, ANSWER_TIME), (marker,)
 
 
 def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
@@ -86,10 +89,10 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return _refuse(state, event.at, "no", event.key)
     if not target.heard:
-        return state, ()  # before the question's end it is no answer
+        return state, ()  # a key before the question's end is no answer
     if event.key == YES and state.plan.mode == OPT_IN:
         return _answer(state, event.at, "yes", event.key)
-    if target.wrong + 1 < WRONG:
+    if target.wrong + 1 < MAX_WRONG_KEYS:
         return _ask_again(state, replace(target, wrong=target.wrong + 1), event.at)
     return _refuse(state, event.at, "unclear", event.key)
 
@@ -104,69 +107,70 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         return stop(state, at, "stopped")
     if state.plan.mode == OPT_IN:
         return _refuse(state, at, "none")
-    if state.timer.deadline is not None and at - state.timer.deadline > LATE:
+    if state.timer.deadline is not None and at - state.timer.deadline > LATE_SILENCE:
         return stop(state, at, "stopped")
     return _answer(state, at, "none")
 
 
 def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
-    """They have not answered, or not heard it whole. ``ending``: the call or its recording is over."""
+    """The transfer target has not answered, or not heard the question whole. ``ending``: the call or its
+    recording is over."""
     target = state.transfer.target
     assert target is not None  # somebody is asked
     goes_on = not ending and state.phase is Phase.ANNOUNCED
     if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
         return _refuse(state, at, why)
-    if goes_on and why == "stopped" and target.cut + 1 >= CUT:
+    if goes_on and why == "stopped" and target.cut + 1 >= MAX_CUTS:
         return _refuse(state, at, "unasked")
-    untold = WriteMark("joined_untold", at, (("reason", why), *place_data(state)))
+    notice = Marker(at, "joined_untold", {"reason": why, **place_data(state)})
     if goes_on and why == "stopped":
         target = replace(target, began=None, heard=False, due=True, cut=target.cut + 1)
-        return set_timer(set_target(state, target), at, PAUSE), (untold,)
-    # It is their turn again once a hold is over, or the daemon is back.
+        return set_timer(set_target(state, target), at, RETRY_DELAY), (notice,)
+    # They are asked again after the hold, or once the daemon is back.
     others = tuple(
-        replace(one, tried=one.tried and one.leg != target.leg) for one in state.conference.participants
+        replace(one, notified=one.notified and one.leg != target.leg) for one in state.conference.participants
     )
     state = clear_target(state)
-    return set_participants(state, others), (untold,)
+    return set_participants(state, others), (notice,)
 
 
 def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
-    """Somebody joined who cannot be asked."""
+    """End the recording, because the participant on ``leg`` cannot be asked."""
     return _refuse(set_target(state, TransferTarget(leg)), at, "unasked")
 
 
 def _ask_again(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
-    assert joining is not None  # what is asked
+    assert joining is not None  # it asks for consent
     target = replace(target, began=None, heard=False, due=False)
-    return set_timer(set_target(state, target), at, patience(joining.sound.length)), (Do.TELL,)
+    return set_timer(set_target(state, target), at, playback_timeout(joining.sound.length)), (Do.NOTIFY,)
 
 
 def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
-    note = _note("joined_answered", state, at, answer, key)
+    marker = _answer_marker("joined_answered", state, at, answer, key)
     leg = "" if state.transfer.target is None else state.transfer.target.leg
     party = state.internal.party
     if is_beside(state, leg):
         party = next((one.party for one in state.conference.participants if one.leg == leg), None)
-    return inform(clear_target(state), names(leg, party)), (note,)
+    return inform(clear_target(state), names(leg, party)), (marker,)
 
 
 def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """End the recording; what was recorded is kept as announced."""
-    note = _note("joined_refused", state, at, answer, key)
+    marker = _answer_marker("joined_refused", state, at, answer, key)
     target = state.transfer.target
     leg = "" if target is None else target.leg
     playing = target is not None and target.began is not None and not (target.heard or target.due)
-    cut: Actions = (Do.CUT_JOINER,) if key and playing else ()
+    cut: Actions = (Do.CUT_NOTICE,) if key and playing else ()
     state = clear_target(state)
     state = replace(
         state,
         recording=replace(state.recording, over=True),
         transfer=replace(state.transfer, refuser=leg),
     )
-    return state, (note, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
+    return state, (marker, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
 
 
-def _note(kind: str, state: CallState, at: datetime, answer: str, key: str) -> WriteMark:
-    pressed = (("key", key),) if key else ()
-    return WriteMark(kind, at, (("answer", answer), *pressed, *place_data(state)))
+def _answer_marker(kind: str, state: CallState, at: datetime, answer: str, key: str) -> Marker:
+    pressed = {"key": key} if key else {}
+    return Marker(at, kind, {"answer": answer, **pressed, **place_data(state)})

@@ -1,13 +1,13 @@
-"""The internal party, and whether they are informed: a colleague who joins later is told that the call is
+"""The internal party, and whether they are informed: a colleague who joins later hears that the call is
 recorded.
 
-The call was for the first party who speaks with the external one, and whoever heard the announcement is
-informed; everybody after them is a transfer target, whether by a transfer, a pick-up or otherwise. The switch
-is first asked whether the target is external: then the recording ends, because nobody of ours is in the call
-any more. The same holds for the first party: a call that was forwarded outside before anybody of ours spoke
-is not recorded, unless both heard an announcement on answer. On a line with a transfer notice the target
-hears it, alone or together with the external party. Nobody is notified twice: neither those who were there
-before, nor those who return from a hold or from asking somebody else.
+The first party who speaks with the external one is informed, and so is whoever heard the announcement;
+everybody after them is a transfer target, whether by a transfer, a pick-up or otherwise. The switch is first
+asked whether the target is external: then the recording ends, because the call has no internal party any
+more. The same holds for the first party: a call that was forwarded outside before any internal party spoke is
+not recorded, unless both heard an announcement on answer. On a line with a transfer notice the target hears
+it, alone or together with the external party. Nobody is notified twice, neither an earlier party who is back,
+nor one who returns from a hold or from a consultation.
 
 ========  ===================================  ==========================================================
 state     meanwhile                            outcome
@@ -39,10 +39,9 @@ from recorder.call.state import (
     QuestionStep,
     Timer,
     TransferTarget,
-    WriteMark,
 )
 from recorder.call.transfer_target import clear_target, inform, is_beside, names, place_data, set_target
-from recorder.call.transitions import SHORTER, end_recording, patience, set_timer
+from recorder.call.transitions import CUT_TOLERANCE, end_recording, playback_timeout, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     CallReconciled,
@@ -52,33 +51,34 @@ from recorder.domain.call_events import (
     SoundStarted,
 )
 from recorder.domain.call_plan import Speech
+from recorder.domain.markers import LATER, Marker
 from recorder.domain.parties import party_data, party_of
 
-UNKNOWN: Final = "unknown"
-"""The leg of a party whose leg is in no mark."""
+UNKNOWN_LEG: Final = "unknown"
+"""The leg of a party whose leg is in no marker."""
 
 
-def bridged_data(event: LegBridged | CallReconciled) -> tuple[tuple[str, str], ...]:
-    """Return the data of the mark for a party who joins; it never includes the displayed name."""
+def bridged_data(event: LegBridged | CallReconciled) -> dict[str, str]:
+    """Return the data of the marker for a party who joins; it never includes the displayed name."""
     party = party_data(event.party)
-    return (*party, ("leg", event.other)) if event.other else party
+    return {**party, "leg": event.other} if event.other else party
 
 
-def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
-    """Return the data of the mark for the party who leaves."""
+def left_data(state: CallState) -> dict[str, str]:
+    """Return the data of the marker for the party who leaves."""
     return party_data(state.internal.party)
 
 
-def inform_present(state: CallState) -> CallState:
+def inform_party(state: CallState) -> CallState:
     """The party at the other end is informed."""
     return inform(state, names(state.internal.leg, state.internal.party))
 
 
-def mark_replaced(state: CallState, event: LegBridged) -> Actions:
-    """Mark that the party before has left where the switch did not report it; it does not always."""
+def mark_missed_departure(state: CallState, event: LegBridged) -> Actions:
+    """Mark that the party before has left, which the switch does not always report."""
     if not state.internal.leg or state.internal.leg == event.other:
         return ()
-    return (WriteMark("unbridged", event.at, left_data(state)),)
+    return (Marker(event.at, "unbridged", left_data(state)),)
 
 
 def check_target(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -92,10 +92,10 @@ def check_target(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     first = not state.transfer.informed
     if not state.internal.leg or state.transfer.informed & who:
         return inform(state, who), before
-    knowing = who if first else state.transfer.informed
+    informed = who if first else state.transfer.informed
     return replace(
-        state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg), informed=knowing)
-    ), (*before, Do.LOOK)
+        state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg), informed=informed)
+    ), (*before, Do.CHECK_TARGET)
 
 
 def is_informed(state: CallState) -> bool:
@@ -104,12 +104,12 @@ def is_informed(state: CallState) -> bool:
 
 
 def mark_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The external party leaves a conference: they were not alone in it."""
-    return state, (WriteMark("conference_left", at),) if state.phase is Phase.ANNOUNCED else ()
+    """Mark that the external party leaves a conference: they were not alone in it."""
+    return state, (Marker(at, "conference_left"),) if state.phase is Phase.ANNOUNCED else ()
 
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
-    """The switch has said whether the leg of a party who joined is external."""
+    """Apply the switch's answer whether the transfer target is external."""
     target = state.transfer.target
     if target is None or target.sound or target.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
@@ -120,14 +120,14 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
 
 
 def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    note = WriteMark("transferred_outside", at)
+    marker = Marker(at, "transferred_outside")
     if not is_informed(state):
-        return end_recording(state), (note, Do.STOP)
-    # The first party: nobody of ours has spoken.
+        return end_recording(state), (marker, Do.STOP)
+    # The first party: no internal one has spoken.
     state = replace(
         state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()
     )
-    return state, (note, Do.STOP, Do.DISCARD)
+    return state, (marker, Do.STOP, Do.DISCARD)
 
 
 def _notify(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -136,7 +136,7 @@ def _notify(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         return set_target(state, None), ()
     state, broken = transfer_consent.break_off_others(set_target(state, None), at)
     state = set_target(state, TransferTarget(state.internal.leg, joining.sound.path))
-    return time_notice(state, at, joining.sound), (*broken, Do.TELL)
+    return time_notice(state, at, joining.sound), (*broken, Do.NOTIFY)
 
 
 def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
@@ -145,7 +145,7 @@ def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
     return (
         state
         if state.question.step is not QuestionStep.IDLE
-        else set_timer(state, at, patience(sound.length))
+        else set_timer(state, at, playback_timeout(sound.length))
     )
 
 
@@ -157,28 +157,29 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if event.leg != COLLEAGUE or event.sound != target.sound or target.heard or target.due:
         return state, ()
     if event.other != target.leg and is_beside(state, target.leg) and not state.conference.name:
-        return state, ()  # the party at the other end heard it, not the third party whom it is for
+        return state, ()  # heard by the party at the other end; it is for the third party
     if isinstance(event, SoundStarted):
         state = set_target(state, replace(target, began=event.at))
-        asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
-        data = (("how", joining.how), *asks, *place_data(state))
-        return state, (WriteMark("joined_telling", event.at, data),)
+        asks = {"asks": state.plan.mode} if transfer_consent.asks_for_consent(state) else {}
+        data = {"how": joining.how, **asks, **place_data(state)}
+        return state, (Marker(event.at, "joined_telling", data),)
     if target.began is None:
         return state, ()
-    whole = event.complete and event.at - target.began >= joining.sound.length - SHORTER
+    whole = event.complete and event.at - target.began >= joining.sound.length - CUT_TOLERANCE
     if not whole or event.ending:
         return stop(state, event.at, "stopped", event.ending)
-    if transfer_consent.asks(state):
+    if transfer_consent.asks_for_consent(state):
         return transfer_consent.await_answer(state, target, event.at)
     where = place_data(state)
-    return (clear_target(state) if where else inform_present(clear_target(state))), (
-        WriteMark("joined_told", event.at, where),
+    return (clear_target(state) if where else inform_party(clear_target(state))), (
+        Marker(event.at, "joined_told", where),
     )
 
 
 def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for the notice, or for the answer, is over."""
-    if state.transfer.target is not None and state.transfer.target.sound and transfer_consent.asks(state):
+    target = state.transfer.target
+    if target is not None and target.sound and transfer_consent.asks_for_consent(state):
         return transfer_consent.time_out(state, at)
     return stop(state, at, "stopped")
 
@@ -187,15 +188,15 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
     """The notice was not heard whole. ``ending``: the call or its recording is over."""
     target = state.transfer.target
     if target is None or (why == "hold" and not target.sound):
-        return state, ()  # the check is quick, hold or not
-    if target.sound and transfer_consent.asks(state):
+        return state, ()  # the switch answers despite the hold
+    if target.sound and transfer_consent.asks_for_consent(state):
         return transfer_consent.stop(state, at, why, ending)
-    untold = (WriteMark("joined_untold", at, (("reason", why), *place_data(state))),) if target.sound else ()
-    return clear_target(state), untold
+    notice = (Marker(at, "joined_untold", {"reason": why, **place_data(state)}),) if target.sound else ()
+    return clear_target(state), notice
 
 
 def end_hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A hold is over: notify the party who has not heard it whole."""
+    """A hold is over: notify the party who has not heard the notice whole."""
     unknown = state.transfer.informed and not is_informed(state)
     if (
         state.phase is not Phase.ANNOUNCED
@@ -213,13 +214,13 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
     if state.recording.over:
-        return _stop_again(state, event)
+        return _repeat_stop(state, event)
     state, unseen = _stop_unseen(state, event.at)
     if state.recording.over:
         return state, unseen
     before = state.internal.leg or state.internal.last_seen
-    # Older marks have no legs.
-    alike = before == UNKNOWN and event.other and state.internal.party in (event.party, None)
+    # Some markers have no leg.
+    alike = before == UNKNOWN_LEG and event.other and state.internal.party in (event.party, None)
     before = event.other if alike else before
     if event.other == before:
         state, actions = check_target(
@@ -227,17 +228,13 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
         )
         if before and state.transfer.target is None and not state.plan.at_pickup:
             # Whether the switch was asked about them is unknown.
-            state, actions = (
-                set_target(state, TransferTarget(before)),
-                (*actions, Do.LOOK),
-            )
+            state, actions = set_target(state, TransferTarget(before)), (*actions, Do.CHECK_TARGET)
         return state, (*unseen, *actions)
-    later = (("seen", "later"),)
-    left: Actions = (WriteMark("unbridged", event.at, (*left_data(state), *later)),) if before else ()
+    left: Actions = (Marker(event.at, "unbridged", {**left_data(state), **LATER}),) if before else ()
     left = (*unseen, *left)
     if not event.other:
         return replace(state, internal=replace(state.internal, leg="", last_seen="")), left
-    came = WriteMark("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
+    came = Marker(event.bridged_at or event.at, "bridged", {**bridged_data(event), **LATER})
     state = replace(
         state,
         internal=replace(
@@ -257,47 +254,47 @@ def _stop_unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     target = state.transfer.target
     if target is None or not target.sound:
         return set_target(state, None), ()
-    if transfer_consent.asks(state):
+    if transfer_consent.asks_for_consent(state):
         return transfer_consent.stop(state, at, "unobserved")
     known = names(target.leg, state.internal.party)
-    state, untold = stop(state, at, "unobserved")
-    return inform(state, known), untold
+    state, notice = stop(state, at, "unobserved")
+    return inform(state, known), notice
 
 
-def _stop_again(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def _repeat_stop(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Stop the recording again where the earlier command did not arrive."""
     return state, (Do.STOP,) if event.capturing else ()
 
 
-_TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answered"})
-"""Marks after which whoever is at the other end is informed."""
+_INFORMING_KINDS: Final = frozenset({"announcement_finished", "joined_told", "joined_answered"})
+"""Kinds of markers after which the party at the other end is informed."""
 
 
-def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """Restore who was there and who is informed from an earlier daemon's marks."""
+def restore(state: CallState, markers: Iterable[Marker]) -> CallState:
+    """Restore who was there and who is informed from an earlier daemon's markers."""
     leg, at_pickup = "", state.plan.at_pickup
     joining = state.script.joining
-    for note in notes:
-        said = dict(note.data)
-        if note.kind == "bridged":
-            leg = said.get("leg", "" if "in" in said else UNKNOWN)
+    for marker in markers:
+        data = marker.data
+        if marker.kind == "bridged":
+            leg = data.get("leg", "" if "in" in data else UNKNOWN_LEG)
             state = replace(
-                state, internal=replace(state.internal, party=party_of(said) or state.internal.party)
+                state, internal=replace(state.internal, party=party_of(data) or state.internal.party)
             )
-        elif note.kind == "unbridged":
+        elif marker.kind == "unbridged":
             leg = ""
-        elif note.kind == "joined_telling" and joining is not None:
-            state = set_target(state, TransferTarget(said.get("leg", leg), joining.sound.path, note.at))
-        elif note.kind in ("joined_told", "joined_untold", "joined_answered"):
+        elif marker.kind == "joined_telling" and joining is not None:
+            state = set_target(state, TransferTarget(data.get("leg", leg), joining.sound.path, marker.at))
+        elif marker.kind in ("joined_told", "joined_untold", "joined_answered"):
             state = set_target(state, None)
-        elif note.kind in ("transferred_outside", "joined_refused"):
+        elif marker.kind in ("transferred_outside", "joined_refused"):
             state = replace(
                 state,
                 recording=replace(state.recording, over=True),
                 transfer=replace(state.transfer, target=None),
             )
-        # The first party; on answer, whoever heard the announcement; and whoever was notified.
-        first = note.kind == "bridged" and not (at_pickup or state.transfer.informed)
-        if first or (note.kind in _TOLD and "in" not in said):
+        # The first party; where announced on answer, whoever heard that; and whoever was notified.
+        first = marker.kind == "bridged" and not (at_pickup or state.transfer.informed)
+        if first or (marker.kind in _INFORMING_KINDS and "in" not in data):
             state = inform(state, names(leg, state.internal.party))
     return replace(state, internal=replace(state.internal, last_seen=leg))

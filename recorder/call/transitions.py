@@ -1,4 +1,4 @@
-"""Transitions that several stages of a call share: waiting, giving up, declining, confirming."""
+"""Transitions that several phases of a call share: timers, prompts, giving up, declining, confirming."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.domain.call_plan import OPT_OUT, CallPlan, Speech
+from recorder.domain.markers import Marker
 
-TRIES: Final = 10
-"""How often a sound is started before the call goes on unrecorded. The bound on a hanging daemon starts
-again with each, so there must be an end."""
+MAX_TRIES: Final = 10
+"""How often a sound is started before the call goes on unrecorded. The switch's time limit on a hanging
+daemon starts again with each, so there must be an end."""
 
-ANSWER: Final = timedelta(seconds=5)
+ANSWER_TIME: Final = timedelta(seconds=5)
 """How long a key is awaited after a question, and in opt-out after the announcement."""
 
-GRACE: Final = timedelta(seconds=4)
+PLAYBACK_GRACE: Final = timedelta(seconds=4)
 """How much longer than its length a sound may take. With the at most three seconds that the switch waits
 for us to begin (``accord_wait``), whole seconds and twice the scheduler's own second, no call waits longer
 than the prompts, the time to answer and ten seconds."""
 
-SHORTER: Final = timedelta(milliseconds=250)
-"""How much shorter than its sound a playback may seem by the times of its events. One that a transfer cut
-is shorter still, though the switch reports it done (seen)."""
+CUT_TOLERANCE: Final = timedelta(milliseconds=250)
+"""How much shorter than its sound a playback may seem by the times of its events. A playback that a transfer
+cut is shorter still, though the switch reports it done (seen)."""
 
-PAUSE: Final = timedelta(milliseconds=500)
-"""Delay until a sound that was cut starts again: the cause may be a transfer, which is reported next."""
+RETRY_DELAY: Final = timedelta(milliseconds=500)
+"""Delay until a sound that was cut starts again: a transfer may have cut it, and is reported next."""
 
 _MARGIN: Final = timedelta(milliseconds=500)
 """How much earlier than the switch we give up."""
@@ -36,29 +37,29 @@ REASONS: Final[Mapping[str, str]] = {"no": "declined", "none": "no_answer", "unc
 """Why a call is not recorded, by the answer to the consent question; silence in opt-out is no refusal."""
 
 
-def patience(length: timedelta) -> timedelta:
+def playback_timeout(length: timedelta) -> timedelta:
     """Return how long a sound may take before we give up."""
-    return length + GRACE - _MARGIN
+    return length + PLAYBACK_GRACE - _MARGIN
 
 
-def bound(length: timedelta, answer: timedelta = timedelta(0)) -> int:
+def switch_timeout(length: timedelta, answer: timedelta = timedelta(0)) -> int:
     """Return the seconds that the switch waits from the start of a sound until it goes on by itself;
     ``answer`` is the time to answer after it."""
-    return -(-(length + answer + GRACE) // timedelta(seconds=1))
+    return -(-(length + answer + PLAYBACK_GRACE) // timedelta(seconds=1))
 
 
-def longest(plan: CallPlan) -> float:
-    """Return the seconds after which a call is certainly out of our hands: the switch has gone on long
-    before."""
+def longest_wait(plan: CallPlan) -> float:
+    """Return the seconds after which the switch has certainly gone on with a call by itself."""
     sounds = [
         plan.menu,
         *(each for one in plan.scripts for each in (one.announcement, one.question, one.declined)),
     ]
-    return sum(TRIES * (bound(sound.length, ANSWER) + 1.0) for sound in sounds if sound is not None)
+    waits = [switch_timeout(sound.length, ANSWER_TIME) + 1.0 for sound in sounds if sound is not None]
+    return MAX_TRIES * sum(waits)
 
 
 def set_timer(state: CallState, at: datetime, wait: timedelta) -> CallState:
-    """Wait for ``wait`` from ``at`` on."""
+    """Set the call's timer to ``wait`` from ``at`` on."""
     return replace(state, timer=Timer(at + wait, wait))
 
 
@@ -78,17 +79,17 @@ def end_recording(state: CallState) -> CallState:
 
 
 def play(state: CallState, sound: Speech, at: datetime) -> CallState:
-    """A prompt is ordered."""
+    """Order a prompt."""
     state = replace(
         state,
         prompt=replace(state.prompt, sound=sound, playing=True, spoiled=False, recoded=False),
         hold=replace(state.hold, changed=None),
     )
-    return set_timer(state, at, patience(sound.length))
+    return set_timer(state, at, playback_timeout(sound.length))
 
 
 def go_unrecorded(state: CallState, reason: str) -> tuple[CallState, Actions]:
-    """The switch went on without us and has stopped the recording; stop it, too."""
+    """The switch went on without us and has stopped the recording; this makes sure."""
     state = replace(state, phase=Phase.UNRECORDED, reason=reason, timer=Timer())
     return state, (Do.STOP, Do.DISCARD, Do.LEAVE) if state.recording.capturing else (Do.DISCARD, Do.LEAVE)
 
@@ -106,35 +107,35 @@ def give_up(state: CallState, reason: str) -> tuple[CallState, Actions]:
 
 
 def decline(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
-    """Consent is refused, or could not be obtained: say so at once, whatever plays, and destroy the
-    captured audio."""
-    said = state.script.declined or Speech("", timedelta(0))
+    """Consent is refused, or could not be obtained: play that the call is not recorded, at once and whatever
+    plays, and destroy the captured audio."""
+    sound = state.script.declined or Speech("", timedelta(0))
     cut: Actions = (Do.CUT,) if state.prompt.playing else ()
     stop: Actions = (Do.STOP,) if state.recording.capturing else ()
     state = replace(
         state,
         phase=Phase.UNRECORDED,
         reason=REASONS[answer],
-        prompt=replace(state.prompt, sound=said, playing=True),
+        prompt=replace(state.prompt, sound=sound, playing=True),
     )
-    state = set_timer(state, at, patience(said.length))
-    return state, (answer_mark("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
+    state = set_timer(state, at, playback_timeout(sound.length))
+    return state, (answer_marker("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
 
 
-def answer_mark(question: str, answer: str, at: datetime, key: str) -> WriteMark:
-    """Return the mark for the answer to a question."""
-    data = (("question", question), ("answer", answer))
-    return WriteMark("answered", at, (*data, ("key", key)) if key else data)
+def answer_marker(question: str, answer: str, at: datetime, key: str) -> Marker:
+    """Return the marker for the answer to a question."""
+    pressed = {"key": key} if key else {}
+    return Marker(at, "answered", {"question": question, "answer": answer, **pressed})
 
 
 def finish_announcement(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The announcement was heard whole while the call was being recorded; in opt-out they may still
-    refuse."""
-    note = WriteMark("announcement_finished", at)
+    """The announcement was heard whole while the call was being recorded; in opt-out the
+    external party may still refuse."""
+    marker = Marker(at, "announcement_finished")
     if state.plan.mode == OPT_OUT:
-        return set_timer(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note, *await_key(state))
+        return set_timer(replace(state, phase=Phase.CHOOSING), at, ANSWER_TIME), (marker, *await_key(state))
     state, actions = confirm(replace(state, informed=True))
-    return state, (note, *actions)
+    return state, (marker, *actions)
 
 
 def await_key(state: CallState) -> Actions:

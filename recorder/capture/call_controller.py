@@ -17,7 +17,7 @@ from gevent.lock import RLock, Semaphore
 from recorder import metrics
 from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
-from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase
 from recorder.call.transfer_target import is_beside
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.capture.voice_check import VoiceCheck
@@ -34,8 +34,9 @@ from recorder.domain.call_events import (
 )
 from recorder.domain.call_plan import BOTH, OPT_OUT, Speech
 from recorder.domain.line_policy import OUTWARD
+from recorder.domain.markers import Marker
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
@@ -91,7 +92,7 @@ class CallController:
         self._cut_in_room = cut_in_room
         self._let_back = let_back
         self._starts = starts or (start,)
-        self._unwritten: list[Mark] | None = None if state.recording.ordered else []
+        self._unwritten: list[Marker] | None = None if state.recording.ordered else []
         self.state = state
         self.writer = writer
         self.leave = Event()
@@ -193,9 +194,9 @@ class CallController:
         """Carry out actions in order. Commands to the switch never raise: the switch keeps the rules, too."""
         for action in actions:
             match action:
-                case WriteMark(kind, at, data):
-                    self._count(kind, at)
-                    self._mark(Mark(at, kind, dict(data)))
+                case Marker():
+                    self._count(action)
+                    self._mark(action)
                 case Finish():
                     self._finish(action)
                 case _:
@@ -212,7 +213,7 @@ class CallController:
         self._cut = True
         self._stop()
 
-    def _mark(self, mark: Mark) -> None:
+    def _mark(self, mark: Marker) -> None:
         if self._cut and mark.kind == "recording_stopped":
             mark = replace(mark, data={**mark.data, "full": "disk"})
         if self._unwritten is not None:
@@ -227,14 +228,14 @@ class CallController:
         for mark in waiting:
             self.writer.mark(mark)
 
-    def _count(self, kind: str, at: datetime) -> None:
-        if kind == "announcement_started" and self._told_at is None:
-            self._told_at = at
-            waited = (at - self._since).total_seconds()
+    def _count(self, marker: Marker) -> None:
+        if marker.kind == "announcement_started" and self._told_at is None:
+            self._told_at = marker.at
+            waited = (marker.at - self._since).total_seconds()
             metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, waited))
-        elif kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
-            self._since = at
-        elif kind == "announcement_broken":
+        elif marker.kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
+            self._since = marker.at
+        elif marker.kind == "announcement_broken":
             metrics.ANNOUNCEMENTS_BROKEN.inc()
 
     def _do(self, action: Do) -> None:
@@ -243,7 +244,7 @@ class CallController:
             case Do.OPEN:
                 self._open()
             case Do.ASK:
-                self._say("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER)
+                self._say("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.RING:
                 self._run("accord_pickup")
             case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
@@ -252,12 +253,14 @@ class CallController:
                 self._say(
                     "accord_begin", script.announcement, answer=self._time_to_refuse(), **self._recording()
                 )
-            case Do.AGAIN:
+            case Do.REPEAT:
                 self._run("accord_again")
             case Do.LISTEN:
-                self._run("accord_listen", accord_answer=str(transitions.ANSWER // timedelta(milliseconds=1)))
+                self._run(
+                    "accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1))
+                )
             case Do.REMIND:
-                self._say("accord_again", self.state.prompt.sound, answer=transitions.ANSWER)
+                self._say("accord_again", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.CUT:
                 self._end_playback(self.channel)
             case Do.DECLINE:
@@ -276,25 +279,25 @@ class CallController:
                 self._note_tone(self.state.internal.leg)
             case Do.PAUSE_TONE:
                 self._pause_tone()
-            case Do.PAUSE_OVER:
+            case Do.END_PAUSE_TONE:
                 if commands.addressable(self.state.internal.leg):
                     self._switch(commands.no_pause_tone(self.state.internal.leg))
             case Do.BEEP:
                 self._beep()
             case Do.DISCARD:
                 self.writer.discard()
-            case Do.LOOK:
+            case Do.CHECK_TARGET:
                 gevent.spawn(self._look, self.state.internal.leg)
-            case Do.LOOK_ROUND:
+            case Do.CHECK_PARTICIPANTS:
                 for one in self.state.conference.participants:
-                    if not one.asked:
+                    if not one.checked:
                         gevent.spawn(self._look, one.leg)
-            case Do.TELL:
+            case Do.NOTIFY:
                 if script.joining is not None and self.state.transfer.target is not None:
                     self._tell_joiner(
                         self.state.transfer.target.leg, script.joining.sound, script.joining.how
                     )
-            case Do.CUT_JOINER:
+            case Do.CUT_NOTICE:
                 if script.joining is not None:
                     self._cut_joiner(self.state.transfer.refuser, script.joining.how)
             case Do.REFUSED:
@@ -328,7 +331,7 @@ class CallController:
 
     def _begin_at_pickup(self, channel: str, stop_at: str) -> None:
         said, audio = self.state.prompt.sound, self.writer.audio
-        seconds = transitions.bound(said.length)
+        seconds = transitions.switch_timeout(said.length)
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
         self._switch(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
@@ -504,7 +507,7 @@ class CallController:
         still sleeps through its tick."""
         values |= {
             "accord_prompt": sound.path,
-            "accord_seconds": str(transitions.bound(sound.length, answer)),
+            "accord_seconds": str(transitions.switch_timeout(sound.length, answer)),
         }
         self._run(extension, **values)
 
@@ -522,7 +525,7 @@ class CallController:
         return {"accord_recording": self.start.recording, "accord_audio": str(self.writer.audio)}
 
     def _time_to_refuse(self) -> timedelta:
-        return transitions.ANSWER if self.state.plan.mode == OPT_OUT else timedelta(0)
+        return transitions.ANSWER_TIME if self.state.plan.mode == OPT_OUT else timedelta(0)
 
     def _finish(self, finish: Finish) -> None:
         outcome = "recorded" if finish.reason is None else "not_recorded"

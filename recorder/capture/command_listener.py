@@ -27,18 +27,18 @@ from recorder.clock import Now
 from recorder.domain.call_events import PAUSE, RESUME, CommandGiven
 from recorder.domain.live_command import (
     DONE,
-    LONGEST,
+    MAX_BYTES,
     NO_ANSWER,
     NO_SWITCH,
     NO_WAY_OUT,
-    PATIENCE,
-    SAID,
+    OUTCOME_TIMEOUT,
     SOCKET,
+    SOUNDS,
     UNKNOWN,
     CallOut,
     Request,
-    line,
-    read,
+    encode_line,
+    parse_request,
 )
 from recorder.errors import SwitchError
 from recorder.switch import commands
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 REMEMBERED: Final = 1000
 """How many answers are kept, for a worker that was away when they came."""
 
-ORDER: Final = PATIENCE / 2
+ORDER: Final = OUTCOME_TIMEOUT / 2
 """Seconds that the switch has for its part."""
 
 
@@ -102,16 +102,16 @@ class CommandListener:
                 gevent.spawn(self._hear, connection)
 
     def _hear(self, connection: socket.socket) -> None:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(OUTCOME_TIMEOUT)
         try:
             with connection:
-                request = read(_line(connection))
+                request = parse_request(_line(connection))
                 if self._too_late(request):
-                    connection.sendall(line({"outcome": NO_ANSWER}))
+                    connection.sendall(encode_line({"outcome": NO_ANSWER}))
                     return
-                connection.sendall(line({"taken": True}))
+                connection.sendall(encode_line({"taken": True}))
                 done = self._out(request) if isinstance(request, CallOut) else self.do(request)
-                connection.sendall(line({"outcome": done}))
+                connection.sendall(encode_line({"outcome": done}))
         except (OSError, TypeError, ValueError) as error:
             log.warning("command.unheard", error=str(error))
         except Exception:
@@ -129,7 +129,7 @@ class CommandListener:
             return known
         name = f"{UUID(request.id)}.wav"  # an id, not a path
         self._remember(request.id, UNKNOWN)  # while it rings
-        outcome = self._call_out(request.number, self._spool / SAID / name)
+        outcome = self._call_out(request.number, self._spool / SOUNDS / name)
         self._remember(request.id, outcome)
         log.info("command.call_made", call=request.id, outcome=outcome)
         return outcome
@@ -199,8 +199,8 @@ def _line(connection: socket.socket) -> bytes:
     """Return the bytes before the end of the line. Raises ``ValueError`` where there is none."""
     content = b""
     while b"\n" not in content:
-        piece = connection.recv(LONGEST)
-        if not piece or len(content) + len(piece) > LONGEST:
+        piece = connection.recv(MAX_BYTES)
+        if not piece or len(content) + len(piece) > MAX_BYTES:
             raise ValueError("not a line")
         content += piece
     return content.partition(b"\n")[0]

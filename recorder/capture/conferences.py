@@ -16,7 +16,7 @@ import structlog
 
 from recorder.call import transfer_consent
 from recorder.call.state import CallState
-from recorder.call.transitions import ANSWER, GRACE
+from recorder.call.transitions import ANSWER_TIME, PLAYBACK_GRACE
 from recorder.capture.eavesdroppers import Eavesdroppers
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -292,7 +292,11 @@ class Conferences:
         if not call.state.conference.name or self._listeners.channel(leg):
             if leg in self._thirds and leg in self._aside and call.state.recording.over:
                 self._back(leg, Path(speech.path))
-            elif leg in self._thirds and not call.state.recording.over and transfer_consent.asks(call.state):
+            elif (
+                leg in self._thirds
+                and not call.state.recording.over
+                and transfer_consent.asks_for_consent(call.state)
+            ):
                 self._ask_aside(call, leg, speech)
             elif commands.addressable(leg):
                 self._soon(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))
@@ -330,7 +334,7 @@ class Conferences:
         gevent.spawn(self._send, order)
 
     def _ask_aside(self, call: CallController, leg: str, speech: Speech) -> None:
-        answer = (ANSWER + GRACE) // timedelta(milliseconds=1)
+        answer = (ANSWER_TIME + PLAYBACK_GRACE) // timedelta(milliseconds=1)
         again = self._aside.setdefault(leg, False)
         try:
             orders = commands.take_aside(

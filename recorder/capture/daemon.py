@@ -53,14 +53,7 @@ from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Live, Node, variable_of
-from recorder.switch.translation import (
-    IN_TALK,
-    JOINS,
-    SUBCLASSES,
-    WANTED,
-    legs,
-    observe,
-)
+from recorder.switch.translation import IN_TALK, JOINS, SUBCLASSES, WANTED, legs, observe
 
 log = structlog.get_logger()
 
@@ -505,7 +498,7 @@ class Daemon:
             start = replace(start, refused=reason or "no_line")
             state, actions = initial.refuse(reason or "no_line")
             starts = (start,)
-        longest = transitions.longest(state.plan)
+        longest = transitions.longest_wait(state.plan)
         if arrival.inside is not None:
             state = replace(state, internal=replace(state.internal, party=arrival.inside))
         call = self._take_in(CallController(

@@ -24,7 +24,7 @@ from gevent import socket
 
 from recorder import metrics
 from recorder.capture.unix_socket import listen
-from recorder.domain.live_command import place
+from recorder.domain.live_command import socket_path
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ class Predecessor:
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(ANSWER)
-            with place(spool, SOCKET) as name:
+            with socket_path(spool, SOCKET) as name:
                 connection.connect(name)
             said, files, _, _ = plain.recv_fds(connection, 1, 1)
             listener = socket.socket(fileno=files[0]) if files else None

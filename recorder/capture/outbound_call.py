@@ -12,15 +12,7 @@ from typing import Final
 
 import structlog
 
-from recorder.domain.live_command import (
-    BUSY,
-    DONE,
-    NO_SWITCH,
-    NO_WAY_OUT,
-    RINGING,
-    UNANSWERED,
-    UNKNOWN,
-)
+from recorder.domain.live_command import BUSY, DONE, NO_SWITCH, NO_WAY_OUT, RING_SECONDS, UNANSWERED, UNKNOWN
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.esl import Inbound
@@ -61,9 +53,9 @@ class OutboundCaller:
             return NO_WAY_OUT
         connection = Inbound(self.host, self.port, self.password)
         try:
-            order = commands.call_out(self.dial, number, sound, self.shown, RINGING)
+            order = commands.call_out(self.dial, number, sound, self.shown, RING_SECONDS)
             connection.connect()
-            reply = connection.send_later(order, RINGING + GRACE).wait()
+            reply = connection.send_later(order, RING_SECONDS + GRACE).wait()
         except SwitchError as error:
             log.warning("call_out.failed", error_id=error.error_id, error=error.message)
             away = {"switch.argument": NO_WAY_OUT, "switch.timeout": UNKNOWN, "switch.gone": UNKNOWN}

@@ -15,7 +15,7 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import initial
-from recorder.call.state import CallState, WriteMark
+from recorder.call.state import CallState
 from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Conferences
 from recorder.capture.pause_query import pause_seconds, paused_at
@@ -23,10 +23,11 @@ from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
 from recorder.domain.call_events import CallReconciled, ChannelGone
 from recorder.domain.call_plan import OPT_OUT, CallPlan, Script
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
 from recorder.switch.caller_id import own_party
 from recorder.switch.esl_events import EslEvent
@@ -111,7 +112,7 @@ class Reconciliation:
         """The folders that are still to be taken over."""
         return {folder.name for folder in self._left_open}
 
-    def end(self, folder: Path, start: CallStart, marks: tuple[Mark, ...]) -> None:
+    def end(self, folder: Path, start: CallStart, marks: tuple[Marker, ...]) -> None:
         """Take over a call that is over, and whose end nobody saw, without any command for it."""
         since = _noted(start, marks)
         call = self._adopt(start, self._state(start, marks, since))
@@ -256,12 +257,12 @@ class Reconciliation:
         metrics.CALLS_TAKEN_OVER.inc()
         call.log.info("call.reconciled", marks=len(marks))
 
-    def _state(self, start: CallStart, marks: tuple[Mark, ...], since: datetime) -> CallState:
+    def _state(self, start: CallStart, marks: tuple[Marker, ...], since: datetime) -> CallState:
         script = self._script(start)
         if start.refused is not None or script is None:
             return initial.refuse(start.refused or "no_line")[0]
         plan = CallPlan(start.mode, (script,), at_pickup=start.at_pickup, beep=start.beep)
-        return initial.resume(plan, _notes(marks), since)
+        return initial.resume(plan, marks, since)
 
     def _tell_late(self) -> None:
         """Feed the calls that were just taken over, which may have been unwatched for longer than the
@@ -316,12 +317,12 @@ class Reconciliation:
         self._node.send_later(command)
 
 
-def _noted(start: CallStart, marks: tuple[Mark, ...]) -> datetime:
+def _noted(start: CallStart, marks: tuple[Marker, ...]) -> datetime:
     """Return the time of the last mark of a call."""
     return max([start.started_at, *(mark.at for mark in marks)])
 
 
-def read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
+def read(folder: Path) -> tuple[CallStart, tuple[Marker, ...]]:
     """Read a call that has not ended. Raises :class:`TakeError` for what is missing or broken, ``OSError``
     for a condition that may pass."""
     try:
@@ -352,10 +353,6 @@ def _end(folder: Path, at: datetime) -> bool:
     return True
 
 
-def _notes(marks: tuple[Mark, ...]) -> list[WriteMark]:
-    return [WriteMark(mark.kind, mark.at, tuple(mark.data.items())) for mark in marks]
-
-
 def _went_on(folder: Path) -> bool:
     """Whether a recording went on after its announcement. A daemon may have died, or lost its connection,
     between the announcement's end and its confirmation to the switch, which then stopped the recording
@@ -365,7 +362,7 @@ def _went_on(folder: Path) -> bool:
         times = {mark.kind: mark.at for mark in marks}
         if layout.read_start(folder).mode == OPT_OUT:
             # Nobody refused, if there was time to.
-            if initial.answer_of(_notes(marks)) != "none":
+            if initial.consent_answer(marks) != "none":
                 return False
             times["announcement_finished"] = times["answered"]
         audio = folder / layout.AUDIO

@@ -13,8 +13,9 @@ import structlog
 
 from recorder import metrics
 from recorder.capture.thread_pool import in_thread
+from recorder.domain.markers import Marker
 from recorder.spool import disk_space, layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 
 log = structlog.get_logger()
 
@@ -106,7 +107,7 @@ class SpoolWriter:
 
         self._add(job)
 
-    def mark(self, mark: Mark) -> None:
+    def mark(self, mark: Marker) -> None:
         """Write a mark, soon, after everything ordered before."""
 
         def job() -> bool:

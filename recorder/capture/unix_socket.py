@@ -8,7 +8,7 @@ from typing import Final
 
 from gevent import socket
 
-from recorder.domain.live_command import place
+from recorder.domain.live_command import socket_path
 
 MODE: Final = 0o600
 """Who may connect: the daemon's own user, which is also the worker's. The switch's user is in the spool's
@@ -22,7 +22,7 @@ def listen(spool: Path, name: str, backlog: int) -> socket.socket:
     try:
         (spool / name).unlink(missing_ok=True)
         os.fchmod(server.fileno(), MODE)  # before it has a name under which anybody could connect
-        with place(spool, name) as short:
+        with socket_path(spool, name) as short:
             server.bind(short)
         server.listen(backlog)
     except OSError:

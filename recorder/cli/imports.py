@@ -55,7 +55,7 @@ def bring_in(
 
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
-    zone = time_zones.check(owner.time_zone)
+    zone = time_zones.require_zone(owner.time_zone)
     kept_until = datetime.combine(until.date(), time(), zone)
     service.check_until(kept_until, now)
     service.check_stays(owner.id)

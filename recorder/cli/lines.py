@@ -67,7 +67,7 @@ def add_line(
     context.open_catalogue()
     owner, found = find_tenant(tenant_name), open_sources(context.settings.prompts)
     if not as_routed:
-        number = phone_numbers.canonical(number, owner.country) or number
+        number = phone_numbers.to_canonical(number, owner.country) or number
     language = language or spoken(owner)
     click.echo(make_line(owner, number, announcement_id, language, label, formats, mode, found))
 
@@ -364,11 +364,13 @@ def beep_line(context: Context, tenant_name: str, number: str, who: str) -> None
 
 def find_line(owner: TenantRow, number: str) -> LineRow:
     """A customer's line by its number.  Raises :class:`CatalogueError`."""
-    rows, digits = queries.lines(owner.id), phone_numbers.plain(number).removeprefix("+")
+    rows, digits = queries.lines(owner.id), phone_numbers.strip_punctuation(number).removeprefix("+")
     found = next((row for row in rows if row.number.removeprefix("+") == digits), None)
     if found is None:
-        one = phone_numbers.canonical(number, owner.country)
-        found = next((row for row in rows if one == phone_numbers.canonical(row.number, owner.country)), None)
+        one = phone_numbers.to_canonical(number, owner.country)
+        found = next(
+            (row for row in rows if one == phone_numbers.to_canonical(row.number, owner.country)), None
+        )
     if found is None:
         raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "see `accord line list`")
     return found

@@ -40,7 +40,7 @@ def announce(context: Context, name: str, until: datetime) -> None:
     """Record nothing more for a customer. Calls that go on now are still theirs."""
     context.open_catalogue()
     owner = find_tenant(name)
-    day = datetime.combine(until.date(), time(), time_zones.check(owner.time_zone))
+    day = datetime.combine(until.date(), time(), time_zones.require_zone(owner.time_zone))
     service.announce(context.changes(), owner.id, day)
     click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
     click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")

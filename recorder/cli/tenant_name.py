@@ -17,7 +17,7 @@ def find_tenant(name: str) -> TenantRow:
     found = [
         row
         for row in tenant_queries.all_tenants()
-        if row.id == name or names.folded(row.name) == names.folded(name)
+        if row.id == name or names.fold(row.name) == names.fold(name)
     ]
     if len(found) != 1:
         raise CatalogueError(

@@ -209,7 +209,7 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
 
 def find_user(owner: TenantRow, login: str) -> UserRow:
     """A customer's user by log-in.  Raises :class:`CatalogueError`."""
-    found = next((row for row in users.users(owner.id) if row.login == names.folded(login)), None)
+    found = next((row for row in users.users(owner.id) if row.login == names.fold(login)), None)
     if found is None:
         raise CatalogueError(
             "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`"

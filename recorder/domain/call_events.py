@@ -1,7 +1,7 @@
 """Events of a call: one type for each thing that can happen to it.
 
-``switch/translation.py`` makes them from FreeSWITCH's events; the daemon adds what only it knows, for example
-that a deadline has passed. So the state machine (``call/machine.py``) reads one stream of events.
+``switch/translation.py`` makes them from FreeSWITCH's events; the daemon adds its own, for example that a
+deadline has passed. So the state machine (``call/machine.py``) reads one stream of events.
 
 ``at`` is the time of the event, in UTC.
 """
@@ -52,10 +52,10 @@ class Event:
 class ChannelEvent(Event):
     """Base of the events that the external party's channel reports about itself.
 
-    ``state`` is the switch's word on the call (the variable ``accord_state``; empty where it is not set), and
-    ``left`` the state in which the call went on without us: see ``freeswitch_conf/dialplan/accord.xml``.
-    ``ending``: the event is part of a hang-up. ``bridged_at``: when the channel was last bridged, ``None``
-    where it never was, or where a transfer has cleared it."""
+    ``state`` is the switch's state of the call (the variable ``accord_state``; empty where it is not set),
+    and ``left`` the state in which the call went on without the daemon: see
+    ``freeswitch_conf/dialplan/accord.xml``. ``ending``: the event is part of a hang-up. ``bridged_at``: when
+    the channel was last bridged, ``None`` where it never was, or where a transfer has cleared it."""
 
     at: datetime = field(kw_only=False)
     state: str = ""
@@ -69,7 +69,7 @@ class ChannelEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingStarted(ChannelEvent):
-    """The switch attached our recording. ``problem`` says why it is useless (:data:`STEREO`), else empty."""
+    """The switch attached the recording. ``problem``: why it is useless (:data:`STEREO`), else empty."""
 
     problem: str = ""
 
@@ -103,7 +103,7 @@ class PlaybackEnded(ChannelEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldStarted(ChannelEvent):
-    """One side puts the other on hold. ``since``: when it began, where that was learnt later."""
+    """A side holds the call. ``since``: when the hold began, where that was learnt later."""
 
     leg: str = OUTSIDE
     since: datetime | None = None
@@ -149,7 +149,7 @@ class ConferenceEnded(ChannelEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateReported(ChannelEvent):
-    """Nothing but the switch's word on the call."""
+    """Nothing but the switch's state of the call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +161,9 @@ class CallHungUp(ChannelEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelGone(ChannelEvent):
-    """The channel no longer exists. ``since``: from when on nobody watched the call, ``None`` where we saw it
-    end. ``capturing``: its recording went on after the announcement, so the switch had our confirmation."""
+    """The channel no longer exists. ``since``: from when on nobody watched the call, ``None`` where its end
+    was seen. ``capturing``: its recording went on after the announcement, so the switch had our
+    confirmation."""
 
     cause: str = ""
     since: datetime | None = None
@@ -176,8 +177,8 @@ class CallReconciled(ChannelEvent):
 
     ``capturing``: it is being recorded. ``other`` and ``party`` are at the other end now. ``paused``: the
     recording is paused, since ``paused_at`` (``None``: not known), for ``lasts`` in all. ``held_since`` and
-    ``colleague_held_since``: since when either side is on hold (``None``: it is not). ``conference``: the
-    conference that it is in, with ``participants``; ``supervisors`` listen."""
+    ``colleague_held_since``: since when the external party and the colleague hold the call (``None``: not).
+    ``conference``: the conference that it is in, with ``participants``; ``supervisors`` listen."""
 
     since: datetime | None = None
     capturing: bool = False
@@ -193,7 +194,7 @@ class CallReconciled(ChannelEvent):
     supervisors: tuple[Participant, ...] = ()
 
 
-# --- while two speak with each other
+# --- in the conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,8 @@ class SoundStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class SoundEnded(Event):
-    """And ends. ``complete``: it was played to its end. ``ending``: because the leg hangs up."""
+    """A sound that was played into the conversation ends. ``complete``: it was played to its end. ``ending``:
+    because the leg hangs up."""
 
     sound: str
     leg: str = OUTSIDE
@@ -248,8 +250,8 @@ class VoiceChecked(Event):
 
 @dataclass(frozen=True, slots=True)
 class LegChecked(Event):
-    """The switch was asked about the leg ``other``. ``outside``: it leads outside; ``announced``: its own
-    call has been announced."""
+    """The switch reports on the leg ``other``. ``outside``: it leads outside; ``announced``: its own call has
+    been announced."""
 
     other: str
     outside: bool = False
@@ -288,7 +290,7 @@ class ParticipantLeft(Event):
 
 @dataclass(frozen=True, slots=True)
 class SupervisorsJoined(Event):
-    """``supervisors`` listen to the conversation."""
+    """``supervisors`` started to listen to the conversation."""
 
     supervisors: tuple[Participant, ...]
 
@@ -306,7 +308,7 @@ class SupervisorHeard(Event):
 
 @dataclass(frozen=True, slots=True)
 class SupervisorLeft(Event):
-    """The supervisor whose leg is ``other`` listens no more."""
+    """The supervisor whose leg is ``other`` stopped listening."""
 
     other: str
 
@@ -316,7 +318,7 @@ class SupervisorLeft(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed(Event):
-    """The time to wait is over."""
+    """The call's timer has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +333,7 @@ class FolderFailed(Event):
     reason: str = ""
 
 
-AboutCall = (
+PhaseEvent = (
     RecordingStarted
     | RecordingStopped
     | CodecChanged
@@ -352,7 +354,7 @@ AboutCall = (
     | FolderFailed
 )
 
-AboutParticipants = (
+ParticipantEvent = (
     LegChecked
     | ConferenceJoined
     | ConferenceLeft
@@ -363,7 +365,7 @@ AboutParticipants = (
     | SupervisorLeft
 )
 
-InTalk = SoundStarted | SoundEnded | CodeDialled | CommandGiven | VoiceChecked
-"""Events that count only while two are connected."""
+ConversationEvent = SoundStarted | SoundEnded | CodeDialled | CommandGiven | VoiceChecked
+"""Events that count only while two parties are connected."""
 
-CallEvent = AboutCall | AboutParticipants | InTalk
+CallEvent = PhaseEvent | ParticipantEvent | ConversationEvent

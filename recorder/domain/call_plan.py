@@ -1,4 +1,4 @@
-"""What a line does in a call and plays there: the plan that a call starts with."""
+"""The plan of a call: what its line does, and the sounds that it plays."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OPT_IN: Final = "opt-in"
 
 
 MODES: tuple[Mode, ...] = (NOTICE, OPT_OUT, OPT_IN)
-"""The modes of a line, the laxest first: announce; announce and let refuse; ask first, and record on a
-yes."""
+"""The modes of a line, the laxest first: announce; announce, and stop on a refusal; ask first, and record
+only on a yes."""
 
 
 ALONE, BOTH = "alone", "both"
@@ -89,11 +89,10 @@ class KeepScript:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """What a line does before the conversation. A line with several languages plays the ``menu``: key 1 is
-    the first script, which also plays when nothing is pressed. ``at_pickup``: the announcement plays to
-    both once somebody answers; only in notice mode, and in one language. ``beep``: who hears a tone at an
-    interval, if anybody. ``outbound``: the callee hears the prompts, after they answer and before they are
-    connected."""
+    """What happens in a call. A line with several languages plays the ``menu``: key 1 is the first script,
+    which also plays when nothing is pressed. ``at_pickup``: the announcement plays to both once somebody
+    answers; only in notice mode, and in one language. ``beep``: who hears a tone at an interval, if anybody.
+    ``outbound``: the callee hears the prompts, after answering and before being connected."""
 
     mode: str
     scripts: tuple[Script, ...]

@@ -1,15 +1,16 @@
-"""What a node knows about its lines without asking a database: the snapshot.
+"""Line policies: what happens to the calls of each number, and the snapshot of them on a node.
 
-The worker writes the snapshot (``features/tenants/snapshot.py``), the daemon reads it here.  It is a folder::
+The worker writes the snapshot (``features/tenants/snapshot.py``), and the daemon reads it here, so that no
+call waits for a database. It is a folder::
 
-    snapshot.json            lines, announcements, never-record list
-    prompts/<sha256>.wav     each announcement's sound, named after its own hash
-    told/<digits>.wav        what colleagues call to hear of a number; the dialplan plays it by itself
+snapshot.json            lines, announcements, never-record list prompts/<sha256>.wav     each sound, named
+after its own hash told/<digits>.wav        the information that a colleague hears who calls about a number;
+the dialplan plays it by itself
 
 What came later of a line stands beside the lines, by their ids (``newer``): an Accord of before, which knows
 of none of it, reads the lines as it did.
 
-A prompt whose bytes do not have the hash that names it is not played: its line says so.
+A sound whose bytes do not match the hash in its name is not played, and its line is not recorded.
 """
 
 from __future__ import annotations
@@ -46,32 +47,31 @@ TOLD = "told"
 
 BEFORE_RINGING, AT_PICKUP = "before_ringing", "at_pickup"
 TIMINGS = (BEFORE_RINGING, AT_PICKUP)
-"""When it is announced.  At pick-up it can only be told, in one language: whoever has answered waits."""
+"""When an inbound call is announced. At pick-up only in notice mode and in one language, because somebody who
+has answered is waiting."""
 
 OFF, BEFORE_CONNECTED, ONCE_CONNECTED = "off", "before_connected", "once_connected"
 OUTBOUND = (OFF, BEFORE_CONNECTED, ONCE_CONNECTED)
-"""When the callee of an outbound call is told; ``off``: it is not recorded.  Once connected, as at pick-up,
-it can only be told, in one language."""
+"""When an outbound call is announced to the callee; ``off``: it is not recorded. Once connected, as at
+pick-up, only in notice mode and in one language."""
 
 NUMBER = re.compile(r"\+?[0-9]{2,15}")
-"""A number as the dialplan hands it over; anything else has no line."""
+"""A number as the dialplan passes it; anything else has no line."""
 
 INWARD, OUTWARD = "inbound", "outbound"
-"""A call's direction: it came to the line, or was made from it."""
+"""Direction of a call: to the line, or from it."""
 
 LONGEST_DAYS = 365 * 900
-"""More than any purpose allows, and few enough that the calendar does not end before."""
+"""Longest retention period in days: longer than any purpose allows, and short enough for the calendar."""
 
 KeepDays = Annotated[int, Field(ge=1, le=LONGEST_DAYS)]
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One immutable version of what a line says before it records.
-
-    ``purposes`` are codes (``agreement``), ``keep_days`` the announced keeping time in days,
-    ``sha256`` the hex SHA-256 of the WAV file that is played, ``duration_ms`` its length.
-    """
+    """One immutable version of a line's announcement. ``purposes`` are codes (``agreement``), ``keep_days``
+    is the announced retention period in days, ``sha256`` the WAV file's SHA-256 in hex, and ``duration_ms``
+    its length."""
 
     __pydantic_config__ = STRICT
 
@@ -87,9 +87,9 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class ConsentPrompt:
-    """What a line says beside its announcement where a call may be refused.  ``question``: in opt-in what is
-    asked before anything is recorded, in opt-out what is said after a key that means nothing;
-    ``declined``: that the call is not recorded."""
+    """The further sentences of a line whose calls may be refused. ``question``: in opt-in the question before
+    anything is recorded, in opt-out the reminder after a meaningless key; ``declined``: the call is not
+    recorded."""
 
     __pydantic_config__ = STRICT
 
@@ -99,10 +99,11 @@ class ConsentPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What a line says about keeping a recording, in the call: a yes keeps it ``keep_days`` for ``purpose``.
+    """The keep question of a line: a yes keeps the recording ``keep_days`` for ``purpose``.
 
-    Without a ``question`` the colleague asks in their own words, after the ``cue``.  ``destroy``: on a no it
-    is destroyed at the call's end.  ``at_start``: asked by itself, as soon as they speak."""
+    Without a ``question`` the colleague asks in their own words, after the ``cue``. ``destroy``: after a no
+    the recording is destroyed at the call's end. ``at_start``: the line asks by itself, as soon as two
+    speak."""
 
     __pydantic_config__ = STRICT
 
@@ -118,15 +119,15 @@ class Keep:
 
     @property
     def sounds(self) -> frozenset[str]:
-        """All of them, by SHA-256."""
+        """The SHA-256 of each sound."""
         said = (self.cue, self.yes, self.no, self.none, *([self.question] if self.question else []))
         return frozenset(each.sha256 for each in said)
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
-    alone, and to both that it is ``deleted``."""
+    """The sentences of a line whose colleagues may delete a recording during the call: the ``question`` to
+    the colleague alone, and to both that it is ``deleted``."""
 
     __pydantic_config__ = STRICT
 
@@ -135,19 +136,19 @@ class Delete:
 
     @property
     def sounds(self) -> frozenset[str]:
-        """Both, by SHA-256."""
+        """The SHA-256 of each sound."""
         return frozenset({self.question.sha256, self.deleted.sha256})
 
 
 BEEPS = ("outside", "colleague", "both")
-"""Who hears a short tone at an interval, while it is recorded."""
+"""Who hears a short tone at an interval while the call is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferNotice:
-    """What a colleague who joins a call later is told, and how: one of
-    :data:`~recorder.domain.call_plan.WAYS`.  Where they are asked, too, the ``sound`` asks as the line's mode
-    does, and ``refused`` says that the call is not recorded."""
+    """The transfer notice of a line, and who hears it (one of :data:`~recorder.domain.call_plan.WAYS`). Where
+    transfer targets are asked for consent, the ``sound`` asks as the line's mode does, and ``refused`` says
+    that the call is not recorded."""
 
     __pydantic_config__ = STRICT
 
@@ -157,13 +158,13 @@ class TransferNotice:
 
     @property
     def sounds(self) -> frozenset[str]:
-        """Both, by SHA-256."""
+        """The SHA-256 of each sound."""
         return frozenset({self.sound.sha256, *([self.refused.sha256] if self.refused else [])})
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """What a line says in a further language."""
+    """The sentences of a line in one language."""
 
     __pydantic_config__ = STRICT
 
@@ -180,7 +181,7 @@ class Language:
 
     @property
     def sounds(self) -> frozenset[str]:
-        """Everything that is said in it, by SHA-256."""
+        """The SHA-256 of each sound in this language."""
         asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
         gone = frozenset() if self.delete is None else self.delete.sounds
@@ -190,13 +191,13 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class LinePolicy:
-    """What happens to a call to one number.
+    """What happens to the calls of one number.
 
-    ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
-    ``mode`` is one of :data:`~recorder.domain.call_plan.MODES`, and needs ``asked`` in all languages where it
-    is not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
-    choose among the first language and the ``others``: key 1 is the first.  ``delete`` is there where
-    colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
+    ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``; ``mode`` is one
+    of :data:`~recorder.domain.call_plan.MODES`, and needs ``asked`` in all languages where it is not
+    ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`. The ``menu`` offers
+    the first language and the ``others``: key 1 is the first. ``delete`` is set where colleagues may delete a
+    recording during the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """
 
     __pydantic_config__ = STRICT
@@ -219,22 +220,22 @@ class LinePolicy:
 
     @property
     def at_pickup(self) -> bool:
-        """Whether it is announced once somebody answers."""
+        """Whether inbound calls are announced once somebody answers."""
         return self.timing == AT_PICKUP
 
     def once_connected(self, direction: str) -> bool:
-        """Whether a call is announced to both, once they are connected."""
+        """Whether a call in this direction is announced to both parties once they are connected."""
         return self.outbound == ONCE_CONNECTED if direction == OUTWARD else self.at_pickup
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """What it says, by language, in the order of the menu."""
+        """The sentences by language, in the order of the menu."""
         first = Language(self.announcement, self.asked, self.keep, self.delete, self.joining)
         return (first, *self.others)
 
     @property
     def sounds(self) -> frozenset[str]:
-        """Everything that it may say, by SHA-256."""
+        """The SHA-256 of each sound that the line may play."""
         menu: frozenset[str] = frozenset() if self.menu is None else frozenset({self.menu.sha256})
         return menu.union(*(one.sounds for one in self.languages))
 
@@ -244,7 +245,8 @@ _POLICY: Final = Form[LinePolicy](LinePolicy)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a node needs to treat its calls; ``folder`` is where the prompts lie."""
+    """The snapshot that a node handles its calls by; ``folder`` holds the sounds, and ``damaged`` lists those
+    whose bytes do not match their hash."""
 
     made_at: str
     lines: Mapping[str, LinePolicy]
@@ -253,31 +255,30 @@ class Snapshot:
     folder: Path
 
     def line(self, number: str) -> LinePolicy | None:
-        """The line of a number that the dialplan routed, matched strictly: the same digits, with or
-        without the leading ``+``; no prefix, no pattern.  ``None`` where no line has it."""
+        """Return the line of a number that the dialplan routed, ``None`` where there is none. The digits must
+        be the same, with or without the leading ``+``; no prefix or pattern matches."""
         if not NUMBER.fullmatch(number):
             return None
         return self.lines.get(number.removeprefix("+"))
 
     @property
     def prompts(self) -> frozenset[str]:
-        """The sounds that the lines speak with, by their SHA-256."""
+        """The SHA-256 of each sound of the lines."""
         return frozenset().union(*(line.sounds for line in self.lines.values()))
 
     def prompt(self, sha256: str) -> Path:
-        """The file of a sound."""
+        """Return the file of a sound."""
         return self.folder / "prompts" / f"{sha256}.wav"
 
     def plan(self, line: LinePolicy, direction: str = INWARD) -> CallPlan:
-        """What is said to a call to or from this line, as the switch is told to play it."""
-
+        """Return the plan of a call to or from this line."""
         scripts = tuple(self.script(one) for one in line.languages)
         menu = None if line.menu is None else self._speech(line.menu)
         once = line.once_connected(direction)
         return CallPlan(line.mode, scripts, menu, once, line.beep, direction == OUTWARD)
 
     def script(self, said: Language) -> Script:
-        """What is said in one language."""
+        """Return the sounds of one language."""
         asked, keep, delete, joining = said.asked, said.keep, said.delete, said.joining
         return Script(
             self._speech(said.announcement),
@@ -305,7 +306,7 @@ class Snapshot:
 
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
-    """The bytes of ``snapshot.json``."""
+    """Return the bytes of ``snapshot.json``."""
     entries = [_POLICY.write(line) for line in lines]
     asking = {entry["line"]: _asking(entry) for entry in entries}
     newer = {entry["line"]: _taken_out(entry) for entry in entries}
@@ -370,9 +371,8 @@ def _put_asked(entry: dict[str, Any], asked: list[dict[str, Any] | None] | None)
 def read(folder: Path) -> Snapshot:
     """Read the snapshot and check every prompt's hash.
 
-    Raises :class:`ConfigError` when there is none, or it is of another format or shape; a damaged prompt is
-    no error but is named in ``damaged`` (its SHA-256), so that other lines go on.
-    """
+    Raises :class:`ConfigError` where it is missing, or malformed; a damaged prompt is no error but listed in
+    ``damaged``, so that other lines are not affected."""
     path = folder / "snapshot.json"
     try:
         body: Any = parse(path.read_bytes())
@@ -386,7 +386,7 @@ def read(folder: Path) -> Snapshot:
         raise ConfigError(
             "snapshot.broken",
             f"{path} {error}",
-            "the worker writes it again within a minute: look at the disk, and whether it runs",
+            "check the disk, and that the worker runs: it rewrites the snapshot within a minute",
         ) from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         found = body.get("format") if isinstance(body, dict) else type(body).__name__
@@ -408,24 +408,24 @@ def read(folder: Path) -> Snapshot:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
             "snapshot.broken",
-            f"{path} is not what this version reads: {type(error).__name__} {error}",
-            "run the daemon and the worker in the same version; the worker writes it again within a minute",
+            f"{path} does not match this version: {type(error).__name__} {error}",
+            "run the same version of daemon and worker; the worker rewrites the snapshot within a minute",
         ) from None
     found = Snapshot(made_at, lines, never, frozenset(), folder)
     return replace(found, damaged=frozenset(h for h in found.prompts if not _intact(found.prompt(h), h)))
 
 
 def _line(entry: object) -> LinePolicy:
-    """A line of the snapshot, checked here, so that no call finds out.  Raises ``ValueError``."""
+    """Return a line of the snapshot. It is checked when it is read, not in a call. Raises ``ValueError``."""
     policy = _POLICY.read(entry)
     for one in policy.languages:
         if (one.asked is None) != (policy.mode == NOTICE):
-            raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
+            raise ValueError(f"mode {policy.mode!r} and the consent prompts contradict each other")
         if policy.mode == NOTICE and one.joining is not None and one.joining.refused is not None:
-            raise ValueError(f"mode {policy.mode!r}, and who joins is asked")
+            raise ValueError(f"mode {policy.mode!r}, but transfer targets are asked")
     others = len(policy.others)
     if (policy.menu is None) != (not others) or others > 8:
-        raise ValueError(f"{others + 1} languages, and a menu or none")
+        raise ValueError(f"{others + 1} languages and the menu contradict each other")
     to_both = policy.at_pickup or policy.outbound == ONCE_CONNECTED
     if to_both and (policy.mode != NOTICE or others):
         raise ValueError(f"announced to both with mode {policy.mode!r}, in {others + 1} languages")

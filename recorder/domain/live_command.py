@@ -1,11 +1,12 @@
-"""What a person asks of a live call, on its way from the worker to the daemon of the call's node, and back.
+"""Live commands on their way from the worker to the daemon of the call's node, and back.
 
-The catalogue has a row for it (``features/live/queries.py``); the daemon never opens the catalogue.  So the
-node's worker carries it over a Unix socket in the spool: a line of JSON there, and two back, ``{"taken":
-true}`` before anything is done and ``{"outcome": …}`` after it.  Who is not there refuses at once; who has
-not taken it by its deadline does not do it, for the daemon looks at the deadline itself, by the machine's own
-clock that both have.  What was done is remembered by its id for a while, so that a worker that comes back may
-ask again, and nothing is done twice.
+A command is a row in the catalogue (``features/live/queries.py``), which the daemon never opens. The node's
+worker sends it over a Unix socket in the spool, as a line of JSON, and gets two lines back: ``{"taken":
+true}`` before the command is carried out, and ``{"outcome": …}`` after. Without a daemon the connection fails
+at once. A command that was not taken by its deadline is not carried out: the daemon checks the deadline
+itself, by the machine's monotonic clock, which both processes share. The daemon remembers outcomes by the
+command's id for a while, so that a worker may repeat a request after a reconnect, and nothing is carried out
+twice.
 """
 
 from __future__ import annotations
@@ -23,43 +24,42 @@ from typing import Any, Final
 from recorder.strict_json import STRICT, Form, parse
 
 SOCKET: Final = ".control"
-"""In the spool."""
+"""Name of the socket in the spool."""
 
-LONGEST: Final = 4096
-"""Bytes of a line."""
+MAX_BYTES: Final = 4096
+"""Maximum length of a line, in bytes."""
 
 DONE: Final = "done"
 NO_ANSWER: Final = "no_answer"
-"""Not done: it came to nobody, or too late."""
+"""Not carried out: no daemon took it in time."""
 NO_SWITCH: Final = "no_switch"
-"""Not done: the daemon has no connection to its switch."""
+"""Not carried out: the daemon has no connection to its switch."""
 UNKNOWN: Final = "unknown"
-"""It was taken, and nobody can say what became of it."""
+"""The daemon took it, and its outcome is not known."""
 
 NO_WAY_OUT: Final = "no_way_out"
 """Nobody was called: no dial string is set, or the switch cannot use it."""
 BUSY: Final = "line_busy"
 UNANSWERED: Final = "unanswered"
 
-SAID: Final = ".said"
-"""Folder in the spool, for sounds of calls that are made from here."""
+SOUNDS: Final = ".said"
+"""Folder in the spool for the sounds of calls that the daemon makes."""
 
-RINGING: Final = 40
-"""Seconds that a number that is called may ring."""
+RING_SECONDS: Final = 40
+"""How long a called number may ring, in seconds."""
 
-PATIENCE: Final = 3.0
-"""Seconds that the daemon has for what it has taken."""
+OUTCOME_TIMEOUT: Final = 3.0
+"""Seconds that the daemon has to carry out a command that it took."""
 
 _GRACE: Final = 0.5
-"""Seconds after a deadline in which it may still be said that it was taken just before."""
+"""Seconds after a deadline in which the reply to a command that was taken in time may still arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Something asked of a call: ``id`` of the asking, ``call`` is the recording's id, ``what`` one of
-    :data:`recorder.call.remote_commands.ASKABLE`, ``by`` (panel, api) where, and ``until`` when by
-    ``time.monotonic()`` of this machine it is not to be done any more (0: only to hear what became of
-    it)."""
+    """A command for a live call: ``id`` of the request, ``call`` the recording's id, ``what`` one of
+    :data:`recorder.call.remote_commands.COMMANDS`, ``by`` its origin (panel, api), and ``until`` its deadline
+    by ``time.monotonic()`` of this machine (0: only return the outcome)."""
 
     __pydantic_config__ = STRICT
 
@@ -72,8 +72,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class CallOut:
-    """A number to be called with a sound that lies in :data:`SAID` of the spool, as ``<id>.wav``; ``until``
-    as of :class:`Request`."""
+    """A number to call and a sound to play: ``<id>.wav`` in :data:`SOUNDS`. ``until`` as in
+    :class:`Request`."""
 
     __pydantic_config__ = STRICT
 
@@ -86,20 +86,21 @@ _REQUEST: Final = Form[Request](Request)
 _CALL_OUT: Final = Form[CallOut](CallOut)
 
 
-def line(body: dict[str, object]) -> bytes:
+def encode_line(body: dict[str, object]) -> bytes:
+    """Return a JSON object as a line."""
     return json.dumps(body, sort_keys=True).encode() + b"\n"
 
 
-def read(content: bytes) -> Request | CallOut:
-    """What was asked.  Raises ``ValueError`` for anything else."""
+def parse_request(content: bytes) -> Request | CallOut:
+    """Return the request in a line. Raises ``ValueError`` for anything else."""
     body = _object(content)
     return _CALL_OUT.read(body) if "number" in body else _REQUEST.read(body)
 
 
 @contextmanager
-def place(spool: Path, socket: str = SOCKET) -> Iterator[str]:
-    """A socket's name for ``bind`` and ``connect``: the kernel takes 107 bytes of it, and a spool may lie
-    deeper than that.  Raises ``OSError``."""
+def socket_path(spool: Path, socket: str = SOCKET) -> Iterator[str]:
+    """Yield a path of the socket for ``bind`` and ``connect``. The kernel accepts 107 bytes, and the spool's
+    own path may be longer. Raises ``OSError``."""
     folder = os.open(spool, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{socket}"
@@ -107,29 +108,29 @@ def place(spool: Path, socket: str = SOCKET) -> Iterator[str]:
         os.close(folder)
 
 
-def carry(spool: Path, request: Request | CallOut, patience: float = PATIENCE) -> str:
-    """Bring a request to the daemon of this spool, and return the outcome: :data:`DONE`, :data:`NO_ANSWER`,
-    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why it was refused
-    (:data:`recorder.call.remote_commands.REFUSALS`; a call to be made: :data:`NO_WAY_OUT`, :data:`BUSY`,
-    :data:`UNANSWERED`).  ``patience``: seconds for what was taken.  Raises nothing."""
+def send_request(spool: Path, request: Request | CallOut, timeout: float = OUTCOME_TIMEOUT) -> str:
+    """Send a request to the daemon of this spool, and return the outcome: :data:`DONE`, :data:`NO_ANSWER`,
+    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why a command was refused
+    (:data:`recorder.call.remote_commands.REFUSALS`) or nobody called (:data:`NO_WAY_OUT`, :data:`BUSY`,
+    :data:`UNANSWERED`). ``timeout``: seconds from when the daemon took it. Raises nothing."""
     taken = False
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(max(0.0, request.until - time.monotonic()) + _GRACE)
-            with place(spool) as name:
+            with socket_path(spool) as name:
                 connection.connect(name)
-            connection.sendall(line(asdict(request)))
-            with connection.makefile("rb") as answers:
-                taken = bool(_object(answers.readline(LONGEST)).get("taken"))
-                connection.settimeout(patience + _GRACE)
-                said = _object(answers.readline(LONGEST)).get("outcome") if taken else None
+            connection.sendall(encode_line(asdict(request)))
+            with connection.makefile("rb") as replies:
+                taken = bool(_object(replies.readline(MAX_BYTES)).get("taken"))
+                connection.settimeout(timeout + _GRACE)
+                outcome = _object(replies.readline(MAX_BYTES)).get("outcome") if taken else None
     except (OSError, ValueError):
-        said = None
-    return said if isinstance(said, str) else UNKNOWN if taken else NO_ANSWER
+        outcome = None
+    return outcome if isinstance(outcome, str) else UNKNOWN if taken else NO_ANSWER
 
 
 def _object(content: bytes) -> dict[str, Any]:
-    body = parse(content, LONGEST)
+    body = parse(content, MAX_BYTES)
     if not isinstance(body, dict):
         raise ValueError("not an object")
     return body

@@ -34,6 +34,6 @@ def tidy(text: str, what: str, error_id: str, *, longest: int = LONGEST, empty: 
     return text
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Return the form in which two names that people take for the same are equal."""
     return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", text).split()).casefold())

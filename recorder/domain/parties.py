@@ -61,13 +61,13 @@ def parse_party(user: str, host: str = "", region: str | None = None) -> Party:
     return Party(SIP, address[:LONGEST])
 
 
-def party_data(party: Party | None) -> tuple[tuple[str, str], ...]:
-    """Return the party as the data of a mark."""
-    return () if party is None else (("party", party.kind), ("value", party.value))
+def party_data(party: Party | None) -> dict[str, str]:
+    """Return the party as the data of a marker."""
+    return {} if party is None else {"party": party.kind, "value": party.value}
 
 
 def party_of(data: Mapping[str, str]) -> Party | None:
-    """Return the party in the data of a mark, ``None`` where it names none."""
+    """Return the party in the data of a marker, ``None`` where it names none."""
     return Party(data["party"], data["value"]) if {"party", "value"} <= set(data) else None
 
 

@@ -19,7 +19,7 @@ _TRUNK = re.compile(r"\(0\)")
 _NUMBER = re.compile(r"\+?[0-9]+")
 
 
-def plain(text: str) -> str:
+def strip_punctuation(text: str) -> str:
     """Return a number without readability marks: blanks of all kinds, brackets, dashes, dots, direction
     marks, ``tel:``, and the ``(0)`` that nobody dials. Other text stays as words."""
     text = unicodedata.normalize("NFKC", text[:LONGEST])
@@ -30,11 +30,11 @@ def plain(text: str) -> str:
     return _PUNCTUATION.sub("", text)
 
 
-def canonical(text: str, country: str) -> str | None:
+def to_canonical(text: str, country: str) -> str | None:
     """Return the E.164 form (``+3225550100``) of a number that a customer in a ``country`` (``be``)
     writes, in any spelling; the digits alone for an extension or a short number, ``None`` for anything
     else."""
-    written = plain(text)
+    written = strip_punctuation(text)
     if not _NUMBER.fullmatch(written):
         return None
     abroad = written.startswith(("+", "00"))

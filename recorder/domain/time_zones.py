@@ -1,5 +1,4 @@
-"""Time zones by name, and what to do with a zone that this machine does not know because its list is
-older."""
+"""Time zones by name; a zone that this machine's list lacks is shown as UTC."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ log = structlog.get_logger()
 FALLBACK = "UTC"
 
 
-def check(name: str) -> ZoneInfo:
+def require_zone(name: str) -> ZoneInfo:
     """Return a zone. Raises :class:`CatalogueError` (``tenant.time_zone``) where it does not exist."""
     found = _find(name)
     if found is None:
@@ -29,7 +28,7 @@ def check(name: str) -> ZoneInfo:
     return found
 
 
-def usable(name: str) -> ZoneInfo:
+def display_zone(name: str) -> ZoneInfo:
     """Return a zone to show times in: UTC where this machine does not know it, which is logged."""
     found = _find(name)
     if found is None:

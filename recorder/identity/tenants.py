@@ -21,7 +21,7 @@ from recorder.ids import Entropy
 def check_name(name: str, own: str = "") -> None:
     """Inside the caller's transaction: that no other customer has a name that people take for the same."""
     for row in TenantTable.select(TenantTable.id, TenantTable.name):
-        if row.id != own and names.folded(row.name) == names.folded(name):
+        if row.id != own and names.fold(row.name) == names.fold(name):
             raise CatalogueError(
                 "tenant.name",
                 f"there is a customer {row.name!r} already: {row.id}",
@@ -46,7 +46,7 @@ def create_tenant(
     wrapped for it: ``wrapped_key`` is the JSON text that ``seal.keys`` made.  Raises
     :class:`CatalogueError` (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
     country, name = country_check.known(country), names.tidy(name, "the customer's name", "tenant.name")
-    time_zones.check(time_zone)
+    time_zones.require_zone(time_zone)
     try:
         with writing():
             check_name(name)

@@ -75,7 +75,7 @@ def create_user(
     if role not in ROLES:
         raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
     name = names.tidy(name, "the name", "user.name")
-    login = names.folded(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
+    login = names.fold(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
     identity = str(uuid7(now, entropy))
     try:
         with writing():
@@ -103,7 +103,7 @@ def create_user(
 def user_by_login(login: str) -> UserRow | None:
     """Who logs in under a name; revoked people included (``revoked_at`` says so)."""
     with connected():
-        row = UserTable.get_or_none(UserTable.login == names.folded(login))
+        row = UserTable.get_or_none(UserTable.login == names.fold(login))
     return None if row is None else user_row(row)
 
 

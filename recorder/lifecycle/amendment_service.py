@@ -351,7 +351,7 @@ def _roles(purposes: Sequence[str]) -> set[str]:
 def _day_of(tenant: str, at: datetime) -> date:
     """The customer's day of a time."""
     owner = queries.tenant(tenant)
-    return at.astimezone(time_zones.usable(owner.time_zone if owner else time_zones.FALLBACK)).date()
+    return at.astimezone(time_zones.display_zone(owner.time_zone if owner else time_zones.FALLBACK)).date()
 
 
 def _once(codes: Sequence[str]) -> tuple[str, ...]:

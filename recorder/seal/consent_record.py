@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Marker, Prompt
+from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import (
     BROKEN,
     BY,
@@ -32,6 +32,7 @@ from recorder.audio.keep_answers import (
 from recorder.clock import truncate
 from recorder.domain.call_plan import MODES, NOTICE, OPT_IN
 from recorder.domain.line_policy import Keep
+from recorder.domain.markers import LocatedMarker
 from recorder.domain.sentences import TimedSentence
 from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
 
@@ -251,7 +252,7 @@ def _inside(found: LocatedAnnouncement | None, duration_ms: int) -> bool:
 
 
 def _agreement(
-    one: Question[Marker],
+    one: Question[LocatedMarker],
     keep: Keep,
     duration_ms: int,
     asked: LocatedAnnouncement | None,

@@ -14,9 +14,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from recorder.audio.encoded_take import Gap, Marker
+from recorder.audio.encoded_take import Gap
 from recorder.audio.keep_answers import YES
 from recorder.clock import to_iso
+from recorder.domain.markers import LocatedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
@@ -179,7 +180,7 @@ class Manifest:
     consent: Consent
     agreements: tuple[Agreement, ...]
     agreed: Agreed | None
-    markers: tuple[Marker, ...]
+    markers: tuple[LocatedMarker, ...]
     gaps: tuple[Gap, ...]
     objects: tuple[Object, ...]
     parties: Binary

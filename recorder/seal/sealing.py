@@ -15,8 +15,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
-from recorder.audio.encoded_take import Encoded, EncodedSound, Marker
+from recorder.audio.encoded_take import Encoded, EncodedSound
 from recorder.clock import Uptime, truncate
+from recorder.domain.markers import LocatedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
@@ -246,11 +247,11 @@ _OF_LISTENERS = ("listener_heard", "listener_left")
 _OF_PARTIES = (*_CAME, "unbridged", "left_room", *_OF_LISTENERS, *(f"joined_{each}" for each in _OF_JOINING))
 
 
-def _marker(mark: Marker) -> Marker:
+def _marker(mark: LocatedMarker) -> LocatedMarker:
     # Who joined and who left are parties, and parties are encrypted.
     private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
     data = {name: value for name, value in mark.data.items() if name not in private}
-    return Marker(truncate(mark.at), mark.offset_ms, mark.kind, data)
+    return LocatedMarker(truncate(mark.at), mark.kind, data, mark.offset_ms)
 
 
 def _joined(encoded: Encoded) -> tuple[Joined, ...]:

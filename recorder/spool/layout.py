@@ -5,7 +5,7 @@ The daemon writes, in this order::
     <recording id>/
       call.json       what is known when the call arrives (:class:`CallStart`)
       audio.wav       written by the switch: left what the external party said, right what they heard
-      events.jsonl    what happened, one line each, appended and fsynced (:class:`Mark`)
+      events.jsonl    what happened, one line each, appended and fsynced (:class:`Marker`)
       take.json       how the call ended (:class:`CallEnd`); from then on the folder is the worker's
 
 The worker adds a file for each stage (``pipeline/stages.py``). Every file except ``audio.wav`` and
@@ -28,6 +28,7 @@ from pydantic import Field
 from recorder.clock import Uptime, to_iso
 from recorder.domain.call_plan import MODES, NOTICE
 from recorder.domain.line_policy import BEEPS, Announcement, Delete, Keep, TransferNotice
+from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
@@ -93,89 +94,6 @@ class CallStart:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that happened at a time. ``kind`` is one of :data:`MARKS`; ``data`` small and flat."""
-
-    __pydantic_config__ = STRICT
-
-    at: FileTime
-    kind: str
-    data: Mapping[str, str]
-
-
-MARKS = frozenset(
-    {
-        "recording_started",
-        # data: fax (t38), where a telephone had offered to go on as a fax; full (disk), where the daemon had
-        # it stopped for want of room, and the call went on
-        "recording_stopped",
-        "asked",  # the question was heard whole.  data: question (language, recording)
-        # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
-        "answered",
-        "keep_asked",  # the question whether to keep it.  data: how (question, own_words)
-        "keep_question_heard",  # whole, by both
-        "keep_broken",  # it was not, or nobody could answer: nothing came of it
-        # A colleague said that they had said yes, and nothing was heard of them: no answer, asked once more.
-        "keep_unheard",
-        # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words); of a colleague's
-        # yes voice_from_ms, voice_to_ms: where they were heard before it, in milliseconds of audio
-        "keep_answered",
-        "keep_told",  # both heard what came of it.  data: answer
-        "keep_untold",  # they did not, or not whole
-        # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or
-        # seen ("later"), where nobody watched: the time is then when the switch was asked. Here and in what
-        # else can be asked for from outside the call, by (panel, api) says that it was.
-        "paused",
-        "resumed",  # by a colleague's code, or seen later
-        "noted",  # a colleague marked the moment
-        "delete_asked",  # the colleague is asked whether to stop it and have it destroyed
-        "delete_dropped",  # nothing came of it
-        "deleted",  # it was confirmed
-        "announcement_started",
-        "announcement_broken",  # data: reason (hold, stopped, failed)
-        # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
-        # is then when the switch was asked.
-        "announcement_finished",
-        # data: party (its kind), value: the inside party; leg: the switch's id of theirs; seen ("later"),
-        # where the switch was asked who is there. Of "unbridged" party and value are who left.
-        "bridged",
-        "unbridged",
-        # data of both: party, value, leg as above; who (colleague, outside), where the switch could be asked;
-        # how (conference, third); seen ("later"). Somebody came into the conversation, or left it.
-        "joined_room",
-        "left_room",
-        # Somebody listens to the conversation, unheard, or does no more.  data of all three: party, value,
-        # leg as above, seen ("later").
-        "listener_came",
-        "listener_left",
-        # data: heard_by (outside, colleague, both, nobody), and channel (left, right) where they are in the
-        # recording from then on, which makes them one of those above (third).
-        "listener_heard",
-        # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where
-        # they are asked too; of somebody in a room, here and below, also in ("room") and their leg.
-        "joined_telling",
-        "joined_told",  # whole
-        "joined_untold",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
-        "joined_asked",  # they heard the question whole
-        "joined_answered",  # and it goes on.  data: answer (yes; none, silence in opt-out), key
-        # The take ends there.  data: answer (no; none, silence in opt-in; unclear, keys that mean nothing;
-        # left, before they had answered; unasked, the question could not be played; unobserved), key
-        "joined_refused",
-        "transferred_outside",  # to somebody who is no colleague: the take ends there
-        "hold",
-        "unhold",
-        "colleague_hold",  # theirs; where the colleague leaves in it, there may be no unhold
-        "colleague_unhold",
-        "conference_left",  # the outside party was in one until now
-        "hangup",  # data: cause
-        "unobserved_from",  # the daemon was away
-        "unobserved_to",
-        "brought_in",  # it comes from elsewhere.  data: sha256 (of the file), channels (1 or 2)
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
 class CallEnd:
     """How a call ended, at ``ended_at`` (UTC). ``outcome`` is ``recorded`` (the worker processes the take) or
     ``not_recorded``, with a ``reason`` (one of :data:`REASONS`). ``inside`` is the internal party."""
@@ -215,7 +133,7 @@ REASONS = frozenset(
 
 
 _START: Final = Form[CallStart](CallStart)
-_MARK: Final = Form[Mark](Mark)
+_MARKER: Final = Form[Marker](Marker)
 _END: Final = Form[CallEnd](CallEnd)
 
 
@@ -225,7 +143,7 @@ class Take:
 
     folder: Path
     start: CallStart
-    marks: tuple[Mark, ...]
+    marks: tuple[Marker, ...]
     end: CallEnd
 
     @property
@@ -250,10 +168,10 @@ def open_take(spool: Path, start: CallStart) -> Path:
     return folder
 
 
-def append_mark(folder: Path, mark: Mark) -> None:
+def append_mark(folder: Path, mark: Marker) -> None:
     """Append a line to ``events.jsonl``, and fsync it. Raises ``OSError`` (for example, a full disk) and then
     adds nothing; ``ValueError`` for an unknown kind."""
-    if mark.kind not in MARKS or {"at", "kind"} & set(mark.data):
+    if mark.kind not in MARKER_KINDS or {"at", "kind"} & set(mark.data):
         raise ValueError(f"unknown mark {mark.kind!r}, or data named at or kind")
     line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **mark.data}, ensure_ascii=False)
     append_line(folder / EVENTS, line.encode())
@@ -296,7 +214,7 @@ def parse_start(body: Mapping[str, Any]) -> CallStart:
     return _START.read(_fields(body))
 
 
-def read_marks(folder: Path) -> tuple[Mark, ...]:
+def read_marks(folder: Path) -> tuple[Marker, ...]:
     """The marks of a folder in the order in which they were written, without a last line that a crash cut.
     Raises :class:`TakeError` (``spool.broken``)."""
     try:
@@ -424,12 +342,12 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "format"}
 
 
-def _mark_of(line: Any) -> Mark:
+def _mark_of(line: Any) -> Marker:
     """Parse a line of ``events.jsonl``: time, kind, and data beside them."""
     if not isinstance(line, dict):
         raise ValueError("not an object")
     head = {name: line.pop(name) for name in ("at", "kind") if name in line}
-    return _MARK.read({**head, "data": line})
+    return _MARKER.read({**head, "data": line})
 
 
 def _broken_file(path: Path, error: Exception) -> TakeError:

@@ -19,12 +19,12 @@ import recorder
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.domain.markers import Marker
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.seal.keyring import data_key_path
 from recorder.seal.verification import verify
 from recorder.spool import layout
-from recorder.spool.layout import Mark
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 DESTROY = Path(__file__).with_name("destroy.py")
@@ -127,7 +127,7 @@ def agreed_to(house) -> str:
     """A recording by opt-in."""
     folder = house.take(talk_ms=300, mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    layout.append_mark(folder, Mark(house.clock(), "answered", yes))
+    layout.append_mark(folder, Marker(house.clock(), "answered", yes))
     house.work(folder)
     house.clock.forward(minutes=2)
     return folder.name

@@ -21,12 +21,13 @@ from recorder.audio import encoding
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.line_policy import Announcement
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.faults.conftest import until
 from tests.faults.processes import Process, Processes
@@ -143,12 +144,12 @@ class Crowd:
         ended = began + timedelta(seconds=(TOLD + TALK) / RATE)
         (folder / layout.CALL).write_text(json.dumps(body))
         marks = [
-            Mark(began, "recording_started", {}),
-            Mark(began, "announcement_started", {}),
-            Mark(began + timedelta(seconds=TOLD / RATE), "announcement_finished", {}),
-            Mark(began + timedelta(seconds=TOLD / RATE), "bridged", {"party": "extension", "value": "1"}),
-            Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}),
-            Mark(ended, "recording_stopped", {}),
+            Marker(began, "recording_started", {}),
+            Marker(began, "announcement_started", {}),
+            Marker(began + timedelta(seconds=TOLD / RATE), "announcement_finished", {}),
+            Marker(began + timedelta(seconds=TOLD / RATE), "bridged", {"party": "extension", "value": "1"}),
+            Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}),
+            Marker(ended, "recording_stopped", {}),
         ]
         with open(folder / layout.EVENTS, "w") as events:
             for mark in marks:

@@ -16,10 +16,11 @@ from recorder.capture import overflow_journal as module
 from recorder.capture import spool_writer as writers
 from recorder.capture.overflow_journal import NOTES, OverflowJournal
 from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from tests.faults.disks import MIB, SmallDisk
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -50,7 +51,7 @@ def test_lists_a_call_after_a_full_disk(disk: SmallDisk) -> None:
         writer = SpoolWriter(disk.folder, call.recording, opened.append, notes.keep)
         writers_.append(writer)
         writer.open(call)
-        writer.mark(Mark(AT, "hangup", {}))
+        writer.mark(Marker(AT, "hangup"))
         writer.close(END, lambda: None)
     assert all(writer.flush(5) for writer in writers_), "no call's end waits for space"
     assert all(isinstance(error, OSError) for error in opened)
@@ -99,11 +100,11 @@ def test_marks_wait_for_space_in_order(disk: SmallDisk, monkeypatch: pytest.Monk
     writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
     writer.open(call)
     for number in range(3):
-        writer.mark(Mark(AT, "hold", {"n": str(number), "long": "x" * 2000}))
+        writer.mark(Marker(AT, "hold", {"n": str(number), "long": "x" * 2000}))
     assert writer.flush(5)
     disk.fill()
     for number in range(3, 40):
-        writer.mark(Mark(AT, "hold", {"n": str(number), "long": "x" * 2000}))
+        writer.mark(Marker(AT, "hold", {"n": str(number), "long": "x" * 2000}))
     writer.close(CallEnd("recorded", None, AT, None), lambda: None)
     gevent.sleep(0.3)
     assert not writer.ended
@@ -125,7 +126,7 @@ def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.Mon
     writer.audio.write_bytes(b"untold" * 1000)
     disk.fill()
     for number in range(4):
-        writer.mark(Mark(AT, "hold", {"n": str(number), "long": "x" * 8000}))
+        writer.mark(Marker(AT, "hold", {"n": str(number), "long": "x" * 8000}))
     gevent.sleep(0.2)
     assert writer._failures
     writer.discard()

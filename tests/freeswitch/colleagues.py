@@ -19,6 +19,7 @@ import soundfile
 
 from recorder.clock import to_iso, utc_now
 from recorder.domain.line_policy import to_json
+from recorder.domain.markers import Marker
 from recorder.spool import layout
 from tests.freeswitch.switches import (
     CONF,
@@ -120,7 +121,7 @@ class Talk:
     rig: Rig
     call: CallUnderTest
 
-    def marks(self, kind: str = "") -> list[layout.Mark]:
+    def marks(self, kind: str = "") -> list[Marker]:
         """What is written down of it so far."""
         folder = self.call.take()
         found = [] if folder is None else layout.read_marks(folder)

@@ -79,7 +79,7 @@ def asked(talk: Talk, what: str) -> None:
     assert folder is not None
     name = str(uuid.uuid4())
     request = live_command.Request(name, folder.name, what, "api", time.monotonic() + 5)
-    assert live_command.carry(talk.rig.spool, request) == live_command.DONE
+    assert live_command.send_request(talk.rig.spool, request) == live_command.DONE
 
 
 def voices(take: layout.Take) -> list[str]:

@@ -23,15 +23,7 @@ from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.domain.live_command import (
-    BUSY,
-    DONE,
-    NO_ANSWER,
-    NO_SWITCH,
-    NO_WAY_OUT,
-    CallOut,
-    carry,
-)
+from recorder.domain.live_command import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut, send_request
 from recorder.features.subject_requests import register, verification_code
 from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
@@ -77,7 +69,7 @@ def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
 
     def bring(ident: str = CODE_CALL, left: float = 5.0) -> str:
         request = CallOut(ident, NUMBER, time.monotonic() + left)
-        return str(gevent.get_hub().threadpool.apply(carry, (tmp_path, request)))
+        return str(gevent.get_hub().threadpool.apply(send_request, (tmp_path, request)))
 
     bring.called = called  # type: ignore[attr-defined]
     yield bring

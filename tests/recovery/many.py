@@ -20,11 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnouncement, Marker
+from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnouncement
 from recorder.catalogue import database, schema
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.line_policy import Announcement
+from recorder.domain.markers import LocatedMarker, Marker
 from recorder.domain.parties import Party
 from recorder.identity import tenants
 from recorder.ids import Entropy, uuid7
@@ -35,7 +36,7 @@ from recorder.seal.amendment_kinds import HoldSet
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.sealing import SealedTake, seal
 from recorder.services import Services
-from recorder.spool.layout import CallEnd, CallStart, Mark, Take
+from recorder.spool.layout import CallEnd, CallStart, Take
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from recorder.store.s3 import S3Store
@@ -60,14 +61,14 @@ def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool =
     ended = start.started_at + timedelta(seconds=60)
     inside = Party("extension", str(1000 + entropy(1)[0]))
     hangup = {"cause": "NORMAL_CLEARING"}
-    take = Take(folder, start, (Mark(ended, "hangup", hangup),), CallEnd("recorded", None, ended, inside))
+    take = Take(folder, start, (Marker(ended, "hangup", hangup),), CallEnd("recorded", None, ended, inside))
     return Encoded(
         take=take,
         duration_ms=60_000,
         sample_rate=8000,
         announced=LocatedAnnouncement(210, 6410, 0.98) if announced else None,
         gaps=(Gap(0, 6410, "left", "before_announcement_end"),),
-        markers=(Marker(ended, 60_000, "hangup", hangup),),
+        markers=(LocatedMarker(ended, "hangup", hangup, 60_000),),
         drift_ms=3,
         sounds=(sound("audio.opus", "audio/ogg"), sound("peaks", "application/json")),
     )

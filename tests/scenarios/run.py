@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recorder.domain.markers import Marker
 from recorder.spool import layout
 from tests.scenarios.definitions import Expected, Scenario, Step
 from tests.scenarios.driver import Call, Driver
@@ -104,7 +105,7 @@ def folder_of(caller: str, driver: Driver) -> Path | None:
     return None
 
 
-def _who(mark: layout.Mark, driver: Driver) -> str:
+def _who(mark: Marker, driver: Driver) -> str:
     """Who came or left, by the name of their number."""
     value = mark.data.get("value", "").lstrip("+")
     names = [name for name, number in driver.numbers.items() if number.lstrip("+") == value]

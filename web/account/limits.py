@@ -35,7 +35,7 @@ limiter = Limiter(key_func=address)
 
 def _name() -> str:
     """The log-in that is tried, as it is looked up."""
-    return names.folded(request.form.get("login", ""))
+    return names.fold(request.form.get("login", ""))
 
 
 def account() -> str:

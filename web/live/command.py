@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from recorder.call.remote_commands import ASKABLE
+from recorder.call.remote_commands import COMMANDS
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow
@@ -21,7 +21,7 @@ LOOK: Final = 0.1
 def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> AskedRow | None:
     """Ask, and wait as long as the settings say; still open where there is no answer then, ``None`` where
     there is no such call of theirs, or that cannot be asked of it."""
-    if what not in ASKABLE:
+    if what not in COMMANDS:
         return None
     entropy = here().entropy
     signer = changes().signer

@@ -33,7 +33,7 @@ class CallFilter:
         searched for whole."""
         if "@" in self.number or self.number.startswith("sip:"):
             return self.number
-        return re.sub(r"[^0-9]", "", phone_numbers.plain(self.number)).lstrip("0") or None
+        return re.sub(r"[^0-9]", "", phone_numbers.strip_punctuation(self.number)).lstrip("0") or None
 
     @property
     def filtered(self) -> bool:

@@ -28,7 +28,7 @@ def home() -> Response:
 @logged_in
 def listed() -> str:
     tenant = someone().tenant
-    zone = time_zones.usable(tenant.time_zone)
+    zone = time_zones.display_zone(tenant.time_zone)
     call_filter = filters.read(request.args)
     page = call_list.calls(tenant.id, call_filter, zone, here().config.page)
     admin = someone().admin

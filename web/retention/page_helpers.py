@@ -38,7 +38,7 @@ def to_recording(recording_id: str) -> ResponseReturnValue:
 
 
 def zone() -> ZoneInfo:
-    return time_zones.usable(someone().tenant.time_zone)
+    return time_zones.display_zone(someone().tenant.time_zone)
 
 
 def day_of(at: datetime) -> date:

@@ -227,7 +227,7 @@ def copy(request_id: str) -> ResponseReturnValue:
     """The archive.  Everything is looked at before its first byte, and written down."""
     tenant = someone().tenant
     row = register.proved(tenant.id, request_id, wants=subject_request_queries.COPIES)
-    zone, names = time_zones.usable(tenant.time_zone), bool(request.form.get("names"))
+    zone, names = time_zones.display_zone(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.of(tenant.id, row.id)
     found = _left(reviews.found(tenant.id, row.number), done)
     if not _reviewed(found, done):

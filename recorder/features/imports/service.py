@@ -25,6 +25,7 @@ from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
 from recorder.clock import to_iso, truncate
 from recorder.domain import phone_numbers
+from recorder.domain.markers import Marker
 from recorder.domain.parties import parse_party
 from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
@@ -35,7 +36,7 @@ from recorder.seal.sealing import NAME as MANIFEST
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.contract import Conflict
 
 PLACE = ".brought-in"
@@ -214,7 +215,7 @@ class Bringing:
         )
         layout.open_take(folder.parent, start)
         said = {"sha256": sha256, "channels": str(decoded.channels)}
-        layout.append_mark(folder, Mark(each.began_at, "brought_in", said))
+        layout.append_mark(folder, Marker(each.began_at, "brought_in", said))
         ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 
@@ -246,7 +247,7 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
     direction = (said.get("direction") or "inbound").strip().casefold()
     if direction not in ("inbound", "outbound"):
         raise wrong(f"{direction!r} is no direction", "inbound or outbound")
-    own = phone_numbers.plain(said.get("line") or "")
+    own = phone_numbers.strip_punctuation(said.get("line") or "")
     if own and not _OWN.fullmatch(own):
         raise wrong(f"{own!r} is no number", "the customer's own number, digits with or without a leading +")
     note = (said.get("note") or "").strip()
@@ -257,12 +258,13 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
 
 def _written(number: str) -> str:
     """A number without the blanks of a printed one; anything else (a name, a SIP address) as it is."""
-    bare = phone_numbers.plain(number)
+    bare = phone_numbers.strip_punctuation(number)
     return bare if re.fullmatch(r"\+?[0-9]+", bare) else number
 
 
 def _same(number: str, own: str, country: str) -> bool:
-    return bool(own) and phone_numbers.canonical(number, country) == phone_numbers.canonical(own, country)
+    canonical = phone_numbers.to_canonical(own, country)
+    return bool(own) and phone_numbers.to_canonical(number, country) == canonical
 
 
 def _no_table(path: Path, why: str) -> BringingError:

@@ -25,13 +25,14 @@ from recorder.audio.pause_redaction import read_pauses
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.clock import Now, utc_now
 from recorder.domain.call_plan import OPT_IN
-from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, carry
+from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, send_request
+from recorder.domain.markers import Marker
 from recorder.errors import AccordError, SealError, TakeError
 from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.ids import Entropy
 from recorder.seal.revocation import Revoked, nothing
-from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
+from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks, read_start
 
 TURN: Final = 0.2
 """Seconds between two looks at what was asked."""
@@ -63,7 +64,7 @@ class Desk:
     revoked: Callable[[], Revoked] = nothing
     _known: dict[str, LiveRow] | None = None
     """What the catalogue has of this node's calls; ``None``: not known."""
-    _seen: dict[str, tuple[int, CallStart, tuple[Mark, ...]]] = field(default_factory=dict)
+    _seen: dict[str, tuple[int, CallStart, tuple[Marker, ...]]] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
     _look_due: float = 0.0
     _seen_due: float = 0.0
@@ -137,7 +138,7 @@ class Desk:
                 hint="`accord audit` says who wrote to the catalogue past the panel",
             )
             return NOT_ALLOWED
-        return carry(self.spool, _request(asked, until))
+        return send_request(self.spool, _request(asked, until))
 
     def _is_theirs(self, asked: AskedRow) -> bool:
         """Whether a call is the customer's who asks, by what was written when it arrived: its row may say
@@ -192,7 +193,7 @@ class Desk:
         self._finished |= {name for name in names - self._finished if (self.spool / name / END).exists()}
         return [self.spool / name for name in sorted(names - self._finished)]
 
-    def _read(self, folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
+    def _read(self, folder: Path) -> tuple[CallStart, tuple[Marker, ...]]:
         """What was written of a call, read again where there is more of it."""
         try:
             size = (folder / EVENTS).stat().st_size
@@ -205,7 +206,7 @@ class Desk:
         return known[1], known[2]
 
 
-def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRow | None:
+def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> LiveRow | None:
     """A call that is recorded, or about to be; ``None`` for one that is not, or not any more."""
     if start.tenant is None or start.announcement is None or start.refused or _over(start, marks):
         return None
@@ -225,7 +226,7 @@ def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRo
     )
 
 
-def _over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
+def _over(start: CallStart, marks: tuple[Marker, ...]) -> bool:
     """Whether it was refused, destroyed, or has ended, by what was written down last."""
     kinds = [mark.kind for mark in marks]
     if {"deleted", "transferred_outside", "hangup"} & set(kinds):

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import fn
 
 from recorder.auditlog.append import append
-from recorder.call.remote_commands import ASKABLE
+from recorder.call.remote_commands import COMMANDS
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
@@ -118,7 +118,7 @@ def ask(
     token's id.  ``signer`` signs the command; no worker carries out an unsigned one.  ``None`` where the
     tenant has no such call now, or the call's line does not allow that.  Raises ``ValueError`` for what
     cannot be asked, :class:`recorder.errors.SealError` for a key that is not endorsed for commands."""
-    if what not in ASKABLE:
+    if what not in COMMANDS:
         raise ValueError(f"nobody can ask for {what!r}")
     with writing():
         there = call(tenant, call_id, now)

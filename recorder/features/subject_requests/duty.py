@@ -19,7 +19,7 @@ from peewee import PeeweeException
 
 from recorder import metrics
 from recorder.clock import Now, utc_now
-from recorder.domain.live_command import RINGING, SAID, CallOut, carry
+from recorder.domain.live_command import RING_SECONDS, SOUNDS, CallOut, send_request
 from recorder.errors import AccordError, ConfigError
 from recorder.features.subject_requests import verification_code
 from recorder.ids import Entropy
@@ -36,7 +36,7 @@ BACK_OFF: Final = 5.0
 PLAYED: Final = 300.0
 """Seconds after which a sound has been played."""
 
-PATIENCE: Final = RINGING + 15.0
+PATIENCE: Final = RING_SECONDS + 15.0
 """Seconds that a call may take until somebody answers."""
 
 NO_SOUND: Final = "no_sound"
@@ -100,16 +100,16 @@ class VerificationCaller:
                 "verification_call.sound_missing", language=row.language, error=error.message, hint=error.hint
             )
             return NO_SOUND
-        share_folder(self.spool / SAID)
-        path = self.spool / SAID / f"{row.id}.wav"
+        share_folder(self.spool / SOUNDS)
+        path = self.spool / SOUNDS / f"{row.id}.wav"
         write_file(path, said.wav)
         path.chmod(MODE)
         until = self.monotonic() + (row.until - self.now()).total_seconds()
-        return carry(self.spool, CallOut(row.id, row.number, until), PATIENCE)
+        return send_request(self.spool, CallOut(row.id, row.number, until), PATIENCE)
 
     def _tidy(self) -> None:
         """Take sounds away that were played."""
-        folder = self.spool / SAID
+        folder = self.spool / SOUNDS
         if not folder.is_dir():
             return
         for path in folder.iterdir():

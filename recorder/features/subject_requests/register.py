@@ -67,7 +67,7 @@ def months_later(day: date, months: int) -> date:
 def normalised(text: str, country: str) -> str:
     """A number as people write it, in E.164.  Raises :class:`PersonError` (``subject_request.number``)."""
     try:
-        found = phonenumbers.parse(phone_numbers.plain(text), country.upper())
+        found = phonenumbers.parse(phone_numbers.strip_punctuation(text), country.upper())
     except phonenumbers.NumberParseException:
         found = None
     if found is None or not phonenumbers.is_possible_number(found):
@@ -228,7 +228,7 @@ def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Ent
 
 def today(time_zone: str, now: datetime) -> date:
     """The day in a customer's zone."""
-    return now.astimezone(time_zones.usable(time_zone)).date()
+    return now.astimezone(time_zones.display_zone(time_zone)).date()
 
 
 def said(text: str) -> str:

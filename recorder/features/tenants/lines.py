@@ -203,11 +203,11 @@ def _check_other_spellings(tenant: str, number: str) -> None:
     """Inside the caller's transaction: that nobody has the number, however it is written.  Raises
     :class:`CatalogueError` (``line.taken``)."""
     country = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
-    one = phone_numbers.canonical(number, country)
+    one = phone_numbers.to_canonical(number, country)
     ending = (one or number)[-4:]
     same = LineTable.until.is_null() & LineTable.digits.endswith(ending)
     for row in LineTable.select(LineTable, TenantTable).join(TenantTable).where(same):
-        if phone_numbers.canonical(row.number, row.tenant.country) == one:
+        if phone_numbers.to_canonical(row.number, row.tenant.country) == one:
             raise CatalogueError(
                 "line.taken",
                 f"{number} is recorded for a customer already: the line {row.number} of {row.tenant.name}",

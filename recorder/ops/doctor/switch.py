@@ -346,7 +346,9 @@ def _longest(patient: Patient) -> int:
     except ConfigError:
         return 0
     told = [one.announcement.duration_ms for line in lines for one in line.languages]
-    return max((int(transitions.bound(timedelta(milliseconds=length))) for length in told), default=0)
+    return max(
+        (int(transitions.switch_timeout(timedelta(milliseconds=length))) for length in told), default=0
+    )
 
 
 def _switch_user(run_dir: str, port: int) -> SpoolUser | None:

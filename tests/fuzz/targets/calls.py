@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
 
 from recorder.call import initial, machine
-from recorder.call.state import Actions, Do, Finish, Phase, WriteMark
+from recorder.call.state import Actions, Do, Finish, Phase
 from recorder.domain.call_events import (
     CallEvent,
     CallHungUp,
@@ -43,8 +43,9 @@ from recorder.domain.call_events import (
     SupervisorsJoined,
     VoiceChecked,
 )
+from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
-from recorder.spool.layout import MARKS, REASONS
+from recorder.spool.layout import REASONS
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.call", "recorder.domain.call_events")
@@ -83,8 +84,8 @@ def check(data: bytes) -> None:
     told = Told()
     plan = initial.notice_plan(PROMPT, length)
     if begun_anew:
-        marks = [kind for kind in sorted(MARKS) if kind != "answered" and choices.below(2)]
-        state = initial.resume(plan, [WriteMark(kind, at) for kind in marks], at)
+        marks = [kind for kind in sorted(MARKER_KINDS) if kind != "answered" and choices.below(2)]
+        state = initial.resume(plan, [Marker(at, kind) for kind in marks], at)
         told.confirmed = told.heard = "announcement_finished" in marks
         told.disk, told.captured = True, "recording_started" in marks
         actions: Actions = ()
@@ -197,8 +198,8 @@ def _holds(before, event, state, actions, told: Told) -> None:
     if isinstance(event, PlaybackEnded) and event.sound == PROMPT and event.complete:
         told.heard = True
     for action in actions:
-        if isinstance(action, WriteMark):
-            assert action.kind in MARKS
+        if isinstance(action, Marker):
+            assert action.kind in MARKER_KINDS
             if action.kind == "announcement_finished":
                 assert told.heard or (isinstance(event, CallReconciled) and event.state == "announced")
         elif isinstance(action, Finish):

@@ -22,9 +22,9 @@ from recorder.domain.live_command import (
     SOCKET,
     UNKNOWN,
     Request,
-    carry,
-    place,
-    read,
+    parse_request,
+    send_request,
+    socket_path,
 )
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, scratch, spelled
@@ -53,7 +53,7 @@ class Ear:
     def __init__(self) -> None:
         self.spool, self.says = scratch(), b""
         self._listener = socket.socket(socket.AF_UNIX)
-        with place(self.spool) as name:
+        with socket_path(self.spool) as name:
             self._listener.bind(name)
         assert (self.spool / SOCKET).exists()
         self._listener.listen(8)
@@ -90,7 +90,7 @@ def check(data: bytes) -> None:
 
 def _daemon(content: bytes) -> None:
     try:
-        asked = read(content.partition(b"\n")[0])
+        asked = parse_request(content.partition(b"\n")[0])
     except (ValueError, TypeError):
         asked = None
     before = metrics.UNFORESEEN._value.get()
@@ -120,7 +120,7 @@ def _worker(said: bytes) -> None:
     if not _ear:
         _ear.append(Ear())
     _ear[0].says = said
-    outcome = carry(_ear[0].spool, Request("1", "2", "pause", "api", time.monotonic() + 5))
+    outcome = send_request(_ear[0].spool, Request("1", "2", "pause", "api", time.monotonic() + 5))
     assert isinstance(outcome, str)
     lines = said.split(b"\n")
     if outcome == DONE:

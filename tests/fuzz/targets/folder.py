@@ -11,10 +11,11 @@ from pathlib import Path
 from recorder.audio.encoded_take import ENCODED, Encoded, read_encoded, write_encoded
 from recorder.domain import line_policy
 from recorder.domain.line_policy import Announcement, LinePolicy, to_json
+from recorder.domain.markers import Marker
 from recorder.errors import ConfigError, TakeError
 from recorder.pipeline import stages, unrecorded_call
 from recorder.spool import layout
-from recorder.spool.layout import Mark, Take
+from recorder.spool.layout import Take
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, roughened, scratch
 from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
@@ -109,7 +110,7 @@ def a_folder() -> None:
         assert len(str(error)) < 20_000
         return
     for mark in take.marks:
-        assert isinstance(mark, Mark)
+        assert isinstance(mark, Marker)
         json.dumps(dict(mark.data)).encode()
     unrecorded_call.reason_not_kept(take)
     try:

@@ -15,12 +15,13 @@ from recorder.audio import wav
 from recorder.audio.encoded_take import GAP_REASONS, read_encoded, write_encoded
 from recorder.audio.encoding import encode
 from recorder.domain.line_policy import Announcement, Keep
+from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Said
 from recorder.errors import SealError, TakeError
 from recorder.seal.sealing import open_manifest, seal
 from recorder.spool import layout
-from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import repeating, scratch, world
 from tests.fuzz.targets.wav import riff
@@ -31,7 +32,7 @@ LONGEST = 260
 RATE = 8000
 START = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 _root = scratch()
-_kinds = sorted(MARKS)
+_kinds = sorted(MARKER_KINDS)
 
 
 def _prompt() -> np.ndarray:
@@ -96,7 +97,7 @@ def check(data: bytes) -> None:
         asked = asked or kind in ASKED
         data_ = {"party": "extension", "value": choices.text(6)} if kind == "bridged" else {}
         data_ = choices.pick(ASKED[kind]) if kind in ASKED else data_
-        layout.append_mark(folder, Mark(_time(choices), kind, data_))
+        layout.append_mark(folder, Marker(_time(choices), kind, data_))
     layout.close_take(
         folder, CallEnd("recorded", None, _time(choices), choices.pick((None, Party("sip", "x"))))
     )

@@ -17,10 +17,11 @@ import pytest
 
 from recorder.clock import utc_now
 from recorder.domain import line_policy
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.processes.supervisor import HURRY, Program, Supervisor
-from recorder.spool.layout import AUDIO, CallEnd, CallStart, Mark, append_mark, close_take, open_take
+from recorder.spool.layout import AUDIO, CallEnd, CallStart, append_mark, close_take, open_take
 from tests.house import LEAD_MS, RATE, conversation
 from tests.integration.ending.conftest import Site, until
 
@@ -258,7 +259,7 @@ def finished_take(site: Site) -> None:
         (told, "bridged"),
         (ended, "recording_stopped"),
     ):
-        append_mark(folder, Mark(when, kind, {}))
+        append_mark(folder, Marker(when, kind))
     close_take(folder, CallEnd("recorded", None, ended, Party("extension", "1001")))
 
 

@@ -16,9 +16,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from recorder.domain.line_policy import Announcement
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Take
+from recorder.spool.layout import CallEnd, CallStart, Take
 from tests.announced import Announced, announcement_in
 
 Sound = NDArray[np.int16]
@@ -116,7 +117,7 @@ class Call:
         length_ms = length * 1000 // self.rate
         marks = self.marks or [(0, "recording_started")]
         for ms, kind in [*marks, *([] if any(k == "hangup" for _, k in marks) else [(length_ms, "hangup")])]:
-            layout.append_mark(folder, Mark(START + timedelta(milliseconds=ms), kind, {}))
+            layout.append_mark(folder, Marker(START + timedelta(milliseconds=ms), kind))
         end = CallEnd("recorded", None, START + timedelta(milliseconds=length_ms), None)
         layout.close_take(folder, end)
         return layout.read_take(folder)

@@ -9,8 +9,9 @@ from pathlib import Path
 from recorder.audio import redaction
 from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.audio.wav import Wav
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
-from recorder.spool.layout import CallEnd, CallStart, Mark, Take
+from recorder.spool.layout import CallEnd, CallStart, Take
 
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 LENGTH_MS = 60_000
@@ -32,7 +33,7 @@ def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = T
         Path("/nowhere"),
         start,
         tuple(
-            Mark(
+            Marker(
                 START + timedelta(milliseconds=ms), kind.split()[0], {"seen": "later"} if " " in kind else {}
             )
             for ms, kind in marks

@@ -12,7 +12,8 @@ import soundfile
 
 from recorder.audio import redaction, wav
 from recorder.audio.pause_redaction import LocatedPause, locate_pauses, read_pauses
-from recorder.spool.layout import Mark, Take
+from recorder.domain.markers import Marker
+from recorder.spool.layout import Take
 from tests.unit.audio.marked_take import FOUND, NORMAL, START, gaps, take
 
 RATE = 8000
@@ -29,11 +30,11 @@ def sound(folder: Path, *zeros: tuple[int, int], channels: tuple[int, ...] = (0,
     return wav.inspect(folder / "audio.wav")
 
 
-def mark(ms: int, kind: str, **data: str) -> Mark:
-    return Mark(START + timedelta(milliseconds=ms), kind, data)
+def mark(ms: int, kind: str, **data: str) -> Marker:
+    return Marker(START + timedelta(milliseconds=ms), kind, data)
 
 
-def paused(*marks: Mark) -> Take:
+def paused(*marks: Marker) -> Take:
     made = take(NORMAL)
     return replace(made, marks=tuple(sorted((*made.marks, *marks), key=lambda each: each.at)))
 
@@ -110,7 +111,7 @@ def test_locates_two_pauses(tmp_path: Path) -> None:
           mark(40_000, "resumed", seen="later")], (20_100, 31_000)),
     ],
 )  # fmt: skip
-def test_locates_pause_seen_later(tmp_path: Path, marks: list[Mark], zeros: tuple[int, int]) -> None:
+def test_locates_pause_seen_later(tmp_path: Path, marks: list[Marker], zeros: tuple[int, int]) -> None:
     assert locate_pauses(paused(*marks), sound(tmp_path, zeros), FOUND) == (
         LocatedPause(*zeros, silent=True),
     )

@@ -20,10 +20,11 @@ from recorder.audio.encoded_take import Encoded, Gap, read_encoded, write_encode
 from recorder.audio.encoding import encode
 from recorder.audio.keep_answers import questions
 from recorder.domain.line_policy import Keep
+from recorder.domain.markers import Marker
 from recorder.domain.sentences import TimedSentence as Said
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.spool import layout
-from recorder.spool.layout import Mark, Take
+from recorder.spool.layout import Take
 from tests.announced import Announced
 
 Sound = NDArray[np.int16]
@@ -117,7 +118,7 @@ class Talk:
         end = next(mark for mark in take.marks if mark.kind == "hangup")
         end = replace(end, at=end.at + timedelta(milliseconds=self.shift_ms))
         marks = [
-            Mark(take.start.started_at + timedelta(milliseconds=at), kind, data)
+            Marker(take.start.started_at + timedelta(milliseconds=at), kind, data)
             for at, kind, data in self.marks
         ]
         (take.folder / layout.CALL).unlink()
@@ -282,7 +283,7 @@ KINDS = [
 def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]]]) -> None:
     from .conftest import START
 
-    marks = [Mark(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]
+    marks = [Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]
     found = questions(marks)
     assert len(found) == sum(mark.kind == "keep_asked" and "how" in mark.data for mark in marks)
     for one, after in zip(found, [each.asked for each in found[1:]] + [None] * bool(found), strict=True):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from recorder.audio import redaction
 from recorder.audio.encoded_take import GAP_REASONS, Gap, LocatedAnnouncement, Prompt
-from recorder.spool.layout import MARKS, Mark, Take
+from recorder.domain.markers import MARKER_KINDS, Marker
+from recorder.spool.layout import Take
 from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, START, gaps, sound, take, with_data
 
 
@@ -91,9 +92,9 @@ def test_late_end_of_announcement_is_no_reference_point() -> None:
 def test_end_of_announcement_seen_later_is_no_reference_point(late_ms: int) -> None:
     """The daemon was away for seconds: its late mark is near enough to be taken for the end of the playing.
     The bridge would then be placed within the announcement, and speech while it rang would be kept."""
-    marks = [Mark(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
+    marks = [Marker(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
     noted = START + timedelta(milliseconds=10_200 + late_ms)
-    later = replace(take(NORMAL), marks=(*marks, Mark(noted, "announcement_finished", {"seen": "later"})))
+    later = replace(take(NORMAL), marks=(*marks, Marker(noted, "announcement_finished", {"seen": "later"})))
     assert redaction.plan(later, sound(), FOUND).left_until_ms == 14_300
 
 
@@ -299,7 +300,9 @@ def test_redacts_blocks_of_any_size() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKS))), max_size=12).map(sorted),
+    st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKER_KINDS))), max_size=12).map(
+        sorted
+    ),
     st.one_of(st.none(), st.integers(0, 50_000).map(lambda at: LocatedAnnouncement(at, at + 10_000, 1.0))),
     st.integers(1, LENGTH_MS),
     st.booleans(),

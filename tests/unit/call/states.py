@@ -1,9 +1,8 @@
-"""Generates docs/states.md, the table of every state and event of a call.
+"""Generator of docs/states.md, the table of every state and event of a call.
 
     python -m tests.unit.call.states     writes it
 
-From a call's arrival on, every state that can be reached is given every event. The next state and the actions
-are collected by stage.
+Every reachable state of a call is given every event; the next states and the orders are collected by stage.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
-from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep, WriteMark  # fmt: skip
+from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep
 from recorder.call.transfer_target import is_beside, names
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -67,14 +66,15 @@ from recorder.domain.call_plan import (
     Script,
     Speech,
 )
+from recorder.domain.markers import Marker
 
 PAGE = Path(__file__).parents[3] / "docs" / "states.md"
 HEADER = """# Call states
 
-Every state of a call that can be reached, and every event that changes it or has the daemon do something, as
-`python -m tests.unit.call.states` finds them by trying each event of `recorder/domain/call_events.py` in each
-state. The actions are those of `Do` in `recorder/call/state.py`. An event that is not listed for a state
-changes nothing there; *stays* without an action means that a mark is written, or a fact remembered.
+What each event does in each reachable state of a call. `python -m tests.unit.call.states` generates the table
+by trying every event of `recorder/domain/call_events.py` in every state. The orders in brackets are those of
+`Do` in `recorder/call/state.py`. An event that is not listed for a state changes nothing there; *stays*
+without an order means that a marker is written or a fact remembered.
 
 """
 
@@ -104,209 +104,195 @@ PLANS = (
     CallPlan(OPT_IN, (replace(NO_KEEP, joining=ASKING),)),
     CallPlan(OPT_OUT, (replace(NO_KEEP, joining=ASKING),)),
 )
-"""Each thing that a line can do is in one of them: what does not touch each other is not tried together."""
+"""Lines that together have every option; options that do not affect each other are not combined."""
 
 SOME = (PLANS[3], PLANS[5], PLANS[6])
-"""Tried in seconds: every stage but those of who joins and of deleting is among them."""
+"""Explored in seconds: they reach every stage but those of transfers and deletion."""
 
 Make = Callable[[CallState], CallEvent]
 
 
-def _said(what: type[CallEvent], **more: object) -> Make:
+def _prompt(what: type[CallEvent], **more: object) -> Make:
     return lambda state: what(AT, sound=state.prompt.sound.path, **more)  # type: ignore[arg-type]
 
 
-def _told(took: timedelta) -> Make:
+def _announcement(took: timedelta) -> Make:
     return lambda state: SoundEnded(AT + took, sound=state.prompt.sound.path, complete=True)
 
 
-def _plain(what: type[CallEvent], **more: object) -> Make:
+def _event(what: type[CallEvent], **more: object) -> Make:
     return lambda _state: what(AT, **more)  # type: ignore[arg-type]
 
 
-def _kept(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
+def _question(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
     more = {"complete": complete} if what is SoundEnded else {}
     return lambda state: what(AT, leg=leg, sound=state.question.sound, **more)
 
 
-def _joining(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
+def _notice(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
     sound = JOINING.sound.path
     more = {"complete": True} if what is SoundEnded else {}
     return lambda _state: what(AT + took, leg=COLLEAGUE, sound=sound, **more)
 
 
-def _looked(outside: bool) -> Make:
+def _check(outside: bool) -> Make:
     return lambda state: LegChecked(AT, other=state.internal.leg, outside=outside)
 
 
-def _seen(**more: object) -> Make:
-    """A daemon is back with a call that goes on as it did, but for this."""
+def _reconnect(**more: object) -> Make:
+    """After a reconnect the call goes on as before, apart from ``more``."""
     return lambda state: CallReconciled(
         AT, since=AT, state="announced", capturing=True, other=state.internal.leg, **more
     )  # type: ignore[arg-type]
 
 
 EVENTS: dict[str, Make] = {
-    "the recording begins": _plain(RecordingStarted, state="announcing"),
-    "the recording ends": _plain(RecordingStopped),
-    "the codec changes": _plain(CodecChanged),
-    "the folder is on disk": _plain(FolderWritten),
-    "the folder cannot be written": _plain(FolderFailed),
-    "what is said begins": _said(PlaybackStarted),
-    "what is said was played whole": _said(PlaybackEnded, complete=True),
-    "what is said was cut": _said(PlaybackEnded),
-    "both are told": _said(SoundStarted),
-    "the outside party was told whole": _told(timedelta(seconds=3)),
-    "the outside party was told a part": _told(timedelta(seconds=1)),
-    "the switch: it may ring": _plain(StateReported, state="pickup"),
-    "the switch: announced": _plain(StateReported, state="announced"),
-    "the switch: unrecorded": _plain(StateReported, state="unrecorded"),
-    "key 1": _plain(KeyPressed, key="1"),
-    "key 2": _plain(KeyPressed, key="2"),
-    "another key": _plain(KeyPressed, key="#"),
-    "the time is over": lambda state: DeadlinePassed(state.timer.deadline or AT),
-    "a hold": _plain(HoldStarted),
-    "the end of a hold": _plain(HoldEnded),
-    "they are connected": _plain(LegBridged, other="b"),
-    "they are parted": _plain(LegUnbridged),
-    "somebody else comes": _plain(LegBridged, other="c"),
-    "who came is a colleague": _looked(outside=False),
-    "who came is outside": _looked(outside=True),
-    "who came begins to hear it": _joining(SoundStarted),
-    "who came heard it whole": _joining(SoundEnded, timedelta(seconds=3)),
-    "who came heard a part of it": _joining(SoundEnded, timedelta(seconds=1)),
-    "it is in a conference with another": _plain(
+    "recording starts": _event(RecordingStarted, state="announcing"),
+    "recording stops": _event(RecordingStopped),
+    "codec changes": _event(CodecChanged),
+    "folder is on disk": _event(FolderWritten),
+    "folder cannot be written": _event(FolderFailed),
+    "prompt starts": _prompt(PlaybackStarted),
+    "prompt ends, played whole": _prompt(PlaybackEnded, complete=True),
+    "prompt is cut": _prompt(PlaybackEnded),
+    "announcement starts on the external leg": _prompt(SoundStarted),
+    "announcement ends on the external leg, heard whole": _announcement(timedelta(seconds=3)),
+    "announcement is cut on the external leg": _announcement(timedelta(seconds=1)),
+    "switch reports: pickup": _event(StateReported, state="pickup"),
+    "switch reports: announced": _event(StateReported, state="announced"),
+    "switch reports: unrecorded": _event(StateReported, state="unrecorded"),
+    "external party: key 1": _event(KeyPressed, key="1"),
+    "external party: key 2": _event(KeyPressed, key="2"),
+    "external party: another key": _event(KeyPressed, key="#"),
+    "timer expires": lambda state: DeadlinePassed(state.timer.deadline or AT),
+    "external party holds": _event(HoldStarted),
+    "external party's hold ends": _event(HoldEnded),
+    "connected with a colleague": _event(LegBridged, other="b"),
+    "disconnected": _event(LegUnbridged),
+    "connected with another party": _event(LegBridged, other="c"),
+    "transfer target is internal": _check(outside=False),
+    "transfer target is external": _check(outside=True),
+    "transfer notice starts": _notice(SoundStarted),
+    "transfer notice ends, heard whole": _notice(SoundEnded, timedelta(seconds=3)),
+    "transfer notice is cut": _notice(SoundEnded, timedelta(seconds=1)),
+    "external party joins a conference": _event(
         ConferenceJoined, conference="room", participants=(Participant("r"),)
     ),
-    "a third one comes": _plain(ParticipantsJoined, participants=(Participant("r"),)),
-    "the third one is a colleague": _plain(LegChecked, other="r"),
-    "the third one is outside": _plain(LegChecked, other="r", outside=True),
-    "the third one goes": _plain(ParticipantLeft, other="r"),
-    "the conference is left": _plain(ConferenceLeft),
-    "somebody listens": _plain(SupervisorsJoined, supervisors=(Participant("r"),)),
-    "who listens speaks": _plain(SupervisorHeard, other="r", heard_by="both", lane="right"),
-    "who listens is silent": _plain(SupervisorHeard, other="r", heard_by="nobody"),
-    "who listens goes": _plain(SupervisorLeft, other="r"),
-    "the code to ask": _plain(CodeDialled, code="keep", other="b"),
-    "the code to pause": _plain(CodeDialled, code="pause", other="b", lasts=PAUSE),
-    "the code to go on": _plain(CodeDialled, code="resume", other="b"),
-    "the code to note": _plain(CodeDialled, code="note", other="b"),
-    "the code to delete": _plain(CodeDialled, code="delete", other="b"),
-    "asked from outside: to pause": _plain(CommandGiven, code="pause", by="panel"),
-    "asked from outside: to go on": _plain(CommandGiven, code="resume", by="panel"),
-    "asked from outside: to note": _plain(CommandGiven, code="note", by="panel"),
-    "asked from outside: to delete": _plain(CommandGiven, code="delete", by="panel"),
-    "the colleague: key 1": _plain(KeyPressed, key="1", leg=COLLEAGUE),
-    "the outside party was heard": _plain(VoiceChecked, voice=(9_000, 9_400)),
-    "nobody was heard": _plain(VoiceChecked),
-    "the colleague: key 2": _plain(KeyPressed, key="2", leg=COLLEAGUE),
-    "the colleague: another key": _plain(KeyPressed, key="5", leg=COLLEAGUE),
-    "the colleague: a hold": _plain(HoldStarted, leg=COLLEAGUE),
-    "the colleague: the end of a hold": _plain(HoldEnded, leg=COLLEAGUE),
-    "the question begins for one": _kept(SoundStarted, OUTSIDE),
-    "the question begins for the other": _kept(SoundStarted, COLLEAGUE),
-    "one heard it whole": _kept(SoundEnded, OUTSIDE),
-    "the other heard it whole": _kept(SoundEnded, COLLEAGUE),
-    "one heard a part of it": _kept(SoundEnded, OUTSIDE, complete=False),
-    "hang-up": _plain(CallHungUp, ending=True),
-    "the channel is gone": _plain(ChannelGone, ending=True),
-    "nobody watched": _plain(CallReconciled, since=AT, state="announcing"),
-    "nobody watched, and it is paused": _seen(paused=True, paused_at=AT, lasts=PAUSE),
-    "nobody watched, and both hold": _seen(held_since=AT, colleague_held_since=AT),
+    "participant joins": _event(ParticipantsJoined, participants=(Participant("r"),)),
+    "participant is internal": _event(LegChecked, other="r"),
+    "participant is external": _event(LegChecked, other="r", outside=True),
+    "participant leaves": _event(ParticipantLeft, other="r"),
+    "external party leaves the conference": _event(ConferenceLeft),
+    "supervisor starts to listen": _event(SupervisorsJoined, supervisors=(Participant("r"),)),
+    "supervisor is heard": _event(SupervisorHeard, other="r", heard_by="both", lane="right"),
+    "supervisor is no longer heard": _event(SupervisorHeard, other="r", heard_by="nobody"),
+    "supervisor stops listening": _event(SupervisorLeft, other="r"),
+    "code: keep": _event(CodeDialled, code="keep", other="b"),
+    "code: pause": _event(CodeDialled, code="pause", other="b", lasts=PAUSE),
+    "code: resume": _event(CodeDialled, code="resume", other="b"),
+    "code: note": _event(CodeDialled, code="note", other="b"),
+    "code: delete": _event(CodeDialled, code="delete", other="b"),
+    "command: pause": _event(CommandGiven, code="pause", by="panel"),
+    "command: resume": _event(CommandGiven, code="resume", by="panel"),
+    "command: note": _event(CommandGiven, code="note", by="panel"),
+    "command: delete": _event(CommandGiven, code="delete", by="panel"),
+    "colleague: key 1": _event(KeyPressed, key="1", leg=COLLEAGUE),
+    "voice is found": _event(VoiceChecked, voice=(9_000, 9_400)),
+    "no voice is found": _event(VoiceChecked),
+    "colleague: key 2": _event(KeyPressed, key="2", leg=COLLEAGUE),
+    "colleague: another key": _event(KeyPressed, key="5", leg=COLLEAGUE),
+    "colleague holds": _event(HoldStarted, leg=COLLEAGUE),
+    "colleague's hold ends": _event(HoldEnded, leg=COLLEAGUE),
+    "question starts on the external leg": _question(SoundStarted, OUTSIDE),
+    "question starts on the colleague's leg": _question(SoundStarted, COLLEAGUE),
+    "question ends on the external leg, heard whole": _question(SoundEnded, OUTSIDE),
+    "question ends on the colleague's leg, heard whole": _question(SoundEnded, COLLEAGUE),
+    "question is cut on the external leg": _question(SoundEnded, OUTSIDE, complete=False),
+    "hang-up": _event(CallHungUp, ending=True),
+    "channel is gone": _event(ChannelGone, ending=True),
+    "reconnect": _event(CallReconciled, since=AT, state="announcing"),
+    "reconnect: paused": _reconnect(paused=True, paused_at=AT, lasts=PAUSE),
+    "reconnect: both sides hold": _reconnect(held_since=AT, colleague_held_since=AT),
 }
 
 
-PAUSES = (
-    "the code to pause", "the code to go on", "asked from outside: to pause", "asked from outside: to go on",
-    "nobody watched, and it is paused", "nobody watched, and both hold",
-)  # fmt: skip
-"""They change nothing but what is paused or held; so they are not tried on every line."""
+PAUSES = ("code: pause", "code: resume", "command: pause", "command: resume", "reconnect: paused",
+          "reconnect: both sides hold")  # fmt: skip
+"""These change nothing but pauses and holds, so they are not tried on every line."""
 
-LISTENERS = tuple(name for name in EVENTS if "listens" in name)
-"""Nor these, and nothing else is while somebody listens: who is not heard changes nothing, who is, is a third
-one."""
+SUPERVISORS = tuple(name for name in EVENTS if "supervisor" in name)
+"""Nothing else is tried while a supervisor listens: an inaudible one changes nothing, and an audible one is a
+participant."""
 
-ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name)
-"""Nor these, but on a line that tells who joins, and of a call that goes on as it should: what else may be
-amiss with it changes nothing of them."""
+PARTICIPANTS = tuple(name for name in EVENTS if "participant" in name or "conference" in name)
+"""These are tried on a line with a transfer notice only, while the call goes on as usual: nothing that
+disturbs it concerns them."""
 
 
-def _tried(name: str, state: CallState) -> bool:
-    if name in LISTENERS:
-        calm = (
-            state.recording.capturing
-            and state.leaving
-            and not (state.hung_up or state.prompt.playing or state.pause)
-        )
-        alone = not (
-            state.conference.participants
-            or state.conference.name
-            or state.transfer.target
-            or state.hold.active
-        )
-        return bool(state.supervisors) or bool(calm and alone and state.script.joining)
-    if state.supervisors and name not in ("the third one is a colleague", "the third one is outside"):
+def _is_tried(name: str, state: CallState) -> bool:
+    line, joining = state.plan, state.script.joining
+    joined = bool(state.conference.participants)
+    recorded = state.recording.capturing and state.leaving and not (state.hung_up or state.prompt.playing)
+    usual = recorded and not state.pause.is_active(AT)
+    if name in SUPERVISORS:
+        alone = not (joined or state.conference.name or state.transfer.target or state.hold.active)
+        return bool(state.supervisors or (joining and usual and alone))
+    if state.supervisors and name not in ("participant is internal", "participant is external"):
         return False
-    if state.plan.mode != NOTICE and state.script.joining and (name in PAUSES or name in ROOMS):
-        return (
-            name in ROOMS
-            and state.recording.capturing
-            and state.leaving
-            and not (state.hung_up or state.prompt.playing)
-        )
+    if line.mode != NOTICE and joining and name in PAUSES:
+        return False
+    if line.mode != NOTICE and joining and name in PARTICIPANTS:
+        return recorded
     if name in PAUSES:
-        return bool(state.script.delete or state.script.joining) and not state.conference.participants
-    if name not in ROOMS:
-        return True
-    amiss = (
-        state.pause.is_active(AT)
-        or state.hung_up
-        or state.prompt.playing
-        or not (state.recording.capturing and state.leaving)
-    )
-    return bool(state.script.joining) and (bool(state.conference.participants) or not amiss)
+        return bool(state.script.delete or joining) and not joined
+    return name not in PARTICIPANTS or bool(joining and (joined or usual))
 
 
 def stage(state: CallState) -> str:
-    """A state's name in the table."""
+    """Return a state's name in the table."""
     if state.phase is Phase.ASKING:
         return f"ASKING: {state.consent.question}"
-    if state.phase is Phase.ANNOUNCED and state.question.step is not QuestionStep.IDLE:
-        return f"ANNOUNCED: {'DELETE? ' * (state.question.how == DELETE_CODE)}{state.question.step.name}"
-    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None and transfer_consent.asks(state):
-        playing = "ASKED" if state.transfer.target.sound else "JOINED"
-        return f"ANNOUNCED: {'MAY ANSWER' if state.transfer.target.heard else playing}"
-    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None:
-        return "ANNOUNCED: TELLING" if state.transfer.target.sound else "ANNOUNCED: JOINED"
-    return state.phase.name
+    if state.phase is not Phase.ANNOUNCED:
+        return state.phase.name
+    if state.question.step is not QuestionStep.IDLE:
+        question = "DELETE" if state.question.how == DELETE_CODE else "KEEP"
+        return f"ANNOUNCED: {question} {state.question.step.name}"
+    target = state.transfer.target
+    if target is None:
+        return "ANNOUNCED"
+    if not target.sound:
+        return "ANNOUNCED: TARGET CHECK"
+    if not transfer_consent.asks_for_consent(state):
+        return "ANNOUNCED: TRANSFER NOTICE"
+    return f"ANNOUNCED: CONSENT {'ANSWER' if target.heard else 'QUESTION'}"
 
 
 @cache
-def explored(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
-    """For each stage and event: what it can become, with the orders."""
+def explore(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
+    """Return, for each stage and event, the next stages with their orders."""
     found: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
-    waiting: deque[CallState] = deque(initial.arrive(plan, AT)[0] for plan in plans)
-    waiting.append(initial.refuse("no_line")[0])
-    seen = {alike(state) for state in waiting}
-    while waiting:
-        state = waiting.popleft()
+    pending: deque[CallState] = deque(initial.arrive(plan, AT)[0] for plan in plans)
+    pending.append(initial.refuse("no_line")[0])
+    seen = {key_of(state) for state in pending}
+    while pending:
+        state = pending.popleft()
         for name, make in EVENTS.items():
-            if not _tried(name, state):
+            if not _is_tried(name, state):
                 continue
             after, actions = step(state, make(state))
             orders = tuple(one.value for one in actions if isinstance(one, Do))
             ended = tuple("finish" for one in actions if isinstance(one, Finish))
-            noted = any(isinstance(one, WriteMark) for one in actions)
-            if stage(after) != stage(state) or orders or ended or noted:
+            marked = any(isinstance(one, Marker) for one in actions)
+            if stage(after) != stage(state) or orders or ended or marked:
                 found[stage(state), name].add((stage(after), orders + ended))
-            if alike(after) not in seen:
-                seen.add(alike(after))
-                waiting.append(after)
+            if key_of(after) not in seen:
+                seen.add(key_of(after))
+                pending.append(after)
     return found
 
 
-def alike(state: CallState) -> tuple[object, ...]:
-    """What makes a difference to what comes next, without what only counts, measures or names."""
+def key_of(state: CallState) -> tuple[object, ...]:
+    """Return the part of a state that decides what comes next, without counts, times and names."""
     prompt, recording, transfer, question = state.prompt, state.recording, state.transfer, state.question
     target, internal = transfer.target, state.internal
     return (
@@ -320,7 +306,7 @@ def alike(state: CallState) -> tuple[object, ...]:
         target is not None and target.began is not None,
         target and (target.heard, target.wrong, target.cut, target.due),
         target is not None and is_beside(state, target.leg), bool(state.conference.name),
-        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & transfer.informed))
+        tuple((one.checked, one.outside, one.notified, bool(names(one.leg, one.party) & transfer.informed))
               for one in state.conference.participants),
         tuple(one.lane for one in state.supervisors),
     )  # fmt: skip
@@ -328,32 +314,32 @@ def alike(state: CallState) -> tuple[object, ...]:
 
 ORDER = (
     "ASKING: language", "ASKING: recording", "RINGING", "ANNOUNCING", "CHOOSING", "ANNOUNCED",
-    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: CHECK", "ANNOUNCED: VERDICT",
-    "ANNOUNCED: DELETE? QUESTION",
-    "ANNOUNCED: DELETE? ANSWER", "ANNOUNCED: JOINED", "ANNOUNCED: TELLING", "ANNOUNCED: ASKED",
-    "ANNOUNCED: MAY ANSWER", "UNRECORDED", "ENDED",
+    "ANNOUNCED: KEEP QUESTION", "ANNOUNCED: KEEP ANSWER", "ANNOUNCED: KEEP CHECK", "ANNOUNCED: KEEP VERDICT",
+    "ANNOUNCED: DELETE QUESTION", "ANNOUNCED: DELETE ANSWER", "ANNOUNCED: TARGET CHECK",
+    "ANNOUNCED: TRANSFER NOTICE", "ANNOUNCED: CONSENT QUESTION", "ANNOUNCED: CONSENT ANSWER", "UNRECORDED",
+    "ENDED",
 )  # fmt: skip
 
 
 def table() -> str:
-    """Markdown."""
-    found = explored()
+    """Return the table in Markdown."""
+    found = explore()
     assert {where for where, _ in found} <= set(ORDER)
-    lines = ["| While | What happens | It becomes, and what is ordered |", "|---|---|---|"]
+    lines = ["| State | Event | Next state (orders) |", "|---|---|---|"]
     for where in ORDER:
         for name in EVENTS:
             if outcomes := found.get((where, name)):
-                lines.append(f"| {where} | {name} | {'; or '.join(said_of(where, outcomes))} |")
+                lines.append(f"| {where} | {name} | {'; or '.join(describe(where, outcomes))} |")
     return "\n".join(lines) + "\n"
 
 
-def outcomes_in(written: str) -> dict[tuple[str, str], set[str]]:
-    """For each stage and event of a table that was written: what it can become, with the orders."""
+def parse_table(written: str) -> dict[tuple[str, str], set[str]]:
+    """Return, for each stage and event of a written table, the next stages with their orders."""
     rows = [[cell.strip() for cell in line.strip("| \n").split(" | ")] for line in written.splitlines()[2:]]
     return {(where, name): set(said.split("; or ")) for where, name, said in rows}
 
 
-def said_of(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
+def describe(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
     for becomes, orders in sorted(outcomes, key=lambda one: (ORDER.index(one[0]), one[1])):
         what = "stays" if becomes == where else becomes
         yield f"{what} ({', '.join(orders)})" if orders else what

@@ -1,4 +1,4 @@
-"""docs/states.md shows what the state machine does."""
+"""docs/states.md agrees with the state machine."""
 
 from __future__ import annotations
 
@@ -12,37 +12,36 @@ def written() -> str:
     return states.PAGE.read_text("utf-8").removeprefix(states.HEADER)
 
 
-def test_what_some_lines_do_is_in_the_table() -> None:
-    listed = states.outcomes_in(written())
-    for (where, name), outcomes in states.explored(states.SOME).items():
-        assert set(states.said_of(where, outcomes)) <= listed.get((where, name), set()), (where, name)
+def test_table_lists_the_transitions_of_some_lines() -> None:
+    listed = states.parse_table(written())
+    for (where, name), outcomes in states.explore(states.SOME).items():
+        assert set(states.describe(where, outcomes)) <= listed.get((where, name), set()), (where, name)
 
 
 @pytest.mark.long
-def test_the_table_is_what_the_state_machine_does() -> None:
-    assert written() == states.table(), "python -m tests.unit.call.states writes it anew"
+def test_table_equals_the_state_machine() -> None:
+    assert written() == states.table(), "regenerate: python -m tests.unit.call.states"
 
 
-def test_every_phase_is_reached_and_left_for_an_end() -> None:
-    found = states.explored(states.SOME)
+def test_every_phase_is_reached_and_ends() -> None:
+    found = states.explore(states.SOME)
     reached = {where.partition(":")[0] for where, _ in found}
     assert {phase.name for phase in Phase} - {"ENDED"} <= reached
     for where in {where for where, _ in found} - {"ENDED"}:
         assert any(
-            becomes == "ENDED" and "finish" in orders
-            for becomes, orders in found[where, "the channel is gone"]
+            becomes == "ENDED" and "finish" in orders for becomes, orders in found[where, "channel is gone"]
         ), f"{where} has no end"
     begins = [key for key, outcomes in found.items() if any("begin" in orders for _, orders in outcomes)]
     asked = [key for key in begins if key[0].startswith("ASKING")]
-    assert asked == [("ASKING: recording", "key 1")], "recorded without the one answer"
-    # At pick-up: once two are connected, and again with whoever is there then.
+    assert asked == [("ASKING: recording", "external party: key 1")], "recorded without a yes"
+    # On answer: once two are connected, and again after an interruption.
     assert set(begins) - set(asked) == {
-        ("RINGING", "they are connected"),
-        ("RINGING", "the end of a hold"),
-        ("RINGING", "the folder is on disk"),
-        ("RINGING", "the time is over"),
-        ("ANNOUNCING", "they are connected"),
-        ("RINGING", "somebody else comes"),
-        ("ANNOUNCING", "somebody else comes"),
-        ("ANNOUNCING", "the codec changes"),
+        ("RINGING", "connected with a colleague"),
+        ("RINGING", "external party's hold ends"),
+        ("RINGING", "folder is on disk"),
+        ("RINGING", "timer expires"),
+        ("ANNOUNCING", "connected with a colleague"),
+        ("RINGING", "connected with another party"),
+        ("ANNOUNCING", "connected with another party"),
+        ("ANNOUNCING", "codec changes"),
     }

@@ -10,11 +10,12 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import CallState, WriteMark
+from recorder.call.state import CallState
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import ChannelGone, CodeDialled, CommandGiven
 from recorder.domain.call_plan import CallPlan, KeepScript, Script, Speech
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
@@ -27,7 +28,7 @@ KEEP = KeepScript(SOUND, SOUND, SOUND, SOUND, SOUND)
 
 def told(keep: KeepScript) -> CallState:
     """A call that was announced, and is recorded."""
-    notes = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
+    notes = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
     return initial.resume(CallPlan("notice", (Script(SOUND, keep=keep),)), notes, AT)
 
 

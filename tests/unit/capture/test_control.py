@@ -17,21 +17,13 @@ import pytest
 from gevent.event import Event
 
 from recorder.call import initial
-from recorder.call.state import WriteMark
 from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import CommandListener
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import LegBridged
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
-from recorder.domain.live_command import (
-    DONE,
-    NO_ANSWER,
-    NO_SWITCH,
-    SOCKET,
-    UNKNOWN,
-    Request,
-    carry,
-)
+from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, SOCKET, UNKNOWN, Request, send_request
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
@@ -84,7 +76,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
         RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
     )  # fmt: skip
     writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
-    notes = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged")]
+    notes = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged")]
     state = initial.resume(CallPlan(NOTICE, (Script(TOLD),)), notes, AT)
     made = CallController(
         start, state, writer, now=lambda: AT, to_call=list, to_switch=lambda order: node._put([order]),
@@ -106,7 +98,7 @@ def ask(tmp_path: Path, node: Node, call: CallController) -> Iterator[Callable[.
     def make(what: str, id_: str = "one", left: float = 2.0, recording: str = RECORDING) -> str:
         until = time.monotonic() + left if left else 0.0
         request = Request(id_, recording, what, "panel", until)
-        return str(gevent.get_hub().threadpool.apply(carry, (tmp_path, request)))
+        return str(gevent.get_hub().threadpool.apply(send_request, (tmp_path, request)))
 
     yield make
     controls.stop()
@@ -199,10 +191,10 @@ def test_a_switch_that_does_not_say_how_long_pauses_as_usual(
 def test_what_is_no_question_disturbs_nobody(ask: Callable[..., str], tmp_path: Path) -> None:
     import socket
 
-    from recorder.domain.live_command import place
+    from recorder.domain.live_command import socket_path
 
     def send(content: bytes) -> bytes:
-        with socket.socket(socket.AF_UNIX) as connection, place(tmp_path) as name:
+        with socket.socket(socket.AF_UNIX) as connection, socket_path(tmp_path) as name:
             connection.settimeout(5)
             connection.connect(name)
             connection.sendall(content)

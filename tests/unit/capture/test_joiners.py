@@ -10,12 +10,12 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import WriteMark
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import COLLEAGUE, ChannelGone, KeyPressed, LegBridged
 from recorder.domain.call_plan import ALONE, BOTH, CallPlan, JoiningScript, Script, Speech
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
@@ -58,9 +58,9 @@ def joined(
 ) -> CallController:
     """A call in which another comes, or the ``first``, once the switch has been asked about them."""
     notes = [
-        WriteMark("recording_started", AT),
-        WriteMark("announcement_finished", AT),
-        WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b"))),
+        Marker(AT, "recording_started"),
+        Marker(AT, "announcement_finished"),
+        Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"}),
     ][: 2 if first else 3]
     refused = None if mode == "notice" else REFUSED
     plan = CallPlan(mode, (Script(SOUND, joining=JoiningScript(SOUND, how, refused)),))

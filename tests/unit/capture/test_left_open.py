@@ -20,9 +20,10 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.call_events import CallEvent, CallReconciled
 from recorder.domain.call_plan import Script
 from recorder.domain.line_policy import Language, Snapshot
+from recorder.domain.markers import Marker
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Mark
+from recorder.spool.layout import CallStart
 from recorder.switch.standing_connection import Live, LiveChannel
 from tests.house import Bakery
 
@@ -82,7 +83,7 @@ class Site:
         start = house.start(channel="c")
         self.folder = layout.open_take(house.spool, start)
         for kind in ("recording_started", "announcement_started", "announcement_finished"):
-            layout.append_mark(self.folder, Mark(house.clock(), kind, {}))
+            layout.append_mark(self.folder, Marker(house.clock(), kind))
         (self.folder / layout.AUDIO).write_bytes(b"RIFF")
         house.clock.forward(seconds=30)
         self.since: datetime = house.clock()

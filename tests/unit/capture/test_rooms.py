@@ -10,7 +10,6 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import WriteMark
 from recorder.capture import conferences
 from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Conferences
@@ -25,6 +24,7 @@ from recorder.domain.call_events import (
     LegUnbridged,
 )
 from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, JoiningScript, Script
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
@@ -79,9 +79,9 @@ class House:
         self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False
     ) -> CallController:
         notes = [
-            WriteMark("recording_started", AT),
-            WriteMark("announcement_finished", AT),
-            WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", f"b-{channel}"))),
+            Marker(AT, "recording_started"),
+            Marker(AT, "announcement_finished"),
+            Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": f"b-{channel}"}),
         ]
         joining = JoiningScript(SOUND, how, SOUND if asks else None)
         plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, joining=joining),))

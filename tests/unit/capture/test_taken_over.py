@@ -15,10 +15,11 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.pause_query import paused_at
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.line_policy import Announcement
+from recorder.domain.markers import Marker
 from recorder.domain.parties import NOBODY, Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Mark
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
@@ -93,7 +94,7 @@ def daemon_on(root: Path, switch: Answering, clock: Clock) -> Daemon:
     return daemon
 
 
-def left_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
+def left_open(root: Path, *marks: Marker, refused: str | None = None) -> None:
     """What an earlier daemon left of a call."""
     start = CallStart(
         ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), TOLD_WITH,
@@ -105,12 +106,12 @@ def left_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
 
 
 TOLD = (
-    Mark(AT, "recording_started", {}),
-    Mark(AT + timedelta(seconds=3), "announcement_finished", {}),
+    Marker(AT, "recording_started"),
+    Marker(AT + timedelta(seconds=3), "announcement_finished"),
 )
 
 
-def marks(root: Path) -> list[Mark]:
+def marks(root: Path) -> list[Marker]:
     assert gevent.wait(timeout=20), "the daemon still writes"
     return list(layout.read_marks(root / "spool" / ID))
 
@@ -203,7 +204,7 @@ def test_a_call_that_hangs_up_as_it_is_asked_about_costs_nothing(tmp_path: Path,
 
 
 def test_who_is_there_is_asked_and_noted_where_it_is_another(tmp_path: Path, clock: Clock) -> None:
-    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"}))
+    left_open(tmp_path, *TOLD, Marker(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"}))
     switch = Answering(accord_state="announced", bridged="yes", leg="c")
     daemon = daemon_on(tmp_path, switch, clock)
     left, came = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
@@ -214,7 +215,7 @@ def test_who_is_there_is_asked_and_noted_where_it_is_another(tmp_path: Path, clo
 
 @pytest.mark.parametrize("data", [{"leg": "b"}, {}, {"party": "extension", "value": "300"}])
 def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: dict[str, str]) -> None:
-    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", data))
+    left_open(tmp_path, *TOLD, Marker(BRIDGED, "bridged", data))
     daemon = daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes", leg="b"), clock)
     assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
     assert daemon.calls[CHANNEL].state.internal.leg == "b"
@@ -224,7 +225,7 @@ def micros(at: datetime) -> str:
     return str(round(at.timestamp() * 1_000_000))
 
 
-WITH = Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
+WITH = Marker(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
 
 
 def test_since_when_it_is_paused_and_held_is_asked_where_it_is(tmp_path: Path, clock: Clock) -> None:

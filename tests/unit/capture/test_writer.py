@@ -11,9 +11,10 @@ import pytest
 
 from recorder.capture import spool_writer as module
 from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 END = CallEnd("not_recorded", "no_line", AT, None)
@@ -39,7 +40,7 @@ def test_what_is_asked_for_is_written_in_order(writer: SpoolWriter, opened: list
     done: list[bool] = []
     writer.open(start())
     for number in range(20):
-        writer.mark(Mark(AT, "hold", {"n": str(number)}))
+        writer.mark(Marker(AT, "hold", {"n": str(number)}))
     writer.close(END, lambda: done.append(True))
     assert writer.flush(5)
     take = layout.read_take(writer.folder)
@@ -50,7 +51,7 @@ def test_what_is_asked_for_is_written_in_order(writer: SpoolWriter, opened: list
 def test_a_folder_that_cannot_be_opened_is_told(writer: SpoolWriter, opened: list[OSError | None]) -> None:
     writer.folder.write_bytes(b"in the way")
     writer.open(start())
-    writer.mark(Mark(AT, "hold", {}))
+    writer.mark(Marker(AT, "hold"))
     assert writer.flush(5)
     assert isinstance(opened[0], OSError)
 
@@ -77,8 +78,8 @@ def test_the_end_is_tried_until_it_is_written(writer: SpoolWriter, monkeypatch: 
 
 def test_a_mark_that_is_lost_stops_nothing(writer: SpoolWriter) -> None:
     writer.open(start())
-    writer.mark(Mark(AT, "no such kind", {}))
-    writer.mark(Mark(AT, "hold", {}))
+    writer.mark(Marker(AT, "no such kind"))
+    writer.mark(Marker(AT, "hold"))
     writer.close(END, lambda: None)
     assert writer.flush(5)
     assert [mark.kind for mark in layout.read_take(writer.folder).marks] == ["hold"]

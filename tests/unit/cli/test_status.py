@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from recorder import config
 from recorder.cli import accord
 from recorder.cli.findings import printable
+from recorder.domain.markers import Marker
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.status import NodeStatus, call_state, format_duration, last_failure
 from recorder.pipeline import stages
 from recorder.processes.services import Context
-from recorder.spool.layout import AUDIO, Mark, append_mark, open_take
+from recorder.spool.layout import AUDIO, append_mark, open_take
 from tests.clock import Clock
 from tests.house import Bakery
 
@@ -50,7 +51,7 @@ def found(node: NodeStatus, check: str) -> list[DoctorFinding]:
 def live(house: Bakery, *kinds: str, **changes: object) -> Path:
     folder = open_take(house.spool, house.start(**changes))
     for kind in kinds:
-        append_mark(folder, Mark(house.clock(), kind, {}))
+        append_mark(folder, Marker(house.clock(), kind))
     (folder / AUDIO).write_bytes(b"." * 32_000)
     return folder
 

@@ -14,6 +14,7 @@ from recorder.audio.encoded_take import write_encoded
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
 from recorder.features.live import queries as live_queries
@@ -24,7 +25,7 @@ from recorder.lifecycle import line_history
 from recorder.pipeline import stages
 from recorder.seal.sealing import NAME
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from tests.clock import since_boot
 from tests.house import Customer
 from tests.recovery.many import small
@@ -74,7 +75,7 @@ class Town:
         encoded = small(folder, start, self.house.entropy)
         for mark in encoded.take.marks:
             layout.append_mark(folder, mark)
-        layout.append_mark(folder, Mark(start.started_at, "bridged", {"party": "extension", "value": "1"}))
+        layout.append_mark(folder, Marker(start.started_at, "bridged", {"party": "extension", "value": "1"}))
         layout.close_take(folder, encoded.take.end)
         write_encoded(encoded)
         while stages.step(folder, self.house.clock(), self.house.means):

@@ -11,6 +11,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
+from recorder.domain.markers import Marker
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Who
@@ -97,7 +98,7 @@ def test_daemon_absent_at_the_end_with_a_clock_behind(house) -> None:
     moved(folder, timedelta(minutes=10), *kinds)
     back = start + timedelta(seconds=40)
     for at, kind in ((start + timedelta(seconds=9), "unobserved_from"), (back, "unobserved_to")):
-        layout.append_mark(folder, layout.Mark(at, kind, {}))
+        layout.append_mark(folder, Marker(at, kind))
     end = json.loads((folder / layout.END).read_text())
     (folder / layout.END).write_text(json.dumps(end | {"ended_at": to_iso(back)}))
     house.clock.forward(minutes=1)

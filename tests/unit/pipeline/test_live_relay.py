@@ -19,13 +19,14 @@ from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.domain.live_command import (
     DONE,
     NO_ANSWER,
-    PATIENCE,
+    OUTCOME_TIMEOUT,
     SOCKET,
     UNKNOWN,
     Request,
-    carry,
-    place,
+    send_request,
+    socket_path,
 )
+from recorder.domain.markers import Marker
 from recorder.errors import SealError
 from recorder.features.live import queries
 from recorder.features.live.duty import Desk, live_row
@@ -34,7 +35,7 @@ from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, Mark
+from recorder.spool.layout import CallEnd
 
 pytestmark = pytest.mark.postgresql
 
@@ -46,7 +47,7 @@ class Daemon:
         self.asked: list[dict] = []
         self._answers = answers
         self._server = socket.socket(socket.AF_UNIX)
-        with place(folder) as name:
+        with socket_path(folder) as name:
             self._server.bind(name)
         self._server.listen()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -92,7 +93,7 @@ def call(house, clock) -> Path:
     start = house.start()
     folder = layout.open_take(house.spool, start)
     for kind in ("recording_started", "announcement_started", "announcement_finished", "bridged"):
-        layout.append_mark(folder, Mark(clock(), kind, {}))
+        layout.append_mark(folder, Marker(clock(), kind))
     return folder
 
 
@@ -139,16 +140,16 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
 def test_nothing_is_said_to_be_done_that_the_daemon_has_not_said(house, daemon, answers, outcome) -> None:
     daemon(*answers)
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + 1)
-    assert carry(house.spool, request) == outcome
+    assert send_request(house.spool, request) == outcome
 
 
 def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house, daemon) -> None:
-    request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + PATIENCE)
+    request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + OUTCOME_TIMEOUT)
     began = time.monotonic()
-    assert carry(house.spool, request) == NO_ANSWER
+    assert send_request(house.spool, request) == NO_ANSWER
     daemon().close()
     assert (house.spool / SOCKET).exists(), "as a daemon leaves it that was killed"
-    assert carry(house.spool, request) == NO_ANSWER
+    assert send_request(house.spool, request) == NO_ANSWER
     assert time.monotonic() - began < 1
 
 
@@ -278,7 +279,7 @@ def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -
 def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
     desk.look()
     assert queries.calls(house.tenant, clock())
-    layout.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
+    layout.append_mark(call, Marker(clock(), "paused", {"seconds": "120"}))
     desk.look()
     (row,) = queries.calls(house.tenant, clock())
     assert row.paused_until == clock() + timedelta(seconds=120)
@@ -298,24 +299,24 @@ def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> N
 
 def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) -> None:
     start = house.start()
-    told = tuple(Mark(clock(), kind, {}) for kind in ("recording_started", "announcement_finished"))
+    told = tuple(Marker(clock(), kind) for kind in ("recording_started", "announcement_finished"))
     assert live_row(start, told, clock()) is not None
     assert live_row(house.start(refused="full_disk"), told, clock()) is None
     assert live_row(house.start(tenant=None), told, clock()) is None
     for kind in ("deleted", "transferred_outside", "hangup", "recording_stopped"):
-        assert live_row(start, (*told, Mark(clock(), kind, {})), clock()) is None
-    refused = Mark(clock(), "answered", {"question": "recording", "answer": "no"})
+        assert live_row(start, (*told, Marker(clock(), kind)), clock()) is None
+    refused = Marker(clock(), "answered", {"question": "recording", "answer": "no"})
     assert live_row(house.start(mode="opt-out"), (*told, refused), clock()) is None
-    silent = Mark(clock(), "answered", {"question": "recording", "answer": "none"})
+    silent = Marker(clock(), "answered", {"question": "recording", "answer": "none"})
     assert live_row(house.start(mode="opt-out"), (*told, silent), clock()) is not None
     assert live_row(house.start(mode="opt-in"), (silent,), clock()) is None
-    begins_anew = (Mark(clock(), "recording_started", {}), Mark(clock(), "recording_stopped", {}))
+    begins_anew = (Marker(clock(), "recording_started"), Marker(clock(), "recording_stopped"))
     assert live_row(house.start(at_pickup=True), begins_anew, clock()) is not None
 
 
 def test_a_pause_that_nobody_saw_begin_does_not_change_with_every_look(house, clock) -> None:
     start = house.start()
-    marks = (Mark(clock(), "announcement_finished", {}), Mark(clock(), "paused", {"seen": "later"}))
+    marks = (Marker(clock(), "announcement_finished"), Marker(clock(), "paused", {"seen": "later"}))
     row = live_row(start, marks, clock())
     assert row.paused(clock())
     assert live_row(start, marks, clock() + timedelta(minutes=1)) == row

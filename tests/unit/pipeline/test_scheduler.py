@@ -10,12 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.audio.encoded_take import ENCODED
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.pipeline.scheduler import Backlog
 from recorder.spool import disk_space, layout
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from tests.clock import Clock, MonotonicClock
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -38,7 +39,7 @@ def call(root: Path, tenant: str | None, minute: int, *, ended: bool = True) -> 
         str(uuid7(at)), tenant, "l", "32", "inbound", "n", "c", Party("sip", "x"), at, ("opus",), None
     )
     folder = layout.open_take(root, start)
-    layout.append_mark(folder, Mark(at, "bridged", {}))
+    layout.append_mark(folder, Marker(at, "bridged"))
     if ended:
         layout.close_take(folder, CallEnd("recorded", None, at, None))
     return folder

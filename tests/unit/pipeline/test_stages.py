@@ -16,13 +16,13 @@ from recorder.catalogue.tables.announcement import SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.line_policy import Keep
+from recorder.domain.markers import Marker
 from recorder.domain.sentences import TimedSentence as Said
 from recorder.errors import CatalogueError, TakeError
 from recorder.pipeline import stages
 from recorder.seal import keyring
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.spool import layout
-from recorder.spool.layout import Mark
 from recorder.store.contract import Conflict, Unreachable
 from tests.house import wav_of
 
@@ -89,7 +89,7 @@ def test_unanswered_call_never_leaves_the_spool(house) -> None:
 
 def test_unobserved_bridge_keeps_the_take(house) -> None:
     folder = house.take(bridged=False)
-    layout.append_mark(folder, Mark(house.clock(), "unobserved_from", {}))
+    layout.append_mark(folder, Marker(house.clock(), "unobserved_from"))
     assert stages.next_stage(folder) == "encode"
 
 
@@ -206,7 +206,7 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
         (7, "keep_question_heard", {}),
         (9, "keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
     ):
-        layout.append_mark(folder, Mark(told + timedelta(seconds=second), kind, data))
+        layout.append_mark(folder, Marker(told + timedelta(seconds=second), kind, data))
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     assert row.kept == ("yes" if known else None)

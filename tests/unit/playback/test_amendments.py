@@ -11,6 +11,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable
+from recorder.domain.markers import Marker
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
 from recorder.lifecycle.amendment_recovery import finish
@@ -19,7 +20,6 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By, name
 from recorder.seal.verification import verify
 from recorder.spool import layout
-from recorder.spool.layout import Mark
 
 OPERATOR = By("operator")
 TALK = 120_000
@@ -149,7 +149,7 @@ def agreed_to(house):
     """A recording that was begun on a yes."""
     folder = house.take(formats=("wav",), mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    layout.append_mark(folder, Mark(house.clock(), "answered", yes))
+    layout.append_mark(folder, Marker(house.clock(), "answered", yes))
     house.work(folder)
     return queries.recording(house.tenant, folder.name)
 

@@ -10,17 +10,18 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnouncement, Marker, Prompt
+from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import questions
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
+from recorder.domain.markers import LocatedMarker, Marker
 from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Words
 from recorder.seal import signed_document, signing
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.manifest import Manifest, to_body
 from recorder.seal.sealing import SealedTake, seal
-from recorder.spool.layout import CallEnd, CallStart, Mark, Take
+from recorder.spool.layout import CallEnd, CallStart, Take
 from recorder.store.contract import NotFound
 
 from .reference import plain
@@ -94,9 +95,9 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         uptime=Uptime("this start", 1000.0),
     )
     marks = (
-        Mark(START + timedelta(seconds=6.5), "announcement_finished", {}),
-        Mark(START + timedelta(seconds=9), "bridged", {"party": "extension", "value": "1001"}),
-        Mark(START + timedelta(seconds=70), "hangup", {"cause": "NORMAL_CLEARING"}),
+        Marker(START + timedelta(seconds=6.5), "announcement_finished"),
+        Marker(START + timedelta(seconds=9), "bridged", {"party": "extension", "value": "1001"}),
+        Marker(START + timedelta(seconds=70), "hangup", {"cause": "NORMAL_CLEARING"}),
     )
     end = CallEnd("recorded", None, START + timedelta(seconds=70), Party("extension", "1001"))
     values: dict[str, Any] = {
@@ -106,8 +107,8 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         "announced": LocatedAnnouncement(offset_ms=210, end_ms=6410, score=0.987654321),
         "gaps": (Gap(0, 9000, "left", "before_announcement_end"), Gap(20_000, 25_000, "both", "hold")),
         "markers": (
-            Marker(marks[1].at, 9000, "bridged", {"party": "extension", "value": "1001"}),
-            Marker(marks[2].at, 69_900, "hangup", {"cause": "NORMAL_CLEARING"}),
+            LocatedMarker(marks[1].at, "bridged", {"party": "extension", "value": "1001"}, 9000),
+            LocatedMarker(marks[2].at, "hangup", {"cause": "NORMAL_CLEARING"}, 69_900),
         ),
         "drift_ms": -100,
         "sounds": tuple(sounds),
@@ -160,10 +161,10 @@ def make_asked(
     announced = {"announced": more.pop("announced")} if "announced" in more else {}
     made = make_encoded(folder, **announced)
     said = tuple(
-        Mark(START + timedelta(seconds=20 + 2 * n), kind, data) for n, (kind, data) in enumerate(marks)
+        Marker(START + timedelta(seconds=20 + 2 * n), kind, data) for n, (kind, data) in enumerate(marks)
     )
     placed = tuple(
-        Marker(mark.at, 20_000 + 2000 * n, mark.kind, dict(mark.data)) for n, mark in enumerate(said)
+        LocatedMarker(mark.at, mark.kind, mark.data, 20_000 + 2000 * n) for n, mark in enumerate(said)
     )
     prompts = []
     for number, one in enumerate(questions(placed)):

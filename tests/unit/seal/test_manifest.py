@@ -14,7 +14,7 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audio.encoded_take import Marker
+from recorder.domain.markers import LocatedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import plaintext, signing, streaming_aead
@@ -389,7 +389,7 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
         ("listener_left", party),
     )
     more = tuple(
-        Marker(START + timedelta(seconds=number), 1000 * number, kind, data)
+        LocatedMarker(START + timedelta(seconds=number), kind, data, 1000 * number)
         for number, (kind, data) in enumerate(told, 10)
     )
     made = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))

@@ -12,10 +12,11 @@ from flask_babel import format_decimal
 
 import web
 from recorder.audio.encoded_take import GAP_REASONS
+from recorder.domain.markers import MARKER_KINDS
 from recorder.domain.parties import Party
 from recorder.playback import interface
 from recorder.prompts import purposes
-from recorder.spool.layout import MARKS, REASONS
+from recorder.spool.layout import REASONS
 from recorder.switch import conference_events
 from web import WebConfig, create_app
 from web.language import NAMES, zone_name
@@ -141,7 +142,7 @@ def test_everything_of_who_listened_has_its_sentence(app):
         said = [eavesdrop.listened("listener_heard", eavesdrop.answer(each)) for each in markers]
         said += [eavesdrop.listened(kind, "") for kind in eavesdrop.KINDS]
     assert len(set(said)) == len(said) == 10
-    assert {kind for kind in MARKS if kind.startswith("listener_")} == set(eavesdrop.KINDS)
+    assert {kind for kind in MARKER_KINDS if kind.startswith("listener_")} == set(eavesdrop.KINDS)
 
 
 def test_every_refusal_of_the_gate_has_its_sentence():

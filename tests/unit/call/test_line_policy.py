@@ -1,4 +1,4 @@
-"""A snapshot of the wrong shape is told as such: a call must not find out."""
+"""The snapshot of lines: read as written, and refused as a whole where it is malformed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def write(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     (folder / "snapshot.json").write_text(json.dumps(body if changed is None else changed))
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_reads_the_snapshot_as_written(tmp_path: Path) -> None:
     write(tmp_path, lambda body: None)
     read = line_policy.read(tmp_path)
     assert (read.line("+3225550100"), read.never_record, read.damaged) == (LINE, {"112"}, frozenset())
 
 
-def test_a_line_that_announces_at_pick_up_says_so_in_its_plan(tmp_path: Path) -> None:
+def test_the_plan_announces_on_answer(tmp_path: Path) -> None:
     write(tmp_path, lambda body: body["lines"][0].update(timing="at_pickup"))
     read = line_policy.read(tmp_path)
     line = read.line("+3225550100")
@@ -42,11 +42,11 @@ def test_a_line_that_announces_at_pick_up_says_so_in_its_plan(tmp_path: Path) ->
     assert read.plan(line).at_pickup
 
 
-def test_what_a_line_does_with_its_outbound_calls_costs_an_older_daemon_nothing(tmp_path: Path) -> None:
+def test_outbound_timing_is_kept_apart_for_older_daemons(tmp_path: Path) -> None:
     line = replace(LINE, outbound="once_connected")
     body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], []))
     before = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [LINE], []))
-    assert body["lines"] == before["lines"], "it reads every field of a line, and no other"
+    assert body["lines"] == before["lines"], "an older daemon reads these fields and no others"
     write(tmp_path, lambda _: body)
     read = line_policy.read(tmp_path)
     found = read.line("3225550100")
@@ -60,7 +60,7 @@ def newer(body: dict[str, Any], **more: Any) -> None:
     body["newer"] = {body["lines"][0]["line"]: {**said, **more}}
 
 
-def test_what_an_accord_of_before_does_not_know_stands_apart(tmp_path: Path) -> None:
+def test_newer_fields_are_kept_apart(tmp_path: Path) -> None:
     def look(body: dict[str, Any]) -> None:
         assert not {"outbound", "delete", "joining", "beep"} & set(body["lines"][0])
         newer(body, beep="both", outbound="once_connected")
@@ -89,8 +89,8 @@ ASKING = replace(
 )
 
 
-def test_what_is_asked_of_who_joins_is_nothing_to_an_older_daemon(tmp_path: Path) -> None:
-    """It could not listen for the answer: it tells nobody, and goes on with the rest."""
+def test_transfer_questions_are_kept_apart_for_older_daemons(tmp_path: Path) -> None:
+    """It could not handle the answer: it notifies nobody, and reads the rest of the line."""
     told = replace(
         ASKING, joining=line_policy.TransferNotice("both", SAID), others=(), menu=None, line="m", number="101"
     )
@@ -108,7 +108,7 @@ def test_what_is_asked_of_who_joins_is_nothing_to_an_older_daemon(tmp_path: Path
 
 
 @pytest.mark.parametrize("wrong", [1, [], [None], [{"how": "alone"}, None, None]])
-def test_what_is_asked_in_another_shape_is_told_as_such(tmp_path: Path, wrong: object) -> None:
+def test_refuses_malformed_transfer_questions(tmp_path: Path, wrong: object) -> None:
     body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING], []))
     write(tmp_path, lambda _: body | {"joiners_asked": {"l": wrong}})
     with pytest.raises(ConfigError) as broken:
@@ -116,14 +116,14 @@ def test_what_is_asked_in_another_shape_is_told_as_such(tmp_path: Path, wrong: o
     assert broken.value.error_id == "snapshot.broken"
 
 
-def test_a_line_that_only_announces_asks_nobody_who_joins(tmp_path: Path) -> None:
+def test_notice_mode_has_no_transfer_question(tmp_path: Path) -> None:
     line = replace(LINE, joining=line_policy.TransferNotice("alone", SAID, SAID))
     write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
     with pytest.raises(ConfigError):
         line_policy.read(tmp_path)
 
 
-def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) -> None:
+def test_an_older_snapshot_records_no_outbound_call(tmp_path: Path) -> None:
     write(tmp_path, lambda body: body.__delitem__("newer"))
     line = line_policy.read(tmp_path).line("3225550100")
     assert line is not None
@@ -176,7 +176,7 @@ def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) 
         lambda body: body["lines"][0]["announcement"].update(keep_days=None),
     ],
 )
-def test_a_snapshot_of_another_shape_is_an_error_that_says_what_to_do(
+def test_a_malformed_snapshot_has_an_error_with_a_hint(
     tmp_path: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
     write(tmp_path, change)

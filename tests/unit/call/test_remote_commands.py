@@ -1,4 +1,4 @@
-"""What is asked of a call from outside it: done where it can be; in every other state it has its reason."""
+"""Commands from the panel and the API: carried out, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -21,74 +21,73 @@ from recorder.domain.call_events import (
     CommandGiven,
     HoldStarted,
 )
-from tests.unit.call.test_codes import Talk, allowed
-from tests.unit.call.test_consent import AT, plan
+from tests.unit.call.conversation import AT, DeletableConversation, deletable_plan, plan
 
 
-def asks(call: Talk, what: str, **more: object) -> None:
-    call.tell(CommandGiven, code=what, by="panel", **more)
+def command(call: DeletableConversation, what: str, **more: object) -> None:
+    call.feed(CommandGiven, code=what, by="panel", **more)
 
 
-def test_it_is_done_as_with_the_codes_and_says_where_it_was_asked() -> None:
-    call = Talk()
-    asks(call, PAUSE, lasts=timedelta(seconds=120))
-    assert call.notes("paused") == [{"seconds": "120", "by": "panel"}]
+def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
+    call = DeletableConversation()
+    command(call, PAUSE, lasts=timedelta(seconds=120))
+    assert call.markers("paused") == [{"seconds": "120", "by": "panel"}]
     assert call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_TONE
-    asks(call, PAUSE, lasts=timedelta(seconds=120))
-    assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE], "the tone begins anew"
-    asks(call, NOTE)
-    assert call.notes("noted") == [{"by": "panel"}]
-    asks(call, RESUME)
+    command(call, PAUSE, lasts=timedelta(seconds=120))
+    assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone starts again"
+    command(call, NOTE)
+    assert call.markers("noted") == [{"by": "panel"}]
+    command(call, RESUME)
     assert not call.state.pause.is_active(call.now)
-    assert call.done[-1] is Do.PAUSE_OVER
-    assert call.notes("resumed") == [{"by": "panel"}]
-    assert call.ends() is None
+    assert call.done[-1] is Do.END_PAUSE_TONE
+    assert call.markers("resumed") == [{"by": "panel"}]
+    assert call.end() is None
 
 
-def test_a_code_on_the_telephone_does_not_say_so() -> None:
-    call = Talk()
-    call.code("note")
-    assert call.notes("noted") == [{}]
+def test_a_dialled_code_names_no_origin() -> None:
+    call = DeletableConversation()
+    call.dial("note")
+    assert call.markers("noted") == [{}]
 
 
-def test_it_is_destroyed_at_once_for_it_was_asked_back_in_the_panel() -> None:
-    call = Talk()
-    asks(call, DELETE)
+def test_delete_needs_no_confirmation_in_the_call() -> None:
+    call = DeletableConversation()
+    command(call, DELETE)
     assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "deleted")
     assert call.done[-2:] == [Do.DELETED, Do.DISCARD]
-    assert call.notes("deleted") == [{"by": "panel"}]
-    assert call.ends() == "deleted"
+    assert call.markers("deleted") == [{"by": "panel"}]
+    assert call.end() == "deleted"
 
 
-def test_it_is_not_on_a_line_that_does_not_allow_it_nor_while_somebody_is_asked() -> None:
-    call = Talk(deletable=False)
+def test_delete_is_refused_by_the_line_or_an_open_question() -> None:
+    call = DeletableConversation(deletable=False)
     assert remote_commands.refusal(call.state, DELETE) == remote_commands.NOT_ALLOWED
     before = call.state
-    asks(call, DELETE)
+    command(call, DELETE)
     assert call.state == before
-    call = Talk()
-    call.dials()  # whether it may be kept
+    call = DeletableConversation()
+    call.dial_keep()
     assert remote_commands.refusal(call.state, DELETE) == remote_commands.BUSY
-    assert remote_commands.refusal(call.state, PAUSE) == "", "a card number may come at any moment"
-    asks(call, DELETE)
+    assert remote_commands.refusal(call.state, PAUSE) == "", "a card number may be dictated at any moment"
+    command(call, DELETE)
     assert call.state.phase is Phase.ANNOUNCED
 
 
 def states() -> dict[str, tuple[CallState, str]]:
-    """A call in every stage, and why it cannot be paused there."""
-    arrived = initial.arrive(allowed(), AT)[0]
+    """A call in each state, and why a pause is refused there."""
+    arrived = initial.arrive(deletable_plan(), AT)[0]
     ringing = initial.arrive(replace(plan(None), at_pickup=True), AT)[0]
-    opt_in = initial.arrive(replace(allowed(), mode="opt-in"), AT)[0]
-    talk = Talk().state
-    asked = Talk()
-    asked.is_asked()
-    held = Talk()
-    held.tell(HoldStarted)
-    ended = Talk()
-    ended.ends()
-    hung_up = Talk()
-    hung_up.tell(CallHungUp, ending=True)
+    opt_in = initial.arrive(replace(deletable_plan(), mode="opt-in"), AT)[0]
+    talk = DeletableConversation().state
+    asked = DeletableConversation()
+    asked.ask_to_delete()
+    held = DeletableConversation()
+    held.feed(HoldStarted)
+    ended = DeletableConversation()
+    ended.end()
+    hung_up = DeletableConversation()
+    hung_up.feed(CallHungUp, ending=True)
     return {
         "being told": (arrived, remote_commands.NOT_TOLD),
         "ringing": (ringing, remote_commands.NOT_TOLD),
@@ -112,7 +111,7 @@ def states() -> dict[str, tuple[CallState, str]]:
 
 @pytest.mark.parametrize("name", states())
 @pytest.mark.parametrize("what", [PAUSE, RESUME, NOTE])
-def test_every_stage_has_one_outcome(name: str, what: str) -> None:
+def test_each_state_accepts_or_refuses(name: str, what: str) -> None:
     state, why = states()[name]
     assert remote_commands.refusal(state, what) == why
     event = CommandGiven(AT + timedelta(minutes=1), code=what, by="panel")
@@ -123,10 +122,10 @@ def test_every_stage_has_one_outcome(name: str, what: str) -> None:
         assert actions
 
 
-def test_what_nobody_can_ask_changes_nothing() -> None:
-    state = Talk().state
+def test_unknown_commands_change_nothing() -> None:
+    state = DeletableConversation().state
     for code in (KEEP, "", "anything"):
         assert step(state, CommandGiven(AT, code=code, by="panel")) == (state, ())
-    # And the telephone cannot say that it is the panel.
+    # A dialled code cannot be taken for a command.
     after, _ = step(state, CodeDialled(AT, code=NOTE, other="b"))
     assert after == state

@@ -1,0 +1,112 @@
+"""Markers: the moments that are marked in a recording.
+
+The state machine orders them (``call/state.py``), the daemon writes them to the call's folder
+(``spool/layout.py``), the worker locates them in the audio (``audio/redaction.py``), and the manifest seals
+them (``seal/manifest.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from recorder.strict_json import STRICT, FileTime
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A moment in a call. ``at`` is its time in UTC, ``kind`` one of :data:`MARKER_KINDS`, and ``data`` small
+    and flat."""
+
+    __pydantic_config__ = STRICT
+
+    at: FileTime
+    kind: str
+    data: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedMarker(Marker):
+    """A marker with its place in the audio: ``offset_ms``, in milliseconds of audio.
+
+    It is a type of its own because ``encoded.json`` and the manifest are read strictly: they refuse a marker
+    without a place, or without data. In a manifest, data that names a person is in the parties instead."""
+
+    data: Mapping[str, str] = field(hash=False)
+    offset_ms: int
+
+
+LATER: Final = {"seen": "later"}
+"""Data of a marker that was written later, because nobody watched the call: its time is that of the switch's
+report."""
+
+MARKER_KINDS: Final = frozenset(
+    {
+        "recording_started",
+        # data: fax (t38), where a telephone had offered to go on as a fax; full (disk), where the daemon
+        # stopped the recording because the disk was about to be full, and the call went on
+        "recording_stopped",
+        "asked",  # a question before the conversation was heard whole. data: question (language, recording)
+        # data: question; answer (yes, no, none, unclear; for the language: key, none, unclear); key
+        "answered",
+        "keep_asked",  # the keep question. data: how (question, own_words)
+        "keep_question_heard",  # whole, by both
+        "keep_broken",  # the question was not heard whole, or nobody could answer: no answer
+        # A colleague confirmed a yes, but the external party's voice was not found: it is asked once more.
+        "keep_unheard",
+        # data: answer (yes, no, none); by (outside, colleague); how (key, aloud, own_words); for a
+        # colleague's yes also voice_from_ms and voice_to_ms, where the external party's voice is, in
+        # milliseconds of audio
+        "keep_answered",
+        "keep_told",  # both heard the outcome. data: answer
+        "keep_untold",  # the outcome was not heard whole by both
+        # The switch pauses the recording. data: seconds until it resumes by itself; began (unknown), where
+        # the switch does not say since when; by (panel, api), here and in resumed, noted and deleted, where
+        # it was a command and no feature code
+        "paused",
+        "resumed",
+        "noted",  # a colleague marked the moment
+        "delete_asked",  # the colleague is asked to confirm deletion
+        "delete_dropped",  # deletion was not confirmed
+        "deleted",  # it was confirmed
+        "announcement_started",
+        "announcement_broken",  # data: reason (hold, stopped, failed)
+        "announcement_finished",  # its playback ended by itself, without a hold
+        # data of both: party (its kind) and value, the internal party who came or left; leg, the switch's id
+        # of theirs
+        "bridged",
+        "unbridged",
+        # A participant joined or left. data of both: party, value and leg as above; who (colleague, outside),
+        # where the switch could be asked; how (conference, third)
+        "joined_room",
+        "left_room",
+        # A supervisor started or stopped listening. data of all three: party, value and leg as above
+        "listener_came",
+        "listener_left",
+        # data: heard_by (outside, colleague, both, nobody); channel (left, right), where the recording has
+        # their voice, and they are a third party, too
+        "listener_heard",
+        # The transfer notice started. data: how (alone, both); asks (opt-out, opt-in), where it asks for
+        # consent. Here and below, of one of several participants, also in (room) and their leg
+        "joined_telling",
+        "joined_told",  # it was heard whole
+        "joined_untold",  # it was not heard whole. data: reason (left, hold, stopped, unobserved)
+        "joined_asked",  # the transfer target heard the question whole
+        "joined_answered",  # the recording goes on. data: answer (yes; none: silence in opt-out), key
+        # The recording ends. data: answer (no; none, silence in opt-in; unclear, meaningless keys; left,
+        # before they answered; unasked, the question could not be played; unobserved), key
+        "joined_refused",
+        "transferred_outside",  # the other end is no colleague any more: the recording ends
+        "hold",  # the external party holds the call
+        "unhold",
+        "colleague_hold",  # the colleague holds it; there may be no unhold where they leave meanwhile
+        "colleague_unhold",
+        "conference_left",  # the external party was in a conference until now
+        "hangup",  # data: cause
+        "unobserved_from",  # the daemon was away
+        "unobserved_to",
+        "brought_in",  # an imported recording. data: sha256 (of the file), channels (1 or 2)
+    }
+)
+"""The kinds of markers. Each may also have :data:`LATER`."""

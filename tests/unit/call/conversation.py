@@ -1,0 +1,117 @@
+"""A recorded conversation, fed with the events of a switch that plays sounds to both parties."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from recorder.call import initial
+from recorder.call.state import Do, Finish, Phase
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    OUTSIDE,
+    CallHungUp,
+    CodeDialled,
+    FolderWritten,
+    KeyPressed,
+    LegBridged,
+    PlaybackEnded,
+    PlaybackStarted,
+    RecordingStarted,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    StateReported,
+    VoiceChecked,
+)
+from recorder.domain.call_plan import NOTICE, CallPlan, DeleteScript, KeepScript, Script, Speech
+from recorder.domain.parties import Party
+from tests.unit.call.driver import AT, CallDriver
+
+TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
+
+
+def speech(name: str) -> Speech:
+    return Speech(f"/prompts/{name}.wav", timedelta(seconds=4))
+
+
+KEEP = KeepScript(speech("question"), speech("cue"), speech("yes"), speech("no"), speech("none"))
+OWN_WORDS = replace(KEEP, question=None)
+VOICE = (12_000, 12_400)
+
+
+def plan(keep: KeepScript | None) -> CallPlan:
+    return CallPlan(NOTICE, (Script(TOLD, keep=keep),))
+
+
+class Conversation(CallDriver):
+    """A recorded call in which two parties speak, the internal one on leg ``b``."""
+
+    def __init__(self, keep: KeepScript | None = KEEP) -> None:
+        super().__init__(initial.arrive(plan(keep), AT)[0])
+        self.feed(FolderWritten)
+        self.feed(RecordingStarted, state="announcing")
+        self.feed(PlaybackStarted, sound=TOLD.path)
+        self.feed(PlaybackEnded, sound=TOLD.path, complete=True)
+        self.feed(StateReported, state="announced")
+        self.connect("b")
+        assert self.state.phase is Phase.ANNOUNCED
+
+    def connect(self, leg: str) -> None:
+        self.feed(LegBridged, party=Party("extension", "200"), other=leg, state="announced")
+
+    def dial_keep(self) -> None:
+        self.feed(CodeDialled, code="keep", other="b")
+
+    def start(self, sound: Speech | None) -> None:
+        assert sound is not None
+        for leg in (COLLEAGUE, OUTSIDE):
+            self.feed(SoundStarted, leg=leg, sound=sound.path)
+
+    def play(self, sound: Speech | None) -> None:
+        assert sound is not None
+        self.start(sound)
+        self.now += sound.length
+        for leg in (OUTSIDE, COLLEAGUE):
+            self.feed(SoundEnded, leg=leg, sound=sound.path, complete=True)
+
+    def press(self, key: str, leg: str = OUTSIDE) -> None:
+        self.feed(KeyPressed, key=key, leg=leg)
+
+    def confirm_yes(self, voice: tuple[int, int] | None = VOICE) -> None:
+        """The colleague confirms a yes; ``voice`` is where the external party was found in the recording."""
+        self.press("1", COLLEAGUE)
+        assert self.done[-1] is Do.KEEP_CHECK
+        self.feed(VoiceChecked, voice=voice)
+
+    def end(self) -> str | None:
+        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
+        self.feed(RecordingStopped, ending=True)
+        (finish,) = (one for one in self.done if isinstance(one, Finish))
+        return finish.reason
+
+
+DELETE = DeleteScript(speech("delete"), speech("deleted"))
+
+
+def deletable_plan() -> CallPlan:
+    line = plan(KEEP)
+    return replace(line, scripts=tuple(replace(one, delete=DELETE) for one in line.scripts))
+
+
+class DeletableConversation(Conversation):
+    """A conversation on a line that lets colleagues delete the recording, unless not ``deletable``."""
+
+    def __init__(self, deletable: bool = True) -> None:
+        super().__init__(KEEP)
+        if deletable:
+            self.state = replace(self.state, plan=deletable_plan())
+
+    def dial(self, code: str, **more: object) -> None:
+        self.feed(CodeDialled, code=code, other="b", **more)
+
+    def ask_to_delete(self, *, complete: bool = True) -> None:
+        self.dial("delete")
+        self.feed(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
+        self.now += DELETE.question.length
+        self.feed(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
