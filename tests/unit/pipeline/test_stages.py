@@ -286,7 +286,7 @@ def test_refuses_another_tenant_key(house) -> None:
     with writing():
         _set_tenant_key(house, other)
     folder = house.take()
-    with pytest.raises(Exception, match="another key") as refused:
+    with pytest.raises(Exception, match="different keys") as refused:
         house.work(folder)
     assert refused.value.error_id == "store.other_tenant_key"
 
