@@ -42,7 +42,7 @@ def work_off(folder: Path, port: int) -> None:
     from recorder import clock
     from recorder.config import Settings, WorkerSettings
     from recorder.processes.worker_loop import Worker
-    from recorder.store.retry import retrying
+    from recorder.store.retry import with_retries
     from recorder.store.s3 import S3Store
     from recorder.store.seaweedfs import SeaweedFS
     from tests.house import House
@@ -53,7 +53,7 @@ def work_off(folder: Path, port: int) -> None:
     spool = folder / "spool"
     services = replace(
         house.services,
-        store=retrying(store),
+        store=with_retries(store),
         boundary=lambda reached: worker.stop() if reached == "removed" and not calls(spool) else None,
     )
     worker = Worker(services, Settings(worker=WorkerSettings(processes=1, nice=0)), uploads=UPLOADS)

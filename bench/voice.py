@@ -26,7 +26,7 @@ from demo.practice.sound import as_on_the_line
 from recorder.audio import voice_detection, wav
 from recorder.audio.voice_detection import VoiceSpan
 from recorder.prompts.dsp import RATE as CLIPS
-from recorder.prompts.dsp import as_int16, resampled, silences
+from recorder.prompts.dsp import measure_silence, resample, to_int16
 from recorder.prompts.sound_sources import SOUNDS
 
 RATE = 8000
@@ -110,17 +110,17 @@ def right_channel(draw: np.random.Generator, *, talks: bool) -> Sound:
 @cache
 def _question(language: str) -> Sound:
     samples, rate = soundfile.read(SOUNDS / language / "yes-or-no.flac", dtype="float32")
-    _, after = silences(samples)
-    return resampled(samples[: len(samples) - int(after * rate)], CLIPS, RATE).astype(np.float64)
+    _, after = measure_silence(samples)
+    return resample(samples[: len(samples) - int(after * rate)], CLIPS, RATE).astype(np.float64)
 
 
 @cache
 def _word(language: str, digit: int) -> Sound:
     samples, rate = soundfile.read(SOUNDS / language / f"digit-{digit}.flac", dtype="float32")
     assert rate == CLIPS
-    before, after = silences(samples)
+    before, after = measure_silence(samples)
     heard = samples[int(before * rate) : len(samples) - int(after * rate)]
-    return resampled(heard, CLIPS, RATE).astype(np.float64)
+    return resample(heard, CLIPS, RATE).astype(np.float64)
 
 
 def word(language: str, digit: int, seconds: float | None = None) -> Sound:
@@ -200,7 +200,7 @@ def by_telephone(sound: Sound, draw: np.random.Generator, lost: float = 0.01) ->
     for start in range(0, len(band) - FRAME, FRAME):
         if draw.random() < lost:
             band[start : start + FRAME] = band[start - FRAME : start] * 0.5 if start else 0.0
-    return as_on_the_line(as_int16(np.clip(band, -1, 1).astype(np.float32)))
+    return as_on_the_line(to_int16(np.clip(band, -1, 1).astype(np.float32)))
 
 
 # --- other sounds
@@ -345,14 +345,14 @@ def write_case(case: Case, folder: Path, rate: int = RATE) -> Path:
     path = folder / "audio.wav"
     both = case.samples
     if rate != RATE:
-        channels = (resampled(both[:, one].astype(np.float32) / 32768, RATE, rate) for one in (0, 1))
-        both = np.stack([as_int16(one) for one in channels], axis=1)
-    path.write_bytes(wav.header(rate, 0) + both.astype("<i2").tobytes())
+        channels = (resample(both[:, one].astype(np.float32) / 32768, RATE, rate) for one in (0, 1))
+        both = np.stack([to_int16(one) for one in channels], axis=1)
+    path.write_bytes(wav.wav_header(rate, 0) + both.astype("<i2").tobytes())
     return path
 
 
 def detect(case: Case, folder: Path, rate: int = RATE) -> VoiceSpan | None:
-    return voice_detection.find(write_case(case, folder, rate), int(BEFORE_S * rate))
+    return voice_detection.find_answer(write_case(case, folder, rate), int(BEFORE_S * rate))
 
 
 def right_place(case: Case, place: VoiceSpan) -> bool:

@@ -24,9 +24,9 @@ from demo.practice.party import SPEECH
 from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
 from recorder.domain.line_policy import Announcement, Keep
-from recorder.domain.line_policy import PromptSound as Words
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence as Words
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.ids import Entropy, uuid7

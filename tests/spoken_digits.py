@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 
 from recorder.prompts.dsp import RATE as CLIPS
-from recorder.prompts.dsp import resampled, trimmed
+from recorder.prompts.dsp import resample, trim_silence
 from recorder.prompts.sound_sources import SOUNDS
 
 RATE = 8000
@@ -17,7 +17,7 @@ ALIKE = 0.8
 def clips(language: str) -> list[np.ndarray]:
     """The words for 0 to 9."""
     paths = [SOUNDS / language / f"digit-{digit}.flac" for digit in range(10)]
-    return [resampled(trimmed(soundfile.read(path, dtype="float32")[0]), CLIPS, RATE) for path in paths]
+    return [resample(trim_silence(soundfile.read(path, dtype="float32")[0]), CLIPS, RATE) for path in paths]
 
 
 def digits(heard: np.ndarray, language: str) -> str:

@@ -1,4 +1,4 @@
-"""What a take becomes once it was listened to, blanked and encoded: the value between take and seal."""
+"""The value between encoding and sealing: a redacted and encoded take."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from recorder.spool.layout import Take, read_take
 from recorder.strict_json import STRICT, FileTime, Form, Natural, one_of, parse
 
 ENCODED = "encoded.json"
-"""In the take's folder: this stage is done."""
+"""In the take's folder: the stage *encode* is done."""
 
 GAP_REASONS = frozenset(
     {
-        "before_announcement_end",  # left blanked: they had not been told yet
-        "ringing",  # nobody had answered: it rang, or they waited.  Both blanked; left alone where unwatched
-        "hold",  # of either end
-        "waiting",  # in the middle of the call: parked, in a queue, or being transferred
-        "paused",  # by a colleague: silent in both channels
+        "before_announcement_end",  # left redacted: the external party had not been informed yet
+        "ringing",  # nobody had answered yet. Both redacted; if unobserved, left only
+        "hold",  # by either side
+        "waiting",  # during the call: parked, in a queue, or being transferred
+        "paused",  # by a colleague: both channels are silent
         "write_error",
-        "fax",  # the call went on as a fax (T.38), in which there is no sound
-        "repair",  # the file ended before the call did
-        "unobserved",  # the daemon was away: nothing was missed in the sound, but nobody watched
-        "told_joiner",  # right: a colleague who had joined was told; what they said meanwhile is not there
-        # right: one who had joined was to be asked, and had not agreed, or refused; also where nobody
-        # watched, and one may have come
+        "fax",  # the call continued as a fax (T.38), which has no audio
+        "repair",  # the file ended before the call
+        "unobserved",  # the daemon was away: no audio is missing, but nobody watched the call
+        "told_joiner",  # right: a transfer target heard the transfer notice, and not the external party
+        # right, redacted: a participant had not consented yet, or refused; also while nobody watched and a
+        # participant may have joined
         "joiner_not_agreed",
-        "transferred_outside",  # they were connected with somebody who is no colleague, and the take ended
-        "prompt",  # right: both heard a question, or what came of it, and not each other; nothing is silenced
+        "transferred_outside",  # the external party was connected to an outside party, and the take ended
+        "prompt",  # right: both heard the keep question or its outcome, not each other; nothing is redacted
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedAnnouncement:
-    """Where the announcement is in the audio: milliseconds of audio, and the normalised
-    cross-correlation (1.0 is the very sound)."""
+    """The announcement's place in milliseconds of audio, and the normalised cross-correlation there (1.0: an
+    identical sound)."""
 
     __pydantic_config__ = STRICT
 
@@ -53,8 +53,8 @@ class LocatedAnnouncement:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch that is missing or blanked: milliseconds of audio, ``channel`` ``left``, ``right`` or
-    ``both``, ``reason`` one of :data:`GAP_REASONS`."""
+    """A stretch without sound, in milliseconds of audio. ``channel`` is ``left``, ``right`` or ``both``;
+    ``reason`` is one of :data:`GAP_REASONS`."""
 
     __pydantic_config__ = STRICT
 
@@ -66,9 +66,9 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Where something that was played to both in the call is in the audio, whole: of question ``number``
-    (from 0, see ``keep_answers.py``), ``which`` of its sounds (``question``, or what was said of the answer:
-    ``yes``, ``no``, ``none``); ``at`` is when its end was noted."""
+    """A prompt that both parties heard whole, located in the audio, in milliseconds. It belongs to keep
+    question ``number`` (from 0, see ``keep_answers.py``); ``which`` is its sound: ``question``, or the
+    outcome (``yes``, ``no``, ``none``). ``at`` is the time of the mark at its end."""
 
     __pydantic_config__ = STRICT
 
@@ -86,8 +86,8 @@ def _name_of(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EncodedSound:
-    """A plain file that will be encrypted and stored: ``name`` is ``audio.opus``, ``audio.wav`` or
-    ``peaks``; ``length`` in bytes; ``sha256`` hex of the plain bytes."""
+    """A plain file that will be encrypted and stored as an object: its ``name`` (``audio.opus``,
+    ``audio.wav``, ``peaks`` or ``note``), ``length`` in bytes, and ``sha256`` of its bytes in hex."""
 
     __pydantic_config__ = STRICT
 
@@ -102,8 +102,8 @@ class EncodedSound:
 class Encoded:
     """A take ready to be sealed.
 
-    ``announced`` is ``None`` where the announcement could not be found in the audio (P1: no purpose).
-    ``drift_ms`` is the call's own clock minus the audio's length, in milliseconds.
+    ``announced`` is ``None`` if the announcement was not found in the audio, which then grants no purpose.
+    ``drift_ms`` is the call's duration by its own clock minus the audio's, in milliseconds.
     """
 
     take: Take
@@ -119,8 +119,8 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """``encoded.json``: a take's :class:`Encoded`.  Its paths are names in the take's folder, so that the
-    spool may be moved."""
+    """``encoded.json``: an :class:`Encoded` without its take. Paths are relative to the take's folder, so
+    that the spool can be moved."""
 
     __pydantic_config__ = STRICT
 
@@ -140,7 +140,7 @@ _SAME: Final = _FILE.names - {"format"}
 
 
 def write_encoded(encoded: Encoded) -> Path:
-    """Write ``encoded.json`` into the take's folder, whole or not at all: the stage is done.  Raises
+    """Write ``encoded.json`` into the take's folder, which completes the stage. Returns its path. Raises
     ``OSError``."""
     body = _FILE.write(_File(format=1, **{name: getattr(encoded, name) for name in _SAME}))
     path = encoded.take.folder / ENCODED
@@ -149,10 +149,10 @@ def write_encoded(encoded: Encoded) -> Path:
 
 
 def read_encoded(folder: Path) -> Encoded:
-    """What :func:`write_encoded` wrote, with the take itself read anew from the same folder.
+    """Read what :func:`write_encoded` wrote, and the take itself, from a folder.
 
-    Raises :class:`TakeError` ``take.encoded`` where it is missing, broken, of another format, or one of
-    its files is gone or has another length: then the stage is to be done again."""
+    Raises :class:`TakeError` ``take.encoded`` if it is missing, damaged or of another format, or if one of
+    the objects is missing or has another length: the stage must then be repeated."""
     take = read_take(folder)
     try:
         read = _FILE.read(parse((folder / ENCODED).read_bytes()))
@@ -167,5 +167,5 @@ def read_encoded(folder: Path) -> Encoded:
 def _in_folder(folder: Path, sound: EncodedSound) -> EncodedSound:
     path = folder / sound.path.name
     if path.stat().st_size != sound.length:
-        raise ValueError(f"{path.name} has another length than was written")
+        raise ValueError(f"{path.name} does not have the length that was written")
     return replace(sound, path=path)

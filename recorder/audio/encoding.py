@@ -34,8 +34,8 @@ from recorder.spool import atomic_files
 from recorder.spool.layout import Take, read_take
 
 OPUS, WAV, PEAKS = "audio.opus", "kept.wav", "peaks"
-"""The files in the take's folder.  ``kept.wav`` becomes the object ``audio.wav``: the take's own
-``audio.wav`` is the unblanked one and never leaves the spool."""
+"""Files in the take's folder. ``kept.wav`` becomes the object ``audio.wav``: the take's own ``audio.wav`` is
+not redacted and never leaves the spool."""
 
 NOTE = "note"
 """The operator's note about an imported recording, UTF-8: a file in the take's folder, and an object of the
@@ -68,10 +68,10 @@ class _Output(Protocol):
 
 
 def encode_take(folder: Path, prompt: Path) -> int:
-    """Encode the take in ``folder`` and write down what came of it (``encoded.json``).
+    """Encode the take in ``folder``, and write ``encoded.json``.
 
-    Returns the length of its sound in milliseconds.  ``prompt`` is the announcement's sound, in the folder of
-    all prompts.  Raises as :func:`encode` does.
+    Returns the length of its audio in milliseconds. ``prompt`` is the announcement's sound file, in the
+    folder of all prompts. Raises as :func:`encode` does.
     """
     encoded = encode(read_take(folder), prompt)
     write_encoded(encoded)
@@ -79,49 +79,50 @@ def encode_take(folder: Path, prompt: Path) -> int:
 
 
 def encode(take: Take, prompt: Path) -> Encoded:
-    """Make the take's objects in its folder: the formats that its line asks for, and ``peaks``.
+    """Make the take's objects in its folder: the formats of its line, and ``peaks``.
 
-    ``prompt`` is the announcement's sound file. Other prompts are beside it as ``<sha256>.wav``; one that is
-    missing is not searched for. Every file appears whole or not at all, and a repetition gives the same
-    bytes.
+    ``prompt`` is the announcement's sound file. Other prompts are beside it as ``<sha256>.wav``; a missing
+    one is not searched for. Every file is written atomically, and a repetition gives the same bytes.
 
-    Raises :class:`TakeError`: ``take.impossible`` for a take that must be set aside (the message says why);
-    ``take.prompt`` where the announcement's sound is missing or different. Raises ``OSError`` (a full disk),
-    after which it can be repeated.
-    """
+    Raises :class:`TakeError`: ``take.impossible`` for a take that must go into quarantine, with the reason;
+    ``take.prompt`` if the announcement's sound is missing or different. Raises ``OSError`` (for example, a
+    full disk), after which it can be repeated."""
     announcement = take.start.announcement
     if announcement is None or not take.start.formats:
-        raise wav.impossible(
-            take.folder, "it has no announcement or no format, so nothing should have been recorded"
+        raise wav.impossible_take(
+            take.folder, "it has no announcement or no format, so it should not have been recorded"
         )
     sound = wav.inspect(take.audio)
     _check_prompt(prompt, announcement.sha256)
-    found = _find(take, sound, prompt)
-    said = prompt_detection.find(take, sound, found, prompt.parent)
-    paused = pause_redaction.masked(take, sound, found, said)
-    missing = missing_audio.holes(timeline.times(take, sound, found, said), found, said)
-    sound = missing_audio.put_in(sound, missing)
-    found, said = missing_audio.found_later(found, missing), missing_audio.prompts_later(said, missing)
-    plan = redaction.plan(take, sound, found, said, missing_audio.pauses_later(paused, missing))
-    return _encoded(take, sound, plan, found, said)
+    found = _find_announcement(take, sound, prompt)
+    prompts = prompt_detection.find_prompts(take, sound, found, prompt.parent)
+    pauses = pause_redaction.locate_pauses(take, sound, found, prompts)
+    missing = missing_audio.find_holes(timeline.locate_times(take, sound, found, prompts), found, prompts)
+    sound = missing_audio.fill_holes(sound, missing)
+    found, prompts = (
+        missing_audio.shift_announcement(found, missing),
+        missing_audio.shift_prompts(prompts, missing),
+    )
+    plan = redaction.plan(take, sound, found, prompts, missing_audio.shift_pauses(pauses, missing))
+    return _write_objects(take, sound, plan, found, prompts)
 
 
-def as_it_is(take: Take) -> Encoded:
-    """Encode an imported recording: nothing is searched for and nothing redacted. Its note goes with it
+def encode_import(take: Take) -> Encoded:
+    """Encode an imported recording, without a search and without a redaction, and with its note
     (:data:`NOTE`)."""
     marks = (mark for mark in take.marks if mark.kind == "brought_in")
     markers = tuple(LocatedMarker(mark.at, mark.kind, mark.data, 0) for mark in marks)
-    return _encoded(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
+    return _write_objects(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
 
 
-def _encoded(
+def _write_objects(
     take: Take,
     sound: wav.Wav,
     plan: redaction.RedactionPlan,
     found: LocatedAnnouncement | None = None,
-    said: tuple[Prompt, ...] = (),
+    prompts: tuple[Prompt, ...] = (),
 ) -> Encoded:
-    _write(take, sound, plan)
+    _write_formats(take, sound, plan)
     named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
     named += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []
     named += [(PEAKS, PEAKS, "application/json")]
@@ -134,8 +135,8 @@ def _encoded(
         gaps=plan.gaps,
         markers=plan.markers,
         drift_ms=plan.drift_ms,
-        sounds=tuple(_sound(take.folder / file, name, kind) for file, name, kind in named),
-        prompts=said,
+        sounds=tuple(_hash_object(take.folder / file, name, kind) for file, name, kind in named),
+        prompts=prompts,
     )
 
 
@@ -148,33 +149,33 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
         raise TakeError(
             "take.prompt",
             f"{prompt} is not the announcement of this take ({found})",
-            "have the worker write the snapshot again; the take waits in the spool",
+            "the worker writes it again from the catalogue; the take waits in the spool",
         )
 
 
-def _find(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnouncement | None:
+def _find_announcement(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnouncement | None:
     signal = prompt_match.load_prompt(prompt, sound.sample_rate)
-    clock = timeline.times(take, sound, None)
+    clock = timeline.locate_times(take, sound, None)
     # The expected end, by the last mark that gives one.
     due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
     until = max(due) + SEARCH_MARGIN_MS if due else None
-    match = prompt_match.locate(signal, sound, channel=1, until_ms=until)
-    return None if match is None else prompt_match.as_found(match, sound.sample_rate)
+    match = prompt_match.find_last_playing(signal, sound, channel=1, until_ms=until)
+    return None if match is None else prompt_match.to_milliseconds(match, sound.sample_rate)
 
 
-def _write(take: Take, sound: wav.Wav, plan: redaction.RedactionPlan) -> None:
+def _write_formats(take: Take, sound: wav.Wav, plan: redaction.RedactionPlan) -> None:
     """Read the take once, and write every format from the same redacted blocks."""
     outline = Peaks(sound.sample_rate, sound.frames)
     with ExitStack() as stack:
         outputs: list[_Output] = []
         if "opus" in take.start.formats:
-            path = stack.enter_context(atomic_files.replacing(take.folder / OPUS))
+            path = stack.enter_context(atomic_files.replace_file(take.folder / OPUS))
             outputs.append(_OpusFile(path, sound.sample_rate, take.start.recording, stack))
         if "wav" in take.start.formats:
-            path = stack.enter_context(atomic_files.replacing(take.folder / WAV))
+            path = stack.enter_context(atomic_files.replace_file(take.folder / WAV))
             outputs.append(_WavFile(stack.enter_context(open(path, "wb")), sound))
         at = 0
-        for block in wav.blocks(sound, BLOCK_FRAMES):
+        for block in wav.read_blocks(sound, BLOCK_FRAMES):
             samples = redaction.silence(block, at, sound.sample_rate, plan)
             outline.add(samples)
             for output in outputs:
@@ -190,7 +191,7 @@ class _WavFile:
 
     def __init__(self, file: BinaryIO, sound: wav.Wav) -> None:
         self._file = file
-        self._file.write(wav.header(sound.sample_rate, sound.frames))
+        self._file.write(wav.wav_header(sound.sample_rate, sound.frames))
 
     def add(self, samples: wav.Samples) -> None:
         self._file.write(samples.astype("<i2", copy=False).tobytes())
@@ -252,7 +253,7 @@ class _OpusFile:
         self._container.close()
 
 
-def _sound(path: Path, name: str, media_type: str) -> EncodedSound:
+def _hash_object(path: Path, name: str, media_type: str) -> EncodedSound:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return EncodedSound(name, path, media_type, digest, path.stat().st_size)

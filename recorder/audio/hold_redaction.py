@@ -1,8 +1,8 @@
-"""When the external party waited during a call: on a colleague's hold, or with nobody connected.
+"""Finds when the external party waited during a call: on a colleague's hold, or with nobody connected.
 
 They then talk to nobody and hear music or ringing, so it is not part of the conversation. Marks are read in
-the order in which they were written, which is how the daemon understood them; sorted by time, an arrival and
-a departure at the same moment could swap.
+the order in which the daemon wrote them: sorted by time, an arrival and a departure at the same moment could
+swap.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from datetime import datetime
 from recorder.spool.layout import Take
 
 HOLD, WAITING = "hold", "waiting"
-"""Reasons of gaps: a colleague's hold; nobody of ours was connected."""
+"""Reasons of gaps: a colleague's hold; no internal party was connected."""
 
-_AMONG_OTHERS = frozenset({"conference_left", "joined_room"})
-"""They are or were with somebody, without having been bridged to a colleague."""
+_IN_CONFERENCE = frozenset({"conference_left", "joined_room"})
+"""The external party is or was in a conference, where no bridge is needed to hear a colleague."""
 
 Stretch = tuple[datetime, datetime, str]
 
 _UNSEEN = frozenset({"unobserved_from", "hangup", "recording_stopped", "transferred_outside"})
-"""From here on it is unknown whether a hold continues; or it ended with the call."""
+"""From here on it is unknown whether a hold continues, or it ended with the call."""
 
 
-def waits(take: Take, ended: datetime) -> Iterator[Stretch]:
-    """Each stretch, from when to when, with its reason.
+def find_holds(take: Take, ended: datetime) -> Iterator[Stretch]:
+    """Each stretch: its start, its end and its reason.
 
-    A hold ends with the unhold, or when the colleague who held leaves. A stretch counts as unattended only if
-    somebody is seen to come back and the daemon watched throughout: in a conference, a colleague can be heard
-    without ever having been bridged.
-    """
+    A hold ends with the unhold, or when the colleague leaves. A stretch without an internal party counts only
+    if its end was observed and the daemon watched throughout: in a conference, a colleague can be heard
+    without a bridge."""
     held: datetime | None = None
     alone: datetime | None = None
     for mark in take.marks:
@@ -45,7 +44,7 @@ def waits(take: Take, ended: datetime) -> Iterator[Stretch]:
         elif kind == "bridged" and alone is not None:
             yield from _stretch(alone, mark.at, WAITING)
             alone = None
-        elif kind in _UNSEEN or kind in _AMONG_OTHERS:
+        elif kind in _UNSEEN or kind in _IN_CONFERENCE:
             alone = None
     if held is not None:
         yield from _stretch(held, ended, HOLD)

@@ -1,8 +1,8 @@
-"""The keep questions of a call and their answers, read from its marks.
+"""Reads the keep questions of a call and their answers from its marks.
 
-The daemon writes a question as it goes (``call/keep_question.py``); killed in between, it leaves one without
-an answer. A no counts at once, even before the question ends and while a yes is being confirmed; a yes counts
-only after the question. An answer that follows no question is ignored here and by everything after.
+The daemon writes the marks as they happen (``call/keep_question.py``), so a killed one leaves a question
+without an answer. A no counts at once, even before the question ends and while a yes is being confirmed; a
+yes counts only after the question. An answer without a question is ignored.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Final, Generic, TypeVar
 from recorder.domain.markers import Marker
 
 QUESTION, OWN_WORDS = "question", "own_words"
-"""How it was asked: by the sound that plays to both, or by the colleague."""
+"""How the question was asked: by the sound that plays to both, or by the colleague."""
 
 YES, NO, NONE, BROKEN = "yes", "no", "none", "broken"
-"""What came of it; ``none`` is silence, ``broken`` that it was not heard whole or nobody could answer."""
+"""The answer; ``none`` is silence, and ``broken`` a question that was not heard whole or could not be
+answered."""
 
 BY: Final = ("outside", "colleague")
 COLLEAGUE = BY[1]
@@ -36,9 +37,9 @@ M = TypeVar("M", bound=Marker)
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[M]):
-    """One question. ``asked`` starts it, ``heard`` is the end of its sound, ``told`` the end of the
-    confirmation, ``unheard`` a colleague's yes without the external party's voice; ``None`` where nothing was
-    noted."""
+    """One keep question. ``asked`` starts it, ``heard`` is the end of its sound, ``told`` the end of the
+    outcome's sound, ``unheard`` a colleague's yes without the external party's voice; each is ``None`` if
+    there is no such mark."""
 
     asked: M
     heard: M | None = None
@@ -54,7 +55,8 @@ class Question(Generic[M]):
 
     @property
     def answer(self) -> str | None:
-        """``None`` where nothing was noted: the daemon was away, or the question was repeated."""
+        """The answer; ``None`` if there is no mark of it: the daemon was away, or the question was
+        repeated."""
         if self.answered is not None:
             return self.answered.data["answer"]
         return None if self.broken is None else BROKEN

@@ -1,4 +1,4 @@
-"""Silence in place of what the switch did not write while the external party's telephone was on hold.
+"""Inserts silence for what the switch did not write while the external party's telephone was on hold.
 
 A telephone that sends nothing on hold leaves nothing in the file (``timeline.py``): speech from before and
 after would be adjacent, and every later offset early by the length of the hold. So silence is inserted where
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.pause_redaction import Masked
+from recorder.audio.pause_redaction import LocatedPause
 from recorder.audio.timeline import Times
 from recorder.audio.wav import Wav
 
@@ -24,11 +24,11 @@ Hole = tuple[int, int]
 """Where silence is inserted, and how much, in milliseconds of the file's audio."""
 
 
-def holes(
+def find_holes(
     clock: Times, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
 ) -> tuple[Hole, ...]:
-    """What is missing in the holds, by the times of the file as it is. A prompt that was found whole is never
-    split."""
+    """The audio that is missing in holds, by the times of the unfilled file. A prompt that was found whole is
+    never split."""
     whole = [(each.offset_ms, each.end_ms) for each in (found, *prompts) if each is not None]
     result = []
     for at, length in clock.unwritten():
@@ -37,40 +37,42 @@ def holes(
     return tuple(result) if sum(length for _, length in result) <= LONGEST_MS else ()
 
 
-def put_in(sound: Wav, missing: Sequence[Hole]) -> Wav:
-    """The sound with its holes filled."""
+def fill_holes(sound: Wav, missing: Sequence[Hole]) -> Wav:
+    """The sound with silence in its holes."""
     rate = sound.sample_rate
     frames = tuple((at * rate // 1000, length * rate // 1000) for at, length in missing)
     return replace(sound, frames=sound.frames + sum(count for _, count in frames), holes=frames)
 
 
-def found_later(found: LocatedAnnouncement | None, missing: Sequence[Hole]) -> LocatedAnnouncement | None:
+def shift_announcement(
+    found: LocatedAnnouncement | None, missing: Sequence[Hole]
+) -> LocatedAnnouncement | None:
     """The announcement's place in the filled sound."""
     if found is None:
         return None
-    start, end = moved((found.offset_ms, found.end_ms), missing)
+    start, end = shift_stretch((found.offset_ms, found.end_ms), missing)
     return replace(found, offset_ms=start, end_ms=end)
 
 
-def prompts_later(prompts: Sequence[Prompt], missing: Sequence[Hole]) -> tuple[Prompt, ...]:
+def shift_prompts(prompts: Sequence[Prompt], missing: Sequence[Hole]) -> tuple[Prompt, ...]:
     """The other prompts' places in the filled sound."""
-    places = (moved((each.offset_ms, each.end_ms), missing) for each in prompts)
+    places = (shift_stretch((each.offset_ms, each.end_ms), missing) for each in prompts)
     return tuple(
         replace(each, offset_ms=start, end_ms=end) for each, (start, end) in zip(prompts, places, strict=True)
     )
 
 
-def pauses_later(paused: Sequence[Masked], missing: Sequence[Hole]) -> tuple[Masked, ...]:
+def shift_pauses(paused: Sequence[LocatedPause], missing: Sequence[Hole]) -> tuple[LocatedPause, ...]:
     """The pauses' places in the filled sound."""
-    places = (moved((each.start_ms, each.end_ms), missing) for each in paused)
+    places = (shift_stretch((each.start_ms, each.end_ms), missing) for each in paused)
     return tuple(
         replace(each, start_ms=start, end_ms=end) for each, (start, end) in zip(paused, places, strict=True)
     )
 
 
-def moved(stretch: tuple[int, int], missing: Sequence[Hole]) -> tuple[int, int]:
-    """A stretch of the file, in the filled sound: a hole at its start comes before it, one at its end after
-    it."""
+def shift_stretch(stretch: tuple[int, int], missing: Sequence[Hole]) -> tuple[int, int]:
+    """A stretch of the file, in the filled sound. A hole at its start comes before it, a hole at its end
+    after it."""
     start, end = stretch
     return (
         start + sum(length for at, length in missing if at <= start),

@@ -1,8 +1,8 @@
-"""Where a take was masked while a colleague had paused it: zeros in both channels, near the marks.
+"""Locates a take's pauses in its audio, where the switch wrote zeros into both channels, near the marks.
 
-Both are needed: key presses and gaps in hold music leave zeros too, though in the right channel only, and the
-times of events are some tenths of a second off. Where the zeros do not match the marks, the switch did not
-mask, and the whole pause is redacted, since it was not to be recorded.
+Zeros and marks are both needed: key presses and gaps in hold music leave zeros too, though in the right
+channel only, and the times of events are some tenths of a second off. If the zeros do not match the marks,
+the switch did not mask the pause, and all of it is redacted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from recorder.audio import wav
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.timeline import Times, in_order, times
+from recorder.audio.timeline import Times, locate_times, sort_marks
 from recorder.domain.markers import Marker
 from recorder.spool.layout import Take
 
@@ -24,14 +24,14 @@ MARGIN_MS = 1500
 and, for a pause that ended by itself, the resolution of the switch's scheduler (whole seconds)."""
 
 SHARE, SLACK_MS = 0.8, 600
-"""Of a short pause they are at least this share, but for this much."""
+"""The zeros cover at least this share of a pause, minus this much."""
 
 _BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause from ``begin`` to ``end``. If nobody watched its start or end, it may reach from ``earliest``
+    """A pause from ``begin`` to ``end``. If its start or end was not observed, it may reach from ``earliest``
     to ``latest``."""
 
     earliest: datetime
@@ -41,7 +41,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class LocatedPause:
     """A pause in the audio, in milliseconds. ``silent``: its samples are already zero."""
 
     start_ms: int
@@ -49,18 +49,21 @@ class Masked:
     silent: bool
 
 
-def masked(
+def locate_pauses(
     take: Take, sound: wav.Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
-) -> tuple[Masked, ...]:
-    """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
+) -> tuple[LocatedPause, ...]:
+    """Locate the pauses of a take, in order, relative to its announcement (``found``) and its ``prompts``.
     Raises ``OSError``, :class:`TakeError`."""
-    clock = times(take, sound, found, prompts)
-    # The switch pauses nothing before that, however early the daemon stopped watching.
-    told = 0 if found is None else found.end_ms
-    return tuple(_find(pause, sound, clock, told) for pause in pauses(in_order(take, clock), clock.ended))
+    clock = locate_times(take, sound, found, prompts)
+    # The switch never pauses before the announcement's end, however early the daemon stopped watching.
+    informed = 0 if found is None else found.end_ms
+    return tuple(
+        _locate_pause(pause, sound, clock, informed)
+        for pause in read_pauses(sort_marks(take, clock), clock.ended)
+    )
 
 
-def pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
+def read_pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
     """The pauses by the marks. A pause ends by the colleague's code, by itself after the number of seconds
     that the switch stated, or with the call; pausing again restarts it."""
     open_: Pause | None = None
@@ -69,13 +72,13 @@ def pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
         if mark.kind == "unobserved_from":
             unwatched = mark.at
         elif mark.kind == "paused":
-            latest = mark.at + _seconds(mark) if "seconds" in mark.data else ended
+            latest = mark.at + _time_limit(mark) if "seconds" in mark.data else ended
             if open_ is not None and mark.at <= open_.latest:
                 open_ = replace(open_, end=min(latest, ended), latest=min(latest, ended))
                 continue
             if open_ is not None:
                 yield open_
-            # Where only that it was paused is known, or by an Accord of before, which wrote no seconds.
+            # It is only known that it was paused, not since when.
             unseen = mark.data.get("began") == "unknown" or (
                 mark.data.get("seen") == "later" and "seconds" not in mark.data
             )
@@ -91,29 +94,29 @@ def pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
         yield open_
 
 
-def _seconds(mark: Marker) -> timedelta:
+def _time_limit(mark: Marker) -> timedelta:
     text = mark.data["seconds"]
     return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
 
 
-def _find(pause: Pause, sound: wav.Wav, clock: Times, told: int) -> Masked:
+def _locate_pause(pause: Pause, sound: wav.Wav, clock: Times, informed: int) -> LocatedPause:
     first, begin, over, last = (
-        max(told, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
+        max(informed, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
     )
-    start, end = _longest(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
-    whole = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
-    if whole and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
-        return Masked(start, end, silent=True)
-    return Masked(first, last, silent=False)
+    start, end = _longest_silence(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
+    matches = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
+    if matches and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
+        return LocatedPause(start, end, silent=True)
+    return LocatedPause(first, last, silent=False)
 
 
-def _longest(sound: wav.Wav, first_ms: int, last_ms: int) -> tuple[int, int]:
+def _longest_silence(sound: wav.Wav, first_ms: int, last_ms: int) -> tuple[int, int]:
     """The longest stretch between two places in which both channels are zero, in milliseconds."""
     rate = sound.sample_rate
     at = first_ms * rate // 1000
     best = (at, at)
     since: int | None = None
-    for block in wav.blocks(sound, _BLOCK, at, last_ms * rate // 1000):
+    for block in wav.read_blocks(sound, _BLOCK, at, last_ms * rate // 1000):
         zero = ~np.any(block, axis=1)
         edges = np.flatnonzero(np.diff(zero)) + 1
         for start, end in zip((0, *edges), (*edges, len(zero)), strict=True):

@@ -69,5 +69,5 @@ def _outline(windows: Samples) -> NDArray[np.int64]:
 
 
 def _scaled(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    away: NDArray[np.int64] = np.sign(values) * -(-np.abs(values) // 256)
-    return away.clip(-128, 127)
+    rounded: NDArray[np.int64] = np.sign(values) * -(-np.abs(values) // 256)
+    return rounded.clip(-128, 127)

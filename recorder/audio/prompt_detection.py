@@ -1,8 +1,8 @@
-"""Prompts that played to both parties during the call, found in the external party's channel: the keep
-question and its confirmation.
+"""Locates the prompts that both parties heard during the call, in the right channel: keep questions and their
+outcomes.
 
-The announcement is searched for in the whole call; these near where the marks say that they ended. Each one
-found makes the places of the next more exact.
+The announcement is searched for in the whole call, but these only near the marks of their ends. Each located
+prompt makes the places of the next ones more exact.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ import structlog
 from recorder.audio import prompt_match, wav
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import NO, YES, Question, questions
-from recorder.audio.timeline import Times, in_order, times
+from recorder.audio.timeline import Times, locate_times, sort_marks
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import Marker
 from recorder.errors import TakeError
 from recorder.spool.layout import Take
 
 SEARCH_MARGIN_MS = 10_000
-"""How much earlier or later than the clock says a prompt may be (holds can leave part of the call out of its
-audio)."""
+"""How much earlier or later than by the clock a prompt may be: the audio may lack parts of the call, due to
+holds."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Playing:
+class ExpectedPrompt:
     """A prompt that both heard whole: of question ``number``, ``which`` of its sounds (``question``, ``yes``,
-    ``no``, ``none``), its SHA-256, and from when to when by the marks."""
+    ``no``, ``none``), its SHA-256, and its start and end by the marks."""
 
     number: int
     which: str
@@ -43,20 +43,20 @@ class Playing:
     ended: datetime
 
 
-def find(
+def find_prompts(
     take: Take, sound: wav.Wav, announced: LocatedAnnouncement | None, folder: Path
 ) -> tuple[Prompt, ...]:
     """The prompts that are whole in a take's audio, in order. Their sounds are in ``folder`` as
-    ``<sha256>.wav``; one whose sound is missing is not found. Raises :class:`TakeError` for a take that
-    cannot be read."""
+    ``<sha256>.wav``; without its sound a prompt is not found. Raises :class:`TakeError` for an unreadable
+    take."""
     keep = take.start.keep
     if keep is None:
         return ()
     found: list[Prompt] = []
-    order = in_order(take, times(take, sound, announced))
-    for playing in playings(questions(order), keep):
-        signal = _signal(folder, playing.sha256, sound.sample_rate)
-        clock = times(take, sound, announced, tuple(found))
+    order = sort_marks(take, locate_times(take, sound, announced))
+    for playing in expected_prompts(questions(order), keep):
+        signal = _load_signal(folder, playing.sha256, sound.sample_rate)
+        clock = locate_times(take, sound, announced, tuple(found))
         after = found[-1].end_ms if found else announced.end_ms if announced else 0
         place = None if signal is None else _locate(signal, sound, playing, clock, after)
         if place is not None:
@@ -67,43 +67,47 @@ def find(
     return tuple(found)
 
 
-def playings(asked: tuple[Question[Marker], ...], keep: Keep) -> Iterator[Playing]:
-    """What played to both parties, as far as the marks say that both heard it."""
-    said = {YES: keep.yes, NO: keep.no}
-    for number, one in enumerate(asked):
-        if keep.question is not None and one.heard is not None:
-            yield Playing(number, "question", keep.question.sha256, one.asked.at, one.heard.at)
-        if one.answered is not None and one.told is not None:
-            answer = one.answered.data["answer"]
-            yield Playing(number, answer, said.get(answer, keep.none).sha256, one.answered.at, one.told.at)
+def expected_prompts(asked: tuple[Question[Marker], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
+    """The prompts that both parties heard, by the marks."""
+    outcomes = {YES: keep.yes, NO: keep.no}
+    for number, question in enumerate(asked):
+        if keep.question is not None and question.heard is not None:
+            yield ExpectedPrompt(
+                number, "question", keep.question.sha256, question.asked.at, question.heard.at
+            )
+        if question.answered is not None and question.told is not None:
+            answer = question.answered.data["answer"]
+            yield ExpectedPrompt(
+                number, answer, outcomes.get(answer, keep.none).sha256, question.answered.at, question.told.at
+            )
 
 
-def sounds(take: Take) -> frozenset[str]:
-    """The SHA-256 of every sound that :func:`find` looks for."""
+def expected_sounds(take: Take) -> frozenset[str]:
+    """The SHA-256 of every sound for which :func:`find_prompts` searches."""
     keep = take.start.keep
     return (
         frozenset()
         if keep is None
-        else frozenset(each.sha256 for each in playings(questions(take.marks), keep))
+        else frozenset(each.sha256 for each in expected_prompts(questions(take.marks), keep))
     )
 
 
 def _locate(
-    signal: prompt_match.Signal, sound: wav.Wav, playing: Playing, clock: Times, after: int
+    signal: prompt_match.Signal, sound: wav.Wav, playing: ExpectedPrompt, clock: Times, after: int
 ) -> LocatedAnnouncement | None:
-    """The whole playing that ends nearest to where the clock says. If a clock was set back during the call,
-    that is too early: then the first playing from there."""
+    """The whole playing whose end is nearest to the expected one. If a clock was set back during the call,
+    the expected place is too early: then the first playing after it."""
     due = clock.place(playing.ended)
     first = max(after, clock.place(playing.began) - SEARCH_MARGIN_MS)
     last = due + clock.set_back_ms + SEARCH_MARGIN_MS
-    matches = prompt_match.playings(signal, sound, 1, first, last)
+    matches = prompt_match.find_playings(signal, sound, 1, first, last)
     if clock.set_back_ms:
         due = first
     near = min(matches, key=lambda match: abs(match.end * 1000 / sound.sample_rate - due), default=None)
-    return None if near is None else prompt_match.as_found(near, sound.sample_rate)
+    return None if near is None else prompt_match.to_milliseconds(near, sound.sample_rate)
 
 
-def _signal(folder: Path, sha256: str, sample_rate: int) -> prompt_match.Signal | None:
+def _load_signal(folder: Path, sha256: str, sample_rate: int) -> prompt_match.Signal | None:
     path = folder / f"{sha256}.wav"
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:

@@ -51,8 +51,8 @@ class Match:
     score: float
 
 
-def as_found(match: Match, sample_rate: int) -> LocatedAnnouncement:
-    """In milliseconds of audio; the end is rounded up, because what precedes it is redacted."""
+def to_milliseconds(match: Match, sample_rate: int) -> LocatedAnnouncement:
+    """The match in milliseconds of audio. The end is rounded up, because the audio before it is redacted."""
     return LocatedAnnouncement(
         offset_ms=round(match.start * 1000 / sample_rate),
         end_ms=-(-match.end * 1000 // sample_rate),
@@ -61,14 +61,14 @@ def as_found(match: Match, sample_rate: int) -> LocatedAnnouncement:
 
 
 def load_prompt(path: Path, sample_rate: int) -> Signal:
-    """A prompt's samples at the rate of the take. Raises :class:`TakeError` ``take.prompt``."""
+    """Read a prompt's samples at the rate of the take. Raises :class:`TakeError` ``take.prompt``."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise TakeError(
             "take.prompt",
             f"the prompt {path} cannot be read: {error}",
-            "have the worker write the snapshot again",
+            "the worker writes it again from the catalogue",
         ) from error
     signal: Signal = samples.mean(axis=1, dtype=np.float32)
     if not np.any(signal):
@@ -77,7 +77,8 @@ def load_prompt(path: Path, sample_rate: int) -> Signal:
 
 
 def resample(signal: Signal, rate: int, to: int) -> Signal:
-    """Resample a short sound through its whole spectrum (exact for what both rates can represent)."""
+    """Resample a short sound through its whole spectrum (exact for frequencies that both rates can
+    represent)."""
     if rate == to:
         return signal
     length = len(signal) * to // rate
@@ -88,8 +89,11 @@ def resample(signal: Signal, rate: int, to: int) -> Signal:
     return np.fft.irfft(fitted, length).astype(np.float32) * np.float32(length / len(signal))
 
 
-def locate(prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = None) -> Match | None:
-    """:func:`find`, in frames of audio, for a prompt at the take's rate."""
+def find_last_playing(
+    prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = None
+) -> Match | None:
+    """The last whole playing of a prompt at the take's rate; ``None`` if there is none. It is searched for
+    before ``until_ms`` first, and only then in the rest."""
     rate, read = sound.sample_rate, _reader(sound, channel)
     near = sound.frames if until_ms is None else min(sound.frames, until_ms * rate // 1000)
     match = _last_whole(prompt, read, 0, near, rate)
@@ -98,16 +102,16 @@ def locate(prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = 
     return match
 
 
-def playings(prompt: Signal, sound: wav.Wav, channel: int, from_ms: int, until_ms: int) -> list[Match]:
-    """Every whole playing of a prompt between two places of a take, in order."""
+def find_playings(prompt: Signal, sound: wav.Wav, channel: int, from_ms: int, until_ms: int) -> list[Match]:
+    """Every whole playing of a prompt between two places of a take (milliseconds of audio), in order."""
     rate, read = sound.sample_rate, _reader(sound, channel)
     start, stop = from_ms * rate // 1000, min(until_ms * rate // 1000, sound.frames)
-    return list(_wholes(prompt, read, start, stop, rate))
+    return list(_whole_playings(prompt, read, start, stop, rate))
 
 
 def _reader(sound: wav.Wav, channel: int) -> Callable[[int, int], Signal]:
     def read(start: int, stop: int) -> Signal:
-        parts = [block[:, channel] for block in wav.blocks(sound, 1 << 16, start, stop)]
+        parts = [block[:, channel] for block in wav.read_blocks(sound, 1 << 16, start, stop)]
         return np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, dtype=np.float32)
 
     return read
@@ -116,10 +120,10 @@ def _reader(sound: wav.Wav, channel: int) -> Callable[[int, int], Signal]:
 def _last_whole(
     prompt: Signal, read: Callable[[int, int], Signal], start: int, stop: int, rate: int
 ) -> Match | None:
-    return next(_wholes(prompt, read, start, stop, rate, last_first=True), None)
+    return next(_whole_playings(prompt, read, start, stop, rate, last_first=True), None)
 
 
-def _wholes(
+def _whole_playings(
     prompt: Signal,
     read: Callable[[int, int], Signal],
     start: int,
@@ -127,14 +131,14 @@ def _wholes(
     rate: int,
     last_first: bool = False,
 ) -> Iterator[Match]:
-    places = [place for part in _places(prompt, read, start, stop, rate) for place in part]
+    places = [place for part in _candidates(prompt, read, start, stop, rate) for place in part]
     for place in sorted(places, reverse=last_first):
-        match = _whole(prompt, read, place, stop, rate)
+        match = _match_pieces(prompt, read, place, stop, rate)
         if match is not None:
             yield match
 
 
-def _places(
+def _candidates(
     prompt: Signal, read: Callable[[int, int], Signal], start: int, stop: int, rate: int
 ) -> Iterator[list[int]]:
     """Where the prompt may start, from correlating it with the audio block by block (overlap-save)."""
@@ -170,7 +174,7 @@ def _peaks(likeness: NDArray[np.floating], apart: int) -> list[int]:
         values[max(0, peak - apart) : peak + apart] = 0
 
 
-def _whole(
+def _match_pieces(
     prompt: Signal, read: Callable[[int, int], Signal], place: int, stop: int, rate: int
 ) -> Match | None:
     """The playing at ``place`` if every piece of the prompt is in it."""
@@ -188,11 +192,11 @@ def _whole(
         if energy < len(piece) * (LOW * level) ** 2:
             continue
         left = place + at - slip - first
-        score, lag = _best(piece, audio, left, 2 * slip + 1)
+        score, lag = _best_lag(piece, audio, left, 2 * slip + 1)
         lags.append(lag - slip)
         scores.append(score)
         weights.append(energy)
-    if not _all_there(scores, lags, slip, near=max(1, rate // 4000)):
+    if not _pieces_agree(scores, lags, slip, near=max(1, rate // 4000)):
         return None
     start, end = place + lags[0], place + len(prompt) + lags[-1]
     if start < 0 or end > stop:
@@ -200,7 +204,7 @@ def _whole(
     return Match(start, end, float(np.average(scores, weights=weights)))
 
 
-def _best(piece: Signal, audio: Signal, left: int, count: int) -> tuple[float, int]:
+def _best_lag(piece: Signal, audio: Signal, left: int, count: int) -> tuple[float, int]:
     """The best correlation of a piece within ``count`` lags from ``left``, and its lag. Lags outside the
     audio count as zero; the middle one wins a tie, so that a steady tone does not slip."""
     skip = max(0, -left)
@@ -221,20 +225,20 @@ def _best(piece: Signal, audio: Signal, left: int, count: int) -> tuple[float, i
     return float(likeness[lag]), lag + skip
 
 
-def _all_there(scores: list[float], lags: list[int], slip: int, near: int) -> bool:
-    """Whether every piece matches and is where its neighbours say. The piece that contains a slip is exempt:
-    its neighbours must both match, apart by the slip. (A vowel resembles itself one pitch period later: a
-    piece whose place agrees with no neighbour was found by chance.)"""
-    there = [
+def _pieces_agree(scores: list[float], lags: list[int], slip: int, near: int) -> bool:
+    """Whether every piece matches, at the place that its neighbours predict. The piece that contains a slip
+    is exempt: its neighbours must both match, apart by the slip. (A vowel resembles itself one pitch period
+    later, so a piece that agrees with no neighbour matches by chance.)"""
+    matches = [
         score >= PIECE
         and any(abs(lag - other) <= near for other in (*lags[max(0, i - 1) : i], *lags[i + 1 : i + 2]))
         for i, (score, lag) in enumerate(zip(scores, lags, strict=True))
     ]
-    for i, good in enumerate(there):
+    for i, good in enumerate(matches):
         if good:
             continue
-        inside = 0 < i < len(there) - 1 and there[i - 1] and there[i + 1]
+        inside = 0 < i < len(matches) - 1 and matches[i - 1] and matches[i + 1]
         if not inside or scores[i] < SLIPPED or abs(lags[i - 1] - lags[i + 1]) <= near:
             return False
-    good_lags = [lag for lag, good in zip(lags, there, strict=True) if good]
+    good_lags = [lag for lag, good in zip(lags, matches, strict=True) if good]
     return bool(good_lags) and max(good_lags) - min(good_lags) <= slip

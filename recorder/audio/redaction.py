@@ -1,8 +1,7 @@
-"""What must be silent in a take, and why: decided from its marks and from the announcement's place.
+"""Plans a take's redaction and explains its gaps, from its marks and from the announcement's place.
 
-Nothing that the external party said before the announcement or while it rang may be in any object; on hold
-they talk to nobody. Each such stretch becomes a gap with a reason, and so does audio that is missing from the
-file.
+No object may contain what the external party said before the announcement or while it rang; on hold they talk
+to nobody. Each such stretch becomes a gap with a reason, and so does audio that is missing from the file.
 """
 
 from __future__ import annotations
@@ -15,24 +14,34 @@ from itertools import pairwise
 import numpy as np
 
 from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Prompt
-from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, waits
+from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, find_holds
 from recorder.audio.keep_answers import PLAYED
-from recorder.audio.pause_redaction import Masked
-from recorder.audio.timeline import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
-from recorder.audio.transfer_redaction import unagreed
+from recorder.audio.pause_redaction import LocatedPause
+from recorder.audio.timeline import (
+    MOST_APART,
+    SURE_MS,
+    Times,
+    end_seen,
+    find_spans,
+    locate_times,
+    sort_marks,
+    to_ms,
+)
+from recorder.audio.transfer_redaction import find_unconsented
 from recorder.audio.wav import Samples, Wav
 from recorder.domain.markers import LocatedMarker
 from recorder.spool.layout import Take
 
 AFTER_PLAYBACK_MS = 1000
-"""P1: how long after the playback's end the left channel stays redacted if the announcement is not found."""
+"""How long after the playback's end the left channel stays redacted if the announcement is not found in the
+audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedactionPlan:
-    """``left_until_ms``: the left channel is silent before that. ``both`` are stretches that are silenced in
-    both channels, ``right`` in that one. ``gaps`` explain these and everything else that is missing: in
-    order, and without overlap within a channel."""
+    """What is redacted, in milliseconds of audio: the left channel before ``left_until_ms``, both channels in
+    the stretches ``both``, the right channel in the stretches ``right``. ``gaps`` explain these and all other
+    missing audio, in order, and without overlap within a channel."""
 
     left_until_ms: int
     both: tuple[tuple[int, int], ...]
@@ -47,65 +56,69 @@ def plan(
     sound: Wav,
     found: LocatedAnnouncement | None,
     prompts: Sequence[Prompt] = (),
-    paused: Sequence[Masked] = (),
+    paused: Sequence[LocatedPause] = (),
 ) -> RedactionPlan:
-    """Everything to be silenced, and all gaps, of a take whose announcement is at ``found``. ``prompts``
-    silence nothing, but while one plays the parties do not hear each other. ``paused`` is where a colleague
-    paused it (:mod:`recorder.audio.pause_redaction`)."""
-    clock = times(take, sound, found, prompts)
+    """Plan the redaction of a take whose announcement is at ``found``. ``prompts`` cause no redaction, but
+    are gaps: the parties do not hear each other meanwhile. ``paused`` are its pauses
+    (:mod:`recorder.audio.pause_redaction`)."""
+    clock = locate_times(take, sound, found, prompts)
     end = clock.duration_ms
-    told = _told(take, clock, found)
+    informed = _informed_at(take, clock, found)
     bridged_at = take.first("bridged")
-    talk = end if bridged_at is None else _talk(clock, bridged_at, told)
-    away = list(_away(take, clock))
-    stretches = [*_holds(take, clock), *waits(take, clock.ended)]
-    idle, silent = _idle(clock, talk, stretches)
-    # Without a daemon nobody saw it ring, so a missing bridge event proves nothing.
-    waiting = "unobserved" if bridged_at is None and away else "ringing"
-    # Announced to both together: until it starts, the person who answered has not been informed either.
-    untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
-    outside = _named(_outside(take, clock), "transferred_outside")
-    masked = [(each.start_ms, min(each.end_ms, end)) for each in paused]
-    # While it rings nobody talks to them: early media, a queue's music and its messages.
-    rings = _rings(clock, told, talk, bridged_at, away)
+    talk = end if bridged_at is None else _conversation_start(clock, bridged_at, informed)
+    unobserved = list(_unobserved(take, clock))
+    stretches = [*_holds(take, clock), *find_holds(take, clock.ended)]
+    unattended, silent = _unattended(clock, talk, stretches)
+    # If the daemon was away, a missing bridge proves nothing.
+    waiting = "unobserved" if bridged_at is None and unobserved else "ringing"
+    # At pick-up the internal party is not informed either, until the announcement starts.
+    uninformed = (
+        _labelled([(0, _announcement_start(informed, found))], "before_announcement_end")
+        if take.start.at_pickup
+        else []
+    )
+    transferred = _labelled(_transferred_outside(take, clock), "transferred_outside")
+    pauses = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    # While it rings the right channel has no conversation: early media, a queue's music and messages.
+    ringing = _ringing(clock, informed, talk, bridged_at, unobserved)
     both = [
-        *outside,
-        *untold,
-        *_named(masked, "paused"),
-        *(each for each in idle if each[2] == HOLD),
-        *(each for each in idle if each[2] == WAITING),
-        *_named(away, "unobserved"),
-        *_named(rings, "ringing"),
+        *transferred,
+        *uninformed,
+        *_labelled(pauses, "paused"),
+        *(each for each in unattended if each[2] == HOLD),
+        *(each for each in unattended if each[2] == WAITING),
+        *_labelled(unobserved, "unobserved"),
+        *_labelled(ringing, "ringing"),
     ]
-    # It rang then, or they already talked: the switch knows only the last bridge.
-    unseen = [(start, min(stop, talk)) for start, stop in away]
+    # Ringing or already a conversation: the switch knows only the last bridge.
+    unseen = [(start, min(stop, talk)) for start, stop in unobserved]
     left = [
-        *_named([(0, told)], "before_announcement_end"),
-        *_named(unseen, "unobserved"),
-        *_named([(told, talk)], waiting),
+        *_labelled([(0, informed)], "before_announcement_end"),
+        *_labelled(unseen, "unobserved"),
+        *_labelled([(informed, talk)], waiting),
         *both,
     ]
-    played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
-    told_joiner = _named(_joiners(take, clock), "told_joiner")
-    unasked = list(_unagreed(take, clock))
+    played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
+    notices = _labelled(_transfer_notices(take, clock), "told_joiner")
+    unconsented = list(_without_consent(take, clock))
     seen = [each for each in both if each[2] != "unobserved"]
-    right = [*seen, *_named(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
-    gaps = _gaps(_painted(left), _painted(right))
+    right = [*seen, *_labelled(unconsented, "joiner_not_agreed"), *both, *played, *notices]
+    gaps = _both_channels(_without_overlap(left), _without_overlap(right))
     if clock.missing_ms:
-        reason = "repair" if sound.header_broken else "fax" if _faxed(take) else "write_error"
+        reason = "repair" if sound.header_broken else "fax" if _became_fax(take) else "write_error"
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
     return RedactionPlan(
         left_until_ms=talk,
         both=(
-            *((start, end) for start, end, _ in (*untold, *outside)),
-            *rings,
+            *((start, end) for start, end, _ in (*uninformed, *transferred)),
+            *ringing,
             *((each.start_ms, each.end_ms) for each in paused if not each.silent),
             *silent,
         ),
         gaps=tuple(gaps),
         markers=tuple(_markers(take, clock, prompts)),
         drift_ms=clock.clock_ms - end,
-        right=tuple(unasked),
+        right=tuple(unconsented),
     )
 
 
@@ -124,12 +137,12 @@ def silence(samples: Samples, start: int, sample_rate: int, plan: RedactionPlan)
     return samples
 
 
-def _faxed(take: Take) -> bool:
+def _became_fax(take: Take) -> bool:
     """Whether the call became a fax: the switch passes that through, and none of it reaches the recording."""
     return any(mark.kind == "recording_stopped" and "fax" in mark.data for mark in take.marks)
 
 
-def _told(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
+def _informed_at(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
     """Until when the external party had not been informed, in milliseconds of audio."""
     if found is not None:
         return min(found.end_ms, clock.duration_ms)
@@ -139,26 +152,26 @@ def _told(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
     return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
 
 
-def _begun(told: int, found: LocatedAnnouncement | None) -> int:
+def _announcement_start(informed: int, found: LocatedAnnouncement | None) -> int:
     """Until when nothing had been played to both parties, in milliseconds of audio."""
-    return told if found is None else min(found.offset_ms, told)
+    return informed if found is None else min(found.offset_ms, informed)
 
 
-def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
-    """When the conversation starts. Nobody is connected before the announcement's end: where the clock says
-    otherwise, it was set back."""
+def _conversation_start(clock: Times, bridged_at: datetime, informed: int) -> int:
+    """When the conversation starts, in milliseconds of audio. Nobody is connected before the announcement's
+    end: if the clock shows otherwise, it was set back."""
     at = clock.unbounded(bridged_at)
-    if clock.set_back_ms and at < told - ms(AT_MOST):
+    if clock.set_back_ms and at < informed - to_ms(MOST_APART):
         at += clock.set_back_ms
-    return max(told, min(at, clock.duration_ms))
+    return max(informed, min(at, clock.duration_ms))
 
 
 def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
-    """The external party's holds. If nobody saw one end, its length is unknown."""
+    """The external party's holds. If the end of one was not observed, its length is unknown."""
     late = {mark.at for mark in take.marks if mark.kind == "unhold" and "seen" in mark.data}
     for begin, end in clock.holds:
         unseen = [mark.at for mark in take.marks if mark.kind == "unobserved_from" and begin <= mark.at < end]
-        # Where later marks show that it continued, it did.
+        # It continued if later marks show it.
         if unseen and end in late:
             yield begin, unseen[-1], HOLD
         elif unseen and end == clock.ended:
@@ -167,24 +180,23 @@ def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
             yield begin, end, HOLD
 
 
-def _idle(
+def _unattended(
     clock: Times, talk: int, stretches: Sequence[Stretch]
 ) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
-    """Stretches of audio in which nobody talks to the external party, and the part of them that is silenced:
-    where they certainly are.
+    """The stretches of audio in which nobody talks to the external party, and the certain part of them, which
+    is redacted.
 
-    Silencing cannot be undone, so it ends before the conversation may resume: events may be late by
-    :data:`SURE_MS`, and where a place is less certain than that, it starts and ends that much inside. Between
-    two stretches in close succession (an unhold, then a transfer) nobody talks. Silence that was inserted for
-    missing audio counts as silent to its end.
-    """
+    A redaction cannot be undone, so it ends before the conversation may resume: events may be late by
+    :data:`SURE_MS`, and with a greater uncertainty it starts and ends that much inside. Between two stretches
+    in close succession (an unhold, then a transfer) nobody talks. Silence that was inserted for missing audio
+    counts to its end."""
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
     for begin, end, reason in stretches:
         start = max(clock.place(begin), talk)
         if clock.place(begin) >= clock.duration_ms or clock.unbounded(end) < talk:
             continue
-        end, over = _goes_on(end, stretches)
+        end, over = _next_stretch(end, stretches)
         stop = min(max(clock.place(end), start + 1), clock.duration_ms)
         doubt = max(clock.doubt(begin), clock.doubt(end))
         sure = stop if over >= clock.ended else clock.place(over) - max(SURE_MS, doubt)
@@ -195,12 +207,13 @@ def _idle(
             start, stop = (start, stop) if doubt else (first, max([last, *still]))
         elif reason == WAITING:
             continue  # it is over at once: nothing is missing
-        gaps += _named([(start, stop)], reason)
+        gaps += _labelled([(start, stop)], reason)
     return gaps, silent
 
 
-def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
-    """Where a stretch that ends then meets the next one, and when the last of such a sequence ends."""
+def _next_stretch(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
+    """When the stretch that ends at ``end`` meets the next one, and when the last of an uninterrupted
+    sequence ends."""
     near = timedelta(milliseconds=SURE_MS)
     meets = over = end
     while later := [each for each in stretches if each[0] - near <= over < each[1]]:
@@ -209,58 +222,62 @@ def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, dat
     return meets, over
 
 
-def _rings(
-    clock: Times, told: int, talk: int, bridged_at: datetime | None, away: Sequence[tuple[int, int]]
+def _ringing(
+    clock: Times, informed: int, talk: int, bridged_at: datetime | None, unobserved: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """Where the right channel is silenced, too, because nobody can be talking: from the announcement's end
+    """Where the right channel is redacted, too, because nobody can be talking: from the announcement's end
     until somebody was seen to answer."""
-    if bridged_at is None or clock.set_back_ms or talk <= told or any(start < talk for start, _ in away):
+    if (
+        bridged_at is None
+        or clock.set_back_ms
+        or talk <= informed
+        or any(start < talk for start, _ in unobserved)
+    ):
         return []
     if any(begin < bridged_at for begin, _ in clock.holds) and clock.doubt(bridged_at):
         return []
-    return [(told, talk)]
+    return [(informed, talk)]
 
 
-_NOT_BEFORE = frozenset(
+_NOTICE_ENDS = frozenset(
     {
         *("joined_told", "joined_untold", "joined_asked", "joined_refused"),
         *("unbridged", "bridged", "hangup", "unobserved_from"),
     }
 )
-"""What ends a participant's notice at the latest."""
+"""Marks that end a transfer notice at the latest."""
 
 
-def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When a participant who had joined was given the notice: by the marks, since it is not in the audio. In
-    a conference the others are heard meanwhile."""
+def _transfer_notices(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """The transfer notices to participants, by the marks, since they are not in the audio. In a conference
+    the others are heard meanwhile."""
     since: datetime | None = None
     for mark in take.marks:
-        if since is not None and mark.kind in _NOT_BEFORE:
+        if since is not None and mark.kind in _NOTICE_ENDS:
             yield clock.place(since), clock.place(mark.at)
             since = None
         if mark.kind == "joined_telling" and "in" not in mark.data:
             since = mark.at
 
 
-def _unagreed(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """What a participant said without having consented; rather too much than too little, since events may be
-    late or early. Where a clock was set back, the place is unknown."""
-    for since, until in unagreed(take):
+def _without_consent(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """The stretches with a participant who has not consented, with a margin, since events may be early or
+    late. If a clock was set back, the place is unknown, and that is the whole take."""
+    for since, until in find_unconsented(take):
         if clock.set_back_ms:
             yield 0, clock.duration_ms
             return
-        end = clock.duration_ms if until is None else clock.place(until) + _unsure(clock, until)
-        yield max(0, clock.place(since) - _unsure(clock, since)), min(end, clock.duration_ms)
+        end = clock.duration_ms if until is None else clock.place(until) + _margin(clock, until)
+        yield max(0, clock.place(since) - _margin(clock, since)), min(end, clock.duration_ms)
 
 
-def _unsure(clock: Times, at: datetime) -> int:
-    return ms(AT_MOST) if clock.doubt(at) else SURE_MS
+def _margin(clock: Times, at: datetime) -> int:
+    return to_ms(MOST_APART) if clock.doubt(at) else SURE_MS
 
 
-def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """The end of a take whose external party was transferred to, or joined in a conference by, another
-    outside person: from the moment these two were connected, because the other was not told of the recording.
-    """
+def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """The end of a take whose external party was connected with another outside party, by a transfer or in a
+    conference: from that moment on, because it was not announced to the other one."""
     since: datetime | None = None
     for mark in take.marks:
         if mark.kind == "bridged" or (mark.kind == "joined_room" and mark.data.get("who") == "outside"):
@@ -271,12 +288,12 @@ def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
 
 
 def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[LocatedMarker]:
-    """Marks in the order of their times, or of their writing if a clock was set back; none precedes an
-    earlier one. In that case, what was written after a prompt that was found is placed relative to it."""
+    """The marks with their offsets, by their times, or in the order of writing if a clock was set back; then
+    marks after a located prompt are placed relative to it. No offset is smaller than the one before."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
     known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
     reached = moved = 0
-    for mark in in_order(take, clock):
+    for mark in sort_marks(take, clock):
         if mark.kind in PLAYED and mark.at in known:
             moved = known[mark.at] - clock.unbounded(mark.at)
         at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
@@ -284,21 +301,21 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Lo
         yield LocatedMarker(mark.at, mark.kind, mark.data, reached)
 
 
-def _away(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When nobody watched: by the marks, and from the last mark on if the end was not seen."""
-    for since, until in spans(take, "unobserved_from", "unobserved_to", clock.ended):
+def _unobserved(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """When nobody watched the call: by the marks, and after the last mark if the end was not observed."""
+    for since, until in find_spans(take, "unobserved_from", "unobserved_to", clock.ended):
         yield clock.place(since), clock.place(until)
     if not end_seen(take):
         yield max((clock.place(mark.at) for mark in take.marks), default=0), clock.duration_ms
 
 
-def _named(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int, int, str]]:
+def _labelled(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int, int, str]]:
     return [(start, end, reason) for start, end in stretches if end > start]
 
 
-def _painted(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Stretches of one channel without overlap: where several overlap, the first in the list wins; adjacent
-    ones with the same reason are merged."""
+def _without_overlap(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """The stretches of one channel without overlap: the first in the list wins, and adjacent ones with the
+    same reason are merged."""
     edges = sorted({edge for start, end, _ in stretches for edge in (start, end)})
     result: list[tuple[int, int, str]] = []
     for start, end in pairwise(edges):
@@ -312,13 +329,13 @@ def _painted(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]
     return result
 
 
-def _gaps(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -> list[Gap]:
+def _both_channels(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -> list[Gap]:
     """Gaps of both channels: a stretch that is equal in both is listed once."""
     edges = sorted({edge for start, end, _ in (*left, *right) for edge in (start, end)})
     gaps: list[Gap] = []
     for channel, own, other in (("left", left, right), ("right", right, left)):
         for start, end in pairwise(edges):
-            here, there = _at(own, start, end), _at(other, start, end)
+            here, there = _reason_at(own, start, end), _reason_at(other, start, end)
             if here is None or (here == there and channel == "right"):
                 continue
             side = "both" if here == there else channel
@@ -329,5 +346,5 @@ def _gaps(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -
     return sorted(gaps, key=lambda gap: (gap.start_ms, gap.channel))
 
 
-def _at(stretches: list[tuple[int, int, str]], start: int, end: int) -> str | None:
+def _reason_at(stretches: list[tuple[int, int, str]], start: int, end: int) -> str | None:
     return next((why for first, last, why in stretches if first <= start and end <= last), None)

@@ -1,8 +1,8 @@
-"""The probability, every 32 ms, that somebody speaks: the Silero VAD network, computed with numpy.
+"""Computes the probability of speech for every 32 ms: the Silero VAD network, in numpy.
 
 Its weights (``models/``, MIT) are those of ``silero_vad_16k_op15.onnx`` in silero-vad 6.2.3, unchanged. The
-network is small enough to compute here, which spares the daemon a runtime of 25 MB that does not exist for
-every processor. numpy releases the GIL meanwhile.
+network is small, and numpy spares the daemon a runtime of 25 MB that does not exist for every processor.
+numpy releases the GIL meanwhile.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _UNITS: Final = 128
 Array = NDArray[np.float32]
 
 
-def likelihoods(samples: Array) -> Array:
+def speech_probabilities(samples: Array) -> Array:
     """For each whole step of samples at :data:`RATE`: the probability of speech, 0 to 1."""
     count = len(samples) // STEP
     if not count:
         return np.zeros(0, np.float32)
     weights = _weights()
-    shown = _conv(_spectrum(samples, count, weights["stft"][:, 0]), 1, weights)
+    shown = _convolve(_spectrum(samples, count, weights["stft"][:, 0]), 1, weights)
     for layer in (2, 3, 4):
-        shown = _conv(shown, layer, weights)
-    said = np.maximum(_remembering(shown[:, 0], weights), 0) @ weights["out_weight"][0, :, 0]
-    return _sigmoid(said + weights["out_bias"])
+        shown = _convolve(shown, layer, weights)
+    output = np.maximum(_recur(shown[:, 0], weights), 0) @ weights["out_weight"][0, :, 0]
+    return _sigmoid(output + weights["out_bias"])
 
 
 @cache
@@ -62,7 +62,7 @@ def _spectrum(samples: Array, count: int, basis: Array) -> Array:
     return power
 
 
-def _conv(shown: Array, layer: int, weights: Mapping[str, Array]) -> Array:
+def _convolve(shown: Array, layer: int, weights: Mapping[str, Array]) -> Array:
     """One of three convolutions, and its ReLU: (steps, time, channels)."""
     kernel, stride = weights[f"conv{layer}_weight"], _STRIDES[layer]
     padded = np.pad(shown, ((0, 0), (1, 1), (0, 0)))
@@ -71,7 +71,7 @@ def _conv(shown: Array, layer: int, weights: Mapping[str, Array]) -> Array:
     return np.maximum(made, np.float32(0))
 
 
-def _remembering(shown: Array, weights: Mapping[str, Array]) -> Array:
+def _recur(shown: Array, weights: Mapping[str, Array]) -> Array:
     """The recurrent layer (LSTM): each step's output given those before it."""
     gates = shown @ weights["lstm_weight_ih"].T + weights["lstm_bias_ih"] + weights["lstm_bias_hh"]
     back = np.ascontiguousarray(weights["lstm_weight_hh"].T)

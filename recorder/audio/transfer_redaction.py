@@ -1,10 +1,9 @@
-"""What a participant who joined said before they consented to being recorded, on a line that asks
-participants.
+"""Finds when a participant had not consented to being recorded, on a line that asks participants.
 
-In opt-in, nothing is kept before their yes, whatever the outcome, even if they were not yet asked or nobody
-watched. In opt-out, nothing is kept if they refused, or left before they could. As in the daemon
-(``call/transfer_notice.py``), the first person at the other end is no participant who joined, and somebody
-known is not asked again.
+In opt-in, nothing of our side is kept before their yes, even if they were not asked yet or nobody watched. In
+opt-out, nothing is kept if they refused, or left before they could. As in the daemon
+(``call/transfer_notice.py``), the first internal party is no such participant, and a known one is not asked
+again.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.domain.parties import party_of
 from recorder.spool.layout import Take
 
-Unagreed = tuple[datetime, datetime | None]
-"""From when, and until when; ``None``: to the end."""
+UnconsentedStretch = tuple[datetime, datetime | None]
+"""Start and end; ``None``: to the end of the call."""
 
-_GOES = frozenset({"unbridged", "bridged", "left_room"})
-_COMES = frozenset({"bridged", "joined_room"})
+_DEPARTURES = frozenset({"unbridged", "bridged", "left_room"})
+_ARRIVALS = frozenset({"bridged", "joined_room"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +31,40 @@ class _Joiner:
     since: datetime
 
 
-def unagreed(take: Take) -> Iterator[Unagreed]:
-    """Each stretch of which our side's speech is not kept."""
+def find_unconsented(take: Take) -> Iterator[UnconsentedStretch]:
+    """The stretches in which our side is not kept."""
     joining, mode = take.start.joining, take.start.mode
     if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
         return
     known: frozenset[str] = frozenset()
-    there: dict[str, _Joiner] = {}
-    left: datetime | None = None
-    away: datetime | None = None
+    present: dict[str, _Joiner] = {}
+    left_at: datetime | None = None
+    unobserved_since: datetime | None = None
     for mark in take.marks:
-        said = mark.data
-        # The person at the other end has no leg id here; others do.
-        place = said.get("leg", "") if "room" in mark.kind or said.get("in") == "room" else ""
-        if mark.kind == "joined_answered" and place in there:
-            joiner = there.pop(place)
+        data = mark.data
+        # The internal party has no leg id here; other participants have one.
+        leg = data.get("leg", "") if "room" in mark.kind or data.get("in") == "room" else ""
+        if mark.kind == "joined_answered" and leg in present:
+            joiner = present.pop(leg)
             known |= joiner.names
             if mode == OPT_IN:
                 yield joiner.since, mark.at
-        if mark.kind in _GOES and place in there:
-            yield there.pop(place).since, mark.at
-        if mark.kind in _COMES and said.get("who") != "outside":
-            who = names(said.get("leg", ""), party_of(said))
-            if not known or known & who:
-                known |= who
+        if mark.kind in _DEPARTURES and leg in present:
+            yield present.pop(leg).since, mark.at
+        if mark.kind in _ARRIVALS and data.get("who") != "outside":
+            identity = names(data.get("leg", ""), party_of(data))
+            if not known or known & identity:
+                known |= identity
             else:
-                there[place] = _Joiner(place, who, left if left is not None and not place else mark.at)
+                present[leg] = _Joiner(leg, identity, left_at if left_at is not None and not leg else mark.at)
         if mark.kind in ("bridged", "unbridged"):
-            left = mark.at if mark.kind == "unbridged" else None
+            left_at = mark.at if mark.kind == "unbridged" else None
         if mode == OPT_IN and mark.kind == "unobserved_from":
-            away = mark.at
-        elif mark.kind == "unobserved_to" and away is not None:
-            yield away, mark.at
-            away = None
-    for joiner in there.values():
+            unobserved_since = mark.at
+        elif mark.kind == "unobserved_to" and unobserved_since is not None:
+            yield unobserved_since, mark.at
+            unobserved_since = None
+    for joiner in present.values():
         yield joiner.since, None
-    if away is not None:
-        yield away, None
+    if unobserved_since is not None:
+        yield unobserved_since, None

@@ -1,6 +1,6 @@
-"""Whether and where the external party speaks in a stretch of a take that may still grow.
+"""Finds the external party's voice in a stretch of a take that may still grow.
 
-Asked during a call (``capture/voice_check.py``) about what was recorded between a question and the key by
+Used during a call (``capture/voice_check.py``), for the stretch between the keep question and the key with
 which the colleague confirms the answer. A doubtful case counts as no voice, and the question is repeated.
 """
 
@@ -16,28 +16,30 @@ from numpy.typing import NDArray
 
 from recorder.audio import speech_model, wav
 from recorder.audio.speech_model import RATE, STEP
-from recorder.prompts.dsp import resampled
+from recorder.prompts.dsp import resample
 
 SURE: Final = 0.5
-"""The probability of speech that each step of 32 ms needs."""
+"""The probability of speech that each step (32 ms) needs."""
 
 SHORTEST: Final = 3
-"""Steps in a row. A word lasts 250 ms or longer; clicks and keys are shorter, or improbable."""
+"""Consecutive steps of speech that make a word: words last 250 ms or longer; clicks and key tones are
+shorter, or improbable."""
 
 MOST_GAIN, FULL = 10 ** (12 / 20), 10 ** (-20 / 20)
-"""A soft voice is made louder before it is looked for: by no more than that, and to no more than that."""
+"""A soft voice is amplified before detection: by at most 12 dB, and to at most -20 dBFS."""
 
 ABOVE_NOISE: Final = 10 ** (7.5 / 20)
 """A voice is louder than the background (the softest tenth); this excludes babble."""
 
 ECHO_LOSS, ECHO_S = 10 ** (14 / 20), 0.6
-"""What is so much softer than what they heard up to so long before is that, from their loudspeaker."""
+"""Speech that is this much softer than the right channel within the last so many seconds is an echo from the
+loudspeaker."""
 
 PIECE_S, RUN_UP_S = 5, 0.5
-"""How much is looked through at a time, and what goes before it."""
+"""Seconds that are searched at a time, and seconds of audio before them."""
 
 PAUSE_MS: Final = 500
-"""Up to this gap, words belong to one answer."""
+"""Words with pauses of at most this length belong to one answer."""
 
 Signal = NDArray[np.float32]
 
@@ -50,12 +52,12 @@ class VoiceSpan:
     to_ms: int
 
 
-def recorded(path: Path) -> int:
-    """Frames in a take's file so far. Raises :class:`TakeError`, ``OSError``."""
+def count_frames(path: Path) -> int:
+    """The number of frames in a take's file so far. Raises :class:`TakeError`, ``OSError``."""
     return wav.inspect(path).frames
 
 
-def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
+def find_answer(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
     """The external party's first answer from frame ``since`` to the file's current end, or the ``last``.
     Raises :class:`TakeError`, ``OSError``."""
     sound = wav.inspect(path)
@@ -65,7 +67,7 @@ def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
         before = min(start, round(RUN_UP_S * sound.sample_rate))
         left, right = _channels(sound, start - before, stop)
         offset = (start - before) * 1000 / sound.sample_rate
-        found = _answers(_spoken(left, right, before * RATE // sound.sample_rate), offset)
+        found = _merge_words(_speech_stretches(left, right, before * RATE // sound.sample_rate), offset)
         if found:
             return found[-1 if last else 0]
     return None
@@ -73,26 +75,26 @@ def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
 
 def _channels(sound: wav.Wav, start: int, stop: int) -> tuple[Signal, Signal]:
     """Both channels at the model's rate."""
-    (piece,) = wav.blocks(sound, stop - start, start, stop)
+    (piece,) = wav.read_blocks(sound, stop - start, start, stop)
     both = piece.astype(np.float32) / np.float32(32768)
-    left, right = (resampled(both[:, channel], sound.sample_rate, RATE) for channel in (0, 1))
+    left, right = (resample(both[:, channel], sound.sample_rate, RATE) for channel in (0, 1))
     return left, right
 
 
-def _spoken(left: Signal, right: Signal, since: int) -> Iterator[tuple[int, int]]:
+def _speech_stretches(left: Signal, right: Signal, since: int) -> Iterator[tuple[int, int]]:
     """Stretches of speech, in steps, that start after sample ``since``."""
-    said, heard = _levels(left), _levels(right)
-    if not len(said):
+    left_levels, right_levels = _levels(left), _levels(right)
+    if not len(left_levels):
         return
-    gain = min(MOST_GAIN, max(1.0, FULL / max(float(np.sort(said)[-SHORTEST:].min()), 1e-6)))
-    likely = speech_model.likelihoods(left * np.float32(gain)) >= SURE
+    gain = min(MOST_GAIN, max(1.0, FULL / max(float(np.sort(left_levels)[-SHORTEST:].min()), 1e-6)))
+    likely = speech_model.speech_probabilities(left * np.float32(gain)) >= SURE
     likely[: -(-since // STEP)] = False
-    floor = float(np.quantile(said, 0.1))
+    floor = float(np.quantile(left_levels, 0.1))
     for first, end in _runs(likely):
-        loud = float(said[first:end].max())
+        loud = float(left_levels[first:end].max())
         before = max(0, first - round(ECHO_S * RATE / STEP))
-        mean = float(np.sqrt(np.mean(said[first:end] ** 2)))
-        echo = float(heard[before:end].max()) > loud * ECHO_LOSS
+        mean = float(np.sqrt(np.mean(left_levels[first:end] ** 2)))
+        echo = float(right_levels[before:end].max()) > loud * ECHO_LOSS
         if end - first >= SHORTEST and mean > floor * ABOVE_NOISE and not echo:
             yield first, end
 
@@ -109,8 +111,8 @@ def _runs(likely: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _answers(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
-    """In milliseconds of audio; speech with short pauses is merged."""
+def _merge_words(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
+    """The answers in milliseconds of audio: stretches of speech, merged across short pauses."""
     found: list[VoiceSpan] = []
     for first, end in spoken:
         voice = VoiceSpan(*(round(offset + step * STEP * 1000 / RATE) for step in (first, end)))

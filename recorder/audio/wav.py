@@ -35,13 +35,11 @@ _MOST_CHUNKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Wav:
-    """Where the sound of a take is in its file.
+    """The place of a take's audio in its file.
 
-    ``data_offset`` in bytes; ``frames``: samples per channel that are really there; ``header_broken``: the
-    header said otherwise (the switch was killed while writing). ``holes``: inserted silence
-    (``missing_audio.py``), as the frame of the file that it precedes, and its number of frames, which
-    ``frames`` includes.
-    """
+    ``data_offset`` in bytes; ``frames``: samples per channel that really exist; ``header_broken``: the header
+    differs (the switch was killed while writing). ``holes``: inserted silence (``missing_audio.py``), as the
+    frame of the file that it precedes, and its number of frames, which ``frames`` includes."""
 
     path: Path
     sample_rate: int
@@ -52,11 +50,11 @@ class Wav:
 
     @property
     def duration_ms(self) -> int:
-        """Length in milliseconds of audio, rounded up: what ends by then is all of it."""
+        """Length in milliseconds of audio, rounded up."""
         return -(-self.frames * 1000 // self.sample_rate)
 
 
-def impossible(path: Path, why: str) -> TakeError:
+def impossible_take(path: Path, why: str) -> TakeError:
     """The error for a take that can never become a recording: set it aside with ``why``."""
     return TakeError(
         "take.impossible",
@@ -77,43 +75,43 @@ def inspect(path: Path) -> Wav:
             file.seek(0)
             return _parse(path, file, size)
     except FileNotFoundError:
-        raise impossible(path, "the switch left no sound file") from None
+        raise impossible_take(path, "the switch left no sound file") from None
 
 
-def blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) -> Iterator[Samples]:
+def read_blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) -> Iterator[Samples]:
     """The sound from frame ``start`` to ``stop`` (default: the end), ``frames`` at a time, each an array of
     shape (n, 2). A long call is never in memory whole. Raises ``OSError``."""
     end = wav.frames if stop is None else min(stop, wav.frames)
     with open(wav.path, "rb") as file:
-        for first, there, count in _pieces(wav):
+        for first, in_file, count in _pieces(wav):
             at, last = max(first, start), min(first + count, end)
-            if there is not None and at < last:
-                file.seek(wav.data_offset + (there + at - first) * FRAME_BYTES)
+            if in_file is not None and at < last:
+                file.seek(wav.data_offset + (in_file + at - first) * FRAME_BYTES)
             while at < last:
                 wanted = min(frames, last - at)
-                yield np.zeros((wanted, 2), np.int16) if there is None else _read(wav.path, file, wanted)
+                yield np.zeros((wanted, 2), np.int16) if in_file is None else _read(wav.path, file, wanted)
                 at += wanted
 
 
 def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:
     """For each piece of the sound: its first frame, its place in the file (``None`` for inserted silence),
     and its number of frames."""
-    at = there = 0
+    at = in_file = 0
     for place, silent in wav.holes:
-        yield at, there, place - there
-        yield at + place - there, None, silent
-        at, there = at + place - there + silent, place
-    yield at, there, wav.frames - at
+        yield at, in_file, place - in_file
+        yield at + place - in_file, None, silent
+        at, in_file = at + place - in_file + silent, place
+    yield at, in_file, wav.frames - at
 
 
 def _read(path: Path, file: BinaryIO, frames: int) -> Samples:
     content = file.read(frames * FRAME_BYTES)
     if len(content) != frames * FRAME_BYTES:
-        raise impossible(path, "it shrank while it was read")
+        raise impossible_take(path, "it shrank while it was read")
     return np.frombuffer(content, dtype="<i2").reshape(-1, 2)
 
 
-def header(sample_rate: int, frames: int) -> bytes:
+def wav_header(sample_rate: int, frames: int) -> bytes:
     """The 44 bytes before stereo PCM16 of that length. If the length exceeds 32 bits, the fields have their
     largest value, as in live WAV."""
     data = frames * FRAME_BYTES
@@ -139,7 +137,7 @@ def header(sample_rate: int, frames: int) -> bytes:
 def _parse(path: Path, file: BinaryIO, size: int) -> Wav:
     start = file.read(12)
     if len(start) < 12 or start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
-        raise impossible(path, "it is not a WAV file" if size else "it is empty")
+        raise impossible_take(path, "it is not a WAV file" if size else "it is empty")
     sample_rate: int | None = None
     for _ in range(_MOST_CHUNKS):
         head = file.read(8)
@@ -148,41 +146,48 @@ def _parse(path: Path, file: BinaryIO, size: int) -> Wav:
         name, length = struct.unpack("<4sI", head)
         if name == b"data":
             if sample_rate is None:
-                raise impossible(path, "its sound comes before its format")
-            return _measured(path, file, size, sample_rate, length)
+                raise impossible_take(path, "its sound comes before its format")
+            return _measure(path, file, size, sample_rate, length)
         if name == b"fmt ":
-            sample_rate = _rate(path, file.read(min(length, 64)))
+            sample_rate = _parse_format(path, file.read(min(length, 64)))
             file.seek(length - min(length, 64) + length % 2, 1)
         else:
             file.seek(length + length % 2, 1)
-    raise impossible(path, "it has no format" if sample_rate is None else "it has no sound")
+    raise impossible_take(path, "it has no format" if sample_rate is None else "it has no sound")
 
 
-def _rate(path: Path, content: bytes) -> int:
+def _parse_format(path: Path, content: bytes) -> int:
     if len(content) < 16:
-        raise impossible(path, "its format is cut short")
+        raise impossible_take(path, "its format is cut short")
     code, channels, rate, _, align, bits = struct.unpack("<HHIIHH", content[:16])
     if code == _EXTENSIBLE and content[24:40] == _PCM_GUID:
         code = _PCM
     if code != _PCM or bits != 16:
-        raise impossible(path, f"it has format {code} with {bits} bits, not PCM with 16")
+        raise impossible_take(path, f"it has format {code} with {bits} bits, not PCM with 16")
     if channels != 2:
-        raise impossible(path, f"it has {channels} channel(s), not two, so it does not show who said what")
+        raise impossible_take(
+            path, f"it has {channels} channel(s), not two, so it does not show who said what"
+        )
     if align != FRAME_BYTES:
-        raise impossible(path, f"its format contradicts itself (block align {align})")
+        raise impossible_take(path, f"its format contradicts itself (block align {align})")
     if rate not in RATES:
-        raise impossible(path, f"its rate is {rate} Hz, not one of {', '.join(map(str, RATES))}")
+        raise impossible_take(path, f"its rate is {rate} Hz, not one of {', '.join(map(str, RATES))}")
     return int(rate)
 
 
-def _measured(path: Path, file: BinaryIO, size: int, sample_rate: int, told: int) -> Wav:
+def _measure(path: Path, file: BinaryIO, size: int, sample_rate: int, length: int) -> Wav:
     """The length of the sound: the header's if it fits the file, else the rest of the file."""
     offset = file.tell()
     rest = size - offset
-    fits = told > 0 and told % FRAME_BYTES == 0 and told <= rest and _only_chunks(file, offset + told, size)
-    frames = (told if fits else rest) // FRAME_BYTES
+    fits = (
+        length > 0
+        and length % FRAME_BYTES == 0
+        and length <= rest
+        and _only_chunks(file, offset + length, size)
+    )
+    frames = (length if fits else rest) // FRAME_BYTES
     if frames <= 0:
-        raise impossible(path, "it has no sound")
+        raise impossible_take(path, "it has no sound")
     return Wav(path, sample_rate, offset, frames, header_broken=not fits)
 
 

@@ -24,7 +24,7 @@ from recorder.domain.line_policy import Language, LinePolicy, Snapshot
 from recorder.errors import ConfigError
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
-from recorder.spool.disk_space import Disk, Room
+from recorder.spool.disk_space import Disk, DiskLevel
 from recorder.spool.layout import CallStart
 
 log = structlog.get_logger()
@@ -37,16 +37,16 @@ WATCH_FILE: Final = ".daemon"
 holds the spool locks it."""
 
 _DISK_EVENTS: Final = {
-    Room.OK: ("info", "disk.recovered"),
-    Room.WARN: ("warning", "disk.filling"),
-    Room.FULL: ("error", "disk.full"),
+    DiskLevel.OK: ("info", "disk.recovered"),
+    DiskLevel.WARN: ("warning", "disk.filling"),
+    DiskLevel.FULL: ("error", "disk.full"),
 }
 
 _DISK_HINTS: Final = {
-    Room.OK: "",
-    Room.WARN: "make room, or find out why the spool does not drain: nothing in it may be deleted",
-    Room.FULL: "no new recording starts, calls continue; the worker makes room by storing finished ones, and "
-    "recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it "
+    DiskLevel.OK: "",
+    DiskLevel.WARN: "make room, or find out why the spool does not drain: nothing in it may be deleted",
+    DiskLevel.FULL: "no new recording starts, calls continue; the worker makes room by storing finished "
+    "ones, and recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it "
     "may be deleted",
 }
 
@@ -67,9 +67,9 @@ class ConfigCache:
     ) -> None:
         self.disk: Disk | None = None
         """The last measurement of the spool's disk."""
-        self.room = Room.OK
+        self.room = DiskLevel.OK
         """The remaining room; also full if one more recording would leave too little for the others."""
-        self._by_share = Room.OK
+        self._by_share = DiskLevel.OK
         self._headroom = headroom
         self._checked = checked
         self.checked_at = time.monotonic()
@@ -154,7 +154,7 @@ class ConfigCache:
             return None, "no_line"
         if not line.sounds.isdisjoint(snapshot.damaged):
             return line, "prompt_damaged"
-        return line, "full_disk" if self._by_share is Room.FULL else None
+        return line, "full_disk" if self._by_share is DiskLevel.FULL else None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -219,13 +219,13 @@ class ConfigCache:
             self.checked_at = time.monotonic()
 
     def _check_disk(self) -> None:
-        self.disk = disk_space.look(self._spool)
-        room = self._by_share = self.disk.room(self._warn_at, self._full_at, self._by_share)
+        self.disk = disk_space.measure_disk(self._spool)
+        room = self._by_share = self.disk.level(self._warn_at, self._full_at, self._by_share)
         if self._headroom is not None:
             self._headroom.measure(self.disk)
             # Recovered only with room for two: a disk at its limit must not be logged with each call.
-            if not self._headroom.admits(("opus",), 2 if self.room is Room.FULL else 1):
-                room = Room.FULL
+            if not self._headroom.admits(("opus",), 2 if self.room is DiskLevel.FULL else 1):
+                room = DiskLevel.FULL
         if room is not self.room:
             level, name = _DISK_EVENTS[room]
             used = round(self.disk.used, 4)

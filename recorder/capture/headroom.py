@@ -62,7 +62,7 @@ class Headroom:
         sounds = {}
         for call in self._recording():
             size, rate = _sound(call.writer.audio)
-            sounds[call.start.recording] = size, rate or disk_space.USUAL_RATE
+            sounds[call.start.recording] = size, rate or disk_space.DEFAULT_RATE
         self._sounds, self._disk = sounds, found
         began = self._monotonic()
         if began >= self._due:
@@ -72,9 +72,11 @@ class Headroom:
 
     def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
         """Whether ``more`` recordings in these formats may start."""
-        new = [GrowingFile(0, disk_space.USUAL_RATE, formats)] * more
+        new = [GrowingFile(0, disk_space.DEFAULT_RATE, formats)] * more
         found = self._disk
-        return found is None or found.free >= self._wanted([*self._growing(), *new], disk_space.AHEAD, found)
+        return found is None or found.free >= self._wanted(
+            [*self._growing(), *new], disk_space.HEADROOM_SECONDS, found
+        )
 
     def excess(self) -> list[CallController]:
         """Return the calls whose recordings must stop now, the longest first."""
@@ -96,7 +98,7 @@ class Headroom:
         return ending
 
     def _wanted(self, growing: list[GrowingFile], seconds: float, found: Disk) -> int:
-        return disk_space.wanted(found.size, growing, self._most, seconds)
+        return disk_space.bytes_needed(found.size, growing, self._most, seconds)
 
     def _recording(self) -> Iterable[CallController]:
         """Return the calls that are recorded, or may be."""
@@ -106,7 +108,7 @@ class Headroom:
         return [self._of(call) for call in self._recording() if announced or not _announced(call)]
 
     def _of(self, call: CallController) -> GrowingFile:
-        written, rate = self._sounds.get(call.start.recording, (0, disk_space.USUAL_RATE))
+        written, rate = self._sounds.get(call.start.recording, (0, disk_space.DEFAULT_RATE))
         over = call.state.phase is Phase.ANNOUNCED and not call.state.recording.capturing
         return GrowingFile(written, 0 if over else rate, call.start.formats)
 
@@ -139,7 +141,9 @@ def _announced(call: CallController) -> bool:
 def _finishing(folder: Path) -> int:
     """Return the bytes that a finished take needs to be stored; 0 if it cannot be read, or is not kept."""
     try:
-        return disk_space.finishing((folder / layout.AUDIO).stat().st_size, layout.read_start(folder).formats)
+        return disk_space.bytes_to_finish(
+            (folder / layout.AUDIO).stat().st_size, layout.read_start(folder).formats
+        )
     except (TakeError, OSError):
         return 0
 

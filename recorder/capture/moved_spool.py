@@ -118,7 +118,7 @@ class MovedSpool:
             if start.recording != folder.name:
                 raise TakeError("take.foreign", f"it is the folder of {start.recording}", "")
         except OSError as error:
-            self._report(folder, f"{error} ({disk_space.hint(error)})")
+            self._report(folder, f"{error} ({disk_space.hint_for(error)})")
         except TakeError as error:
             self._reconciliation.defer_to_worker(folder, error)
         else:

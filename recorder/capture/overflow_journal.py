@@ -79,7 +79,7 @@ class OverflowJournal:
         if self._size:
             return
         try:
-            size = min(SIZE, int(disk_space.look(self._root).size * SHARE))
+            size = min(SIZE, int(disk_space.measure_disk(self._root).size * SHARE))
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
             try:
                 size = max(size, os.fstat(descriptor).st_size)
@@ -175,7 +175,7 @@ def _read(line: bytes) -> tuple[CallStart, CallEnd] | None:
         return None
     try:
         body = json.loads(line)
-        return layout.start_of(body["call"]), layout.end_of(body["end"])
+        return layout.parse_start(body["call"]), layout.parse_end(body["end"])
     except (ValueError, KeyError, TypeError) as error:
         log.error("journal.line_damaged", error=str(error))
         return None

@@ -235,7 +235,10 @@ class Reconciliation:
     def _report(self, folder: Path, error: OSError) -> None:
         if folder not in self._reported:
             log.error(
-                "spool.reconcile_failed", folder=folder.name, error=str(error), hint=disk_space.hint(error)
+                "spool.reconcile_failed",
+                folder=folder.name,
+                error=str(error),
+                hint=disk_space.hint_for(error),
             )
         self._reported.add(folder)
 
@@ -326,7 +329,7 @@ def read_open_take(folder: Path) -> tuple[CallStart, tuple[Marker, ...]]:
     try:
         return layout.read_start(folder), layout.read_marks(folder)
     except TakeError as error:
-        if (cause := layout.unreadable(error)) is not None:
+        if (cause := layout.read_failure(error)) is not None:
             raise cause from None
         raise
 

@@ -184,7 +184,7 @@ class SpoolWriter:
                 what=what,
                 error=str(error),
                 failures=self._failures,
-                hint=disk_space.hint(error),
+                hint=disk_space.hint_for(error),
             )
         gevent.sleep(RETRY * min(self._failures, MAX_BACKOFF))
         return False

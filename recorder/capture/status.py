@@ -21,7 +21,7 @@ from recorder.capture.bypassed_calls import BypassedCalls
 from recorder.capture.call_controller import CallController
 from recorder.capture.config_cache import ConfigCache
 from recorder.health import HealthFinding, Readiness
-from recorder.spool.disk_space import Room
+from recorder.spool.disk_space import DiskLevel
 from recorder.spool.layout import REASONS
 from recorder.switch.standing_connection import Node
 
@@ -60,7 +60,7 @@ class StatusSources:
         metrics.DISK_SIZE.set_function(lambda: config.disk.size if config.disk else 0)
         metrics.DISK_FREE.set_function(lambda: config.disk.free if config.disk else 0)
         metrics.DISK_USED.set_function(lambda: config.disk.used if config.disk else 0)
-        for room in Room:
+        for room in DiskLevel:
             metrics.DISK_STATE.labels(room.value).set_function(partial(self._is, room))
         metrics.SNAPSHOT_LOADED.set_function(lambda: config.snapshot is not None)
         metrics.SNAPSHOT_LINES.set_function(lambda: len(config.snapshot.lines) if config.snapshot else 0)
@@ -72,7 +72,7 @@ class StatusSources:
         metrics.expose_zero(metrics.EVENTS_LOST, ("backlog", "failed"))
         metrics.expose_zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
 
-    def _is(self, room: Room) -> bool:
+    def _is(self, room: DiskLevel) -> bool:
         return self.config.room is room
 
     def _announcing(self) -> int:
@@ -130,14 +130,14 @@ class StatusSources:
                 "check the disk (does a network mount hang?); calls continue unrecorded",
             )
         used = f"{disk.used:.0%} of the spool's disk in use"
-        if self.config.room is Room.FULL:
+        if self.config.room is DiskLevel.FULL:
             return HealthFinding(
                 False,
                 f"{used}: no new recording starts",
                 "recording resumes by itself once the worker has stored enough; nothing in the spool may be "
                 "deleted",
             )
-        filling = self.config.room is Room.WARN
+        filling = self.config.room is DiskLevel.WARN
         return HealthFinding(True, used, "make room, or find out why the spool grows" if filling else "")
 
 

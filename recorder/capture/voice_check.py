@@ -36,7 +36,7 @@ class VoiceCheck:
         gevent.spawn(lambda: report(self._search(last)))
 
     def _recorded_length(self) -> int | None:
-        return self._attempt(lambda: in_thread(lambda: voice_detection.recorded(self._audio)))
+        return self._attempt(lambda: in_thread(lambda: voice_detection.count_frames(self._audio)))
 
     def _search(self, last: bool) -> tuple[int, int] | None:
         found = self._attempt(lambda: self._find(last))
@@ -46,7 +46,7 @@ class VoiceCheck:
         since = self._since.get()
         if since is None:
             return None
-        return in_thread(lambda: voice_detection.find(self._audio, since, last=last))
+        return in_thread(lambda: voice_detection.find_answer(self._audio, since, last=last))
 
     def _attempt(self, work: Callable[[], T | None]) -> T | None:
         limit = gevent.Timeout(TIME_LIMIT)

@@ -19,7 +19,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.errors import CatalogueError
-from recorder.prompts.country_file import pack_for, shipped
+from recorder.prompts.country_file import pack_for, shipped_packs
 from recorder.prompts.country_rules import Objection, Pack
 
 
@@ -38,11 +38,11 @@ def country_code(country: str) -> str:
     """The normalized code of a country pack. Raises :class:`CatalogueError` (``tenant.country``) if there is
     no such pack, so that a typing error never becomes a customer's country."""
     code = country.strip().casefold()
-    if code not in shipped():
+    if code not in shipped_packs():
         raise CatalogueError(
             "tenant.country",
             f"there is no country pack {country!r}",
-            f"use one of {', '.join(shipped())} (strict if none of the others fits)",
+            f"use one of {', '.join(shipped_packs())} (strict if none of the others fits)",
         )
     return code
 
@@ -86,7 +86,7 @@ def check_lines(tenant: str, country: str) -> None:
 def find_misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
     """The recorded lines of all customers that violate their country pack. ``packs`` defaults to the shipped
     packs; other packs show the effect of a planned change."""
-    known_packs = shipped() if packs is None else packs
+    known_packs = shipped_packs() if packs is None else packs
     found = []
     with connected():
         for owner, line, announcement in _lines():

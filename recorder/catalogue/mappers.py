@@ -14,7 +14,6 @@ from recorder.catalogue.records import (
     NotRecordedRow,
     ObjectRow,
     RecordingRow,
-    Sentence,
     SessionRow,
     TenantRow,
     TransferOptions,
@@ -26,6 +25,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
+from recorder.domain.sentences import SpokenSentence
 from recorder.prompts.sentences import SHORT
 
 
@@ -123,12 +123,12 @@ def transfer_options_data(joining: TransferOptions) -> dict[str, Any]:
     return body
 
 
-def _sentences_data(said: Mapping[str, Sentence]) -> dict[str, list[str]]:
-    return {language: [each.text, each.sound] for language, each in said.items()}
+def _sentences_data(said: Mapping[str, SpokenSentence]) -> dict[str, list[str]]:
+    return {language: [each.text, each.sha256] for language, each in said.items()}
 
 
-def _sentences(said: Mapping[str, Any]) -> dict[str, Sentence]:
-    return {language: Sentence(*each) for language, each in said.items()}
+def _sentences(said: Mapping[str, Any]) -> dict[str, SpokenSentence]:
+    return {language: SpokenSentence(*each) for language, each in said.items()}
 
 
 def _joining(said: Any) -> TransferOptions | None:
@@ -166,8 +166,8 @@ def _composition(row: AnnouncementTable) -> Composition | None:
     return Composition(said["own"], greeting, said["says_all"], said.get("wording", SHORT))
 
 
-def _sentence(text: str | None, sound: str | None) -> Sentence | None:
-    return None if text is None or sound is None else Sentence(text, sound)
+def _sentence(text: str | None, sound: str | None) -> SpokenSentence | None:
+    return None if text is None or sound is None else SpokenSentence(text, sound)
 
 
 def recording_row(row: RecordingTable) -> RecordingRow:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from recorder.clock import from_iso, to_iso
 from recorder.domain.call_plan import MODES
 from recorder.domain.parties import Party
+from recorder.domain.sentences import SpokenSentence
 from recorder.prompts.sentences import SHORT, Wording
 
 ASKING_MODES = MODES[1:]
@@ -86,7 +87,7 @@ class Composition:
     announcement's mode requires."""
 
     own: Mapping[str, str]
-    greeting: Sentence | None = None
+    greeting: SpokenSentence | None = None
     says_all: bool = False
     wording: Wording = SHORT
 
@@ -110,8 +111,8 @@ class AnnouncementRow:
     sound: str
     duration_ms: int
     mode: str
-    question: Sentence | None
-    declined: Sentence | None
+    question: SpokenSentence | None
+    declined: SpokenSentence | None
     composition: Composition | None
     created_at: datetime
 
@@ -138,11 +139,11 @@ class TransferOptions:
     and language, and ``refused`` says by language that the call is not recorded."""
 
     how: str
-    said: Mapping[str, Sentence]
-    asked: Mapping[str, Mapping[str, Sentence]] = field(default_factory=dict)
-    refused: Mapping[str, Sentence] = field(default_factory=dict)
+    said: Mapping[str, SpokenSentence]
+    asked: Mapping[str, Mapping[str, SpokenSentence]] = field(default_factory=dict)
+    refused: Mapping[str, SpokenSentence] = field(default_factory=dict)
 
-    def say(self, mode: str, language: str) -> tuple[Sentence | None, Sentence | None]:
+    def say(self, mode: str, language: str) -> tuple[SpokenSentence | None, SpokenSentence | None]:
         """The sentence on a line of this mode and language and, if the mode asks, the one after a refusal;
         ``None`` if there is no such sentence."""
         if mode not in self.asked:
@@ -155,7 +156,7 @@ class TransferOptions:
     def sounds(self) -> frozenset[str]:
         """The SHA-256 of every sound."""
         every = (self.said, self.refused, *self.asked.values())
-        return frozenset(each.sound for one in every for each in one.values())
+        return frozenset(each.sha256 for one in every for each in one.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class LineRow:
     formats: tuple[str, ...]
     announcement: str
     others: tuple[str, ...]
-    menu: Sentence | None
+    menu: SpokenSentence | None
     keep: KeepOptions | None
     deletable: bool
     beep: str

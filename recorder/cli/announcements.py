@@ -24,7 +24,7 @@ from recorder.prompts.composer import Greeting
 from recorder.prompts.country_file import pack_for
 from recorder.prompts.sentences import Wording
 from recorder.prompts.sound_check import check_clip, check_sound, read_file
-from recorder.prompts.sound_sources import Sources, sources
+from recorder.prompts.sound_sources import Sources, open_sources
 
 WAV = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -154,7 +154,7 @@ def compose_announcement(
         own=own_sentences(own),
         greeting=first,
         wording=wording,
-        sources=sources(context.settings.prompts),
+        sources=open_sources(context.settings.prompts),
         now=utc_now(),
         entropy=os.urandom,
     )

@@ -16,7 +16,7 @@ from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.features.tenants import service
 from recorder.processes.services import Context
-from recorder.prompts.country_file import load, shipped
+from recorder.prompts.country_file import load_pack, shipped_packs
 from recorder.prompts.country_rules import Duty, RuleSource
 
 DISCLAIMER = "Facts with their sources, not legal advice."
@@ -32,7 +32,7 @@ def country() -> None:
 @country.command("list")
 def list_packs() -> None:
     """The country packs: code, name, and for each purpose the laxest mode and the longest days."""
-    for pack in shipped().values():
+    for pack in shipped_packs().values():
         click.echo(f"{pack.code:<8}{pack.name}")
         for rule in pack.rules.values():
             click.echo(f"{'':<8}{rule.purpose:<12}{rule.mode:<9}{rule.longest_keep_days:>5} days")
@@ -42,7 +42,7 @@ def list_packs() -> None:
 @click.argument("code")
 def show_pack(code: str) -> None:
     """Everything that a country's pack says, each rule with its source and how sure it is."""
-    pack = shipped()[country_check.country_code(code)]
+    pack = shipped_packs()[country_check.country_code(code)]
     page = _Page()
     click.echo(f"{pack.code}: {pack.name}. {DISCLAIMER}")
     click.echo("\nFor each purpose, the laxest mode and the longest keeping time:")
@@ -99,9 +99,9 @@ def set_country(context: Context, tenant_name: str, code: str) -> None:
 @click.pass_obj
 def check(context: Context, changed: Path | None) -> None:
     """List every recorded line that does not fit its customer's country; exits with 1 where there is one."""
-    packs = dict(shipped())
+    packs = dict(shipped_packs())
     if changed is not None:
-        pack = load(changed)
+        pack = load_pack(changed)
         packs[pack.code] = pack
     context.open_catalogue()
     for owner in tenant_queries.all_tenants():

@@ -21,7 +21,7 @@ from recorder.lifecycle import line_history
 from recorder.processes.services import Context
 from recorder.prompts.composer import SHIPPED, language_menu
 from recorder.prompts.sentences import Wording
-from recorder.prompts.sound_sources import Sources, sources
+from recorder.prompts.sound_sources import Sources, open_sources
 
 OFF = "off"
 
@@ -65,7 +65,7 @@ def add_line(
     It may be written in any way; a number of the customer's country may leave the country out. It must be the
     one that the dialplan routes: where that has no country code, say --as-routed."""
     context.open_catalogue()
-    owner, found = find_tenant(tenant_name), sources(context.settings.prompts)
+    owner, found = find_tenant(tenant_name), open_sources(context.settings.prompts)
     if not as_routed:
         number = phone_numbers.to_canonical(number, owner.country) or number
     language = language or spoken(owner)
@@ -166,7 +166,7 @@ def move_line(
     with the customer who had it."""
     context.open_catalogue()
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
-    found, now = sources(context.settings.prompts), utc_now()
+    found, now = open_sources(context.settings.prompts), utc_now()
     if announcement_id is None:
         announcement_id = shipped_for(to, language or spoken(to), mode, now, found).id
     choices = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
@@ -198,7 +198,7 @@ def announce_line(context: Context, tenant_name: str, number: str, announcement_
     languages = [language_of[each] for each in announcement_ids if each in language_of]
     menu = None
     if len(languages) == len(announcement_ids) == len(set(languages)) > 1:  # other mistakes are refused below
-        menu = language_menu(languages, sources=sources(context.settings.prompts))
+        menu = language_menu(languages, sources=open_sources(context.settings.prompts))
     first, *others = announcement_ids
     lines.set_line_announcement(
         row.tenant, row.id, first, others=others, menu=menu, now=utc_now(), entropy=os.urandom
@@ -216,7 +216,7 @@ def change_mode(context: Context, tenant_name: str, number: str, mode: str) -> N
     What the number says is put together anew for that mode; where it says your own sound, add one that was
     made for it (`accord announcement add --mode`), and name it: `accord line announce`."""
     context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     composition.set_line_mode(row.tenant, row.id, mode, sources=found, now=utc_now(), entropy=os.urandom)
 
 
@@ -266,7 +266,7 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
     What it does not say yet in a language is put together, for its mode, purposes and keeping time; who
     presses no key is told in the first. Prints what it says, one a line: language, id, name."""
     context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     composition.set_line_languages(
         row.tenant, row.id, languages, sources=found, now=utc_now(), entropy=os.urandom
     )
@@ -310,7 +310,7 @@ def keep_line(
     if off == (days is not None):
         raise click.UsageError("give either --days, how long a recording is kept on a yes, or --off")
     context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     keep = None if days is None else KeepOptions(days, purpose, own_words, destroy, at_start, wording)
     keep_options.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
 
@@ -328,7 +328,7 @@ def tell_joiners(context: Context, tenant_name: str, number: str, how: str, ask:
     Where they are asked and do not agree, the call is recorded no further. Who was in the call before is not
     told again. Calls that are going on keep what they began with."""
     context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     way = None if how == OFF else how
     if ask and way is None:
         raise click.UsageError("--ask needs alone or both: whoever is not told cannot be asked")
@@ -350,7 +350,7 @@ def delete_in_call(context: Context, tenant_name: str, number: str, allowed: str
 
     Both are told that it is destroyed, and the customer sees that it was."""
     context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     keep_options.set_line_deletable(
         row.tenant, row.id, allowed == "on", sources=found, now=utc_now(), entropy=os.urandom
     )

@@ -14,17 +14,11 @@ from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
 from recorder.prompts import composer
-from recorder.prompts.dsp import RATE, Samples, loudness, silences
+from recorder.prompts.dsp import RATE, Samples, loudness, measure_silence
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import SHORT, WORDINGS, Wording, all_said
-from recorder.prompts.sound_check import (
-    check_clip,
-    check_sound,
-    clipped_share,
-    read_file,
-    read_samples,
-)
-from recorder.prompts.sound_sources import SCRIPT, SOUNDS, Sources, shipped_clips, sources
+from recorder.prompts.sentences import SHORT, WORDINGS, Wording, all_clip_texts
+from recorder.prompts.sound_check import check_clip, check_sound, clipped_share, read_file, read_samples
+from recorder.prompts.sound_sources import SCRIPT, SOUNDS, Sources, open_sources, shipped_clips
 
 LANGUAGE = click.Choice(LANGUAGES)
 
@@ -50,12 +44,10 @@ def prompts() -> None:
 @click.pass_obj
 def list_clips(context: Context, languages: tuple[str, ...]) -> None:
     """Every sentence, one a line: language, clip, where its sound comes from, what it says."""
-    found = sources(context.settings.prompts)
+    found = open_sources(context.settings.prompts)
     for language in languages or LANGUAGES:
-        for sentence in all_said(language).values():
-            click.echo(
-                f"{language}  {sentence.clip:<20}  {found.origin(sentence, language):<10}  {sentence.text}"
-            )
+        for sentence in all_clip_texts(language).values():
+            click.echo(f"{language}  {sentence.clip:<20}  {found.origin(sentence):<10}  {sentence.text}")
 
 
 @prompts.command("script")
@@ -71,7 +63,7 @@ def script(languages: tuple[str, ...]) -> None:
     click.echo(f"# Keep this as {SCRIPT} in the folder: it shows what was read, should a sentence change.")
     for language in languages or LANGUAGES:
         click.echo("")
-        for sentence in all_said(language).values():
+        for sentence in all_clip_texts(language).values():
             click.echo(f"{language}/{sentence.clip}.wav\t{sentence.spoken}")
 
 
@@ -114,7 +106,7 @@ def render_announcement(
         own=own_sentences(own),
         greeting=first,
         wording=wording,
-        sources=sources(context.settings.prompts),
+        sources=open_sources(context.settings.prompts),
         sample_rate=int(rate),
     )
     try:
@@ -172,7 +164,7 @@ def check(
     elif wavs:
         rows = [_file(path, str(path), clip=clips) for path in wavs]
     else:
-        rows = _recorded(sources(context.settings.prompts))
+        rows = _recorded(open_sources(context.settings.prompts))
     for row in rows:
         click.echo(str(row))
     if any(row.wrong for row in rows):
@@ -189,7 +181,7 @@ def _file(path: Path, name: str, *, clip: bool) -> _Row:
 
 
 def _measured(name: str, samples: Samples, rate: int) -> _Row:
-    level, (before, after) = loudness(samples, rate), silences(samples, rate)
+    level, (before, after) = loudness(samples, rate), measure_silence(samples, rate)
     clipping = clipped_share((samples * 32768).astype(np.int16))
     measured = (
         f"{len(samples) / rate:5.1f} s {rate // 1000:>3} kHz {level:6.1f} LUFS "
@@ -207,14 +199,14 @@ def _shipped() -> list[_Row]:
     """Check that every sentence has its shipped sound, unchanged and audible."""
     rows: list[_Row] = []
     for language in LANGUAGES:
-        for sentence in all_said(language).values():
+        for sentence in all_clip_texts(language).values():
             name = f"{language}/{sentence.clip}.flac"
             entry = shipped_clips().get(language, {}).get(sentence.clip)
             if entry is None or entry.text != sentence.text:
                 rows.append(_Row(name, "-", "there is no shipped sound for this sentence (reinstall Accord)"))
                 continue
             try:
-                Sources().clip(sentence, language)
+                Sources().clip(sentence)
             except ConfigError as error:
                 rows.append(_Row(name, "-", error.message))
                 continue
@@ -241,9 +233,9 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
     clip = file.removesuffix(".wav")
     if language not in LANGUAGES or clip == file or not _known(language, clip):
         return _Row(name, "-", "no sentence has this name (`accord prompts script` lists them)")
-    if (sentence := all_said(language).get(clip)) is not None:
+    if (sentence := all_clip_texts(language).get(clip)) is not None:
         try:
-            found.check_words(path, sentence, language)
+            found.check_words(path, sentence)
         except ConfigError as error:
             return _Row(name, "-", f"{error.message.replace(f'{path} ', '')} ({error.hint})")
     return _file(path, name, clip=True)
@@ -251,6 +243,6 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
 
 def _known(language: str, clip: str) -> bool:
     """Whether a name belongs to a sentence, a customer's own purpose, or another retention period or key."""
-    return clip in all_said(language) or clip.startswith(
+    return clip in all_clip_texts(language) or clip.startswith(
         ("purpose-", "kept-", "it-is-kept-", "opt-out-", "opt-in-", "refuse-", "language-")
     )

@@ -25,8 +25,10 @@ def again(context: Context, ids: tuple[str, ...]) -> None:
     folder = context.settings.node.spool_folder.absolute()
     for name in ids:
         try:
-            click.echo(layout.bring_back(folder, name))
+            click.echo(layout.restore_take(folder, name))
         except OSError as error:
             raise TakeError(
-                "take.not_moved", f"{name} cannot be moved: {error.strerror or error}", disk_space.hint(error)
+                "take.not_moved",
+                f"{name} cannot be moved: {error.strerror or error}",
+                disk_space.hint_for(error),
             ) from error

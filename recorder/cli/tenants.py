@@ -21,7 +21,7 @@ from recorder.identity import passwords, tenants, users
 from recorder.ids import uuid7
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sound_sources import sources
+from recorder.prompts.sound_sources import open_sources
 from recorder.seal.signing import Signer
 
 SPOKEN = ("fr", "en")
@@ -88,7 +88,7 @@ def make_tenant(
         now=now,
         entropy=os.urandom,
     )
-    give_shipped(row, now, sources(context.settings.prompts))
+    give_shipped(row, now, open_sources(context.settings.prompts))
     return row
 
 

@@ -37,6 +37,7 @@ from recorder.domain.call_plan import (
     Script,
     Speech,
 )
+from recorder.domain.sentences import TimedSentence
 from recorder.errors import ConfigError
 from recorder.strict_json import STRICT, Form, Malformed, Positive, Sha256, is_none, one_of, parse
 
@@ -85,17 +86,6 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptSound:
-    """A sentence that is played: ``text`` is what it says, ``sha256`` and ``duration_ms`` are its WAV's."""
-
-    __pydantic_config__ = STRICT
-
-    text: str
-    sha256: str
-    duration_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class ConsentPrompt:
     """The further sentences of a line whose calls may be refused. ``question``: in opt-in the question before
     anything is recorded, in opt-out the reminder after a meaningless key; ``declined``: the call is not
@@ -103,8 +93,8 @@ class ConsentPrompt:
 
     __pydantic_config__ = STRICT
 
-    question: PromptSound
-    declined: PromptSound
+    question: TimedSentence
+    declined: TimedSentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +109,11 @@ class Keep:
 
     purpose: str
     keep_days: KeepDays
-    question: PromptSound | None
-    cue: PromptSound
-    yes: PromptSound
-    no: PromptSound
-    none: PromptSound
+    question: TimedSentence | None
+    cue: TimedSentence
+    yes: TimedSentence
+    no: TimedSentence
+    none: TimedSentence
     destroy: bool = False
     at_start: bool = False
 
@@ -141,8 +131,8 @@ class Delete:
 
     __pydantic_config__ = STRICT
 
-    question: PromptSound
-    deleted: PromptSound
+    question: TimedSentence
+    deleted: TimedSentence
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -163,8 +153,8 @@ class TransferNotice:
     __pydantic_config__ = STRICT
 
     how: Annotated[str, one_of(WAYS)]
-    sound: PromptSound
-    refused: Annotated[PromptSound | None, Field(exclude_if=is_none)] = None
+    sound: TimedSentence
+    refused: Annotated[TimedSentence | None, Field(exclude_if=is_none)] = None
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -185,8 +175,8 @@ class Language:
     joining: TransferNotice | None = None
 
     @property
-    def question(self) -> PromptSound | None:
-        """The consent question, if the line asks one."""
+    def question(self) -> TimedSentence | None:
+        """What is asked, if anything is."""
         return None if self.asked is None else self.asked.question
 
     @property
@@ -221,7 +211,7 @@ class LinePolicy:
     announcement: Announcement
     asked: ConsentPrompt | None = None
     others: tuple[Language, ...] = ()
-    menu: PromptSound | None = None
+    menu: TimedSentence | None = None
     keep: Keep | None = None
     delete: Delete | None = None
     beep: Annotated[str, one_of(("", *BEEPS))] = ""
@@ -310,7 +300,7 @@ class Snapshot:
         cue, yes, no, none = map(self._speech, (keep.cue, keep.yes, keep.no, keep.none))
         return KeepScript(question, cue, yes, no, none, keep.destroy, keep.at_start)
 
-    def _speech(self, sound: PromptSound | Announcement) -> Speech:
+    def _speech(self, sound: TimedSentence | Announcement) -> Speech:
         length = timedelta(milliseconds=sound.duration_ms)
         return Speech(str(self.prompt(sound.sha256).absolute()), length)
 

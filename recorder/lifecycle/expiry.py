@@ -38,7 +38,7 @@ from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.usage_terms import Terms, terms
 from recorder.services import Services
-from recorder.spool.layout import QUARANTINE, WHY, purge, read_start, remove_take
+from recorder.spool.layout import QUARANTINE, QUARANTINE_REASON, finish_removals, read_start, remove_take
 from recorder.store.contract import Conflict, NotFound, Store, Unreachable
 
 log = structlog.get_logger()
@@ -217,7 +217,7 @@ def empty_quarantine(services: Services, now: datetime) -> int:
     quarantine, statements = services.spool / QUARANTINE, statements_of(services)
     if not quarantine.is_dir():
         return 0
-    purge(quarantine)
+    finish_removals(quarantine)
     folders = sorted(quarantine.iterdir())
     named = erased_among([folder.name for folder in folders])
     expired = [
@@ -254,7 +254,7 @@ def _until(folder: Path) -> datetime | None:
     """The expiry of a take in quarantine; ``None`` if it has none, or if its note is unreadable: then an
     operator has put the folder there."""
     try:
-        until = json.loads((folder / WHY).read_bytes())["until"]
+        until = json.loads((folder / QUARANTINE_REASON).read_bytes())["until"]
         return None if until is None else from_iso(until)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -51,7 +51,7 @@ from recorder.seal.keyring import (
     wrapped_key,
     wrapped_key_at,
 )
-from recorder.spool.atomic_files import in_memory
+from recorder.spool.atomic_files import memory_file
 from recorder.store.contract import NotFound, Store
 
 CLAIM = "keys"
@@ -417,7 +417,7 @@ class KeyRotation:
 
     def _replace(self, place: str, key: WrappedKey) -> None:
         content = key.to_bytes()
-        with in_memory(content) as path:
+        with memory_file(content) as path:
             self.store.replace(place, path, hashlib.sha256(content).hexdigest())
 
     def _take_lease(self) -> None:

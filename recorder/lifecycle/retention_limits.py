@@ -24,7 +24,7 @@ from recorder.seal.amendment import By
 from recorder.seal.document_source import read_document
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
-from recorder.spool.atomic_files import in_memory
+from recorder.spool.atomic_files import memory_file
 from recorder.store.contract import Conflict, NotFound, Store
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ def finish_pending(
         try:
             place = statements.place_of(each.tenant, each.id, lifted=each.lifted)
             limits.check_statement(each, trust, now)
-            with in_memory(each.content) as path:
+            with memory_file(each.content) as path:
                 store.put(place, path, statements.sha256_of(each.content))
             limits.add_leaf(each, trust, now, entropy)
         except (SealError, Conflict) as error:

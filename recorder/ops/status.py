@@ -20,8 +20,8 @@ from recorder.errors import TakeError
 from recorder.ops.doctor import machine, node
 from recorder.ops.doctor.findings import OK, WARNING, WRONG, Check, DoctorFinding, Patient, examine
 from recorder.pipeline import queue_depth
-from recorder.pipeline.queue_depth import CALL, Depth
-from recorder.spool.disk_space import Disk, look
+from recorder.pipeline.queue_depth import CALL, QueueDepth
+from recorder.spool.disk_space import Disk, measure_disk
 from recorder.spool.layout import AUDIO, open_takes, read_marks, read_start
 
 SILENT = timedelta(seconds=10)
@@ -55,7 +55,7 @@ class NodeStatus:
 
     patient: Patient
     live: Counter[str] | None = None
-    depth: Depth | None = None
+    depth: QueueDepth | None = None
     disk_space: Disk | None = None
     failure: LogFailure | None = None
 
@@ -133,7 +133,7 @@ class NodeStatus:
 
     def disk(self, patient: Patient) -> Iterator[DoctorFinding]:
         """The spool's disk has room."""
-        self.disk_space = look(patient.settings.node.spool_folder)
+        self.disk_space = measure_disk(patient.settings.node.spool_folder)
         yield from node.disk(patient)
 
     def log(self, patient: Patient) -> Iterator[DoctorFinding]:
@@ -191,7 +191,7 @@ def format_duration(time: timedelta) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
 
 
-def _age(depth: Depth, now: datetime) -> timedelta:
+def _age(depth: QueueDepth, now: datetime) -> timedelta:
     """How long the oldest take has waited; zero where none waits."""
     return timedelta() if depth.oldest is None else now - depth.oldest
 

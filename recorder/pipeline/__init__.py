@@ -1,5 +1,5 @@
-"""Takes finished calls from the spool to the catalogue.
+"""The pipeline from the spool to the catalogue.
 
-Nothing is imported here: the encoders are processes (``python -m recorder.pipeline.encoders``) that need none
+Nothing is imported here, because the encoder processes (``python -m recorder.pipeline.encoders``) need little
 of it.
 """

@@ -1,10 +1,10 @@
-"""Encodes in other processes: at low priority, and free to crash.
+"""Encodes in separate processes of low priority, whose crashes do not affect the worker.
 
-Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``.  It prints :data:`READY` once it is loaded,
+Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``. It prints :data:`READY` once it is loaded,
 then reads one line of JSON for each take (``folder`` and ``prompt``) and answers with one (``error_id``,
-``message``, ``hint``, all empty on success, and its cost).  A failure before it is ready concerns no take. It
-ends with its parent: an encoder that outlived a killed worker would write into a folder that the next worker
-uses.
+``message`` and ``hint``, all empty on success, and its cost). A failure before it is ready concerns no take.
+It ends with its parent, because an encoder that outlived a killed worker would write into a folder that the
+next worker uses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import IO, Any, Final
 from recorder import environment
 from recorder.audio.encoding import encode_take
 from recorder.errors import EncoderError, TakeError
-from recorder.spool.layout import AUDIO, unreadable
+from recorder.spool.layout import AUDIO, read_failure
 
 _PR_SET_PDEATHSIG = 1
 _BYTES_A_SECOND = 8000 * 2 * 2
@@ -42,7 +42,7 @@ READY: Final = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class EncodingCost:
     """The cost of encoding a take: seconds of audio, and seconds of CPU time."""
 
     audio: float
@@ -51,37 +51,37 @@ class Took:
 
 @dataclass
 class Encoder:
-    """One process that encodes one take at a time; started when first needed, and again after it died."""
+    """One process that encodes one take at a time. It is started when needed, and again after a crash."""
 
     nice: int = 10
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def encode(self, folder: Path, prompt: Path) -> Took:
+    def encode(self, folder: Path, prompt: Path) -> EncodingCost:
         """Run :func:`recorder.audio.encoding.encode_take` in the process.
 
-        Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
-        ``take.encoder_died`` where the process ended or took longer than real time, and
-        :class:`EncoderError` where it could not be started: no take has a part in that.
+        Raises :class:`TakeError` as it was raised there, or ``take.encoder_died`` if the process ended or
+        took longer than real time; ``OSError`` for a full or broken disk; :class:`EncoderError` if the
+        process could not be started, which concerns no take.
         """
         process = self._running()
         question = json.dumps({"folder": str(folder), "prompt": str(prompt)}).encode() + b"\n"
         try:
-            _pipe(process.stdin).write(question)
-            _pipe(process.stdin).flush()
-            answer = _answered(_pipe(process.stdout), _limit(folder))
+            _opened(process.stdin).write(question)
+            _opened(process.stdin).flush()
+            answer = _read_answer(_opened(process.stdout), _limit(folder))
         except (BrokenPipeError, TimeoutError) as error:
             self.stop()
             raise TakeError(
                 "take.encoder_died",
-                f"encoding {folder} was broken off: {error or 'the process ended'}",
-                "out of memory? the kernel's log says so; it is tried again, and a take that does it every "
-                "time, while others are encoded, is set aside",
+                f"encoding {folder} was interrupted: {error or 'the process ended'}",
+                "see the kernel's log (out of memory?); it is retried, and a take that fails every time "
+                "while others are encoded goes into quarantine",
             ) from error
         if answer["error_id"] == _DISK:
             raise OSError(answer["errno"], answer["message"])
         if answer["error_id"]:
             raise TakeError(answer["error_id"], answer["message"], answer["hint"])
-        return Took(answer["audio"], answer["cpu"])
+        return EncodingCost(answer["audio"], answer["cpu"])
 
     def stop(self) -> None:
         """Kill the process; its take is encoded again."""
@@ -108,23 +108,23 @@ class Encoder:
                 bufsize=0,
                 env=environment.for_program(os.environ),
             )
-            _wait_until_ready(_pipe(process.stdout))
-        except OSError as error:  # a pipe that ended and a limit that passed are such, too
+            _wait_until_ready(_opened(process.stdout))
+        except OSError as error:  # includes BrokenPipeError and TimeoutError
             self.stop()
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                raise  # all know what that is
+                raise  # the hint for these errors is better
             raise EncoderError(
                 "encoder.not_started",
-                f"the process that encodes cannot be started: {error}",
-                "all takes wait for it; what it said itself is in this log. Was Accord upgraded under a "
-                "running worker (restart it), is libav there, is there memory?",
+                f"the encoder process cannot be started: {error}",
+                "all takes wait; its own output is in this log. Restart the worker if Accord was upgraded "
+                "meanwhile, and check that libav is installed and memory is free",
             ) from error
         return process
 
 
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
-        raise BrokenPipeError("it has no pipe")
+        raise BrokenPipeError("the process has no pipe")
     return pipe
 
 
@@ -137,10 +137,10 @@ def _wait_until_ready(pipe: IO[bytes]) -> None:
     """Raises ``TimeoutError``, ``BrokenPipeError``."""
     until = time.monotonic() + STARTUP_SECONDS
     while _line(pipe, max(0.0, until - time.monotonic())) != READY:
-        pass  # whatever a library printed while it was imported
+        pass  # output of a library during its import
 
 
-def _answered(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
+def _read_answer(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(_line(pipe, seconds))
     return answer
 
@@ -156,34 +156,33 @@ def _line(pipe: IO[bytes], seconds: float) -> bytes:
 
 
 def main() -> None:
-    """The process.  It ends with its input, and not on the signal that makes its parent drain."""
+    """The encoder process. It ends with its input, and ignores the signals that make its parent drain."""
     nice, parent = int(sys.argv[1]), int(sys.argv[2])
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    _be_polite(nice)
-    # Whatever libraries print must not be taken for an answer.
+    _lower_priority(nice)
+    # Output of libraries must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     answers.write(READY)
     for line in sys.stdin.buffer:
-        asked = json.loads(line)
-        answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")
+        request = json.loads(line)
+        answers.write(json.dumps(_answer(Path(request["folder"]), Path(request["prompt"]))).encode() + b"\n")
 
 
-def _be_polite(nice: int) -> None:
-    """Yield the CPU to every other process, the switch above all.
+def _lower_priority(nice: int) -> None:
+    """Yield the CPU to every other process, above all the switch.
 
-    Where Linux shares the processor out by session before it does so by process (``autogroup``, on by
-    default in Debian and Ubuntu), a niceness counts within one session only: beside a switch that was
-    started on its own, encoding at niceness 10 takes half of a core (tried).  So this is a session of its
-    own, and is as nice as a whole.
+    With Linux's ``autogroup`` (on by default in Debian and Ubuntu) sessions share the CPU equally, and
+    niceness counts only within a session: beside a switch in a session of its own, encoding at niceness 10
+    took half of a core in a test. So the encoder starts a session, and sets the niceness of the session, too.
     """
     os.setsid()
     os.nice(nice)
-    with suppress(OSError):  # a kernel without it
+    with suppress(OSError):  # a kernel without autogroup
         AUTOGROUP.write_text(str(nice))
 
 
@@ -192,16 +191,16 @@ def _answer(folder: Path, prompt: Path) -> dict[str, Any]:
     try:
         length = encode_take(folder, prompt)
     except TakeError as error:
-        if (cause := unreadable(error)) is not None:
-            return _disk(cause)
+        if (cause := read_failure(error)) is not None:
+            return _disk_error(cause)
         return {"error_id": error.error_id, "message": error.message, "hint": error.hint}
     except OSError as error:
-        return _disk(error)
+        return _disk_error(error)
     took = {"audio": length / 1000, "cpu": time.process_time() - began}
     return {"error_id": "", "message": "", "hint": "", **took}
 
 
-def _disk(error: OSError) -> dict[str, Any]:
+def _disk_error(error: OSError) -> dict[str, Any]:
     return {"error_id": _DISK, "message": error.strerror or str(error), "errno": error.errno or 0, "hint": ""}
 
 

@@ -1,9 +1,9 @@
 """Detects that a take's recording was erased while the take lay in an idle spool.
 
-After a crash, or on a disk that was moved or a machine that was restored, a spool may hold a recording that
-was listed and has expired since.  The signed tombstone in the bucket proves that.  The catalogue alone
-suffices only for a recording that has expired by its own seal, so a changed row destroys nothing.  Nor does a
-tombstone by a revoked key: the take waits for a person's decision.
+After a crash, or on a moved disk or a restored machine, a spool may hold a recording that was listed and has
+expired since. The signed tombstone in the bucket proves that. The catalogue alone suffices only if the
+recording has also expired by its own seal, so a changed row deletes nothing. A tombstone by a revoked key
+deletes nothing either: the take waits for a person's decision.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from recorder.store.contract import NotFound, Store
 def was_erased(
     sealed: SealedTake, store: Store, root: Ed25519PublicKey, now: datetime, revoked: Revoked
 ) -> bool:
-    """Whether nothing of a recording may be put any more.  One question to the store where it was never
-    amended.
+    """Whether a recording was erased, so that nothing of it may be stored any more. Without amendments it
+    costs one request to the store.
 
-    Raises :class:`recorder.errors.StoreError`, ``CatalogueError`` (``row.erased``: the catalogue says
-    destroyed, and nothing that was sealed does), ``SealError`` for an amendment that cannot be believed: it
-    may be a tombstone (``seal.key_revoked``: it is one, by a key that is ``revoked``)."""
+    Raises :class:`recorder.errors.StoreError`; ``CatalogueError`` (``row.erased``: erased by the catalogue,
+    but by no signed statement); ``SealError`` for an invalid amendment, which may be a tombstone
+    (``seal.key_revoked``: it is one, by a ``revoked`` key)."""
     row = _row(sealed)
-    # Sealed again, from an older copy of the spool and by another clock, it may be of another day.
+    # Sealed again, from an older copy of the spool and by another clock, it may have another date.
     places = {sealed.prefix} if row is None else {row.prefix, sealed.prefix}
     if any(_has_tombstone(sealed, place, store, root, revoked) for place in places):
         return True
@@ -45,9 +45,9 @@ def was_erased(
     if sealed.manifest.keep_until > now:
         raise CatalogueError(
             "row.erased",
-            f"recording {sealed.recording} is destroyed in the catalogue; the bucket has no tombstone, and "
-            f"its seal says until {to_iso(sealed.manifest.keep_until)}",
-            "the take stays in the spool: was the row changed, or is the bucket an older copy?",
+            f"recording {sealed.recording} is erased in the catalogue, but the bucket has no tombstone, and "
+            f"by its seal it is kept until {to_iso(sealed.manifest.keep_until)}",
+            "the take stays in the spool; check whether the row was changed, or the bucket is an older copy",
         )
     return True
 
@@ -55,12 +55,14 @@ def was_erased(
 def was_erased_meanwhile(
     sealed: SealedTake, store: Store, root: Ed25519PublicKey, now: datetime, revoked: Revoked
 ) -> bool:
-    """The same for a recording that was just put, before it is listed.  Whoever destroys it makes the
-    catalogue forget its key before they look whether all is gone: either they see what was put, or this sees
-    them.  No question to the store where it is not listed yet, or with its key.
+    """The same for a recording that was just stored, before it is listed.
 
-    Raises as :func:`was_erased`, and :class:`CatalogueError` (``recording.without_key``) while it is being
-    destroyed."""
+    An erasure removes the key from the catalogue before it checks that all objects are gone: so either it
+    sees the new objects, or this sees the missing key. It costs no request to the store if the recording is
+    not listed, or is listed with its key.
+
+    Raises as :func:`was_erased` does, and :class:`CatalogueError` (``recording.without_key``) during the
+    erasure."""
     row = _row(sealed)
     if row is None or row.wrapped_key is not None:
         return False
@@ -68,14 +70,14 @@ def was_erased_meanwhile(
         return True
     raise CatalogueError(
         "recording.without_key",
-        f"recording {sealed.recording} is listed without its key: it is being destroyed",
-        "it is looked at again; where nobody destroys it, `accord rebuild` completes the row",
+        f"recording {sealed.recording} is listed without its key: it is being erased",
+        "it is checked again; if no erasure is in progress, `accord rebuild` completes the row",
     )
 
 
-def take_back(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
-    """Delete what may have been put of a recording that was erased, every version, the key first.  The
-    manifest that its tombstone speaks of stays, as ever; one of another day goes.  Can be repeated.  Raises
+def delete_remains(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    """Delete all versions of the objects that may have been stored of an erased recording, keys first. The
+    manifest beside its tombstone stays; one under another date is deleted. Idempotent. Raises
     :class:`recorder.errors.StoreError`, ``SealError``."""
     row = _row(sealed)
     put = [upload.key for upload in sealed.uploads]
@@ -96,10 +98,10 @@ def _row(sealed: SealedTake) -> RecordingRow | None:
 def _has_tombstone(
     sealed: SealedTake, place: str, store: Store, root: Ed25519PublicKey, revoked: Revoked
 ) -> bool:
-    """By any amendment of this recording that says so, wherever it stands: being erased is for ever."""
+    """Whether any amendment of this recording is a tombstone, at whatever number: an erasure is final."""
     me = (sealed.manifest.tenant, sealed.recording)
     try:
-        store.read(place + name(1), 0, 1)  # a HEAD's refusal does not say why: a wrong clock, or no right
+        store.read(place + name(1), 0, 1)  # not HEAD: its refusal has no reason
     except NotFound:
         return False
     names = [key.removeprefix(place) for key in store.list(place)]

@@ -1,4 +1,4 @@
-"""Names in one word what keeps a take from its next stage."""
+"""Classifies the errors that delay a take, for the metrics."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ _KINDS: Final[tuple[tuple[type[Exception], str], ...]] = (
 
 
 def obstacle(error: Exception) -> str:
-    """One of :data:`recorder.metrics.OBSTACLES`."""
+    """The class of an error: one of :data:`recorder.metrics.OBSTACLES`."""
     return next((word for kind, word in _KINDS if isinstance(error, kind)), "other")

@@ -18,17 +18,17 @@ CALL: Final = "call"
 """The call is live, or its end was never written."""
 
 WAITING: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
-"""A take's latest file, and the stage that it waits for.  A take that waits for *note* counts as *encode*,
+"""A take's latest file, and the stage that it waits for. A take that waits for *note* counts as *encode*,
 because only its content tells them apart."""
 
 STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
 
 
 @dataclass(slots=True)
-class Depth:
-    """A spool at one moment.  ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
-    ``oldest``: the end of the call whose take has waited longest; ``closed``: folders without permission to
-    read; ``aside``: takes in quarantine."""
+class QueueDepth:
+    """A spool at one moment. ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
+    ``oldest``: the end of the call whose take has waited longest; ``closed``: unreadable folders; ``aside``:
+    takes in quarantine."""
 
     waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     size: int = 0
@@ -42,10 +42,10 @@ class Depth:
         return sum(count for stage, count in self.waiting.items() if stage != CALL)
 
 
-def measure(spool: Path) -> Depth:
-    """Measure a spool, skipping folders that vanish meanwhile.  Raises ``OSError`` where the spool itself
-    cannot be read."""
-    depth = Depth()
+def measure(spool: Path) -> QueueDepth:
+    """Measure a spool, without folders that vanish meanwhile. Raises ``OSError`` if the spool itself is
+    unreadable."""
+    depth = QueueDepth()
     with os.scandir(spool) as folders:
         for folder in folders:
             if folder.name == QUARANTINE:
@@ -55,7 +55,7 @@ def measure(spool: Path) -> Depth:
     return depth
 
 
-def _measure_take(folder: str, depth: Depth) -> None:
+def _measure_take(folder: str, depth: QueueDepth) -> None:
     try:
         names = _sizes(folder, depth)
         stage = next((stage for name, stage in WAITING if name in names), CALL)
@@ -63,14 +63,14 @@ def _measure_take(folder: str, depth: Depth) -> None:
             ended = datetime.fromtimestamp(os.stat(f"{folder}/{END}").st_mtime, UTC)
             depth.oldest = ended if depth.oldest is None else min(depth.oldest, ended)
     except FileNotFoundError:
-        return  # worked off meanwhile
+        return  # stored meanwhile
     except PermissionError:
         depth.closed += 1
         return
     depth.waiting[stage] += 1
 
 
-def _measure_aside(quarantine: str, depth: Depth) -> None:
+def _measure_aside(quarantine: str, depth: QueueDepth) -> None:
     try:
         with os.scandir(quarantine) as folders:
             for folder in folders:
@@ -81,7 +81,7 @@ def _measure_aside(quarantine: str, depth: Depth) -> None:
         return
 
 
-def _sizes(folder: str, depth: Depth) -> set[str]:
+def _sizes(folder: str, depth: QueueDepth) -> set[str]:
     """The names in a folder; adds up their sizes."""
     names = set()
     with os.scandir(folder) as files:

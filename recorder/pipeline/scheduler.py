@@ -1,7 +1,7 @@
 """Chooses the next take of the spool.
 
 Tenants take turns, each with its oldest take, so that a customer with ten thousand calls after an outage
-holds up no other.  A take's folder is read when it is found and after each of its steps; otherwise only the
+holds up no other. A take's folder is read when it is found and after each of its steps; otherwise only the
 names in the spool are read, so that ten thousand takes cost little more than ten.
 
 Safe to use from the worker's loop and its threads at once.
@@ -28,17 +28,17 @@ from recorder.spool.layout import AUDIO, END, QUARANTINE, read_start
 
 log = structlog.get_logger()
 
-LOOK: Final = 1.0
-"""Seconds between two looks at the spool, at least."""
+SCAN_INTERVAL: Final = 1.0
+"""Minimum of seconds between two scans of the spool."""
 
-REST: Final = 20.0
-"""The pause before the next look, at least, as a multiple of the time that this one took."""
+SCAN_REST: Final = 20.0
+"""Minimum pause before the next scan, as a multiple of this one's duration."""
 
-AT_ONCE: Final = 0.5
-"""Seconds of one look in which new takes are opened; the others follow at the next look."""
+SCAN_BUDGET: Final = 0.5
+"""Seconds of one scan in which new takes are opened; the others follow in the next scan."""
 
-NOBODY: Final = ""
-"""Stands for the tenant of calls that have none, or whose folder cannot be read."""
+NO_TENANT: Final = ""
+"""The tenant of calls without one, and of unreadable folders."""
 
 LANE: Final[dict[Stage, str]] = {
     "encode": "encode",
@@ -49,7 +49,7 @@ LANE: Final[dict[Stage, str]] = {
 }
 
 
-_GIVE_BACK: Final = frozenset[Stage]({"seal", "store", "catalogue"})
+_FREES_SPACE: Final = frozenset[Stage]({"seal", "store", "catalogue"})
 """Stages after which disk space is returned."""
 
 
@@ -106,7 +106,7 @@ class _Lane:
 
 
 class Backlog:
-    """The finished takes of one spool.  ``monotonic`` is seconds, passed in for tests."""
+    """The finished takes of one spool. ``monotonic`` is seconds, passed in for tests."""
 
     def __init__(self, spool: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._spool = spool
@@ -115,31 +115,31 @@ class Backlog:
         self._takes: dict[str, _Take] = {}
         self._lanes = {name: _Lane() for name in set(LANE.values())}
         self._asleep: list[tuple[float, str]] = []
-        self._look_due = 0.0
-        self._said = ""
+        self._scan_due = 0.0
+        self._reported = ""
 
     def __len__(self) -> int:
         return len(self._takes)
 
-    def look(self) -> None:
-        """Find new takes in the spool, if a look is due.  An unreadable spool is logged and tried again."""
+    def scan_spool(self) -> None:
+        """Find new takes in the spool, if a scan is due. An unreadable spool is logged and scanned again."""
         began = self._monotonic()
-        if began < self._look_due:
+        if began < self._scan_due:
             return
         try:
-            more = self._look(began + AT_ONCE)
+            more = self._scan(began + SCAN_BUDGET)
         except OSError as error:
-            self._complain(f"the spool cannot be read: {error}", disk_space.hint(error))
+            self._report(f"the spool cannot be read: {error}", disk_space.hint_for(error))
             more = False
         ended = self._monotonic()
-        self._look_due = ended + (0.0 if more else max(LOOK, REST * (ended - began)))
+        self._scan_due = ended + (0.0 if more else max(SCAN_INTERVAL, SCAN_REST * (ended - began)))
 
-    def next(
+    def next_take(
         self, lane: str, blocked: Container[Stage] = (), free: int | None = None
     ) -> tuple[Path, Stage] | None:
-        """The next take of a lane and its stage, but no ``blocked`` one.  It is in progress until
-        :meth:`done` or :meth:`failed`.  ``free``: free bytes on the disk, where space is short: what takes in
-        progress reserve of them counts as used."""
+        """The next take of a lane whose stage is not ``blocked``, and that stage. The take is in progress
+        until :meth:`finish_step` or :meth:`fail_step`. ``free``: free bytes on the disk, if space is short;
+        the space that takes in progress have reserved counts as used."""
         with self._lock:
             self._wake()
             while (name := self._lanes[lane].next(blocked)) is not None:
@@ -158,18 +158,18 @@ class Backlog:
         return None
 
     def _smallest(self, lane: str, left: int) -> _Take | None:
-        """The smallest take to encode, if there is room for it.  If there is not, and no other take will make
-        room, it is tried all the same: it may need less, and the error is then reported."""
+        """The smallest take to encode, if there is space for it. If there is not, and no other take will free
+        space, it is tried anyway: it may need less, and otherwise the error is reported."""
         found = (self._takes.get(name) for name in self._lanes[lane].waiting("encode"))
         ready = [take for take in found if take is not None and not take.busy and take.stage == "encode"]
         smallest = min(ready, key=lambda take: (take.needs, take.name), default=None)
         if smallest is None or smallest.needs <= left:
             return smallest
-        others = any(take.busy or take.stage in _GIVE_BACK for take in self._takes.values())
+        others = any(take.busy or take.stage in _FREES_SPACE for take in self._takes.values())
         return None if others else smallest
 
-    def done(self, folder: Path) -> None:
-        """A step succeeded: the take waits for its next stage."""
+    def finish_step(self, folder: Path) -> None:
+        """Note that a step succeeded: the take waits for its next stage."""
         stage = _stage(folder)
         with self._lock:
             take = self._takes.get(folder.name)
@@ -177,9 +177,9 @@ class Backlog:
                 take.failures = 0
                 self._put_back(take, stage)
 
-    def failed(self, folder: Path, pause: Callable[[int], float]) -> int:
-        """A step failed: the take waits; ``pause`` gives the seconds by the number of failures.  Returns that
-        number."""
+    def fail_step(self, folder: Path, pause: Callable[[int], float]) -> int:
+        """Note that a step failed: the take waits for ``pause(failures)`` seconds. Returns the number of
+        failures."""
         stage = _stage(folder)
         with self._lock:
             take = self._takes.get(folder.name)
@@ -191,7 +191,7 @@ class Backlog:
             heappush(self._asleep, (self._monotonic() + seconds, take.name))
             return take.failures
 
-    def alone(self, folder: Path, stage: Stage) -> bool:
+    def is_alone(self, folder: Path, stage: Stage) -> bool:
         """Whether no other take waits for the stage."""
         with self._lock:
             return not any(take.stage == stage for take in self._takes.values() if take.name != folder.name)
@@ -211,8 +211,8 @@ class Backlog:
             if (take := self._takes.get(name)) is not None and not take.busy:
                 self._lanes[LANE[take.stage]].add(take)
 
-    def _look(self, until: float) -> bool:
-        """Whether more new takes remain to be opened.  Raises ``OSError``."""
+    def _scan(self, until: float) -> bool:
+        """Whether more new takes remain to be opened. Raises ``OSError``."""
         with os.scandir(self._spool) as entries:
             names = {
                 entry.name
@@ -221,27 +221,27 @@ class Backlog:
             }
         with self._lock:
             for name in [name for name, take in self._takes.items() if name not in names and not take.busy]:
-                del self._takes[name]  # somebody removed it
+                del self._takes[name]  # removed by hand
             new = sorted(names - self._takes.keys())
         closed = 0
         for name in new:
             if self._monotonic() > until:
                 return True
             try:
-                self._find(self._spool / name)
+                self._add(self._spool / name)
             except OSError:
-                closed += 1  # and it keeps no other from being found
-        self._complain(
-            f"{closed} folders in the spool cannot be looked into" if closed else "",
+                closed += 1
+        self._report(
+            f"{closed} folders in the spool cannot be read" if closed else "",
             "switch, daemon and worker need one group: `chgrp -R` and `chmod -R g+rwX` those folders",
         )
         return False
 
-    def _find(self, folder: Path) -> None:
+    def _add(self, folder: Path) -> None:
         try:
             os.stat(folder / END)
         except (FileNotFoundError, NotADirectoryError):
-            return  # the call is going on
+            return  # the call continues
         if not os.access(folder, os.R_OK | os.X_OK):
             raise PermissionError(folder)
         stage = pipeline.next_stage(folder)
@@ -250,22 +250,22 @@ class Backlog:
         try:
             start = read_start(folder)
             tenant, needs = (
-                start.tenant or NOBODY,
-                disk_space.finishing(_length(folder / AUDIO), start.formats),
+                start.tenant or NO_TENANT,
+                disk_space.bytes_to_finish(_length(folder / AUDIO), start.formats),
             )
         except TakeError:
-            tenant, needs = NOBODY, 0  # the step says what is wrong with it
+            tenant, needs = NO_TENANT, 0  # the step reports the error
         take = _Take(folder.name, tenant, stage, needs)
         with self._lock:
             self._takes[take.name] = take
             self._lanes[LANE[stage]].add(take)
 
-    def _complain(self, what: str, hint: str) -> None:
-        if what and what != self._said:
+    def _report(self, what: str, hint: str) -> None:
+        if what and what != self._reported:
             log.error("spool.unreadable", what=what, hint=hint)
-        elif self._said and not what:
+        elif self._reported and not what:
             log.info("spool.recovered", spool=str(self._spool))
-        self._said = what
+        self._reported = what
 
 
 def _length(path: Path) -> int:
@@ -276,7 +276,7 @@ def _length(path: Path) -> int:
 
 
 def _stage(folder: Path) -> Stage | None:
-    """``None`` also where the folder cannot be read: the next look finds it again."""
+    """The next stage; also ``None`` if the folder cannot be read: the next scan finds it again."""
     try:
         return pipeline.next_stage(folder)
     except OSError:

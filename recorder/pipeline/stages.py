@@ -1,20 +1,20 @@
-"""The stages between a finished call and a recording that can be heard, in order.
+"""The stages from a finished call to a listed recording.
 
-:func:`step` does the first unmet one; the files in the take's folder say which that is, so a worker that
-died anywhere goes on where it was, and doing a stage again changes nothing:
+:func:`step` performs the next one. The files in the take's folder show which that is, so a restarted worker
+continues where the last one stopped, and every stage can be repeated:
 
 ======================  =====================================================================
 in the folder           next stage
 ======================  =====================================================================
-``take.json``           *note* a call that is not to be kept; otherwise *encode*
-``encoded.json``        *seal*: encrypt and sign; from then on the bytes never change
-``manifest.json``       *store*: wrapped keys, objects, and last the manifest, the commit
-``stored.json``         *catalogue*: row and ledger leaf in one transaction, then the folder goes
+``take.json``           *note* for a call that is not kept; otherwise *encode*
+``encoded.json``        *seal*: encrypt and sign; afterwards the bytes never change
+``manifest.json``       *store*: wrapped keys, objects, and finally the manifest, the commit
+``stored.json``         *catalogue*: row and leaf in one transaction, then the folder is removed
 ======================  =====================================================================
 
-What can never become a recording is set aside with its reason and the day it will be destroyed.  What was
-erased while its take lay here (``pipeline/erasure_check.py``) is not put again: the folder goes.
-What only its encoder's deaths speak against is set aside too, and never destroyed: a person decides.
+A take that can never become a recording goes into quarantine, with the reason and the date of its deletion.
+One that crashes its encoder goes there without a date: a person decides. A take whose recording was erased in
+the meantime (``pipeline/erasure_check.py``) is not stored again, and its folder is removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import structlog
 from recorder import metrics
 from recorder.audio import prompt_detection
 from recorder.audio.encoded_take import ENCODED, read_encoded, write_encoded
-from recorder.audio.encoding import as_it_is, encode_take
+from recorder.audio.encoding import encode_import, encode_take
 from recorder.catalogue import prompt_files, tenant_queries
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.tenant_queries import unknown_tenant
@@ -40,8 +40,8 @@ from recorder.errors import SealError, StoreError, TakeError
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
 from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, statements_of
-from recorder.pipeline.erasure_check import take_back, was_erased, was_erased_meanwhile
-from recorder.pipeline.unrecorded_call import check_name, list_call, unkept, what_is_known
+from recorder.pipeline.erasure_check import delete_remains, was_erased, was_erased_meanwhile
+from recorder.pipeline.unrecorded_call import check_name, list_call, reason_not_kept, salvage_call
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
@@ -50,9 +50,8 @@ from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.services import Services
 from recorder.spool import disk_space
-from recorder.spool.atomic_files import in_memory, write_file
-from recorder.spool.layout import END, CallStart, read_take, remove_take, unreadable
-from recorder.spool.layout import quarantine as set_aside
+from recorder.spool.atomic_files import memory_file, write_file
+from recorder.spool.layout import END, CallStart, quarantine, read_failure, read_take, remove_take
 from recorder.store.contract import Conflict, NotFound, Store
 
 Stage = Literal["note", "encode", "seal", "store", "catalogue"]
@@ -61,25 +60,25 @@ STAGES: tuple[Stage, ...] = ("note", "encode", "seal", "store", "catalogue")
 STORED = "stored.json"
 
 QUARANTINED_FOR = timedelta(days=30)
-"""How long an impossible take is kept for somebody to look at."""
+"""How long an impossible take is kept in quarantine for examination."""
 
 IMPOSSIBLE = frozenset({"take.impossible", "take.no_line", "take.foreign", "take.line_ended", "spool.broken"})
-"""Takes that waiting does not help: they are set aside.  Any other take waits in the spool."""
+"""Errors that waiting does not cure: such a take goes into quarantine. Any other take waits in the spool."""
 
 ENCODER_DIED = "take.encoder_died"
-"""Nothing is known to be wrong with such a take: where it is set aside, it has no end date."""
+"""The take itself may be sound, so in quarantine it has no date of deletion."""
 
-AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
-"""What was encoded is damaged: the take itself is there, and is encoded again."""
+REENCODE = frozenset({"take.encoded", "seal.sound_changed"})
+"""Errors of damaged encoded files: the take is encoded again."""
 
 EncodeTake = Callable[[Path, Path], object]
-"""Takes a take's folder and the announcement's sound, as :func:`encode_take` does."""
+"""Encodes the take in a folder, given the announcement's sound file, as :func:`encode_take` does."""
 
 log = structlog.get_logger()
 
 
 def next_stage(folder: Path) -> Stage | None:
-    """The next stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
+    """The next stage of a folder in the spool; ``None`` if it is not the worker's, or was removed."""
     if not (folder / END).exists():
         return None
     if (folder / STORED).exists():
@@ -91,18 +90,18 @@ def next_stage(folder: Path) -> Stage | None:
     try:
         take = read_take(folder)
     except (TakeError, OSError):
-        return "note"  # which sets it aside, or says what stands in the way
-    return "encode" if unkept(take) is None else "note"
+        return "note"  # which quarantines it or reports the error
+    return "encode" if reason_not_kept(take) is None else "note"
 
 
 def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTake = encode_take) -> bool:
-    """Do a take's next stage; true while another one follows.  ``encode_take`` runs the function of that
-    name, perhaps in another process.
+    """Perform a take's next stage. Returns whether another one follows. ``encode_take`` runs the function of
+    that name, perhaps in another process.
 
-    If the stage cannot be done now, raises and leaves the take as it was: :class:`StoreError` (its
-    ``Unreachable`` where the store is away), :class:`CatalogueError`, :class:`SealError`,
-    :class:`TakeError` (an announcement's sound that is missing), ``OSError``.
-    A take that can never be done is no error: it is set aside.
+    A stage that cannot be performed now raises and leaves the take unchanged: :class:`StoreError`
+    (``Unreachable`` while the store is unavailable), :class:`CatalogueError`, :class:`SealError`,
+    :class:`TakeError` (for example, a missing prompt), ``OSError``. A take that can never be processed goes
+    into quarantine, which is no error.
     """
     stage = next_stage(folder)
     if stage is None:
@@ -114,37 +113,37 @@ def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTak
         else:
             more = _STAGES[stage](folder, now, services)
     except TakeError as error:
-        if not _for_ever(error):
+        if not _is_permanent(error):
             raise
         bound.error("take.quarantined", error_id=error.error_id, error=error.message)
-        put_aside(folder, error.error_id, now, services)
+        quarantine_take(folder, error.error_id, now, services)
         return False
     bound.info("take.stage_done")
     return more
 
 
-def _for_ever(error: TakeError) -> bool:
-    """Whether waiting cannot help.  A file that cannot be read now (a disk that is away, another owner) is
-    not a damaged one."""
-    return error.error_id in IMPOSSIBLE and unreadable(error) is None
+def _is_permanent(error: TakeError) -> bool:
+    """Whether waiting cannot help. A file that cannot be read now (a missing disk, another owner) may not be
+    damaged."""
+    return error.error_id in IMPOSSIBLE and read_failure(error) is None
 
 
-def put_aside(folder: Path, reason: str, now: datetime, services: Services) -> None:
-    """Set a take aside, and list the call as not recorded."""
+def quarantine_take(folder: Path, reason: str, now: datetime, services: Services) -> None:
+    """Move a take into quarantine, and list its call as not recorded."""
     until = None if reason == ENCODER_DIED else now + QUARANTINED_FOR
-    start, end = what_is_known(folder, now)
+    start, end = salvage_call(folder, now)
     list_call(start, end, reason, until, now, services.entropy, statements_of(services))
     services.boundary("listed")
-    set_aside(folder, reason, now, until)
+    quarantine(folder, reason, now, until)
     metrics.TAKES.labels("quarantined").inc()
 
 
 def _note(folder: Path, now: datetime, services: Services) -> bool:
     take = read_take(folder)
     check_name(folder, take.start)
-    reason = unkept(take)
+    reason = reason_not_kept(take)
     if reason is None:
-        return True  # it could not be read when the stage was chosen, and now it can
+        return True  # unreadable when the stage was chosen, readable now
     list_call(take.start, take.end, reason, None, now, services.entropy, statements_of(services))
     services.boundary("noted")
     remove_take(folder)
@@ -158,7 +157,7 @@ def _encode(folder: Path, now: datetime, services: Services, encode_take: Encode
     start = take.start
     check_name(folder, start)
     if start.brought_in is not None:
-        write_encoded(as_it_is(take))
+        write_encoded(encode_import(take))
         services.boundary("encoded")
         return True
     if start.announcement is None or start.tenant is None or start.line is None:
@@ -167,11 +166,11 @@ def _encode(folder: Path, now: datetime, services: Services, encode_take: Encode
     if prompt is None:
         raise TakeError(
             "take.no_prompt",
-            f"{folder} was announced with a sound that is nowhere: {start.announcement.sha256}",
-            "is this the catalogue that the node's snapshot was made from?",
+            f"{folder} was announced with a sound that the catalogue lacks: {start.announcement.sha256}",
+            "check that this is the catalogue from which the node's snapshot was made",
         )
-    for sha256 in sorted(prompt_detection.sounds(take)):
-        # Without one of these it is only not shown that it was heard.
+    for sha256 in sorted(prompt_detection.expected_sounds(take)):
+        # Without it, the audio merely does not show that the prompt was heard.
         prompt_files.put_prompt(services.snapshot, sha256, now)
     encode_take(folder, prompt)
     services.boundary("encoded")
@@ -182,12 +181,12 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
     try:
         encoded = read_encoded(folder)
         if statements_of(services).look(encoded.take.start.tenant, folder.name).signed:
-            return _drop(folder, services)
+            return _remove_erased(folder, services)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
         seal(encoded, services.keyring, tenant_key, services.signer, now, services.entropy, services.uptime())
     except (TakeError, SealError) as error:
-        if error.error_id not in AGAIN:
+        if error.error_id not in REENCODE:
             raise
         log.warning("take.reencoded", recording=folder.name, error_id=error.error_id)
         (folder / ENCODED).unlink(missing_ok=True)
@@ -197,37 +196,38 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
 
 
 def _check_line(start: CallStart) -> None:
-    """Refuse a call that began after its line had ended: the node did not know, and played the former
-    customer's announcement.  Neither that customer nor the next may hear it."""
+    """Refuse a call that began after its line had ended: the node's snapshot was old, and it played the
+    former customer's announcement. Neither that customer nor the next may hear the call. Raises
+    :class:`TakeError`."""
     if start.brought_in is None and line_history.has_ended(start.line, start.started_at):
         raise TakeError(
             "take.line_ended",
-            f"the call {start.recording} began at {to_iso(start.started_at)} on a number that was no longer "
-            "that customer's",
-            "the node's snapshot was old, or its clock is ahead: `accord doctor`",
+            f"the call {start.recording} began at {to_iso(start.started_at)}, when its number no longer "
+            "belonged to that customer",
+            "the node's snapshot was old, or its clock is ahead: run `accord doctor`",
         )
 
 
 def _store(folder: Path, now: datetime, services: Services) -> bool:
     sealed = read_sealed(folder, services.root)
-    if _unwanted(sealed, statements_of(services).look(sealed.manifest.tenant, sealed.recording)):
-        return _let_go(sealed, services)
+    if _is_erased(sealed, statements_of(services).look(sealed.manifest.tenant, sealed.recording)):
+        return _delete_erased(sealed, services)
     if was_erased(sealed, services.store, services.root, now, services.revoked()):
-        return _let_go(sealed, services)
+        return _delete_erased(sealed, services)
     try:
         _put_all(sealed, services)
     except Conflict:
-        # Sealed a second time, from a copy of the spool that was older; and perhaps erased just now.
+        # Sealed twice, from an older copy of the spool; and perhaps erased just now.
         if not was_erased(sealed, services.store, services.root, now, services.revoked()):
             raise
-        return _let_go(sealed, services)
+        return _delete_erased(sealed, services)
     try:
         write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        # No room to write down how far it got: go all the way at once, which is what makes room.
-        log.warning("take.no_space", recording=folder.name, hint=disk_space.hint(error))
+        # No space to note the progress: perform the last stage at once, which frees space.
+        log.warning("take.no_space", recording=folder.name, hint=disk_space.hint_for(error))
         return _catalogue(folder, now, services)
     services.boundary("stored")
     return True
@@ -241,14 +241,14 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
     parties = take.start.outside, take.end.inside
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, services.store, services.root, now, services.revoked()):
-        return _let_go(sealed, services)
-    said = statements_of(services).look(row.tenant, row.id)
-    if _unwanted(sealed, said):
-        return _let_go(sealed, services)
-    despite = said.unsigned | (said.signed - {LEFT})
+        return _delete_erased(sealed, services)
+    statement = statements_of(services).look(row.tenant, row.id)
+    if _is_erased(sealed, statement):
+        return _delete_erased(sealed, services)
+    despite = statement.unsigned | (statement.signed - {LEFT})
     added = recordings.add_recording(row, now=now, entropy=services.entropy, limits=version, despite=despite)
     if added:
-        _report(sealed)
+        _report_problems(sealed)
     services.boundary("catalogued")
     remove_take(folder)
     metrics.TAKES.labels("stored").inc()
@@ -256,10 +256,10 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
     return False
 
 
-def _report(sealed: SealedTake) -> None:
-    """Report to the operator what is wrong with a recording that was just listed."""
-    if (why := sealed.manifest.unannounced) is not None and why != BROUGHT_IN:
-        metrics.TAKES_UNANNOUNCED.labels(why).inc()
+def _report_problems(sealed: SealedTake) -> None:
+    """Report problems of a recording that was just listed to the operator."""
+    if (reason := sealed.manifest.unannounced) is not None and reason != BROUGHT_IN:
+        metrics.TAKES_UNANNOUNCED.labels(reason).inc()
     body = to_body(sealed.manifest)
     if (missing := duration_check.unexplained_ms(body)) != 0:
         metrics.TAKES_DURATION_MISMATCH.labels("shorter" if missing > 0 else "longer").inc()
@@ -269,44 +269,45 @@ def _report(sealed: SealedTake) -> None:
             shorter_ms=missing,
             drift_ms=body["drift_ms"],
             duration_ms=body["duration_ms"],
-            hint="its sound is not as long as its call: look at the load of the switch when it was made",
+            hint="its audio is not as long as its call: check the switch's load at that time",
         )
 
 
-def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
-    """Whether nothing of a sealed take may be kept: its customer has left, or its call was erased for its
-    person while it was set aside.  An announced and sealed call is a recording, which a note about
-    unrecorded calls does not destroy."""
-    if LEFT in said.signed:
+def _is_erased(sealed: SealedTake, statement: StatementCheck) -> bool:
+    """Whether a sealed take must be deleted: its customer was offboarded, or its call was erased at a subject
+    request while the take was in quarantine. Such an erasure names calls without a recording; a take that was
+    announced and sealed is a recording, and is not deleted by it."""
+    if LEFT in statement.signed:
         return True
-    if FORGOTTEN in said.signed and sealed.manifest.announced is not None:
+    if FORGOTTEN in statement.signed and sealed.manifest.announced is not None:
         log.error(
             "call_erasure.names_recording",
             recording=sealed.recording,
-            hint="its person had it erased as a call without a recording: is the recording to be deleted?",
+            hint="a subject request erased it as a call without a recording: delete the recording, too, if "
+            "that was meant",
         )
         return False
-    return FORGOTTEN in said.signed
+    return FORGOTTEN in statement.signed
 
 
-def _let_go(sealed: SealedTake, services: Services) -> bool:
-    """Delete what is left of an erased recording's take, here and in the bucket."""
-    erasing, tenant = services.eraser, sealed.manifest.tenant
-    take_back(sealed, erasing, services.root, services.revoked())
+def _delete_erased(sealed: SealedTake, services: Services) -> bool:
+    """Delete the remains of an erased recording's take, in the spool and in the bucket."""
+    eraser, tenant = services.eraser, sealed.manifest.tenant
+    delete_remains(sealed, eraser, services.root, services.revoked())
     if tenant_queries.tenant_wrapped_key(tenant) is None and statements_of(services).erases(tenant):
-        erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
+        eraser.delete(tenant_key_path(tenant))  # put just after its deletion: its customer was offboarded
     log.warning(
         "take.already_erased",
         recording=sealed.recording,
-        hint="its day came while it lay in this spool, its customer has left, or it was forgotten; "
-        "nothing of it was kept",
+        hint="it expired while its take was in this spool, its customer was offboarded, or a subject request "
+        "erased it; nothing was kept",
     )
     services.boundary("taken back")
-    return _drop(sealed.folder, services)
+    return _remove_erased(sealed.folder, services)
 
 
-def _drop(folder: Path, services: Services) -> bool:
-    """Remove a take of which nothing is kept."""
+def _remove_erased(folder: Path, services: Services) -> bool:
+    """Remove the folder of an erased take."""
     remove_take(folder)
     metrics.TAKES.labels("erased").inc()
     services.boundary("removed")
@@ -324,7 +325,7 @@ _STAGES: dict[Stage, Callable[[Path, datetime, Services], bool]] = {
 def _put_all(sealed: SealedTake, services: Services) -> None:
     _put_tenant_key(_tenant_key(sealed.manifest.tenant), services.store)
     *before, manifest = sealed.uploads
-    # The key first: no object is ever in the bucket that its key could not follow after a crash.
+    # Keys first: after a crash, every object in the bucket has its key there.
     for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
         _put(upload, services)
         if services.lock is not None and not upload.key.startswith("keys/"):
@@ -336,40 +337,40 @@ def _put(upload: Upload, services: Services) -> None:
     try:
         services.store.put(upload.key, upload.path, upload.sha256)
     except Conflict:
-        if not (upload.key.startswith("keys/") and _wrapped_anew(upload, services)):
+        if not (upload.key.startswith("keys/") and _is_same_key(upload, services)):
             raise
     services.boundary(f"put {upload.key.rpartition('/')[2]}")
 
 
-def _wrapped_anew(upload: Upload, services: Services) -> bool:
-    """Whether what lies in a wrapped key's place is the same key, wrapped by another since: it opens."""
+def _is_same_key(upload: Upload, services: Services) -> bool:
+    """Whether the stored wrapped key is the same key, wrapped again by another key since: it opens."""
     mine = WrappedKey.from_bytes(upload.path.read_bytes())
     try:
-        there = read_wrapped(services.store, upload.key)
+        stored = read_wrapped(services.store, upload.key)
     except NotFound:
-        return False  # it was destroyed just now
-    open_data_key(services.store, services.keyring, _tenant_key(there.tenant), there)
-    return there.key_id == mine.key_id
+        return False  # it was deleted just now
+    open_data_key(services.store, services.keyring, _tenant_key(stored.tenant), stored)
+    return stored.key_id == mine.key_id
 
 
 def _put_tenant_key(key: WrappedKey, store: Store) -> None:
-    """The tenant's wrapped key lies in the bucket too, so that the bucket is enough (P8).  It may have
-    been wrapped anew since: then the one that is there opens to the same key, and stays."""
+    """Store the tenant's wrapped key in the bucket, too, so that a rebuild needs nothing else. If the stored
+    one was wrapped again since, it opens to the same key, and stays."""
     content, place = key.to_bytes(), tenant_key_path(key.tenant)
     try:
-        with in_memory(content) as path:
+        with memory_file(content) as path:
             store.put(place, path, prompt_files.sha256_of(content))
     except Conflict:
         try:
-            there = read_wrapped(store, place)
+            stored = read_wrapped(store, place)
         except SealError as error:
             raise StoreError("store.other_tenant_key", error.message, error.hint) from error
-        # It is being changed for another: then each lies there by its id as well.
-        if there.key_id != key.key_id and tenant_key_of(store, key.tenant, key.key_id) is None:
+        # During a rotation of tenant keys each one is stored under its id, too.
+        if stored.key_id != key.key_id and tenant_key_of(store, key.tenant, key.key_id) is None:
             raise StoreError(
                 "store.other_tenant_key",
-                f"the bucket holds another key of tenant {key.tenant} than the catalogue",
-                "do catalogue and bucket belong together?",
+                f"the bucket and the catalogue hold different keys of tenant {key.tenant}",
+                "check that catalogue and bucket belong together",
             ) from None
 
 

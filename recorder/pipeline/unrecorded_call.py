@@ -1,4 +1,4 @@
-"""Lists calls without a recording: the reason, and what is known of a call however damaged its take is."""
+"""Lists calls without a recording, with the reason, however damaged their takes are."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from recorder.lifecycle.statements import Statements
 from recorder.spool.layout import CallEnd, CallStart, Take, read_end, read_start
 
 
-def unkept(take: Take) -> str | None:
-    """Why a call is listed as unrecorded; ``None`` where its take is kept.
+def reason_not_kept(take: Take) -> str | None:
+    """Why a call is listed as not recorded; ``None`` if its take is kept.
 
-    A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
-    saw is no sign that there was none.
+    A call that nobody answered never leaves the spool. If the daemon was away, a missing bridge proves
+    nothing.
     """
     if take.end.outcome != "recorded":
         return take.end.reason or "recording_failed"
@@ -39,18 +39,19 @@ def list_call(
     entropy: Entropy,
     statements: Statements,
 ) -> None:
-    """List a call as not recorded, for its tenant, or for nobody where it has none that is known.  One that
-    began after its line had ended, on a node that had not heard of that, is whose the number was by then.
-    ``until`` is the day on which a take in quarantine will be destroyed, if there is one.  Not listed is
-    what signed ``statements`` say was erased.
+    """List a call as not recorded, for its tenant, or without a tenant if it has none.
+
+    A call that began after its line had ended belongs to the number's owner at that time. ``until`` is the
+    time at which a take in quarantine will be deleted, if there is one. A call that the signed ``statements``
+    erased is not listed.
 
     Raises :class:`CatalogueError`, :class:`recorder.errors.StoreError`, ``SealError``."""
     tenant, line = start.tenant, start.line
     if line is not None and line_history.has_ended(line, start.started_at):
         tenant, line = line_history.owner_of(start.number, start.started_at)
-    said = statements.look(tenant, start.recording)
-    if said.signed:
-        return  # nothing of it is kept any more, and a call is nobody else's
+    statement = statements.look(tenant, start.recording)
+    if statement.signed:
+        return  # erased
     row = NotRecordedRow(
         id=start.recording,
         tenant=tenant,
@@ -65,16 +66,16 @@ def list_call(
         quarantined_until=until,
     )
     try:
-        recordings.add_not_recorded(row, now=now, entropy=entropy, despite=said.unsigned)
+        recordings.add_not_recorded(row, now=now, entropy=entropy, despite=statement.unsigned)
     except CatalogueError as error:
         if error.error_id != "tenant.unknown":
             raise
         ownerless = replace(row, tenant=None, line=None)
-        recordings.add_not_recorded(ownerless, now=now, entropy=entropy, despite=said.unsigned)
+        recordings.add_not_recorded(ownerless, now=now, entropy=entropy, despite=statement.unsigned)
 
 
-def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
-    """A call's start and end, as far as its folder can be read."""
+def salvage_call(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
+    """A call's start and end, as far as its folder can be read; otherwise from its id and ``now``."""
     try:
         start = read_start(folder)
         check_name(folder, start)
@@ -91,7 +92,7 @@ def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
 
 
 def _time_in(name: str) -> datetime | None:
-    """The time in a UUIDv7 (RFC 9562, section 5.7), so that a damaged take is listed on its day."""
+    """The time in a UUIDv7 (RFC 9562, section 5.7), so that a damaged take is listed on the right day."""
     try:
         identity = UUID(name)
     except ValueError:
@@ -102,10 +103,10 @@ def _time_in(name: str) -> datetime | None:
 
 
 def check_name(folder: Path, start: CallStart) -> None:
-    """Raises :class:`TakeError` (``take.foreign``) where a folder holds another call than its name says."""
+    """Raises :class:`TakeError` (``take.foreign``) if a folder's name is not the id of the call in it."""
     if start.recording != folder.name:
         raise TakeError(
             "take.foreign",
             f"{folder} holds the call {start.recording}",
-            "folders in the spool are named after their recording and are never renamed",
+            "a folder in the spool has its recording's id as name: rename it back",
         )

@@ -9,7 +9,7 @@ from recorder.errors import ConfigError
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from recorder.store.object_lock import GovernanceLock
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket
 from recorder.store.seaweedfs import SeaweedFS
@@ -53,8 +53,8 @@ def directory(settings: Settings) -> DirectoryStore:
 def open_store(settings: Settings) -> Store:
     """The store; each operation is retried while it is away.  Raises :class:`ConfigError`."""
     if settings.store.kind == "directory":
-        return retrying(directory(settings))
-    return retrying(S3Store(bucket(settings)))
+        return with_retries(directory(settings))
+    return with_retries(S3Store(bucket(settings)))
 
 
 def open_erasing(settings: Settings) -> Store:
@@ -69,7 +69,7 @@ def open_erasing(settings: Settings) -> Store:
             access_key=chosen.erase_access_key.get_secret_value(),
             secret_key=chosen.erase_secret_key.get_secret_value(),
         )
-    return retrying(S3Store(given, bypass=True))
+    return with_retries(S3Store(given, bypass=True))
 
 
 def lock(settings: Settings) -> GovernanceLock | None:

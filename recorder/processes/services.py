@@ -131,14 +131,14 @@ class Context:
     def witnesses(self) -> dict[str, Callable[[], datetime | None]]:
         """Other machines' clocks by name: the database's, and the object store's."""
         from recorder.catalogue.server_clock import time_of_catalogue
-        from recorder.store.server_clock import time_of
+        from recorder.store.server_clock import server_time
 
         settings = self.settings
         found: dict[str, Callable[[], datetime | None]] = {"the database": time_of_catalogue}
         if settings.store.kind == "s3":
             from recorder.processes import object_store
 
-            found["the object store"] = lambda: time_of(object_store.bucket(settings))
+            found["the object store"] = lambda: server_time(object_store.bucket(settings))
         return found
 
     def web_secret(self) -> bytes:

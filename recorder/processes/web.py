@@ -12,7 +12,7 @@ from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
 from recorder.status_server import AllowedClients, serve_in_thread
-from recorder.store.ping import reach
+from recorder.store.ping import ping_store
 from web.app import create_app
 from web.config import WebConfig
 from web.health import status_source
@@ -34,7 +34,7 @@ def run(context: Context) -> None:
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
-        checks={"store": partial(reach, object_store.probe(context.settings))},
+        checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)
     stop = serve_in_thread(status_source(app, neighbours), metrics.host, metrics.web_port)

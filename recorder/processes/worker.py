@@ -13,7 +13,7 @@ from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
 from recorder.processes.worker_loop import Worker
 from recorder.processes.worker_status import Overseer
-from recorder.prompts.sound_sources import sources
+from recorder.prompts.sound_sources import open_sources
 
 
 def run(context: Context) -> None:
@@ -21,7 +21,7 @@ def run(context: Context) -> None:
     settings = context.settings
     context.open_catalogue()
     services = context.services()
-    speech = sources(settings.prompts)
+    speech = open_sources(settings.prompts)
     worker = Worker(
         services,
         settings,

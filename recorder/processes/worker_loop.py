@@ -32,10 +32,10 @@ from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.features.tenants.duty import SnapshotDuty
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.pipeline import stages
-from recorder.pipeline.backoff import HOLDS_UP, Backoff
+from recorder.pipeline.backoff import BLOCKED_STAGES, Backoff
 from recorder.pipeline.encoders import Encoder
 from recorder.pipeline.obstacles import obstacle
-from recorder.pipeline.poison_takes import Deaths
+from recorder.pipeline.poison_takes import EncoderCrashes
 from recorder.pipeline.scheduler import Backlog
 from recorder.pipeline.stages import ENCODER_DIED, Stage
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
@@ -45,7 +45,7 @@ from recorder.prompts.sound_sources import Sources
 from recorder.services import Services
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
-from recorder.spool.layout import purge
+from recorder.spool.layout import finish_removals
 
 LOCK = ".worker.lock"
 
@@ -123,7 +123,7 @@ class Worker:
     def __post_init__(self) -> None:
         services, node = self.services, self.settings.node
         self._backlog = Backlog(services.spool, self.monotonic)
-        self._deaths = Deaths(self.monotonic)
+        self._crashes = EncoderCrashes(self.monotonic)
         self._common = Backoff(services.spool, node.warn_at, node.full_at, self.monotonic, self.chance)
         self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
         timekeeper = self.timekeeper or ClockGuard(services.spool / NAME, {}, services.now)
@@ -157,9 +157,9 @@ class Worker:
 
     def _begin(self) -> None:
         try:
-            purge(self.services.spool)
+            finish_removals(self.services.spool)
         except OSError as error:
-            log.error("spool.purge_failed", error=str(error), hint=disk_space.hint(error))
+            log.error("spool.purge_failed", error=str(error), hint=disk_space.hint_for(error))
         self._encoders = [Encoder(self.settings.worker.nice) for _ in range(self.settings.worker.processes)]
         for encoder in self._encoders:
             self._free.put(encoder)
@@ -183,13 +183,13 @@ class Worker:
         if due and self._lanes["rest"].busy < self._lanes["rest"].room:
             self._house_due = self.monotonic() + HOUSEKEEPING
             self._submit("rest", HOUSE, self._house.keep)
-        self._backlog.look()
-        blocked = self._common.blocked()
+        self._backlog.scan_spool()
+        blocked = self._common.blocked_stages()
         for lane in LANES:
             while self._lanes[lane].busy < self._lanes[lane].room:
-                full = self._storing >= self._common.uploads(self.uploads)
-                item = self._backlog.next(
-                    lane, blocked | HOLDS_UP["store"] if full else blocked, self._room()
+                full = self._storing >= self._common.upload_limit(self.uploads)
+                item = self._backlog.next_take(
+                    lane, blocked | BLOCKED_STAGES["store"] if full else blocked, self._room()
                 )
                 if item is None:
                     break
@@ -201,7 +201,7 @@ class Worker:
     def _room(self) -> int | None:
         """Free bytes on the spool's disk, where not every take may have room to be encoded."""
         try:
-            free = disk_space.look(self.services.spool).free
+            free = disk_space.measure_disk(self.services.spool).free
         except OSError:
             return None  # the scheduler reports it when it reads the spool
         return free if free < ROOMY else None
@@ -230,9 +230,9 @@ class Worker:
     def _step(self, folder: Path, stage: Stage) -> None:
         began = time.perf_counter()
         try:
-            if self._deaths.enough(folder.name):
-                stages.put_aside(folder, ENCODER_DIED, self.services.now(), self.services)
-                self._deaths.forget(folder.name)
+            if self._crashes.is_poison(folder.name):
+                stages.quarantine_take(folder, ENCODER_DIED, self.services.now(), self.services)
+                self._crashes.forget(folder.name)
                 log.error("take.quarantined", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
             stages.step(folder, self.services.now(), self.services, self._encode)
         except Exception as error:
@@ -240,8 +240,8 @@ class Worker:
             self._failed(folder, stage, error)
         else:
             metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
-            self._common.succeeded(stage)
-            self._backlog.done(folder)
+            self._common.note_success(stage)
+            self._backlog.finish_step(folder)
         finally:
             with self._lock:
                 self._storing -= stage == "store"
@@ -250,12 +250,12 @@ class Worker:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
         if error_id == ENCODER_DIED and not self._stopping:
             metrics.ENCODER_DEATHS.inc()
-            self._deaths.died(folder.name, self._backlog.alone(folder, stage))
+            self._crashes.note_crash(folder.name, self._backlog.is_alone(folder, stage))
         metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
-        failures = self._backlog.failed(folder, self._common.failed(error, stage))
+        failures = self._backlog.fail_step(folder, self._common.note_failure(error, stage))
         bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
         if isinstance(error, AccordError | OSError):
-            more = {"hint": disk_space.hint(error)} if isinstance(error, OSError) else {}
+            more = {"hint": disk_space.hint_for(error)} if isinstance(error, OSError) else {}
             bound.warning("take.delayed", error=str(error), failures=failures, **more)
         else:
             metrics.UNHANDLED_ERRORS.inc()
@@ -267,7 +267,7 @@ class Worker:
             cost = encoder.encode(folder, prompt)
         finally:
             self._free.put(encoder)
-        self._deaths.encoded(folder.name)
+        self._crashes.note_encoded(folder.name)
         metrics.ENCODED_AUDIO.inc(cost.audio)
         metrics.ENCODE_CPU.inc(cost.cpu)
 
@@ -302,7 +302,7 @@ class _SpoolLock:
             self._file = open(self._path, "ab")
         except OSError as error:
             raise ConfigError(
-                "worker.spool", f"{self._path.parent} cannot be written: {error}", disk_space.hint(error)
+                "worker.spool", f"{self._path.parent} cannot be written: {error}", disk_space.hint_for(error)
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,7 +21,7 @@ from recorder.catalogue import ping as catalogue
 from recorder.clock import Now, utc_now
 from recorder.health import HealthFinding, Readiness
 from recorder.pipeline import queue_depth
-from recorder.pipeline.queue_depth import Depth
+from recorder.pipeline.queue_depth import QueueDepth
 from recorder.pipeline.stages import STAGES
 from recorder.processes.duties import DUTIES
 from recorder.processes.worker_loop import LANES, Worker
@@ -52,7 +52,7 @@ class Overseer:
     port: int = 0
     allow: Iterable[str] = ()
     now: Now = utc_now
-    _depth: Depth = field(default_factory=Depth)
+    _depth: QueueDepth = field(default_factory=QueueDepth)
     _problem: str = "the spool has not been measured yet"
 
     def start(self) -> None:
@@ -69,7 +69,7 @@ class Overseer:
                 {
                     "spool": self._spool,
                     "catalogue": catalogue.ping,
-                    "store": partial(store.reach, self.probe),
+                    "store": partial(store.ping_store, self.probe),
                 }
             ),
             status_server.AllowedClients(self.allow),

@@ -1,7 +1,7 @@
-"""Sentences combined: the text, word for word, and the WAV that speaks it.
+"""Composes prompts from sentences: the text, word for word, and the WAV that speaks it.
 
-Composed when an announcement or a line is saved, never during a call. The same input gives the same bytes, so
-a hash that is sealed with a recording can be reproduced.
+Prompts are composed when an announcement or a line is saved, never during a call. The same input gives the
+same bytes, so a hash that is sealed with a recording can be reproduced.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from types import MappingProxyType
 
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
-from recorder.prompts.dsp import RATE, Samples, joined, levelled, resampled, trimmed, wav_bytes
+from recorder.prompts.dsp import RATE, Samples, join_clips, normalise, resample, trim_silence, wav_bytes
 from recorder.prompts.sentences import (
     ASKED_FOR,
     PURPOSES,
     RECORDED_FOR,
     SHORT,
-    SpokenSentence,
+    ClipText,
     Wording,
     check_language,
+    clip_text,
+    clips_of,
     purpose_sentences,
-    said,
-    together,
 )
 from recorder.prompts.sound_check import LONGEST_S, RATES, check_sound, read_samples
 from recorder.prompts.sound_sources import Sources
@@ -36,7 +36,7 @@ GREETING_PAUSE_S = 0.5
 """After a customer's greeting."""
 
 SHIPPED = Sources()
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_SENTENCES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Something to play: its text, word for word, the WAV's bytes, and its length. ``origins`` says where
-    each clip came from, in order."""
+    """A composed prompt: its text, word for word, the WAV's bytes, and its length. ``origins`` are the names
+    and sources of its clips, in order."""
 
     language: str
     text: str
@@ -66,7 +66,7 @@ class Rendered:
 
     @property
     def sha256(self) -> str:
-        """Of the WAV's bytes, in hex."""
+        """The SHA-256 of the WAV's bytes, in hex."""
         return hashlib.sha256(self.wav).hexdigest()
 
 
@@ -76,19 +76,18 @@ def announcement(
     mode: Mode,
     purposes: Sequence[str],
     keep_days: int,
-    own: Mapping[str, str] = NOTHING,
+    own: Mapping[str, str] = NO_SENTENCES,
     greeting: Greeting | None = None,
     wording: Wording = SHORT,
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """What is said before a call is recorded; in opt-in after the yes, without the greeting, which preceded
-    the question.
+    """The announcement, played before a call is recorded; in opt-in after the yes, without the greeting,
+    which preceded the question.
 
-    ``purposes`` are codes; ``own`` gives the sentence for each that is not a standard one. Raises
-    :class:`ConfigError`: ``prompt.*`` for text that cannot be spoken or an unsuitable greeting, ``speech.*``
-    if a sentence has no sound.
-    """
+    ``purposes`` are codes; ``own`` has the sentence for each that is not a standard one. Raises
+    :class:`ConfigError`: ``prompt.*`` for text that cannot be spoken or an unsuitable greeting, ``tts.*`` if
+    a sentence has no sound."""
     if mode not in MODES:
         raise ConfigError("prompt.mode", f"there is no mode {mode!r}", f"one of {', '.join(MODES)}")
     parts = _parts(mode, language, wording, purposes=purposes, keep_days=keep_days, own=own)
@@ -100,13 +99,14 @@ def opt_in_question(
     *,
     purposes: Sequence[str],
     keep_days: int,
-    own: Mapping[str, str] = NOTHING,
+    own: Mapping[str, str] = NO_SENTENCES,
     greeting: Greeting | None = None,
     wording: Wording = SHORT,
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """Asked before anything is captured: 1 is yes. Raises as :func:`announcement` does."""
+    """The opt-in question, asked before anything is recorded: 1 is yes. Raises as :func:`announcement`
+    does."""
     parts = _parts("opt-in-question", language, wording, purposes=purposes, keep_days=keep_days, own=own)
     return _render(language, parts, sources, sample_rate, greeting)
 
@@ -119,26 +119,27 @@ def line_sentence(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """What colleagues call to hear: that calls on their line are recorded, the purposes and the retention
-    period, in each language of ``spoken``, given with its sentences for purposes that are not standard. The
-    :class:`Rendered` has the first one's language. Raises as :func:`announcement` does."""
+    """The information that colleagues can call: that calls on their line are recorded, the purposes and the
+    retention period, in each language of ``spoken``, which is given with its sentences for purposes that are
+    not standard. The :class:`Rendered` has the first language. Raises as :func:`announcement` does."""
     parts = [
-        (language, part)
+        part
         for language, own in spoken
         for part in _parts("line", language, purposes=purposes, keep_days=keep_days, own=own)
     ]
-    return _put_together(spoken[0][0], parts, sources, sample_rate)
+    return _render(spoken[0][0], parts, sources, sample_rate)
 
 
-def joining(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To a colleague who joins a call later: that it is recorded, and no more."""
+def transfer_notice(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """The transfer notice to a colleague who joins later: that the call is recorded."""
     return _render(language, _parts("joining", language), sources, sample_rate)
 
 
-def joining_question(
+def transfer_question(
     language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """The same, with the key that refuses (opt-out), or the question whether they agree (opt-in)."""
+    """The transfer notice with a question: the key that refuses (opt-out), or the request for consent
+    (opt-in)."""
     if mode not in ("opt-out", "opt-in"):
         raise ConfigError("prompt.mode", f"the mode {mode!r} asks nobody", "opt-out or opt-in")
     return _render(language, _parts(f"joining-{mode}", language), sources, sample_rate)
@@ -147,35 +148,33 @@ def joining_question(
 def wrong_key(
     language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """In opt-out, after a key without meaning: the key that refuses."""
+    """The reminder after a meaningless key, in opt-out: the key that refuses."""
     return _render(language, _parts("wrong-key-opt-out", language, wording), sources, sample_rate)
 
 
 def not_recorded(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """After a refusal, or in the absence of a yes."""
+    """That the call is not recorded, after a refusal or without a yes."""
     return _render(language, _parts("not-recorded", language), sources, sample_rate)
 
 
 def language_menu(
     languages: Sequence[str], *, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """Each language in its own words, with its key: 1 for the first. Two to nine languages. The
-    :class:`Rendered` has the first one's language."""
+    """The menu of two to nine languages, each named in itself, with its key: 1 for the first. The
+    :class:`Rendered` has the first language."""
     if isinstance(languages, str) or not 2 <= len(set(languages)) == len(languages) <= 9:
         raise ConfigError(
             "prompt.languages", f"{languages!r} is no choice of languages", "two languages or more, each once"
         )
-    parts = [
-        (language, said("language", language, key=key)) for key, language in enumerate(languages, start=1)
-    ]
-    return _put_together(languages[0], parts, sources, sample_rate)
+    parts = [clip_text("language", language, key=key) for key, language in enumerate(languages, start=1)]
+    return _render(languages[0], parts, sources, sample_rate)
 
 
 def keep_question(
     language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """The keep question, to both: may the recording be kept, so that it stays clear what was agreed? 1 is
-    yes, 2 is no."""
+    """The keep question, to both: may the recording be kept, so that the agreement stays clear? 1 is yes, 2
+    is no."""
     return _render(language, _parts("keep-question", language, wording), sources, sample_rate)
 
 
@@ -187,7 +186,7 @@ def agreed(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """After a yes, to both: that it is kept, and how long."""
+    """The outcome of a yes, to both: that the recording is kept, and how long."""
     return _render(language, _parts("agreed", language, wording, keep_days=keep_days), sources, sample_rate)
 
 
@@ -199,7 +198,8 @@ def declined(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """After a no, to both: it is destroyed at the end of the call, or kept only as announced."""
+    """The outcome of a no, to both: the recording is deleted at the end of the call, or kept only as
+    announced."""
     name = "declined-destroyed" if destroyed else "declined"
     return _render(language, _parts(name, language, wording), sources, sample_rate)
 
@@ -212,30 +212,31 @@ def unanswered(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """After no answer, to both; as :func:`declined`."""
+    """The outcome of silence, to both, as in :func:`declined`."""
     name = "unanswered-destroyed" if destroyed else "unanswered"
     return _render(language, _parts(name, language, wording), sources, sample_rate)
 
 
 def ask_now(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To the colleague who asks in their own words: ask now."""
+    """The cue to the colleague who asks in their own words: ask now."""
     return _render(language, _parts("ask-now", language), sources, sample_rate)
 
 
 def delete_question(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To a colleague alone who wants the recording destroyed during the call: 1 confirms."""
+    """The confirmation of a deletion during the call, to the colleague alone: 1 confirms."""
     return _render(language, _parts("delete-question", language), sources, sample_rate)
 
 
 def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To both, after that: the recording was destroyed."""
+    """The outcome of a deletion, to both: the recording was deleted."""
     return _render(language, _parts("deleted", language), sources, sample_rate)
 
 
-def code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To the person who answers a verification call: why they are called, and the code, digit by digit,
-    twice."""
-    read = [said("digit", language, key=int(each)) for each in digits]
+def verification_code(
+    language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """The prompt of a verification call: the reason of the call, and the code, digit by digit, twice."""
+    read = [clip_text("digit", language, key=int(each)) for each in digits]
     again = _parts("once-more", language)
     return _render(
         language, [*_parts("somebody-asked", language), *read, *again, *read], sources, sample_rate
@@ -249,31 +250,21 @@ def _parts(
     *,
     purposes: Sequence[str] = (),
     keep_days: int | None = None,
-    own: Mapping[str, str] = NOTHING,
-) -> list[SpokenSentence]:
+    own: Mapping[str, str] = NO_SENTENCES,
+) -> list[ClipText]:
     check_language(language)
-    found: list[SpokenSentence] = []
-    for part in together(name, wording):
+    found: list[ClipText] = []
+    for part in clips_of(name, wording):
         if part in (PURPOSES, RECORDED_FOR, ASKED_FOR):
             found += purpose_sentences(purposes, language, own, part)
         else:
-            found.append(said(part, language, keep_days=keep_days))
+            found.append(clip_text(part, language, keep_days=keep_days))
     return found
 
 
 def _render(
     language: str,
-    parts: Sequence[SpokenSentence],
-    sources: Sources,
-    sample_rate: int,
-    greeting: Greeting | None = None,
-) -> Rendered:
-    return _put_together(language, [(language, part) for part in parts], sources, sample_rate, greeting)
-
-
-def _put_together(
-    language: str,
-    parts: Sequence[tuple[str, SpokenSentence]],
+    parts: Sequence[ClipText],
     sources: Sources,
     sample_rate: int,
     greeting: Greeting | None = None,
@@ -290,13 +281,13 @@ def _put_together(
         pauses.append(0.0)
         origins.append(("greeting", "recorded"))
         parts = () if greeting.says_all else parts
-    for spoken_in, part in parts:
-        clip = sources.clip(part, spoken_in)
+    for part in parts:
+        clip = sources.clip(part)
         texts.append(part.text)
         pauses.append(GREETING_PAUSE_S if len(pieces) == 1 and greeting is not None else PAUSE_S)
         pieces.append(clip.samples)
         origins.append((part.clip, clip.origin))
-    sound = resampled(joined(pieces, pauses), RATE, sample_rate)
+    sound = resample(join_clips(pieces, pauses), RATE, sample_rate)
     seconds = len(sound) / sample_rate
     if seconds > LONGEST_S:
         raise ConfigError(
@@ -327,4 +318,4 @@ def _greeting_text(greeting: Greeting) -> str:
 
 def _greeting_sound(greeting: Greeting) -> Samples:
     check_sound(greeting.wav, "the greeting")
-    return levelled(trimmed(resampled(*read_samples(greeting.wav, "the greeting"), RATE)))
+    return normalise(trim_silence(resample(*read_samples(greeting.wav, "the greeting"), RATE)))

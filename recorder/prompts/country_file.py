@@ -27,8 +27,8 @@ Text = Annotated[str, Field(min_length=1, strict=True, pattern=r"\S")]
 Sources = Annotated[list[Text], Field(min_length=1)]
 Where = Literal["in the call", "in the panel", "by a prompt they can call"]
 
-ASKED: dict[str, str] = {"opt-out": "objection", "opt-in": "consent"}
-"""What a mode asks of the other person; a pack says how, if one of its rules needs the mode."""
+REQUEST_BY_MODE: dict[str, str] = {"opt-out": "objection", "opt-in": "consent"}
+"""What each mode requests from the external party; a pack words it if one of its rules needs the mode."""
 
 
 class _Table(BaseModel):
@@ -49,6 +49,9 @@ class _Source(_Table):
 
 
 class _Rule(_Table):
+    """The rule of one purpose as the file has it, its sources by name: they can only be resolved once the
+    whole file has been read (:class:`~recorder.prompts.country_rules.Rule`)."""
+
     mode: Mode
     longest_keep_days: Annotated[int, Field(strict=True, ge=1)]
     sources: Sources
@@ -89,11 +92,11 @@ class _File(_Table):
 
 
 @cache
-def shipped() -> Mapping[str, Pack]:
+def shipped_packs() -> Mapping[str, Pack]:
     """The packs that come with Accord, by code, :data:`STRICT` last. Raises :class:`ConfigError`."""
     packs = {}
     for path in sorted(FOLDER.glob("*.toml"), key=lambda path: (path.stem == STRICT, path.stem)):
-        pack = load(path)
+        pack = load_pack(path)
         if pack.code != path.stem:
             raise _broken(path, f"pack.code: {pack.code!r} is not the file's name")
         packs[pack.code] = pack
@@ -104,11 +107,11 @@ def shipped() -> Mapping[str, Pack]:
 
 def pack_for(country: str, packs: Mapping[str, Pack] | None = None) -> Pack:
     """A country's pack, or the strict one if it has none; out of ``packs``, by default the shipped ones."""
-    known = shipped() if packs is None else packs
+    known = shipped_packs() if packs is None else packs
     return known.get(country.casefold()) or known[STRICT]
 
 
-def load(path: Path) -> Pack:
+def load_pack(path: Path) -> Pack:
     """Read one pack. Raises :class:`ConfigError` (``pack.broken``) naming the file and the field."""
     try:
         file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -203,7 +206,7 @@ class _Reader:
                 raise ValueError(f"say: no entry says {needed}")
         asked = {each.what for each in self.file.ask}
         for rule in rules.values():
-            if (what := ASKED.get(rule.mode)) and what not in asked:
+            if (what := REQUEST_BY_MODE.get(rule.mode)) and what not in asked:
                 raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, but no entry asks for {what}")
         told = {each.who: each.where for each in self.file.tell}
         if set(told) != {"outside", "colleagues"} or len(told) != len(self.file.tell):

@@ -56,8 +56,8 @@ class RuleSource:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The rule of one purpose: ``mode`` is the laxest that is allowed, ``longest_keep_days`` the longest
-    retention period that may be announced."""
+    """A country's rule for one purpose, with its sources: ``mode`` is the laxest mode that is allowed,
+    ``longest_keep_days`` the longest retention period that may be announced and used."""
 
     purpose: str
     mode: Mode

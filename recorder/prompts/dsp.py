@@ -33,8 +33,8 @@ _QUIET_DB, _SILENT_DBFS = 38.0, -60.0
 
 
 def loudness(samples: Samples, rate: int = RATE) -> float:
-    """LUFS by ITU-R BS.1770, gated; -inf for silence. Anything shorter than its block of 0.4 s is one
-    block."""
+    """The gated loudness by ITU-R BS.1770, in LUFS; -inf for silence. A sound shorter than the standard's
+    block of 0.4 s is one block."""
     size = min(len(samples), int(0.4 * rate))
     if size == 0:
         return -np.inf
@@ -67,8 +67,8 @@ def _weighted(samples: Samples, rate: int) -> NDArray[np.float64]:
     return weighted
 
 
-def levelled(samples: Samples, rate: int = RATE) -> Samples:
-    """At :data:`LOUDNESS`, or as near as :data:`PEAK` allows. Silence stays silence."""
+def normalise(samples: Samples, rate: int = RATE) -> Samples:
+    """Bring samples to :data:`LOUDNESS`, or as near as :data:`PEAK` allows. Silence stays silence."""
     now = loudness(samples, rate)
     if not np.isfinite(now):
         return samples
@@ -76,7 +76,7 @@ def levelled(samples: Samples, rate: int = RATE) -> Samples:
     return (samples * np.float32(gain)).astype(np.float32)
 
 
-def silences(samples: Samples, rate: int = RATE) -> tuple[float, float]:
+def measure_silence(samples: Samples, rate: int = RATE) -> tuple[float, float]:
     """Seconds of silence before and after the sound; the whole length, twice, for silence."""
     size = max(1, int(_FRAME_S * rate))
     count = len(samples) // size
@@ -84,33 +84,33 @@ def silences(samples: Samples, rate: int = RATE) -> tuple[float, float]:
         return 0.0, 0.0
     frames = samples[: count * size].reshape(count, size).astype(np.float64)
     level = 10 * np.log10(np.maximum((frames**2).mean(axis=1), 1e-12))
-    heard = np.flatnonzero(level > max(_SILENT_DBFS, float(level.max()) - _QUIET_DB))
-    if not len(heard):
+    audible = np.flatnonzero(level > max(_SILENT_DBFS, float(level.max()) - _QUIET_DB))
+    if not len(audible):
         return len(samples) / rate, len(samples) / rate
-    return float(heard[0] * size / rate), float((len(samples) - (heard[-1] + 1) * size) / rate)
+    return float(audible[0] * size / rate), float((len(samples) - (audible[-1] + 1) * size) / rate)
 
 
-def trimmed(samples: Samples, rate: int = RATE) -> Samples:
-    """The audible part, faded in and out, with :data:`EDGE_S` of silence at both ends."""
-    before, after = silences(samples, rate)
+def trim_silence(samples: Samples, rate: int = RATE) -> Samples:
+    """Trim samples to the audible part, faded in and out, with :data:`EDGE_S` of silence at both ends."""
+    before, after = measure_silence(samples, rate)
     first = max(0, int((before - _BEFORE_S) * rate))
     last = min(len(samples), len(samples) - int((after - _AFTER_S) * rate))
-    heard = samples[first:last].astype(np.float32)
-    fade = min(int(_FADE_S * rate), len(heard) // 2)
+    audible = samples[first:last].astype(np.float32)
+    fade = min(int(_FADE_S * rate), len(audible) // 2)
     if fade:
         ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
-        heard = np.concatenate([heard[:fade] * ramp, heard[fade:-fade], heard[-fade:] * ramp[::-1]])
-    edge = silence(EDGE_S, rate)
-    return np.concatenate([edge, heard, edge])
+        audible = np.concatenate([audible[:fade] * ramp, audible[fade:-fade], audible[-fade:] * ramp[::-1]])
+    edge = make_silence(EDGE_S, rate)
+    return np.concatenate([edge, audible, edge])
 
 
-def silence(seconds: float, rate: int = RATE) -> Samples:
+def make_silence(seconds: float, rate: int = RATE) -> Samples:
     return np.zeros(round(seconds * rate), dtype=np.float32)
 
 
-def resampled(samples: Samples, rate: int, to: int) -> Samples:
-    """Resampled through the whole spectrum; what the lower rate cannot represent fades out below its limit,
-    so that nothing rings."""
+def resample(samples: Samples, rate: int, to: int) -> Samples:
+    """Resample through the whole spectrum, with a roll-off below the lower rate's limit, so that nothing
+    rings."""
     if rate == to or not len(samples):
         return samples.astype(np.float32)
     length = len(samples) * to // rate
@@ -125,15 +125,15 @@ def resampled(samples: Samples, rate: int, to: int) -> Samples:
     return (np.fft.irfft(fitted, length) * (length / len(samples))).astype(np.float32)
 
 
-def joined(pieces: Sequence[Samples], pauses: Sequence[float], rate: int = RATE) -> Samples:
-    """Clips in sequence, each preceded by its pause in seconds (the first one's is ignored)."""
+def join_clips(pieces: Sequence[Samples], pauses: Sequence[float], rate: int = RATE) -> Samples:
+    """Join clips in sequence, each preceded by its pause in seconds (the first one's is ignored)."""
     parts: list[Samples] = []
     for piece, pause in zip(pieces, pauses, strict=True):
-        parts += [silence(pause, rate), piece] if parts else [piece]
-    return np.concatenate(parts) if parts else silence(0)
+        parts += [make_silence(pause, rate), piece] if parts else [piece]
+    return np.concatenate(parts) if parts else make_silence(0)
 
 
-def as_int16(samples: Samples) -> NDArray[np.int16]:
+def to_int16(samples: Samples) -> NDArray[np.int16]:
     return np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
 
 
@@ -144,5 +144,5 @@ def wav_bytes(samples: Samples, rate: int) -> bytes:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(as_int16(samples).astype("<i2").tobytes())
+        file.writeframes(to_int16(samples).astype("<i2").tobytes())
     return buffer.getvalue()

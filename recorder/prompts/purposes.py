@@ -1,6 +1,6 @@
-"""The standard purposes: what a recording may be announced, and then used, for.
+"""The standard purposes for which a recording may be announced, and then used.
 
-They are data (``purposes.toml``), because rules differ by country and words by language.
+They are data (``purposes.toml``), because rules differ by country and wording by language.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ class StandardPurpose:
     explanations: Mapping[str, str]
 
     def label(self, language: str) -> str:
-        """A few words for a list or button; English if the language is not one of ours."""
+        """A short label for a list or button; in English if there is none in the language."""
         return self.labels.get(language, self.labels["en"])
 
     def explanation(self, language: str) -> str:
-        """One plain sentence for somebody new to it."""
+        """One plain sentence that explains the purpose; in English if there is none in the language."""
         return self.explanations.get(language, self.explanations["en"])
 
 
 @cache
 def standard() -> Mapping[str, StandardPurpose]:
     """The standard purposes by code, in the order of the file (the default one first)."""
-    return load(Path(__file__).with_name("purposes.toml"))
+    return load_purposes(Path(__file__).with_name("purposes.toml"))
 
 
-def load(path: Path) -> Mapping[str, StandardPurpose]:
-    """Read a file of purposes.  Raises :class:`ConfigError` naming what is missing or unknown."""
+def load_purposes(path: Path) -> Mapping[str, StandardPurpose]:
+    """Read a file of purposes. Raises :class:`ConfigError` naming what is missing or unknown."""
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         return MappingProxyType({code: _purpose(code, entry) for code, entry in body.items()})

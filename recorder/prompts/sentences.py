@@ -1,7 +1,7 @@
 """The sentences that people hear, as data (``sentences.toml``): the text, and the form that an engine reads.
 
-A sentence is one clip of sound. Its text is word for word what is said, because it is sealed with the
-recording; if an engine needs other spelling for the same words ("press one"), that stands beside it.
+Each sentence is one clip of sound. Its text is word for word what is spoken, because it is sealed with the
+recording; if a speech engine needs another spelling ("press one"), that is listed beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Wording = Literal["short", "long"]
 SHORT: Final = "short"
 LONG: Final = "long"
 WORDINGS: tuple[Wording, ...] = (SHORT, LONG)
-"""How much is said: the minimum, or more. Both contain what a country requires (``docs/law.md``)."""
+"""The length of the wording: the minimum, or more. Both contain what a country requires (``docs/law.md``)."""
 
 PURPOSES: Final = "{purposes}"
 RECORDED_FOR: Final = "{recorded-for}"
@@ -40,11 +40,12 @@ LONGEST_OWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenSentence:
-    """One sentence: the name of its clip (a file name without its extension), the text that is sealed, and
-    the same words as an engine reads them."""
+class ClipText:
+    """The text of one clip, before it has a sound: the clip's name (a file name without its extension), the
+    language, the text that is sealed, and the same words as a speech engine reads them."""
 
     clip: str
+    language: str
     text: str
     spoken: str
 
@@ -68,10 +69,10 @@ class _Catalogue:
 
 @cache
 def _catalogue() -> _Catalogue:
-    return load(Path(__file__).with_name("sentences.toml"))
+    return load_sentences(Path(__file__).with_name("sentences.toml"))
 
 
-def load(path: Path) -> _Catalogue:
+def load_sentences(path: Path) -> _Catalogue:
     """Read a catalogue. Raises :class:`ConfigError` (``sentences.broken``) that says what is missing."""
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -139,13 +140,13 @@ def check_language(language: str) -> str:
     return language
 
 
-def together(name: str, wording: Wording = SHORT) -> tuple[str, ...]:
-    """The clips of a prompt that is spoken as a whole, in order."""
+def clips_of(name: str, wording: Wording = SHORT) -> tuple[str, ...]:
+    """The names of a prompt's clips, in order."""
     return _catalogue().together[wording][name]
 
 
-def said(name: str, language: str, *, keep_days: int | None = None, key: int | None = None) -> SpokenSentence:
-    """One sentence of the catalogue, with the value of its placeholder.
+def clip_text(name: str, language: str, *, keep_days: int | None = None, key: int | None = None) -> ClipText:
+    """The text of one clip, with the value of its placeholder.
 
     Raises :class:`ConfigError`: ``prompt.language``, ``prompt.keep_time``, ``prompt.key``.
     """
@@ -154,16 +155,16 @@ def said(name: str, language: str, *, keep_days: int | None = None, key: int | N
     spoken = sentence.spoken.get(language, text)
     if sentence.placeholder == "time":
         time, words = _time(keep_days, language)
-        return SpokenSentence(
-            f"{name}-{time}", text.replace("{time}", words), spoken.replace("{time}", words)
+        return ClipText(
+            f"{name}-{time}", language, text.replace("{time}", words), spoken.replace("{time}", words)
         )
     if sentence.placeholder == "key":
         digit = _key(key, sentence.keys)
         word = _catalogue().keys[language][digit]
-        return SpokenSentence(
-            f"{name}-{digit}", text.replace("{key}", str(digit)), spoken.replace("{key}", word)
+        return ClipText(
+            f"{name}-{digit}", language, text.replace("{key}", str(digit)), spoken.replace("{key}", word)
         )
-    return SpokenSentence(name, text, spoken)
+    return ClipText(name, language, text, spoken)
 
 
 def _time(keep_days: int | None, language: str) -> tuple[str, str]:
@@ -191,7 +192,7 @@ def _key(key: int | None, usual: Sequence[int]) -> int:
 
 def purpose_sentences(
     purposes: Sequence[str], language: str, own: Mapping[str, str], part: str = PURPOSES
-) -> tuple[SpokenSentence, ...]:
+) -> tuple[ClipText, ...]:
     """The sentences for some purposes: the standard ones in their own order, then a customer's own, each with
     the sentence that ``own`` has for its code. ``part`` is one of :data:`PURPOSES`, :data:`RECORDED_FOR` and
     :data:`ASKED_FOR`.
@@ -205,21 +206,23 @@ def purpose_sentences(
             "an announcement names no purpose",
             "name at least one: a recording is used only for what was announced",
         )
-    first, other, alone = _SAID_FOR[part]
+    first, other, alone = _PURPOSE_CLIPS[part]
     known = [code for code in standard() if code in purposes]
-    owns = [_own(code, own.get(code, "")) for code in dict.fromkeys(purposes) if code not in known]
-    found: list[SpokenSentence] = []
+    owns = [
+        _own_text(code, own.get(code, ""), language) for code in dict.fromkeys(purposes) if code not in known
+    ]
+    found: list[ClipText] = []
     for code in known:
         also = f"{other}-{code}"
         name = also if found and also in _catalogue().sentences else f"{first}-{code}"
-        found.append(said(name, language))
+        found.append(clip_text(name, language))
     if known:
         return (*found, *owns)
-    before, after = ([said(name, language) for name in names] for names in alone)
+    before, after = ([clip_text(name, language) for name in names] for names in alone)
     return (*before, *owns, *after)
 
 
-_SAID_FOR: Final[Mapping[str, tuple[str, str, tuple[tuple[str, ...], tuple[str, ...]]]]] = {
+_PURPOSE_CLIPS: Final[Mapping[str, tuple[str, str, tuple[tuple[str, ...], tuple[str, ...]]]]] = {
     PURPOSES: ("for", "also", ((), ())),
     RECORDED_FOR: ("recorded-for", "and", (("recorded",), ())),
     ASKED_FOR: ("may-we-record-for", "and", (("ask-to-record",), ("may-we-record",))),
@@ -228,7 +231,7 @@ _SAID_FOR: Final[Mapping[str, tuple[str, str, tuple[tuple[str, ...], tuple[str, 
 if there is no standard one."""
 
 
-def _own(code: str, sentence: str) -> SpokenSentence:
+def _own_text(code: str, sentence: str, language: str) -> ClipText:
     text = " ".join(sentence.split())
     if not text:
         raise ConfigError(
@@ -244,22 +247,22 @@ def _own(code: str, sentence: str) -> SpokenSentence:
         )
     text = text if text[-1] in ".!?" else f"{text}."
     # Two customers may use one code for different sentences, so the clip is named after the words.
-    return SpokenSentence(f"purpose-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text, text)
+    return ClipText(f"purpose-{hashlib.sha256(text.encode()).hexdigest()[:12]}", language, text, text)
 
 
 @cache
-def all_said(language: str) -> Mapping[str, SpokenSentence]:
-    """Every sentence that has a sound, by clip: the shipped ones, and those to record for a voice of one's
-    own. Raises :class:`ConfigError` (``prompt.language``)."""
-    found: list[SpokenSentence] = []
+def all_clip_texts(language: str) -> Mapping[str, ClipText]:
+    """Every text that has a shipped sound, or is recorded for an operator's own voice, by the clip's name.
+    Raises :class:`ConfigError` (``prompt.language``)."""
+    found: list[ClipText] = []
     check_language(language)
     for name, sentence in _catalogue().sentences.items():
         if sentence.placeholder == "time":
-            found += [said(name, language, keep_days=days) for days in _first_days()]
+            found += [clip_text(name, language, keep_days=days) for days in _first_days()]
         elif sentence.placeholder == "key":
-            found += [said(name, language, key=key) for key in sentence.keys]
+            found += [clip_text(name, language, key=key) for key in sentence.keys]
         else:
-            found.append(said(name, language))
+            found.append(clip_text(name, language))
     return MappingProxyType({each.clip: each for each in found})
 
 

@@ -18,71 +18,73 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recorder.prompts.dsp import RATE, Samples, as_int16, levelled
+from recorder.domain.sentences import SpokenSentence
+from recorder.prompts.dsp import RATE, Samples, normalise, to_int16
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import SpokenSentence, all_said
-from recorder.prompts.sound_sources import DATA, SOUNDS, ShippedClip, read_list
-from recorder.prompts.tts import Engine, engines, speaking
+from recorder.prompts.sentences import ClipText, all_clip_texts
+from recorder.prompts.sound_sources import DATA, SOUNDS, read_clip_list
+from recorder.prompts.tts import Engine, find_engine, find_engines
 
 BITS = 13
 """Bits kept per sample: noise at -86 dBFS, far below a phone line's, and files a third smaller."""
 
 
-def make(
+def build(
     languages: Sequence[str], found: tuple[Engine, ...], folder: Path = SOUNDS, everything: bool = False
 ) -> int:
-    """Write the sounds of some languages, and the list of all. Returns how many were spoken."""
-    before = read_list(folder) if (folder / DATA).exists() else {}
+    """Write the sounds of some languages, and the list of all sounds. Returns the number of spoken
+    sentences."""
+    before = read_clip_list(folder) if (folder / DATA).exists() else {}
     listed = {language: dict(before.get(language, {})) for language in LANGUAGES}
     spoken = 0
     for language in languages:
-        wanted = all_said(language)
-        for said in wanted.values():
-            if everything or not _there(folder, language, said, listed[language].get(said.clip)):
-                engine = speaking(found, said, language)
-                sha256 = write(folder, language, said.clip, levelled(engine.speak(said.spoken, language)))
-                listed[language][said.clip] = ShippedClip(said.text, sha256)
+        wanted = all_clip_texts(language)
+        for text in wanted.values():
+            if everything or not _is_current(folder, text, listed[language].get(text.clip)):
+                engine = find_engine(found, text)
+                sha256 = write_clip(folder, text, normalise(engine.speak(text.spoken, language)))
+                listed[language][text.clip] = SpokenSentence(text.text, sha256)
                 spoken += 1
-                print(f"{language} {said.clip}: {engine.name}", flush=True)
-                _list(folder, listed)
+                print(f"{language} {text.clip}: {engine.name}", flush=True)
+                _write_list(folder, listed)
         for path in (folder / language).glob("*.flac"):
             if path.stem not in wanted:
                 path.unlink()
                 listed[language].pop(path.stem, None)
-    _list(folder, listed)
+    _write_list(folder, listed)
     return spoken
 
 
-def _there(folder: Path, language: str, said: SpokenSentence, entry: ShippedClip | None) -> bool:
-    path = folder / language / f"{said.clip}.flac"
+def _is_current(folder: Path, text: ClipText, entry: SpokenSentence | None) -> bool:
+    path = folder / text.language / f"{text.clip}.flac"
     return (
         entry is not None
-        and entry.text == said.text
+        and entry.text == text.text
         and path.exists()
         and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
     )
 
 
-def write(folder: Path, language: str, clip: str, samples: Samples) -> str:
-    """One clip as FLAC; its hash in hex."""
-    path = folder / language / f"{clip}.flac"
+def write_clip(folder: Path, text: ClipText, samples: Samples) -> str:
+    """Write one clip as FLAC; returns the hash of the file's bytes in hex."""
+    path = folder / text.language / f"{text.clip}.flac"
     path.parent.mkdir(parents=True, exist_ok=True)
     step = 1 << (16 - BITS)
-    coarse = (np.rint(as_int16(samples) / step) * step).clip(-32768, 32767 - step + 1).astype(np.int16)
+    coarse = (np.rint(to_int16(samples) / step) * step).clip(-32768, 32767 - step + 1).astype(np.int16)
     soundfile.write(path, coarse, RATE, subtype="PCM_16", format="FLAC", compression_level=1.0)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _list(folder: Path, listed: dict[str, dict[str, ShippedClip]]) -> None:
+def _write_list(folder: Path, listed: dict[str, dict[str, SpokenSentence]]) -> None:
     lines = [
-        "# What each shipped sound says, word for word, and its hash.  Whose voices they are stands in",
-        "# voices.toml.  Written by recorder/prompts/sound_build.py.",
+        "# The text of each shipped sound, word for word, and its hash. voices.toml names the voices.",
+        "# Written by recorder/prompts/sound_build.py.",
     ]
     for language, entries in listed.items():
         if not entries:
             continue
         lines += ["", f"[{language}]"]
-        known = all_said(language)
+        known = all_clip_texts(language)
         for clip in sorted(
             entries, key=lambda each: (list(known).index(each) if each in known else 999, each)
         ):
@@ -92,12 +94,12 @@ def _list(folder: Path, listed: dict[str, dict[str, ShippedClip]]) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description="Make the shipped sounds anew.")
+    options = argparse.ArgumentParser(description="Rebuild the shipped sounds.")
     options.add_argument("--kokoro", type=Path, help="folder of kokoro.onnx and its voices")
     options.add_argument("--language", choices=LANGUAGES, nargs="*", default=LANGUAGES)
-    options.add_argument("--all", action="store_true", help="also what is there already")
+    options.add_argument("--all", action="store_true", help="also sentences whose sound is current")
     given = options.parse_args()
-    print(f"{make(given.language, engines('auto', given.kokoro), everything=given.all)} spoken")
+    print(f"{build(given.language, find_engines('auto', given.kokoro), everything=given.all)} spoken")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Whether an operator's own WAV can be played into a call, heard by people, and found in the audio again."""
+"""Checks whether an operator's own WAV can be played into a call, heard by people, and found in the audio
+again."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where a sentence's sound comes from: a person's recording, the shipped sound, or an engine, in that order.
+"""Finds the sound of a sentence: a person's recording, the shipped sound, or a speech engine, in that order.
 
-A person's recordings are in a folder of the operator's, ``<language>/<clip>.wav``; each is checked when it is
+A person's recordings are in the operator's folder, ``<language>/<clip>.wav``; each is checked when it is
 used. Shipped sounds are FLAC, 16 kHz, with their text and hash in ``sounds/clips.toml``.
 """
 
@@ -17,25 +17,18 @@ from pathlib import Path
 import soundfile
 
 from recorder.config import PromptSettings
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import ConfigError
-from recorder.prompts.dsp import RATE, Samples, levelled, resampled, trimmed
-from recorder.prompts.sentences import SpokenSentence
+from recorder.prompts.dsp import RATE, Samples, normalise, resample, trim_silence
+from recorder.prompts.sentences import ClipText
 from recorder.prompts.sound_check import check_clip, read_file, read_samples
-from recorder.prompts.tts import Engine, engines, speaking
+from recorder.prompts.tts import Engine, find_engine, find_engines
 
 SOUNDS = Path(__file__).parent / "sounds"
 DATA = "clips.toml"
 
 SCRIPT = "script.txt"
-"""In a folder of recordings: what was read, as ``accord prompts script`` prints it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShippedClip:
-    """The text of a shipped file, and the hash of its bytes in hex."""
-
-    text: str
-    sha256: str
+"""In a folder of recordings: the text of each file, as ``accord prompts script`` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,67 +36,68 @@ class Clip:
     """One sentence as sound: samples at 16 kHz, and their origin, for a person: ``recorded``, ``shipped``,
     ``spoken by …``."""
 
-    said: SpokenSentence
     samples: Samples
     origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where clips come from. ``recorded`` is the folder of a person's recordings; ``engines`` speak what is
-    in neither place, the better first."""
+    """Where clips come from. ``recorded`` is the folder of a person's recordings. ``engines`` speak what is
+    neither recorded nor shipped, the better engine first."""
 
     recorded: Path | None = None
     engines: tuple[Engine, ...] = ()
 
-    def origin(self, said: SpokenSentence, language: str) -> str:
-        """Where the sound of a sentence would come from, without making it; ``missing`` if nowhere."""
-        if self.recording(said.clip, language) is not None:
+    def origin(self, text: ClipText) -> str:
+        """The source of a sentence's sound, without making it; ``missing`` if there is none."""
+        if self.recording(text) is not None:
             return "recorded"
-        if _shipped_with(said, language) is not None:
+        if _find_shipped(text) is not None:
             return "shipped"
-        spoken = next((engine for engine in self.engines if engine.speaks(language)), None)
+        spoken = next((engine for engine in self.engines if engine.speaks(text.language)), None)
         return "missing" if spoken is None else f"spoken by {spoken.name}"
 
-    def recording(self, clip: str, language: str) -> Path | None:
-        """A person's recording of a clip, if there is one."""
+    def recording(self, text: ClipText) -> Path | None:
+        """A person's recording of a sentence, if there is one."""
         if self.recorded is None:
             return None
-        path = self.recorded / language / f"{clip}.wav"
+        path = self.recorded / text.language / f"{text.clip}.wav"
         return path if path.exists() else None
 
-    def check_words(self, path: Path, said: SpokenSentence, language: str) -> None:
+    def check_words(self, path: Path, text: ClipText) -> None:
         """Raises :class:`ConfigError` (``prompt.other_words``) if, by the folder's script, the recording has
         other words than the sentence has now, as after an upgrade."""
         read = {} if self.recorded is None else read_script(self.recorded)
-        words = read.get(f"{language}/{said.clip}.wav")
-        if words is not None and words != said.spoken:
+        words = read.get(f"{text.language}/{text.clip}.wav")
+        if words is not None and words != text.spoken:
             raise ConfigError(
                 "prompt.other_words",
-                f"{path} says {words!r}, but the sentence is now {said.spoken!r}",
+                f"{path} says {words!r}, but the sentence is now {text.spoken!r}",
                 f"record it again and put its new line into {SCRIPT}: accord prompts script",
             )
 
-    def clip(self, said: SpokenSentence, language: str) -> Clip:
+    def clip(self, text: ClipText) -> Clip:
         """A sentence's sound, trimmed and at the common level.
 
         Raises :class:`ConfigError`: ``prompt.*`` (an unsuitable recording or other words; a shipped file was
-        changed), ``speech.*`` (nothing can speak it, or it failed).
+        changed), ``tts.*`` (nothing can speak it, or it failed).
         """
-        path = self.recording(said.clip, language)
+        path = self.recording(text)
         if path is not None:
-            self.check_words(path, said, language)
-            return Clip(said, _recorded(path), "recorded")
-        shipped = _shipped_with(said, language)
+            self.check_words(path, text)
+            return Clip(_load_recording(path), "recorded")
+        shipped = _find_shipped(text)
         if shipped is not None:
-            return Clip(said, _shipped(SOUNDS / language / f"{said.clip}.flac", shipped.sha256), "shipped")
-        engine = speaking(self.engines, said, language)
-        samples = levelled(engine.speak(said.spoken, language))
-        return Clip(said, samples, f"spoken by {engine.name}")
+            return Clip(
+                _load_shipped(SOUNDS / text.language / f"{text.clip}.flac", shipped.sha256), "shipped"
+            )
+        engine = find_engine(self.engines, text)
+        samples = normalise(engine.speak(text.spoken, text.language))
+        return Clip(samples, f"spoken by {engine.name}")
 
 
 def read_script(folder: Path) -> Mapping[str, str]:
-    """What was read for each file of a folder of recordings; empty if it has no script. Raises
+    """The text of each file in a folder of recordings; empty if it has no script. Raises
     :class:`ConfigError` (``prompt.unreadable``)."""
     path = folder / SCRIPT
     try:
@@ -118,7 +112,7 @@ def read_script(folder: Path) -> Mapping[str, str]:
     return {name.strip(): words.strip() for name, tab, words in rows if tab}
 
 
-def sources(settings: PromptSettings) -> Sources:
+def open_sources(settings: PromptSettings) -> Sources:
     """The sources that the settings name. Raises :class:`ConfigError`: ``prompt.folder``,
     ``tts.missing``."""
     folder = settings.recorded
@@ -128,42 +122,44 @@ def sources(settings: PromptSettings) -> Sources:
             f"{folder} is not a folder",
             "set [prompts] recorded to the folder of your recordings, <language>/<clip>.wav",
         )
-    return Sources(folder, engines(settings.speech, settings.kokoro))
+    return Sources(folder, find_engines(settings.speech, settings.kokoro))
 
 
-def _recorded(path: Path) -> Samples:
+def _load_recording(path: Path) -> Samples:
     content = read_file(path)
     check_clip(content, str(path))
-    return levelled(trimmed(resampled(*read_samples(content, str(path)), RATE)))
+    return normalise(trim_silence(resample(*read_samples(content, str(path)), RATE)))
 
 
 @cache
-def shipped_clips() -> Mapping[str, Mapping[str, ShippedClip]]:
-    """What is shipped, by language and clip.  Raises :class:`ConfigError` (``prompt.changed``)."""
-    return read_list(SOUNDS)
+def shipped_clips() -> Mapping[str, Mapping[str, SpokenSentence]]:
+    """The shipped sentences, by language and clip. Raises :class:`ConfigError` (``prompt.changed``)."""
+    return read_clip_list(SOUNDS)
 
 
-def read_list(folder: Path) -> Mapping[str, Mapping[str, ShippedClip]]:
-    """The list of a folder of sounds.  Raises :class:`ConfigError` (``prompt.changed``)."""
+def read_clip_list(folder: Path) -> Mapping[str, Mapping[str, SpokenSentence]]:
+    """Read the list of a folder of sounds. Raises :class:`ConfigError` (``prompt.changed``)."""
     path = folder / DATA
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         return {
-            language: {clip: ShippedClip(entry["text"], entry["sha256"]) for clip, entry in entries.items()}
+            language: {
+                clip: SpokenSentence(entry["text"], entry["sha256"]) for clip, entry in entries.items()
+            }
             for language, entries in body.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError("prompt.changed", f"{path} was changed: {error}", "install Accord again") from error
 
 
-def _shipped_with(said: SpokenSentence, language: str) -> ShippedClip | None:
-    """The shipped clip, if it has exactly these words; there is none for a customer's own sentence."""
-    found = shipped_clips().get(language, {}).get(said.clip)
-    return found if found is not None and found.text == said.text else None
+def _find_shipped(text: ClipText) -> SpokenSentence | None:
+    """The shipped sentence, if it has exactly this text; ``None`` for a customer's own sentence."""
+    found = shipped_clips().get(text.language, {}).get(text.clip)
+    return found if found is not None and found.text == text.text else None
 
 
 @cache
-def _shipped(path: Path, sha256: str) -> Samples:
+def _load_shipped(path: Path, sha256: str) -> Samples:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -178,4 +174,4 @@ def _shipped(path: Path, sha256: str) -> Samples:
         )
     samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
     samples.flags.writeable = False
-    return levelled(samples)
+    return normalise(samples)

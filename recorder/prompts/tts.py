@@ -24,8 +24,8 @@ import soundfile
 
 from recorder import environment
 from recorder.errors import ConfigError
-from recorder.prompts.dsp import RATE, Samples, resampled, trimmed
-from recorder.prompts.sentences import SpokenSentence
+from recorder.prompts.dsp import RATE, Samples, resample, trim_silence
+from recorder.prompts.sentences import ClipText
 
 Choice = Literal["auto", "kokoro", "pico", "espeak-ng", "none"]
 
@@ -42,12 +42,12 @@ class Engine(Protocol):
         ...
 
     def speak(self, text: str, language: str) -> Samples:
-        """The text as samples at :data:`~recorder.prompts.dsp.RATE`, trimmed.  Raises
+        """The text as samples at :data:`~recorder.prompts.dsp.RATE`, trimmed. Raises
         :class:`ConfigError` (``tts.failed``)."""
         ...
 
 
-def failed(engine: str, text: str, why: object) -> ConfigError:
+def speech_error(engine: str, text: str, why: object) -> ConfigError:
     return ConfigError(
         "tts.failed",
         f"{engine} did not speak {text[:60]!r}: {why}",
@@ -59,7 +59,7 @@ class EspeakNg:
     """espeak-ng, a program: every language, a plain voice."""
 
     SPEED = 150
-    """Words a minute."""
+    """Words per minute."""
     PATIENCE_S = 30
 
     def __init__(self, program: str) -> None:
@@ -79,10 +79,12 @@ class EspeakNg:
             )  # fmt: skip
             samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
         except subprocess.CalledProcessError as error:
-            raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
+            raise speech_error(
+                self.name, text, error.stderr.decode(errors="replace").strip() or error
+            ) from error
         except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
-            raise failed(self.name, text, error) from error
-        return _heard(self.name, text, samples, rate)
+            raise speech_error(self.name, text, error) from error
+        return _check_audible(self.name, text, samples, rate)
 
 
 class Pico:
@@ -93,7 +95,7 @@ class Pico:
 
     VOICES = MappingProxyType({"de": "de-DE"})
     SPEED = 122
-    """In percent of its own speed: as fast as the voices of the other languages."""
+    """Percent of its default speed: as fast as the voices of the other languages."""
     PATIENCE_S = 30
 
     def __init__(self, program: str) -> None:
@@ -116,10 +118,12 @@ class Pico:
                 )  # fmt: skip
                 samples, rate = soundfile.read(path, dtype="float32")
         except subprocess.CalledProcessError as error:
-            raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
+            raise speech_error(
+                self.name, text, error.stderr.decode(errors="replace").strip() or error
+            ) from error
         except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
-            raise failed(self.name, text, error) from error
-        return _heard(self.name, text, samples, rate)
+            raise speech_error(self.name, text, error) from error
+        return _check_audible(self.name, text, samples, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ class Kokoro:
 
     @classmethod
     def missing(cls, folder: Path | None) -> str:
-        """What it lacks to be able to speak; empty if nothing."""
+        """The reason why it cannot speak; empty if it can."""
         if importlib.util.find_spec("kokoro_onnx") is None:
             return "the package kokoro-onnx is not installed"
         if folder is None:
@@ -223,8 +227,8 @@ class Kokoro:
             speed = voice.speed if " " in text else voice.speed * voice.alone
             samples, rate = model.create(phonemes, voice=style, speed=speed, is_phonemes=True)
         except Exception as error:  # anything that a model, its runtime or its phonemes raise
-            raise failed(self.name, text, error) from error
-        return _heard(self.name, text, samples, rate)
+            raise speech_error(self.name, text, error) from error
+        return _check_audible(self.name, text, samples, rate)
 
     @staticmethod
     def _there(folder: Path, voice: KokoroVoice) -> bool:
@@ -260,13 +264,13 @@ class Kokoro:
         return self._model
 
 
-def _heard(engine: str, text: str, samples: Samples, rate: int) -> Samples:
+def _check_audible(engine: str, text: str, samples: Samples, rate: int) -> Samples:
     if samples.ndim != 1 or not len(samples) or float(np.abs(samples).max()) < 0.001:
-        raise failed(engine, text, "nothing can be heard")
-    return trimmed(resampled(samples, rate, RATE))
+        raise speech_error(engine, text, "nothing can be heard")
+    return trim_silence(resample(samples, rate, RATE))
 
 
-def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
+def find_engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     """The installed engines of a choice, the better first.
 
     Raises :class:`ConfigError` (``tts.missing``) if one was chosen by name and is not installed.
@@ -289,13 +293,13 @@ def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     return tuple(found)
 
 
-def speaking(found: tuple[Engine, ...], said: SpokenSentence, language: str) -> Engine:
-    """The first engine that has a voice for a language.  Raises :class:`ConfigError` (``tts.none``)."""
+def find_engine(found: tuple[Engine, ...], text: ClipText) -> Engine:
+    """The first engine that has a voice for a language. Raises :class:`ConfigError` (``tts.none``)."""
     for engine in found:
-        if engine.speaks(language):
+        if engine.speaks(text.language):
             return engine
     raise ConfigError(
         "tts.none",
-        f"no installed engine can speak {said.text[:60]!r} in {language!r}, and there is no recording of it",
-        f"install espeak-ng (apt install espeak-ng), or record it as {language}/{said.clip}.wav",
+        f"no installed engine can speak {text.text[:60]!r} in {text.language!r}, and it is not recorded",
+        f"install espeak-ng (apt install espeak-ng), or record it as {text.language}/{text.clip}.wav",
     )

@@ -21,7 +21,7 @@ from recorder.seal import signed_document, signing
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
-from recorder.spool.atomic_files import in_memory
+from recorder.spool.atomic_files import memory_file
 from recorder.strict_json import STRICT, Form, Time
 
 MAX_BYTES: Final = 256 * 1024
@@ -89,7 +89,7 @@ def put(
     :class:`recorder.errors.StoreError`."""
     content = NOTE.write(ErasedCalls(tenant, request, at, tuple(sorted(calls))), signer)
     read(content, root)
-    with in_memory(content) as path:
+    with memory_file(content) as path:
         store.put(place_of(tenant, note), path, hashlib.sha256(content).hexdigest())
 
 

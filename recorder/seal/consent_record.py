@@ -31,8 +31,9 @@ from recorder.audio.keep_answers import (
 )
 from recorder.clock import truncate
 from recorder.domain.call_plan import MODES, NOTICE, OPT_IN
-from recorder.domain.line_policy import Keep, PromptSound
+from recorder.domain.line_policy import Keep
 from recorder.domain.markers import LocatedMarker
+from recorder.domain.sentences import TimedSentence
 from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
 
 GIVEN = (YES, NO, NONE)
@@ -41,7 +42,10 @@ GIVEN = (YES, NO, NONE)
 
 @dataclass(frozen=True, slots=True)
 class SealedSentence:
-    """A sentence that was to be played: its words, and its sound's SHA-256."""
+    """A sentence that was to be played: its text, and its sound's SHA-256.
+
+    It is no :class:`~recorder.domain.sentences.SpokenSentence` because its field names are those of signed
+    documents, and its hash is checked strictly."""
 
     __pydantic_config__ = STRICT
 
@@ -51,7 +55,7 @@ class SealedSentence:
 
 @dataclass(frozen=True, slots=True)
 class PlayedSentence(SealedSentence):
-    """The same with its place in the right channel, where it is there whole; otherwise ``None``."""
+    """A sealed sentence with its place in the right channel; ``None`` if it is not there whole."""
 
     found: LocatedAnnouncement | None
 
@@ -279,11 +283,11 @@ def _voice(first: int, end: int, since: int, duration_ms: int) -> HeardVoice | N
     return HeardVoice(first, end) if first < end else None
 
 
-def _verdict(keep: Keep, answer: str) -> PromptSound:
+def _verdict(keep: Keep, answer: str) -> TimedSentence:
     return {YES: keep.yes, NO: keep.no}.get(answer, keep.none)
 
 
-def _said(words: PromptSound | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
+def _said(words: TimedSentence | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
     return None if words is None else PlayedSentence(words.text, words.sha256, found)
 
 

@@ -28,7 +28,7 @@ from recorder.seal.amendment_kinds import WHYS
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
-from recorder.spool.atomic_files import in_memory
+from recorder.spool.atomic_files import memory_file
 from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
 
 MAX_BYTES: Final = 64 * 1024
@@ -288,7 +288,7 @@ def put(
     for it), ``Conflict`` where somebody else was faster, :class:`recorder.errors.StoreError`."""
     content = STATEMENT.write(statement, signer)
     made = read(content, root)
-    with in_memory(content) as path:
+    with memory_file(content) as path:
         store.put(f"{folder_of(made.tenant)}statement-{made.number:04}.json", path, made.sha256)
     return made
 

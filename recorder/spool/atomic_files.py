@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and durably."""
+"""Writes files atomically and durably: after a crash a file has its old content or its new one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Put a file in place whole or not at all, and durably: temp, fsync, rename, fsync of the folder.
+    """Write a file atomically: temporary file, fsync, rename, fsync of the folder.
 
-    Raises ``OSError`` (a full disk, say) with nothing changed at ``path``.
+    Raises ``OSError`` (for example, a full disk) and then leaves ``path`` unchanged.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -27,9 +27,9 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """The same for a file too large to hold: yields a temporary path to write, which takes the place of
-    ``path`` at the end; nothing is changed when the block raises.  Raises ``OSError``."""
+def replace_file(path: Path) -> Iterator[Path]:
+    """Write a large file atomically: yields a temporary path to write, and moves it to ``path`` at the end of
+    the block. If the block raises, ``path`` is unchanged. Raises ``OSError``."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
@@ -43,17 +43,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def share_folder(folder: Path) -> None:
-    """Make a folder for several users of one group, where there is none: what they make in it is the
-    group's (set-group-ID).  One that is there stays as its owner has it.  Raises ``OSError``."""
+    """Make a folder that the users of one group share: new files in it belong to the group (set-group-ID). An
+    existing folder keeps its permissions. Raises ``OSError``."""
     try:
         folder.mkdir(mode=0o770, parents=True)
     except FileExistsError:
         return
-    folder.chmod(0o2770)  # mkdir does not take that bit
+    folder.chmod(0o2770)  # mkdir ignores the set-group-ID bit
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable (fsync). Raises ``OSError``."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -62,8 +62,9 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def in_memory(content: bytes) -> Iterator[Path]:
-    """Something as a file for the time of a block, which needs no disk (``memfd_create(2)``)."""
+def memory_file(content: bytes) -> Iterator[Path]:
+    """Yield the path of a file in memory (``memfd_create(2)``) with this content. It exists until the end of
+    the block."""
     descriptor = os.memfd_create("accord")
     try:
         write_all(descriptor, content, 0)
@@ -73,13 +74,14 @@ def in_memory(content: bytes) -> Iterator[Path]:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Add a line to a file, and fsync it.  What a crash has cut at its end is no line, and goes first.
+    """Append a line to a file, and fsync it. A partial last line, left by a crash, is removed first.
 
-    Raises ``OSError`` (a full disk, say) with nothing added: half a line would break the ones after it.
+    Raises ``OSError`` (for example, a full disk) and then adds nothing: a partial line would corrupt the
+    next.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        end = _end_of_lines(descriptor)
+        end = _drop_partial_line(descriptor)
         try:
             write_all(descriptor, line + b"\n", end)
             os.fsync(descriptor)
@@ -91,13 +93,14 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 def write_all(descriptor: int, content: bytes, at: int) -> None:
-    """Write everything at a place in an open file.  Raises ``OSError``."""
+    """Write all of ``content`` at an offset (bytes) of an open file. Raises ``OSError``."""
     while content:
         written = os.pwrite(descriptor, content, at)
         content, at = content[written:], at + written
 
 
-def _end_of_lines(descriptor: int) -> int:
+def _drop_partial_line(descriptor: int) -> int:
+    """Remove what follows the last newline of an open file. Returns its length in bytes."""
     size = os.fstat(descriptor).st_size
     if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
         return size

@@ -1,8 +1,8 @@
-"""How full the spool's disk is, and what that means: the one place that says so.
+"""Disk space in the spool: how full its disk is, and how much space recordings still need.
 
-The daemon decides by it, metrics, ``accord doctor`` and ``accord status`` show it.  :func:`hint` says what to
-do about a disk's errors.  :func:`finishing` and :func:`wanted` say how much room takes need to their end: the
-daemon lets no more recordings begin than that leaves, and the worker encodes what there is room for.
+The daemon decides by it whether to record a call; metrics, ``accord doctor`` and ``accord status`` report it.
+:func:`bytes_to_finish` and :func:`bytes_needed` give the space that takes need until they are stored: the
+daemon starts a recording only if there is enough, and the worker encodes takes for which there is enough.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ from pathlib import Path
 from typing import Final
 
 
-class Room(StrEnum):
-    """What there is room for."""
+class DiskLevel(StrEnum):
+    """How full a disk is, as a decision."""
 
     OK = "ok"
-    WARN = "warn"  # the operator is told; calls are recorded
-    FULL = "full"  # no new recording starts; calls go on
+    WARN = "warn"  # the operator is warned; calls are recorded
+    FULL = "full"  # no new recording starts; calls continue
 
 
-STEP = 0.005
-"""Share of the disk by which it must be less full than a limit, to be better again."""
+HYSTERESIS = 0.005
+"""Share of the disk by which usage must fall below a limit before the level improves."""
 
 
-USUAL_RATE: Final = 8000 * 2 * 2
-"""Bytes that a recording takes in a second, of which nothing is written yet: 8 kHz, two channels, 16 bits."""
+DEFAULT_RATE: Final = 8000 * 2 * 2
+"""Bytes a second of a recording of which nothing has been written yet: 8 kHz, two channels, 16 bits."""
 
-AHEAD: Final = 120.0
-"""Seconds for which a recording that begins, and all that go on, have room on the disk."""
+HEADROOM_SECONDS: Final = 120.0
+"""Time for which a new recording, and all current ones, must have space on the disk."""
 
-BESIDE: Final = 32 * 1024
-"""Bytes that a call's folder, marks and end take beside its sound, by what file systems round up to."""
+FOLDER_OVERHEAD: Final = 32 * 1024
+"""Bytes that a call's folder takes besides its audio: its small files, rounded up to whole blocks."""
 
-SPARE, SPARE_SHARE = 1024 * 1024, 0.01
-"""What is left for calls that are not recorded, which are written down, too: so many bytes, but no more than
-this share of a disk."""
+RESERVE, RESERVE_SHARE = 1024 * 1024, 0.01
+"""Bytes reserved for calls without a recording, which are written down, too; at most this share of the
+disk."""
 
 _HINTS: Final = {
-    errno.ENOSPC: "make room on the spool's disk: nothing in the spool may be deleted",
-    errno.EDQUOT: "this user's quota on the spool's disk is used up",
-    errno.EROFS: "the spool's disk is mounted read-only: the kernel's log says why",
+    errno.ENOSPC: "make room on the spool's disk, but delete nothing in the spool",
+    errno.EDQUOT: "this user's quota on the spool's disk is used up: raise it",
+    errno.EROFS: "the spool's disk is mounted read-only: see the kernel's log for the reason",
     errno.EACCES: "switch, daemon and worker need one group that may write to the spool (mode 2770)",
     errno.EPERM: "switch, daemon and worker need one group that may write to the spool (mode 2770)",
-    errno.EMFILE: "this process has no more file handles: raise LimitNOFILE, and see what holds them",
-    errno.ENFILE: "this machine has no more file handles: raise fs.file-max, and see what holds them",
+    errno.EMFILE: "this process has no file handles left: raise LimitNOFILE, and see what holds them",
+    errno.ENFILE: "this machine has no file handles left: raise fs.file-max, and see what holds them",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk at one moment: its size and what is free on it for us, in bytes (what is reserved for root
-    counts as in use); how many files it can hold and how many more, both 0 where it has no such limit."""
+    """A disk at one moment: its size and the free bytes available to us (those reserved for root count as in
+    use); how many files it can hold and how many more, both 0 if it has no such limit."""
 
     size: int
     free: int
@@ -64,58 +64,63 @@ class Disk:
 
     @property
     def used(self) -> float:
-        """The share in use, 0 to 1: of its space or of its files, whichever is scarcer (a disk without
-        inodes takes no call, however much space it has)."""
+        """The share in use, 0 to 1, of its space or of its files, whichever is higher: without a free inode
+        no call can be recorded."""
         space = 1 - self.free / self.size if self.size > 0 else 0.0
         files = 1 - self.files_free / self.files if self.files > 0 else 0.0
         return max(space, files)
 
-    def room(self, warn_at: float, full_at: float, before: Room = Room.OK) -> Room:
-        """What the share in use means, by ``[node] warn_at`` and ``full_at`` (0 to 1).  Given what it was
-        ``before``, it becomes better only by :data:`STEP`: a disk at a limit is not told about again and
-        again."""
-        for room, limit in ((Room.FULL, full_at), (Room.WARN, warn_at)):
-            was = before is room or before is Room.FULL
-            if self.used > limit - (STEP if was else 0.0):
-                return room
-        return Room.OK
+    def level(self, warn_at: float, full_at: float, before: DiskLevel = DiskLevel.OK) -> DiskLevel:
+        """The level by ``[node] warn_at`` and ``full_at`` (shares, 0 to 1). ``before`` is the previous level:
+        usage must fall by :data:`HYSTERESIS` before the level improves, so that it does not alternate."""
+        for level, limit in ((DiskLevel.FULL, full_at), (DiskLevel.WARN, warn_at)):
+            was = before is level or before is DiskLevel.FULL
+            if self.used > limit - (HYSTERESIS if was else 0.0):
+                return level
+        return DiskLevel.OK
 
 
 @dataclass(frozen=True, slots=True)
 class GrowingFile:
-    """A recording that goes on: bytes of its sound, how many more each second, and what it will become."""
+    """A recording in progress: bytes of audio written, bytes written each second, and the formats in which it
+    will be kept."""
 
     written: int
     rate: int
     formats: tuple[str, ...]
 
 
-def finishing(sound: int, formats: Iterable[str]) -> int:
-    """Bytes that a take with so many of sound needs beside them until it is stored, at most: each of its
-    objects lies there as it is, and encrypted."""
-    asked = set(formats)
-    opus = sound // 6 if "opus" in asked else 0  # at 8 kHz an eighth, but of noise more
-    outline = 4096 + min(sound // 80, 256 * 1024)
-    return 2 * (outline + opus + (sound if "wav" in asked else 0)) + BESIDE
+def bytes_to_finish(sound: int, formats: Iterable[str]) -> int:
+    """The most that a take with ``sound`` bytes of audio needs besides them until it is stored: each of its
+    objects exists twice, plain and encrypted."""
+    kept = set(formats)
+    opus = sound // 6 if "opus" in kept else 0  # an eighth at 8 kHz, but noise takes more
+    peaks = 4096 + min(sound // 80, 256 * 1024)
+    return 2 * (peaks + opus + (sound if "wav" in kept else 0)) + FOLDER_OVERHEAD
 
 
-def wanted(size: int, growing: Sequence[GrowingFile], finished: int, seconds: float) -> int:
-    """How much must be free on a disk of that ``size`` for recordings to go on so long, and then for all to
-    be finished, one after the other: the largest of them, or of those that wait, which needs ``finished``."""
+def bytes_needed(size: int, growing: Sequence[GrowingFile], finished: int, seconds: float) -> int:
+    """How many bytes must be free on a disk of ``size`` bytes so that the recordings in progress can continue
+    for so many ``seconds`` and then all takes can be finished one after the other. That takes as much as the
+    largest of them, or of the waiting ones, which needs ``finished`` bytes."""
     more = [round(each.rate * seconds) for each in growing]
-    ends = (finishing(each.written + grown, each.formats) for each, grown in zip(growing, more, strict=True))
-    spare = min(SPARE, round(SPARE_SHARE * size))
-    return sum(more) + BESIDE * len(growing) + max((finished, *ends)) + spare
+    ends = (
+        bytes_to_finish(each.written + grown, each.formats) for each, grown in zip(growing, more, strict=True)
+    )
+    reserve = min(RESERVE, round(RESERVE_SHARE * size))
+    return sum(more) + FOLDER_OVERHEAD * len(growing) + max((finished, *ends)) + reserve
 
 
-def look(folder: Path) -> Disk:
-    """The disk that a folder is on.  Raises ``OSError``."""
+def measure_disk(folder: Path) -> Disk:
+    """The disk that holds a folder. Raises ``OSError``."""
     found = os.statvfs(folder)
     return Disk(
         found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, found.f_files, found.f_favail
     )
 
 
-def hint(error: OSError) -> str:
-    """What an operator does about a disk's error."""
-    return _HINTS.get(error.errno or 0, "is the spool's disk there and whole? the kernel's log says more")
+def hint_for(error: OSError) -> str:
+    """What an operator should do about a disk's error."""
+    return _HINTS.get(
+        error.errno or 0, "check that the spool's disk is mounted and healthy; see the kernel's log"
+    )

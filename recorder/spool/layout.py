@@ -1,15 +1,15 @@
-"""The spool is the queue: one folder a call, and the files in it say how far it got.
+"""The layout of the spool, which is the queue: one folder for each call, whose files show its progress.
 
-Written by the daemon, in this order::
+The daemon writes, in this order::
 
     <recording id>/
-      call.json       what is known when the call arrives (frozen: CallStart)
-      audio.wav       written by the switch: left what the outside party said, right what they heard
-      events.jsonl    what happened, a line each, appended, fsynced (frozen: Marker)
-      take.json       written once, at the end; a folder that has it belongs to the worker (CallEnd)
+      call.json       what is known when the call arrives (:class:`CallStart`)
+      audio.wav       written by the switch: left what the external party said, right what they heard
+      events.jsonl    what happened, one line each, appended and fsynced (:class:`Marker`)
+      take.json       how the call ended (:class:`CallEnd`); from then on the folder is the worker's
 
-Then by the worker, a stage each (see ``pipeline.py``).  Every file but ``audio.wav`` and
-``events.jsonl`` appears whole or not at all: temp, fsync, rename, fsync of the folder.
+The worker adds a file for each stage (``pipeline/stages.py``). Every file except ``audio.wav`` and
+``events.jsonl`` is written atomically (``atomic_files.py``).
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from pydantic import Field
 
 from recorder.clock import Uptime, to_iso
 from recorder.domain.call_plan import MODES, NOTICE
-from recorder.domain.line_policy import BEEPS, Announcement, Delete, Keep, PromptSound, TransferNotice
+from recorder.domain.line_policy import BEEPS, Announcement, Delete, Keep, TransferNotice
 from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import append_line, sync_folder, write_file
 from recorder.strict_json import STRICT, FileTime, Form, is_empty, is_none, one_of, parse
@@ -44,23 +45,28 @@ END = "take.json"
 AUDIO = "audio.wav"
 
 QUARANTINE = "quarantine"
-"""Folder beside the takes for those that are set aside; never looked at by the pipeline."""
+"""The folder beside the takes for those in quarantine; the pipeline ignores it."""
 
-WHY = "quarantine.json"
-"""Why a take was set aside, since when, and until when."""
+QUARANTINE_REASON = "quarantine.json"
+"""In the folder of a take in quarantine: the reason, since when, and until when."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallStart:
-    """A call as it arrived.  ``channel`` is the switch's own id of the outside leg; ``started_at``
-    the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
-    noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
-    ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
-    that means nothing; ``at_pickup``: told once somebody answered.  ``delete`` is what is said where
-    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``joining`` what is
-    said to a colleague who joins later.  ``refused``: why it was not even begun to be recorded (one of
-    :data:`REASONS`).  ``brought_in``: it is a recording from elsewhere, of which nothing was announced, and
-    until when it is kept without a purpose; ``channel`` is then the SHA-256 of its file."""
+    """A call as it arrived.
+
+    ``channel`` is the switch's id of the external party's leg. ``started_at`` is the daemon's clock when it
+    ordered the recording (UTC), ``uptime`` the machine's uptime then, ``None`` if it was not noted.
+    ``announcement``, ``tenant`` and ``line`` are ``None`` for a call without a line. ``mode`` is the line's;
+    ``question`` is the opt-in question, or in opt-out the reminder after a meaningless key. ``at_pickup``:
+    the announcement plays to both parties, once somebody answers. ``delete``: the sentences with which a
+    colleague may delete the recording; ``beep``: who hears a tone (one of
+    :data:`~recorder.domain.line_policy.BEEPS`, or empty); ``joining``: the transfer notice. ``refused``: why
+    the recording was not even started (one of :data:`REASONS`).
+
+    ``brought_in``: an imported recording, without an announcement, and until when it is kept without a
+    purpose; ``channel`` is then the SHA-256 of its file, in hex.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -78,7 +84,7 @@ class CallStart:
     uptime: Uptime | None = None
     refused: Annotated[str | None, Field(exclude_if=is_empty)] = None
     mode: Annotated[str, one_of(MODES)] = NOTICE
-    question: PromptSound | None = None
+    question: TimedSentence | None = None
     keep: Keep | None = None
     at_pickup: bool = False
     delete: Annotated[Delete | None, Field(exclude_if=is_none)] = None
@@ -89,8 +95,8 @@ class CallStart:
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """How a call ended.  ``outcome`` is ``recorded`` (there is a take to work on) or
-    ``not_recorded`` with a ``reason`` (one of :data:`REASONS`)."""
+    """How a call ended, at ``ended_at`` (UTC). ``outcome`` is ``recorded`` (the worker processes the take) or
+    ``not_recorded``, with a ``reason`` (one of :data:`REASONS`). ``inside`` is the internal party."""
 
     __pydantic_config__ = STRICT
 
@@ -102,24 +108,24 @@ class CallEnd:
 
 REASONS = frozenset(
     {
-        "no_line",  # no tenant has this number
+        "no_line",  # the number belongs to no tenant
         "no_snapshot",
-        "never_record",  # emergency numbers and the operator's list
+        "never_record",  # an emergency number, or on the operator's list
         "prompt_damaged",
         "never_connected",  # nobody answered
-        "forwarded_outside",  # to somebody who is no colleague, who was not told
+        "forwarded_outside",  # to an outside party, to whom it was not announced
         "hung_up_in_announcement",
         "hung_up_in_question",
-        "declined",  # they pressed the key for it
-        "no_answer",  # nobody agreed, in opt-in
-        "unclear",  # keys that mean nothing, twice
-        "not_kept",  # they said no to keeping it, on a line that then destroys it
-        "deleted",  # a colleague had it destroyed in the call
+        "declined",  # the external party pressed the key that refuses
+        "no_answer",  # silence, in opt-in
+        "unclear",  # meaningless keys, twice
+        "not_kept",  # the keep answer was no, on a line that then deletes the recording
+        "deleted",  # by a colleague, during the call
         "announcement_failed",
-        "recording_failed",  # the switch could not write
-        "daemon_away",  # the switch went on by itself
-        "daemon_late",  # the switch's bound ended the wait
-        "dialplan_did_not_ask",  # it was routed ahead of Accord
+        "recording_failed",  # the switch could not write the file
+        "daemon_away",  # the switch continued by itself
+        "daemon_late",  # the switch's time limit ended the wait
+        "dialplan_did_not_ask",  # the dialplan routed the call before it reached Accord
         "full_disk",
         "channel_gone",
     }
@@ -133,7 +139,7 @@ _END: Final = Form[CallEnd](CallEnd)
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A finished call in the spool, read whole."""
+    """A finished call in the spool, as read from its files."""
 
     folder: Path
     start: CallStart
@@ -145,26 +151,26 @@ class Take:
         return self.folder / AUDIO
 
     def first(self, kind: str) -> datetime | None:
-        """When a mark of this kind first happened."""
+        """The time of the first mark of this kind; ``None`` if there is none."""
         return next((mark.at for mark in self.marks if mark.kind == kind), None)
 
     def last(self, kind: str) -> datetime | None:
-        """When a mark of this kind last happened."""
+        """The time of the last mark of this kind; ``None`` if there is none."""
         return next((mark.at for mark in reversed(self.marks) if mark.kind == kind), None)
 
 
 def open_take(spool: Path, start: CallStart) -> Path:
-    """Make the folder of a call and write ``call.json``; returns the folder.  Raises ``OSError``."""
+    """Make the folder of a call and write ``call.json``. Returns the folder. Raises ``OSError``."""
     folder = spool / start.recording
     folder.mkdir(mode=0o770, parents=True, exist_ok=True)
-    write_file(folder / CALL, _dump(start_body(start)))
+    write_file(folder / CALL, _to_bytes(start_body(start)))
     sync_folder(spool)
     return folder
 
 
 def append_mark(folder: Path, mark: Marker) -> None:
-    """Add a line to ``events.jsonl`` and fsync it.  Raises ``OSError`` (a full disk, say) with nothing
-    added, ``ValueError`` (unknown kind)."""
+    """Append a line to ``events.jsonl``, and fsync it. Raises ``OSError`` (for example, a full disk) and then
+    adds nothing; ``ValueError`` for an unknown kind."""
     if mark.kind not in MARKER_KINDS or {"at", "kind"} & set(mark.data):
         raise ValueError(f"unknown mark {mark.kind!r}, or data named at or kind")
     line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **mark.data}, ensure_ascii=False)
@@ -172,44 +178,45 @@ def append_mark(folder: Path, mark: Marker) -> None:
 
 
 def close_take(folder: Path, end: CallEnd) -> None:
-    """Write ``take.json``: from now on the folder is the worker's.  Writing it again changes nothing."""
+    """Write ``take.json``: the folder is the worker's from now on. Idempotent. Raises ``OSError``."""
     if (folder / END).exists():
         return
-    write_file(folder / END, _dump(end_body(end)))
+    write_file(folder / END, _to_bytes(end_body(end)))
 
 
 def start_body(start: CallStart) -> dict[str, Any]:
-    """What ``call.json`` holds."""
+    """The content of ``call.json``."""
     return {"format": FORMAT, **_START.write(start)}
 
 
 def end_body(end: CallEnd) -> dict[str, Any]:
-    """What ``take.json`` holds."""
+    """The content of ``take.json``."""
     return {"format": FORMAT, **_END.write(end)}
 
 
 def open_takes(spool: Path) -> Iterator[Path]:
-    """Folders of calls that have not ended (no ``take.json``), oldest first."""
+    """The folders of calls that have not ended (without ``take.json``), oldest first."""
     return (folder for folder in _folders(spool) if not (folder / END).exists())
 
 
 def finished_takes(spool: Path) -> Iterator[Path]:
-    """Folders that belong to the worker, oldest first (ids are UUIDv7, so names sort by time)."""
+    """The folders that are the worker's, oldest first (ids are UUIDv7, so names sort by time)."""
     return (folder for folder in _folders(spool) if (folder / END).exists())
 
 
 def read_start(folder: Path) -> CallStart:
-    """``call.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
-    return _read(folder / CALL, start_of)
+    """Read ``call.json``. Raises :class:`TakeError` (``spool.broken``) if it is missing or damaged."""
+    return _read(folder / CALL, parse_start)
 
 
-def start_of(body: Mapping[str, Any]) -> CallStart:
-    """What :func:`start_body` wrote.  Raises ``ValueError`` for anything else."""
+def parse_start(body: Mapping[str, Any]) -> CallStart:
+    """Parse what :func:`start_body` returned. Raises ``ValueError`` for anything else."""
     return _START.read(_fields(body))
 
 
 def read_marks(folder: Path) -> tuple[Marker, ...]:
-    """The marks of a folder in the order they were written; a last line cut by a crash is left out."""
+    """The marks of a folder in the order in which they were written, without a last line that a crash cut.
+    Raises :class:`TakeError` (``spool.broken``)."""
     try:
         lines = (folder / EVENTS).read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -223,85 +230,88 @@ def read_marks(folder: Path) -> tuple[Marker, ...]:
         except ValueError as error:
             if number == len(lines) - 1:
                 break
-            raise _broken(folder / EVENTS, error) from error
+            raise _broken_file(folder / EVENTS, error) from error
     return tuple(marks)
 
 
 def read_end(folder: Path) -> CallEnd:
-    """``take.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
-    return _read(folder / END, end_of)
+    """Read ``take.json``. Raises :class:`TakeError` (``spool.broken``) if it is missing or damaged."""
+    return _read(folder / END, parse_end)
 
 
-def end_of(body: Mapping[str, Any]) -> CallEnd:
-    """What :func:`end_body` wrote.  Raises ``ValueError`` for anything else."""
+def parse_end(body: Mapping[str, Any]) -> CallEnd:
+    """Parse what :func:`end_body` returned. Raises ``ValueError`` for anything else."""
     return _END.read(_fields(body))
 
 
 def read_take(folder: Path) -> Take:
-    """A finished call, whole.  Raises :class:`TakeError`."""
+    """Read a finished call. Raises :class:`TakeError` (``spool.broken``)."""
     return Take(folder, read_start(folder), read_marks(folder), read_end(folder))
 
 
-def unreadable(error: TakeError) -> OSError | None:
-    """What kept a take's files from being read just now, where that is no fault of theirs."""
+def read_failure(error: TakeError) -> OSError | None:
+    """The I/O error behind a :class:`TakeError`, if the files themselves are not at fault and can perhaps be
+    read later; otherwise ``None``."""
     cause = error.__cause__
     return cause if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError) else None
 
 
 def quarantine(folder: Path, reason: str, now: datetime, until: datetime | None) -> Path:
-    """Set a take aside with its reason and the day it will be destroyed (``None``: never by itself); returns
-    where it went.  Nothing in it is deleted."""
+    """Move a take into quarantine with the reason and the time of its deletion (``None``: it is never deleted
+    automatically). Returns its new folder. Nothing in it is deleted. Raises ``OSError``."""
     target = folder.parent / QUARANTINE / folder.name
     target.parent.mkdir(mode=0o770, exist_ok=True)
     body = {"reason": reason, "since": to_iso(now), "until": None if until is None else to_iso(until)}
-    write_file(folder / WHY, _dump(body))
+    write_file(folder / QUARANTINE_REASON, _to_bytes(body))
     os.rename(folder, target)
     sync_folder(target.parent)
     sync_folder(folder.parent)
     return target
 
 
-def bring_back(spool: Path, name: str) -> Path:
-    """Put a take that was set aside among those that wait for the worker again; returns its folder.
+def restore_take(spool: Path, name: str) -> Path:
+    """Move a take from quarantine back to the takes that wait for the worker. Returns its folder.
 
     Raises :class:`TakeError` (``take.not_aside``, ``take.not_ended``, ``take.there``), ``OSError``."""
     aside, folder = spool / QUARANTINE / name, spool / name
     if not name or name.startswith(".") or Path(name).name != name or not aside.is_dir():
         raise TakeError(
-            "take.not_aside", f"no take {name!r} is in {spool / QUARANTINE}", "name a folder that is in it"
+            "take.not_aside", f"there is no take {name!r} in {spool / QUARANTINE}", "name a folder in it"
         )
     if not (aside / END).exists():
         raise TakeError(
             "take.not_ended",
             f"{aside} has no {END}: its call never ended",
-            "it can only be looked at by hand",
+            "it can only be examined by hand",
         )
     if folder.exists():
-        raise TakeError("take.there", f"{folder} is there already", "one of the two is a copy: which one?")
+        raise TakeError(
+            "take.there", f"{folder} exists already", "one of the two is a copy: remove the wrong one"
+        )
     os.rename(aside, folder)
-    (folder / WHY).unlink(missing_ok=True)
+    (folder / QUARANTINE_REASON).unlink(missing_ok=True)
     for changed in (folder, folder.parent, aside.parent):
         sync_folder(changed)
     return folder
 
 
 def remove_take(folder: Path) -> None:
-    """Remove a folder whose content is kept elsewhere.  The name goes first, so that a removal that is
-    broken off is never taken for a take (``purge`` finishes it)."""
+    """Remove the folder of a take that is kept elsewhere, or not at all. It is renamed first, so that a
+    folder left by a crash is not taken for a take (:func:`finish_removals`). Raises ``OSError``."""
     doomed = folder.parent / f".gone-{folder.name}"
     os.rename(folder, doomed)
     sync_folder(folder.parent)
     shutil.rmtree(doomed)
 
 
-def purge(spool: Path) -> None:
-    """Finish removals that a crash broke off."""
+def finish_removals(spool: Path) -> None:
+    """Finish the removals that a crash interrupted. Raises ``OSError``."""
     for doomed in spool.glob(".gone-*"):
         shutil.rmtree(doomed)
 
 
-def closed_folders(spool: Path) -> list[Path]:
-    """Folders of calls that this user may not look into: they wait, and keep no other from being found."""
+def unreadable_folders(spool: Path) -> list[Path]:
+    """The folders of calls that this user may not read: they wait, and do not hide the others."""
     return _folders(spool, ours=False)
 
 
@@ -314,7 +324,7 @@ def _folders(spool: Path, ours: bool = True) -> list[Path]:
     )
 
 
-def _dump(body: Mapping[str, Any]) -> bytes:
+def _to_bytes(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
 
 
@@ -322,27 +332,27 @@ def _read(path: Path, of: Callable[[Mapping[str, Any]], Value]) -> Value:
     try:
         return of(parse(path.read_bytes()))
     except (OSError, ValueError) as error:
-        raise _broken(path, error) from error
+        raise _broken_file(path, error) from error
 
 
 def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A file's fields, without its format."""
+    """The fields of a file, without its format."""
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ValueError(f"not format {FORMAT}")
     return {name: value for name, value in body.items() if name != "format"}
 
 
 def _mark_of(line: Any) -> Marker:
-    """A line of ``events.jsonl``: time, kind, and the data beside them."""
+    """Parse a line of ``events.jsonl``: time, kind, and data beside them."""
     if not isinstance(line, dict):
         raise ValueError("not an object")
     head = {name: line.pop(name) for name in ("at", "kind") if name in line}
     return _MARKER.read({**head, "data": line})
 
 
-def _broken(path: Path, error: Exception) -> TakeError:
+def _broken_file(path: Path, error: Exception) -> TakeError:
     return TakeError(
         "spool.broken",
         f"{path} cannot be read: {error}",
-        "the take is set aside in the spool's quarantine folder; nothing in it is deleted",
+        "the take is moved to the spool's quarantine folder; nothing in it is deleted",
     )

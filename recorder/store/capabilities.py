@@ -1,5 +1,4 @@
-"""What an operator wants to know about an object store, beyond what Accord itself needs
-(``Store.abilities``)."""
+"""Probes an object store for ``accord doctor``, beyond what Accord itself needs (``Store.abilities``)."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ class ServerCapabilities:
     ranges: bool
 
 
-def look(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
+def probe_server(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
     """Put a small object under a key of its own, read a part of it, and delete it.
 
     Raises :class:`StoreError`, :class:`Unreachable`.
@@ -44,8 +43,8 @@ def look(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
                 client.delete_object(Bucket=bucket.name, Key=key, VersionId=version)
             else:
                 client.delete_object(Bucket=bucket.name, Key=key)
-    said = put["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return ServerCapabilities(parsedate_to_datetime(said) if said else None, ranges)
+    date = put["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return ServerCapabilities(parsedate_to_datetime(date) if date else None, ranges)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Unreachable(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What this server really does, found by trying it (never inferred from a brand)."""
+    """The server's abilities, found by probing it (never inferred from a brand)."""
 
     put_if_absent: bool
     checks_sha256: bool
@@ -38,7 +38,7 @@ class Abilities:
 
 
 class Store(Protocol):
-    """Objects by key.  Keys are ``/``-separated ASCII without empty, ``.`` or ``..`` parts."""
+    """Objects by key. Keys are ``/``-separated ASCII without empty, ``.`` or ``..`` parts."""
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         """Store a file once.
@@ -65,7 +65,7 @@ class Store(Protocol):
         Raises :class:`NotFound`, :class:`Unreachable`."""
 
     def size(self, key: str) -> int:
-        """Length in bytes.  Raises :class:`NotFound`, :class:`Unreachable`."""
+        """Length in bytes. Raises :class:`NotFound`, :class:`Unreachable`."""
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Keys that begin with ``prefix`` and sort after ``after``, in order; pages are fetched as needed.
@@ -76,7 +76,7 @@ class Store(Protocol):
         """
 
     def delete(self, key: str) -> None:
-        """Delete every version.  Idempotent."""
+        """Delete every version. Idempotent."""
 
     def abilities(self) -> Abilities:
         """Probe the server under a key of its own, and clean up."""

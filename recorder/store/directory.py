@@ -117,7 +117,7 @@ class DirectoryStore:
         path = self._path(key)
         self._check_mark()
         with self._errors(key):
-            self._clear(key)  # first: what is being put now does not appear after this
+            self._clear(key)  # first, so that a concurrent put fails
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -148,7 +148,7 @@ class DirectoryStore:
             if not (key.startswith(prefix) or prefix.startswith(key)):
                 continue
             if name.endswith("/"):
-                # A folder that lies before ``after`` is not even looked into.
+                # Skip a folder that sorts before ``after``.
                 if key > after or after.startswith(key):
                     yield from self._walk(key, prefix, after)
             elif key.startswith(prefix) and key > after:
@@ -179,7 +179,7 @@ class DirectoryStore:
             sync_folder(incoming)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder and its parents, durably.  Another process may make or prune them meanwhile: the
+        """Make a folder and its parents, durably. Another process may make or prune them meanwhile: the
         folder may be gone again on return, or ``FileNotFoundError`` is raised for a parent."""
         if folder.is_dir():
             return
@@ -201,7 +201,7 @@ class DirectoryStore:
             try:
                 folder.rmdir()
             except OSError:
-                return  # not empty, or somebody else was faster
+                return  # not empty, or removed already
             folder = folder.parent
 
     def _check_mark(self) -> None:
@@ -238,7 +238,7 @@ class DirectoryStore:
         return Unreachable(
             "store.unreachable",
             f"{self._folder}: {error.strerror}",
-            f"nothing is lost, the spool keeps it: {disk_space.hint(error)}",
+            f"nothing is lost, the spool keeps it: {disk_space.hint_for(error)}",
         )
 
 

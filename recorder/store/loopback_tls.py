@@ -54,7 +54,7 @@ def make_certificate(entropy: Entropy) -> bytes:
     return key + leaf.public_bytes(pem) + root.public_bytes(pem)
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Whether a file has what :func:`make_certificate` makes: SeaweedFS continues without TLS if it cannot
     load its certificate."""
     try:

@@ -1,4 +1,4 @@
-"""Which keys an object may have: the same for every store, so that stores are interchangeable."""
+"""The syntax of object keys: the same for every store, so that stores are interchangeable."""
 
 from __future__ import annotations
 

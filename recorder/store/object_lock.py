@@ -13,7 +13,7 @@ from recorder.errors import ConfigError
 from recorder.store.object_keys import check_key
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
-from recorder.store.s3_errors import made_ours
+from recorder.store.s3_errors import translate_errors
 
 
 class GovernanceLock:
@@ -39,7 +39,7 @@ class GovernanceLock:
         :class:`recorder.errors.StoreError`."""
         check_key(key)
         retention = {"Mode": "GOVERNANCE", "RetainUntilDate": until.replace(microsecond=0)}
-        with made_ours(self._where, key):
+        with translate_errors(self._where, key):
             self._client.put_object_retention(
                 Bucket=self._bucket.name,
                 Key=key,

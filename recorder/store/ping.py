@@ -1,4 +1,4 @@
-"""Whether a store answers, tested by one cheap request."""
+"""Tests with one cheap request whether a store answers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from recorder.health import HealthFinding
 from recorder.store.contract import Store
 
 PLACE = "probe/"
-"""Where little or nothing is stored."""
+"""A prefix below which little or nothing is stored."""
 
 
-def reach(store: Store) -> HealthFinding:
+def ping_store(store: Store) -> HealthFinding:
     """List almost nothing: unlike a read of one object, this reveals a bucket that is missing or forbidden.
     Raises :class:`StoreError`."""
     next(iter(store.list(PLACE)), None)

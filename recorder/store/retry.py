@@ -20,7 +20,7 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 
-def retrying(
+def with_retries(
     store: Store,
     *,
     attempts: int = 4,

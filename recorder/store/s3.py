@@ -28,16 +28,16 @@ from recorder.store.s3_errors import (
     Exists,
     PastTheEnd,
     bad_answer,
-    content,
     hash_mismatch,
-    made_ours,
-    no_success,
+    read_body,
+    refuse_failure,
+    translate_errors,
 )
 
 log = structlog.get_logger()
 
 LARGEST = 5 * 1024**3
-"""Largest PUT in bytes (Amazon S3's limit): 43 hours of 8 kHz stereo WAV."""
+"""The largest PUT in bytes (Amazon S3's limit): 43 hours of 8 kHz stereo WAV."""
 
 _PIECE = 8 * 1024 * 1024
 _EXISTS = "store.exists"
@@ -54,7 +54,7 @@ class S3Store:
         self._bucket = bucket.name
         self._seconds = bucket.read_timeout
         for client in (self._client, self._hash_in_header):
-            client.meta.events.register("after-call.s3", no_success)
+            client.meta.events.register("after-call.s3", refuse_failure)
         self._where = f"{bucket.endpoint or 'AWS'} bucket {bucket.name}"
         self._entropy = entropy
         self._abilities: Abilities | None = None
@@ -79,7 +79,7 @@ class S3Store:
         if mine is None:
             return
         found = self._versions(key)
-        # If somebody put another version after it, that put removes this one, too.
+        # If another version was put after it, that put removes this one, too.
         for version in found[1:] if found[:1] == (mine,) else ():
             with self._errors(key):
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version, **self._bypass)
@@ -122,7 +122,7 @@ class S3Store:
                 ):
                     raise bad_answer(self._where, key, "not the part that was requested")
                 most = end - start if part and end is not None else None
-                came = content(answer, most, self._seconds)
+                came = read_body(answer, most, self._seconds)
         except PastTheEnd:
             if not wanted:
                 raise
@@ -280,7 +280,7 @@ class S3Store:
             return False
 
     def _errors(self, key: str) -> AbstractContextManager[None]:
-        return made_ours(self._where, key)
+        return translate_errors(self._where, key)
 
 
 def _lock(until: datetime, path: Path | None) -> dict[str, Any]:
@@ -309,7 +309,7 @@ def _next(page: Mapping[str, Any], before: Mapping[str, Any], **names: str) -> d
     page that would repeat for ever."""
     if not page.get("IsTruncated"):
         return None
-    further = {asked: page[told] for asked, told in names.items()}
+    further = {request: page[answer] for request, answer in names.items()}
     if further == before:
-        raise ValueError("a list that goes on where it began")
+        raise ValueError("a list whose next page is the same page")
     return further

@@ -60,13 +60,13 @@ class PastTheEnd(StoreError):
 
 
 @contextmanager
-def made_ours(where: str, key: str) -> Iterator[None]:
+def translate_errors(where: str, key: str) -> Iterator[None]:
     """Wraps one request to boto3 and the reading of its answer: any exception is raised as
     :class:`StoreError`. ``where`` and ``key`` are for its message."""
     try:
         yield
     except ClientError as error:
-        raise _answered(where, key, error) from error
+        raise _translate(where, key, error) from error
     except (
         ConnectionError,
         HTTPClientError,
@@ -90,11 +90,11 @@ def bad_answer(where: str, key: str, what: str) -> Unreachable:
     return Unreachable(
         "store.bad_answer",
         f"{where} gave an answer for {key} that is not S3: {what}",
-        "nothing is lost, and it is retried; does something else answer at that address?",
+        "nothing is lost, and it is retried; check that no other service answers at that address",
     )
 
 
-def no_success(http_response: Any, **_: object) -> None:
+def refuse_failure(http_response: Any, **_: object) -> None:
     """Handler for boto3's event ``after-call``, because boto3 takes every status below 301 for success, even
     101. Raises ``ValueError``."""
     status = http_response.status_code
@@ -102,14 +102,14 @@ def no_success(http_response: Any, **_: object) -> None:
         raise ValueError(f"status {status}")
 
 
-def content(answer: Mapping[str, Any], most: int | None, seconds: float) -> bytes:
+def read_body(answer: Mapping[str, Any], most: int | None, seconds: float) -> bytes:
     """The body of a GET, whole, at most ``most`` bytes.
 
     ``seconds`` limits one read; the whole body may take that plus its length at :data:`SLOWEST`, so that a
-    trickling server does not hold us for ever. Raises what :func:`made_ours` translates.
+    trickling server does not hold us for ever. Raises what :func:`translate_errors` translates.
     """
-    told = answer.get("ContentLength")
-    until = time.monotonic() + seconds + (most or told or 0) / SLOWEST
+    declared = answer.get("ContentLength")
+    until = time.monotonic() + seconds + (most or declared or 0) / SLOWEST
     pieces, length = [], 0
     with closing(answer["Body"]) as body:
         # Not body.read: it waits for all of its bytes, however slowly they arrive.
@@ -117,12 +117,12 @@ def content(answer: Mapping[str, Any], most: int | None, seconds: float) -> byte
         while piece := more(_PIECE):
             length += len(piece)
             if most is not None and length > most:
-                raise ValueError(f"more than the {most} bytes that were asked for")
+                raise ValueError(f"more than the {most} bytes that were requested")
             pieces.append(piece)
             if time.monotonic() > until:
                 raise HTTPError(f"{length} bytes came, too slowly")
-    if told is not None and length != told:
-        raise HTTPError(f"{length} of {told} bytes arrived")
+    if declared is not None and length != declared:
+        raise HTTPError(f"{length} of {declared} bytes arrived")
     return b"".join(pieces)
 
 
@@ -135,13 +135,13 @@ def hash_mismatch(key: str) -> StoreError:
     )
 
 
-def _answered(where: str, key: str, error: ClientError) -> StoreError:
+def _translate(where: str, key: str, error: ClientError) -> StoreError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status == 412:
         return Exists("store.exists", f"{where} has {key} already")
     if status == 416:
-        return PastTheEnd("store.past_the_end", f"{key} in {where} ends before what was asked for")
+        return PastTheEnd("store.past_the_end", f"{key} in {where} ends before the requested range")
     if status == _NOT_IMPLEMENTED:
         return StoreError(
             "store.not_implemented",

@@ -46,9 +46,9 @@ PORTS = 8
 
 _IDENTITY = "accord"
 CONFIG = "s3.json"
-"""Who may do what; in the store's folder."""
+"""The access keys and their rights; in the store's folder."""
 CERTIFICATE = "tls.pem"
-"""What the server's parts show each other; in the store's folder."""
+"""The certificate by which the server's parts recognise each other; in the store's folder."""
 
 _SECURITY = "security.toml"
 _JWT = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
@@ -58,26 +58,28 @@ _LOG = "seaweedfs.log"
 _PAUSE = 0.05
 _READY = "probe/ready"
 _SETPRIV = shutil.which("setpriv")
-_UNLESS_ALONE = '[ "$PPID" = "$0" ] && exec "$@"'
+_IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
 """A shell that executes another program if its parent is still the process with that number."""
 
 SOCKETS = Path("/tmp")  # noqa: S108  # SeaweedFS's own choice
 """Where SeaweedFS keeps its local sockets, named by port only; some remain after it ends."""
 
 
-def _tied(parent: int) -> tuple[str, ...]:
+def _end_with_parent(parent: int) -> tuple[str, ...]:
     """The prefix of a command that ends with its parent. SIGKILL: nothing stored is lost, and the ports are
     free at once. A parent that dies before the signal is set up is detected only by checking."""
-    return (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _UNLESS_ALONE, str(parent)) if _SETPRIV else ()
+    return (
+        (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(parent)) if _SETPRIV else ()
+    )
 
 
 def _listener(port: int) -> int | None:
     """The user whose program listens on a loopback port."""
     found = socket_owner.listener_uid((loopback_tls.LOOPBACK, port))
-    return found if found is not None else _listed(port)
+    return found if found is not None else _listener_in_proc(port)
 
 
-def _listed(port: int) -> int | None:
+def _listener_in_proc(port: int) -> int | None:
     """The same from the list of all sockets: if nobody listens, the kernel cannot be asked about one socket
     (a sandbox without netlink), or does not say whose it is."""
     places = {f"0100007F:{port:04X}", f"00000000:{port:04X}"}
@@ -138,7 +140,7 @@ class SeaweedFS:
             identity = {"name": _IDENTITY, "credentials": [credentials], "actions": actions}
             write_private(self.folder / CONFIG, json.dumps({"identities": [identity]}).encode())
         certificate = self.folder / CERTIFICATE
-        if not loopback_tls.is_whole(certificate):
+        if not loopback_tls.is_complete(certificate):
             _replace(certificate, loopback_tls.make_certificate(self._entropy))
         _replace(self.folder / _SECURITY, self._security().encode())
 
@@ -183,7 +185,7 @@ class SeaweedFS:
             for name, port in options.items()
         ]
         command = [
-            *_tied(os.getpid()),
+            *_end_with_parent(os.getpid()),
             str(self._find_binary()),
             "-logtostderr=true",
             "server",
@@ -213,7 +215,7 @@ class SeaweedFS:
         return command, {**environment, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
 
     def start(self) -> None:
-        """Start the server, wait until it answers, and make the bucket.  Raises :class:`StoreError`
+        """Start the server, wait until it answers, and make the bucket. Raises :class:`StoreError`
         (``store.port_taken``, ``store.embedded_failed``), :class:`ConfigError`."""
         self.prepare()
         command, environment = self.command()

@@ -16,13 +16,13 @@ from recorder.store.s3_client import Bucket
 _PATIENCE = 5.0
 
 
-def time_of(bucket: Bucket) -> datetime | None:
+def server_time(bucket: Bucket) -> datetime | None:
     """The time of a bucket's server, to the second; ``None`` if that is this machine, or the server does not
     state it. Raises :class:`StoreError` (``store.unreachable``)."""
     url = bucket.endpoint or f"https://s3.{bucket.region}.amazonaws.com"
     host = urlsplit(url).hostname or ""
     try:
-        if is_here(host):
+        if is_this_machine(host):
             return None
         with urllib3.PoolManager(ca_certs=bucket.ca_file) as pool:
             answer = pool.request("HEAD", url, redirect=False, retries=False, timeout=_PATIENCE)
@@ -34,7 +34,7 @@ def time_of(bucket: Bucket) -> datetime | None:
         return None
 
 
-def is_here(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     """Whether a host is this machine. Raises ``OSError`` if its name cannot be resolved."""
     for family, _, _, _, address in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM):
         with socket.socket(family, socket.SOCK_DGRAM) as attempt:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from recorder.pipeline.poison_takes import APART, ENOUGH
+from recorder.pipeline.poison_takes import CRASH_INTERVAL, CRASH_LIMIT
 from tests.chaos import feature_codes
 from tests.chaos.facts import CallSeen, Catalogue, RecordingRow, UnrecordedRow, World
 from tests.chaos.violation import (
@@ -310,9 +310,11 @@ def has_dying_encoders(world: World, call: CallSeen) -> bool:
     for died in sorted(world.died, key=lambda died: died.at):
         if died.process in ("worker", "supervisor"):
             counted, last = 0, float("-inf")  # its memory went with it
-        elif died.process == "encoder" and died.at > call.over - LAG and died.at - last > APART - LAG:
+        elif (
+            died.process == "encoder" and died.at > call.over - LAG and died.at - last > CRASH_INTERVAL - LAG
+        ):
             counted, last = counted + 1, died.at
-            if counted == ENOUGH:
+            if counted == CRASH_LIMIT:
                 return True
     return False
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from recorder.pipeline.poison_takes import APART
+from recorder.pipeline.poison_takes import CRASH_INTERVAL
 from tests.chaos import model
 from tests.chaos.facts import (
     CallSeen,
@@ -236,12 +236,12 @@ def test_take_is_quarantined_only_for_its_fault() -> None:
     [
         ((), False),
         ((1.0, 2.0, 8.0), False),
-        ((1.0, APART, 2 * APART), True),
-        ((1.0, 2.0, APART, APART + 1, 2 * APART), True),
-        ((-600.0, APART, 2 * APART), False),
-        ((1.0, APART), False),
-        ((1.0, APART, "worker", 2 * APART), False),
-        (("worker", 1.0, APART, 2 * APART), True),
+        ((1.0, CRASH_INTERVAL, 2 * CRASH_INTERVAL), True),
+        ((1.0, 2.0, CRASH_INTERVAL, CRASH_INTERVAL + 1, 2 * CRASH_INTERVAL), True),
+        ((-600.0, CRASH_INTERVAL, 2 * CRASH_INTERVAL), False),
+        ((1.0, CRASH_INTERVAL), False),
+        ((1.0, CRASH_INTERVAL, "worker", 2 * CRASH_INTERVAL), False),
+        (("worker", 1.0, CRASH_INTERVAL, 2 * CRASH_INTERVAL), True),
     ],
 )
 def test_take_is_quarantined_for_encoder_deaths_only_in_one_worker(

@@ -1,4 +1,4 @@
-"""The stores that the contract's suite runs over: real servers, real folders."""
+"""The stores over which the contract's suite runs: real servers, real folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSResponse
 
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket
 from recorder.store.seaweedfs import CONFIG, PORTS, SeaweedFS
@@ -25,7 +25,7 @@ from tests.ports import free_ports
 
 @dataclass
 class Case:
-    """A store under test, a prefix of its own in it, and a maker of files."""
+    """A store under test, a prefix of its own, and a function that makes files."""
 
     name: str
     store: Store
@@ -51,8 +51,8 @@ class Case:
 
 @pytest.fixture(scope="session")
 def start_seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., SeaweedFS]]:
-    """Starts a SeaweedFS of its own, in which ``others`` (a name, and what it may do) have credentials, too
-    (:func:`as_other`); all are ended with the session."""
+    """Start a SeaweedFS in which ``others`` (a name, and its rights) have credentials, too
+    (:func:`as_other`). It ends with the session."""
     started: list[SeaweedFS] = []
 
     def start(others: Mapping[str, Sequence[str]] | None = None) -> SeaweedFS:
@@ -74,7 +74,7 @@ def start_seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 
 
 def as_other(bucket: Bucket, name: str) -> Bucket:
-    """A bucket with the credentials of somebody else of :func:`start_seaweedfs`."""
+    """The bucket with another user's credentials (:func:`start_seaweedfs`)."""
     return replace(bucket, access_key=name, secret_key=f"secret of {name}")
 
 
@@ -90,8 +90,8 @@ def bucket_store(seaweedfs: SeaweedFS) -> S3Store:
 
 @pytest.fixture(scope="session")
 def lesser_store(seaweedfs: SeaweedFS) -> S3Store:
-    """The same server without what not every server knows: the headers are taken off on the way, so
-    that it puts whatever comes over whatever there is."""
+    """The same server without optional abilities: the headers are removed in transit, so a put replaces
+    whatever exists."""
     store = S3Store(seaweedfs.bucket())
 
     def strip(request: Any, **_: object) -> None:
@@ -103,7 +103,7 @@ def lesser_store(seaweedfs: SeaweedFS) -> S3Store:
     return store
 
 
-class _Said(io.BytesIO):
+class _Body(io.BytesIO):
     def stream(self, **_: object) -> Iterator[bytes]:
         yield self.read()
 
@@ -128,7 +128,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     else:
         store = DirectoryStore(tmp_path / "store")
     if name.startswith("retrying"):
-        store = retrying(store)
+        store = with_retries(store)
     files = tmp_path / "files"
     files.mkdir()
     return Case(name, store, f"{uuid4()}/2026/11/25/", files)
@@ -136,20 +136,15 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 @pytest.fixture(scope="session")
 def refusing_store(seaweedfs: SeaweedFS) -> S3Store:
-    """The same server as one that does not know these headers and refuses whatever has them."""
+    """The same server as one that refuses requests with these headers."""
     store = S3Store(seaweedfs.bucket())
 
     def refuse(request: Any, **_: object) -> AWSResponse | None:
         if not {"If-None-Match", "x-amz-checksum-sha256"} & set(request.headers):
             return None
-        said = b"<Error><Code>NotImplemented</Code><Message>no such header</Message></Error>"
-        return AWSResponse(request.url, 501, {"Content-Type": "application/xml"}, _Said(said))
+        body = b"<Error><Code>NotImplemented</Code><Message>no such header</Message></Error>"
+        return AWSResponse(request.url, 501, {"Content-Type": "application/xml"}, _Body(body))
 
     for client in (store._client, store._hash_in_header):
         client.meta.events.register("before-send.s3.PutObject", refuse)
     return store
-
-
-class _Said(io.BytesIO):
-    def stream(self, **_: object) -> Iterator[bytes]:
-        yield self.read()

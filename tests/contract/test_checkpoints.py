@@ -1,4 +1,4 @@
-"""Checkpoints in a real SeaweedFS whose bucket locks objects: nobody takes them away."""
+"""Checkpoints in a real SeaweedFS with object lock: nobody can delete them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def clock() -> Clock:
 
 
 @pytest.mark.parametrize("lesser", [False, True], ids=["as it is", "without the headers of a put"])
-def test_a_checkpoint_is_locked_and_found_where_it_was_put(
+def test_checkpoint_is_locked(
     house: Bakery, bucket_store: S3Store, lesser_store: S3Store, lesser: bool
 ) -> None:
     store = lesser_store if lesser else bucket_store
@@ -61,5 +61,5 @@ def test_a_checkpoint_is_locked_and_found_where_it_was_put(
         store.put(place, file, "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa")
     assert store.read(place) == before
     audit = Audit(store, house.services.root, house.clock(), house.services.keyring)
-    # The bucket is another test's, too, with a root of its own.
+    # Another test uses the bucket, too, with its own root.
     assert [each for each in audit.tenant(house.tenant) if each.code != "endorsement.form"] == []

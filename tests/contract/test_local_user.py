@@ -1,5 +1,5 @@
-"""Another user of the machine in front of the embedded store: every port but S3's is closed to them, and S3's
-takes no unsigned request."""
+"""Another user of the machine and the embedded store: every port except S3's is closed to them, and S3's
+accepts no unsigned request."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can start a program as another user")
 
 KEY = "log/checkpoint-0001"
-"""A checkpoint that lies locked."""
+"""A locked checkpoint."""
 
 PAGES = ("/", "/status", "/healthz", "/dir/assign", "/dir/status", "/vol/status", "/ui/index.html", "/1,01")
-"""Those that master, volume server and filer have, and a stored piece's."""
+"""URLs of master, volume server and filer, and of a stored chunk."""
 
 REFUSED = ("error reading server preface", "connection reset by peer")
-"""What gRPC says where the other end ends the handshake."""
+"""gRPC's error when the peer ends the handshake."""
 
 
 @pytest.fixture(scope="module")
 def store(seaweedfs: SeaweedFS) -> Iterator[SeaweedFS]:
-    """With a locked checkpoint in it."""
+    """An embedded store with a locked checkpoint."""
     connect(seaweedfs.bucket()).put_object(
         Bucket="accord",
         Key=KEY,
@@ -64,7 +64,7 @@ def first_port(store: SeaweedFS) -> int:
 
 
 def address(store: SeaweedFS, part: str) -> str:
-    """SeaweedFS's way to write a part's two ports."""
+    """SeaweedFS's notation of a part's two ports."""
     http = first_port(store) + {"master": 2, "filer": 4, "volume": 6}[part]
     return f"127.0.0.1:{http}.{http + 1}"
 
@@ -72,7 +72,7 @@ def address(store: SeaweedFS, part: str) -> str:
 def weed(
     *arguments: str, user: int | None = NOBODY, folder: str = "/", stdin: str = "", timeout: float = 20
 ) -> str:
-    """What SeaweedFS's own tool says to somebody, who can run it though its folder may be closed to them."""
+    """The output of SeaweedFS's tool for a user, who can run it even if its folder is closed to them."""
     program = SeaweedFS(Path("/"), 1).command()[0]
     path = next(word for word in program if word.endswith("weed"))
     descriptor = os.open(path, os.O_RDONLY)
@@ -108,7 +108,7 @@ def listening(pid: int) -> set[int]:
     return found
 
 
-def test_each_port_on_which_the_store_listens_wants_the_certificate_but_that_of_s3(store: SeaweedFS) -> None:
+def test_every_port_but_s3_requires_the_certificate(store: SeaweedFS) -> None:
     first = first_port(store)
     assert store.pid is not None
     ports = listening(store.pid)
@@ -122,13 +122,13 @@ def test_each_port_on_which_the_store_listens_wants_the_certificate_but_that_of_
                 if port != first:
                     assert ask(port, method, path)[0] in (400, None), (port, method, path)
                 elif method == "GET" and path in ("/status", "/healthz"):
-                    assert ask(port, method, path) == (200, b""), "it says that it is there, and nothing else"
+                    assert ask(port, method, path) == (200, b""), "it reports its version, and nothing else"
                 else:
                     assert ask(port, method, path)[0] in (403, 405), (method, path)
 
 
 def ask(port: int, method: str, path: str) -> tuple[int | None, bytes]:
-    """An answer's status and body; no status where the connection was broken off."""
+    """An answer's status and body; no status if the connection was closed."""
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request(method, path)
@@ -140,8 +140,8 @@ def ask(port: int, method: str, path: str) -> tuple[int | None, bytes]:
         connection.close()
 
 
-def test_a_certificate_of_their_own_opens_nothing(store: SeaweedFS, tmp_path: Path) -> None:
-    """Not even one that reads like the store's."""
+def test_refuses_a_foreign_certificate(store: SeaweedFS, tmp_path: Path) -> None:
+    """Not even a certificate with the same names as the store's."""
     forged = tmp_path / CERTIFICATE
     forged.write_bytes(loopback_tls.make_certificate(os.urandom))
     for port in range(first_port(store) + 1, first_port(store) + PORTS):
@@ -164,8 +164,8 @@ def handshake(port: int, certificate: Path) -> bytes:
 
 
 @as_root
-def test_weed_shell_of_another_user_is_not_let_in(store: SeaweedFS) -> None:
-    """It deleted a locked checkpoint.  It waits for a master that would talk to it."""
+def test_refuses_weed_shell_of_another_user(store: SeaweedFS) -> None:
+    """Without certificates it deleted a locked checkpoint. Now it waits in vain for a master."""
     shell = ("shell", f"-master={address(store, 'master')}", f"-filer={address(store, 'filer')}")
     orders = "volume.list\nlock\nfs.rm -rf /buckets/accord/log\nunlock\nexit\n"
     with pytest.raises(subprocess.TimeoutExpired) as waited:
@@ -174,7 +174,7 @@ def test_weed_shell_of_another_user_is_not_let_in(store: SeaweedFS) -> None:
     assert S3Store(store.bucket()).read(KEY) == b"held" * 1000
     folder = str(store.folder)
     assert "volume Id" in weed(*shell, user=None, folder=folder, stdin="volume.list\nexit\n"), (
-        "whoever has the certificate is let in"
+        "the certificate's owner is admitted"
     )
 
 
@@ -188,8 +188,8 @@ def test_weed_shell_of_another_user_is_not_let_in(store: SeaweedFS) -> None:
     ],
     ids=lambda order: str(order[0]),
 )
-def test_other_tools_of_another_user_copy_nothing(store: SeaweedFS, order: tuple[str, ...]) -> None:
-    target = Path("/tmp") / f"accord-nobody-{os.getpid()}"  # a folder of theirs
+def test_refuses_other_tools_of_another_user(store: SeaweedFS, order: tuple[str, ...]) -> None:
+    target = Path("/tmp") / f"accord-nobody-{os.getpid()}"  # a folder of the other user's
     target.mkdir()
     try:
         os.chown(target, NOBODY, NOBODY)
@@ -202,11 +202,11 @@ def test_other_tools_of_another_user_copy_nothing(store: SeaweedFS, order: tuple
 
 
 @as_root
-def test_another_user_reads_no_file_of_the_store_and_uses_no_socket_of_it(store: SeaweedFS) -> None:
+def test_another_user_reads_no_files_or_sockets(store: SeaweedFS) -> None:
     first = first_port(store)
     ports = range(first, first + PORTS)
     sockets = [path for port in ports for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock")]
-    assert len(sockets) == 4, "one for each part's gRPC"
+    assert len(sockets) == 4, "one for the gRPC of each part"
     look = 'for each in "$@"; do [ -r "$each" ] || [ -w "$each" ] && echo "$each"; done; true'
     said = subprocess.run(
         ["/bin/sh", "-c", look, "sh"]
@@ -219,12 +219,12 @@ def test_another_user_reads_no_file_of_the_store_and_uses_no_socket_of_it(store:
         text=True,
     )
     seen = set(said.stdout.splitlines())
-    assert seen == {str(path) for path in sockets}, "a socket's name is read by everybody"
+    assert seen == {str(path) for path in sockets}, "everybody can read a socket's name"
     for path in sockets:
-        assert not path.stat().st_mode & 0o022, "to connect is to write"
+        assert not path.stat().st_mode & 0o022, "connecting needs write permission"
 
 
-def test_no_secret_is_in_the_command_line_or_the_environment(store: SeaweedFS) -> None:
+def test_command_line_and_environment_have_no_secret(store: SeaweedFS) -> None:
     config = json.loads((store.folder / CONFIG).read_text())
     secrets = [value for each in config["identities"] for value in each["credentials"][0].values()]
     security = tomllib.loads((store.folder / "security.toml").read_text())["jwt"]
@@ -236,8 +236,8 @@ def test_no_secret_is_in_the_command_line_or_the_environment(store: SeaweedFS) -
         assert not [secret for secret in secrets if secret in content]
 
 
-def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> None:
-    """Its objects stay, and its credentials; a certificate that is damaged is made again."""
+def test_start_restricts_an_older_folder(tmp_path: Path) -> None:
+    """Objects and credentials stay; a damaged certificate is replaced."""
     folder = tmp_path / "seaweedfs"
     server = SeaweedFS(folder, free_ports(PORTS))
     server.prepare()
@@ -247,21 +247,23 @@ def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> Non
         (folder / CERTIFICATE).write_bytes(damaged)
         folder.chmod(0o755)
         server.prepare()
-        assert loopback_tls.is_whole(folder / CERTIFICATE)
+        assert loopback_tls.is_complete(folder / CERTIFICATE)
         assert (folder / CERTIFICATE).stat().st_mode & 0o777 == 0o600
         assert folder.stat().st_mode & 0o777 == 0o700
     assert server.bucket() == before
     whole = (folder / CERTIFICATE).read_bytes()
     server.prepare()
-    assert (folder / CERTIFICATE).read_bytes() == whole, "one that is whole stays: a server may be using it"
+    assert (folder / CERTIFICATE).read_bytes() == whole, (
+        "a complete certificate stays: a server may be using it"
+    )
     begin, other = b"-----BEGIN CERT", loopback_tls.make_certificate(os.urandom)
     (folder / CERTIFICATE).write_bytes(whole[: whole.index(begin)] + other[other.index(begin) :])
-    assert not loopback_tls.is_whole(folder / CERTIFICATE), "a key of another certificate"
+    assert not loopback_tls.is_complete(folder / CERTIFICATE), "a key of another certificate"
     assert "old" not in (folder / "security.toml").read_text()
 
 
 def look(port: int, data: Path) -> list[DoctorFinding]:
-    """What the doctor says of the store on a port."""
+    """The doctor's finding about the store on a port."""
     given = {"NODE_DATA": str(data), "STORE_EMBEDDED": "true", "STORE_EMBEDDED_PORT": str(port)}
     settings = config.load(None, {f"ACCORD_{name}": value for name, value in given.items()})
     return list(examine(storage.embedded_store, Patient(Context(settings, None), utc_now)))
@@ -269,7 +271,7 @@ def look(port: int, data: Path) -> list[DoctorFinding]:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A store without certificates, as it was, on its own ports."""
+    """A store without certificates, on its own ports."""
     server = SeaweedFS(tmp_path_factory.mktemp("data") / "seaweedfs", free_ports(PORTS))
     server.prepare()
     (server.folder / "security.toml").write_text("")
@@ -281,8 +283,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     process.wait()
 
 
-def test_a_store_that_is_open_is_no_store(opened: SeaweedFS) -> None:
-    """SeaweedFS itself goes on where it cannot load a certificate, and says so in its log alone."""
+def test_refuses_an_open_store(opened: SeaweedFS) -> None:
+    """SeaweedFS continues without a certificate that it cannot load, and reports that only in its log."""
     with pytest.raises(StoreError) as refused:
         opened.wait_ready()
     assert refused.value.error_id == "store.embedded_open"
@@ -295,10 +297,10 @@ def test_a_store_that_is_open_is_no_store(opened: SeaweedFS) -> None:
 
 
 @as_root
-def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
+def test_names_another_user_on_the_port(
     tmp_path: Path,
 ) -> None:
-    """They are sent no request, and so have nothing to say "stored" to."""
+    """No request is sent to them, so they cannot answer "stored"."""
     first = free_ports(PORTS)
     program = (
         "import os, socket, sys; sys.dont_write_bytecode = True; "
@@ -326,7 +328,7 @@ def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
         assert str(NOBODY) in refused.value.message
         file = tmp_path / "sound"
         file.write_bytes(b"sound")
-        with pytest.raises(Unreachable) as refused:  # by a worker that was running before
+        with pytest.raises(Unreachable) as refused:  # by a worker that was running already
             S3Store(server.bucket()).put("a/sound", file, hashlib.sha256(b"sound").hexdigest())
         assert refused.value.error_id == "store.port_taken"
         (found,) = look(first, tmp_path)
@@ -335,9 +337,9 @@ def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
         assert squatter.poll() is None
     finally:
         squatter.kill()
-    assert squatter.stdout.read() == "", "not asked"
+    assert squatter.stdout.read() == "", "no request was sent"
 
 
-def test_the_doctor_says_that_a_closed_store_is_closed(store: SeaweedFS) -> None:
+def test_doctor_reports_a_protected_store(store: SeaweedFS) -> None:
     found = look(first_port(store), store.folder.parent)
     assert [finding.state for finding in found] == ["ok"]

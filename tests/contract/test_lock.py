@@ -1,4 +1,5 @@
-"""Sounds that are locked in the bucket: until the announced day, not longer; whoever erases gets by."""
+"""Objects locked in the bucket: until the announced expiry, not longer; the erasing worker bypasses the
+lock."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ from recorder.store.s3_client import connect
 
 @pytest.fixture
 def clock(clock):
-    """A real server looks at its own clock: what is locked here must not be over."""
+    """A real server uses its own clock, so the lock must end in the future."""
     clock.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
     return clock
 
 
-def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(seaweedfs, house) -> None:
+def test_locked_object_is_deleted_by_the_worker_only(seaweedfs, house) -> None:
     bucket = seaweedfs.bucket()
     store, lock = S3Store(bucket, house.entropy), GovernanceLock(bucket)
     lock.check()
@@ -38,7 +39,7 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
         locked = client.get_object_retention(**where, Key=row.prefix + each.name)["Retention"]
         assert locked["Mode"] == "GOVERNANCE"
         assert locked["RetainUntilDate"] <= row.keep_until
-        lock(row.prefix + each.name, row.keep_until)  # a worker that died does it again
+        lock(row.prefix + each.name, row.keep_until)  # a restarted worker repeats it
         with pytest.raises(StoreError):
             store.delete(row.prefix + each.name)
         assert store.size(row.prefix + each.name) > 0
@@ -57,7 +58,7 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
     assert queries.recording(house.tenant, row.id).destroyed_why == "deleted"
 
 
-def test_a_bucket_that_cannot_lock_is_refused(seaweedfs) -> None:
+def test_refuses_a_bucket_without_object_lock(seaweedfs) -> None:
     bucket = replace(seaweedfs.bucket(), name="unlocked")
     connect(bucket).create_bucket(Bucket="unlocked")
     with pytest.raises(ConfigError) as refused:

@@ -1,6 +1,5 @@
-"""A checkpoint that lies locked (COMPLIANCE), and the embedded store's own credentials, which put and erase.
-
-No request takes the locked version away, shortens its time or moves it."""
+"""A locked checkpoint (COMPLIANCE), and the embedded store's own credentials: no request deletes the locked
+version, shortens the lock or moves the object."""
 
 from __future__ import annotations
 
@@ -30,8 +29,8 @@ BODY = b"held" * 1000
 
 
 @dataclass(frozen=True)
-class Locked:
-    """A locked object in a bucket of its own."""
+class LockedObject:
+    """A locked object in a separate bucket."""
 
     client: S3Client
     given: Bucket
@@ -45,7 +44,7 @@ class Locked:
         return {"Bucket": self.bucket, "Key": self.key, "VersionId": self.version}
 
     def send(self, method: str, path: str, query: str, body: bytes = b"", **headers: str) -> int:
-        """A request that boto3 does not make, signed."""
+        """Send a signed request that boto3 does not offer."""
         url = f"{self.given.endpoint}/{self.bucket}{path}?{query}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = AWSRequest(method, url, data=body, headers=named)
@@ -60,14 +59,14 @@ class Locked:
 
 @pytest.fixture(scope="module")
 def bucket(seaweedfs: SeaweedFS) -> str:
-    """One of its own: what is tried here is no business of other tests'."""
+    """A separate server, since these attempts could affect other tests."""
     name = f"locked-{uuid4()}"
     connect(seaweedfs.bucket()).create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
     return name
 
 
 @pytest.fixture
-def locked(seaweedfs: SeaweedFS, bucket: str) -> Locked:
+def locked(seaweedfs: SeaweedFS, bucket: str) -> LockedObject:
     client, key = connect(seaweedfs.bucket()), f"checkpoints/{uuid4()}/1"
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     put = client.put_object(
@@ -78,16 +77,16 @@ def locked(seaweedfs: SeaweedFS, bucket: str) -> Locked:
         ObjectLockMode="COMPLIANCE",
         ObjectLockRetainUntilDate=until,
     )
-    return Locked(client, seaweedfs.bucket(), bucket, key, put["VersionId"], until)
+    return LockedObject(client, seaweedfs.bucket(), bucket, key, put["VersionId"], until)
 
 
-def retention(locked: Locked, mode: str | None, minutes: int = 1) -> None:
+def retention(locked: LockedObject, mode: str | None, minutes: int = 1) -> None:
     until = datetime.now(UTC) + timedelta(minutes=minutes)
     wanted = {"Mode": mode, "RetainUntilDate": until} if mode else {}
     locked.client.put_object_retention(**locked.which, Retention=wanted, BypassGovernanceRetention=True)  # type: ignore[arg-type]
 
 
-REFUSED: dict[str, Callable[[Locked], object]] = {
+REFUSED: dict[str, Callable[[LockedObject], object]] = {
     "its version is deleted": lambda it: it.client.delete_object(**it.which),  # type: ignore[arg-type]
     "with the bypass of governance": lambda it: it.client.delete_object(
         **it.which,  # type: ignore[arg-type]
@@ -108,7 +107,7 @@ REFUSED: dict[str, Callable[[Locked], object]] = {
     ),
 }
 
-WITHOUT_EFFECT: dict[str, Callable[[Locked], object]] = {
+WITHOUT_EFFECT: dict[str, Callable[[LockedObject], object]] = {
     "a mark that it is deleted": lambda it: it.client.delete_object(Bucket=it.bucket, Key=it.key),
     "deleted among others": lambda it: it.client.delete_objects(
         Bucket=it.bucket,
@@ -159,19 +158,19 @@ WITHOUT_EFFECT: dict[str, Callable[[Locked], object]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_would_undo_the_lock_is_refused(locked: Locked, name: str) -> None:
+def test_refuses_requests_that_undo_a_lock(locked: LockedObject, name: str) -> None:
     with pytest.raises(ClientError):
         REFUSED[name](locked)
     check_held(locked)
 
 
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
-def test_what_is_not_refused_leaves_the_locked_version(locked: Locked, name: str) -> None:
+def test_accepted_requests_keep_the_locked_version(locked: LockedObject, name: str) -> None:
     WITHOUT_EFFECT[name](locked)
     check_held(locked)
 
 
-def check_held(locked: Locked) -> None:
+def check_held(locked: LockedObject) -> None:
     assert locked.client.get_object(**locked.which)["Body"].read() == BODY  # type: ignore[arg-type]
     kept = locked.client.get_object_retention(**locked.which)["Retention"]  # type: ignore[arg-type]
     assert (kept["Mode"], kept["RetainUntilDate"]) == ("COMPLIANCE", locked.until)

@@ -1,4 +1,4 @@
-"""What every store does: one suite over all of them."""
+"""The contract of a store: one suite for all implementations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGE = os.urandom(3 * 1024 * 1024 + 17)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", LARGE], ids=["empty", "one", "large"])
-def test_what_was_put_is_read_back(case: Case, content: bytes) -> None:
+def test_reads_back_what_was_put(case: Case, content: bytes) -> None:
     key = case.put("audio.opus", content)
     assert case.store.read(key) == content
     assert case.store.size(key) == len(content)
@@ -26,12 +26,12 @@ def test_what_was_put_is_read_back(case: Case, content: bytes) -> None:
     ("start", "end"),
     [(0, 1), (0, 65536), (65536, 131072), (5, 5), (7, 3), (len(LARGE) - 1, None), (100, None), (0, None)],
 )
-def test_a_range_is_read(case: Case, start: int, end: int | None) -> None:
+def test_reads_a_range(case: Case, start: int, end: int | None) -> None:
     key = case.put("audio.opus", LARGE)
     assert case.store.read(key, start, end) == LARGE[start:end]
 
 
-def test_a_range_past_the_end_gives_what_there_is(case: Case) -> None:
+def test_range_past_the_end_is_short(case: Case) -> None:
     key = case.put("peaks", b"0123456789")
     assert case.store.read(key, 8, 100) == b"89"
     assert case.store.read(key, 10, 20) == b""
@@ -40,13 +40,13 @@ def test_a_range_past_the_end_gives_what_there_is(case: Case) -> None:
     assert case.store.read(empty, 0, 65536) == b""
 
 
-def test_putting_the_same_again_is_no_error(case: Case) -> None:
+def test_repeated_put_is_no_error(case: Case) -> None:
     key = case.put("manifest.json", b"{}")
     assert case.put("manifest.json", b"{}") == key
     assert case.store.read(key) == b"{}"
 
 
-def test_putting_something_else_is_a_conflict_and_changes_nothing(case: Case) -> None:
+def test_different_put_is_a_conflict(case: Case) -> None:
     key = case.put("manifest.json", b'{"first":1}')
     with pytest.raises(Conflict) as refused:
         case.put("manifest.json", b'{"other":1}')
@@ -54,7 +54,7 @@ def test_putting_something_else_is_a_conflict_and_changes_nothing(case: Case) ->
     assert case.store.read(key) == b'{"first":1}'
 
 
-def test_what_does_not_have_the_hash_is_refused_and_not_kept(case: Case) -> None:
+def test_put_with_a_wrong_hash_is_not_kept(case: Case) -> None:
     path, _ = case.file(b"changed on its way")
     _, sha256 = case.file(b"as it was")
     with pytest.raises(StoreError) as refused:
@@ -66,7 +66,7 @@ def test_what_does_not_have_the_hash_is_refused_and_not_kept(case: Case) -> None
     case.put("audio.opus", b"as it was")
 
 
-def test_what_is_not_there_is_not_found(case: Case) -> None:
+def test_missing_object_is_not_found(case: Case) -> None:
     for operation in (
         lambda: case.store.read(case.key("nothing")),
         lambda: case.store.read(case.key("nothing"), 0, 10),
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_not_found(case: Case) -> None:
         assert refused.value.error_id == "store.not_found"
 
 
-def test_a_list_is_sorted_and_only_of_the_prefix(case: Case) -> None:
+def test_list_is_sorted_and_limited_to_the_prefix(case: Case) -> None:
     names = ["a/manifest.json", "a/audio.opus", "b/audio.opus", "ab/peaks", "a/peaks"]
     for name in names:
         case.put(name, name.encode())
@@ -91,7 +91,7 @@ def test_a_list_is_sorted_and_only_of_the_prefix(case: Case) -> None:
     assert case.list("a/audio.opus/") == []
 
 
-def test_a_list_begins_after_whatever_is_asked_for(case: Case) -> None:
+def test_list_starts_after_a_key(case: Case) -> None:
     names = ["aa/audio.opus", "aa/manifest.json", "aa/peaks", "ab/peaks", "b"]
     for name in names:
         case.put(name, name.encode())
@@ -101,7 +101,7 @@ def test_a_list_begins_after_whatever_is_asked_for(case: Case) -> None:
         assert given == [key for key in order if key > after], after
 
 
-def test_deleting_is_repeatable_and_lets_the_key_be_used_again(case: Case) -> None:
+def test_deletion_is_idempotent_and_frees_the_key(case: Case) -> None:
     key = case.put("a/audio.opus", b"first")
     case.put("a/peaks", b"stays")
     case.store.delete(key)
@@ -113,7 +113,7 @@ def test_deleting_is_repeatable_and_lets_the_key_be_used_again(case: Case) -> No
     assert case.store.read(key) == b"second"
 
 
-def test_deleting_leaves_keys_that_begin_alike(case: Case) -> None:
+def test_deletion_keeps_keys_with_the_same_prefix(case: Case) -> None:
     case.put("audio.opus", b"1")
     case.put("audio.opus2", b"2")
     case.store.delete(case.key("audio.opus"))
@@ -141,7 +141,7 @@ def test_deleting_leaves_keys_that_begin_alike(case: Case) -> None:
         "a" * 901,
     ],
 )
-def test_a_key_that_could_lead_elsewhere_is_refused(case: Case, key: str) -> None:
+def test_refuses_unsafe_keys(case: Case, key: str) -> None:
     path, sha256 = case.file(b"x")
     for operation in (
         lambda: case.store.put(key, path, sha256),
@@ -154,9 +154,9 @@ def test_a_key_that_could_lead_elsewhere_is_refused(case: Case, key: str) -> Non
         assert refused.value.error_id == "store.bad_key"
 
 
-def test_of_many_puts_at_once_one_wins_whole(case: Case) -> None:
+def test_one_of_many_concurrent_puts_wins(case: Case) -> None:
     if not case.store.abilities().put_if_absent:
-        # Without the condition a server cannot promise more than this: whole, and one of them.
+        # Without the condition, a server only promises that one of them is stored whole.
         case.put("manifest.json", bytes(200_000))
         assert case.store.size(case.key("manifest.json")) == 200_000
         return
@@ -175,7 +175,7 @@ def test_of_many_puts_at_once_one_wins_whole(case: Case) -> None:
     assert case.store.read(case.key("manifest.json")) == contents[won.index(True)]
 
 
-def test_abilities_are_found_and_leave_nothing(case: Case) -> None:
+def test_probe_leaves_nothing(case: Case) -> None:
     before = list(case.store.list("probe/"))
     able = case.store.abilities()
     knows_headers = not case.name.startswith(("lesser", "refusing"))
@@ -184,14 +184,14 @@ def test_abilities_are_found_and_leave_nothing(case: Case) -> None:
     assert list(case.store.list("probe/")) == before
 
 
-def test_replacing_leaves_the_new_one_alone_and_whole(case: Case) -> None:
+def test_replace_leaves_only_the_new_object(case: Case) -> None:
     key = case.put("keys.json", b'{"wrapped":1}')
     for content in (b'{"wrapped":2}', b'{"wrapped":2}', b'{"wrapped":3}'):
         path, sha256 = case.file(content)
         case.store.replace(key, path, sha256)
         assert case.store.read(key) == content
     if "seaweedfs" in case.name and "retrying" not in case.name:
-        assert len(case.store._versions(key)) == 1, "nothing of before is left"
+        assert len(case.store._versions(key)) == 1, "nothing old is left"
     path, sha256 = case.file(b"new")
     case.store.replace(case.key("fresh"), path, sha256)
     assert case.list() == ["fresh", "keys.json"]
@@ -199,7 +199,7 @@ def test_replacing_leaves_the_new_one_alone_and_whole(case: Case) -> None:
     assert case.list() == ["fresh"]
 
 
-def test_what_replaces_and_does_not_have_the_hash_is_refused(case: Case) -> None:
+def test_replace_with_a_wrong_hash_is_refused(case: Case) -> None:
     key = case.put("keys.json", b"as it was")
     path, _ = case.file(b"changed on its way")
     _, sha256 = case.file(b"meant")

@@ -1,4 +1,4 @@
-"""Real worker processes on a house, and what must be true when they are done."""
+"""Real worker processes on an installation, and the conditions that must hold when they have finished."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from recorder.spool import layout
 from tests.stored_recordings import assert_stored_once, kinds
 
 SOURCE = str(Path(recorder.__file__).parents[1])
-WORK = Path(__file__).with_name("work.py")
+WORK = Path(__file__).with_name("worker_process.py")
 STEPS = Path(__file__).with_name("steps.py")
 DEADLINE = 60.0
 
 
 def step(house, what: str, *boundaries: str, argument: str = "-", days: int = 0, url: str = "") -> list[int]:
-    """How processes ended that did something (``steps.py``), for each boundary that one killed itself at;
-    some days from now, so that nobody waits for the claim of one that died."""
+    """Run a step (``steps.py``) once for each boundary at which its process kills itself. Returns the exit
+    statuses. Each run is some days later, so that no lease of a killed one delays it."""
     now = (house.clock() + timedelta(days=days)).isoformat()
     words = [str(house.folder), url or house.catalogue_url, now, what, argument, *boundaries]
     steps = _steps()
@@ -42,7 +42,7 @@ def step(house, what: str, *boundaries: str, argument: str = "-", days: int = 0,
 
 @cache
 def _steps() -> subprocess.Popen[bytes]:
-    """The process that begins the others: what they import is imported once.  It ends with this one."""
+    """The process that forks the others, so that their imports happen once. It ends with this one."""
     environment = {**os.environ, "PYTHONPATH": SOURCE}
     return subprocess.Popen(
         [sys.executable, str(STEPS)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -51,7 +51,7 @@ def _steps() -> subprocess.Popen[bytes]:
 
 @dataclass
 class Process:
-    """A worker; ``said`` is its log."""
+    """A worker process; ``said`` is its log."""
 
     popen: subprocess.Popen[bytes]
     said: Path
@@ -61,7 +61,7 @@ class Process:
         return self.popen.pid
 
     def ended(self) -> int:
-        """Its exit status, once it has ended by itself."""
+        """Wait until it ends by itself. Returns its exit status."""
         return self.popen.wait(DEADLINE)
 
     def kill(self) -> None:
@@ -69,21 +69,21 @@ class Process:
         self.popen.wait()
 
     def stop(self) -> None:
-        """SIGTERM, and it ends well."""
+        """Send SIGTERM, and check that it ends with 0."""
         self.popen.send_signal(signal.SIGTERM)
         assert self.ended() == 0
 
 
 @dataclass
 class Workers:
-    """Starts workers on a house, and knows what they should have done."""
+    """Starts workers on an installation, and checks their results."""
 
     house: object
     store_arguments: tuple[str, ...] = ()
     started: list[Process] = field(default_factory=list)
 
     def start(self, boundary: str = "-", node: str = "") -> Process:
-        """A worker that kills itself at a boundary; ``node`` is the folder of another node's files."""
+        """Start a worker that kills itself at a boundary; ``node`` is the folder of another node's files."""
         argv = [sys.executable, str(WORK), str(self.house.folder), boundary, *self.store_arguments]
         said = self.house.folder / f"worker-{len(self.started)}.log"
         with open(said, "wb") as log:
@@ -93,14 +93,14 @@ class Workers:
         return self.started[-1]
 
     def finish(self) -> None:
-        """A worker that has nothing left to do, and then ends."""
+        """Start a worker that ends when it has nothing left to do."""
         process = self.start()
         self.until(lambda: b"worker.started" in process.said.read_bytes(), "a worker at work")
         self.until(lambda: not self.left(), "an empty spool")
         process.stop()
 
     def left(self) -> list[Path]:
-        """Takes and what is left of them; not the worker's lock, nor quarantine."""
+        """Takes and their remains in the spool, without the worker's lock and quarantine."""
         entries = self.house.spool.iterdir()
         return [entry for entry in entries if entry.is_dir() and entry.name != layout.QUARANTINE]
 
@@ -111,17 +111,17 @@ class Workers:
             time.sleep(0.05)
 
     def assert_stored_once(self, recording: str) -> None:
-        """One object set that is what was sealed, one row, one leaf."""
+        """Check that there is one set of objects as sealed, one row and one leaf."""
         assert_stored_once(self.house, recording, self.house.objects())
 
     def kinds(self, recording: str) -> list[str]:
-        """Kinds of the leaves that speak of a recording."""
+        """The kinds of a recording's leaves."""
         return kinds(recording)
 
 
 @pytest.fixture
 def clock(clock):
-    """Real processes have the machine's clock: what is made here must not lie in their future."""
+    """Real processes use the machine's clock, so nothing here may be in their future."""
     clock.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
     return clock
 

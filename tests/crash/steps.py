@@ -45,7 +45,7 @@ from tests.installation import services_in
 
 @dataclass
 class Step:
-    """One process's work: ``boundary`` is told each point that was reached."""
+    """The work of one process; ``boundary`` is called with each point that it reaches."""
 
     root: Path
     now: datetime
@@ -54,7 +54,7 @@ class Step:
 
     def __post_init__(self) -> None:
         self.keys = self.root / "keys"
-        self.store = Telling(self.root / "bucket")
+        self.store = ReportingStore(self.root / "bucket")
         self.store.boundary = self.boundary
         self.public = signing.load_public(self.keys / signing.ROOT_PUBLIC)
         self.signer = signing.load_signer(self.keys / signing.SIGNING_KEY, self.keys / signing.ENDORSEMENT)
@@ -110,7 +110,7 @@ class Step:
             self.boundary("begun")
             return sign(*given)
 
-        checkpoint.sign = signing_  # of this process alone
+        checkpoint.sign = signing_  # of this process only
         continuation.restart_log(self.tenant, "the disk broke", self.services, self.now)
 
     def prepare(self) -> None:
@@ -154,8 +154,8 @@ class Step:
         Rebuild(self.store, self.ring, self.public, lambda: self.now, tell=told).run()
 
 
-class Telling(DirectoryStore):
-    """A store that says what it is about to put, and what it has put, and how many manifests it has read."""
+class ReportingStore(DirectoryStore):
+    """A store that reports what it is about to put, what it has put, and how many manifests it has read."""
 
     boundary: Callable[[str], None]
     manifests = 0
@@ -183,7 +183,7 @@ def dying_at(fatal: str) -> Callable[[str], None]:
 
 
 def do(root: str, catalogue: str, now: str, what: str, argument: str, *boundaries: str) -> list[int]:
-    """How each process ended."""
+    """The exit status of each process."""
     ended = []
     for number, fatal in enumerate(boundaries):
         child = os.fork()

@@ -1,6 +1,6 @@
-"""What is written down of a recording, and what is done for a customer, is killed between its steps: amending
-of each kind, following a new limit, letting a log go on, handing over, erasing for a person, bringing back.
-Started again each ends once.  One point of each every time; all of them in the long run."""
+"""Operations on recordings and customers are killed between their steps: amendments of each kind, a new
+retention limit, the restart of a log, an offboarding download, a subject erasure, a restore. Started again,
+each finishes once. The short run kills each at one point, the long run at all of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIED = -signal.SIGKILL
 
 
 def assert_amended_once(house, recording: str, times: int = 1) -> None:
-    """In the bucket, in the catalogue, and in the log."""
+    """The amendments in the bucket, in the catalogue, and in the log."""
     row = queries.recording(house.tenant, recording)
     report = verify(house.services.store, row.prefix, house.services.root)
     assert report.findings == []
@@ -48,7 +48,7 @@ def amend_killed(house, what: str, boundary: str) -> None:
     first = what == "lift" and step(house, "hold", "-", argument=recording) == [0]
     house.clock.forward(minutes=1)
     assert step(house, what, boundary, argument=recording) == [DIED]
-    assert step(house, "finish", "-", days=1) == [0], "what the worker does each minute"
+    assert step(house, "finish", "-", days=1) == [0], "the worker does it every minute"
     assert amendments.pending_amendments(house.clock() + timedelta(days=2)) == ()
     if boundary == "begun":
         assert_amended_once(house, recording, int(first))
@@ -56,14 +56,14 @@ def amend_killed(house, what: str, boundary: str) -> None:
     assert_amended_once(house, recording, 1 + first)
 
 
-def test_an_amendment_is_listed_once(house) -> None:
+def test_lists_an_amendment_once(house) -> None:
     amend_killed(house, "agree", "put")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", ["begun", "put", "listed"])
 @pytest.mark.parametrize("what", ["agree", "withdraw", "narrow", "delete", "lift", "hold"])
-def test_each_kind_is_written_down_once_whatever_point_it_dies_at(house, what, boundary) -> None:
+def test_killed_at_any_point_it_lists_each_amendment_once(house, what, boundary) -> None:
     amend_killed(house, what, boundary)
 
 
@@ -72,7 +72,7 @@ def limit_killed(house, *points: str) -> None:
     house.limit(5)
     assert step(house, "settle", *points) == [DIED] * len(points)
     with connected():
-        assert RetentionLimitTable.get().settled_at is None, "it goes on"
+        assert RetentionLimitTable.get().settled_at is None, "it continues"
     assert step(house, "settle", "-", days=1) == [0]
     with connected():
         assert RetentionLimitTable.get().settled_at is not None
@@ -81,12 +81,12 @@ def limit_killed(house, *points: str) -> None:
         assert row.keep_until == row.stored_at + timedelta(days=5)
 
 
-def test_a_limit_is_followed_by_all(house) -> None:
+def test_retention_limit_applies_to_all(house) -> None:
     limit_killed(house, "read 2")
 
 
 @pytest.mark.long
-def test_a_limit_is_followed_by_all_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_limit_applies_to_all(house) -> None:
     limit_killed(house, "read 1", "read 2", "read 3")
 
 
@@ -103,26 +103,26 @@ def begin_killed(house, boundary: str) -> None:
     try:
         backup.restore(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
         assert step(house, "begin", boundary, url=url, days=1) == [DIED]
-        # What was written down is signed by the worker; what was not is begun again by whoever began it.
+        # The worker signs what was written; whoever started it repeats the rest.
         assert step(house, "sign", "-", url=url, days=2) == [0]
         with connected():
             begun = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.restarted"]
             last = CheckpointTable.select().order_by(CheckpointTable.number.desc()).get()
             assert (last.epoch, last.size) == (2, TenantTable.get().ledger_size)
         assert len(begun) == 1
-        assert step(house, "begin", "-", url=url, days=3) == [1], "it goes on already"
+        assert step(house, "begin", "-", url=url, days=3) == [1], "it continues already"
     finally:
         opened.close()
         database.database.initialize(own)
 
 
-def test_a_log_that_was_cut_begins_again_once(house) -> None:
+def test_truncated_log_restarts_once(house) -> None:
     begin_killed(house, "begun")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", ["putting json", "has put json", "putting note", "has put note"])
-def test_a_log_begins_again_once_whatever_point_it_dies_at(house, boundary) -> None:
+def test_killed_at_any_point_the_log_restarts_once(house, boundary) -> None:
     begin_killed(house, boundary)
 
 
@@ -137,15 +137,15 @@ def handing_killed(house, *points: str) -> None:
     assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
     assert [row.number for row in rows] == [0, 1, 2]
     for before, after in pairwise(rows):
-        assert after.at == before.at + before.length, "nothing lies over another"
+        assert after.at == before.at + before.length, "no overlap"
 
 
-def test_a_handing_over_has_each_recording_once(house) -> None:
+def test_offboarding_download_has_each_recording_once(house) -> None:
     handing_killed(house, "read 2")
 
 
 @pytest.mark.long
-def test_a_handing_over_has_each_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_download_has_each_once(house) -> None:
     handing_killed(house, "0 looked at", "read 1", "read 3", "3 looked at")
 
 
@@ -181,18 +181,18 @@ def person_killed(house, boundary: str) -> None:
     assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
 
 
-def test_what_a_person_asked_to_have_erased_is_noted_once(house) -> None:
+def test_subject_erasure_is_noted_once(house) -> None:
     person_killed(house, "listed")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", ["begun", "put"])
-def test_and_so_whatever_point_it_dies_at(house, boundary) -> None:
+def test_killed_at_any_point_the_erasure_is_noted_once(house, boundary) -> None:
     person_killed(house, boundary)
 
 
-def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
-    """All points are in ``test_steps_killed.py``."""
+def test_catalogue_is_restored_whole_or_not_at_all(house) -> None:
+    """The other points are in ``test_steps_killed.py``."""
     kept = put_small(house)
     file, means = house.folder / "day.backup", house.services
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)

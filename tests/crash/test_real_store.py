@@ -1,4 +1,4 @@
-"""The same over a real SeaweedFS: a worker that is killed, and a store that goes away and comes back."""
+"""The same over a real SeaweedFS: a killed worker, and a store that is unavailable for a while."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.ports import free_ports
 
 @pytest.fixture
 def server(house, workers) -> Iterator[SeaweedFS]:
-    """A SeaweedFS that the house stores in."""
+    """A SeaweedFS as the installation's store."""
     folder, port = house.folder / "seaweedfs", free_ports(PORTS)
     made = SeaweedFS(folder, port)
     made.start()
@@ -28,7 +28,7 @@ def server(house, workers) -> Iterator[SeaweedFS]:
 
 
 @pytest.mark.long
-def test_killed_while_it_stores_and_a_store_that_is_away(house, workers, server, clock) -> None:
+def test_killed_while_storing_and_unavailable_store(house, workers, server, clock) -> None:
     folders = []
     for boundary in ("put {id}.json", "put audio.wav", "put manifest.json", "stored"):
         folders.append(house.take())

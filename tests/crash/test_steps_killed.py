@@ -1,5 +1,5 @@
-"""Amending, signing the log and bringing a catalogue back are killed at each of their points.  Started again
-each ends once, and the same."""
+"""Amendments, checkpoints and catalogue restores are killed at each of their points. Started again, each
+finishes once, with the same result."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ DIED = -signal.SIGKILL
 
 
 @pytest.mark.long
-def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_legal_hold_is_set_once(house) -> None:
     held = [put_small(house) for _ in range(3)]
     house.clock.forward(minutes=1)
     for recording, boundary in zip(held, ("begun", "put", "listed"), strict=True):
         assert step(house, "hold", boundary, argument=recording) == [DIED]
-    assert step(house, "finish", "-", "-", days=1) == [0, 0], "what the worker does each minute"
+    assert step(house, "finish", "-", "-", days=1) == [0, 0], "the worker does it every minute"
     found = {each.recording for each in amendments.holds(house.tenant)}
-    assert found == set(held[1:]), "what was put is listed; of the first nothing was"
+    assert found == set(held[1:]), "what was stored is listed; the first attempt stored nothing"
     with connected():
         leaves = [leaf.recording_id for leaf in LeafTable.select() if leaf.kind == "recording.amended"]
     assert sorted(leaves) == sorted(held[1:]), "each once"
@@ -44,7 +44,7 @@ def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
         assert (report.findings, len(report.chain.holds)) == ([], 1)
 
 
-def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_checkpoint_is_signed_once(house) -> None:
     put_small(house)
     points = ("putting json", "has put json", "putting note", "has put note")
     ended = step(house, "sign", *chain.from_iterable((point, "-") for point in points), days=1)
@@ -52,7 +52,7 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
     with connected():
         rows = list(CheckpointTable.select().order_by(CheckpointTable.number))
         assert rows[-1].size == TenantTable.get_by_id(house.tenant).ledger_size
-    assert [row.number for row in rows] == list(range(1, len(ended) + 1)), "none twice, none left out"
+    assert [row.number for row in rows] == list(range(1, len(ended) + 1)), "none twice, none missing"
     assert all(row.stored_at for row in rows)
     house.clock.forward(days=len(ended), minutes=5)
     means = house.services
@@ -61,7 +61,7 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
 
 
 @pytest.mark.long
-def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> None:
+def test_killed_at_any_point_the_catalogue_is_restored_once(house) -> None:
     kept, gone = put_small(house), put_small(house)
     file, means = house.folder / "day.backup", house.services
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
@@ -87,7 +87,7 @@ def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> No
         back, tombstone = queries.recording(house.tenant, kept), queries.recording(house.tenant, gone)
         assert verify(means.store, back.prefix, means.root, means.keyring).findings == []
         assert back.wrapped_key is not None
-        assert (tombstone.destroyed_why, tombstone.wrapped_key) == ("expired", None), "it stays destroyed"
+        assert (tombstone.destroyed_why, tombstone.wrapped_key) == ("expired", None), "it stays erased"
     finally:
         opened.close()
         database.database.initialize(own)

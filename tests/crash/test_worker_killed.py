@@ -1,5 +1,5 @@
-"""The worker is killed at each boundary between two durable states, and by chance in between; the next one
-finishes: one object set, one row, one leaf, an empty spool."""
+"""The worker is killed at each boundary between two durable states, and at random in between. The next one
+finishes: one set of objects, one row, one leaf, an empty spool."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_killed_at_every_boundary_one_after_another_a_take_is_stored_once(house,
 
 @pytest.mark.long  # at each by itself
 @pytest.mark.parametrize("boundary", TAKE)
-def test_a_take_is_stored_once_whatever_boundary_the_worker_dies_at(house, workers, boundary) -> None:
+def test_killed_at_any_boundary_the_take_is_stored_once(house, workers, boundary) -> None:
     folder = house.take()
     first = workers.start(boundary.format(id=folder.name))
     assert first.ended() == -signal.SIGKILL
@@ -47,7 +47,7 @@ def test_a_take_is_stored_once_whatever_boundary_the_worker_dies_at(house, worke
 
 
 @pytest.mark.parametrize("boundary", ["noted", "removed"])
-def test_a_call_that_was_not_recorded_is_listed_once(house, workers, boundary) -> None:
+def test_lists_an_unrecorded_call_once(house, workers, boundary) -> None:
     folder = house.unrecorded()
     assert workers.start(boundary).ended() == -signal.SIGKILL
     workers.finish()
@@ -55,7 +55,7 @@ def test_a_call_that_was_not_recorded_is_listed_once(house, workers, boundary) -
     assert workers.kinds(folder.name) == ["call.not_recorded"]
 
 
-def test_an_impossible_take_is_set_aside_once(house, workers) -> None:
+def test_quarantines_an_impossible_take_once(house, workers) -> None:
     folder = house.take()
     (folder / layout.AUDIO).write_bytes(b"RIFF")
     assert workers.start("listed").ended() == -signal.SIGKILL
@@ -65,7 +65,7 @@ def test_an_impossible_take_is_set_aside_once(house, workers) -> None:
     assert (house.spool / layout.QUARANTINE / folder.name / layout.AUDIO).exists()
 
 
-def test_a_worker_killed_again_and_again_finishes_every_take_once(house, workers, clock) -> None:
+def test_worker_killed_repeatedly_finishes_every_take_once(house, workers, clock) -> None:
     folders = []
     for _ in range(4):
         folders.append(house.take())
@@ -82,7 +82,7 @@ def test_a_worker_killed_again_and_again_finishes_every_take_once(house, workers
     assert len(queries.recordings(house.tenant).rows) == len(folders)
 
 
-def test_an_encoder_dies_with_its_worker(house, workers) -> None:
+def test_encoder_ends_with_its_worker(house, workers) -> None:
     folder = house.take(talk_ms=1_200_000)
     process = workers.start()
     encoders: list[int] = []
@@ -94,10 +94,10 @@ def test_an_encoder_dies_with_its_worker(house, workers) -> None:
     workers.until(encoding, "an encoder")
     process.kill()
     workers.until(lambda: not any(alive(pid) for pid in encoders), "the encoder's end")
-    assert stages.next_stage(folder) == "encode", "it was broken off, not waited for"
+    assert stages.next_stage(folder) == "encode", "it was interrupted, not awaited"
 
 
-def test_sigterm_lets_work_end_and_the_spool_is_free_again(house, workers) -> None:
+def test_sigterm_drains_and_releases_the_spool(house, workers) -> None:
     process = workers.start()
     workers.until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
     second = workers.start()
@@ -109,7 +109,7 @@ def test_sigterm_lets_work_end_and_the_spool_is_free_again(house, workers) -> No
 
 
 def children(pid: int) -> list[int]:
-    """Processes that this one started."""
+    """The child processes of a process."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -120,7 +120,7 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Running; a process that has died and waits for its parent is not."""
+    """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
     except OSError:

@@ -1,4 +1,4 @@
-"""Faults that are real: disks that are full, servers that hang, clocks that jump; see each file."""
+"""Real faults: full disks, hung servers, clocks that jump."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> No
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[..., SmallDisk]]:
-    """Mounts file systems of a few megabytes; skips where that is not permitted."""
+    """Mounts file systems of a few megabytes; skips if that is not permitted."""
     made: list[SmallDisk] = []
 
     def mount(name: str, kind: str = "tmpfs", size: int = 8 * MIB) -> SmallDisk:
@@ -41,14 +41,14 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[..., SmallDisk]]:
 
 @pytest.fixture
 def clock(clock: Clock) -> Clock:
-    """Real processes have the machine's clock: what is made here must not lie in their future."""
+    """Real processes use the machine's clock, so nothing here may be in their future."""
     clock.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
     return clock
 
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Starts real processes, and ends them all."""
+    """Starts real processes, and ends them at the end of the test."""
     DirectoryStore(tmp_path / "bucket").init()
     made = Processes(tmp_path)
     yield made

@@ -1,4 +1,4 @@
-"""Real small disks: a file system of a few megabytes that fills for real."""
+"""Real small disks: a file system of a few megabytes that can really be filled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 
 
 class SmallDisk:
-    """A mounted file system; ``fill`` leaves not one block, ``free`` gives it all back."""
+    """A mounted file system; :meth:`fill` uses every block, :meth:`free` releases them."""
 
     def __init__(self, folder: Path, kind: str, size: int) -> None:
         self.folder = folder
@@ -24,7 +24,7 @@ class SmallDisk:
         if kind != "tmpfs":
             with open(self._image, "wb") as image:
                 image.truncate(size)
-            # No blocks for root alone: tests run as root, for whom a disk would never be full.
+            # No blocks reserved for root: tests run as root, for whom the disk would never be full.
             _run("mkfs.ext4", "-q", "-m", "0", str(self._image))
             self._argv = ["mount", "-o", "loop", str(self._image), str(folder)]
         self.mount()
@@ -36,7 +36,7 @@ class SmallDisk:
         subprocess.run(["umount", str(self.folder)], check=True, capture_output=True)
 
     def fill(self, leave: int = 0) -> None:
-        """Use every block there is, but for so many bytes."""
+        """Use every block except for this many bytes."""
         with open(self.folder / ".filler", "ab", buffering=0) as filler:
             for piece in (256 * 1024, 4096):
                 with suppress(OSError):
@@ -49,16 +49,16 @@ class SmallDisk:
             os.fsync(filler.fileno())
 
     def left(self) -> int:
-        """Bytes that are free."""
+        """The free bytes."""
         found = os.statvfs(self.folder)
         return found.f_bavail * found.f_frsize
 
     def free(self) -> None:
-        """Give back what :meth:`fill` took."""
+        """Release what :meth:`fill` used."""
         (self.folder / ".filler").unlink(missing_ok=True)
 
     def end(self) -> None:
-        # Lazily: what a test has left open must not keep the next one from its disk.
+        # Lazily, so that a file left open by a test does not block the next test.
         subprocess.run(["umount", "-l", str(self.folder)], check=False, capture_output=True)
         self._image.unlink(missing_ok=True)
 

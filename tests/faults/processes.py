@@ -1,4 +1,4 @@
-"""Accord's own processes, as an operator starts them, under circumstances that a test makes."""
+"""Accord's own processes, as an operator starts them, with faults of a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEADLINE = 60.0
 
 @dataclass
 class Process:
-    """A process; ``said`` is its log, a line of JSON an event."""
+    """A process; ``said`` is its log, one line of JSON for each event."""
 
     popen: subprocess.Popen[bytes]
     said: Path
@@ -32,7 +32,7 @@ class Process:
         return self.popen.pid
 
     def log(self, event: str = "") -> list[dict[str, Any]]:
-        """What it has logged so far, of one kind or all."""
+        """Its log so far: events of one kind, or all."""
         lines = []
         for line in self.said.read_text("utf-8", "replace").splitlines():
             try:
@@ -44,7 +44,7 @@ class Process:
         return lines
 
     def memory(self) -> int:
-        """Bytes of memory that are its own and its children's at their highest."""
+        """The highest memory use of the process and its children, in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
@@ -52,7 +52,7 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def stop(self, seconds: float = DEADLINE) -> int:
-        """SIGTERM; its exit status."""
+        """Send SIGTERM. Returns its exit status."""
         self.popen.send_signal(signal.SIGCONT)
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(seconds)
@@ -65,14 +65,14 @@ class Process:
 
 @dataclass
 class Processes:
-    """Starts processes on an installation in a folder (a ``House``'s)."""
+    """Starts processes on an installation in a folder (:class:`tests.house.House`)."""
 
     root: Path
     settings: dict[str, str] = field(default_factory=dict)
     started: list[Process] = field(default_factory=list)
 
     def store_in(self, bucket: Bucket) -> None:
-        """The store is this bucket, and not the folder."""
+        """Use this bucket instead of the folder as the store."""
         self.settings |= {
             "ACCORD_STORE_KIND": "s3",
             "ACCORD_STORE_ENDPOINT": bucket.endpoint or "",
@@ -103,8 +103,8 @@ class Processes:
         python: tuple[str, ...] = (sys.executable, "-m", "recorder"),
         **environment: str,
     ) -> Process:
-        """``accord`` with a command (``worker``); ``before`` goes before it (``setpriv …``), and
-        ``descriptors`` is how many files it may have open."""
+        """Start ``accord`` with a command (``worker``), prefixed by ``before`` (``setpriv …``);
+        ``descriptors`` limits its open files."""
         said = self.root / f"process-{len(self.started)}.log"
         with open(said, "wb") as log:
             popen = subprocess.Popen(

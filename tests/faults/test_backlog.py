@@ -1,28 +1,178 @@
-"""A spool that is full of calls after a long outage, worked off fairly while new calls come."""
+"""A spool full of calls after a long outage, stored fairly while new calls arrive."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import shutil
 import time
+import wave
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from recorder.audio import encoding
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.domain.line_policy import Announcement
+from recorder.domain.markers import Marker
+from recorder.domain.parties import Party
+from recorder.features.tenants import announcements, lines
+from recorder.identity import tenants
+from recorder.ids import uuid7
 from recorder.spool import layout
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.faults.conftest import until
-from tests.faults.crowd import Crowd, Customer
 from tests.faults.processes import Process, Processes
+from tests.house import wav_of
 from tests.ports import free_ports
+
+RATE = 8000
+TOLD = 2 * RATE
+TALK = 2 * RATE
+
+
+def _prompt() -> np.ndarray:
+    """Two seconds of unique sound: reproducible noise."""
+    return np.random.default_rng(7).integers(-6000, 6000, TOLD).astype("<i2")
+
+
+def _wav(samples: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(samples.tobytes())
+    return out.getvalue()
+
+
+@dataclass
+class Customer:
+    """A customer; ``calls`` are the ids of its calls, in the order in which they were made."""
+
+    tenant: str
+    template: CallStart
+    calls: list[str] = field(default_factory=list)
+
+
+class Crowd:
+    """Makes customers of an installation, and their calls in its spool."""
+
+    def __init__(self, house: Any) -> None:
+        self._house = house
+        self._sound = house.folder / "crowd.wav"
+        self._made = 0
+        said = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
+        heard = (5000 * np.sin(np.arange(TOLD + TALK) * 0.5)).astype("<i2")
+        self._sound.write_bytes(wav_of(np.stack([heard, said], axis=1)))
+
+    def customer(self, name: str) -> Customer:
+        house = self._house
+        tenant = str(uuid7(house.clock(), house.entropy))
+        common = {"now": house.clock(), "entropy": house.entropy}
+        key = house.services.keyring.new_tenant_key(tenant, house.entropy)
+        tenants.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
+        row = announcements.create_announcement(
+            tenant,
+            name="short",
+            language="en",
+            text="This call is recorded.",
+            purposes=("agreement",),
+            keep_days=30,
+            wav=_wav(_prompt()),
+            **common,
+        )
+        self._made += 1
+        number = f"+32255502{self._made:02}"
+        line = lines.create_line(tenant, number=number, announcement=row.id, **common)
+        told = Announcement(
+            row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound,
+            row.duration_ms,
+        )  # fmt: skip
+        start = CallStart(
+            "", tenant, line.id, number, "inbound", "node1", "channel", Party("e164", "+32470123456"),
+            house.clock(), ("opus",), told,
+        )  # fmt: skip
+        return Customer(tenant, start)
+
+    def call(self, customer: Customer, encoded: bool = False) -> str:
+        """Put a call that has just ended into the spool, or one that was encoded before the store became
+        unavailable."""
+        house = self._house
+        house.clock.forward(milliseconds=7)
+        at = house.clock()
+        recording = str(uuid7(at, house.entropy))
+        body = layout.start_body(customer.template) | {"recording": recording}
+        # Made elsewhere first, so that a worker sees no partial folder.
+        folder = house.spool / f".making-{recording}"
+        folder.mkdir(mode=0o2770)
+        self._fill(folder, body, customer.template)
+        if encoded:
+            for path in self._encoded(customer).iterdir():
+                self._link(path, folder / path.name)
+        folder.rename(house.spool / recording)
+        customer.calls.append(recording)
+        return recording
+
+    def _encoded(self, customer: Customer) -> Path:
+        """The encoder's output for this sound, the same for all calls."""
+        made = self._house.folder / "encoded"
+        if not made.exists():
+            work = self._house.folder / "encoding"
+            work.mkdir()
+            self._fill(
+                work, layout.start_body(customer.template) | {"recording": "template"}, customer.template
+            )
+            prompt = self._house.folder / "prompt.wav"
+            prompt.write_bytes(_wav(_prompt()))
+            encoding.encode_take(work, prompt)
+            for name in (layout.CALL, layout.EVENTS, layout.AUDIO, layout.END):
+                (work / name).unlink()
+            work.rename(made)
+        return made
+
+    def _fill(self, folder: Path, body: dict[str, Any], template: CallStart) -> None:
+        began = template.started_at
+        ended = began + timedelta(seconds=(TOLD + TALK) / RATE)
+        (folder / layout.CALL).write_text(json.dumps(body))
+        marks = [
+            Marker(began, "recording_started", {}),
+            Marker(began, "announcement_started", {}),
+            Marker(began + timedelta(seconds=TOLD / RATE), "announcement_finished", {}),
+            Marker(began + timedelta(seconds=TOLD / RATE), "bridged", {"party": "extension", "value": "1"}),
+            Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}),
+            Marker(ended, "recording_stopped", {}),
+        ]
+        with open(folder / layout.EVENTS, "w") as events:
+            for mark in marks:
+                at_ = mark.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                events.write(json.dumps({"at": at_, "kind": mark.kind, **mark.data}) + "\n")
+        self._link(self._sound, folder / layout.AUDIO)
+        end = CallEnd("recorded", None, ended, Party("extension", "1"))
+        (folder / layout.END).write_text(json.dumps(layout.end_body(end)))
+
+    def _link(self, path: Path, name: Path) -> None:
+        try:
+            os.link(path, name)
+        except OSError:  # the file system's limit of links to one file is reached
+            shutil.copy(path, path.with_suffix(".new"))
+            path.with_suffix(".new").rename(path)
+            os.link(path, name)
+
 
 SHARES = {"crowd": 0.90, "middle": 0.07, "small": 0.02, "tiny": 0.01}
 
 
 def done(*customers: Customer) -> list[int]:
-    """How many recordings of each are in the catalogue."""
+    """The number of listed recordings of each customer."""
     with connected():
         return [
             RecordingTable.select().where(RecordingTable.tenant == each.tenant).count() for each in customers
@@ -30,7 +180,7 @@ def done(*customers: Customer) -> list[int]:
 
 
 def processor_seconds(process: Process) -> float:
-    """What the worker itself used, without its encoders."""
+    """The worker's own CPU time in seconds, without its encoders."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -45,12 +195,12 @@ def work_off(
     limit: float,
     encoded: bool = False,
 ) -> dict:
-    """``count`` calls wait, of customers with very uneven shares; every so many seconds a new call of another
-    one comes, which must be kept within ``bound`` seconds.  What was measured."""
+    """Let ``count`` calls wait, of customers with very uneven shares. Every so many seconds a new call of
+    another customer arrives, which must be stored within ``bound`` seconds. Returns the measurements."""
     crowd = Crowd(house)
     customers = {name: crowd.customer(name) for name in SHARES}
     newcomer = crowd.customer("newcomer")
-    for name, share in SHARES.items():  # the crowd's calls are the oldest
+    for name, share in SHARES.items():  # the large customer's calls are the oldest
         for _ in range(max(2, round(count * share))):
             crowd.call(customers[name], encoded)
     began = time.monotonic()
@@ -81,7 +231,7 @@ def work_off(
     total = sum(len(each.calls) for each in (*customers.values(), newcomer))
     assert sum(done(*customers.values(), newcomer)) == total
     tiny = len(customers["tiny"].calls)
-    assert max(when_tiny_was_done) <= 3 * tiny + 4, "everybody had their turn"
+    assert max(when_tiny_was_done) <= 3 * tiny + 4, "every customer had its turn"
     used, memory = processor_seconds(process), process.memory()
     assert process.stop() == 0
     return {
@@ -98,7 +248,7 @@ def work_off(
 
 
 @pytest.mark.long
-def test_customers_take_turns_and_new_calls_do_not_wait(house, processes: Processes) -> None:
+def test_tenants_take_turns_after_an_outage(house, processes: Processes) -> None:
     measured = work_off(house, processes, count=26, bound=60, every=1, limit=200)
     assert measured["waits"] == 0
     assert measured["new_calls"] > 0
@@ -115,8 +265,8 @@ def seaweedfs(tmp_path: Path) -> Iterator[SeaweedFS]:
 @pytest.mark.long
 @pytest.mark.timeout(15000)
 def test_ten_thousand_takes(house, processes: Processes, seaweedfs: SeaweedFS) -> None:
-    """The store was away for long; what waits is encoded already, what comes is not.  ``ACCORD_TAKES`` makes
-    it more or fewer."""
+    """After a long outage of the store: waiting takes are encoded already, new ones are not. ``ACCORD_TAKES``
+    sets their number."""
     processes.store_in(seaweedfs.bucket())
     processes.settings["ACCORD_WORKER_PROCESSES"] = "2"
     count = int(os.environ.get("ACCORD_TAKES", "10000"))

@@ -1,4 +1,4 @@
-"""A clock that jumps under real processes: libfaketime moves it, nobody else's."""
+"""A clock that jumps under real processes: libfaketime moves only theirs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tests.ports import free_ports
 LIBRARIES = sorted(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"))
 
 
-class Jumping:
-    """A clock for processes that is moved while they run."""
+class FakedClock:
+    """A clock of processes that can be moved while they run."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "faketime"
         self.set("+0")
 
     def set(self, offset: str) -> None:
-        """``+10y``, ``-1d``, ``+5m``; from the next moment on, in every process."""
+        """Move the clock by ``+10y``, ``-1d`` or ``+5m``, at once and in every process."""
         new = self.file.with_suffix(".new")
         new.write_text(offset + "\n")
         new.rename(self.file)
@@ -45,7 +45,7 @@ class Jumping:
         }
 
     def seen(self) -> datetime:
-        """The time as a process has it."""
+        """The time as a process sees it."""
         said = subprocess.run(
             ["date", "+%s"], env=self.environment, capture_output=True, text=True, check=True
         )
@@ -53,10 +53,10 @@ class Jumping:
 
 
 @pytest.fixture
-def jumping(tmp_path: Path) -> Jumping:
+def jumping(tmp_path: Path) -> FakedClock:
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
-    return Jumping(tmp_path)
+    return FakedClock(tmp_path)
 
 
 def rows(house) -> list:
@@ -68,13 +68,13 @@ def kept(house, recording: str) -> bool:
     return row is not None and row.destroyed_at is None
 
 
-def worker(processes: Processes, jumping: Jumping) -> Process:
+def worker(processes: Processes, jumping: FakedClock) -> Process:
     process = processes.worker(**jumping.environment)
     until(lambda: process.log("worker.started"), "a worker")
     return process
 
 
-def test_the_clock_is_moved(jumping: Jumping) -> None:
+def test_faked_clock_is_effective(jumping: FakedClock) -> None:
     jumping.set("+10y")
     assert timedelta(days=3600) < jumping.seen() - datetime.now(UTC) < timedelta(days=3700)
 
@@ -83,10 +83,10 @@ def test_the_clock_is_moved(jumping: Jumping) -> None:
 @pytest.mark.parametrize(
     "jump", ["+40d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+10y", "-1d", "+5m"))]
 )
-def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
-    house, processes: Processes, jumping: Jumping, jump: str
+def test_worker_with_a_jumped_clock_deletes_nothing(
+    house, processes: Processes, jumping: FakedClock, jump: str
 ) -> None:
-    """One recording is not over, one take in quarantine neither; the clock jumps while the worker runs."""
+    """Neither a recording nor a take in quarantine has expired; the clock jumps while the worker runs."""
     folder, aside = house.take(), house.take()
     (aside / layout.AUDIO).write_bytes(b"RIFF")
     process = worker(processes, jumping)
@@ -95,7 +95,7 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
     until(lambda: (house.spool / ".clock").exists(), "a first look at the clock")
     process.stop()
     jumping.set(jump)
-    # The next one begins with a look; what comes meanwhile is worked on.
+    # The next worker starts with a check; new takes are processed meanwhile.
     process = worker(processes, jumping)
     until(lambda: len(process.log("duty.delayed")) >= 2, "housekeeping that waits")
     said = [entry["error"] for entry in process.log("duty.delayed")]
@@ -124,10 +124,8 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
 
 
 @pytest.mark.long
-def test_a_clock_that_jumps_while_the_worker_runs_and_back(
-    house, processes: Processes, jumping: Jumping, clock
-) -> None:
-    """Takes that are worked on before, during and after are all kept, once."""
+def test_clock_that_jumps_and_returns(house, processes: Processes, jumping: FakedClock, clock) -> None:
+    """Takes before, during and after the jump are all stored, once."""
     process = worker(processes, jumping)
     folders = []
     for offset in ("+0", "-1d", "+5m", "+10y", "+0"):
@@ -140,11 +138,11 @@ def test_a_clock_that_jumps_while_the_worker_runs_and_back(
 
 
 @pytest.mark.long
-def test_the_object_stores_clock_settles_it(
-    house, processes: Processes, jumping: Jumping, tmp_path: Path
+def test_clock_of_the_object_store_decides(
+    house, processes: Processes, jumping: FakedClock, tmp_path: Path
 ) -> None:
-    """The store is on another machine, for the worker: a name that is none of its addresses.  Its clock is
-    right, and so the worker's wrong one is found at the first look."""
+    """For the worker the store is on another machine, by a name that is none of its addresses. The store's
+    clock is right, so the worker's wrong clock is detected at the first check."""
 
     server = SeaweedFS(tmp_path / "seaweedfs", free_ports(PORTS))
     server.start()

@@ -1,4 +1,5 @@
-"""The disks of the spool, the catalogue and the store are full, closed or away under a real worker."""
+"""The disks of the spool, the catalogue and the store are full, inaccessible or missing under a real
+worker."""
 
 from __future__ import annotations
 
@@ -36,15 +37,14 @@ def sounds(folders: list[Path]) -> list[bytes]:
 
 @pytest.fixture(params=["tmpfs", pytest.param("ext4", marks=pytest.mark.long)])
 def spool_disk(request, house, small_disk: Callable[..., SmallDisk]) -> SmallDisk:
-    """The house's spool is a disk of its own."""
+    """The installation's spool is on a disk of its own."""
     return small_disk("spool", request.param, 24 * MIB)
 
 
 @pytest.mark.long
-def test_the_spools_disk_is_full_to_the_last_block(
-    house, clock, processes: Processes, spool_disk: SmallDisk
-) -> None:
-    """Takes wait as they are, none is set aside; what needs no room goes on; with room, all are kept."""
+def test_spool_disk_full_to_the_last_block(house, clock, processes: Processes, spool_disk: SmallDisk) -> None:
+    """Takes wait unchanged, none goes into quarantine; those that need no space continue; with space, all are
+    stored."""
     folders = []
     for _ in range(3):
         folders.append(house.take())
@@ -67,10 +67,8 @@ def test_the_spools_disk_is_full_to_the_last_block(
 
 
 @pytest.mark.long
-def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
-    house, clock, processes: Processes, spool_disk: SmallDisk
-) -> None:
-    """Sealed before the disk was full: not one block is needed to store them."""
+def test_encoded_takes_leave_a_full_disk(house, clock, processes: Processes, spool_disk: SmallDisk) -> None:
+    """Sealed before the disk was full, they need no block to be stored."""
     folders = []
     for _ in range(3):
         folders.append(house.take())
@@ -87,10 +85,11 @@ def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
 
 
 @pytest.mark.long
-def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
+def test_encoding_pauses_while_the_disk_fills(
     house, clock, processes: Processes, spool_disk: SmallDisk, tmp_path: Path
 ) -> None:
-    """Past ``warn_at``, takes wait as they are; once the store is back they go on though it is still full."""
+    """Above ``warn_at`` takes wait unchanged; once the store is available, they continue although the disk is
+    still full."""
     (tmp_path / "bucket").rename(tmp_path / "elsewhere")
     first = house.take()
     process = processes.worker()
@@ -108,7 +107,7 @@ def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
     assert process.stop() == 0
 
 
-def test_the_catalogues_disk_is_full(
+def test_catalogue_disk_full(
     house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
     disk = small_disk("database", "ext4", 8 * MIB)
@@ -126,7 +125,7 @@ def test_the_catalogues_disk_is_full(
     folders: list[Path] = []
 
     def waits_for_room() -> bool:
-        # What the database's own upkeep gives back to the disk is enough for a row.
+        # The database's own maintenance frees enough space for a row.
         disk.fill()
         if not folders or not folders[-1].exists():
             folders.append(house.take())
@@ -147,10 +146,10 @@ def test_the_catalogues_disk_is_full(
 
 
 @pytest.mark.long
-def test_the_stores_disk_is_full_and_then_not_mounted(
+def test_store_disk_full_then_not_mounted(
     house, clock, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
-    """Nothing is written beneath a disk that is not there, and nothing half is kept on one that is full."""
+    """Nothing is written beneath a disk that is not mounted, and nothing partial is kept on a full one."""
     shutil.rmtree(tmp_path / "bucket")
     disk = small_disk("bucket", "ext4", 16 * MIB)
     DirectoryStore(disk.folder).init()
@@ -175,7 +174,7 @@ def test_the_stores_disk_is_full_and_then_not_mounted(
 
 @pytest.fixture
 def mortal() -> tuple[str, ...]:
-    """Before a command that is not to read and write what root may not read and write as an owner."""
+    """The prefix of a command that runs without root's permission to read and write everything."""
     if os.geteuid() != 0:
         return ()
     if shutil.which("setpriv") is None:
@@ -185,7 +184,7 @@ def mortal() -> tuple[str, ...]:
 
 @pytest.fixture
 def chmod() -> Iterator[Callable[[Path, int], None]]:
-    """Takes permissions; gives them back at the end."""
+    """Revokes permissions, and restores them at the end."""
     before: dict[Path, int] = {}
 
     def change(path: Path, mode: int) -> None:
@@ -199,11 +198,11 @@ def chmod() -> Iterator[Callable[[Path, int], None]]:
 
 
 @pytest.mark.long
-def test_permission_is_lost(
+def test_lost_permission(
     house, clock, processes: Processes, mortal: tuple[str, ...], chmod: Callable[[Path, int], None]
 ) -> None:
-    """A take's folder, a take's file, the spool itself, and the store are closed to the worker, one after
-    another.  The others go on, nothing is set aside, and all are kept when it may again."""
+    """A take's folder, a take's file, the spool and the store become inaccessible to the worker, one after
+    another. Other takes continue, none goes into quarantine, and all are stored once access is restored."""
     closed, unreadable, well = house.take(), house.take(), house.take()
     chmod(closed, 0o000)
     chmod(unreadable / layout.AUDIO, 0o000)
@@ -239,8 +238,8 @@ def test_permission_is_lost(
 
 
 @pytest.mark.long
-def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
-    """Not one more file can be opened, while takes come; then they can, without a restart."""
+def test_exhausted_file_handles(house, clock, processes: Processes) -> None:
+    """No further file can be opened while takes arrive; later files can be opened, without a restart."""
     process = processes.worker()
     until(lambda: process.log("snapshot.written"), "a worker")
     first = house.take()
@@ -264,8 +263,9 @@ def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("spare", [1, 3])
-def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Processes, spare: int) -> None:
-    """A few can still be opened: enough to begin, and not to end.  No take is set aside for it."""
+def test_file_handles_run_out_during_takes(house, clock, processes: Processes, spare: int) -> None:
+    """A few files can be opened, enough to start a take but not to finish it. None goes into quarantine for
+    it."""
     process = processes.worker()
     until(lambda: process.log("snapshot.written"), "a worker")
     folders = [house.take()]
@@ -286,8 +286,8 @@ def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Pr
 
 
 @pytest.mark.parametrize("seconds", [7, pytest.param(70, marks=pytest.mark.long)])
-def test_somebody_else_holds_the_catalogues_lock(house, clock, processes: Processes, seconds: int) -> None:
-    """Another writer sits on SQLite's one lock: takes wait, one tries for all, and nothing is lost."""
+def test_catalogue_locked_by_another_process(house, clock, processes: Processes, seconds: int) -> None:
+    """Another writer holds SQLite's lock: takes wait, one tries for all, and nothing is lost."""
     path = house.catalogue_url.removeprefix("sqlite:///")
     if "://" in path:
         pytest.skip("PostgreSQL has no lock that holds up everybody")

@@ -1,5 +1,5 @@
-"""A spool's disk that is too small for the calls that come: practice switch, real daemon, real worker.
-Nobody makes room for them."""
+"""A spool's disk that is too small for its calls, with the practice switch, a real daemon and a real
+worker."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PASSWORD = "only-for-this-test-1"
 
 
 def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    """Wait for a condition, while the practice switch goes on."""
+    """Wait for a condition while the practice switch runs."""
     with gevent.Timeout(seconds, AssertionError(f"not within {seconds} s: {what}")):
         while not met():
             gevent.sleep(0.03)
 
 
-class Site:
-    """One node."""
+class SmallSpoolNode:
+    """One node with its processes."""
 
     def __init__(self, house, processes: Processes, switch: PracticeSwitch) -> None:
         self.house, self.processes, self.switch, self.called = house, processes, switch, 0
@@ -62,7 +62,7 @@ class Site:
         return [path.parent for path in self.house.spool.glob(f"*/{layout.CALL}")]
 
     def check_purposes(self) -> list[tuple[str, ...]]:
-        """Every recording may be used for what was announced; what is missing of each, and why."""
+        """Check that every recording was announced. Returns the gaps of each, with their reasons."""
         gaps = []
         for key in self.house.objects():
             if key.endswith("/manifest.json"):
@@ -94,15 +94,15 @@ def site(house, disk: SmallDisk, processes: Processes):
         password=PASSWORD, daemon=f"127.0.0.1:{daemon_port}", event_port=event_port, environment=os.environ
     ) as switch:
         until(lambda: daemon.log("switch.up"), "a daemon that watches")
-        yield Site(house, processes, switch), daemon
+        yield SmallSpoolNode(house, processes, switch), daemon
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: SmallDisk) -> None:
-    """As many are recorded as have room to go on; the others are listed with their reason.  Then the disk
-    fills otherwise: each recording is ended while it can still be finished; all are, and so is the next.
-    """
+def test_fifty_calls_without_a_worker(site: tuple[SmallSpoolNode, Process], disk: SmallDisk) -> None:
+    """As many calls are recorded as have space to continue; the others are listed with the reason. Then
+    something else fills the disk: each recording is ended while it can still be finished, all are stored, and
+    so is the next call."""
     place, daemon = site
     calls = place.calls(CALLS)
     until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
@@ -115,7 +115,7 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
     until(lambda: len(place.stored()) == 1, "what ends is stored at once")
     disk.fill(leave=MIB)
     until(lambda: len(daemon.log("call.recording_cut")) == len(recorded) - 1, "all others are ended in time")
-    assert not any(call.leg.cause for call in calls if call is not recorded[0]), "calls go on"
+    assert not any(call.leg.cause for call in calls if call is not recorded[0]), "calls continue"
     gevent.sleep(3)
     for call in calls:
         call.hang_up()
@@ -136,10 +136,11 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
-    site: tuple[Site, Process], disk: SmallDisk
+def test_ends_recordings_before_the_disk_is_full(
+    site: tuple[SmallSpoolNode, Process], disk: SmallDisk
 ) -> None:
-    """Nobody hangs up for minutes: the longest is ended first, the others go on as long as they can."""
+    """The calls last for minutes: the longest recording is ended first, the others continue as long as
+    possible."""
     place, daemon = site
     calls = place.calls(12)
     until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
@@ -147,7 +148,7 @@ def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
     until(lambda: len(daemon.log("call.recording_cut")) >= len(recorded), "all are ended", 300)
     first, last = (daemon.log("call.recording_cut")[at]["timestamp"] for at in (0, -1))
     assert first < last, "not all at once"
-    assert disk.left() > MIB, "there is room for what is left to do"
+    assert disk.left() > MIB, "there is space to finish"
     assert not any(call.leg.cause for call in calls)
     for call in calls:
         call.hang_up()

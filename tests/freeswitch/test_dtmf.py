@@ -148,7 +148,7 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
         (answered,) = (mark for mark in take.marks if mark.kind == "keep_answered")
         assert (answered.data["answer"], answered.data["by"]) == ("no", "colleague"), name
         assert pair.outside.ear is not None
-        kept = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20))) / 32768
+        kept = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
         after = take_from(take)
         assert loudest(kept[after:, 0], AFTER_IT) > HEARD, "what the outside party dials is heard"
         for channel in (0, 1):
@@ -203,7 +203,7 @@ def test_codes_of_an_outbound_caller_but_not_of_the_callee(place: PhoneRig) -> N
         take = pair.take()
         kinds = [mark.kind for mark in take.marks]
         assert [kinds.count(kind) for kind in ("paused", "resumed", "noted")] == [1, 1, 1], (pair.name, kinds)
-        sound = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
+        sound = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
         ((start, end),) = zeros(sound)
         paused, resumed = take.first("paused"), take.first("resumed")
         assert paused is not None
@@ -226,5 +226,5 @@ def test_codes_as_tones_after_a_pickup(place: PhoneRig) -> None:
     take = pair.take()
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("bridged") == 2
-    sound = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
+    sound = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
     assert len(zeros(sound)) == 1

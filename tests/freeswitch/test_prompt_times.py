@@ -21,10 +21,10 @@ from recorder.domain.line_policy import (
     ConsentPrompt,
     Keep,
     LinePolicy,
-    PromptSound,
     TransferNotice,
     to_json,
 )
+from recorder.domain.sentences import TimedSentence
 from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
 from recorder.prompts.purposes import LANGUAGES
@@ -33,7 +33,7 @@ from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
 from tests.freeswitch.telephones.endpoints import Leg
 from tests.freeswitch.telephones.rig import PERIOD, PhoneRig
-from tests.unit.prompts.length_limits import limits
+from tests.unit.prompts.lengths import limits
 
 STEP = RATE // 50
 PIECE = RATE * 6 // 10
@@ -157,7 +157,7 @@ class Sentences:
         self.kept = HeardPrompt(composer.agreed(self.language, keep_days=KEPT_DAYS))
         self.not_kept = HeardPrompt(composer.declined(self.language, destroyed=False))
         self.unanswered = HeardPrompt(composer.unanswered(self.language, destroyed=False))
-        self.joining = HeardPrompt(composer.joining_question(self.language, mode="opt-in"))
+        self.joining = HeardPrompt(composer.transfer_question(self.language, mode="opt-in"))
 
 
 SAYS = {language: Sentences(language) for language in LANGUAGES}
@@ -169,10 +169,10 @@ class Lines:
     def __init__(self, prompts: Path) -> None:
         self._prompts = prompts
 
-    def sound(self, played: HeardPrompt) -> PromptSound:
+    def sound(self, played: HeardPrompt) -> TimedSentence:
         said = played.said
         (self._prompts / f"{said.sha256}.wav").write_bytes(said.wav)
-        return PromptSound(said.text, said.sha256, said.duration_ms)
+        return TimedSentence(said.text, said.sha256, said.duration_ms)
 
     def line(self, number: int, says: Sentences, mode: Mode, **more: object) -> LinePolicy:
         told = self.sound(says.may_refuse if mode == OPT_OUT else says.told)

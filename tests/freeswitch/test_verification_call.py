@@ -67,7 +67,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     assert verification_code.latest_call(bakery.id, request).outcome == "done"
     file = rig.phones_folder / f"callee-{number[1:]}-{SHOWN}.wav"
     until("somebody hears it", file.exists, 10)
-    wav = composer.code("fr", DIGITS).wav
+    wav = composer.verification_code("fr", DIGITS).wav
     said = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
     until("all of it was heard", lambda: len(read_wav(file)) > len(said) - RATE, 60, 0.5)
     assert rig.recorded_now() == set()

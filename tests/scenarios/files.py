@@ -23,10 +23,10 @@ from recorder.domain.line_policy import (
     Keep,
     Language,
     LinePolicy,
-    PromptSound,
     TransferNotice,
     to_json,
 )
+from recorder.domain.sentences import TimedSentence
 
 RATE = 8000
 
@@ -59,9 +59,9 @@ class Sounds:
             soundfile.write(new, chirp(low=low), RATE, subtype="PCM_16")
             self.paths[name] = new.rename(prompts / f"{hashlib.sha256(new.read_bytes()).hexdigest()}.wav")
 
-    def sound(self, name: str) -> PromptSound:
+    def sound(self, name: str) -> TimedSentence:
         """A sound as a line's policy has it."""
-        return PromptSound(f"a chirp: {name}", self.paths[name].stem, 1200)
+        return TimedSentence(f"a chirp: {name}", self.paths[name].stem, 1200)
 
     def told(self, name: str = "told", language: str = "en") -> Announcement:
         """An announcement with that sound."""

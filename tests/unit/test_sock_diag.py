@@ -88,7 +88,7 @@ def test_socket_of_another_user() -> None:
 def test_own_listener(place: str) -> None:
     with socket.create_server((place, 0)) as server:
         address = "127.0.0.1", server.getsockname()[1]
-        assert listener_uid(address) == os.getuid() == seaweedfs._listed(address[1]), (
+        assert listener_uid(address) == os.getuid() == seaweedfs._listener_in_proc(address[1]), (
             "with netlink, and without"
         )
         with socket.create_connection(address):

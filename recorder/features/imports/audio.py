@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from recorder.errors import TakeError
 from recorder.features.imports.decoder import LARGEST, Decoded
-from recorder.spool.atomic_files import replacing
+from recorder.spool.atomic_files import replace_file
 
 PATIENCE_S = 900
 """Seconds for one file: twelve hours of audio take a minute or two."""
@@ -55,7 +55,7 @@ def decode(source: FileIO, name: str, target: Path) -> Decoded:
     because new recordings need some too. Raises :class:`TakeError` (``take.not_sound``), ``OSError`` (a full
     disk)."""
     room = min(LARGEST, shutil.disk_usage(target.parent).free // 2)
-    with replacing(target) as path, open(path, "wb") as file:
+    with replace_file(target) as path, open(path, "wb") as file:
         source.seek(0)
         result = _ask_decoder(source, file, room)
         if "why" in result:

@@ -145,7 +145,7 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
         raise _too_long(most, rate)
     layout = "stereo" if channels == 2 else "mono"
     resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
-    target.write(wav.header(rate, 0))
+    target.write(wav.wav_header(rate, 0))
     frames = 0
     for packet in container.demux(stream):
         for frame in packet.decode():
@@ -162,7 +162,7 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
     if stated is not None and frames / rate < stated - SHORT_S:
         raise NotSound(f"it is truncated: {frames / rate:.0f} of {stated:.0f} s")
     target.seek(0)
-    target.write(wav.header(rate, frames))
+    target.write(wav.wav_header(rate, frames))
     target.flush()
     return Decoded(channels, -(-frames * 1000 // rate))
 

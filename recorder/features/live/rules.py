@@ -7,7 +7,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audio.pause_redaction import pauses
+from recorder.audio.pause_redaction import read_pauses
 from recorder.domain.call_plan import OPT_IN
 from recorder.domain.markers import Marker
 from recorder.features.live.queries import CommandRow, LiveRow
@@ -31,7 +31,7 @@ def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> Live
     """A call that is, or is about to be, recorded; ``None`` for any other."""
     if start.tenant is None or start.announcement is None or start.refused or _is_over(start, marks):
         return None
-    going = [pause for pause in pauses(marks, start.started_at + _LONG) if now < pause.latest]
+    going = [pause for pause in read_pauses(marks, start.started_at + _LONG) if now < pause.latest]
     return LiveRow(
         id=start.recording,
         tenant=start.tenant,

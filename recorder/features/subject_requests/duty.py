@@ -21,7 +21,8 @@ from recorder.errors import ConfigError
 from recorder.features.subject_requests import verification_code
 from recorder.ids import Entropy
 from recorder.pipeline.duty_thread import DutyThread
-from recorder.prompts.composer import SHIPPED, code
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.composer import verification_code as code
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import share_folder, write_file
 

@@ -19,9 +19,10 @@ from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import announcement_row, composition_data
-from recorder.catalogue.records import AnnouncementRow, Composition, Sentence
+from recorder.catalogue.records import AnnouncementRow, Composition
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants.rules import (
     OwnSound,
@@ -127,9 +128,9 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
     return hashes | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
 
 
-def sentence_of(spoken: SpokenText | None) -> Sentence | None:
+def sentence_of(spoken: SpokenText | None) -> SpokenSentence | None:
     """The catalogue's reference to a spoken text."""
-    return None if spoken is None else Sentence(spoken.text, hashlib.sha256(spoken.wav).hexdigest())
+    return None if spoken is None else SpokenSentence(spoken.text, hashlib.sha256(spoken.wav).hexdigest())
 
 
 def store_sound(wav: bytes, now: datetime) -> str:

@@ -13,16 +13,10 @@ from datetime import datetime
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import (
-    ASKING_MODES,
-    MOST_LANGUAGES,
-    AnnouncementRow,
-    Composition,
-    LineRow,
-    Sentence,
-)
+from recorder.catalogue.records import ASKING_MODES, MOST_LANGUAGES, AnnouncementRow, Composition, LineRow
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import (
     CompositionData,
@@ -38,7 +32,7 @@ from recorder.prompts.purposes import standard
 from recorder.prompts.sentences import SHORT, Wording
 from recorder.prompts.sound_sources import Sources
 
-NOTHING: Mapping[str, str] = composer.NOTHING
+NOTHING: Mapping[str, str] = composer.NO_SENTENCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +124,7 @@ class _Draft:
     def is_saved_as(self, row: AnnouncementRow) -> bool:
         """Whether a row has the same texts, sounds and composition."""
         recipe = self.recipe
-        saved = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
+        saved = (SpokenSentence(row.text, row.sound), row.question, row.declined, row.composition)
         drafted = (
             sentence_of(self.told),
             sentence_of(self.question),
@@ -194,7 +188,7 @@ def set_line_mode(
                 tenant, current[0].purposes, keep_days=current[0].keep_days, mode=mode
             )
         found = [row if row.mode == mode else _recomposed(row, known, sources) for row in current]
-        return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sound))
+        return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sha256))
 
     return _set(tenant, line_id, wanted, now, entropy)
 
@@ -277,7 +271,7 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
             f"`accord announcement compose --mode {mode}`; then name it, `accord line announce`",
         )
     first = composition.greeting
-    greeting = None if first is None else composer.Greeting(first.text, _wav(first.sound))
+    greeting = None if first is None else composer.Greeting(first.text, _wav(first.sha256))
     name = _name(row, row.language, mode)
     recipe = _Recipe(
         name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording

@@ -13,6 +13,7 @@ from recorder.catalogue.records import ASKING_MODES, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain import line_policy
+from recorder.domain.sentences import TimedSentence
 from recorder.features.tenants import announcements as announcing
 from recorder.lifecycle import line_history
 
@@ -46,7 +47,7 @@ def policies() -> NodePolicies:
         found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
         rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
         announcements = {each: found[each] for row in rows for each in row.announcements}
-        sounds = {row.menu.sound for row in rows if row.menu is not None}
+        sounds = {row.menu.sha256 for row in rows if row.menu is not None}
         for row in announcements.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
         sounds = sounds.union(*(row.joining.sounds for row in rows if row.joining is not None))
@@ -126,7 +127,7 @@ class _PolicyBuilder:
             joining=first.joining,
             outbound=row.outbound,
             others=tuple(others),
-            menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
+            menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sha256),
         )
 
     def _language(self, row: AnnouncementTable, line: LineRow) -> line_policy.Language:
@@ -154,8 +155,8 @@ class _PolicyBuilder:
         notice, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
         if line.joining is None or notice is None:
             return None
-        declined = None if refused is None else self._sound(refused.text, refused.sound)
-        return line_policy.TransferNotice(line.joining.how, self._sound(notice.text, notice.sound), declined)
+        declined = None if refused is None else self._sound(refused.text, refused.sha256)
+        return line_policy.TransferNotice(line.joining.how, self._sound(notice.text, notice.sha256), declined)
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
         prompts = self.kept.get((line.id, language))
@@ -185,10 +186,10 @@ class _PolicyBuilder:
             self._sound(prompts.deleted_text, prompts.deleted_id),
         )
 
-    def _sound(self, text: str | None, sha256: str | None) -> line_policy.PromptSound:
+    def _sound(self, text: str | None, sha256: str | None) -> TimedSentence:
         if text is None or sha256 is None:
             raise ValueError("an announcement for a mode that asks, without what it asks")
-        return line_policy.PromptSound(text, sha256, self.durations[sha256])
+        return TimedSentence(text, sha256, self.durations[sha256])
 
 
 def rows_by_name(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:

@@ -15,9 +15,10 @@ from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import transfer_options_data
-from recorder.catalogue.records import ASKING_MODES, Sentence, TransferOptions
+from recorder.catalogue.records import ASKING_MODES, TransferOptions
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import store_sound
 from recorder.ids import Entropy
@@ -65,7 +66,7 @@ def set_transfer_notice(
         changed = None
         if how is not None and spoken is not None:
             notice, questions, refused = spoken
-            stored: dict[str, dict[str, Sentence]] = {
+            stored: dict[str, dict[str, SpokenSentence]] = {
                 mode: _kept(each, now) for mode, each in questions.items()
             }
             changed = transfer_options_data(
@@ -89,18 +90,20 @@ _Rendered = dict[str, composer.Rendered]
 
 def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendered], _Rendered]:
     """The notice, the question in each mode that asks, and the sentence after a refusal, by language."""
-    notice = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
+    notice = {each: composer.transfer_notice(each, sources=sources) for each in LANGUAGES}
     if not ask:
         return notice, {}, {}
     questions = {
-        mode: {each: composer.joining_question(each, mode=mode, sources=sources) for each in LANGUAGES}
+        mode: {each: composer.transfer_question(each, mode=mode, sources=sources) for each in LANGUAGES}
         for mode in ASKING_MODES
     }
     return notice, questions, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 
 
-def _kept(rendered: _Rendered, now: datetime) -> dict[str, Sentence]:
-    return {language: Sentence(each.text, store_sound(each.wav, now)) for language, each in rendered.items()}
+def _kept(rendered: _Rendered, now: datetime) -> dict[str, SpokenSentence]:
+    return {
+        language: SpokenSentence(each.text, store_sound(each.wav, now)) for language, each in rendered.items()
+    }
 
 
 def is_required(tenant: str) -> bool:

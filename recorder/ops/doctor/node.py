@@ -18,16 +18,23 @@ from recorder.errors import TakeError
 from recorder.features.tenants.snapshot import is_current
 from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, Patient
 from recorder.pipeline.stages import next_stage
-from recorder.spool.disk_space import AHEAD, USUAL_RATE, GrowingFile, Room, look, wanted
+from recorder.spool.disk_space import (
+    DEFAULT_RATE,
+    HEADROOM_SECONDS,
+    DiskLevel,
+    GrowingFile,
+    bytes_needed,
+    measure_disk,
+)
 from recorder.spool.layout import (
     AUDIO,
     END,
     QUARANTINE,
-    WHY,
-    closed_folders,
+    QUARANTINE_REASON,
     finished_takes,
     open_takes,
     read_start,
+    unreadable_folders,
 )
 
 WAITS_LONG = timedelta(minutes=10)
@@ -68,7 +75,7 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
             f"spool: {aside} is on another file system, so nothing can be moved there",
             "keep the quarantine on the spool's file system",
         )
-    shut = closed_folders(folder)
+    shut = unreadable_folders(folder)
     shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
     if shut:
         yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be read or emptied", GROUP)
@@ -93,30 +100,34 @@ def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
     notes = []
     for take in takes:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            note = json.loads((take / WHY).read_bytes())
+            note = json.loads((take / QUARANTINE_REASON).read_bytes())
             notes.append((str(note["since"]), str(note["reason"])))
     last = ", the last at {}: {}".format(*max(notes)) if notes else ""
     yield DoctorFinding(
         "warning",
         f"spool: {len(takes)} takes in quarantine{last}",
-        f"`cat {aside}/*/{WHY}` shows why and until when; `accord take again` retries one",
+        f"`cat {aside}/*/{QUARANTINE_REASON}` shows why and until when; `accord take again` retries one",
     )
 
 
 def disk(patient: Patient) -> Iterator[DoctorFinding]:
     """The spool's disk has room, and for how long at the present rate of recording."""
     node = patient.settings.node
-    found = look(node.spool_folder)
+    found = measure_disk(node.spool_folder)
     until = f"no new recordings from {node.full_at:.0%}"
     left = found.free - round(found.size * (1 - node.full_at))
     yield DoctorFinding(
-        {Room.OK: OK, Room.WARN: WARNING, Room.FULL: WRONG}[found.room(node.warn_at, node.full_at)],
+        {DiskLevel.OK: OK, DiskLevel.WARN: WARNING, DiskLevel.FULL: WRONG}[
+            found.level(node.warn_at, node.full_at)
+        ],
         f"disk: {found.used:.0%} in use, warning at {node.warn_at:.0%}, {until}; "
         + _hours(left, *_growth(node.spool_folder)),
         "" if found.used < node.warn_at else f"make room, but delete nothing in the spool: {until}",
     )
-    growing = [GrowingFile(size, USUAL_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
-    if found.free < wanted(found.size, [*growing, GrowingFile(0, USUAL_RATE, ("opus",))], 0, AHEAD):
+    growing = [GrowingFile(size, DEFAULT_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
+    if found.free < bytes_needed(
+        found.size, [*growing, GrowingFile(0, DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS
+    ):
         yield DoctorFinding(
             "wrong",
             f"disk: no room for one more recording beside the {len(growing)} in progress: new calls are "

@@ -205,7 +205,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
     # Shorter time limits than the worker's, so that an unreachable store is reported now.
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
     able = S3Store(bucket).abilities()
-    seen = capabilities.look(bucket, os.urandom)
+    seen = capabilities.probe_server(bucket, os.urandom)
     yield DoctorFinding(
         "ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} stores, returns and deletes"
     )

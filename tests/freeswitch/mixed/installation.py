@@ -29,7 +29,7 @@ from recorder.processes import object_store, run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
-from recorder.prompts.sentences import SpokenSentence
+from recorder.prompts.sentences import ClipText
 from recorder.prompts.sound_sources import Clip, Sources
 from recorder.seal import signing
 from tests.freeswitch.internal_phones import configuration
@@ -50,13 +50,13 @@ class Signals(Sources):
     """Provides signals instead of the product's own sentences; a clip that begins no sentence is a short
     noise."""
 
-    def clip(self, said: SpokenSentence, language: str) -> Clip:
-        name = FIRST_CLIPS.get(said.clip)
+    def clip(self, text: ClipText) -> Clip:
+        name = FIRST_CLIPS.get(text.clip)
         if name is None:
-            length = 9600 if said.clip == "ask-now" else 1600  # that one is a sentence by itself
+            length = 9600 if text.clip == "ask-now" else 1600  # that one is a sentence by itself
             short = np.random.default_rng(1).uniform(-0.02, 0.02, length).astype(np.float32)
-            return Clip(said, short, "signal")
-        return Clip(said, sentence(SENTENCES.index(name), 16000), "signal")
+            return Clip(short, "signal")
+        return Clip(sentence(SENTENCES.index(name), 16000), "signal")
 
 
 def wav(name: str) -> bytes:

@@ -65,7 +65,7 @@ class Pair:
         prompt = self.phone_rig.prompts / f"{take.start.announcement.sha256}.wav"
         encoded = encode(take, prompt)
         inspected = wav.inspect(take.audio)
-        sound = np.concatenate(list(wav.blocks(inspected, 1 << 20))) / 32768
+        sound = np.concatenate(list(wav.read_blocks(inspected, 1 << 20))) / 32768
         near, far = self.outside.voice, self.inside.voice
         assert isinstance(near, Voice)
         assert isinstance(far, Voice)

@@ -12,7 +12,7 @@ import numpy as np
 from recorder.audio import wav
 from recorder.features.imports.decoder import NotSound, unpack
 from tests.fuzz.documents import scratch
-from tests.unit.audio.hostile import encoded, referring, tone
+from tests.unit.audio.crafted_files import encoded, referring, tone
 
 INSTRUMENT = ("recorder.features.imports.decoder",)
 LONGEST = 4000

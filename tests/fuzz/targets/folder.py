@@ -100,9 +100,9 @@ def _changed(name: str, choices: Choices) -> bytes:
 def a_folder() -> None:
     stage = stages.next_stage(FOLDER)
     assert stage in ("note", "encode", "seal")
-    start, end = unrecorded_call.what_is_known(FOLDER, NOW)
-    assert layout.start_of(layout.start_body(start)) == start
-    assert layout.end_of(layout.end_body(end)) == end
+    start, end = unrecorded_call.salvage_call(FOLDER, NOW)
+    assert layout.parse_start(layout.start_body(start)) == start
+    assert layout.parse_end(layout.end_body(end)) == end
     if start.started_at != NOW:
         assert datetime(1, 1, 1, tzinfo=UTC) <= start.started_at
     try:
@@ -114,7 +114,7 @@ def a_folder() -> None:
     for mark in take.marks:
         assert isinstance(mark, Marker)
         json.dumps(dict(mark.data)).encode()
-    unrecorded_call.unkept(take)
+    unrecorded_call.reason_not_kept(take)
     try:
         encoded = read_encoded(FOLDER)
     except TakeError as error:

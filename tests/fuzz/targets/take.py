@@ -14,9 +14,9 @@ from recorder.audio import wav
 from recorder.audio.encoded_take import GAP_REASONS, read_encoded, write_encoded
 from recorder.audio.encoding import encode
 from recorder.domain.line_policy import Announcement, Keep
-from recorder.domain.line_policy import PromptSound as Said
 from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence as Said
 from recorder.errors import SealError, TakeError
 from recorder.seal.sealing import open_manifest, seal
 from recorder.spool import layout
@@ -151,7 +151,7 @@ def _audio(choices: Choices, asked: np.ndarray) -> bytes:
     if choices.below(8) == 7:
         both = both[: choices.below(len(both) + 1)]
     rate = choices.pick((8000, 8000, 8000, 12000, 16000, 24000, 48000))
-    head = wav.header(rate, choices.pick((len(both), len(both), 0, len(both) // 2, len(both) + 99)))
+    head = wav.wav_header(rate, choices.pick((len(both), len(both), 0, len(both) // 2, len(both) + 99)))
     return head + both.astype("<i2").tobytes() + choices.blob(5)
 
 

@@ -69,7 +69,7 @@ def check(data: bytes) -> None:
     assert 0 < sound.data_offset + sound.frames * wav.FRAME_BYTES <= len(content)
     assert sound.frames > 0
     assert sound.duration_ms >= sound.frames * 1000 / sound.sample_rate
-    samples = np.concatenate(list(wav.blocks(sound, 7)))
+    samples = np.concatenate(list(wav.read_blocks(sound, 7)))
     end = sound.data_offset + sound.frames * wav.FRAME_BYTES
     raw = np.frombuffer(content[sound.data_offset : end], "<i2").reshape(-1, 2)
     assert np.array_equal(samples, raw)
@@ -82,7 +82,7 @@ def check(data: bytes) -> None:
             rate, other = told
             assert rate == sound.sample_rate
             assert np.array_equal(other, samples), "libsndfile reads another sound"
-    rewritten = wav.header(sound.sample_rate, sound.frames) + samples.tobytes()
+    rewritten = wav.wav_header(sound.sample_rate, sound.frames) + samples.tobytes()
     again, _ = soundfile.read(io.BytesIO(rewritten), dtype="int16", always_2d=True)
     assert np.array_equal(again, samples)
 
@@ -114,14 +114,14 @@ def plain_pcm(content: bytes) -> bool:
 
 _SOUND = bytes(range(200))
 SEEDS = (
-    b"\x00" + wav.header(8000, 50) + _SOUND,
-    b"\x00" + wav.header(16000, 0) + _SOUND,
-    b"\x00" + wav.header(8000, 20) + _SOUND,
-    b"\x00" + wav.header(8000, 50) + _SOUND + b"LIST\x04\x00\x00\x00abcd",
+    b"\x00" + wav.wav_header(8000, 50) + _SOUND,
+    b"\x00" + wav.wav_header(16000, 0) + _SOUND,
+    b"\x00" + wav.wav_header(8000, 20) + _SOUND,
+    b"\x00" + wav.wav_header(8000, 50) + _SOUND + b"LIST\x04\x00\x00\x00abcd",
     b"\x00"
-    + wav.header(8000, 50)[:36]
+    + wav.wav_header(8000, 50)[:36]
     + b"fact\x04\x00\x00\x00\x32\x00\x00\x00"
-    + wav.header(8000, 50)[36:]
+    + wav.wav_header(8000, 50)[36:]
     + _SOUND,
     *(bytes([1, 20, 2, 0, n % 8, 0, n % 7, 0, n, n, 1, 0, n * 3 % 256, n, 0]) for n in range(20)),
 )

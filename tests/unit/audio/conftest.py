@@ -29,7 +29,7 @@ RATE = 8000
 
 
 def g711(sound: Sound, law: str, rate: int = RATE) -> Sound:
-    """Through the codec and back, by libsndfile (``ULAW``, ``ALAW``, or ``PCM_16`` for none)."""
+    """Encode and decode with libsndfile (``ULAW``, ``ALAW``, or ``PCM_16`` for none)."""
     buffer = io.BytesIO()
     soundfile.write(buffer, sound, rate, subtype=law, format="WAV")
     buffer.seek(0)
@@ -38,7 +38,7 @@ def g711(sound: Sound, law: str, rate: int = RATE) -> Sound:
 
 
 def silence(ms: int) -> Sound:
-    """What the switch writes where nothing is said: not zero but minus one (seen)."""
+    """Silence as the switch writes it: minus one, not zero (observed)."""
     return np.full(ms * RATE // 1000, -1, dtype=np.int16)
 
 
@@ -66,19 +66,19 @@ def speech(language: str, side: str) -> Sound:
     return sound
 
 
-def sound_of(told: AnnouncementFile) -> Sound:
-    sound: Sound = soundfile.read(told.path, dtype="int16")[0]
+def sound_of(announced: AnnouncementFile) -> Sound:
+    sound: Sound = soundfile.read(announced.path, dtype="int16")[0]
     return sound
 
 
 @dataclass
 class Call:
-    """One call to make a take of: ``left`` and ``right`` from the same moment, marks by milliseconds of
-    the call's clock."""
+    """A call of which a take is made: ``left`` and ``right`` start at the same moment; marks are in
+    milliseconds of the call's clock."""
 
     left: Sound
     right: Sound
-    told: AnnouncementFile
+    announced: AnnouncementFile
     marks: list[tuple[int, str]] = field(default_factory=list)
     rate: int = RATE
     formats: tuple[str, ...] = ("opus", "wav")
@@ -92,12 +92,12 @@ class Call:
         announcement = Announcement(
             id="a",
             version=1,
-            language=self.told.language,
-            text=self.told.text,
-            purposes=self.told.purposes,
-            keep_days=self.told.keep_days,
-            sha256=hashlib.sha256(self.told.path.read_bytes()).hexdigest(),
-            duration_ms=len(sound_of(self.told)) * 1000 // RATE,
+            language=self.announced.language,
+            text=self.announced.text,
+            purposes=self.announced.purposes,
+            keep_days=self.announced.keep_days,
+            sha256=hashlib.sha256(self.announced.path.read_bytes()).hexdigest(),
+            duration_ms=len(sound_of(self.announced)) * 1000 // RATE,
         )
         start = CallStart(
             recording=recording,
@@ -124,7 +124,7 @@ class Call:
 
 
 @pytest.fixture(params=["en", "fr"])
-def told(request: pytest.FixtureRequest) -> AnnouncementFile:
+def announced(request: pytest.FixtureRequest) -> AnnouncementFile:
     return announcement_in(request.param)
 
 
@@ -135,27 +135,29 @@ def english() -> AnnouncementFile:
 
 @pytest.fixture
 def lab() -> ModuleType:
-    """This module's sounds and calls, for tests: ``lab.tone(...)``, ``lab.ordinary(told)``."""
+    """This module's sounds and calls, for tests: ``lab.tone(...)``, ``lab.ordinary(announced)``."""
     return sys.modules[__name__]
 
 
 LEAD_MS, RING_MS, BEFORE, TALK = 154, 3000, 1000.0, 1900.0
 
 
-def ordinary(told: AnnouncementFile) -> Call:
-    """An announced call: silence, announcement, ringing, speech; the caller's tone at ``BEFORE`` Hz
-    sounds until the bridge and never after, at ``TALK`` Hz in the last second."""
-    prompt = sound_of(told)
+def ordinary(announced: AnnouncementFile) -> Call:
+    """An announced call: silence, announcement, ringing, speech. The caller sends a tone of ``BEFORE`` Hz
+    until the bridge, and one of ``TALK`` Hz in the last second."""
+    prompt = sound_of(announced)
     prompt_ms = len(prompt) // 8
     lead = silence(LEAD_MS)
     until = LEAD_MS + prompt_ms + RING_MS
-    right = np.concatenate([lead, prompt, silence(RING_MS), speech(told.language, "callee"), silence(1000)])
-    left = np.concatenate([tone(until, BEFORE), speech(told.language, "caller"), tone(1000, TALK)])
+    right = np.concatenate(
+        [lead, prompt, silence(RING_MS), speech(announced.language, "callee"), silence(1000)]
+    )
+    left = np.concatenate([tone(until, BEFORE), speech(announced.language, "caller"), tone(1000, TALK)])
     length = min(len(left), len(right))
     return Call(
         left[:length],
         right[:length],
-        told,
+        announced,
         [
             (0, "recording_started"),
             (LEAD_MS - 30, "announcement_started"),

@@ -1,4 +1,4 @@
-"""A stranger's sound file: a few kinds are taken, no other file is opened, and nothing grows without end."""
+"""The decoder accepts few formats, opens no other file, and limits its output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorder.audio import wav
 from recorder.errors import TakeError
 from recorder.features.imports import audio, decoder
 from recorder.features.imports.decoder import NotSound, unpack
-from tests.unit.audio.hostile import RATE, encoded, referring, tone
+from tests.unit.audio.crafted_files import RATE, encoded, referring, tone
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def decode(source: Path, target: Path) -> decoder.Decoded:
 
 
 def refused(source: Path, target: Path) -> str:
-    """Why it is not taken; nothing of it is left."""
+    """The error id of the refusal; nothing of the file is left."""
     with pytest.raises(TakeError) as caught:
         decode(source, target)
     assert caught.value.error_id == "take.not_sound"
@@ -46,7 +46,7 @@ def refused(source: Path, target: Path) -> str:
     ("name", "codec"),
     [("a.mp3", "mp3"), ("a.ogg", "libopus"), ("a.flac", "flac"), ("a.m4a", "aac"), ("a.aac", "aac")],
 )
-def test_the_kinds_that_are_taken(tmp_path: Path, name: str, codec: str) -> None:
+def test_accepts_known_formats(tmp_path: Path, name: str, codec: str) -> None:
     out = io.BytesIO()
     with open(encoded(tmp_path / name, codec), "rb") as source:
         done = unpack(source, out)
@@ -60,14 +60,14 @@ def test_the_kinds_that_are_taken(tmp_path: Path, name: str, codec: str) -> None
     assert 8000 < np.abs(samples[20_000:60_000]).max() < 10_000
 
 
-def test_a_wav_goes_through_as_it_is(tmp_path: Path, target: Path) -> None:
+def test_keeps_wav_samples(tmp_path: Path, target: Path) -> None:
     source = tone(tmp_path / "a.wav")
     assert decode(source, target) == decoder.Decoded(2, 2000)
     assert target.read_bytes()[44:] == source.read_bytes()[44:]
     assert not list(target.parent.glob(".*"))
 
 
-def test_a_wav_whose_writer_was_killed_is_taken_to_its_end(tmp_path: Path, target: Path) -> None:
+def test_accepts_wav_with_unfinished_header(tmp_path: Path, target: Path) -> None:
     content = bytearray(tone(tmp_path / "a.wav").read_bytes())
     content[4:8] = content[40:44] = bytes(4)
     (tmp_path / "b.wav").write_bytes(content)
@@ -84,33 +84,33 @@ PLAYLISTS = {
 
 
 @pytest.mark.parametrize("name", PLAYLISTS)
-def test_a_list_of_other_files_is_no_sound(tmp_path: Path, target: Path, name: str) -> None:
+def test_refuses_playlists(tmp_path: Path, target: Path, name: str) -> None:
     (tmp_path / "elsewhere").mkdir()
     other = encoded(tmp_path / "elsewhere" / "secret.mp3", "mp3")
     (tmp_path / name).write_text(PLAYLISTS[name].format(other=other))
     assert "is not a WAV, FLAC" in refused(tmp_path / name, target)
 
 
-def test_a_movie_whose_sound_lies_in_another_file_is_no_sound(tmp_path: Path, target: Path) -> None:
+def test_refuses_movie_that_refers_to_another_file(tmp_path: Path, target: Path) -> None:
     other = tone(tmp_path / "secret.wav", channels=1)
     source = referring(tmp_path / "x.mov", other)
     given = {"enable_drefs": "1", "use_absolute_path": "1"}
     with av.open(str(source), options=given) as container:
         read = b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
-    assert read[:8000] in other.read_bytes(), "FFmpeg would, if it were let"
+    assert read[:8000] in other.read_bytes(), "FFmpeg would open it without the restriction"
     assert "no audio" in refused(source, target)
 
 
 @pytest.mark.parametrize("opening", ["open('/dev/null')", "socket.socket()"])
-def test_the_decoder_opens_nothing_else(opening: str) -> None:
-    """Whatever FFmpeg is brought to try."""
+def test_decoder_opens_no_other_file(opening: str) -> None:
+    """Whatever FFmpeg attempts."""
     program = f"import socket\nfrom recorder.features.imports import decoder\ndecoder.confine()\n{opening}"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
     assert "Too many open files" in done.stderr
 
 
 @pytest.mark.parametrize("what", ["link", "folder that is a link", "pipe", "device", "folder"])
-def test_only_a_plain_file_is_opened(tmp_path: Path, what: str) -> None:
+def test_opens_regular_files_only(tmp_path: Path, what: str) -> None:
     path = tmp_path / "x.wav"
     if what == "link":
         path.symlink_to(tone(tmp_path / "secret.wav"))
@@ -131,7 +131,7 @@ def test_only_a_plain_file_is_opened(tmp_path: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["flac", "libopus"])
-def test_silence_without_end_is_not_unpacked(tmp_path: Path, codec: str) -> None:
+def test_limits_decoded_length(tmp_path: Path, codec: str) -> None:
     name = {"flac": "bomb.flac", "libopus": "bomb.ogg"}[codec]
     source = encoded(tmp_path / name, codec, seconds=600, rate=8000, silent=True)
     assert source.stat().st_size < 400_000
@@ -141,7 +141,7 @@ def test_silence_without_end_is_not_unpacked(tmp_path: Path, codec: str) -> None
     assert len(out.getvalue()) < (1 << 20) + 500_000
 
 
-def test_a_file_that_says_days_is_refused_before_it_is_unpacked(tmp_path: Path, target: Path) -> None:
+def test_refuses_declared_length_before_decoding(tmp_path: Path, target: Path) -> None:
     content = bytearray(encoded(tmp_path / "a.flac", "flac", rate=8000).read_bytes())
     assert content[4] & 0x7F == 0, "STREAMINFO"
     content[22:26] = (13 * 3600 * 8000).to_bytes(4, "big")  # the low 32 bits of 36
@@ -149,7 +149,9 @@ def test_a_file_that_says_days_is_refused_before_it_is_unpacked(tmp_path: Path, 
     assert "longer than 12 hours" in refused(tmp_path / "long.flac", target)
 
 
-def test_a_lying_length_is_no_way_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_decoded_length_despite_a_false_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoder, "LONGEST_H", 0.01)
     source = encoded(tmp_path / "a.ogg", "libopus", seconds=60, rate=8000, silent=True)
     with open(source, "rb") as file, pytest.raises(NotSound, match=r"longer than 0\.01 hours"):
@@ -157,7 +159,7 @@ def test_a_lying_length_is_no_way_round(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.m4a"])
-def test_a_file_that_breaks_off_is_said(tmp_path: Path, target: Path, name: str) -> None:
+def test_reports_truncated_file(tmp_path: Path, target: Path, name: str) -> None:
     codec = {"a.wav": "pcm_s16le", "a.flac": "flac", "a.m4a": "aac"}[name]
     source = encoded(tmp_path / name, codec, seconds=6)
     content = source.read_bytes()
@@ -166,20 +168,20 @@ def test_a_file_that_breaks_off_is_said(tmp_path: Path, target: Path, name: str)
     assert "truncated" in said or "cannot be decoded" in said
 
 
-def test_what_is_not_what_its_name_says(tmp_path: Path, target: Path) -> None:
+def test_refuses_content_that_contradicts_the_name(tmp_path: Path, target: Path) -> None:
     (tmp_path / "a.wav").write_text("A letter, and no sound at all.\n" * 40)
     assert "is not a WAV" in refused(tmp_path / "a.wav", target)
     (tmp_path / "b.wav").write_bytes(b"")
     assert "is not a WAV" in refused(tmp_path / "b.wav", target)
 
 
-def test_three_channels_and_rates_that_nobody_speaks_at(tmp_path: Path, target: Path) -> None:
+def test_refuses_unusual_channels_and_rates(tmp_path: Path, target: Path) -> None:
     assert "3 channels" in refused(tone(tmp_path / "a.wav", channels=3), target)
     assert "sample rate" in refused(tone(tmp_path / "b.wav", rate=50), target)
     assert "sample rate" in refused(tone(tmp_path / "c.wav", rate=2_000_000, seconds=0.1), target)
 
 
-def test_a_decoder_that_dies_is_an_error_of_its_file(
+def test_decoder_crash_is_an_error_of_its_file(
     tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audio, "PATIENCE_S", 0.001)
@@ -189,8 +191,8 @@ def test_a_decoder_that_dies_is_an_error_of_its_file(
     assert "decoder exited with status 1" in refused(tone(tmp_path / "a.wav"), target)
 
 
-def test_a_video_with_sound_is_taken_for_its_sound(tmp_path: Path, target: Path) -> None:
-    """And its picture is not decoded."""
+def test_accepts_audio_of_a_video(tmp_path: Path, target: Path) -> None:
+    """Its picture is not decoded."""
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         picture = container.add_stream("mpeg4", rate=10)

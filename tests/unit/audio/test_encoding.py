@@ -1,4 +1,5 @@
-"""What leaves a take: nothing of the caller from before they were told, and everything after it."""
+"""Encoding: the objects contain nothing of the caller from before the announcement's end, and all of the
+rest."""
 
 from __future__ import annotations
 
@@ -28,13 +29,13 @@ from tests.announcements import AnnouncementFile
 
 RATE = 8000
 NOTHING_DBFS = -85.0
-"""A tone at this level in what was decoded is not there: it was put in at -15 dBFS."""
+"""A tone below this level (dBFS) counts as absent: it is generated at -15 dBFS."""
 
 QUIET = 8
-"""Of 32768: what a lossy codec may leave of silence beside an edge."""
+"""Sample value up to which a lossy codec's output counts as silence beside an edge."""
 
 EDGE = 200
-"""The same where the other channel breaks off in a word: some of that is in both for a few milliseconds."""
+"""The same where the other channel ends within a word, which crosses over for a few milliseconds."""
 
 
 def named(encoded: Encoded, name: str) -> EncodedSound:
@@ -66,12 +67,12 @@ def of(path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("law", ["ULAW", "ALAW"])
-def test_nothing_of_the_caller_from_before_they_were_told_is_in_any_object(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, law: str
+def test_no_object_contains_the_caller_before_the_announcement_end(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile, law: str
 ) -> None:
-    call = replace(lab.ordinary(told), law=law)
-    encoded = encode(call.make(tmp_path), told.path)
-    end_ms = lab.LEAD_MS + len(lab.sound_of(told)) / 8
+    call = replace(lab.ordinary(announced), law=law)
+    encoded = encode(call.make(tmp_path), announced.path)
+    end_ms = lab.LEAD_MS + len(lab.sound_of(announced)) / 8
     assert encoded.announced is not None
     assert abs(encoded.announced.end_ms - end_ms) <= 1
     assert lab.power(call.left, lab.BEFORE) > -20
@@ -79,10 +80,10 @@ def test_nothing_of_the_caller_from_before_they_were_told_is_in_any_object(
     assert set(sounds) == {"audio.opus", "audio.wav"}
     for name, sound in sounds.items():
         talk = round((end_ms + lab.RING_MS) * 8)
-        # to the last 20 ms (the bridge is placed by the clock): the talk that follows is not the tone
+        # to the last 20 ms, since the bridge is placed by the clock
         assert lab.power(sound[: talk - 160, 0], lab.BEFORE) < NOTHING_DBFS, name
         assert np.abs(sound[: talk - 160, 0].astype(int)).max() <= QUIET, name
-        assert lab.power(sound[:, 0], lab.TALK) > -20, name  # what was said after it is there
+        assert lab.power(sound[:, 0], lab.TALK) > -20, name  # speech after it is kept
         assert lab.power(sound[:talk, 1].astype(float) / 32768, 440) > NOTHING_DBFS, name
         assert abs(len(sound) - len(call.left)) <= 1, name
     edge = int((end_ms + lab.RING_MS) // 50)
@@ -92,7 +93,7 @@ def test_nothing_of_the_caller_from_before_they_were_told_is_in_any_object(
 
 
 def leak(sound: NDArray[np.int16], own: NDArray[np.int16], other: NDArray[np.int16]) -> float:
-    """How much of ``other`` is in ``sound`` beside ``own``, in dB of its own level (least squares)."""
+    """The crosstalk of ``other`` in ``sound`` beside ``own``, in dB relative to its level (least squares)."""
     length = min(len(sound), len(own), len(other))
     basis = np.stack([own[:length], other[:length]], axis=1).astype(float)
     share = np.linalg.lstsq(basis, sound[:length].astype(float), rcond=None)[0]
@@ -100,7 +101,7 @@ def leak(sound: NDArray[np.int16], own: NDArray[np.int16], other: NDArray[np.int
     return float(20 * np.log10(abs(share[1]) + 1e-9))
 
 
-def test_left_stays_left_and_right_right_while_both_talk(
+def test_channels_stay_separate_while_both_talk(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     call = lab.ordinary(english)
@@ -115,12 +116,12 @@ def test_left_stays_left_and_right_right_while_both_talk(
         assert leak(talk[:, 1], other[:length], one[:length]) < -30, name
 
 
-def test_the_kept_wav_is_the_takes_sound_to_the_sample(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_kept_wav_equals_the_take_sample_by_sample(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    take = lab.ordinary(told).make(tmp_path)
+    take = lab.ordinary(announced).make(tmp_path)
     original, _ = soundfile.read(take.audio, dtype="int16")
-    encoded = encode(take, told.path)
+    encoded = encode(take, announced.path)
     kept, rate = soundfile.read(named(encoded, "audio.wav").path, dtype="int16")
     talk = encoded.gaps[-1].end_ms * 8
     assert rate == RATE
@@ -129,10 +130,10 @@ def test_the_kept_wav_is_the_takes_sound_to_the_sample(
     assert not kept[:talk, 0].any()
 
 
-def test_opus_sounds_like_the_take_and_lies_at_the_same_place(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_opus_resembles_the_take_without_an_offset(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
+    encoded = encode(lab.ordinary(announced).make(tmp_path), announced.path)
     sounds = everything(encoded)
     right, truth = sounds["audio.opus"][:, 1].astype(float), sounds["audio.wav"][:, 1].astype(float)
     length = min(len(right), len(truth))
@@ -143,16 +144,16 @@ def test_opus_sounds_like_the_take_and_lies_at_the_same_place(
     assert abs(len(sounds["audio.opus"]) / 8 - encoded.duration_ms) < 1
 
 
-def test_where_the_announcement_is_not_found_the_left_is_blank_until_a_second_after_the_playback(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_without_announcement_redacts_left_until_a_second_after_the_playback(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    call = lab.ordinary(told)
-    middle = lab.LEAD_MS * 8 + len(lab.sound_of(told)) // 2
-    call.right[middle : middle + 7200] = -1  # a hold took 0.9 s out of it
+    call = lab.ordinary(announced)
+    middle = lab.LEAD_MS * 8 + len(lab.sound_of(announced)) // 2
+    call.right[middle : middle + 7200] = -1  # a hold removed 0.9 s of it
     finished = {kind: ms for ms, kind in call.marks}["announcement_finished"]
     call.marks = [(ms, kind) for ms, kind in call.marks if kind != "bridged"]
     call.marks.append((finished + 200, "bridged"))
-    encoded = encode(call.make(tmp_path), told.path)
+    encoded = encode(call.make(tmp_path), announced.path)
     assert encoded.announced is None
     assert [(g.start_ms, g.end_ms, g.channel, g.reason) for g in encoded.gaps] == [
         (0, finished + 1000, "left", "before_announcement_end")
@@ -167,7 +168,7 @@ def test_where_the_announcement_is_not_found_the_left_is_blank_until_a_second_af
 @pytest.mark.parametrize(
     "marks", [["announcement_started"], [], ["announcement_finished", "announcement_started"]]
 )
-def test_without_a_finished_playback_the_whole_left_is_blank(
+def test_without_finished_playback_redacts_all_of_left(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, marks: list[str]
 ) -> None:
     call = lab.ordinary(english)
@@ -187,16 +188,14 @@ def test_without_a_finished_playback_the_whole_left_is_blank(
     assert not outline(encoded)["left"].any()
 
 
-def test_a_hold_is_silent_in_both_channels_and_explained(
-    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
-) -> None:
+def test_redacts_hold_in_both_channels(tmp_path: Path, lab: ModuleType, english: AnnouncementFile) -> None:
     call = lab.ordinary(english)
     call.marks += [(20_000, "hold"), (22_000, "unhold")]
     encoded = encode(call.make(tmp_path), english.path)
     hold = [gap for gap in encoded.gaps if gap.reason == "hold"]
     assert [gap.channel for gap in hold] == ["both"]
     assert abs(hold[0].start_ms - 20_000) < 50
-    assert abs(hold[0].end_ms - 21_700) < 50  # events may be late: the talk is not touched
+    assert abs(hold[0].end_ms - 21_700) < 50  # events may be late: the conversation is kept
     wav = everything(encoded)["audio.wav"]
     assert not wav[hold[0].start_ms * 8 : hold[0].end_ms * 8].any()
     assert wav[: hold[0].start_ms * 8].any()
@@ -204,10 +203,10 @@ def test_a_hold_is_silent_in_both_channels_and_explained(
 
 
 @pytest.mark.parametrize("to_the_end", [False, True])
-def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
+def test_inserts_silence_for_a_hold_that_was_not_written(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, to_the_end: bool
 ) -> None:
-    """A phone that sends nothing on hold: the recording lasts as long as the call all the same."""
+    """A telephone that sends nothing on hold: the recording still lasts as long as the call."""
     call = lab.ordinary(english)
     length = max(len(call.left), len(call.right)) // 8
     begin, held = length if to_the_end else 20_000, 2800
@@ -233,7 +232,7 @@ def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
     assert not outline(encoded)["left"][len(outline(encoded)["left"]) * start // len(wav) + 1].any()
 
 
-def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
+def test_inserts_nothing_if_a_clock_is_set_ahead_in_a_hold(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     call = lab.ordinary(english)
@@ -244,20 +243,20 @@ def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
     assert encoded.drift_ms == years
 
 
-def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, told: AnnouncementFile) -> None:
-    take = lab.ordinary(told).make(tmp_path)
-    first = encode(take, told.path)
+def test_encoding_is_deterministic(tmp_path: Path, lab: ModuleType, announced: AnnouncementFile) -> None:
+    take = lab.ordinary(announced).make(tmp_path)
+    first = encode(take, announced.path)
     before = of(take.folder)
     (take.folder / ".audio.opus.tmp").write_bytes(b"left by a crash")
     (take.folder / "peaks").write_bytes(b"half")
-    assert encode(take, told.path) == first
+    assert encode(take, announced.path) == first
     assert of(take.folder) == before
     shutil.copytree(take.folder, tmp_path / "elsewhere" / take.folder.name)
-    again = encode(read_take(tmp_path / "elsewhere" / take.folder.name), told.path)
+    again = encode(read_take(tmp_path / "elsewhere" / take.folder.name), announced.path)
     assert [s.sha256 for s in again.sounds] == [s.sha256 for s in first.sounds]
 
 
-def test_a_full_disk_leaves_no_half_object(
+def test_full_disk_leaves_no_partial_object(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
@@ -273,7 +272,7 @@ def test_a_full_disk_leaves_no_half_object(
 
 
 @pytest.mark.parametrize("formats", [("opus",), ("wav",)])
-def test_only_the_formats_that_the_line_asks_for(
+def test_encodes_only_the_formats_of_the_line(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, formats: tuple[str, ...]
 ) -> None:
     take = replace(lab.ordinary(english), formats=formats).make(tmp_path)
@@ -284,20 +283,20 @@ def test_only_the_formats_that_the_line_asks_for(
 
 
 def kill_header(take: Take, lost: int = 0) -> None:
-    """As a killed switch leaves it (seen): RIFF size 8, data size 0, and the last bytes unwritten."""
+    """A killed switch leaves RIFF size 8, data size 0, and the last bytes unwritten (observed)."""
     content = bytearray(take.audio.read_bytes())
     struct.pack_into("<I", content, 4, 8)
     struct.pack_into("<I", content, 40, 0)
     take.audio.write_bytes(content[: len(content) - lost])
 
 
-def test_a_take_of_a_killed_switch_is_whole_up_to_its_end(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_encodes_take_of_a_killed_switch(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    take = lab.ordinary(told).make(tmp_path)
-    whole = encode(take, told.path)
+    take = lab.ordinary(announced).make(tmp_path)
+    whole = encode(take, announced.path)
     kill_header(take, lost=1500 * 32)
-    cut = encode(take, told.path)
+    cut = encode(take, announced.path)
     assert cut.duration_ms == whole.duration_ms - 1500
     assert cut.announced == whole.announced
     gap = cut.gaps[-1]
@@ -306,12 +305,10 @@ def test_a_take_of_a_killed_switch_is_whole_up_to_its_end(
     assert abs(cut.drift_ms - 1500) < 50
     kept, _ = soundfile.read(named(cut, "audio.wav").path)
     assert len(kept) == (take.audio.stat().st_size - 44) // 4
-    assert encode(take, told.path) == cut  # the take was not altered: again the same
+    assert encode(take, announced.path) == cut  # the take is unchanged, so the result is the same
 
 
-def test_a_file_that_ends_early_is_explained(
-    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
-) -> None:
+def test_early_end_of_file_is_a_gap(tmp_path: Path, lab: ModuleType, english: AnnouncementFile) -> None:
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")
     soundfile.write(take.audio, sound[: -8 * 5000], rate, subtype="PCM_16")
@@ -321,7 +318,7 @@ def test_a_file_that_ends_early_is_explained(
     assert abs(encoded.drift_ms - 5000) < 50
 
 
-def test_a_little_shrinking_is_drift_and_no_gap(
+def test_slight_shrinkage_is_drift_and_no_gap(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
@@ -332,10 +329,8 @@ def test_a_little_shrinking_is_drift_and_no_gap(
     assert abs(encoded.drift_ms - 350) < 50
 
 
-def test_sound_that_is_longer_than_its_call_is_kept(
-    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
-) -> None:
-    """A clock was set back in the call: what it made of the call's length is drift."""
+def test_keeps_audio_longer_than_its_call(tmp_path: Path, lab: ModuleType, english: AnnouncementFile) -> None:
+    """A clock was set back in the call: the difference is drift."""
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")
     soundfile.write(take.audio, np.concatenate([sound, sound[-8 * 6000 :]]), rate, subtype="PCM_16")
@@ -347,7 +342,7 @@ def test_sound_that_is_longer_than_its_call_is_kept(
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF\x08\0\0\0WAVE", bytes(5000)])
-def test_a_broken_take_is_refused_with_a_reason_and_nothing_is_written(
+def test_refuses_broken_take_and_writes_nothing(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, content: bytes
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
@@ -359,10 +354,10 @@ def test_a_broken_take_is_refused_with_a_reason_and_nothing_is_written(
     assert of(take.folder) == before
 
 
-def test_another_sound_than_the_announced_one_is_refused(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_refuses_another_sound_than_the_announced_one(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    take = lab.ordinary(told).make(tmp_path)
+    take = lab.ordinary(announced).make(tmp_path)
     other = tmp_path / "other.wav"
     soundfile.write(other, lab.speech("en", "callee"), RATE, subtype="PCM_16")
     for path in (other, tmp_path / "none.wav"):
@@ -371,10 +366,10 @@ def test_another_sound_than_the_announced_one_is_refused(
         assert caught.value.error_id == "take.prompt"
 
 
-def test_a_long_call_is_not_held_in_memory(
+def test_memory_is_bounded_for_a_long_call(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
-    """Twenty minutes, 38 MB: more than all that is held while it is encoded."""
+    """Twenty minutes, 38 MB: more than the memory that encoding may take."""
     import tracemalloc
 
     call = replace(lab.ordinary(english), formats=("wav",))
@@ -392,7 +387,7 @@ def test_a_long_call_is_not_held_in_memory(
     assert len(body["left"]) <= 24_000
 
 
-def test_it_runs_in_a_process_and_its_errors_come_back(
+def test_runs_in_a_process_and_returns_its_errors(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
@@ -406,8 +401,8 @@ def test_it_runs_in_a_process_and_its_errors_come_back(
     assert caught.value.hint
 
 
-def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told: AnnouncementFile) -> None:
-    encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
+def test_encoded_json_round_trip(tmp_path: Path, lab: ModuleType, announced: AnnouncementFile) -> None:
+    encoded = encode(lab.ordinary(announced).make(tmp_path), announced.path)
     path = write_encoded(encoded)
     assert path.name == "encoded.json"
     assert read_encoded(encoded.take.folder) == encoded
@@ -417,7 +412,7 @@ def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told
 
 
 @pytest.mark.parametrize("harm", ["missing", "json", "format", "file", "length"])
-def test_an_encoded_that_cannot_be_used_says_so(
+def test_reports_unusable_encoded_json(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, harm: str
 ) -> None:
     encoded = encode(lab.ordinary(english).make(tmp_path), english.path)
@@ -439,7 +434,7 @@ def test_an_encoded_that_cannot_be_used_says_so(
     assert caught.value.error_id == "take.encoded"
 
 
-def test_the_takes_own_files_are_not_touched(
+def test_leaves_the_files_of_the_take_unchanged(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)

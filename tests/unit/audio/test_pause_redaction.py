@@ -1,4 +1,4 @@
-"""A pause is where the zeros are; where there are none, nothing of it leaves the spool all the same."""
+"""Pauses are located by their zeros; without zeros, all of the pause is redacted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 import soundfile
 
 from recorder.audio import redaction, wav
-from recorder.audio.pause_redaction import Masked, masked, pauses
+from recorder.audio.pause_redaction import LocatedPause, locate_pauses, read_pauses
 from recorder.domain.markers import Marker
 from recorder.spool.layout import Take
-from tests.unit.audio.test_redaction import FOUND, NORMAL, START, gaps, take
+from tests.unit.audio.marked_take import FOUND, NORMAL, START, gaps, take
 
 RATE = 8000
 
 
 def sound(folder: Path, *zeros: tuple[int, int], channels: tuple[int, ...] = (0, 1)) -> wav.Wav:
-    """A minute of noise with zeros from … to … (ms)."""
+    """A minute of noise with zeros in these stretches (milliseconds)."""
     samples = np.random.default_rng(5).integers(-900, 900, (60 * RATE, 2)).astype(np.int16)
     samples[samples == 0] = 1
     for first, last in zeros:
@@ -42,59 +42,59 @@ def paused(*marks: Marker) -> Take:
 PAUSE = mark(20_000, "paused", seconds="120")
 
 
-def test_the_zeros_are_the_pause_to_the_millisecond(tmp_path: Path) -> None:
+def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
     made, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210))
-    assert masked(made, file, FOUND) == (Masked(20_350, 25_210, silent=True),)
-    plan = redaction.plan(made, file, FOUND, (), masked(made, file, FOUND))
+    assert locate_pauses(made, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
+    plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
     assert (20_350, 25_210, "both", "paused") in gaps(plan)
-    assert plan.both == ((10_300, 14_300),), "only while it rang"
+    assert plan.both == ((10_300, 14_300),), "only ringing is redacted"
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (0,)])
-def test_what_the_switch_did_not_mask_is_silenced(tmp_path: Path, channels: tuple[int, ...]) -> None:
+def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) -> None:
     made, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210), channels=channels)
-    (found,) = masked(made, file, FOUND)
+    (found,) = locate_pauses(made, file, FOUND)
     assert not found.silent
     plan = redaction.plan(made, file, FOUND, (), (found,))
     assert (20_100, 25_100, "both", "paused") in gaps(plan)
-    samples = np.concatenate(list(wav.blocks(file, 1 << 16)))
+    samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
     kept = redaction.silence(samples, 0, RATE, plan)
     assert not kept[20_100 * 8 : 25_100 * 8].any()
     assert (kept[25_100 * 8 :] == samples[25_100 * 8 :]).all()
 
 
 @pytest.mark.parametrize("zeros", [(20_100, 46_000), (25_000, 50_100)])
-def test_a_pause_that_is_masked_only_in_part_is_silenced_whole(
-    tmp_path: Path, zeros: tuple[int, int]
-) -> None:
-    """The rest may be the card number."""
+def test_redacts_all_of_a_partially_masked_pause(tmp_path: Path, zeros: tuple[int, int]) -> None:
+    """The rest may contain the card number."""
     made = paused(PAUSE, mark(50_000, "resumed"))
     file = sound(tmp_path, zeros)
-    assert masked(made, file, FOUND) == (Masked(20_100, 50_000, silent=False),)
+    assert locate_pauses(made, file, FOUND) == (LocatedPause(20_100, 50_000, silent=False),)
 
 
-def test_it_ends_by_itself_after_the_seconds_that_the_switch_said(tmp_path: Path) -> None:
+def test_pause_ends_after_its_time_limit(tmp_path: Path) -> None:
     made = paused(mark(20_000, "paused", seconds="10"))
-    assert masked(made, sound(tmp_path, (20_100, 30_400)), FOUND) == (Masked(20_100, 30_400, silent=True),)
+    assert locate_pauses(made, sound(tmp_path, (20_100, 30_400)), FOUND) == (
+        LocatedPause(20_100, 30_400, silent=True),
+    )
 
 
-def test_it_ends_with_the_call(tmp_path: Path) -> None:
+def test_pause_ends_with_the_call(tmp_path: Path) -> None:
     made, file = paused(PAUSE), sound(tmp_path, (20_100, 60_000))
-    assert masked(made, file, FOUND) == (Masked(20_100, 60_000, silent=True),)
+    assert locate_pauses(made, file, FOUND) == (LocatedPause(20_100, 60_000, silent=True),)
 
 
-def test_paused_once_more_it_lasts_from_then_on() -> None:
+def test_pausing_again_restarts_the_time_limit() -> None:
     marks = [mark(0, "paused", seconds="10"), mark(6000, "paused", seconds="10"), mark(15_500, "resumed")]
-    (found,) = pauses(marks, START + timedelta(seconds=60))
+    (found,) = read_pauses(marks, START + timedelta(seconds=60))
     assert (found.begin, found.end) == (marks[0].at, marks[2].at)
 
 
-def test_two_pauses_are_two(tmp_path: Path) -> None:
+def test_locates_two_pauses(tmp_path: Path) -> None:
     made = paused(
         PAUSE, mark(25_000, "resumed"), mark(30_000, "paused", seconds="120"), mark(33_000, "resumed")
     )
     file = sound(tmp_path, (20_100, 25_100), (30_100, 33_100))
-    assert [(each.start_ms, each.end_ms) for each in masked(made, file, FOUND)] == [
+    assert [(each.start_ms, each.end_ms) for each in locate_pauses(made, file, FOUND)] == [
         (20_100, 25_100),
         (30_100, 33_100),
     ]
@@ -103,70 +103,70 @@ def test_two_pauses_are_two(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("marks", "zeros"),
     [
-        # Paused while nobody watched, and seen when the daemon came back; then ended by the code.
+        # Paused while unobserved, seen after the reconciliation, then ended by the code.
         ([mark(18_000, "unobserved_from"), mark(30_000, "unobserved_to"),
           mark(30_000, "paused", seen="later"), mark(35_000, "resumed")], (20_200, 35_100)),
-        # Paused, and over when the daemon came back.
+        # Paused, and over at the reconciliation.
         ([PAUSE, mark(22_000, "unobserved_from"), mark(40_000, "unobserved_to"),
           mark(40_000, "resumed", seen="later")], (20_100, 31_000)),
     ],
 )  # fmt: skip
-def test_what_was_only_seen_later_is_found_in_the_sound(
-    tmp_path: Path, marks: list[Marker], zeros: tuple[int, int]
-) -> None:
-    assert masked(paused(*marks), sound(tmp_path, zeros), FOUND) == (Masked(*zeros, silent=True),)
+def test_locates_pause_seen_later(tmp_path: Path, marks: list[Marker], zeros: tuple[int, int]) -> None:
+    assert locate_pauses(paused(*marks), sound(tmp_path, zeros), FOUND) == (
+        LocatedPause(*zeros, silent=True),
+    )
 
 
 AWAY = (mark(18_000, "unobserved_from"), mark(24_000, "unobserved_to"))
 
 
-def test_one_that_was_seen_later_ends_by_itself_and_the_talk_after_it_is_kept(tmp_path: Path) -> None:
+def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
     made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
     file = sound(tmp_path, (20_600, 32_400))
-    (found,) = masked(made, file, FOUND)
-    assert found == Masked(20_600, 32_400, silent=True)
+    (found,) = locate_pauses(made, file, FOUND)
+    assert found == LocatedPause(20_600, 32_400, silent=True)
     plan = redaction.plan(made, file, FOUND, (), (found,))
     assert [gap for gap in gaps(plan) if gap[0] >= 20_000] == [(20_600, 32_400, "both", "paused")]
-    samples = np.concatenate(list(wav.blocks(file, 1 << 16)))
+    samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
     kept = redaction.silence(samples, 0, RATE, plan)
     assert (kept[32_400 * 8 :] == samples[32_400 * 8 :]).all()
 
 
 @pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])
-def test_one_that_was_seen_later_and_is_not_whole_is_silenced_as_long_as_it_can_have_been(
-    tmp_path: Path, zeros: tuple[int, int]
-) -> None:
+def test_redacts_partial_pause_seen_later_to_its_latest_end(tmp_path: Path, zeros: tuple[int, int]) -> None:
     made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
-    assert masked(made, sound(tmp_path, zeros), FOUND) == (Masked(20_100, 32_100, silent=False),)
+    assert locate_pauses(made, sound(tmp_path, zeros), FOUND) == (LocatedPause(20_100, 32_100, silent=False),)
 
 
-def test_one_whose_beginning_nobody_knows_is_silenced_from_when_nobody_watched(tmp_path: Path) -> None:
-    """The zeros may be of less than all of it; after its seconds it is over in any case."""
+def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> None:
+    """The zeros may cover only part of it; it ends after its time limit in any case."""
     made = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
-    assert masked(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (Masked(18_100, 36_000, silent=False),)
+    assert locate_pauses(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (
+        LocatedPause(18_100, 36_000, silent=False),
+    )
 
 
-def test_an_earlier_one_that_nobody_saw_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> None:
     made = paused(
         mark(15_000, "unobserved_from"), mark(31_000, "unobserved_to"),
         mark(30_000, "paused", seconds="10", seen="later"), mark(33_000, "resumed"),
     )  # fmt: skip
-    assert masked(made, sound(tmp_path, (16_000, 26_000), (30_500, 33_100)), FOUND) == (
-        Masked(30_500, 33_100, silent=True),
+    assert locate_pauses(made, sound(tmp_path, (16_000, 26_000), (30_500, 33_100)), FOUND) == (
+        LocatedPause(30_500, 33_100, silent=True),
     )
 
 
-def test_a_note_is_a_marker_and_no_gap(tmp_path: Path) -> None:
+def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
     made, file = paused(mark(20_000, "noted")), sound(tmp_path)
-    plan = redaction.plan(made, file, FOUND, (), masked(made, file, FOUND))
+    plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
     assert [gap for gap in gaps(plan) if gap[0] >= 14_300] == []
     assert [each.offset_ms for each in plan.markers if each.kind == "noted"] == [20_100]
 
 
-def test_a_pause_is_never_looked_for_in_the_announcement(tmp_path: Path) -> None:
-    """Whoever came back saw that it was paused, and nobody had watched since the announcement began: what is
-    silenced then leaves the announcement whole, or nobody would hear that it was said."""
+def test_never_locates_a_pause_in_the_announcement(tmp_path: Path) -> None:
+    """At the reconciliation it was paused, and nobody had watched since the announcement began: the redaction
+    must leave the announcement whole."""
     unwatched = mark(FOUND.end_ms - 800, "unobserved_from")
     made = paused(unwatched, mark(20_000, "unobserved_to"), mark(20_000, "paused", seen="later"))
-    (found,) = masked(made, sound(tmp_path, (5_000, 6_500)), FOUND)
-    assert found == Masked(FOUND.end_ms, 60_000, silent=False)
+    (found,) = locate_pauses(made, sound(tmp_path, (5_000, 6_500)), FOUND)
+    assert found == LocatedPause(FOUND.end_ms, 60_000, silent=False)

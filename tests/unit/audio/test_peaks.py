@@ -1,4 +1,4 @@
-"""The outline that a player draws."""
+"""The peaks for the player's waveform."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def outline(samples: np.ndarray, block: int, rate: int = 8000) -> dict[str, obje
 
 
 @pytest.mark.parametrize("block", [1, 399, 400, 1000, 100_000])
-def test_lowest_and_highest_of_every_window(block: int) -> None:
+def test_lowest_and_highest_sample_of_every_window(block: int) -> None:
     samples = np.zeros((1000, 2), dtype=np.int16)
     samples[10, 0], samples[399, 0], samples[400, 0], samples[999, 1] = 32767, -32768, 255, -1
     body = outline(samples, block)
@@ -33,7 +33,7 @@ def test_lowest_and_highest_of_every_window(block: int) -> None:
     assert body["right"] == [0, 0, 0, 0, -1, 0]
 
 
-def test_a_long_take_has_longer_windows_and_no_more_of_them() -> None:
+def test_long_take_has_longer_windows() -> None:
     frames = 8000 * 3600 * 3
     peaks = Peaks(8000, frames)
     minute = np.ones((480_000, 2), dtype=np.int16)
@@ -44,7 +44,7 @@ def test_a_long_take_has_longer_windows_and_no_more_of_them() -> None:
     assert len(body["left"]) // 2 == -(-frames // body["window_frames"])
 
 
-def test_silence_is_flat_and_the_quietest_sound_is_not() -> None:
+def test_only_silence_is_flat() -> None:
     samples = np.zeros((800, 2), dtype=np.int16)
     samples[500, 1] = 1
     body = outline(samples, 100)

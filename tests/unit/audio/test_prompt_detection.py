@@ -1,4 +1,4 @@
-"""The question in the call and what is said of the answer are found in what was heard; so is the answer."""
+"""Keep questions and their outcomes are located in the right channel, and the answers between them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from recorder.audio.encoded_take import Encoded, Gap, read_encoded, write_encode
 from recorder.audio.encoding import encode
 from recorder.audio.keep_answers import questions
 from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import PromptSound as Said
 from recorder.domain.markers import Marker
+from recorder.domain.sentences import TimedSentence as Said
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.spool import layout
 from recorder.spool.layout import Take
@@ -36,7 +36,7 @@ WORDS = {
     "none": ("no-answer", "as-announced"),
 }
 EVENT_MS = 120
-"""How late or early the switch tells of what happened, here: alternately."""
+"""How late or early the switch's events are, alternately."""
 
 
 def clip(language: str, names: tuple[str, ...]) -> Sound:
@@ -48,11 +48,11 @@ def clip(language: str, names: tuple[str, ...]) -> Sound:
 
 @dataclass
 class Talk:
-    """An announced call in which it is asked whether to keep it; ``truth`` is where each prompt lies in the
-    audio, in milliseconds, and ``answers`` where they were given."""
+    """An announced call with keep questions. ``truth`` are the prompts' places in the audio, in milliseconds,
+    ``answers`` those of the answers."""
 
     lab: ModuleType
-    told: AnnouncementFile
+    announced: AnnouncementFile
     folder: Path
     sounds: dict[str, Sound] = field(default_factory=dict)
     truth: list[tuple[str, float, float]] = field(default_factory=list)
@@ -61,14 +61,14 @@ class Talk:
     shift_ms: float = 0
 
     def __post_init__(self) -> None:
-        self.sounds = {name: clip(self.told.language, words) for name, words in WORDS.items()}
-        call = self.lab.ordinary(self.told)
+        self.sounds = {name: clip(self.announced.language, words) for name, words in WORDS.items()}
+        call = self.lab.ordinary(self.announced)
         self.right, self.left = [call.right], [call.left]
         self.marks = [(float(at), kind, {}) for at, kind in call.marks]
         self.call = call
         (self.folder / "prompts").mkdir()
         self.announcement = self.folder / "prompts" / "announcement.wav"
-        self.announcement.write_bytes(self.told.path.read_bytes())
+        self.announcement.write_bytes(self.announced.path.read_bytes())
         said = {}
         for name, sound in self.sounds.items():
             at = self.folder / "prompts" / "new.wav"
@@ -89,14 +89,14 @@ class Talk:
         self.talk(gap_ms)
         begin = self.now
         self.right.append(self.sounds[name])
-        self.left.append(self.lab.speech(self.told.language, "caller")[: len(self.sounds[name])])
+        self.left.append(self.lab.speech(self.announced.language, "caller")[: len(self.sounds[name])])
         short = len(self.right[-1]) - len(self.left[-1])
         self.left.append(self.lab.silence(0) if short <= 0 else np.full(short, -1, np.int16))
         self.truth.append((name, begin, self.now))
 
     def talk(self, ms: int) -> None:
         for side, who in ((self.right, "callee"), (self.left, "caller")):
-            sound = np.resize(self.lab.speech(self.told.language, who), ms * 8)
+            sound = np.resize(self.lab.speech(self.announced.language, who), ms * 8)
             side.append(sound)
 
     def ask(self, answer: str, **how: str) -> None:
@@ -136,8 +136,8 @@ class Talk:
 
 
 @pytest.fixture
-def talk(lab: ModuleType, told: AnnouncementFile, tmp_path: Path) -> Talk:
-    return Talk(lab, told, tmp_path)
+def talk(lab: ModuleType, announced: AnnouncementFile, tmp_path: Path) -> Talk:
+    return Talk(lab, announced, tmp_path)
 
 
 def check_places(talk: Talk, encoded: Encoded) -> None:
@@ -151,14 +151,14 @@ def check_places(talk: Talk, encoded: Encoded) -> None:
     assert all(abs(at - true) <= 200 for at, true in zip(answered, talk.answers, strict=True))
 
 
-def test_the_question_and_what_was_said_of_the_answer_are_where_they_were_played(talk: Talk) -> None:
+def test_locates_question_and_outcome(talk: Talk) -> None:
     talk.ask("yes", by="outside", how="key")
     encoded = talk.encode()
     check_places(talk, encoded)
     assert [prompt.number for prompt in encoded.prompts] == [0, 0]
 
 
-def test_every_question_has_its_own_prompts_also_where_one_sound_is_played_twice(talk: Talk) -> None:
+def test_locates_the_prompts_of_every_question(talk: Talk) -> None:
     talk.ask("yes", by="colleague", how="aloud")
     talk.ask("none")
     talk.ask("no", by="outside", how="key")
@@ -167,7 +167,7 @@ def test_every_question_has_its_own_prompts_also_where_one_sound_is_played_twice
     assert [prompt.number for prompt in encoded.prompts] == [0, 0, 1, 1, 2, 2]
 
 
-def test_while_a_prompt_plays_they_do_not_hear_each_other_and_nothing_is_silenced(talk: Talk) -> None:
+def test_prompt_is_a_gap_without_redaction(talk: Talk) -> None:
     talk.ask("yes", by="outside", how="key")
     encoded = talk.encode()
     assert [gap for gap in encoded.gaps if gap.reason == "prompt"] == [
@@ -179,10 +179,10 @@ def test_while_a_prompt_plays_they_do_not_hear_each_other_and_nothing_is_silence
     np.testing.assert_array_equal(kept[start:], original[start:])
     assert (
         np.abs(kept[start : encoded.prompts[0].end_ms * 8, 0].astype(int)).max() > 500
-    )  # what they say stays
+    )  # their speech is kept
 
 
-def test_a_sound_that_is_nowhere_or_another_is_not_found_and_stops_nothing(talk: Talk) -> None:
+def test_ignores_missing_and_different_sounds(talk: Talk) -> None:
     talk.ask("yes", by="outside", how="key")
     folder = talk.folder / "prompts"
     keep = talk.keep
@@ -192,8 +192,8 @@ def test_a_sound_that_is_nowhere_or_another_is_not_found_and_stops_nothing(talk:
     assert talk.encode().prompts == ()
 
 
-def test_a_question_that_was_cut_is_not_found(talk: Talk) -> None:
-    """A hold took a second out of it, say, and the switch told that it ended by itself."""
+def test_does_not_locate_a_cut_question(talk: Talk) -> None:
+    """For example, a hold removed a second of it, and the switch reported that it was played to its end."""
     talk.ask("yes", by="outside", how="key")
     at = next(i for i, part in enumerate(talk.right) if part is talk.sounds["question"])
     whole = talk.right[at]
@@ -201,7 +201,7 @@ def test_a_question_that_was_cut_is_not_found(talk: Talk) -> None:
     assert [prompt.which for prompt in talk.encode().prompts] == ["yes"]
 
 
-def test_a_question_that_was_broken_off_or_not_answered_is_not_looked_for_in_vain(talk: Talk) -> None:
+def test_does_not_search_for_prompts_that_were_not_heard(talk: Talk) -> None:
     talk.mark("keep_asked", 0, how="question")
     talk.talk(1000)
     talk.mark("keep_broken", 0)
@@ -213,9 +213,9 @@ def test_a_question_that_was_broken_off_or_not_answered_is_not_looked_for_in_vai
     assert [prompt.number for prompt in encoded.prompts] == [1, 1]
 
 
-def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> None:
-    """Seven seconds of the call are not in the audio; where is known only by its holds.  Silence is put in
-    there, and all that follows is as much later."""
+def test_locates_prompts_after_a_hold_missing_in_the_audio(talk: Talk) -> None:
+    """Seven seconds of the call are missing in the audio, at a place known only by its holds. Silence is
+    inserted there, and everything later moves by as much."""
     talk.talk(2000)
     talk.mark("hold", 0)
     talk.shift_ms += 7000
@@ -228,10 +228,8 @@ def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> Non
 
 
 @pytest.mark.parametrize("lost_ms", [-1000, 1000])
-def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_off(
-    talk: Talk, lost_ms: int
-) -> None:
-    """A loaded switch drops frames; or writes more than the call's clock knows of."""
+def test_places_answers_relative_to_the_question(talk: Talk, lost_ms: int) -> None:
+    """A loaded switch drops frames, or writes more than the call's clock explains."""
     talk.talk(6000)
     talk.shift_ms += lost_ms
     talk.ask("yes", by="outside", how="key")
@@ -240,7 +238,7 @@ def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_
     check_places(talk, talk.encode())
 
 
-def test_a_clock_that_was_set_back_in_the_call_hides_them_not(talk: Talk) -> None:
+def test_locates_prompts_despite_a_clock_set_back(talk: Talk) -> None:
     talk.talk(2000)
     talk.shift_ms -= 30_000
     talk.ask("yes", by="outside", how="key")
@@ -253,14 +251,14 @@ def test_a_clock_that_was_set_back_in_the_call_hides_them_not(talk: Talk) -> Non
     kept, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
     original, _ = soundfile.read(encoded.take.audio, dtype="int16")
     start = encoded.prompts[0].offset_ms * 8
-    np.testing.assert_array_equal(kept[start:], original[start:])  # no hold is silenced then
+    np.testing.assert_array_equal(kept[start:], original[start:])  # then no hold is redacted
 
 
-def test_only_the_sounds_that_were_heard_are_needed(talk: Talk) -> None:
+def test_expects_only_sounds_that_were_heard(talk: Talk) -> None:
     talk.ask("none")
     keep = talk.keep
     assert keep.question is not None
-    assert prompt_detection.sounds(talk.make()) == {keep.question.sha256, keep.none.sha256}
+    assert prompt_detection.expected_sounds(talk.make()) == {keep.question.sha256, keep.none.sha256}
 
 
 KINDS = [
@@ -282,7 +280,7 @@ KINDS = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(KINDS), max_size=12))
-def test_whatever_was_noted_an_answer_follows_its_question(seen: list[tuple[str, dict[str, str]]]) -> None:
+def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]]]) -> None:
     from .conftest import START
 
     marks = [Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]

@@ -1,4 +1,4 @@
-"""The announcement is found where it is, whole, or not at all."""
+"""The announcement is found at its place if it is whole, and otherwise not at all."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ RATE = 8000
 
 
 def look(
-    folder: Path, right: np.ndarray, told: AnnouncementFile, rate: int = RATE
+    folder: Path, right: np.ndarray, announced: AnnouncementFile, rate: int = RATE
 ) -> LocatedAnnouncement | None:
-    """What ``find`` says of a take whose right channel is this, and whose left is something else."""
+    """The result of ``find`` for a take with this right channel and a different left one."""
     left = np.random.default_rng(7).integers(-3000, 3000, len(right)).astype(np.int16)
     soundfile.write(folder / "t.wav", np.stack([left, right], axis=1), rate, subtype="PCM_16")
-    return find(told.path, folder / "t.wav")
+    return find(announced.path, folder / "t.wav")
 
 
 @pytest.mark.parametrize("law", ["PCM_16", "ULAW", "ALAW"])
 @pytest.mark.parametrize("lead", [0, 1, 1234, 31999])
-def test_it_is_found_to_the_sample(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, law: str, lead: int
+def test_finds_the_prompt_to_the_sample(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile, law: str, lead: int
 ) -> None:
-    prompt = lab.sound_of(told)
+    prompt = lab.sound_of(announced)
     before = np.full(lead, -1, dtype=np.int16)
-    right = lab.g711(np.concatenate([before, prompt, lab.speech(told.language, "callee")]), law)
-    found = look(tmp_path, right, told)
+    right = lab.g711(np.concatenate([before, prompt, lab.speech(announced.language, "callee")]), law)
+    found = look(tmp_path, right, announced)
     assert found is not None
     assert found.offset_ms == round(lead / 8)
     assert found.end_ms == -(-(lead + len(prompt)) // 8)
     assert found.score > 0.999
 
 
-def test_it_is_within_20_ms_of_a_chirp_in_the_other_channel(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_finds_the_prompt_within_20_ms_of_a_chirp(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    """The truth by another way than the correlator: the chirp's onset, in a silent channel."""
+    """The place is measured independently of the correlator, by a chirp's onset in a silent channel."""
     rng = np.random.default_rng(3)
     for _ in range(5):
         lead = int(rng.integers(0, 40000))
         at = np.arange(800) / RATE
         chirp = (9000 * np.sin(2 * np.pi * (400 * at + 12000 * at**2))).astype(np.int16)
-        prompt = lab.sound_of(told)
+        prompt = lab.sound_of(announced)
         left = np.concatenate([np.full(lead, -1, dtype=np.int16), chirp, np.full(len(prompt), -1, np.int16)])
         right = np.full(len(left), -1, dtype=np.int16)
         right[lead : lead + len(prompt)] = prompt
         stereo = np.stack([lab.g711(left, "ALAW"), lab.g711(right, "ALAW")], axis=1)
         soundfile.write(tmp_path / "t.wav", stereo, RATE, subtype="PCM_16")
         onset = int(np.argmax(np.abs(stereo[:, 0].astype(int)) > 200))
-        found = find(told.path, tmp_path / "t.wav")
+        found = find(announced.path, tmp_path / "t.wav")
         assert found is not None
         assert abs(found.offset_ms - onset / 8) <= 20
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_a_take_at_another_rate(
+def test_finds_the_prompt_at_another_rate(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, rate: int
 ) -> None:
     quiet = lab.silence(300)
@@ -78,7 +78,7 @@ def test_a_take_at_another_rate(
     assert found.score > 0.99
 
 
-def test_a_prompt_at_16_khz_in_a_take_at_8(
+def test_finds_a_16_khz_prompt_in_an_8_khz_take(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     low = lab.sound_of(english)
@@ -93,12 +93,12 @@ def test_a_prompt_at_16_khz_in_a_take_at_8(
     assert found.offset_ms == 100
 
 
-def test_quieter_or_louder_it_is_still_the_prompt(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_finds_the_prompt_at_another_level(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
     for gain in (0.05, 0.5, 1.4):
-        right = np.concatenate([lab.silence(100), (lab.sound_of(told) * gain).astype(np.int16)])
-        found = look(tmp_path, lab.g711(right, "ULAW"), told)
+        right = np.concatenate([lab.silence(100), (lab.sound_of(announced) * gain).astype(np.int16)])
+        found = look(tmp_path, lab.g711(right, "ULAW"), announced)
         assert found is not None, gain
         assert found.offset_ms == 100
 
@@ -113,17 +113,17 @@ CUTS = [
 
 
 @pytest.mark.parametrize(("cut_ms", "share", "instead", "law", "language"), CUTS)
-def test_a_prompt_that_was_cut_is_not_found(
+def test_does_not_find_a_cut_prompt(
     tmp_path: Path, lab: ModuleType, cut_ms: int, share: float, instead: str, law: str, language: str
 ) -> None:
-    """By a hold: masked, covered by music, or (as the switch shrinks a recording) gone.  The cut begins
-    with the first word after ``share`` of it."""
-    told = announcement_in(language)
-    prompt = lab.sound_of(told)
+    """A hold masks it, covers it with music, or removes it (a shrunk recording). The cut begins with the
+    first word after ``share`` of it."""
+    announced = announcement_in(language)
+    prompt = lab.sound_of(announced)
     words = np.flatnonzero(np.abs(prompt.astype(int)) > 1000)
     start = int(words[np.searchsorted(words, share * len(prompt))])
     end = min(start + cut_ms * 8, len(prompt))
-    assert (np.abs(prompt[start:end].astype(int)) > 1000).mean() > 0.1  # something is said there
+    assert (np.abs(prompt[start:end].astype(int)) > 1000).mean() > 0.1  # there is speech
     ms = (end - start) // 8
     gone = {
         "silence": lab.silence(ms),
@@ -132,70 +132,80 @@ def test_a_prompt_that_was_cut_is_not_found(
         "nothing": lab.silence(0),
     }[instead]
     heard = np.concatenate([lab.silence(200), prompt[:start], gone, prompt[end:]])
-    assert look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), told) is None
+    assert (
+        look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), announced) is None
+    )
 
 
-def test_a_prompt_without_one_of_its_sentences_is_not_found(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_does_not_find_a_prompt_without_one_of_its_sentences(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    """From pause to pause nothing tells but that what should be there is not."""
-    prompt = lab.sound_of(told)
+    """The cut is from pause to pause, so only the missing sentence shows it."""
+    prompt = lab.sound_of(announced)
     loud = np.flatnonzero(np.abs(prompt) > 20)
     pauses = [(int(loud[i]), int(loud[i + 1])) for i in np.flatnonzero(np.diff(loud) > 100 * 8)]
     assert pauses
     for (_, start), (end, _) in pairwise([(0, 0), *pauses, (len(prompt), len(prompt))]):
         lacking = prompt.copy()
         lacking[start : end + 1] = 0
-        assert look(tmp_path, np.concatenate([lab.silence(200), lacking, lab.silence(500)]), told) is None
+        assert (
+            look(tmp_path, np.concatenate([lab.silence(200), lacking, lab.silence(500)]), announced) is None
+        )
 
 
 @pytest.mark.parametrize("missing_ms", [300, 1000, 5000])
-def test_a_prompt_that_ends_with_the_call_is_not_found(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, missing_ms: int
+def test_does_not_find_a_prompt_that_the_call_cuts(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile, missing_ms: int
 ) -> None:
-    prompt = lab.sound_of(told)
-    assert look(tmp_path, np.concatenate([lab.silence(200), prompt[: -missing_ms * 8]]), told) is None
+    prompt = lab.sound_of(announced)
+    assert look(tmp_path, np.concatenate([lab.silence(200), prompt[: -missing_ms * 8]]), announced) is None
 
 
-def test_other_speech_is_not_the_prompt(tmp_path: Path, lab: ModuleType, told: AnnouncementFile) -> None:
-    other = lab.speech(told.language, "callee")
-    assert look(tmp_path, np.concatenate([other, lab.speech(told.language, "caller")]), told) is None
-    assert look(tmp_path, lab.silence(20000), told) is None
-    assert look(tmp_path, np.zeros(160000, dtype=np.int16), told) is None
-    assert look(tmp_path, lab.silence(500), told) is None
-
-
-def test_of_a_prompt_that_started_twice_the_last_whole_playing_counts(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+def test_does_not_mistake_other_speech_for_the_prompt(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile
 ) -> None:
-    prompt = lab.sound_of(told)
+    other = lab.speech(announced.language, "callee")
+    assert (
+        look(tmp_path, np.concatenate([other, lab.speech(announced.language, "caller")]), announced) is None
+    )
+    assert look(tmp_path, lab.silence(20000), announced) is None
+    assert look(tmp_path, np.zeros(160000, dtype=np.int16), announced) is None
+    assert look(tmp_path, lab.silence(500), announced) is None
+
+
+def test_finds_the_last_whole_playing(tmp_path: Path, lab: ModuleType, announced: AnnouncementFile) -> None:
+    prompt = lab.sound_of(announced)
     broken, pause = prompt[:24000], lab.silence(400)
-    found = look(tmp_path, np.concatenate([broken, pause, prompt, pause, lab.speech("en", "callee")]), told)
+    found = look(
+        tmp_path, np.concatenate([broken, pause, prompt, pause, lab.speech("en", "callee")]), announced
+    )
     assert found is not None
     assert found.offset_ms == 3400
-    found = look(tmp_path, np.concatenate([prompt, pause, prompt, pause, broken]), told)
+    found = look(tmp_path, np.concatenate([prompt, pause, prompt, pause, broken]), announced)
     assert found is not None
     assert found.offset_ms == round(len(prompt) / 8) + 400
 
 
 @pytest.mark.parametrize("slips", [1, 3])
-def test_a_dropped_media_tick_is_no_cut(
-    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, slips: int
+def test_tolerates_a_dropped_media_tick(
+    tmp_path: Path, lab: ModuleType, announced: AnnouncementFile, slips: int
 ) -> None:
-    """A loaded switch drops frames of 20 ms (seen); the sentence is heard all the same."""
-    prompt = lab.sound_of(told)
+    """A loaded switch drops frames of 20 ms (observed); the sentence is still audible."""
+    prompt = lab.sound_of(announced)
     parts, at = [lab.silence(100)], 0
     for slip in range(slips):
         where = len(prompt) * (slip + 1) // (slips + 1)
         parts.append(prompt[at:where])
         at = where + 160
-    found = look(tmp_path, lab.g711(np.concatenate([*parts, prompt[at:], lab.silence(500)]), "ULAW"), told)
+    found = look(
+        tmp_path, lab.g711(np.concatenate([*parts, prompt[at:], lab.silence(500)]), "ULAW"), announced
+    )
     assert found is not None
     assert found.offset_ms == 100
     assert found.end_ms == -(-(800 + len(prompt) - 160 * slips) // 8)
 
 
-def test_in_a_long_call_it_is_found_after_the_window_too(
+def test_finds_the_prompt_after_the_search_window(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     talk = np.tile(lab.speech("en", "callee"), 4)
@@ -207,7 +217,7 @@ def test_in_a_long_call_it_is_found_after_the_window_too(
         assert found.offset_ms == round(len(talk) / 8)
 
 
-def test_a_prompt_that_cannot_be_read_is_named(tmp_path: Path, english: AnnouncementFile) -> None:
+def test_names_an_unreadable_prompt(tmp_path: Path, english: AnnouncementFile) -> None:
     for content in (None, b"no sound", b""):
         path = tmp_path / "p.wav"
         if content is not None:

@@ -1,4 +1,4 @@
-"""Takes at every rate that a channel can have: found, silenced and encoded like one at 8 kHz."""
+"""Takes at every rate that a channel can have are processed like one at 8 kHz."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPUS_RATE = 48_000
 
 
 def at_rate(sound: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
-    """By ffmpeg's resampler: the product's own is not asked."""
+    """Resample with ffmpeg, independently of the product's resampler."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     frame = av.AudioFrame.from_ndarray(sound[None, :], format="s16", layout="mono")
     frame.sample_rate = 8000
@@ -31,7 +31,7 @@ def at_rate(sound: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
 
 
 @pytest.mark.parametrize("rate", OTHERS)
-def test_a_take_of_another_rate_is_found_silenced_and_encoded(
+def test_processes_a_take_of_every_rate(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, rate: int
 ) -> None:
     call = lab.ordinary(english)
@@ -42,17 +42,17 @@ def test_a_take_of_another_rate_is_found_silenced_and_encoded(
     assert abs(encoded.announced.offset_ms - lab.LEAD_MS) <= 2
     assert abs(encoded.announced.end_ms - lab.LEAD_MS - len(lab.sound_of(english)) / 8) <= 2
     assert encoded.announced.score > 0.95
-    told = encoded.announced.end_ms * rate // 1000
+    announced = encoded.announced.end_ms * rate // 1000
     paths = {sound.name: sound.path for sound in encoded.sounds}
     kept, kept_rate = soundfile.read(paths["audio.wav"], dtype="int16")
     assert kept_rate == rate
     assert len(kept) == len(wide.left)
-    assert not kept[:told, 0].any()
+    assert not kept[:announced, 0].any()
     with av.open(str(paths["audio.opus"])) as container:
         opus = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert abs(opus.shape[1] / OPUS_RATE - len(kept) / rate) < 0.002
     assert np.abs(opus[0, : (encoded.announced.end_ms - 20) * OPUS_RATE // 1000]).max() < 0.001
-    # As loud at the same place, tenth of a second by tenth of a second.
+    # The same level at the same place, in steps of a tenth of a second.
     for side in (0, 1):
         assert np.corrcoef(loudness(opus[side], OPUS_RATE), loudness(kept[:, side], rate))[0, 1] > 0.98
     outline = json.loads(paths["peaks"].read_bytes())
@@ -65,10 +65,8 @@ def loudness(sound: NDArray[np.generic], rate: int) -> NDArray[np.float64]:
     return np.asarray(np.sqrt((pieces**2).mean(axis=1)))
 
 
-def test_a_bandwidth_that_the_leg_has_is_kept(
-    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
-) -> None:
-    """Hiss at 6 kHz of a 16 kHz leg is still there in both formats; at 8 kHz there is no room for it."""
+def test_keeps_the_bandwidth_of_the_leg(tmp_path: Path, lab: ModuleType, english: AnnouncementFile) -> None:
+    """Hiss at 6 kHz of a 16 kHz leg is kept in both formats; at 8 kHz it cannot exist."""
     call = lab.ordinary(english)
     right = at_rate(call.right, 16000)
     at = np.arange(16000 * 2)

@@ -1,4 +1,4 @@
-"""Where somebody is heard to answer in a recording that still grows; nothing else is taken for it."""
+"""The external party's voice is found in a growing recording, and nothing else is mistaken for it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def spoken(language: str, condition: str = "quiet", digit: int = 2) -> Case:
 
 @pytest.mark.parametrize("condition", ["quiet", "noisy", "lossy"])
 @pytest.mark.parametrize("language", measured.LANGUAGES)
-def test_a_word_of_a_quarter_of_a_second_is_heard_where_it_is(
-    language: str, condition: str, tmp_path: Path
-) -> None:
+def test_finds_a_word_of_a_quarter_of_a_second(language: str, condition: str, tmp_path: Path) -> None:
     case = spoken(language, condition)
     place = measured.detect(case, tmp_path)
     assert place is not None
@@ -36,7 +34,7 @@ def test_a_word_of_a_quarter_of_a_second_is_heard_where_it_is(
 
 
 @pytest.mark.parametrize("rate", wav.RATES)
-def test_whatever_the_rate_of_the_recording(rate: int, tmp_path: Path) -> None:
+def test_finds_a_word_at_every_rate(rate: int, tmp_path: Path) -> None:
     case = spoken("fr")
     at_8000 = measured.detect(case, tmp_path)
     place = measured.detect(case, tmp_path, rate)
@@ -46,22 +44,22 @@ def test_whatever_the_rate_of_the_recording(rate: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", measured.VOICELESS)
-def test_nothing_else_is_taken_for_a_voice(kind: str, tmp_path: Path) -> None:
+def test_ignores_everything_but_voices(kind: str, tmp_path: Path) -> None:
     case = next(each for each in measured.voiceless_cases() if each.condition == kind)
     assert measured.detect(case, tmp_path) is None
 
 
-def test_what_they_said_before_is_no_answer(tmp_path: Path) -> None:
+def test_ignores_speech_before_the_start(tmp_path: Path) -> None:
     case = spoken("en")
     assert case.spoken is not None
     path = measured.write_case(case, tmp_path)
     after = (case.spoken[1] + 100) * measured.RATE // 1000
-    assert voice_detection.find(path, after) is None
-    assert voice_detection.find(path, after, last=True) is None
+    assert voice_detection.find_answer(path, after) is None
+    assert voice_detection.find_answer(path, after, last=True) is None
 
 
 @pytest.mark.parametrize("last", [True, False])
-def test_in_a_long_time_to_answer_the_first_or_the_last_is_said(last: bool, tmp_path: Path) -> None:
+def test_finds_the_first_or_the_last_answer(last: bool, tmp_path: Path) -> None:
     said = measured.word("de", 2)
     window = measured.comfort(np.random.default_rng(SEED))
     window = np.concatenate([window * 0.1] * 12)  # a minute
@@ -70,40 +68,42 @@ def test_in_a_long_time_to_answer_the_first_or_the_last_is_said(last: bool, tmp_
         window[at : at + len(said)] += said
     left = measured.by_telephone(window, np.random.default_rng(SEED), lost=0)
     samples = np.stack([left, np.zeros_like(left)], axis=1)
-    place = voice_detection.find(measured.write_case(Case("", "", samples, None), tmp_path), 0, last=last)
+    place = voice_detection.find_answer(
+        measured.write_case(Case("", "", samples, None), tmp_path), 0, last=last
+    )
     assert place is not None
     begins = 41_000 if last else 7_300
     assert begins - 100 < place.from_ms < place.to_ms < begins + len(said) / 8 + 200
 
 
 @pytest.mark.parametrize("cut", [lambda content: content[:-3], lambda content: content + b"\x01\x02"])
-def test_a_frame_that_is_half_written_does_not_matter(cut: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_ignores_a_partial_frame(cut: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = measured.write_case(spoken("nl"), tmp_path)
     path.write_bytes(cut(path.read_bytes()))
-    assert voice_detection.find(path, int(BEFORE_S * measured.RATE)) is not None
+    assert voice_detection.find_answer(path, int(BEFORE_S * measured.RATE)) is not None
 
 
-def test_an_empty_window_holds_nobody(tmp_path: Path) -> None:
+def test_finds_nothing_in_an_empty_window(tmp_path: Path) -> None:
     path = measured.write_case(spoken("nl"), tmp_path)
     for since in (
-        voice_detection.recorded(path) - 1,
-        voice_detection.recorded(path),
-        voice_detection.recorded(path) + 8000,
+        voice_detection.count_frames(path) - 1,
+        voice_detection.count_frames(path),
+        voice_detection.count_frames(path) + 8000,
     ):
-        assert voice_detection.find(path, since) is None
+        assert voice_detection.find_answer(path, since) is None
 
 
-def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
+def test_reports_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "audio.wav").write_bytes(b"nothing")
     with pytest.raises(TakeError):
-        voice_detection.find(tmp_path / "audio.wav", 0)
+        voice_detection.find_answer(tmp_path / "audio.wav", 0)
 
 
-def test_the_network_answers_as_its_authors_say() -> None:
-    """Of ONNX Runtime with silero_vad_16k_op15.onnx of silero-vad 6.2.3, for the same samples."""
+def test_network_matches_the_reference_implementation() -> None:
+    """Compared with ONNX Runtime and silero_vad_16k_op15.onnx of silero-vad 6.2.3, for the same samples."""
     t = np.arange(speech_model.RATE) / speech_model.RATE
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
     samples = (0.1 * buzz * (1 + np.sin(2 * np.pi * 4 * t))).astype(np.float32)
-    said = speech_model.likelihoods(samples)
+    said = speech_model.speech_probabilities(samples)
     assert len(said) == 31
     np.testing.assert_allclose(said[::5], EXPECTED, atol=1e-4)

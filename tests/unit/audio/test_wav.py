@@ -1,4 +1,4 @@
-"""WAV files as a switch leaves them, whole and broken."""
+"""WAV files as a switch leaves them, complete and damaged."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def put(folder: Path, content: bytes) -> Path:
 
 def read(path: Path, block: int = 1000) -> tuple[wav.Wav, np.ndarray]:
     found = wav.inspect(path)
-    return found, np.concatenate(list(wav.blocks(found, block)))
+    return found, np.concatenate(list(wav.read_blocks(found, block)))
 
 
-def test_a_whole_file_is_read_as_it_is(tmp_path: Path) -> None:
+def test_reads_a_whole_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "audio.wav", SOUND, 8000, subtype="PCM_16")
     found, samples = read(tmp_path / "audio.wav")
     assert (found.sample_rate, found.frames, found.header_broken) == (8000, 8000, False)
@@ -57,9 +57,7 @@ def test_a_whole_file_is_read_as_it_is(tmp_path: Path) -> None:
     [(8, 0), (0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (36 + 4000, 4000), (36, 3), (10**6, 10**6)],
     ids=["killed", "zeros", "live", "too short", "odd", "too long"],
 )
-def test_a_wrong_header_is_corrected_from_the_files_length(
-    tmp_path: Path, riff_size: int, data_size: int
-) -> None:
+def test_corrects_a_wrong_header_by_the_file_size(tmp_path: Path, riff_size: int, data_size: int) -> None:
     content = riff((b"fmt ", fmt()), (b"data", b""), size=riff_size)[:-4]
     path = put(tmp_path, content + struct.pack("<I", data_size) + SOUND.tobytes())
     found, samples = read(path)
@@ -68,7 +66,7 @@ def test_a_wrong_header_is_corrected_from_the_files_length(
     np.testing.assert_array_equal(samples, SOUND)
 
 
-def test_a_killed_switch_leaves_half_a_frame(tmp_path: Path) -> None:
+def test_ignores_the_partial_frame_of_a_killed_switch(tmp_path: Path) -> None:
     content = riff((b"fmt ", fmt()), (b"data", b""), size=8) + SOUND.tobytes() + b"\x07\x07\x07"
     found, samples = read(put(tmp_path, content))
     np.testing.assert_array_equal(samples, SOUND)
@@ -76,40 +74,40 @@ def test_a_killed_switch_leaves_half_a_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("padded", [True, False])
-def test_tags_before_and_after_the_sound_are_no_sound(tmp_path: Path, padded: bool) -> None:
+def test_ignores_tags_around_the_audio(tmp_path: Path, padded: bool) -> None:
     content = riff((b"LIST", b"odd"), (b"fmt ", fmt()), (b"data", SOUND.tobytes()), (b"LIST", b"odd"))
     found, samples = read(put(tmp_path, content if padded else content[:-1]))
     assert not found.header_broken
     np.testing.assert_array_equal(samples, SOUND)
 
 
-def test_an_extensible_format_of_16_bit_pcm_is_read(tmp_path: Path) -> None:
+def test_reads_extensible_pcm16(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "audio.wav", SOUND, 16000, subtype="PCM_16", format="WAVEX")
     found, samples = read(tmp_path / "audio.wav")
     assert found.sample_rate == 16000
     np.testing.assert_array_equal(samples, SOUND)
 
 
-def test_silence_that_is_put_in_is_read_where_it_is(tmp_path: Path) -> None:
+def test_reads_inserted_silence_at_its_place(tmp_path: Path) -> None:
     content = riff((b"fmt ", fmt()), (b"data", np.arange(1, 2001, dtype="<i2").tobytes()))
     sound = wav.inspect(put(tmp_path, content))
-    (original,) = wav.blocks(sound, 1000)
+    (original,) = wav.read_blocks(sound, 1000)
     holes = ((0, 5), (400, 30), (400, 1), (1000, 7))
     whole = replace(sound, frames=1043, holes=holes)
     expected = np.insert(original, [at for at, count in holes for _ in range(count)], 0, axis=0)
     for block in (1000, 7):
-        np.testing.assert_array_equal(np.concatenate(list(wav.blocks(whole, block))), expected)
-    part = np.concatenate(list(wav.blocks(whole, 16, 398, 440)))
+        np.testing.assert_array_equal(np.concatenate(list(wav.read_blocks(whole, block))), expected)
+    part = np.concatenate(list(wav.read_blocks(whole, 16, 398, 440)))
     np.testing.assert_array_equal(part, expected[398:440])
 
 
-def test_a_stretch_is_read_alone(tmp_path: Path) -> None:
+def test_reads_a_stretch(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "audio.wav", SOUND, 8000, subtype="PCM_16")
     found = wav.inspect(tmp_path / "audio.wav")
-    parts = list(wav.blocks(found, 7, start=11, stop=32))
+    parts = list(wav.read_blocks(found, 7, start=11, stop=32))
     assert [len(part) for part in parts] == [7, 7, 7]
     np.testing.assert_array_equal(np.concatenate(parts), SOUND[11:32])
-    assert len(np.concatenate(list(wav.blocks(found, 4096, start=7990, stop=99999)))) == 10
+    assert len(np.concatenate(list(wav.read_blocks(found, 4096, start=7990, stop=99999)))) == 10
 
 
 @pytest.mark.parametrize(
@@ -135,32 +133,32 @@ def test_a_stretch_is_read_alone(tmp_path: Path) -> None:
         (riff(*[(b"junk", b"")] * 100, (b"fmt ", fmt()), (b"data", bytes(8))), "no format"),
     ],
 )
-def test_an_impossible_take_says_why(tmp_path: Path, content: bytes, why: str) -> None:
+def test_impossible_take_has_a_reason(tmp_path: Path, content: bytes, why: str) -> None:
     with pytest.raises(TakeError, match=why) as caught:
         wav.inspect(put(tmp_path, content))
     assert caught.value.error_id == "take.impossible"
     assert caught.value.hint
 
 
-def test_a_missing_file_says_so(tmp_path: Path) -> None:
+def test_reports_a_missing_sound_file(tmp_path: Path) -> None:
     with pytest.raises(TakeError, match="left no sound"):
         wav.inspect(tmp_path / "audio.wav")
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path) -> None:
+def test_detects_a_file_that_shrinks(tmp_path: Path) -> None:
     path = put(tmp_path, riff((b"fmt ", fmt()), (b"data", SOUND.tobytes())))
     found = wav.inspect(path)
     path.write_bytes(path.read_bytes()[:20000])
     with pytest.raises(TakeError, match="shrank"):
-        list(wav.blocks(found, 1000))
+        list(wav.read_blocks(found, 1000))
 
 
-def test_the_header_that_is_written_is_read_by_others(tmp_path: Path) -> None:
-    path = put(tmp_path, wav.header(8000, len(SOUND)) + SOUND.tobytes())
+def test_other_readers_accept_the_header(tmp_path: Path) -> None:
+    path = put(tmp_path, wav.wav_header(8000, len(SOUND)) + SOUND.tobytes())
     samples, rate = soundfile.read(path, dtype="int16")
     assert rate == 8000
     np.testing.assert_array_equal(samples, SOUND)
-    assert wav.header(8000, 2**31)[40:] == b"\xff" * 4
+    assert wav.wav_header(8000, 2**31)[40:] == b"\xff" * 4
 
 
 CHUNK = st.tuples(st.sampled_from([b"fmt ", b"data", b"LIST", b"junk"]), st.binary(max_size=64))
@@ -180,7 +178,7 @@ CHUNK = st.tuples(st.sampled_from([b"fmt ", b"data", b"LIST", b"junk"]), st.bina
     )
 )
 @example(riff((b"fmt ", fmt()), (b"data", b"\0" * 8)))
-def test_no_bytes_do_more_than_be_refused(tmp_path: Path, content: bytes) -> None:
+def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
     path = put(tmp_path, content)
     try:
         found, samples = read(path)

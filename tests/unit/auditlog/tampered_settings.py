@@ -18,7 +18,7 @@ from recorder.ids import uuid7
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
 from recorder.seal.retention_limit import LimitSet
-from recorder.spool.atomic_files import in_memory
+from recorder.spool.atomic_files import memory_file
 
 from .conftest import World
 from .tampered_later import signed
@@ -117,7 +117,7 @@ def limit_row_without_leaf(world: World) -> None:
 
 
 def put_statement(world: World, limit: str, content: bytes) -> None:
-    with in_memory(content) as path:
+    with memory_file(content) as path:
         place = statements.place_of(world.tenant, limit)
         world.house.services.store.put(place, path, statements.sha256_of(content))
 

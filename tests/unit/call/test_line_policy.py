@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recorder.domain import line_policy
+from recorder.domain import line_policy, sentences
 from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.errors import ConfigError
 
@@ -71,7 +71,7 @@ def test_newer_fields_are_kept_apart(tmp_path: Path) -> None:
     assert (line.beep, line.outbound) == ("both", "once_connected")
 
 
-SAID = line_policy.PromptSound("text", SHA, 1000)
+SAID = sentences.TimedSentence("text", SHA, 1000)
 ASKING = replace(
     LINE,
     mode="opt-in",

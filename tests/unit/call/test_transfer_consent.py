@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.audio.transfer_redaction import unagreed
+from recorder.audio.transfer_redaction import find_unconsented
 from recorder.call import transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
 from recorder.call.state import Do, QuestionStep
@@ -35,9 +35,10 @@ from recorder.domain.call_events import (
     SupervisorsJoined,
 )
 from recorder.domain.call_plan import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT, CallPlan
-from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.line_policy import TransferNotice
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence
 from recorder.spool.layout import CallEnd, CallStart, Take
 from tests.unit.call.recorded_call import (
     AT,
@@ -446,7 +447,7 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
             break
         spoke += [(leg, since, call.now) for leg in there]
     markers = [one for one in call.done if isinstance(one, Marker)]
-    kept_of_nobody = tuple(unagreed(take_of(mode, markers, call.now)))
+    kept_of_nobody = tuple(find_unconsented(take_of(mode, markers, call.now)))
     for leg, since, _until in spoke:
         if leg in agreed if mode == OPT_IN else leg not in refused:
             continue
@@ -506,7 +507,7 @@ def act(call: ConsentCall, move: str) -> None:
 
 
 def take_of(mode: str, markers: list[Marker], ended: datetime) -> Take:
-    sound = PromptSound("said", "0" * 64, 1000)
+    sound = TimedSentence("said", "0" * 64, 1000)
     start = CallStart(
         "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
         joining=TransferNotice(ALONE, sound, sound),
@@ -518,6 +519,6 @@ def test_redacts_nothing_on_a_line_that_does_not_ask() -> None:
     call = ask_second_colleague()
     markers = [one for one in call.done if isinstance(one, Marker)]
     take = take_of(OPT_IN, markers, call.now)
-    assert list(unagreed(take))
-    told = replace(take.start, joining=TransferNotice(ALONE, PromptSound("said", "0" * 64, 1000)))
-    assert not list(unagreed(replace(take, start=told)))
+    assert list(find_unconsented(take))
+    told = replace(take.start, joining=TransferNotice(ALONE, TimedSentence("said", "0" * 64, 1000)))
+    assert not list(find_unconsented(replace(take, start=told)))

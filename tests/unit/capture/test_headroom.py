@@ -18,7 +18,7 @@ from recorder.capture.headroom import Headroom
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.spool import disk_space, layout
-from recorder.spool.disk_space import AHEAD, Disk, GrowingFile, finishing, wanted
+from recorder.spool.disk_space import HEADROOM_SECONDS, Disk, GrowingFile, bytes_needed, bytes_to_finish
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch.outbound_socket import Arrival
 from tests.clock import Clock
@@ -79,15 +79,19 @@ def test_admits_recordings_while_all_can_be_finished(site: FakeCalls) -> None:
         begun += 1
         assert begun < 50
     assert begun == 6
-    growing = [GrowingFile(0, disk_space.USUAL_RATE, ("opus",))] * begun
-    assert SMALL - 2 * AHEAD * disk_space.USUAL_RATE < wanted(SMALL, growing, 0, AHEAD) < SMALL
+    growing = [GrowingFile(0, disk_space.DEFAULT_RATE, ("opus",))] * begun
+    assert (
+        SMALL - 2 * HEADROOM_SECONDS * disk_space.DEFAULT_RATE
+        < bytes_needed(SMALL, growing, 0, HEADROOM_SECONDS)
+        < SMALL
+    )
     assert not headroom.excess()
     next(iter(site.calls.values())).state.phase = Phase.UNRECORDED
     assert headroom.admits(("opus",)), "an unrecorded call needs no room"
 
 
 def test_wav_and_wideband_need_more_room(site: FakeCalls) -> None:
-    need = round(disk_space.USUAL_RATE * AHEAD)
+    need = round(disk_space.DEFAULT_RATE * HEADROOM_SECONDS)
     headroom = site.measure(2 * need)
     assert headroom.admits(("opus",))
     assert not headroom.admits(("opus", "wav"))
@@ -101,9 +105,9 @@ def test_reserves_room_for_the_largest_finished_take(site: FakeCalls) -> None:
     call = site.call(sound=6 * MIB)
     layout.close_take(site.root / call.start.recording, CallEnd("recorded", None, AT, None))
     site.calls.clear()
-    free = wanted(SMALL, [GrowingFile(0, disk_space.USUAL_RATE, ("opus",))], 0, AHEAD)
+    free = bytes_needed(SMALL, [GrowingFile(0, disk_space.DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS)
     assert not site.measure(free).admits(("opus",))
-    assert site.measure(free + finishing(6 * MIB, ("opus",))).admits(("opus",))
+    assert site.measure(free + bytes_to_finish(6 * MIB, ("opus",))).admits(("opus",))
     layout.remove_take(site.root / call.start.recording)
     assert site.measure(free).admits(("opus",))
 
@@ -111,9 +115,9 @@ def test_reserves_room_for_the_largest_finished_take(site: FakeCalls) -> None:
 def test_stops_the_longest_recordings_first(site: FakeCalls) -> None:
     long, short = site.call(sound=5 * MIB), site.call(sound=MIB)
     announcing = site.call(sound=100_000, phase=Phase.ANNOUNCING)
-    enough = wanted(SMALL, [site.headroom._of(each) for each in (long, short, announcing)], 0, 5.0)  # type: ignore[arg-type]
+    enough = bytes_needed(SMALL, [site.headroom._of(each) for each in (long, short, announcing)], 0, 5.0)  # type: ignore[arg-type]
     assert site.measure(enough + 2 * MIB).excess() == []
-    needs = finishing(5 * MIB, ("opus",))
+    needs = bytes_to_finish(5 * MIB, ("opus",))
     assert site.measure(needs + 700_000).excess() == [long]
     assert site.measure(needs).excess() == [long, short], "a call during its announcement is not cut"
     long.state.recording.capturing = False
@@ -124,7 +128,7 @@ def test_assumes_the_usual_rate_without_audio(site: FakeCalls) -> None:
     site.call(sound=None)
     site.call(sound=10)
     site.measure(SMALL)
-    assert {rate for _, rate in site.headroom._sounds.values()} == {disk_space.USUAL_RATE}
+    assert {rate for _, rate in site.headroom._sounds.values()} == {disk_space.DEFAULT_RATE}
 
 
 class SilentSocket:

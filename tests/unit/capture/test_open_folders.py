@@ -165,7 +165,7 @@ def test_broken_folder_is_left_to_the_worker(site: Takeover, name: str, content:
     assert folder == site.folder
     house.work(folder)
     aside = house.spool / layout.QUARANTINE / folder.name
-    assert json.loads((aside / layout.WHY).read_bytes())["reason"] == "spool.broken"
+    assert json.loads((aside / layout.QUARANTINE_REASON).read_bytes())["reason"] == "spool.broken"
     assert (aside / layout.AUDIO).exists()
     with connected():
         row = NotRecordedTable.get()

@@ -18,7 +18,7 @@ from tests.scenarios.files import SAYS_YES
 def grow(path: Path, *pieces: bytes) -> None:
     """Append audio to the left channel, with a silent right one; the header gives no length."""
     if not path.exists():
-        path.write_bytes(wav.header(8000, 0))
+        path.write_bytes(wav.wav_header(8000, 0))
     with path.open("ab") as file:
         for piece in pieces:
             file.write(b"".join(piece[at : at + 2] + b"\0\0" for at in range(0, len(piece), 2)))

@@ -13,11 +13,11 @@ from peewee import IntegrityError
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import Sentence
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, composition, lines
 from recorder.features.tenants.rules import OwnSound
@@ -83,8 +83,8 @@ def test_announcement_stores_its_question(tenants, own, beside, tone, mode) -> N
     assert row.declined.text == "Not recorded."
     with connected():
         sounds = {sound.sha256: bytes(sound.wav) for sound in SoundTable.select()}
-    assert sounds[row.question.sound] == beside["question"].wav
-    assert sounds[row.declined.sound] == beside["declined"].wav
+    assert sounds[row.question.sha256] == beside["question"].wav
+    assert sounds[row.declined.sha256] == beside["declined"].wav
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_line_with_several_languages_has_a_menu(tenants, own, menu, now) -> None
     assert line.announcements == tuple(told)
     assert line.menu.text == menu.text
     with connected():
-        assert bytes(SoundTable.get_by_id(line.menu.sound).wav) == menu.wav
+        assert bytes(SoundTable.get_by_id(line.menu.sha256).wav) == menu.wav
     assert lines.set_line_announcement(mine, line.id, told[2], **now)
     row = queries.line(mine, line.id)
     assert (row.announcement, row.others, row.menu) == (told[2], (), None)
@@ -243,6 +243,6 @@ def test_reference_to_a_missing_sound_is_refused(tenants, own, menu, now) -> Non
     ):
         with pytest.raises(IntegrityError), writing():
             change.execute()
-    assert queries.announcement(tenants[0], told[0]).question == Sentence(
-        "May we record?", queries.announcement(tenants[0], told[1]).question.sound
+    assert queries.announcement(tenants[0], told[0]).question == SpokenSentence(
+        "May we record?", queries.announcement(tenants[0], told[1]).question.sha256
     )

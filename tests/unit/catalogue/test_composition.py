@@ -8,11 +8,12 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import AnnouncementRow, LineRow, Sentence
+from recorder.catalogue.records import AnnouncementRow, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES, Mode
+from recorder.domain.sentences import SpokenSentence
 from recorder.errors import AccordError
 from recorder.features.tenants import announcements, composition, lines, service
 from recorder.lifecycle import line_history
@@ -57,7 +58,7 @@ class Voice:
         return True
 
     def speak(self, text: str, language: str):
-        return Sources().clip(composer.said("recorded", language), language).samples
+        return Sources().clip(composer.clip_text("recorded", language)).samples
 
 
 SPEAKING = Sources(engines=(Voice(),))
@@ -80,11 +81,11 @@ def school(tenants, now) -> str:
     return "school"
 
 
-def heard(sentence: Sentence | None) -> tuple[str, bytes] | None:
+def heard(sentence: SpokenSentence | None) -> tuple[str, bytes] | None:
     if sentence is None:
         return None
     with connected():
-        return sentence.text, bytes(SoundTable.get_by_id(sentence.sound).wav)
+        return sentence.text, bytes(SoundTable.get_by_id(sentence.sha256).wav)
 
 
 def refusal(work: Callable[[], object]) -> AccordError:
@@ -110,7 +111,7 @@ def test_composed_texts_match_the_sentences(compose, language: str, mode: Mode) 
     row = compose(language, mode, purposes=["quality", "agreement"])
     said = {"purposes": ["agreement", "quality"], "keep_days": 30}
     told = composer.announcement(language, mode=mode, **said)
-    assert heard(Sentence(row.text, row.sound)) == (told.text, told.wav)
+    assert heard(SpokenSentence(row.text, row.sound)) == (told.text, told.wav)
     assert (row.language, row.mode, row.purposes) == (language, mode, ("quality", "agreement"))
     if mode == "notice":
         assert (row.question, row.declined) == (None, None)

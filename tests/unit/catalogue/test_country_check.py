@@ -15,7 +15,7 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
 from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
-from recorder.prompts.country_file import shipped
+from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.country_rules import STRICT
 
 
@@ -61,11 +61,11 @@ def refusal(work: Callable[[], object]) -> CatalogueError:
     return refused.value
 
 
-@pytest.mark.parametrize("country", sorted(shipped()))
+@pytest.mark.parametrize("country", sorted(shipped_packs()))
 def test_line_is_as_strict_as_its_country(tenants, say, now, country) -> None:
     mine = tenants[0]
     lives_in(mine, country)
-    allowed = shipped()[country].rule("agreement").modes
+    allowed = shipped_packs()[country].rule("agreement").modes
     told = {mode: say("agreement", mode=mode) for mode in MODES}
     line = lines.create_line(mine, number="100", announcement=told[allowed[0]], **now)
     assert line.mode == allowed[0], "the mode that its announcement was made for"
@@ -86,8 +86,8 @@ def test_line_is_as_strict_as_its_country(tenants, say, now, country) -> None:
             for work in (add, change):
                 error = refusal(work)
                 assert error.error_id == "country.mode"
-                assert shipped()[country].name in error.message
-                assert shipped()[country].rule("agreement").sources[0].name in error.hint
+                assert shipped_packs()[country].name in error.message
+                assert shipped_packs()[country].rule("agreement").sources[0].name in error.hint
                 assert f"accord country show {country}" in error.hint
             assert queries.lines(mine) == before
     assert country_check.find_misfits() == ()
@@ -182,11 +182,11 @@ def test_changed_pack_lists_affected_active_lines(tenants, say, now) -> None:
     line_history.end_line(mine, ended.id, **now)
     assert country_check.count_active_lines() == 2
     assert country_check.find_misfits() == ()
-    (misfit,) = country_check.find_misfits({**shipped(), "be": shipped()["fr"]})
+    (misfit,) = country_check.find_misfits({**shipped_packs(), "be": shipped_packs()["fr"]})
     assert misfit.line == long
     assert {each.kind for each in misfit.objections} == {"mode", "keep_days"}
     lives_in(other, "fr")
-    assert len(country_check.find_misfits({**shipped(), "fr": shipped()["de"]})) == 0
+    assert len(country_check.find_misfits({**shipped_packs(), "fr": shipped_packs()["de"]})) == 0
 
 
 def test_country_change_requires_compliant_lines(tenants, say, now) -> None:

@@ -83,7 +83,7 @@ def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
         assert (script.question is None) == (mode == "notice")
         if one.asked is not None:
             for sound, saved in ((one.asked.question, said.question), (one.asked.declined, said.declined)):
-                assert (sound.text, sound.sha256) == (saved.text, saved.sound)
+                assert (sound.text, sound.sha256) == (saved.text, saved.sha256)
     for sha256 in found.sounds:
         assert prompt_files.is_intact(snap.prompt(sha256), sha256)
     assert len(found.sounds) == (4 if mode == "notice" else 10)
@@ -332,11 +332,11 @@ def test_snapshot_has_the_transfer_notice(tenants, line, read, now, how: str) ->
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
         assert one.joining is not None
-        assert (one.joining.how, one.joining.sound.text) == (how, composer.joining(language).text)
+        assert (one.joining.how, one.joining.sound.text) == (how, composer.transfer_notice(language).text)
         assert one.joining.sound.sha256 in one.sounds
     script = snap.plan(found).scripts[1].joining
     assert script is not None
-    assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.joining("nl").wav)
+    assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.transfer_notice("nl").wav)
     before = change_counter.revision(change_counter.LINES)
     assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
     assert change_counter.revision(change_counter.LINES) == before, "nothing has changed"
@@ -352,7 +352,7 @@ def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str)
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
         assert one.joining is not None
-        assert one.joining.sound.text == composer.joining_question(language, mode=mode).text
+        assert one.joining.sound.text == composer.transfer_question(language, mode=mode).text
         assert one.joining.refused.text == composer.not_recorded(language).text
         assert one.joining.sounds <= one.sounds
     script = snap.plan(found).scripts[1].joining
@@ -360,10 +360,10 @@ def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str)
     other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
     assert composition.set_line_mode(tenants[0], row.id, other, **now)
     said = read().line("100").joining
-    assert said.sound.text == composer.joining_question("fr", mode=other).text, "it asks as the line does"
+    assert said.sound.text == composer.transfer_question("fr", mode=other).text, "it asks as the line does"
     assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
     said = read().line("100").joining
-    assert (said.sound.text, said.refused) == (composer.joining("fr").text, None)
+    assert (said.sound.text, said.refused) == (composer.transfer_notice("fr").text, None)
     assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", **now)
     assert queries.line(tenants[0], row.id).joining.asked == {}
 
@@ -379,7 +379,7 @@ def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> N
     assert transfer_options.set_transfer_notice(tenants[0], row.id, "both", ask=True, **now)
     said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
     assert (said.text, refused.text) == (
-        composer.joining_question("en", mode="opt-in").text, composer.not_recorded("en").text,
+        composer.transfer_question("en", mode="opt-in").text, composer.not_recorded("en").text,
     )  # fmt: skip
 
 

@@ -302,7 +302,7 @@ def test_transfer_target_is_told_if_the_line_says_so(dubois: Shell) -> None:
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
     said = {one.announcement.language: one.joining for one in line_policies.policies().lines[0].languages}
     assert {language: one and one.sound.text for language, one in said.items()} == {
-        language: composer.joining(language).text for language in ("de", "en")
+        language: composer.transfer_notice(language).text for language in ("de", "en")
     }
     assert dubois(*joining, "loudly").exit_code == 2
     dubois.good(*joining, "off")
@@ -328,7 +328,7 @@ def test_transfer_target_is_asked_if_the_line_says_so(dubois: Shell) -> None:
 
 def test_country_can_require_a_transfer_notice(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """No shipped pack does: this one is changed as an operator might."""
-    pack = country_file.shipped()["be"]
+    pack = country_file.shipped_packs()["be"]
     tell = tuple(
         replace(each, where=("in the call",)) if each.what == "colleagues" else each for each in pack.tell
     )

@@ -38,7 +38,7 @@ def run(*words: str) -> Result:
 
 def test_the_packs_are_listed_and_shown_with_their_sources() -> None:
     shown = run("country", "list").output
-    for code, pack in country_file.shipped().items():
+    for code, pack in country_file.shipped_packs().items():
         assert f"{code:<8}{pack.name}\n" in shown
         page = run("country", "show", code)
         assert page.exit_code == 0

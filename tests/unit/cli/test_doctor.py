@@ -28,7 +28,7 @@ from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.ops.doctor.kernel_clock import KernelClock, kernel_clock
 from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.spool.disk_space import Disk, look
+from recorder.spool.disk_space import Disk, measure_disk
 from recorder.spool.layout import AUDIO, CALL, END, open_take
 from tests.house import Bakery
 
@@ -123,7 +123,7 @@ def test_missing_foreign_damaged_or_outdated_snapshot_is_reported(house: Bakery)
 
 
 def test_disk_thresholds(house: Bakery) -> None:
-    used = look(house.spool).used
+    used = measure_disk(house.spool).used
     if not 0.05 < used < 0.45:
         full = used > 0.51  # full_at is more than a half
         more = {"ACCORD_NODE_FULL_AT": "0.501"} if full else {}
@@ -140,7 +140,7 @@ def test_spool_without_room_for_one_more_recording_is_reported(
     house: Bakery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no room for one more" not in doctor(house)
-    monkeypatch.setattr("recorder.ops.doctor.node.look", lambda _: Disk(24 * 1024**2, 4 * 1024**2))
+    monkeypatch.setattr("recorder.ops.doctor.node.measure_disk", lambda _: Disk(24 * 1024**2, 4 * 1024**2))
     assert "wrong   disk: no room for one more recording beside the 0 in progress" in doctor(house)
 
 
@@ -194,10 +194,10 @@ import os
 import sys
 from pathlib import Path
 from recorder import config
-from recorder.processes.services import Context
+from recorder.clock import utc_now
 from recorder.ops.doctor import node
 from recorder.ops.doctor.findings import Patient
-from recorder.clock import utc_now
+from recorder.processes.services import Context
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

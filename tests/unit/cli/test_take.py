@@ -21,7 +21,7 @@ def again(house: Bakery, *ids: str) -> Result:
 
 def put_aside(house: Bakery) -> Path:
     folder = house.take()
-    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.services)
+    stages.quarantine_take(folder, stages.ENCODER_DIED, house.clock(), house.services)
     assert not folder.exists()
     return folder
 
@@ -33,7 +33,7 @@ def test_takes_returned_from_quarantine_become_recordings(house: Bakery) -> None
     assert result.exit_code == 0, result.output
     assert result.output.split() == [str(folder) for folder in folders]
     for folder in folders:
-        assert not (folder / layout.WHY).exists()
+        assert not (folder / layout.QUARANTINE_REASON).exists()
         house.work(folder)
         assert queries.recording(house.tenant, folder.name) is not None
     assert queries.not_recorded(house.tenant).rows == (), "nor is it listed as not recorded any more"
@@ -42,9 +42,9 @@ def test_takes_returned_from_quarantine_become_recordings(house: Bakery) -> None
 def test_take_quarantined_again_is_listed_once_and_kept(house: Bakery) -> None:
     folder = put_aside(house)
     again(house, folder.name)
-    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.services)
+    stages.quarantine_take(folder, stages.ENCODER_DIED, house.clock(), house.services)
     assert len(queries.not_recorded(house.tenant).rows) == 1
-    note = json.loads((house.spool / layout.QUARANTINE / folder.name / layout.WHY).read_bytes())
+    note = json.loads((house.spool / layout.QUARANTINE / folder.name / layout.QUARANTINE_REASON).read_bytes())
     assert note["until"] is None
 
 

@@ -261,10 +261,10 @@ def test_empties_quarantine_on_its_day(house) -> None:
 
 def test_keeps_a_take_that_awaits_a_decision(house) -> None:
     folder = house.take()
-    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.services)
+    stages.quarantine_take(folder, stages.ENCODER_DIED, house.clock(), house.services)
     assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=9999)) == 0
     aside = house.spool / layout.QUARANTINE / folder.name
-    note = json.loads((aside / layout.WHY).read_bytes())
+    note = json.loads((aside / layout.QUARANTINE_REASON).read_bytes())
     assert (note["reason"], note["until"]) == ("take.encoder_died", None)
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)

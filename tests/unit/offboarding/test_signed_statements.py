@@ -592,9 +592,9 @@ def test_only_a_signed_note_omits_a_call(house, bakery, office) -> None:
 @SQLITE
 def test_only_the_customers_own_note_empties_quarantine(house, bakery) -> None:
     folder, ended = house.finished(bakery)
-    stages.put_aside(folder, "take.impossible", ended, house.services)
+    stages.quarantine_take(folder, "take.impossible", ended, house.services)
     undecided, _ = house.finished(bakery, at=house.clock() - timedelta(hours=1))
-    stages.put_aside(undecided, stages.ENCODER_DIED, ended, house.services)
+    stages.quarantine_take(undecided, stages.ENCODER_DIED, ended, house.services)
     calls = sorted([folder.name, undecided.name])
     spool = folder.parent
 

@@ -1,4 +1,5 @@
-"""Clocks that are wrong, or set, in a call: its recording is kept, played, and not destroyed too early."""
+"""Clocks that are wrong or changed during a call: its recording is kept, playable, and not deleted too
+early."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from tests.clock import since_boot as uptime
 
 
 def moved(folder: Path, by: timedelta, *kinds: str) -> None:
-    """The take as a clock would have written it that was set by so much before these marks and its end."""
+    """The take as written with a clock that was changed by this much before these marks and the end."""
     bodies = [json.loads(line) for line in (folder / layout.EVENTS).read_text().splitlines()]
     for body in bodies:
         if body["kind"] in kinds:
@@ -36,7 +37,7 @@ def moved(folder: Path, by: timedelta, *kinds: str) -> None:
 
 
 def to_milliseconds(at: datetime) -> datetime:
-    """As it is written."""
+    """The take's files, unchanged."""
     return from_iso(to_iso(at))
 
 
@@ -46,7 +47,7 @@ def means_of(house) -> Services:
 
 
 def played(house, recording: str) -> None:
-    """Somebody listens to it, now."""
+    """A person listens to the recording now."""
     means = house.services
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     row = users.create_user(
@@ -66,10 +67,10 @@ def played(house, recording: str) -> None:
 
 
 def stored(house, folder: Path) -> Manifest:
-    """Every stage, a verification, and a listen, at the same time; what was sealed."""
+    """Run every stage, verify, and listen, all at one time. Returns the sealed take."""
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
-    assert row is not None, "it is a recording"
+    assert row is not None, "it is listed as a recording"
     assert row.announced
     assert not (house.spool / layout.QUARANTINE).exists()
     store, means = house.services.store, house.services
@@ -78,14 +79,14 @@ def stored(house, folder: Path) -> Manifest:
     return open_manifest(store.read(row.prefix + "manifest.json"), means.root, house.clock())
 
 
-def test_the_switchs_clock_is_set_back_in_the_call(house) -> None:
+def test_switch_clock_set_back_in_the_call(house) -> None:
     folder = house.take(talk_ms=18_000)
     moved(folder, timedelta(seconds=-20), "hangup", "recording_stopped")
     house.clock.forward(minutes=1)
     assert abs(stored(house, folder).drift_ms + 20_000) < 10
 
 
-def test_the_daemon_was_away_at_the_end_and_the_machines_clock_is_behind_the_switchs(house) -> None:
+def test_daemon_absent_at_the_end_with_a_clock_behind(house) -> None:
     folder = house.take()
     start = layout.read_start(folder).started_at
     kinds = [mark.kind for mark in layout.read_marks(folder)]
@@ -107,8 +108,8 @@ def test_the_daemon_was_away_at_the_end_and_the_machines_clock_is_behind_the_swi
 
 
 @pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
-def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
-    """The call's end is by the switch's clock, its beginning by the machine's."""
+def test_switch_clock_ahead(house, ahead: dict[str, float]) -> None:
+    """The call's end is by the switch's clock, its start by the machine's."""
     folder = house.take()
     start, ended = layout.read_start(folder), layout.read_end(folder).ended_at
     moved(folder, timedelta(**ahead), *(mark.kind for mark in layout.read_marks(folder)))
@@ -123,7 +124,7 @@ def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("since_boot", [True, False], ids=["noted", "unknown"])
 @pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
-def test_the_machines_clock_is_ahead_in_the_call(house, ahead: dict[str, float], since_boot: bool) -> None:
+def test_machine_clock_ahead_in_the_call(house, ahead: dict[str, float], since_boot: bool) -> None:
     began = house.clock()
     there = uptime(began) if since_boot else None
     folder = house.take(started_at=began + timedelta(**ahead), uptime=there)
@@ -141,8 +142,8 @@ def test_the_machines_clock_is_ahead_in_the_call(house, ahead: dict[str, float],
     assert manifest.keep_until == sealed + timedelta(days=30)
 
 
-def test_the_machines_clock_is_behind_in_the_call(house) -> None:
-    """A start without a clock of its own, say; NTP puts it right before the take is sealed."""
+def test_machine_clock_behind_in_the_call(house) -> None:
+    """For example, a machine without a hardware clock; NTP corrects the clock before the take is sealed."""
     began = house.clock()
     folder = house.take(started_at=began - timedelta(days=40), uptime=uptime(began))
     house.clock.forward(minutes=2)
@@ -159,8 +160,8 @@ def test_the_machines_clock_is_behind_in_the_call(house) -> None:
 @pytest.mark.parametrize(
     "there", [None, Uptime(HIDDEN_BOOT_ID, 5.0), Uptime("another start", 5.0), Uptime("this start", 1e11)]
 )
-def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, there: Uptime | None) -> None:
-    """A take of an older version, one that is sealed after a start of the machine, a unit that hides it."""
+def test_retention_counts_from_the_seal_if_the_time_is_unknown(house, there: Uptime | None) -> None:
+    """A take without uptime, one that is sealed after a reboot, or a unit that hides the boot time."""
     folder = house.take(started_at=house.clock() - timedelta(days=40), uptime=there)
     manifest = stored(house, folder)
     assert manifest.noted is None
@@ -169,7 +170,7 @@ def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, ther
     assert expiry.destroy_due(means_of(house), house.clock()) == 0
 
 
-def test_a_take_that_waited_is_kept_no_longer_than_was_said(house) -> None:
+def test_waiting_take_is_kept_no_longer_than_announced(house) -> None:
     folder = house.take()
     began = house.clock()
     house.clock.forward(days=3)
@@ -178,13 +179,13 @@ def test_a_take_that_waited_is_kept_no_longer_than_was_said(house) -> None:
     assert manifest.keep_until == began + timedelta(days=30)
 
 
-def test_a_clock_that_was_corrected_a_little_is_no_reason(house) -> None:
+def test_small_clock_correction_changes_nothing(house) -> None:
     folder = house.take(uptime=uptime(house.clock() + timedelta(seconds=59)))
     house.clock.forward(minutes=2)
     assert stored(house, folder).noted is None
 
 
-def test_one_that_is_not_announced_is_kept_its_thirty_days_too(house) -> None:
+def test_unannounced_take_is_kept_thirty_days(house) -> None:
     began = house.clock()
     folder = house.take(announced=False, started_at=began - timedelta(days=40), uptime=uptime(began))
     house.clock.forward(minutes=2)

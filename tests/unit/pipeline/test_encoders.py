@@ -30,7 +30,7 @@ def prompt(house):
     return prompt_files.put_prompt(house.services.snapshot, house.announcement.sha256, house.clock())
 
 
-def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house, encoder, prompt) -> None:
+def test_encodes_takes_in_one_process_of_low_priority(house, encoder, prompt) -> None:
     folders = [house.take(), house.take(announced=False)]
     for folder in folders:
         encoder.encode(folder, prompt)
@@ -38,14 +38,14 @@ def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house,
     assert os.getpriority(os.PRIO_PROCESS, encoder.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 1
 
 
-def test_it_has_nothing_to_say_of_its_own(house, encoder, prompt, capfd) -> None:
-    """The worker's log is where its errors go: a warning there would be one for every start of it."""
+def test_prints_nothing_of_its_own(house, encoder, prompt, capfd) -> None:
+    """Its errors go to the worker's log, where a warning would appear at every start."""
     encoder.encode(house.take(), prompt)
     encoder.stop()
     assert capfd.readouterr().err == ""
 
 
-def test_it_is_nice_to_those_of_other_sessions_too(house, encoder, prompt) -> None:
+def test_yields_to_other_sessions(house, encoder, prompt) -> None:
     encoder.encode(house.take(), prompt)
     pid = encoder.process.pid
     assert os.getsid(pid) == pid
@@ -54,7 +54,7 @@ def test_it_is_nice_to_those_of_other_sessions_too(house, encoder, prompt) -> No
         assert group.read_text().split()[-2:] == ["nice", str(encoder.nice)]
 
 
-def test_what_was_raised_there_is_raised_here(house, encoder, prompt) -> None:
+def test_raises_the_error_of_the_process(house, encoder, prompt) -> None:
     folder = house.take()
     (folder / "audio.wav").write_bytes(b"RIFF")
     with pytest.raises(TakeError) as refused:
@@ -64,7 +64,7 @@ def test_what_was_raised_there_is_raised_here(house, encoder, prompt) -> None:
     encoder.encode(house.take(), prompt)
 
 
-def test_a_broken_disk_is_no_broken_take(house, encoder, prompt) -> None:
+def test_disk_error_is_no_error_of_the_take(house, encoder, prompt) -> None:
     folder = house.take()
     (folder / "audio.opus").mkdir()
     (folder / "audio.opus" / "in-the-way").touch()
@@ -72,7 +72,7 @@ def test_a_broken_disk_is_no_broken_take(house, encoder, prompt) -> None:
         encoder.encode(folder, prompt)
 
 
-def test_an_encoder_that_dies_is_started_again(house, encoder, prompt) -> None:
+def test_restarts_a_crashed_encoder(house, encoder, prompt) -> None:
     long = house.take(talk_ms=600_000)
     encoder.encode(house.take(), prompt)
     first = encoder.process.pid
@@ -92,9 +92,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_one_that_cannot_run_is_no_fault_of_a_take(
-    house, encoder, prompt, tmp_path, monkeypatch, how
-) -> None:
+def test_failed_start_concerns_no_take(house, encoder, prompt, tmp_path, monkeypatch, how) -> None:
     (tmp_path / "av.py").write_text(BROKEN[how])
     if how == "it says nothing":
         monkeypatch.setattr("recorder.pipeline.encoders.STARTUP_SECONDS", 0.5)
@@ -109,19 +107,19 @@ def test_one_that_cannot_run_is_no_fault_of_a_take(
     encoder.encode(folder, prompt)
 
 
-def test_one_whose_program_is_gone_is_no_fault_of_a_take(house, encoder, prompt, monkeypatch) -> None:
+def test_missing_program_concerns_no_take(house, encoder, prompt, monkeypatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(EncoderError):
         encoder.encode(house.take(), prompt)
 
 
-def test_what_a_library_prints_is_no_word_of_its_own(house, encoder, prompt, tmp_path, monkeypatch) -> None:
+def test_output_of_a_library_is_no_answer(house, encoder, prompt, tmp_path, monkeypatch) -> None:
     (tmp_path / "sitecustomize.py").write_text("print('a library says hello')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{SOURCE}")
     encoder.encode(house.take(), prompt)
 
 
-def test_an_encoder_that_hangs_is_ended(house, encoder, prompt, monkeypatch) -> None:
+def test_kills_a_hung_encoder(house, encoder, prompt, monkeypatch) -> None:
     encoder.encode(house.take(), prompt)
     monkeypatch.setattr("recorder.pipeline.encoders._limit", lambda _: 0.3)
     os.kill(encoder.process.pid, signal.SIGSTOP)
@@ -132,14 +130,14 @@ def test_an_encoder_that_hangs_is_ended(house, encoder, prompt, monkeypatch) -> 
     assert time.monotonic() - began < 30
 
 
-def test_it_is_not_ended_by_the_signal_that_its_parent_drains_on(house, encoder, prompt) -> None:
+def test_ignores_the_drain_signal_of_its_parent(house, encoder, prompt) -> None:
     encoder.encode(house.take(), prompt)
     os.kill(encoder.process.pid, signal.SIGTERM)
     encoder.encode(house.take(), prompt)
 
 
-def test_a_file_that_cannot_be_read_just_now_is_no_broken_take(house, encoder, prompt) -> None:
-    """It would be set aside, and destroyed after its days: for a disk that was away for a moment."""
+def test_read_failure_is_no_error_of_the_take(house, encoder, prompt) -> None:
+    """Otherwise a disk that was missing for a moment would put the take into quarantine, and delete it."""
     folder = house.take()
     (folder / "call.json").rename(folder / "elsewhere")
     (folder / "call.json").mkdir()

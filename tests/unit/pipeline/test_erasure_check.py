@@ -1,4 +1,4 @@
-"""A node that comes back with a recording that had its day meanwhile brings nothing of it back."""
+"""A node that returns with a recording that has expired meanwhile stores nothing of it again."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from recorder.spool import layout
 from recorder.store.contract import Conflict, Unreachable
 
 
-class Killed(BaseException):
-    """In place of SIGKILL."""
+class Crash(BaseException):
+    """Stands for SIGKILL."""
 
 
-class Between:
-    """A store where something happens after its ``nth`` operation of a kind."""
+class InterruptedStore:
+    """A store that calls a function after its ``nth`` operation of a kind."""
 
     def __init__(self, store, operation: str, nth: int, happens: Callable[[], object]) -> None:
         self.store = store
@@ -61,7 +61,7 @@ class Between:
 
 @pytest.fixture
 def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no room on the spool's disk to write down that a take is stored."""
+    """The spool's disk is too full to write ``stored.json``."""
     real = stages.write_file
 
     def write(path: Path, content: bytes) -> None:
@@ -73,15 +73,15 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kill_at(house, folder: Path, boundary: str) -> None:
-    """Work off a take until a boundary, and die there."""
+    """Process a take up to a boundary, and crash there."""
 
     def reached(name: str) -> None:
         if name == boundary:
-            raise Killed
+            raise Crash
 
     real = house.services
     house.services = replace(real, boundary=reached)
-    with pytest.raises(Killed):
+    with pytest.raises(Crash):
         house.work(folder)
     house.services = real
 
@@ -98,12 +98,12 @@ def means(house, **changes) -> Services:
 
 
 def destroy(house, **changes) -> None:
-    """Another node's housekeeping, 31 days after the call."""
+    """Another node's duties, 31 days after the call."""
     assert expiry.destroy_due(means(house, **changes), house.clock()) == 1
 
 
 def stored_and_listed(house, talk_ms: int = 300) -> tuple[Path, Path]:
-    """A recording that is listed; its take's folder as it was before sealing, and at the ``store`` stage."""
+    """A listed recording, and copies of its take's folder from before sealing and at the stage ``store``."""
     folder = house.take(talk_ms=talk_ms)
     stages.step(folder, house.clock(), house.services)
     unsealed = Path(shutil.copytree(folder, house.folder / "unsealed" / folder.name))
@@ -114,7 +114,7 @@ def stored_and_listed(house, talk_ms: int = 300) -> tuple[Path, Path]:
 
 
 def of_another_day(copy: Path) -> Path:
-    """As a take is sealed whose clock was put right: it began the evening before."""
+    """Seal the take with a corrected clock: the call began the evening before."""
     body = json.loads((copy / layout.CALL).read_bytes())
     body["started_at"] = to_iso(from_iso(body["started_at"]) - timedelta(hours=10))
     (copy / layout.CALL).write_text(json.dumps(body))
@@ -122,12 +122,12 @@ def of_another_day(copy: Path) -> Path:
 
 
 def back(house, copy: Path) -> Path:
-    """A spool that is an older copy."""
+    """Replace the spool by an older copy."""
     return Path(shutil.copytree(copy, house.spool / copy.name))
 
 
 def assert_gone(house, recording: str, folder: Path) -> None:
-    """Nothing is left of a recording but its manifest and its tombstone."""
+    """Check that only the manifest and the tombstone are left of a recording."""
     row = queries.recording(house.tenant, recording)
     assert house.objects() == sorted(
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
@@ -143,7 +143,7 @@ def work_saying(house, folder: Path) -> list[str]:
     return [each["event"] for each in logs if each["log_level"] in ("warning", "error")]
 
 
-def test_a_node_that_died_after_listing_without_room_to_say_so(house, no_room) -> None:
+def test_node_that_crashed_after_listing(house, no_room) -> None:
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
     assert stages.next_stage(folder) == "store"
@@ -153,7 +153,7 @@ def test_a_node_that_died_after_listing_without_room_to_say_so(house, no_room) -
     assert_gone(house, folder.name, folder)
 
 
-def test_a_node_that_died_after_the_manifest_and_another_one_listed_it(house) -> None:
+def test_node_that_crashed_before_another_node_listed(house) -> None:
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "put manifest.json")
     rebuild(house)
@@ -164,22 +164,22 @@ def test_a_node_that_died_after_the_manifest_and_another_one_listed_it(house) ->
 
 
 @pytest.mark.parametrize("before", ["sealing", "sealing, and of another day", "storing"])
-def test_an_older_copy_of_the_spool(house, before) -> None:
+def test_older_copy_of_the_spool(house, before) -> None:
     unsealed, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     destroy(house)
     folder = back(house, sealed if before == "storing" else unsealed)
     if before.endswith("another day"):
         of_another_day(folder)
-    store = Between(house.services.store, "put", 0, lambda: None)
+    store = InterruptedStore(house.services.store, "put", 0, lambda: None)
     house.services = replace(house.services, store=store)
     assert work_saying(house, folder) == ["take.already_erased"]
     assert not [each for each in store.asked if each.startswith("put")]
     assert_gone(house, folder.name, folder)
 
 
-def test_a_catalogue_that_does_not_know_of_it_brings_nothing_back(house) -> None:
-    """As one does that was restored from a backup made before."""
+def test_catalogue_without_the_row_restores_nothing(house) -> None:
+    """Such as a catalogue restored from an earlier backup."""
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     with writing():
@@ -192,7 +192,7 @@ def test_a_catalogue_that_does_not_know_of_it_brings_nothing_back(house) -> None
     assert data_key_path(house.tenant, folder.name) not in house.objects()
 
 
-def test_a_bucket_without_the_tombstone_brings_nothing_back(house) -> None:
+def test_bucket_without_the_tombstone_restores_nothing(house) -> None:
     _, sealed = stored_and_listed(house)
     prefix = queries.recording(house.tenant, sealed.name).prefix
     house.clock.forward(days=31)
@@ -205,8 +205,8 @@ def test_a_bucket_without_the_tombstone_brings_nothing_back(house) -> None:
     assert not folder.exists()
 
 
-def test_a_row_that_was_changed_loses_no_take(house, no_room) -> None:
-    """What says destroyed, before its sealed day and without a tombstone, is not believed (P3)."""
+def test_changed_row_deletes_no_take(house, no_room) -> None:
+    """A row that says erased, before the sealed expiry and without a tombstone, is not trusted."""
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
     with writing():
@@ -219,8 +219,8 @@ def test_a_row_that_was_changed_loses_no_take(house, no_room) -> None:
     assert house.objects() == there
 
 
-def test_a_tombstone_that_was_changed_lets_nothing_through(house) -> None:
-    """It may be one: the take waits, and nothing is put."""
+def test_changed_tombstone_stores_nothing(house) -> None:
+    """It may be a tombstone: the take waits, and nothing is stored."""
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     destroy(house)
@@ -243,9 +243,9 @@ def test_a_tombstone_that_was_changed_lets_nothing_through(house) -> None:
         *(("storing", nth) for nth in range(1, 7)),
     ],
 )
-def test_it_is_erased_between_two_puts(house, before, nth) -> None:
-    """The first is that of the customer's key: what follows finds nothing of the recording but its manifest,
-    which is another one where it was sealed again."""
+def test_erasure_between_two_uploads(house, before, nth) -> None:
+    """The first upload is that of the customer's key. The next ones find only the manifest of the recording,
+    which differs if the take was sealed again."""
     unsealed, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     folder = back(house, sealed if before == "storing" else unsealed)
@@ -258,7 +258,7 @@ def test_it_is_erased_between_two_puts(house, before, nth) -> None:
         destroy(house.replaced(services=real))
         erased.append(folder.name)
 
-    house.services = replace(real, store=Between(real.store, "put", nth, another_node))
+    house.services = replace(real, store=InterruptedStore(real.store, "put", nth, another_node))
     assert work_saying(house, folder)[-1:] == ["take.already_erased"]
     house.services = real
     assert erased
@@ -266,7 +266,7 @@ def test_it_is_erased_between_two_puts(house, before, nth) -> None:
 
 
 @pytest.mark.parametrize("at", ["key deleted", "key forgotten", "looked", "buried"])
-def test_it_is_put_again_in_the_middle_of_being_erased(house, at) -> None:
+def test_upload_during_an_erasure(house, at) -> None:
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     folder = back(house, sealed)
@@ -276,14 +276,14 @@ def test_it_is_put_again_in_the_middle_of_being_erased(house, at) -> None:
             with suppress(CatalogueError):
                 house.work(folder)
 
-    for _ in range(2):  # where it has seen that something was put, it is due again
+    for _ in range(2):  # if the erasure saw a new object, it is due again
         expiry.destroy_due(means(house, boundary=meanwhile), house.clock())
     if folder.exists():
         house.work(folder)
     assert_gone(house, folder.name, folder)
 
 
-def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
+def test_unavailable_store_keeps_the_take(house) -> None:
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     destroy(house)
@@ -294,7 +294,7 @@ def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
         raise Unreachable("store.unreachable", "nobody there")
 
     for operation in ("read", "delete"):
-        house.services = replace(real, store=Between(real.store, operation, 1, away))
+        house.services = replace(real, store=InterruptedStore(real.store, operation, 1, away))
         with pytest.raises(StoreError):
             house.work(folder)
         assert stages.next_stage(folder) == "store"
@@ -303,8 +303,8 @@ def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
     assert_gone(house, folder.name, folder)
 
 
-def test_an_older_copy_of_what_is_kept_waits(house) -> None:
-    """It was sealed again, and is not what is stored: nobody decides that but people."""
+def test_older_copy_of_a_kept_recording_waits(house) -> None:
+    """The take was sealed again and differs from the stored recording: only a person can decide."""
     unsealed, _ = stored_and_listed(house)
     there = house.objects()
     folder = back(house, unsealed)
@@ -314,8 +314,8 @@ def test_an_older_copy_of_what_is_kept_waits(house) -> None:
     assert house.objects() == there
 
 
-def test_a_recording_costs_one_question_more(house) -> None:
-    store = Between(house.services.store, "put", 0, lambda: None)
+def test_check_costs_one_request(house) -> None:
+    store = InterruptedStore(house.services.store, "put", 0, lambda: None)
     house.services = replace(house.services, store=store)
     folder = house.take(talk_ms=300)
     house.work(folder)

@@ -1,4 +1,4 @@
-"""A unit or a container may hide which start of the machine this is: its clock is watched all the same."""
+"""A unit or a container may hide the machine's boot id: its clock is still checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN_BOOT_ID) -> C
     return ClockGuard(path / ".clock", {}, clock, since_boot=lambda: Uptime(boot, up))
 
 
-def test_time_goes_on_as_the_uptime_says(tmp_path: Path, clock: Clock) -> None:
+def test_time_passes_by_the_uptime(tmp_path: Path, clock: Clock) -> None:
     assert keeper(tmp_path, clock, 100.0).check() == clock()
     clock.forward(minutes=1)
     assert keeper(tmp_path, clock, 160.0).check() == clock()
@@ -28,7 +28,7 @@ def test_time_goes_on_as_the_uptime_says(tmp_path: Path, clock: Clock) -> None:
         keeper(tmp_path, clock, 161.0).check()
 
 
-def test_an_uptime_that_begins_anew_is_another_start(tmp_path: Path, clock: Clock) -> None:
+def test_restarted_uptime_is_a_reboot(tmp_path: Path, clock: Clock) -> None:
     keeper(tmp_path, clock, 100_000.0).check()
     clock.forward(hours=5)
     assert keeper(tmp_path, clock, 30.0).check() == clock()
@@ -37,7 +37,7 @@ def test_an_uptime_that_begins_anew_is_another_start(tmp_path: Path, clock: Cloc
         keeper(tmp_path, clock, 10.0).check()
 
 
-def test_a_start_that_is_hidden_from_now_on_is_no_jump(tmp_path: Path, clock: Clock) -> None:
+def test_hidden_boot_time_is_no_jump(tmp_path: Path, clock: Clock) -> None:
     keeper(tmp_path, clock, 100.0, boot="first").check()
     clock.forward(minutes=1)
     assert keeper(tmp_path, clock, 160.0).check() == clock()
@@ -56,8 +56,8 @@ ClockGuard(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a /proc that hides the machine")
-def test_a_proc_of_processes_alone(tmp_path: Path) -> None:
-    """As systemd's ``ProcSubset=pid`` has it."""
+def test_proc_with_processes_only(tmp_path: Path) -> None:
+    """As with systemd's ``ProcSubset=pid``."""
     shell = 'mount -t proc -o subset=pid proc /proc && exec "$@"'
     python = [sys.executable, "-c", LOOKS, str(tmp_path / ".clock")]
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Several workers with one catalogue share what any of them could do."""
+"""Several workers with one catalogue share their duties by leases."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ WORKERS = 3
 DUE = 6
 
 
-class Watched:
-    """A store that counts what is deleted, and gives the others time to want the same."""
+class SlowStore:
+    """A store that counts deletions, and pauses so that others compete."""
 
     def __init__(self, store) -> None:
         self.store = store
@@ -47,7 +47,7 @@ class Watched:
 
 @pytest.fixture
 def due(house) -> list[str]:
-    """Recordings whose time is over."""
+    """Expired recordings."""
     folders = []
     for _ in range(DUE):
         folders.append(house.take(talk_ms=500, formats=("wav",)))
@@ -63,8 +63,8 @@ def means(house, store) -> Services:
     return replace(given, store=store)
 
 
-def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
-    store = Watched(house.services.store)
+def test_one_worker_erases_each_recording(house, due) -> None:
+    store = SlowStore(house.services.store)
     together = threading.Barrier(WORKERS)
 
     def work(_: int) -> int:
@@ -82,7 +82,7 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
         assert LeaseTable.select().count() == 0
 
 
-def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due) -> None:
+def test_respects_the_lease_of_another_worker(house, due) -> None:
     assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
     assert expiry.destroy_due(means(house, house.services.store), house.clock()) == DUE - 1
     assert queries.recording(house.tenant, due[0]).destroyed_at is None
@@ -92,8 +92,8 @@ def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due
         assert LeaseTable.select().count() == 0
 
 
-def test_what_cannot_be_done_is_given_back_at_once(house, due) -> None:
-    store = Watched(house.services.store)
+def test_returns_the_lease_after_a_failure(house, due) -> None:
+    store = SlowStore(house.services.store)
     store.away = True
     with pytest.raises(Unreachable):
         expiry.destroy_due(means(house, store), house.clock())

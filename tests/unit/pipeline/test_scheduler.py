@@ -1,4 +1,4 @@
-"""Whose turn it is in the spool, and what looking costs."""
+"""The scheduler: the order of takes, and the cost of scanning the spool."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def backlog(tmp_path: Path, seconds: MonotonicClock) -> Backlog:
 
 
 def call(root: Path, tenant: str | None, minute: int, *, ended: bool = True) -> Path:
-    """A call that was recorded, without its sound."""
+    """A recorded call without its audio."""
     at = AT + timedelta(minutes=minute)
     start = CallStart(
         str(uuid7(at)), tenant, "l", "32", "inbound", "n", "c", Party("sip", "x"), at, ("opus",), None
@@ -51,124 +51,120 @@ def sounds(folders: list[Path], *sizes: int) -> None:
             file.truncate(size)
 
 
-def test_where_room_is_short_the_smallest_take_that_has_room_is_encoded(
-    tmp_path: Path, backlog: Backlog
-) -> None:
+def test_encodes_the_smallest_take_if_space_is_short(tmp_path: Path, backlog: Backlog) -> None:
     large, small, middle = folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
-    backlog.look()
-    free = disk_space.finishing(600_000, ("opus",)) + 1000
-    assert backlog.next("encode", free=free) == (small, "encode")
-    assert backlog.next("encode", free=free) is None, "what it needs is taken"
+    backlog.scan_spool()
+    free = disk_space.bytes_to_finish(600_000, ("opus",)) + 1000
+    assert backlog.next_take("encode", free=free) == (small, "encode")
+    assert backlog.next_take("encode", free=free) is None, "its space is reserved"
     (small / ENCODED).write_bytes(b"{}")
-    backlog.done(small)
-    assert backlog.next("rest", free=free) == (small, "seal")
-    assert backlog.next("encode", free=free) is None, "until it is sealed"
+    backlog.finish_step(small)
+    assert backlog.next_take("rest", free=free) == (small, "seal")
+    assert backlog.next_take("encode", free=free) is None, "reserved until it is sealed"
     layout.remove_take(small)
-    backlog.done(small)
-    assert backlog.next("encode", free=free) == (middle, "encode")
+    backlog.finish_step(small)
+    assert backlog.next_take("encode", free=free) == (middle, "encode")
     layout.remove_take(middle)
-    backlog.done(middle)
-    assert backlog.next("encode", free=free) == (large, "encode"), "nothing else makes room: it is tried"
-    backlog.failed(large, lambda _: 1.0)
-    assert backlog.next("encode", free=free) is None
+    backlog.finish_step(middle)
+    assert backlog.next_take("encode", free=free) == (large, "encode"), (
+        "no other take frees space: it is tried"
+    )
+    backlog.fail_step(large, lambda _: 1.0)
+    assert backlog.next_take("encode", free=free) is None
 
 
-def test_where_there_is_room_it_is_the_turn_of_the_oldest(tmp_path: Path, backlog: Backlog) -> None:
+def test_encodes_the_oldest_take_if_there_is_space(tmp_path: Path, backlog: Backlog) -> None:
     folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
-    backlog.look()
+    backlog.scan_spool()
     for folder in folders:
-        assert backlog.next("encode", free=10_000_000) == (folder, "encode")
+        assert backlog.next_take("encode", free=10_000_000) == (folder, "encode")
 
 
 def taken(backlog: Backlog, lane: str = "encode", count: int = 100) -> list[str]:
     found = []
-    while len(found) < count and (item := backlog.next(lane)) is not None:
+    while len(found) < count and (item := backlog.next_take(lane)) is not None:
         found.append(item[0].name)
     return found
 
 
-def test_customers_take_turns_each_with_their_oldest(tmp_path: Path, backlog: Backlog) -> None:
+def test_tenants_take_turns(tmp_path: Path, backlog: Backlog) -> None:
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(8)]
     small = [call(tmp_path, "small", minute).name for minute in (20, 21)]
     nobody = call(tmp_path, None, 30).name
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog) == [crowd[0], small[0], nobody, crowd[1], small[1], *crowd[2:]]
 
 
-def test_a_customer_who_comes_later_has_the_next_turn(
-    tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
-) -> None:
+def test_new_tenant_has_the_next_turn(tmp_path: Path, backlog: Backlog, seconds: MonotonicClock) -> None:
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(5)]
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog, count=2) == crowd[:2]
     late = call(tmp_path, "late", 60).name
     seconds.at += 60
-    backlog.look()
+    backlog.scan_spool()
     assert late in taken(backlog, count=2)
 
 
-def test_a_stage_that_is_blocked_holds_up_no_other(tmp_path: Path, backlog: Backlog) -> None:
+def test_blocked_stage_delays_no_other(tmp_path: Path, backlog: Backlog) -> None:
     stored, sealed = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
     (stored / stages.MANIFEST).write_text("{}")
     (sealed / stages.ENCODED).write_text("{}")
-    backlog.look()
-    assert backlog.next("rest", {"store"}) == (sealed, "seal")
-    assert backlog.next("rest", {"store"}) is None
-    assert backlog.next("rest") == (stored, "store")
+    backlog.scan_spool()
+    assert backlog.next_take("rest", {"store"}) == (sealed, "seal")
+    assert backlog.next_take("rest", {"store"}) is None
+    assert backlog.next_take("rest") == (stored, "store")
 
 
-def test_a_take_is_under_way_once_and_comes_back_with_its_next_step(
-    tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
-) -> None:
+def test_take_is_in_progress_once(tmp_path: Path, backlog: Backlog, seconds: MonotonicClock) -> None:
     folder = call(tmp_path, "a", 1)
-    backlog.look()
-    assert backlog.next("encode") == (folder, "encode")
+    backlog.scan_spool()
+    assert backlog.next_take("encode") == (folder, "encode")
     seconds.at += 60
-    backlog.look()
-    assert backlog.next("encode") is None
+    backlog.scan_spool()
+    assert backlog.next_take("encode") is None
     (folder / stages.ENCODED).write_text("{}")
-    backlog.done(folder)
-    assert backlog.next("rest") == (folder, "seal")
+    backlog.finish_step(folder)
+    assert backlog.next_take("rest") == (folder, "seal")
     layout.remove_take(folder)
-    backlog.done(folder)
+    backlog.finish_step(folder)
     assert len(backlog) == 0
 
 
-def test_what_failed_waits_and_the_others_go_on(
+def test_failed_take_waits_while_others_continue(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     first, second = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog, count=1) == [first.name]
-    assert backlog.failed(first, lambda failures: 10.0 * (failures + 1)) == 1
+    assert backlog.fail_step(first, lambda failures: 10.0 * (failures + 1)) == 1
     assert taken(backlog) == [second.name]
     seconds.at += 9.9
     assert taken(backlog) == []
     seconds.at += 0.2
     assert taken(backlog) == [first.name]
-    assert backlog.failed(first, lambda failures: 10.0 * (failures + 1)) == 2
+    assert backlog.fail_step(first, lambda failures: 10.0 * (failures + 1)) == 2
     seconds.at += 19
     assert taken(backlog) == []
 
 
-def test_a_call_that_goes_on_is_found_when_it_ends_and_one_that_is_removed_is_forgotten(
+def test_finds_ended_calls_and_forgets_removed_ones(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock
 ) -> None:
     going_on, removed = call(tmp_path, "a", 1, ended=False), call(tmp_path, "a", 2)
-    backlog.look()
+    backlog.scan_spool()
     assert len(backlog) == 1
     layout.remove_take(removed)
     layout.close_take(going_on, CallEnd("recorded", None, AT, None))
-    backlog.look()
-    assert len(backlog) == 1, "not before it is time to look again"
+    backlog.scan_spool()
+    assert len(backlog) == 1, "not before the next scan is due"
     seconds.at += 1.1
-    backlog.look()
+    backlog.scan_spool()
     assert taken(backlog) == [going_on.name]
 
 
-def test_takes_are_looked_into_once_however_often_the_spool_is_looked_at(
+def test_opens_each_take_once(
     tmp_path: Path, backlog: Backlog, seconds: MonotonicClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for minute in range(50):
@@ -177,16 +173,16 @@ def test_takes_are_looked_into_once_however_often_the_spool_is_looked_at(
     look = stages.next_stage
     monkeypatch.setattr(stages, "next_stage", lambda folder: looked.append(folder.name) or look(folder))
     for _ in range(5):
-        backlog.look()
+        backlog.scan_spool()
         seconds.at += 60
         taken(backlog, count=3)
     assert len(looked) == len(set(looked)) == 50
 
 
-def test_ten_thousand_new_takes_do_not_stop_the_heart(
+def test_ten_thousand_takes_do_not_block_the_loop(
     tmp_path: Path, seconds: MonotonicClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking into takes is broken off after its time, goes on at once, and finds them all."""
+    """A scan stops after its time budget, continues at once, and finds all takes."""
     folders = [call(tmp_path, "a", minute) for minute in range(20)]
     look = stages.next_stage
 
@@ -199,31 +195,27 @@ def test_ten_thousand_new_takes_do_not_stop_the_heart(
     looks = 0
     while len(backlog) < len(folders):
         before = seconds.at
-        backlog.look()
+        backlog.scan_spool()
         assert seconds.at - before < 1
         looks += 1
     assert looks == 4
 
 
-def test_a_spool_that_cannot_be_read_is_said_once_and_waited_for(
-    tmp_path: Path, seconds: MonotonicClock, clock: Clock
-) -> None:
+def test_reports_an_unreadable_spool_once(tmp_path: Path, seconds: MonotonicClock, clock: Clock) -> None:
     backlog = Backlog(tmp_path / "spool", seconds)
     with capture_logs() as logs:
         for _ in range(3):
-            backlog.look()
+            backlog.scan_spool()
             seconds.at += 60
         (tmp_path / "spool").mkdir()
         folder = call(tmp_path / "spool", "a", 1)
-        backlog.look()
+        backlog.scan_spool()
     assert [line["event"] for line in logs] == ["spool.unreadable", "spool.recovered"]
     assert taken(backlog) == [folder.name]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is closed to another user")
-def test_a_folder_that_is_closed_keeps_no_other_from_being_found(
-    tmp_path: Path, seconds: MonotonicClock
-) -> None:
+def test_scans_past_an_unreadable_folder(tmp_path: Path, seconds: MonotonicClock) -> None:
     for parent in (tmp_path, *tmp_path.parents):
         if parent.owner() == "root" and "pytest" in str(parent):
             parent.chmod(0o755)
@@ -236,7 +228,7 @@ def test_a_folder_that_is_closed_keeps_no_other_from_being_found(
         os.setuid(65534)
         backlog = Backlog(tmp_path, seconds)
         with capture_logs() as logs:
-            backlog.look()
+            backlog.scan_spool()
         said = [(line["event"], "1 folders" in line["what"], "chgrp" in line["hint"]) for line in logs]
         right = taken(backlog) == [open_.name] and said == [("spool.unreadable", True, True)]
         os._exit(0 if right else 1)

@@ -1,4 +1,4 @@
-"""A database that is stopped (SIGSTOP) still acknowledges what is sent: the worker's heart beats on."""
+"""A stopped database (SIGSTOP) still acknowledges packets: the worker's heartbeat must continue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.postgresql
 
 DEADLINE = 60.0
 SILENCE = 3.0
-"""After which a process that is watched is killed (``recorder/processes/supervisor.py``)."""
+"""Seconds without a heartbeat after which a process is killed (``recorder/processes/supervisor.py``)."""
 
 
 def until(met: Callable[[], bool], what: str) -> None:
@@ -31,7 +31,7 @@ def until(met: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.parametrize("catalogue_kind", ["postgresql"])
-def test_the_heart_beats_while_the_catalogue_is_silent_and_the_work_goes_on_after(house, postgres) -> None:
+def test_heartbeat_continues_while_the_catalogue_hangs(house, postgres) -> None:
     house.take(formats=("wav",))
     beats: list[float] = []
     settings = Settings(worker=WorkerSettings(processes=1, nice=1))

@@ -16,8 +16,8 @@ from recorder.catalogue.tables.announcement import SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import PromptSound as Said
 from recorder.domain.markers import Marker
+from recorder.domain.sentences import TimedSentence as Said
 from recorder.errors import CatalogueError, TakeError
 from recorder.pipeline import stages
 from recorder.seal import keyring
@@ -27,7 +27,7 @@ from recorder.store.contract import Conflict, Unreachable
 from tests.house import wav_of
 
 
-def test_a_take_becomes_one_object_set_one_row_one_leaf_and_leaves_the_spool(house) -> None:
+def test_take_becomes_objects_row_and_leaf(house) -> None:
     folder = house.take()
     assert [stages.next_stage(folder) for _ in _stages(house, folder)] == [
         "encode",
@@ -48,7 +48,7 @@ def test_a_take_becomes_one_object_set_one_row_one_leaf_and_leaves_the_spool(hou
     assert _kinds(row.id) == ["recording.stored"]
 
 
-def test_the_key_is_put_first_and_the_manifest_last(house) -> None:
+def test_uploads_the_key_first_and_the_manifest_last(house) -> None:
     put: list[str] = []
     folder = house.take()
     means = replace(house.services, boundary=put.append)
@@ -68,7 +68,7 @@ def test_the_key_is_put_first_and_the_manifest_last(house) -> None:
     ]
 
 
-def test_an_announcement_that_is_not_in_the_audio_gives_no_purpose(house) -> None:
+def test_missing_announcement_grants_no_purpose(house) -> None:
     folder = house.take(announced=False)
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -77,7 +77,7 @@ def test_an_announcement_that_is_not_in_the_audio_gives_no_purpose(house) -> Non
     assert timedelta(days=30) <= row.keep_until - row.started_at < timedelta(days=30, minutes=5)
 
 
-def test_a_call_that_nobody_answered_never_leaves_the_spool(house) -> None:
+def test_unanswered_call_never_leaves_the_spool(house) -> None:
     folder = house.take(bridged=False)
     assert stages.next_stage(folder) == "note"
     assert not stages.step(folder, house.clock(), house.services)
@@ -87,13 +87,13 @@ def test_a_call_that_nobody_answered_never_leaves_the_spool(house) -> None:
     assert (row.id, row.reason) == (folder.name, "never_connected")
 
 
-def test_a_bridge_that_the_daemon_was_not_there_to_see_may_have_been(house) -> None:
+def test_unobserved_bridge_keeps_the_take(house) -> None:
     folder = house.take(bridged=False)
     layout.append_mark(folder, Marker(house.clock(), "unobserved_from"))
     assert stages.next_stage(folder) == "encode"
 
 
-def test_a_call_that_was_not_recorded_is_written_down(house) -> None:
+def test_lists_an_unrecorded_call(house) -> None:
     folder = house.unrecorded("announcement_failed")
     house.work(folder)
     (row,) = queries.not_recorded(house.tenant).rows
@@ -102,14 +102,14 @@ def test_a_call_that_was_not_recorded_is_written_down(house) -> None:
 
 
 @pytest.mark.parametrize("tenant", [None, "01930000-0000-7000-8000-0000000000ff"])
-def test_a_call_of_nobody_is_written_down_for_nobody(house, tenant) -> None:
+def test_lists_a_call_without_a_tenant(house, tenant) -> None:
     folder = house.unrecorded("no_line", tenant=tenant, line=None, announcement=None)
     house.work(folder)
     assert not folder.exists()
     assert queries.not_recorded(house.tenant).rows == ()
 
 
-def test_a_call_that_has_not_ended_is_not_touched(house) -> None:
+def test_ignores_a_live_call(house) -> None:
     folder = layout.open_take(house.spool, house.start())
     assert stages.next_stage(folder) is None
     assert not stages.step(folder, house.clock(), house.services)
@@ -142,9 +142,7 @@ def _exchange(folder) -> None:
         (_exchange, "take.foreign", False),
     ],
 )
-def test_an_impossible_take_is_set_aside_with_its_reason_and_an_end_date(
-    house, damage, reason, theirs
-) -> None:
+def test_quarantines_an_impossible_take(house, damage, reason, theirs) -> None:
     folder = house.take()
     damage(folder)
     assert not stages.step(folder, house.clock(), house.services)
@@ -160,7 +158,7 @@ def test_an_impossible_take_is_set_aside_with_its_reason_and_an_end_date(
 
 
 @pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS, layout.END])
-def test_a_file_that_cannot_be_read_just_now_lets_the_take_wait(house, name) -> None:
+def test_read_failure_delays_the_take(house, name) -> None:
     folder = house.take()
     (folder / name).rename(folder / "elsewhere")
     (folder / name).mkdir()
@@ -173,13 +171,13 @@ def test_a_file_that_cannot_be_read_just_now_lets_the_take_wait(house, name) -> 
     assert len(queries.recordings(house.tenant).rows) == 1
 
 
-def test_a_take_without_a_line_is_set_aside(house) -> None:
+def test_quarantines_a_take_without_a_line(house) -> None:
     folder = house.take(line=None)
     house.work(folder)
     assert (house.spool / layout.QUARANTINE / folder.name).exists()
 
 
-def test_a_sound_that_is_nowhere_lets_the_take_wait(house) -> None:
+def test_missing_announcement_sound_delays_the_take(house) -> None:
     folder = house.take(announcement=replace(house.announcement, sha256="0" * 64))
     with pytest.raises(TakeError) as waiting:
         stages.step(folder, house.clock(), house.services)
@@ -188,7 +186,7 @@ def test_a_sound_that_is_nowhere_lets_the_take_wait(house) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_question_is_found_by_the_catalogues_sound_and_without_it_only_not_shown(house, known) -> None:
+def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
     at = np.arange(2 * 8000)
     sweep = (8000 * np.sin(2 * np.pi * (300 + at * 0.02) * at / 8000)).astype("<i2")
     (house.folder / "sweep.wav").write_bytes(wav_of(sweep))
@@ -215,7 +213,7 @@ def test_a_question_is_found_by_the_catalogues_sound_and_without_it_only_not_sho
     assert row.keep_until == row.started_at + timedelta(days=365 if known else 30)
 
 
-def test_a_tenant_that_the_catalogue_does_not_know_lets_the_take_wait(house) -> None:
+def test_unknown_tenant_delays_the_take(house) -> None:
     folder = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
     with pytest.raises(CatalogueError) as waiting:
         house.work(folder)
@@ -224,8 +222,8 @@ def test_a_tenant_that_the_catalogue_does_not_know_lets_the_take_wait(house) -> 
     assert house.objects() == []
 
 
-def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
-    class Away:
+def test_unavailable_store_delays_the_take(house) -> None:
+    class UnavailableStore:
         def __getattr__(self, _name):
             def away(*_args) -> None:
                 raise Unreachable("store.unreachable", "nobody there")
@@ -233,7 +231,7 @@ def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
             return away
 
     folder = house.take()
-    away = replace(house.services, store=Away())
+    away = replace(house.services, store=UnavailableStore())
     stages.step(folder, house.clock(), away)
     stages.step(folder, house.clock(), away)
     for _ in range(3):
@@ -246,7 +244,7 @@ def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
     assert len(queries.recordings(house.tenant).rows) == 1
 
 
-def test_what_was_encoded_and_is_damaged_is_encoded_again(house) -> None:
+def test_encodes_again_after_damage(house) -> None:
     folder = house.take()
     stages.step(folder, house.clock(), house.services)
     opus = folder / "audio.opus"
@@ -259,7 +257,7 @@ def test_what_was_encoded_and_is_damaged_is_encoded_again(house) -> None:
         assert opus.read_bytes() == whole
 
 
-def test_an_object_of_another_content_is_not_replaced(house, tmp_path) -> None:
+def test_never_replaces_a_different_object(house, tmp_path) -> None:
     folder = house.take()
     prefix = f"{house.tenant}/2026/11/25/{folder.name}/"
     strange = tmp_path / "strange"
@@ -272,7 +270,7 @@ def test_an_object_of_another_content_is_not_replaced(house, tmp_path) -> None:
     assert queries.recordings(house.tenant).rows == ()
 
 
-def test_a_tenants_key_that_was_wrapped_anew_stays_in_the_bucket(house) -> None:
+def test_keeps_a_rewrapped_tenant_key(house) -> None:
     house.work(house.take())
     there = house.services.store.read(tenant_key_path(house.tenant))
     with writing():
@@ -282,13 +280,13 @@ def test_a_tenants_key_that_was_wrapped_anew_stays_in_the_bucket(house) -> None:
     assert len(queries.recordings(house.tenant).rows) == 2
 
 
-def test_another_key_of_a_tenant_in_the_bucket_is_refused(house) -> None:
+def test_refuses_another_tenant_key(house) -> None:
     house.work(house.take())
     other = house.services.keyring.new_tenant_key(house.tenant, house.entropy)
     with writing():
         _set_tenant_key(house, other)
     folder = house.take()
-    with pytest.raises(Exception, match="another key") as refused:
+    with pytest.raises(Exception, match="different keys") as refused:
         house.work(folder)
     assert refused.value.error_id == "store.other_tenant_key"
 
@@ -308,7 +306,7 @@ def _wrap_anew(house) -> None:
 
 
 def _stages(house, folder):
-    """One round a stage; what was next is asked before it is done."""
+    """Perform one stage after another. Returns the stages."""
     while True:
         yield None
         if not stages.step(folder, house.clock(), house.services):

@@ -20,7 +20,7 @@ from recorder.errors import ConfigError
 from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
-from recorder.pipeline.poison_takes import ENOUGH
+from recorder.pipeline.poison_takes import CRASH_LIMIT
 from recorder.processes.worker_loop import Worker
 from recorder.services import Services
 from recorder.spool import layout
@@ -29,8 +29,8 @@ from recorder.store.contract import Unreachable
 DEADLINE = 60.0
 
 
-class Gates:
-    """The store, which can go away and come back."""
+class SwitchableStore:
+    """A store that can become unavailable and available again."""
 
     def __init__(self, store) -> None:
         self.store = store
@@ -50,17 +50,17 @@ class Gates:
 
 
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
-"""Where what is tested is the encoders: whichever the database, it is not asked."""
+"""Only encoders are tested, so the database does not matter."""
 
 
 @pytest.fixture
-def store(house) -> Gates:
-    return Gates(house.services.store)
+def store(house) -> SwitchableStore:
+    return SwitchableStore(house.services.store)
 
 
 @pytest.fixture
 def start(house, store) -> Iterator[Callable[..., Worker]]:
-    """Starts workers in threads, with ``changes`` to the worker; ends them."""
+    """Starts workers in threads, with ``changes`` to their fields, and ends them."""
     running: list[tuple[Worker, threading.Thread]] = []
 
     def begin(**changes) -> Worker:
@@ -94,7 +94,7 @@ def rows(house) -> int:
     return len(queries.recordings(house.tenant).rows)
 
 
-def test_takes_are_stored_unrecorded_calls_listed_and_the_heart_beats(house, start) -> None:
+def test_stores_takes_and_lists_unrecorded_calls(house, start) -> None:
     for _ in range(3):
         house.take()
         house.clock.forward(seconds=1)
@@ -106,29 +106,29 @@ def test_takes_are_stored_unrecorded_calls_listed_and_the_heart_beats(house, sta
     assert max(after - before for before, after in itertools.pairwise(beats)) < 2.5
 
 
-def test_a_take_that_arrives_later_is_found(house, start) -> None:
+def test_finds_a_later_take(house, start) -> None:
     start()
     until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
     house.take()
     until(lambda: rows(house) == 1, "the recording")
 
 
-def test_what_nobody_foresaw_in_housekeeping_is_in_the_log(house, start) -> None:
+def test_logs_unhandled_errors_of_duties(house, start) -> None:
     house.work(house.take())
     house.clock.forward(days=31)
 
-    class Broken:
+    class BrokenStore:
         def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
             raise RuntimeError("nobody foresaw this")
 
     with capture_logs() as logs:
-        start(store=Broken())
+        start(store=BrokenStore())
         until(lambda: any(line["event"] == "worker.failed" for line in logs), "a word about it")
     (said,) = [line for line in logs if line["event"] == "worker.failed"]
     assert (said["work"], str(said["exc_info"])) == ("housekeeping", "nobody foresaw this")
 
 
-def test_a_take_that_cannot_go_on_does_not_hold_up_the_others(house, start) -> None:
+def test_delayed_take_does_not_delay_others(house, start) -> None:
     stuck = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
     house.clock.forward(seconds=1)
     house.take()
@@ -137,7 +137,7 @@ def test_a_take_that_cannot_go_on_does_not_hold_up_the_others(house, start) -> N
     assert stages.next_stage(stuck) == "seal"
 
 
-def test_a_store_that_is_away_makes_the_spool_grow_and_nothing_is_lost(house, start, store) -> None:
+def test_unavailable_store_loses_nothing(house, start, store) -> None:
     store.away = True
     folders = [house.take(), house.take()]
     house.unrecorded()
@@ -149,12 +149,12 @@ def test_a_store_that_is_away_makes_the_spool_grow_and_nothing_is_lost(house, st
     assert rows(house) == 0
     asked = store.asked
     time.sleep(1.5)
-    assert store.asked - asked <= 8, "a store that is away is not hammered"
+    assert store.asked - asked <= 8, "retries are paced"
     store.away = False
     until(lambda: rows(house) == 3, "all recordings, once it is back")
 
 
-def test_the_snapshot_follows_the_catalogue(house, start) -> None:
+def test_snapshot_follows_the_catalogue(house, start) -> None:
     from recorder.domain import line_policy
 
     start()
@@ -171,7 +171,7 @@ def test_the_snapshot_follows_the_catalogue(house, start) -> None:
     until(lambda: line_policy.read(folder).line("3225550177") is not None, "the new line")
 
 
-def test_a_prompt_or_a_snapshot_that_is_harmed_is_put_right(house, start, monkeypatch) -> None:
+def test_repairs_a_damaged_prompt_or_snapshot(house, start, monkeypatch) -> None:
     from recorder.domain import line_policy
 
     monkeypatch.setattr("recorder.features.tenants.duty.SNAPSHOT_WHOLE", 0.1)
@@ -190,7 +190,7 @@ def test_a_prompt_or_a_snapshot_that_is_harmed_is_put_right(house, start, monkey
     assert not line_policy.read(folder).damaged
 
 
-def test_what_is_over_is_destroyed(house, start) -> None:
+def test_deletes_expired_recordings(house, start) -> None:
     folder = house.take()
     house.work(folder)
     house.clock.forward(days=31)
@@ -201,7 +201,8 @@ def test_what_is_over_is_destroyed(house, start) -> None:
 
 @pytest.fixture
 def deadly(monkeypatch) -> Callable[..., list[str]]:
-    """Has an encoder die of some takes, really, and tries them again at once; what it died of."""
+    """Crash the encoder process for some takes, and retry them at once. Returns the names of the crashed
+    takes."""
 
     def make(*of: Path) -> list[str]:
         names, deaths, limit = {folder.name for folder in of}, [], encoders._limit
@@ -225,39 +226,42 @@ def aside(house) -> list[str]:
 
 
 @SQLITE
-def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and_never_destroyed(
-    house, start, deadly, monkeypatch
-) -> None:
-    monkeypatch.setattr("recorder.pipeline.poison_takes.APART", 0.0)
+def test_quarantines_a_poison_take_without_a_date(house, start, deadly, monkeypatch) -> None:
+    monkeypatch.setattr("recorder.pipeline.poison_takes.CRASH_INTERVAL", 0.0)
     bad = house.take()
     deadly(bad)
     start()
-    for stored in range(1, ENOUGH):
+    for stored in range(1, CRASH_LIMIT):
         house.clock.forward(seconds=1)
         house.take()
         until(lambda stored=stored: rows(house) == stored, "another one")
     until(lambda: aside(house) == [bad.name], "quarantine")
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
-    assert json.loads((house.spool / layout.QUARANTINE / bad.name / layout.WHY).read_bytes())["until"] is None
+    assert (
+        json.loads((house.spool / layout.QUARANTINE / bad.name / layout.QUARANTINE_REASON).read_bytes())[
+            "until"
+        ]
+        is None
+    )
     assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=9999)) == 0
 
 
 @pytest.mark.long
 @SQLITE
-def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> None:
-    """Nothing is encoded meanwhile by which one could tell whose fault it is."""
+def test_quarantines_nothing_if_every_encoder_crashes(house, start, deadly) -> None:
+    """No other take is encoded meanwhile, so nothing shows the cause."""
     deaths = deadly(*(house.take() for _ in range(3)))
     start()
-    until(lambda: len(deaths) >= 4 * ENOUGH, "deaths")
+    until(lambda: len(deaths) >= 4 * CRASH_LIMIT, "deaths")
     assert aside(house) == []
     assert queries.not_recorded(house.tenant).rows == ()
 
 
 @pytest.mark.long
 @SQLITE
-def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch, tmp_path) -> None:
-    """A venv that is half upgraded under the worker, a library that is missing: every take waits."""
+def test_quarantines_nothing_if_no_encoder_starts(house, start, monkeypatch, tmp_path) -> None:
+    """A half-upgraded environment or a missing library: every take waits."""
     monkeypatch.setattr("recorder.pipeline.backoff.AWAY_BACK_OFF", (0.01,))
     folders = [house.take() for _ in range(3)]
     broken = tmp_path / "broken"
@@ -269,7 +273,7 @@ def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch
     with capture_logs() as logs:
         monkeypatch.setenv("PYTHONPATH", f"{broken}:{source}")
         start()
-        until(lambda: failed() - before > 3 * ENOUGH, "starts")
+        until(lambda: failed() - before > 3 * CRASH_LIMIT, "starts")
         monkeypatch.setenv("PYTHONPATH", source)
         until(lambda: rows(house) == len(folders), "all, once it runs")
     assert aside(house) == []
@@ -280,20 +284,20 @@ def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch
 
 
 @SQLITE
-def test_a_take_that_is_brought_back_becomes_a_recording(house, start, deadly, monkeypatch) -> None:
-    monkeypatch.setattr("recorder.pipeline.poison_takes.ALONE", 0.0)
+def test_restored_take_becomes_a_recording(house, start, deadly, monkeypatch) -> None:
+    monkeypatch.setattr("recorder.pipeline.poison_takes.CRASH_INTERVAL_ALONE", 0.0)
     bad = house.take()
     deadly(bad)
     start()
     until(lambda: aside(house) == [bad.name], "quarantine, where it is alone")
     monkeypatch.undo()
-    assert layout.bring_back(house.spool, bad.name) == bad
+    assert layout.restore_take(house.spool, bad.name) == bad
     until(lambda: rows(house) == 1, "the recording")
     assert aside(house) == []
     assert queries.not_recorded(house.tenant).rows == ()
 
 
-def test_two_workers_on_one_spool_are_refused(house, start) -> None:
+def test_refuses_a_second_worker(house, start) -> None:
     first = start()
     until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "the first")
     second = Worker(first.services, first.settings)
@@ -302,7 +306,7 @@ def test_two_workers_on_one_spool_are_refused(house, start) -> None:
     assert refused.value.error_id == "worker.already_running"
 
 
-def test_removals_that_were_broken_off_are_finished(house, start) -> None:
+def test_finishes_interrupted_removals(house, start) -> None:
     gone = house.spool / ".gone-01930000-0000-7000-8000-000000000001"
     gone.mkdir()
     (gone / "audio.wav").write_bytes(b"x")
@@ -310,7 +314,7 @@ def test_removals_that_were_broken_off_are_finished(house, start) -> None:
     until(lambda: not gone.exists(), "its end")
 
 
-def test_old_listens_are_closed(house, start) -> None:
+def test_closes_old_listens(house, start) -> None:
     from recorder.identity import users
     from recorder.playback import grants
     from recorder.playback.interface import Actor

@@ -9,13 +9,14 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import RecordingTable
-from recorder.domain.line_policy import Keep, PromptSound
+from recorder.domain.line_policy import Keep
+from recorder.domain.sentences import TimedSentence
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 
-SAID = PromptSound("Said.", "5a" * 32, 1000)
+SAID = TimedSentence("Said.", "5a" * 32, 1000)
 FOR_TRAINING = Keep("training", 180, None, SAID, SAID, SAID, SAID)
 
 

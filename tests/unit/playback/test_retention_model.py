@@ -28,7 +28,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
-from recorder.prompts.country_file import shipped
+from recorder.prompts.country_file import shipped_packs
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
 from tests.announcements import announcement_in
@@ -78,7 +78,7 @@ lives = st.fixed_dictionaries({
     "codes": some_codes,
     "keep_days": st.integers(5, 60),
     "mode": st.sampled_from(sorted(ANSWERS)),
-    "country": st.sampled_from(sorted(shipped())),
+    "country": st.sampled_from(sorted(shipped_packs())),
     "days": st.lists(
         st.tuples(when, said, st.sampled_from([0, 0, -3, 3]), st.sampled_from(ROLES)), min_size=3, max_size=10
     ),
@@ -108,7 +108,7 @@ class Living:
         )
         with writing():
             TenantTable.update(country=self.sealed["country"]).where(TenantTable.id == tenant).execute()
-        pack = shipped()[self.sealed["country"]]
+        pack = shipped_packs()[self.sealed["country"]]
         self.ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
         self.people: dict[str, Actor] = {}
         self.house = house.replaced(tenant=tenant, line=line)

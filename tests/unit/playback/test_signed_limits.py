@@ -30,7 +30,7 @@ from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
 from recorder.services import Services
 from recorder.spool import layout
-from recorder.spool.atomic_files import in_memory
+from recorder.spool.atomic_files import memory_file
 from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
@@ -85,7 +85,7 @@ def plant(house, said: LimitSet, content: bytes) -> None:
     """Write what an attacker with write access to catalogue and bucket can: the row, an intact leaf, and the
     object."""
     sha256 = hashlib.sha256(content).hexdigest()
-    with in_memory(content) as path:
+    with memory_file(content) as path:
         house.services.store.put(statements.place_of(house.tenant, said.id), path, sha256)
     with writing():
         body = {"limit": said.id, "sha256": sha256, "by": "operator"}
@@ -226,7 +226,7 @@ def test_a_limit_without_its_leaf_or_object_erases_nothing(house, recording, cha
 def test_a_planted_statement_ends_nothing_and_the_audit_names_it(house, gate, ada, recording) -> None:
     said = a_limit(house)
     content = statements.write(said, key_for(house, root_of(house), *signing.PANEL_USES))
-    with in_memory(content) as path:
+    with memory_file(content) as path:
         place = statements.place_of(house.tenant, said.id)
         house.services.store.put(place, path, statements.sha256_of(content))
     house.clock.forward(days=2)
@@ -325,7 +325,7 @@ def test_an_altered_row_erases_and_widens_nothing(house, gate, ada, recording, w
 def test_an_altered_row_erases_no_take_in_quarantine(house) -> None:
     folder = house.spool / layout.QUARANTINE / str(uuid7(house.clock(), house.entropy))
     folder.mkdir(parents=True)
-    (folder / layout.WHY).write_text('{"until": "2099-01-01T00:00:00.000Z"}')
+    (folder / layout.QUARANTINE_REASON).write_text('{"until": "2099-01-01T00:00:00.000Z"}')
     house.work(house.unrecorded())
     past = house.clock() - timedelta(days=1)
     with writing():

@@ -1,4 +1,4 @@
-"""Sounds of known content, and an engine that is only a tone: what is tested is what is made of them."""
+"""Sounds of known content, and a speech engine that produces only tones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.prompts.composer import announcement
 
 @dataclass
 class Hum:
-    """Speaks anything as two tones whose length is the text's."""
+    """Speaks a text as a tone of proportional length."""
 
     languages: tuple[str, ...] = ("fr", "nl", "de", "en")
     name: str = "hum"
@@ -27,7 +27,7 @@ class Hum:
     def speak(self, text: str, language: str) -> dsp.Samples:
         self.spoken.append((text, language))
         at = np.arange(len(text) * dsp.RATE // 15) / dsp.RATE
-        return dsp.trimmed((0.2 * np.sin(2 * np.pi * (300 + 40 * at) * at)).astype(np.float32))
+        return dsp.trim_silence((0.2 * np.sin(2 * np.pi * (300 + 40 * at) * at)).astype(np.float32))
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def hum() -> Hum:
 
 @pytest.fixture
 def speech() -> np.ndarray:
-    """Some seconds of speech: int16 at 16 kHz."""
+    """A few seconds of speech: int16 at 16 kHz."""
     made = announcement("en", mode="notice", purposes=["quality"], keep_days=7, sample_rate=16000)
     return np.frombuffer(made.wav[44:], dtype="<i2").copy()
 
 
 @pytest.fixture
 def voice(tmp_path: Path, speech: np.ndarray) -> Path:
-    """A folder with one sentence that a person recorded: quieter, and with long silence around it."""
+    """A folder with one recorded sentence: soft, and with long silence around it."""
     folder = tmp_path / "voice"
     (folder / "en").mkdir(parents=True)
     quiet = np.concatenate([np.zeros(16000), speech[:40000] / 4, np.zeros(24000)]).astype(np.int16)

@@ -1,32 +1,51 @@
-"""How long each prompt is, in a table of docs/customise.md, and what a country asks beside what is said, in
-one of docs/law.md: written by this file, and compared by a test.
+"""Writes two tables, which a test compares: the length of each prompt (docs/customise.md), and what a country
+requires beside the sentence that says it (docs/law.md).
 
     python -m tests.unit.prompts.lengths     writes both
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
-from recorder.prompts.country_file import shipped
+from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import LONG, SHORT, Wording, said
-from tests.unit.prompts.length_limits import limits
+from recorder.prompts.sentences import LONG, SHORT, Wording, clip_text
 
 DOCS = Path(__file__).parents[3] / "docs"
 
 KEPT = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
-"""Every shipped keeping time."""
+"""Every shipped retention period, in days."""
+
+
+@dataclass(frozen=True, slots=True)
+class LengthLimits:
+    """The maximum length of each prompt in the short wording (``limits.toml``), in seconds."""
+
+    announcement_s: float
+    further_purpose_s: float
+    refusal_s: float
+    opt_in_s: float
+    keep_question_s: float
+    keep_result_s: float
+
+
+@cache
+def limits() -> LengthLimits:
+    return LengthLimits(**tomllib.loads(Path(__file__).with_name("limits.toml").read_text(encoding="utf-8")))
+
 
 Make = Callable[[str, Wording], Rendered]
 
 
-def told(mode: str, *purposes: str, days: int = 30) -> Make:
+def announced(mode: str, *purposes: str, days: int = 30) -> Make:
     return lambda language, wording: composer.announcement(
         language,
         mode=mode,  # type: ignore[arg-type]
@@ -52,8 +71,8 @@ def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A prompt: its length in seconds before there was a short wording, in the order of the languages, and
-    its limit in the short one."""
+    """A prompt: its length in seconds before the short wording existed, by language, and its limit in the
+    short one."""
 
     name: str
     make: Make
@@ -65,13 +84,13 @@ def rows() -> list[Row]:
     of = limits()
     total = of.announcement_s + of.further_purpose_s
     return [
-        Row("announcement, `notice` and `opt-in`", told("notice", "agreement"), (10.4, 12.8, 12.9, 10.7),
+        Row("announcement, `notice` and `opt-in`", announced("notice", "agreement"), (10.4, 12.8, 12.9, 10.7),
             of.announcement_s),
-        Row("the same, kept 180 days", told("notice", "agreement", days=180), (10.8, 13.2, 13.2, 11.3),
+        Row("the same, kept 180 days", announced("notice", "agreement", days=180), (10.8, 13.2, 13.2, 11.3),
             of.announcement_s),
-        Row("the same, for quality, too", told("notice", "agreement", "quality"), (14.6, 17.4, 17.5, 14.0),
-            total),
-        Row("announcement, `opt-out`", told("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
+        Row("the same, for quality, too", announced("notice", "agreement", "quality"),
+            (14.6, 17.4, 17.5, 14.0), total),
+        Row("announcement, `opt-out`", announced("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
             of.announcement_s + of.refusal_s),
         Row("`opt-in` question", asked("agreement"), (15.9, 19.5, 20.4, 16.5)),
         Row("`*5` question", lambda each, wording: composer.keep_question(each, wording=wording),
@@ -87,17 +106,17 @@ def rows() -> list[Row]:
         Row("wrong key, `opt-out`", lambda each, wording: composer.wrong_key(each, wording=wording),
             (4.4, 5.2, 5.5, 4.2)),
         Row("not recorded", lambda each, _: composer.not_recorded(each), (1.7, 2.3, 2.3, 1.8)),
-        Row("who joins, told", lambda each, _: composer.joining(each), (1.5, 1.9, 2.0, 1.9)),
-        Row("who joins, asked in `opt-out`", lambda each, _: composer.joining_question(each, mode="opt-out"),
-            (4.2, 5.3, 5.7, 4.2)),
-        Row("who joins, asked in `opt-in`", lambda each, _: composer.joining_question(each, mode="opt-in"),
-            (6.4, 8.1, 9.1, 7.6)),
+        Row("transfer notice", lambda each, _: composer.transfer_notice(each), (1.5, 1.9, 2.0, 1.9)),
+        Row("transfer notice, asking in `opt-out`",
+            lambda each, _: composer.transfer_question(each, mode="opt-out"), (4.2, 5.3, 5.7, 4.2)),
+        Row("transfer notice, asking in `opt-in`",
+            lambda each, _: composer.transfer_question(each, mode="opt-in"), (6.4, 8.1, 9.1, 7.6)),
     ]  # fmt: skip
 
 
 def opt_in(language: str, wording: Wording, purpose: str = "agreement", days: int = 30) -> float:
-    """Question and announcement together, in seconds."""
-    both = (asked(purpose, days=days), told("opt-in", purpose, days=days))
+    """The length of question and announcement together, in seconds."""
+    both = (asked(purpose, days=days), announced("opt-in", purpose, days=days))
     return sum(make(language, wording).duration_ms for make in both) / 1000
 
 
@@ -131,7 +150,7 @@ def _sentences(clips: dict[str, str]) -> Iterator[str]:
         parts = []
         for name, value in clips.items():
             days = 30 if value == "time" else None
-            parts.append(said(name, language, keep_days=days).text)
+            parts.append(clip_text(name, language, keep_days=days).text)
         yield f"{language}: {' '.join(parts)}"
 
 
@@ -145,9 +164,11 @@ SAYS = {
 
 
 def asked_by(what: str) -> str:
-    """The countries that ask for it."""
+    """The countries that require it."""
     found = [
-        pack.code for pack in shipped().values() if any(duty.what == what for duty in (*pack.say, *pack.ask))
+        pack.code
+        for pack in shipped_packs().values()
+        if any(duty.what == what for duty in (*pack.say, *pack.ask))
     ]
     return ", ".join(f"`{code}`" for code in sorted(found, key=lambda code: (code == STRICT, code)))
 
@@ -166,7 +187,7 @@ PAGES = {
 
 
 def written(page: str) -> str:
-    """What stands in a page."""
+    """The table in a page."""
     begin, end, _ = PAGES[page]
     return (DOCS / page).read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]
 

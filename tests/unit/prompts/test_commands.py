@@ -1,4 +1,4 @@
-"""``accord prompts``: what it lists, makes, checks and prints, and how it says no."""
+"""``accord prompts``: list, script, render and check, with their errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder import config
 from recorder.cli.prompts import prompts
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
-from recorder.prompts.sentences import all_said
+from recorder.prompts.sentences import all_clip_texts
 from recorder.prompts.sound_check import check_sound, read_file
 
 
@@ -32,24 +32,24 @@ def refused(result: Result) -> str:
     return result.exception.error_id
 
 
-def test_the_list_says_where_each_sentence_comes_from(voice: Path) -> None:
+def test_list_shows_the_source_of_each_sentence(voice: Path) -> None:
     done = accord("list", "--language", "en", recorded=voice)
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert len(lines) == len(all_said("en"))
+    assert len(lines) == len(all_clip_texts("en"))
     (own,) = (line.split() for line in lines if line.split()[2] != "shipped")
     assert own == ["en", "recorded", "recorded", *["This", "call", "is", "being", "recorded."]]
     assert len(accord("list").stdout.splitlines()) == 4 * len(lines)
 
 
-def test_the_script_has_every_sentence_as_it_is_read_aloud_under_its_files_name() -> None:
+def test_script_lists_every_sentence_by_file_name() -> None:
     done = accord("script", "--language", "nl")
     rows = [line.split("\t") for line in done.stdout.splitlines() if line and not line.startswith("#")]
-    assert rows == [[f"nl/{clip}.wav", each.spoken] for clip, each in all_said("nl").items()]
+    assert rows == [[f"nl/{clip}.wav", each.spoken] for clip, each in all_clip_texts("nl").items()]
     assert ["nl/opt-out-2.wav", "Liever zonder opname verder? Druk dan op twee."] in rows
 
 
-def test_an_announcement_is_made_and_its_text_is_printed(tmp_path: Path) -> None:
+def test_render_writes_sound_and_prints_text(tmp_path: Path) -> None:
     wav = tmp_path / "made.wav"
     done = accord(
         "render", wav, "--language", "en", "--mode", "opt-out", "--purpose", "quality", "--keep-days", "7"
@@ -64,7 +64,7 @@ def test_an_announcement_is_made_and_its_text_is_printed(tmp_path: Path) -> None
     assert "refuse-2: shipped" in done.stderr
 
 
-def test_a_greeting_and_an_own_purpose(tmp_path: Path, speech: np.ndarray) -> None:
+def test_render_with_greeting_and_own_purpose(tmp_path: Path, speech: np.ndarray) -> None:
     first = tmp_path / "greeting.wav"
     soundfile.write(first, speech, 16000, subtype="PCM_16")
     wav = tmp_path / "made.wav"
@@ -88,26 +88,26 @@ def test_a_greeting_and_an_own_purpose(tmp_path: Path, speech: np.ndarray) -> No
         ("prompt.purpose_words", ["--purpose", "delivery"]),
     ],
 )
-def test_what_cannot_be_made_leaves_no_file(tmp_path: Path, error_id: str, words: list[str]) -> None:
+def test_failed_render_leaves_no_file(tmp_path: Path, error_id: str, words: list[str]) -> None:
     wav = tmp_path / "made.wav"
     assert refused(accord("render", wav, "--language", "nl", *words)) == error_id
     assert not wav.exists()
     assert refused(accord("render", tmp_path / "no" / "made.wav", "--language", "fr")) == "prompt.not_written"
 
 
-def test_a_language_is_asked_for(tmp_path: Path) -> None:
+def test_render_requires_a_language(tmp_path: Path) -> None:
     for words in (["render", tmp_path / "a.wav"], ["list", "--language", "pt"]):
         assert accord(*words).exit_code == 2
 
 
-def test_what_is_shipped_passes_its_check() -> None:
+def test_shipped_sounds_pass_the_check() -> None:
     done = accord("check", "--shipped")
     assert done.exit_code == 0, done.stdout
-    assert len(done.stdout.splitlines()) == 4 * len(all_said("en"))
+    assert len(done.stdout.splitlines()) == 4 * len(all_clip_texts("en"))
     assert all(line.endswith("  ok") for line in done.stdout.splitlines())
 
 
-def test_a_folder_of_recordings_is_checked_file_by_file(voice: Path, speech: np.ndarray) -> None:
+def test_checks_a_folder_of_recordings(voice: Path, speech: np.ndarray) -> None:
     done = accord("check", recorded=voice)
     assert done.exit_code == 0
     assert "en/recorded.wav" in done.stdout
@@ -129,7 +129,7 @@ def test_a_folder_of_recordings_is_checked_file_by_file(voice: Path, speech: np.
     assert "script.txt" not in rows
 
 
-def test_single_files_are_checked(tmp_path: Path, speech: np.ndarray) -> None:
+def test_checks_single_files(tmp_path: Path, speech: np.ndarray) -> None:
     good, short = tmp_path / "good.wav", tmp_path / "short.wav"
     soundfile.write(good, speech, 16000, subtype="PCM_16")
     soundfile.write(short, speech[4000:14000], 16000, subtype="PCM_16")
@@ -140,19 +140,19 @@ def test_single_files_are_checked(tmp_path: Path, speech: np.ndarray) -> None:
     assert accord("check", "--clips", good, short).exit_code == 0
 
 
-def test_a_check_of_nothing_says_what_to_name(tmp_path: Path) -> None:
+def test_check_without_files_names_the_setting(tmp_path: Path) -> None:
     assert refused(accord("check")) == "prompt.nothing"
     assert refused(accord("list", recorded=tmp_path / "away")) == "prompt.folder"
 
 
-def test_the_commands_are_there() -> None:
+def test_commands_exist() -> None:
     from recorder.cli import accord as whole
 
     done = CliRunner().invoke(whole, ["prompts", "--help"])
     assert all(word in done.output for word in ("list", "render", "check", "script"))
 
 
-def test_the_page_shows_commands_as_they_are() -> None:
+def test_documentation_shows_actual_output() -> None:
     page = (Path(__file__).parents[3] / "docs" / "customise.md").read_text(encoding="utf-8")
     shown = [
         shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("accord prompts")

@@ -1,4 +1,4 @@
-"""Put together: the text is what is said, the sound is whole, level and the same every time."""
+"""The composer: the text matches the sound, which is complete, normalised and deterministic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import composer, dsp
 from recorder.prompts.composer import Greeting, Rendered, announcement
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import LONG, SHORT, SpokenSentence, Wording, said
+from recorder.prompts.sentences import LONG, SHORT, ClipText, Wording, clip_text
 from recorder.prompts.sound_check import check_sound
 from recorder.prompts.sound_sources import Sources
 
@@ -26,7 +26,7 @@ def samples(made: Rendered) -> np.ndarray:
 
 
 def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
-    """Whatever can be said, by what it is."""
+    """Every prompt, by name."""
     told = {"purposes": ["agreement"], "keep_days": 30, "wording": wording}
     long = {"wording": wording}
     return {
@@ -80,13 +80,13 @@ ENGLISH = {
 }
 
 
-def test_what_must_be_said_in_english() -> None:
+def test_short_wording_in_english() -> None:
     said = {name: made.text for name, made in everything("en").items()}
     assert {name: said[name] for name in SHORTLY} == SHORTLY
     assert said["opt-in"] == said["notice"]
 
 
-def test_what_more_can_be_said_in_english() -> None:
+def test_long_wording_in_english() -> None:
     said = {name: made.text for name, made in everything("en", LONG).items()}
     assert {name: said[name] for name in ENGLISH} == ENGLISH
     assert said["opt-out"] == f"{ENGLISH['notice']} To go on without recording, press 2."
@@ -96,7 +96,7 @@ def test_what_more_can_be_said_in_english() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_everything_can_be_said_without_an_engine_and_is_fit_for_a_phone(language: str) -> None:
+def test_every_prompt_renders_from_shipped_sounds(language: str) -> None:
     for name, made in [*everything(language).items(), *everything(language, LONG).items()]:
         heard = samples(made)
         assert made.language == language
@@ -105,15 +105,15 @@ def test_everything_can_be_said_without_an_engine_and_is_fit_for_a_phone(languag
         assert {origin for _, origin in made.origins} == {"shipped"}
         assert dsp.loudness(heard, 8000) == pytest.approx(-20, abs=1.0), name
         assert np.abs(heard).max() < 0.85
-        before, after = dsp.silences(heard, 8000)
+        before, after = dsp.measure_silence(heard, 8000)
         assert 0.02 <= before <= 0.25, name
-        assert 0.02 <= after <= 0.35, name  # a last t has little below 4 kHz
+        assert 0.02 <= after <= 0.35, name  # a final t has little energy below 4 kHz
         if made.duration_ms >= 1000:
             assert check_sound(made.wav, name).sha256 == made.sha256
 
 
 @pytest.mark.parametrize("rate", [8000, 16000])
-def test_the_same_input_gives_the_same_bytes(rate: int) -> None:
+def test_rendering_is_deterministic(rate: int) -> None:
     def make() -> Rendered:
         return announcement("fr", mode="opt-out", purposes=PURPOSES[:2], keep_days=90, sample_rate=rate)
 
@@ -125,7 +125,7 @@ def test_the_same_input_gives_the_same_bytes(rate: int) -> None:
     assert other.sha256 != one.sha256
 
 
-def test_a_menu_says_each_language_in_its_own_words() -> None:
+def test_menu_names_each_language_in_itself() -> None:
     made = composer.language_menu(["fr", "nl", "en"])
     assert made.text == "Pour le français, tapez 1. Voor Nederlands, druk op 2. For English, press 3."
     assert made.language == "fr"
@@ -142,7 +142,7 @@ def greeting(speech: np.ndarray, **more: bool) -> Greeting:
     return Greeting("Welcome to Dubois.", dsp.wav_bytes(speech.astype(np.float32) / 300_000, 16000), **more)
 
 
-def test_a_greeting_is_heard_first_at_the_same_level_and_its_text_is_part_of_the_text(
+def test_greeting_comes_first_at_the_same_level(
     speech: np.ndarray,
 ) -> None:
     told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "sample_rate": 16000}
@@ -151,12 +151,12 @@ def test_a_greeting_is_heard_first_at_the_same_level_and_its_text_is_part_of_the
     assert made.text == f"Welcome to Dubois. {alone.text}"
     heard = samples(made)
     first = heard[: len(heard) - len(samples(alone)) - int(0.5 * 16000)]
-    assert dsp.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "it was 19 dB quieter"
+    assert dsp.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "the greeting was 19 dB softer"
     assert np.abs(heard[len(first) + 400 : len(first) + 7600]).max() < 0.001, "half a second of pause"
     assert np.abs(heard[-len(samples(alone)) :] - samples(alone)).max() < 0.01
 
 
-def test_a_greeting_that_says_it_all_is_all_that_is_heard(speech: np.ndarray) -> None:
+def test_complete_greeting_replaces_the_announcement(speech: np.ndarray) -> None:
     said = greeting(speech, says_all=True)
     made = announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=said)
     assert made.text == "Welcome to Dubois."
@@ -165,7 +165,7 @@ def test_a_greeting_that_says_it_all_is_all_that_is_heard(speech: np.ndarray) ->
         announcement("en", mode="notice", purposes=["agreement"], keep_days=0, greeting=said)
 
 
-def test_with_opt_in_the_greeting_comes_before_the_question_and_not_again(speech: np.ndarray) -> None:
+def test_opt_in_greets_before_the_question_only(speech: np.ndarray) -> None:
     said = greeting(speech)
     asked = composer.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=said)
     told = announcement("en", mode="opt-in", purposes=["quality"], keep_days=7, greeting=said)
@@ -183,7 +183,7 @@ def test_with_opt_in_the_greeting_comes_before_the_question_and_not_again(speech
         ("prompt.length", lambda s: Greeting("Hello.", dsp.wav_bytes(np.tile(s, 40) / 32768, 16000))),
     ],
 )
-def test_a_greeting_that_does_not_serve_is_refused(speech: np.ndarray, error_id: str, harm: object) -> None:
+def test_refuses_an_unsuitable_greeting(speech: np.ndarray, error_id: str, harm: object) -> None:
     bad = harm(speech.astype(np.float32))  # type: ignore[operator]
     with pytest.raises(ConfigError) as caught:
         announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=bad)
@@ -191,7 +191,7 @@ def test_a_greeting_that_does_not_serve_is_refused(speech: np.ndarray, error_id:
     assert caught.value.hint
 
 
-def test_all_of_it_together_may_not_be_longer_than_an_announcement(speech: np.ndarray) -> None:
+def test_limits_the_total_length(speech: np.ndarray) -> None:
     rng = np.random.default_rng(1)
     long = (rng.normal(0, 0.05, 55 * 16000)).astype(np.float32)
     with pytest.raises(ConfigError, match="the whole prompt takes") as caught:
@@ -218,7 +218,7 @@ def test_all_of_it_together_may_not_be_longer_than_an_announcement(speech: np.nd
         ("tts.none", {"purposes": ["delivery"], "own": {"delivery": "It helps us to deliver."}}),
     ],
 )
-def test_what_cannot_be_said_says_why_and_what_to_do(error_id: str, more: dict[str, object]) -> None:
+def test_errors_have_hints(error_id: str, more: dict[str, object]) -> None:
     given: dict[str, object] = {
         "language": "en",
         "mode": "notice",
@@ -232,7 +232,7 @@ def test_what_cannot_be_said_says_why_and_what_to_do(error_id: str, more: dict[s
     assert caught.value.hint
 
 
-def test_an_engine_speaks_what_there_is_no_sound_for_and_nothing_else(hum: object) -> None:
+def test_engine_speaks_only_missing_sentences(hum: object) -> None:
     own = {"delivery": "It helps us to deliver."}
     made = announcement(
         "en",
@@ -255,28 +255,29 @@ def test_an_engine_speaks_what_there_is_no_sound_for_and_nothing_else(hum: objec
     ]
 
 
-def test_an_engine_is_given_the_spoken_form(hum: object) -> None:
-    clip = Sources(engines=(hum,)).clip(said("opt-out", "en", key=5), "en")  # type: ignore[arg-type]
-    assert clip.said.text == "To go on without recording, press 5."
+def test_engine_reads_the_spoken_form(hum: object) -> None:
+    text = clip_text("opt-out", "en", key=5)
+    Sources(engines=(hum,)).clip(text)  # type: ignore[arg-type]
+    assert text.text == "To go on without recording, press 5."
     assert hum.spoken == [("To go on without recording, press five.", "en")]  # type: ignore[attr-defined]
 
 
-def test_a_persons_recording_is_heard_instead_and_the_text_stays(voice: Path) -> None:
+def test_recording_replaces_the_shipped_sound(voice: Path) -> None:
     told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "wording": LONG}
     own, shipped = announcement("en", **told, sources=Sources(voice)), announcement("en", **told)
     assert own.text == shipped.text
     assert own.origins[0] == ("recorded", "recorded")
     assert own.sha256 != shipped.sha256
     first = samples(own)[: 2 * 8000]
-    assert dsp.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as what follows"
-    assert dsp.silences(samples(own), 8000)[0] < 0.3, "its second of silence is gone"
+    assert dsp.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as the rest"
+    assert dsp.measure_silence(samples(own), 8000)[0] < 0.3, "its second of silence was trimmed"
     assert announcement("fr", **told, sources=Sources(voice)).origins[0] == ("recorded", "shipped")
 
 
-def test_the_words_of_a_clip_decide_not_its_name() -> None:
-    other = SpokenSentence("recorded", "Something else.", "Something else.")
-    assert Sources().origin(other, "en") == "missing"
+def test_shipped_sound_is_found_by_text() -> None:
+    other = ClipText("recorded", "en", "Something else.", "Something else.")
+    assert Sources().origin(other) == "missing"
     with pytest.raises(ConfigError) as caught:
-        Sources().clip(other, "en")
+        Sources().clip(other)
     assert caught.value.error_id == "tts.none"
     assert "en/recorded.wav" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Country packs: read strictly, and never laxer where a setting is stricter."""
+"""Country packs are read strictly, and a stricter setting is never refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import country_file, purposes
 from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, RuleSource
 
-PACKS = country_file.shipped()
+PACKS = country_file.shipped_packs()
 
 PURPOSES = (*purposes.standard(), "their-own")
 
@@ -32,14 +32,14 @@ packs = rules.map(lambda each: Pack("xx", "Somewhere", MappingProxyType(each), (
 some_purposes = st.lists(st.sampled_from(PURPOSES), min_size=1, unique=True)
 
 
-def test_the_countries_and_the_strict_one_last() -> None:
+def test_lists_countries_with_strict_last() -> None:
     assert list(PACKS) == ["be", "de", "fr", "lu", "nl", STRICT]
     for pack in PACKS.values():
         assert set(pack.rules) == {*purposes.standard(), OTHER}
         assert {duty.what for duty in pack.tell} == {"outside", "colleagues"}
 
 
-def test_what_the_packs_say() -> None:
+def test_rules_of_the_shipped_packs() -> None:
     def laxest(code: str, *purposes: str) -> str:
         return PACKS[code].laxest_mode(purposes)
 
@@ -53,7 +53,7 @@ def test_what_the_packs_say() -> None:
     assert PACKS["be"].laxest_mode([]) == "opt-in"
 
 
-def test_no_pack_is_laxer_than_the_purposes_and_none_stricter_than_strict() -> None:
+def test_packs_lie_between_the_purposes_and_strict() -> None:
     for pack in PACKS.values():
         for code, purpose in purposes.standard().items():
             assert pack.rule(code).longest_keep_days <= purpose.longest_keep_days
@@ -62,7 +62,7 @@ def test_no_pack_is_laxer_than_the_purposes_and_none_stricter_than_strict() -> N
             assert strict.longest_keep_days <= pack.rules[code].longest_keep_days
 
 
-def test_every_rule_says_its_source_and_how_sure_it_is() -> None:
+def test_every_rule_has_a_source() -> None:
     for pack in PACKS.values():
         said = [*pack.rules.values(), *pack.say, *pack.ask, *pack.tell, *pack.notes]
         for source in (source for each in said for source in each.sources):
@@ -73,7 +73,7 @@ def test_every_rule_says_its_source_and_how_sure_it_is() -> None:
         assert not re.search(r"proof|evidence|against", words)
 
 
-def test_an_objection_names_rule_and_source() -> None:
+def test_objection_names_rule_and_source() -> None:
     (mode,) = PACKS["de"].objections(["agreement"], keep_days=30, mode="notice")
     assert (mode.kind, mode.rule.purpose) == ("mode", "agreement")
     assert mode.message == "Germany: a call for agreement cannot be recorded with notice"
@@ -85,10 +85,10 @@ def test_an_objection_names_rule_and_source() -> None:
 
 
 @given(packs, some_purposes, st.data())
-def test_the_stricter_of_two_settings_is_never_refused_where_the_laxer_is_allowed(
+def test_stricter_settings_are_never_refused(
     pack: Pack, laxer_purposes: list[str], data: st.DataObject
 ) -> None:
-    """Stricter: a mode no laxer, no longer kept, for no purpose more."""
+    """Stricter: no laxer mode, no longer retention, no additional purpose."""
     lax_mode = data.draw(st.sampled_from(MODES))
     lax_days = data.draw(st.integers(1, 400))
     strict_mode = data.draw(st.sampled_from(MODES[MODES.index(lax_mode) :]))
@@ -99,28 +99,26 @@ def test_the_stricter_of_two_settings_is_never_refused_where_the_laxer_is_allowe
 
 
 @given(packs, some_purposes, st.integers(1, 400), st.sampled_from(MODES))
-def test_a_setting_fits_exactly_where_each_purpose_s_rule_does(
-    pack: Pack, told: list[str], days: int, mode: str
-) -> None:
+def test_setting_complies_if_every_rule_does(pack: Pack, codes: list[str], days: int, mode: str) -> None:
     fits = all(
         MODES.index(mode) >= MODES.index(pack.rule(each).mode) and days <= pack.rule(each).longest_keep_days
-        for each in told
+        for each in codes
     )
-    assert fits == (not pack.objections(told, keep_days=days, mode=mode))
-    laxest = pack.laxest_mode(told)
-    longest = min(pack.rule(each).longest_keep_days for each in told)
-    assert not pack.objections(told, keep_days=longest, mode=laxest)
+    assert fits == (not pack.objections(codes, keep_days=days, mode=mode))
+    laxest = pack.laxest_mode(codes)
+    longest = min(pack.rule(each).longest_keep_days for each in codes)
+    assert not pack.objections(codes, keep_days=longest, mode=laxest)
     for laxer in MODES[: MODES.index(laxest)]:
-        assert pack.objections(told, keep_days=longest, mode=laxer)
+        assert pack.objections(codes, keep_days=longest, mode=laxer)
 
 
 @given(st.sampled_from(sorted(PACKS)), some_purposes, st.integers(1, 4000), st.sampled_from(MODES))
-def test_what_strict_allows_every_country_allows(code: str, told: list[str], days: int, mode: str) -> None:
-    if not PACKS[STRICT].objections(told, keep_days=days, mode=mode):
-        assert not PACKS[code].objections(told, keep_days=days, mode=mode)
+def test_every_country_allows_what_strict_allows(code: str, codes: list[str], days: int, mode: str) -> None:
+    if not PACKS[STRICT].objections(codes, keep_days=days, mode=mode):
+        assert not PACKS[code].objections(codes, keep_days=days, mode=mode)
 
 
-def test_a_country_without_a_pack_gets_the_strict_one() -> None:
+def test_unknown_country_has_the_strict_pack() -> None:
     assert country_file.pack_for("BE").code == "be"
     assert country_file.pack_for("xx").code == country_file.pack_for("").code == STRICT
 
@@ -169,28 +167,28 @@ GOOD = (country_file.FOLDER / "be.toml").read_text(encoding="utf-8")
         ("[pack]", "[pack", "be.toml cannot be used"),
     ],
 )
-def test_a_broken_pack_is_named_with_its_field(tmp_path: Path, old: str, new: str, field: str) -> None:
+def test_names_the_field_of_a_broken_pack(tmp_path: Path, old: str, new: str, field: str) -> None:
     assert old in GOOD
     path = tmp_path / "be.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        country_file.load(path)
+        country_file.load_pack(path)
     assert caught.value.error_id == "pack.broken"
     assert str(path) in caught.value.message
     assert field in caught.value.message
 
 
-def test_a_purpose_that_is_left_out_is_named(tmp_path: Path) -> None:
+def test_names_a_missing_purpose(tmp_path: Path) -> None:
     start, end = GOOD.index("[purpose.training]"), GOOD.index("[purpose.legal-duty]")
     path = tmp_path / "be.toml"
     path.write_text(GOOD[:start] + GOOD[end:], encoding="utf-8")
     with pytest.raises(ConfigError, match=r"purpose\.training: it is missing"):
-        country_file.load(path)
+        country_file.load_pack(path)
 
 
-def test_a_pack_is_named_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pack_code_equals_the_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(country_file, "FOLDER", tmp_path)
-    read = country_file.shipped.__wrapped__
+    read = country_file.shipped_packs.__wrapped__
     (tmp_path / "fr.toml").write_text(GOOD, encoding="utf-8")
     with pytest.raises(ConfigError, match="'be' is not the file's name"):
         read()
@@ -200,7 +198,7 @@ def test_a_pack_is_named_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert caught.value.error_id == "pack.missing"
 
 
-def test_agreement_covers_listening_together_later() -> None:
+def test_agreement_covers_listening_together() -> None:
     agreement = purposes.standard()["agreement"]
     words = {"en": ("later", "together"), "fr": ("plus tard", "ensemble")}
     words |= {"nl": ("Later", "samen"), "de": ("Später", "gemeinsam")}
@@ -208,7 +206,7 @@ def test_agreement_covers_listening_together_later() -> None:
         assert all(word in agreement.explanation(language) for word in words[language])
 
 
-def test_the_page_about_law_says_what_the_packs_say() -> None:
+def test_law_page_matches_the_packs() -> None:
     page = (Path(__file__).parents[3] / "docs" / "law.md").read_text(encoding="utf-8")
     for pack in PACKS.values():
         section = page.split(f"## {pack.name} (`{pack.code}`)\n")[1].split("\n## ")[0]

@@ -1,4 +1,4 @@
-"""Samples: loudness by the standard's own tones, trimming, changing the rate, joining."""
+"""Samples: loudness by the standard's reference tones, trimming, resampling, joining."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def tone(hertz: float, dbfs: float, seconds: float, rate: int = RATE) -> dsp.Sam
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])
-def test_loudness_is_the_standards(rate: int) -> None:
+def test_loudness_matches_the_standard(rate: int) -> None:
     # BS.1770: a sine of 997 Hz at full scale in one channel is -3.01 LUFS
     assert dsp.loudness(tone(997, 0, 3, rate), rate) == pytest.approx(-3.01, abs=0.1)
     assert dsp.loudness(tone(997, -20, 3, rate), rate) == pytest.approx(-23.01, abs=0.1)
 
 
-def test_pauses_do_not_make_speech_quieter_and_silence_has_no_loudness() -> None:
+def test_loudness_ignores_pauses() -> None:
     said = tone(997, -20, 2)
-    pause = dsp.silence(2)
+    pause = dsp.make_silence(2)
     assert dsp.loudness(np.concatenate([said, pause, said])) == pytest.approx(-23.3, abs=0.4)
     room = np.random.default_rng(1).normal(0, 10 ** (-45 / 20), len(pause)).astype(np.float32)
     noisy = np.concatenate([said, room, said])
@@ -36,61 +36,61 @@ def test_pauses_do_not_make_speech_quieter_and_silence_has_no_loudness() -> None
     assert dsp.loudness(tone(997, -20, 0.1)) == pytest.approx(-23.01, abs=0.3)
 
 
-def test_a_piece_is_brought_to_one_level_without_clipping() -> None:
+def test_normalises_without_clipping() -> None:
     for dbfs in (-40.0, -3.0):
-        assert dsp.loudness(dsp.levelled(tone(500, dbfs, 1))) == pytest.approx(dsp.LOUDNESS, abs=0.1)
+        assert dsp.loudness(dsp.normalise(tone(500, dbfs, 1))) == pytest.approx(dsp.LOUDNESS, abs=0.1)
     click = np.zeros(RATE, dtype=np.float32)
     click[8000:8010] = 0.5
-    assert np.abs(dsp.levelled(click)).max() == pytest.approx(dsp.PEAK)
-    assert not np.any(dsp.levelled(dsp.silence(1)))
+    assert np.abs(dsp.normalise(click)).max() == pytest.approx(dsp.PEAK)
+    assert not np.any(dsp.normalise(dsp.make_silence(1)))
 
 
-def test_silence_at_the_ends_is_made_the_same_everywhere() -> None:
+def test_trims_silence_to_the_same_length() -> None:
     said = tone(500, -20, 1)
     for before, after in ((0.0, 0.0), (0.3, 1.2), (2.0, 0.0)):
-        whole = np.concatenate([dsp.silence(before), said, dsp.silence(after)])
-        short = dsp.trimmed(whole)
+        whole = np.concatenate([dsp.make_silence(before), said, dsp.make_silence(after)])
+        short = dsp.trim_silence(whole)
         assert len(short) / RATE == pytest.approx(1.1, abs=0.09)
-        first, last = dsp.silences(short)
+        first, last = dsp.measure_silence(short)
         assert 0.04 <= first <= 0.08
         assert 0.04 <= last <= 0.12
     noise = (np.random.default_rng(1).normal(0, 0.0008, RATE)).astype(np.float32)
-    short = dsp.trimmed(np.concatenate([noise, said, noise]))
-    assert len(short) / RATE == pytest.approx(1.15, abs=0.06), "a room is not heard"
+    short = dsp.trim_silence(np.concatenate([noise, said, noise]))
+    assert len(short) / RATE == pytest.approx(1.15, abs=0.06), "background noise is trimmed"
 
 
-def test_half_the_rate_keeps_what_a_phone_carries_and_nothing_else() -> None:
+def test_resampling_keeps_the_telephone_band() -> None:
     def power(samples: dsp.Samples, hertz: float, rate: int) -> float:
         at = np.arange(len(samples)) / rate
         return float(np.abs(np.mean(samples * np.exp(-2j * np.pi * hertz * at))) * 2)
 
-    kept = dsp.resampled(tone(1000, -6, 2), RATE, 8000)
+    kept = dsp.resample(tone(1000, -6, 2), RATE, 8000)
     assert len(kept) == 16000
     assert power(kept, 1000, 8000) == pytest.approx(0.501, rel=0.01)
-    gone = dsp.resampled(tone(5000, -6, 2), RATE, 8000)
-    assert np.abs(gone[800:-800]).max() < 0.001, "it would be heard as 3 kHz"
+    gone = dsp.resample(tone(5000, -6, 2), RATE, 8000)
+    assert np.abs(gone[800:-800]).max() < 0.001, "it would alias to 3 kHz"
     click = np.zeros(RATE, dtype=np.float32)
     click[8001] = 1.0
-    far = np.delete(dsp.resampled(click, RATE, 8000), np.arange(3900, 4100))
-    assert np.abs(far).max() < 0.0002, "it would be heard ringing"
-    back = dsp.resampled(kept, 8000, RATE)
+    far = np.delete(dsp.resample(click, RATE, 8000), np.arange(3900, 4100))
+    assert np.abs(far).max() < 0.0002, "it would ring"
+    back = dsp.resample(kept, 8000, RATE)
     assert power(back, 1000, RATE) == pytest.approx(0.501, rel=0.01)
     same = tone(1000, -6, 1)
-    assert np.array_equal(dsp.resampled(same, RATE, RATE), same)
+    assert np.array_equal(dsp.resample(same, RATE, RATE), same)
 
 
-def test_joined_with_pauses_and_written_as_a_wav() -> None:
+def test_joins_clips_with_pauses() -> None:
     one, two = tone(500, -20, 0.5), tone(700, -20, 0.25)
-    whole = dsp.joined([one, two], [9.0, 0.25])
+    whole = dsp.join_clips([one, two], [9.0, 0.25])
     assert len(whole) == RATE
     assert not np.any(whole[8000:12000])
     content = dsp.wav_bytes(whole, RATE)
     with soundfile.SoundFile(io.BytesIO(content)) as file:
         assert (file.format, file.subtype, file.channels, file.samplerate) == ("WAV", "PCM_16", 1, RATE)
-        assert np.array_equal(file.read(dtype="int16"), dsp.as_int16(whole))
+        assert np.array_equal(file.read(dtype="int16"), dsp.to_int16(whole))
     assert content == dsp.wav_bytes(whole.copy(), RATE)
-    assert len(dsp.joined([], [])) == 0
+    assert len(dsp.join_clips([], [])) == 0
 
 
-def test_what_is_beyond_full_scale_is_cut_and_does_not_turn_over() -> None:
-    assert dsp.as_int16(np.array([1.5, -1.5, 0.0], dtype=np.float32)).tolist() == [32767, -32768, 0]
+def test_clips_beyond_full_scale() -> None:
+    assert dsp.to_int16(np.array([1.5, -1.5, 0.0], dtype=np.float32)).tolist() == [32767, -32768, 0]

@@ -9,19 +9,18 @@ import pytest
 from recorder.prompts import composer
 from recorder.prompts.composer import SHIPPED, Rendered
 from recorder.prompts.purposes import LANGUAGES, standard
-from recorder.prompts.sentences import SHORT, said
-from tests.unit.prompts.length_limits import limits
-from tests.unit.prompts.lengths import KEPT, PAGES, opt_in, rows, told, written
+from recorder.prompts.sentences import SHORT, clip_text
+from tests.unit.prompts.lengths import KEPT, PAGES, announced, limits, opt_in, rows, written
 
 PURPOSES = tuple(standard())
 
 
 def slowest(language: str, most: int = KEPT[-1]) -> int:
-    """Of the keeping times up to so many days the one that takes longest to say."""
+    """The retention period, up to so many days, that takes longest to speak."""
     times = [days for days in KEPT if days <= most]
     return max(
         times,
-        key=lambda days: len(SHIPPED.clip(said("it-is-kept", language, keep_days=days), language).samples),
+        key=lambda days: len(SHIPPED.clip(clip_text("it-is-kept", language, keep_days=days)).samples),
     )
 
 
@@ -30,13 +29,13 @@ def seconds(made: Rendered) -> float:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_announcement_keeps_its_limit(language: str) -> None:
+def test_announcement_keeps_its_length_limit(language: str) -> None:
     limit = limits()
     for purpose in PURPOSES:
         days = slowest(language, standard()[purpose].longest_keep_days)
-        made = told("notice", purpose, days=days)(language, SHORT)
+        made = announced("notice", purpose, days=days)(language, SHORT)
         assert seconds(made) <= limit.announcement_s, made.text
-        refusable = told("opt-out", purpose, days=days)(language, SHORT)
+        refusable = announced("opt-out", purpose, days=days)(language, SHORT)
         assert seconds(refusable) <= limit.announcement_s + limit.refusal_s, refusable.text
         assert opt_in(language, SHORT, purpose, days) <= limit.opt_in_s, made.text
 
@@ -44,13 +43,13 @@ def test_an_announcement_keeps_its_limit(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_further_purpose_adds_no_more_than_its_limit(language: str) -> None:
     for purposes in combinations(PURPOSES, 2):
-        first = seconds(told("notice", purposes[0])(language, SHORT))
-        made = told("notice", *purposes)(language, SHORT)
+        first = seconds(announced("notice", purposes[0])(language, SHORT))
+        made = announced("notice", *purposes)(language, SHORT)
         assert seconds(made) - first <= limits().further_purpose_s, made.text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_keep_question_and_its_results_keep_their_limits(language: str) -> None:
+def test_keep_question_and_outcomes_keep_their_limits(language: str) -> None:
     assert seconds(composer.keep_question(language)) <= limits().keep_question_s
     results = [composer.agreed(language, keep_days=slowest(language))]
     for destroyed in (False, True):
@@ -60,7 +59,7 @@ def test_the_keep_question_and_its_results_keep_their_limits(language: str) -> N
         assert seconds(made) <= limits().keep_result_s, made.text
 
 
-def test_what_is_listed_keeps_the_limit_beside_it() -> None:
+def test_every_listed_prompt_keeps_its_limit() -> None:
     for row in rows():
         for language in LANGUAGES:
             if row.limit is not None:
@@ -68,5 +67,5 @@ def test_what_is_listed_keeps_the_limit_beside_it() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_tables_of_the_pages_say_what_is_so(page: str) -> None:
+def test_documented_tables_are_current(page: str) -> None:
     assert written(page) == PAGES[page][2](), "python -m tests.unit.prompts.lengths"

@@ -1,4 +1,4 @@
-"""What is put together is found again in a recorded call, and not taken for one that says something else."""
+"""A composed announcement is found in a recorded call, and another announcement is not mistaken for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.audio.prompt_search import find
 LEAD_MS = 500
 
 
-def told(language: str, keep_days: int = 30, purposes: tuple[str, ...] = ("agreement",)) -> Rendered:
+def opt_out(language: str, keep_days: int = 30, purposes: tuple[str, ...] = ("agreement",)) -> Rendered:
     return announcement(language, mode="opt-out", purposes=purposes, keep_days=keep_days)
 
 
@@ -27,7 +27,7 @@ def put(folder: Path, made: Rendered) -> Path:
 
 
 def call(folder: Path, made: Rendered) -> Path:
-    """A call that hears it after half a second, through G.711, and goes on for a while."""
+    """A call with the announcement after half a second, through G.711, which then continues."""
     heard = np.frombuffer(made.wav[44:], dtype="<i2")
     lead = np.full(LEAD_MS * 8, -1, dtype=np.int16)
     right = np.concatenate([lead, heard, np.full(16_000, -1, dtype=np.int16)])
@@ -41,8 +41,8 @@ def call(folder: Path, made: Rendered) -> Path:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_it_is_found_where_it_was_heard(tmp_path: Path, language: str) -> None:
-    made = told(language)
+def test_finds_a_composed_announcement(tmp_path: Path, language: str) -> None:
+    made = opt_out(language)
     found = find(put(tmp_path, made), call(tmp_path, made))
     assert found is not None
     assert abs(found.offset_ms - LEAD_MS) <= 1
@@ -50,7 +50,7 @@ def test_it_is_found_where_it_was_heard(tmp_path: Path, language: str) -> None:
     assert found.score > 0.95
 
 
-def test_one_that_names_another_time_or_purpose_is_not_found(tmp_path: Path) -> None:
-    heard = call(tmp_path, told("en"))
-    for other in (told("en", keep_days=60), told("en", purposes=("agreement", "quality"))):
+def test_does_not_find_another_announcement(tmp_path: Path) -> None:
+    heard = call(tmp_path, opt_out("en"))
+    for other in (opt_out("en", keep_days=60), opt_out("en", purposes=("agreement", "quality"))):
         assert find(put(tmp_path, other), heard) is None

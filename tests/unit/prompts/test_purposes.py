@@ -1,4 +1,4 @@
-"""The standard purposes, an operator's own sound, and the practice conversations."""
+"""The standard purposes, operators' own sounds, and the practice conversations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recorder.prompts.sound_check import check_sound, read_file
 from tests.announcements import announcement_in
 
 
-def test_the_standard_purposes() -> None:
+def test_standard_purposes() -> None:
     standard = purposes.standard()
     assert list(standard) == ["agreement", "quality", "training", "legal-duty"]
     assert {code: purpose.roles for code, purpose in standard.items()} == {
@@ -52,15 +52,15 @@ GOOD = (Path(purposes.__file__).with_name("purposes.toml")).read_text(encoding="
         ("[quality]", "[quality"),
     ],
 )
-def test_a_broken_purpose_is_named(tmp_path: Path, old: str, new: str) -> None:
+def test_names_a_broken_purpose(tmp_path: Path, old: str, new: str) -> None:
     assert old in GOOD
     path = tmp_path / "purposes.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
-        purposes.load(path)
+        purposes.load_purposes(path)
     assert caught.value.error_id == "purposes.broken"
     path.write_text(GOOD, encoding="utf-8")
-    assert purposes.load(path) == purposes.standard()
+    assert purposes.load_purposes(path) == purposes.standard()
 
 
 def put(
@@ -71,12 +71,12 @@ def put(
 
 
 def said() -> np.ndarray:
-    """Words, at 8 kHz."""
+    """Speech at 8 kHz."""
     samples: np.ndarray = soundfile.read(announcement_in("en").path, dtype="int16")[0]
     return samples
 
 
-def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
+def test_accepts_sounds_at_8_and_16_khz(tmp_path: Path) -> None:
     samples = said()
     for rate in (8000, 16000):
         checked = check_sound(put(tmp_path / "own.wav", samples, rate).read_bytes(), "own.wav")
@@ -112,9 +112,7 @@ def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
         ("prompt.repeats", lambda p, s: put(p, (6000 * np.sin(np.arange(40000) / 3)).astype(np.int16))),
     ],
 )
-def test_a_sound_that_does_not_serve_says_why_and_what_to_do(
-    tmp_path: Path, error_id: str, harm: object
-) -> None:
+def test_refuses_unsuitable_sounds_with_a_hint(tmp_path: Path, error_id: str, harm: object) -> None:
     path = tmp_path / "own.wav"
     harm(path, said())  # type: ignore[operator]
     with pytest.raises(ConfigError) as caught:
@@ -124,7 +122,7 @@ def test_a_sound_that_does_not_serve_says_why_and_what_to_do(
     assert caught.value.hint
 
 
-def test_the_practice_calls_are_two_sides_of_one_talk() -> None:
+def test_practice_speech_has_two_sides() -> None:
     import demo.practice
 
     folder = Path(demo.practice.__file__).parent / "speech"
@@ -138,5 +136,5 @@ def test_the_practice_calls_are_two_sides_of_one_talk() -> None:
         assert len(caller) == len(callee)
         assert 20 < len(caller) / 8000 < 26
         both = (np.abs(caller) > 300) & (np.abs(callee) > 300)
-        assert both.mean() < 0.01  # they take turns
+        assert both.mean() < 0.01  # the speakers alternate
         assert all((np.abs(side) > 300).mean() > 0.15 for side in sides)

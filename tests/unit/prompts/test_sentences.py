@@ -1,4 +1,4 @@
-"""The words: every sentence in every language, keeping times, purposes, and what cannot be said."""
+"""The sentences in every language: retention periods, purposes, and texts that cannot be spoken."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.prompts import sentences
 from recorder.prompts.purposes import LANGUAGES, standard
-from recorder.prompts.sentences import (
-    ASKED_FOR,
-    RECORDED_FOR,
-    all_said,
-    purpose_sentences,
-    said,
-)
+from recorder.prompts.sentences import ASKED_FOR, RECORDED_FOR, all_clip_texts, clip_text, purpose_sentences
 
 
 def time_in_words(keep_days: int, language: str) -> str:
@@ -29,56 +23,56 @@ DAYS = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_has_the_same_sentences_each_in_words_of_its_own(language: str) -> None:
-    found = all_said(language)
-    assert list(found) == list(all_said("en"))
+def test_every_language_has_every_sentence(language: str) -> None:
+    found = all_clip_texts(language)
+    assert list(found) == list(all_clip_texts("en"))
     for clip, each in found.items():
         assert clip == each.clip
         assert re.fullmatch(r"[a-z0-9-]+", clip)
-        digit = clip.startswith("digit-")  # the same figure in all of them
+        digit = clip.startswith("digit-")  # the same digit in every language
         assert digit or each.text[0].isupper()
         assert each.text[-1] in ".?"
         assert not re.search(r"[{}]|\s\s", each.text + each.spoken)
         assert len(each.text) < 130
-        assert digit or language == "en" or each.text != all_said("en")[clip].text
+        assert digit or language == "en" or each.text != all_clip_texts("en")[clip].text
     assert len({each.text for each in found.values()}) == len(found)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_words_are_neutral(language: str) -> None:
-    words = " ".join(each.text for each in all_said(language).values())
+def test_wording_is_neutral(language: str) -> None:
+    words = " ".join(each.text for each in all_clip_texts(language).values())
     assert not re.search(
         r"proof|\bprove|evidence|against|preuve|contre|bewijs|beweis|gegen|tegen", words, re.IGNORECASE
     )
 
 
-def test_the_long_wording_says_that_they_can_listen_together_later() -> None:
+def test_long_wording_mentions_listening_together() -> None:
     together = {"fr": "réécouter", "nl": "samen opnieuw", "de": "gemeinsam", "en": "again together later"}
     for language, words in together.items():
-        assert words in said("for-agreement", language).text
+        assert words in clip_text("for-agreement", language).text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_key_is_written_as_a_figure_and_spoken_as_a_word(language: str) -> None:
+def test_keys_are_written_as_digits_and_spoken_as_words(language: str) -> None:
     for name in ("opt-out", "opt-in", "language", "yes-or-no"):
-        each = said(name, language)
+        each = clip_text(name, language)
         assert re.search(r"\d", each.text)
         assert not re.search(r"\d", each.spoken)
         assert len(each.text.split()) == len(each.spoken.split())
-    assert [said("language", language, key=key).clip for key in (1, 4)] == ["language-1", "language-4"]
+    assert [clip_text("language", language, key=key).clip for key in (1, 4)] == ["language-1", "language-4"]
 
 
 @pytest.mark.parametrize("days", DAYS)
-def test_usual_keeping_times_are_said_in_words(days: int) -> None:
+def test_usual_retention_periods_are_spoken_in_words(days: int) -> None:
     for language in LANGUAGES:
         words = time_in_words(days, language)
         assert not re.search(r"\d", words)
-        each = said("kept", language, keep_days=days)
+        each = clip_text("kept", language, keep_days=days)
         assert words in each.text
-        assert each.clip in all_said(language)
+        assert each.clip in all_clip_texts(language)
 
 
-def test_a_year_is_said_whether_its_leap_days_are_counted_or_not() -> None:
+def test_years_with_and_without_leap_days() -> None:
     assert {time_in_words(days, "en") for days in (3650, 3652, 3653)} == {"ten years"}
     assert {time_in_words(days, "nl") for days in (365, 366)} == {"één jaar"}
     assert time_in_words(3651, "en") == "3651 days"
@@ -86,29 +80,29 @@ def test_a_year_is_said_whether_its_leap_days_are_counted_or_not() -> None:
     assert time_in_words(standard()["legal-duty"].longest_keep_days, "fr") == "sept ans"
 
 
-def test_any_other_keeping_time_is_said_by_its_number() -> None:
+def test_other_retention_periods_are_spoken_in_days() -> None:
     assert [time_in_words(45, language) for language in LANGUAGES] == [
         "45 jours",
         "45 dagen",
         "45 Tage",
         "45 days",
     ]
-    assert said("kept", "en", keep_days=45).clip == "kept-45-days"
+    assert clip_text("kept", "en", keep_days=45).clip == "kept-45-days"
 
 
 @pytest.mark.parametrize("days", [0, -1, 36_526, None, True, 7.0, "7"])
-def test_a_keeping_time_that_cannot_be_says_what_can(days: object) -> None:
+def test_refuses_impossible_retention_periods(days: object) -> None:
     with pytest.raises(ConfigError, match="cannot be kept") as caught:
-        said("kept", "en", keep_days=days)  # type: ignore[arg-type]
+        clip_text("kept", "en", keep_days=days)  # type: ignore[arg-type]
     assert caught.value.error_id == "prompt.keep_time"
     assert "number of days" in caught.value.hint
 
 
 @pytest.mark.parametrize("language", ["pt", "", "EN"])
-def test_a_language_without_sentences_is_named(language: str) -> None:
+def test_names_an_unknown_language(language: str) -> None:
     for ask in (
-        lambda: said("recorded", language),
-        lambda: all_said(language),
+        lambda: clip_text("recorded", language),
+        lambda: all_clip_texts(language),
         lambda: time_in_words(7, language),
         lambda: purpose_sentences(["agreement"], language, {}),
     ):
@@ -119,13 +113,13 @@ def test_a_language_without_sentences_is_named(language: str) -> None:
 
 
 @pytest.mark.parametrize("key", [10, -1, "2", True])
-def test_a_key_that_no_phone_has(key: object) -> None:
+def test_refuses_unknown_keys(key: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        said("language", "en", key=key)  # type: ignore[arg-type]
+        clip_text("language", "en", key=key)  # type: ignore[arg-type]
     assert caught.value.error_id == "prompt.key"
 
 
-def test_purposes_are_named_in_one_order_and_those_after_the_first_with_also() -> None:
+def test_purposes_have_a_fixed_order() -> None:
     def clips(*codes: str) -> list[str]:
         return [each.clip for each in purpose_sentences(codes, "en", {"own": "It helps us."})]
 
@@ -147,7 +141,7 @@ def test_purposes_are_named_in_one_order_and_those_after_the_first_with_also() -
         (ASKED_FOR, ["may-we-record-for-quality", "and-training"], ["ask-to-record", "own", "may-we-record"]),
     ],
 )
-def test_the_first_purpose_is_said_in_the_sentence_that_tells_or_asks(
+def test_first_purpose_is_part_of_the_main_sentence(
     part: str, standard_one: list[str], own_alone: list[str]
 ) -> None:
     def clips(*codes: str) -> list[str]:
@@ -159,11 +153,11 @@ def test_the_first_purpose_is_said_in_the_sentence_that_tells_or_asks(
     assert clips("own") == own_alone
 
 
-def test_a_customers_own_purpose_is_said_in_their_own_sentence() -> None:
+def test_own_purpose_has_its_own_sentence() -> None:
     (one,) = purpose_sentences(["delivery"], "en", {"delivery": "  It helps us\n to plan deliveries "})
     assert one.text == one.spoken == "It helps us to plan deliveries."
     (other,) = purpose_sentences(["delivery"], "en", {"delivery": "It helps us to deliver."})
-    assert one.clip != other.clip, "one customer's words must not be another's sound"
+    assert one.clip != other.clip, "one customer's text must not get another's sound"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +171,7 @@ def test_a_customers_own_purpose_is_said_in_their_own_sentence() -> None:
         (["delivery"], {"delivery": "a\x00b"}, "prompt.purpose_words"),
     ],
 )
-def test_purposes_that_cannot_be_said(purposes: list[str], own: dict[str, str], error_id: str) -> None:
+def test_refuses_unspeakable_purposes(purposes: list[str], own: dict[str, str], error_id: str) -> None:
     with pytest.raises(ConfigError) as caught:
         purpose_sentences(purposes, "en", own)
     assert caught.value.error_id == error_id
@@ -198,12 +192,12 @@ def test_purposes_that_cannot_be_said(purposes: list[str], own: dict[str, str], 
         ("[clip.kept]", "[clip.kept"),
     ],
 )
-def test_a_broken_catalogue_is_named(tmp_path: Path, old: str, new: str) -> None:
+def test_names_a_broken_catalogue_of_sentences(tmp_path: Path, old: str, new: str) -> None:
     assert old in GOOD
     path = tmp_path / "sentences.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
-        sentences.load(path)
+        sentences.load_sentences(path)
     assert caught.value.error_id == "sentences.broken"
     path.write_text(GOOD, encoding="utf-8")
-    sentences.load(path)
+    sentences.load_sentences(path)

@@ -1,4 +1,4 @@
-"""What is shipped is what its text says, and every sentence is there; a person's recording is checked."""
+"""Every sentence has a shipped sound with its text; a person's recordings are checked."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import soundfile
 from recorder.errors import ConfigError
 from recorder.prompts import dsp, sound_build, sound_sources
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import all_said, said
+from recorder.prompts.sentences import all_clip_texts, clip_text
 from recorder.prompts.sound_sources import SOUNDS, Sources, shipped_clips
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_sentence_is_shipped_and_says_the_catalogues_words(language: str) -> None:
-    listed, wanted = shipped_clips()[language], all_said(language)
+def test_every_sentence_has_a_shipped_sound(language: str) -> None:
+    listed, wanted = shipped_clips()[language], all_clip_texts(language)
     assert {clip: entry.text for clip, entry in listed.items()} == {
         clip: each.text for clip, each in wanted.items()
     }
@@ -27,25 +27,25 @@ def test_every_sentence_is_shipped_and_says_the_catalogues_words(language: str) 
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(language: str) -> None:
-    for each in all_said(language).values():
-        found = Sources().clip(each, language)
+def test_shipped_sounds_are_audible_and_trimmed(language: str) -> None:
+    for each in all_clip_texts(language).values():
+        found = Sources().clip(each)
         assert found.origin == "shipped"
         with soundfile.SoundFile(SOUNDS / language / f"{each.clip}.flac") as file:
             assert (file.samplerate, file.channels, file.subtype) == (dsp.RATE, 1, "PCM_16")
         seconds = len(found.samples) / dsp.RATE
-        # A text is spoken at nine to twenty-two characters a second, and no sentence is cut short.
+        # Texts are spoken at nine to twenty-two characters a second, and no sentence is cut.
         assert len(each.spoken) / 24 < seconds < len(each.spoken) / 8 + 0.6, each.clip
-        # A word by itself may have a peak that leaves no room.
+        # A single word may have a peak that limits its gain.
         near = 3 if each.clip.startswith("digit-") else 1.2
         assert dsp.loudness(found.samples) == pytest.approx(-20, abs=near), each.clip
         assert np.abs(found.samples).max() < 0.8
-        before, after = dsp.silences(found.samples)
+        before, after = dsp.measure_silence(found.samples)
         assert 0.04 <= before <= 0.13, each.clip
         assert 0.04 <= after <= 0.13, each.clip
 
 
-def test_the_sounds_are_small_and_their_voices_named() -> None:
+def test_shipped_sounds_are_small_and_voices_are_named() -> None:
     assert sum(path.stat().st_size for path in SOUNDS.rglob("*") if path.is_file()) < 11_000_000
     body = tomllib.loads((SOUNDS / "voices.toml").read_text(encoding="utf-8"))
     assert set(body["voice"]) == set(LANGUAGES)
@@ -53,23 +53,23 @@ def test_the_sounds_are_small_and_their_voices_named() -> None:
         assert set(voice) == {"engine", "name", "licence"}
 
 
-def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_changed_and_missing_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "sounds"
     shutil.copytree(SOUNDS / "de", folder / "de")
     monkeypatch.setattr(sound_sources, "SOUNDS", folder)
-    each = said("agreed", "de")
-    assert Sources().clip(each, "de").origin == "shipped"
+    each = clip_text("agreed", "de")
+    assert Sources().clip(each).origin == "shipped"
     victim = folder / "de" / "declined.flac"
     victim.write_bytes(victim.read_bytes()[:-2] + b"\0\1")
     for error_id in ("prompt.changed", "prompt.missing"):
         with pytest.raises(ConfigError) as caught:
-            Sources().clip(said("declined", "de"), "de")
+            Sources().clip(clip_text("declined", "de"))
         assert caught.value.error_id == error_id
         assert caught.value.hint
         victim.unlink(missing_ok=True)
 
 
-def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_an_unreadable_clip_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_sources, "SOUNDS", tmp_path)
     shipped_clips.cache_clear()
     try:
@@ -97,55 +97,55 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
         ("prompt.unreadable", lambda p, s: p.mkdir()),
     ],
 )
-def test_a_recording_that_does_not_serve_is_refused_and_not_played(
+def test_refuses_an_unsuitable_recording(
     voice: Path, speech: np.ndarray, error_id: str, harm: object
 ) -> None:
     path = voice / "en" / "agreed.wav"
     harm(path, speech)  # type: ignore[operator]
     found = Sources(voice)
     with pytest.raises(ConfigError) as caught:
-        found.clip(said("agreed", "en"), "en")
+        found.clip(clip_text("agreed", "en"))
     assert caught.value.error_id == error_id
     assert str(path) in caught.value.message
-    assert found.clip(said("recorded", "en"), "en").origin == "recorded"
+    assert found.clip(clip_text("recorded", "en")).origin == "recorded"
 
 
-def test_a_recording_of_a_sentence_that_was_changed_since_is_not_heard(voice: Path) -> None:
-    found, each = Sources(voice), said("recorded", "en")
+def test_refuses_a_recording_of_an_older_text(voice: Path) -> None:
+    found, each = Sources(voice), clip_text("recorded", "en")
     script = voice / "script.txt"
     script.write_text(f"# a remark\nen/recorded.wav\t{each.spoken}\n\nodd line\n", encoding="utf-8")
-    assert found.clip(each, "en").origin == "recorded"
+    assert found.clip(each).origin == "recorded"
     script.write_text("en/recorded.wav\tThis call is recorded.\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="This call is being recorded") as caught:
-        found.clip(each, "en")
+        found.clip(each)
     assert caught.value.error_id == "prompt.other_words"
     assert "script.txt" in caught.value.hint
     script.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError) as caught:
-        found.clip(each, "en")
+        found.clip(each)
     assert caught.value.error_id == "prompt.unreadable"
 
 
-def test_where_a_sentence_comes_from(voice: Path, hum: object) -> None:
+def test_source_of_a_sentence(voice: Path, hum: object) -> None:
     found = Sources(voice, (hum,))  # type: ignore[arg-type]
-    assert found.origin(said("recorded", "en"), "en") == "recorded"
-    assert found.origin(said("recorded", "nl"), "nl") == "shipped"
-    assert found.origin(said("kept", "nl", keep_days=45), "nl") == "spoken by hum"
-    assert Sources().origin(said("kept", "nl", keep_days=45), "nl") == "missing"
+    assert found.origin(clip_text("recorded", "en")) == "recorded"
+    assert found.origin(clip_text("recorded", "nl")) == "shipped"
+    assert found.origin(clip_text("kept", "nl", keep_days=45)) == "spoken by hum"
+    assert Sources().origin(clip_text("kept", "nl", keep_days=45)) == "missing"
 
 
-def test_sounds_are_made_anew_only_where_the_words_changed(tmp_path: Path, hum: object) -> None:
+def test_rebuilds_only_changed_sentences(tmp_path: Path, hum: object) -> None:
     found = (hum,)
-    assert sound_build.make(["nl"], found, tmp_path) == len(all_said("nl"))  # type: ignore[arg-type]
-    assert sound_build.make(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path) == len(all_clip_texts("nl"))  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]
     path = tmp_path / "nl" / "agreed.flac"
     path.write_bytes(b"changed")
     (tmp_path / "nl" / "of-old.flac").write_bytes(b"no sentence needs this")
-    assert sound_build.make(["nl"], found, tmp_path) == 1  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path) == 1  # type: ignore[arg-type]
     assert soundfile.info(path).samplerate == dsp.RATE
     assert not (tmp_path / "nl" / "of-old.flac").exists()
     body = tomllib.loads((tmp_path / "clips.toml").read_text(encoding="utf-8"))
     assert {clip: entry["text"] for clip, entry in body["nl"].items()} == {
-        clip: each.text for clip, each in all_said("nl").items()
+        clip: each.text for clip, each in all_clip_texts("nl").items()
     }
-    assert sound_build.make(["nl"], found, tmp_path, everything=True) == len(all_said("nl"))  # type: ignore[arg-type]
+    assert sound_build.build(["nl"], found, tmp_path, everything=True) == len(all_clip_texts("nl"))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Engines: what they are asked, what comes of it, and what is said where there is none."""
+"""Speech engines: their input, their output, and the error without one."""
 
 from __future__ import annotations
 
@@ -13,49 +13,47 @@ import pytest
 from recorder.config import PromptSettings
 from recorder.errors import ConfigError
 from recorder.prompts import dsp, sound_sources
-from recorder.prompts.sentences import said
-from recorder.prompts.tts import EspeakNg, Kokoro, Pico, engines, speaking
+from recorder.prompts.sentences import clip_text
+from recorder.prompts.tts import EspeakNg, Kokoro, Pico, find_engine, find_engines
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 @pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])
 def test_espeak_ng_speaks_every_language(language: str) -> None:
-    (engine,) = engines("espeak-ng", None)
-    each = said("kept", language, keep_days=45)
+    (engine,) = find_engines("espeak-ng", None)
+    each = clip_text("kept", language, keep_days=45)
     spoken = engine.speak(each.spoken, language)
     assert 1.0 < len(spoken) / dsp.RATE < 6.0
-    assert dsp.loudness(dsp.levelled(spoken)) == pytest.approx(-20, abs=1)
+    assert dsp.loudness(dsp.normalise(spoken)) == pytest.approx(-20, abs=1)
     assert np.array_equal(spoken, engine.speak(each.spoken, language))
 
 
 @pytest.mark.skipif(shutil.which("pico2wave") is None, reason="pico2wave is not installed")
-def test_pico_speaks_german_and_takes_no_orders_from_a_text() -> None:
-    (engine,) = engines("pico", None)
+def test_pico_ignores_commands_in_a_text() -> None:
+    (engine,) = find_engines("pico", None)
     assert [each for each in ("fr", "nl", "de", "en") if engine.speaks(each)] == ["de"]
-    each = said("kept", "de", keep_days=45)
+    each = clip_text("kept", "de", keep_days=45)
     spoken = engine.speak(each.spoken, "de")
     assert 1.0 < len(spoken) / dsp.RATE < 6.0
-    assert dsp.loudness(dsp.levelled(spoken)) == pytest.approx(-20, abs=1)
+    assert dsp.loudness(dsp.normalise(spoken)) == pytest.approx(-20, abs=1)
     plain = engine.speak("Guten Tag. speed level='500'", "de")
     assert len(engine.speak("<speed level='500'>Guten Tag.", "de")) > 0.8 * len(plain)
 
 
-def test_german_is_picos_before_kokoros_and_kokoro_speaks_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pico_speaks_german_and_kokoro_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, "exit 1", "pico2wave")
     program(tmp_path, "exit 1")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(Kokoro, "missing", lambda _folder: "")
     monkeypatch.setattr(Kokoro, "speaks", lambda _self, language: language in ("fr", "nl", "de", "en"))
-    found = engines("auto", tmp_path)
+    found = find_engines("auto", tmp_path)
     chosen = {
-        each: speaking(found, said("kept", each, keep_days=45), each).name for each in ("fr", "nl", "de")
+        each: find_engine(found, clip_text("kept", each, keep_days=45)).name for each in ("fr", "nl", "de")
     }
     assert chosen == {"fr": "kokoro", "nl": "kokoro", "de": "pico"}
 
 
-def test_a_text_is_never_an_option_of_pico(tmp_path: Path) -> None:
+def test_text_is_never_an_option_of_pico(tmp_path: Path) -> None:
     spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1', "pico2wave")
     with pytest.raises(ConfigError):
         Pico(spy).speak("--help; rm -rf $HOME", "de")
@@ -79,7 +77,7 @@ def program(folder: Path, body: str, name: str = "espeak-ng") -> str:
         ("sleep 5", "timed out"),
     ],
 )
-def test_a_program_that_does_not_speak_is_told_with_what_to_do(
+def test_failing_program_has_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, why: str
 ) -> None:
     monkeypatch.setattr(EspeakNg, "PATIENCE_S", 0.5)
@@ -89,8 +87,8 @@ def test_a_program_that_does_not_speak_is_told_with_what_to_do(
     assert "[prompts] speech" in caught.value.hint
 
 
-def test_a_text_is_never_an_option_of_the_program(tmp_path: Path) -> None:
-    """A customer's own sentence comes from a form."""
+def test_text_is_never_an_option_of_espeak(tmp_path: Path) -> None:
+    """A customer's own sentence is form input."""
     spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1')
     with pytest.raises(ConfigError):
         EspeakNg(spy).speak("--version; rm -rf $HOME", "en")
@@ -98,8 +96,8 @@ def test_a_text_is_never_an_option_of_the_program(tmp_path: Path) -> None:
     assert (tmp_path / "input").read_text(encoding="utf-8") == "--version; rm -rf $HOME"
 
 
-class Model:
-    """Stands where the package would be: a tone for the phonemes it is given."""
+class ToneModel:
+    """Replaces the package's model: a tone for the given phonemes."""
 
     def __init__(self, model: str, voices: str) -> None:
         assert np.load(voices) is not None
@@ -118,7 +116,7 @@ class Model:
 @pytest.fixture
 def kokoro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package, phonemizer = ModuleType("kokoro_onnx"), ModuleType("phonemizer")
-    package.Kokoro = Model  # type: ignore[attr-defined]
+    package.Kokoro = ToneModel  # type: ignore[attr-defined]
     package.__spec__ = SimpleNamespace(name="kokoro_onnx")  # type: ignore[assignment]
     phonemizer.phonemize = lambda text, language, **more: text  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kokoro_onnx", package)
@@ -130,8 +128,8 @@ def kokoro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
-    (engine,) = engines("kokoro", kokoro)
+def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
+    (engine,) = find_engines("kokoro", kokoro)
     assert [language for language in ("fr", "nl", "de", "en", "pt") if engine.speaks(language)] == ["fr"]
     spoken = engine.speak("Cet appel est enregistré.", "fr")
     assert len(spoken) / dsp.RATE == pytest.approx(1.1, abs=0.1)
@@ -155,49 +153,45 @@ def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
         ("kˌɵnən ʋə lˈivər bəlˈœystərən", "kˌʊnən ʋə lˈivər bəlˈøystərən"),
     ],
 )
-def test_dutch_is_said_as_its_voices_can_say_it(kokoro: Path, phonemes: str, said_as: str) -> None:
-    """What espeak-ng has wrong is put right, a v inside a word stays one."""
-    (engine,) = engines("kokoro", kokoro)
+def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, said_as: str) -> None:
+    """Mistakes of espeak-ng are corrected; a v within a word stays a v."""
+    (engine,) = find_engines("kokoro", kokoro)
     assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == said_as  # type: ignore[attr-defined]
 
 
-def test_a_mixed_voice_is_there_when_all_of_it_is_and_lies_in_the_middle(
-    kokoro: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (engine,) = engines("kokoro", kokoro)
+def test_mixed_voice_is_the_mean_of_its_parts(kokoro: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (engine,) = find_engines("kokoro", kokoro)
     assert not engine.speaks("nl")
     np.ones((510, 256), dtype=np.float32).tofile(kokoro / "if_sara.bin")
     assert engine.speaks("nl")
     asked: list[np.ndarray] = []
-    spoken_by = Model.create
+    spoken_by = ToneModel.create
 
     def create(
-        self: Model, phonemes: str, voice: np.ndarray, speed: float, is_phonemes: bool
+        self: ToneModel, phonemes: str, voice: np.ndarray, speed: float, is_phonemes: bool
     ) -> tuple[np.ndarray, int]:
         asked.append(voice)
         return spoken_by(self, phonemes, voice, speed, is_phonemes)
 
-    monkeypatch.setattr(Model, "create", create)
+    monkeypatch.setattr(ToneModel, "create", create)
     engine.speak("Dit gesprek wordt opgenomen.", "nl")
     assert asked[0].dtype == np.float32
     assert np.all(asked[0] == 0.5)
 
 
-def test_the_better_voice_comes_first_and_the_other_speaks_what_it_cannot(
-    kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prefers_the_better_voice(kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     program(tmp_path / "bin", "exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    found = engines("auto", kokoro)
+    found = find_engines("auto", kokoro)
     assert [engine.name for engine in found] == ["kokoro", "espeak-ng"]
-    assert speaking(found, said("recorded", "fr"), "fr").name == "kokoro"
-    assert speaking(found, said("recorded", "nl"), "nl").name == "espeak-ng"
-    assert [engine.name for engine in engines("espeak-ng", kokoro)] == ["espeak-ng"]
-    assert engines("none", kokoro) == ()
+    assert find_engine(found, clip_text("recorded", "fr")).name == "kokoro"
+    assert find_engine(found, clip_text("recorded", "nl")).name == "espeak-ng"
+    assert [engine.name for engine in find_engines("espeak-ng", kokoro)] == ["espeak-ng"]
+    assert find_engines("none", kokoro) == ()
 
 
-def test_an_engine_that_was_chosen_and_is_not_installed_is_told(
+def test_reports_a_chosen_engine_that_is_missing(
     kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -209,27 +203,27 @@ def test_an_engine_that_was_chosen_and_is_not_installed_is_told(
         ("kokoro", None, "no folder is set"),
     ):
         with pytest.raises(ConfigError, match=words) as caught:
-            engines(choice, folder)  # type: ignore[arg-type]
+            find_engines(choice, folder)  # type: ignore[arg-type]
         assert caught.value.error_id == "tts.missing"
         assert caught.value.hint
     monkeypatch.setitem(sys.modules, "kokoro_onnx", None)
-    assert engines("auto", kokoro) == ()
+    assert find_engines("auto", kokoro) == ()
     with pytest.raises(ConfigError) as caught:
-        speaking((), said("kept", "nl", keep_days=45), "nl")
+        find_engine((), clip_text("kept", "nl", keep_days=45))
     assert caught.value.error_id == "tts.none"
     assert "nl/kept-45-days.wav" in caught.value.hint
 
 
-def test_the_settings_choose(tmp_path: Path) -> None:
-    found = sound_sources.sources(PromptSettings(speech="none", recorded=tmp_path))
+def test_settings_choose_the_engine(tmp_path: Path) -> None:
+    found = sound_sources.open_sources(PromptSettings(speech="none", recorded=tmp_path))
     assert found == sound_sources.Sources(tmp_path, ())
     with pytest.raises(ConfigError) as caught:
-        sound_sources.sources(PromptSettings(speech="none", recorded=tmp_path / "away"))
+        sound_sources.open_sources(PromptSettings(speech="none", recorded=tmp_path / "away"))
     assert caught.value.error_id == "prompt.folder"
 
 
-def test_no_engine_is_asked_for_what_is_shipped() -> None:
-    class Never:
+def test_shipped_sentences_need_no_engine() -> None:
+    class SilentEngine:
         name = "never"
 
         def speaks(self, language: str) -> bool:
@@ -238,5 +232,5 @@ def test_no_engine_is_asked_for_what_is_shipped() -> None:
         def speak(self, text: str, language: str) -> dsp.Samples:
             raise AssertionError(text)
 
-    found = sound_sources.Sources(engines=(Never(),))
-    assert found.clip(said("recorded", "en"), "en").origin == "shipped"
+    found = sound_sources.Sources(engines=(SilentEngine(),))
+    assert found.clip(clip_text("recorded", "en")).origin == "shipped"

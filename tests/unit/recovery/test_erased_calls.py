@@ -127,7 +127,7 @@ def test_keeps_no_quarantined_take_of_an_erased_call(house: Bakery, asked, chang
         stages.step(folder, house.clock(), house.services)
     copy = house.folder / "older" / folder.name
     shutil.copytree(folder, copy)
-    stages.put_aside(folder, "take.impossible", house.clock(), house.services)
+    stages.quarantine_take(folder, "take.impossible", house.clock(), house.services)
     assert forgotten_calls.erase_calls(changes, asked, "u").erased == 3
     house.work(Path(shutil.copytree(copy, house.spool / folder.name)))
     kept = announced and at != "encode"

@@ -14,9 +14,9 @@ from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnou
 from recorder.audio.keep_answers import questions
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
-from recorder.domain.line_policy import PromptSound as Words
 from recorder.domain.markers import LocatedMarker, Marker
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence as Words
 from recorder.seal import signed_document, signing
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.manifest import Manifest, to_body

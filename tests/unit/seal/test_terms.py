@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recorder.catalogue.recording_projection import recording_of
 from recorder.playback.purposes import PurposePolicy
-from recorder.prompts.country_file import shipped
+from recorder.prompts.country_file import shipped_packs
 from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import (
     AgreedLater,
@@ -160,7 +160,7 @@ def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -
 
 
 def test_the_country_ends_the_use_and_destroys_nothing() -> None:
-    told = terms(manifest(keep_days=3000), (), (), shipped()["strict"])
+    told = terms(manifest(keep_days=3000), (), (), shipped_packs()["strict"])
     assert (told.term("agreement").use_until, told.until) == (day(30), day(3000))
 
 
@@ -238,7 +238,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
     now += draw(st.integers(0, 500)) / 4
     return Case(
-        kind, begins, sealed, tuple(said), tuple(limits), draw(st.sampled_from(sorted(shipped()))), now
+        kind, begins, sealed, tuple(said), tuple(limits), draw(st.sampled_from(sorted(shipped_packs()))), now
     )
 
 
@@ -288,7 +288,7 @@ def held(case: Case) -> set[str]:
 @given(cases())
 def test_it_says_what_the_model_says(case: Case) -> None:
     now = day(case.now)
-    told = terms(case.sealed, chain(*case.said), case.limits, shipped()[case.country])
+    told = terms(case.sealed, chain(*case.said), case.limits, shipped_packs()[case.country])
     codes = [each.code for each in told.purposes]
     assert len(codes) == len(set(codes))
     alive = {code for code in CODES if lives(case, code)}
@@ -320,7 +320,7 @@ def life(case: Case) -> ModelledRecording:
 @given(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
 def test_when_and_why_each_thing_ends_and_who_hears_it_until_then(case: Case, role: str, ago: int) -> None:
     """Also at moments before all was said; and with that what the gate lets somebody choose."""
-    now, pack, model = day(case.now + ago), shipped()[case.country], life(case)
+    now, pack, model = day(case.now + ago), shipped_packs()[case.country], life(case)
     told = terms(case.sealed, chain(*case.said), case.limits, pack)
     assert {each.code for each in told.purposes} == set(model.known)
     for each in told.purposes:

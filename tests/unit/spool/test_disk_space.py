@@ -1,4 +1,4 @@
-"""What the share of a disk in use means."""
+"""A disk's level by the share in use."""
 
 from __future__ import annotations
 
@@ -7,35 +7,42 @@ from pathlib import Path
 import pytest
 
 from recorder.spool import disk_space
-from recorder.spool.disk_space import Disk, Room
+from recorder.spool.disk_space import Disk, DiskLevel
 
 
 @pytest.mark.parametrize(
     ("free", "room"),
-    [(100, Room.OK), (15, Room.OK), (14, Room.WARN), (5, Room.WARN), (4, Room.FULL), (0, Room.FULL)],
+    [
+        (100, DiskLevel.OK),
+        (15, DiskLevel.OK),
+        (14, DiskLevel.WARN),
+        (5, DiskLevel.WARN),
+        (4, DiskLevel.FULL),
+        (0, DiskLevel.FULL),
+    ],
 )
-def test_two_limits_say_what_there_is_room_for(free: int, room: Room) -> None:
-    assert Disk(100, free).room(0.85001, 0.95001) is room
+def test_level_follows_the_two_limits(free: int, room: DiskLevel) -> None:
+    assert Disk(100, free).level(0.85001, 0.95001) is room
 
 
-def test_a_disk_without_inodes_is_full_however_much_space_it_has() -> None:
-    assert Disk(100, 90, files=1000, files_free=10).room(0.85, 0.95) is Room.FULL
-    assert Disk(100, 90, files=0, files_free=0).room(0.85, 0.95) is Room.OK
+def test_disk_without_inodes_is_full() -> None:
+    assert Disk(100, 90, files=1000, files_free=10).level(0.85, 0.95) is DiskLevel.FULL
+    assert Disk(100, 90, files=0, files_free=0).level(0.85, 0.95) is DiskLevel.OK
 
 
-def test_at_a_limit_it_does_not_change_again_and_again() -> None:
+def test_level_does_not_alternate_at_a_limit() -> None:
     hovering = [Disk(10_000, free) for free in (499, 501, 499, 520, 549)]
-    room, seen = Room.OK, []
+    room, seen = DiskLevel.OK, []
     for each in hovering:
-        room = each.room(0.85, 0.95, room)
+        room = each.level(0.85, 0.95, room)
         seen.append(room)
-    assert seen == [Room.FULL] * 5
-    assert Disk(10_000, 551).room(0.85, 0.95, Room.FULL) is Room.WARN
-    assert Disk(10_000, 1501).room(0.85, 0.95, Room.WARN) is Room.WARN
-    assert Disk(10_000, 1551).room(0.85, 0.95, Room.WARN) is Room.OK
+    assert seen == [DiskLevel.FULL] * 5
+    assert Disk(10_000, 551).level(0.85, 0.95, DiskLevel.FULL) is DiskLevel.WARN
+    assert Disk(10_000, 1501).level(0.85, 0.95, DiskLevel.WARN) is DiskLevel.WARN
+    assert Disk(10_000, 1551).level(0.85, 0.95, DiskLevel.WARN) is DiskLevel.OK
 
 
-def test_a_real_disk(tmp_path: Path) -> None:
-    found = disk_space.look(tmp_path)
+def test_measures_a_real_disk(tmp_path: Path) -> None:
+    found = disk_space.measure_disk(tmp_path)
     assert 0 < found.used < 1
     assert found.size > found.free > 0

@@ -16,7 +16,7 @@ from recorder.health import Readiness
 from recorder.status_server import AllowedClients, StatusApp
 from recorder.store.contract import Conflict, NotFound, Unreachable
 from recorder.store.directory import DirectoryStore
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from tests.lost_frames import lose_frames
 
 Counted = Callable[..., float]
@@ -63,7 +63,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_each_failed_attempt_is_counted(file: Path, counted: Counted) -> None:
     failing = Failing(DirectoryStore(file.parent), 2, Unreachable("store.busy", "busy", ""))
-    retrying(failing, sleep=lambda _s: None).put("a/b", file, "")  # type: ignore[arg-type]
+    with_retries(failing, sleep=lambda _s: None).put("a/b", file, "")  # type: ignore[arg-type]
     assert counted("accord_store_errors_total", operation="put", kind="away") == 2
     assert counted("accord_store_retries_total", operation="put") == 2
     assert counted("accord_store_operation_duration_seconds_count", operation="put") == 3
@@ -78,7 +78,7 @@ def test_store_errors_are_counted_by_kind(
 ) -> None:
     failing = Failing(DirectoryStore(file.parent), 99, error("store.some", "some", ""))
     with pytest.raises(error):
-        retrying(failing, sleep=lambda _s: None, attempts=1).put("a/b", file, "")  # type: ignore[arg-type]
+        with_retries(failing, sleep=lambda _s: None, attempts=1).put("a/b", file, "")  # type: ignore[arg-type]
     assert {
         each: counted("accord_store_errors_total", operation="put", kind=each) for each in metrics.STORE_KINDS
     } == {each: float(each == kind) for each in metrics.STORE_KINDS}
@@ -88,7 +88,7 @@ def test_store_errors_are_counted_by_kind(
 def test_missing_object_is_no_error(file: Path, counted: Counted) -> None:
     failing = Failing(DirectoryStore(file.parent), 1, NotFound("store.not_found", "none", ""))
     with pytest.raises(NotFound):
-        retrying(failing).read("a/b")  # type: ignore[arg-type]
+        with_retries(failing).read("a/b")  # type: ignore[arg-type]
     assert not any(
         counted("accord_store_errors_total", operation="read", kind=kind) for kind in metrics.STORE_KINDS
     )

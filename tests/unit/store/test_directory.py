@@ -1,4 +1,4 @@
-"""What only a folder can do wrong."""
+"""Failures that only a directory store has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def put(store: DirectoryStore, folder: Path, key: str, content: bytes = b"x") ->
     store.put(key, path, hashlib.sha256(content).hexdigest())
 
 
-def test_a_put_leaves_no_other_file(tmp_path: Path) -> None:
+def test_put_leaves_no_other_file(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b/c")
     with pytest.raises(StoreError):
@@ -35,7 +35,7 @@ def test_a_put_leaves_no_other_file(tmp_path: Path) -> None:
     assert files[0].stat().st_mode & 0o777 == 0o600
 
 
-def test_what_a_crash_left_behind_is_not_listed(tmp_path: Path) -> None:
+def test_does_not_list_leftovers_of_a_crash(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b")
     (tmp_path / "store" / ".incoming" / "left").write_bytes(b"half")
@@ -44,8 +44,8 @@ def test_what_a_crash_left_behind_is_not_listed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", ["link", "unlink"])
 @pytest.mark.parametrize("then", ["put", "delete"])
-def test_a_put_that_is_killed_leaves_no_second_copy_for_good(tmp_path: Path, at: str, then: str) -> None:
-    """What it leaves may be a wrapped key: erasing must find it, and so must doing the put again."""
+def test_removes_the_copy_left_by_a_killed_put(tmp_path: Path, at: str, then: str) -> None:
+    """A leftover may be a wrapped key: deletion must find it, and so must a repeated put."""
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "keys/another")
     put_and_be_killed(store, tmp_path, "keys/one", at)
@@ -59,8 +59,8 @@ def test_a_put_that_is_killed_leaves_no_second_copy_for_good(tmp_path: Path, at:
 
 
 def put_and_be_killed(store: DirectoryStore, folder: Path, key: str, at: str) -> None:
-    """Put an object in a process of its own, and be killed before it is given its name (``link``), or
-    before its temporary name goes (``unlink``)."""
+    """Put an object in a separate process that is killed before the object gets its name (``link``), or
+    before the temporary name is removed (``unlink``)."""
     child = os.fork()
     if child == 0:
         real = os.link
@@ -83,8 +83,8 @@ def content_in(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
 
 
-def test_two_processes_put_and_delete_the_same_key(tmp_path: Path) -> None:
-    """One takes the other's temporary file away: whoever puts has it stored, or tries again."""
+def test_concurrent_puts_and_deletions(tmp_path: Path) -> None:
+    """One process removes the other's temporary file: a put either succeeds or can be retried."""
     folder = tmp_path / "store"
     DirectoryStore(folder).init()
     (tmp_path / "source").write_bytes(b"the key")
@@ -114,8 +114,8 @@ def test_two_processes_put_and_delete_the_same_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("raced", [FileExistsError, FileNotFoundError])
-def test_a_folder_that_is_pruned_while_it_is_made_is_tried_again(tmp_path, monkeypatch, raced) -> None:
-    """``mkdir`` finds the folder of another process, or that one's parent, which is removed just then."""
+def test_retries_a_folder_pruned_meanwhile(tmp_path, monkeypatch, raced) -> None:
+    """Another process removes the folder, or its parent, during ``mkdir``."""
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "other/one")
     mkdir = os.mkdir
@@ -134,7 +134,7 @@ def test_a_folder_that_is_pruned_while_it_is_made_is_tried_again(tmp_path, monke
     assert store.read("a/b/c") == b"x"
 
 
-def test_a_key_below_an_object_is_refused(tmp_path: Path) -> None:
+def test_refuses_a_key_below_an_object(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b")
     for key in ("a/b/c", "a"):
@@ -144,7 +144,7 @@ def test_a_key_below_an_object_is_refused(tmp_path: Path) -> None:
     assert store.read("a/b") == b"x"
 
 
-def test_deleting_removes_folders_that_it_empties_and_no_others(tmp_path: Path) -> None:
+def test_deletion_removes_emptied_folders_only(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b/c")
     put(store, tmp_path, "a/d")
@@ -156,7 +156,7 @@ def test_deleting_removes_folders_that_it_empties_and_no_others(tmp_path: Path) 
     assert list(store.list("")) == []
 
 
-def test_a_folder_is_no_object(tmp_path: Path) -> None:
+def test_folder_is_no_object(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b")
     with pytest.raises(NotFound):
@@ -165,13 +165,13 @@ def test_a_folder_is_no_object(tmp_path: Path) -> None:
         store.size("a")
 
 
-def test_a_missing_source_is_the_callers_error(tmp_path: Path) -> None:
+def test_missing_source_is_the_callers_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         DirectoryStore(tmp_path / "store").put("a", tmp_path / "none", "0" * 64)
 
 
-def test_a_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
-    """Full as the system lets a process feel it: no file may grow past ten bytes."""
+def test_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
+    """The kernel lets no file grow beyond ten bytes, as on a full disk."""
     store = DirectoryStore(tmp_path / "store")
     source = tmp_path / "source"
     source.write_bytes(b"x" * 100)
@@ -188,7 +188,7 @@ def test_a_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
 
 
-def test_nothing_is_written_beneath_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
+def test_writes_nothing_while_the_disk_is_not_mounted(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store", marked=True)
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "lost+found").mkdir()
@@ -219,8 +219,8 @@ def test_nothing_is_written_beneath_a_disk_that_is_not_mounted(tmp_path: Path) -
     assert list(store.list("")) == ["a/b"]
 
 
-def test_a_folder_with_recordings_in_it_is_the_store(tmp_path: Path) -> None:
-    """It was made by an earlier version, that did not mark it."""
+def test_folder_with_recordings_is_the_store(tmp_path: Path) -> None:
+    """The store exists, and only its marker is missing."""
     put(DirectoryStore(tmp_path / "store"), tmp_path, "a/b")
     store = DirectoryStore(tmp_path / "store", marked=True)
     assert store.read("a/b") == b"x"

@@ -1,4 +1,4 @@
-"""Trying again: only where the store is away, up to a limit, and a list goes on where it stopped."""
+"""Retries: only while the store is unavailable, up to a limit; a list continues where it stopped."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from recorder.store.contract import Abilities, Conflict, NotFound, Store, Unreachable
 from recorder.store.directory import DirectoryStore
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 
 
-class Flaky:
-    """A real folder that is away for a number of operations."""
+class FlakyStore:
+    """A real directory store that is unavailable for a number of operations."""
 
     def __init__(self, folder: Path, away: int, give: int = 10**9) -> None:
         self.inner = DirectoryStore(folder)
@@ -41,7 +41,7 @@ class Flaky:
         return self.inner.size(key)
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Away again after each ``give`` keys."""
+        """Unavailable again after every ``give`` keys."""
         for given, key in enumerate(self.inner.list(prefix, after)):
             if given == self.give and self.away:
                 self._fail()
@@ -57,7 +57,7 @@ class Flaky:
 
 
 def wrap(store: Store, pauses: list[float], attempts: int = 4) -> Store:
-    return retrying(store, attempts=attempts, sleep=pauses.append, chance=lambda: 0.5, longest_pause=0.5)
+    return with_retries(store, attempts=attempts, sleep=pauses.append, chance=lambda: 0.5, longest_pause=0.5)
 
 
 def fill(folder: Path, tmp_path: Path, names: str) -> None:
@@ -67,15 +67,15 @@ def fill(folder: Path, tmp_path: Path, names: str) -> None:
         DirectoryStore(folder).put(f"k/{name}", path, hashlib.sha256(name.encode()).hexdigest())
 
 
-def test_it_waits_longer_each_time_and_gives_the_answer(tmp_path: Path) -> None:
+def test_retries_with_growing_pauses(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "a")
     pauses: list[float] = []
-    assert wrap(Flaky(tmp_path / "store", away=3), pauses).read("k/a") == b"a"
+    assert wrap(FlakyStore(tmp_path / "store", away=3), pauses).read("k/a") == b"a"
     assert pauses == [0.1, 0.2, 0.25]
 
 
-def test_it_gives_up_with_what_the_store_said(tmp_path: Path) -> None:
-    store = Flaky(tmp_path / "store", away=99)
+def test_gives_up_with_the_last_error(tmp_path: Path) -> None:
+    store = FlakyStore(tmp_path / "store", away=99)
     pauses: list[float] = []
     with pytest.raises(Unreachable):
         wrap(store, pauses, attempts=3).delete("k/a")
@@ -83,11 +83,11 @@ def test_it_gives_up_with_what_the_store_said(tmp_path: Path) -> None:
     assert len(pauses) == 2
 
 
-def test_what_is_no_absence_is_not_tried_again(tmp_path: Path) -> None:
+def test_does_not_retry_other_errors(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "a")
     (tmp_path / "other").write_bytes(b"other")
     pauses: list[float] = []
-    store = Flaky(tmp_path / "store", away=0)
+    store = FlakyStore(tmp_path / "store", away=0)
     with pytest.raises(NotFound):
         wrap(store, pauses).size("k/none")
     with pytest.raises(Conflict):
@@ -96,36 +96,36 @@ def test_what_is_no_absence_is_not_tried_again(tmp_path: Path) -> None:
     assert store.calls == 2
 
 
-def test_a_list_goes_on_after_the_last_key(tmp_path: Path) -> None:
+def test_list_continues_after_the_last_key(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
-    keys = list(wrap(Flaky(tmp_path / "store", away=2, give=3), pauses).list("k/"))
+    keys = list(wrap(FlakyStore(tmp_path / "store", away=2, give=3), pauses).list("k/"))
     assert keys == [f"k/{name}" for name in "abcdef"]
     assert len(pauses) == 2
 
 
-def test_a_list_that_gets_nowhere_gives_up(tmp_path: Path) -> None:
+def test_list_without_progress_gives_up(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
     got: list[str] = []
     with pytest.raises(Unreachable):
-        got.extend(wrap(Flaky(tmp_path / "store", away=99, give=3), pauses, attempts=3).list("k/"))
+        got.extend(wrap(FlakyStore(tmp_path / "store", away=99, give=3), pauses, attempts=3).list("k/"))
     assert len(pauses) == 2
 
 
-def test_each_key_that_came_gives_a_list_its_attempts_back(tmp_path: Path) -> None:
+def test_each_key_resets_the_attempts(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
-    store = Flaky(tmp_path / "store", away=4, give=1)
+    store = FlakyStore(tmp_path / "store", away=4, give=1)
     taken = iter(range(1, 99))
 
-    class Moving:
-        """Comes one key further each time before it is away again."""
+    class ProgressingStore:
+        """Lists one more key each time before it is unavailable again."""
 
         def list(self, prefix: str, after: str = "") -> Iterator[str]:
             store.give = next(taken)
             return store.list(prefix, after)
 
-    keys = list(wrap(Moving(), pauses, attempts=2).list("k/"))  # type: ignore[arg-type]
+    keys = list(wrap(ProgressingStore(), pauses, attempts=2).list("k/"))  # type: ignore[arg-type]
     assert keys == [f"k/{name}" for name in "abcdef"]
     assert len(pauses) == 4

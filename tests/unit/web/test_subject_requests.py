@@ -464,9 +464,9 @@ def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, 
 
 def test_call_with_quarantined_audio_is_kept_and_reported(house, browser, bakery, clock) -> None:
     folder, end = house.finished(bakery)
-    stages.put_aside(folder, stages.ENCODER_DIED, end, house.services)
+    stages.quarantine_take(folder, stages.ENCODER_DIED, end, house.services)
     impossible, _ = house.finished(bakery, at=clock() - timedelta(hours=1))
-    stages.put_aside(impossible, "take.impossible", end, house.services)
+    stages.quarantine_take(impossible, "take.impossible", end, house.services)
     quarantine = impossible.parent / "quarantine"
     paul = browser("paul")
     page = enter(paul, wants="erasure")

@@ -1,6 +1,6 @@
-"""A real worker process for crash tests: ``work.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself with
-SIGKILL at a boundary, and with ``-`` works until it is told to stop.  ``NODE`` in its environment is the
-folder of its node's own files below ROOT."""
+"""A real worker process for crash tests: ``worker_process.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself
+with SIGKILL at a boundary (``-``: it runs until it is stopped). ``NODE`` in its environment is the folder of
+its node's own files below ROOT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder.config import Settings, WorkerSettings
 from recorder.processes.worker_loop import Worker
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from recorder.store.retry import retrying
+from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import SeaweedFS
 from tests.installation import services_in
@@ -25,7 +25,7 @@ def main() -> None:
     fatal = sys.argv[2]
     store: Store = DirectoryStore(root / "bucket")
     if len(sys.argv) > 3:
-        store = retrying(S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket()), attempts=2)
+        store = with_retries(S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket()), attempts=2)
 
     def boundary(name: str) -> None:
         if name == fatal:

@@ -1,5 +1,4 @@
-"""Changing keys in a bucket with versions: the sounds keep ETag and version, and no wrapped key of before is
-left."""
+"""Key rotation in a versioned bucket: sounds keep ETag and version, and no old wrapped key is left."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from tests.stored_recordings import put_small
 
 @pytest.fixture
 def entropy() -> Repeating:
-    """The tests share a bucket: each has recordings of its own."""
+    """The tests share a bucket, so each has its own recordings."""
     return Repeating(uuid4().hex)
 
 
@@ -35,7 +34,7 @@ def listed(seaweedfs, prefix: str) -> set[tuple[str, str, str]]:
     return {(each["Key"], each["VersionId"], each["ETag"]) for each in page.get("Versions", ())}
 
 
-def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3Store) -> None:
+def test_rotation_keeps_etags_and_versions(house, seaweedfs, bucket_store: S3Store) -> None:
     house.services = replace(house.services, store=bucket_store)
     listed(seaweedfs, "nothing")
     recordings = [put_small(house) for _ in range(2)]
@@ -47,11 +46,11 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     made = KeyRotation(bucket_store, ring, house.clock, house.entropy, "me")
     made.begin(house.tenant)
     assert made.all() == (len(recordings), 0)
-    assert made.all() == (0, 0), "and nothing is left to do"
-    assert listed(seaweedfs, f"{house.tenant}/") == sounds, "not one of the sounds was touched"
+    assert made.all() == (0, 0), "nothing is left to do"
+    assert listed(seaweedfs, f"{house.tenant}/") == sounds, "no sound was changed"
     after = listed(seaweedfs, f"keys/{house.tenant}/")
-    assert not {each[1] for each in after} & {each[1] for each in keys}, "each wrapped key is another version"
-    assert len(after) == len({each[0] for each in after}), "and the one of before is gone"
+    assert not {each[1] for each in after} & {each[1] for each in keys}, "each wrapped key has a new version"
+    assert len(after) == len({each[0] for each in after}), "the old version is deleted"
     kek_files.promote(folder, lambda _boundary: None)
     fresh = kek_files.Keyring(load_kek(folder / "kek"))
     for recording in recordings:

@@ -1,5 +1,5 @@
-"""Destroying everything of a customer who left is killed at each step; it goes on later, ends once, and a
-catalogue that is lost in the middle and made again from the bucket brings nothing back."""
+"""The erasure of an offboarded customer is killed at each step. It continues later and finishes once, and a
+catalogue that is rebuilt from the bucket meanwhile restores nothing."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ EACH = [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.long) for
 
 
 def leave(house, catalogue: str, boundary: str) -> int:
-    """A process that destroys what is left; each time it is an hour later."""
+    """Run a process that erases the rest. Each run is an hour later."""
     house.clock.forward(hours=1)
     (ended,) = step(house, "erase", boundary, url=catalogue)
     return ended
 
 
 def left(house, recordings: int = 1) -> list[str]:
-    """A house whose customer has left, and nothing is destroyed yet; its recordings."""
+    """An installation whose customer was offboarded, before the erasure; its recordings."""
     folders = [house.take(talk_ms=300, formats=("wav",)) for _ in range(recordings)]
     for folder in (*folders, house.unrecorded()):
         house.work(folder)
@@ -79,7 +79,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     assert house.services.store.read(place_of(house.tenant)) == receipt.encode()
     said = read_receipt(receipt.encode(), house.services.root).said
     assert said.destroyed == {"deleted": len(recordings)}
-    assert len(said.keys.destroyed) == 2, "the one of before a change, too"
+    assert len(said.keys.destroyed) == 2, "also the one before a rotation"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
@@ -93,10 +93,10 @@ def assert_all_gone(house, recordings: list[str]) -> None:
 
 
 @pytest.mark.parametrize("boundary", EACH)
-def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
+def test_killed_at_a_step_it_continues(house, boundary) -> None:
     recordings, url = left(house), house.catalogue_url
     assert leave(house, url, boundary) == -signal.SIGKILL
-    with lost_and_found(house, "again.db"):  # nothing of it can be heard once more
+    with lost_and_found(house, "again.db"):  # nothing of it can be played
         row = queries.recording(house.tenant, recordings[0])
         house.confirm_holds()
         assert boundary == "begun" or row.destroyed_at is not None or row.keep_until <= house.clock()
@@ -105,11 +105,11 @@ def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
 
 
 @pytest.mark.long
-def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
+def test_killed_at_every_step_it_finishes_once(house) -> None:
     recordings, url = left(house, recordings=2), house.catalogue_url
     died = [leave(house, url, boundary) for boundary in (*RECORDINGS, *REST)]
     assert died.count(-signal.SIGKILL) >= len(REST) + 6
-    assert died[-len(REST) :] == [-signal.SIGKILL] * len(REST), "each step of the rest"
+    assert died[-len(REST) :] == [-signal.SIGKILL] * len(REST), "each remaining step"
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):

@@ -1,4 +1,4 @@
-"""Sound files that a stranger could have made, each as small as it can be."""
+"""Crafted sound files, as a stranger could upload them, each as small as possible."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def encoded(path: Path, codec: str, seconds: float = 2.0, rate: int = 48_000, si
 
 
 def referring(path: Path, other: Path) -> Path:
-    """A MOV whose sound lies in another file, by a Macintosh alias."""
+    """A MOV that refers to another file for its sound, by a Macintosh alias."""
     encoded(path, "pcm_s16le", rate=RATE)
     content = bytearray(path.read_bytes())
     name = str(other).encode()

@@ -1,4 +1,4 @@
-"""A sealed recording in a real bucket: put in order, verified from there, and altered behind our back."""
+"""A sealed recording in a real bucket: stored in order, verified from there, and altered behind our back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> SealedTake:
-    """In the bucket, and nothing else with it."""
+    """A recording that is alone in its bucket."""
     made = make_sealed(tmp_path / "take", keys)
     tenant_key = tmp_path / "tenant.json"
     tenant_key.write_bytes(keys.tenant_key.to_bytes())
@@ -36,7 +36,7 @@ def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> SealedTake:
     return made
 
 
-def test_a_recording_is_verified_from_the_bucket_alone(
+def test_verifies_a_recording_from_the_bucket_alone(
     sealed: SealedTake, keys: Keys, bucket_store: S3Store
 ) -> None:
     report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
@@ -44,7 +44,7 @@ def test_a_recording_is_verified_from_the_bucket_alone(
     assert report.checked == list(range(1, 13))
 
 
-def test_each_object_overwritten_by_who_has_the_bucket_is_found(
+def test_detects_overwritten_objects(
     sealed: SealedTake, keys: Keys, bucket_store: S3Store, seaweedfs: SeaweedFS
 ) -> None:
     client = connect(seaweedfs.bucket())
@@ -58,9 +58,7 @@ def test_each_object_overwritten_by_who_has_the_bucket_is_found(
         assert verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW).ok
 
 
-def test_each_object_removed_by_who_has_the_bucket_is_found(
-    sealed: SealedTake, keys: Keys, bucket_store: S3Store
-) -> None:
+def test_detects_removed_objects(sealed: SealedTake, keys: Keys, bucket_store: S3Store) -> None:
     for upload in reversed(sealed.uploads):
         bucket_store.delete(upload.key)
         report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)

@@ -1,5 +1,5 @@
-"""Destroying is killed at each boundary.  The next worker finishes it; and where the catalogue is lost at
-that moment and made again from the bucket, what was destroyed does not come back."""
+"""Erasure is killed at each boundary, and the next worker finishes it. If the catalogue is lost at that
+moment and rebuilt from the bucket, erased recordings do not come back."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ BOUNDARIES = (
 
 
 def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) -> int:
-    """A process that destroys what is over a month from now, or writes down what ``more`` says; its exit
-    status.  Each time it is an hour later, so that nobody waits for the claim of the one that died."""
+    """Run a process that erases what is due a month from now, or writes the amendment in ``more``. Returns
+    its exit status. Each run is an hour later, so that no lease of a killed one delays it."""
     house.clock.forward(hours=1)
     what, recording = more or ("destroy", "-")
     (ended,) = step(house, what, boundary, argument=recording, days=days, url=catalogue)
@@ -46,7 +46,7 @@ def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) ->
 
 
 def assert_gone(house, recording: str, why: str = "expired") -> None:
-    """A tombstone in catalogue and bucket, in the log once, and nothing else of it anywhere."""
+    """Check that catalogue and bucket have a tombstone, the log has it once, and nothing else is left."""
     row = queries.recording(house.tenant, recording)
     assert (row.destroyed_why, row.wrapped_key, row.outside, row.inside) == (why, None, None, None)
     left = [key.removeprefix(row.prefix) for key in house.objects() if recording in key]
@@ -60,9 +60,9 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
     assert kinds.count("recording.erased") <= 1
 
 
-@pytest.mark.long  # at each by itself; one after another below, each time
+@pytest.mark.long  # each by itself; the next test kills at one after another
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_whatever_boundary_it_dies_at_it_is_finished_once(house, boundary) -> None:
+def test_killed_at_any_boundary_it_finishes_once(house, boundary) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     url = house.catalogue_url
@@ -75,7 +75,7 @@ def test_whatever_boundary_it_dies_at_it_is_finished_once(house, boundary) -> No
 
 @contextmanager
 def lost_and_found(house, name: str) -> Iterator[str]:
-    """A second catalogue, made from a copy of the bucket as it is at this moment; its URL."""
+    """Rebuild a second catalogue from a copy of the bucket. Returns its URL."""
     copy = house.folder / "copy"
     subprocess.run(["cp", "-a", house.bucket, copy], check=True)
     url = f"sqlite:///{house.folder / name}"
@@ -104,7 +104,7 @@ def lost_and_made_again(house, recording: str, boundary: str) -> None:
         assert_gone(house, recording)
 
 
-def test_killed_at_every_boundary_one_after_another_it_ends_once(house) -> None:
+def test_killed_at_every_boundary_it_finishes_once(house) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     died = [destroy(house, house.catalogue_url, boundary) for boundary in BOUNDARIES]
@@ -120,7 +120,7 @@ WISHES = (("delete", "deleted"), ("withdraw", "withdrawn"))
 
 
 def agreed_to(house) -> str:
-    """A recording that was begun on a yes."""
+    """A recording by opt-in."""
     folder = house.take(talk_ms=300, mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
     layout.append_mark(folder, Marker(house.clock(), "answered", yes))
@@ -131,13 +131,13 @@ def agreed_to(house) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("wish", "why"), WISHES)
-def test_erasing_at_a_wish_is_finished_wherever_it_dies(house, wish, why) -> None:
-    """Nobody waits for its day; the wish itself is killed at each boundary, then the destroying."""
+def test_killed_erasure_finishes(house, wish, why) -> None:
+    """Before the expiry: first the deletion's amendment is killed at each boundary, then the erasure."""
     recording, url = agreed_to(house), house.catalogue_url
     mine = (wish, recording)
     assert destroy(house, url, "begun", *mine, days=0) == -signal.SIGKILL
     assert destroy(house, url, "-", days=0) == 0
-    assert queries.recording(house.tenant, recording).destroyed_at is None, "nothing was put"
+    assert queries.recording(house.tenant, recording).destroyed_at is None, "nothing was stored"
     assert destroy(house, url, "put", *mine, days=0) == -signal.SIGKILL
     assert queries.recording(house.tenant, recording).keep_until > house.clock()
     with lost_and_found(house, "put.db") as again:
@@ -153,7 +153,7 @@ def test_erasing_at_a_wish_is_finished_wherever_it_dies(house, wish, why) -> Non
         assert_gone(house, recording, why)
 
 
-def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
+def test_older_catalogue_restores_nothing(house) -> None:
     recording, url = agreed_to(house), house.catalogue_url
     file = url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(file)) as live, closing(sqlite3.connect(f"{file}.old")) as copy:

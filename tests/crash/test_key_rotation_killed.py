@@ -1,6 +1,6 @@
-"""Changing keys is killed at each boundary.  Started again it ends the same: one key-encryption key wraps
-every customer's key, one key of the customer wraps every recording's, everything opens, and no sound was
-touched."""
+"""Key rotation is killed at each boundary. Started again it has the same result: one key-encryption key wraps
+every customer's key, one key of the customer wraps every recording's, everything opens, and no sound has
+changed."""
 
 from __future__ import annotations
 
@@ -38,23 +38,21 @@ BOUNDARIES = (
 
 
 def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
-    """How a process ended that changes keys, for each boundary that it kills itself at."""
+    """Run a key rotation for each boundary at which its process kills itself. Returns the exit statuses."""
     return step(house, "rotate", *boundaries, days=days)
 
 
 def begin(house) -> tuple[str, str]:
-    """Another key-encryption key and another key of the customer are to come; their ids."""
+    """Prepare another key-encryption key and another key of the customer. Returns their ids."""
     keys = house.folder / "keys"
-    house.services = replace(
-        house.services, keyring=kek_files.keyring(keys)
-    )  # of a worker that has started already
+    house.services = replace(house.services, keyring=kek_files.keyring(keys))  # of a running worker
     kek = kek_files.make_next(keys)
     made = KeyRotation(house.services.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
     return kek.id, made.begin(house.tenant)
 
 
 def sounds(house) -> dict[str, tuple[int, int]]:
-    """Every object but the wrapped keys: which file, and when it was last written to."""
+    """Every object except wrapped keys: its inode, and its time of modification."""
     return {
         key: ((found := (house.bucket / key).stat()).st_ino, found.st_mtime_ns)
         for key in house.objects()
@@ -72,7 +70,7 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     mine = WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(house.tenant).encode())
     assert mine.key_id == tenant_key
     assert next_tenant_key_path(house.tenant) not in house.objects()
-    fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one
+    fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine with only the new key
     seals = RecordingVerifier(store, fresh, house.services.root)
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
@@ -84,26 +82,26 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     assert kinds.count("tenant.key_changed") == kinds.count("tenant.key_wrapped") == 1
 
 
-def test_killed_at_every_boundary_one_after_another_it_ends_once(house) -> None:
+def test_killed_at_every_boundary_it_finishes_once(house) -> None:
     recordings = [put_small(house) for _ in range(3)]
     before = sounds(house)
     kek, tenant_key = begin(house)
     ended = rotate(house, *BOUNDARIES, "-", "-")
     assert ended[: len(BOUNDARIES)].count(-signal.SIGKILL) >= len(BOUNDARIES) - 1
     assert ended[-2:] == [0, 0]
-    assert sounds(house) == before, "no sound was touched"
+    assert sounds(house) == before, "no sound has changed"
     assert_changed(house, kek, tenant_key, recordings)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house, boundary) -> None:
+def test_killed_at_any_boundary_everything_opens(house, boundary) -> None:
     recordings = [put_small(house) for _ in range(2)]
     before = sounds(house)
     kek, tenant_key = begin(house)
     assert rotate(house, boundary) == [-signal.SIGKILL]
     both = kek_files.keyring(house.folder / "keys")
-    late = put_small(house)  # the worker goes on meanwhile
+    late = put_small(house)  # the worker continues meanwhile
     for recording in (*recordings, late):
         row = queries.recording(house.tenant, recording)
         RecordingVerifier(house.services.store, both, house.services.root).open(row, house.clock())
@@ -114,8 +112,8 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
 
 
 @pytest.mark.long
-def test_calls_are_stored_meanwhile(house, workers, clock) -> None:
-    """Workers of two nodes, with only the old key-encryption key at their start, go on through all of it."""
+def test_stores_calls_during_a_rotation(house, workers, clock) -> None:
+    """Workers of two nodes, which started with only the old key-encryption key, continue throughout."""
     other = house.folder / "other" / "spool"
     other.mkdir(parents=True)
     processes = [workers.start(), workers.start(node="other")]
@@ -138,12 +136,12 @@ def test_calls_are_stored_meanwhile(house, workers, clock) -> None:
     clock.at = datetime.now(UTC)
     for folder in folders:
         workers.assert_stored_once(folder.name)
-    assert rotate(house, "-", days=60) == [0], "what was sealed before and stored after"
+    assert rotate(house, "-", days=60) == [0], "sealed before and stored afterwards"
     assert_changed(house, kek, tenant_key, [folder.name for folder in folders])
 
 
-def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
-    """The recording is destroyed between the key's new wrapping in the bucket and in the row."""
+def test_erased_recording_stays_erased(house) -> None:
+    """The recording is erased after its key was wrapped again in the bucket, and before it is in the row."""
     recording = put_small(house)
     begin(house)
     means, row = house.services, queries.recording(house.tenant, recording)
@@ -163,16 +161,16 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
     assert (left.destroyed_why, left.wrapped_key) == ("expired", None)
 
 
-def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
-    """Whoever destroys has looked already when the key is put: the row tells."""
+def test_deletes_a_key_stored_too_late(house) -> None:
+    """The erasure has checked the bucket already when the key is stored: the row shows it."""
     recording = put_small(house)
     begin(house)
     means, row = house.services, queries.recording(house.tenant, recording)
     destroying = means
     later = house.clock() + timedelta(days=400)
 
-    class Late:
-        """The store, in which a recording is destroyed right before its key is put anew."""
+    class LateStore:
+        """A store in which a recording is erased right before its key is stored again."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(means.store, name)
@@ -183,6 +181,8 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = KeyRotation(Late(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
+    made = KeyRotation(
+        LateStore(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me"
+    )
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

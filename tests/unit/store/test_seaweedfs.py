@@ -1,4 +1,4 @@
-"""What the embedded store looks at before it starts; the server itself is in ``tests/contract``."""
+"""Checks of the embedded store before it starts; the server itself is tested in ``tests/contract``."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from recorder.store import seaweedfs
 from tests.ports import free_ports
 
 
-def test_a_socket_that_another_user_left_is_named_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_another_users_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sockets = tmp_path / "tmp"
     sockets.mkdir()
     monkeypatch.setattr(seaweedfs, "SOCKETS", sockets)
     first = free_ports(seaweedfs.PORTS)
     port = first + 3
     (sockets / f"seaweedfs-master-grpc-{port}.sock").touch()
-    assert not seaweedfs.foreign_socket(port), "our own is no hindrance"
+    assert not seaweedfs.foreign_socket(port), "our own socket is no obstacle"
     me = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: me + 1)
     assert seaweedfs.foreign_socket(port)
-    assert not seaweedfs.foreign_socket(port + 1), "another port's says nothing"
+    assert not seaweedfs.foreign_socket(port + 1), "a socket of another port is ignored"
     store = seaweedfs.SeaweedFS(tmp_path / "store", first)
     with pytest.raises(StoreError, match=str(port)) as caught:
         store.start()

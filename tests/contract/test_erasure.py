@@ -1,4 +1,5 @@
-"""Amendments and tombstones on a real, versioned SeaweedFS: a number is written once, every version goes."""
+"""Amendments and tombstones on a real, versioned SeaweedFS: a number is written once, and every version is
+deleted."""
 
 from __future__ import annotations
 
@@ -24,13 +25,13 @@ from tests.entropy import Repeating
 
 @pytest.fixture
 def entropy() -> Repeating:
-    """The tests share a bucket: each has recordings of its own."""
+    """The tests share a bucket, so each has its own recordings."""
     return Repeating(uuid4().hex)
 
 
 @pytest.fixture
 def stored(house, bucket_store: S3Store) -> tuple[object, object, S3Store]:
-    """A recording in the bucket: the house, its row, the store."""
+    """A recording in the bucket: the installation, its row, and the store."""
     house.services = replace(house.services, store=bucket_store)
     folder = house.take(talk_ms=300)
     house.work(folder)
@@ -41,7 +42,7 @@ def versions(store: S3Store, key: str) -> int:
     return len(list(store._versions(key)))
 
 
-def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
+def test_one_of_two_nodes_writes_an_amendment_number(stored) -> None:
     house, row, store = stored
     means = house.services
     nodes = 8
@@ -66,11 +67,11 @@ def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
     assert versions(store, row.prefix + "amendment-0001.json") == 1
 
 
-def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
+def test_erasure_deletes_every_version_but_the_tombstone(stored) -> None:
     house, row, store = stored
     for name in ("audio.opus", "peaks"):
         store._put_small(row.prefix + name, b"another version")
-    # A version that a listing does not show: its newest is a mark of deletion.
+    # A version hidden from listings by a deletion marker.
     store._client.delete_object(Bucket=store._bucket, Key=row.prefix + "audio.wav")
     key = data_key_path(house.tenant, row.id)
     assert [versions(store, row.prefix + name) for name in ("audio.opus", "audio.wav", "peaks")] == [2, 2, 2]
@@ -86,7 +87,7 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
     assert verify(store, row.prefix, house.services.root).findings == []
 
 
-def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
+def test_locked_object_stays_due_without_its_key(stored) -> None:
     house, row, store = stored
     key = row.prefix + "audio.opus"
     (version,) = store._versions(key)
@@ -99,7 +100,7 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     assert (left.wrapped_key, left.destroyed_at) == (None, None)
     assert versions(store, data_key_path(house.tenant, row.id)) == 0
     assert not any(name.endswith("amendment-0001.json") for name in store.list(row.prefix)), (
-        "it is not gone yet"
+        "it is not deleted yet"
     )
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "OFF"})
     house.clock.forward(hours=1)
@@ -107,8 +108,8 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     assert verify(store, row.prefix, house.services.root).findings == []
 
 
-def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -> None:
-    """Without their claims, as when a clock is wrong: what decides is the bucket."""
+def test_two_nodes_write_one_tombstone(stored) -> None:
+    """Without leases, as with a wrong clock: the bucket decides."""
     house, row, store = stored
     house.clock.forward(days=31)
     means = replace(house.services, store=store)
@@ -122,10 +123,8 @@ def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -
 
 @pytest.mark.parametrize("before", ["sealing", "storing"])
 @pytest.mark.parametrize("erased", ["long ago", "between the puts"])
-def test_a_node_that_comes_back_puts_nothing_of_it_again(
-    house, bucket_store: S3Store, before, erased
-) -> None:
-    """Neither from the look that finds it erased nor, where it is erased after that look, in any version."""
+def test_returning_node_stores_nothing_again(house, bucket_store: S3Store, before, erased) -> None:
+    """Neither if it was erased before the check, nor, after a later erasure, in any version."""
     house.services = means = replace(house.services, store=bucket_store)
     folder = house.take(talk_ms=300)
     copy = house.folder / "older" / folder.name
@@ -147,7 +146,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     else:
         while stages.next_stage(there) != "store":
             stages.step(there, house.clock(), means)
-        house.services = replace(means, store=_AfterTheFirstPut(bucket_store, destroy))
+        house.services = replace(means, store=_InterruptedStore(bucket_store, destroy))
     house.work(there)
     assert not there.exists()
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
@@ -156,8 +155,8 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     assert queries.recording(house.tenant, row.id).destroyed_why == "expired"
 
 
-class _AfterTheFirstPut:
-    """A store where something happens after the first put: that of the customer's key."""
+class _InterruptedStore:
+    """A store that calls a function after the first put, which is that of the customer's key."""
 
     def __init__(self, store: S3Store, happens) -> None:
         self.store, self._happens = store, [happens]

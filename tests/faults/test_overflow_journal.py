@@ -1,4 +1,4 @@
-"""Calls that are not recorded since the disk is full to the last block are still written down."""
+"""Calls that are not recorded because the disk is full to the last block are still listed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def disk(request: pytest.FixtureRequest, small_disk: Callable[..., SmallDisk]) -
     return small_disk("spool", request.param, 16 * MIB)
 
 
-def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> None:
+def test_lists_a_call_after_a_full_disk(disk: SmallDisk) -> None:
     notes = OverflowJournal(disk.folder)
     notes.start()
     disk.fill()
@@ -53,10 +53,10 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
         writer.open(call)
         writer.mark(Marker(AT, "hangup"))
         writer.close(END, lambda: None)
-    assert all(writer.flush(5) for writer in writers_), "no call's end waits for room"
+    assert all(writer.flush(5) for writer in writers_), "no call's end waits for space"
     assert all(isinstance(error, OSError) for error in opened)
     assert finished(disk.folder) == {}
-    # The daemon dies, and the next one finds the disk still full.
+    # The daemon crashes, and the next one finds the disk still full.
     again = OverflowJournal(disk.folder)
     with capture_logs() as logs:
         again.start()
@@ -69,12 +69,10 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
     assert not again.pending
     third = OverflowJournal(disk.folder)
     third.start()
-    assert not third.pending, "what is written down is not kept any more"
+    assert not third.pending, "a written entry leaves the memory"
 
 
-def test_what_has_no_place_even_there_is_kept_in_memory(
-    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_journal_keeps_entries_in_memory(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.02)
     monkeypatch.setattr(module, "SIZE", 700)
     notes = OverflowJournal(disk.folder)
@@ -88,17 +86,15 @@ def test_what_has_no_place_even_there_is_kept_in_memory(
         writer.open(call)
         writer.close(END, lambda: None)
     gevent.sleep(0.3)
-    assert sum(writer.ended for writer in made) == 1, "there was room for one"
+    assert sum(writer.ended for writer in made) == 1, "there was space for one"
     disk.free()
     assert all(writer.flush(5) for writer in made)
     notes._replay()
     assert finished(disk.folder) == {call.recording: END for call in calls}
 
 
-def test_marks_wait_for_room_in_their_order_and_none_is_lost(
-    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk fills in the middle of a call that is recorded; a part of it that may not be kept goes."""
+def test_marks_wait_for_space_in_order(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills during a recorded call, of which a part must not be kept and is deleted."""
     monkeypatch.setattr(writers, "RETRY", 0.02)
     call = start()
     writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
@@ -112,7 +108,7 @@ def test_marks_wait_for_room_in_their_order_and_none_is_lost(
     writer.close(CallEnd("recorded", None, AT, None), lambda: None)
     gevent.sleep(0.3)
     assert not writer.ended
-    readable = layout.read_marks(writer.folder)  # at every moment: no half line
+    readable = layout.read_marks(writer.folder)  # at no moment a partial line
     assert [mark.data["n"] for mark in readable] == [str(number) for number in range(len(readable))]
     disk.free()
     assert writer.flush(5)
@@ -121,9 +117,7 @@ def test_marks_wait_for_room_in_their_order_and_none_is_lost(
     assert take.end.outcome == "recorded"
 
 
-def test_what_may_not_be_kept_goes_at_once_though_the_disk_is_full(
-    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.5)
     call = start()
     writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
@@ -138,11 +132,11 @@ def test_what_may_not_be_kept_goes_at_once_though_the_disk_is_full(
     writer.discard()
     began = time.monotonic()
     while writer.audio.exists():
-        assert time.monotonic() - began < 0.4, "it does not wait for the marks before it"
+        assert time.monotonic() - began < 0.4, "it does not wait for earlier marks"
         gevent.sleep(0.01)
 
 
-def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None:
+def test_entry_cut_by_a_crash_does_not_corrupt_others(tmp_path: Path) -> None:
     notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(3)]
@@ -157,7 +151,7 @@ def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None
     assert set(finished(tmp_path)) == {call.recording for call in calls}
 
 
-def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
+def test_replay_after_a_crash_is_idempotent(tmp_path: Path) -> None:
     notes = OverflowJournal(tmp_path)
     notes.start()
     call = start()
@@ -165,15 +159,16 @@ def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
     content = (tmp_path / JOURNAL).read_bytes()
     notes._replay()
     other = CallEnd("not_recorded", "daemon_away", AT, None)
-    (tmp_path / JOURNAL).write_bytes(content)  # as if it had died before it could say that this is done
+    (tmp_path / JOURNAL).write_bytes(content)  # as if it had crashed before it noted the success
     notes = OverflowJournal(tmp_path)
     notes.keep(call, other)
     notes.start()
     assert finished(tmp_path) == {call.recording: END}
 
 
-def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a disk so slow that whoever watches the daemon kills it over its notes, it starts all the same."""
+def test_killed_start_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk so slow that the supervisor kills the daemon during its replay, the daemon still starts
+    eventually."""
     notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(5)]
@@ -183,7 +178,7 @@ def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch
     def killed(root: Path, call: CallStart) -> Path:
         opened.append(call.recording)
         if len(opened) == 3:
-            raise KeyboardInterrupt  # as good as SIGKILL: nothing of ours runs after it
+            raise KeyboardInterrupt  # like SIGKILL: none of our code runs after it
         return open_take(root, call)
 
     open_take = layout.open_take
@@ -195,10 +190,8 @@ def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch
     assert set(finished(tmp_path)) == {call.recording for call in calls}
 
 
-def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not only disks fail: the daemon starts, and goes on settling."""
+def test_failed_entry_delays_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any error the daemon starts, and continues its replay."""
     monkeypatch.setattr(module, "CHECK_INTERVAL", 0.01)
     notes = OverflowJournal(tmp_path)
     notes.start()

@@ -1,5 +1,5 @@
-"""A customer who leaves a bucket that really locks: sounds in governance, which the credentials of the
-erasing worker alone get by, checkpoints in compliance, which nobody's do."""
+"""Offboarding from a bucket with object lock: sounds in GOVERNANCE, which only the erasing worker's
+credentials bypass, checkpoints in COMPLIANCE, which none do."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .conftest import as_other
 
 ORDINARY = ("Read", "Write", "List", "Tagging")
 LOCKS = ("GetBucketObjectLockConfiguration", "GetObjectRetention", "PutObjectRetention")
-"""What ``docs/operate.md`` says that the credentials need."""
+"""The rights that credentials need by ``docs/operate.md``."""
 
 pytestmark = pytest.mark.long
 
 
 @dataclass(frozen=True)
-class Locked:
-    """A bucket, and who has which credentials for it."""
+class LockingBucket:
+    """A bucket, and the credentials for it."""
 
     worker: Bucket
     eraser: Bucket
@@ -50,10 +50,10 @@ class Locked:
 
 
 @pytest.fixture(scope="module")
-def locked(start_seaweedfs: Callable[..., SeaweedFS]) -> Locked:
+def locked(start_seaweedfs: Callable[..., SeaweedFS]) -> LockingBucket:
     may = {"worker": (*ORDINARY, *LOCKS), "eraser": (*ORDINARY, "BypassGovernanceRetention")}
     bucket = start_seaweedfs(may).bucket()
-    return Locked(as_other(bucket, "worker"), as_other(bucket, "eraser"))
+    return LockingBucket(as_other(bucket, "worker"), as_other(bucket, "eraser"))
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def entropy() -> Repeating:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The server's: what is locked here must not be over."""
+    """The server's clock: locks must end in the future."""
     return Clock(utc_now().replace(microsecond=0) - timedelta(hours=3))
 
 
-def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, locked: Locked) -> None:
+def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: LockingBucket) -> None:
     store, lock = S3Store(locked.worker, house.entropy), GovernanceLock(locked.worker)
     lock.check()
     house.services = replace(house.services, store=store, lock=lock)
@@ -90,7 +90,7 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, loc
     service.order_erasure(office, house.tenant, early="By letter")
     ordinary = S3Store(locked.worker, house.entropy, bypass=True)
     given = replace(means, store=store, lock_eraser=ordinary)
-    assert ending.erase_due(given, house.clock()) == 0, "asking to bypass is not enough"
+    assert ending.erase_due(given, house.clock()) == 0, "a bypass request needs the right to it"
     assert [len(store._versions(key)) for key in sounds] == [1] * len(sounds)
     assert [len(store._versions(data_key_path(house.tenant, row.id))) for row in rows] == [0, 0]
     assert offboarding_queries.require_departure(house.tenant).receipt is None
@@ -101,13 +101,13 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, loc
     assert ending.erase_due(whole, house.clock()) == 1
     client = connect(locked.worker)
     left = client.list_object_versions(Bucket=locked.worker.name)
-    assert not left.get("DeleteMarkers"), "deleted, and not only marked so"
+    assert not left.get("DeleteMarkers"), "deleted, not only marked as deleted"
     names = [each["Key"] for each in left["Versions"] if each["Key"].rpartition("/")[2] != "manifest.json"]
     others = [key for key in names if "amendment-" not in key and not key.startswith("checkpoints/")]
     signed = [
         f"offboarding/{house.tenant}/{name}.json" for name in ("receipt", "statement-0001", "statement-0002")
     ]
-    assert others == signed, "no sound, and no key of anybody's"
+    assert others == signed, "no sound, and no key"
 
     checkpoints = [checkpoint.place_of(house.tenant, number) for number in (1, 2)]
     body = ending.read(store.read(ending.place_of(house.tenant)), root).body

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from recorder.clock import Uptime
-from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.line_policy import TransferNotice
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
@@ -26,13 +27,13 @@ AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 @pytest.fixture
 def open_spool() -> Iterator[Path]:
-    """A spool that other users may look into, unlike pytest's own folders."""
+    """A spool that other users may read, unlike pytest's own folders."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
 
 
-def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spool: Path) -> None:
+def test_finds_other_takes_beside_an_unreadable_folder(open_spool: Path) -> None:
     for name, mode in (("01-closed", 0o700), ("02-open", 0o755)):
         (open_spool / name).mkdir()
         (open_spool / name / layout.END).write_text("{}")
@@ -40,20 +41,20 @@ def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spoo
     (open_spool / "02-open").chmod(0o755)
     child = os.fork()
     if child == 0:
-        # A user of its own: root may look into everything.
+        # Another user, since root may read everything.
         if os.geteuid() == 0:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
         found = [folder.name for folder in layout.finished_takes(open_spool)]
-        closed = [folder.name for folder in layout.closed_folders(open_spool)]
+        closed = [folder.name for folder in layout.unreadable_folders(open_spool)]
         os._exit(0 if (found, closed) == (["02-open"], ["01-closed"]) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     (open_spool / "01-closed").chmod(0o700)
 
 
-def test_a_line_that_a_crash_cut_does_not_break_the_ones_after_it(tmp_path: Path) -> None:
-    """A daemon that takes a call over writes on where the power went."""
-    layout.append_mark(tmp_path, Marker(AT, "recording_started"))
+def test_line_cut_by_a_crash_does_not_corrupt_the_next(tmp_path: Path) -> None:
+    """After a power failure, the daemon continues the file at a reconciliation."""
+    layout.append_mark(tmp_path, Marker(AT, "recording_started", {}))
     with open(tmp_path / layout.EVENTS, "ab") as file:
         file.write(b'{"at": "2026-11-25T0\0\0\0')
     assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started"]
@@ -61,9 +62,9 @@ def test_a_line_that_a_crash_cut_does_not_break_the_ones_after_it(tmp_path: Path
     assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
 
 
-def test_a_mark_that_finds_no_room_leaves_no_half_line(tmp_path: Path) -> None:
-    """Full as the system lets a process feel it: the file may grow by ten bytes, and no more."""
-    layout.append_mark(tmp_path, Marker(AT, "recording_started"))
+def test_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
+    """The kernel lets the file grow by ten bytes, as on a full disk."""
+    layout.append_mark(tmp_path, Marker(AT, "recording_started", {}))
     before = (tmp_path / layout.EVENTS).read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -99,31 +100,31 @@ GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
     ],
     ids=lambda line: line[:60].decode(),
 )
-def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path, line: bytes) -> None:
-    """Anything else that is raised here ends the worker, which looks at every take."""
+def test_invalid_line_breaks_its_take_only(tmp_path: Path, line: bytes) -> None:
+    """Any other exception would end the worker, which reads every take."""
     (tmp_path / layout.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
     with pytest.raises(TakeError) as broken:
         layout.read_marks(tmp_path)
     assert broken.value.error_id == "spool.broken"
 
 
-def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of_it_elsewhere() -> None:
-    said = PromptSound("said", "0" * 64, 1000)
+def test_reads_the_transfer_notice_of_a_call() -> None:
+    said = TimedSentence("said", "0" * 64, 1000)
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
     for joining in (TransferNotice("alone", said), TransferNotice("both", said, said)):
         body = json.loads(json.dumps(layout.start_body(replace(start, joining=joining))))
         assert ("refused" in body["joining"]) == (joining.refused is not None)
-        assert layout.start_of(body).joining == joining
+        assert layout.parse_start(body).joining == joining
 
 
-def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> None:
-    """By a version that did not know of it; one that is no uptime breaks the take."""
+def test_reads_a_call_without_uptime(tmp_path: Path) -> None:
+    """The uptime is optional, but an invalid one breaks the take."""
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
     body = layout.start_body(start)
     del body["uptime"]
-    assert layout.start_of(body) == start
+    assert layout.parse_start(body) == start
     noted = replace(start, uptime=Uptime("this start", 12.5))
-    assert layout.start_of(json.loads(json.dumps(layout.start_body(noted)))) == noted
+    assert layout.parse_start(json.loads(json.dumps(layout.start_body(noted)))) == noted
     for wrong in ({"boot": "x"}, {"boot": 1, "up": 1.0}, {"boot": "x", "up": "y"}, [], "x"):
         with pytest.raises((TypeError, ValueError, KeyError)):
-            layout.start_of(body | {"uptime": wrong})
+            layout.parse_start(body | {"uptime": wrong})

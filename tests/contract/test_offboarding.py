@@ -1,4 +1,4 @@
-"""A customer who leaves, on a real, versioned SeaweedFS: handed over by range, then every version is gone."""
+"""Offboarding on a real, versioned SeaweedFS: a download by ranges, then every version is deleted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def entropy() -> Repeating:
 
 
 @pytest.mark.long
-def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) -> None:
+def test_offboarding_deletes_every_version(house, bucket_store: S3Store) -> None:
     house.services = replace(house.services, store=bucket_store)
     folder = house.take(talk_ms=300, formats=("wav",))
     house.work(folder)

@@ -1,0 +1,57 @@
+"""Takes that consist of marks only, without audio: enough to plan a redaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recorder.audio import redaction
+from recorder.audio.encoded_take import LocatedAnnouncement
+from recorder.audio.wav import Wav
+from recorder.domain.markers import Marker
+from recorder.domain.parties import Party
+from recorder.spool.layout import CallEnd, CallStart, Take
+
+START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+LENGTH_MS = 60_000
+FOUND = LocatedAnnouncement(300, 10_300, 1.0)
+NORMAL = [
+    (0, "recording_started"),
+    (200, "announcement_started"),
+    (10_200, "announcement_finished"),
+    (14_200, "bridged"),
+]
+RANG = (10_300, 14_300)
+
+
+def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = True) -> Take:
+    start = CallStart("r", "t", "l", "1", "inbound", "n", "c", Party("withheld", ""), START, ("opus",), None)
+    if seen and not {"hangup", "recording_stopped"} & {kind for _, kind in marks}:
+        marks = [*marks, (ended_ms, "hangup")]
+    return Take(
+        Path("/nowhere"),
+        start,
+        tuple(
+            Marker(
+                START + timedelta(milliseconds=ms), kind.split()[0], {"seen": "later"} if " " in kind else {}
+            )
+            for ms, kind in marks
+        ),
+        CallEnd("recorded", None, START + timedelta(milliseconds=ended_ms), None),
+    )
+
+
+def sound(length_ms: int = LENGTH_MS, broken: bool = False) -> Wav:
+    return Wav(Path("/nowhere"), 8000, 44, length_ms * 8, broken)
+
+
+def gaps(plan: redaction.RedactionPlan) -> list[tuple[int, int, str, str]]:
+    return [(gap.start_ms, gap.end_ms, gap.channel, gap.reason) for gap in plan.gaps]
+
+
+def with_data(made: Take, kind: str, **data: str) -> Take:
+    """The take with this data in all its marks of a kind."""
+    return replace(
+        made, marks=tuple(replace(mark, data=data) if mark.kind == kind else mark for mark in made.marks)
+    )

@@ -1,0 +1,143 @@
+"""The redaction of participants who have not consented, and the gaps of transfer notices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recorder.audio import redaction
+from recorder.domain.line_policy import TransferNotice
+from recorder.domain.sentences import TimedSentence
+from recorder.spool.layout import Take
+from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RANG, gaps, sound, take, with_data
+
+
+@pytest.mark.parametrize("last", ["joined_told", "joined_untold", "unbridged", "hangup", "unobserved_from"])
+def test_transfer_notice_is_a_gap_in_the_right_channel(last: str) -> None:
+    marks = [*NORMAL, (20_000, "unbridged"), (21_000, "bridged"), (21_300, "joined_telling"), (23_300, last)]
+    plan = redaction.plan(take(marks), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
+    ours = [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+    assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
+        last == "hangup" and ours[0][2] == "right"
+    )
+    assert len(plan.both) == 2, "only ringing and waiting are redacted"
+
+
+def test_transfer_notice_in_a_conference_is_no_gap() -> None:
+    marks = [*NORMAL, (20_000, "joined_room"), (20_300, "joined_telling"), (22_300, "joined_told")]
+    plan = redaction.plan(
+        with_data(take(marks), "joined_telling", how="alone", leg="c", **{"in": "room"}), sound(), FOUND
+    )
+    assert not [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+
+
+def test_redacts_from_the_arrival_of_an_outside_participant() -> None:
+    marks = [*NORMAL, (30_000, "joined_room"), (30_400, "transferred_outside"), (30_600, "recording_stopped")]
+    made = take(marks)
+    plan = redaction.plan(with_data(made, "joined_room", who="outside"), sound(30_600), FOUND)
+    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
+    assert 29_900 <= gap[0] <= 30_100
+    assert (gap[0], 30_600) in plan.both
+
+
+def test_redacts_from_the_connection_with_an_outside_party() -> None:
+    """Neither was informed that their conversation with each other is recorded."""
+    marks = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_outside"),
+             (31_400, "recording_stopped")]  # fmt: skip
+    plan = redaction.plan(take(marks), sound(31_400), FOUND)
+    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
+    assert gap[1:3] == (31_400, "both")
+    assert 30_900 <= gap[0] <= 31_100
+    assert plan.both[:2] == ((gap[0], 31_400), RANG)
+    assert plan.both[2] == (30_000, gap[0] - 300), "and the wait before"
+
+
+def with_transfer_notice(made: Take, mode: str = "opt-in", asks: bool = True) -> Take:
+    """The take of a line that asks participants for consent, with the legs in its marks."""
+    sound = TimedSentence("said", "0" * 64, 1000)
+    said = TransferNotice("alone", sound, sound if asks else None)
+    legs = iter("bcdefgh")
+    marks = tuple(
+        replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in made.marks
+    )
+    return replace(made, marks=marks, start=replace(made.start, mode=mode, joining=said))
+
+
+JOINED = [
+    *NORMAL,
+    (20_000, "unbridged"),
+    (21_000, "bridged"),
+    (21_300, "joined_telling"),
+    (23_300, "joined_asked"),
+]
+
+
+def unconsented(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
+    """The stretches of our side that are not kept; each is redacted in the right channel only."""
+    ours = [gap for gap in plan.gaps if gap.reason == "joiner_not_agreed"]
+    for gap in ours:
+        assert gap.channel == "right"
+        assert any(start <= gap.start_ms and gap.end_ms <= end for start, end in plan.right)
+    return [(gap.start_ms, gap.end_ms) for gap in ours]
+
+
+def test_redacts_a_participant_before_their_consent() -> None:
+    made = take([*JOINED, (25_000, "joined_answered")])
+    plan = redaction.plan(with_transfer_notice(made), sound(), FOUND)
+    # With a margin: events come some tenths of a second before or after their samples.
+    assert plan.right == ((19_800, 25_400),)
+    assert unconsented(plan) == [(19_800, 20_100), (20_800, 25_400)], "the wait has its own reason"
+    samples = np.ones((LENGTH_MS * 8, 2), dtype=np.int16)
+    kept = redaction.silence(samples, 0, 8000, plan)
+    assert not kept[19_800 * 8 : 25_400 * 8, 1].any()
+    assert kept[25_400 * 8 :].all()
+    assert kept[21_100 * 8 : 25_400 * 8, 0].all(), "the external party consented earlier"
+    later = 24_000 * 8
+    assert np.array_equal(redaction.silence(samples[later:], later, 8000, plan), kept[later:]), (
+        "block by block"
+    )
+    for other in (with_transfer_notice(made, asks=False), with_transfer_notice(made, "notice")):
+        assert redaction.plan(other, sound(), FOUND).right == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "right"),
+    [
+        ("opt-in", [], (19_800, LENGTH_MS)),
+        ("opt-in", [(25_000, "joined_untold")], (19_800, LENGTH_MS)),
+        (
+            "opt-in",
+            [(25_000, "unbridged"), (26_000, "bridged"), (30_000, "joined_answered")],
+            (19_800, 25_400),
+        ),
+        ("opt-out", [(25_000, "joined_answered")], None),
+        ("opt-out", [], (19_800, LENGTH_MS)),
+        ("opt-out", [(25_000, "unbridged")], (19_800, 25_400)),
+    ],
+)
+def test_redacts_a_participant_without_an_answer(
+    mode: str, more: list[tuple[int, str]], right: tuple[int, int] | None
+) -> None:
+    plan = redaction.plan(with_transfer_notice(take([*JOINED, *more]), mode), sound(), FOUND)
+    assert (plan.right[0] if plan.right else None) == right
+
+
+@pytest.mark.parametrize("mode", ["opt-in", "opt-out"])
+def test_redacts_a_participant_who_refused(mode: str) -> None:
+    made = take([*JOINED, (25_000, "joined_refused"), (25_200, "recording_stopped")])
+    assert redaction.plan(with_transfer_notice(made, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
+
+
+def test_redacts_our_side_while_unobserved_in_opt_in() -> None:
+    made = take([*NORMAL, (20_000, "unobserved_from"), (30_000, "unobserved_to")])
+    assert redaction.plan(with_transfer_notice(made), sound(), FOUND).right == ((19_800, 30_400),)
+    assert unconsented(redaction.plan(with_transfer_notice(made), sound(), FOUND)) == [(19_800, 30_400)]
+    assert redaction.plan(with_transfer_notice(made, "opt-out"), sound(), FOUND).right == ()
+
+
+def test_clock_set_back_redacts_our_side_throughout() -> None:
+    made = take([*JOINED, (25_000, "joined_answered")])
+    plan = redaction.plan(with_transfer_notice(made), sound(LENGTH_MS + 20_000), FOUND)
+    assert plan.right == ((0, LENGTH_MS + 20_000),)
