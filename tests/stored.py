@@ -57,7 +57,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
     if answer is not None:
-        said = Mark(start.started_at, "answered", {"question": "recording", "answer": answer})
+        said = Mark(start.started_at, "question_answered", {"question": "recording", "answer": answer})
         encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
     key = WrappedKey.from_bytes((tenant_queries.tenant_wrapped_key(house.tenant) or "").encode())
     stages._put_tenant_key(key, means.store)
@@ -66,7 +66,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     for upload in sealed.uploads:
         means.store.put(upload.key, upload.path, upload.sha256)
     version, limits = version_of(house.tenant), limits_of(house.tenant, house.trust)
-    parties = start.outside, encoded.take.end.inside
+    parties = start.external_party, encoded.take.end.internal_party
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     recordings.add_recording(row, now=house.clock(), entropy=house.entropy, limits=version)
     return start.recording

@@ -115,7 +115,7 @@ def encode(take: Take, prompt: Path) -> Encoded:
 def as_it_is(take: Take) -> Encoded:
     """Encode an imported recording: nothing is searched for and nothing redacted. Its note goes with it
     (:data:`NOTE`)."""
-    marks = (mark for mark in take.marks if mark.kind == "brought_in")
+    marks = (mark for mark in take.marks if mark.kind == "imported")
     markers = tuple(Marker(mark.at, 0, mark.kind, dict(mark.data)) for mark in marks)
     return _encoded(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
 

@@ -15,7 +15,7 @@ from recorder.spool.layout import Take
 HOLD, WAITING = "hold", "waiting"
 """Reasons of gaps: a colleague's hold; nobody of ours was connected."""
 
-_AMONG_OTHERS = frozenset({"conference_left", "joined_room"})
+_AMONG_OTHERS = frozenset({"conference_left", "participant_joined"})
 """They are or were with somebody, without having been bridged to a colleague."""
 
 Stretch = tuple[datetime, datetime, str]
@@ -35,9 +35,9 @@ def waits(take: Take, ended: datetime) -> Iterator[Stretch]:
     alone: datetime | None = None
     for mark in take.marks:
         kind = mark.kind
-        if kind == "colleague_hold":
+        if kind == "internal_hold":
             held = mark.at if held is None else held
-        elif held is not None and (kind in _UNSEEN or kind in ("colleague_unhold", "bridged", "unbridged")):
+        elif held is not None and (kind in _UNSEEN or kind in ("internal_unhold", "bridged", "unbridged")):
             yield from _stretch(held, mark.at, HOLD)
             held = None
         if kind == "unbridged":

@@ -72,9 +72,9 @@ def playings(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[Playing]
     for number, one in enumerate(asked):
         if keep.question is not None and one.heard is not None:
             yield Playing(number, "question", keep.question.sha256, one.asked.at, one.heard.at)
-        if one.answered is not None and one.told is not None:
+        if one.answered is not None and one.confirmed is not None:
             answer = one.answered.data["answer"]
-            yield Playing(number, answer, said.get(answer, keep.none).sha256, one.answered.at, one.told.at)
+            yield Playing(number, answer, said.get(answer, keep.none).sha256, one.answered.at, one.confirmed.at)
 
 
 def sounds(take: Take) -> frozenset[str]:

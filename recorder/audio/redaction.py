@@ -85,10 +85,10 @@ def plan(
         *both,
     ]
     played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
-    told_joiner = _named(_joiners(take, clock), "told_joiner")
+    transfer_notice = _named(_joiners(take, clock), "transfer_notice")
     unasked = list(_unagreed(take, clock))
     seen = [each for each in both if each[2] != "unobserved"]
-    right = [*seen, *_named(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
+    right = [*seen, *_named(unasked, "no_transfer_consent"), *both, *played, *transfer_notice]
     gaps = _gaps(_painted(left), _painted(right))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "fax" if _faxed(take) else "write_error"
@@ -222,7 +222,7 @@ def _rings(
 
 _NOT_BEFORE = frozenset(
     {
-        *("joined_told", "joined_untold", "joined_asked", "joined_refused"),
+        *("transfer_notice_finished", "transfer_notice_interrupted", "transfer_question_finished", "transfer_question_refused"),
         *("unbridged", "bridged", "hangup", "unobserved_from"),
     }
 )
@@ -237,7 +237,7 @@ def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
         if since is not None and mark.kind in _NOT_BEFORE:
             yield clock.place(since), clock.place(mark.at)
             since = None
-        if mark.kind == "joined_telling" and "in" not in mark.data:
+        if mark.kind == "transfer_notice_started" and "in" not in mark.data:
             since = mark.at
 
 
@@ -262,7 +262,7 @@ def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
     """
     since: datetime | None = None
     for mark in take.marks:
-        if mark.kind == "bridged" or (mark.kind == "joined_room" and mark.data.get("who") == "outside"):
+        if mark.kind == "bridged" or (mark.kind == "participant_joined" and mark.data.get("who") == "external"):
             since = mark.at
         elif mark.kind == "transferred_outside":
             yield clock.place(mark.at if since is None else since), clock.duration_ms

@@ -21,8 +21,8 @@ from recorder.spool.layout import Take
 Unagreed = tuple[datetime, datetime | None]
 """From when, and until when; ``None``: to the end."""
 
-_GOES = frozenset({"unbridged", "bridged", "left_room"})
-_COMES = frozenset({"bridged", "joined_room"})
+_GOES = frozenset({"unbridged", "bridged", "participant_left"})
+_COMES = frozenset({"bridged", "participant_joined"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class _Joiner:
 
 def unagreed(take: Take) -> Iterator[Unagreed]:
     """Each stretch of which our side's speech is not kept."""
-    joining, mode = take.start.joining, take.start.mode
-    if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
+    notice, mode = take.start.transfer_notice, take.start.mode
+    if notice is None or notice.refused is None or mode not in (OPT_IN, OPT_OUT):
         return
     known: frozenset[str] = frozenset()
     there: dict[str, _Joiner] = {}
@@ -44,15 +44,15 @@ def unagreed(take: Take) -> Iterator[Unagreed]:
     for mark in take.marks:
         said = mark.data
         # The person at the other end has no leg id here; others do.
-        place = said.get("leg", "") if "room" in mark.kind or said.get("in") == "room" else ""
-        if mark.kind == "joined_answered" and place in there:
+        place = said.get("leg", "") if mark.kind.startswith("participant_") or said.get("in") == "conference" else ""
+        if mark.kind == "transfer_question_answered" and place in there:
             joiner = there.pop(place)
             known |= joiner.names
             if mode == OPT_IN:
                 yield joiner.since, mark.at
         if mark.kind in _GOES and place in there:
             yield there.pop(place).since, mark.at
-        if mark.kind in _COMES and said.get("who") != "outside":
+        if mark.kind in _COMES and said.get("who") != "external":
             who = names(said.get("leg", ""), party_of(said))
             if not known or known & who:
                 known |= who

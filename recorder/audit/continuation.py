@@ -45,8 +45,8 @@ def begin(tenant: str, because: str, services: Services, now: datetime) -> int:
         lock_tenant(tenant)
         for head in signed.heads:
             _as_signed(head.number, signed.notes[head.number], signed, now)
-        epoch = 1 + (last.epoch if last else int(TenantTable.get_by_id(tenant).ledger_epoch))
-        TenantTable.update(ledger_epoch=epoch).where(TenantTable.id == tenant).execute()
+        epoch = 1 + (last.epoch if last else int(TenantTable.get_by_id(tenant).log_epoch))
+        TenantTable.update(log_epoch=epoch).where(TenantTable.id == tenant).execute()
         SubtreeTable.delete().where(SubtreeTable.tenant_id == tenant).execute()
         mine = (RecipientTable.tenant_id == tenant) & (RecipientTable.sent_number > number)
         RecipientTable.update(sent_number=None).where(mine).execute()

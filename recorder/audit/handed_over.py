@@ -230,7 +230,7 @@ class HandoverCheck:
                 text = (self.folder / name).read_text("utf-8")
                 for row in csv.DictReader(io.StringIO(text)):
                     if identity := (row.get("recording") or "").strip():
-                        yield identity, (row.get("left_out") or "").strip()
+                        yield identity, (row.get("omitted") or "").strip()
 
     def _sounds(self, names: list[str]) -> Iterator[AuditFinding]:
         for name in names:

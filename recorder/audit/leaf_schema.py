@@ -27,7 +27,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of
-from recorder.identity.users import SHOWN_AS, SIGNS_IN, shown_as, signs_in
+from recorder.identity.users import PROFILE_SHA256, LOGIN_SHA256, profile_sha256, login_sha256
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -125,8 +125,8 @@ def _number(body: Body) -> Mapping[str, Any]:
 def _vouched(body: Body) -> Mapping[str, Any]:
     how = Digest(body["how_sha256"])
     if body["vouch"] == 1:
-        return {"vouched_at": AT, "vouched_by": body["who"], "vouched_said": how}
-    return {"proved_by": body["who"], "proved_said": how}
+        return {"vouched_at": AT, "vouched_by": body["who"], "vouched_statement": how}
+    return {"verified_by": body["who"], "verified_statement": how}
 
 
 def _review(body: Body) -> str:
@@ -158,7 +158,7 @@ _LINE: Final = _all(
         "number", "label", "timing", "formats", "mode", "others", "outbound", "beep", "deletable", "keep",
         announcement_id="announcement", menu_sha256="menu",
     ),
-    _digests(menu_text="menu_text_sha256", joining="joining_sha256"),
+    _digests(menu_text="menu_text_sha256", transfer_notice="transfer_notice_sha256"),
     lambda body: {name: body[name] for name in (KEEPS, DELETES) if name in body},
 )  # fmt: skip
 
@@ -168,7 +168,7 @@ def _digits(body: Body) -> Mapping[str, Any]:
 
 
 def _signs_in(body: Body) -> Mapping[str, Any]:
-    return {name: body.get(name, WHATEVER) for name in (SIGNS_IN, SHOWN_AS)}
+    return {name: body.get(name, WHATEVER) for name in (LOGIN_SHA256, PROFILE_SHA256)}
 
 
 _ANNOUNCEMENT: Final = _all(
@@ -192,7 +192,7 @@ SAID: Final[Mapping[str, Says]] = {
         _id("tenant"),
         _all(
             _same("name", "country", "language", "languages", "time_zone", "plan"),
-            _set(created_at=AT, ledger_epoch=1),
+            _set(created_at=AT, log_epoch=1),
             _KEY,
         ),
     ),
@@ -201,7 +201,7 @@ SAID: Final[Mapping[str, Says]] = {
     "tenant.key_wrapped": Says(TenantTable, _own, _KEY),
     "tenant.key_changed": Says(TenantTable, _own, _KEY),
     "tenant.key_destroyed": Says(TenantTable, _own, _set(wrapped_key="")),
-    "log.restarted": Says(TenantTable, _own, _same(ledger_epoch="epoch")),
+    "log.restarted": Says(TenantTable, _own, _same(log_epoch="epoch")),
     "user.created": Says(
         UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=AT), _signs_in)
     ),
@@ -241,21 +241,21 @@ SAID: Final[Mapping[str, Says]] = {
             _same("wants", "received_on", "due_on", "language", entered_kind="by"),
             _or_none(entered_by="who"),
             _number,
-            _set(entered_at=AT, extended_at=None, extended_why=None, vouched_at=None, vouched_by=None,
-                 vouched_said=None, proved_at=None, proved_how=None, proved_by=None, proved_said=None,
+            _set(entered_at=AT, extended_at=None, extension_reason=None, vouched_at=None, vouched_by=None,
+                 vouched_statement=None, verified_at=None, verified_how=None, verified_by=None, verified_statement=None,
                  closed_at=None, closed_how=None, exported_at=None),
         ),
     ),
     register.EXTENDED: Says(
         SubjectRequestTable,
         _id("request"),
-        _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=AT)),
+        _all(_same("due_on"), _digests(extension_reason="reason_sha256"), _set(extended_at=AT)),
     ),
     register.VOUCHED: Says(SubjectRequestTable, _id("request"), _vouched),
     register.PROVED: Says(
         SubjectRequestTable,
         _id("request"),
-        _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=AT)),
+        _all(_same(verified_how="how"), _or_none(verified_by="who"), _set(verified_at=AT)),
     ),
     register.CLOSED: Says(
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=AT))
@@ -268,7 +268,7 @@ SAID: Final[Mapping[str, Says]] = {
             _same("language", request_id="request"),
             _number,
             _times(until="until"),
-            _set(asked_at=AT, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
+            _set(ordered_at=AT, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
                  code_hash=None),
         ),
     ),
@@ -289,47 +289,47 @@ SAID: Final[Mapping[str, Says]] = {
         _review,
         _all(
             _same(request_id="request", recording_id="recording"),
-            _set(given=None, withheld_why=None, decided_at=None, decided_by=None, exported_at=None,
-                 erased_at=None, kept_why=None, kept_until=None),
+            _set(given=None, withheld_reason=None, decided_at=None, decided_by=None, exported_at=None,
+                 erased_at=None, kept_reason=None, kept_until=None),
         ),
     ),
     reviews.REVIEWED: Says(
         ReviewTable,
         _review,
-        _all(_same("given"), _or_none(withheld_why="why", decided_by="who"), _set(decided_at=AT)),
+        _all(_same("given"), _or_none(withheld_reason="why", decided_by="who"), _set(decided_at=AT)),
     ),
     reviews.EXPORTED: Says(ReviewTable, _review, _set(exported_at=AT)),
-    reviews.ERASED: Says(ReviewTable, _review, _set(erased_at=AT, kept_why=None, kept_until=None)),
+    reviews.ERASED: Says(ReviewTable, _review, _set(erased_at=AT, kept_reason=None, kept_until=None)),
     reviews.KEPT: Says(
         ReviewTable,
         _review,
-        _all(_or_none(kept_why="why"), _times(kept_until="until"), _set(erased_at=None)),
+        _all(_or_none(kept_reason="why"), _times(kept_until="until"), _set(erased_at=None)),
     ),
     "recording.stored": Says(
-        RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "brought_in")
+        RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "import_sha256")
     ),
     "recording.rebuilt": Says(RecordingTable, _id("recording"), _same("manifest_sha256")),
     "recording.erased": Says(
-        RecordingTable, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=THERE))
+        RecordingTable, _id("recording"), _all(_same(erasure_reason="why"), _set(erased_at=THERE))
     ),
     "recording.amended": Says(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
     "call.not_recorded": Says(
         NotRecordedTable,
         _id("recording"),
         _all(
-            _same("reason", "number", "direction", "node", "outside_kind", "outside_value", line_id="line"),
+            _same("reason", "number", "direction", "node", "external_kind", "external_value", line_id="line"),
             _times(started_at="started_at", ended_at="ended_at", quarantined_until="quarantined_until"),
-            _set(noted_at=AT),
+            _set(listed_at=AT),
         ),
     ),
     "command.requested": Says(
         LiveCommandTable,
-        _id("asked"),
-        _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(asked_at=AT)),
+        _id("command"),
+        _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(requested_at=AT)),
     ),
     "command.answered": Says(
         LiveCommandTable,
-        _id("asked"),
+        _id("command"),
         _all(_same("what", "outcome", call_id="call"), _set(answered_at=AT)),
         makes=False,
     ),
@@ -339,7 +339,7 @@ SAID: Final[Mapping[str, Says]] = {
         _all(
             _same("purpose", "manifest_sha256", user_id="user", recording_id="recording"),
             lambda body: {"session_id": OrNothing(body["session"] or None)} if "session" in body else {},
-            _set(given_at=AT),
+            _set(granted_at=AT),
         ),
     ),
     "listen.opened": Says(
@@ -348,7 +348,7 @@ SAID: Final[Mapping[str, Says]] = {
     "listen.closed": Says(
         ListenTable,
         _id("listen"),
-        _all(_set(player_says=None), _same("sent_bytes", "player_says"), _set(closed_at=AT)),
+        _all(_set(listen_report=None), _same("sent_bytes", "listen_report"), _set(closed_at=AT)),
         makes=False,
     ),
 }  # fmt: skip
@@ -440,10 +440,10 @@ def _gone(column: str, said: Any) -> bool:
 
 
 def _value(row: Table, column: str) -> Any:
-    if isinstance(row, UserTable) and column == SIGNS_IN:
-        return signs_in(row.login, row.password_hash)
-    if isinstance(row, UserTable) and column == SHOWN_AS:
-        return shown_as(row.password_hash, row.name, row.language)
+    if isinstance(row, UserTable) and column == LOGIN_SHA256:
+        return login_sha256(row.login, row.password_hash)
+    if isinstance(row, UserTable) and column == PROFILE_SHA256:
+        return profile_sha256(row.password_hash, row.name, row.language)
     if isinstance(row, LineTable) and column in (KEEPS, DELETES):
         return spoken_of(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)
     field = {each.column_name: each.name for each in row._meta.sorted_fields}[column]

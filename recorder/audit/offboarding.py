@@ -124,7 +124,7 @@ class Offboarded:
         if self._receipt is None or self._receipt.sha256 != body["receipt_sha256"]:
             self._missing(number, "it names a receipt that is not there")
             return
-        self._row |= {"left_at": to_iso(self._receipt.at), "receipt": self._receipt.sha256}
+        self._row |= {"offboarded_at": to_iso(self._receipt.at), "receipt": self._receipt.sha256}
         self._row |= {"layout": None, "rows": None}
 
     def _hear_statement(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
@@ -152,7 +152,7 @@ class Offboarded:
             if said.kind != ERASURE:
                 self._missing(number, "the statement that it names does not say so")
             self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(said.at)}
-            self._row |= {"left_at": None, "receipt": self._row.get("receipt")}
+            self._row |= {"offboarded_at": None, "receipt": self._row.get("receipt")}
 
     def end(self, erased: Collection[str]) -> Iterator[AuditFinding]:
         """After the last leaf. For ``erased`` recordings, no leaf says any more whether they were
@@ -209,7 +209,7 @@ class Offboarded:
             "layout": None if row.layout is None else handover.layout_sha256(row.layout),
             "rows": handover.rows_sha256(self.tenant) if whole else None,
             "erasing_since": moment(row.erasing_since),
-            "left_at": moment(row.left_at),
+            "offboarded_at": moment(row.offboarded_at),
             "receipt": receipt,
         }
 
@@ -234,12 +234,12 @@ class Offboarded:
         said = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
         last = ""
         while rows := self._calls_after(last):
-            for identity, request, forgotten_at, note in rows:
+            for identity, request, erased_at, note in rows:
                 signed = said.pop(identity, None)
                 if signed is None:
                     what = "a row that no signed note speaks of"
                     yield self._finding("row.unlogged", ErasedCallTable, identity, what)
-                elif (signed[0], signed[1].request) != (note, request) or not forgotten_at:
+                elif (signed[0], signed[1].request) != (note, request) or not erased_at:
                     what = "it was signed otherwise: note, request_id"
                     yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
@@ -250,7 +250,7 @@ class Offboarded:
     def _calls_after(self, last: str) -> list[tuple[str, str, str, str | None]]:
         mine = (ErasedCallTable.tenant_id == self.tenant) & (ErasedCallTable.id > last)
         query = ErasedCallTable.select(
-            ErasedCallTable.id, ErasedCallTable.request_id, ErasedCallTable.forgotten_at, ErasedCallTable.note
+            ErasedCallTable.id, ErasedCallTable.request_id, ErasedCallTable.erased_at, ErasedCallTable.note
         )
         return list(database.execute(query.where(mine).order_by(ErasedCallTable.id).limit(PAGE)).fetchall())
 
@@ -272,7 +272,7 @@ class Offboarded:
 
 
 _EMPTY: Final[Mapping[str, Any]] = dict.fromkeys(
-    ("handover", "handed_at", "length", "layout", "rows", "erasing_since", "left_at", "receipt")
+    ("handover", "handed_at", "length", "layout", "rows", "erasing_since", "offboarded_at", "receipt")
 )
 
 

@@ -111,10 +111,10 @@ class RecordingAudit:
             wrong += self._compare(row, manifest, content, report.chain)
             wrong += self._amendments(row, report.chain)
             wrong += self._dated_back(row, report.chain, {each.where for each in wrong})
-            if row.destroyed_at is not None and report.chain.erased is None:
+            if row.erased_at is not None and report.chain.erased is None:
                 what = "its row is a tombstone, and the bucket has none"
                 wrong.append(self._found("row.erased", row.id, what))
-            if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
+            if self.keys is not None and row.erased_at is None and report.chain.erased is None:
                 wrong += self.keys.of(manifest)
         # Destroyed or amended while it was read: check it again, once.
         if wrong and (self._now_row(row.id) != row or amendments.known(row.tenant, row.id) != before):
@@ -136,13 +136,13 @@ class RecordingAudit:
                 key, parties = self._parties(row, manifest, self.keyring)
             except SealError as error:
                 yield self._found(error.error_id, row.id, error.message)
-        outside, inside = (parties.outside, parties.inside) if parties else (None, None)
-        sealed = recording_of(manifest, content, outside, inside, key, chain.amendments, self._limits())
+        external_party, internal_party = (parties.external_party, parties.internal_party) if parties else (None, None)
+        sealed = recording_of(manifest, content, external_party, internal_party, key, chain.amendments, self._limits())
         gone = chain.erased
         if gone is not None and isinstance(gone.data, Erased):
-            sealed = replace(sealed, destroyed_at=gone.at, destroyed_why=gone.data.why)
-        elif row.destroyed_at is not None:  # which is reported separately
-            sealed = replace(sealed, destroyed_at=row.destroyed_at, destroyed_why=row.destroyed_why)
+            sealed = replace(sealed, erased_at=gone.at, erasure_reason=gone.data.why)
+        elif row.erased_at is not None:  # which is reported separately
+            sealed = replace(sealed, erased_at=row.erased_at, erasure_reason=row.erasure_reason)
         lacking, others = compare(row, sealed)
         others |= _further(row, sealed)
         if names := sorted({*others, *lacking}):
@@ -282,8 +282,8 @@ def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
     }
     if not row.announced:
         pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
-    if row.destroyed_at is not None:
-        pairs["outside_value"] = ((row.outside, row.inside, row.wrapped_key), (None, None, None))
+    if row.erased_at is not None:
+        pairs["external_value"] = ((row.external_party, row.internal_party, row.wrapped_key), (None, None, None))
     return {name: said for name, (said, ours) in pairs.items() if said != ours}
 
 

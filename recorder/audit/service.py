@@ -79,7 +79,7 @@ class Audit:
             told = RowAudit(tenant, self.now)
             sizes = frozenset(head.size for head in signed.heads)
             leaves = Leaves(tenant, sizes, offboarded.heard(told.hear), HEARD | OFFBOARDING)
-            size = int(row.ledger_size)
+            size = int(row.log_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
             if leaves.count != size:
                 what = f"{leaves.count} leaves are there, and {size} were written"

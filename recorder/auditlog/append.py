@@ -110,13 +110,13 @@ def append_all(
     if not database.in_transaction():
         raise RuntimeError("a leaf is appended inside the transaction of the change that it describes")
     counted = (
-        TenantTable.update(ledger_size=TenantTable.ledger_size + len(said))
+        TenantTable.update(log_size=TenantTable.log_size + len(said))
         .where(TenantTable.id == tenant)
         .execute()
     )
     if not counted:
         raise no_tenant(tenant)
-    size = int(TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar())
+    size = int(TenantTable.select(TenantTable.log_size).where(TenantTable.id == tenant).scalar())
     at, first = to_iso(now), size - len(said)
     entries = [
         _entry(tenant, kind, body, recording, number, at, now, entropy)
@@ -195,7 +195,7 @@ def lock_tenant(tenant: str) -> None:
     """Keep others from writing for a tenant until the caller's transaction ends, and see everything written
     before. On SQLite a transaction excludes all others anyway; PostgreSQL needs this if something is read
     first and written afterwards. Raises :class:`CatalogueError` if there is no such tenant."""
-    if not TenantTable.update(ledger_size=TenantTable.ledger_size).where(TenantTable.id == tenant).execute():
+    if not TenantTable.update(log_size=TenantTable.log_size).where(TenantTable.id == tenant).execute():
         raise no_tenant(tenant)
 
 

@@ -72,7 +72,7 @@ def keep(services: Services, now: datetime) -> int:
     (:class:`LedgerError`, ``SealError``, ``StoreError``) is raised at the end."""
     put, errors = 0, []
     with connected():
-        sizes = [(row.id, row.ledger_size) for row in TenantTable.select().order_by(TenantTable.id)]
+        sizes = [(row.id, row.log_size) for row in TenantTable.select().order_by(TenantTable.id)]
     for tenant, size in sizes:
         last = newest(tenant)
         due = _due(last, size, now)
@@ -103,7 +103,7 @@ def late(before: datetime) -> list[str]:
     for row in rows:
         last = newest(row.id)
         size, at = (last.size, last.at) if last else (0, row.created_at)
-        if row.ledger_size > size and at < before:
+        if row.log_size > size and at < before:
             found.append(row.id)
     return found
 
@@ -137,7 +137,7 @@ def check(tenant: str, services: Services, at: datetime) -> tuple[CheckpointTabl
     """Check that a log continues what was signed, in catalogue and bucket; returns the last checkpoint, the
     epoch, and the tree. Raises :class:`LedgerError` as :func:`sign` does."""
     with connected():
-        epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
+        epoch = int(TenantTable.select(TenantTable.log_epoch).where(TenantTable.id == tenant).scalar())
     last = newest(tenant)
     _check_bucket(tenant, last, services.store)
     _check_seen(tenant, last, services)

@@ -101,7 +101,7 @@ def _connect(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actio
     state = replace(
         state, internal=replace(state.internal, connected=True, party=one.party or state.internal.party)
     )
-    return state, (WriteMark("bridged", one.since, (*party, ("in", "room"))),)
+    return state, (WriteMark("bridged", one.since, (*party, ("in", "conference"))),)
 
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
@@ -114,13 +114,13 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         state, asked = notify_next(state, event.at) if transfer_consent.asks(state) else (state, ())
         return state, (*actions, *asked)
     known = names(one.leg, one.party)
-    one = replace(one, asked=True, outside=event.outside)
-    came_in = WriteMark("joined_room", one.since, _data(state, one))
+    one = replace(one, asked=True, external=event.external)
+    came_in = WriteMark("participant_joined", one.since, _data(state, one))
     state = set_participants(
         state, tuple(one if each.leg == one.leg else each for each in state.conference.participants)
     )
     if (
-        event.outside
+        event.external
         and not event.announced
         and state.transfer.informed
         and not known & state.transfer.informed
@@ -128,10 +128,10 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         state, untold = transfer_notice.stop(state, event.at, "stopped", ending=True)
         state = end_recording(state)
         return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
-    script = state.script.joining
+    script = state.script.transfer_notice
     # An answer to another call's question is no answer to this call's.
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
-    if told or event.outside or not state.transfer.informed or known & state.transfer.informed:
+    if told or event.external or not state.transfer.informed or known & state.transfer.informed:
         state = inform(state, known)
     state, telling = notify_next(state, event.at)
     return state, (came_in, *telling)
@@ -139,7 +139,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
 
 def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Notify the next participant who is not informed."""
-    script = state.script.joining
+    script = state.script.transfer_notice
     if script is None or state.transfer.target is not None or state.hold.active or not _counts(state):
         return state, ()
     one = next((each for each in state.conference.participants if _unknowing(state, each)), None)
@@ -159,16 +159,16 @@ def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _unknowing(state: CallState, one: JoinedParticipant) -> bool:
-    return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.transfer.informed)
+    return one.asked and not (one.external or one.tried or names(one.leg, one.party) & state.transfer.informed)
 
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended for the participant who is being notified."""
-    telling, script = state.transfer.target, state.script.joining
+    telling, script = state.transfer.target, state.script.transfer_notice
     after, actions = transfer_notice.follow_sound(state, event)
     if telling is None or script is None or not is_beside(state, telling.leg):
         return after, actions
-    if any(isinstance(one, WriteMark) and one.kind == "joined_told" for one in actions):
+    if any(isinstance(one, WriteMark) and one.kind == "transfer_notice_finished" for one in actions):
         began = telling.began or event.at
         for one in state.conference.participants:
             if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
@@ -207,8 +207,8 @@ def _remove(
     if state.transfer.target is not None and state.transfer.target.leg == one.leg:
         state, untold = transfer_notice.stop(state, at, "left")
     # They joined, whatever the switch would have said about them.
-    came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
-    left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
+    came_in = () if one.asked else (WriteMark("participant_joined", one.since, _data(state, one)),)
+    left = WriteMark("participant_left", at, _data(state, replace(one, later=bool(seen))))
     others = tuple(each for each in state.conference.participants if each.leg != one.leg)
     return set_participants(state, others), (
         *came_in,
@@ -247,17 +247,17 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         said = dict(note.data)
         leg = said.get("leg", "")
         party = party_of(said)
-        if note.kind == "joined_room":
-            outside = said.get("who") == "outside"
-            one = JoinedParticipant(leg, party, note.at, asked=True, outside=outside)
+        if note.kind == "participant_joined":
+            external = said.get("who") == "external"
+            one = JoinedParticipant(leg, party, note.at, asked=True, external=external)
             state = set_participants(state, (*state.conference.participants, one))
-            if outside or not state.transfer.informed:
+            if external or not state.transfer.informed:
                 state = inform(state, names(leg, party))
-        elif note.kind == "left_room":
+        elif note.kind == "participant_left":
             state = set_participants(
                 state, tuple(one for one in state.conference.participants if one.leg != leg)
             )
-        elif note.kind in ("joined_told", "joined_answered") and said.get("in") == "room":
+        elif note.kind in ("transfer_notice_finished", "transfer_question_answered") and said.get("in") == "conference":
             one_there = [each for each in state.conference.participants if each.leg == leg]
             known = names(leg, one_there[0].party if one_there else None)
             state = inform(state, known)
@@ -265,7 +265,7 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
 
 
 def _data(state: CallState, one: JoinedParticipant) -> tuple[tuple[str, str], ...]:
-    who = (("who", "outside" if one.outside else "colleague"),) if one.asked else ()
+    who = (("who", "external" if one.external else "internal"),) if one.asked else ()
     how = (("how", "conference" if state.conference.name else "third"),)
     party = party_data(one.party)
     return (*party, ("leg", one.leg), *who, *how, *(LATER if one.later else ()))

@@ -74,7 +74,7 @@ def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Act
 
 def await_answer(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    asked_now = WriteMark("asked", at, (("question", state.consent.question),))
+    asked_now = WriteMark("question_finished", at, (("question", state.consent.question),))
     return set_timer(state, at, ANSWER), (asked_now, *await_key(state))
 
 

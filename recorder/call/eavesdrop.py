@@ -45,7 +45,7 @@ def _add(
     new = tuple(
         ListeningSupervisor(one.leg, one.party) for one in supervisors if one.leg and one.leg not in known
     )
-    notes = tuple(WriteMark("listener_came", at, (*_who(one), *seen)) for one in new)
+    notes = tuple(WriteMark("supervisor_joined", at, (*_who(one), *seen)) for one in new)
     return replace(state, supervisors=(*state.supervisors, *new)), notes
 
 
@@ -59,7 +59,7 @@ def change_audience(state: CallState, event: SupervisorHeard) -> tuple[CallState
         return state, ()
     listeners = tuple(one if each.leg == one.leg else each for each in state.supervisors)
     lane = (("channel", one.lane),) if one.lane else ()
-    note = WriteMark("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
+    note = WriteMark("supervisor_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
     state = replace(state, supervisors=listeners)
     joined: Actions = ()
     if one.lane and not before.lane:
@@ -80,7 +80,7 @@ def _remove(
 ) -> tuple[CallState, Actions]:
     state = replace(state, supervisors=tuple(each for each in state.supervisors if each != one))
     state, left = conference.remove_participant(state, one.leg, at)
-    return state, (*left, WriteMark("listener_left", at, (*_who(one), *seen)))
+    return state, (*left, WriteMark("supervisor_left", at, (*_who(one), *seen)))
 
 
 def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
@@ -104,10 +104,10 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         leg = said.get("leg", "")
         party = party_of(said)
         rest = tuple(each for each in state.supervisors if each.leg != leg)
-        if note.kind in ("listener_came", "listener_heard"):
+        if note.kind in ("supervisor_joined", "supervisor_heard"):
             one = ListeningSupervisor(leg, party, said.get("heard_by", ""), said.get("channel", ""))
             state = replace(state, supervisors=(*rest, one))
-        elif note.kind == "listener_left":
+        elif note.kind == "supervisor_left":
             state = replace(state, supervisors=rest)
     return state
 

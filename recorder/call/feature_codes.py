@@ -34,7 +34,7 @@ from recorder.call.state import (
 )
 from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     DELETE,
     KEEP,
     NOTE,
@@ -87,7 +87,7 @@ def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
 def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
     # The panel and the API show the outcome themselves.
     told: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
-    return state, (WriteMark("noted", event.at, _by(event)), *told)
+    return state, (WriteMark("moment_marked", event.at, _by(event)), *told)
 
 
 def _by(event: Request) -> tuple[tuple[str, str], ...]:
@@ -101,7 +101,7 @@ def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
         return state, ()
     asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
     state = set_timer(replace(state, question=asked), event.at, patience(delete.question.length))
-    return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
+    return state, (WriteMark("deletion_question_asked", event.at), Do.DELETE_ASK)
 
 
 _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]]]] = {
@@ -159,10 +159,10 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     asked = state.question
     if not _asks_to_delete(state):
         return keep_question.follow_sound(state, event)
-    if asked.step is not QuestionStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
+    if asked.step is not QuestionStep.QUESTION or event.leg != INTERNAL or event.sound != asked.sound:
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, question=replace(asked, began=frozenset({COLLEAGUE}))), ()
+        return replace(state, question=replace(asked, began=frozenset({INTERNAL}))), ()
     if not asked.began:
         return state, ()
     if not event.complete or event.ending:
@@ -176,7 +176,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """Either side pressed a key."""
     if not _asks_to_delete(state):
         return keep_question.press_key(state, event)
-    if state.question.step is not QuestionStep.ANSWER or event.leg != COLLEAGUE:
+    if state.question.step is not QuestionStep.ANSWER or event.leg != INTERNAL:
         return state, ()
     if event.key != YES:
         return _drop(state, event.at)
@@ -205,4 +205,4 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _drop(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return replace(state, question=OpenQuestion(), timer=Timer()), (WriteMark("delete_dropped", at),)
+    return replace(state, question=OpenQuestion(), timer=Timer()), (WriteMark("deletion_cancelled", at),)

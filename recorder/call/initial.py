@@ -119,11 +119,11 @@ def _paused_until(notes: Sequence[WriteMark]) -> datetime | None:
 
 def keep_answer_of(notes: Sequence[WriteMark]) -> str:
     """Return the last answer to the keep question (``yes``, ``no``, or empty); silence is no yes."""
-    given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
+    given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_question_answered"]
     return "" if not given else "yes" if given[-1] == "yes" else "no"
 
 
 def answer_of(notes: Sequence[WriteMark]) -> str:
     """Return the answer to the consent question, empty where there is none."""
-    given = [dict(note.data) for note in notes if note.kind == "answered"]
+    given = [dict(note.data) for note in notes if note.kind == "question_answered"]
     return next((one.get("answer", "") for one in reversed(given) if one.get("question") == "recording"), "")

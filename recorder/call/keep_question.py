@@ -40,9 +40,9 @@ from typing import Final
 from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer, WriteMark
 from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     LEGS,
-    OUTSIDE,
+    EXTERNAL,
     KeyPressed,
     SoundEnded,
     SoundStarted,
@@ -81,7 +81,7 @@ def _ask(
     state: CallState, keep: KeepScript, at: datetime, *, again: bool = False
 ) -> tuple[CallState, Actions]:
     how = "question" if keep.question is not None else "own_words"
-    note = WriteMark("keep_asked", at, (("how", how),))
+    note = WriteMark("keep_question_asked", at, (("how", how),))
     if keep.question is None:
         asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
         return set_timer(replace(state, question=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
@@ -107,7 +107,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
         if answer != "no" or (step is QuestionStep.VERDICT and state.keep_answer == "no"):
             return state, ()
         cut = (Do.KEEP_CUT,)
-    elif event.leg == COLLEAGUE and answer == "yes":
+    elif event.leg == INTERNAL and answer == "yes":
         if step is QuestionStep.CHECK:
             return state, ()
         asked = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
@@ -118,7 +118,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 
 def _how(state: CallState, leg: str) -> str:
-    return "key" if leg == OUTSIDE else "own_words" if state.question.how == "own_words" else "aloud"
+    return "key" if leg == EXTERNAL else "own_words" if state.question.how == "own_words" else "aloud"
 
 
 def apply_voice_check(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
@@ -129,14 +129,14 @@ def apply_voice_check(state: CallState, event: VoiceChecked) -> tuple[CallState,
     if event.voice is None:
         return _ask_again(state, event.at, pressed)
     where = (("voice_from_ms", str(event.voice[0])), ("voice_to_ms", str(event.voice[1])))
-    by = (("by", COLLEAGUE), ("how", _how(state, COLLEAGUE)))
+    by = (("by", INTERNAL), ("how", _how(state, INTERNAL)))
     return _answer(state, event.at, "yes", pressed, *by, *where)
 
 
 def _ask_again(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
     """No voice was found: ask once more; the second time nobody answered."""
     keep = state.script.keep
-    note = WriteMark("keep_unheard", pressed)
+    note = WriteMark("keep_answer_unheard", pressed)
     if keep is not None and state.talking and not state.question.again:
         state, actions = _ask(state, keep, at, again=True)
     else:
@@ -149,7 +149,7 @@ def _answer(
 ) -> tuple[CallState, Actions]:
     keep = state.script.keep
     assert keep is not None  # without it nothing is asked
-    note = WriteMark("keep_answered", at, (("answer", answer), *more))
+    note = WriteMark("keep_question_answered", at, (("answer", answer), *more))
     asked = replace(state.question, step=QuestionStep.VERDICT)
     state = replace(state, keep_answer="yes" if answer == "yes" else "no", question=asked)
     return _say(state, verdict(keep, answer), now, note, _SAY[answer])
@@ -183,7 +183,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if asked.heard != frozenset(LEGS):
         return state, ()
     if asked.step is QuestionStep.VERDICT:
-        return _close(state), (WriteMark("keep_told", event.at, (("answer", state.keep_answer),)),)
+        return _close(state), (WriteMark("keep_answer_confirmed", event.at, (("answer", state.keep_answer),)),)
     state = set_timer(
         replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
     )
@@ -208,7 +208,7 @@ def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     step = state.question.step
     if step is QuestionStep.IDLE:
         return state, ()
-    kind = "keep_untold" if step is QuestionStep.VERDICT else "keep_broken"
+    kind = "keep_answer_unconfirmed" if step is QuestionStep.VERDICT else "keep_question_interrupted"
     return _close(state), (WriteMark(kind, at),)
 
 

@@ -56,7 +56,7 @@ from recorder.call.transitions import (
     stop_prompt,
 )
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     DELETE,
     KEEP,
     AboutCall,
@@ -116,7 +116,7 @@ def step(state: CallState, event: CallEvent) -> tuple[CallState, Actions]:
     """Return the state after an event, and the actions to take."""
     if state.phase is Phase.ENDED:
         return state, ((Do.STOP,) if isinstance(event, RecordingStarted) else ())
-    if isinstance(event, InTalk) or (isinstance(event, FromEitherSide) and event.leg == COLLEAGUE):
+    if isinstance(event, InTalk) or (isinstance(event, FromEitherSide) and event.leg == INTERNAL):
         return _in_talk(state, event)
     if isinstance(event, AboutParticipants):
         return _about_participants(state, event)
@@ -343,7 +343,7 @@ def _end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Acti
     note: Actions = ()
     if state.phase is Phase.ANNOUNCING:
         reason = "hold" if state.prompt.spoiled and not state.prompt.recoded else "stopped"
-        note = (WriteMark("announcement_broken", event.at, (("reason", reason),)),)
+        note = (WriteMark("announcement_interrupted", event.at, (("reason", reason),)),)
     if state.hold.active:
         return replace(state, prompt=replace(state.prompt, spoiled=True)), note
     state, actions = _repeat_prompt(state, event.at)
@@ -582,7 +582,7 @@ def _reconcile_holds(state: CallState, event: CallReconciled) -> tuple[CallState
     over: Actions = ()
     begun: Actions = ()
     if event.colleague_held_since is not None:
-        held = HoldStarted(event.at, leg=COLLEAGUE, since=event.colleague_held_since)
+        held = HoldStarted(event.at, leg=INTERNAL, since=event.colleague_held_since)
         state, colleagues = _start_colleague_hold(state, held)
     since = event.held_since
     if state.hold.active and (
@@ -642,9 +642,9 @@ def _press_colleague_key(state: CallState, event: KeyPressed) -> tuple[CallState
 def _start_colleague_hold(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
     state, actions = feature_codes.hold(state, event.at)
     state, untold = transfer_notice.stop(state, event.at, "hold")
-    return state, (_hold_mark("colleague_hold", event), *actions, *untold)
+    return state, (_hold_mark("internal_hold", event), *actions, *untold)
 
 
 def _end_colleague_hold(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
     state, told = conference.end_hold(state, event.at)
-    return state, (WriteMark("colleague_unhold", event.at), *told)
+    return state, (WriteMark("internal_unhold", event.at), *told)

@@ -81,7 +81,7 @@ class Finish:
 
     reason: str | None
     at: datetime
-    inside: Party | None
+    internal_party: Party | None
 
 
 Action = Do | WriteMark | Finish
@@ -251,7 +251,7 @@ class JoinedParticipant:
     since: datetime
     heard: frozenset[str] = frozenset()
     asked: bool = False
-    outside: bool = False
+    external: bool = False
     tried: bool = False
     later: bool = False
 

@@ -57,8 +57,8 @@ LATE: Final = timedelta(seconds=1)
 
 def asks(state: CallState) -> bool:
     """Whether participants who join this call are asked for consent."""
-    joining = state.script.joining
-    return joining is not None and joining.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
+    notice = state.script.transfer_notice
+    return notice is not None and notice.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
 
 
 def unanswered(state: CallState) -> bool:
@@ -74,7 +74,7 @@ def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions
 
 def await_answer(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    note = WriteMark("joined_asked", at, place_data(state))
+    note = WriteMark("transfer_question_finished", at, place_data(state))
     return set_timer(set_target(state, replace(target, heard=True)), at, ANSWER), (note,)
 
 
@@ -118,7 +118,7 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
         return _refuse(state, at, why)
     if goes_on and why == "stopped" and target.cut + 1 >= CUT:
         return _refuse(state, at, "unasked")
-    untold = WriteMark("joined_untold", at, (("reason", why), *place_data(state)))
+    untold = WriteMark("transfer_notice_interrupted", at, (("reason", why), *place_data(state)))
     if goes_on and why == "stopped":
         target = replace(target, began=None, heard=False, due=True, cut=target.cut + 1)
         return set_timer(set_target(state, target), at, PAUSE), (untold,)
@@ -136,14 +136,14 @@ def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState,
 
 
 def _ask_again(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
-    joining = state.script.joining
-    assert joining is not None  # what is asked
+    notice = state.script.transfer_notice
+    assert notice is not None  # what is asked
     target = replace(target, began=None, heard=False, due=False)
-    return set_timer(set_target(state, target), at, patience(joining.sound.length)), (Do.TELL,)
+    return set_timer(set_target(state, target), at, patience(notice.sound.length)), (Do.TELL,)
 
 
 def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
-    note = _note("joined_answered", state, at, answer, key)
+    note = _note("transfer_question_answered", state, at, answer, key)
     leg = "" if state.transfer.target is None else state.transfer.target.leg
     party = state.internal.party
     if is_beside(state, leg):
@@ -153,7 +153,7 @@ def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
 
 def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """End the recording; what was recorded is kept as announced."""
-    note = _note("joined_refused", state, at, answer, key)
+    note = _note("transfer_question_refused", state, at, answer, key)
     target = state.transfer.target
     leg = "" if target is None else target.leg
     playing = target is not None and target.began is not None and not (target.heard or target.due)

@@ -124,7 +124,7 @@ def decline(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
 def answer_mark(question: str, answer: str, at: datetime, key: str) -> WriteMark:
     """Return the mark for the answer to a question."""
     data = (("question", question), ("answer", answer))
-    return WriteMark("answered", at, (*data, ("key", key)) if key else data)
+    return WriteMark("question_answered", at, (*data, ("key", key)) if key else data)
 
 
 def finish_announcement(state: CallState, at: datetime) -> tuple[CallState, Actions]:

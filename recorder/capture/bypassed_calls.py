@@ -184,21 +184,21 @@ class BypassedCalls:
         context, dialled = first
         if (number := said.variable("accord_line")) and self._goes_outside(number, other, said):
             called = said.variable("accord_callee") or said.header("Caller-Destination-Number")
-            outside = parse_party(called, "", self._region)
+            external_party = parse_party(called, "", self._region)
             reason = self._reason(called, number)
-            self._take_in(other, OUTWARD, context, number, outside, reason)
+            self._take_in(other, OUTWARD, context, number, external_party, reason)
         elif self._has_line(dialled) and context in self._contexts():
-            outside = caller(said.headers, self._region)
-            self._take_in(leg, INWARD, context, dialled, outside, self._reason(dialled))
+            external_party = caller(said.headers, self._region)
+            self._take_in(leg, INWARD, context, dialled, external_party, self._reason(dialled))
 
     def _take_in(
-        self, channel: str, direction: str, context: str, number: str, outside: Party, reason: str
+        self, channel: str, direction: str, context: str, number: str, external_party: Party, reason: str
     ) -> None:
         if self._over(channel):
             return
         if reason == DID_NOT_ASK:
             self.found(direction, context, number)
-        self._follow(channel, number, direction, outside, reason)
+        self._follow(channel, number, direction, external_party, reason)
         if (at := self._looking.get(channel)) is not None:
             self._ended(channel, at)
 

@@ -23,7 +23,7 @@ from recorder.capture.spool_writer import SpoolWriter
 from recorder.capture.voice_check import VoiceCheck
 from recorder.clock import Now
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallEvent,
     DeadlinePassed,
     HoldStarted,
@@ -156,7 +156,7 @@ class CallController:
     def asks_another(self, event: EslEvent) -> None:
         """The colleague speaks with somebody else on the same leg (att_xfer) while the external party
         waits. That counts as the colleague's hold, until the two are bridged again or another party is."""
-        self.feed(HoldStarted(event.at, leg=COLLEAGUE))
+        self.feed(HoldStarted(event.at, leg=INTERNAL))
 
     def feed(self, event: CallEvent) -> None:
         """Step the state machine, and act."""
@@ -234,7 +234,7 @@ class CallController:
             metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, waited))
         elif kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
             self._since = at
-        elif kind == "announcement_broken":
+        elif kind == "announcement_interrupted":
             metrics.ANNOUNCEMENTS_BROKEN.inc()
 
     def _do(self, action: Do) -> None:
@@ -290,16 +290,16 @@ class CallController:
                     if not one.asked:
                         gevent.spawn(self._look, one.leg)
             case Do.TELL:
-                if script.joining is not None and self.state.transfer.target is not None:
+                if script.transfer_notice is not None and self.state.transfer.target is not None:
                     self._tell_joiner(
-                        self.state.transfer.target.leg, script.joining.sound, script.joining.how
+                        self.state.transfer.target.leg, script.transfer_notice.sound, script.transfer_notice.how
                     )
             case Do.CUT_JOINER:
-                if script.joining is not None:
-                    self._cut_joiner(self.state.transfer.refuser, script.joining.how)
+                if script.transfer_notice is not None:
+                    self._cut_joiner(self.state.transfer.refuser, script.transfer_notice.how)
             case Do.REFUSED:
-                if script.joining is not None and script.joining.refused is not None:
-                    self._tell_joiner(self.state.transfer.refuser, script.joining.refused, script.joining.how)
+                if script.transfer_notice is not None and script.transfer_notice.refused is not None:
+                    self._tell_joiner(self.state.transfer.refuser, script.transfer_notice.refused, script.transfer_notice.how)
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case Do.KEEP_SINCE:
@@ -359,14 +359,14 @@ class CallController:
 
     def _look(self, leg: str) -> None:
         """Ask whether a leg is external; one that cannot be asked about counts as a colleague's."""
-        outside, state = False, ""
+        external, state = False, ""
         if commands.addressable(leg):
             try:
-                outside = self._leads_outside(leg)
+                external = self._leads_outside(leg)
                 state = self._ask(commands.get_variable(leg, "accord_state"))
             except SwitchError as error:
                 self.log.warning("call.question_failed", error=error.message)
-        self.feed(LegChecked(self._now(), leg, outside, announced=state == "announced"))
+        self.feed(LegChecked(self._now(), leg, external, announced=state == "announced"))
 
     def _leads_outside(self, leg: str) -> bool:
         """Whether a leg is external: by the dialplan's word, where it has one; otherwise where the
@@ -446,7 +446,7 @@ class CallController:
             self._switch(commands.beep(self.channel, "accord_state", "announced", leg))
 
     def _hear_beeps(self) -> list[str]:
-        legs = {"outside": (self.channel,), "colleague": (self.state.internal.leg,)}
+        legs = {"external": (self.channel,), "internal": (self.state.internal.leg,)}
         both = (self.channel, self.state.internal.leg) if self.state.plan.beep == "both" else ()
         return [leg for leg in legs.get(self.state.plan.beep, both) if commands.addressable(leg)]
 
@@ -527,7 +527,7 @@ class CallController:
     def _finish(self, finish: Finish) -> None:
         outcome = "recorded" if finish.reason is None else "not_recorded"
         self.writer.close(
-            CallEnd(outcome, finish.reason, finish.at, finish.inside), lambda: self._ended(self)
+            CallEnd(outcome, finish.reason, finish.at, finish.internal_party), lambda: self._ended(self)
         )
         self.let_go()
         metrics.CALLS.labels(finish.reason or outcome).inc()

@@ -19,7 +19,7 @@ from recorder.call.state import CallState
 from recorder.call.transitions import ANSWER, GRACE
 from recorder.capture.eavesdroppers import Eavesdroppers
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     ConferenceJoined,
     ConferenceLeft,
     KeyPressed,
@@ -285,7 +285,7 @@ class Conferences:
 
     def tell(self, call: CallController, leg: str, speech: Speech) -> None:
         """Play the sound of ``call``'s line to a participant."""
-        script = call.state.script.joining
+        script = call.state.script.transfer_notice
         if script is None:
             return
         sound = Path(speech.path)
@@ -317,7 +317,7 @@ class Conferences:
 
     def cut(self, call: CallController, leg: str) -> None:
         """End the sound that plays to a participant. A third party who was taken aside leaves it anyway."""
-        script = call.state.script.joining
+        script = call.state.script.transfer_notice
         room = next((one for one in self._rooms.values() if call.channel in one.members), None)
         if script is None or room is None or leg not in room.members:
             return
@@ -442,5 +442,5 @@ def _learnt(before: CallState, after: CallState, leg: str) -> bool:
 def _sound(began: bool, at: datetime, sound: str, other: str = "") -> SoundStarted | SoundEnded:
     """Return the event of a sound that plays to a participant."""
     if began:
-        return SoundStarted(at, sound, COLLEAGUE, other)
-    return SoundEnded(at, sound, COLLEAGUE, complete=True, other=other)
+        return SoundStarted(at, sound, INTERNAL, other)
+    return SoundEnded(at, sound, INTERNAL, complete=True, other=other)

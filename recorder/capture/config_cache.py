@@ -176,7 +176,7 @@ class ConfigCache:
         if told is None:
             return None
         empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
-        return empty.script(Language(told, None, start.keep, start.delete, start.joining))
+        return empty.script(Language(told, None, start.keep, start.delete, start.transfer_notice))
 
     def plan(self, line: LinePolicy, direction: str) -> CallPlan:
         """Return the plan of a call to or from a line."""

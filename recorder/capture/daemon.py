@@ -45,7 +45,7 @@ from recorder.ids import Entropy, uuid7
 from recorder.spool.layout import AUDIO, CallEnd, CallStart
 from recorder.status_server import Neighbours
 from recorder.switch import commands
-from recorder.switch.caller_id import outside, outward
+from recorder.switch.caller_id import external_party, outward
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import ATTACHED, CAME, MAINTENANCE
 from recorder.switch.connection import ConnectionLimits
@@ -457,7 +457,7 @@ class Daemon:
             # came to it.
             log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _LET_GO and arrival.channel not in self.calls:
-                self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
+                self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.external_party)
             return
         if not _concerns_us(policy, arrival.direction):
             return
@@ -465,12 +465,12 @@ class Daemon:
             # No command can address it: it goes on, and is listed.
             log.warning("call.unaddressable", channel=repr(arrival.channel))
             self._follow(
-                arrival.channel, arrival.line, arrival.direction, arrival.outside, "announcement_failed"
+                arrival.channel, arrival.line, arrival.direction, arrival.external_party, "announcement_failed"
             )
             return
         outwards = arrival.direction == OUTWARD
         start = self._start(
-            arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at, self._since_boot()
+            arrival.channel, arrival.line, arrival.direction, arrival.external_party, policy, at, self._since_boot()
         )  # fmt: skip
         writer = self._writer(start)
         if reason is None:
@@ -497,7 +497,7 @@ class Daemon:
                     question=each.question,
                     keep=each.keep,
                     delete=each.delete,
-                    joining=each.joining,
+                    transfer_notice=each.transfer_notice,
                 )
                 for each in policy.languages
             )
@@ -506,8 +506,8 @@ class Daemon:
             state, actions = initial.refuse(reason or "no_line")
             starts = (start,)
         longest = transitions.longest(state.plan)
-        if arrival.inside is not None:
-            state = replace(state, internal=replace(state.internal, party=arrival.inside))
+        if arrival.internal_party is not None:
+            state = replace(state, internal=replace(state.internal, party=arrival.internal_party))
         call = self._take_in(CallController(
             start, state, writer, now=self.now,
             # On an outbound call the switch replies to a command when it has carried it out.
@@ -537,7 +537,7 @@ class Daemon:
         channel: str,
         number: str,
         direction: str,
-        outside: Party,
+        external_party: Party,
         policy: LinePolicy | None,
         at: datetime,
         up: Uptime | None = None,
@@ -553,7 +553,7 @@ class Daemon:
             direction=direction,
             node=self.settings.node,
             channel=channel,
-            outside=outside,
+            external_party=external_party,
             started_at=at,
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
@@ -641,7 +641,7 @@ class Daemon:
         direction = OUTWARD if outward(event.headers) else INWARD
         if not _concerns_us(self.knowledge.decide(number)[0], direction):
             return
-        party = outside(event.headers, self.settings.region)
+        party = external_party(event.headers, self.settings.region)
         start, told = self._unannounced(event.uuid, number, direction, party, reason, observed.at)
         if told == DID_NOT_ASK:
             self.bypass.found(direction, event.header("Caller-Context"), number)
@@ -651,11 +651,11 @@ class Daemon:
         metrics.CALLS.labels(told).inc()
         log.info("call.excluded", recording=start.recording, reason=told)
 
-    def _follow(self, channel: str, number: str, direction: str, outside: Party, reason: str) -> None:
+    def _follow(self, channel: str, number: str, direction: str, external_party: Party, reason: str) -> None:
         """Follow a call that goes on."""
         if not _concerns_us(self.knowledge.decide(number)[0], direction):
             return
-        start, told = self._unannounced(channel, number, direction, outside, reason, self.now())
+        start, told = self._unannounced(channel, number, direction, external_party, reason, self.now())
         state, _ = initial.refuse(told)
         self._adopt(start, state).writer.open(start)
 
@@ -665,13 +665,13 @@ class Daemon:
             call.feed(ChannelGone(at))
 
     def _unannounced(
-        self, channel: str, number: str, direction: str, outside: Party, reason: str, at: datetime
+        self, channel: str, number: str, direction: str, external_party: Party, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
         # A caller's word is no reason to keep quiet about the dialplan.
-        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)
+        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (external_party.value,)
         policy, refused = self.knowledge.decide(number, calling)
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
-        return self._start(channel, number, direction, outside, policy, at, refused=told), told
+        return self._start(channel, number, direction, external_party, policy, at, refused=told), told
 
     def _up(self, live: Live) -> None:
         self.rooms.look(live)

@@ -128,10 +128,10 @@ class UnhandledCalls:
         self.written(event.uuid)
         self._ended(event, number, reason)
 
-    def late(self, channel: str, number: str, direction: str, outside: Party) -> None:
+    def late(self, channel: str, number: str, direction: str, external_party: Party) -> None:
         """The switch had let a call go by the time the daemon came to it."""
         if number and channel not in self._written:
-            self._follow(channel, number, direction, outside, "daemon_late")
+            self._follow(channel, number, direction, external_party, "daemon_late")
 
     def look(self, live: Live, calls: Container[str], left: Container[str] = ()) -> frozenset[str]:
         """Follow the calls that go on unrecorded and unhandled, and those that still ring to be announced
@@ -165,7 +165,7 @@ class UnhandledCalls:
             return  # while the switch was asked, the call arrived here by itself (late)
         said = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
-        direction, outside = INWARD, caller(said, self._region)
+        direction, external_party = INWARD, caller(said, self._region)
         if asked is _ASKED_OUTWARD:
-            direction, outside = OUTWARD, called(said, self._region)
-        self._follow(channel, number, direction, outside, _REASONS.get(left, "daemon_away"))
+            direction, external_party = OUTWARD, called(said, self._region)
+        self._follow(channel, number, direction, external_party, _REASONS.get(left, "daemon_away"))

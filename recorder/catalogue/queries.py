@@ -67,7 +67,7 @@ def recordings(
     ``line`` is a line's id, ``party`` digits that either party's or the line's number contains,
     ``since`` and ``until`` bound the start.  Tombstones are left out.
     """
-    wanted: list[Any] = [RecordingTable.destroyed_at.is_null()]
+    wanted: list[Any] = [RecordingTable.erased_at.is_null()]
     if line is not None:
         wanted.append(RecordingTable.line_id == line)
     if party:
@@ -78,7 +78,7 @@ def recordings(
 
 
 def recording(tenant: str, recording_id: str) -> RecordingRow | None:
-    """One recording of a tenant, a tombstone included (``destroyed_at`` says so)."""
+    """One recording of a tenant, a tombstone included (``erased_at`` says so)."""
     with connected():
         row = next(iter(_recording(tenant, recording_id)), None)
     return None if row is None else recording_row(row)
@@ -103,7 +103,7 @@ def not_recorded(
     """A tenant's calls that were not recorded, latest start first, with their reasons.  ``party`` is
     digits that the caller's or the line's number contains."""
     wanted = (
-        [NotRecordedTable.outside_value.contains(party) | NotRecordedTable.number.contains(party)]
+        [NotRecordedTable.external_value.contains(party) | NotRecordedTable.number.contains(party)]
         if party
         else []
     )
@@ -154,8 +154,8 @@ def announcement(tenant: str, announcement_id: str) -> AnnouncementRow | None:
 
 def _has_number(model: Any, digits: str) -> Any:
     return (
-        model.outside_value.contains(digits)
-        | model.inside_value.contains(digits)
+        model.external_value.contains(digits)
+        | model.internal_value.contains(digits)
         | model.number.contains(digits)
     )
 

@@ -179,7 +179,7 @@ class LineRow:
     keep: Keeping | None
     deletable: bool
     beep: str
-    joining: TransferOptions | None
+    transfer_notice: TransferOptions | None
     outbound: str
     since: datetime
     until: datetime | None
@@ -209,7 +209,7 @@ class RecordingRow:
     destroyed at ``keep_until``.  ``kept`` is what was agreed in the call about keeping it: ``yes``, ``no``,
     ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count). ``agreed`` are
     purposes for which it was agreed to keep it, in the call or later, each with the day (UTC) up to which;
-    a count for people, nothing is decided by it. ``destroyed_at`` is set on a tombstone, whose parties are
+    a count for people, nothing is decided by it. ``erased_at`` is set on a tombstone, whose parties are
     gone.  ``brought_in`` is the SHA-256 (hex) of the file that it was, where it comes from elsewhere: then
     nothing was announced, and it may be used for what was stated since, if anything.
     """
@@ -219,8 +219,8 @@ class RecordingRow:
     line: str
     number: str
     direction: str
-    outside: Party | None
-    inside: Party | None
+    external_party: Party | None
+    internal_party: Party | None
     started_at: datetime
     duration_ms: int
     announcement: str
@@ -228,7 +228,7 @@ class RecordingRow:
     announced: bool
     purposes: tuple[str, ...]
     restricted: tuple[str, ...]
-    kept: str | None
+    keep_answer: str | None
     keep_until: datetime
     prefix: str
     manifest_sha256: str
@@ -236,15 +236,15 @@ class RecordingRow:
     objects: tuple[ObjectRow, ...]
     stored_bytes: int
     stored_at: datetime
-    destroyed_at: datetime | None
-    destroyed_why: str | None
-    brought_in: str | None = None
-    agreed: tuple[tuple[str, date], ...] = ()
+    erased_at: datetime | None
+    erasure_reason: str | None
+    import_sha256: str | None = None
+    consented_until: tuple[tuple[str, date], ...] = ()
 
     @property
     def usable(self) -> bool:
         """Whether it was announced, or stated since what it may be used for."""
-        return self.announced or (self.brought_in is not None and bool(self.purposes))
+        return self.announced or (self.import_sha256 is not None and bool(self.purposes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class NotRecordedRow:
     number: str
     direction: str
     node: str
-    outside: Party
+    external_party: Party
     started_at: datetime
     ended_at: datetime
     reason: str

@@ -22,8 +22,8 @@ ERASES: Final = (ERASURE, BOTH)
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extended_why`` is set
-    where the time was extended, ``proved_at`` once it was shown that the number is theirs, ``closed_how``
+    """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extension_reason`` is set
+    where the time was extended, ``verified_at`` once it was shown that the number is theirs, ``closed_how``
     with ``closed_at``.  ``exported_at`` is when a copy last left.  Where people
     vouch, ``vouched_…`` is the first of them and ``proved_…`` the second."""
 
@@ -37,17 +37,17 @@ class RequestRow:
     entered_at: datetime
     entered_kind: str
     entered_by: str | None
-    extended_why: str | None
-    proved_at: datetime | None
-    proved_how: str | None
-    proved_by: str | None
-    proved_said: str | None
+    extension_reason: str | None
+    verified_at: datetime | None
+    verified_how: str | None
+    verified_by: str | None
+    verified_statement: str | None
     closed_at: datetime | None
     closed_how: str | None
     exported_at: datetime | None
     vouched_at: datetime | None = None
     vouched_by: str | None = None
-    vouched_said: str | None = None
+    vouched_statement: str | None = None
 
     def overdue(self, today: date) -> bool:
         """Whether it is open past its day."""
@@ -83,7 +83,7 @@ def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
 def request_row(row: SubjectRequestTable) -> RequestRow:
     return RequestRow(
         row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
-        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,
-        row.proved_at, row.proved_how, row.proved_by, row.proved_said, row.closed_at, row.closed_how,
-        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_said,
+        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extension_reason,
+        row.verified_at, row.verified_how, row.verified_by, row.verified_statement, row.closed_at, row.closed_how,
+        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_statement,
     )  # fmt: skip

@@ -155,8 +155,8 @@ def show(context: Context, name: str) -> None:
         _handed(owner.id, row)
     for each in held(owner.id):
         click.echo(f"HELD {each.recording} (hold {each.number}): {each.reason}")
-    if row.left_at is not None:
-        click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
+    if row.offboarded_at is not None:
+        click.echo(f"destroyed {to_iso(row.offboarded_at)}: `accord tenant leave receipt`")
     elif row.erasing_since is not None:
         left = queries.remaining(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")

@@ -36,7 +36,7 @@ SAYS = {
     recordings.ERASED: "destroyed since, now listed so",
     recordings.UNCHANGED: "as the bucket has them",
     recordings.DIFFERS: "say something else than was sealed, and were left so",
-    recordings.LEFT_OUT: "left out: what lies there is not what was sealed",
+    recordings.SKIPPED: "left out: what lies there is not what was sealed",
     rebuild_queue.UNPLACED: "folders that nothing of Accord's lies in",
     rebuild_queue.KEY_ALONE: "keys without a recording",
     rebuild_queue.ROW_ALONE: "rows of which nothing is in the bucket",
@@ -152,7 +152,7 @@ def _limits(found: BroughtBack, context: Context) -> int:
         for tenant, each in sorted(limits.limits(context.trust()).items()):
             for limit in each:
                 if limit.until is None:
-                    also = ", agreements too" if limit.agreements else ""
+                    also = ", agreements too" if limit.covers_consents else ""
                     click.echo(
                         f"  {tenant}  at most {limit.keep_days} days  {limit.purpose or 'any purpose'}"
                         f"  {limit.line or 'any line'}{also}, since {to_iso(limit.since)}"

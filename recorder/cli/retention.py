@@ -65,7 +65,7 @@ def set_keeping(
     limits.check(tenant, purpose, line, days)
     if days is not None:
         seen = _foresee(
-            context, tenant, RetentionLimit(days, purpose, line, utc_now(), agreements=also_agreed)
+            context, tenant, RetentionLimit(days, purpose, line, utc_now(), covers_consents=also_agreed)
         )
         if also_agreed and seen.agreed and not yes:
             asked = f"End {seen.agreed} recordings earlier than it was agreed to keep them?"
@@ -92,7 +92,7 @@ def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.Fo
     if seen.earlier:
         held = f"; {seen.held} are on legal hold and stay until it is lifted" if seen.held else ""
         click.echo(f"{seen.alone} of them have no other purpose and are destroyed then{held}.", err=True)
-    if seen.agreed and limit.agreements:
+    if seen.agreed and limit.covers_consents:
         held = f", {seen.agreed_held} of these on legal hold" if seen.agreed_held else ""
         click.echo(f"{seen.agreed} of them it was agreed to keep longer{held}.", err=True)
     elif seen.agreed:
@@ -106,8 +106,8 @@ def _show(context: Context, tenant: str) -> None:
     for each in found:
         limit = each.limit
         on = "any line" if limit.line is None else numbers.get(limit.line, limit.line)
-        state = "" if each.settled_at else "  (the worker is looking at the recordings that are there)"
-        also = ", agreements too" if limit.agreements else ""
+        state = "" if each.applied_at else "  (the worker is looking at the recordings that are there)"
+        also = ", agreements too" if limit.covers_consents else ""
         click.echo(f"{limit.keep_days:>5} days  {limit.purpose or 'any purpose'}  {on}{also}{state}")
     if not found:
         click.echo("Recordings are kept as long as announced.")

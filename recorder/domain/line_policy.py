@@ -31,7 +31,7 @@ from recorder.domain.call_plan import (
     WAYS,
     CallPlan,
     DeleteScript,
-    JoiningScript,
+    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
@@ -149,7 +149,7 @@ class Delete:
         return frozenset({self.question.sha256, self.deleted.sha256})
 
 
-BEEPS = ("outside", "colleague", "both")
+BEEPS = ("external", "internal", "both")
 """Who hears a short tone at an interval, while it is recorded."""
 
 
@@ -181,7 +181,7 @@ class Language:
     asked: ConsentPrompt | None = None
     keep: Keep | None = None
     delete: Delete | None = None
-    joining: TransferNotice | None = None
+    transfer_notice: TransferNotice | None = None
 
     @property
     def question(self) -> PromptSound | None:
@@ -194,8 +194,8 @@ class Language:
         asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
         gone = frozenset() if self.delete is None else self.delete.sounds
-        joining = frozenset() if self.joining is None else self.joining.sounds
-        return frozenset({self.announcement.sha256, *asked, *joining}) | kept | gone
+        notice = frozenset() if self.transfer_notice is None else self.transfer_notice.sounds
+        return frozenset({self.announcement.sha256, *asked, *notice}) | kept | gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ class LinePolicy:
     keep: Keep | None = None
     delete: Delete | None = None
     beep: Annotated[str, one_of(("", *BEEPS))] = ""
-    joining: TransferNotice | None = None
+    transfer_notice: TransferNotice | None = None
     outbound: Annotated[str, one_of(OUTBOUND)] = OFF
 
     @property
@@ -239,7 +239,7 @@ class LinePolicy:
     @property
     def languages(self) -> tuple[Language, ...]:
         """What it says, by language, in the order of the menu."""
-        first = Language(self.announcement, self.asked, self.keep, self.delete, self.joining)
+        first = Language(self.announcement, self.asked, self.keep, self.delete, self.transfer_notice)
         return (first, *self.others)
 
     @property
@@ -288,7 +288,7 @@ class Snapshot:
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
-        asked, keep, delete, joining = said.asked, said.keep, said.delete, said.joining
+        asked, keep, delete, notice = said.asked, said.keep, said.delete, said.transfer_notice
         return Script(
             self._speech(said.announcement),
             None if asked is None else self._speech(asked.question),
@@ -297,12 +297,12 @@ class Snapshot:
             None
             if delete is None
             else DeleteScript(self._speech(delete.question), self._speech(delete.deleted)),
-            None if joining is None else self._joining(joining),
+            None if notice is None else self._transfer_notice(notice),
         )
 
-    def _joining(self, joining: TransferNotice) -> JoiningScript:
-        refused = None if joining.refused is None else self._speech(joining.refused)
-        return JoiningScript(self._speech(joining.sound), joining.how, refused)
+    def _transfer_notice(self, notice: TransferNotice) -> TransferNoticeScript:
+        refused = None if notice.refused is None else self._speech(notice.refused)
+        return TransferNoticeScript(self._speech(notice.sound), notice.how, refused)
 
     def _keep(self, keep: Keep) -> KeepScript:
         question = None if keep.question is None else self._speech(keep.question)
@@ -331,14 +331,14 @@ def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> b
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
 
 
-_NEWER: Final = ("outbound", "delete", "joining", "beep")
+_NEWER: Final = ("outbound", "delete", "transfer_notice", "beep")
 """What an Accord of before does not know of a line: it stands apart, so that its daemon goes on with the
 rest of the line, and of the snapshot."""
 
 _NOTHING: Final[Mapping[str, Any]] = {
     "outbound": OFF,
     "delete": None,
-    "joining": None,
+    "transfer_notice": None,
     "beep": "",
     "others": [],
 }
@@ -349,10 +349,10 @@ def _asking(entry: dict[str, Any]) -> list[dict[str, Any] | None]:
     find it, and tells nobody."""
     said: list[dict[str, Any] | None] = []
     for one in (entry, *entry["others"]):
-        joining = one["joining"]
-        said.append(joining if joining and "refused" in joining else None)
+        notice = one["transfer_notice"]
+        said.append(notice if notice and "refused" in notice else None)
         if said[-1]:
-            one["joining"] = None
+            one["transfer_notice"] = None
     return said
 
 
@@ -372,8 +372,8 @@ def _put_in(entry: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any
 
 def _put_asked(entry: dict[str, Any], asked: list[dict[str, Any] | None] | None) -> dict[str, Any]:
     """With what it asks who joins."""
-    for one, joining in zip((entry, *entry["others"]), asked or (), strict=asked is not None):
-        one["joining"] = joining or one.get("joining")
+    for one, notice in zip((entry, *entry["others"]), asked or (), strict=asked is not None):
+        one["transfer_notice"] = notice or one.get("transfer_notice")
     return entry
 
 
@@ -431,7 +431,7 @@ def _line(entry: object) -> LinePolicy:
     for one in policy.languages:
         if (one.asked is None) != (policy.mode == NOTICE):
             raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
-        if policy.mode == NOTICE and one.joining is not None and one.joining.refused is not None:
+        if policy.mode == NOTICE and one.transfer_notice is not None and one.transfer_notice.refused is not None:
             raise ValueError(f"mode {policy.mode!r}, and who joins is asked")
     others = len(policy.others)
     if (policy.menu is None) != (not others) or others > 8:

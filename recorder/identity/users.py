@@ -34,26 +34,26 @@ from recorder.seal.signing import Signer
 CHANGED: Final = "user.password_changed"
 REVOKED: Final = "user.revoked"
 
-SIGNS_IN: Final = "signs_in"
-SHOWN_AS: Final = "shown_as"
+LOGIN_SHA256: Final = "login_sha256"
+PROFILE_SHA256: Final = "profile_sha256"
 
 
-def signs_in(login: str, password_hash: str) -> str:
+def login_sha256(login: str, password_hash: str) -> str:
     """What the log says of how somebody logs in: one hash (hex) over both, so that nothing tells who it was
     once argon2's salted string is gone."""
     return hashlib.sha256(f"{password_hash}\n{login}".encode()).hexdigest()
 
 
-def shown_as(password_hash: str, name: str, language: str) -> str:
+def profile_sha256(password_hash: str, name: str, language: str) -> str:
     """What the log says of what somebody is called, and in which language they are spoken to: made like
-    :func:`signs_in`, for the same reason."""
+    :func:`login_sha256`, for the same reason."""
     return hashlib.sha256(f"{password_hash}\n{name}\n{language}".encode()).hexdigest()
 
 
 def _said(row: UserTable, password_hash: str) -> dict[str, object]:
     """What the log says of a person when they are made, and when they get another password."""
-    shown = shown_as(password_hash, row.name, row.language)
-    return {"user": row.id, SIGNS_IN: signs_in(row.login, password_hash), SHOWN_AS: shown}
+    shown = profile_sha256(password_hash, row.name, row.language)
+    return {"user": row.id, LOGIN_SHA256: login_sha256(row.login, password_hash), PROFILE_SHA256: shown}
 
 
 def create_user(
@@ -88,7 +88,7 @@ def create_user(
                 language=language,
                 password_hash=password_hash,
                 created_at=now,
-                credential=_sign(tenant, identity, role, signs_in(login, password_hash), signer, now),
+                credential=_sign(tenant, identity, role, login_sha256(login, password_hash), signer, now),
             )
             append(tenant, "user.created", _said(row, password_hash) | {"role": role}, now, entropy)
     except IntegrityError as error:
@@ -138,7 +138,7 @@ def set_password(
         row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
         if row is None:
             return False
-        signed = _sign(tenant, user_id, row.role, signs_in(row.login, password_hash), signer, now)
+        signed = _sign(tenant, user_id, row.role, login_sha256(row.login, password_hash), signer, now)
         UserTable.update(password_hash=password_hash, credential=signed).where(
             UserTable.id == row.id
         ).execute()
@@ -266,7 +266,7 @@ def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a person whose row is not as it was signed.  Raises :class:`recorder.errors.SealError` as
     :func:`recorder.seal.credential.check` does."""
     expected = Credential(
-        row.tenant, USER, row.id, row.role, signs_in(row.login, row.password_hash), row.created_at
+        row.tenant, USER, row.id, row.role, login_sha256(row.login, row.password_hash), row.created_at
     )
     check(row.credential, expected, root, revoked)
 
@@ -278,7 +278,7 @@ def check_latest(row: UserRow) -> None:
     said = [each for each in every if each.body.get("user") == row.id]
     if not said:
         return
-    if said[-1].kind == REVOKED or said[-1].body.get(SIGNS_IN) != signs_in(row.login, row.password_hash):
+    if said[-1].kind == REVOKED or said[-1].body.get(LOGIN_SHA256) != login_sha256(row.login, row.password_hash):
         raise SealError(
             "credential.superseded",
             f"user {row.id} has a credential of before: {said[-1].kind} is in the log since",

@@ -60,7 +60,7 @@ def _finish_one(
 ) -> bool:
     row = queries.recording(tenant, recording)
     added = 0
-    if row is not None and row.destroyed_at is None:
+    if row is not None and row.erased_at is None:
         chain = chain_of_row(row, store, root, revoked)
         added = (
             0

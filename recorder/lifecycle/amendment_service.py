@@ -35,10 +35,10 @@ from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.amendment_kinds import (
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -86,10 +86,10 @@ class Looked:
     def why_not_agree(self) -> str | None:
         """The id of the reason why nothing can be agreed about it any more; ``None`` where it can."""
         manifest = self.chain.manifest
-        if manifest.announced is None and manifest.brought_in is None:
+        if manifest.announced is None and manifest.import_sha256 is None:
             return "retention.not_announced"
         ended = not self.terms.living(self.now) and not self.terms.holds
-        if manifest.brought_in is not None and not self.terms.purposes:
+        if manifest.import_sha256 is not None and not self.terms.purposes:
             ended = self.now >= self.terms.until
         return "retention.over" if ended or self.terms.deleted_at is not None else None
 
@@ -134,7 +134,7 @@ class Changes:
             row = queries.recording(tenant, recording)
             if row is None:
                 raise AccessError("access.not_found", "there is no such recording")
-            if row.destroyed_at is not None:
+            if row.erased_at is not None:
                 raise AccessError("access.erased", "the recording was destroyed")
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         chain = chain_of_row(row, self.store, self.root, self.revoked())
@@ -249,7 +249,7 @@ class Changes:
         def rule(looked: Looked) -> Data:
             if (why := looked.why_not_delete()) is not None:
                 raise KeepingError(why, "it cannot be deleted")
-            return DeletionAsked(_said(reason))
+            return DeletionRequested(_said(reason))
 
         self._amend(tenant, recording, by, rule)
 
@@ -260,7 +260,7 @@ class Changes:
         def rule(looked: Looked) -> Data:
             if looked.terms.holds:
                 raise KeepingError("retention.held", "it is held: lift the hold first")
-            return DeletionAsked(_said(reason))
+            return DeletionRequested(_said(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
             self._amend(tenant, recording, by, rule)
@@ -324,7 +324,7 @@ def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date
             raise KeepingError("retention.past", "counted from the call, that time is over already")
         if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
             raise KeepingError("retention.agreed_on", "it was agreed on a day from the call up to today")
-        return AgreedLater(purpose, until, pack.code, _said(reason), on)
+        return ConsentAdded(purpose, until, pack.code, _said(reason), on)
 
     return rule
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from recorder.auditlog.append import AMENDED, append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.mappers import agreed_data
+from recorder.catalogue.mappers import consents_data
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.recording_projection import agreed_in
+from recorder.catalogue.recording_projection import consents_in
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -27,7 +27,7 @@ from recorder.lifecycle import recordings
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import amendment_kinds, revocation
 from recorder.seal.amendment_chain import Chain
-from recorder.seal.amendment_kinds import AgreedLater, Erased, HoldLifted
+from recorder.seal.amendment_kinds import ConsentAdded, Erased, HoldLifted
 from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.usage_terms import terms
 
@@ -118,9 +118,9 @@ def amended(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> i
         fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
         if fresh:
             told = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
-            codes, agreed = [each.code for each in told.purposes], agreed_data(agreed_in(told))
-            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=told.until).where(mine).execute()
-        if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
+            codes, consented_until = [each.code for each in told.purposes], consents_data(consents_in(told))
+            RecordingTable.update(purposes=codes, consented_until=consented_until, keep_until=told.until).where(mine).execute()
+        if any(not isinstance(each.data, ConsentAdded | HoldLifted) for each in fresh):
             living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(living).execute()
         for each in fresh:
@@ -165,7 +165,7 @@ def settle(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
     otherwise."""
     told = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
     mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-    other = mine & (RecordingTable.keep_until != told.until) & RecordingTable.destroyed_at.is_null()
+    other = mine & (RecordingTable.keep_until != told.until) & RecordingTable.erased_at.is_null()
     with writing():
         return bool(RecordingTable.update(keep_until=told.until).where(other).execute())
 

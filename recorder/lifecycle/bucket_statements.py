@@ -172,4 +172,4 @@ def is_open(leaver: Leaver) -> bool:
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False
     row = departures.departure(leaver.tenant)
-    return row is None or (row.erasing_since is None and row.left_at is None)
+    return row is None or (row.erasing_since is None and row.offboarded_at is None)

@@ -52,7 +52,7 @@ class LimitRow:
 
     id: str
     limit: RetentionLimit
-    settled_at: datetime | None
+    applied_at: datetime | None
     content: bytes
     lifted: bytes | None
 
@@ -207,7 +207,7 @@ def _leaf_body(said: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, o
     body: dict[str, object] = {"limit": said.id, "sha256": statements.sha256_of(which.content)}
     if isinstance(said, LimitSet):
         body |= {"purpose": said.purpose or "", "line": said.line or "", "days": said.days}
-        body["agreements"] = said.agreements
+        body["covers_consents"] = said.covers_consents
     return body | {"by": said.by.id or said.by.kind}
 
 
@@ -293,19 +293,19 @@ def unsettled(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
     """A limit that not every recording was looked at with yet, by its id, and some of those, in order;
     ``None`` where there is none."""
     with connected():
-        open_ = RetentionLimitTable.settled_at.is_null() & RetentionLimitTable.leaf.is_null(False)
+        open_ = RetentionLimitTable.applied_at.is_null() & RetentionLimitTable.leaf.is_null(False)
         row = RetentionLimitTable.select().where(open_).order_by(RetentionLimitTable.id).first()
         if row is None:
             return None
-        mine = (RecordingTable.tenant == row.tenant_id) & RecordingTable.destroyed_at.is_null()
-        mine &= RecordingTable.id > (row.settled_after or "")
+        mine = (RecordingTable.tenant == row.tenant_id) & RecordingTable.erased_at.is_null()
+        mine &= RecordingTable.id > (row.applied_after or "")
         found = RecordingTable.select().where(mine).order_by(RecordingTable.id).limit(limit)
         return row.id, tuple(recording_row(each) for each in found)
 
 
 def settled(limit_id: str, after: str | None, now: datetime) -> None:
     """Every recording up to ``after`` was looked at with a limit; ``None``: all were."""
-    change = {"settled_at": now} if after is None else {"settled_after": after}
+    change = {"applied_at": now} if after is None else {"applied_after": after}
     with writing():
         RetentionLimitTable.update(**change).where(RetentionLimitTable.id == limit_id).execute()
 
@@ -334,9 +334,9 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
     if not mine or leaf is None or is_doubtful(key, said.since, leaf.at, revoked):
         return None
     until = _lifted_at(row, content, root, trust)
-    limit = RetentionLimit(said.days, said.purpose, said.line, said.since, until, said.agreements)
+    limit = RetentionLimit(said.days, said.purpose, said.line, said.since, until, said.covers_consents)
     lifted = None if until is None or row.lifted is None else row.lifted.encode()
-    return LimitRow(row.id, limit, row.settled_at, content, lifted)
+    return LimitRow(row.id, limit, row.applied_at, content, lifted)
 
 
 def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Trust) -> datetime | None:

@@ -80,7 +80,7 @@ def foresee(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> 
         groups = list(_groups(tenant, now))
     there = alone = agreed = held = agreed_held = 0
     ends: Counter[date] = Counter()
-    without, named = ([*before, replace(limit, agreements=each)] for each in (False, True))
+    without, named = ([*before, replace(limit, covers_consents=each)] for each in (False, True))
     for each in groups:
         mine = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
         mine = [code for code in mine if each.ends(code, before).date() >= now.date()]
@@ -92,7 +92,7 @@ def foresee(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> 
         if spared:
             agreed += each.count
             agreed_held += each.held
-        cut = cut if limit.agreements else [code for code in cut if code not in spared]
+        cut = cut if limit.covers_consents else [code for code in cut if code not in spared]
         if cut:
             ends[max(each.ends(code, named) for code in cut).date()] += each.count
             held += each.held
@@ -112,12 +112,12 @@ def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
         fn.SUBSTR(RecordingTable.keep_until, 1, 10).coerce(False),
         RecordingTable.line_id,
         RecordingTable.purposes,
-        RecordingTable.agreed,
+        RecordingTable.consented_until,
     )
     counts = fn.COUNT(RecordingTable.id), fn.SUM(Case(None, [(is_held, 1)], 0))
     mine = (
         (RecordingTable.tenant == tenant)
-        & RecordingTable.destroyed_at.is_null()
+        & RecordingTable.erased_at.is_null()
         & (RecordingTable.keep_until > now)
     )
     query: Any = RecordingTable.select(*what, *counts).where(mine)

@@ -66,8 +66,8 @@ def add_recording(
         RecordingTable.create(**recording_columns(row))
         NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
         said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
-        if row.brought_in is not None:
-            said["brought_in"] = row.brought_in
+        if row.import_sha256 is not None:
+            said["import_sha256"] = row.import_sha256
         append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
     return True
 
@@ -92,13 +92,13 @@ def add_not_recorded(
             number=row.number,
             direction=row.direction,
             node=row.node,
-            outside_kind=row.outside.kind,
-            outside_value=row.outside.value,
+            external_kind=row.external_party.kind,
+            external_value=row.external_party.value,
             started_at=row.started_at,
             ended_at=row.ended_at,
             reason=row.reason,
             quarantined_until=row.quarantined_until,
-            noted_at=now,
+            listed_at=now,
         )
         if row.tenant is not None:
             until = row.quarantined_until
@@ -109,8 +109,8 @@ def add_not_recorded(
                 "line": row.line,
                 "direction": row.direction,
                 "node": row.node,
-                "outside_kind": row.outside.kind,
-                "outside_value": row.outside.value,
+                "external_kind": row.external_party.kind,
+                "external_value": row.external_party.value,
                 "started_at": to_iso(row.started_at),
                 "ended_at": to_iso(row.ended_at),
                 "quarantined_until": None if until is None else to_iso(until),
@@ -130,10 +130,10 @@ def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
             append(row.tenant_id, "quarantine.erased", said, now, entropy, recording=recording)
 
 
-def brought_in(tenant: str, sha256: str) -> RecordingRow | None:
+def imported(tenant: str, sha256: str) -> RecordingRow | None:
     """The recording that a file from elsewhere (its SHA-256, hex) has become, a tombstone included."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
+        mine = (RecordingTable.tenant == tenant) & (RecordingTable.import_sha256 == sha256)
         row = RecordingTable.select().where(mine).first()
     return None if row is None else recording_row(row)
 
@@ -166,7 +166,7 @@ def _over(now: datetime) -> Any:
     held = AmendmentTable.select(AmendmentTable.recording).where(holds)
     return (
         (RecordingTable.keep_until <= now)
-        & RecordingTable.destroyed_at.is_null()
+        & RecordingTable.erased_at.is_null()
         & RecordingTable.id.not_in(held)
     )
 
@@ -189,15 +189,15 @@ def make_tombstone(
         mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
         changed = (
             RecordingTable.update(
-                outside_kind=None,
-                outside_value=None,
-                inside_kind=None,
-                inside_value=None,
+                external_kind=None,
+                external_value=None,
+                internal_kind=None,
+                internal_value=None,
                 wrapped_key=None,
-                destroyed_at=at or now,
-                destroyed_why=why,
+                erased_at=at or now,
+                erasure_reason=why,
             )
-            .where(mine & RecordingTable.destroyed_at.is_null())
+            .where(mine & RecordingTable.erased_at.is_null())
             .execute()
         )
         if not changed:

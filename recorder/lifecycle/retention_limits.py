@@ -39,7 +39,7 @@ class Wish:
     purpose: str | None
     line: str | None
     keep_days: int | None
-    agreements: bool = False
+    covers_consents: bool = False
 
 
 def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
@@ -62,7 +62,7 @@ def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
     new, content = None, None
     if wish.keep_days is not None:
         new = str(uuid7(now, changes.entropy))
-        said = LimitSet(tenant, new, wish.purpose, wish.line, wish.keep_days, now, wish.agreements, by)
+        said = LimitSet(tenant, new, wish.purpose, wish.line, wish.keep_days, now, wish.covers_consents, by)
         content = statements.write(said, changes.signer)
     limits.begin(tenant, new, content, lifting, version)
     changes.boundary("limit begun")

@@ -79,7 +79,7 @@ class Guard:
         row = queries.recording(who.tenant, plain(recording_id))
         if row is None:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
-        if row.destroyed_at is not None:
+        if row.erased_at is not None:
             self.refuse(who, "access.erased", "the recording was destroyed", recording_id, purpose)
         return row
 
@@ -183,7 +183,7 @@ def _destroyed_meanwhile(row: RecordingRow) -> bool:
     meant to be. The catalogue's key goes first."""
     now = queries.recording(row.tenant, row.id)
     return now is not None and (
-        now.destroyed_at is not None or (now.wrapped_key is None and row.wrapped_key is not None)
+        now.erased_at is not None or (now.wrapped_key is None and row.wrapped_key is not None)
     )
 
 

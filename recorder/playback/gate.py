@@ -166,7 +166,7 @@ class Gate:
         row = queries.recording(who.tenant, grant.recording)
         listen = grants.listen_of(grant)
         if row is not None and listen is not None:
-            grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
+            grants.add_listen_report(listen, stretches.read(text, row.duration_ms), stretches.together)
 
     def _sent(
         self,
@@ -276,10 +276,10 @@ class Gate:
     def _check_purpose(self, who: Who, sealed: VerifiedRecording, purpose: str) -> None:
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
-        if sealed.manifest.brought_in is not None and not terms.purposes:
+        if sealed.manifest.import_sha256 is not None and not terms.purposes:
             why = "it comes from elsewhere, and nobody has stated what it may be used for"
             self._guard.refuse(who, "access.brought_in", why, recording, purpose)
-        if sealed.manifest.announced is None and sealed.manifest.brought_in is None:
+        if sealed.manifest.announced is None and sealed.manifest.import_sha256 is None:
             self._guard.refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
             )

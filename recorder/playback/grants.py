@@ -94,10 +94,10 @@ def give(
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
-        mine = GrantTable.select(GrantTable.given_at.alias("at")).where(
-            GrantTable.user == user, _within(GrantTable.given_at, now)
+        mine = GrantTable.select(GrantTable.granted_at.alias("at")).where(
+            GrantTable.user == user, _within(GrantTable.granted_at, now)
         )
-        _check(mine, GrantTable.given_at, GRANTS_AN_HOUR, now)
+        _check(mine, GrantTable.granted_at, GRANTS_AN_HOUR, now)
         said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
         said |= {"session": session or "", "manifest_sha256": manifest_sha256}
         leaf = append(tenant, GIVEN, said, now, entropy, recording=recording)
@@ -109,7 +109,7 @@ def give(
             recording=recording,
             purpose=purpose,
             manifest_sha256=manifest_sha256,
-            given_at=now,
+            granted_at=now,
             until=until,
             leaf=leaf.number,
             renewals=0,
@@ -243,7 +243,7 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
 
 def _check_old(grant: GrantRow, now: datetime) -> None:
     """Raises :class:`TooOften` if somebody has many grants that have lasted more than an hour."""
-    old = (GrantTable.user == grant.user) & (GrantTable.given_at <= now - HOUR) & _lasting(now)
+    old = (GrantTable.user == grant.user) & (GrantTable.granted_at <= now - HOUR) & _lasting(now)
     if GrantTable.select().where(old).count() > OLD_GRANTS:
         raise _too_often(LASTS)
 
@@ -358,16 +358,16 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
         mine = ListenTable.id == listen.id
         if not ListenTable.update(closed_at=now).where(mine & ListenTable.closed_at.is_null()).execute():
             return False
-        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(mine).get()
+        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.listen_report).where(mine).get()
         said: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
         said["sent_bytes"] = int(row.sent_bytes)
-        if row.player_says is not None:
-            said["player_says"] = row.player_says
+        if row.listen_report is not None:
+            said["listen_report"] = row.listen_report
         append(listen.tenant, CLOSED, said, now, entropy, recording=listen.recording)
     return True
 
 
-def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added) -> bool:
+def add_listen_report(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added) -> bool:
     """Note what the player reports as played, beside its earlier reports; ``add`` combines both. False if the
     listen was closed meanwhile, since its leaf has stated everything."""
     with writing():
@@ -376,9 +376,9 @@ def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added
         row = ListenTable.get_or_none(mine)
         if row is None:
             return False
-        before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
+        before = [(int(begin), int(end)) for begin, end in row.listen_report or ()]
         said = [list(each) for each in add([*before, *played])]
-        return bool(ListenTable.update(player_says=said).where(mine).execute())
+        return bool(ListenTable.update(listen_report=said).where(mine).execute())
 
 
 def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:

@@ -184,10 +184,10 @@ class Seals:
             "direction": (row.direction, manifest.direction),
             "start": (row.started_at, manifest.started_at),
             "duration": (row.duration_ms, manifest.duration_ms),
-            "what was agreed": (row.kept, manifest.kept),
-            "where it comes from": (row.brought_in, manifest.brought_in),
-            "outside party": (row.outside, parties.outside),
-            "inside party": (row.inside, parties.inside),
+            "what was agreed": (row.keep_answer, manifest.keep_answer),
+            "where it comes from": (row.import_sha256, manifest.import_sha256),
+            "external party": (row.external_party, parties.external_party),
+            "internal party": (row.internal_party, parties.internal_party),
         }
         if told is not None:
             pairs["announcement"] = (

@@ -12,7 +12,7 @@ The kinds are a closed set; each has data of its own:
                        and who may still listen
 ``hold_lifted``        which hold (its amendment's number) ended, and why
 ``consent_withdrawn``  for which purposes somebody takes back that they agreed
-``agreed_later``       a purpose agreed to after the call, until when, under which country's rules
+``consent_added``       a purpose agreed to after the call, until when, under which country's rules
 ``purposes_narrowed``  which purposes end, and why
 ``deletion_requested``     the customer has it deleted, and why
 =====================  ============================================================================

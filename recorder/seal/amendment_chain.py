@@ -16,7 +16,7 @@ from recorder.seal.amendment import Amendment, By, name, number_in, open_amendme
 from recorder.seal.amendment_kinds import (
     ERASED,
     HOLD_SET,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
     Erased,
@@ -78,7 +78,7 @@ class Chain:
     @property
     def codes(self) -> tuple[str, ...]:
         """The purposes that were announced or agreed to, by code, ended ones too."""
-        later = (each.data.purpose for each in self.amendments if isinstance(each.data, AgreedLater))
+        later = (each.data.purpose for each in self.amendments if isinstance(each.data, ConsentAdded))
         return tuple(dict.fromkeys([*(each.code for each in self.manifest.purposes), *later]))
 
     def following(self, data: Data, by: By, now: datetime) -> Amendment:
@@ -160,8 +160,8 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
         refuse(f"the recording has no purpose {', '.join(other)}")
     if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not for_disputes(code)]):
         refuse(f"no dispute can need it for {', '.join(other)}, and it is held for that")
-    nothing = chain.manifest.announced is None and chain.manifest.brought_in is None
-    if isinstance(data, AgreedLater) and nothing:
+    nothing = chain.manifest.announced is None and chain.manifest.import_sha256 is None
+    if isinstance(data, ConsentAdded) and nothing:
         refuse("it agrees to what was not announced")
     if isinstance(data, Erased):
         sealed = {Gone(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}

@@ -17,9 +17,9 @@ ERASED = "erased"
 HOLD_SET = "hold_set"
 HOLD_LIFTED = "hold_lifted"
 CONSENT_WITHDRAWN = "consent_withdrawn"
-AGREED_LATER = "agreed_later"
+CONSENT_ADDED = "consent_added"
 PURPOSES_NARROWED = "purposes_narrowed"
-DELETION_ASKED = "deletion_requested"
+DELETION_REQUESTED = "deletion_requested"
 
 EXPIRED = "expired"
 NOT_ANNOUNCED = "not_announced"
@@ -110,7 +110,7 @@ class ConsentWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class AgreedLater:
+class ConsentAdded:
     """``purpose`` holds until ``until``; ``country`` names the pack whose ceiling was looked at, ``reason``
     how it was agreed, ``on`` the customer's day of that where it was said."""
 
@@ -134,7 +134,7 @@ class PurposesNarrowed:
 
 
 @dataclass(frozen=True, slots=True)
-class DeletionAsked:
+class DeletionRequested:
     """Nothing of it is to be kept."""
 
     __pydantic_config__ = STRICT
@@ -142,15 +142,15 @@ class DeletionAsked:
     reason: str
 
 
-Data = Erased | HoldSet | HoldLifted | ConsentWithdrawn | AgreedLater | PurposesNarrowed | DeletionAsked
+Data = Erased | HoldSet | HoldLifted | ConsentWithdrawn | ConsentAdded | PurposesNarrowed | DeletionRequested
 KINDS: dict[type[Data], str] = {
     Erased: ERASED,
     HoldSet: HOLD_SET,
     HoldLifted: HOLD_LIFTED,
     ConsentWithdrawn: CONSENT_WITHDRAWN,
-    AgreedLater: AGREED_LATER,
+    ConsentAdded: CONSENT_ADDED,
     PurposesNarrowed: PURPOSES_NARROWED,
-    DeletionAsked: DELETION_ASKED,
+    DeletionRequested: DELETION_REQUESTED,
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recorder.clock import HIDDEN, SLACK, Uptime, truncate
-from recorder.seal.manifest import Noted
+from recorder.seal.manifest import UncorrectedTimes
 from recorder.spool.layout import CallStart, Take
 
 
@@ -27,13 +27,13 @@ class Timing:
     ended_at: datetime
     sealed_at: datetime
     kept_from: datetime
-    noted: Noted | None
+    uncorrected: UncorrectedTimes | None
 
 
 def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     """The times of a take that is sealed now; ``uptime`` is the machine's, ``None`` where it is not known."""
     now = truncate(now)
-    noted = Noted(truncate(take.start.started_at), truncate(take.end.ended_at))
+    noted = UncorrectedTimes(truncate(take.start.started_at), truncate(take.end.ended_at))
     begin, known = noted.started_at, _begin(take.start, now, uptime)
     if begin > now:
         begin = now - max(noted.ended_at - begin, timedelta()) if known is None else known
@@ -42,7 +42,7 @@ def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     by = begin - noted.started_at
     ended = _put_right(noted.ended_at, by, begin, now)
     bridged = take.first("bridged")
-    sealed = Noted(begin, ended)
+    sealed = UncorrectedTimes(begin, ended)
     return Timing(
         started_at=begin,
         bridged_at=None if bridged is None else _put_right(truncate(bridged), by, begin, ended),
@@ -50,7 +50,7 @@ def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
         sealed_at=now,
         # Where nobody knows how long ago it was, or the clock was ahead, no earlier than is certain.
         kept_from=now if known is None or noted.started_at > now else begin,
-        noted=None if sealed == noted else noted,
+        uncorrected=None if sealed == noted else noted,
     )
 
 

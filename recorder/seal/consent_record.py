@@ -19,7 +19,7 @@ from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Marker, Pr
 from recorder.audio.keep_answers import (
     BROKEN,
     BY,
-    COLLEAGUE,
+    INTERNAL,
     HOW,
     NO,
     NONE,
@@ -88,7 +88,7 @@ class HeardVoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class KeepQuestion:
     """A question in the call whether the recording may be kept.  Offsets are milliseconds of audio.
 
     ``how`` it was asked: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
@@ -111,8 +111,8 @@ class Agreement:
     answered_offset_ms: Natural | None
     voice: HeardVoice | None
     unheard_at: Time | None
-    told: bool
-    said: PlayedSentence | None
+    confirmed: bool
+    confirmation: PlayedSentence | None
 
     @property
     def heard_before_the_answer(self) -> bool:
@@ -129,11 +129,11 @@ class Agreement:
     @property
     def theirs(self) -> bool:
         """Whether a yes is the outside party's: their key, or their voice before a colleague's."""
-        return self.by != COLLEAGUE or self.voice is not None
+        return self.by != INTERNAL or self.voice is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
+class KeepConsent:
     """What a yes keeps it for, beside what was announced: the purpose's ``code``, and until when."""
 
     __pydantic_config__ = STRICT
@@ -143,11 +143,11 @@ class Agreed:
     until: Time
 
 
-def counts(announced: bool, agreements: Sequence[Agreement]) -> bool:
+def counts(announced: bool, keep_questions: Sequence[KeepQuestion]) -> bool:
     """Whether it was agreed to keep the recording: it is announced, the last answer is yes and the outside
     party's own, and its question was heard before it.  A question that was broken off, or whose end nobody
     noted, changes nothing."""
-    last = next((each for each in reversed(agreements) if each.answer in GIVEN), None)
+    last = next((each for each in reversed(keep_questions) if each.answer in GIVEN), None)
     yes = announced and last is not None and last.answer == YES
     return yes and last is not None and last.heard_before_the_answer and last.theirs
 
@@ -158,14 +158,14 @@ def consent(encoded: Encoded) -> Consent:
     if start.mode == NOTICE:
         return Consent(NOTICE, None, None, None, None)
     asked = None if start.question is None else SealedSentence(start.question.text, start.question.sha256)
-    answers = [mark for mark in encoded.take.marks if mark.kind == "answered"]
+    answers = [mark for mark in encoded.take.marks if mark.kind == "question_answered"]
     last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
     if last is None or "answer" not in last.data:
         return Consent(start.mode, None, None, None, asked)
     return Consent(start.mode, last.data["answer"], last.data.get("key"), truncate(last.at), asked)
 
 
-def agreements(encoded: Encoded) -> tuple[Agreement, ...]:
+def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
     """The questions of a take, in order, with what came of each."""
     keep = encoded.take.start.keep
     if keep is None:
@@ -179,11 +179,11 @@ def agreements(encoded: Encoded) -> tuple[Agreement, ...]:
     )
 
 
-def agreed(announced: bool, made: Sequence[Agreement], keep: Keep | None, since: datetime) -> Agreed | None:
+def keep_consent(announced: bool, made: Sequence[KeepQuestion], keep: Keep | None, since: datetime) -> KeepConsent | None:
     """What the recording is kept for by agreement, counted from ``since``; ``None`` where it is not."""
     if keep is None or not counts(announced, made):
         return None
-    return Agreed(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
+    return KeepConsent(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
 
 
 def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
@@ -198,16 +198,16 @@ def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
     return None
 
 
-def contradiction_in(agreements: Iterable[Agreement], duration_ms: int) -> str | None:
+def contradiction_in(keep_questions: Iterable[KeepQuestion], duration_ms: int) -> str | None:
     """How the keep questions and their answers contradict themselves; ``None`` where they do not."""
     reached = 0
-    for one in agreements:
+    for one in keep_questions:
         answered = one.answered_offset_ms
         if not reached <= one.offset_ms <= (duration_ms if answered is None else answered) <= duration_ms:
             return "a question or its answer lies outside the audio, or before what came before it"
         reached = one.offset_ms if answered is None else answered
         if any(
-            each is not None and not _inside(each.found, duration_ms) for each in (one.question, one.said)
+            each is not None and not _inside(each.found, duration_ms) for each in (one.question, one.confirmation)
         ):
             return "what was played lies outside the audio"
         if (one.how == QUESTION) != (one.question is not None):
@@ -217,23 +217,23 @@ def contradiction_in(agreements: Iterable[Agreement], duration_ms: int) -> str |
     return None
 
 
-def _contradiction_in_answer(one: Agreement) -> str | None:
+def _contradiction_in_answer(one: KeepQuestion) -> str | None:
     given = one.answer in GIVEN
-    if any((each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.said)):
+    if any((each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.confirmation)):
         return "an answer has no time or place, or there is none that has"
     if any((each is not None) != (one.answer in (YES, NO)) for each in (one.by, one.answered_how)):
         return "a yes or no is nobody's, or nobody's answer somebody's"
-    if one.told and not given:
+    if one.confirmed and not given:
         return "it was told what was answered, and nothing was"
     return None
 
 
-def _contradiction_in_voice(one: Agreement, duration_ms: int) -> str | None:
+def _contradiction_in_voice(one: KeepQuestion, duration_ms: int) -> str | None:
     if one.unheard_at is not None and one.answer == YES:
         return "somebody answered who was not heard"
     if one.voice is None:
         return None
-    if one.answer != YES or one.by != COLLEAGUE:
+    if one.answer != YES or one.by != INTERNAL:
         return "somebody was heard where no colleague confirmed it"
     found = None if one.question is None else one.question.found
     since = one.offset_ms if found is None else found.end_ms
@@ -252,10 +252,10 @@ def _agreement(
     duration_ms: int,
     asked: LocatedAnnouncement | None,
     told: LocatedAnnouncement | None,
-) -> Agreement:
+) -> KeepQuestion:
     given = one.answered
     since = one.asked.offset_ms if asked is None else asked.end_ms
-    return Agreement(
+    return KeepQuestion(
         asked_at=truncate(one.asked.at),
         offset_ms=one.asked.offset_ms,
         how=one.how,
@@ -267,8 +267,8 @@ def _agreement(
         answered_offset_ms=None if given is None else given.offset_ms,
         voice=None if one.voice_ms is None else _voice(*one.voice_ms, since, duration_ms),
         unheard_at=None if one.unheard is None else truncate(one.unheard.at),
-        told=one.told is not None,
-        said=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
+        confirmed=one.confirmed is not None,
+        confirmation=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
     )
 
 

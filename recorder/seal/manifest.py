@@ -23,8 +23,8 @@ from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing, streaming_aead
 from recorder.seal.consent_record import (
     GIVEN,
-    Agreed,
-    Agreement,
+    KeepConsent,
+    KeepQuestion,
     Consent,
     contradiction_in,
     contradiction_in_consent,
@@ -36,7 +36,7 @@ from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 
-CHANNELS: Final = {"left": "outside_says", "right": "outside_hears"}
+CHANNELS: Final = {"left": "external_party_says", "right": "external_party_hears"}
 
 PARTIES: Final = "parties"
 """The name in the associated data of the encrypted parties."""
@@ -44,7 +44,7 @@ PARTIES: Final = "parties"
 _PAD: Final = 256
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
-BROUGHT_IN = "brought_in"
+IMPORTED = "imported"
 """Why a recording that comes from elsewhere is unannounced; ``channel`` is then its file's SHA-256."""
 
 
@@ -104,7 +104,7 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinedParty:
     """Somebody who was on the inside from ``offset_ms`` on."""
 
     __pydantic_config__ = STRICT
@@ -119,13 +119,13 @@ class Parties:
 
     __pydantic_config__ = STRICT
 
-    outside: Party
-    inside: Party | None
-    joined: tuple[Joined, ...]
+    external_party: Party
+    internal_party: Party | None
+    participants: tuple[JoinedParty, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class UncorrectedTimes:
     """A call's times as they were noted in it, by clocks that were found to be wrong."""
 
     __pydantic_config__ = STRICT
@@ -169,7 +169,7 @@ class Manifest:
     bridged_at: Time | None
     ended_at: Time
     sealed_at: Time
-    noted: Noted | None
+    uncorrected: UncorrectedTimes | None
     keep_until: Time
     duration_ms: Natural
     drift_ms: int
@@ -177,8 +177,8 @@ class Manifest:
     announced: Annotated[Announced | None, Field(alias="announcement")]
     unannounced: str | None
     consent: Consent
-    agreements: tuple[Agreement, ...]
-    agreed: Agreed | None
+    keep_questions: tuple[KeepQuestion, ...]
+    keep_consent: KeepConsent | None
     markers: tuple[Marker, ...]
     gaps: tuple[Gap, ...]
     objects: tuple[Object, ...]
@@ -191,7 +191,7 @@ class Manifest:
     def purposes(self) -> tuple[AnnouncedPurpose, ...]:
         """What it may be used for: nothing that was not announced, or agreed in the call."""
         announced = () if self.announced is None else self.announced.purposes
-        more = self.agreed
+        more = self.keep_consent
         if more is None:
             return announced
         longer = {each.code: each.until for each in announced}
@@ -199,17 +199,17 @@ class Manifest:
         return tuple(AnnouncedPurpose(code, until) for code, until in longer.items())
 
     @property
-    def brought_in(self) -> str | None:
+    def import_sha256(self) -> str | None:
         """The SHA-256 (hex) of the file that it was, where it comes from elsewhere."""
-        return self.channel if self.unannounced == BROUGHT_IN else None
+        return self.channel if self.unannounced == IMPORTED else None
 
     @property
-    def kept(self) -> str | None:
+    def keep_answer(self) -> str | None:
         """What came of the questions whether to keep it: ``yes`` only where that counts, ``no``, ``none``
         (nobody answered), or ``None``."""
-        if self.agreed is not None:
+        if self.keep_consent is not None:
             return YES
-        given = [each.answer for each in self.agreements if each.answer in GIVEN]
+        given = [each.answer for each in self.keep_questions if each.answer in GIVEN]
         return None if not given or given[-1] == YES else given[-1]
 
     @property
@@ -260,11 +260,11 @@ def _check(manifest: Manifest) -> None:
             refuse("a purpose is named twice")
     for why in (
         contradiction_in_consent(manifest.consent, told is not None),
-        contradiction_in(manifest.agreements, manifest.duration_ms),
+        contradiction_in(manifest.keep_questions, manifest.duration_ms),
     ):
         if why is not None:
             refuse(why)
-    if (manifest.agreed is not None) != counts(told is not None, manifest.agreements):
+    if (manifest.keep_consent is not None) != counts(told is not None, manifest.keep_questions):
         refuse("it is kept by agreement without a yes that counts, or not kept with one")
     if any(each.until > manifest.keep_until for each in manifest.purposes):
         refuse("a purpose outlives the recording")

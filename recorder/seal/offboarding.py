@@ -60,7 +60,7 @@ class HandedOver:
     at: Time
     length: Annotated[Natural, Field(alias="bytes")]
     recordings: Natural
-    left_out: Natural
+    omitted: Natural
     layout_sha256: Sha256
     rows_sha256: Sha256
 
@@ -123,7 +123,7 @@ class ReceiptArchive:
     at: Time
     length: Annotated[Natural, Field(alias="bytes")]
     recordings: Natural
-    left_out: Natural
+    omitted: Natural
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,8 @@ class OffboardingReceiptBody:
     handed_over: ReceiptArchive | None
     erasing_since: Time
     erased_at: Time
-    destroyed: dict[Annotated[str, one_of(WHYS)], Positive]
-    gone: tuple[str, ...]
+    recordings_erased: dict[Annotated[str, one_of(WHYS)], Positive]
+    erased: tuple[str, ...]
     calls_erased: Natural
     people_erased: Natural
     remains: tuple[str, ...]

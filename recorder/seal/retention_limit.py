@@ -50,7 +50,7 @@ class LimitSet:
     line: str | None
     days: Positive
     since: Time
-    agreements: bool
+    covers_consents: bool
     by: By
 
     @property

@@ -25,11 +25,11 @@ from recorder.seal.clock_correction import Timing, timing
 from recorder.seal.consent_record import Consent
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import (
-    BROUGHT_IN,
+    IMPORTED,
     MANIFEST,
     Announced,
     AnnouncedPurpose,
-    Joined,
+    JoinedParty,
     KeyIds,
     Manifest,
     Object,
@@ -96,7 +96,7 @@ def seal(
     ``seal.endorsement_time``: the signing key is past its date), ``OSError`` (a full disk).
     """
     start, folder = encoded.take.start, encoded.take.folder
-    told = start.announcement is not None or start.brought_in is not None
+    told = start.announcement is not None or start.import_keep_until is not None
     if start.tenant is None or start.line is None or not told:
         raise SealError("seal.no_line", f"recording {start.recording} has no line, tenant and announcement")
     if tenant_key.tenant != start.tenant:
@@ -175,8 +175,8 @@ def _manifest(
     assert start.line is not None
     consent = consent_record.consent(encoded)
     announced = _announced(encoded, when.kept_from) if consent.allows else None
-    made = consent_record.agreements(encoded)
-    parties = Parties(start.outside, take.end.inside, _joined(encoded))
+    made = consent_record.keep_questions(encoded)
+    parties = Parties(start.external_party, take.end.internal_party, _joined(encoded))
     unannounced_until = max(when.ended_at, when.kept_from) + UNANNOUNCED_KEEP
     manifest = Manifest(
         recording=start.recording,
@@ -190,16 +190,16 @@ def _manifest(
         bridged_at=when.bridged_at,
         ended_at=when.ended_at,
         sealed_at=when.sealed_at,
-        noted=when.noted,
-        keep_until=unannounced_until if start.brought_in is None else truncate(start.brought_in),
+        uncorrected=when.uncorrected,
+        keep_until=unannounced_until if start.import_keep_until is None else truncate(start.import_keep_until),
         duration_ms=encoded.duration_ms,
         drift_ms=encoded.drift_ms,
         sample_rate=encoded.sample_rate,
         announced=announced,
         unannounced=None if announced else _unannounced(encoded, consent),
         consent=consent,
-        agreements=made,
-        agreed=consent_record.agreed(announced is not None, made, start.keep, when.kept_from),
+        keep_questions=made,
+        keep_consent=consent_record.keep_consent(announced is not None, made, start.keep, when.kept_from),
         markers=tuple(_marker(mark) for mark in encoded.markers),
         gaps=encoded.gaps,
         objects=tuple(objects),
@@ -232,18 +232,21 @@ def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
 
 
 def _unannounced(encoded: Encoded, consent: Consent) -> str:
-    if encoded.take.start.brought_in is not None:
-        return BROUGHT_IN
+    if encoded.take.start.import_keep_until is not None:
+        return IMPORTED
     if not consent.allows:
-        return "not_agreed"
+        return "no_consent"
     finished = encoded.take.first("announcement_finished") is not None
     return "not_found_in_audio" if finished else "not_finished"
 
 
-_CAME = ("bridged", "joined_room", "listener_came")
-_OF_JOINING = ("telling", "told", "untold", "asked", "answered", "refused")
-_OF_LISTENERS = ("listener_heard", "listener_left")
-_OF_PARTIES = (*_CAME, "unbridged", "left_room", *_OF_LISTENERS, *(f"joined_{each}" for each in _OF_JOINING))
+_CAME = ("bridged", "participant_joined", "supervisor_joined")
+_OF_TRANSFER = (
+    "transfer_notice_started", "transfer_notice_finished", "transfer_notice_interrupted",
+    "transfer_question_finished", "transfer_question_answered", "transfer_question_refused",
+)  # fmt: skip
+_OF_SUPERVISORS = ("supervisor_heard", "supervisor_left")
+_OF_PARTIES = (*_CAME, "unbridged", "participant_left", *_OF_SUPERVISORS, *_OF_TRANSFER)
 
 
 def _marker(mark: Marker) -> Marker:
@@ -253,9 +256,9 @@ def _marker(mark: Marker) -> Marker:
     return Marker(truncate(mark.at), mark.offset_ms, mark.kind, data)
 
 
-def _joined(encoded: Encoded) -> tuple[Joined, ...]:
+def _joined(encoded: Encoded) -> tuple[JoinedParty, ...]:
     return tuple(
-        Joined(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
+        JoinedParty(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
         for mark in encoded.markers
         if mark.kind in _CAME and "in" not in mark.data and {"party", "value"} <= set(mark.data)
     )

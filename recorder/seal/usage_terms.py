@@ -31,9 +31,9 @@ from recorder.seal.amendment_kinds import (
     NOT_ANNOUNCED,
     SHORTENED,
     WITHDRAWN,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -53,7 +53,7 @@ class RetentionLimit:
     line: str | None
     since: datetime
     until: datetime | None = None
-    agreements: bool = False
+    covers_consents: bool = False
 
     def concerns(self, line: str, started_at: datetime, code: str) -> bool:
         """Whether it holds for a purpose of a recording, made on a line at a time."""
@@ -68,7 +68,7 @@ class RetentionLimit:
 
     def names(self, agreed_at: datetime) -> bool:
         """Whether it also shortens what was agreed at a time."""
-        return self.agreements and agreed_at < self.since
+        return self.covers_consents and agreed_at < self.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Term:
     until: datetime
     use_until: datetime
     why: str
-    agreed: datetime | None = None
+    consented_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +134,9 @@ def for_disputes(code: str) -> bool:
 
 def kept_from(manifest: Manifest) -> datetime:
     """The time that its keeping is counted from; of a recording from elsewhere its call's end, as stated."""
-    if manifest.brought_in is not None:
+    if manifest.import_sha256 is not None:
         return manifest.ended_at
-    told, more = manifest.announced, manifest.agreed
+    told, more = manifest.announced, manifest.keep_consent
     if told is not None and told.purposes:
         return told.purposes[0].until - timedelta(days=told.keep_days)
     if more is not None:
@@ -151,9 +151,9 @@ def rests_on_consent(manifest: Manifest, code: str) -> bool:
 
 def withdrawable(manifest: Manifest, amendments: Iterable[Amendment]) -> tuple[str, ...]:
     """The purposes of which somebody can take back that they agreed."""
-    agreed = {each.data.purpose for each in amendments if isinstance(each.data, AgreedLater)}
-    if manifest.agreed is not None:
-        agreed.add(manifest.agreed.code)
+    agreed = {each.data.purpose for each in amendments if isinstance(each.data, ConsentAdded)}
+    if manifest.keep_consent is not None:
+        agreed.add(manifest.keep_consent.code)
     codes = dict.fromkeys([*(each.code for each in manifest.purposes), *sorted(agreed)])
     return tuple(code for code in codes if code in agreed or rests_on_consent(manifest, code))
 
@@ -165,7 +165,7 @@ def terms(
     pack: Pack | None = None,
 ) -> Terms:
     """What holds of a recording after all that was sealed; ``pack`` ``None``: no ceiling is known."""
-    deleted = min((each.at for each in amendments if isinstance(each.data, DeletionAsked)), default=None)
+    deleted = min((each.at for each in amendments if isinstance(each.data, DeletionRequested)), default=None)
     codes = _codes(manifest, amendments)
     found = []
     for code in codes:
@@ -187,7 +187,7 @@ def terms(
 
 
 def _codes(manifest: Manifest, amendments: Sequence[Amendment]) -> tuple[str, ...]:
-    later = (each.data.purpose for each in amendments if isinstance(each.data, AgreedLater))
+    later = (each.data.purpose for each in amendments if isinstance(each.data, ConsentAdded))
     return tuple(dict.fromkeys([*(each.code for each in manifest.purposes), *later]))
 
 
@@ -226,11 +226,11 @@ def _grounds(manifest: Manifest, amendments: Sequence[Amendment], code: str) -> 
     found = []
     if (told := _first(manifest.announced.purposes if manifest.announced else (), code)) is not None:
         found.append(_Ground(told))
-    if manifest.agreed is not None and manifest.agreed.code == code:
-        found.append(_Ground(manifest.agreed.until, manifest.ended_at))
+    if manifest.keep_consent is not None and manifest.keep_consent.code == code:
+        found.append(_Ground(manifest.keep_consent.until, manifest.ended_at))
     for each in amendments:
         data, at = each.data, each.at
-        if isinstance(data, AgreedLater) and data.purpose == code:
+        if isinstance(data, ConsentAdded) and data.purpose == code:
             found.append(_Ground(data.until, at))
         elif isinstance(data, ConsentWithdrawn) and code in data.purposes:
             both = rests_on_consent(manifest, code)

@@ -77,7 +77,7 @@ class CallStart:
     direction: str
     node: str
     channel: str
-    outside: Party
+    external_party: Party
     started_at: FileTime
     formats: tuple[str, ...]
     announcement: Announcement | None
@@ -89,8 +89,8 @@ class CallStart:
     at_pickup: bool = False
     delete: Annotated[Delete | None, Field(exclude_if=is_none)] = None
     beep: Annotated[str, one_of(("", *BEEPS)), Field(exclude_if=is_empty)] = ""
-    joining: Annotated[TransferNotice | None, Field(exclude_if=is_none)] = None
-    brought_in: Annotated[FileTime | None, Field(exclude_if=is_none)] = None
+    transfer_notice: Annotated[TransferNotice | None, Field(exclude_if=is_none)] = None
+    import_keep_until: Annotated[FileTime | None, Field(exclude_if=is_none)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +110,30 @@ MARKS = frozenset(
         # data: fax (t38), where a telephone had offered to go on as a fax; full (disk), where the daemon had
         # it stopped for want of room, and the call went on
         "recording_stopped",
-        "asked",  # the question was heard whole.  data: question (language, recording)
+        "question_finished",  # the question was heard whole.  data: question (language, recording)
         # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
-        "answered",
-        "keep_asked",  # the question whether to keep it.  data: how (question, own_words)
+        "question_answered",
+        "keep_question_asked",  # the question whether to keep it.  data: how (question, own_words)
         "keep_question_heard",  # whole, by both
-        "keep_broken",  # it was not, or nobody could answer: nothing came of it
+        "keep_question_interrupted",  # it was not, or nobody could answer: nothing came of it
         # A colleague said that they had said yes, and nothing was heard of them: no answer, asked once more.
-        "keep_unheard",
+        "keep_answer_unheard",
         # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words); of a colleague's
         # yes voice_from_ms, voice_to_ms: where they were heard before it, in milliseconds of audio
-        "keep_answered",
-        "keep_told",  # both heard what came of it.  data: answer
-        "keep_untold",  # they did not, or not whole
+        "keep_question_answered",
+        "keep_answer_confirmed",  # both heard what came of it.  data: answer
+        "keep_answer_unconfirmed",  # they did not, or not whole
         # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or
         # seen ("later"), where nobody watched: the time is then when the switch was asked.  Here and in what
         # else can be asked for from outside the call, by (panel, api) says that it was.
         "paused",
         "resumed",  # by a colleague's code, or seen later
-        "noted",  # a colleague marked the moment
-        "delete_asked",  # the colleague is asked whether to stop it and have it destroyed
-        "delete_dropped",  # nothing came of it
+        "moment_marked",  # a colleague marked the moment
+        "deletion_question_asked",  # the colleague is asked whether to stop it and have it destroyed
+        "deletion_cancelled",  # nothing came of it
         "deleted",  # it was confirmed
         "announcement_started",
-        "announcement_broken",  # data: reason (hold, stopped, failed)
+        "announcement_interrupted",  # data: reason (hold, stopped, failed)
         # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
         # is then when the switch was asked.
         "announcement_finished",
@@ -143,35 +143,35 @@ MARKS = frozenset(
         "unbridged",
         # data of both: party, value, leg as above; who (colleague, outside), where the switch could be asked;
         # how (conference, third); seen ("later").  Somebody came into the conversation, or left it.
-        "joined_room",
-        "left_room",
+        "participant_joined",
+        "participant_left",
         # Somebody listens to the conversation, unheard, or does no more.  data of all three: party, value,
         # leg as above, seen ("later").
-        "listener_came",
-        "listener_left",
+        "supervisor_joined",
+        "supervisor_left",
         # data: heard_by (outside, colleague, both, nobody), and channel (left, right) where they are in the
         # recording from then on, which makes them one of those above (third).
-        "listener_heard",
+        "supervisor_heard",
         # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where
         # they are asked too; of somebody in a room, here and below, also in ("room") and their leg.
-        "joined_telling",
-        "joined_told",  # whole
-        "joined_untold",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
-        "joined_asked",  # they heard the question whole
-        "joined_answered",  # and it goes on.  data: answer (yes; none, silence in opt-out), key
+        "transfer_notice_started",
+        "transfer_notice_finished",  # whole
+        "transfer_notice_interrupted",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
+        "transfer_question_finished",  # they heard the question whole
+        "transfer_question_answered",  # and it goes on.  data: answer (yes; none, silence in opt-out), key
         # The take ends there.  data: answer (no; none, silence in opt-in; unclear, keys that mean nothing;
         # left, before they had answered; unasked, the question could not be played; unobserved), key
-        "joined_refused",
+        "transfer_question_refused",
         "transferred_outside",  # to somebody who is no colleague: the take ends there
         "hold",
         "unhold",
-        "colleague_hold",  # theirs; where the colleague leaves in it, there may be no unhold
-        "colleague_unhold",
+        "internal_hold",  # theirs; where the colleague leaves in it, there may be no unhold
+        "internal_unhold",
         "conference_left",  # the outside party was in one until now
         "hangup",  # data: cause
         "unobserved_from",  # the daemon was away
         "unobserved_to",
-        "brought_in",  # it comes from elsewhere.  data: sha256 (of the file), channels (1 or 2)
+        "imported",  # it comes from elsewhere.  data: sha256 (of the file), channels (1 or 2)
     }
 )
 
@@ -186,7 +186,7 @@ class CallEnd:
     outcome: str
     reason: str | None
     ended_at: FileTime
-    inside: Party | None
+    internal_party: Party | None
 
 
 REASONS = frozenset(

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recorder.domain.call_events import BOTH_HEAR, COLLEAGUE, NOBODY_HEARS, OUTSIDE
+from recorder.domain.call_events import BOTH_HEAR, INTERNAL, NOBODY_HEARS, EXTERNAL
 from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch.caller_id import own_party
@@ -154,7 +154,7 @@ def heard(key: str, on_outside: bool) -> tuple[str, str]:
     """Return who hears a supervisor who pressed this key, and in which channel of the recording they are,
     empty where in none; they listen on the external leg, or on the colleague's. All six were seen: what
     they say to the colleague on the external leg is in the channel of that leg."""
-    own, other = (OUTSIDE, COLLEAGUE) if on_outside else (COLLEAGUE, OUTSIDE)
+    own, other = (EXTERNAL, INTERNAL) if on_outside else (INTERNAL, EXTERNAL)
     who = {"1": other, "2": own, "3": BOTH_HEAR}.get(key, NOBODY_HEARS)
     return who, ("left" if on_outside else "right") if key in ("1", "3") else ""
 

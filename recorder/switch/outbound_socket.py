@@ -38,15 +38,15 @@ class Arrival:
     line: str
     state: str
     direction: str
-    outside: Party
+    external_party: Party
     calling: frozenset[str] = frozenset()
-    inside: Party | None = None
+    internal_party: Party | None = None
     context: str = ""
 
     @property
     def new(self) -> bool:
         """Whether no daemon has taken the call yet, by the switch's own word."""
-        return self.state == ("answered" if self.inside else "waiting")
+        return self.state == ("answered" if self.internal_party else "waiting")
 
     @classmethod
     def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
@@ -57,17 +57,17 @@ class Arrival:
                 line=data.get("variable_accord_line", ""),
                 state=data.get("variable_accord_state", ""),
                 direction="outbound",
-                outside=called(data, region),
+                external_party=called(data, region),
                 calling=calling(data, region, "variable_accord_callee")
                 | calling(data, region, "variable_accord_caller"),
-                inside=from_line(data, region),
+                internal_party=from_line(data, region),
             )
         return cls(
             channel=data.get("Unique-ID", ""),
             line=data.get("variable_accord_line", ""),
             state=data.get("variable_accord_state", ""),
             direction=data.get("Call-Direction", ""),
-            outside=caller(data, region),
+            external_party=caller(data, region),
             calling=calling(data, region),
             context=data.get("variable_accord_context", ""),
         )

@@ -9,8 +9,8 @@ from typing import Final, TypedDict
 
 from recorder.domain.call_events import (
     CODES,
-    COLLEAGUE,
-    OUTSIDE,
+    INTERNAL,
+    EXTERNAL,
     STEREO,
     CallEvent,
     CallHungUp,
@@ -98,7 +98,7 @@ def observe_talk(
         # The binding has checked whose code it is: only the external leg's peer has it.
         code = SUBCLASSES.get(event.subclass)
         return None if code is None or event.uuid == channel else _dialled(event, code)
-    leg = OUTSIDE if event.uuid == channel else COLLEAGUE if event.uuid == colleague else ""
+    leg = EXTERNAL if event.uuid == channel else INTERNAL if event.uuid == colleague else ""
     if not leg:
         return None
     at, ending = event.at, _ending(event)
@@ -107,9 +107,9 @@ def observe_talk(
             key = _key(event)
             return KeyPressed(at, ending=ending, key=key, leg=leg) if key else None
         # The external leg's holds are reported by :func:`observe`: the recording is silent then.
-        case "CHANNEL_HOLD" if leg == COLLEAGUE:
+        case "CHANNEL_HOLD" if leg == INTERNAL:
             return HoldStarted(at, ending=ending, leg=leg)
-        case "CHANNEL_UNHOLD" if leg == COLLEAGUE:
+        case "CHANNEL_UNHOLD" if leg == INTERNAL:
             return HoldEnded(at, ending=ending, leg=leg)
         case "PLAYBACK_START":
             return SoundStarted(at, event.header("Playback-File-Path"), leg, ending=ending)

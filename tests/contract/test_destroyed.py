@@ -96,7 +96,7 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     means = replace(house.means, store=store)
     assert expiry.destroy_due(means, house.clock()) == 0
     left = queries.recording(house.tenant, row.id)
-    assert (left.wrapped_key, left.destroyed_at) == (None, None)
+    assert (left.wrapped_key, left.erased_at) == (None, None)
     assert versions(store, data_key_path(house.tenant, row.id)) == 0
     assert not any(name.endswith("amendment-0001.json") for name in store.list(row.prefix)), (
         "it is not gone yet"
@@ -117,7 +117,7 @@ def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -
         expiry.destroy(row, chain, EXPIRED, means, house.clock.forward(seconds=1))
     chain = amendment_store.chain_of(store, row.prefix, means.root)
     assert (len(chain.amendments), chain.problems) == (1, [])
-    assert queries.recording(house.tenant, row.id).destroyed_at == chain.erased.at
+    assert queries.recording(house.tenant, row.id).erased_at == chain.erased.at
 
 
 @pytest.mark.parametrize("before", ["sealing", "storing"])
@@ -153,7 +153,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
     assert [versions(bucket_store, each) for each in gone] == [0, 0, 0, 0]
     assert verify(bucket_store, row.prefix, means.root).findings == []
-    assert queries.recording(house.tenant, row.id).destroyed_why == "expired"
+    assert queries.recording(house.tenant, row.id).erasure_reason == "expired"
 
 
 class _AfterTheFirstPut:

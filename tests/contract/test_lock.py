@@ -54,7 +54,7 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
     left = client.list_object_versions(**where, Prefix=row.prefix)
     names = {each["Key"].removeprefix(row.prefix) for each in left["Versions"]}
     assert names == {"manifest.json", "amendment-0001.json", "amendment-0002.json"}
-    assert queries.recording(house.tenant, row.id).destroyed_why == "deleted"
+    assert queries.recording(house.tenant, row.id).erasure_reason == "deleted"
 
 
 def test_a_bucket_that_cannot_lock_is_refused(seaweedfs) -> None:

@@ -76,7 +76,7 @@ def left(house, recordings: int = 1) -> list[str]:
 
 
 def assert_all_gone(house, recordings: list[str]) -> None:
-    assert all(queries.recording(house.tenant, each).destroyed_why == "deleted" for each in recordings)
+    assert all(queries.recording(house.tenant, each).erasure_reason == "deleted" for each in recordings)
     stays = ("manifest.json", "amendment-0001.json", "amendment-0002.json", "receipt.json")
     stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
@@ -105,7 +105,7 @@ def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
     with lost_and_found(house, "again.db"):  # nothing of it can be heard once more
         row = queries.recording(house.tenant, recordings[0])
         house.confirm_holds()
-        assert boundary == "begun" or row.destroyed_at is not None or row.keep_until <= house.clock()
+        assert boundary == "begun" or row.erased_at is not None or row.keep_until <= house.clock()
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)
 
@@ -119,7 +119,7 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):
-        assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
+        assert queries.recording(house.tenant, recordings[0]).erasure_reason == "deleted"
         assert departures.departure(house.tenant) is not None, "nothing of theirs is recorded"
         house.confirm_holds()
         completion.complete(house.office(), house.tenant)

@@ -160,7 +160,7 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()
     left = queries.recording(house.tenant, recording)
-    assert (left.destroyed_why, left.wrapped_key) == ("expired", None)
+    assert (left.erasure_reason, left.wrapped_key) == ("expired", None)
 
 
 def test_the_key_put_after_it_was_looked_goes_again(house) -> None:

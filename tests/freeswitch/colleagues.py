@@ -170,7 +170,7 @@ class Talk:
     def holds(self, phone: str) -> None:
         """A colleague's phone puts the outside party on hold (re-INVITE, sendonly)."""
         self.phones(f"uuid_hold {phone}")
-        self.until_marked("colleague_hold")
+        self.until_marked("internal_hold")
 
     def refers(self, phone: str, number: str, replacing: str = "") -> None:
         """A phone sends REFER: to a number, or to who is at the other end of another call of its own."""
@@ -186,7 +186,7 @@ class Talk:
         self.call.outside_hangs_up()
         take = self.call.wait_take()
         folders = [path for path in self.rig.spool.glob(f"*/{layout.CALL}")
-                   if layout.read_start(path.parent).outside.value.endswith(self.call.outside)]  # fmt: skip
+                   if layout.read_start(path.parent).external_party.value.endswith(self.call.outside)]  # fmt: skip
         assert len(folders) == 1, "more than one take"
         return take
 
@@ -233,8 +233,8 @@ def whole(take: layout.Take, *voices: str, left: str = "caller") -> None:
 def told_once(talk: Talk, take: layout.Take, number: str = SECOND, *, together: bool = False) -> None:
     """The joiner heard the sentence whole, once; the outside party only where both are told."""
     kinds = [mark.kind for mark in take.marks]
-    assert kinds.count("joined_telling") == kinds.count("joined_told") == 1
-    assert "joined_untold" not in kinds
+    assert kinds.count("transfer_notice_started") == kinds.count("transfer_notice_finished") == 1
+    assert "transfer_notice_interrupted" not in kinds
     theirs = [*talk.rig.phones_folder.glob(f"callee-{number}-{talk.call.caller}.wav")]
     for path in theirs:
         assert heard_whole(read_wav(path)[:, 0], SENTENCE)
@@ -246,10 +246,10 @@ def in_room(take: layout.Take) -> list[str]:
     """Who came into a room and who left it, by the last two digits; ``!`` is somebody outside, ``~`` seen
     later."""
     return [
-        ("+" if mark.kind == "joined_room" else "-") + mark.data.get("value", "?")[-2:]
-        + ("!" if mark.data.get("who") == "outside" else "") + ("~" if "seen" in mark.data else "")
+        ("+" if mark.kind == "participant_joined" else "-") + mark.data.get("value", "?")[-2:]
+        + ("!" if mark.data.get("who") == "external" else "") + ("~" if "seen" in mark.data else "")
         for mark in take.marks
-        if mark.kind in ("joined_room", "left_room")
+        if mark.kind in ("participant_joined", "participant_left")
     ]  # fmt: skip
 
 

@@ -231,8 +231,8 @@ def test_the_daemon_records_such_a_call_as_any_other(daemon: Rig) -> None:
     start = layout.read_start(path.parent)
     assert (start.number, start.tenant) == (LINE, "t1")
     assert daemon.switch.esl.api(f"uuid_exists {start.channel}") == "true"
-    assert start.outside.kind == "sip"
-    assert start.outside.value.isprintable()
+    assert start.external_party.kind == "sip"
+    assert start.external_party.value.isprintable()
     phone.bye()
     until("it is written down", lambda: (path.parent / "take.json").exists())
     assert daemon.daemon is not None

@@ -50,7 +50,7 @@ def speaks(house: Rig, name: Line) -> tuple[Talk, Sounds]:
     sounds = lines(house, name)
     talk = Talk(house, house.call(LINE))
     if name == OPT_IN:
-        talk.until_marked("asked")
+        talk.until_marked("question_finished")
         time.sleep(0.3)
         talk.call.key("1")
     talk.until_marked("bridged")
@@ -81,7 +81,7 @@ def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, star
     assert says(raw[start:end, 1], SECOND) > 0.2, "they did say something"
     assert not kept[start:end, 1].any()
     assert np.array_equal(kept[start:end, 0], raw[start:end, 0])
-    gaps = [gap for gap in made.gaps if gap.reason == "joiner_not_agreed"]
+    gaps = [gap for gap in made.gaps if gap.reason == "no_transfer_consent"]
     assert {gap.channel for gap in gaps} == {"right"}
     assert any(gap.start_ms <= start * 1000 // RATE and gap.end_ms * RATE // 1000 >= end for gap in gaps)
 
@@ -89,14 +89,14 @@ def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, star
 def test_a_yes_is_kept_from_then_on(house: Rig) -> None:
     talk, sounds = speaks(house, OPT_IN)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     time.sleep(1)
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
-    talk.until_marked("joined_answered")
+    talk.until_marked("transfer_question_answered")
     time.sleep(2)
     talk.call.hang_up()
     made, raw, kept = is_kept(talk, sounds)
-    joined, yes = place(made, "bridged"), place(made, "joined_answered")
+    joined, yes = place(made, "bridged"), place(made, "transfer_question_answered")
     nothing_of_the_joiner(made, raw, kept, joined, yes)
     assert says(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
     assert says(kept[:joined, 1], LINE) > 0.2
@@ -110,12 +110,12 @@ def test_a_yes_is_kept_from_then_on(house: Rig) -> None:
 def test_a_no_ends_it_and_both_hear_so(house: Rig) -> None:
     talk, sounds = speaks(house, OPT_OUT)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     talk.call.key("2")
     time.sleep(1)
-    assert not talk.marks("joined_refused"), "the caller's key is none of theirs"
+    assert not talk.marks("transfer_question_refused"), "the caller's key is none of theirs"
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     made, raw, kept = is_kept(talk, sounds)
     time.sleep(2)
     assert talk.call.alive()
@@ -137,21 +137,21 @@ def test_in_a_conference(house: Rig) -> None:
     meets(talk, "meet-a")
     time.sleep(1)
     second = talk.rings_up(SECOND, "meet-a")
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     time.sleep(0.5)
     talk.phones(f"uuid_send_dtmf {second} 1")
-    talk.until_marked("joined_answered")
+    talk.until_marked("transfer_question_answered")
     time.sleep(1.5)
     third = talk.rings_up(THIRD, "meet-a")
-    talk.until_marked("joined_asked", 2)
+    talk.until_marked("transfer_question_finished", 2)
     time.sleep(0.5)
     talk.phones(f"uuid_send_dtmf {third} 2")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     assert talk.call.alive()
     made, raw, kept = is_kept(talk, sounds)
-    nothing_of_the_joiner(made, raw, kept, place(made, "joined_room", 1), place(made, "joined_answered"))
-    came = place(made, "joined_room", 2)
-    assert says(kept[place(made, "joined_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
+    nothing_of_the_joiner(made, raw, kept, place(made, "participant_joined", 1), place(made, "transfer_question_answered"))
+    came = place(made, "participant_joined", 2)
+    assert says(kept[place(made, "transfer_question_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
     assert says(raw[came:, 1], THIRD) > 0.2
     assert not kept[came:, 1].any()
     for leg in (second, third):
@@ -177,19 +177,19 @@ def test_a_third_one_is_asked_aside_and_their_yes_is_kept_from_then_on(house: Ri
     talk, sounds = speaks(house, OPT_IN)
     before = len(read_wav(talk.call.heard_by_caller))
     three(talk)
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     time.sleep(1)
     assert just_heard(talk, SECOND) < 0.05, "they are out of it"
     assert just_heard(talk, LINE) > 0.2
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 7")  # asked once more
-    talk.until_marked("joined_asked", 2)
+    talk.until_marked("transfer_question_finished", 2)
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
-    talk.until_marked("joined_answered")
+    talk.until_marked("transfer_question_answered")
     until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 5)
     time.sleep(2)
     talk.call.hang_up()
     made, raw, kept = is_kept(talk, sounds)
-    came, yes = place(made, "joined_room"), place(made, "joined_answered")
+    came, yes = place(made, "participant_joined"), place(made, "transfer_question_answered")
     assert says(raw[came:yes, 1], SECOND) > 0.2, "before they were taken aside"
     assert not kept[came:yes, 1].any()
     assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
@@ -213,23 +213,23 @@ def test_what_a_third_one_pressed_before_is_no_answer(house: Rig) -> None:
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     time.sleep(0.7)
     house.daemon.send_signal(signal.SIGCONT)
-    talk.until_marked("joined_asked")
-    talk.until_marked("joined_answered")
-    assert not talk.marks("joined_refused")
+    talk.until_marked("transfer_question_finished")
+    talk.until_marked("transfer_question_answered")
+    assert not talk.marks("transfer_question_refused")
 
 
 @pytest.mark.long
 def test_a_third_one_who_says_no_is_told_and_is_back_in_a_call_that_is_not_recorded(house: Rig) -> None:
     talk, sounds = speaks(house, OPT_OUT)
     three(talk)
-    talk.until_marked("joined_telling")
+    talk.until_marked("transfer_notice_started")
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     made, raw, kept = is_kept(talk, sounds)
-    came = place(made, "joined_room")
+    came = place(made, "participant_joined")
     assert not kept[came:, 1].any()
     assert np.array_equal(kept[came:, 0], raw[came:, 0])
-    (refused,) = (mark for mark in made.markers if mark.kind == "joined_refused")
+    (refused,) = (mark for mark in made.markers if mark.kind == "transfer_question_refused")
     assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
     until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 10)
     assert house.recorded_now() == set()
@@ -241,15 +241,15 @@ def test_a_third_one_who_says_no_is_told_and_is_back_in_a_call_that_is_not_recor
 def test_a_third_one_who_hangs_up_while_they_are_asked(house: Rig) -> None:
     talk, sounds = speaks(house, OPT_OUT)
     three(talk)
-    talk.until_marked("joined_telling")
+    talk.until_marked("transfer_notice_started")
     talk.phones(f"uuid_kill {talk.phone(SECOND)}")
-    talk.until_marked("left_room")
+    talk.until_marked("participant_left")
     time.sleep(3)  # what was said to both goes on for them
     talk.call.hang_up()
     made, _raw, kept = is_kept(talk, sounds)
-    untold = [mark.data["reason"] for mark in made.markers if mark.kind == "joined_untold"]
+    untold = [mark.data["reason"] for mark in made.markers if mark.kind == "transfer_notice_interrupted"]
     assert untold[-1] == "left"
-    came, left = place(made, "joined_room"), place(made, "left_room")
+    came, left = place(made, "participant_joined"), place(made, "participant_left")
     assert not kept[came:left, 1].any()
     assert says(kept[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
 
@@ -259,7 +259,7 @@ def test_a_third_one_who_hangs_up_while_they_are_asked(house: Rig) -> None:
 def test_a_third_one_comes_back_by_themselves_where_the_daemon_dies(house: Rig, mode: Line) -> None:
     talk, sounds = speaks(house, mode)
     three(talk)
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     house.kill_daemon()
     try:
         until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 15)
@@ -267,13 +267,13 @@ def test_a_third_one_comes_back_by_themselves_where_the_daemon_dies(house: Rig, 
         house.start_daemon()
         house.wait_watching()
     if mode == OPT_IN:
-        talk.until_marked("joined_refused")
+        talk.until_marked("transfer_question_refused")
     else:
-        talk.until_marked("joined_asked", 2)
+        talk.until_marked("transfer_question_finished", 2)
         talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
-        talk.until_marked("joined_refused")
+        talk.until_marked("transfer_question_refused")
     made, _raw, kept = is_kept(talk, sounds)
-    assert not kept[place(made, "joined_room", 0) :, 1].any()
+    assert not kept[place(made, "participant_joined", 0) :, 1].any()
     assert talk.call.alive()
 
 
@@ -282,8 +282,8 @@ def test_a_third_one_of_a_colleague_who_hangs_up_meanwhile(house: Rig) -> None:
     """As without a question: the third one stays as long as the colleague does."""
     talk, _sounds = speaks(house, OPT_IN)
     three(talk)
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     third = talk.phone(SECOND)
     talk.phones(f"uuid_kill {talk.phone()}")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     until("nobody is left alone", lambda: third not in talk.phones("show channels"), 20)

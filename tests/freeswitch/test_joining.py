@@ -65,7 +65,7 @@ def talk(house: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
 
 def test_uuid_transfer(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     whole(take, "01", "91")
@@ -76,7 +76,7 @@ def test_uuid_transfer(talk: Talk) -> None:
 @pytest.mark.parametrize("talk", ["joining_both"], indirect=True)
 def test_both_are_told(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     told_once(talk, take, together=True)
@@ -91,12 +91,12 @@ def test_a_line_that_tells_nobody(talk: Talk) -> None:
     time.sleep(1.5)
     take = talk.ends()
     whole(take, "01", "91")
-    assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
+    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_blind_refer(talk: Talk) -> None:
     talk.refers(talk.phone(), SECOND)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     whole(take, "01", "91")
@@ -109,7 +109,7 @@ def test_refer_with_replaces(talk: Talk) -> None:
     time.sleep(2)
     assert len(talk.marks("bridged")) == 1, "the other call of the same phone is none of this one"
     talk.refers(talk.phone(), SECOND, own)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     whole(take, "01", "91")
@@ -119,9 +119,9 @@ def test_refer_with_replaces(talk: Talk) -> None:
 
 def test_transferred_thrice_and_back(talk: Talk) -> None:
     talk.refers(talk.phone(), SECOND)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     talk.refers(talk.phone(SECOND), THIRD)
-    talk.until_marked("joined_told", 2)
+    talk.until_marked("transfer_notice_finished", 2)
     time.sleep(0.7)
     talk.refers(talk.phone(THIRD), SECOND)
     talk.until_marked("bridged", 4)
@@ -131,8 +131,8 @@ def test_transferred_thrice_and_back(talk: Talk) -> None:
     time.sleep(2)
     take = talk.ends()
     assert there(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
-    assert [mark.kind for mark in take.marks if mark.kind.startswith("joined")] == [
-        "joined_telling", "joined_told", "joined_telling", "joined_told",
+    assert [mark.kind for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))] == [
+        "transfer_notice_started", "transfer_notice_finished", "transfer_notice_started", "transfer_notice_finished",
     ]  # fmt: skip
     assert [name for name, _ in groupby(one[0] for one in heard(take) if one[0])][-3:] == ["92", "91", "01"]
 
@@ -140,7 +140,7 @@ def test_transferred_thrice_and_back(talk: Talk) -> None:
 def test_att_xfer(talk: Talk) -> None:
     consult(talk)
     talk.phones(f"uuid_kill {talk.phone()}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     whole(take, "01", "91")
@@ -157,7 +157,7 @@ def test_att_xfer_that_comes_to_nothing(talk: Talk) -> None:
     take = talk.ends()
     whole(take, "01")
     assert there(take)[:3] == ["+01", "-01", "+01"]
-    assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
+    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_park_and_pick_up(talk: Talk) -> None:
@@ -165,7 +165,7 @@ def test_park_and_pick_up(talk: Talk) -> None:
     talk.until_marked("unbridged")
     time.sleep(1)
     talk.rings_up(SECOND, f"pick-{talk.call.leg}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     whole(take, "01", "91")
@@ -178,7 +178,7 @@ def test_park_and_uuid_bridge(talk: Talk) -> None:
     talk.until_marked("unbridged")
     leg = talk.switch(f"originate sofia/accord/{SECOND}@{talk.route} &park()").split()[-1]
     talk.switch(f"uuid_bridge {talk.call.leg} {leg}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     whole(take, "01", "91")
@@ -188,7 +188,7 @@ def test_park_and_uuid_bridge(talk: Talk) -> None:
 
 def test_intercept(talk: Talk) -> None:
     talk.rings_up(SECOND, f"pick-{talk.call.leg}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     whole(take, "01", "91")
@@ -199,15 +199,15 @@ def test_intercept(talk: Talk) -> None:
 def test_a_hold_of_the_colleague(talk: Talk) -> None:
     phone = talk.phone()
     talk.phones(f"uuid_hold {phone}")
-    talk.until_marked("colleague_hold")
+    talk.until_marked("internal_hold")
     time.sleep(1)
     talk.phones(f"uuid_hold off {phone}")
-    talk.until_marked("colleague_unhold")
+    talk.until_marked("internal_unhold")
     time.sleep(1.5)
     take = talk.ends()
     whole(take, "01")
     assert there(take) == ["+01", "-01"]
-    assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
+    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_another_codec_in_the_call(talk: Talk) -> None:

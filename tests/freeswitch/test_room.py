@@ -68,9 +68,9 @@ def speaks(house: Rig, number: str = LINE) -> Talk:
 
 def meets(talk: Talk, room: str) -> None:
     """Both go on in a conference."""
-    before = len(talk.marks("joined_room"))
+    before = len(talk.marks("participant_joined"))
     talk.switch(f"uuid_transfer {talk.call.leg} -both {room} XML public")
-    talk.until_marked("joined_room", before + 1)
+    talk.until_marked("participant_joined", before + 1)
 
 
 def asked(talk: Talk, what: str) -> None:
@@ -105,15 +105,15 @@ def test_a_conference(house: Rig) -> None:
     time.sleep(1)
     asked(one, RESUME)
     second = one.rings_up(SECOND, "meet-a")
-    one.until_marked("joined_told")
+    one.until_marked("transfer_notice_finished")
     time.sleep(1)
     meets(two, "meet-a")
-    one.until_marked("joined_room", 4)
+    one.until_marked("participant_joined", 4)
     time.sleep(1.5)
-    assert len(one.marks("joined_telling")) == 1
-    assert not two.marks("joined_telling"), "told twice"
+    assert len(one.marks("transfer_notice_started")) == 1
+    assert not two.marks("transfer_notice_started"), "told twice"
     one.phones(f"uuid_kill {second}")
-    one.until_marked("left_room")
+    one.until_marked("participant_left")
     time.sleep(1)
     first = one.ends()
     other = two.ends()
@@ -128,9 +128,9 @@ def test_a_conference(house: Rig) -> None:
     assert in_room(first)[4] == "-91"
     assert sorted(in_room(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
     assert sorted(in_room(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
-    assert kinds(first).count("joined_told") == 1
-    (told,) = (mark for mark in first.marks if mark.kind == "joined_told")
-    assert told.data["in"] == "room"
+    assert kinds(first).count("transfer_notice_finished") == 1
+    (told,) = (mark for mark in first.marks if mark.kind == "transfer_notice_finished")
+    assert told.data["in"] == "conference"
     assert by_colleague(house, second)
     for talk in (one, two):
         assert not heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
@@ -145,7 +145,7 @@ def test_told_together_and_somebody_outside_in_the_room(house: Rig) -> None:
     meets(talk, "meet-b")
     second = talk.rings_up(SECOND, "meet-b")
     third = talk.rings_up(THIRD, "meet-b")
-    talk.until_marked("joined_room", 3)
+    talk.until_marked("participant_joined", 3)
     time.sleep(4)
     outside = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
     talk.switch(f"originate {outside} &conference(room-b@accord)")
@@ -172,25 +172,25 @@ def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
     hot.until_marked("announcement_finished")
     time.sleep(0.5)
     first = hot.rings_up(THIRD, "meet-hot")
-    hot.until_marked("joined_room")  # the switch has been asked about them
+    hot.until_marked("participant_joined")  # the switch has been asked about them
     house.kill_daemon()
     second = one.rings_up(SECOND, "meet-c")
     listener = one.rings_up(LINE, f"listen-{one.call.leg}")
     time.sleep(1)
     house.start_daemon()
     house.wait_watching()
-    one.until_marked("joined_told")
-    assert one.marks("joined_room")[-1].data["seen"] == "later"
+    one.until_marked("transfer_notice_finished")
+    assert one.marks("participant_joined")[-1].data["seen"] == "later"
     house.kill_daemon()
     one.phones(f"uuid_kill {second}")
     one.phones(f"uuid_kill {listener}")
     time.sleep(0.5)
     house.start_daemon()
     house.wait_watching()
-    one.until_marked("left_room")
-    one.until_marked("listener_left")
+    one.until_marked("participant_left")
+    one.until_marked("supervisor_left")
     one.phones(f"uuid_kill {first}")
-    hot.until_marked("left_room")
+    hot.until_marked("participant_left")
     take, brought = one.ends(), hot.ends()
     assert in_room(take) == ["+01", "+91~", "-91~", "-01"]
     assert listened(take) == ["+01~", "-01~"]
@@ -208,11 +208,11 @@ def test_three_way(house: Rig) -> None:
     talk = speaks(house)
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     # The codes are those of who is connected with the outside party, and nobody else's.
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} *8")
     time.sleep(1)
-    assert not talk.marks("noted")
+    assert not talk.marks("moment_marked")
     talk.phones(f"uuid_send_dtmf {talk.phone()} *6")
     talk.until_marked("paused")
     time.sleep(0.7)
@@ -229,7 +229,7 @@ def test_three_way(house: Rig) -> None:
     ((_start, _end),) = zeros(read_wav(Path(take.audio))[TOLD_BY:])
     assert there(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
     assert in_room(take) == ["+91", "-91"]
-    assert kinds(take).count("joined_telling") == kinds(take).count("joined_told") == 1
+    assert kinds(take).count("transfer_notice_started") == kinds(take).count("transfer_notice_finished") == 1
     heard_by_third = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(heard_by_third)[:, 0], SENTENCE)
     assert not heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
@@ -243,7 +243,7 @@ def consult(talk: Talk) -> None:
 
 def listened(take: layout.Take) -> list[str]:
     """Who listened, by the last two digits, and who heard them, with the channel that they are in then."""
-    said = {"listener_came": "+", "listener_left": "-", "listener_heard": ""}
+    said = {"supervisor_joined": "+", "supervisor_left": "-", "supervisor_heard": ""}
     return [
         said[mark.kind] + mark.data.get("value", "?")[-2:]
         + (f":{mark.data['heard_by']}" if "heard_by" in mark.data else "")
@@ -263,40 +263,40 @@ def test_who_listens(house: Rig) -> None:
     outside_leg = two.call.leg
     second = two.rings_up(SECOND, f"listen-{outside_leg}")
     for talk in (one, two):
-        talk.until_marked("listener_came")
+        talk.until_marked("supervisor_joined")
     talk = two
     who = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
     talk.switch(f"originate {who} &eavesdrop({outside_leg})")
-    talk.until_marked("listener_came", 2)
+    talk.until_marked("supervisor_joined", 2)
     time.sleep(1)
     assert not heard_among(read_wav(house.phones_folder / f"colleague-{inside}.wav")[:, 0], SENTENCE)
     for key, leg in (("2", inside), ("2", second)):
         talk.phones(f"uuid_send_dtmf {leg} {key}")
     for each in (one, two):
-        each.until_marked("listener_heard")
+        each.until_marked("supervisor_heard")
     time.sleep(1)
     talk.phones(f"uuid_send_dtmf {inside} 1")
     talk.phones(f"uuid_send_dtmf {second} 3")
     for each in (one, two):
-        each.until_marked("joined_told")
+        each.until_marked("transfer_notice_finished")
     assert not one.marks("transferred_outside")
     talk.phones(f"uuid_send_dtmf {second} 0")
-    two.until_marked("left_room")
+    two.until_marked("participant_left")
     talk.phones(f"uuid_kill {second}")
-    two.until_marked("listener_left")
+    two.until_marked("supervisor_left")
     talk.phones(f"uuid_send_dtmf {talk.phone(OUTSIDE)} 1")
     two.until_marked("transferred_outside")
     ended = two.call.wait_take()
     assert two.call.alive()
     talk.phones(f"uuid_kill {inside}")
-    one.until_marked("listener_left")
+    one.until_marked("supervisor_left")
     time.sleep(0.7)
     take = one.ends()
     assert listened(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
     assert in_room(take) == ["+92", "-92"]
     assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
     assert [name for name, *_ in heard(take, 0) if "92" in name] == []
-    assert kinds(take).count("joined_told") == 1
+    assert kinds(take).count("transfer_notice_finished") == 1
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert by_colleague(house, inside)
     assert listened(ended) == [

@@ -180,7 +180,7 @@ def test_a_hold_that_goes_on_when_the_daemon_is_back_is_silent_from_its_beginnin
     time.sleep(1)
     hold(seen)
     ended.hold()
-    for call, kind in ((seen, "colleague_hold"), (ended, "hold")):
+    for call, kind in ((seen, "internal_hold"), (ended, "hold")):
         until(kind, lambda call=call, kind=kind: kind in call.marks_now())
     time.sleep(0.7)
     daemon.kill_daemon()
@@ -201,7 +201,7 @@ def test_a_hold_that_goes_on_when_the_daemon_is_back_is_silent_from_its_beginnin
         call.hang_up()
     for call in calls:
         made, _raw, kept = encoded(call, sounds)
-        mine = "colleague_hold" if call in (seen, unseen) else "hold"
+        mine = "internal_hold" if call in (seen, unseen) else "hold"
         began = next(mark for mark in reversed(made.take.marks) if mark.kind == mine)
         over = next(mark for mark in made.take.marks if mark.kind == mine.replace("hold", "unhold"))
         since = made.take.first("recording_started")

@@ -140,7 +140,7 @@ def heard_again(house: House, take: layout.Take, gaps: list[str], outside: int, 
     came = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][1]
     assert abs(came - end) < 500, (idle, made.markers)
     # The joiner is told alone at first: the right channel is silent then.
-    told = [gap.end_ms for gap in made.gaps if gap.reason == "told_joiner"]
+    told = [gap.end_ms for gap in made.gaps if gap.reason == "transfer_notice"]
     left, right = sound[(came + 300) * rate :, 0], sound[(max(told) + 300) * rate :, 1]
     assert len(right) > RATE // 2
     assert (level(left, outside) > 0.2)[:-3].mean() > 0.8, "the outside party is not heard again"
@@ -154,7 +154,7 @@ def test_held_and_referred(house: House, outward: bool) -> None:
     talk.holds(phone)
     time.sleep(1.5)
     talk.refers(phone, SLOW)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.ends()
     first, left = ("caller", "01") if outward else ("01", "caller")
@@ -174,7 +174,7 @@ def test_held_and_replaced(house: House, outward: bool) -> None:
     own = talk.rings_up(LINE, SECOND)
     time.sleep(2)
     talk.refers(phone, SECOND, own)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.ends()
     first, left = ("caller", "01") if outward else ("01", "caller")
@@ -190,7 +190,7 @@ def test_transferred_by_the_switch(house: House, outward: bool) -> None:
     phone = talk.call.id if outward else talk.phone()
     consult(talk)
     talk.phones(f"uuid_kill {phone}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.ends()
     first, left = ("caller", "01") if outward else ("01", "caller")
@@ -255,8 +255,8 @@ def test_the_telephone_systems_own_keys(house: House) -> None:
     talk.phones(f"uuid_send_dtmf {phone} *8")
     time.sleep(2)
     talk.phones(f"uuid_send_dtmf {phone} *1")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.ends()
     assert there(take) == ["+01", "-01", "+93", "-93"]
-    assert not [mark for mark in take.marks if mark.kind == "noted"], "the docs may say more"
+    assert not [mark for mark in take.marks if mark.kind == "moment_marked"], "the docs may say more"

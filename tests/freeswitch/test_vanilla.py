@@ -126,7 +126,7 @@ def test_too_late_what_comes_in_ahead_of_it_is_listed(
     assert outcome(misplaced, call) == came_of_it
     take = call.wait_take()
     assert (take.start.direction, take.start.number) == ("inbound", number)
-    assert take.start.outside.value.endswith(call.caller)
+    assert take.start.external_party.value.endswith(call.caller)
 
 
 @pytest.mark.parametrize("number", OUTWARD)
@@ -134,7 +134,7 @@ def test_too_late_what_goes_out_ahead_of_it_is_listed(misplaced: Rig, number: st
     call = call_out(misplaced, number)
     assert outcome(misplaced, call) == DID_NOT_ASK
     start = call.wait_take().start
-    assert (start.direction, start.number, start.outside.value) == ("outbound", LINE, number)
+    assert (start.direction, start.number, start.external_party.value) == ("outbound", LINE, number)
 
 
 def test_too_late_the_doctor_names_each_way_with_its_file_and_what_the_daemon_saw(misplaced: Rig) -> None:
@@ -177,6 +177,6 @@ def test_the_next_daemon_finds_it_and_lists_it_once(misplaced: Rig) -> None:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == DID_NOT_ASK
     outside = [
-        layout.read_start(path.parent).outside.value for path in misplaced.spool.glob(f"*/{layout.CALL}")
+        layout.read_start(path.parent).external_party.value for path in misplaced.spool.glob(f"*/{layout.CALL}")
     ]
     assert len([each for each in outside if each.endswith(calls[0].caller)]) == 1

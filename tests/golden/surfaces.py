@@ -39,10 +39,10 @@ from recorder.seal import (
 from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import (
     KINDS,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
-    DeletionAsked,
+    DeletionRequested,
     Erased,
     Gone,
     HoldLifted,
@@ -80,9 +80,9 @@ AMENDMENTS: tuple[Data, ...] = (
     HoldSet(("agreement",), ID, "They are still talking.", NOW),
     HoldLifted(1, "They agree."),
     ConsentWithdrawn(("quality",), "By telephone."),
-    AgreedLater("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
+    ConsentAdded("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
     PurposesNarrowed(("quality",), "Not needed."),
-    DeletionAsked("The caller wrote."),
+    DeletionRequested("The caller wrote."),
 )
 
 HERE = Path(__file__).parent

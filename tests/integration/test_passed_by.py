@@ -40,7 +40,7 @@ def written(driver: PracticeDriver, reason: str = "daemon_away") -> None:
     driver.sleep(1.0)  # whatever else would be written of it
     assert ends(driver) == [reason]
     (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{layout.CALL}")]
-    assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
+    assert (start["external_party"]["value"], start["tenant"]) == ("+32470000001", "t1")
 
 
 def test_it_ends_while_a_daemon_watches(driver: PracticeDriver) -> None:

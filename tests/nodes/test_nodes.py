@@ -80,7 +80,7 @@ def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, hou
     until(lambda: all("worker.started" in node.said() for node in nodes), "three workers")
 
     def destroyed() -> int:
-        return sum(queries.recording(house.tenant, each).destroyed_at is not None for each in over)
+        return sum(queries.recording(house.tenant, each).erased_at is not None for each in over)
 
     until(lambda: destroyed() >= 1, "the first one is destroyed")
     time.sleep(chance.uniform(0, 0.1))

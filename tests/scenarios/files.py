@@ -101,7 +101,7 @@ class Sounds:
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "out": lambda: made(keep=self.keep(), outbound=BEFORE_CONNECTED),
             "out_joining": lambda: made(
-                outbound=BEFORE_CONNECTED, joining=TransferNotice(ALONE, self.sound("joining"))
+                outbound=BEFORE_CONNECTED, transfer_notice=TransferNotice(ALONE, self.sound("joining"))
             ),
             "out_once": lambda: made(keep=self.keep(), outbound=ONCE_CONNECTED),
             "out_opt_in": lambda: made(OPT_IN, asked=self.asked(), outbound=BEFORE_CONNECTED),
@@ -111,12 +111,12 @@ class Sounds:
             ),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
-            "joining_alone": lambda: made(joining=TransferNotice(ALONE, self.sound("joining"))),
-            "joining_both": lambda: made(joining=TransferNotice(BOTH, self.sound("joining"))),
+            "joining_alone": lambda: made(transfer_notice=TransferNotice(ALONE, self.sound("joining"))),
+            "joining_both": lambda: made(transfer_notice=TransferNotice(BOTH, self.sound("joining"))),
             "joining_opt_in": lambda: made(
-                OPT_IN, asked=self.asked(), keep=self.keep(), joining=self.asking(ALONE)
+                OPT_IN, asked=self.asked(), keep=self.keep(), transfer_notice=self.asking(ALONE)
             ),
-            "joining_opt_out": lambda: made(OPT_OUT, asked=self.asked(), joining=self.asking(BOTH)),
+            "joining_opt_out": lambda: made(OPT_OUT, asked=self.asked(), transfer_notice=self.asking(BOTH)),
             "own_words": lambda: made(keep=replace(self.keep(), question=None)),
         }.get(name, made)()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.scenarios.definitions import Expected, Line, Scenario, Step
 
 _WHOLE = ("recording_started", "announcement_finished", "bridged")
-_TOLD = ("unbridged", "bridged", "joined_telling", "joined_told")
-_UNTOLD = ("joined_telling", "joined_told", "joined_untold")
+_TOLD = ("unbridged", "bridged", "transfer_notice_started", "transfer_notice_finished")
+_UNTOLD = ("transfer_notice_started", "transfer_notice_finished", "transfer_notice_interrupted")
 _END = Step("mark bridged 2", 1.0, "hang_up")
 
 
@@ -19,31 +19,31 @@ JOINING = (
                                      absent=_UNTOLD, there=("+line", "-line", "+other", "-other")),
              steps=(_transfer(), _END)),
     Scenario("transferred_and_told", Expected("recorded", marks=(*_WHOLE, *_TOLD, "hangup"),
-                                              absent=("joined_untold",)),
-             line="joining_alone", steps=(_transfer(), Step("mark joined_told", 0.5, "hang_up"))),
+                                              absent=("transfer_notice_interrupted",)),
+             line="joining_alone", steps=(_transfer(), Step("mark transfer_notice_finished", 0.5, "hang_up"))),
     Scenario("transferred_and_told_together", Expected("recorded", marks=(*_WHOLE, *_TOLD, "hangup"),
-                                                       absent=("joined_untold",)),
-             line="joining_both", steps=(_transfer(), Step("mark joined_told", 0.5, "hang_up"))),
+                                                       absent=("transfer_notice_interrupted",)),
+             line="joining_both", steps=(_transfer(), Step("mark transfer_notice_finished", 0.5, "hang_up"))),
     Scenario("transferred_and_back", Expected("recorded", marks=(*_WHOLE, *_TOLD, "unbridged", "bridged",
                                                                  "unbridged", "bridged", "hangup"),
-                                              absent=("joined_untold",), once=("joined_told",)),
+                                              absent=("transfer_notice_interrupted",), once=("transfer_notice_finished",)),
              line="joining_alone",
-             steps=(_transfer(), Step("mark joined_told", 0.3, "transfer", "joining_alone"),
+             steps=(_transfer(), Step("mark transfer_notice_finished", 0.3, "transfer", "joining_alone"),
                     _transfer(0.5, number=3), Step("mark bridged 4", 2.5, "hang_up"))),
-    Scenario("transferred_on_while_told", Expected("recorded", marks=(*_WHOLE, "joined_telling",
-                                                                      "joined_untold", "bridged",
-                                                                      "joined_telling", "joined_told")),
+    Scenario("transferred_on_while_told", Expected("recorded", marks=(*_WHOLE, "transfer_notice_started",
+                                                                      "transfer_notice_interrupted", "bridged",
+                                                                      "transfer_notice_started", "transfer_notice_finished")),
              line="joining_alone",
-             steps=(_transfer(), Step("mark joined_telling", 0.3, "transfer", "line"),
-                    Step("mark joined_told", 0.3, "hang_up"))),
-    Scenario("holds_while_told", Expected("recorded", marks=(*_WHOLE, "joined_telling", "joined_untold",
-                                                             "joined_telling", "joined_told")),
+             steps=(_transfer(), Step("mark transfer_notice_started", 0.3, "transfer", "line"),
+                    Step("mark transfer_notice_finished", 0.3, "hang_up"))),
+    Scenario("holds_while_told", Expected("recorded", marks=(*_WHOLE, "transfer_notice_started", "transfer_notice_interrupted",
+                                                             "transfer_notice_started", "transfer_notice_finished")),
              line="joining_alone",
-             steps=(_transfer(), Step("mark joined_telling", 0.3, "callee_holds"),
-                    Step("mark joined_telling", 2.0, "callee_unholds"),
-                    Step("mark joined_told", 0.3, "hang_up"))),
-    Scenario("leaves_while_told", Expected("recorded", marks=(*_WHOLE, "joined_telling", "joined_untold")),
-             line="joining_alone", steps=(_transfer(), Step("mark joined_telling", 0.3, "callee_hangs_up"))),
+             steps=(_transfer(), Step("mark transfer_notice_started", 0.3, "callee_holds"),
+                    Step("mark transfer_notice_started", 2.0, "callee_unholds"),
+                    Step("mark transfer_notice_finished", 0.3, "hang_up"))),
+    Scenario("leaves_while_told", Expected("recorded", marks=(*_WHOLE, "transfer_notice_started", "transfer_notice_interrupted")),
+             line="joining_alone", steps=(_transfer(), Step("mark transfer_notice_started", 0.3, "callee_hangs_up"))),
     Scenario("transferred_outside", Expected("recorded", recorded=False,
                                              marks=(*_WHOLE, "unbridged", "bridged", "transferred_outside",
                                                     "recording_stopped"),
@@ -53,19 +53,19 @@ JOINING = (
                                            marks=(*_WHOLE, "transferred_outside", "hangup"),
                                            absent=_UNTOLD),
              line="forwarded", steps=(Step("mark transferred_outside", 0.5, "hang_up"),)),
-    Scenario("the_colleague_holds", Expected("recorded", marks=(*_WHOLE, "colleague_hold",
-                                                                "colleague_unhold", "hangup"),
+    Scenario("the_colleague_holds", Expected("recorded", marks=(*_WHOLE, "internal_hold",
+                                                                "internal_unhold", "hangup"),
                                              absent=("hold", "unhold")),
              steps=(Step("bridged", 0.5, "callee_holds"), Step("bridged", 1.2, "callee_unholds"),
                     Step("bridged", 2.0, "hang_up"))),
-    Scenario("held_and_transferred", Expected("recorded", marks=(*_WHOLE, "colleague_hold", "unbridged",
+    Scenario("held_and_transferred", Expected("recorded", marks=(*_WHOLE, "internal_hold", "unbridged",
                                                                  "bridged", "hangup")),
              steps=(Step("bridged", 0.5, "callee_holds"), _transfer(1.0), _END)),
 )  # fmt: skip
 
 _CALLER_AGREES = Step("mark asked", 0.3, "press", "1")
-_IN = ("recording_started", "announcement_finished", "bridged", "unbridged", "bridged", "joined_telling")
-_OUT = (*_IN[:2], "answered", *_IN[2:])
+_IN = ("recording_started", "announcement_finished", "bridged", "unbridged", "bridged", "transfer_notice_started")
+_OUT = (*_IN[:2], "question_answered", *_IN[2:])
 _OVER = "recording_stopped"
 
 
@@ -74,98 +74,98 @@ def _asked(name: str, answer: str, *steps: Step, line: Line = "joining_opt_in", 
     """Who joins is asked: what they answered to it, and so whether it goes on."""
     goes_on = answer in ("yes", "silent")
     opt_in = line == "joining_opt_in"
-    marks = (*(_IN if opt_in else _OUT), *(("joined_asked",) * times))
-    marks += ("joined_answered", "hangup") if goes_on else ("joined_refused", _OVER)
-    last = "joined_answered" if goes_on else "joined_refused"
-    absent = ("joined_refused",) if goes_on else ("joined_answered", "hangup")
+    marks = (*(_IN if opt_in else _OUT), *(("transfer_question_finished",) * times))
+    marks += ("transfer_question_answered", "hangup") if goes_on else ("transfer_question_refused", _OVER)
+    last = "transfer_question_answered" if goes_on else "transfer_question_refused"
+    absent = ("transfer_question_refused",) if goes_on else ("transfer_question_answered", "hangup")
     expected = Expected("recorded", recorded=goes_on, marks=marks, once=(last,),
-                        absent=("joined_told", *absent), answers=("yes" if opt_in else "none",))  # fmt: skip
+                        absent=("transfer_notice_finished", *absent), answers=("yes" if opt_in else "none",))  # fmt: skip
     first = (_CALLER_AGREES,) if opt_in else ()
     done = (*first, _transfer(), *steps, Step(f"mark {last}", 0.6, "hang_up"))
     return Scenario(name, expected, line=line, steps=done)
 
 
 JOINER_ASKED = (
-    _asked("joiner_asked_yes", "yes", Step("mark joined_asked", 0.3, "callee_presses", "1")),
-    _asked("joiner_asked_yes_too_early", "none", Step("mark joined_telling", 0.3, "callee_presses", "1")),
-    _asked("joiner_asked_no", "no", Step("mark joined_asked", 0.3, "callee_presses", "2")),
-    _asked("joiner_asked_no_at_once", "no", Step("mark joined_telling", 0.3, "callee_presses", "2"), times=0),
+    _asked("joiner_asked_yes", "yes", Step("mark transfer_question_finished", 0.3, "callee_presses", "1")),
+    _asked("joiner_asked_yes_too_early", "none", Step("mark transfer_notice_started", 0.3, "callee_presses", "1")),
+    _asked("joiner_asked_no", "no", Step("mark transfer_question_finished", 0.3, "callee_presses", "2")),
+    _asked("joiner_asked_no_at_once", "no", Step("mark transfer_notice_started", 0.3, "callee_presses", "2"), times=0),
     _asked("joiner_asked_silence", "none"),
-    _asked("joiner_asked_wrong_key_then_yes", "yes", Step("mark joined_asked", 0.3, "callee_presses", "7"),
-           Step("mark joined_asked 2", 0.3, "callee_presses", "1"), times=2),
-    _asked("joiner_asked_wrong_keys", "unclear", Step("mark joined_asked", 0.3, "callee_presses", "7"),
-           Step("mark joined_asked 2", 0.3, "callee_presses", "#"), times=2),
-    _asked("joiner_asked_the_caller_presses", "none", Step("mark joined_asked", 0.3, "press", "1")),
-    _asked("joiner_asked_dials_a_code", "yes", Step("mark joined_telling", 0.3, "callee_presses", "*5"),
-           Step("mark joined_asked", 0.3, "callee_presses", "1")),
-    _asked("joiner_asked_and_transfers", "left", Step("mark joined_telling", 0.3, "transfer", "line"),
+    _asked("joiner_asked_wrong_key_then_yes", "yes", Step("mark transfer_question_finished", 0.3, "callee_presses", "7"),
+           Step("mark transfer_question_finished 2", 0.3, "callee_presses", "1"), times=2),
+    _asked("joiner_asked_wrong_keys", "unclear", Step("mark transfer_question_finished", 0.3, "callee_presses", "7"),
+           Step("mark transfer_question_finished 2", 0.3, "callee_presses", "#"), times=2),
+    _asked("joiner_asked_the_caller_presses", "none", Step("mark transfer_question_finished", 0.3, "press", "1")),
+    _asked("joiner_asked_dials_a_code", "yes", Step("mark transfer_notice_started", 0.3, "callee_presses", "*5"),
+           Step("mark transfer_question_finished", 0.3, "callee_presses", "1")),
+    _asked("joiner_asked_and_transfers", "left", Step("mark transfer_notice_started", 0.3, "transfer", "line"),
            times=0),
     Scenario("joiner_asked_hangs_up",
-             Expected("recorded", marks=_IN, absent=("joined_asked", "joined_answered"), answers=("yes",)),
+             Expected("recorded", marks=_IN, absent=("transfer_question_finished", "transfer_question_answered"), answers=("yes",)),
              line="joining_opt_in",
-             steps=(_CALLER_AGREES, _transfer(), Step("mark joined_telling", 0.3, "callee_hangs_up"))),
+             steps=(_CALLER_AGREES, _transfer(), Step("mark transfer_notice_started", 0.3, "callee_hangs_up"))),
     Scenario("joiner_asked_holds",
              Expected("recorded", answers=("yes",),
-                      marks=(*_IN, "joined_untold", "joined_telling", "joined_asked", "joined_answered")),
+                      marks=(*_IN, "transfer_notice_interrupted", "transfer_notice_started", "transfer_question_finished", "transfer_question_answered")),
              line="joining_opt_in",
-             steps=(_CALLER_AGREES, _transfer(), Step("mark joined_telling", 0.3, "callee_holds"),
-                    Step("mark joined_telling", 1.0, "callee_unholds"),
-                    Step("mark joined_asked", 0.3, "callee_presses", "1"),
-                    Step("mark joined_answered", 0.3, "hang_up"))),
+             steps=(_CALLER_AGREES, _transfer(), Step("mark transfer_notice_started", 0.3, "callee_holds"),
+                    Step("mark transfer_notice_started", 1.0, "callee_unholds"),
+                    Step("mark transfer_question_finished", 0.3, "callee_presses", "1"),
+                    Step("mark transfer_question_answered", 0.3, "hang_up"))),
     _asked("joiner_may_refuse_silence", "silent", line="joining_opt_out"),
-    _asked("joiner_may_refuse_no", "no", Step("mark joined_asked", 0.3, "callee_presses", "2"),
+    _asked("joiner_may_refuse_no", "no", Step("mark transfer_question_finished", 0.3, "callee_presses", "2"),
            line="joining_opt_out"),
-    _asked("joiner_may_refuse_at_once", "no", Step("mark joined_telling", 0.3, "callee_presses", "2"),
+    _asked("joiner_may_refuse_at_once", "no", Step("mark transfer_notice_started", 0.3, "callee_presses", "2"),
            line="joining_opt_out", times=0),
-    _asked("joiner_may_refuse_wrong_keys", "unclear", Step("mark joined_asked", 0.3, "callee_presses", "1"),
-           Step("mark joined_asked 2", 0.3, "callee_presses", "5"), line="joining_opt_out", times=2),
+    _asked("joiner_may_refuse_wrong_keys", "unclear", Step("mark transfer_question_finished", 0.3, "callee_presses", "1"),
+           Step("mark transfer_question_finished 2", 0.3, "callee_presses", "5"), line="joining_opt_out", times=2),
 )  # fmt: skip
 """A line that asks who joins: alone in opt-in, and together with the caller in opt-out."""
 
 ROUGH_JOINER_ASKED = (
     Scenario("daemon_killed_while_who_joined_is_asked",
              Expected("recorded", recorded=False, answers=("yes",),
-                      marks=(*_IN, "joined_asked", "unobserved_from", "joined_refused", _OVER),
-                      absent=("joined_answered", "hangup"), once=("joined_telling",)),
+                      marks=(*_IN, "transfer_question_finished", "unobserved_from", "transfer_question_refused", _OVER),
+                      absent=("transfer_question_answered", "hangup"), once=("transfer_notice_started",)),
              line="joining_opt_in",
-             steps=(_CALLER_AGREES, _transfer(), Step("mark joined_asked", 0.2, "kill_daemon"),
-                    Step("mark joined_asked", 0.6, "callee_presses", "1"),
-                    Step("mark joined_asked", 1.0, "start_daemon"),
-                    Step("mark joined_refused", 0.6, "hang_up"))),
+             steps=(_CALLER_AGREES, _transfer(), Step("mark transfer_question_finished", 0.2, "kill_daemon"),
+                    Step("mark transfer_question_finished", 0.6, "callee_presses", "1"),
+                    Step("mark transfer_question_finished", 1.0, "start_daemon"),
+                    Step("mark transfer_question_refused", 0.6, "hang_up"))),
     Scenario("daemon_killed_while_who_joined_may_refuse",
              Expected("recorded", recorded=False, answers=("none",),
-                      marks=(*_OUT, "joined_asked", "unobserved_from", "joined_untold", "joined_telling",
-                             "joined_asked", "joined_refused", _OVER), absent=("joined_answered", "hangup")),
+                      marks=(*_OUT, "transfer_question_finished", "unobserved_from", "transfer_notice_interrupted", "transfer_notice_started",
+                             "transfer_question_finished", "transfer_question_refused", _OVER), absent=("transfer_question_answered", "hangup")),
              line="joining_opt_out",
-             steps=(_transfer(), Step("mark joined_asked", 0.2, "kill_daemon"),
-                    Step("mark joined_asked", 1.0, "start_daemon"),
-                    Step("mark joined_asked 2", 0.3, "callee_presses", "2"),
-                    Step("mark joined_refused", 0.6, "hang_up"))),
+             steps=(_transfer(), Step("mark transfer_question_finished", 0.2, "kill_daemon"),
+                    Step("mark transfer_question_finished", 1.0, "start_daemon"),
+                    Step("mark transfer_question_finished 2", 0.3, "callee_presses", "2"),
+                    Step("mark transfer_question_refused", 0.6, "hang_up"))),
 )  # fmt: skip
 """The daemon dies while the question is open: it takes nothing for a yes."""
 
 ROUGH_JOINING = (
     # Seen to begin, and again by the next daemon, for it goes on.
-    Scenario("held_while_the_daemon_is_away", Expected("recorded", marks=(*_WHOLE, "colleague_hold",
-                                                                          "unobserved_from", "colleague_hold",
-                                                                          "colleague_unhold", "hangup"),
+    Scenario("held_while_the_daemon_is_away", Expected("recorded", marks=(*_WHOLE, "internal_hold",
+                                                                          "unobserved_from", "internal_hold",
+                                                                          "internal_unhold", "hangup"),
                                                        absent=("hold", "unhold")),
-             steps=(Step("bridged", 0.5, "callee_holds"), Step("mark colleague_hold", 0.3, "kill_daemon"),
-                    Step("mark colleague_hold", 0.8, "start_daemon"),
-                    Step("mark colleague_hold 2", 0.5, "callee_unholds"),
-                    Step("mark colleague_unhold", 0.7, "hang_up"))),
+             steps=(Step("bridged", 0.5, "callee_holds"), Step("mark internal_hold", 0.3, "kill_daemon"),
+                    Step("mark internal_hold", 0.8, "start_daemon"),
+                    Step("mark internal_hold 2", 0.5, "callee_unholds"),
+                    Step("mark internal_unhold", 0.7, "hang_up"))),
     Scenario("transferred_while_the_daemon_is_away",
-             Expected("recorded", marks=(*_WHOLE, "unbridged", "bridged", "joined_telling", "joined_told"),
-                      absent=("joined_untold",), once=("joined_told",)),
+             Expected("recorded", marks=(*_WHOLE, "unbridged", "bridged", "transfer_notice_started", "transfer_notice_finished"),
+                      absent=("transfer_notice_interrupted",), once=("transfer_notice_finished",)),
              line="joining_alone",
              steps=(Step("bridged", 0.5, "kill_daemon"), _transfer(0.8), Step("bridged", 2.5, "start_daemon"),
-                    Step("mark joined_told", 0.5, "hang_up"))),
+                    Step("mark transfer_notice_finished", 0.5, "hang_up"))),
     Scenario("daemon_killed_while_who_joined_is_told",
-             Expected("recorded", marks=(*_WHOLE, "bridged", "joined_telling", "joined_untold"),
-                      absent=("joined_told",), once=("joined_telling", "joined_untold")),
+             Expected("recorded", marks=(*_WHOLE, "bridged", "transfer_notice_started", "transfer_notice_interrupted"),
+                      absent=("transfer_notice_finished",), once=("transfer_notice_started", "transfer_notice_interrupted")),
              line="joining_alone",
-             steps=(_transfer(), Step("mark joined_telling", 0.3, "kill_daemon"),
-                    Step("mark joined_telling", 2.5, "start_daemon"),
-                    Step("mark joined_telling", 5.0, "hang_up"))),
+             steps=(_transfer(), Step("mark transfer_notice_started", 0.3, "kill_daemon"),
+                    Step("mark transfer_notice_started", 2.5, "start_daemon"),
+                    Step("mark transfer_notice_started", 5.0, "hang_up"))),
 )  # fmt: skip
 """The daemon dies in a transfer: who came is in the marks when it is back, and nobody is told twice."""

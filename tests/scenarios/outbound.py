@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.scenarios.definitions import Expected, Line, Scenario, Step
 
 _WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
-_AGAIN = ("announcement_started", "hold", "announcement_broken", "unhold", "announcement_started",
+_AGAIN = ("announcement_started", "hold", "announcement_interrupted", "unhold", "announcement_started",
           "announcement_finished", "bridged")  # fmt: skip
 _ONCE = ("bridged", "recording_started", "announcement_started", "announcement_finished", "hangup")
-_AGREED = ("keep_asked", "keep_question_heard", "keep_answered", "keep_told")
-_KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_broken",))
+_AGREED = ("keep_question_asked", "keep_question_heard", "keep_question_answered", "keep_answer_confirmed")
+_KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_interrupted",))
 _LATER = Step("bridged", 1.0, "hang_up")
 _FINISHED = "mark announcement_finished"
 
@@ -52,15 +52,15 @@ OUTBOUND = (
              "out", outward=True,
              steps=(Step("bridged", 0.5, "callee_presses", "*5"),
                     Step("mark keep_question_heard", 0.4, "press", "1"),
-                    Step("mark keep_told", 0.4, "hang_up"))),
+                    Step("mark keep_answer_confirmed", 0.4, "hang_up"))),
     Scenario("out_paused_and_resumed",
-             Expected("recorded", marks=(*_WHOLE[:4], "paused", "resumed", "noted", "hangup")), "out",
+             Expected("recorded", marks=(*_WHOLE[:4], "paused", "resumed", "moment_marked", "hangup")), "out",
              outward=True,
              steps=(Step("bridged", 0.5, "callee_presses", "*6"),
                     Step("mark paused", 1.5, "callee_presses", "*7"),
                     Step("mark resumed", 0.7, "callee_presses", "*8"), Step("mark noted", 0.7, "hang_up"))),
     Scenario("out_the_callee_dials_codes",
-             Expected("recorded", marks=_WHOLE, absent=("paused", "noted", "keep_asked")), "out",
+             Expected("recorded", marks=_WHOLE, absent=("paused", "moment_marked", "keep_question_asked")), "out",
              outward=True,
              steps=(Step("bridged", 0.5, "press", "*5*6*8"), Step("bridged", 4.0, "hang_up"))),
     Scenario("out_of_a_line_that_is_not_recorded", _UNLISTED, "line", outward=True),
@@ -68,7 +68,7 @@ OUTBOUND = (
     Scenario("out_to_an_emergency_number", _unrecorded("never_record", state="", told=0), "out",
              outward=True, calls="112"),
     Scenario("out_once_connected",
-             Expected("recorded", marks=_ONCE, absent=("announcement_broken",)), "out_once", outward=True,
+             Expected("recorded", marks=_ONCE, absent=("announcement_interrupted",)), "out_once", outward=True,
              steps=(Step(_FINISHED, 1.0, "hang_up"),)),
     Scenario("out_once_connected_colleague_ends_it", Expected("recorded", marks=_ONCE), "out_once",
              outward=True, steps=(Step(_FINISHED, 1.0, "callee_hangs_up"),)),
@@ -83,47 +83,47 @@ OUTBOUND = (
              outward=True,
              steps=(Step(_FINISHED, 0.5, "callee_presses", "*5"),
                     Step("mark keep_question_heard", 0.4, "press", "1"),
-                    Step("mark keep_told", 0.4, "hang_up"))),
+                    Step("mark keep_answer_confirmed", 0.4, "hang_up"))),
 )  # fmt: skip
 
 ASKED = (
     _asked("out_opt_in_yes", "out_opt_in",
-           Expected("recorded", marks=("asked", "answered", *_WHOLE), answers=("yes",)),
+           Expected("recorded", marks=("question_finished", "question_answered", *_WHOLE), answers=("yes",)),
            Step("mark asked", 0.4, "press", "1")),
-    _asked("out_opt_in_no", "out_opt_in", _unrecorded("declined", "answered", told=0, answers=("no",)),
+    _asked("out_opt_in_no", "out_opt_in", _unrecorded("declined", "question_answered", told=0, answers=("no",)),
            Step("mark asked", 0.4, "press", "2")),
     _asked("out_opt_in_refused_in_question", "out_opt_in",
-           _unrecorded("declined", "answered", told=0, answers=("no",), absent=("asked",)),
+           _unrecorded("declined", "question_answered", told=0, answers=("no",), absent=("question_finished",)),
            Step("plays question", 0.4, "press", "2")),
     _asked("out_opt_in_refused_in_announcement", "out_opt_in",
-           _unrecorded("declined", "answered", "answered", answers=("yes", "no"),
+           _unrecorded("declined", "question_answered", "question_answered", answers=("yes", "no"),
                        absent=("announcement_finished",)),
            Step("mark asked", 0.4, "press", "1"), Step("announcing", 0.4, "press", "2")),
     _asked("out_opt_in_silence", "out_opt_in",
-           _unrecorded("no_answer", "asked", "answered", told=0, answers=("none",))),
+           _unrecorded("no_answer", "question_finished", "question_answered", told=0, answers=("none",))),
     _asked("out_opt_in_twice_another_key", "out_opt_in",
-           _unrecorded("unclear", "asked", "asked", "answered", told=0, answers=("unclear",)),
+           _unrecorded("unclear", "question_finished", "question_finished", "question_answered", told=0, answers=("unclear",)),
            Step("mark asked", 0.4, "press", "5"), Step("mark asked 2", 0.4, "press", "6")),
     Scenario("out_opt_in_hangs_up_in_question",
              _unrecorded("hung_up_in_question", "hangup", bridged=False, state="asking", told=0),
              "out_opt_in", outward=True, steps=(Step("plays question", 0.4, "hang_up"),)),
     _asked("out_language_chosen", "out_languages",
-           Expected("recorded", marks=("answered", "asked", "answered", *_WHOLE), answers=("key", "yes"),
+           Expected("recorded", marks=("question_answered", "question_finished", "question_answered", *_WHOLE), answers=("key", "yes"),
                     told=0),
            Step("plays menu", 0.4, "press", "2"), Step("mark asked", 0.4, "press", "1")),
     _asked("out_language_not_chosen", "out_languages",
-           Expected("recorded", marks=("answered", "asked", "answered", *_WHOLE), answers=("none", "yes")),
+           Expected("recorded", marks=("question_answered", "question_finished", "question_answered", *_WHOLE), answers=("none", "yes")),
            Step("mark asked 2", 0.4, "press", "1")),
     Scenario("out_hangs_up_in_menu",
              _unrecorded("hung_up_in_question", "hangup", bridged=False, state="asking", told=0),
              "out_languages", outward=True, steps=(Step("plays menu", 0.4, "hang_up"),)),
     _asked("out_opt_out_silence", "out_opt_out",
-           Expected("recorded", marks=("announcement_finished", "answered", "bridged"), answers=("none",))),
+           Expected("recorded", marks=("announcement_finished", "question_answered", "bridged"), answers=("none",))),
     _asked("out_opt_out_refused", "out_opt_out",
-           _unrecorded("declined", "announcement_finished", "answered", answers=("no",)),
+           _unrecorded("declined", "announcement_finished", "question_answered", answers=("no",)),
            Step(_FINISHED, 0.4, "press", "2")),
     _asked("out_opt_out_refused_in_announcement", "out_opt_out",
-           _unrecorded("declined", "answered", answers=("no",), absent=("announcement_finished",)),
+           _unrecorded("declined", "question_answered", answers=("no",), absent=("announcement_finished",)),
            Step("announcing", 0.4, "press", "2")),
 )  # fmt: skip
 """Those in which the callee is asked before they are connected."""

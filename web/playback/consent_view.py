@@ -38,7 +38,7 @@ class KeepQuestionView:
     by: str | None
     answered_how: str | None
     answered_at: datetime | None
-    told: bool
+    confirmed: bool
     found: bool
     voice_ms: tuple[int, int] | None
     unheard_at: datetime | None
@@ -46,7 +46,7 @@ class KeepQuestionView:
     @property
     def theirs(self) -> bool:
         """Whether a yes is the outside party's, by their key or their voice."""
-        return self.by != "colleague" or self.voice_ms is not None
+        return self.by != "internal" or self.voice_ms is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ def consented(body: Mapping[str, Any]) -> Consented | None:
 
 def asked(body: Mapping[str, Any]) -> tuple[KeepQuestionView, ...]:
     """The questions, in order."""
-    return tuple(_asked(each) for each in body["agreements"])
+    return tuple(_asked(each) for each in body["keep_questions"])
 
 
 def kept(body: Mapping[str, Any]) -> KeptUntil | None:
     """``None`` where nothing was agreed."""
-    said = body["agreed"]
+    said = body["keep_consent"]
     return None if said is None else KeptUntil(said["purpose"], from_iso(said["until"]))
 
 
@@ -91,7 +91,7 @@ def _asked(one: Mapping[str, Any]) -> KeepQuestionView:
         by=one["by"],
         answered_how=one["answered_how"],
         answered_at=None if one["answered_at"] is None else from_iso(one["answered_at"]),
-        told=one["told"],
+        confirmed=one["confirmed"],
         found=question is None
         or (found is not None and answered is not None and found["end_ms"] <= answered),
         voice_ms=None if one["voice"] is None else (one["voice"]["from_ms"], one["voice"]["to_ms"]),

@@ -15,7 +15,7 @@ from web.playback.consent_view import Consented, KeepQuestionView, KeptUntil
 from web.text import eavesdrop
 
 TOLD, ASKED, SPOKEN, NOTED = "told", "asked", "spoken", "noted"
-JOINED: Final = ("joined_asked", "joined_answered", "joined_refused")
+JOINED: Final = ("transfer_question_finished", "transfer_question_answered", "transfer_question_refused")
 """Of a colleague who joined later and was asked."""
 
 

@@ -79,7 +79,7 @@ def ask_times() -> ResponseReturnValue:
 @for_admins
 def change_times() -> ResponseReturnValue:
     asked = _asked(request.form)
-    if asked.wish.agreements and not request.form.get("sure"):
+    if asked.wish.covers_consents and not request.form.get("sure"):
         return _preview(asked, request.form)  # agreements end only where that was confirmed by itself
     set_limit(changes(), someone().tenant.id, asked.wish, me())
     return redirect(url_for("retention.times"), 303)
@@ -89,7 +89,7 @@ def _preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
     """What would follow; nothing is changed."""
     wish, at, seen = asked.wish, now(), None
     if wish.keep_days is not None:
-        limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
+        limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, covers_consents=wish.covers_consents)
         seen = preview.foresee(someone().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/times_sure.html",

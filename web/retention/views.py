@@ -14,7 +14,7 @@ from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
 from recorder.prompts.purposes import standard
-from recorder.seal.amendment_kinds import AgreedLater
+from recorder.seal.amendment_kinds import ConsentAdded
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
 from web.retention.page_helpers import (
@@ -41,7 +41,7 @@ def show(recording_id: str) -> ResponseReturnValue:
     if here().changes is None:
         return page(503, errors.error("retention.no_key"))
     row = queries.recording(tenant, recording_id)
-    if row is not None and row.destroyed_at is not None:
+    if row is not None and row.erased_at is not None:
         said = _receipt(recording_id)
         return render_template("retention/erased.html", recording=row, receipt=said), 410
     looked = changes().look(tenant, recording_id)
@@ -55,7 +55,7 @@ def show(recording_id: str) -> ResponseReturnValue:
         later=[
             (each, names.get(each.by.id or "", ""))
             for each in looked.chain.amendments
-            if isinstance(each.data, AgreedLater)
+            if isinstance(each.data, ConsentAdded)
         ],
         admin=someone().admin,
         why_not=looked.why_not_delete(),
@@ -135,7 +135,7 @@ def state(recording_id: str) -> ResponseReturnValue:
     form, user = request.form, someone().user
     days = form.get("days", "")
     known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
-    if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
+    if not known or changes().look(user.tenant, recording_id).row.import_sha256 is None:
         raise KeepingError("retention.days", "no number of days, or it was recorded here")
     changes().agree(
         user.tenant,

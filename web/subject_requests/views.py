@@ -94,10 +94,10 @@ def enter() -> ResponseReturnValue:
 def show(request_id: str) -> str:
     tenant = someone().tenant
     row = register.request(tenant.id, request_id)
-    found = reviews.found(tenant.id, row.number) if row.proved_at else ()
+    found = reviews.found(tenant.id, row.number) if row.verified_at else ()
     done = reviews.of(tenant.id, row.id)
     left = _left(found, done)
-    missed = reviews.not_recorded(tenant.id, row.number) if row.proved_at else ()
+    missed = reviews.not_recorded(tenant.id, row.number) if row.verified_at else ()
     with force_locale(FORMATS.get(row.language, row.language)):
         letter = [
             f"{formats.moment(each.started_at)} – {_erased(done[each.id])}"
@@ -196,7 +196,7 @@ def review(request_id: str) -> ResponseReturnValue:
             )
         chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
         before = done.get(each.id, ReviewRow(each.id))
-        same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_why)
+        same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_reason)
         if chosen and not same:
             reviews.decide(
                 _tenant(), request_id, each.id, given=chosen, why=why, who=_user(), now=now(),

@@ -21,7 +21,7 @@ class GrantTable(Table):
     recording = ForeignKeyField(RecordingTable, column_name="recording_id", on_delete="RESTRICT")
     purpose = TextField()
     manifest_sha256 = TextField()
-    given_at = MomentField()
+    granted_at = MomentField()
     until = MomentField(index=True)
     ended_at = MaybeMomentField(null=True)
     leaf = BigIntegerField(null=True)
@@ -34,7 +34,7 @@ class GrantTable(Table):
 
     class Meta:
         table_name = "access_grant"
-        indexes = ((("user", "given_at"), False),)
+        indexes = ((("user", "granted_at"), False),)
 
 
 class ListenTable(Table):
@@ -51,7 +51,7 @@ class ListenTable(Table):
     sent_bytes = BigIntegerField(default=0)
     last_sent_at = MomentField()
     closed_at = MaybeMomentField(null=True)
-    player_says = DataField(null=True)
+    listen_report = DataField(null=True)
     leaf = BigIntegerField(null=True)
 
     tenant_id: str

@@ -17,7 +17,7 @@ class LineTable(Table):
     may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
     colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
     ``policy.BEEPS``, or empty. ``joining`` is what a colleague who joins later is told
-    (``reading.joining_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
+    (``reading.transfer_notice_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -34,7 +34,7 @@ class LineTable(Table):
     keep = DataField(null=True)
     deletable = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
     beep = TextField(default="", constraints=[SQL("DEFAULT ''")])
-    joining = DataField(null=True)
+    transfer_notice = DataField(null=True)
     outbound = TextField(default="off", constraints=[SQL("DEFAULT 'off'")])
     since = MomentField()
     until = MaybeMomentField(null=True)

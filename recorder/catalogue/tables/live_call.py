@@ -21,10 +21,10 @@ class LiveCallTable(Table):
     line_id = TextField(null=True)
     number = TextField()
     direction = TextField()
-    outside_kind = TextField()
-    outside_value = TextField()
+    external_kind = TextField()
+    external_value = TextField()
     started_at = MomentField()
-    told = IntegerField()
+    announced = IntegerField()
     paused_until = MaybeMomentField(null=True)
     deletable = IntegerField()
     seen_at = MomentField()
@@ -46,7 +46,7 @@ class LiveCommandTable(Table):
     what = TextField()
     by_kind = TextField()
     by_id = TextField()
-    asked_at = MomentField()
+    requested_at = MomentField()
     until = MomentField()
     taken_at = MaybeMomentField(null=True)
     outcome = TextField(null=True)
@@ -54,5 +54,5 @@ class LiveCommandTable(Table):
     command = TextField(null=True)
 
     class Meta:
-        table_name = "call_asked"
+        table_name = "live_command"
         indexes = ((("node", "outcome"), False),)

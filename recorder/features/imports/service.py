@@ -148,8 +148,8 @@ class Bringing:
             return Outcome(each.row, each.file.name, FAILED, error=wrong)
 
     def _bring(self, each: Old, file: FileIO, sha256: str) -> Outcome:
-        if (row := recordings.brought_in(self.tenant.id, sha256)) is not None:
-            gone = row.destroyed_at is not None
+        if (row := recordings.imported(self.tenant.id, sha256)) is not None:
+            gone = row.erased_at is not None
             return Outcome(each.row, each.file.name, GONE if gone else THERE, row.id)
         recording = self._identity(sha256)
         folder = self.services.spool / PLACE / recording
@@ -174,7 +174,7 @@ class Bringing:
         if there is None:
             wrong = BringingError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
-        return Outcome(each.row, each.file.name, BROUGHT if there.destroyed_at is None else GONE, recording)
+        return Outcome(each.row, each.file.name, BROUGHT if there.erased_at is None else GONE, recording)
 
     def _identity(self, sha256: str) -> str:
         """The same file is the same recording, whoever brings it in once more, and whatever is said of it."""
@@ -197,7 +197,7 @@ class Bringing:
             for row in queries.lines(self.tenant.id, ended=True)
             if _same(row.number, each.line, self.tenant.country)
         ]
-        outside = parse_party(_written(each.number), "", self.region)
+        external_party = parse_party(_written(each.number), "", self.region)
         start = CallStart(
             recording=folder.name,
             tenant=self.tenant.id,
@@ -206,15 +206,15 @@ class Bringing:
             direction=each.direction,
             node="elsewhere",
             channel=sha256,
-            outside=outside,
+            external_party=external_party,
             started_at=each.began_at,
             formats=self.formats,
             announcement=None,
-            brought_in=self.until,
+            import_keep_until=self.until,
         )
         layout.open_take(folder.parent, start)
         said = {"sha256": sha256, "channels": str(decoded.channels)}
-        layout.append_mark(folder, Mark(each.began_at, "brought_in", said))
+        layout.append_mark(folder, Mark(each.began_at, "imported", said))
         ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 

@@ -217,9 +217,9 @@ def live_row(start: CallStart, marks: tuple[Mark, ...], now: datetime) -> LiveRo
         line=start.line,
         number=start.number,
         direction=start.direction,
-        outside=start.outside,
+        external_party=start.external_party,
         started_at=start.started_at,
-        told=any(mark.kind == "announcement_finished" for mark in marks),
+        announced=any(mark.kind == "announcement_finished" for mark in marks),
         paused_until=going[-1].latest if going else None,
         deletable=start.delete is not None,
     )
@@ -233,7 +233,7 @@ def _over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
     answers = [
         mark.data.get("answer")
         for mark in marks
-        if mark.kind == "answered" and mark.data.get("question") == "recording"
+        if mark.kind == "question_answered" and mark.data.get("question") == "recording"
     ]
     no = ("no", "none", "unclear") if start.mode == OPT_IN else ("no",)
     if answers and answers[-1] in no:

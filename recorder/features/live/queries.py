@@ -57,9 +57,9 @@ class LiveRow:
     line: str | None
     number: str
     direction: str
-    outside: Party
+    external_party: Party
     started_at: datetime
-    told: bool
+    announced: bool
     paused_until: datetime | None
     deletable: bool
 
@@ -128,10 +128,10 @@ def ask(
         command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
         row = LiveCommandTable.create(
             id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, what=what, by_kind=by,
-            by_id=who, asked_at=now, until=until,
+            by_id=who, requested_at=now, until=until,
             command=None if signer is None else write(command, signer, now),
         )  # fmt: skip
-        body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
+        body = {"command": row.id, "call": call_id, "what": what, "by": by, "who": who}
         append(tenant, "command.requested", body, now, entropy, recording=call_id)
     return asked_row(row)
 
@@ -234,7 +234,7 @@ def drop_old(now: datetime) -> None:
     """Forget what a silent node's calls were, and what was asked long ago."""
     with writing():
         LiveCallTable.delete().where(LiveCallTable.seen_at < now - FORGOTTEN).execute()
-        LiveCommandTable.delete().where(LiveCommandTable.asked_at < now - KEPT).execute()
+        LiveCommandTable.delete().where(LiveCommandTable.requested_at < now - KEPT).execute()
 
 
 def _fresh(now: datetime) -> Any:
@@ -269,7 +269,7 @@ def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy
         .execute()
     )
     if changed:
-        body = {"asked": row.id, "call": row.call_id, "what": row.what, "outcome": outcome}
+        body = {"command": row.id, "call": row.call_id, "what": row.what, "outcome": outcome}
         append(row.tenant_id, "command.answered", body, now, entropy, recording=row.call_id)
     return bool(changed)
 
@@ -278,8 +278,8 @@ def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     for row in rows:
         LiveCallTable.create(
             id=row.id, tenant_id=row.tenant, node=node, line_id=row.line, number=row.number,
-            direction=row.direction, outside_kind=row.outside.kind, outside_value=row.outside.value,
-            started_at=row.started_at, told=int(row.told), paused_until=row.paused_until,
+            direction=row.direction, external_kind=row.external_party.kind, external_value=row.external_party.value,
+            started_at=row.started_at, announced=int(row.announced), paused_until=row.paused_until,
             deletable=int(row.deletable), seen_at=now,
         )  # fmt: skip
 
@@ -287,7 +287,7 @@ def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
 def _live(row: Any) -> LiveRow:
     return LiveRow(
         row.id, row.tenant_id, row.node, row.line_id, row.number, row.direction,
-        Party(row.outside_kind, row.outside_value), row.started_at, bool(row.told), row.paused_until,
+        Party(row.external_kind, row.external_value), row.started_at, bool(row.announced), row.paused_until,
         bool(row.deletable),
     )  # fmt: skip
 

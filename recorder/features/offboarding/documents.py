@@ -29,8 +29,8 @@ ROWS: Final = 1000
 """Recordings in a part of the table, and leaves in one of the log."""
 
 COLUMNS: Final = (
-    "recording", "began_at", "milliseconds", "direction", "number", "outside", "inside", "announcement",
-    "version", "brought_in", "manifest_sha256", "left_out",
+    "recording", "began_at", "milliseconds", "direction", "number", "external_party", "internal_party", "announcement",
+    "version", "import_sha256", "manifest_sha256", "omitted",
 )  # fmt: skip
 
 HEAD: Final = (",".join(COLUMNS) + "\n").encode()
@@ -40,26 +40,26 @@ def about(manifest: Manifest, parties: Parties) -> bytes:
     """What the manifest has encrypted: who spoke."""
     said = {
         "recording": manifest.recording,
-        "outside": {"kind": parties.outside.kind, "value": parties.outside.value},
-        "inside": None
-        if parties.inside is None
-        else {"kind": parties.inside.kind, "value": parties.inside.value},
-        "joined": [
+        "external_party": {"kind": parties.external_party.kind, "value": parties.external_party.value},
+        "internal_party": None
+        if parties.internal_party is None
+        else {"kind": parties.internal_party.kind, "value": parties.internal_party.value},
+        "participants": [
             {"offset_ms": each.offset_ms, "party": {"kind": each.party.kind, "value": each.party.value}}
-            for each in parties.joined
+            for each in parties.participants
         ],
     }
     return canonical_json.dump(said) + b"\n"
 
 
-def line_of(row: RecordingRow, why_not: str | None) -> bytes:
+def line_of(row: RecordingRow, omission: str | None) -> bytes:
     """A recording's row in the table, while its parties are there."""
     return csv_rows.row(
         (
             row.id, to_iso(row.started_at), row.duration_ms, row.direction, row.number,
-            *(each.value if each else "" for each in (row.outside, row.inside)),
-            row.announcement, row.announcement_version, row.brought_in or "", row.manifest_sha256,
-            why_not or "",
+            *(each.value if each else "" for each in (row.external_party, row.internal_party)),
+            row.announcement, row.announcement_version, row.import_sha256 or "", row.manifest_sha256,
+            omission or "",
         )
     ).encode()  # fmt: skip
 
@@ -72,8 +72,8 @@ def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     lines = [HEAD]
     for row in rows:
         found = there.get(row.recording)
-        gone = found is None or found.destroyed_at is not None
-        line = b"" if gone or found is None else line_of(found, row.why_not)
+        gone = found is None or found.erased_at is not None
+        line = b"" if gone or found is None else line_of(found, row.omission)
         lines.append(line if len(line) == row.row_length else b" " * (row.row_length - 1) + b"\n")
     return b"".join(lines)
 
@@ -146,7 +146,7 @@ recordings/<id>/  one folder a recording
     amendment-0001.json …     what was sealed later, signed
     about.json                who spoke
     log.jsonl                 the leaves of the log about it, with what they commit to
-tables/           every recording, also those that are not in here, with the reason (left_out); calls that
+tables/           every recording, also those that are not in here, with the reason (omitted); calls that
                   were not recorded, numbers, keeping times, and who asked for recordings of theirs
 announcements/    what was said, in words (announcements.json) and as sound, named by its SHA-256
 log/              all leaves of the log, with what they commit to where that is about no recording;

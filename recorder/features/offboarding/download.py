@@ -125,7 +125,7 @@ def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> Verifie
     """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
     used any more, or not as it was sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)
-    if recording is None or recording.destroyed_at is not None:
+    if recording is None or recording.erased_at is not None:
         return None
     try:
         sealed = guard.open(who, recording)

@@ -255,7 +255,7 @@ def _receipt(
     handed, kept = said.handed_over, services.backups_kept
     archive = None
     if handed is not None:
-        archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
+        archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.omitted)
     complete = complete_from(now, kept)
     return OffboardingReceiptBody(
         tenant=said.tenant,

@@ -35,12 +35,12 @@ SENT = "recording.handed_over"
 
 @dataclass(frozen=True, slots=True)
 class HandedRow:
-    """A recording in what a customer is handed, or ``why_not``; ``files`` are names and lengths in bytes,
+    """A recording in what a customer is handed, or ``omission``; ``files`` are names and lengths in bytes,
     ``at`` where the first of them begins."""
 
     number: int
     recording: str
-    why_not: str | None
+    omission: str | None
     row_length: int
     at: int
     length: int
@@ -60,7 +60,7 @@ def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> Leavin
         HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
         handover = str(uuid7(now, entropy))
         append(tenant, BEGUN, {"handover": handover}, now, entropy)
-        size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
+        size = TenantTable.select(TenantTable.log_size).where(TenantTable.id == tenant).scalar()
         change = {"handover": handover, "log_size": size, "handed_at": None, "layout": None, "length": None}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
     return standing(tenant)
@@ -77,7 +77,7 @@ def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
                 tenant_id=tenant,
                 number=row.number,
                 recording_id=row.recording,
-                why_not=row.why_not,
+                omission=row.omission,
                 row_length=row.row_length,
                 at=row.at,
                 length=row.length,
@@ -104,7 +104,7 @@ def whole(
         change = {"layout": layout, "length": length, "handed_at": at}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
         counted = counts(tenant)
-        said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
+        said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "omitted": counted}
         append(tenant, WHOLE, {**said, "statement": statement}, now, entropy)
 
 
@@ -122,7 +122,7 @@ def rows_sha256(tenant: str) -> str:
             said: list[Any] = [
                 row.number,
                 row.recording,
-                row.why_not,
+                row.omission,
                 row.row_length,
                 row.at,
                 row.length,
@@ -137,9 +137,9 @@ def counts(tenant: str) -> dict[str, int]:
     """How many recordings are handed (''), and how many are not, by why."""
     with connected():
         query = HandedRecordingTable.select(
-            HandedRecordingTable.why_not, fn.COUNT(HandedRecordingTable.id)
+            HandedRecordingTable.omission, fn.COUNT(HandedRecordingTable.id)
         ).where(HandedRecordingTable.tenant_id == tenant)
-        rows = database.execute(query.group_by(HandedRecordingTable.why_not)).fetchall()
+        rows = database.execute(query.group_by(HandedRecordingTable.omission)).fetchall()
         return {str(reason or ""): int(many) for reason, many in rows}
 
 
@@ -234,7 +234,7 @@ def _handed(row: HandedRecordingTable) -> HandedRow:
     return HandedRow(
         number=row.number,
         recording=row.recording_id,
-        why_not=row.why_not,
+        omission=row.omission,
         row_length=row.row_length,
         at=int(row.at),
         length=int(row.length),

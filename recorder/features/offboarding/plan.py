@@ -85,9 +85,9 @@ def why_not(sealed: VerifiedRecording, now: datetime, trust: Trust) -> str | Non
     for its recordings and is handed them; but what nobody of theirs may hear any more is over."""
     row, manifest = sealed.row, sealed.manifest
     told = terms(manifest, sealed.chain.amendments, limits_of(row.tenant, trust), pack_of(row.tenant))
-    if manifest.brought_in is not None and not told.purposes:
+    if manifest.import_sha256 is not None and not told.purposes:
         return "access.brought_in"
-    if manifest.announced is None and manifest.brought_in is None:
+    if manifest.announced is None and manifest.import_sha256 is None:
         return "access.not_announced"
     if told.holds:
         return None

@@ -76,7 +76,7 @@ def erasing(
     that it still has.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
-        change = {"announced_at": announced_at, "until": until, "erasing_since": since, "left_at": None}
+        change = {"announced_at": announced_at, "until": until, "erasing_since": since, "offboarded_at": None}
         if not OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute():
             OffboardingTable.insert(tenant_id=tenant, **change).execute()
         said = {"early": early, "handed_over": handed_over, "statement": statement}
@@ -87,7 +87,7 @@ def erasing(
 def to_erase() -> tuple[LeavingRow, ...]:
     """Customers whose erasure is ordered and not finished."""
     with connected():
-        mine = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
+        mine = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.offboarded_at.is_null()
         return tuple(
             _row(row) for row in OffboardingTable.select().where(mine).order_by(OffboardingTable.tenant_id)
         )
@@ -98,7 +98,7 @@ def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[Reco
     with connected():
         mine = (
             (RecordingTable.tenant == tenant)
-            & RecordingTable.destroyed_at.is_null()
+            & RecordingTable.erased_at.is_null()
             & (RecordingTable.id > after)
         )
         query = RecordingTable.select().where(mine).order_by(RecordingTable.id).limit(limit)
@@ -108,7 +108,7 @@ def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[Reco
 def remaining(tenant: str) -> int:
     """How many of a customer's recordings are not erased."""
     with connected():
-        mine = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
+        mine = (RecordingTable.tenant == tenant) & RecordingTable.erased_at.is_null()
         return int(RecordingTable.select().where(mine).count())
 
 
@@ -189,8 +189,8 @@ def forget_requests(tenant: str) -> None:
         mine = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(mine)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
-        ReviewTable.update(withheld_why=None).where(ReviewTable.request.in_(requests)).execute()
-        gone = {"number_salt": None, "extended_why": None, "vouched_said": None, "proved_said": None}
+        ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
+        gone = {"number_salt": None, "extension_reason": None, "vouched_statement": None, "verified_statement": None}
         SubjectRequestTable.update(number="", **gone).where(mine).execute()
 
 
@@ -216,10 +216,10 @@ def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime,
     """Write down the receipt of a finished erasure; false where that was done before."""
     with writing():
         lock_tenant(tenant)
-        if standing(tenant).left_at is not None:
+        if standing(tenant).offboarded_at is not None:
             return False
         # The layout goes too: it has the tables, of who asked for recordings among them.
-        OffboardingTable.update(receipt=receipt, left_at=at, layout=None).where(
+        OffboardingTable.update(receipt=receipt, offboarded_at=at, layout=None).where(
             OffboardingTable.tenant_id == tenant
         ).execute()
         HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()

@@ -155,13 +155,13 @@ class Reading:
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased, and is there"))
             row = recording_of(manifest, content, None, None, None, *self._later(chain))
-            gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
+            gone = replace(row, erased_at=chain.erased.at, erasure_reason=chain.erased.data.why)
             return gone, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, blame)
-        outside, inside = (parties.outside, parties.inside) if parties else (None, None)
-        return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
+        external_party, internal_party = (parties.external_party, parties.internal_party) if parties else (None, None)
+        return recording_of(manifest, content, external_party, internal_party, key, *self._later(chain)), chain
 
     def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
         """What was learnt later, and what the customer set since."""

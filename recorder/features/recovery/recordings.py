@@ -32,7 +32,7 @@ CORRECTED = "corrected"
 ERASED = "erased"
 UNCHANGED = "unchanged"
 DIFFERS = "differs"
-LEFT_OUT = "left_out"
+SKIPPED = "skipped"
 LISTED_WITHIN = timedelta(minutes=15)
 """From sealing to listing where nothing is wrong; it takes seconds."""
 
@@ -124,7 +124,7 @@ class Recovering:
         RecordingTable.insert_many([recording_columns(row) for row in rows]).execute()
         said: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for seen, row in zip(fresh, rows, strict=True):
-            gone = row.destroyed_at is not None
+            gone = row.erased_at is not None
             leaves = drop_bodies(row.tenant, row.id) if gone else []
             if seen.chain is not None:
                 amendments.note(seen.chain)
@@ -145,17 +145,17 @@ class Recovering:
         """Outcome, code and message of a place that gives no row, or whose recording has one."""
         row = seen.row
         if row is None:
-            return LEFT_OUT, None, None
+            return SKIPPED, None, None
         if row.id not in there:
-            return LEFT_OUT, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
+            return SKIPPED, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
         old = there[row.id]
         if (old.tenant, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
             return DIFFERS, "recording.conflict", "another manifest is catalogued for this recording"
-        if old.destroyed_at is not None and row.destroyed_at is None:
+        if old.erased_at is not None and row.erased_at is None:
             return DIFFERS, "row.erased", "the catalogue says destroyed, and the bucket has no tombstone"
-        if old.destroyed_at is not None:
+        if old.erased_at is not None:
             return (COMPLETED if seen.chain and amendments.note(seen.chain) else UNCHANGED), None, None
-        if row.destroyed_at is not None and seen.chain is not None:
+        if row.erased_at is not None and seen.chain is not None:
             amendments.destroyed(old, seen.chain, now=self.now, entropy=self.entropy)
             return ERASED, None, None
         return self._fill(old, row, seen.chain)
@@ -167,7 +167,7 @@ class Recovering:
         noted = 0 if chain is None else amendments.note(chain)
         if noted:  # what follows from them was not known either
             lacking |= {
-                name: other.pop(name) for name in ("purposes", "agreed", "keep_until") if name in other
+                name: other.pop(name) for name in ("purposes", "consented_until", "keep_until") if name in other
             }
         changes = lacking | (other if self.correct else {})
         if changes:
@@ -194,7 +194,7 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
     if row.wrapped_key is None or old.wrapped_key is not None:
         may = replace(may, wrapped_key=old.wrapped_key)
     if row.wrapped_key is None:
-        may = replace(may, outside=old.outside, inside=old.inside)
+        may = replace(may, external_party=old.external_party, internal_party=old.internal_party)
     had, has = recording_columns(old), recording_columns(may)
     differing = {name: value for name, value in has.items() if value != had[name]}
     lacking = {name for name in differing if had[name] is None}
@@ -221,7 +221,7 @@ def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
     """Recordings that are not destroyed, by id, after one."""
     with connected():
         query = RecordingTable.select().where(
-            (RecordingTable.id > last) & RecordingTable.destroyed_at.is_null()
+            (RecordingTable.id > last) & RecordingTable.erased_at.is_null()
         )
         return tuple(recording_row(row) for row in query.order_by(RecordingTable.id).limit(limit))
 
@@ -229,5 +229,5 @@ def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
 def destroyed_among(recordings: Sequence[str]) -> set[str]:
     """Which of some recordings the catalogue has as tombstones."""
     with connected():
-        gone = RecordingTable.id.in_(recordings) & RecordingTable.destroyed_at.is_null(False)
+        gone = RecordingTable.id.in_(recordings) & RecordingTable.erased_at.is_null(False)
         return {row.id for row in RecordingTable.select(RecordingTable.id).where(gone)}

@@ -37,7 +37,7 @@ def forget_calls(
         gone = int(NotRecordedTable.delete().where(rows).execute())
         leaves = sorted(number for each in mine for number in drop_bodies(tenant, each))
         for each in mine:
-            columns = {"tenant_id": tenant, "request_id": request, "forgotten_at": now, "note": note}
+            columns = {"tenant_id": tenant, "request_id": request, "erased_at": now, "note": note}
             ErasedCallTable.insert(id=each, **columns).on_conflict(
                 conflict_target=[ErasedCallTable.id], update=columns
             ).execute()

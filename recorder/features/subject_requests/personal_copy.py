@@ -64,7 +64,7 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
         return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
     if given.given == reviews.WITHHELD:
         return facts
-    if not announced and given.withheld_why is None:
+    if not announced and given.withheld_reason is None:
         raise PersonError(
             "subject_request.unannounced", "it was not announced, and nobody has said why it is given"
         )
@@ -116,7 +116,7 @@ def _theirs(
     row = guard.row(who, recording_id, PERSON)
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
-    if row.outside != Party(E164, asked.number):
+    if row.external_party != Party(E164, asked.number):
         guard.refuse(
             who, "subject_request.not_theirs", "it is not of a call with that number", row.id, PERSON
         )
@@ -127,4 +127,4 @@ def _theirs(
 def _announced(sealed: VerifiedRecording, known: Terms) -> bool:
     """Whether people were told that it is recorded, or its customer has stated since what it is for."""
     manifest = sealed.manifest
-    return manifest.announced is not None or (manifest.brought_in is not None and bool(known.purposes))
+    return manifest.announced is not None or (manifest.import_sha256 is not None and bool(known.purposes))

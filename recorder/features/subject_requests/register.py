@@ -150,15 +150,15 @@ def extend(
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
-        if row.extended_why is not None:
+        if row.extension_reason is not None:
             raise PersonError("subject_request.extended", "it was extended before", "that is possible once")
         if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
             raise PersonError("subject_request.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         words = said(why)
-        body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
+        body = {"request": row.id, "due_on": due, "who": who or "", "reason_sha256": digest(words)}
         leaf = append(tenant, EXTENDED, body, now, entropy)
-        _change(row, leaf, due_on=due, extended_at=now, extended_why=words)
+        _change(row, leaf, due_on=due, extended_at=now, extension_reason=words)
 
 
 def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
@@ -169,7 +169,7 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
-        if row.proved_at is not None:
+        if row.verified_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
@@ -182,7 +182,7 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
         body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
         if first:
-            _change(row, leaf, vouched_at=now, vouched_by=who, vouched_said=words)
+            _change(row, leaf, vouched_at=now, vouched_by=who, vouched_statement=words)
             return
         _change(row, leaf)
         prove(row, PEOPLE, who, words, now, entropy)
@@ -192,11 +192,11 @@ def prove(
     row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
 ) -> None:
     """Inside the caller's transaction.  Raises :class:`PersonError` (``subject_request.verified``)."""
-    if row.proved_at is not None:
+    if row.verified_at is not None:
         raise PersonError("subject_request.verified", "that was shown before", "")
     body = {"request": row.id, "how": how, "who": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
-    _change(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
+    _change(row, leaf, verified_at=now, verified_how=how, verified_by=who, verified_statement=what)
 
 
 def close(
@@ -211,7 +211,7 @@ def close(
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
-        if how == "answered" and row.proved_at is None:
+        if how == "answered" and row.verified_at is None:
             raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
         _change(row, leaf, closed_at=now, closed_how=how)
@@ -262,7 +262,7 @@ def open_one(tenant: str, request_id: str) -> SubjectRequestTable:
 def proved_one(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, once it was shown that the number is theirs.  Raises ``subject_request.unverified`` too."""
     row = open_one(tenant, request_id)
-    if row.proved_at is None:
+    if row.verified_at is None:
         raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
     return row
 
@@ -295,7 +295,7 @@ def not_logged(what: str) -> PersonError:
 
 _LOGGED: Final = (
     "wants", "language", "received_on", "due_on", "entered_kind", "extended_at", "vouched_at", "vouched_by",
-    "proved_at", "proved_how", "proved_by", "closed_at", "closed_how", "exported_at",
+    "verified_at", "verified_how", "verified_by", "closed_at", "closed_how", "exported_at",
 )  # fmt: skip
 
 
@@ -321,7 +321,7 @@ def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 
 def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
-    return {"proved_at": leaf.at, "proved_how": leaf.body.get("how"), "proved_by": leaf.body.get("who")}
+    return {"verified_at": leaf.at, "verified_how": leaf.body.get("how"), "verified_by": leaf.body.get("who")}
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {

@@ -53,18 +53,18 @@ HEARD: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
-    """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_why`` is why
-    its sound is not given or, of one that was not announced, why it is.  ``kept_why`` is the id of the reason
+    """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_reason`` is why
+    its sound is not given or, of one that was not announced, why it is.  ``kept_reason`` is the id of the reason
     why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is looked
     at again, or a legal duty ends."""
 
     recording: str
     given: str | None = None
-    withheld_why: str | None = None
+    withheld_reason: str | None = None
     decided_at: datetime | None = None
     exported_at: datetime | None = None
     erased_at: datetime | None = None
-    kept_why: str | None = None
+    kept_reason: str | None = None
     kept_until: datetime | None = None
 
 
@@ -93,7 +93,7 @@ def found(tenant: str, number: str) -> tuple[RecordingRow, ...]:
     """A customer's recordings with a number at the other end, the oldest first; what was destroyed names
     nobody any more, and is not among them."""
     with connected():
-        mine = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
+        mine = _theirs(RecordingTable, tenant, number) & RecordingTable.erased_at.is_null()
         query = RecordingTable.select().where(mine).order_by(RecordingTable.started_at, RecordingTable.id)
         return tuple(recording_row(row) for row in query)
 
@@ -110,7 +110,7 @@ def all_told(request: subject_request_queries.RequestRow) -> bool:
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))
         if request.exported_at is not None:
-            query = query.where(NotRecordedTable.noted_at > request.exported_at)
+            query = query.where(NotRecordedTable.listed_at > request.exported_at)
         return not query.exists()
 
 
@@ -156,7 +156,7 @@ def decide(
         if signer is not None and given != WITHHELD:
             signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
         ReviewTable.update(
-            given=given, withheld_why=reason, decided_at=now, decided_by=who, disclosure=signed
+            given=given, withheld_reason=reason, decided_at=now, decided_by=who, disclosure=signed
         ).where(ReviewTable.id == row.id).execute()
         body = {
             "request": request_id,
@@ -226,7 +226,7 @@ def note_erasing(
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         ReviewTable.update(
-            erased_at=now if why_not is None else None, kept_why=why_not, kept_until=until
+            erased_at=now if why_not is None else None, kept_reason=why_not, kept_until=until
         ).where(ReviewTable.id == row.id).execute()
         kind = ERASED if why_not is None else KEPT
         body = {"request": request_id, "recording": recording, "why": why_not or "", "who": who}
@@ -290,7 +290,7 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
     gone = (
         (RecordingTable.tenant == tenant)
         & RecordingTable.id.in_([*mine])
-        & RecordingTable.destroyed_at.is_null(False)
+        & RecordingTable.erased_at.is_null(False)
     )
     for each in RecordingTable.select(RecordingTable.id).where(gone):
         del mine[each.id]
@@ -306,17 +306,17 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
 
 
 _LOGGED: Final = (
-    "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
+    "given", "withheld_reason", "decided_at", "decided_by", "exported_at", "erased_at", "kept_reason", "kept_until",
 )  # fmt: skip
 
-_NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_why", "kept_until"))
+_NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_reason", "kept_until"))
 
 
 def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     said = leaf.body
     return {
         "given": said.get("given"),
-        "withheld_why": said.get("why") or None,
+        "withheld_reason": said.get("why") or None,
         "decided_at": leaf.at,
         "decided_by": said.get("who"),
     }
@@ -324,7 +324,7 @@ def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 def _kept(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     until = leaf.body.get("until")
-    return _NOT_ERASED | {"kept_why": leaf.body.get("why"), "kept_until": from_iso(until) if until else None}
+    return _NOT_ERASED | {"kept_reason": leaf.body.get("why"), "kept_until": from_iso(until) if until else None}
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {
@@ -337,11 +337,11 @@ _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]
 
 
 def _theirs(model: type[RecordingTable] | type[NotRecordedTable], tenant: str, number: str) -> object:
-    return (model.tenant == tenant) & (model.outside_kind == E164) & (model.outside_value == number)
+    return (model.tenant == tenant) & (model.external_kind == E164) & (model.external_value == number)
 
 
 def _row(row: ReviewTable) -> ReviewRow:
     return ReviewRow(
-        row.recording_id, row.given, row.withheld_why, row.decided_at, row.exported_at, row.erased_at,
-        row.kept_why, row.kept_until,
+        row.recording_id, row.given, row.withheld_reason, row.decided_at, row.exported_at, row.erased_at,
+        row.kept_reason, row.kept_until,
     )  # fmt: skip

@@ -80,13 +80,13 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
     with writing():
         lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
-        if request.proved_at is not None:
+        if request.verified_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         if not reviews.anything(tenant, request.number):
             raise PersonError("subject_request.nothing", "there is no call with that number here", "")
         since = now - A_DAY
-        same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
-        mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
+        same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.ordered_at > since)
+        mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.ordered_at > since)
         last = latest(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
             raise PersonError("subject_request.call_pending", "that number is being called", "")
@@ -103,7 +103,7 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
         leaf = append(tenant, ORDERED, body, now, entropy)
         row = VerificationCodeTable.create(
             id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
-            asked_at=now, until=until, tries=0, leaves=[leaf.number],
+            ordered_at=now, until=until, tries=0, leaves=[leaf.number],
         )  # fmt: skip
     return _row(row)
 
@@ -114,7 +114,7 @@ def latest(tenant: str, request_id: str) -> CodeRow | None:
         query = VerificationCodeTable.select().where(
             (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.request == request_id)
         )
-        row = query.order_by(VerificationCodeTable.asked_at.desc(), VerificationCodeTable.id.desc()).first()
+        row = query.order_by(VerificationCodeTable.ordered_at.desc(), VerificationCodeTable.id.desc()).first()
     return None if row is None else _row(row)
 
 
@@ -208,14 +208,14 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
     with writing():
         lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
-        if request.proved_at is not None:
+        if request.verified_at is not None:
             raise PersonError("subject_request.verified", "that was shown before", "")
         last = (
             VerificationCodeTable.select()
             .where(
                 (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.request == request_id)
             )
-            .order_by(VerificationCodeTable.asked_at.desc(), VerificationCodeTable.id.desc())
+            .order_by(VerificationCodeTable.ordered_at.desc(), VerificationCodeTable.id.desc())
             .first()
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:

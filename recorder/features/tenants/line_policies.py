@@ -49,7 +49,7 @@ def policies() -> Policies:
         sounds = {row.menu.sound for row in rows if row.menu is not None}
         for row in told.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
-        sounds = sounds.union(*(row.joining.sounds for row in rows if row.joining is not None))
+        sounds = sounds.union(*(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None))
         asking = {row.id for row in rows if row.keep is not None}
         kept = {
             (row.line_id, row.language): row
@@ -122,7 +122,7 @@ class _Speaking:
             keep=first.keep,
             delete=first.delete,
             beep=row.beep,
-            joining=first.joining,
+            transfer_notice=first.transfer_notice,
             outbound=row.outbound,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
@@ -139,22 +139,22 @@ class _Speaking:
             sha256=said.sound_id,
             duration_ms=self.durations[said.sound_id],
         )
-        keep, joining = self._keep(line, said.language), self._joining(line, said.language)
+        keep, notice = self._keep(line, said.language), self._transfer_notice(line, said.language)
         delete = self._delete(line, said.language)
         if said.mode not in ASKING:
-            return line_policy.Language(told, None, keep, delete, joining)
+            return line_policy.Language(told, None, keep, delete, notice)
         question = self._sound(said.question_text, said.question_id)
         declined = self._sound(said.declined_text, said.declined_id)
         return line_policy.Language(
-            told, line_policy.ConsentPrompt(question, declined), keep, delete, joining
+            told, line_policy.ConsentPrompt(question, declined), keep, delete, notice
         )
 
-    def _joining(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
-        said, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
-        if line.joining is None or said is None:
+    def _transfer_notice(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
+        said, refused = (None, None) if line.transfer_notice is None else line.transfer_notice.say(line.mode, language)
+        if line.transfer_notice is None or said is None:
             return None
         declined = None if refused is None else self._sound(refused.text, refused.sound)
-        return line_policy.TransferNotice(line.joining.how, self._sound(said.text, said.sound), declined)
+        return line_policy.TransferNotice(line.transfer_notice.how, self._sound(said.text, said.sound), declined)
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
         said = self.kept.get((line.id, language))

@@ -14,7 +14,7 @@ from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.mappers import joining_data
+from recorder.catalogue.mappers import transfer_notice_data
 from recorder.catalogue.records import ASKING, Sentence, TransferOptions
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
@@ -64,15 +64,15 @@ def set_line_joining(
         if how is not None and spoken is not None:
             said, asked, refused = spoken
             kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
-            changed = joining_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
-        if row.joining != changed:
-            LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
-            was = None if row.joining is None else row.joining["how"]
+            changed = transfer_notice_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
+        if row.transfer_notice != changed:
+            LineTable.update(transfer_notice=changed).where(LineTable.id == line_id).execute()
+            was = None if row.transfer_notice is None else row.transfer_notice["how"]
             body: dict[str, object] = {"line": line_id, "how": how, "how_was": was}
-            asked_was = row.joining is not None and "asked" in row.joining
+            asked_was = row.transfer_notice is not None and "asked" in row.transfer_notice
             if ask or asked_was:
                 body |= {"asked": ask, "asked_was": asked_was}
-            body["joining_sha256"] = None if changed is None else sha256_of(changed)
+            body["transfer_notice_sha256"] = None if changed is None else sha256_of(changed)
             append(tenant, "line.transfer_notice_changed", body, now, entropy)
             count_up(LINES)
     return True
@@ -108,8 +108,8 @@ def asked_for(tenant: str) -> bool:
 def silent_in(tenant: str, line_id: str) -> tuple[str, ...]:
     """The languages of a line in which nobody who joins can be told."""
     line = queries.line(tenant, line_id)
-    if line is None or line.joining is None:
+    if line is None or line.transfer_notice is None:
         return ()
     speaks = {row.id: row.language for row in queries.announcements(tenant)}
     languages = (speaks[each] for each in line.announcements)
-    return tuple(each for each in languages if line.joining.say(line.mode, each)[0] is None)
+    return tuple(each for each in languages if line.transfer_notice.say(line.mode, each)[0] is None)

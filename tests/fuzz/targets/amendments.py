@@ -15,9 +15,9 @@ from recorder.seal.amendment import By, name, open_amendment
 from recorder.seal.amendment_chain import Chain, erasure, read_chain
 from recorder.seal.amendment_kinds import (
     KINDS,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -38,10 +38,10 @@ LATER = NOW + timedelta(hours=1)
 DATA = (
     HOLD,
     HoldLifted(1, "they agreed"),
-    AgreedLater("training", NOW + timedelta(days=90), "be", "on paper", date(2026, 11, 25)),
+    ConsentAdded("training", NOW + timedelta(days=90), "be", "on paper", date(2026, 11, 25)),
     PurposesNarrowed(("training",), "not needed"),
     ConsentWithdrawn(("agreement",), "by letter"),
-    DeletionAsked("asked for"),
+    DeletionRequested("asked for"),
 )
 
 

@@ -83,7 +83,7 @@ def check(data: bytes) -> None:
     told = Told()
     plan = initial.notice_plan(PROMPT, length)
     if begun_anew:
-        marks = [kind for kind in sorted(MARKS) if kind != "answered" and choices.below(2)]
+        marks = [kind for kind in sorted(MARKS) if kind != "question_answered" and choices.below(2)]
         state = initial.resume(plan, [WriteMark(kind, at) for kind in marks], at)
         told.confirmed = told.heard = "announcement_finished" in marks
         told.disk, told.captured = True, "recording_started" in marks

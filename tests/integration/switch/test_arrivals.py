@@ -96,7 +96,7 @@ def test_a_call_arrives_with_the_dialplans_own_words(serve: Serve, wait: Wait) -
         "3225550199",
         "waiting",
     )
-    assert (arrival.outside.kind, arrival.outside.value) == ("e164", "+3225550100")
+    assert (arrival.external_party.kind, arrival.external_party.value) == ("e164", "+3225550100")
     assert caller.heard() == "", "the handler has returned: the socket closes and the dialplan goes on"
 
 

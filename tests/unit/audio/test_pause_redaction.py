@@ -156,10 +156,10 @@ def test_an_earlier_one_that_nobody_saw_is_not_taken_for_it(tmp_path: Path) -> N
 
 
 def test_a_note_is_a_marker_and_no_gap(tmp_path: Path) -> None:
-    made, file = paused(mark(20_000, "noted")), sound(tmp_path)
+    made, file = paused(mark(20_000, "moment_marked")), sound(tmp_path)
     plan = redaction.plan(made, file, FOUND, (), masked(made, file, FOUND))
     assert [gap for gap in gaps(plan) if gap[0] >= 14_300] == []
-    assert [each.offset_ms for each in plan.markers if each.kind == "noted"] == [20_100]
+    assert [each.offset_ms for each in plan.markers if each.kind == "moment_marked"] == [20_100]
 
 
 def test_a_pause_is_never_looked_for_in_the_announcement(tmp_path: Path) -> None:

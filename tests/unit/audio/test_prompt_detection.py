@@ -99,14 +99,14 @@ class Talk:
             side.append(sound)
 
     def ask(self, answer: str, **how: str) -> None:
-        self.mark("keep_asked", 0, how="question")
+        self.mark("keep_question_asked", 0, how="question")
         self.said("question")
         self.mark("keep_question_heard", EVENT_MS)
         self.talk(3100)
         self.answers.append(self.now)
-        self.mark("keep_answered", 60, answer=answer, **how)
+        self.mark("keep_question_answered", 60, answer=answer, **how)
         self.said(answer)
-        self.mark("keep_told", EVENT_MS, answer="yes" if answer == "yes" else "no")
+        self.mark("keep_answer_confirmed", EVENT_MS, answer="yes" if answer == "yes" else "no")
         self.talk(5000)
 
     def make(self) -> Take:
@@ -145,29 +145,29 @@ def check_places(talk: Talk, encoded: Encoded) -> None:
         assert abs(prompt.offset_ms - begin) <= 20
         assert abs(prompt.end_ms - end) <= 20
         assert prompt.score > 0.9
-    answered = [marker.offset_ms for marker in encoded.markers if marker.kind == "keep_answered"]
+    answered = [marker.offset_ms for marker in encoded.markers if marker.kind == "keep_question_answered"]
     assert len(answered) == len(talk.answers)
     assert all(abs(at - true) <= 200 for at, true in zip(answered, talk.answers, strict=True))
 
 
 def test_the_question_and_what_was_said_of_the_answer_are_where_they_were_played(talk: Talk) -> None:
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     encoded = talk.encode()
     check_places(talk, encoded)
     assert [prompt.number for prompt in encoded.prompts] == [0, 0]
 
 
 def test_every_question_has_its_own_prompts_also_where_one_sound_is_played_twice(talk: Talk) -> None:
-    talk.ask("yes", by="colleague", how="aloud")
+    talk.ask("yes", by="internal", how="aloud")
     talk.ask("none")
-    talk.ask("no", by="outside", how="key")
+    talk.ask("no", by="external", how="key")
     encoded = talk.encode()
     check_places(talk, encoded)
     assert [prompt.number for prompt in encoded.prompts] == [0, 0, 1, 1, 2, 2]
 
 
 def test_while_a_prompt_plays_they_do_not_hear_each_other_and_nothing_is_silenced(talk: Talk) -> None:
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     encoded = talk.encode()
     assert [gap for gap in encoded.gaps if gap.reason == "prompt"] == [
         Gap(prompt.offset_ms, prompt.end_ms, "right", "prompt") for prompt in encoded.prompts
@@ -182,7 +182,7 @@ def test_while_a_prompt_plays_they_do_not_hear_each_other_and_nothing_is_silence
 
 
 def test_a_sound_that_is_nowhere_or_another_is_not_found_and_stops_nothing(talk: Talk) -> None:
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     folder = talk.folder / "prompts"
     keep = talk.keep
     assert keep.question is not None
@@ -193,7 +193,7 @@ def test_a_sound_that_is_nowhere_or_another_is_not_found_and_stops_nothing(talk:
 
 def test_a_question_that_was_cut_is_not_found(talk: Talk) -> None:
     """A hold took a second out of it, say, and the switch told that it ended by itself."""
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     at = next(i for i, part in enumerate(talk.right) if part is talk.sounds["question"])
     whole = talk.right[at]
     talk.right[at] = np.concatenate([whole[:8000], np.full(8000, -1, np.int16), whole[16000:]])
@@ -201,11 +201,11 @@ def test_a_question_that_was_cut_is_not_found(talk: Talk) -> None:
 
 
 def test_a_question_that_was_broken_off_or_not_answered_is_not_looked_for_in_vain(talk: Talk) -> None:
-    talk.mark("keep_asked", 0, how="question")
+    talk.mark("keep_question_asked", 0, how="question")
     talk.talk(1000)
-    talk.mark("keep_broken", 0)
-    talk.ask("yes", by="outside", how="key")
-    talk.mark("keep_asked", 0, how="question")  # then the daemon was killed
+    talk.mark("keep_question_interrupted", 0)
+    talk.ask("yes", by="external", how="key")
+    talk.mark("keep_question_asked", 0, how="question")  # then the daemon was killed
     talk.talk(3000)
     encoded = talk.encode()
     check_places(talk, encoded)
@@ -220,7 +220,7 @@ def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> Non
     talk.shift_ms += 7000
     talk.mark("unhold", 0)
     talk.talk(2000)
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     talk.truth = [(name, begin + 7000, end + 7000) for name, begin, end in talk.truth]
     talk.answers = [at + 7000 for at in talk.answers]
     check_places(talk, talk.encode())
@@ -233,7 +233,7 @@ def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_
     """A loaded switch drops frames; or writes more than the call's clock knows of."""
     talk.talk(6000)
     talk.shift_ms += lost_ms
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     talk.shift_ms -= lost_ms
     talk.talk(20_000)
     check_places(talk, talk.encode())
@@ -242,7 +242,7 @@ def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_
 def test_a_clock_that_was_set_back_in_the_call_hides_them_not(talk: Talk) -> None:
     talk.talk(2000)
     talk.shift_ms -= 30_000
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     talk.mark("hold", 0)
     talk.talk(3000)
     talk.mark("unhold", 0)
@@ -263,18 +263,18 @@ def test_only_the_sounds_that_were_heard_are_needed(talk: Talk) -> None:
 
 
 KINDS = [
-    ("keep_asked", {"how": "question"}),
-    ("keep_asked", {"how": "own_words"}),
-    ("keep_asked", {}),
+    ("keep_question_asked", {"how": "question"}),
+    ("keep_question_asked", {"how": "own_words"}),
+    ("keep_question_asked", {}),
     ("keep_question_heard", {}),
-    ("keep_broken", {}),
-    ("keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
-    ("keep_answered", {"answer": "no", "by": "colleague", "how": "aloud"}),
-    ("keep_answered", {"answer": "none"}),
-    ("keep_answered", {"answer": "yes"}),
-    ("keep_answered", {"answer": "maybe", "by": "outside", "how": "key"}),
-    ("keep_told", {"answer": "yes"}),
-    ("keep_untold", {}),
+    ("keep_question_interrupted", {}),
+    ("keep_question_answered", {"answer": "yes", "by": "external", "how": "key"}),
+    ("keep_question_answered", {"answer": "no", "by": "internal", "how": "aloud"}),
+    ("keep_question_answered", {"answer": "none"}),
+    ("keep_question_answered", {"answer": "yes"}),
+    ("keep_question_answered", {"answer": "maybe", "by": "external", "how": "key"}),
+    ("keep_answer_confirmed", {"answer": "yes"}),
+    ("keep_answer_unconfirmed", {}),
     ("unobserved_to", {}),
 ]
 
@@ -286,7 +286,7 @@ def test_whatever_was_noted_an_answer_follows_its_question(seen: list[tuple[str,
 
     marks = [Mark(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]
     found = questions(marks)
-    assert len(found) == sum(mark.kind == "keep_asked" and "how" in mark.data for mark in marks)
+    assert len(found) == sum(mark.kind == "keep_question_asked" and "how" in mark.data for mark in marks)
     for one, after in zip(found, [each.asked for each in found[1:]] + [None] * bool(found), strict=True):
         if one.answered is not None:
             before = marks[marks.index(one.asked) : marks.index(one.answered)]
@@ -295,9 +295,9 @@ def test_whatever_was_noted_an_answer_follows_its_question(seen: list[tuple[str,
             heard = any(mark.kind == "keep_question_heard" for mark in before)
             assert one.how == "own_words" or heard or one.answer == "no"
             kinds = [mark.kind for mark in [*before, one.answered]]
-            assert "keep_broken" not in kinds[: kinds.index("keep_answered")]
+            assert "keep_question_interrupted" not in kinds[: kinds.index("keep_question_answered")]
             assert (one.answered.data.get("by") is None) == (one.answer == "none")
         times = [
-            mark.at for mark in (one.asked, one.heard, one.answered, one.told, after) if mark is not None
+            mark.at for mark in (one.asked, one.heard, one.answered, one.confirmed, after) if mark is not None
         ]
         assert times == sorted(times)

@@ -100,7 +100,7 @@ def test_told_together_and_not_found_both_are_blank() -> None:
 
 def test_a_recording_that_began_anew_counts_from_there() -> None:
     before = [(-5000, "recording_started"), (-4900, "announcement_started"), (-4000, "hold"),
-              (-4000, "announcement_broken"), (-2000, "unhold")]  # fmt: skip
+              (-4000, "announcement_interrupted"), (-2000, "unhold")]  # fmt: skip
     made = told_together([AT_PICKUP[0], *before, *AT_PICKUP[1:]])
     plan = redaction.plan(made, sound(), FOUND)
     assert gaps(plan) == gaps(redaction.plan(told_together(AT_PICKUP), sound(), FOUND))
@@ -148,7 +148,7 @@ def test_an_announcement_that_started_twice() -> None:
         (0, "recording_started"),
         (200, "announcement_started"),
         (3000, "hold"),
-        (3000, "announcement_broken"),
+        (3000, "announcement_interrupted"),
         (5000, "unhold"),
         (5100, "announcement_started"),
         (15_100, "announcement_finished"),
@@ -201,7 +201,7 @@ def test_not_found_is_blank_until_a_second_after_the_playback() -> None:
     [
         [(14_200, "bridged")],
         [(200, "announcement_started"), (14_200, "bridged")],
-        [(200, "announcement_started"), (3000, "announcement_broken"), (14_200, "bridged")],
+        [(200, "announcement_started"), (3000, "announcement_interrupted"), (14_200, "bridged")],
         [(200, "announcement_started"), (9000, "announcement_finished"), (9001, "announcement_started")],
     ],
 )
@@ -286,9 +286,9 @@ def test_where_only_some_holds_are_in_the_audio_nothing_is_silenced() -> None:
 
 def test_a_hold_that_left_no_sound_keeps_no_other_from_being_silenced() -> None:
     """All that is missing is that hold: before and after it every place is known."""
-    colleagues = [(20_000, "colleague_hold"), (25_000, "colleague_unhold")]
+    colleagues = [(20_000, "internal_hold"), (25_000, "internal_unhold")]
     theirs = [(30_000, "hold"), (40_000, "unhold")]
-    later = [(50_000, "colleague_hold"), (55_000, "colleague_unhold"), (70_000, "hangup")]
+    later = [(50_000, "internal_hold"), (55_000, "internal_unhold"), (70_000, "hangup")]
     plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(), FOUND)
     assert plan.both == (RANG, (20_100, 24_800), (40_000, 44_700))
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
@@ -317,40 +317,40 @@ def test_a_hold_over_the_bridge_begins_with_the_talk() -> None:
 
 
 WAITS = {
-    "put on hold by a colleague": ([(20_000, "colleague_hold"), (25_000, "colleague_unhold")],
+    "put on hold by a colleague": ([(20_000, "internal_hold"), (25_000, "internal_unhold")],
                                    [(20_100, 24_800, "hold")]),
-    "twice": ([(20_000, "colleague_hold"), (22_000, "colleague_unhold"), (30_000, "colleague_hold"),
-               (33_000, "colleague_unhold")], [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
-    "to the end": ([(20_000, "colleague_hold")], [(20_100, LENGTH_MS, "hold")]),
-    "who then transfers": ([(20_000, "colleague_hold"), (25_000, "unbridged"), (28_000, "bridged")],
+    "twice": ([(20_000, "internal_hold"), (22_000, "internal_unhold"), (30_000, "internal_hold"),
+               (33_000, "internal_unhold")], [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
+    "to the end": ([(20_000, "internal_hold")], [(20_100, LENGTH_MS, "hold")]),
+    "who then transfers": ([(20_000, "internal_hold"), (25_000, "unbridged"), (28_000, "bridged")],
                            [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
     "who transfers, and the unhold comes first": (
-        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_020, "unbridged"),
+        [(20_000, "internal_hold"), (25_000, "internal_unhold"), (25_020, "unbridged"),
          (28_000, "bridged")],
         [(20_100, 25_120, "hold"), (25_120, 27_800, "waiting")]),
     "who transfers, and the unhold comes last": (
-        [(20_000, "colleague_hold"), (25_000, "unbridged"), (25_020, "colleague_unhold"),
+        [(20_000, "internal_hold"), (25_000, "unbridged"), (25_020, "internal_unhold"),
          (28_000, "bridged")],
         [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
     "who is replaced by the next one at once": (
-        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_020, "unbridged"),
+        [(20_000, "internal_hold"), (25_000, "internal_unhold"), (25_020, "unbridged"),
          (25_060, "bridged")],
         [(20_100, 24_860, "hold")]),
     "who comes back and is transferred from": (
-        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_700, "unbridged"),
+        [(20_000, "internal_hold"), (25_000, "internal_unhold"), (25_700, "unbridged"),
          (28_000, "bridged")],
         [(20_100, 24_800, "hold"), (25_800, 27_800, "waiting")]),
-    "whose leaving is not told of": ([(20_000, "colleague_hold"), (25_000, "bridged")],
+    "whose leaving is not told of": ([(20_000, "internal_hold"), (25_000, "bridged")],
                                      [(20_100, 24_800, "hold")]),
-    "whose unhold nobody saw": ([(20_000, "colleague_hold"), (22_000, "unobserved_from"),
+    "whose unhold nobody saw": ([(20_000, "internal_hold"), (22_000, "unobserved_from"),
                                  (25_000, "unobserved_to")], [(20_100, 21_800, "hold")]),
     "whose hold goes on when somebody watches again": (
-        [(20_000, "colleague_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"),
-         (20_000, "colleague_hold"), (28_000, "colleague_unhold")], [(20_100, 27_800, "hold")]),
+        [(20_000, "internal_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"),
+         (20_000, "internal_hold"), (28_000, "internal_unhold")], [(20_100, 27_800, "hold")]),
     "whose hold nobody saw begin": ([(20_000, "unobserved_from"), (25_000, "unobserved_to"),
-                                     (22_000, "colleague_hold"), (28_000, "colleague_unhold")],
+                                     (22_000, "internal_hold"), (28_000, "internal_unhold")],
                                     [(22_100, 27_800, "hold")]),
-    "both hold": ([(20_000, "colleague_hold"), (21_000, "hold"), (23_000, "colleague_unhold"),
+    "both hold": ([(20_000, "internal_hold"), (21_000, "hold"), (23_000, "internal_unhold"),
                    (24_000, "unhold")], [(20_100, 23_800, "hold")]),
     "parked": ([(20_000, "unbridged"), (25_000, "bridged")], [(20_100, 24_800, "waiting")]),
     "written in the wrong order": ([(20_000, "unbridged"), (19_990, "bridged")], []),
@@ -577,11 +577,11 @@ def test_whatever_happens_every_silence_is_explained_once(
     assert all(isinstance(gap, Gap) for gap in plan.gaps)
 
 
-@pytest.mark.parametrize("last", ["joined_told", "joined_untold", "unbridged", "hangup", "unobserved_from"])
+@pytest.mark.parametrize("last", ["transfer_notice_finished", "transfer_notice_interrupted", "unbridged", "hangup", "unobserved_from"])
 def test_while_who_joined_is_told_the_right_channel_says_why(last: str) -> None:
-    marks = [*NORMAL, (20_000, "unbridged"), (21_000, "bridged"), (21_300, "joined_telling"), (23_300, last)]
+    marks = [*NORMAL, (20_000, "unbridged"), (21_000, "bridged"), (21_300, "transfer_notice_started"), (23_300, last)]
     plan = redaction.plan(take(marks), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
-    ours = [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+    ours = [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
     assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
         last == "hangup" and ours[0][2] == "right"
     )
@@ -596,17 +596,17 @@ def with_data(made: Take, kind: str, **data: str) -> Take:
 
 
 def test_in_a_room_the_others_are_heard_while_one_is_told() -> None:
-    marks = [*NORMAL, (20_000, "joined_room"), (20_300, "joined_telling"), (22_300, "joined_told")]
+    marks = [*NORMAL, (20_000, "participant_joined"), (20_300, "transfer_notice_started"), (22_300, "transfer_notice_finished")]
     plan = redaction.plan(
-        with_data(take(marks), "joined_telling", how="alone", leg="c", **{"in": "room"}), sound(), FOUND
+        with_data(take(marks), "transfer_notice_started", how="alone", leg="c", **{"in": "conference"}), sound(), FOUND
     )
-    assert not [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+    assert not [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
 
 
 def test_a_take_that_ends_with_somebody_outside_in_the_room_is_silent_from_when_they_came() -> None:
-    marks = [*NORMAL, (30_000, "joined_room"), (30_400, "transferred_outside"), (30_600, "recording_stopped")]
+    marks = [*NORMAL, (30_000, "participant_joined"), (30_400, "transferred_outside"), (30_600, "recording_stopped")]
     made = take(marks)
-    plan = redaction.plan(with_data(made, "joined_room", who="outside"), sound(30_600), FOUND)
+    plan = redaction.plan(with_data(made, "participant_joined", who="external"), sound(30_600), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
     assert 29_900 <= gap[0] <= 30_100
     assert (gap[0], 30_600) in plan.both
@@ -632,21 +632,21 @@ def asking(made: Take, mode: str = "opt-in", asks: bool = True) -> Take:
     marks = tuple(
         replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in made.marks
     )
-    return replace(made, marks=marks, start=replace(made.start, mode=mode, joining=said))
+    return replace(made, marks=marks, start=replace(made.start, mode=mode, transfer_notice=said))
 
 
 JOINS = [
     *NORMAL,
     (20_000, "unbridged"),
     (21_000, "bridged"),
-    (21_300, "joined_telling"),
-    (23_300, "joined_asked"),
+    (21_300, "transfer_notice_started"),
+    (23_300, "transfer_question_finished"),
 ]
 
 
 def unasked(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
     """What of our side is not kept; each stretch is silenced, in the right channel alone."""
-    ours = [gap for gap in plan.gaps if gap.reason == "joiner_not_agreed"]
+    ours = [gap for gap in plan.gaps if gap.reason == "no_transfer_consent"]
     for gap in ours:
         assert gap.channel == "right"
         assert any(start <= gap.start_ms and gap.end_ms <= end for start, end in plan.right)
@@ -654,7 +654,7 @@ def unasked(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
 
 
 def test_what_who_joined_said_before_their_yes_is_not_kept() -> None:
-    made = take([*JOINS, (25_000, "joined_answered")])
+    made = take([*JOINS, (25_000, "transfer_question_answered")])
     plan = redaction.plan(asking(made), sound(), FOUND)
     # A little more than that, for events come some tenths of a second before or after their samples.
     assert plan.right == ((19_800, 25_400),)
@@ -674,13 +674,13 @@ def test_what_who_joined_said_before_their_yes_is_not_kept() -> None:
     ("mode", "more", "right"),
     [
         ("opt-in", [], (19_800, LENGTH_MS)),
-        ("opt-in", [(25_000, "joined_untold")], (19_800, LENGTH_MS)),
+        ("opt-in", [(25_000, "transfer_notice_interrupted")], (19_800, LENGTH_MS)),
         (
             "opt-in",
-            [(25_000, "unbridged"), (26_000, "bridged"), (30_000, "joined_answered")],
+            [(25_000, "unbridged"), (26_000, "bridged"), (30_000, "transfer_question_answered")],
             (19_800, 25_400),
         ),
-        ("opt-out", [(25_000, "joined_answered")], None),
+        ("opt-out", [(25_000, "transfer_question_answered")], None),
         ("opt-out", [], (19_800, LENGTH_MS)),
         ("opt-out", [(25_000, "unbridged")], (19_800, 25_400)),
     ],
@@ -694,7 +694,7 @@ def test_without_an_answer_it_is_not_kept(
 
 @pytest.mark.parametrize("mode", ["opt-in", "opt-out"])
 def test_a_refusal_leaves_nothing_of_them(mode: str) -> None:
-    made = take([*JOINS, (25_000, "joined_refused"), (25_200, "recording_stopped")])
+    made = take([*JOINS, (25_000, "transfer_question_refused"), (25_200, "recording_stopped")])
     assert redaction.plan(asking(made, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
 
 
@@ -706,6 +706,6 @@ def test_where_nobody_watched_one_may_have_come_whom_nobody_asked() -> None:
 
 
 def test_with_a_clock_that_was_set_back_it_is_not_known_where_it_is() -> None:
-    made = take([*JOINS, (25_000, "joined_answered")])
+    made = take([*JOINS, (25_000, "transfer_question_answered")])
     plan = redaction.plan(asking(made), sound(LENGTH_MS + 20_000), FOUND)
     assert plan.right == ((0, LENGTH_MS + 20_000),)

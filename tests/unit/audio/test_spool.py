@@ -109,10 +109,10 @@ def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path,
 def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of_it_elsewhere() -> None:
     said = PromptSound("said", "0" * 64, 1000)
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
-    for joining in (TransferNotice("alone", said), TransferNotice("both", said, said)):
-        body = json.loads(json.dumps(layout.start_body(replace(start, joining=joining))))
-        assert ("refused" in body["joining"]) == (joining.refused is not None)
-        assert layout.start_of(body).joining == joining
+    for notice in (TransferNotice("alone", said), TransferNotice("both", said, said)):
+        body = json.loads(json.dumps(layout.start_body(replace(start, transfer_notice=notice))))
+        assert ("refused" in body["transfer_notice"]) == (notice.refused is not None)
+        assert layout.start_of(body).transfer_notice == notice
 
 
 def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> None:

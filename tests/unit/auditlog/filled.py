@@ -116,18 +116,18 @@ def _settings(world: World) -> None:
 
 def _calls(world: World) -> None:
     now = world.house.clock()
-    outside = Party("e164", "+32470123456")
+    external_party = Party("e164", "+32470123456")
     recordings.add_not_recorded(
         NotRecordedRow(
             id=str(uuid7(now, world.house.entropy)), tenant=world.tenant, line=world.house.line.id,
-            number="+3225550100", direction="inbound", node=NODE, outside=outside, started_at=now,
+            number="+3225550100", direction="inbound", node=NODE, external_party=external_party, started_at=now,
             ended_at=now, reason="refused", quarantined_until=now + timedelta(days=30),
         ),
         **said(world),
     )  # fmt: skip
     row = LiveRow(
         id=CALL, tenant=world.tenant, node=NODE, line=world.house.line.id, number="+3225550100",
-        direction="inbound", outside=outside, started_at=now, told=True, paused_until=None, deletable=True,
+        direction="inbound", external_party=external_party, started_at=now, announced=True, paused_until=None, deletable=True,
     )  # fmt: skip
     queries.put(NODE, [row], now)
     keys = world.house.folder / "keys"
@@ -151,7 +151,7 @@ def _people(world: World) -> None:
     )  # fmt: skip
     listen = grants.count_sent(grant, "another", "audio.opus", 100, **said(world))
     assert listen is not None
-    assert grants.player_says(listen, [(0, 1000)], list)
+    assert grants.add_listen_report(listen, [(0, 1000)], list)
     assert grants.close_listen(listen, **said(world))
     other = users.create_user(
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",

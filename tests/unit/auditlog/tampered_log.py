@@ -45,7 +45,7 @@ def the_last_leaf_is_deleted(world: World) -> None:
 def the_last_leaf_is_deleted_and_the_count_put_right(world: World) -> None:
     the_last_leaf_is_deleted(world)
     with writing():
-        TenantTable.update(ledger_size=TenantTable.ledger_size - 1).execute()
+        TenantTable.update(log_size=TenantTable.log_size - 1).execute()
 
 
 @found_as("leaf.changed", "leaf 2")
@@ -76,7 +76,7 @@ def a_leafs_hash_becomes_something_else(world: World) -> None:
 @found_as("checkpoint.row_differs", "/2")
 def a_checkpoints_row_is_made_unreadable(world: World) -> None:
     with writing():
-        database.execute_sql("UPDATE ledger_checkpoint SET at = 'x' WHERE number = 2")
+        database.execute_sql("UPDATE log_checkpoint SET at = 'x' WHERE number = 2")
 
 
 @found_as("leaf.row_differs", "leaf 2")
@@ -124,7 +124,7 @@ def what_was_added_after_the_second_checkpoint_is_another_history(world: World) 
     size = world.checkpoint(2).size
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
-        TenantTable.update(ledger_size=size).execute()
+        TenantTable.update(log_size=size).execute()
         for _ in range(world.checkpoint(3).size - size + 3):
             append(world.tenant, "x", {}, world.house.clock(), world.house.entropy)
 
@@ -293,7 +293,7 @@ def an_old_copy_of_the_catalogue_is_brought_back(world: World) -> None:
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
-        TenantTable.update(ledger_size=size).execute()
+        TenantTable.update(log_size=size).execute()
 
 
 @found_as("log.rewritten")

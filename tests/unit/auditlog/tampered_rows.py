@@ -45,7 +45,7 @@ def an_announcements_row_is_made_unreadable(world: World) -> None:
 
 @found_as("row.changed")
 def who_called_is_changed_in_a_recordings_row(world: World) -> None:
-    change_recording(world, outside_value="+32499000000")
+    change_recording(world, external_value="+32499000000")
 
 
 @found_as("row.changed")
@@ -55,13 +55,13 @@ def a_recording_is_kept_longer_than_was_sealed(world: World) -> None:
 
 @found_as("row.erased")
 def a_recording_is_said_to_be_destroyed(world: World) -> None:
-    change_recording(world, destroyed_at=world.house.clock(), destroyed_why="expired", wrapped_key=None)
+    change_recording(world, erased_at=world.house.clock(), erasure_reason="expired", wrapped_key=None)
 
 
 @found_as("row.changed")
 def why_a_recording_was_destroyed_is_changed(world: World) -> None:
     with writing():
-        RecordingTable.update(destroyed_why="not_announced").where(
+        RecordingTable.update(erasure_reason="not_announced").where(
             RecordingTable.id == world.erased
         ).execute()
 

@@ -45,9 +45,9 @@ def again(model: Any, **columns: Any) -> None:
 # --- how long is kept
 
 
-@found_as("row.deleted", "keeping_limit")
+@found_as("row.deleted", "retention_limit")
 def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> None:
-    house, before = world.house, RecordingTable.get_by_id(world.kept).keep_until
+    house, before = world.house, RecordingTable.get_by_id(world.keep_answer).keep_until
     house.limit(20)
     earlier = before - timedelta(days=10)
     change_recording(world, keep_until=earlier)
@@ -62,19 +62,19 @@ def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> N
     change_recording(world, keep_until=before)
 
 
-@found_as("row.changed", "keeping_limit")
+@found_as("row.changed", "retention_limit")
 def a_limit_is_longer_in_its_row(world: World) -> None:
     change(
         RetentionLimitTable, statement=RetentionLimitTable.get().statement.replace('"days":20', '"days":900')
     )
 
 
-@found_as("row.unlogged", "keeping_limit")
+@found_as("row.unlogged", "retention_limit")
 def a_limit_is_lifted_in_its_row(world: World) -> None:
     change(RetentionLimitTable, lifted="{}", lifted_leaf=0)
 
 
-@found_as("row.unlogged", "keeping_limit")
+@found_as("row.unlogged", "retention_limit")
 def a_limit_is_made_up(world: World) -> None:
     again(RetentionLimitTable, leaf=0)
 
@@ -104,14 +104,14 @@ def a_limits_statement_is_another_in_the_bucket(world: World) -> None:
     put_statement(world, row.id, row.statement.replace('"days":20', '"days":2').encode())
 
 
-@found_as("row.deleted", "keeping_limit")
+@found_as("row.deleted", "retention_limit")
 def that_a_limit_is_lifted_is_taken_from_its_row(world: World) -> None:
     world.house.limit(None, purpose="training")
     signed(world)
     change(RetentionLimitTable, lifted=None, lifted_leaf=None)
 
 
-@found_as("row.deleted", "keeping_limit")
+@found_as("row.deleted", "retention_limit")
 def a_limit_is_said_to_be_of_no_leaf(world: World) -> None:
     change(RetentionLimitTable, leaf=None)
 
@@ -124,13 +124,13 @@ def put_statement(world: World, limit: str, content: bytes) -> None:
 
 @found_as("row.changed", "recording")
 def until_when_it_was_agreed_is_longer_in_its_row(world: World) -> None:
-    change_recording(world, agreed={"agreement": "2099-01-01"})
+    change_recording(world, consented_until={"agreement": "2099-01-01"})
 
 
-@found_as("row.changed", "keeping_limit")
+@found_as("row.changed", "retention_limit")
 def a_limits_row_is_made_unreadable(world: World) -> None:
     with writing():
-        database.execute_sql("UPDATE keeping_limit SET settled_at = 'x'")
+        database.execute_sql("UPDATE retention_limit SET applied_at = 'x'")
 
 
 # --- what is announced, and of whom
@@ -246,90 +246,90 @@ def a_token_is_deleted(world: World) -> None:
 # --- who asked, and who is told
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def that_a_number_is_a_persons_is_forged(world: World) -> None:
-    change(SubjectRequestTable, proved_at=world.house.clock(), proved_how="code")
+    change(SubjectRequestTable, verified_at=world.house.clock(), verified_how="code")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def a_persons_request_is_of_another_number(world: World) -> None:
     change(SubjectRequestTable, number="+32470999999")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def a_persons_request_is_of_another_number_and_salt(world: World) -> None:
     change(SubjectRequestTable, number="+32470999999", number_salt="00" * 32)
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def a_person_is_answered_in_another_language(world: World) -> None:
     change(SubjectRequestTable, language="de")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def that_somebody_vouched_is_forged(world: World) -> None:
-    change(SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_said="seen")
+    change(SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_statement="seen")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def that_a_copy_left_is_forged(world: World) -> None:
     change(SubjectRequestTable, exported_at=world.house.clock())
 
 
-@found_as("row.unlogged", "person_code")
+@found_as("row.unlogged", "verification_code")
 def a_call_with_a_code_is_made_up(world: World) -> None:
     now = world.house.clock()
     with writing():
         request = SubjectRequestTable.select().get().id
         VerificationCodeTable.create(
             id="made up", request=request, tenant_id=world.tenant, number="+32470999999", language="fr",
-            asked_at=now, until=now, tries=0,
+            ordered_at=now, until=now, tries=0,
         )  # fmt: skip
 
 
-@found_as("row.unlogged", "person_recording")
+@found_as("row.unlogged", "request_review")
 def what_is_given_to_a_person_is_made_up(world: World) -> None:
     with writing():
         request = SubjectRequestTable.select().get().id
         identity = f"{request}/{world.kept}"
-        ReviewTable.create(id=identity, request=request, recording_id=world.kept, given="both")
+        ReviewTable.create(id=identity, request=request, recording_id=world.keep_answer, given="both")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def a_persons_request_gets_more_time(world: World) -> None:
     change(SubjectRequestTable, due_on="2099-01-01")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def a_persons_request_is_closed_past_the_log(world: World) -> None:
     change(SubjectRequestTable, closed_at=world.house.clock(), closed_how="answered")
 
 
-@found_as("row.deleted", "person_request")
+@found_as("row.deleted", "subject_request")
 def a_persons_request_is_deleted(world: World) -> None:
     remove(SubjectRequestTable)
 
 
-@found_as("row.unlogged", "person_request")
+@found_as("row.unlogged", "subject_request")
 def a_persons_request_is_made_up(world: World) -> None:
     again(SubjectRequestTable)
 
 
-@found_as("row.deleted", "ledger_recipient")
+@found_as("row.deleted", "checkpoint_recipient")
 def somebody_who_got_the_checkpoints_is_deleted(world: World) -> None:
     remove(RecipientTable)
 
 
-@found_as("row.changed", "ledger_recipient")
+@found_as("row.changed", "checkpoint_recipient")
 def somebody_gets_the_checkpoints_no_more_past_the_log(world: World) -> None:
     change(RecipientTable, until=world.house.clock())
 
 
-@found_as("row.changed", "ledger_recipient")
+@found_as("row.changed", "checkpoint_recipient")
 def the_checkpoints_go_to_somebody_else(world: World) -> None:
     change(RecipientTable, address="mallory@example.com")
 
 
-@found_as("row.unlogged", "ledger_recipient")
+@found_as("row.unlogged", "checkpoint_recipient")
 def somebody_gets_the_checkpoints_past_the_log(world: World) -> None:
     again(RecipientTable)

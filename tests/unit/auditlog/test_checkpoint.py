@@ -148,7 +148,7 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
-        TenantTable.update(ledger_size=size).execute()
+        TenantTable.update(log_size=size).execute()
     world.happen()
     with pytest.raises(LedgerError) as raised:
         world.sign()

@@ -100,7 +100,7 @@ def test_what_was_mailed_is_signed_no_second_time_but_the_log_begins_again_in_th
     now = world.house.clock.forward(minutes=1)
     assert begin(world.tenant, "the bucket was emptied", world.signing(), now) == 1
     with connected():
-        assert TenantTable.get_by_id(world.tenant).ledger_epoch == 2
+        assert TenantTable.get_by_id(world.tenant).log_epoch == 2
     body = json.loads(world.leaf("log.restarted").body)
     assert (body["size_before"], body["root_before"]) == (0, "")
     assert {(each.code, each.state) for each in world.audit()} == {("log.begun_again", "warning")}

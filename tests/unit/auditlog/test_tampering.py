@@ -118,7 +118,7 @@ def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> No
     if catalogue_kind != "sqlite":
         pytest.skip("PostgreSQL takes nothing but numbers there")
     with writing():
-        database.execute_sql("UPDATE ledger_entry SET number = 'x' WHERE number = 3")
+        database.execute_sql("UPDATE log_leaf SET number = 'x' WHERE number = 3")
     found = {(each.code, each.message) for each in world.audit(recordings=False)}
     assert ("leaf.changed", "a leaf has the number 'x'") in found
     assert ("leaf.missing", "leaf 3 is not there: deleted") in found

@@ -62,7 +62,7 @@ from recorder.domain.call_plan import (
     OPT_OUT,
     CallPlan,
     DeleteScript,
-    JoiningScript,
+    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
@@ -89,11 +89,11 @@ def speech(name: str) -> Speech:
 KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), speech("none"))
 DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
-JOINING = JoiningScript(speech("joining"))
-ASKING = JoiningScript(speech("joining"), refused=speech("refused"))
+JOINING = TransferNoticeScript(speech("joining"))
+ASKING = TransferNoticeScript(speech("joining"), refused=speech("refused"))
 NO_KEEP = replace(SCRIPT, keep=None)
 PLANS = (
-    CallPlan(NOTICE, (replace(NO_KEEP, joining=JOINING),)),
+    CallPlan(NOTICE, (replace(NO_KEEP, transfer_notice=JOINING),)),
     CallPlan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
     CallPlan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
     CallPlan(NOTICE, (SCRIPT,), at_pickup=True),
@@ -101,8 +101,8 @@ PLANS = (
     CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu")),
     CallPlan(OPT_OUT, (NO_KEEP,), outbound=True),
     CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu"), outbound=True),
-    CallPlan(OPT_IN, (replace(NO_KEEP, joining=ASKING),)),
-    CallPlan(OPT_OUT, (replace(NO_KEEP, joining=ASKING),)),
+    CallPlan(OPT_IN, (replace(NO_KEEP, transfer_notice=ASKING),)),
+    CallPlan(OPT_OUT, (replace(NO_KEEP, transfer_notice=ASKING),)),
 )
 """Each thing that a line can do is in one of them: what does not touch each other is not tried together."""
 
@@ -129,14 +129,14 @@ def _kept(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
     return lambda state: what(AT, leg=leg, sound=state.question.sound, **more)
 
 
-def _joining(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
+def _transfer_notice(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
     sound = JOINING.sound.path
     more = {"complete": True} if what is SoundEnded else {}
     return lambda _state: what(AT + took, leg=COLLEAGUE, sound=sound, **more)
 
 
-def _looked(outside: bool) -> Make:
-    return lambda state: LegChecked(AT, other=state.internal.leg, outside=outside)
+def _looked(external: bool) -> Make:
+    return lambda state: LegChecked(AT, other=state.internal.leg, external=external)
 
 
 def _seen(**more: object) -> Make:
@@ -170,17 +170,17 @@ EVENTS: dict[str, Make] = {
     "they are connected": _plain(LegBridged, other="b"),
     "they are parted": _plain(LegUnbridged),
     "somebody else comes": _plain(LegBridged, other="c"),
-    "who came is a colleague": _looked(outside=False),
-    "who came is outside": _looked(outside=True),
-    "who came begins to hear it": _joining(SoundStarted),
-    "who came heard it whole": _joining(SoundEnded, timedelta(seconds=3)),
-    "who came heard a part of it": _joining(SoundEnded, timedelta(seconds=1)),
+    "who came is a colleague": _looked(external=False),
+    "who came is outside": _looked(external=True),
+    "who came begins to hear it": _transfer_notice(SoundStarted),
+    "who came heard it whole": _transfer_notice(SoundEnded, timedelta(seconds=3)),
+    "who came heard a part of it": _transfer_notice(SoundEnded, timedelta(seconds=1)),
     "it is in a conference with another": _plain(
         ConferenceJoined, conference="room", participants=(Participant("r"),)
     ),
     "a third one comes": _plain(ParticipantsJoined, participants=(Participant("r"),)),
     "the third one is a colleague": _plain(LegChecked, other="r"),
-    "the third one is outside": _plain(LegChecked, other="r", outside=True),
+    "the third one is outside": _plain(LegChecked, other="r", external=True),
     "the third one goes": _plain(ParticipantLeft, other="r"),
     "the conference is left": _plain(ConferenceLeft),
     "somebody listens": _plain(SupervisorsJoined, supervisors=(Participant("r"),)),
@@ -244,10 +244,10 @@ def _tried(name: str, state: CallState) -> bool:
             or state.transfer.target
             or state.hold.active
         )
-        return bool(state.supervisors) or bool(calm and alone and state.script.joining)
+        return bool(state.supervisors) or bool(calm and alone and state.script.transfer_notice)
     if state.supervisors and name not in ("the third one is a colleague", "the third one is outside"):
         return False
-    if state.plan.mode != NOTICE and state.script.joining and (name in PAUSES or name in ROOMS):
+    if state.plan.mode != NOTICE and state.script.transfer_notice and (name in PAUSES or name in ROOMS):
         return (
             name in ROOMS
             and state.recording.capturing
@@ -255,7 +255,7 @@ def _tried(name: str, state: CallState) -> bool:
             and not (state.hung_up or state.prompt.playing)
         )
     if name in PAUSES:
-        return bool(state.script.delete or state.script.joining) and not state.conference.participants
+        return bool(state.script.delete or state.script.transfer_notice) and not state.conference.participants
     if name not in ROOMS:
         return True
     amiss = (
@@ -264,7 +264,7 @@ def _tried(name: str, state: CallState) -> bool:
         or state.prompt.playing
         or not (state.recording.capturing and state.leaving)
     )
-    return bool(state.script.joining) and (bool(state.conference.participants) or not amiss)
+    return bool(state.script.transfer_notice) and (bool(state.conference.participants) or not amiss)
 
 
 def stage(state: CallState) -> str:
@@ -311,7 +311,7 @@ def alike(state: CallState) -> tuple[object, ...]:
     target, internal = transfer.target, state.internal
     return (
         state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep,
-        state.plan.scripts[0].joining, stage(state),
+        state.plan.scripts[0].transfer_notice, stage(state),
         prompt.playing, prompt.spoiled, state.informed, recording.on_disk, state.leaving, state.hold.active,
         recording.capturing, state.hung_up, state.consent.wrong_keys > 0, state.timer.deadline is None,
         internal.connected, bool(internal.leg), question.began, question.heard, question.how, question.again,
@@ -320,7 +320,7 @@ def alike(state: CallState) -> tuple[object, ...]:
         target is not None and target.began is not None,
         target and (target.heard, target.wrong, target.cut, target.due),
         target is not None and is_beside(state, target.leg), bool(state.conference.name),
-        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & transfer.informed))
+        tuple((one.asked, one.external, one.tried, bool(names(one.leg, one.party) & transfer.informed))
               for one in state.conference.participants),
         tuple(one.lane for one in state.supervisors),
     )  # fmt: skip

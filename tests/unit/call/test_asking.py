@@ -120,7 +120,7 @@ class Call:
 
     @property
     def answers(self) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == "answered"]
+        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == "question_answered"]
 
     @property
     def end(self) -> str | None:
@@ -349,15 +349,15 @@ def test_hanging_up_in_the_menu_is_written_down() -> None:
 
 
 def test_a_daemon_that_comes_after_an_answer_keeps_to_it() -> None:
-    notes = [WriteMark("answered", AT, (("question", "recording"), ("answer", "no")))]
+    notes = [WriteMark("question_answered", AT, (("question", "recording"), ("answer", "no")))]
     for plan in (IN, OUT):
         state = initial.resume(plan, notes, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
     heard = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
     assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
-    silent = WriteMark("answered", AT, (("question", "recording"), ("answer", "none")))
+    silent = WriteMark("question_answered", AT, (("question", "recording"), ("answer", "none")))
     assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
-    yes = WriteMark("answered", AT, (("question", "recording"), ("answer", "yes")))
+    yes = WriteMark("question_answered", AT, (("question", "recording"), ("answer", "yes")))
     assert initial.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
 
 
@@ -425,10 +425,10 @@ def holds(plan: CallPlan, events: list[CallEvent | str]) -> None:
             assert asked, "answered before it was asked"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
             answers = [
-                dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "answered"
+                dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "question_answered"
             ]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
-    notes = [dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "answered"]
+    notes = [dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "question_answered"]
     about = [one["answer"] for one in notes if one["question"] == "recording"]
     assert len(about) <= 1 or about == ["yes", "no"], "answered twice"
     assert done.count(Do.BEGIN) <= 1, "two takes for a leg"

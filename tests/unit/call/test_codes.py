@@ -68,7 +68,7 @@ def test_a_pause_a_note_and_the_end_of_the_pause_are_marked() -> None:
     call.code("note")
     call.code("resume")
     assert not call.state.pause.is_active(call.now)
-    assert len(call.notes("noted")) == len(call.notes("resumed")) == 1
+    assert len(call.notes("moment_marked")) == len(call.notes("resumed")) == 1
     assert call.ends() is None
 
 
@@ -187,7 +187,7 @@ def test_any_other_key_lets_it_go_on(key: str) -> None:
     call.presses(key, COLLEAGUE)
     call.presses("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.notes("delete_dropped") == [{}]
+    assert call.notes("deletion_cancelled") == [{}]
     assert call.ends() is None
 
 
@@ -197,7 +197,7 @@ def test_the_outside_party_cannot_confirm() -> None:
     call.presses("1", OUTSIDE)
     assert call.state.phase is Phase.ANNOUNCED
     call.waits()
-    assert call.notes("delete_dropped") == [{}]
+    assert call.notes("deletion_cancelled") == [{}]
 
 
 def test_a_key_before_the_end_of_the_question_confirms_nothing() -> None:
@@ -227,7 +227,7 @@ def test_what_comes_between_drops_it(what: str) -> None:
         call.tell(HoldStarted, leg=COLLEAGUE if what == "hold" else OUTSIDE)
     call.presses("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.notes("delete_dropped") == [{}]
+    assert call.notes("deletion_cancelled") == [{}]
 
 
 def test_a_line_that_does_not_allow_it_asks_nothing() -> None:

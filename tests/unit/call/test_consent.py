@@ -141,10 +141,10 @@ def test_a_key_of_either_side_answers(
     voice = HEARD if (leg, key) == (COLLEAGUE, "1") else {}
     if voice:
         call.tell(VoiceChecked, voice=VOICE)
-    assert call.notes("keep_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
+    assert call.notes("keep_question_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
     assert call.done[-1] is order
     call.hears(sound)
-    assert call.notes("keep_told") == [{"answer": answer}]
+    assert call.notes("keep_answer_confirmed") == [{"answer": answer}]
     assert call.state.question.step is QuestionStep.IDLE
     assert call.ends() is None
 
@@ -157,10 +157,10 @@ def test_a_key_before_the_question_s_end_does_not_count() -> None:
     call.presses("1", COLLEAGUE)
     call.tell(SoundEnded, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
     call.presses("1")
-    assert call.notes("keep_answered") == []
+    assert call.notes("keep_question_answered") == []
     call.tell(SoundEnded, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
     call.waits()
-    assert call.notes("keep_answered") == [{"answer": "none"}]
+    assert call.notes("keep_question_answered") == [{"answer": "none"}]
     assert call.state.keep_answer == "no"
 
 
@@ -170,14 +170,14 @@ def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
     call.dials()
     call.begins(KEEP.question)
     call.presses("2", leg)
-    assert call.notes("keep_answered") == [{"answer": "no", "by": leg, "how": how}]
+    assert call.notes("keep_question_answered") == [{"answer": "no", "by": leg, "how": how}]
     assert [one for one in call.done if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
     for each in (COLLEAGUE, OUTSIDE):
         call.tell(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
     call.hears(KEEP.no)
-    assert call.notes("keep_told") == [{"answer": "no"}]
+    assert call.notes("keep_answer_confirmed") == [{"answer": "no"}]
     assert (call.state.keep_answer, call.state.question.step) == ("no", QuestionStep.IDLE)
-    assert not call.notes("keep_broken")
+    assert not call.notes("keep_question_interrupted")
 
 
 def test_a_no_counts_while_a_yes_is_told() -> None:
@@ -189,14 +189,14 @@ def test_a_no_counts_while_a_yes_is_told() -> None:
     call.presses("1")
     call.presses("2", COLLEAGUE)
     call.presses("2")
-    assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
+    assert [one["answer"] for one in call.notes("keep_question_answered")] == ["yes", "no"]
     assert call.done.count(Do.KEEP_CUT) == 1
     call.hears(KEEP.no)
     assert call.state.keep_answer == "no"
     (one,) = questions(
         [Mark(one.at, one.kind, dict(one.data)) for one in call.done if isinstance(one, WriteMark)]
     )
-    assert (one.answer, one.told is not None) == ("no", True)
+    assert (one.answer, one.confirmed is not None) == ("no", True)
 
 
 PAUSE = timedelta(seconds=60)
@@ -218,13 +218,13 @@ def test_nothing_is_asked_while_it_is_paused(keep: KeepScript) -> None:
     call = Call(keep)
     pauses(call)
     call.dials()
-    assert call.notes("keep_asked") == []
+    assert call.notes("keep_question_asked") == []
     assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE]
     call.presses("1", COLLEAGUE)
-    assert (call.notes("keep_answered"), call.state.keep_answer) == ([], "")
+    assert (call.notes("keep_question_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # it ends by itself
     call.dials()
-    assert len(call.notes("keep_asked")) == 1
+    assert len(call.notes("keep_question_asked")) == 1
 
 
 @pytest.mark.parametrize("by", ["code", "panel", "seen later"])
@@ -237,10 +237,10 @@ def test_a_pause_breaks_off_a_question(asked: str, by: str) -> None:
     elif asked == "before the answer":
         call.hears(KEEP.question)
     pauses(call, by)
-    assert call.notes("keep_broken") == [{}]
+    assert call.notes("keep_question_interrupted") == [{}]
     call.presses("1")
     call.presses("1", COLLEAGUE)
-    assert call.notes("keep_answered") == []
+    assert call.notes("keep_question_answered") == []
     assert call.state.keep_answer == ""
     assert call.state.timer.deadline is None
 
@@ -252,7 +252,7 @@ def test_what_came_of_an_answer_is_said_to_its_end_in_a_pause() -> None:
     call.presses("1")
     pauses(call)
     call.hears(KEEP.yes)
-    assert call.notes("keep_told") == [{"answer": "yes"}]
+    assert call.notes("keep_answer_confirmed") == [{"answer": "yes"}]
 
 
 def test_silence_is_no_and_is_said() -> None:
@@ -272,8 +272,8 @@ def test_in_their_own_words() -> None:
     assert call.done[-1] is Do.KEEP_CUE
     call.now += timedelta(seconds=30)
     call.confirms()
-    assert call.notes("keep_asked") == [{"how": "own_words"}]
-    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words", **HEARD}]
+    assert call.notes("keep_question_asked") == [{"how": "own_words"}]
+    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words", **HEARD}]
 
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
@@ -286,12 +286,12 @@ def test_a_colleague_s_yes_without_a_voice_is_asked_once_more_and_then_none(keep
         if keep.question:
             call.hears(keep.question)
         call.confirms(None)
-        assert len(call.notes("keep_unheard")) == times
-    assert call.notes("keep_answered") == [{"answer": "none"}]
+        assert len(call.notes("keep_answer_unheard")) == times
+    assert call.notes("keep_question_answered") == [{"answer": "none"}]
     assert call.done[-1] is Do.KEEP_NONE
     assert call.state.keep_answer == "no"
     call.hears(keep.none)
-    assert call.notes("keep_told") == [{"answer": "no"}]
+    assert call.notes("keep_answer_confirmed") == [{"answer": "no"}]
     assert call.ends() is None, "it is kept as announced"
 
 
@@ -302,7 +302,7 @@ def test_heard_when_it_was_asked_once_more() -> None:
     call.confirms(None)
     call.hears(KEEP.question)
     call.confirms()
-    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "aloud", **HEARD}]
+    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "aloud", **HEARD}]
 
 
 def test_the_answer_has_the_time_of_the_key() -> None:
@@ -313,7 +313,7 @@ def test_the_answer_has_the_time_of_the_key() -> None:
     pressed = call.now
     call.now += timedelta(seconds=2)
     call.tell(VoiceChecked, voice=VOICE)
-    (answered,) = (one for one in call.done if isinstance(one, WriteMark) and one.kind == "keep_answered")
+    (answered,) = (one for one in call.done if isinstance(one, WriteMark) and one.kind == "keep_question_answered")
     assert answered.at == pressed
 
 
@@ -323,10 +323,10 @@ def test_whether_they_were_heard_is_not_waited_for_long() -> None:
     call.hears(KEEP.question)
     call.presses("1", COLLEAGUE)
     call.waits()
-    assert call.notes("keep_unheard") == [{}]
+    assert call.notes("keep_answer_unheard") == [{}]
     assert call.done[-1] is Do.KEEP_ASK
     call.tell(VoiceChecked, voice=VOICE)  # too late
-    assert call.notes("keep_answered") == []
+    assert call.notes("keep_question_answered") == []
 
 
 @pytest.mark.parametrize(("key", "leg"), [("1", OUTSIDE), ("2", OUTSIDE), ("2", COLLEAGUE)])
@@ -339,7 +339,7 @@ def test_what_is_sure_counts_while_the_voice_is_looked_for(key: str, leg: str) -
     assert call.done.count(Do.KEEP_CHECK) == 1
     call.presses(key, leg)
     call.tell(VoiceChecked, voice=VOICE)
-    (answer,) = call.notes("keep_answered")
+    (answer,) = call.notes("keep_question_answered")
     assert (answer["answer"], answer["by"]) == ("yes" if key == "1" else "no", leg)
 
 
@@ -358,8 +358,8 @@ def test_what_happens_while_the_voice_is_looked_for(what: str) -> None:
     else:
         call.connect("c")
     call.tell(VoiceChecked, voice=VOICE)
-    assert len(call.notes("keep_answered")) == (what == "held")
-    assert len(call.notes("keep_broken")) == (what != "held")
+    assert len(call.notes("keep_question_answered")) == (what == "held")
+    assert len(call.notes("keep_question_interrupted")) == (what != "held")
 
 
 def test_who_holds_is_not_asked_once_more() -> None:
@@ -368,14 +368,14 @@ def test_who_holds_is_not_asked_once_more() -> None:
     call.hears(KEEP.question)
     call.tell(HoldStarted, leg=OUTSIDE)
     call.confirms(None)
-    assert call.notes("keep_answered") == [{"answer": "none"}]
+    assert call.notes("keep_question_answered") == [{"answer": "none"}]
 
 
 def test_the_line_asks_by_itself_once() -> None:
     call = Call(replace(KEEP, at_start=True))
     assert call.done.count(Do.KEEP_ASK) == 1
     call.tell(LegUnbridged)
-    assert call.notes("keep_broken") == [{}]
+    assert call.notes("keep_question_interrupted") == [{}]
     call.connect("c")
     assert call.done.count(Do.KEEP_ASK) == 1
 
@@ -387,7 +387,7 @@ def test_it_can_be_asked_again_and_the_last_answer_stands() -> None:
         call.hears(KEEP.question)
         call.presses(key)
         call.hears(sound)
-    assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
+    assert [one["answer"] for one in call.notes("keep_question_answered")] == ["yes", "no"]
     assert call.ends() == "not_kept"
     assert Do.DISCARD in call.done
 
@@ -420,8 +420,8 @@ def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object])
     for leg in (OUTSIDE, COLLEAGUE):
         call.tell(SoundEnded, leg=leg, sound="/prompts/question.wav", complete=True)
     call.presses("1")
-    assert call.notes("keep_broken") == [{}]
-    assert call.notes("keep_answered") == []
+    assert call.notes("keep_question_interrupted") == [{}]
+    assert call.notes("keep_question_answered") == []
     assert call.state.keep_answer == ""
 
 
@@ -429,7 +429,7 @@ def test_a_question_that_the_switch_never_plays_comes_to_an_end() -> None:
     call = Call()
     call.dials()
     call.waits()
-    assert call.notes("keep_broken") == [{}]
+    assert call.notes("keep_question_interrupted") == [{}]
     call.connect("b")
     call.dials()
     assert call.done.count(Do.KEEP_ASK) == 2
@@ -441,8 +441,8 @@ def test_an_answer_that_was_not_heard_stands_and_is_marked() -> None:
     call.hears(KEEP.question)
     call.presses("1")
     assert call.ends() is None
-    assert call.notes("keep_untold") == [{}]
-    assert call.notes("keep_answered")[0]["answer"] == "yes"
+    assert call.notes("keep_answer_unconfirmed") == [{}]
+    assert call.notes("keep_question_answered")[0]["answer"] == "yes"
 
 
 def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None:
@@ -457,9 +457,9 @@ def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None
 
 def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
     told = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
-    asked = WriteMark("keep_asked", AT, (("how", "question"),))
+    asked = WriteMark("keep_question_asked", AT, (("how", "question"),))
     assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
-    yes = WriteMark("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
+    yes = WriteMark("keep_question_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
     state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
     assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
     state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
@@ -517,7 +517,7 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
             answers = [
                 dict(one.data)
                 for one in actions
-                if isinstance(one, WriteMark) and one.kind == "keep_answered"
+                if isinstance(one, WriteMark) and one.kind == "keep_question_answered"
             ]
             if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own
@@ -533,12 +533,12 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
                     assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
                     assert event.key == "2" or event.leg == OUTSIDE
                     assert asked or own or event.key == "2", "agreed before the end of the question"
-            if "keep_asked" in kinds:
+            if "keep_question_asked" in kinds:
                 heard, asked, own, confirmed = set(), False, keep.question is None, False
             elif isinstance(event, SoundEnded) and keep.question and event.sound == keep.question.path:
                 heard |= {event.leg} if event.complete and not event.ending else set()
                 asked = asked or heard >= {OUTSIDE, COLLEAGUE}
-            if kinds and kinds[0] in ("keep_answered", "keep_broken"):
+            if kinds and kinds[0] in ("keep_question_answered", "keep_question_interrupted"):
                 asked = own = False
             if state.keep_answer != before.keep_answer:
                 assert answers

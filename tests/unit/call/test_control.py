@@ -38,7 +38,7 @@ def test_it_is_done_as_with_the_codes_and_says_where_it_was_asked() -> None:
     asks(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE], "the tone begins anew"
     asks(call, NOTE)
-    assert call.notes("noted") == [{"by": "panel"}]
+    assert call.notes("moment_marked") == [{"by": "panel"}]
     asks(call, RESUME)
     assert not call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_OVER
@@ -49,7 +49,7 @@ def test_it_is_done_as_with_the_codes_and_says_where_it_was_asked() -> None:
 def test_a_code_on_the_telephone_does_not_say_so() -> None:
     call = Talk()
     call.code("note")
-    assert call.notes("noted") == [{}]
+    assert call.notes("moment_marked") == [{}]
 
 
 def test_it_is_destroyed_at_once_for_it_was_asked_back_in_the_panel() -> None:

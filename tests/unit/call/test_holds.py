@@ -46,11 +46,11 @@ class Call:
 
 @pytest.mark.parametrize("since", [5, 12])
 def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
-    before = [WriteMark("colleague_hold", at(since))] if since < 10 else []
+    before = [WriteMark("internal_hold", at(since))] if since < 10 else []
     call = Call(*before)
     call.is_found(20, theirs=at(since))
     call.tell(HoldEnded, 25, leg=COLLEAGUE)
-    assert call.written == [("colleague_hold", at(since), LATER), ("colleague_unhold", at(25), {})]
+    assert call.written == [("internal_hold", at(since), LATER), ("internal_unhold", at(25), {})]
 
 
 def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> None:

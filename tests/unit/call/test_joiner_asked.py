@@ -44,7 +44,7 @@ from recorder.domain.call_plan import (
     OPT_OUT,
     CallPlan,
     DeleteScript,
-    JoiningScript,
+    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
@@ -64,7 +64,7 @@ MODES = pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
 
 def script(how: str = ALONE) -> Script:
     return Script(
-        TOLD, SAID, REFUSED, keep=KEEP, delete=DELETE, joining=JoiningScript(SENTENCE, how, REFUSED)
+        TOLD, SAID, REFUSED, keep=KEEP, delete=DELETE, transfer_notice=TransferNoticeScript(SENTENCE, how, REFUSED)
     )
 
 
@@ -76,7 +76,7 @@ class Asked(Call):
         notes = [
             WriteMark("recording_started", AT),
             WriteMark("announcement_finished", AT),
-            WriteMark("answered", AT, (("question", "recording"), ("answer", answer))),
+            WriteMark("question_answered", AT, (("question", "recording"), ("answer", answer))),
             WriteMark("bridged", AT, (("party", FIRST.kind), ("value", FIRST.value), ("leg", "b"))),
         ]
         self.now, self.done = AT, list(notes)
@@ -99,7 +99,7 @@ class Asked(Call):
 
     def is_over(self, answer: str, key: str = "") -> None:
         """It ends there, and was kept till then."""
-        assert self.notes("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
+        assert self.notes("transfer_question_refused") == [{"answer": answer, **({"key": key} if key else {})}]
         assert self.orders(Do.STOP) == 1
         assert self.state.recording.over
         assert self.state.transfer.target is None
@@ -109,7 +109,7 @@ class Asked(Call):
         assert finish.reason is None
 
     def goes_on(self, answer: str) -> None:
-        assert [each["answer"] for each in self.notes("joined_answered")] == [answer]
+        assert [each["answer"] for each in self.notes("transfer_question_answered")] == [answer]
         assert not self.state.recording.over
         assert self.state.transfer.target is None
         assert self.state.timer.deadline is None
@@ -129,7 +129,7 @@ def test_the_first_and_who_agreed_are_not_asked(mode: str) -> None:
     assert call.orders(Do.TELL) == 0
     call.transfer("c", SECOND)
     call.asked()
-    assert call.notes("joined_telling") == [{"how": ALONE, "asks": mode}]
+    assert call.notes("transfer_notice_started") == [{"how": ALONE, "asks": mode}]
     if mode == OPT_IN:
         call.press("1")
     else:
@@ -138,7 +138,7 @@ def test_the_first_and_who_agreed_are_not_asked(mode: str) -> None:
     call.transfer("b", FIRST)
     call.transfer("d", SECOND)
     assert call.orders(Do.TELL) == 1
-    assert "joined_told" not in call.kinds
+    assert "transfer_notice_finished" not in call.kinds
 
 
 def test_a_yes_counts_only_after_the_questions_end() -> None:
@@ -147,10 +147,10 @@ def test_a_yes_counts_only_after_the_questions_end() -> None:
     call.begins()
     call.press("1")
     call.hears()
-    assert "joined_answered" not in call.kinds
+    assert "transfer_question_answered" not in call.kinds
     call.press("1", leg=OUTSIDE)
     call.press("1", other="somebody else's")
-    assert "joined_answered" not in call.kinds, "theirs alone"
+    assert "transfer_question_answered" not in call.kinds, "theirs alone"
     call.press("1")
     call.goes_on("yes")
 
@@ -190,7 +190,7 @@ def test_a_silence_that_is_noticed_late_is_none() -> None:
     assert call.state.timer.deadline is not None
     call.now = call.state.timer.deadline + timedelta(seconds=3)
     call.tell(DeadlinePassed)
-    assert "joined_answered" not in call.kinds
+    assert "transfer_question_answered" not in call.kinds
     call.press("2")
     call.is_over("no", "2")
 
@@ -220,7 +220,7 @@ def test_who_leaves_has_not_agreed(mode: str, leave: object) -> None:
         assert call.orders(Do.REFUSED) == 0, "to nobody"
         call.is_over("left")
     else:
-        assert call.notes("joined_untold") == [{"reason": "left"}]
+        assert call.notes("transfer_notice_interrupted") == [{"reason": "left"}]
         assert not call.state.recording.over
 
 
@@ -230,8 +230,8 @@ def test_the_end_of_the_call_is_no_answer(mode: str) -> None:
         call = joiner(mode)
         call.begins()
         call.tell(end, ending=True)
-        assert call.notes("joined_untold") == [{"reason": "left"}]
-        assert "joined_refused" not in call.kinds
+        assert call.notes("transfer_notice_interrupted") == [{"reason": "left"}]
+        assert "transfer_question_refused" not in call.kinds
 
 
 @MODES
@@ -244,7 +244,7 @@ def test_after_a_hold_they_are_asked_from_the_beginning(mode: str, side: str, he
         call.hears()
     call.tell(HoldStarted, leg=side)
     call.press("1")
-    assert not {"joined_answered", "joined_refused"} & set(call.kinds)
+    assert not {"transfer_question_answered", "transfer_question_refused"} & set(call.kinds)
     call.tell(HoldEnded, leg=side)
     call.asked()
     call.press("2")
@@ -295,18 +295,18 @@ def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) 
     # The colleague hears it where it is said to both, and maybe sooner: that is no question to the third one.
     call.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
     call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
-    assert call.kinds[-1] == "joined_room"
+    assert call.kinds[-1] == "participant_joined"
     call.asked()
-    assert call.kinds[-2:] == ["joined_telling", "joined_asked"]
+    assert call.kinds[-2:] == ["transfer_notice_started", "transfer_question_finished"]
     call.press("1")
     call.press("2", leg=OUTSIDE)
-    assert call.kinds[-1] == "joined_asked", "nobody else's key answers it"
+    assert call.kinds[-1] == "transfer_question_finished", "nobody else's key answers it"
     if mode == OPT_IN:
         call.press("1", other="r")
     else:
         call.waits()
     answer = {"answer": "yes", "key": "1"} if mode == OPT_IN else {"answer": "none"}
-    assert call.notes("joined_answered") == [{**answer, "in": "room", "leg": "r"}]
+    assert call.notes("transfer_question_answered") == [{**answer, "in": "conference", "leg": "r"}]
     assert not call.state.recording.over
     assert call.state.transfer.target is None
 
@@ -320,13 +320,13 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
     call.begins()
     if deed == "2":
         call.press("2", other="r")
-        assert call.notes("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
+        assert call.notes("transfer_question_refused") == [{"answer": "no", "key": "2", "in": "conference", "leg": "r"}]
         assert call.done[-3:] == [Do.STOP, Do.CUT_JOINER, Do.REFUSED]
         assert call.state.transfer.refuser == "r"
     elif deed == "goes":
         call.tell(ParticipantLeft, other="r")
         assert call.state.recording.over is (mode == OPT_IN)
-        assert call.kinds[-1] == "left_room"
+        assert call.kinds[-1] == "participant_left"
     elif deed == "cut":
         for _ in range(transfer_consent.CUT - 1):
             call.hears(timedelta(milliseconds=300))
@@ -334,7 +334,7 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
             call.begins()
         assert call.orders(Do.TELL) == transfer_consent.CUT
         call.hears(timedelta(milliseconds=300))
-        assert call.notes("joined_refused")[-1]["answer"] == "unasked"
+        assert call.notes("transfer_question_refused")[-1]["answer"] == "unasked"
     else:
         call.tell(HoldStarted, leg=COLLEAGUE)
         assert call.state.transfer.target is None
@@ -349,10 +349,10 @@ def test_a_supervisor_who_is_heard_cannot_be_asked_and_ends_it(mode: str) -> Non
     call = Asked(mode)
     call.tell(CodeDialled, code="keep", other="b")
     call.tell(SupervisorsJoined, supervisors=(Participant("r", THIRD),))
-    call.tell(SupervisorHeard, other="r", heard_by="outside", lane="right")
+    call.tell(SupervisorHeard, other="r", heard_by="external", lane="right")
     call.tell(LegChecked, other="r")
-    assert call.kinds[-2:] == ["keep_broken", "joined_refused"]
-    assert call.notes("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]
+    assert call.kinds[-2:] == ["keep_question_interrupted", "transfer_question_refused"]
+    assert call.notes("transfer_question_refused") == [{"answer": "unasked", "in": "conference", "leg": "r"}]
     assert call.done[-2:] == [Do.STOP, Do.REFUSED]
     assert call.state.transfer.refuser == "r"
 
@@ -375,7 +375,7 @@ def test_in_a_room_each_is_asked_in_their_turn(mode: str) -> None:
             call.press("1", other=leg)
         else:
             call.waits()
-    assert [each["leg"] for each in call.notes("joined_answered")] == ["c", "d"]
+    assert [each["leg"] for each in call.notes("transfer_question_answered")] == ["c", "d"]
     assert call.orders(Do.TELL) == 2
 
 
@@ -411,7 +411,7 @@ def test_nor_a_silence_in_opt_out(restart: bool, room: bool) -> None:
     before = call.orders(Do.TELL)
     call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT, participants=there, conference="room" if room else "")  # fmt: skip
-    assert call.notes("joined_untold")[0]["reason"] == "unobserved"
+    assert call.notes("transfer_notice_interrupted")[0]["reason"] == "unobserved"
     call.tell(LegChecked, other=leg)
     assert call.orders(Do.TELL) == before + 1
     call.asked()
@@ -443,7 +443,7 @@ def test_a_line_that_only_announces_asks_nobody() -> None:
     call.transfer("c", SECOND)
     call.begins()
     call.hears()
-    assert call.kinds[-1] == "joined_told"
+    assert call.kinds[-1] == "transfer_notice_finished"
 
 
 # --- whatever happens
@@ -475,7 +475,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         act(call, deed)
         new = [one for one in call.done[before:] if isinstance(one, WriteMark)]
         for note in new:
-            if note.kind == "joined_answered":
+            if note.kind == "transfer_question_answered":
                 assert heard
                 assert telling is not None
                 if dict(note.data)["answer"] == "yes":
@@ -483,7 +483,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
                 else:
                     assert (mode, deed) == (OPT_OUT, "later")
                 agreed.add(telling.leg)
-            elif note.kind == "joined_refused" and telling is not None:
+            elif note.kind == "transfer_question_refused" and telling is not None:
                 refused.add(telling.leg)
         if call.state.recording.over:
             break
@@ -502,7 +502,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         )
     if call.state.recording.over:
         assert call.orders(Do.STOP) >= 1
-        assert "joined_refused" in call.kinds
+        assert "transfer_question_refused" in call.kinds
 
 
 def act(call: Asked, deed: str) -> None:
@@ -552,7 +552,7 @@ def taken(mode: str, notes: list[WriteMark], ended: datetime) -> Take:
     sound = PromptSound("said", "0" * 64, 1000)
     start = CallStart(
         "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
-        joining=TransferNotice(ALONE, sound, sound),
+        transfer_notice=TransferNotice(ALONE, sound, sound),
     )  # fmt: skip
     marks = tuple(Mark(note.at, note.kind, dict(note.data)) for note in notes)
     return Take(Path("/nowhere"), start, marks, CallEnd("recorded", None, ended, None))
@@ -563,5 +563,5 @@ def test_a_line_that_does_not_ask_blanks_nothing() -> None:
     notes = [one for one in call.done if isinstance(one, WriteMark)]
     take = taken(OPT_IN, notes, call.now)
     assert list(unagreed(take))
-    told = replace(take.start, joining=TransferNotice(ALONE, PromptSound("said", "0" * 64, 1000)))
+    told = replace(take.start, transfer_notice=TransferNotice(ALONE, PromptSound("said", "0" * 64, 1000)))
     assert not list(unagreed(replace(take, start=told)))

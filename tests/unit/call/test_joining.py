@@ -39,7 +39,7 @@ from recorder.domain.call_plan import (
     NOTICE,
     OPT_OUT,
     CallPlan,
-    JoiningScript,
+    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
@@ -53,8 +53,8 @@ FIRST, SECOND = Party("extension", "200"), Party("extension", "300")
 
 
 def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> CallPlan:
-    joining = None if how is None else JoiningScript(SENTENCE, how)
-    return CallPlan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
+    notice = None if how is None else TransferNoticeScript(SENTENCE, how)
+    return CallPlan(NOTICE, (Script(TOLD, keep=keep, transfer_notice=notice),), at_pickup=at_pickup)
 
 
 class Call:
@@ -93,11 +93,11 @@ class Call:
     def part(self, leg: str = "") -> None:
         self.tell(LegUnbridged, other=leg, state="announced")
 
-    def transfer(self, leg: str, party: Party, outside: bool = False) -> None:
+    def transfer(self, leg: str, party: Party, external: bool = False) -> None:
         """To somebody else, of whom the switch then says where they are."""
         self.part()
         self.connect(leg, party)
-        self.tell(LegChecked, other=leg, outside=outside)
+        self.tell(LegChecked, other=leg, external=external)
 
     def begins(self) -> None:
         self.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
@@ -154,8 +154,8 @@ def test_who_joins_is_told_once_and_whole(how: str, at_pickup: bool) -> None:
     assert call.done[-1] is Do.TELL
     call.begins()
     call.hears()
-    assert call.notes("joined_telling") == [{"how": how}]
-    assert call.kinds[-2:] == ["joined_telling", "joined_told"]
+    assert call.notes("transfer_notice_started") == [{"how": how}]
+    assert call.kinds[-2:] == ["transfer_notice_started", "transfer_notice_finished"]
     assert call.state.transfer.target is None
     assert call.state.timer.deadline is None
 
@@ -214,8 +214,8 @@ def test_who_did_not_hear_it_whole_was_not_told(cut: object, why: str, began: bo
         call.now = call.state.timer.deadline or call.now
         call.tell(DeadlinePassed)
     cut(call)  # type: ignore[operator]
-    assert call.notes("joined_untold") == [{"reason": why}]
-    assert "joined_told" not in call.kinds
+    assert call.notes("transfer_notice_interrupted") == [{"reason": why}]
+    assert "transfer_notice_finished" not in call.kinds
     assert call.state.transfer.target is None or not call.state.transfer.target.sound
 
 
@@ -226,11 +226,11 @@ def test_after_a_hold_they_are_told_from_the_beginning(side: str) -> None:
     call.begins()
     call.tell(HoldStarted, leg=side)
     call.hears()  # it plays on, to nobody
-    assert "joined_told" not in call.kinds
+    assert "transfer_notice_finished" not in call.kinds
     call.tell(HoldEnded, leg=side)
     call.begins()
     call.hears()
-    assert call.kinds.count("joined_told") == 1
+    assert call.kinds.count("transfer_notice_finished") == 1
     assert call.orders(Do.TELL) == 2
 
 
@@ -248,7 +248,7 @@ def test_a_call_that_is_not_recorded_tells_nobody() -> None:
     for event in (
         LegBridged(AT, party=FIRST, other="b", state="announcing"),
         LegBridged(AT, party=SECOND, other="c", state="unrecorded"),
-        LegChecked(AT, other="c", outside=True),
+        LegChecked(AT, other="c", external=True),
     ):
         state, actions = step(state, event)
         assert not {Do.LOOK, Do.TELL} & set(actions)
@@ -257,7 +257,7 @@ def test_a_call_that_is_not_recorded_tells_nobody() -> None:
 
 def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
     call = Call()
-    call.transfer("c", Party("e164", "+32470123456"), outside=True)
+    call.transfer("c", Party("e164", "+32470123456"), external=True)
     assert call.done[-2:] == [WriteMark("transferred_outside", call.now), Do.STOP]
     assert call.orders(Do.TELL) == 0
     call.tell(RecordingStopped)
@@ -274,7 +274,7 @@ def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_re
     for call in (first, resumed(first)):
         if call is not first:
             assert back(call, "b", FIRST)[-1] is Do.LOOK
-        call.tell(LegChecked, other="b", outside=True)
+        call.tell(LegChecked, other="b", external=True)
         assert call.done[-3:] == [WriteMark("transferred_outside", call.now), Do.STOP, Do.DISCARD]
         call.tell(RecordingStopped)
         call.tell(CallHungUp)
@@ -303,7 +303,7 @@ def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
     call.connect("c", SECOND)
     call.part()
     call.connect("b", FIRST)
-    call.tell(LegChecked, other="c", outside=True)
+    call.tell(LegChecked, other="c", external=True)
     assert not call.state.recording.over
     assert call.orders(Do.TELL) == 0
 
@@ -388,7 +388,7 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     call = resumed(call)
     untold, look = back(call, "c", SECOND)
     assert look is Do.LOOK
-    assert untold == WriteMark("joined_untold", call.now, (("reason", "unobserved"),))
+    assert untold == WriteMark("transfer_notice_interrupted", call.now, (("reason", "unobserved"),))
     call.tell(LegChecked, other="c")
     call.tell(HoldStarted)
     call.tell(HoldEnded)
@@ -409,7 +409,7 @@ def test_who_had_just_come_as_the_daemon_died_is_told() -> None:
 @pytest.mark.parametrize("capturing", [False, True])
 def test_a_take_that_was_to_end_ends_when_the_daemon_is_back(restart: bool, capturing: bool) -> None:
     call = Call()
-    call.transfer("c", Party("e164", "+32470123456"), outside=True)
+    call.transfer("c", Party("e164", "+32470123456"), external=True)
     call = resumed(call) if restart else call
     call.tell(CallReconciled, since=AT, state="announced", capturing=capturing)
     if capturing:

@@ -36,8 +36,8 @@ class Listened(Call):
     def speaks(self, heard_by: str, lane: str = "", leg: str = "c") -> None:
         self.tell(SupervisorHeard, other=leg, heard_by=heard_by, lane=lane)
 
-    def looked(self, leg: str = "c", outside: bool = False, told: bool = False) -> None:
-        self.tell(LegChecked, other=leg, outside=outside, announced=told)
+    def looked(self, leg: str = "c", external: bool = False, told: bool = False) -> None:
+        self.tell(LegChecked, other=leg, external=external, announced=told)
 
     def since(self, count: int) -> list[str]:
         """What was noted and ordered after so much."""
@@ -49,13 +49,13 @@ def test_who_only_listens_is_noted_and_nothing_else() -> None:
     count = len(call.done)
     call.listens("c")  # once more
     call.speaks("nobody", leg="x")
-    call.speaks("outside")
-    call.speaks("outside")
+    call.speaks("external")
+    call.speaks("external")
     call.tell(SupervisorLeft, other="c")
     call.tell(SupervisorLeft, other="c")
-    assert call.since(count) == ["listener_heard", "listener_left"]
-    assert call.notes("listener_came") == [WHO]
-    assert call.notes("listener_heard") == [{**WHO, "heard_by": "outside"}]
+    assert call.since(count) == ["supervisor_heard", "supervisor_left"]
+    assert call.notes("supervisor_joined") == [WHO]
+    assert call.notes("supervisor_heard") == [{**WHO, "heard_by": "external"}]
     assert call.state.supervisors == ()
     assert not call.state.recording.over
 
@@ -64,38 +64,38 @@ def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() ->
     call = Listened()
     call.speaks("both", "right")
     call.looked()
-    assert call.notes("listener_heard") == [{**WHO, "heard_by": "both", "channel": "right"}]
-    assert call.notes("joined_room") == [{**WHO, "who": "colleague", "how": "third"}]
+    assert call.notes("supervisor_heard") == [{**WHO, "heard_by": "both", "channel": "right"}]
+    assert call.notes("participant_joined") == [{**WHO, "who": "internal", "how": "third"}]
     assert call.orders(Do.TELL) == 1
     call.begins()
     call.hears()
-    call.speaks("outside", "right")
-    assert len(call.notes("joined_room")) == 1
+    call.speaks("external", "right")
+    assert len(call.notes("participant_joined")) == 1
     call.speaks("nobody")
-    assert call.notes("left_room")
+    assert call.notes("participant_left")
     count = len(call.done)
     call.speaks("both", "right")
     call.looked()
-    assert call.since(count) == ["listener_heard", "look_round", "joined_room"], "nobody is told twice"
+    assert call.since(count) == ["supervisor_heard", "look_round", "participant_joined"], "nobody is told twice"
     count = len(call.done)
     call.tell(SupervisorLeft, other="c")
-    assert call.since(count) == ["left_room", "listener_left"]
+    assert call.since(count) == ["participant_left", "supervisor_left"]
 
 
 @pytest.mark.parametrize("told", [False, True])
 def test_somebody_outside_may_listen_but_not_speak_where_they_were_told_nothing(told: bool) -> None:
     call = Listened()
-    call.speaks("outside")  # which is not recorded
+    call.speaks("external")  # which is not recorded
     assert not call.state.recording.over
     count = len(call.done)
     call.speaks("both", "left")
-    call.looked(outside=True, told=told)
+    call.looked(external=True, told=told)
     ends = [] if told else ["transferred_outside", "stop"]
-    assert call.since(count) == ["listener_heard", "look_round", "joined_room", *ends]
+    assert call.since(count) == ["supervisor_heard", "look_round", "participant_joined", *ends]
     assert call.state.recording.over is not told
     count = len(call.done)
     call.listens("d")
-    assert call.since(count) == (["listener_came"] if told else [])
+    assert call.since(count) == (["supervisor_joined"] if told else [])
 
 
 def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() -> None:
@@ -103,7 +103,7 @@ def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() 
     state, actions = step(
         initial.arrive(plan("alone"), AT)[0], SupervisorsJoined(AT, supervisors=(Participant("c", SECOND),))
     )
-    assert [one.kind for one in actions if isinstance(one, WriteMark)] == ["listener_came"]
+    assert [one.kind for one in actions if isinstance(one, WriteMark)] == ["supervisor_joined"]
     assert state.supervisors
     assert not state.internal.connected
     call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
@@ -111,18 +111,18 @@ def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() 
     call.transfer("d", Party("extension", "400"))
     assert call.orders(Do.TELL) == 1, "who joins by the transfer"
     assert call.state.supervisors
-    assert not call.notes("left_room")
+    assert not call.notes("participant_left")
 
 
 @pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
 def test_where_who_joins_is_asked_who_listens_ends_it_by_speaking(mode: str) -> None:
     call = Asked(mode)
     call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
-    call.tell(SupervisorHeard, other="c", heard_by="colleague")
+    call.tell(SupervisorHeard, other="c", heard_by="internal")
     assert not call.state.recording.over, "which is not recorded"
     call.tell(SupervisorHeard, other="c", heard_by="both", lane="right")
     call.tell(LegChecked, other="c")
-    assert [each["answer"] for each in call.notes("joined_refused")] == ["unasked"]
+    assert [each["answer"] for each in call.notes("transfer_question_refused")] == ["unasked"]
     assert call.state.recording.over
 
 
@@ -137,9 +137,9 @@ def test_what_was_noted_is_known_again_and_who_came_or_left_meanwhile_is_noted(r
               bridged_at=AT, supervisors=(Participant("c", SECOND), Participant("e", FIRST)))  # fmt: skip
     assert [(one.leg, one.lane) for one in call.state.supervisors] == [("c", "right"), ("e", "")]
     gone = {"party": "extension", "value": "400", "leg": "d", "seen": "later"}
-    assert call.notes("listener_left") == [gone]
-    assert call.notes("listener_came")[-1] == {"party": "extension", "value": "200", "leg": "e",
+    assert call.notes("supervisor_left") == [gone]
+    assert call.notes("supervisor_joined")[-1] == {"party": "extension", "value": "200", "leg": "e",
                                                "seen": "later"}  # fmt: skip
-    assert not call.notes("left_room"), "whom they hear is heard still"
+    assert not call.notes("participant_left"), "whom they hear is heard still"
     call.tell(SupervisorHeard, other="c", heard_by="nobody")
-    assert call.notes("left_room")
+    assert call.notes("participant_left")

@@ -198,7 +198,7 @@ def test_one_that_was_called_away_in_it_was_not_told(took: timedelta) -> None:
     call.ends()
     call.switch_answers()
     assert call.over().reason is None
-    assert call.noted.count("announcement_broken") == 1
+    assert call.noted.count("announcement_interrupted") == 1
 
 
 def test_one_that_was_cut_begins_again_after_a_moment() -> None:

@@ -56,13 +56,13 @@ def test_what_a_line_does_with_its_outbound_calls_costs_an_older_daemon_nothing(
 
 
 def newer(body: dict[str, Any], **more: Any) -> None:
-    said = {"outbound": "off", "delete": None, "joining": None, "beep": "", "others": []}
+    said = {"outbound": "off", "delete": None, "transfer_notice": None, "beep": "", "others": []}
     body["newer"] = {body["lines"][0]["line"]: {**said, **more}}
 
 
 def test_what_an_accord_of_before_does_not_know_stands_apart(tmp_path: Path) -> None:
     def look(body: dict[str, Any]) -> None:
-        assert not {"outbound", "delete", "joining", "beep"} & set(body["lines"][0])
+        assert not {"outbound", "delete", "transfer_notice", "beep"} & set(body["lines"][0])
         newer(body, beep="both", outbound="once_connected")
 
     write(tmp_path, look)
@@ -76,13 +76,13 @@ ASKING = replace(
     LINE,
     mode="opt-in",
     asked=line_policy.ConsentPrompt(SAID, SAID),
-    joining=line_policy.TransferNotice("alone", SAID, SAID),
+    transfer_notice=line_policy.TransferNotice("alone", SAID, SAID),
     others=(
         line_policy.Language(TOLD, line_policy.ConsentPrompt(SAID, SAID)),
         line_policy.Language(
             TOLD,
             line_policy.ConsentPrompt(SAID, SAID),
-            joining=line_policy.TransferNotice("alone", SAID, SAID),
+            transfer_notice=line_policy.TransferNotice("alone", SAID, SAID),
         ),
     ),
     menu=SAID,
@@ -92,15 +92,15 @@ ASKING = replace(
 def test_what_is_asked_of_who_joins_is_nothing_to_an_older_daemon(tmp_path: Path) -> None:
     """It could not listen for the answer: it tells nobody, and goes on with the rest."""
     told = replace(
-        ASKING, joining=line_policy.TransferNotice("both", SAID), others=(), menu=None, line="m", number="101"
+        ASKING, transfer_notice=line_policy.TransferNotice("both", SAID), others=(), menu=None, line="m", number="101"
     )
     body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
     assert [*body["newer"]] == ["m"]
-    assert body["newer"]["m"]["joining"] == {"how": "both", "sound": body["newer"]["m"]["joining"]["sound"]}
+    assert body["newer"]["m"]["transfer_notice"] == {"how": "both", "sound": body["newer"]["m"]["transfer_notice"]["sound"]}
     write(tmp_path, lambda _: body)
     read = line_policy.read(tmp_path)
     assert (read.line("3225550100"), read.line("101")) == (ASKING, told)
-    asks = [script.joining and script.joining.refused is not None for script in read.plan(ASKING).scripts]
+    asks = [script.transfer_notice and script.transfer_notice.refused is not None for script in read.plan(ASKING).scripts]
     assert asks == [True, None, True]
     assert "joiners_asked" not in json.loads(
         line_policy.to_json("2026-11-25T09:00:00.000Z", [told, LINE], [])
@@ -117,7 +117,7 @@ def test_what_is_asked_in_another_shape_is_told_as_such(tmp_path: Path, wrong: o
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tmp_path: Path) -> None:
-    line = replace(LINE, joining=line_policy.TransferNotice("alone", SAID, SAID))
+    line = replace(LINE, transfer_notice=line_policy.TransferNotice("alone", SAID, SAID))
     write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
     with pytest.raises(ConfigError):
         line_policy.read(tmp_path)
@@ -136,7 +136,7 @@ def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) 
         lambda body: newer(body, outbound="later"),
         lambda body: newer(body, beep="nobody"),
         lambda body: newer(body, delete={}),
-        lambda body: newer(body, joining=1),
+        lambda body: newer(body, transfer_notice=1),
         lambda body: newer(body, others=[{}]),
         lambda body: newer(body, colour="red"),
         lambda body: body.update(newer={body["lines"][0]["line"]: {}}),

@@ -50,12 +50,12 @@ class Room(Call):
         self.tell(ConferenceJoined, conference="room")
         self.comes("b", MOVED)
 
-    def comes(self, leg: str, party: Party, outside: bool = False, **more: object) -> None:
+    def comes(self, leg: str, party: Party, external: bool = False, **more: object) -> None:
         self.tell(ParticipantsJoined, participants=(Participant(leg, party, **more),))  # type: ignore[arg-type]
-        self.looked(leg, outside)
+        self.looked(leg, external)
 
-    def looked(self, leg: str, outside: bool = False, told: bool = False) -> None:
-        self.tell(LegChecked, other=leg, outside=outside, announced=told)
+    def looked(self, leg: str, external: bool = False, told: bool = False) -> None:
+        self.tell(LegChecked, other=leg, external=external, announced=told)
 
     def goes(self, leg: str) -> None:
         self.tell(ParticipantLeft, other=leg)
@@ -63,16 +63,16 @@ class Room(Call):
     def of_room(self) -> list[str]:
         """Who came and went."""
         return [
-            ("+" if one.kind == "joined_room" else "-") + dict(one.data)["value"]
+            ("+" if one.kind == "participant_joined" else "-") + dict(one.data)["value"]
             for one in self.done
-            if isinstance(one, WriteMark) and one.kind in ("joined_room", "left_room")
+            if isinstance(one, WriteMark) and one.kind in ("participant_joined", "participant_left")
         ]
 
 
 def test_the_marks_say_who_is_in_the_room_and_the_first_is_nobody_who_joins() -> None:
     call = Room()
-    assert call.notes("joined_room") == [
-        {"party": "extension", "value": "200", "leg": "b", "who": "colleague", "how": "conference"}
+    assert call.notes("participant_joined") == [
+        {"party": "extension", "value": "200", "leg": "b", "who": "internal", "how": "conference"}
     ]
     call.comes("c", SECOND)
     call.goes("b")
@@ -95,7 +95,7 @@ def test_each_who_joins_is_told_once_one_after_the_other() -> None:
     assert call.state.transfer.target.leg == "d"
     call.begins()
     call.hears()
-    assert [one["leg"] for one in call.notes("joined_told")] == ["c", "d"]
+    assert [one["leg"] for one in call.notes("transfer_notice_finished")] == ["c", "d"]
     call.goes("c")
     call.comes("e", SECOND)  # back, by another call
     assert call.orders(Do.TELL) == 2
@@ -133,12 +133,12 @@ def test_who_goes_before_they_were_told_was_not_and_the_next_ones_turn_comes() -
     call.comes("d", THIRD)
     call.begins()
     call.goes("c")
-    assert call.notes("joined_untold") == [{"reason": "left", "in": "room", "leg": "c"}]
+    assert call.notes("transfer_notice_interrupted") == [{"reason": "left", "in": "conference", "leg": "c"}]
     assert call.state.transfer.target is not None
     assert call.state.transfer.target.leg == "d"
     call.now = call.state.timer.deadline or call.now
     call.tell(DeadlinePassed)
-    assert call.notes("joined_untold")[1] == {"reason": "stopped", "in": "room", "leg": "d"}
+    assert call.notes("transfer_notice_interrupted")[1] == {"reason": "stopped", "in": "conference", "leg": "d"}
     assert call.state.transfer.target is None
     call.begins()  # late
     assert call.orders(Do.TELL) == 2
@@ -150,7 +150,7 @@ def test_one_who_goes_before_the_switch_said_who_they_are_was_there() -> None:
     call.goes("c")
     call.looked("c")
     assert call.of_room() == ["+200", "+300", "-300"]
-    assert "who" not in call.notes("joined_room")[1]
+    assert "who" not in call.notes("participant_joined")[1]
 
 
 def test_after_a_hold_who_joined_is_told_from_the_beginning() -> None:
@@ -162,14 +162,14 @@ def test_after_a_hold_who_joined_is_told_from_the_beginning() -> None:
     call.begins()
     call.hears()
     assert call.orders(Do.TELL) == 2
-    assert call.kinds.count("joined_told") == 1
+    assert call.kinds.count("transfer_notice_finished") == 1
 
 
 def test_another_call_that_was_announced_is_in_the_room() -> None:
     call = Room()
     call.tell(ParticipantsJoined, participants=(Participant("o", OTHER),))
-    call.looked("o", outside=True, told=True)
-    assert call.notes("joined_room")[1]["who"] == "outside"
+    call.looked("o", external=True, told=True)
+    assert call.notes("participant_joined")[1]["who"] == "external"
     assert not call.state.recording.over
     assert call.orders(Do.TELL) == 0
 
@@ -178,8 +178,8 @@ def test_who_is_outside_and_was_told_nothing_ends_the_take() -> None:
     call = Room()
     call.comes("c", SECOND)
     call.begins()
-    call.comes("o", OTHER, outside=True)
-    assert call.kinds[-3:] == ["joined_room", "joined_untold", "transferred_outside"]
+    call.comes("o", OTHER, external=True)
+    assert call.kinds[-3:] == ["participant_joined", "transfer_notice_interrupted", "transferred_outside"]
     assert call.done[-1] is Do.STOP
     call.comes("d", THIRD)
     assert call.of_room() == ["+200", "+300", "+" + OTHER.value]
@@ -202,13 +202,13 @@ def test_a_call_that_is_brought_into_a_room_is_connected_with_the_first_there() 
     assert not call.state.internal.connected
     call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
     call.tell(LegChecked, other="c")
-    assert call.notes("bridged") == [{"party": "extension", "value": "300", "in": "room"}]
+    assert call.notes("bridged") == [{"party": "extension", "value": "300", "in": "conference"}]
     assert call.orders(Do.TELL) == 0, "it was for them"
     call.tell(CallHungUp, ending=True)
     call.tell(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
-    assert (finish.reason, finish.inside) == (None, SECOND)
+    assert (finish.reason, finish.internal_party) == (None, SECOND)
 
 
 def test_a_third_one_is_there_as_long_as_the_colleague_is() -> None:
@@ -217,9 +217,9 @@ def test_a_third_one_is_there_as_long_as_the_colleague_is() -> None:
     call.tell(LegChecked, other="c")
     call.begins()
     call.hears()
-    assert call.notes("joined_room")[0]["how"] == "third"
+    assert call.notes("participant_joined")[0]["how"] == "third"
     call.transfer("c", SECOND)
-    assert call.kinds[-3:] == ["left_room", "unbridged", "bridged"]
+    assert call.kinds[-3:] == ["participant_left", "unbridged", "bridged"]
     assert call.orders(Do.TELL) == 1, "told already"
 
 
@@ -254,8 +254,8 @@ def test_who_came_and_who_left_meanwhile(restart: bool) -> None:
     found.__class__ = Room
     again(found, Participant("b", MOVED), Participant("c", SECOND))
     found.looked("c")
-    assert found.notes("left_room")[-1]["seen"] == "later"
-    came = found.notes("joined_room")[-1]
+    assert found.notes("participant_left")[-1]["seen"] == "later"
+    came = found.notes("participant_joined")[-1]
     assert (came["value"], came["seen"]) == ("300", "later")
     assert found.of_room() == ["+200", "+400", "-400", "+300"]
     assert found.orders(Do.TELL) == (1 if restart else 2)
@@ -270,7 +270,7 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     found: Room = resumed(call)  # type: ignore[assignment]
     found.__class__ = Room
     again(found, Participant("b", MOVED), Participant("c", SECOND))
-    assert found.notes("joined_untold") == [{"reason": "unobserved", "in": "room", "leg": "c"}]
+    assert found.notes("transfer_notice_interrupted") == [{"reason": "unobserved", "in": "conference", "leg": "c"}]
     found.tell(HoldStarted)
     found.tell(HoldEnded)
     assert found.orders(Do.TELL) == 0
@@ -282,7 +282,7 @@ def test_a_key_of_somebody_in_the_room_and_a_sound_of_another_are_nothing() -> N
     call.tell(SoundStarted, leg=COLLEAGUE, sound="/another.wav")
     call.now += timedelta(seconds=3)
     call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
-    assert "joined_told" not in call.kinds
+    assert "transfer_notice_finished" not in call.kinds
 
 
 def test_the_first_is_the_first() -> None:

@@ -120,7 +120,7 @@ def test_a_codec_that_changes_in_the_announcement_starts_it_again() -> None:
     """Some tenths of a second of it were lost."""
     state, actions = run(RECORDING, ON_DISK, PLAYING, told(CodecChanged, 1), PLAYED)
     assert actions[-1] is Do.AGAIN
-    assert WriteMark("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    assert WriteMark("announcement_interrupted", PLAYED.at, (("reason", "stopped"),)) in actions
     again = told(PlaybackEnded, 5, sound=PROMPT, complete=True, state="announcing")
     state, actions = run(told(PlaybackStarted, 2.6, sound=PROMPT), again, state=state)
     assert actions[-1] is Do.CONFIRM
@@ -162,7 +162,7 @@ def test_only_the_whole_announcement_announces(ended: CallEvent) -> None:
 def test_a_playback_that_was_stopped_starts_again() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, replace(PLAYED, complete=False))
     assert actions[-1] is Do.AGAIN
-    assert WriteMark("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    assert WriteMark("announcement_interrupted", PLAYED.at, (("reason", "stopped"),)) in actions
 
 
 def test_a_hold_in_it_starts_it_again_after_the_hold() -> None:

@@ -82,7 +82,7 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
         marks.rmdir()
     assert writer.flush(10)
     (tone,) = sent
-    assert tone.startswith("['noted'] api expand uuid_displace")
+    assert tone.startswith("['moment_marked'] api expand uuid_displace")
     call.feed(CommandGiven(AT, code="note", by="panel"))
     assert writer.flush(5)
     assert len(sent) == 1, "who asked in the panel is told there"

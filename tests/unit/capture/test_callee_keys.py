@@ -109,7 +109,7 @@ def test_a_refusal_ends_what_plays_at_once_and_counts_once(callee: Callee) -> No
     assert callee.ordered.count(CUT) == 1
     assert not any("accord_announced" in each for each in callee.ordered)
     marks = callee.marks()
-    assert marks.count("answered") == 1
+    assert marks.count("question_answered") == 1
     assert "announcement_finished" not in marks
 
 
@@ -124,4 +124,4 @@ def test_a_yes_before_the_end_of_the_question_is_none(tmp_path: Path) -> None:
     callee.presses("1")
     assert callee.call.state.phase is Phase.ANNOUNCING
     assert CUT not in callee.ordered
-    assert callee.marks().count("answered") == 1
+    assert callee.marks().count("question_answered") == 1

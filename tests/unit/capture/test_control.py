@@ -138,7 +138,7 @@ def test_a_pause_is_done_when_the_switch_has_said_so_and_ends_by_itself(
 
 def test_nothing_is_done_twice(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert [ask("note"), ask("note"), ask("note", left=0)] == [DONE] * 3
-    assert marks(call) == [("noted", {"by": "panel"})]
+    assert marks(call) == [("moment_marked", {"by": "panel"})]
     assert ask("note", "two") == DONE
     assert len(marks(call)) == 2
 

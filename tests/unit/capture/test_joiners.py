@@ -15,7 +15,7 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import COLLEAGUE, ChannelGone, KeyPressed, LegBridged
-from recorder.domain.call_plan import ALONE, BOTH, CallPlan, JoiningScript, Script, Speech
+from recorder.domain.call_plan import ALONE, BOTH, CallPlan, TransferNoticeScript, Script, Speech
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
@@ -63,7 +63,7 @@ def joined(
         WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b"))),
     ][: 2 if first else 3]
     refused = None if mode == "notice" else REFUSED
-    plan = CallPlan(mode, (Script(SOUND, joining=JoiningScript(SOUND, how, refused)),))
+    plan = CallPlan(mode, (Script(SOUND, transfer_notice=TransferNoticeScript(SOUND, how, refused)),))
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
@@ -190,4 +190,4 @@ def test_a_colleague_who_speaks_with_another_on_the_same_leg_has_put_the_outside
     assert gevent.wait(timeout=20)
     (folder,) = tmp_path.glob("01a2101e*")
     kinds = [mark.kind for mark in layout.read_marks(folder)]
-    assert ("colleague_hold" in kinds) == held
+    assert ("internal_hold" in kinds) == held

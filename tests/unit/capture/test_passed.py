@@ -222,7 +222,7 @@ def test_an_outbound_call_that_nobody_here_had_is_written_down_with_whom_it_call
     assert written(daemon.settings.spool) == ([] if reason is None else [reason])
     for folder in layout.finished_takes(daemon.settings.spool):
         start = layout.read_start(folder)
-        assert (start.direction, start.outside.value) == ("outbound", "+32470000009")
+        assert (start.direction, start.external_party.value) == ("outbound", "+32470000009")
 
 
 @pytest.mark.parametrize("told", [{"state": "calling"}, {"state": "unrecorded", "left": "late"}])
@@ -274,7 +274,7 @@ def test_a_callee_of_a_line_that_is_not_recorded_is_let_go_at_once(daemon: Daemo
     with_line(daemon, "off")
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": "answered"})
-    assert (arrival.new, arrival.inside) == (True, Party("extension", "3225550101"))
+    assert (arrival.new, arrival.internal_party) == (True, Party("extension", "3225550101"))
     daemon._arrive(arrival, cast("OutboundSession", None))
     assert not daemon.calls
     assert written(daemon.settings.spool) == []
@@ -291,7 +291,7 @@ def test_a_call_that_arrives_after_the_switch_had_let_it_go_is_followed(daemon: 
     (folder,) = layout.open_takes(daemon.settings.spool)
     start = layout.read_start(folder)
     assert (start.refused, start.direction) == ("daemon_late", "outbound")
-    assert start.outside.value == "+32470000009"
+    assert start.external_party.value == "+32470000009"
 
 
 class Gone:

@@ -24,7 +24,7 @@ from recorder.domain.call_events import (
     LegBridged,
     LegUnbridged,
 )
-from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, JoiningScript, Script
+from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, TransferNoticeScript, Script
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
@@ -83,8 +83,8 @@ class House:
             WriteMark("announcement_finished", AT),
             WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", f"b-{channel}"))),
         ]
-        joining = JoiningScript(SOUND, how, SOUND if asks else None)
-        plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, joining=joining),))
+        notice = TransferNoticeScript(SOUND, how, SOUND if asks else None)
+        plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, transfer_notice=notice),))
         ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
         start = CallStart(
             ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
@@ -343,7 +343,7 @@ def marks(house: House, channel: str) -> list[tuple[str, dict[str, str]]]:
     house.calls[channel].writer.flush(5)
     found = read_marks(house.calls[channel].writer.folder)
     return [
-        (one.kind, dict(one.data)) for one in found if one.kind.startswith(("listener", "joined", "left"))
+        (one.kind, dict(one.data)) for one in found if one.kind.startswith(("supervisor_", "transfer_", "participant_"))
     ]
 
 
@@ -379,15 +379,15 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
     assert names(call) == []
     del house.switch.legs["c"]
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
-    third = {**WHO, "who": "colleague", "how": "third"}
-    assert [one for one in marks(house, "a") if one[0] not in ("joined_telling", "joined_untold")] == [
-        ("listener_came", WHO),
-        ("listener_heard", {**WHO, "heard_by": "colleague"}),
-        ("listener_heard", {**WHO, "heard_by": "outside", "channel": "right"}),
-        ("joined_room", third),
-        ("listener_heard", {**WHO, "heard_by": "nobody"}),
-        ("left_room", third),
-        ("listener_left", WHO),
+    third = {**WHO, "who": "internal", "how": "third"}
+    assert [one for one in marks(house, "a") if one[0] not in ("transfer_notice_started", "transfer_notice_interrupted")] == [
+        ("supervisor_joined", WHO),
+        ("supervisor_heard", {**WHO, "heard_by": "internal"}),
+        ("supervisor_heard", {**WHO, "heard_by": "external", "channel": "right"}),
+        ("participant_joined", third),
+        ("supervisor_heard", {**WHO, "heard_by": "nobody"}),
+        ("participant_left", third),
+        ("supervisor_left", WHO),
     ]
 
 
@@ -402,8 +402,8 @@ def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
         house.rooms.pressed(key("c", pressed))
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
     gevent.sleep(0.2)
-    assert [one.heard_by for one in call.state.supervisors] == ["outside"]
-    assert marks(house, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
+    assert [one.heard_by for one in call.state.supervisors] == ["external"]
+    assert marks(house, "a")[1:] == [("supervisor_heard", {**WHO, "heard_by": "external"})]
 
 
 def test_a_listener_whose_keys_mean_nothing_and_one_of_whom_nobody_knows(
@@ -420,14 +420,14 @@ def test_a_listener_whose_keys_mean_nothing_and_one_of_whom_nobody_knows(
     house.switch.rows = [{"uuid": "d", "application": "eavesdrop", "application_data": "all"}]
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.05)
-    assert marks(house, "a") == [("listener_came", WHO)], "nothing is attached any more"
+    assert marks(house, "a") == [("supervisor_joined", WHO)], "nothing is attached any more"
     house.switch.bugs = "<function>eavesdrop</function>"
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.05)
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert marks(house, "a")[1:] == [
-        ("listener_came", {"leg": "on:b-a"}),
-        ("listener_left", {"leg": "on:b-a"}),
+        ("supervisor_joined", {"leg": "on:b-a"}),
+        ("supervisor_left", {"leg": "on:b-a"}),
     ]
 
 
@@ -456,7 +456,7 @@ def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None
     house.member("add-member", "p", "3", "+32470123456")
     assert call.state.recording.over, "nobody told them"
     assert any(command.startswith("api uuid_record a stop ") for command in house.switch.told)
-    assert call.state.conference.participants[-1].outside
+    assert call.state.conference.participants[-1].external
 
 
 def key(leg: str, digit: str) -> EslEvent:

@@ -237,7 +237,7 @@ def test_since_when_it_is_paused_and_held_is_asked_where_it_is(tmp_path: Path, c
     daemon = daemon_on(tmp_path, switch, clock)
     found = {mark.kind: mark for mark in marks(tmp_path)}
     assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
-    assert (found["hold"].at, found["colleague_hold"].at) == (held, held)
+    assert (found["hold"].at, found["internal_hold"].at) == (held, held)
     assert daemon.calls[CHANNEL].state.hold.active
 
 
@@ -248,7 +248,7 @@ def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock
     switch = Answering(accord_state="announced", bridged="yes", leg="b", colleague_held=earlier)
     daemon = daemon_on(tmp_path, switch, clock)
     assert [(mark.kind, mark.at) for mark in marks(tmp_path) if "hold" in mark.kind] == [
-        ("colleague_hold", BRIDGED)
+        ("internal_hold", BRIDGED)
     ]
     assert not daemon.calls[CHANNEL].state.hold.active
     assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]

@@ -200,7 +200,7 @@ def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tm
         direction="inbound",
         node="node1",
         channel="c",
-        outside=Party("withheld", ""),
+        external_party=Party("withheld", ""),
         started_at=clock(),
         formats=("opus",),
         announcement=found.announcement,
@@ -332,22 +332,22 @@ def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) 
 @pytest.mark.parametrize("how", ["alone", "both"])
 def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
-    assert read().line("100").joining is None, "nobody is told by default"
+    assert read().line("100").transfer_notice is None, "nobody is told by default"
     assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
-        assert one.joining is not None
-        assert (one.joining.how, one.joining.sound.text) == (how, composer.joining(language).text)
-        assert one.joining.sound.sha256 in one.sounds
-    script = snap.plan(found).scripts[1].joining
+        assert one.transfer_notice is not None
+        assert (one.transfer_notice.how, one.transfer_notice.sound.text) == (how, composer.joining(language).text)
+        assert one.transfer_notice.sound.sha256 in one.sounds
+    script = snap.plan(found).scripts[1].transfer_notice
     assert script is not None
     assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.joining("nl").wav)
     before = change_counter.revision(change_counter.LINES)
     assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
     assert change_counter.revision(change_counter.LINES) == before, "nothing has changed"
     assert transfer_options.set_line_joining(tenants[0], row.id, None, **now)
-    assert read().line("100").joining is None
+    assert read().line("100").transfer_notice is None
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
@@ -357,21 +357,21 @@ def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: st
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
-        assert one.joining is not None
-        assert one.joining.sound.text == composer.joining_question(language, mode=mode).text
-        assert one.joining.refused.text == composer.not_recorded(language).text
-        assert one.joining.sounds <= one.sounds
-    script = snap.plan(found).scripts[1].joining
+        assert one.transfer_notice is not None
+        assert one.transfer_notice.sound.text == composer.joining_question(language, mode=mode).text
+        assert one.transfer_notice.refused.text == composer.not_recorded(language).text
+        assert one.transfer_notice.sounds <= one.sounds
+    script = snap.plan(found).scripts[1].transfer_notice
     assert Path(script.refused.path).read_bytes() == composer.not_recorded("nl").wav
     other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
     assert composition.set_line_mode(tenants[0], row.id, other, **now)
-    said = read().line("100").joining
+    said = read().line("100").transfer_notice
     assert said.sound.text == composer.joining_question("fr", mode=other).text, "it asks as the line does"
     assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
-    said = read().line("100").joining
+    said = read().line("100").transfer_notice
     assert (said.sound.text, said.refused) == (composer.joining("fr").text, None)
     assert transfer_options.set_line_joining(tenants[0], row.id, "alone", **now)
-    assert queries.line(tenants[0], row.id).joining.asked == {}
+    assert queries.line(tenants[0], row.id).transfer_notice.asked == {}
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) -> None:
@@ -383,7 +383,7 @@ def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) ->
 def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> None:
     row = line("100", "opt-in")
     assert transfer_options.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
-    said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
+    said, refused = queries.line(tenants[0], row.id).transfer_notice.say("opt-in", "it")
     assert (said.text, refused.text) == (
         composer.joining_question("en", mode="opt-in").text, composer.not_recorded("en").text,
     )  # fmt: skip
@@ -404,6 +404,6 @@ def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joini
     path = next(tmp_path.rglob("snapshot.json"))
     body = json.loads(path.read_bytes())
     body.pop("newer")
-    assert not any("joining" in each for each in body["lines"])
+    assert not any("transfer_notice" in each for each in body["lines"])
     path.write_text(json.dumps(body))
-    assert line_policy.read(path.parent).line("100").joining is None
+    assert line_policy.read(path.parent).line("100").transfer_notice is None

@@ -26,8 +26,8 @@ def call(tenants, clock) -> LiveRow:
     """A call of the first customer, and one of the other's."""
     row = LiveRow(
         id="01930000-0000-7000-8000-0000000000c1", tenant=TENANT, node=NODE, line="a-line",
-        number="+3225550100", direction="inbound", outside=Party("e164", "+32470123456"),
-        started_at=clock(), told=True, paused_until=None, deletable=False,
+        number="+3225550100", direction="inbound", external_party=Party("e164", "+32470123456"),
+        started_at=clock(), announced=True, paused_until=None, deletable=False,
     )  # fmt: skip
     queries.put(NODE, [row, replace(row, id="01930000-0000-7000-8000-0000000000c2", tenant=OTHER)], clock())
     return row
@@ -77,7 +77,7 @@ def test_it_is_taken_once_by_its_node_and_answered_once_and_both_are_in_the_log(
     assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
     assert not queries.answer(NODE, asked.id, UNKNOWN, clock(), entropy)
     assert queries.asked(TENANT, asked.id, clock(), entropy).outcome == DONE
-    about = {"asked": asked.id, "call": call.id, "what": "pause"}
+    about = {"command": asked.id, "call": call.id, "what": "pause"}
     assert leaves() == [
         ("command.requested", {**about, "by": "panel", "who": "somebody"}),
         ("command.answered", {**about, "outcome": DONE}),

@@ -294,13 +294,13 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     def told() -> str | None:
         owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
         (row,) = queries.lines(owner.id)
-        return None if row.joining is None else row.joining.how
+        return None if row.transfer_notice is None else row.transfer_notice.how
 
     assert told() is None
     dubois.good(*joining, "both")
     assert told() == "both"
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
-    said = {one.announcement.language: one.joining for one in line_policies.policies().lines[0].languages}
+    said = {one.announcement.language: one.transfer_notice for one in line_policies.policies().lines[0].languages}
     assert {language: one and one.sound.text for language, one in said.items()} == {
         language: composer.joining(language).text for language in ("de", "en")
     }
@@ -318,12 +318,12 @@ def test_who_joins_later_is_asked_where_the_line_says_so(dubois: Shell) -> None:
     dubois.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
     dubois.good(*joining, "alone", "--ask")
     (line,) = line_policies.policies().lines
-    assert line.joining is not None
-    assert line.joining.refused is not None
+    assert line.transfer_notice is not None
+    assert line.transfer_notice.refused is not None
     dubois.good(*joining, "alone")
     (line,) = line_policies.policies().lines
-    assert line.joining is not None
-    assert line.joining.refused is None
+    assert line.transfer_notice is not None
+    assert line.transfer_notice.refused is None
 
 
 def test_a_country_that_asks_for_it_makes_it_so(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,5 +335,5 @@ def test_a_country_that_asks_for_it_makes_it_so(dubois: Shell, monkeypatch: pyte
     monkeypatch.setattr(country_check, "pack_for", lambda _country: replace(pack, tell=tell))
     dubois.good("line", "add", "--tenant", "Dubois", "+3225550102")
     owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
-    told = {row.number: row.joining and row.joining.how for row in queries.lines(owner.id)}
+    told = {row.number: row.transfer_notice and row.transfer_notice.how for row in queries.lines(owner.id)}
     assert told == {"+3225550101": None, "+3225550102": "alone"}

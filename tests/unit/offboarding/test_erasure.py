@@ -112,10 +112,10 @@ def left_over(house, tenant: str) -> list[str]:
 
 def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, clock) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
-    others = house.call(rival, outside=Party("e164", "+32470999999"))
+    others = house.call(rival, external_party=Party("e164", "+32470999999"))
     mine = [house.call(bakery), house.call(bakery, announced=False)]
     house.not_recorded(bakery, "never_connected")
-    house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
+    house.not_recorded(rival, "never_connected", external_party=Party("e164", "+32470999999"))
     said = {"now": house.clock(), "entropy": house.entropy}
     mail_witness.add(bakery.id, "paul@example.com", **said)
     api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
@@ -134,8 +134,8 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
         decide(house, bakery)
     assert ending.erase_due(means, house.clock()) == 1
     assert left_over(house, bakery.id) == []
-    assert all(queries.recording(bakery.id, each).destroyed_why == "deleted" for each in mine)
-    assert queries.recording(rival.id, others).destroyed_at is None
+    assert all(queries.recording(bakery.id, each).erasure_reason == "deleted" for each in mine)
+    assert queries.recording(rival.id, others).erased_at is None
     with connected():
         assert [row.tenant_id for row in NotRecordedTable.select()] == [rival.id]
         users = list(UserTable.select())
@@ -159,9 +159,9 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     row = offboarding_queries.standing(bakery.id)
     receipt = ending.read(row.receipt.encode(), house.root_public)
     body = json.loads(row.receipt)["body"]
-    assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.clock(), house.clock())
+    assert (receipt.tenant, receipt.at, row.offboarded_at) == (bakery.id, house.clock(), house.clock())
     assert body["destroyed"] == {"deleted": 2}
-    assert (body["handed_over"]["recordings"], body["handed_over"]["left_out"]) == (1, 1)
+    assert (body["handed_over"]["recordings"], body["handed_over"]["omitted"]) == (1, 1)
     assert (body["calls_erased"], body["people_erased"]) == (1, 3)
     assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"
     assert body["log"]["checkpoint"] >= 1
@@ -281,9 +281,9 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
     store = Locked(house.store, kept)
     locked = replace(means, lock_eraser=store)
     assert ending.erase_due(locked, house.clock()) == 0
-    assert queries.recording(bakery.id, other).destroyed_at is not None
+    assert queries.recording(bakery.id, other).erased_at is not None
     row = queries.recording(bakery.id, kept)
-    assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
+    assert (row.erased_at, row.wrapped_key) == (None, None), "its key is gone all the same"
     assert offboarding_queries.standing(bakery.id).receipt is None
     store.kept = ""
     clock.forward(minutes=10)
@@ -315,7 +315,7 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    late, ended = house.finished(bakery, at=before, outside=Party("e164", "+32470999999"))
+    late, ended = house.finished(bakery, at=before, external_party=Party("e164", "+32470999999"))
     house.work(late, ended)
     assert not late.exists()
     assert not [key for key in house.store.list("") if late.name in key]
@@ -355,7 +355,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     report = Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
     assert report.withheld == {bakery.id: 1}
     assert queries.lines(bakery.id) == ()
-    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, mine).erasure_reason == "deleted"
     # Nothing else is destroyed by a rebuild: it proposes, and says so.
     assert people.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
@@ -383,7 +383,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     rebuild_queue.finish()
     house.confirm_holds()
     report = Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
-    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, mine).erasure_reason == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
     completion.complete(office(house), bakery.id)

@@ -113,7 +113,7 @@ def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folde
     assert (outcome.what, outcome.error) == (BROUGHT, None)
     (found,) = queries.recordings(bakery.id, party="470123456").rows
     assert found.id == outcome.recording
-    assert (found.outside, found.number, found.line) == (
+    assert (found.external_party, found.number, found.line) == (
         Party("e164", "+32470123456"), "+3225550100", bakery.line.id,
     )  # fmt: skip
     assert found.started_at == datetime(2026, 9, 1, 8, 15, tzinfo=UTC), "in the customer's zone"
@@ -153,7 +153,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
     means = given
     assert expiry.destroy_due(means, house.clock()) == 1
     row = queries.recording(bakery.id, first.recording)
-    assert row.destroyed_why == "not_announced"
+    assert row.erasure_reason == "not_announced"
     until = house.clock() + timedelta(days=60)
     assert [each.what for each in bring(house, bakery, folder, until=until)] == [GONE, GONE]
     assert queries.recordings(bakery.id).rows == ()
@@ -307,11 +307,11 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
     house.confirm_holds()
     again = queries.recording(bakery.id, outcome.recording)
-    assert (again.brought_in, again.usable, again.keep_until) == (before.brought_in, True, before.keep_until)
-    assert recordings.brought_in(bakery.id, before.brought_in).id == before.id
+    assert (again.import_sha256, again.usable, again.keep_until) == (before.import_sha256, True, before.keep_until)
+    assert recordings.imported(bakery.id, before.import_sha256).id == before.id
     assert heard(house, paul(bakery), again.id)
     with connected():
-        RecordingTable.update(brought_in="ab" * 32).execute()
+        RecordingTable.update(import_sha256="ab" * 32).execute()
     with pytest.raises(Exception, match="where it comes from"):
         house.gate.grant(paul(bakery), again.id, "agreement")
 

@@ -37,7 +37,7 @@ from recorder.playback.interface import Who
 from recorder.seal import call_erasure, signed_document
 from recorder.seal import offboarding as statements
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import DeletionAsked
+from recorder.seal.amendment_kinds import DeletionRequested
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
 from tests.stored import receipt_body
@@ -80,7 +80,7 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
     before = sorted(house.store.list(""))
     assert ending.erase_due(means, house.clock()) == 0
     assert sorted(house.store.list("")) == before
-    assert queries.recording(bakery.id, mine).destroyed_at is None
+    assert queries.recording(bakery.id, mine).erased_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert offboarding_queries.standing(bakery.id).receipt is None
@@ -123,7 +123,7 @@ def test_a_row_has_no_take_dropped_and_no_call_left_out(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     with writing():
         ErasedCallTable.insert(
-            id=folder.name, tenant_id=bakery.id, request_id="r", forgotten_at=house.clock()
+            id=folder.name, tenant_id=bakery.id, request_id="r", erased_at=house.clock()
         ).execute()
     house.work(folder, ended)
     assert queries.recording(bakery.id, folder.name) is not None
@@ -159,7 +159,7 @@ def leave(office: Changes, customer: Customer, early: str | None = "By letter") 
 
 def assert_whole(house, customer: Customer, recording: str) -> None:
     """Nothing of a customer was destroyed."""
-    assert queries.recording(customer.id, recording).destroyed_at is None
+    assert queries.recording(customer.id, recording).erased_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(customer.id) is not None
     assert f"keys/{customer.id}/tenant.json" in house.store.list("keys/")
@@ -359,7 +359,7 @@ COLUMNS: dict[str, Callable[[Any], Any]] = {
     "layout": lambda _: {"papers": [], "at": 0},
     "length": lambda length: length + 1,
     "erasing_since": lambda at: at - timedelta(days=1),
-    "left_at": lambda _: timedelta(0),
+    "offboarded_at": lambda _: timedelta(0),
     "receipt": lambda _: "{}",
 }
 UNTOLD = {
@@ -378,14 +378,14 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
     row = offboarding_queries.standing(bakery.id)
     for name, change in COLUMNS.items():
-        value = house.clock() if name == "left_at" else change(getattr(row, name))
+        value = house.clock() if name == "offboarded_at" else change(getattr(row, name))
         with writing():
             OffboardingTable.update({name: value}).execute()
         assert audited(house, bakery.id) == ["row.changed"], name
         with writing():
             OffboardingTable.update({name: getattr(row, name)}).execute()
     of_handed: dict[str, Any] = {
-        "recording_id": "x", "why_not": "x", "row_length": 9, "at": 9, "length": 9, "files": [["x", 1]],
+        "recording_id": "x", "omission": "x", "row_length": 9, "at": 9, "length": 9, "files": [["x", 1]],
         "number": 7, "sent_at": house.clock(),
     }  # fmt: skip
     assert {*of_handed, "id", "tenant_id"} == {
@@ -463,7 +463,7 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     assert_whole(house, bakery, held)
     completion.complete(office, bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
-    assert queries.recording(bakery.id, held).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, held).erasure_reason == "deleted"
 
 
 @SQLITE
@@ -537,7 +537,7 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
     amended = put_amendment(
         house.store,
         chain,
-        DeletionAsked("Forged"),
+        DeletionRequested("Forged"),
         by,
         house.changes.signer,
         house.root_public,
@@ -566,7 +566,7 @@ def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock)
 @SQLITE
 def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, office) -> None:
     folder, ended = house.finished(bakery, announced=False)
-    row = {"tenant_id": bakery.id, "request_id": "r", "forgotten_at": house.clock(), "note": "n"}
+    row = {"tenant_id": bakery.id, "request_id": "r", "erased_at": house.clock(), "note": "n"}
     with writing():
         ErasedCallTable.insert(id=folder.name, **row).execute()
     revoked = {house.changes.signer.key_id: house.clock()}
@@ -603,7 +603,7 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
     spool = folder.parent
 
     def emptied(owner: str) -> int:
-        row = {"tenant_id": owner, "request_id": "r", "forgotten_at": ended, "note": "n"}
+        row = {"tenant_id": owner, "request_id": "r", "erased_at": ended, "note": "n"}
         with writing():
             ErasedCallTable.delete().execute()
             ErasedCallTable.insert_many([{"id": each, **row} for each in calls]).execute()

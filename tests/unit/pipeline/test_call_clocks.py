@@ -14,7 +14,7 @@ from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
-from recorder.seal.manifest import Manifest, Noted
+from recorder.seal.manifest import Manifest, UncorrectedTimes
 from recorder.seal.sealing import open_manifest
 from recorder.seal.verification import verify
 from recorder.services import Services
@@ -116,7 +116,7 @@ def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
     assert manifest.sealed_at == house.clock()
     assert manifest.started_at == start.started_at
     assert manifest.started_at <= manifest.bridged_at <= manifest.ended_at <= manifest.sealed_at
-    assert manifest.noted == Noted(start.started_at, to_milliseconds(ended) + timedelta(**ahead))
+    assert manifest.uncorrected == UncorrectedTimes(start.started_at, to_milliseconds(ended) + timedelta(**ahead))
     assert manifest.keep_until == start.started_at + timedelta(days=30)
 
 
@@ -135,8 +135,8 @@ def test_the_machines_clock_is_ahead_in_the_call(house, ahead: dict[str, float],
     assert manifest.ended_at - manifest.started_at == to_milliseconds(sealed) - to_milliseconds(
         sealed - length
     )
-    assert manifest.noted is not None
-    assert manifest.noted.started_at == began + timedelta(**ahead)
+    assert manifest.uncorrected is not None
+    assert manifest.uncorrected.started_at == began + timedelta(**ahead)
     assert manifest.keep_until == sealed + timedelta(days=30)
 
 
@@ -148,7 +148,7 @@ def test_the_machines_clock_is_behind_in_the_call(house) -> None:
     manifest = stored(house, folder)
     assert manifest.started_at == began
     assert began < manifest.ended_at <= began + timedelta(minutes=1)
-    assert manifest.noted.started_at == began - timedelta(days=40)
+    assert manifest.uncorrected.started_at == began - timedelta(days=40)
     assert manifest.keep_until == began + timedelta(days=30)
     assert expiry.destroy_due(means_of(house), house.clock()) == 0
     house.clock.forward(days=30)
@@ -162,7 +162,7 @@ def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, ther
     """A take of an older version, one that is sealed after a start of the machine, a unit that hides it."""
     folder = house.take(started_at=house.clock() - timedelta(days=40), uptime=there)
     manifest = stored(house, folder)
-    assert manifest.noted is None
+    assert manifest.uncorrected is None
     assert manifest.started_at == house.clock() - timedelta(days=40)
     assert manifest.keep_until == house.clock() + timedelta(days=30)
     assert expiry.destroy_due(means_of(house), house.clock()) == 0
@@ -173,14 +173,14 @@ def test_a_take_that_waited_is_kept_no_longer_than_was_said(house) -> None:
     began = house.clock()
     house.clock.forward(days=3)
     manifest = stored(house, folder)
-    assert (manifest.noted, manifest.started_at) == (None, began)
+    assert (manifest.uncorrected, manifest.started_at) == (None, began)
     assert manifest.keep_until == began + timedelta(days=30)
 
 
 def test_a_clock_that_was_corrected_a_little_is_no_reason(house) -> None:
     folder = house.take(uptime=uptime(house.clock() + timedelta(seconds=59)))
     house.clock.forward(minutes=2)
-    assert stored(house, folder).noted is None
+    assert stored(house, folder).uncorrected is None
 
 
 def test_one_that_is_not_announced_is_kept_its_thirty_days_too(house) -> None:

@@ -38,8 +38,8 @@ def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) 
     house.clock.forward(days=1)
     said = erasure_receipt.read(asked(house, gone).content, house.means.root)
     row = queries.recording(house.tenant, gone)
-    assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.destroyed_at)
-    assert said.complete_from == complete_from(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
+    assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.erased_at)
+    assert said.complete_from == complete_from(row.erased_at, KEPT) == row.erased_at + KEPT
     assert {each.name for each in said.objects} == {each.name for each in row.objects}
     assert said.remains == ("amendment-0001.json", "manifest.json")
     there = {key.removeprefix(row.prefix) for key in house.objects() if gone in key}

@@ -54,7 +54,7 @@ def test_a_recording_is_kept_as_long_as_announced_then_gone(house) -> None:
     assert destroy_due(house) == 0
     assert house.objects() == remains(house, row)
     left = queries.recording(house.tenant, folder.name)
-    assert (left.destroyed_why, left.wrapped_key, left.outside) == ("expired", None, None)
+    assert (left.erasure_reason, left.wrapped_key, left.external_party) == ("expired", None, None)
 
 
 def test_a_take_that_was_never_announced_goes_after_thirty_days(house) -> None:
@@ -64,7 +64,7 @@ def test_a_take_that_was_never_announced_goes_after_thirty_days(house) -> None:
     assert destroy_due(house) == 0
     house.clock.forward(days=1, minutes=5)
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, folder.name).destroyed_why == "not_announced"
+    assert queries.recording(house.tenant, folder.name).erasure_reason == "not_announced"
 
 
 def test_the_keys_go_first(house) -> None:
@@ -134,7 +134,7 @@ def kept(house, recording: str) -> bool:
     """Whether nothing of a recording was destroyed."""
     row, objects = queries.recording(house.tenant, recording), house.objects()
     return (
-        row.destroyed_at is None
+        row.erased_at is None
         and row.wrapped_key is not None
         and data_key_path(house.tenant, recording) in objects
         and any(key.endswith(f"/{recording}/manifest.json") for key in objects)
@@ -192,8 +192,8 @@ def test_a_row_that_names_the_place_of_an_older_manifest_destroys_nothing(house)
     with capture_logs() as logs:
         assert destroy_due(house) == 1
     assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["seal.manifest_foreign"]
-    assert queries.recording(house.tenant, older.name).destroyed_at is not None
-    assert queries.recording(house.tenant, younger.name).destroyed_at is None
+    assert queries.recording(house.tenant, older.name).erased_at is not None
+    assert queries.recording(house.tenant, younger.name).erased_at is None
     assert data_key_path(house.tenant, younger.name) in house.objects()
 
 
@@ -302,7 +302,7 @@ def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:
         assert destroy_with(house, Keeps()) == 0
     assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["store.not_deleted"]
     assert row.prefix + "amendment-0001.json" not in house.objects()
-    assert queries.recording(house.tenant, row.id).destroyed_at is None
+    assert queries.recording(house.tenant, row.id).erased_at is None
     assert destroy_due(house) == 1
 
 
@@ -335,5 +335,5 @@ def test_without_a_key_for_amendments_it_is_gone_and_its_tombstone_waits(house) 
     (line,) = [line for line in logs if line["log_level"] == "error"]
     assert (line["error_id"], "accord keys renew" in line["hint"]) == ("seal.endorsement_time", True)
     assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]
-    assert queries.recording(house.tenant, row.id).destroyed_at is None
+    assert queries.recording(house.tenant, row.id).erased_at is None
     assert destroy_due(house) == 1

@@ -85,7 +85,7 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
 def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due) -> None:
     assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
     assert expiry.destroy_due(means(house, house.means.store), house.clock()) == DUE - 1
-    assert queries.recording(house.tenant, due[0]).destroyed_at is None
+    assert queries.recording(house.tenant, due[0]).erased_at is None
     house.clock.forward(seconds=lease.LASTS.total_seconds())
     assert expiry.destroy_due(means(house, house.means.store), house.clock()) == 1
     with connected():

@@ -114,7 +114,7 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     (row,) = queries.calls(house.tenant, clock())
-    assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
+    assert (row.id, row.announced, row.number) == (call.name, True, house.line.number)
     asked = asked_of(house, row.id, "pause")
     desk.turn()
     desk.turn()
@@ -129,7 +129,7 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
 @pytest.mark.parametrize(
     ("answers", "outcome"),
     [
-        ((TAKEN, {"outcome": "not_told"}), "not_told"),
+        ((TAKEN, {"outcome": "not_announced"}), "not_announced"),
         (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late for it
         ((), NO_ANSWER),  # it ended before it took it
         ((TAKEN,), UNKNOWN),  # and after
@@ -209,7 +209,7 @@ def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) 
     with writing():
         LiveCommandTable.create(
             id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
-            by_kind="panel", by_id="u", asked_at=clock(), until=clock() + queries.DEADLINE,
+            by_kind="panel", by_id="u", requested_at=clock(), until=clock() + queries.DEADLINE,
         )  # fmt: skip
     desk.turn()
     assert there.asked == []
@@ -235,12 +235,12 @@ def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, dae
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
-@pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
+@pytest.mark.parametrize("column", ["tenant_id", "external_value", "announced", "deletable"])
 def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival, clock, column) -> None:
     desk.look()
     before = queries.calls(house.tenant, clock())
     with writing():
-        LiveCallTable.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
+        LiveCallTable.update(**{column: {"announced": 0, "deletable": 1}.get(column, rival)}).execute()
     desk._seen_due = 0.0
     desk.look()
     assert queries.calls(house.tenant, clock()) == before
@@ -304,9 +304,9 @@ def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) ->
     assert live_row(house.start(tenant=None), told, clock()) is None
     for kind in ("deleted", "transferred_outside", "hangup", "recording_stopped"):
         assert live_row(start, (*told, Mark(clock(), kind, {})), clock()) is None
-    refused = Mark(clock(), "answered", {"question": "recording", "answer": "no"})
+    refused = Mark(clock(), "question_answered", {"question": "recording", "answer": "no"})
     assert live_row(house.start(mode="opt-out"), (*told, refused), clock()) is None
-    silent = Mark(clock(), "answered", {"question": "recording", "answer": "none"})
+    silent = Mark(clock(), "question_answered", {"question": "recording", "answer": "none"})
     assert live_row(house.start(mode="opt-out"), (*told, silent), clock()) is not None
     assert live_row(house.start(mode="opt-in"), (silent,), clock()) is None
     begins_anew = (Mark(clock(), "recording_started", {}), Mark(clock(), "recording_stopped", {}))

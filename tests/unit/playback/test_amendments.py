@@ -70,7 +70,7 @@ def test_a_hold_is_for_its_purposes_and_roles_alone_and_outlasts_its_day(
     changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
     assert refusals(gate, admin, recording) == {"agreement": "access.expired"}
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, recording.id).destroyed_why == "expired"
+    assert queries.recording(house.tenant, recording.id).erasure_reason == "expired"
 
 
 def test_whoever_listens_stops_when_a_hold_is_set(house, gate, changes, ada, recording) -> None:
@@ -141,7 +141,7 @@ def test_a_withdrawal_ends_it_at_once_and_it_goes(house, gate, changes, ada, rec
     with pytest.raises(AccessError):
         gate.open(ada, grant.id, "audio.wav", "p")
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, row.id).destroyed_why == "withdrawn"
+    assert queries.recording(house.tenant, row.id).erasure_reason == "withdrawn"
     assert verify(house.means.store, row.prefix, house.means.root).findings == []
 
 
@@ -149,7 +149,7 @@ def agreed_to(house):
     """A recording that was begun on a yes."""
     folder = house.take(formats=("wav",), mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    layout.append_mark(folder, Mark(house.clock(), "answered", yes))
+    layout.append_mark(folder, Mark(house.clock(), "question_answered", yes))
     house.work(folder)
     return queries.recording(house.tenant, folder.name)
 
@@ -205,7 +205,7 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
         )  # fmt: skip
     assert destroy_due(house) == 1
     row = queries.recording(house.tenant, recording.id)
-    assert (row.destroyed_why, row.outside, row.wrapped_key) == ("deleted", None, None)
+    assert (row.erasure_reason, row.external_party, row.wrapped_key) == ("deleted", None, None)
     chain = chain_of(house.means.store, row.prefix, house.means.root)
     assert [each.kind for each in chain.amendments] == [
         "hold_set", "hold_lifted", "deletion_requested", "erased",
@@ -280,7 +280,7 @@ def test_a_shorter_time_is_for_what_is_there_too(house, gate, ada, recorded) -> 
     assert settle(house) == 1
     assert settle(house) == 0
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, old.id).destroyed_why == "shortened"
+    assert queries.recording(house.tenant, old.id).erasure_reason == "shortened"
     house.clock.forward(minutes=1)
     limit(house, None)
     longer = recorded()

@@ -30,7 +30,7 @@ def test_a_yes_keeps_it_as_long_as_was_agreed_and_nothing_else_does(
     gate, ada, recorded, house, answer, days
 ) -> None:
     recording = recorded(asked=answer)
-    assert recording.kept == answer
+    assert recording.keep_answer == answer
     assert recording.purposes == ("agreement",)
     assert recording.keep_until == recording.started_at + timedelta(days=days)
     house.clock.at = recording.keep_until - timedelta(minutes=1)
@@ -42,7 +42,7 @@ def test_a_yes_keeps_it_as_long_as_was_agreed_and_nothing_else_does(
     assert expiry.destroy_due(means, house.clock()) == 1
     destroyed = queries.recording(house.tenant, recording.id)
     assert destroyed is not None
-    assert destroyed.destroyed_why == "expired"
+    assert destroyed.erasure_reason == "expired"
 
 
 def test_a_purpose_that_was_agreed_in_the_call_is_for_the_roles_that_have_it(
@@ -66,7 +66,7 @@ def test_without_a_yes_nobody_hears_it_for_that(gate, somebody, recorded) -> Non
 
 def test_whatever_was_answered_without_its_announcement_it_is_nobodys(gate, somebody, recorded) -> None:
     recording = recorded(asked="yes", announced=False)
-    assert (recording.kept, recording.purposes) == (None, ())
+    assert (recording.keep_answer, recording.purposes) == (None, ())
     admin = somebody("customer_admin")
     assert gate.purposes(admin, recording.id) == ()
     assert refusal(gate, admin, recording.id, "agreement") == "access.not_announced"
@@ -76,7 +76,7 @@ def test_whatever_was_answered_without_its_announcement_it_is_nobodys(gate, some
 def test_a_row_that_says_something_else_was_agreed_opens_nothing(gate, ada, recorded, said) -> None:
     recording = recorded(asked="no")
     with writing():
-        RecordingTable.update(kept=said).where(RecordingTable.id == recording.id).execute()
+        RecordingTable.update(keep_answer=said).where(RecordingTable.id == recording.id).execute()
     with pytest.raises(SealError) as refused:
         gate.grant(ada, recording.id, "agreement")
     assert refused.value.error_id == "seal.row_differs"

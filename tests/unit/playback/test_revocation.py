@@ -24,7 +24,7 @@ from recorder.playback.verified_recording import Seals
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
-from recorder.seal.amendment_kinds import AgreedLater, DeletionAsked
+from recorder.seal.amendment_kinds import ConsentAdded, DeletionRequested
 from recorder.seal.verification import verify
 from recorder.services import Services
 from tests.stored import forge, put_small
@@ -90,7 +90,7 @@ def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
     assert refusals(house, before, revoked)[0] == "seal.key_revoked"
     given = replace(means, revoked=revoked)
     assert expiry.destroy_due(given, house.clock() + timedelta(minutes=1)) == 0
-    assert queries.recording(house.tenant, before).destroyed_at is None
+    assert queries.recording(house.tenant, before).erased_at is None
 
 
 def test_a_revocation_that_the_root_did_not_sign_is_refused(house) -> None:
@@ -123,11 +123,11 @@ def erasing(house, revoked) -> Services:
     return replace(given, revoked=revoked)
 
 
-def later(house, code: str = "training") -> AgreedLater:
-    return AgreedLater(code, house.clock() + timedelta(days=300), "be", "by whoever has the key")
+def later(house, code: str = "training") -> ConsentAdded:
+    return ConsentAdded(code, house.clock() + timedelta(days=300), "be", "by whoever has the key")
 
 
-@pytest.mark.parametrize("data", [later, lambda _house: DeletionAsked("…")], ids=["agreed", "deleted"])
+@pytest.mark.parametrize("data", [later, lambda _house: DeletionRequested("…")], ids=["agreed", "deleted"])
 def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dated_back, data) -> None:
     make, recording, row, revoked = dated_back
     make(data(house))
@@ -148,7 +148,7 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
     assert amendments.known(house.tenant, recording) == ()
     house.clock.at = row.keep_until + timedelta(minutes=1)
     expiry.destroy_due(erasing(house, revoked), house.clock())
-    assert queries.recording(house.tenant, recording).destroyed_at is None, "somebody decides"
+    assert queries.recording(house.tenant, recording).erased_at is None, "somebody decides"
 
 
 def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_does_not(house) -> None:

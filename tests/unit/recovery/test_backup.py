@@ -99,7 +99,7 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
-    number = row.outside.value
+    number = row.external_party.value
     asked = register.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
@@ -151,13 +151,13 @@ def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> N
     with recovery.lost():
         bring_back(full, file)
         after = everything()
-        fresh = sorted(after["ledger_entry"], key=lambda leaf: leaf["number"])[len(before["ledger_entry"]) :]
+        fresh = sorted(after["log_leaf"], key=lambda leaf: leaf["number"])[len(before["log_leaf"]) :]
         assert [leaf["kind"] for leaf in fresh] == ["catalogue.restored", "holds.unconfirmed"]
         for leaf in fresh:
-            after["ledger_entry"].remove(leaf)
+            after["log_leaf"].remove(leaf)
         (tenant,) = after["tenant"]
-        assert tenant["ledger_size"] == len(before["ledger_entry"]) + 2
-        tenant["ledger_size"] -= 2
+        assert tenant["log_size"] == len(before["log_leaf"]) + 2
+        tenant["log_size"] -= 2
         (session,) = before["session"]
         session["ended_at"] = full.clock()
         for recording in before["recording"]:
@@ -193,10 +193,10 @@ def test_it_moves_from_either_database_into_the_other(
     with recovery.lost("sqlite" if catalogue_kind == "postgresql" else "postgresql"):
         bring_back(full, file)
         after = everything()
-        for table in set(before) - {"ledger_entry", "tenant", "session", "recording"}:
+        for table in set(before) - {"log_leaf", "tenant", "session", "recording"}:
             assert after[table] == before[table], table
-        log = {leaf["id"]: leaf for leaf in after["ledger_entry"]}
-        assert all(log[leaf["id"]] == leaf for leaf in before["ledger_entry"])
+        log = {leaf["id"]: leaf for leaf in after["log_leaf"]}
+        assert all(log[leaf["id"]] == leaf for leaf in before["log_leaf"])
         assert recovery.rebuild().outcomes == {"completed": 1}
         assert catalogued() == sealed
         path = file.with_suffix(".again")
@@ -238,7 +238,7 @@ def test_an_old_backup_brings_nothing_erased_back(full: Bakery, file: Path, reco
         assert recovery.rebuild().outcomes == {"erased": 1}
         assert catalogued() == sealed
         left = queries.recording(full.tenant, row["id"])
-        assert (left.destroyed_why, left.outside, left.wrapped_key) == ("expired", None, None)
+        assert (left.erasure_reason, left.external_party, left.wrapped_key) == ("expired", None, None)
         leaves = [leaf for leaf in rows(LeafTable) if leaf["recording_id"] == row["id"]]
         assert {(leaf["body"], leaf["salt"]) for leaf in leaves} == {(None, None)}
         full.confirm_holds()
@@ -254,7 +254,7 @@ def test_a_recording_since_the_backup_comes_from_the_bucket(
         bring_back(full, file)
         assert recovery.rebuild().outcomes == {"completed": 1, "made": 1}
         assert catalogued() == sealed
-        assert queries.recording(full.tenant, later).outside is not None
+        assert queries.recording(full.tenant, later).external_party is not None
 
 
 def test_a_catalogue_with_rows_is_refused(full: Bakery, file: Path) -> None:
@@ -378,7 +378,7 @@ def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
     backup.write(path, full.means.keyring, full.clock(), full.entropy, meanwhile)
     assert name in {row["name"] for row in rows(TenantTable)}
     counted = backup.check(path, full.means.keyring)
-    assert counted["ledger_entry"] == len(rows(LeafTable)) - 1
+    assert counted["log_leaf"] == len(rows(LeafTable)) - 1
 
 
 def test_more_rows_than_a_page_come_back(full: Bakery, recovery, monkeypatch) -> None:

@@ -36,7 +36,7 @@ def test_every_row_is_as_it_was(house, recovery, recorded) -> None:
         house.clock.forward(minutes=1)
     recorded()
     before = catalogued()
-    assert [row["kept"] for row in before[0]] == [None, None, "yes", "no", "none", None]
+    assert [row["keep_answer"] for row in before[0]] == [None, None, "yes", "no", "none", None]
     with recovery.lost():
         report = recovery.rebuild()
         assert report.outcomes == {"made": 6}
@@ -63,13 +63,13 @@ def test_what_was_destroyed_does_not_come_back(house, recovery, recorded) -> Non
     house.clock.forward(days=21)
     assert recovery.destroy_due() == 1
     before = catalogued()
-    assert (before[0][0]["destroyed_why"], before[1][0]["kind"]) == ("expired", "erased")
+    assert (before[0][0]["erasure_reason"], before[1][0]["kind"]) == ("expired", "erased")
     with recovery.lost():
         recovery.rebuild()
         assert catalogued() == before
         row = queries.recording(house.tenant, gone)
-        assert (row.wrapped_key, row.outside, row.destroyed_why) == (None, None, "expired")
-        assert queries.recording(house.tenant, stays).destroyed_at is None
+        assert (row.wrapped_key, row.external_party, row.erasure_reason) == (None, None, "expired")
+        assert queries.recording(house.tenant, stays).erased_at is None
 
 
 def test_what_was_destroyed_since_the_catalogue_was_copied_goes_from_it(house, recovery, recorded) -> None:
@@ -83,10 +83,10 @@ def test_what_was_destroyed_since_the_catalogue_was_copied_goes_from_it(house, r
         AmendmentTable.delete().execute()
         RecordingTable.update({name: value for name, value in old.items() if name != "id"}).execute()
         LeafTable.update(body=leaf["body"], salt=leaf["salt"]).where(LeafTable.id == leaf["id"]).execute()
-    assert queries.recording(house.tenant, gone).outside is not None
+    assert queries.recording(house.tenant, gone).external_party is not None
     assert recovery.rebuild().outcomes == {"erased": 1}
     row = queries.recording(house.tenant, gone)
-    assert (row.destroyed_why, row.outside, row.wrapped_key) == ("expired", None, None)
+    assert (row.erasure_reason, row.external_party, row.wrapped_key) == ("expired", None, None)
     assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == gone] == [None]
 
 
@@ -100,7 +100,7 @@ def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded
         assert house.confirm_holds()
         assert not house.confirm_holds()
         assert recovery.destroy_due() == 1
-        assert queries.recording(house.tenant, recording).destroyed_why == "expired"
+        assert queries.recording(house.tenant, recording).erasure_reason == "expired"
         leaves = sorted(rows(LeafTable), key=lambda leaf: leaf["number"])
         assert [leaf["kind"] for leaf in leaves] == [
             "tenant.created",
@@ -135,7 +135,7 @@ def test_a_hold_in_the_bucket_is_found_and_keeps_the_recording(house, recovery, 
         house.clock.forward(days=40)
         assert {row.id for row in recordings.due(house.clock())} == {free, lifted}
         assert recovery.destroy_due() == 2
-        assert queries.recording(house.tenant, held).destroyed_at is None
+        assert queries.recording(house.tenant, held).erased_at is None
 
 
 def test_a_hold_that_only_the_bucket_knows_keeps_the_recording(house, recovery, recorded) -> None:
@@ -161,7 +161,7 @@ def test_a_forged_manifest_is_named_and_left_out_and_the_rest_goes_on(house, rec
     place = queries.recording(house.tenant, bad).prefix
     change(house, place + "manifest.json", lambda content: content.replace(b"+3225550100", b"+3225550101"))
     with recovery.lost():
-        assert recovery.rebuild().outcomes == {"made": 1, "left_out": 1}
+        assert recovery.rebuild().outcomes == {"made": 1, "skipped": 1}
         assert recovery.troubles == [("seal.signature", place)]
         assert [row["id"] for row in rows(RecordingTable)] == [good]
 
@@ -174,7 +174,7 @@ def test_a_manifest_at_another_place_is_left_out(house, recovery, recorded) -> N
         (house.bucket / place / "manifest.json").read_bytes()
     )
     with recovery.lost():
-        assert recovery.rebuild().outcomes == {"made": 1, "left_out": 1}
+        assert recovery.rebuild().outcomes == {"made": 1, "skipped": 1}
         assert recovery.troubles == [("manifest.place", elsewhere)]
 
 
@@ -191,7 +191,7 @@ def test_a_forged_tombstone_destroys_nothing(house, recovery, recorded) -> None:
         recovery.rebuild()
         assert recovery.troubles == [("amendment.foreign", places_of[living])]
         row = queries.recording(house.tenant, living)
-        assert (row.destroyed_at, row.wrapped_key is None) == (None, False)
+        assert (row.erased_at, row.wrapped_key is None) == (None, False)
 
 
 def test_what_lies_where_it_should_not_is_named(house, recovery, recorded) -> None:
@@ -209,7 +209,7 @@ def test_what_lies_where_it_should_not_is_named(house, recovery, recorded) -> No
     (house.bucket / uncommitted / "peaks").write_bytes(b"")
     with recovery.lost():
         report = recovery.rebuild()
-        assert report.outcomes == {"made": 3, "left_out": 1, "unplaced": 1}
+        assert report.outcomes == {"made": 3, "skipped": 1, "unplaced": 1}
         assert sorted(recovery.troubles) == sorted(
             [
                 ("object.unknown", at[whole]),
@@ -220,7 +220,7 @@ def test_what_lies_where_it_should_not_is_named(house, recovery, recorded) -> No
             ]
         )
         row = queries.recording(house.tenant, keyless)
-        assert (row.wrapped_key, row.outside) == (None, None)
+        assert (row.wrapped_key, row.external_party) == (None, None)
 
 
 def test_a_place_that_somebody_filled_is_no_burden_and_hides_nothing(house, recovery, recorded) -> None:
@@ -296,7 +296,7 @@ def test_a_row_that_says_something_else_is_named_and_set_right_where_asked(house
 def test_a_destroyed_row_is_never_brought_back(house, recovery, recorded) -> None:
     recording = recorded()
     with writing():
-        RecordingTable.update(destroyed_at=house.clock(), destroyed_why="expired", wrapped_key=None).execute()
+        RecordingTable.update(erased_at=house.clock(), erasure_reason="expired", wrapped_key=None).execute()
     assert recovery.rebuild(correct=True).outcomes == {"differs": 1}
     assert recovery.troubles[0][0] == "row.erased"
     assert queries.recording(house.tenant, recording).wrapped_key is None

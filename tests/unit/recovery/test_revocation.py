@@ -21,7 +21,7 @@ from recorder.playback.verified_recording import Seals
 from recorder.seal import offboarding, signed_document
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
-from recorder.seal.amendment_kinds import AgreedLater
+from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keyring import data_key_path
 from tests.stored import forge, receipt_body
 
@@ -85,14 +85,14 @@ def test_nor_where_its_key_is_gone_already(house, recovery, recorded, revoked) -
     house.means.store.delete(data_key_path(house.tenant, recording))
     with recovery.lost():
         assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
-        assert queries.recording(house.tenant, recording).destroyed_at is None
+        assert queries.recording(house.tenant, recording).erased_at is None
 
 
 def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, recorded, revoked) -> None:
     recording = recorded()
     until = queries.recording(house.tenant, recording).keep_until
     house.clock.at = since(revoked) + timedelta(days=1)
-    more = AgreedLater("agreement", until + timedelta(days=300), "be", "…")
+    more = ConsentAdded("agreement", until + timedelta(days=300), "be", "…")
     forge(house, recording, more, since(revoked) - timedelta(minutes=30))
     with recovery.lost():
         assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
@@ -130,7 +130,7 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
     with recovery.lost():
         assert recovery.rebuild(revoked=lambda: {key: at}).outcomes == {"made": 1}
         assert rows(RecordingTable) == before
-        assert queries.recording(house.tenant, gone).destroyed_why == "expired"
+        assert queries.recording(house.tenant, gone).erasure_reason == "expired"
         assert len(amendments.known(house.tenant, gone)) == 1
         assert recovery.troubles == []
 

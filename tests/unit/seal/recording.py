@@ -87,7 +87,7 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         direction="inbound",
         node="node-1",
         channel="5c6e9f3a-0000-4000-8000-000000000001",
-        outside=Party("e164", "+32470123456"),
+        external_party=Party("e164", "+32470123456"),
         started_at=START,
         formats=("opus", "wav"),
         announcement=ANNOUNCEMENT,
@@ -131,13 +131,13 @@ KEEP = Keep(
 )
 
 HEARD = ("keep_question_heard", {})
-YES = ("keep_answered", {"answer": "yes", "by": "outside", "how": "key"})
-NO = ("keep_answered", {"answer": "no", "by": "colleague", "how": "aloud"})
-NONE = ("keep_answered", {"answer": "none"})
-TOLD = ("keep_told", {"answer": "yes"})
+YES = ("keep_question_answered", {"answer": "yes", "by": "external", "how": "key"})
+NO = ("keep_question_answered", {"answer": "no", "by": "internal", "how": "aloud"})
+NONE = ("keep_question_answered", {"answer": "none"})
+TOLD = ("keep_answer_confirmed", {"answer": "yes"})
 VOICE = {"voice_from_ms": "21000", "voice_to_ms": "69000"}
 """Where they were heard: of it counts what follows the question."""
-ALOUD = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "aloud", **VOICE})
+ALOUD = ("keep_question_answered", {"answer": "yes", "by": "internal", "how": "aloud", **VOICE})
 
 
 def without_voice(mark: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
@@ -145,7 +145,7 @@ def without_voice(mark: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]
 
 
 def asked(how: str = "question") -> tuple[str, dict[str, str]]:
-    return "keep_asked", {"how": how}
+    return "keep_question_asked", {"how": how}
 
 
 def make_asked(
@@ -167,7 +167,7 @@ def make_asked(
     )
     prompts = []
     for number, one in enumerate(questions(placed)):
-        for which, end in (("question", one.heard), (one.answer or "", one.told)):
+        for which, end in (("question", one.heard), (one.answer or "", one.confirmed)):
             if found and end is not None:
                 prompts.append(Prompt(number, which, end.at, end.offset_ms - 1500, end.offset_ms, 0.98))
     start = replace(made.take.start, keep=keep, **more)

@@ -15,7 +15,7 @@ from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
 from recorder.seal.amendment_chain import Chain, erasure, read_chain
-from recorder.seal.amendment_kinds import AgreedLater, Data, Erased, Gone, HoldLifted, HoldSet
+from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, Gone, HoldLifted, HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
 from recorder.seal.verification import VerificationReport, verify
@@ -209,7 +209,7 @@ def from_before_it_was_sealed(bucket: Bucket, keys: Keys, sealed: SealedTake) ->
 
 
 def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    resign(bucket, keys, data=AgreedLater("training", LATER, "be", "…"))
+    resign(bucket, keys, data=ConsentAdded("training", LATER, "be", "…"))
     held = replace(HOLD, purposes=("agreement", "training"))
     unsigned = chain_in(bucket, keys).following(held, USER, NOW)
     bucket.objects[PREFIX + name(3)] = amendment.write(unsigned, keys.signer)

@@ -19,7 +19,7 @@ from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import plaintext, signing, streaming_aead
 from recorder.seal.keyring import secret
-from recorder.seal.manifest import Joined, Noted, Parties, decrypt_parties, to_body
+from recorder.seal.manifest import JoinedParty, UncorrectedTimes, Parties, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
 from recorder.strict_json import b64
 
@@ -58,12 +58,12 @@ def test_a_golden_body(sealed: SealedTake) -> None:
         "bridged_at": "2026-11-25T09:30:09.123Z",
         "ended_at": "2026-11-25T09:31:10.123Z",
         "sealed_at": "2026-11-25T09:35:00.123Z",
-        "noted": None,
+        "uncorrected": None,
         "keep_until": "2026-12-25T09:30:00.123Z",
         "duration_ms": 69900,
         "drift_ms": -100,
         "sample_rate": 8000,
-        "channels": {"left": "outside_says", "right": "outside_hears"},
+        "channels": {"left": "external_party_says", "right": "external_party_hears"},
         "announcement": {
             "id": "0198c0de-0000-7000-8000-0000000000aa",
             "version": 3,
@@ -81,8 +81,8 @@ def test_a_golden_body(sealed: SealedTake) -> None:
         },
         "unannounced": None,
         "consent": {"mode": "notice", "answer": None, "key": None, "at": None, "question": None},
-        "agreements": [],
-        "agreed": None,
+        "keep_questions": [],
+        "keep_consent": None,
         "markers": [
             {"at": "2026-11-25T09:30:09.123Z", "offset_ms": 9000, "kind": "bridged", "data": {}},
             {
@@ -106,9 +106,9 @@ def test_who_spoke_is_in_no_file_in_the_clear(sealed: SealedTake, keys: Keys) ->
         for value in (b"32470123456", b'"1001"', b"extension"):
             assert value not in upload.path.read_bytes()
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
-    inside = Party("extension", "1001")
+    internal_party = Party("extension", "1001")
     assert decrypt_parties(sealed.manifest, data_key) == Parties(
-        Party("e164", "+32470123456"), inside, (Joined(9000, inside),)
+        Party("e164", "+32470123456"), internal_party, (JoinedParty(9000, internal_party),)
     )
     with pytest.raises(SealError) as refused:
         decrypt_parties(sealed.manifest, secret(bytes(32)))
@@ -117,7 +117,7 @@ def test_who_spoke_is_in_no_file_in_the_clear(sealed: SealedTake, keys: Keys) ->
 
 def test_the_length_of_the_parties_tells_nothing(tmp_path: Path, keys: Keys) -> None:
     encoded = make_encoded(tmp_path / "a")
-    withheld = replace(encoded.take.start, outside=Party("withheld", ""))
+    withheld = replace(encoded.take.start, external_party=Party("withheld", ""))
     other = replace(encoded, take=replace(encoded.take, start=withheld))
     one = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
     two = seal(other, keys.keyring, keys.tenant_key, keys.signer, NOW)
@@ -192,7 +192,7 @@ def test_a_clock_set_back_in_the_call_does_not_keep_it_from_being_sealed(tmp_pat
     encoded = replace(encoded, take=replace(encoded.take, end=earlier))
     sealed = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, START - timedelta(hours=1))
     assert sealed.manifest.started_at == sealed.manifest.ended_at == sealed.manifest.sealed_at
-    assert sealed.manifest.noted == Noted(START, START - timedelta(hours=1))
+    assert sealed.manifest.uncorrected == UncorrectedTimes(START, START - timedelta(hours=1))
     assert open_manifest(sealed.manifest_bytes, keys.root.public_key()) == sealed.manifest
 
 
@@ -227,15 +227,15 @@ def altered(sealed: SealedTake, change: Change) -> bytes:
         (lambda body: body["announcement"]["purposes"][0].update(note=1), "seal.unknown_field"),
         (lambda body: body["keys"].update(root="x"), "seal.unknown_field"),
         (lambda body: body.pop("drift_ms"), "seal.field"),
-        (lambda body: body.pop("noted"), "seal.field"),
-        (lambda body: body.update(noted={"started_at": body["started_at"]}), "seal.field"),
-        (lambda body: body.update(noted={"started_at": END, "ended_at": END, "x": 1}), "seal.unknown_field"),
+        (lambda body: body.pop("uncorrected"), "seal.field"),
+        (lambda body: body.update(uncorrected={"started_at": body["started_at"]}), "seal.field"),
+        (lambda body: body.update(uncorrected={"started_at": END, "ended_at": END, "x": 1}), "seal.unknown_field"),
         (lambda body: body.update(duration_ms=1.5), "seal.field"),
         (lambda body: body.update(duration_ms=True), "seal.field"),
         (lambda body: body.update(duration_ms=-1), "seal.field"),
         (lambda body: body.update(started_at="2026-11-25T10:30:00.123+01:00"), "seal.field"),
         (lambda body: body.update(started_at="2026-11-25"), "seal.field"),
-        (lambda body: body.update(channels={"left": "outside_hears", "right": "outside_says"}), "seal.field"),
+        (lambda body: body.update(channels={"left": "external_party_hears", "right": "external_party_says"}), "seal.field"),
         (lambda body: body["objects"][0].update(plain_sha256="A" * 64), "seal.field"),
         (lambda body: body["gaps"][0].update(channel="middle"), "seal.field"),
         (lambda body: body.update(parties="+/+/"), "seal.field"),
@@ -376,17 +376,17 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
     party = {"party": "extension", "value": "1002", "leg": "5c9b", "seen": "later"}
     told = (
         ("bridged", party),
-        ("joined_telling", {"how": "alone"}),
+        ("transfer_notice_started", {"how": "alone"}),
         ("unbridged", party),
-        ("bridged", {**party, "in": "room"}),
-        ("joined_room", {**party, "who": "outside", "how": "conference"}),
-        ("joined_told", {"in": "room", "leg": "5c9b"}),
-        ("joined_asked", {"in": "room", "leg": "5c9b"}),
-        ("joined_refused", {"answer": "no", "key": "2", "in": "room", "leg": "5c9b"}),
-        ("left_room", party),
-        ("listener_came", party),
-        ("listener_heard", {**party, "heard_by": "both", "channel": "left"}),
-        ("listener_left", party),
+        ("bridged", {**party, "in": "conference"}),
+        ("participant_joined", {**party, "who": "external", "how": "conference"}),
+        ("transfer_notice_finished", {"in": "conference", "leg": "5c9b"}),
+        ("transfer_question_finished", {"in": "conference", "leg": "5c9b"}),
+        ("transfer_question_refused", {"answer": "no", "key": "2", "in": "conference", "leg": "5c9b"}),
+        ("participant_left", party),
+        ("supervisor_joined", party),
+        ("supervisor_heard", {**party, "heard_by": "both", "channel": "left"}),
+        ("supervisor_left", party),
     )
     more = tuple(
         Marker(START + timedelta(seconds=number), 1000 * number, kind, data)
@@ -396,15 +396,15 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
     markers = made.manifest.markers[-12:]
     assert [(mark.kind, dict(mark.data)) for mark in markers] == [
         ("bridged", {"seen": "later"}),
-        ("joined_telling", {"how": "alone"}),
+        ("transfer_notice_started", {"how": "alone"}),
         ("unbridged", {"seen": "later"}),
-        ("bridged", {"seen": "later", "in": "room"}),
-        ("joined_room", {"seen": "later", "who": "outside", "how": "conference"}),
-        ("joined_told", {"in": "room"}),
-        ("joined_asked", {"in": "room"}),
-        ("joined_refused", {"answer": "no", "key": "2", "in": "room"}),
-        ("left_room", {"seen": "later"}),
-        ("listener_came", {"seen": "later"}),
-        ("listener_heard", {"seen": "later", "heard_by": "both", "channel": "left"}),
-        ("listener_left", {"seen": "later"}),
+        ("bridged", {"seen": "later", "in": "conference"}),
+        ("participant_joined", {"seen": "later", "who": "external", "how": "conference"}),
+        ("transfer_notice_finished", {"in": "conference"}),
+        ("transfer_question_finished", {"in": "conference"}),
+        ("transfer_question_refused", {"answer": "no", "key": "2", "in": "conference"}),
+        ("participant_left", {"seen": "later"}),
+        ("supervisor_joined", {"seen": "later"}),
+        ("supervisor_heard", {"seen": "later", "heard_by": "both", "channel": "left"}),
+        ("supervisor_left", {"seen": "later"}),
     ]

@@ -15,15 +15,15 @@ from recorder.playback.purposes import PurposePolicy
 from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import (
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.consent_record import Agreed, Consent
+from recorder.seal.consent_record import KeepConsent, Consent
 from recorder.seal.manifest import Announced, AnnouncedPurpose, KeyIds, Manifest
 from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable
 from tests.keeping import ROLES, Life
@@ -52,14 +52,14 @@ def manifest(
         "a", 1, "en", "…", keep_days, "0" * 64,
         tuple(AnnouncedPurpose(c, day(begins + keep_days)) for c in codes), 0, 9, 1.0,
     )  # fmt: skip
-    more = None if agreed is None or not announced else Agreed(*agreed, day(begins + agreed[1]))
+    more = None if agreed is None or not announced else KeepConsent(*agreed, day(begins + agreed[1]))
     until = begins + max(keep_days, more.keep_days if more else 0) if announced else keep_days
     return Manifest(
         recording="r", tenant="t", line="line-1", number="+3220000000", direction="inbound", node="n",
-        channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, noted=None,
+        channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, uncorrected=None,
         keep_until=day(until), duration_ms=10, drift_ms=0, sample_rate=8000,
         announced=told if announced else None, unannounced=None if announced else unannounced,
-        consent=Consent(mode, "yes", "1", CALL, None), agreements=(), agreed=more, markers=(), gaps=(),
+        consent=Consent(mode, "yes", "1", CALL, None), keep_questions=(), keep_consent=more, markers=(), gaps=(),
         objects=(), parties=b"", keys=KeyIds("d", "k"), software="accord",
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ def test_each_purpose_ends_at_its_own_time_and_with_the_last_the_recording() -> 
 def test_what_was_not_announced_has_no_purpose_and_its_day() -> None:
     told = terms(manifest(announced=False), ())
     assert (told.purposes, told.until, told.why) == ((), day(30), "not_announced")
-    told = terms(manifest(announced=False), chain((3, DeletionAsked("…"))))
+    told = terms(manifest(announced=False), chain((3, DeletionRequested("…"))))
     assert (told.until, told.why) == (day(3), "deleted")
 
 
@@ -105,18 +105,18 @@ def test_a_withdrawal_ends_what_rests_on_consent_and_nothing_else() -> None:
     ]
     assert withdrawable(manifest(("agreement", "legal-duty"), mode="opt-out"), ()) == ("agreement",)
     assert withdrawable(manifest(("agreement",)), ()) == ()
-    later = chain((1, AgreedLater("training", day(100), "be", "…")))
+    later = chain((1, ConsentAdded("training", day(100), "be", "…")))
     assert withdrawable(manifest(("agreement",)), later) == ("training",)
 
 
 def test_an_agreement_later_adds_a_purpose_and_a_withdrawal_takes_it_back() -> None:
-    said = [(1, AgreedLater("training", day(100), "be", "…"))]
+    said = [(1, ConsentAdded("training", day(100), "be", "…"))]
     told = terms(manifest(), chain(*said))
     assert (told.term("training").until, told.until) == (day(100), day(100))
     said.append((40, ConsentWithdrawn(("training",), "…")))
     told = terms(manifest(), chain(*said))
     assert (told.until, told.why) == (day(40), "withdrawn")
-    said.append((41, AgreedLater("training", day(50), "be", "…")))
+    said.append((41, ConsentAdded("training", day(50), "be", "…")))
     assert terms(manifest(), chain(*said)).until == day(50)
 
 
@@ -135,22 +135,22 @@ def test_what_was_agreed_outlasts_a_limit_that_does_not_name_it() -> None:
     short = RetentionLimit(5, None, None, day(10))
     in_call = manifest(agreed=("agreement", 365))
     told = terms(in_call, (), [short])
-    assert (told.until, told.why, told.purposes[0].agreed) == (day(365), "expired", day(365))
-    named = terms(in_call, (), [replace(short, agreements=True)])
+    assert (told.until, told.why, told.purposes[0].consented_until) == (day(365), "expired", day(365))
+    named = terms(in_call, (), [replace(short, covers_consents=True)])
     assert (named.until, named.why) == (day(10), "shortened")
-    later = chain((2, AgreedLater("agreement", day(100), "be", "…")))
+    later = chain((2, ConsentAdded("agreement", day(100), "be", "…")))
     assert terms(manifest(), later, [short]).until == day(100)
-    assert terms(manifest(), later, [replace(short, agreements=True)]).until == day(10)
-    since = chain((11, AgreedLater("agreement", day(100), "be", "…")))
-    assert terms(manifest(), since, [replace(short, agreements=True)]).until == day(100), "agreed since"
+    assert terms(manifest(), later, [replace(short, covers_consents=True)]).until == day(10)
+    since = chain((11, ConsentAdded("agreement", day(100), "be", "…")))
+    assert terms(manifest(), since, [replace(short, covers_consents=True)]).until == day(100), "agreed since"
     withdrawn = (3, ConsentWithdrawn(("agreement",), "…"))
-    taken_back = chain((2, AgreedLater("agreement", day(100), "be", "…")), withdrawn)
+    taken_back = chain((2, ConsentAdded("agreement", day(100), "be", "…")), withdrawn)
     told = terms(manifest(), taken_back, [short])
-    assert (told.until, told.purposes[0].agreed) == (day(10), None), "what rests on the announcement is left"
+    assert (told.until, told.purposes[0].consented_until) == (day(10), None), "what rests on the announcement is left"
 
 
 def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -> None:
-    said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionAsked("…"))]
+    said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionRequested("…"))]
     held = terms(manifest(mode="opt-in"), chain(*said))
     assert not held.due(day(9999))
     assert held.held_for("agreement") == (HOLD,)
@@ -179,7 +179,7 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    kind = draw(st.sampled_from(["announced", "announced", "brought_in", "not_announced"]))
+    kind = draw(st.sampled_from(["announced", "announced", "imported", "not_announced"]))
     codes, agreed, begins = (), None, 0.0
     if kind == "announced":
         codes = tuple(draw(st.lists(st.sampled_from(CODES), min_size=1, max_size=4, unique=True)))
@@ -192,7 +192,7 @@ def cases(draw: st.DrawFn) -> Case:
         agreed=agreed,
         announced=kind == "announced",
         begins=begins,
-        unannounced="brought_in" if kind == "brought_in" else "not_found_in_audio",
+        unannounced="imported" if kind == "imported" else "not_found_in_audio",
     )
     at, said, known = 0.0, [], {*codes, *((agreed[0],) if agreed else ())}
     for _ in range(draw(st.integers(0, 6))):
@@ -203,11 +203,11 @@ def cases(draw: st.DrawFn) -> Case:
         if known and what in "wnh":
             some = tuple(draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True)))
         if what == "d":
-            said.append((at, DeletionAsked("…")))
+            said.append((at, DeletionRequested("…")))
         elif what == "a" and kind != "not_announced":
             code = draw(st.sampled_from(CODES))
             known.add(code)
-            said.append((at, AgreedLater(code, day(at + draw(st.integers(1, 300))), "be", "…")))
+            said.append((at, ConsentAdded(code, day(at + draw(st.integers(1, 300))), "be", "…")))
         elif what == "w" and some:
             said.append((at, ConsentWithdrawn(some, "…")))
         elif what == "n" and some:
@@ -220,8 +220,8 @@ def cases(draw: st.DrawFn) -> Case:
     limits = draw(
         st.lists(
             st.builds(
-                lambda days, code, line, since, lasts, agreements: RetentionLimit(
-                    days, code, line, day(since), None if lasts is None else day(since + lasts), agreements
+                lambda days, code, line, since, lasts, covers_consents: RetentionLimit(
+                    days, code, line, day(since), None if lasts is None else day(since + lasts), covers_consents
                 ),
                 st.integers(1, 50),
                 st.none() | st.sampled_from(CODES),
@@ -254,7 +254,7 @@ def lives(case: Case, code: str) -> bool:
         and not (limit.until is not None and limit.until <= CALL)
         and now >= max(limit.since, day(case.begins + limit.keep_days))
     ]
-    if any(isinstance(data, DeletionAsked) for _, data in case.said):
+    if any(isinstance(data, DeletionRequested) for _, data in case.said):
         return False
     narrowed = [
         n for n, (_, d) in enumerate(case.said) if isinstance(d, PurposesNarrowed) and code in d.purposes
@@ -266,15 +266,15 @@ def lives(case: Case, code: str) -> bool:
     by_consent = sealed.consent.mode != "notice" and not law
     if announced and now < announced[0] and not narrowed and not (by_consent and withdrawn) and not over:
         return True
-    in_call = sealed.agreed is not None and sealed.agreed.code == code
-    yes = [(-1, sealed.ended_at, sealed.agreed.until)] if in_call else []
+    in_call = sealed.keep_consent is not None and sealed.keep_consent.code == code
+    yes = [(-1, sealed.ended_at, sealed.keep_consent.until)] if in_call else []
     yes += [
         (n, day(at), d.until)
         for n, (at, d) in enumerate(case.said)
-        if isinstance(d, AgreedLater) and d.purpose == code
+        if isinstance(d, ConsentAdded) and d.purpose == code
     ]
     last_no = max([*narrowed, *withdrawn], default=-2)
-    named = [limit.since for limit in over if limit.agreements]
+    named = [limit.since for limit in over if limit.covers_consents]
     return any(n > last_no and now < until and not any(at < each for each in named) for n, at, until in yes)
 
 
@@ -309,7 +309,7 @@ def life(case: Case) -> Life:
         CALL,
         sealed.line,
         sealed.consent.mode,
-        (sealed.agreed.code, sealed.agreed.until) if sealed.agreed else None,
+        (sealed.keep_consent.code, sealed.keep_consent.until) if sealed.keep_consent else None,
         tuple((day(at), data) for at, data in case.said),
         case.limits,
         sealed.ended_at,
@@ -346,7 +346,7 @@ def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case
     more: dict[str, Data] = {
         "withdrawn": ConsentWithdrawn(codes, "…"),
         "narrowed": PurposesNarrowed(codes, "…"),
-        "deleted": DeletionAsked("…"),
+        "deleted": DeletionRequested("…"),
     }
     if what == "limited":
         after = terms(case.sealed, chain(*case.said), [*case.limits, RetentionLimit(3, None, None, now)])

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.domain.call_events import LegBridged, LegUnbridged
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import outside
+from recorder.switch.caller_id import external_party
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.translation import observe_other_end
@@ -29,7 +29,7 @@ DATA = {
 def test_a_callee_arrives_with_whom_was_called_and_who_calls() -> None:
     arrival = Arrival.of(DATA, "BE")
     assert (arrival.direction, arrival.line, arrival.new) == ("outbound", "+3225550101", True)
-    assert (arrival.outside, arrival.inside) == (Party("e164", "+32470000009"), Party("extension", "201"))
+    assert (arrival.external_party, arrival.internal_party) == (Party("e164", "+32470000009"), Party("extension", "201"))
     # Both can be on the never-record list.
     assert arrival.calling == {"0470000009", "+32470000009", "201"}
 
@@ -43,8 +43,8 @@ def test_what_a_caller_writes_does_not_make_it_outbound() -> None:
     data = {**DATA, "Call-Direction": "inbound", "variable_sip_h_X-accord_direction": "outbound"}
     del data["variable_accord_direction"]
     arrival = Arrival.of({**data, "variable_accord_state": "waiting"})
-    assert (arrival.direction, arrival.inside, arrival.new) == ("inbound", None, True)
-    assert outside(data) == Party("e164", "+32470666666")
+    assert (arrival.direction, arrival.internal_party, arrival.new) == ("inbound", None, True)
+    assert external_party(data) == Party("e164", "+32470666666")
 
 
 def event(name: str, **more: str) -> EslEvent:

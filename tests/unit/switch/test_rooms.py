@@ -122,9 +122,9 @@ def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
 @pytest.mark.parametrize(
     ("key", "on_outside", "who", "lane"),
     [
-        ("0", True, "nobody", ""), ("1", True, "colleague", "left"), ("2", True, "outside", ""),
-        ("3", True, "both", "left"), ("0", False, "nobody", ""), ("1", False, "outside", "right"),
-        ("2", False, "colleague", ""), ("3", False, "both", "right"),
+        ("0", True, "nobody", ""), ("1", True, "internal", "left"), ("2", True, "external", ""),
+        ("3", True, "both", "left"), ("0", False, "nobody", ""), ("1", False, "external", "right"),
+        ("2", False, "internal", ""), ("3", False, "both", "right"),
     ],
 )  # fmt: skip
 def test_who_hears_a_listener_and_where_they_are_in_the_recording(

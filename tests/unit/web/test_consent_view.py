@@ -8,10 +8,10 @@ import pytest
 
 from web.text import labels
 
-KEY = {"answer": "yes", "by": "outside", "how": "key"}
-ALOUD = {"answer": "no", "by": "colleague", "how": "aloud"}
+KEY = {"answer": "yes", "by": "external", "how": "key"}
+ALOUD = {"answer": "no", "by": "internal", "how": "aloud"}
 SPOKEN = {
-    "answer": "yes", "by": "colleague", "how": "aloud", "voice_from_ms": "500", "voice_to_ms": "900"
+    "answer": "yes", "by": "internal", "how": "aloud", "voice_from_ms": "500", "voice_to_ms": "900"
 }  # fmt: skip
 
 
@@ -135,10 +135,10 @@ def test_every_answer_has_words_of_its_own(app, clock):
         told = [
             labels.answered(answer, by, how, clock())
             for answer in ("yes", "no")
-            for by, how in (("outside", "key"), ("colleague", "aloud"), ("colleague", "own_words"))
+            for by, how in (("external", "key"), ("internal", "aloud"), ("internal", "own_words"))
         ]
         told += [labels.answered(answer, None, None, None) for answer in ("none", "broken", None)]
-        told.append(labels.answered("yes", "outside", "aloud", clock()))  # what this version does not know
+        told.append(labels.answered("yes", "external", "aloud", clock()))  # what this version does not know
         assert len(set(told)) == len(told)
         assert not any("%" in one for one in told)
 
@@ -153,9 +153,9 @@ def test_of_an_outbound_call_it_is_whoever_was_called(claire, house, bakery):
 
 def test_the_player_says_who_listened_and_who_heard_them(claire, house, bakery):
     dialled = [
-        (9000, "listener_came", {"party": "extension", "value": "1077", "leg": "c"}),
-        (9300, "listener_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
-        (9600, "listener_left", {"leg": "c"}),
+        (9000, "supervisor_joined", {"party": "extension", "value": "1077", "leg": "c"}),
+        (9300, "supervisor_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
+        (9600, "supervisor_left", {"leg": "c"}),
     ]
     folder, end = house.finished(bakery, dialled=dialled)
     house.work(folder, end)
@@ -168,7 +168,7 @@ def test_the_player_says_who_listened_and_who_heard_them(claire, house, bakery):
 
 
 def test_the_player_says_what_was_asked_of_a_colleague_who_joined(claire, house, bakery):
-    dialled = [(9000, "joined_asked", {}), (9500, "joined_refused", {"answer": "no", "key": "2"})]
+    dialled = [(9000, "transfer_question_finished", {}), (9500, "transfer_question_refused", {"answer": "no", "key": "2"})]
     folder, end = house.finished(bakery, dialled=dialled)
     house.work(folder, end)
     said = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]

@@ -464,7 +464,7 @@ def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bake
 
 
 def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
-    rude = house.call(bakery, outside=parties.Party("sip", '"><script>alert(1)</script>@example.org'))
+    rude = house.call(bakery, external_party=parties.Party("sip", '"><script>alert(1)</script>@example.org'))
     person = browser("claire")
     for page in (
         person.get("/recordings"),
@@ -503,7 +503,7 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     assert browser("dyck").send(tell, play=play, played="0-9").status_code == 404
     assert claire.send(f"{path}/close", play=play, played="1400-2000").status_code == 204
     (closed,) = leaves("listen.closed")
-    assert closed["player_says"] == [[500, 2000], [3000, 4000]]
+    assert closed["listen_report"] == [[500, 2000], [3000, 4000]]
     assert closed["sent_bytes"] > 0, "which is our own count"
     assert claire.send(tell, play=play, played="0-9").status_code == 204, "too late, and no error"
     assert leaves("listen.closed") == [closed]
@@ -511,6 +511,6 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     found = Audit(means.store, means.root, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == []
     with connected():
-        ListenTable.update(player_says=[[0, 99]]).execute()
+        ListenTable.update(listen_report=[[0, 99]]).execute()
     found = Audit(means.store, means.root, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == ["row.changed"]

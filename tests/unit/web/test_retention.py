@@ -99,7 +99,7 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
     assert "a été détruit" in claire.get(f"/recordings/{call}").text
     assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
     assert destroy_due(house) == 1
-    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, call).erasure_reason == "deleted"
     assert f'href="{keeping(call)}"' in claire.get(f"/recordings/{call}").text, "where it is said what went"
     page = claire.get(keeping(call))
     assert page.status_code == 410
@@ -146,7 +146,7 @@ def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None
     assert paul.send(keeping(call, "/withdraw"), reason="By letter").status_code == 303
     assert "l’accord a été retiré" in paul.get(keeping(call)).text
     assert destroy_due(house) == 1
-    assert queries.recording(bakery.id, call).destroyed_why == "withdrawn"
+    assert queries.recording(bakery.id, call).erasure_reason == "withdrawn"
 
 
 def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(

@@ -68,7 +68,7 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
 def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
     house, browser, bakery, calls, clock
 ) -> None:
-    yes = {"answer": "yes", "by": "outside", "how": "key"}
+    yes = {"answer": "yes", "by": "external", "how": "key"}
     kept = [house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(2)]
     review = clock() + timedelta(days=9)
     said = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
@@ -96,7 +96,7 @@ def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
     assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
     assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/keeping").text
     (row,) = limits.in_force(bakery.id, house.changes.trust)
-    assert row.limit.agreements
+    assert row.limit.covers_consents
     said, key = retention_limit.open_set(row.content, house.root_public)
     assert (said.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
 

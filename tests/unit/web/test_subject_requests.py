@@ -174,7 +174,7 @@ def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -
     known(paul, page)
     assert "Carte d" in paul.get(page).text
     (row,) = subject_request_queries.requests(bakery.id)
-    assert (row.proved_how, row.vouched_by, row.proved_by) == (
+    assert (row.verified_how, row.vouched_by, row.verified_by) == (
         "people", bakery.people["paul"].id, bakery.people["claire"].id,
     )  # fmt: skip
 
@@ -184,7 +184,7 @@ def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
 ) -> None:
     both = call
     own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
-    others = [house.call(bakery, outside=OTHER), house.call(rival)]
+    others = [house.call(bakery, external_party=OTHER), house.call(rival)]
     missed = house.not_recorded(bakery, "declined")
     listening = browser("claire").listen_to(both).rpartition("/")[2]
     assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
@@ -394,7 +394,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
     done = reviews.of(bakery.id, page.rpartition("/")[2])
     assert done[call].erased_at is not None
-    assert (done[held].erased_at, done[held].kept_why) == (None, "retention.held")
+    assert (done[held].erased_at, done[held].kept_reason) == (None, "retention.held")
     shown = paul.get(page).text
     assert "Il est effacé" in shown
     assert "15 janvier 2027" in shown
@@ -402,7 +402,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     from tests.unit.web.test_retention import destroy_due
 
     assert destroy_due(house) == 1
-    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, call).erasure_reason == "deleted"
     assert "Il est effacé" in paul.get(page).text, "also when nothing is left of it"
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "again, for what may be by then"
     assert kinds(bakery.id)[-1] == "subject_request.recording_kept"
@@ -416,7 +416,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     known(anne, page, "luc")
     assert anne.send(f"{page}/erase", sure="yes").status_code == 303
     (row,) = reviews.of(duty.id, page.rpartition("/")[2]).values()
-    assert (row.recording, row.kept_why) == (by_law, "retention.by_law")
+    assert (row.recording, row.kept_reason) == (by_law, "retention.by_law")
     assert "une loi demande de le garder" in anne.get(page).text
 
 
@@ -439,7 +439,7 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
     house, browser, bakery, rival, call, clock
 ) -> None:
     mine = [house.not_recorded(bakery, reason) for reason in ("declined", "never_connected")]
-    other = house.not_recorded(bakery, "declined", outside=OTHER)
+    other = house.not_recorded(bakery, "declined", external_party=OTHER)
     theirs = house.not_recorded(rival, "declined")
     paul = browser("paul")
     page = enter(paul)

@@ -126,11 +126,11 @@ def test_every_reason_and_gap_that_can_come_has_its_sentence():
 
 def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
     refused = ("no", "none", "unclear", "left", "unasked", "unobserved")
-    kinds = [("joined_asked", ""), *(("joined_answered", each) for each in ("yes", "none"))]
-    kinds += [("joined_refused", each) for each in refused]
+    kinds = [("transfer_question_finished", ""), *(("transfer_question_answered", each) for each in ("yes", "none"))]
+    kinds += [("transfer_question_refused", each) for each in refused]
     with app.test_request_context():
         said = [labels.joined(*each) for each in kinds]
-        assert labels.joined("joined_refused", "in a way of tomorrow") not in said
+        assert labels.joined("transfer_question_refused", "in a way of tomorrow") not in said
     assert len(set(said)) == len(said)
 
 
@@ -138,10 +138,10 @@ def test_everything_of_who_listened_has_its_sentence(app):
     heard = {conference_events.heard(key, on_outside) for key in "0123" for on_outside in (True, False)}
     markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
     with app.test_request_context():
-        said = [eavesdrop.listened("listener_heard", eavesdrop.answer(each)) for each in markers]
+        said = [eavesdrop.listened("supervisor_heard", eavesdrop.answer(each)) for each in markers]
         said += [eavesdrop.listened(kind, "") for kind in eavesdrop.KINDS]
     assert len(set(said)) == len(said) == 10
-    assert {kind for kind in MARKS if kind.startswith("listener_")} == set(eavesdrop.KINDS)
+    assert {kind for kind in MARKS if kind.startswith("supervisor_")} == set(eavesdrop.KINDS)
 
 
 def test_every_refusal_of_the_gate_has_its_sentence():
