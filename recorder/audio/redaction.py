@@ -85,10 +85,10 @@ def plan(
         *both,
     ]
     played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
-    transfer_notice = _named(_joiners(take, clock), "transfer_notice")
+    told_alone = _named(_joiners(take, clock), "participant_notice")
     unasked = list(_unagreed(take, clock))
     seen = [each for each in both if each[2] != "unobserved"]
-    right = [*seen, *_named(unasked, "no_transfer_consent"), *both, *played, *transfer_notice]
+    right = [*seen, *_named(unasked, "no_participant_consent"), *both, *played, *told_alone]
     gaps = _gaps(_painted(left), _painted(right))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "fax" if _faxed(take) else "write_error"

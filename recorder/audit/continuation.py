@@ -53,7 +53,7 @@ def begin(tenant: str, because: str, services: Services, now: datetime) -> int:
         said = {
             "epoch": epoch,
             "checkpoint": number + 1,
-            "because": because,
+            "reason": because,
             "size_before": size,
             "root_before": last.root.hex() if last else "",
         }

@@ -125,8 +125,8 @@ def _number(body: Body) -> Mapping[str, Any]:
 def _vouched(body: Body) -> Mapping[str, Any]:
     how = Digest(body["how_sha256"])
     if body["vouch"] == 1:
-        return {"vouched_at": AT, "vouched_by": body["who"], "vouched_statement": how}
-    return {"verified_by": body["who"], "verified_statement": how}
+        return {"vouched_at": AT, "vouched_by": body["actor"], "vouched_statement": how}
+    return {"verified_by": body["actor"], "verified_statement": how}
 
 
 def _review(body: Body) -> str:
@@ -239,7 +239,7 @@ SAID: Final[Mapping[str, Says]] = {
         _id("request"),
         _all(
             _same("wants", "received_on", "due_on", "language", entered_kind="by"),
-            _or_none(entered_by="who"),
+            _or_none(entered_by="actor"),
             _number,
             _set(entered_at=AT, extended_at=None, extension_reason=None, vouched_at=None, vouched_by=None,
                  vouched_statement=None, verified_at=None, verified_how=None, verified_by=None, verified_statement=None,
@@ -255,7 +255,7 @@ SAID: Final[Mapping[str, Says]] = {
     register.PROVED: Says(
         SubjectRequestTable,
         _id("request"),
-        _all(_same(verified_how="how"), _or_none(verified_by="who"), _set(verified_at=AT)),
+        _all(_same(verified_how="how"), _or_none(verified_by="actor"), _set(verified_at=AT)),
     ),
     register.CLOSED: Says(
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=AT))
@@ -296,21 +296,21 @@ SAID: Final[Mapping[str, Says]] = {
     reviews.REVIEWED: Says(
         ReviewTable,
         _review,
-        _all(_same("given"), _or_none(withheld_reason="why", decided_by="who"), _set(decided_at=AT)),
+        _all(_same("given"), _or_none(withheld_reason="reason", decided_by="actor"), _set(decided_at=AT)),
     ),
     reviews.EXPORTED: Says(ReviewTable, _review, _set(exported_at=AT)),
     reviews.ERASED: Says(ReviewTable, _review, _set(erased_at=AT, kept_reason=None, kept_until=None)),
     reviews.KEPT: Says(
         ReviewTable,
         _review,
-        _all(_or_none(kept_reason="why"), _times(kept_until="until"), _set(erased_at=None)),
+        _all(_or_none(kept_reason="reason"), _times(kept_until="until"), _set(erased_at=None)),
     ),
     "recording.stored": Says(
         RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "import_sha256")
     ),
     "recording.rebuilt": Says(RecordingTable, _id("recording"), _same("manifest_sha256")),
     "recording.erased": Says(
-        RecordingTable, _id("recording"), _all(_same(erasure_reason="why"), _set(erased_at=THERE))
+        RecordingTable, _id("recording"), _all(_same(erasure_reason="reason"), _set(erased_at=THERE))
     ),
     "recording.amended": Says(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
     "call.not_recorded": Says(
@@ -325,12 +325,12 @@ SAID: Final[Mapping[str, Says]] = {
     "command.requested": Says(
         LiveCommandTable,
         _id("command"),
-        _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(requested_at=AT)),
+        _all(_same("action", call_id="call", by_kind="by", by_id="actor"), _set(requested_at=AT)),
     ),
     "command.answered": Says(
         LiveCommandTable,
         _id("command"),
-        _all(_same("what", "outcome", call_id="call"), _set(answered_at=AT)),
+        _all(_same("action", "outcome", call_id="call"), _set(answered_at=AT)),
         makes=False,
     ),
     "grant.given": Says(

@@ -226,7 +226,7 @@ class Leaves:
         if kind == CALLS_FORGOTTEN:  # unrecorded calls
             self._forgotten.update(said["leaves"])
         recording = str(said.get("recording"))
-        if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):
+        if kind == DESTROYED or (kind == REBUILT and said.get("erased") is True):
             self._erased.add(recording)
             for each in said.get("leaves", ()):
                 self._may_be_gone[each] = recording

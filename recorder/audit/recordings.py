@@ -140,7 +140,7 @@ class RecordingAudit:
         sealed = recording_of(manifest, content, external_party, internal_party, key, chain.amendments, self._limits())
         gone = chain.erased
         if gone is not None and isinstance(gone.data, Erased):
-            sealed = replace(sealed, erased_at=gone.at, erasure_reason=gone.data.why)
+            sealed = replace(sealed, erased_at=gone.at, erasure_reason=gone.data.reason)
         elif row.erased_at is not None:  # which is reported separately
             sealed = replace(sealed, erased_at=row.erased_at, erasure_reason=row.erasure_reason)
         lacking, others = compare(row, sealed)

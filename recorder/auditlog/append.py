@@ -144,7 +144,7 @@ def goes_with(kind: str, body: Body) -> str | None:
     is none. A leaf about an erasure keeps its body; a refusal about somebody else's recording is about
     nothing of this tenant's."""
     name = GOES_WITH.get(kind)
-    if name is None or (kind == REBUILT and body.get("destroyed") is True):
+    if name is None or (kind == REBUILT and body.get("erased") is True):
         return None
     if kind == REFUSED and body.get("reason") == "access.not_found":
         return None

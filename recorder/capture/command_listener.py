@@ -148,7 +148,7 @@ class CommandListener:
         outcome = remote_commands.ENDED if call is None else self._ask(call, request)
         self._remember(request.id, outcome)
         log.info(
-            "command.received", recording=request.call, what=request.what, by=request.by, outcome=outcome
+            "command.received", recording=request.call, what=request.action, by=request.by, outcome=outcome
         )
         return outcome
 
@@ -156,12 +156,12 @@ class CommandListener:
         with call.asking:
             if self._too_late(request):  # it waited for another command
                 return NO_ANSWER
-            why, lasts = remote_commands.refusal(call.state, request.what), timedelta(0)
-            if not why and request.what in (PAUSE, RESUME):
-                why, lasts = self._order(call, request.what)
+            why, lasts = remote_commands.refusal(call.state, request.action), timedelta(0)
+            if not why and request.action in (PAUSE, RESUME):
+                why, lasts = self._order(call, request.action)
             if why:
                 return why
-            call.feed(CommandGiven(self._now(), request.what, request.by, lasts))
+            call.feed(CommandGiven(self._now(), request.action, request.by, lasts))
             return DONE
 
     def _order(self, call: CallController, what: str) -> tuple[str, timedelta]:

@@ -45,7 +45,7 @@ from recorder.ids import Entropy, uuid7
 from recorder.spool.layout import AUDIO, CallEnd, CallStart
 from recorder.status_server import Neighbours
 from recorder.switch import commands
-from recorder.switch.caller_id import external_party, outward
+from recorder.switch.caller_id import external_party_of, outward
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import ATTACHED, CAME, MAINTENANCE
 from recorder.switch.connection import ConnectionLimits
@@ -641,7 +641,7 @@ class Daemon:
         direction = OUTWARD if outward(event.headers) else INWARD
         if not _concerns_us(self.knowledge.decide(number)[0], direction):
             return
-        party = external_party(event.headers, self.settings.region)
+        party = external_party_of(event.headers, self.settings.region)
         start, told = self._unannounced(event.uuid, number, direction, party, reason, observed.at)
         if told == DID_NOT_ASK:
             self.bypass.found(direction, event.header("Caller-Context"), number)

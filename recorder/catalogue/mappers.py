@@ -115,10 +115,10 @@ def _keeping(said: Any) -> Keeping | None:
 
 
 def transfer_notice_data(notice: TransferOptions) -> dict[str, Any]:
-    """What the column ``joining`` holds: what :func:`line_row` reads."""
-    body: dict[str, Any] = {"how": notice.how, "said": _sentences_data(notice.said)}
-    if notice.asked:
-        body["asked"] = {mode: _sentences_data(each) for mode, each in notice.asked.items()}
+    """What the column ``transfer_notice`` holds: what :func:`line_row` reads."""
+    body: dict[str, Any] = {"how": notice.how, "notices": _sentences_data(notice.notices)}
+    if notice.questions:
+        body["questions"] = {mode: _sentences_data(each) for mode, each in notice.questions.items()}
         body["refused"] = _sentences_data(notice.refused)
     return body
 
@@ -134,8 +134,10 @@ def _sentences(said: Mapping[str, Any]) -> dict[str, Sentence]:
 def _transfer_notice(said: Any) -> TransferOptions | None:
     if said is None:
         return None
-    asked = {mode: _sentences(each) for mode, each in said.get("asked", {}).items()}
-    return TransferOptions(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
+    questions = {mode: _sentences(each) for mode, each in said.get("questions", {}).items()}
+    return TransferOptions(
+        said["how"], _sentences(said["notices"]), questions, _sentences(said.get("refused", {}))
+    )
 
 
 def composed_data(composition: Composition | None) -> dict[str, Any] | None:

@@ -138,23 +138,23 @@ class TransferOptions:
     modes that ask and by language, and ``refused`` that the call is not recorded."""
 
     how: str
-    said: Mapping[str, Sentence]
-    asked: Mapping[str, Mapping[str, Sentence]] = field(default_factory=dict)
+    notices: Mapping[str, Sentence]
+    questions: Mapping[str, Mapping[str, Sentence]] = field(default_factory=dict)
     refused: Mapping[str, Sentence] = field(default_factory=dict)
 
     def say(self, mode: str, language: str) -> tuple[Sentence | None, Sentence | None]:
         """What they hear on a line of this mode in this language, and where that asks, what after a
         refusal; ``None`` where there is no such sentence."""
-        if mode not in self.asked:
-            return self.said.get(language), None
+        if mode not in self.questions:
+            return self.notices.get(language), None
         # Nobody is left unasked for want of a sentence in their language.
         spoken = language if language in self.refused else FALLBACK
-        return self.asked[mode][spoken], self.refused[spoken]
+        return self.questions[mode][spoken], self.refused[spoken]
 
     @property
     def sounds(self) -> frozenset[str]:
         """Everything, by SHA-256."""
-        every = (self.said, self.refused, *self.asked.values())
+        every = (self.notices, self.refused, *self.questions.values())
         return frozenset(each.sound for one in every for each in one.values())
 
 

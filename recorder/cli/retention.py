@@ -230,6 +230,6 @@ def check_receipt(context: Context, file: Path, root: Path | None) -> None:
 
 def _sentence(said: receipts.ErasureReceipt) -> str:
     return (
-        f"recording {said.recording}: destroyed at {to_iso(said.erased_at)} ({said.why}), "
+        f"recording {said.recording}: destroyed at {to_iso(said.erased_at)} ({said.reason}), "
         f"complete from {to_iso(said.complete_from)}"
     )

@@ -56,7 +56,7 @@ _GRACE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Something asked of a call: ``id`` of the asking, ``call`` is the recording's id, ``what`` one of
+    """Something asked of a call: ``id`` of the asking, ``call`` is the recording's id, ``action`` one of
     :data:`recorder.call.remote_commands.ASKABLE`, ``by`` (panel, api) where, and ``until`` when by
     ``time.monotonic()`` of this machine it is not to be done any more (0: only to hear what became of
     it)."""
@@ -65,7 +65,7 @@ class Request:
 
     id: str
     call: str
-    what: str
+    action: str
     by: str
     until: float
 

@@ -214,7 +214,7 @@ def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entrop
     if tombstone is None or not isinstance(tombstone.data, Erased):
         raise ValueError(f"recording {row.id} was not erased")
     with writing():
-        made = recordings.make_tombstone(row, tombstone.data.why, at=tombstone.at, now=now, entropy=entropy)
+        made = recordings.make_tombstone(row, tombstone.data.reason, at=tombstone.at, now=now, entropy=entropy)
         note(chain)
     return made
 

@@ -4,7 +4,7 @@ and from when that is complete.  Signed, without anybody's number or name.
 ::
 
     {"body": {"type": "accord-receipt", "version": 1, "recording": ..., "tenant": ..., "at": ...,
-              "erased_at": ..., "why": ..., "grounds": [{"kind": ..., "at": ..., "amendment": 1}],
+              "erased_at": ..., "reason": ..., "grounds": [{"kind": ..., "at": ..., "amendment": 1}],
               "key": ..., "objects": [{"name": ..., "stored_sha256": ..., "stored_length": ...}],
               "verified": true, "remains": [...], "backups_kept_days": 30, "complete_from": ...,
               "tombstone": <SHA-256 of the amendment that says so>, "software": ...},
@@ -61,7 +61,7 @@ class ErasureReceiptBody:
     tenant: str
     at: Time
     erased_at: Time
-    why: Annotated[str, one_of(amendment_kinds.WHYS)]
+    reason: Annotated[str, one_of(amendment_kinds.ERASURE_REASONS)]
     grounds: tuple[Ground, ...]
     key: str
     objects: tuple[Gone, ...]
@@ -133,7 +133,7 @@ def receipt(
         tenant=tenant,
         at=now,
         erased_at=tombstone.at,
-        why=said.why,
+        reason=said.reason,
         grounds=tuple(
             Ground(each.kind, each.at, each.number) for each in chain.amendments if each.kind in _GROUNDS
         ),

@@ -73,7 +73,7 @@ def wait_for_holds(because: str, now: datetime, entropy: Entropy) -> None:
     waiting = _waiting()
     for tenant in [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]:
         if tenant not in waiting:
-            append(tenant, UNCONFIRMED, {"because": because}, now, entropy)
+            append(tenant, UNCONFIRMED, {"reason": because}, now, entropy)
 
 
 def begin(because: str, now: datetime, entropy: Entropy) -> None:

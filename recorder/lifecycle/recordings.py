@@ -205,6 +205,6 @@ def make_tombstone(
         GrantTable.update(ended_at=now).where(
             (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
         ).execute()
-        said = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
+        said = {"recording": row.id, "reason": why, "leaves": drop_bodies(row.tenant, row.id)}
         append(row.tenant, "recording.erased", said, now, entropy)
     return True

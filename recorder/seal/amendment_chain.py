@@ -177,7 +177,7 @@ def erasure(chain: Chain, why: str) -> Erased:
     """What a tombstone says of a recording."""
     manifest = chain.manifest
     return Erased(
-        why=why,
+        reason=why,
         key_id=manifest.keys.data,
         objects=tuple(Gone(o.name, o.stored_sha256, o.stored_length) for o in manifest.objects),
         remains=(*(name(each.number) for each in chain.amendments), MANIFEST),

@@ -27,7 +27,7 @@ SHORTENED = "shortened"
 WITHDRAWN = "withdrawn"
 NARROWED = "narrowed"
 DELETED = "deleted"
-WHYS = (EXPIRED, NOT_ANNOUNCED, SHORTENED, WITHDRAWN, NARROWED, DELETED)
+ERASURE_REASONS = (EXPIRED, NOT_ANNOUNCED, SHORTENED, WITHDRAWN, NARROWED, DELETED)
 """Why a recording was erased: its day came; its announcement was not found in its sound; its customer keeps
 recordings for a shorter time since; consent was withdrawn; its purposes were narrowed to none; its customer
 had it deleted."""
@@ -69,7 +69,7 @@ class Erased:
 
     __pydantic_config__ = STRICT
 
-    why: Annotated[str, one_of(WHYS)]
+    reason: Annotated[str, one_of(ERASURE_REASONS)]
     key_id: Annotated[str, Field(alias="key")]
     objects: tuple[Gone, ...]
     remains: tuple[str, ...]

@@ -35,9 +35,9 @@ class SignedCommand:
     tenant: str
     id: str
     call: str
-    what: str
+    action: str
     by: str
-    who: str
+    actor: str
     until: Time
 
 

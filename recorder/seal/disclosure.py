@@ -32,7 +32,7 @@ class Disclosure:
     request: str
     recording: str
     given: str
-    who: str
+    actor: str
 
 
 DISCLOSURE: Final = signed_document.Kind(

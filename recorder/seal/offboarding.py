@@ -24,7 +24,7 @@ from pydantic import Field
 
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.amendment_kinds import WHYS
+from recorder.seal.amendment_kinds import ERASURE_REASONS
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
@@ -74,7 +74,7 @@ class StatementBody:
 
     tenant: str
     number: Positive
-    before: Sha256 | None
+    predecessor: Sha256 | None
     kind: Annotated[str, one_of(KINDS)]
     at: Time
     announced_at: Time
@@ -94,7 +94,7 @@ class Statement(StatementBody):
 
     def following(self, kind: str, at: datetime, **changes: Any) -> Statement:
         """The next statement, not yet signed."""
-        more = {"number": self.number + 1, "before": self.sha256, "kind": kind, "at": at, "early": None}
+        more = {"number": self.number + 1, "predecessor": self.sha256, "kind": kind, "at": at, "early": None}
         return replace(self, **{**more, "sha256": "", "key_id": "", **changes})
 
 
@@ -160,7 +160,7 @@ class OffboardingReceiptBody:
     handed_over: ReceiptArchive | None
     erasing_since: Time
     erased_at: Time
-    recordings_erased: dict[Annotated[str, one_of(WHYS)], Positive]
+    recordings_erased: dict[Annotated[str, one_of(ERASURE_REASONS)], Positive]
     erased: tuple[str, ...]
     calls_erased: Natural
     people_erased: Natural
@@ -175,21 +175,21 @@ class OffboardingReceiptBody:
 class OffboardingReceipt:
     """A verified receipt; ``key`` is the id of the key that signed it."""
 
-    said: OffboardingReceiptBody
+    body: OffboardingReceiptBody
     key: str
     sha256: str
 
     @property
     def tenant(self) -> str:
-        return self.said.tenant
+        return self.body.tenant
 
     @property
     def announced_at(self) -> datetime:
-        return self.said.announced_at
+        return self.body.announced_at
 
     @property
     def at(self) -> datetime:
-        return self.said.erased_at
+        return self.body.erased_at
 
 
 def _check_receipt(found: OffboardingReceiptBody) -> None:
@@ -245,7 +245,7 @@ def _in_order(
             raise SealError(error.error_id, f"{key}: {error.message}", error.hint) from None
         if found.tenant != tenant:
             raise SealError("offboarding.foreign", f"{key} is a statement about customer {found.tenant}")
-        if (found.number, found.before) != (number, before):
+        if (found.number, found.predecessor) != (number, before):
             raise SealError("offboarding.predecessor", f"{key} does not follow the statement before it")
         before = found.sha256
         yield found

@@ -122,7 +122,7 @@ def keep_talking(customer: Customer) -> None:
         for asked in queries.open_of("node1"):
             if queries.take("node1", asked.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
-                row = replace(row, paused_until=until.get(asked.what, row.paused_until))
+                row = replace(row, paused_until=until.get(asked.action, row.paused_until))
                 queries.put("node1", [row, telling], utc_now())
                 queries.answer("node1", asked.id, DONE, utc_now(), os.urandom)
         queries.put("node1", [row, telling], utc_now())

@@ -81,7 +81,7 @@ def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, star
     assert says(raw[start:end, 1], SECOND) > 0.2, "they did say something"
     assert not kept[start:end, 1].any()
     assert np.array_equal(kept[start:end, 0], raw[start:end, 0])
-    gaps = [gap for gap in made.gaps if gap.reason == "no_transfer_consent"]
+    gaps = [gap for gap in made.gaps if gap.reason == "no_participant_consent"]
     assert {gap.channel for gap in gaps} == {"right"}
     assert any(gap.start_ms <= start * 1000 // RATE and gap.end_ms * RATE // 1000 >= end for gap in gaps)
 

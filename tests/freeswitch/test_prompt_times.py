@@ -190,7 +190,7 @@ class Lines:
         asked = None if mode == NOTICE else ConsentPrompt(self.sound(asks), self.sound(says.declined))
         return LinePolicy(
             "t1", f"l{number}", f"{NUMBER}{number:02}", mode, "before_ringing", ("opus",), sentence,
-            asked=asked, **more,  # type: ignore[arg-type]
+            consent_prompt=asked, **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def keep(self, says: Says) -> Keep:

@@ -198,7 +198,7 @@ def problem(status: int, error: str, detail: str, hint: str, **more: str) -> Res
 
 
 def _told(row: AskedRow) -> ResponseReturnValue:
-    body = {"id": row.id, "call": row.call, "command": row.what, "outcome": row.outcome}
+    body = {"id": row.id, "call": row.call, "action": row.action, "outcome": row.outcome}
     if row.outcome is None:
         return jsonify(body), 202, {"Location": url_for(".asked", asked_id=row.id)}
     if row.outcome == DONE:

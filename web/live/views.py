@@ -58,7 +58,7 @@ def destroy(call_id: str) -> str:
 
 def _past(row: AskedRow, calls: tuple[LiveRow, ...]) -> bool:
     """Whether a pause is over that is still in the page's address: it must not go on to say "paused"."""
-    if row.what != PAUSE or row.outcome != DONE or now() < row.until:
+    if row.action != PAUSE or row.outcome != DONE or now() < row.until:
         return False
     return not any(call.id == row.call and call.paused(now()) for call in calls)
 

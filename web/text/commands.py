@@ -39,5 +39,5 @@ def asked_live(row: AskedRow) -> str:
     if row.outcome is None:
         return str(_("Asked. The answer is still to come."))
     if row.outcome == DONE:
-        return str(DONE_SAID[row.what])
+        return str(DONE_SAID[row.action])
     return str(NOT_DONE.get(row.outcome, NOT_DONE["unknown"]))

@@ -63,11 +63,11 @@ GAPS: Mapping[str, object] = {
     "unobserved": _l(
         "The recorder was away. The sound is complete, but nobody noted what happened in the call."
     ),
-    "transfer_notice": _l(
+    "participant_notice": _l(
         "A colleague who had joined was told that the call is recorded; "
         "what they said meanwhile was not heard, and is not in the recording."
     ),
-    "no_transfer_consent": _l(
+    "no_participant_consent": _l(
         "A colleague who had joined had not agreed to be recorded, or perhaps one came while the recorder "
         "was away. What our side said meanwhile is not kept."
     ),

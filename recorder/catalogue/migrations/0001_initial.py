@@ -132,7 +132,7 @@ CREATE TABLE live_command (
     tenant_id TEXT NOT NULL,
     call_id TEXT NOT NULL,
     node TEXT NOT NULL,
-    what TEXT NOT NULL,
+    action TEXT NOT NULL,
     by_kind TEXT NOT NULL,
     by_id TEXT NOT NULL,
     requested_at TEXT NOT NULL,

@@ -34,7 +34,7 @@ class LiveCallTable(Table):
 
 
 class LiveCommandTable(Table):
-    """Something that was asked of a live call (``what``), by whom and where (``by_kind``: panel, api).  Not
+    """Something that was asked of a live call (``action``), by whom and where (``by_kind``: panel, api).  Not
     to
     be done after ``until``; ``taken_at`` is when the worker of its ``node`` took it, ``outcome`` what came of
     it.  ``command`` is what was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
@@ -43,7 +43,7 @@ class LiveCommandTable(Table):
     tenant_id = TextField()
     call_id = TextField()
     node = TextField()
-    what = TextField()
+    action = TextField()
     by_kind = TextField()
     by_id = TextField()
     requested_at = MomentField()

@@ -151,7 +151,7 @@ class Desk:
     def _answer(self, asked: AskedRow, outcome: str, lost: str = NO_ANSWER) -> None:
         told = lost if outcome == NO_ANSWER else outcome
         queries.answer(self.node, asked.id, told, self.now(), self.entropy)
-        log.info("command.executed", recording=asked.call, what=asked.what, outcome=told)
+        log.info("command.executed", recording=asked.call, what=asked.action, outcome=told)
 
     def look(self) -> None:
         """Put into the catalogue which calls go on now, as far as that has changed."""
@@ -245,4 +245,4 @@ def _over(start: CallStart, marks: tuple[Mark, ...]) -> bool:
 
 
 def _request(asked: AskedRow, until: float) -> Request:
-    return Request(asked.id, asked.call, asked.what, asked.by, until)
+    return Request(asked.id, asked.call, asked.action, asked.by, until)

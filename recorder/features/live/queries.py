@@ -73,12 +73,12 @@ class AskedRow:
 
     id: str
     call: str
-    what: str
+    action: str
     by: str
     until: datetime
     outcome: str | None
     tenant: str = ""
-    who: str = ""
+    actor: str = ""
     command: str | None = None
     """What was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
 
@@ -127,11 +127,11 @@ def ask(
         until = truncate(now + DEADLINE)
         command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
         row = LiveCommandTable.create(
-            id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, what=what, by_kind=by,
+            id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, action=what, by_kind=by,
             by_id=who, requested_at=now, until=until,
             command=None if signer is None else write(command, signer, now),
         )  # fmt: skip
-        body = {"command": row.id, "call": call_id, "what": what, "by": by, "who": who}
+        body = {"command": row.id, "call": call_id, "action": what, "by": by, "actor": who}
         append(tenant, "command.requested", body, now, entropy, recording=call_id)
     return asked_row(row)
 
@@ -186,7 +186,7 @@ def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
 def check_command(row: AskedRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a row that was not signed as it stands.  Raises :class:`recorder.errors.SealError` as
     :func:`recorder.seal.command.check` does."""
-    expected = SignedCommand(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
+    expected = SignedCommand(row.tenant, row.id, row.call, row.action, row.by, row.actor, row.until)
     check(row.command, expected, root, revoked)
 
 
@@ -269,7 +269,7 @@ def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy
         .execute()
     )
     if changed:
-        body = {"command": row.id, "call": row.call_id, "what": row.what, "outcome": outcome}
+        body = {"command": row.id, "call": row.call_id, "action": row.action, "outcome": outcome}
         append(row.tenant_id, "command.answered", body, now, entropy, recording=row.call_id)
     return bool(changed)
 
@@ -297,7 +297,7 @@ def asked_row(row: Any) -> AskedRow:
     return AskedRow(
         row.id,
         row.call_id,
-        row.what,
+        row.action,
         row.by_kind,
         row.until,
         row.outcome,

@@ -189,7 +189,7 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
                 f"{place} holds a recording that no tombstone stands for",
                 "`accord rebuild` lists it; where it is held, its hold is decided first",
             )
-        counted[tombstone.data.why] = counted.get(tombstone.data.why, 0) + 1
+        counted[tombstone.data.reason] = counted.get(tombstone.data.reason, 0) + 1
     return counted
 
 

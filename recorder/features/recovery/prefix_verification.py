@@ -155,7 +155,7 @@ class Reading:
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased, and is there"))
             row = recording_of(manifest, content, None, None, None, *self._later(chain))
-            gone = replace(row, erased_at=chain.erased.at, erasure_reason=chain.erased.data.why)
+            gone = replace(row, erased_at=chain.erased.at, erasure_reason=chain.erased.data.reason)
             return gone, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))

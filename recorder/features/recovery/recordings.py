@@ -131,7 +131,7 @@ class Recovering:
             body: dict[str, object] = {
                 "recording": row.id,
                 "manifest_sha256": row.manifest_sha256,
-                "destroyed": gone,
+                "erased": gone,
             }
             if gone:
                 body["leaves"] = leaves

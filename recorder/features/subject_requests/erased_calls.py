@@ -42,7 +42,7 @@ def forget_calls(
                 conflict_target=[ErasedCallTable.id], update=columns
             ).execute()
         if gone or leaves:
-            said: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
+            said: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "actor": who}
             said["note"] = note
             append(tenant, CALLS_FORGOTTEN, said, now, entropy)
     return gone

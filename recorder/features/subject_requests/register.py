@@ -118,7 +118,7 @@ def enter(
             number_salt=entropy(SALT_BYTES).hex(),
         )
         said = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
-        said |= {"language": language, "number_sha256": committed(made), "by": by_kind, "who": by or ""}
+        said |= {"language": language, "number_sha256": committed(made), "by": by_kind, "actor": by or ""}
         _change(made, append(tenant, ASKED, said, now, entropy))
     return request_row(made)
 
@@ -156,7 +156,7 @@ def extend(
             raise PersonError("subject_request.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         words = said(why)
-        body = {"request": row.id, "due_on": due, "who": who or "", "reason_sha256": digest(words)}
+        body = {"request": row.id, "due_on": due, "actor": who or "", "reason_sha256": digest(words)}
         leaf = append(tenant, EXTENDED, body, now, entropy)
         _change(row, leaf, due_on=due, extended_at=now, extension_reason=words)
 
@@ -179,7 +179,7 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
         if row.vouched_by == who:
             raise PersonError("subject_request.vouched", "they vouched before", "somebody else has to")
         words, first = said(how), row.vouched_at is None
-        body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
+        body = {"request": row.id, "vouch": 1 if first else 2, "actor": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
         if first:
             _change(row, leaf, vouched_at=now, vouched_by=who, vouched_statement=words)
@@ -194,7 +194,7 @@ def prove(
     """Inside the caller's transaction.  Raises :class:`PersonError` (``subject_request.verified``)."""
     if row.verified_at is not None:
         raise PersonError("subject_request.verified", "that was shown before", "")
-    body = {"request": row.id, "how": how, "who": who}
+    body = {"request": row.id, "how": how, "actor": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
     _change(row, leaf, verified_at=now, verified_how=how, verified_by=who, verified_statement=what)
 
@@ -213,7 +213,7 @@ def close(
         row = open_one(tenant, request_id)
         if how == "answered" and row.verified_at is None:
             raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
-        leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
+        leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "actor": who or ""}, now, entropy)
         _change(row, leaf, closed_at=now, closed_how=how)
 
 
@@ -222,7 +222,7 @@ def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Ent
     with writing():
         lock_tenant(tenant)
         row = proved_one(tenant, request_id)
-        leaf = append(tenant, EXPORTED, {"request": request_id, "who": who}, now, entropy)
+        leaf = append(tenant, EXPORTED, {"request": request_id, "actor": who}, now, entropy)
         _change(row, leaf, exported_at=now)
 
 
@@ -317,11 +317,11 @@ def _asked(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     first = leaf.body.get("vouch") == 1
-    return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("who")} if first else {}
+    return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("actor")} if first else {}
 
 
 def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
-    return {"verified_at": leaf.at, "verified_how": leaf.body.get("how"), "verified_by": leaf.body.get("who")}
+    return {"verified_at": leaf.at, "verified_how": leaf.body.get("how"), "verified_by": leaf.body.get("actor")}
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {

@@ -45,7 +45,7 @@ EXPORTED: Final = "recording.exported"
 LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
 HEARD: Final[Mapping[str, tuple[str, str]]] = {
     "listen.opened": (LISTENED, "user"),
-    EXPORTED: (COPIED, "who"),
+    EXPORTED: (COPIED, "actor"),
     "recording.handed_over": (HANDED_OVER, "user"),
 }
 """Leaves that say that sound left: for what, and the body's name for to whom."""
@@ -162,8 +162,8 @@ def decide(
             "request": request_id,
             "recording": recording,
             "given": given,
-            "why": reason or "",
-            "who": who,
+            "reason": reason or "",
+            "actor": who,
         }
         append(tenant, REVIEWED, body, now, entropy, recording=recording)
 
@@ -205,7 +205,7 @@ def note_export(
         if row.given != channels:
             raise PersonError("subject_request.not_reviewed", "that was not decided", "")
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
-        body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
+        body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "actor": who}
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
 
 
@@ -229,7 +229,7 @@ def note_erasing(
             erased_at=now if why_not is None else None, kept_reason=why_not, kept_until=until
         ).where(ReviewTable.id == row.id).execute()
         kind = ERASED if why_not is None else KEPT
-        body = {"request": request_id, "recording": recording, "why": why_not or "", "who": who}
+        body = {"request": request_id, "recording": recording, "reason": why_not or "", "actor": who}
         if why_not is not None:
             body["until"] = "" if until is None else to_iso(until)
         append(tenant, kind, body, now, entropy, recording=recording)
@@ -277,7 +277,7 @@ def _about(
         raise PersonError(
             "subject_request.not_theirs", "that recording is not of a call with this number", ""
         )
-    body = {"request": request.id, "recording": recording, "who": who}
+    body = {"request": request.id, "recording": recording, "actor": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
     return ReviewTable.create(id=identity, request=request.id, recording_id=recording)
 
@@ -316,15 +316,15 @@ def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     said = leaf.body
     return {
         "given": said.get("given"),
-        "withheld_reason": said.get("why") or None,
+        "withheld_reason": said.get("reason") or None,
         "decided_at": leaf.at,
-        "decided_by": said.get("who"),
+        "decided_by": said.get("actor"),
     }
 
 
 def _kept(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     until = leaf.body.get("until")
-    return _NOT_ERASED | {"kept_reason": leaf.body.get("why"), "kept_until": from_iso(until) if until else None}
+    return _NOT_ERASED | {"kept_reason": leaf.body.get("reason"), "kept_until": from_iso(until) if until else None}
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {

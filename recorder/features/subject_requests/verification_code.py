@@ -98,7 +98,7 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
                 "subject_request.calls_exhausted", "it was called too often today", "try again tomorrow"
             )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
-        body = {"request": request.id, "call": call, "who": who, "language": request.language}
+        body = {"request": request.id, "call": call, "actor": who, "language": request.language}
         body |= {"until": to_iso(until), "number_sha256": register.committed(request)}
         leaf = append(tenant, ORDERED, body, now, entropy)
         row = VerificationCodeTable.create(
@@ -240,7 +240,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
                 "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
             )
         right = _is(last.id, "".join(code.split()), last.code_hash)
-        body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}
+        body = {"request": request.id, "call": last.id, "correct": right, "actor": who, "tries": last.tries + 1}
         append(tenant, TRIED, body, now, entropy)
         if right:
             register.prove(request, register.CODE, who, None, now, entropy)

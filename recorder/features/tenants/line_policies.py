@@ -118,7 +118,7 @@ class _Speaking:
             timing=row.timing,
             formats=row.formats,
             announcement=first.announcement,
-            asked=first.asked,
+            consent_prompt=first.consent_prompt,
             keep=first.keep,
             delete=first.delete,
             beep=row.beep,

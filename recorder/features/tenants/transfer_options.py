@@ -69,9 +69,9 @@ def set_line_joining(
             LineTable.update(transfer_notice=changed).where(LineTable.id == line_id).execute()
             was = None if row.transfer_notice is None else row.transfer_notice["how"]
             body: dict[str, object] = {"line": line_id, "how": how, "how_was": was}
-            asked_was = row.transfer_notice is not None and "asked" in row.transfer_notice
-            if ask or asked_was:
-                body |= {"asked": ask, "asked_was": asked_was}
+            asked_before = row.transfer_notice is not None and "questions" in row.transfer_notice
+            if ask or asked_before:
+                body |= {"asks": ask, "asks_was": asked_before}
             body["transfer_notice_sha256"] = None if changed is None else sha256_of(changed)
             append(tenant, "line.transfer_notice_changed", body, now, entropy)
             count_up(LINES)

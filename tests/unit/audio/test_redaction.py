@@ -646,7 +646,7 @@ JOINS = [
 
 def unasked(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
     """What of our side is not kept; each stretch is silenced, in the right channel alone."""
-    ours = [gap for gap in plan.gaps if gap.reason == "no_transfer_consent"]
+    ours = [gap for gap in plan.gaps if gap.reason == "no_participant_consent"]
     for gap in ours:
         assert gap.channel == "right"
         assert any(start <= gap.start_ms and gap.end_ms <= end for start, end in plan.right)

@@ -103,7 +103,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "retention_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
     | _leaf("retention_limit.set, retention_limit.lifted", "leaf lifted_leaf"),
     "global_state": _by("a rebuild's progress is the only one there is", "name"),
-    "live_command": _leaf("command.requested", "id tenant_id call_id what by_kind by_id")
+    "live_command": _leaf("command.requested", "id tenant_id call_id action by_kind by_id")
     | _by(CREDENTIAL, "command until")
     | _at("command.requested", "requested_at")
     | _leaf("command.answered", "outcome")

@@ -397,7 +397,7 @@ def a_holds_reason_is_changed_in_the_bucket(world: World) -> None:
 @found_as("seal.signature", "amendment-0001.json")
 def why_a_recording_was_destroyed_is_changed_in_its_tombstone(world: World) -> None:
     path = _tombstone(world)
-    path.write_bytes(path.read_bytes().replace(b'"why":"expired"', b'"why":"deleted"'))
+    path.write_bytes(path.read_bytes().replace(b'"reason":"expired"', b'"reason":"deleted"'))
 
 
 @found_as("seal.key_revoked", "manifest.json")

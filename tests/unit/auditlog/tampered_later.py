@@ -232,7 +232,7 @@ def a_leaf_is_said_to_go_with_no_recording_and_outlives_it(world: World) -> None
 def a_log_in_is_forgotten_and_an_erasure_says_so(world: World) -> None:
     number = refused_log_in(world)
     world.change(number, recording_id=world.kept, body=None, salt=None)
-    said = {"recording": world.kept, "why": "expired", "leaves": [number]}
+    said = {"recording": world.kept, "reason": "expired", "leaves": [number]}
     with writing():
         append(world.tenant, "recording.erased", said, world.house.clock(), world.house.entropy)
         assert LeafTable.get_by_id(world.leaf("session.refused").id).body is None

@@ -138,7 +138,7 @@ def test_a_leaf_goes_with_what_its_body_speaks_of_and_nothing_else(tenant, clock
         ("recording.stored", {"recording": "r1"}, None),
         ("recording.stored", {"recording": "r1"}, "r2"),
         ("recording.erased", {"recording": "r1"}, "r1"),
-        ("recording.rebuilt", {"recording": "r1", "destroyed": True}, "r1"),
+        ("recording.rebuilt", {"recording": "r1", "erased": True}, "r1"),
         ("access.refused", {"recording": "r1", "reason": "access.not_found"}, "r1"),
         ("session.refused", {"user": "r1"}, "r1"),
     ],

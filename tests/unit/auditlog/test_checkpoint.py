@@ -157,7 +157,7 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
     now = world.house.clock.forward(minutes=1)
     assert begin(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
     (leaf,) = [each for each in [world.leaf("log.restarted")] if each.body]
-    assert json.loads(leaf.body)["because"].startswith("the disk broke")
+    assert json.loads(leaf.body)["reason"].startswith("the disk broke")
     head = signed_note.read(world.note(4).read_bytes()).head
     assert (head.epoch, head.number) == (2, 4)
     codes = {

@@ -110,7 +110,7 @@ def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World
     said = (world.house.clock(), world.house.entropy)
     with writing():
         assert drop_bodies(world.tenant, world.kept)
-        append(world.tenant, "recording.erased", {"recording": world.kept, "why": "expired"}, *said)
+        append(world.tenant, "recording.erased", {"recording": world.kept, "reason": "expired"}, *said)
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
 
 

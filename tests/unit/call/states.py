@@ -20,8 +20,8 @@ from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep, WriteMark  # fmt: skip
 from recorder.call.transfer_target import is_beside, names
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    INTERNAL,
+    EXTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -132,7 +132,7 @@ def _kept(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
 def _transfer_notice(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
     sound = JOINING.sound.path
     more = {"complete": True} if what is SoundEnded else {}
-    return lambda _state: what(AT + took, leg=COLLEAGUE, sound=sound, **more)
+    return lambda _state: what(AT + took, leg=INTERNAL, sound=sound, **more)
 
 
 def _looked(external: bool) -> Make:
@@ -196,18 +196,18 @@ EVENTS: dict[str, Make] = {
     "asked from outside: to go on": _plain(CommandGiven, code="resume", by="panel"),
     "asked from outside: to note": _plain(CommandGiven, code="note", by="panel"),
     "asked from outside: to delete": _plain(CommandGiven, code="delete", by="panel"),
-    "the colleague: key 1": _plain(KeyPressed, key="1", leg=COLLEAGUE),
+    "the colleague: key 1": _plain(KeyPressed, key="1", leg=INTERNAL),
     "the outside party was heard": _plain(VoiceChecked, voice=(9_000, 9_400)),
     "nobody was heard": _plain(VoiceChecked),
-    "the colleague: key 2": _plain(KeyPressed, key="2", leg=COLLEAGUE),
-    "the colleague: another key": _plain(KeyPressed, key="5", leg=COLLEAGUE),
-    "the colleague: a hold": _plain(HoldStarted, leg=COLLEAGUE),
-    "the colleague: the end of a hold": _plain(HoldEnded, leg=COLLEAGUE),
-    "the question begins for one": _kept(SoundStarted, OUTSIDE),
-    "the question begins for the other": _kept(SoundStarted, COLLEAGUE),
-    "one heard it whole": _kept(SoundEnded, OUTSIDE),
-    "the other heard it whole": _kept(SoundEnded, COLLEAGUE),
-    "one heard a part of it": _kept(SoundEnded, OUTSIDE, complete=False),
+    "the colleague: key 2": _plain(KeyPressed, key="2", leg=INTERNAL),
+    "the colleague: another key": _plain(KeyPressed, key="5", leg=INTERNAL),
+    "the colleague: a hold": _plain(HoldStarted, leg=INTERNAL),
+    "the colleague: the end of a hold": _plain(HoldEnded, leg=INTERNAL),
+    "the question begins for one": _kept(SoundStarted, EXTERNAL),
+    "the question begins for the other": _kept(SoundStarted, INTERNAL),
+    "one heard it whole": _kept(SoundEnded, EXTERNAL),
+    "the other heard it whole": _kept(SoundEnded, INTERNAL),
+    "one heard a part of it": _kept(SoundEnded, EXTERNAL, complete=False),
     "hang-up": _plain(CallHungUp, ending=True),
     "the channel is gone": _plain(ChannelGone, ending=True),
     "nobody watched": _plain(CallReconciled, since=AT, state="announcing"),

@@ -14,8 +14,8 @@ from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Phase, QuestionStep, WriteMark
 from recorder.domain.call_events import (
     CODES,
-    COLLEAGUE,
-    OUTSIDE,
+    INTERNAL,
+    EXTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -55,9 +55,9 @@ class Talk(Call):
 
     def is_asked(self, *, complete: bool = True) -> None:
         self.code("delete")
-        self.tell(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
+        self.tell(SoundStarted, leg=INTERNAL, sound=DELETE.question.path)
         self.now += DELETE.question.length
-        self.tell(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
+        self.tell(SoundEnded, leg=INTERNAL, sound=DELETE.question.path, complete=complete)
 
 
 def test_a_pause_a_note_and_the_end_of_the_pause_are_marked() -> None:
@@ -172,7 +172,7 @@ def test_the_colleague_confirms_and_it_is_destroyed() -> None:
     call = Talk()
     call.is_asked()
     assert Do.DELETE_ASK in call.done
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
     assert call.state.phase is Phase.UNRECORDED
     orders = [one for one in call.done if isinstance(one, Do)]
     assert orders[-2:] == [Do.DELETED, Do.DISCARD]
@@ -184,8 +184,8 @@ def test_the_colleague_confirms_and_it_is_destroyed() -> None:
 def test_any_other_key_lets_it_go_on(key: str) -> None:
     call = Talk()
     call.is_asked()
-    call.presses(key, COLLEAGUE)
-    call.presses("1", COLLEAGUE)
+    call.presses(key, INTERNAL)
+    call.presses("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
     assert call.notes("deletion_cancelled") == [{}]
     assert call.ends() is None
@@ -194,7 +194,7 @@ def test_any_other_key_lets_it_go_on(key: str) -> None:
 def test_the_outside_party_cannot_confirm() -> None:
     call = Talk()
     call.is_asked()
-    call.presses("1", OUTSIDE)
+    call.presses("1", EXTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
     call.waits()
     assert call.notes("deletion_cancelled") == [{}]
@@ -203,15 +203,15 @@ def test_the_outside_party_cannot_confirm() -> None:
 def test_a_key_before_the_end_of_the_question_confirms_nothing() -> None:
     call = Talk()
     call.code("delete")
-    call.tell(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
-    call.presses("1", COLLEAGUE)
+    call.tell(SoundStarted, leg=INTERNAL, sound=DELETE.question.path)
+    call.presses("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
 
 
 def test_a_question_that_was_cut_confirms_nothing() -> None:
     call = Talk()
     call.is_asked(complete=False)
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
 
 
@@ -224,8 +224,8 @@ def test_what_comes_between_drops_it(what: str) -> None:
     elif what == "parted":
         call.tell(LegUnbridged)
     else:
-        call.tell(HoldStarted, leg=COLLEAGUE if what == "hold" else OUTSIDE)
-    call.presses("1", COLLEAGUE)
+        call.tell(HoldStarted, leg=INTERNAL if what == "hold" else EXTERNAL)
+    call.presses("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
     assert call.notes("deletion_cancelled") == [{}]
 
@@ -283,7 +283,7 @@ EVENTS = any_event(
     types=tuple(each for each in TYPES if each is not ChannelGone),
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(["", "announced"]),
-    leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
+    leg=st.sampled_from([EXTERNAL, INTERNAL, ""]),
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", DELETE.question.path, "/prompts/question.wav"]),
     complete=st.booleans(),
@@ -297,10 +297,10 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
     if name == "code":
         return [CodeDialled(AT, code="delete", other="b")]
     if name == "1":
-        return [KeyPressed(AT, key="1", leg=COLLEAGUE)]
+        return [KeyPressed(AT, key="1", leg=INTERNAL)]
     if name == "begins":
-        return [SoundStarted(AT, state.question.sound, COLLEAGUE)]
-    return [SoundEnded(AT, state.question.sound, COLLEAGUE, complete=True)]
+        return [SoundStarted(AT, state.question.sound, INTERNAL)]
+    return [SoundEnded(AT, state.question.sound, INTERNAL, complete=True)]
 
 
 @given(st.lists(st.sampled_from(["code", "begins", "heard", "1"]) | EVENTS, max_size=25))
@@ -316,7 +316,7 @@ def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[Cal
                 heard = False
             if (
                 isinstance(event, SoundEnded)
-                and event.leg == COLLEAGUE
+                and event.leg == INTERNAL
                 and event.sound == DELETE.question.path
             ):
                 heard = heard or (event.complete and not event.ending)
@@ -326,6 +326,6 @@ def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[Cal
                 assert before.question.step is QuestionStep.IDLE
             elif Do.DELETED in actions:
                 assert isinstance(event, KeyPressed)
-                assert (event.key, event.leg) == ("1", COLLEAGUE)
+                assert (event.key, event.leg) == ("1", INTERNAL)
                 assert heard, "they had not heard the question to its end"
                 assert before.question.step is QuestionStep.ANSWER

@@ -14,9 +14,9 @@ from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep, WriteMark
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     LEGS,
-    OUTSIDE,
+    EXTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -90,22 +90,22 @@ class Call:
 
     def begins(self, sound: Speech | None) -> None:
         assert sound is not None
-        for leg in (COLLEAGUE, OUTSIDE):
+        for leg in (INTERNAL, EXTERNAL):
             self.tell(SoundStarted, leg=leg, sound=sound.path)
 
     def hears(self, sound: Speech | None) -> None:
         assert sound is not None
         self.begins(sound)
         self.now += sound.length
-        for leg in (OUTSIDE, COLLEAGUE):
+        for leg in (EXTERNAL, INTERNAL):
             self.tell(SoundEnded, leg=leg, sound=sound.path, complete=True)
 
-    def presses(self, key: str, leg: str = OUTSIDE) -> None:
+    def presses(self, key: str, leg: str = EXTERNAL) -> None:
         self.tell(KeyPressed, key=key, leg=leg)
 
     def confirms(self, voice: tuple[int, int] | None = VOICE) -> None:
         """The colleague says that they said yes; where the outside party is heard in the recording."""
-        self.presses("1", COLLEAGUE)
+        self.presses("1", INTERNAL)
         assert self.done[-1] is Do.KEEP_CHECK
         self.tell(VoiceChecked, voice=voice)
 
@@ -128,7 +128,7 @@ class Call:
     ("key", "answer", "order", "sound"),
     [("1", "yes", Do.KEEP_YES, KEEP.yes), ("2", "no", Do.KEEP_NO, KEEP.no)],
 )
-@pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
+@pytest.mark.parametrize(("leg", "how"), [(EXTERNAL, "key"), (INTERNAL, "aloud")])
 def test_a_key_of_either_side_answers(
     key: str, answer: str, order: Do, sound: Speech, leg: str, how: str
 ) -> None:
@@ -138,7 +138,7 @@ def test_a_key_of_either_side_answers(
     call.hears(KEEP.question)
     assert call.done[-1] is Do.KEEP_SINCE
     call.presses(key, leg)
-    voice = HEARD if (leg, key) == (COLLEAGUE, "1") else {}
+    voice = HEARD if (leg, key) == (INTERNAL, "1") else {}
     if voice:
         call.tell(VoiceChecked, voice=VOICE)
     assert call.notes("keep_question_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
@@ -154,17 +154,17 @@ def test_a_key_before_the_question_s_end_does_not_count() -> None:
     call.dials()
     call.begins(KEEP.question)
     call.presses("1")
-    call.presses("1", COLLEAGUE)
-    call.tell(SoundEnded, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
+    call.presses("1", INTERNAL)
+    call.tell(SoundEnded, leg=EXTERNAL, sound="/prompts/question.wav", complete=True)
     call.presses("1")
     assert call.notes("keep_question_answered") == []
-    call.tell(SoundEnded, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
+    call.tell(SoundEnded, leg=INTERNAL, sound="/prompts/question.wav", complete=True)
     call.waits()
     assert call.notes("keep_question_answered") == [{"answer": "none"}]
     assert call.state.keep_answer == "no"
 
 
-@pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
+@pytest.mark.parametrize(("leg", "how"), [(EXTERNAL, "key"), (INTERNAL, "aloud")])
 def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
     call = Call()
     call.dials()
@@ -172,7 +172,7 @@ def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
     call.presses("2", leg)
     assert call.notes("keep_question_answered") == [{"answer": "no", "by": leg, "how": how}]
     assert [one for one in call.done if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
-    for each in (COLLEAGUE, OUTSIDE):
+    for each in (INTERNAL, EXTERNAL):
         call.tell(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
     call.hears(KEEP.no)
     assert call.notes("keep_answer_confirmed") == [{"answer": "no"}]
@@ -187,7 +187,7 @@ def test_a_no_counts_while_a_yes_is_told() -> None:
     call.presses("1")
     call.begins(KEEP.yes)
     call.presses("1")
-    call.presses("2", COLLEAGUE)
+    call.presses("2", INTERNAL)
     call.presses("2")
     assert [one["answer"] for one in call.notes("keep_question_answered")] == ["yes", "no"]
     assert call.done.count(Do.KEEP_CUT) == 1
@@ -220,7 +220,7 @@ def test_nothing_is_asked_while_it_is_paused(keep: KeepScript) -> None:
     call.dials()
     assert call.notes("keep_question_asked") == []
     assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE]
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
     assert (call.notes("keep_question_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # it ends by itself
     call.dials()
@@ -239,7 +239,7 @@ def test_a_pause_breaks_off_a_question(asked: str, by: str) -> None:
     pauses(call, by)
     assert call.notes("keep_question_interrupted") == [{}]
     call.presses("1")
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
     assert call.notes("keep_question_answered") == []
     assert call.state.keep_answer == ""
     assert call.state.timer.deadline is None
@@ -273,7 +273,7 @@ def test_in_their_own_words() -> None:
     call.now += timedelta(seconds=30)
     call.confirms()
     assert call.notes("keep_question_asked") == [{"how": "own_words"}]
-    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words", **HEARD}]
+    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": INTERNAL, "how": "own_words", **HEARD}]
 
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
@@ -302,14 +302,14 @@ def test_heard_when_it_was_asked_once_more() -> None:
     call.confirms(None)
     call.hears(KEEP.question)
     call.confirms()
-    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "aloud", **HEARD}]
+    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": INTERNAL, "how": "aloud", **HEARD}]
 
 
 def test_the_answer_has_the_time_of_the_key() -> None:
     call = Call()
     call.dials()
     call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
     pressed = call.now
     call.now += timedelta(seconds=2)
     call.tell(VoiceChecked, voice=VOICE)
@@ -321,7 +321,7 @@ def test_whether_they_were_heard_is_not_waited_for_long() -> None:
     call = Call()
     call.dials()
     call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
     call.waits()
     assert call.notes("keep_answer_unheard") == [{}]
     assert call.done[-1] is Do.KEEP_ASK
@@ -329,13 +329,13 @@ def test_whether_they_were_heard_is_not_waited_for_long() -> None:
     assert call.notes("keep_question_answered") == []
 
 
-@pytest.mark.parametrize(("key", "leg"), [("1", OUTSIDE), ("2", OUTSIDE), ("2", COLLEAGUE)])
+@pytest.mark.parametrize(("key", "leg"), [("1", EXTERNAL), ("2", EXTERNAL), ("2", INTERNAL)])
 def test_what_is_sure_counts_while_the_voice_is_looked_for(key: str, leg: str) -> None:
     call = Call()
     call.dials()
     call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
+    call.presses("1", INTERNAL)
     assert call.done.count(Do.KEEP_CHECK) == 1
     call.presses(key, leg)
     call.tell(VoiceChecked, voice=VOICE)
@@ -348,13 +348,13 @@ def test_what_happens_while_the_voice_is_looked_for(what: str) -> None:
     call = Call()
     call.dials()
     call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
+    call.presses("1", INTERNAL)
     if what == "pause":
         pauses(call)
     elif what == "left":
         call.tell(LegUnbridged)
     elif what == "held":
-        call.tell(HoldStarted, leg=COLLEAGUE)
+        call.tell(HoldStarted, leg=INTERNAL)
     else:
         call.connect("c")
     call.tell(VoiceChecked, voice=VOICE)
@@ -366,7 +366,7 @@ def test_who_holds_is_not_asked_once_more() -> None:
     call = Call()
     call.dials()
     call.hears(KEEP.question)
-    call.tell(HoldStarted, leg=OUTSIDE)
+    call.tell(HoldStarted, leg=EXTERNAL)
     call.confirms(None)
     assert call.notes("keep_question_answered") == [{"answer": "none"}]
 
@@ -404,12 +404,12 @@ def test_a_no_on_a_line_that_keeps_what_was_announced_destroys_nothing() -> None
 @pytest.mark.parametrize(
     "event",
     [
-        {"what": HoldStarted, "leg": COLLEAGUE},
-        {"what": HoldStarted, "leg": OUTSIDE},
+        {"what": HoldStarted, "leg": INTERNAL},
+        {"what": HoldStarted, "leg": EXTERNAL},
         {"what": LegUnbridged},
         {"what": LegBridged, "other": "c"},
-        {"what": SoundEnded, "leg": OUTSIDE, "sound": QUESTION, "complete": False},
-        {"what": SoundEnded, "leg": COLLEAGUE, "sound": QUESTION, "complete": True, "ending": True},
+        {"what": SoundEnded, "leg": EXTERNAL, "sound": QUESTION, "complete": False},
+        {"what": SoundEnded, "leg": INTERNAL, "sound": QUESTION, "complete": True, "ending": True},
     ],
 )  # fmt: skip
 def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object]) -> None:
@@ -417,7 +417,7 @@ def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object])
     call.dials()
     call.begins(KEEP.question)
     call.tell(**event)  # type: ignore[arg-type]
-    for leg in (OUTSIDE, COLLEAGUE):
+    for leg in (EXTERNAL, INTERNAL):
         call.tell(SoundEnded, leg=leg, sound="/prompts/question.wav", complete=True)
     call.presses("1")
     assert call.notes("keep_question_interrupted") == [{}]
@@ -459,7 +459,7 @@ def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
     told = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
     asked = WriteMark("keep_question_asked", AT, (("how", "question"),))
     assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
-    yes = WriteMark("keep_question_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
+    yes = WriteMark("keep_question_answered", AT, (("answer", "yes"), ("by", EXTERNAL), ("how", "key")))
     state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
     assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
     state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
@@ -474,7 +474,7 @@ LIKELY = st.sampled_from(["code", "begins", "heard", "1", "2", "5", "silence", "
 EVENTS = any_event(
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(["", "announced", "unrecorded"]),
-    leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
+    leg=st.sampled_from([EXTERNAL, INTERNAL, ""]),
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", *(f"/prompts/{name}.wav" for name in ("question", "yes", "no", "none"))]),
     complete=st.booleans(),
@@ -494,7 +494,7 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
     if name == "code":
         return [CodeDialled(AT, code="keep", other="b")]
     if name == "confirms":
-        return [KeyPressed(AT, key="1", leg=COLLEAGUE)]
+        return [KeyPressed(AT, key="1", leg=INTERNAL)]
     if name in ("voice", "none"):
         return [VoiceChecked(AT, voice=VOICE if name == "voice" else None)]
     if name == "silence":
@@ -519,7 +519,7 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
                 for one in actions
                 if isinstance(one, WriteMark) and one.kind == "keep_question_answered"
             ]
-            if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
+            if isinstance(event, KeyPressed) and event.leg == INTERNAL and event.key == "1":
                 confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
                 assert before.question.step is not QuestionStep.IDLE, "answered, and not asked"
@@ -527,17 +527,17 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
                     assert event.voice is not None
                     assert confirmed
                     assert asked or own, "agreed before the end of the question"
-                    assert (answers[0]["answer"], answers[0]["by"]) == ("yes", COLLEAGUE)
+                    assert (answers[0]["answer"], answers[0]["by"]) == ("yes", INTERNAL)
                 else:
                     assert isinstance(event, KeyPressed)
                     assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
-                    assert event.key == "2" or event.leg == OUTSIDE
+                    assert event.key == "2" or event.leg == EXTERNAL
                     assert asked or own or event.key == "2", "agreed before the end of the question"
             if "keep_question_asked" in kinds:
                 heard, asked, own, confirmed = set(), False, keep.question is None, False
             elif isinstance(event, SoundEnded) and keep.question and event.sound == keep.question.path:
                 heard |= {event.leg} if event.complete and not event.ending else set()
-                asked = asked or heard >= {OUTSIDE, COLLEAGUE}
+                asked = asked or heard >= {EXTERNAL, INTERNAL}
             if kinds and kinds[0] in ("keep_question_answered", "keep_question_interrupted"):
                 asked = own = False
             if state.keep_answer != before.keep_answer:

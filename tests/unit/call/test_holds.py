@@ -9,7 +9,7 @@ import pytest
 from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import CallState, WriteMark
-from recorder.domain.call_events import COLLEAGUE, CallEvent, CallReconciled, CodeDialled, HoldEnded
+from recorder.domain.call_events import INTERNAL, CallEvent, CallReconciled, CodeDialled, HoldEnded
 from recorder.domain.call_plan import CallPlan
 from tests.unit.call.test_consent import AT, KEEP, plan
 
@@ -49,7 +49,7 @@ def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
     before = [WriteMark("internal_hold", at(since))] if since < 10 else []
     call = Call(*before)
     call.is_found(20, theirs=at(since))
-    call.tell(HoldEnded, 25, leg=COLLEAGUE)
+    call.tell(HoldEnded, 25, leg=INTERNAL)
     assert call.written == [("internal_hold", at(since), LATER), ("internal_unhold", at(25), {})]
 
 

@@ -15,8 +15,8 @@ from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
 from recorder.call.state import Do, Finish, QuestionStep, WriteMark
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    INTERNAL,
+    EXTERNAL,
     CallHungUp,
     CallReconciled,
     CodeDialled,
@@ -89,7 +89,7 @@ class Asked(Call):
         self.begins()
         self.hears()
 
-    def press(self, key: str, leg: str = COLLEAGUE, **more: object) -> None:
+    def press(self, key: str, leg: str = INTERNAL, **more: object) -> None:
         self.tell(KeyPressed, key=key, leg=leg, **more)
 
     def waits(self) -> None:
@@ -148,7 +148,7 @@ def test_a_yes_counts_only_after_the_questions_end() -> None:
     call.press("1")
     call.hears()
     assert "transfer_question_answered" not in call.kinds
-    call.press("1", leg=OUTSIDE)
+    call.press("1", leg=EXTERNAL)
     call.press("1", other="somebody else's")
     assert "transfer_question_answered" not in call.kinds, "theirs alone"
     call.press("1")
@@ -235,7 +235,7 @@ def test_the_end_of_the_call_is_no_answer(mode: str) -> None:
 
 
 @MODES
-@pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
+@pytest.mark.parametrize("side", [EXTERNAL, INTERNAL])
 @pytest.mark.parametrize("heard", [True, False])
 def test_after_a_hold_they_are_asked_from_the_beginning(mode: str, side: str, heard: bool) -> None:
     call = joiner(mode)
@@ -293,13 +293,13 @@ def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) 
     call.tell(LegChecked, other="r")
     assert call.done[-1] is Do.TELL
     # The colleague hears it where it is said to both, and maybe sooner: that is no question to the third one.
-    call.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
-    call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
+    call.tell(SoundStarted, leg=INTERNAL, sound=SENTENCE.path)
+    call.tell(SoundEnded, leg=INTERNAL, sound=SENTENCE.path, complete=True)
     assert call.kinds[-1] == "participant_joined"
     call.asked()
     assert call.kinds[-2:] == ["transfer_notice_started", "transfer_question_finished"]
     call.press("1")
-    call.press("2", leg=OUTSIDE)
+    call.press("2", leg=EXTERNAL)
     assert call.kinds[-1] == "transfer_question_finished", "nobody else's key answers it"
     if mode == OPT_IN:
         call.press("1", other="r")
@@ -336,9 +336,9 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
         call.hears(timedelta(milliseconds=300))
         assert call.notes("transfer_question_refused")[-1]["answer"] == "unasked"
     else:
-        call.tell(HoldStarted, leg=COLLEAGUE)
+        call.tell(HoldStarted, leg=INTERNAL)
         assert call.state.transfer.target is None
-        call.tell(HoldEnded, leg=COLLEAGUE)
+        call.tell(HoldEnded, leg=INTERNAL)
         assert call.state.transfer.target is not None
         assert call.orders(Do.TELL) == 2
 
@@ -522,11 +522,11 @@ def act(call: Asked, deed: str) -> None:
         case ["1" | "2" | "7" as key] if colleague:
             call.press(key, other=colleague)
         case ["caller", key]:
-            call.press(key, leg=OUTSIDE)
+            call.press(key, leg=EXTERNAL)
         case ["later"] if call.state.timer.deadline is not None:
             call.waits()
         case ["hold" | "unhold" as what]:
-            call.tell(HoldStarted if what == "hold" else HoldEnded, leg=COLLEAGUE)
+            call.tell(HoldStarted if what == "hold" else HoldEnded, leg=INTERNAL)
         case ["away"]:
             back(call, colleague, PARTIES.get(colleague))
         case ["restart"]:

@@ -12,8 +12,8 @@ from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase, WriteMark
 from recorder.call.transfer_target import is_beside
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    INTERNAL,
+    EXTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -100,12 +100,12 @@ class Call:
         self.tell(LegChecked, other=leg, external=external)
 
     def begins(self) -> None:
-        self.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
+        self.tell(SoundStarted, leg=INTERNAL, sound=SENTENCE.path, other=self.third)
 
     def hears(self, length: timedelta = SENTENCE.length, **more: object) -> None:
         self.now += length
         more = {"complete": True, "other": self.third, **more}
-        self.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, **more)
+        self.tell(SoundEnded, leg=INTERNAL, sound=SENTENCE.path, **more)
 
     @property
     def third(self) -> str:
@@ -174,8 +174,8 @@ def test_the_first_is_not_told_and_nobody_is_told_twice(at_pickup: bool) -> None
     call.transfer("e", SECOND)
     call.tell(HoldStarted)
     call.tell(HoldEnded)
-    call.tell(HoldStarted, leg=COLLEAGUE)
-    call.tell(HoldEnded, leg=COLLEAGUE)
+    call.tell(HoldStarted, leg=INTERNAL)
+    call.tell(HoldEnded, leg=INTERNAL)
     assert call.orders(Do.TELL) == 1
     assert call.orders(Do.LOOK) == (1 if at_pickup else 2)
 
@@ -199,7 +199,7 @@ def test_a_withheld_number_is_nobody_in_particular() -> None:
         (lambda call: call.connect("d", Party("extension", "400")), "left"),
         (lambda call: call.tell(CallHungUp, ending=True), "left"),
         (lambda call: call.tell(HoldStarted), "hold"),
-        (lambda call: call.tell(HoldStarted, leg=COLLEAGUE), "hold"),
+        (lambda call: call.tell(HoldStarted, leg=INTERNAL), "hold"),
         (lambda call: call.tell(CallReconciled, since=AT, state="announced", capturing=True, other="c",
                                 party=SECOND), "unobserved"),
     ],
@@ -219,7 +219,7 @@ def test_who_did_not_hear_it_whole_was_not_told(cut: object, why: str, began: bo
     assert call.state.transfer.target is None or not call.state.transfer.target.sound
 
 
-@pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
+@pytest.mark.parametrize("side", [EXTERNAL, INTERNAL])
 def test_after_a_hold_they_are_told_from_the_beginning(side: str) -> None:
     call = Call()
     call.transfer("c", SECOND)

@@ -15,8 +15,8 @@ from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase, WriteMark
 from recorder.call.transitions import TRIES
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    INTERNAL,
+    EXTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -102,14 +102,14 @@ class Call:
 
     def plays(self) -> None:
         self.began = self.recording
-        self.tell(SoundStarted, leg=OUTSIDE, sound=TOLD.path)
-        self.tell(SoundStarted, leg=COLLEAGUE, sound=TOLD.path)
+        self.tell(SoundStarted, leg=EXTERNAL, sound=TOLD.path)
+        self.tell(SoundStarted, leg=INTERNAL, sound=TOLD.path)
 
     def ends(self, took: timedelta = LONG, complete: bool = True) -> None:
         if not self.state.informed:  # once heard whole it stays so
             self.whole = self.began and complete and took == LONG
         self.now += took
-        self.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=complete)
+        self.tell(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=complete)
 
     def switch_answers(self) -> None:
         self.word = "announced" if self.word == "announcing" else self.word
@@ -177,7 +177,7 @@ def test_the_colleague_hears_what_they_like() -> None:
     call.ring()
     call.bridge()
     call.plays()
-    call.tell(SoundEnded, leg=COLLEAGUE, sound=TOLD.path)
+    call.tell(SoundEnded, leg=INTERNAL, sound=TOLD.path)
     call.ends()
     assert Do.CONFIRM in call.orders
 
@@ -222,7 +222,7 @@ def test_a_hold_in_it_begins_it_again_and_what_still_plays_does_not_count() -> N
     assert call.orders[-1] is Do.PUT_BACK
     call.tell(HoldEnded)
     call.tell(RecordingStarted, state=call.word)
-    call.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first
+    call.tell(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=True)  # of the first
     assert Do.CONFIRM not in call.orders
     call.plays()
     call.ends()
@@ -310,7 +310,7 @@ def test_nothing_that_plays_makes_an_announcement_of_a_call_that_waits() -> None
     call = Call()
     call.ring()
     call.plays()
-    call.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)
+    call.tell(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=True)
     assert Do.CONFIRM not in call.orders
 
 

@@ -75,7 +75,7 @@ SAID = line_policy.PromptSound("text", SHA, 1000)
 ASKING = replace(
     LINE,
     mode="opt-in",
-    asked=line_policy.ConsentPrompt(SAID, SAID),
+    consent_prompt=line_policy.ConsentPrompt(SAID, SAID),
     transfer_notice=line_policy.TransferNotice("alone", SAID, SAID),
     others=(
         line_policy.Language(TOLD, line_policy.ConsentPrompt(SAID, SAID)),
@@ -164,7 +164,7 @@ def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) 
         lambda body: body["lines"][0].update(
             timing="at_pickup",
             mode="opt-in",
-            asked={
+            consent_prompt={
                 each: {"text": "t", "sha256": "0" * 64, "duration_ms": 1} for each in ("question", "declined")
             },
         ),

@@ -10,7 +10,7 @@ import pytest
 from recorder.call import initial
 from recorder.call.state import Do, Finish, WriteMark
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallHungUp,
     CallReconciled,
     ConferenceJoined,
@@ -279,9 +279,9 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
 def test_a_key_of_somebody_in_the_room_and_a_sound_of_another_are_nothing() -> None:
     call = Room()
     call.comes("c", SECOND)
-    call.tell(SoundStarted, leg=COLLEAGUE, sound="/another.wav")
+    call.tell(SoundStarted, leg=INTERNAL, sound="/another.wav")
     call.now += timedelta(seconds=3)
-    call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
+    call.tell(SoundEnded, leg=INTERNAL, sound=SENTENCE.path, complete=True)
     assert "transfer_notice_finished" not in call.kinds
 
 

@@ -15,7 +15,7 @@ from recorder.capture import call_controller
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import (
-    OUTSIDE,
+    EXTERNAL,
     ChannelGone,
     FolderWritten,
     HoldEnded,
@@ -77,8 +77,8 @@ def made(tmp_path: Path) -> Callable[[Switch], CallController]:
 
 def told(call: CallController) -> None:
     call.feed(RecordingStarted(AT, state="announcing"))
-    call.feed(SoundStarted(AT, leg=OUTSIDE, sound=TOLD.path))
-    call.feed(SoundEnded(AT + TOLD.length, leg=OUTSIDE, sound=TOLD.path, complete=True))
+    call.feed(SoundStarted(AT, leg=EXTERNAL, sound=TOLD.path))
+    call.feed(SoundEnded(AT + TOLD.length, leg=EXTERNAL, sound=TOLD.path, complete=True))
     gevent.sleep(0)
     gevent.sleep(0)
 

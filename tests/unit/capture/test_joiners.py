@@ -14,7 +14,7 @@ from recorder.call.state import WriteMark
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
-from recorder.domain.call_events import COLLEAGUE, ChannelGone, KeyPressed, LegBridged
+from recorder.domain.call_events import INTERNAL, ChannelGone, KeyPressed, LegBridged
 from recorder.domain.call_plan import ALONE, BOTH, CallPlan, TransferNoticeScript, Script, Speech
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
@@ -162,7 +162,7 @@ def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp
 def test_who_refuses_ends_the_take_and_hears_so(tmp_path: Path, how: str, deaf: str) -> None:
     switch = Switch()
     call = joined(tmp_path, switch, how, mode="opt-in")
-    call.feed(KeyPressed(AT, leg=COLLEAGUE, key="2"))
+    call.feed(KeyPressed(AT, leg=INTERNAL, key="2"))
     assert [
         command.partition(" /")[0].split(" '")[0] for command in switch.told if "uuid_record" in command
     ] == ["api uuid_record a stop"]

@@ -16,7 +16,7 @@ from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Conferences
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallEvent,
     ChannelGone,
     HoldStarted,
@@ -321,7 +321,7 @@ def test_a_third_one_who_hangs_up_while_they_are_asked(house: House) -> None:
 @pytest.mark.usefixtures("at_once")
 def test_a_third_one_is_let_back_when_a_hold_ends_the_question(house: House) -> None:
     aside = Aside(house)
-    aside.call.feed(HoldStarted(AT, leg=COLLEAGUE))
+    aside.call.feed(HoldStarted(AT, leg=INTERNAL))
     gevent.sleep(0.02)
     assert "accord_beside XML accord" in aside.moved()[-1]
     assert len(aside.moved()) == 2
@@ -478,7 +478,7 @@ def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: Ho
         house.rooms.pressed(key(leg, "1"))
     assert told == []
     house.rooms.pressed(key("c", "1"))
-    assert [(type(one), one.key, one.leg, one.other) for one in told] == [(KeyPressed, "1", COLLEAGUE, "c")]
+    assert [(type(one), one.key, one.leg, one.other) for one in told] == [(KeyPressed, "1", INTERNAL, "c")]
     del call.feed
 
 
@@ -491,7 +491,7 @@ def test_who_says_no_in_a_room_hears_no_more_of_the_question(house: House, how: 
     assert len(house.played()) == 1
     began = "play-file" if how == BOTH else "play-file-member"
     house.rooms.event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
-    call.feed(KeyPressed(AT, leg=COLLEAGUE, other="c", key="2"))
+    call.feed(KeyPressed(AT, leg=INTERNAL, other="c", key="2"))
     gevent.sleep(0.02)
     ended = f"api conference room stop current{to}"
     rooms_told = [each for each in house.switch.told if "conference" in each]

@@ -79,10 +79,10 @@ def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -
     for one, script, told in zip(found.languages, plan.scripts, row.announcements, strict=True):
         said = queries.announcement(tenants[0], told)
         assert one.announcement.id == told
-        assert (one.asked is None) == (script.question is None) == (script.declined is None)
+        assert (one.consent_prompt is None) == (script.question is None) == (script.declined is None)
         assert (script.question is None) == (mode == "notice")
-        if one.asked is not None:
-            for sound, saved in ((one.asked.question, said.question), (one.asked.declined, said.declined)):
+        if one.consent_prompt is not None:
+            for sound, saved in ((one.consent_prompt.question, said.question), (one.consent_prompt.declined, said.declined)):
                 assert (sound.text, sound.sha256) == (saved.text, saved.sound)
     for sha256 in found.sounds:
         assert prompt_files.intact(snap.prompt(sha256), sha256)
@@ -205,14 +205,14 @@ def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tm
         formats=("opus",),
         announcement=found.announcement,
         mode="opt-out",
-        question=found.asked.question,
+        question=found.consent_prompt.question,
     )
     folder = layout.open_take(tmp_path / "spool", start)
     line_history.end_line(tenants[0], row.id, **now)
     clock.forward(days=3)
     read()
     left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
-    assert left == {found.announcement.sha256, found.asked.question.sha256}
+    assert left == {found.announcement.sha256, found.consent_prompt.question.sha256}
     layout.remove_take(folder)
     read()
     assert os.listdir(tmp_path / "snapshot" / "prompts") == []
@@ -371,7 +371,7 @@ def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: st
     said = read().line("100").transfer_notice
     assert (said.sound.text, said.refused) == (composer.joining("fr").text, None)
     assert transfer_options.set_line_joining(tenants[0], row.id, "alone", **now)
-    assert queries.line(tenants[0], row.id).transfer_notice.asked == {}
+    assert queries.line(tenants[0], row.id).transfer_notice.questions == {}
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) -> None:

@@ -77,9 +77,9 @@ def test_it_is_taken_once_by_its_node_and_answered_once_and_both_are_in_the_log(
     assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
     assert not queries.answer(NODE, asked.id, UNKNOWN, clock(), entropy)
     assert queries.asked(TENANT, asked.id, clock(), entropy).outcome == DONE
-    about = {"command": asked.id, "call": call.id, "what": "pause"}
+    about = {"command": asked.id, "call": call.id, "action": "pause"}
     assert leaves() == [
-        ("command.requested", {**about, "by": "panel", "who": "somebody"}),
+        ("command.requested", {**about, "by": "panel", "actor": "somebody"}),
         ("command.answered", {**about, "outcome": DONE}),
     ]
 

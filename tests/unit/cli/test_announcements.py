@@ -82,9 +82,9 @@ def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country
     assert (line.announcement.text, line.announcement.sha256) == (told.text, told.sha256)
     if mode == "opt-in":
         question = composer.opt_in_question("fr", purposes=["agreement"], keep_days=30)
-        assert (line.asked.question.text, line.asked.question.sha256) == (question.text, question.sha256)
+        assert (line.consent_prompt.question.text, line.consent_prompt.question.sha256) == (question.text, question.sha256)
     elif mode == "opt-out":
-        assert line.asked.question.text == composer.wrong_key("fr").text
+        assert line.consent_prompt.question.text == composer.wrong_key("fr").text
         assert "tapez 2" in line.announcement.text
 
 
@@ -101,14 +101,14 @@ def test_a_line_stricter_than_its_country_is_put_together(dubois: Shell) -> None
     first, second, third = lines(dubois)
     assert (first[-2], second[-2], third[-2]) == ("notice", "opt-in", "opt-in")
     assert second[3] == third[3], "what is there is used again"
-    assert node(dubois).line("3225550103").asked is not None
+    assert node(dubois).line("3225550103").consent_prompt is not None
 
 
 def test_a_mode_is_changed_and_what_is_said_with_it(dubois: Shell) -> None:
     for mode in ("opt-in", "opt-out", "notice"):
         dubois.good("line", "mode", *DUBOIS, "+3225550101", mode)
         found = node(dubois).line("3225550101")
-        assert (found.mode, found.asked is None) == (mode, mode == "notice")
+        assert (found.mode, found.consent_prompt is None) == (mode, mode == "notice")
 
 
 def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
@@ -211,7 +211,7 @@ def test_an_operator_s_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) 
     asking = dubois.good(*words, "--mode", "opt-in", *beside).strip()
     dubois.good("line", "announce", *DUBOIS, "+3225550101", asking)
     found = node(dubois).line("3225550101")
-    assert (found.mode, found.asked.question.text, found.asked.declined.text) == (
+    assert (found.mode, found.consent_prompt.question.text, found.consent_prompt.declined.text) == (
         "opt-in",
         "D'accord ?",
         "Non.",

@@ -76,7 +76,7 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     assert queries.recording(house.tenant, folder.name).erasure_reason == "deleted"
     file = tmp_path / "receipt.json"
     assert "complete from" in shell.good("tenant", "leave", "receipt", NAME, "--out", str(file))
-    assert json.loads(file.read_text("utf-8"))["body"]["destroyed"] == {"deleted": 2}
+    assert json.loads(file.read_text("utf-8"))["body"]["recordings_erased"] == {"deleted": 2}
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
 
 

@@ -160,7 +160,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     receipt = ending.read(row.receipt.encode(), house.root_public)
     body = json.loads(row.receipt)["body"]
     assert (receipt.tenant, receipt.at, row.offboarded_at) == (bakery.id, house.clock(), house.clock())
-    assert body["destroyed"] == {"deleted": 2}
+    assert body["recordings_erased"] == {"deleted": 2}
     assert (body["handed_over"]["recordings"], body["handed_over"]["omitted"]) == (1, 1)
     assert (body["calls_erased"], body["people_erased"]) == (1, 3)
     assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"

@@ -437,7 +437,7 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
         (panel, {}, "seal.endorsement_use"),
         (worker, {"unknown": 1}, "seal.unknown_field"),
         (worker, {"version": 2}, "seal.version"),
-        (worker, {"destroyed": {"deleted": "all"}}, "seal.field"),
+        (worker, {"recordings_erased": {"deleted": "all"}}, "seal.field"),
         (worker, {"tenant": "another"}, "offboarding.foreign"),
     ):
         body = receipt_body(bakery.id, house.clock()) | changes

@@ -38,7 +38,7 @@ def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) 
     house.clock.forward(days=1)
     said = erasure_receipt.read(asked(house, gone).content, house.means.root)
     row = queries.recording(house.tenant, gone)
-    assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.erased_at)
+    assert (said.recording, said.reason, said.erased_at) == (gone, "expired", row.erased_at)
     assert said.complete_from == complete_from(row.erased_at, KEPT) == row.erased_at + KEPT
     assert {each.name for each in said.objects} == {each.name for each in row.objects}
     assert said.remains == ("amendment-0001.json", "manifest.json")
@@ -50,7 +50,7 @@ def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) 
 def test_a_changed_receipt_is_refused(house, gone) -> None:
     content = asked(house, gone).content
     body = json.loads(content)
-    for field, value in (("backups_kept_days", 0), ("gone", False), ("why", "deleted")):
+    for field, value in (("backups_kept_days", 0), ("verified", False), ("reason", "deleted")):
         changed = json.dumps(
             body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True
         )

@@ -120,8 +120,8 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
     desk.turn()
     assert queries.asked(house.tenant, asked.id, clock(), entropy).outcome == DONE
     (said,) = there.asked
-    assert {name: said[name] for name in ("id", "call", "what", "by")} == {
-        "id": asked.id, "call": row.id, "what": "pause", "by": "panel",
+    assert {name: said[name] for name in ("id", "call", "action", "by")} == {
+        "id": asked.id, "call": row.id, "action": "pause", "by": "panel",
     }  # fmt: skip
     assert 0 < said["until"] - time.monotonic() <= queries.DEADLINE.total_seconds()
 
@@ -178,7 +178,7 @@ def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daem
     "change",
     [
         {"command": None},
-        {"what": "delete"},
+        {"action": "delete"},
         {"call_id": "01930000-0000-7000-8000-0000000000c9"},
         {"by_id": "somebody"},
         {"by_kind": "api"},

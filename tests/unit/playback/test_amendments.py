@@ -210,7 +210,7 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
     assert [each.kind for each in chain.amendments] == [
         "hold_set", "hold_lifted", "deletion_requested", "erased",
     ]  # fmt: skip
-    assert chain.erased.data.why == "deleted"
+    assert chain.erased.data.reason == "deleted"
 
 
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.domain.call_events import LegBridged, LegUnbridged
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import external_party
+from recorder.switch.caller_id import external_party_of
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.translation import observe_other_end
@@ -44,7 +44,7 @@ def test_what_a_caller_writes_does_not_make_it_outbound() -> None:
     del data["variable_accord_direction"]
     arrival = Arrival.of({**data, "variable_accord_state": "waiting"})
     assert (arrival.direction, arrival.internal_party, arrival.new) == ("inbound", None, True)
-    assert external_party(data) == Party("e164", "+32470666666")
+    assert external_party_of(data) == Party("e164", "+32470666666")
 
 
 def event(name: str, **more: str) -> EslEvent:

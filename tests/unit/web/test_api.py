@@ -81,7 +81,7 @@ def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
         found = ask(sent.location.removeprefix("/api/v1"))
         assert found.status_code == status, outcome
         if status == 200:
-            assert found.json == {"id": row.id, "call": call.id, "command": "pause", "outcome": "done"}
+            assert found.json == {"id": row.id, "call": call.id, "action": "pause", "outcome": "done"}
         else:
             assert found.content_type == "application/problem+json"
             assert found.json["hint"]

@@ -145,8 +145,8 @@ def test_what_is_given_is_no_row_and_leaf_without_a_signature(house, browser, ba
         "request": before.request_id,
         "recording": call,
         "given": "both",
-        "why": "",
-        "who": before.decided_by,
+        "reason": "",
+        "actor": before.decided_by,
     }
     with writing():
         append(bakery.id, reviews.REVIEWED, body, house.clock(), house.entropy, recording=call)

@@ -265,7 +265,7 @@ def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> N
         assert said in shown
     assert claire.send(f"{page}/vouch", how="Encore").status_code == 403
     vouched = [body for kind, body in leaves(bakery.id) if kind == "subject_request.vouched"]
-    assert [(each["vouch"], each["who"]) for each in vouched] == [
+    assert [(each["vouch"], each["actor"]) for each in vouched] == [
         (1, bakery.people["paul"].id), (2, bakery.people["claire"].id),
     ]  # fmt: skip
     assert kinds(bakery.id) == [
@@ -318,7 +318,7 @@ def test_what_was_not_announced_is_mentioned_and_given_only_by_a_decision_of_its
     assert told[silent]["sound"]["file"] in archive.namelist()
     assert told[other]["sound"]["file"] is None
     decided = [body for kind, body in leaves(bakery.id) if kind == "subject_request.recording_reviewed"]
-    assert [(each["recording"], each["given"], each["why"]) for each in decided] == [
+    assert [(each["recording"], each["given"], each["reason"]) for each in decided] == [
         (call, "own", ""), (silent, "both", "Le client l’a demandé par écrit"),
     ]  # fmt: skip
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "the copy has told of each"
