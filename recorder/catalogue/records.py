@@ -134,8 +134,8 @@ class Keeping:
 @dataclass(frozen=True, slots=True)
 class TransferOptions:
     """What a colleague who joins a call later is told, by language, and how (one of
-    ``recorder.domain.call_plan.WAYS``).  Where they are asked, too, ``asked`` is what is said for it, by the
-    modes that ask and by language, and ``refused`` that the call is not recorded."""
+    ``recorder.domain.call_plan.WAYS``).  Where they are asked, too, ``questions`` are those of the
+    modes that ask, by language, and ``refused`` says that the call is not recorded."""
 
     how: str
     notices: Mapping[str, Sentence]

@@ -191,7 +191,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
         click.echo(row.receipt)
         return
     out.write_text(row.receipt, "utf-8")
-    click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {to_iso(said.said.complete_from)}")
+    click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {to_iso(said.body.complete_from)}")
 
 
 def _handed(tenant: str, row: departures.LeavingRow) -> None:

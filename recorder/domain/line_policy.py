@@ -6,9 +6,6 @@ The worker writes the snapshot (``features/tenants/snapshot.py``), the daemon re
     prompts/<sha256>.wav     each announcement's sound, named after its own hash
     told/<digits>.wav        what colleagues call to hear of a number; the dialplan plays it by itself
 
-What came later of a line stands beside the lines, by their ids (``newer``): an Accord of before, which knows
-of none of it, reads the lines as it did.
-
 A prompt whose bytes do not have the hash that names it is not played: its line says so.
 """
 
@@ -178,7 +175,7 @@ class Language:
     __pydantic_config__ = STRICT
 
     announcement: Announcement
-    asked: ConsentPrompt | None = None
+    consent_prompt: ConsentPrompt | None = None
     keep: Keep | None = None
     delete: Delete | None = None
     transfer_notice: TransferNotice | None = None
@@ -186,12 +183,12 @@ class Language:
     @property
     def question(self) -> PromptSound | None:
         """What is asked, if anything is."""
-        return None if self.asked is None else self.asked.question
+        return None if self.consent_prompt is None else self.consent_prompt.question
 
     @property
     def sounds(self) -> frozenset[str]:
         """Everything that is said in it, by SHA-256."""
-        asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
+        asked = () if self.consent_prompt is None else (self.consent_prompt.question.sha256, self.consent_prompt.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
         gone = frozenset() if self.delete is None else self.delete.sounds
         notice = frozenset() if self.transfer_notice is None else self.transfer_notice.sounds
@@ -203,7 +200,7 @@ class LinePolicy:
     """What happens to a call to one number.
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
-    ``mode`` is one of :data:`~recorder.domain.call_plan.MODES`, and needs ``asked`` in all languages where it
+    ``mode`` is one of :data:`~recorder.domain.call_plan.MODES`, and needs ``consent_prompt`` in all languages where it
     is not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
     choose among the first language and the ``others``: key 1 is the first.  ``delete`` is there where
     colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
@@ -218,7 +215,7 @@ class LinePolicy:
     timing: Annotated[str, one_of(TIMINGS)]
     formats: tuple[str, ...]
     announcement: Announcement
-    asked: ConsentPrompt | None = None
+    consent_prompt: ConsentPrompt | None = None
     others: tuple[Language, ...] = ()
     menu: PromptSound | None = None
     keep: Keep | None = None
@@ -239,7 +236,7 @@ class LinePolicy:
     @property
     def languages(self) -> tuple[Language, ...]:
         """What it says, by language, in the order of the menu."""
-        first = Language(self.announcement, self.asked, self.keep, self.delete, self.transfer_notice)
+        first = Language(self.announcement, self.consent_prompt, self.keep, self.delete, self.transfer_notice)
         return (first, *self.others)
 
     @property
@@ -288,11 +285,11 @@ class Snapshot:
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
-        asked, keep, delete, notice = said.asked, said.keep, said.delete, said.transfer_notice
+        prompt, keep, delete, notice = said.consent_prompt, said.keep, said.delete, said.transfer_notice
         return Script(
             self._speech(said.announcement),
-            None if asked is None else self._speech(asked.question),
-            None if asked is None else self._speech(asked.declined),
+            None if prompt is None else self._speech(prompt.question),
+            None if prompt is None else self._speech(prompt.declined),
             None if keep is None else self._keep(keep),
             None
             if delete is None
@@ -316,65 +313,13 @@ class Snapshot:
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
     """The bytes of ``snapshot.json``."""
-    entries = [_POLICY.write(line) for line in lines]
-    asking = {entry["line"]: _asking(entry) for entry in entries}
-    newer = {entry["line"]: _taken_out(entry) for entry in entries}
     body = {
         "format": FORMAT,
         "made_at": made_at,
-        "lines": entries,
+        "lines": [_POLICY.write(line) for line in lines],
         "never_record": sorted(never_record),
-        "newer": {line: said for line, said in newer.items() if said != _NOTHING},
     }
-    if any(map(any, asking.values())):
-        body["joiners_asked"] = {line: asked for line, asked in asking.items() if any(asked)}
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
-
-
-_NEWER: Final = ("outbound", "delete", "transfer_notice", "beep")
-"""What an Accord of before does not know of a line: it stands apart, so that its daemon goes on with the
-rest of the line, and of the snapshot."""
-
-_NOTHING: Final[Mapping[str, Any]] = {
-    "outbound": OFF,
-    "delete": None,
-    "transfer_notice": None,
-    "beep": "",
-    "others": [],
-}
-
-
-def _asking(entry: dict[str, Any]) -> list[dict[str, Any] | None]:
-    """What a line asks who joins, in each of its languages: an Accord of before cannot, so that it does not
-    find it, and tells nobody."""
-    said: list[dict[str, Any] | None] = []
-    for one in (entry, *entry["others"]):
-        notice = one["transfer_notice"]
-        said.append(notice if notice and "refused" in notice else None)
-        if said[-1]:
-            one["transfer_notice"] = None
-    return said
-
-
-def _taken_out(entry: dict[str, Any]) -> dict[str, Any]:
-    """What is newer of a line; the rest stays in ``entry``."""
-    said = {name: entry.pop(name) for name in _NEWER}
-    others = [{name: one.pop(name) for name in _NEWER if name in one} for one in entry["others"]]
-    return {**said, "others": others if any(any(one.values()) for one in others) else []}
-
-
-def _put_in(entry: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """A line whole again."""
-    more = newer["others"] or [{} for _ in entry["others"]]
-    others = [{**one, **said} for one, said in zip(entry["others"], more, strict=True)]
-    return {**entry, **newer, "others": others}
-
-
-def _put_asked(entry: dict[str, Any], asked: list[dict[str, Any] | None] | None) -> dict[str, Any]:
-    """With what it asks who joins."""
-    for one, notice in zip((entry, *entry["others"]), asked or (), strict=asked is not None):
-        one["transfer_notice"] = notice or one.get("transfer_notice")
-    return entry
 
 
 def read(folder: Path) -> Snapshot:
@@ -406,13 +351,7 @@ def read(folder: Path) -> Snapshot:
             "run the daemon and the worker in the same version",
         )
     try:
-        newer = body.get("newer", {})  # a worker of before wrote none
-        asking = body.get("joiners_asked", {})
-        known = (
-            _line(_put_asked(_put_in(entry, newer.get(entry["line"], _NOTHING)), asking.get(entry["line"])))
-            for entry in body["lines"]
-        )
-        lines = {line.number.removeprefix("+"): line for line in known}
+        lines = {line.number.removeprefix("+"): line for line in map(_line, body["lines"])}
         never = frozenset(number.removeprefix("+") for number in body["never_record"])
         made_at = str(body["made_at"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -429,7 +368,7 @@ def _line(entry: object) -> LinePolicy:
     """A line of the snapshot, checked here, so that no call finds out.  Raises ``ValueError``."""
     policy = _POLICY.read(entry)
     for one in policy.languages:
-        if (one.asked is None) != (policy.mode == NOTICE):
+        if (one.consent_prompt is None) != (policy.mode == NOTICE):
             raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
         if policy.mode == NOTICE and one.transfer_notice is not None and one.transfer_notice.refused is not None:
             raise ValueError(f"mode {policy.mode!r}, and who joins is asked")

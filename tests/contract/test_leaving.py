@@ -61,4 +61,4 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
     gone = [data_key_path(house.tenant, row.id), *(row.prefix + each.name for each in row.objects)]
     assert [len(list(bucket_store._versions(key))) for key in gone] == [0] * len(gone)
     receipt = bucket_store.read(ending.place_of(house.tenant))
-    assert ending.read(receipt, root).said.recordings_erased == {"deleted": 1}
+    assert ending.read(receipt, root).body.recordings_erased == {"deleted": 1}

@@ -83,7 +83,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = offboarding_queries.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
-    said = read_receipt(receipt.encode(), house.means.root).said
+    said = read_receipt(receipt.encode(), house.means.root).body
     assert said.recordings_erased == {"deleted": len(recordings)}
     assert len(said.keys.destroyed) == 2, "the one of before a change, too"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None

@@ -42,33 +42,13 @@ def test_a_line_that_announces_at_pick_up_says_so_in_its_plan(tmp_path: Path) ->
     assert read.plan(line).at_pickup
 
 
-def test_what_a_line_does_with_its_outbound_calls_costs_an_older_daemon_nothing(tmp_path: Path) -> None:
-    line = replace(LINE, outbound="once_connected")
-    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], []))
-    before = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [LINE], []))
-    assert body["lines"] == before["lines"], "it reads every field of a line, and no other"
-    write(tmp_path, lambda _: body)
+def test_outbound_announcement_differs_from_the_inbound_one(tmp_path: Path) -> None:
+    line = replace(LINE, outbound="once_connected", beep="both")
+    write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
     read = line_policy.read(tmp_path)
-    found = read.line("3225550100")
-    assert found == line
+    assert read.line("3225550100") == line
     assert [read.plan(line, each).at_pickup for each in ("inbound", "outbound")] == [False, True]
     assert [read.plan(line, each).outbound for each in ("inbound", "outbound")] == [False, True]
-
-
-def newer(body: dict[str, Any], **more: Any) -> None:
-    said = {"outbound": "off", "delete": None, "transfer_notice": None, "beep": "", "others": []}
-    body["newer"] = {body["lines"][0]["line"]: {**said, **more}}
-
-
-def test_what_an_accord_of_before_does_not_know_stands_apart(tmp_path: Path) -> None:
-    def look(body: dict[str, Any]) -> None:
-        assert not {"outbound", "delete", "transfer_notice", "beep"} & set(body["lines"][0])
-        newer(body, beep="both", outbound="once_connected")
-
-    write(tmp_path, look)
-    line = line_policy.read(tmp_path).line("3225550100")
-    assert line is not None
-    assert (line.beep, line.outbound) == ("both", "once_connected")
 
 
 SAID = line_policy.PromptSound("text", SHA, 1000)
@@ -89,31 +69,21 @@ ASKING = replace(
 )
 
 
-def test_what_is_asked_of_who_joins_is_nothing_to_an_older_daemon(tmp_path: Path) -> None:
-    """It could not listen for the answer: it tells nobody, and goes on with the rest."""
+def test_each_language_keeps_its_own_transfer_notice(tmp_path: Path) -> None:
     told = replace(
-        ASKING, transfer_notice=line_policy.TransferNotice("both", SAID), others=(), menu=None, line="m", number="101"
+        ASKING,
+        transfer_notice=line_policy.TransferNotice("both", SAID),
+        others=(),
+        menu=None,
+        line="m",
+        number="101",
     )
     body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
-    assert [*body["newer"]] == ["m"]
-    assert body["newer"]["m"]["transfer_notice"] == {"how": "both", "sound": body["newer"]["m"]["transfer_notice"]["sound"]}
     write(tmp_path, lambda _: body)
     read = line_policy.read(tmp_path)
     assert (read.line("3225550100"), read.line("101")) == (ASKING, told)
-    asks = [script.transfer_notice and script.transfer_notice.refused is not None for script in read.plan(ASKING).scripts]
-    assert asks == [True, None, True]
-    assert "joiners_asked" not in json.loads(
-        line_policy.to_json("2026-11-25T09:00:00.000Z", [told, LINE], [])
-    )
-
-
-@pytest.mark.parametrize("wrong", [1, [], [None], [{"how": "alone"}, None, None]])
-def test_what_is_asked_in_another_shape_is_told_as_such(tmp_path: Path, wrong: object) -> None:
-    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING], []))
-    write(tmp_path, lambda _: body | {"joiners_asked": {"l": wrong}})
-    with pytest.raises(ConfigError) as broken:
-        line_policy.read(tmp_path)
-    assert broken.value.error_id == "snapshot.broken"
+    notices = [script.transfer_notice for script in read.plan(ASKING).scripts]
+    assert [notice and notice.refused is not None for notice in notices] == [True, None, True]
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tmp_path: Path) -> None:
@@ -123,24 +93,17 @@ def test_a_line_that_only_announces_asks_nobody_who_joins(tmp_path: Path) -> Non
         line_policy.read(tmp_path)
 
 
-def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) -> None:
-    write(tmp_path, lambda body: body.__delitem__("newer"))
-    line = line_policy.read(tmp_path).line("3225550100")
-    assert line is not None
-    assert line.outbound == "off"
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        lambda body: newer(body, outbound="later"),
-        lambda body: newer(body, beep="nobody"),
-        lambda body: newer(body, delete={}),
-        lambda body: newer(body, transfer_notice=1),
-        lambda body: newer(body, others=[{}]),
-        lambda body: newer(body, colour="red"),
-        lambda body: body.update(newer={body["lines"][0]["line"]: {}}),
-        lambda body: body.update(newer=[]),
+        lambda body: body["lines"][0].update(outbound="later"),
+        lambda body: body["lines"][0].update(beep="nobody"),
+        lambda body: body["lines"][0].update(delete={}),
+        lambda body: body["lines"][0].update(transfer_notice=1),
+        lambda body: body["lines"][0].update(transfer_notice={"how": "alone"}),
+        lambda body: body["lines"][0].update(others=[{}]),
+        lambda body: body["lines"][0].update(others=[None]),
+        lambda body: body["lines"][0].update(colour="red"),
         lambda body: [],
         lambda body: "text",
         lambda body: body.pop("lines") and None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -394,16 +393,3 @@ def test_how_nobody_can_be_told_is_refused(tenants, line, now) -> None:
         transfer_options.set_line_joining(tenants[0], line().id, "loudly", **now)
     assert refused.value.error_id == "line.settings"
     assert not transfer_options.set_line_joining(tenants[1], line("101").id, "alone", **now)
-
-
-def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joining(
-    line, read, tmp_path
-) -> None:
-    line()
-    read()
-    path = next(tmp_path.rglob("snapshot.json"))
-    body = json.loads(path.read_bytes())
-    body.pop("newer")
-    assert not any("transfer_notice" in each for each in body["lines"])
-    path.write_text(json.dumps(body))
-    assert line_policy.read(path.parent).line("100").transfer_notice is None

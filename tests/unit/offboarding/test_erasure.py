@@ -199,7 +199,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
     kept = ending.read(
         offboarding_queries.standing(bakery.id).receipt.encode(), house.root_public
-    ).said.keys.destroyed
+    ).body.keys.destroyed
     assert len(kept) == 3
     assert WrappedKey.from_bytes(old.encode()).key_id in kept
     # The others' keys can be changed as before, and this one gets no new one.
@@ -248,7 +248,7 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     assert ending.erase_due(means, house.clock()) == 1
     assert offboarding_queries.remaining(bakery.id) == 0
     row = offboarding_queries.standing(bakery.id)
-    assert ending.read(row.receipt.encode(), house.root_public).said.handed_over is None
+    assert ending.read(row.receipt.encode(), house.root_public).body.handed_over is None
 
 
 def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
