@@ -48,7 +48,7 @@ M = TypeVar("M", bound=Happened)
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[M]):
-    """One question. ``asked`` starts it, ``heard`` is the end of its sound, ``told`` the end of the
+    """One question. ``asked`` starts it, ``heard`` is the end of its sound, ``confirmed`` the end of the
     confirmation, ``unheard`` a colleague's yes without the external party's voice; ``None`` where nothing was
     noted."""
 

@@ -63,7 +63,7 @@ def _named() -> set[str]:
 
 
 def _sounds_in(said: Any) -> Iterator[str]:
-    """Sounds in a line's ``joining``: sentences are pairs of a text and a sound."""
+    """Sounds in a line's ``transfer_notice``: sentences are pairs of a text and a sound."""
     if isinstance(said, dict):
         for each in said.values():
             yield from _sounds_in(each)

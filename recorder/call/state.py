@@ -76,7 +76,7 @@ class WriteMark:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The call has ended. ``reason`` is why it is not recorded, ``None`` for a recorded call; ``inside`` the
+    """The call has ended. ``reason`` is why it is not recorded, ``None`` for a recorded call; ``internal_party`` the
     internal party."""
 
     reason: str | None
@@ -243,7 +243,7 @@ class TransferState:
 @dataclass(frozen=True, slots=True)
 class JoinedParticipant:
     """A participant beside the two at the ends of the call (``conference.py``). ``heard``: sounds that they
-    heard in the conversation. ``asked``: the switch has said whether they are ``outside``, that is external.
+    heard in the conversation. ``asked``: the switch has said whether they are ``external``.
     ``tried``: they are being notified, or were. ``later``: nobody saw them join."""
 
     leg: str

@@ -248,7 +248,7 @@ class VoiceChecked(Event):
 
 @dataclass(frozen=True, slots=True)
 class LegChecked(Event):
-    """The switch was asked about the leg ``other``. ``outside``: it leads outside; ``announced``: its own
+    """The switch was asked about the leg ``other``. ``external``: it leads outside; ``announced``: its own
     call has been announced."""
 
     other: str

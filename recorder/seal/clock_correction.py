@@ -20,7 +20,7 @@ from recorder.spool.layout import CallStart, Take
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Times to the millisecond, in order: none is later than ``sealed_at``.  ``kept_from``: from when on
-    keeping counts.  ``noted``: start and end as they were noted, where these are others."""
+    keeping counts.  ``uncorrected``: start and end by the clocks of the call, where these are others."""
 
     started_at: datetime
     bridged_at: datetime | None

@@ -3,8 +3,8 @@
 The catalogue carries it from the panel to the node's worker.  Whoever can write to the catalogue alone could
 otherwise have a live recording paused or destroyed::
 
-    {"body": {"type": "accord-command", "version": 1, "tenant": ..., "id": ..., "call": ..., "what": "pause",
-              "by": "panel", "who": ..., "until": ..., "at": ..., "software": ...},
+    {"body": {"type": "accord-command", "version": 1, "tenant": ..., "id": ..., "call": ..., "action": "pause",
+              "by": "panel", "actor": ..., "until": ..., "at": ..., "software": ...},
      "endorsement": ..., "signatures": [...]}
 
 The form is that of an amendment, by a key that is endorsed for commands: the panel's.
@@ -27,7 +27,7 @@ from recorder.strict_json import STRICT, Form, Time
 
 @dataclass(frozen=True, slots=True)
 class SignedCommand:
-    """A request: ``by`` (panel, api) is where it was made, ``who`` the person's or the token's id.  It is not
+    """A request: ``by`` (panel, api) is where it was made, ``actor`` the person's or the token's id.  It is not
     to be carried out after ``until`` (UTC)."""
 
     __pydantic_config__ = STRICT

@@ -93,10 +93,10 @@ class KeepQuestion:
 
     ``how`` it was asked: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
     ``answer``: ``yes``, ``no``, ``none`` (silence), ``broken`` (not heard whole, or nobody could answer),
-    ``None`` (nothing was noted).  ``by`` is ``outside`` or ``colleague``, ``answered_how`` is ``key``,
+    ``None`` (nothing was noted).  ``by`` is ``external`` or ``internal``, ``answered_how`` is ``key``,
     ``aloud`` or ``own_words``.  ``voice``: where they were heard before a colleague confirmed a yes;
-    ``unheard_at``: when a colleague did, and they had not been heard, which is no answer.  ``told``: both
-    heard what came of it, whole; ``said`` is what that was."""
+    ``unheard_at``: when a colleague did, and they had not been heard, which is no answer.  ``confirmed``: both
+    heard the ``confirmation`` of the answer to its end."""
 
     __pydantic_config__ = STRICT
 

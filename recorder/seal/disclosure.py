@@ -3,7 +3,7 @@
 The gate gives no copy without it, whatever a row or a leaf says::
 
     {"body": {"type": "accord-disclosure", "version": 1, "tenant": ..., "request": ..., "recording": ...,
-              "given": "own", "who": ..., "at": ..., "software": ...},
+              "given": "own", "actor": ..., "at": ..., "software": ...},
      "endorsement": ..., "signatures": [...]}
 
 The form is that of an amendment, by a key that is endorsed for disclosures: the panel's.
@@ -24,7 +24,7 @@ from recorder.strict_json import STRICT, Form
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """A decision: ``given`` is ``own`` (the person's channel) or ``both``, ``who`` the user's id."""
+    """A decision: ``given`` is ``own`` (the person's channel) or ``both``, ``actor`` the user's id."""
 
     __pydantic_config__ = STRICT
 

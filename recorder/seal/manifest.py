@@ -149,9 +149,9 @@ class Manifest:
     """A verified manifest.  Times UTC, offsets and lengths of audio in milliseconds.
 
     ``announced`` is ``None`` where the announcement was not found in the audio; ``unannounced`` then says
-    why, and there is no purpose.  ``consent`` is how it was agreed to record, ``agreements`` the questions in
-    the call whether it may be kept, ``agreed`` what came of them (``None``: nothing).  ``noted`` is ``None``
-    where start and end are as they were noted in the call.  ``keep_until`` is when the recording goes at the
+    why, and there is no purpose.  ``consent`` is how it was agreed to record, ``keep_questions`` the questions in
+    the call whether it may be kept, ``keep_consent`` what came of them (``None``: nothing).  ``uncorrected`` is
+    ``None`` where start and end are as they were noted in the call.  ``keep_until`` is when the recording goes at the
     latest unless something sealed later says otherwise.  ``signing_key_id`` is the id of the key that signed
     it, which is not in its body.
     """

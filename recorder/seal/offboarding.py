@@ -149,8 +149,8 @@ class ReceiptKeys:
 
 @dataclass(frozen=True, slots=True)
 class OffboardingReceiptBody:
-    """What the receipt says: ``statement`` is the SHA-256 of the statement that decided it, ``destroyed`` the
-    numbers of recordings by why they were erased, ``gone`` and ``remains`` name kinds of data in words."""
+    """What the receipt says: ``statement`` is the SHA-256 of the statement that decided it, ``recordings_erased``
+    the numbers of recordings by reason, ``erased`` and ``remains`` name kinds of data in words."""
 
     __pydantic_config__ = STRICT
 

@@ -38,7 +38,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LimitSet:
-    """At most ``days`` from ``since`` on, for one purpose, on one line (``None``: any).  ``agreements``:
+    """At most ``days`` from ``since`` on, for one purpose, on one line (``None``: any).  ``covers_consents``:
     also what was agreed to be kept longer, in the call or later, before ``since``; otherwise that lasts
     until its own day."""
 

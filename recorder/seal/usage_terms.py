@@ -45,7 +45,7 @@ from recorder.seal.manifest import AnnouncedPurpose, Manifest
 class RetentionLimit:
     """That a customer keeps recordings no longer than ``keep_days`` since ``since``: for one purpose, on one
     line (``None``: any).  Lifted at ``until``, it still holds for what was recorded before.  A purpose that a
-    law asks for is limited only by its name.  What was agreed is limited only with ``agreements``, and only
+    law asks for is limited only by its name.  What was agreed is limited only with ``covers_consents``, and only
     where it was agreed before ``since``."""
 
     keep_days: int
@@ -83,7 +83,7 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class Term:
     """A purpose: it lasts ``until``, and ``why`` it then ends; it may be used up to ``use_until``, which is
-    earlier where the country allows less.  ``agreed``: until when it was agreed to, limits and deletion
+    earlier where the country allows less.  ``consented_until``: until when it was agreed to, limits and deletion
     aside; ``None`` where nobody agreed, or that was taken back."""
 
     code: str

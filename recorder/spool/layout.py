@@ -63,9 +63,9 @@ class CallStart:
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
     ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
     that means nothing; ``at_pickup``: told once somebody answered.  ``delete`` is what is said where
-    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``joining`` what is
+    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``transfer_notice`` what is
     said to a colleague who joins later.  ``refused``: why it was not even begun to be recorded (one of
-    :data:`REASONS`).  ``brought_in``: it is a recording from elsewhere, of which nothing was announced, and
+    :data:`REASONS`).  ``import_keep_until``: it is a recording from elsewhere, of which nothing was announced, and
     until when it is kept without a purpose; ``channel`` is then the SHA-256 of its file."""
 
     __pydantic_config__ = STRICT
@@ -118,7 +118,7 @@ MARKS = frozenset(
         "keep_question_interrupted",  # it was not, or nobody could answer: nothing came of it
         # A colleague said that they had said yes, and nothing was heard of them: no answer, asked once more.
         "keep_answer_unheard",
-        # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words); of a colleague's
+        # data: answer (yes, no, none), by (external, internal), how (key, aloud, own_words); of a colleague's
         # yes voice_from_ms, voice_to_ms: where they were heard before it, in milliseconds of audio
         "keep_question_answered",
         "keep_answer_confirmed",  # both heard what came of it.  data: answer
@@ -141,7 +141,7 @@ MARKS = frozenset(
         # where the switch was asked who is there.  Of "unbridged" party and value are who left.
         "bridged",
         "unbridged",
-        # data of both: party, value, leg as above; who (colleague, outside), where the switch could be asked;
+        # data of both: party, value, leg as above; who (internal, external), where the switch could be asked;
         # how (conference, third); seen ("later").  Somebody came into the conversation, or left it.
         "participant_joined",
         "participant_left",
@@ -149,7 +149,7 @@ MARKS = frozenset(
         # leg as above, seen ("later").
         "supervisor_joined",
         "supervisor_left",
-        # data: heard_by (outside, colleague, both, nobody), and channel (left, right) where they are in the
+        # data: heard_by (external, internal, both, nobody), and channel (left, right) where they are in the
         # recording from then on, which makes them one of those above (third).
         "supervisor_heard",
         # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where

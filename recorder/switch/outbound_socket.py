@@ -27,11 +27,11 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``line`` (``accord_line``) and ``state`` (``accord_state``) were set by the dialplan after a strict match;
-    ``outside`` comes from a stranger, and so does ``calling`` (:func:`recorder.switch.caller_id.calling`).
+    ``external_party`` comes from a stranger, and so does ``calling`` (:func:`recorder.switch.caller_id.calling`).
     ``channel`` is the switch's id of the leg.
 
-    For an outbound call it is the callee's leg, and the dialplan set everything: ``outside`` is the
-    callee, ``inside`` the caller, ``calling`` both. ``context`` is the dialplan context that an inbound
+    For an outbound call it is the callee's leg, and the dialplan set everything: ``external_party`` is the
+    callee, ``internal_party`` the caller, ``calling`` both. ``context`` is the dialplan context that an inbound
     call came through."""
 
     channel: str

@@ -87,7 +87,7 @@ KEPT: Mapping[str, object] = {
     "no": _l("It was agreed in the call not to keep it longer than announced."),
     "none": _l("It was asked in the call whether to keep it; nobody answered."),
 }
-"""By ``kept`` of a recording's row."""
+"""By ``keep_answer`` of a recording's row."""
 
 TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
     ("yes", "external", "key"): _l("Yes: the caller pressed a key for it at %(time)s."),

@@ -16,7 +16,7 @@ class LineTable(Table):
     the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
     may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
     colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
-    ``policy.BEEPS``, or empty. ``joining`` is what a colleague who joins later is told
+    ``policy.BEEPS``, or empty. ``transfer_notice`` is what a colleague who joins later is told
     (``reading.transfer_notice_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)

@@ -47,7 +47,7 @@ KEPT: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """A call that is recorded now.  ``told``: its announcement has come to its end; ``paused_until``: where
+    """A call that is recorded now.  ``announced``: its announcement has come to its end; ``paused_until``: where
     it
     is paused, when that ends by itself at the latest; ``deletable``: it may be destroyed in the call."""
 
