@@ -1,9 +1,9 @@
-"""What was agreed about recording a call and about keeping the recording, and when that counts.
+"""Consent to record a call, consent to keep the recording, and the rule for when the latter counts.
 
-A yes to keeping counts only where it follows a question: by the marks, and for a question that was played
-also by the audio, in which it must be whole and before the answer.  One that a colleague confirmed counts
-only where the outside party was heard between the two.  Nothing counts in a recording that was not
-announced.  That rule is :func:`counts`, and is nowhere else.
+A yes to the keep question counts only after a question: by the markers, and for a question that was played
+also by the audio, in which it must be whole and before the answer.  A yes that a colleague confirmed counts
+only where the external party's voice was found between question and confirmation.  No yes counts in an
+unannounced recording.  :func:`counts` is the only place of this rule.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from recorder.domain.line_policy import Keep, PromptSound
 from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
 
 GIVEN = (YES, NO, NONE)
-"""What was answered, silence included."""
+"""The answers, silence included."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedSentence:
-    """A sentence that was to be played: its words, and its sound's SHA-256."""
+    """A sentence to be played: its text, and the SHA-256 of its sound."""
 
     __pydantic_config__ = STRICT
 
@@ -50,16 +50,16 @@ class SealedSentence:
 
 @dataclass(frozen=True, slots=True)
 class PlayedSentence(SealedSentence):
-    """The same with its place in the right channel, where it is there whole; otherwise ``None``."""
+    """A sentence with its place in the right channel; ``found`` is ``None`` where it is not there whole."""
 
     found: LocatedAnnouncement | None
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How it was agreed to record: the line's ``mode`` and, where that asks, the ``answer`` (``yes`` in
-    opt-in; ``none``, nobody refused, in opt-out), the ``key`` that was pressed, when, and the words of the
-    question (``None`` where the line has none)."""
+    """The consent to recording: the line's ``mode`` and, where it asks, the ``answer`` (``yes`` in opt-in;
+    ``none``, nobody refused, in opt-out), the ``key`` that was pressed, its time, and the question
+    (``None`` where the line has none)."""
 
     __pydantic_config__ = STRICT
 
@@ -71,7 +71,7 @@ class Consent:
 
     @property
     def allows(self) -> bool:
-        """Whether it may be used as announced: in opt-in only on a yes that was noted."""
+        """Whether the recording may be used as announced: in opt-in only after a recorded yes."""
         if self.mode == NOTICE:
             return True
         return self.answer == YES if self.mode == OPT_IN else self.answer in (None, NONE)
@@ -79,7 +79,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class HeardVoice:
-    """Where the outside party was heard to answer, in the left channel."""
+    """The place of the external party's spoken answer in the left channel, in milliseconds of audio."""
 
     __pydantic_config__ = STRICT
 
@@ -89,13 +89,13 @@ class HeardVoice:
 
 @dataclass(frozen=True, slots=True)
 class KeepQuestion:
-    """A question in the call whether the recording may be kept.  Offsets are milliseconds of audio.
+    """A keep question and its answer.  Offsets are milliseconds of audio.
 
-    ``how`` it was asked: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
+    ``how``: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
     ``answer``: ``yes``, ``no``, ``none`` (silence), ``broken`` (not heard whole, or nobody could answer),
-    ``None`` (nothing was noted).  ``by`` is ``external`` or ``internal``, ``answered_how`` is ``key``,
-    ``aloud`` or ``own_words``.  ``voice``: where they were heard before a colleague confirmed a yes;
-    ``unheard_at``: when a colleague did, and they had not been heard, which is no answer.  ``confirmed``: both
+    ``None`` (nothing was recorded).  ``by`` is ``external`` or ``internal``, ``answered_how`` is ``key``,
+    ``aloud`` or ``own_words``.  ``voice``: the external party's voice before a colleague
+    confirmed a yes; ``unheard_at``: when a colleague confirmed a yes without it, which is no answer.  ``confirmed``: both
     heard the ``confirmation`` of the answer to its end."""
 
     __pydantic_config__ = STRICT
@@ -116,7 +116,7 @@ class KeepQuestion:
 
     @property
     def heard_before_the_answer(self) -> bool:
-        """Whether the question was: as sound where it was one, which must be whole in the audio."""
+        """Whether the question was heard before the answer; a played one must be whole in the audio."""
         if self.how == OWN_WORDS:
             return True
         found = None if self.question is None else self.question.found
@@ -128,13 +128,13 @@ class KeepQuestion:
 
     @property
     def theirs(self) -> bool:
-        """Whether a yes is the outside party's: their key, or their voice before a colleague's."""
+        """Whether a yes is the external party's own: their key, or their voice before a colleague's key."""
         return self.by != INTERNAL or self.voice is not None
 
 
 @dataclass(frozen=True, slots=True)
 class KeepConsent:
-    """What a yes keeps it for, beside what was announced: the purpose's ``code``, and until when."""
+    """The purpose that a yes adds to the announced ones: its ``code``, retention in days, and end."""
 
     __pydantic_config__ = STRICT
 
@@ -144,16 +144,16 @@ class KeepConsent:
 
 
 def counts(announced: bool, keep_questions: Sequence[KeepQuestion]) -> bool:
-    """Whether it was agreed to keep the recording: it is announced, the last answer is yes and the outside
-    party's own, and its question was heard before it.  A question that was broken off, or whose end nobody
-    noted, changes nothing."""
+    """Whether the external party consented to keep the recording: it is announced, the last answer is yes and
+    their own, and its question was heard first.  An interrupted question, or one without a recorded end,
+    changes nothing."""
     last = next((each for each in reversed(keep_questions) if each.answer in GIVEN), None)
     yes = announced and last is not None and last.answer == YES
     return yes and last is not None and last.heard_before_the_answer and last.theirs
 
 
 def consent(encoded: Encoded) -> Consent:
-    """How it was agreed to record, from a take's marks."""
+    """Return the consent to recording, from a take's markers."""
     start = encoded.take.start
     if start.mode == NOTICE:
         return Consent(NOTICE, None, None, None, None)
@@ -166,7 +166,7 @@ def consent(encoded: Encoded) -> Consent:
 
 
 def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
-    """The questions of a take, in order, with what came of each."""
+    """Return the keep questions of a take in order, each with its answer."""
     keep = encoded.take.start.keep
     if keep is None:
         return ()
@@ -180,14 +180,14 @@ def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
 
 
 def keep_consent(announced: bool, made: Sequence[KeepQuestion], keep: Keep | None, since: datetime) -> KeepConsent | None:
-    """What the recording is kept for by agreement, counted from ``since``; ``None`` where it is not."""
+    """Return the keep consent, its retention counted from ``since``; ``None`` where there is none."""
     if keep is None or not counts(announced, made):
         return None
     return KeepConsent(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
 
 
 def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
-    """How the consent contradicts itself; ``None`` where it does not."""
+    """Return the contradiction in a consent, or ``None``."""
     said = (consent.answer, consent.key, consent.at)
     if consent.mode == NOTICE and (consent.question is not None or any(each is not None for each in said)):
         return "nothing is asked where there is only a notice"
@@ -199,7 +199,7 @@ def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
 
 
 def contradiction_in(keep_questions: Iterable[KeepQuestion], duration_ms: int) -> str | None:
-    """How the keep questions and their answers contradict themselves; ``None`` where they do not."""
+    """Return the first contradiction in keep questions and answers, or ``None``."""
     reached = 0
     for one in keep_questions:
         answered = one.answered_offset_ms
@@ -273,7 +273,7 @@ def _agreement(
 
 
 def _voice(first: int, end: int, since: int, duration_ms: int) -> HeardVoice | None:
-    """What of it lies in the audio, after the question."""
+    """Return the part of the voice that lies in the audio and after the question."""
     first, end = max(first, since), min(end, duration_ms)
     return HeardVoice(first, end) if first < end else None
 

@@ -1,6 +1,6 @@
-"""Manifest, version 1: its fields, and what must hold between them.  docs/formats.md describes each field.
+"""The manifest, version 1: its fields and the rules between them.  docs/formats.md describes each field.
 
-Version 1 is closed: another version, an unknown field, and fields that contradict each other are refused.
+Version 1 is closed: another version, unknown fields and contradictory fields are refused.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _PAD: Final = 256
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 IMPORTED = "imported"
-"""Why a recording that comes from elsewhere is unannounced; ``channel`` is then its file's SHA-256."""
+"""Why an imported recording is unannounced; its ``channel`` is then the SHA-256 of the imported file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An encrypted object: hashes hex SHA-256, lengths bytes, ``blocks`` those of each stored 64 KiB
-    block in order."""
+    """An encrypted object.  Hashes are SHA-256 in hex, lengths in bytes; ``blocks`` are the hashes of the
+    stored 64 KiB blocks, in order."""
 
     __pydantic_config__ = STRICT
 
@@ -64,19 +64,20 @@ class Object:
     blocks: tuple[Sha256, ...]
 
     def check_block(self, number: int, block: bytes) -> None:
-        """Refuse a stored block that is not what was sealed: what :class:`envelope.Reader` asks of each.
+        """Check a stored block against the sealed hash; the ``check`` of a :class:`streaming_aead.Reader`.
         Raises :class:`SealError` (``seal.block``)."""
         if number >= len(self.blocks) or hashlib.sha256(block).hexdigest() != self.blocks[number]:
             raise SealError(
                 "seal.block",
-                f"block {number} of {self.name} is not what was sealed",
-                "the stored object was changed; `accord verify` says where",
+                f"block {number} of {self.name} differs from the sealed one",
+                "the stored object was changed; `accord verify` lists the changed blocks",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedPurpose:
-    """What the recording may be used for, and until when: as announced, or as agreed in the call."""
+    """A purpose that the recording may be used for, and until when: announced, or consented to in the
+    call."""
 
     __pydantic_config__ = STRICT
 
@@ -86,8 +87,8 @@ class AnnouncedPurpose:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What was announced, and where it is in the audio: ``offset_ms`` to ``end_ms``, found with
-    ``score`` (normalised cross-correlation, 1.0 is the very sound)."""
+    """The announcement, and its place in the audio: ``offset_ms`` to ``end_ms``.  ``score`` is the normalised
+    cross-correlation; 1.0 is the identical sound."""
 
     __pydantic_config__ = STRICT
 
@@ -105,7 +106,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class JoinedParty:
-    """Somebody who was on the inside from ``offset_ms`` on."""
+    """A participant or supervisor who was there from ``offset_ms`` on."""
 
     __pydantic_config__ = STRICT
 
@@ -115,7 +116,7 @@ class JoinedParty:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Who spoke.  Encrypted in the manifest under the recording's data key."""
+    """The parties of the call.  The manifest has them encrypted under the recording's data key."""
 
     __pydantic_config__ = STRICT
 
@@ -126,7 +127,7 @@ class Parties:
 
 @dataclass(frozen=True, slots=True)
 class UncorrectedTimes:
-    """A call's times as they were noted in it, by clocks that were found to be wrong."""
+    """A call's times as noted during the call, by clocks that turned out to be wrong."""
 
     __pydantic_config__ = STRICT
 
@@ -136,7 +137,7 @@ class UncorrectedTimes:
 
 @dataclass(frozen=True, slots=True)
 class KeyIds:
-    """The ids of the recording's ``data`` key and of the ``tenant``'s key that wrapped it first."""
+    """Ids of the recording's ``data`` key and of the ``tenant``'s key that first wrapped it."""
 
     __pydantic_config__ = STRICT
 
@@ -146,14 +147,14 @@ class KeyIds:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A verified manifest.  Times UTC, offsets and lengths of audio in milliseconds.
+    """A verified manifest.  Times are UTC, offsets and durations milliseconds of audio.
 
     ``announced`` is ``None`` where the announcement was not found in the audio; ``unannounced`` then says
-    why, and there is no purpose.  ``consent`` is how it was agreed to record, ``keep_questions`` the questions in
-    the call whether it may be kept, ``keep_consent`` what came of them (``None``: nothing).  ``uncorrected`` is
-    ``None`` where start and end are as they were noted in the call.  ``keep_until`` is when the recording goes at the
-    latest unless something sealed later says otherwise.  ``signing_key_id`` is the id of the key that signed
-    it, which is not in its body.
+    why, and there is no purpose.  ``consent`` is the consent to recording, ``keep_questions`` are the keep
+    questions of the call, and ``keep_consent`` is the consent that resulted, if any.  ``uncorrected`` is
+    ``None`` where start and end are as noted during the call.  At ``keep_until`` the recording expires,
+    unless an amendment changes that.  ``signing_key_id`` is the id of the signing key, which is not in the
+    body.
     """
 
     __pydantic_config__ = STRICT
@@ -189,7 +190,7 @@ class Manifest:
 
     @property
     def purposes(self) -> tuple[AnnouncedPurpose, ...]:
-        """What it may be used for: nothing that was not announced, or agreed in the call."""
+        """The purposes that were announced, or consented to in the call."""
         announced = () if self.announced is None else self.announced.purposes
         more = self.keep_consent
         if more is None:
@@ -200,13 +201,13 @@ class Manifest:
 
     @property
     def import_sha256(self) -> str | None:
-        """The SHA-256 (hex) of the file that it was, where it comes from elsewhere."""
+        """The SHA-256 (hex) of the imported file; ``None`` for a recording of Accord's own."""
         return self.channel if self.unannounced == IMPORTED else None
 
     @property
     def keep_answer(self) -> str | None:
-        """What came of the questions whether to keep it: ``yes`` only where that counts, ``no``, ``none``
-        (nobody answered), or ``None``."""
+        """The outcome of the keep questions: ``yes`` only where it counts, ``no``, ``none`` (nobody answered),
+        or ``None`` (nothing was asked or answered)."""
         if self.keep_consent is not None:
             return YES
         given = [each.answer for each in self.keep_questions if each.answer in GIVEN]
@@ -214,15 +215,15 @@ class Manifest:
 
     @property
     def prefix(self) -> str:
-        """Where the recording lies in the bucket, with a slash at the end."""
+        """The prefix of the recording's objects in the bucket, with a slash at the end."""
         return prefix(self.tenant, self.started_at, self.recording)
 
     def object(self, name: str) -> Object | None:
-        """The object of that name."""
+        """The object of that name, if there is one."""
         return next((found for found in self.objects if found.name == name), None)
 
     def check_key(self, data_key: Secret) -> None:
-        """Refuse another data key than the sealed one.  Raises :class:`SealError`."""
+        """Check that a data key is the sealed one.  Raises :class:`SealError` (``seal.key_foreign``)."""
         if data_key.id != self.keys.data:
             raise SealError(
                 "seal.key_foreign",
@@ -236,7 +237,7 @@ def prefix(tenant: str, started_at: datetime, recording: str) -> str:
 
 
 def _check(manifest: Manifest) -> None:
-    """Refuse a manifest that contradicts itself, so that no reader has to.  Raises :class:`SealError`
+    """Refuse a contradictory manifest, so that no reader has to.  Raises :class:`SealError`
     (``seal.contradiction``)."""
 
     def refuse(what: str) -> None:
@@ -294,7 +295,7 @@ def to_body(manifest: Manifest) -> dict[str, Any]:
 
 
 def encrypt_parties(parties: Parties, recording: str, data_key: Secret, entropy: Entropy) -> bytes:
-    """The parties as they lie in a manifest, padded, so that the length reveals nothing."""
+    """Encrypt the parties for the manifest, padded so that the length reveals nothing."""
     plain = canonical_json.dump(_PARTIES.write(parties))
     padded = plain + b" " * (-len(plain) % _PAD)
     data = streaming_aead.associated(recording, PARTIES)
@@ -302,7 +303,8 @@ def encrypt_parties(parties: Parties, recording: str, data_key: Secret, entropy:
 
 
 def decrypt_parties(manifest: Manifest, data_key: Secret) -> Parties:
-    """Who spoke.  Raises :class:`SealError` (``seal.key_foreign``, ``seal.decryption``, ``seal.field``)."""
+    """Decrypt the parties of a manifest.  Raises :class:`SealError` (``seal.key_foreign``, ``seal.decryption``,
+    ``seal.field``)."""
     manifest.check_key(data_key)
     data = streaming_aead.associated(manifest.recording, PARTIES)
     plain = streaming_aead.decrypt_bytes(manifest.parties, data_key.key, data).rstrip(b" ")

@@ -1,7 +1,7 @@
-"""Manifest, version 1: what a recording is, signed; its upload is the commit.
+"""Sealing a take: encrypt its audio, and sign the manifest whose upload commits the recording.
 
-A signed document (``signed_document.py``).  A manifest is never rewritten: what is learnt later lies beside
-it, in amendments, never in it.
+A manifest is a signed document (``signed_document.py``) and is never rewritten: later facts are in amendments
+beside it.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ KEY_FILE = "key.json"
 ENCRYPTED = ".enc"
 
 UNANNOUNCED_KEEP = timedelta(days=30)
-"""How long a take is kept in whose audio the announcement was not found (P1)."""
+"""Retention of a recording whose announcement was not found in the audio (P1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to be put under a key of the bucket; ``sha256`` hex, of its bytes."""
+    """A file to be put under ``key`` in the bucket; ``sha256`` is the hex SHA-256 of its bytes."""
 
     key: str
     path: Path
@@ -57,10 +57,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class SealedTake:
-    """A recording, encrypted and signed, in its take's folder.
+    """An encrypted and signed recording in its take's folder.
 
-    ``uploads`` in the order in which they are put: the objects, the wrapped key, and last the manifest,
-    which is the commit.
+    ``uploads`` are in the order of their upload: the objects, the wrapped key, and last the manifest, which
+    commits the recording.
     """
 
     folder: Path
@@ -87,13 +87,13 @@ def seal(
     entropy: Entropy = os.urandom,
     uptime: Uptime | None = None,
 ) -> SealedTake:
-    """Encrypt a take's sounds under a new data key, and seal what it is.  ``uptime`` is this machine's now;
-    ``None`` where it is not known: then keeping counts from ``now``.
+    """Encrypt a take's audio under a new data key, and sign its manifest.  ``uptime`` is the machine's present
+    uptime; where it is unknown (``None``), retention counts from ``now``.
 
     Writes into the take's folder, in this order: ``<name>.enc`` for each sound, ``key.json`` (the wrapped
-    data key), ``manifest.json``.  Broken off before the last, all of it is made anew.  Raises
-    :class:`SealError` (``seal.sound_changed``: a sound is not what was encoded; ``seal.key_foreign``;
-    ``seal.endorsement_time``: the signing key is past its date), ``OSError`` (a full disk).
+    data key), ``manifest.json``.  After an interruption before the last, everything is written again.  Raises
+    :class:`SealError` (``seal.sound_changed``: a file changed since it was encoded; ``seal.key_foreign``;
+    ``seal.endorsement_time``: the signing key has expired), ``OSError`` (a full disk).
     """
     start, folder = encoded.take.start, encoded.take.folder
     told = start.announcement is not None or start.import_keep_until is not None
@@ -127,9 +127,9 @@ def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = Non
 
 
 def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Manifest:
-    """A manifest, verified from the root's public key alone.
+    """Read a manifest and verify it from the root's public key alone.
 
-    With ``now``, a seal from the future is refused as well.  Raises :class:`SealError`; its
+    With ``now``, a manifest dated in the future is refused as well.  Raises :class:`SealError`; its
     ``error_id`` says which check failed, in this order: form (``seal.not_json``,
     ``seal.duplicate_field``, ``seal.not_canonical``), the envelope's fields, the endorsement
     (``seal.endorsement_…``), ``seal.signature``, ``seal.version``, ``seal.unknown_field``,
@@ -147,8 +147,8 @@ def _encrypt(sound: EncodedSound, folder: Path, recording: str, data_key: Secret
     if stored.plain_sha256 != sound.sha256 or stored.plain_length != sound.length:
         raise SealError(
             "seal.sound_changed",
-            f"{sound.path} is not what was encoded: its hash or length is another",
-            "the disk or somebody changed it; encode the take again",
+            f"{sound.path} changed after encoding: its hash or length differs",
+            "check the disk, then encode the take again",
         )
     return Object(
         name=sound.name,
@@ -250,7 +250,7 @@ _OF_PARTIES = (*_CAME, "unbridged", "participant_left", *_OF_SUPERVISORS, *_OF_T
 
 
 def _marker(mark: Marker) -> Marker:
-    # Who joined and who left are parties, and parties are encrypted.
+    # The people in a marker are parties, and parties are encrypted.
     private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
     data = {name: value for name, value in mark.data.items() if name not in private}
     return Marker(truncate(mark.at), mark.offset_ms, mark.kind, data)
