@@ -31,7 +31,8 @@ class Timing:
 
 
 def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
-    """The times of a take that is sealed now; ``uptime`` is the machine's, ``None`` where it is not known."""
+    """Return the corrected times of a take that is sealed now.  ``uptime`` is the machine's, ``None`` where it
+    is unknown."""
     now = truncate(now)
     noted = UncorrectedTimes(truncate(take.start.started_at), truncate(take.end.ended_at))
     begin, known = noted.started_at, _begin(take.start, now, uptime)
@@ -48,14 +49,14 @@ def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
         bridged_at=None if bridged is None else _put_right(truncate(bridged), by, begin, ended),
         ended_at=ended,
         sealed_at=now,
-        # Where nobody knows how long ago it was, or the clock was ahead, no earlier than is certain.
+        # Where the call's age is unknown or the clock was ahead, retention must not begin too early.
         kept_from=now if known is None or noted.started_at > now else begin,
         uncorrected=None if sealed == noted else noted,
     )
 
 
 def _begin(start: CallStart, now: datetime, uptime: Uptime | None) -> datetime | None:
-    """When the call began, by the present clock; ``None`` where nobody knows."""
+    """Return the call's start by the present clock, from the uptime; ``None`` where that is unknown."""
     then = start.uptime
     if then is None or uptime is None or HIDDEN in (then.boot, uptime.boot):
         return None
@@ -65,7 +66,7 @@ def _begin(start: CallStart, now: datetime, uptime: Uptime | None) -> datetime |
 
 
 def _put_right(at: datetime, by: timedelta, earliest: datetime, latest: datetime) -> datetime:
-    """A time of the call: as it was noted, where that can be; otherwise moved with the call's beginning."""
+    """Return a time of the call as noted where that is possible, otherwise moved with the call's start."""
     if not earliest <= at <= latest:
         at += by
     return min(max(at, earliest), latest)
