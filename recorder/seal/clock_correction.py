@@ -1,10 +1,9 @@
-"""When a call was, as it is sealed: its times as they were noted, put right where a clock was wrong.
+"""Correction of a call's times when it is sealed, where a clock was wrong.
 
-What was noted in a call is by clocks that somebody may have set since, or sets later: the machine's, and the
-switch's, which keeps its own.  The clock since boot is set by nobody.  With a reading of it from the call's
-beginning, on a machine that was not started again, it is known how long ago that was, and so by the present
-clock when.  Nothing here says which of two clocks is right; keeping counts from the later time, so that
-nothing goes earlier than was announced.
+The times of a call are by the machine's clock and by the switch's own, and both can be set at any time.
+Nobody sets the uptime: if the machine was not restarted, a reading of it from the call's start tells how long
+ago that was, and so its time by the present clock.  Nothing here decides which of two clocks is right.
+Retention counts from the later time, so that nothing expires earlier than announced.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from recorder.spool.layout import CallStart, Take
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times to the millisecond, in order: none is later than ``sealed_at``.  ``kept_from``: from when on
-    keeping counts.  ``uncorrected``: start and end by the clocks of the call, where these are others."""
+    """Times to the millisecond, in order, none later than ``sealed_at``.  ``kept_from`` is the start of
+    retention.  ``uncorrected``: start and end by the clocks of the call, where these are others."""
 
     started_at: datetime
     bridged_at: datetime | None
