@@ -48,7 +48,7 @@ def unwrap(document: dict[str, Any], key: bytes, purpose: str) -> bytes:
     return inner
 
 
-def test_a_reader_written_from_the_page_reads_a_recording(bucket: Bucket, keys: Keys) -> None:
+def test_reader_written_from_the_page_reads_a_recording(bucket: Bucket, keys: Keys) -> None:
     prefix = f"{TENANT}/2026/11/25/{RECORDING}/"
     content = bucket.objects[prefix + "manifest.json"]
     document = json.loads(content)

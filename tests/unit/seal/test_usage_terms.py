@@ -74,7 +74,7 @@ def chain(*said: tuple[float, Data]) -> tuple[Amendment, ...]:
 HOLD = HoldSet(("agreement",), "u", "a dispute", day(60))
 
 
-def test_each_purpose_ends_at_its_own_time_and_with_the_last_the_recording() -> None:
+def test_recording_ends_with_its_last_purpose() -> None:
     sealed = manifest(("quality", "agreement"), 30, agreed=("agreement", 365))
     told = terms(sealed, ())
     assert [(each.code, each.until) for each in told.purposes] == [
@@ -87,14 +87,14 @@ def test_each_purpose_ends_at_its_own_time_and_with_the_last_the_recording() -> 
     assert told.why == "expired"
 
 
-def test_what_was_not_announced_has_no_purpose_and_its_day() -> None:
+def test_unannounced_recording_has_no_purpose() -> None:
     told = terms(manifest(announced=False), ())
     assert (told.purposes, told.until, told.why) == ((), day(30), "not_announced")
     told = terms(manifest(announced=False), chain((3, DeletionRequested("…"))))
     assert (told.until, told.why) == (day(3), "deleted")
 
 
-def test_a_withdrawal_ends_what_rests_on_consent_and_nothing_else() -> None:
+def test_withdrawal_ends_only_consent() -> None:
     said = chain((5, ConsentWithdrawn(("agreement", "legal-duty"), "by letter")))
     by_notice = terms(manifest(("agreement", "legal-duty"), agreed=("agreement", 365)), said)
     assert [each.until for each in by_notice.purposes] == [day(30), day(30)]
@@ -109,7 +109,7 @@ def test_a_withdrawal_ends_what_rests_on_consent_and_nothing_else() -> None:
     assert withdrawable(manifest(("agreement",)), later) == ("training",)
 
 
-def test_an_agreement_later_adds_a_purpose_and_a_withdrawal_takes_it_back() -> None:
+def test_withdrawal_ends_an_added_consent() -> None:
     said = [(1, ConsentAdded("training", day(100), "be", "…"))]
     told = terms(manifest(), chain(*said))
     assert (told.term("training").until, told.until) == (day(100), day(100))
@@ -120,7 +120,7 @@ def test_an_agreement_later_adds_a_purpose_and_a_withdrawal_takes_it_back() -> N
     assert terms(manifest(), chain(*said)).until == day(50)
 
 
-def test_shorter_is_for_all_and_longer_for_what_is_recorded_from_then_on() -> None:
+def test_limit_shortens_earlier_recordings() -> None:
     short = RetentionLimit(5, None, None, day(10), day(20))
     told = terms(manifest(), (), [short])
     assert (told.until, told.why) == (day(10), "shortened"), "gone at once, not before it was said"
@@ -131,7 +131,7 @@ def test_shorter_is_for_all_and_longer_for_what_is_recorded_from_then_on() -> No
     assert terms(manifest(), (), [RetentionLimit(90, None, None, day(0))]).until == day(30), "never longer"
 
 
-def test_what_was_agreed_outlasts_a_limit_that_does_not_name_it() -> None:
+def test_consent_outlasts_a_limit_without_consents() -> None:
     short = RetentionLimit(5, None, None, day(10))
     in_call = manifest(agreed=("agreement", 365))
     told = terms(in_call, (), [short])
@@ -149,7 +149,7 @@ def test_what_was_agreed_outlasts_a_limit_that_does_not_name_it() -> None:
     assert (told.until, told.purposes[0].consented_until) == (day(10), None), "what rests on the announcement is left"
 
 
-def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -> None:
+def test_hold_defers_every_end() -> None:
     said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionRequested("…"))]
     held = terms(manifest(mode="opt-in"), chain(*said))
     assert not held.due(day(9999))
@@ -159,7 +159,7 @@ def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -
     assert lifted.why == "withdrawn"
 
 
-def test_the_country_ends_the_use_and_destroys_nothing() -> None:
+def test_country_limits_use_and_erases_nothing() -> None:
     told = terms(manifest(keep_days=3000), (), (), shipped()["strict"])
     assert (told.term("agreement").use_until, told.until) == (day(30), day(3000))
 
@@ -286,7 +286,7 @@ def held(case: Case) -> set[str]:
 
 @settings(max_examples=150, deadline=None)
 @given(cases())
-def test_it_says_what_the_model_says(case: Case) -> None:
+def test_terms_match_the_model(case: Case) -> None:
     now = day(case.now)
     told = terms(case.sealed, chain(*case.said), case.limits, shipped()[case.country])
     codes = [each.code for each in told.purposes]
@@ -318,7 +318,7 @@ def life(case: Case) -> Life:
 
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
-def test_when_and_why_each_thing_ends_and_who_hears_it_until_then(case: Case, role: str, ago: int) -> None:
+def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int) -> None:
     """Also at moments before all was said; and with that what the gate lets somebody choose."""
     now, pack, model = day(case.now + ago), shipped()[case.country], life(case)
     told = terms(case.sealed, chain(*case.said), case.limits, pack)
@@ -339,7 +339,7 @@ def test_when_and_why_each_thing_ends_and_who_hears_it_until_then(case: Case, ro
 
 @settings(max_examples=80, deadline=None)
 @given(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
-def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case, what: str) -> None:
+def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
     now = day(case.now)
     before = terms(case.sealed, chain(*case.said), case.limits)
     codes = tuple(each.code for each in before.purposes)
@@ -362,6 +362,6 @@ def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_what_a_law_asks_for_is_data(code: str) -> None:
+def test_legal_duty_cannot_be_withdrawn(code: str) -> None:
     told = terms(manifest((code,), mode="opt-in"), chain((1, ConsentWithdrawn((code,), "…"))))
     assert told.until == (day(30) if code == "legal-duty" else day(1))

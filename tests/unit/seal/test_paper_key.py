@@ -22,12 +22,12 @@ def refused(*lines: str) -> str:
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_every_key_comes_back(key: bytes) -> None:
+def test_printed_key_round_trips(key: bytes) -> None:
     text = "\n".join(paper_key.printed("root.key", key))
     assert paper_key.typed(text) == {"root.key": key}
 
 
-def test_it_is_printed_so_for_ever() -> None:
+def test_printed_form_is_frozen() -> None:
     """Papers are read again in years."""
     assert LINES == [
         "kek",
@@ -39,7 +39,7 @@ def test_it_is_printed_so_for_ever() -> None:
     ]
 
 
-def test_how_it_is_typed_does_not_matter() -> None:
+def test_typing_style_is_ignored() -> None:
     first, *rest = LINES
     spaced = [" ".join(line.split()[1].replace("-", " ").lower()) for line in rest]
     alike = [line.split()[1].replace("0", "O").replace("1", "l") for line in rest]
@@ -50,7 +50,7 @@ def test_how_it_is_typed_does_not_matter() -> None:
     assert paper_key.typed("\n".join(both)) == {"kek": KEY, "root.key": OTHER}
 
 
-def test_every_other_symbol_is_found_and_its_line_named() -> None:
+def test_each_wrong_symbol_is_reported_with_its_line() -> None:
     for number in range(1, 6):
         line = LINES[number].split()[1]
         for at in (each for each in range(len(line)) if line[each] != "-"):
@@ -62,7 +62,7 @@ def test_every_other_symbol_is_found_and_its_line_named() -> None:
                 )
 
 
-def test_what_else_can_go_wrong_is_named() -> None:
+def test_other_typing_errors_are_reported() -> None:
     swapped = [LINES[0], LINES[1], LINES[3], LINES[2], *LINES[4:]]
     assert refused(*swapped).count("should be") == 2
     bare = [line.split()[-1] for line in swapped]
@@ -79,7 +79,7 @@ def test_what_else_can_go_wrong_is_named() -> None:
     assert "before the first name" in refused("../../etc/passwd", *LINES[1:])
 
 
-def test_a_block_below_another_keys_name_is_named() -> None:
+def test_lines_below_another_name_are_reported() -> None:
     """All keys have 32 bytes, and their blocks look alike."""
     names = ("kek", "kek.next", f"{'ab' * 16}.kek", "root.key")
     for mine in names:

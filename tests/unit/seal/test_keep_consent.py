@@ -59,7 +59,7 @@ def sealed_of(keys: Keys, folder: Path, *marks: tuple[str, dict[str, str]], **mo
     return sealed.manifest
 
 
-def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
+def test_keep_consent_body_field_by_field(keys: Keys, folder: Path) -> None:
     consent = ("question_answered", {"question": "recording", "answer": "yes", "key": "1"})
     made = make_asked(folder, consent, *ALL, mode="opt-in", question=words("May we record?"))
     body = json.loads(seal_asked(keys, made).manifest_bytes)["body"]
@@ -100,13 +100,13 @@ def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
     assert body["keep_until"] == "2027-11-25T09:30:00.123Z"
 
 
-def test_a_yes_keeps_it_longer_for_its_purpose_and_for_no_other(keys: Keys, folder: Path) -> None:
+def test_yes_extends_only_its_own_purpose(keys: Keys, folder: Path) -> None:
     manifest = sealed_of(keys, folder, *ALL)
     assert manifest.purposes == (*ANNOUNCED, AnnouncedPurpose("training", A_YEAR))
     assert (manifest.keep_until, manifest.keep_answer) == (A_YEAR, "yes")
 
 
-def test_a_yes_to_what_was_announced_prolongs_it_and_never_shortens(keys: Keys, tmp_path: Path) -> None:
+def test_yes_to_an_announced_purpose_never_shortens_it(keys: Keys, tmp_path: Path) -> None:
     longer = sealed_of(keys, tmp_path / "a", *ALL, keep=replace(KEEP, purpose="agreement"))
     assert longer.purposes == (AnnouncedPurpose("agreement", A_YEAR), ANNOUNCED[1])
     assert longer.keep_until == A_YEAR
@@ -148,7 +148,7 @@ UNHEARD = ("keep_answer_unheard", {})
         ((asked(), HEARD, asked(), HEARD, YES), "yes", [None, "yes"]),
     ],
 )
-def test_the_last_answer_stands(
+def test_last_answer_counts(
     keys: Keys, folder: Path, marks: tuple[Any, ...], kept: str | None, answers: list[str | None]
 ) -> None:
     manifest = sealed_of(keys, folder, *marks)
@@ -158,7 +158,7 @@ def test_the_last_answer_stands(
     assert manifest.keep_until == (A_YEAR if kept == "yes" else START + timedelta(days=30))
 
 
-def test_a_question_that_is_not_in_the_audio_before_the_answer_agrees_nothing(
+def test_question_missing_in_the_audio_gives_no_consent(
     keys: Keys, tmp_path: Path
 ) -> None:
     assert sealed_of(keys, tmp_path / "a", *ALL, found=False).keep_consent is None
@@ -169,7 +169,7 @@ def test_a_question_that_is_not_in_the_audio_before_the_answer_agrees_nothing(
     assert manifest.keep_questions[0].answer == "yes"  # what was answered is told all the same
 
 
-def test_without_an_announcement_nothing_is_agreed(keys: Keys, folder: Path) -> None:
+def test_unannounced_recording_has_no_keep_consent(keys: Keys, folder: Path) -> None:
     manifest = sealed_of(keys, folder, *ALL, announced=None)
     assert (manifest.keep_consent, manifest.purposes) == (None, ())
     assert manifest.keep_until == manifest.ended_at + timedelta(days=30)
@@ -187,7 +187,7 @@ def test_without_an_announcement_nothing_is_agreed(keys: Keys, folder: Path) -> 
         ("opt-out", "unclear", False),
     ],
 )
-def test_where_it_is_asked_whether_to_record_nothing_is_used_without_the_answer(
+def test_opt_in_without_an_answer_has_no_purpose(
     keys: Keys, folder: Path, mode: str, answer: str | None, announced: bool
 ) -> None:
     said = [("question_answered", {"question": "recording", "answer": answer})] if answer else []
@@ -247,7 +247,7 @@ NOTHING_ANSWERED: dict[str, Any] = {"confirmed": False} | dict.fromkeys(
         lambda body: body["consent"].update(mode="opt-out", answer="no", at=UNTIL),
     ],
 )
-def test_a_contradiction_is_refused_however_rightly_signed(keys: Keys, folder: Path, change: Change) -> None:
+def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Change) -> None:
     sealed = seal_asked(keys, make_asked(folder, *ALL))
     with pytest.raises(SealError) as refused:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
@@ -271,7 +271,7 @@ def test_a_contradiction_is_refused_however_rightly_signed(keys: Keys, folder: P
         (lambda body: body.pop("keep_consent"), "seal.field"),
     ],
 )
-def test_another_form_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
+def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
     sealed = seal_asked(keys, make_asked(folder, *ALL))
     with pytest.raises(SealError) as refused:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
@@ -289,7 +289,7 @@ def test_another_form_is_refused(keys: Keys, folder: Path, change: Change, error
         (b'"answered_offset_ms":26000', b'"answered_offset_ms":25000'),
     ],
 )
-def test_what_was_agreed_cannot_be_changed_unnoticed(
+def test_changed_keep_consent_is_noticed(
     keys: Keys, folder: Path, said: bytes, instead: bytes
 ) -> None:
     sealed = seal_asked(keys, make_asked(folder, BROKEN, *ALL))
@@ -307,7 +307,7 @@ def test_what_was_agreed_cannot_be_changed_unnoticed(
     assert codes() == {"seal.signature"}
 
 
-def test_where_they_were_heard_is_sealed_as_far_as_it_follows_the_question(
+def test_voice_is_sealed_from_the_end_of_the_question(
     keys: Keys, tmp_path: Path
 ) -> None:
     """What the daemon found in the recording, in the recording's own milliseconds."""
@@ -339,7 +339,7 @@ def test_where_they_were_heard_is_sealed_as_far_as_it_follows_the_question(
         first(unheard_at=UNTIL),
     ],
 )
-def test_a_voice_that_contradicts_the_rest_is_refused(keys: Keys, folder: Path, change: Change) -> None:
+def test_contradictory_voice_is_refused(keys: Keys, folder: Path, change: Change) -> None:
     sealed = seal_asked(keys, make_asked(folder, asked(), HEARD, ALOUD))
     open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
     with pytest.raises(SealError) as refused:
@@ -365,7 +365,7 @@ KINDS = [
     found=st.booleans(),
     spoken=st.booleans(),
 )
-def test_nothing_is_ever_kept_by_agreement_without_a_yes_that_follows_a_question(
+def test_no_keep_consent_without_a_yes_after_a_question(
     keys: Keys, folder: Path, marks: list[Any], mode: str, announced: bool, found: bool, spoken: bool
 ) -> None:
     keep = KEEP if spoken else replace(KEEP, question=None)
@@ -398,7 +398,7 @@ def test_nothing_is_ever_kept_by_agreement_without_a_yes_that_follows_a_question
         assert answers[-1] == "yes"
 
 
-def test_what_was_played_beyond_the_end_is_not_made_up(keys: Keys, folder: Path) -> None:
+def test_prompt_beyond_the_end_has_no_place(keys: Keys, folder: Path) -> None:
     """The call ends in the question: what was noted of it then lies at the end of the audio."""
     made = make_asked(folder, asked())
     end = made.duration_ms
