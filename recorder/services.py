@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.ids import Entropy
 from recorder.seal.keyring import Keyring
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import (Revoked, Trust, none_revoked)
 from recorder.seal.signing import Signer
 from recorder.store.contract import Store
 
@@ -39,7 +39,7 @@ class Services:
     entropy: Entropy = os.urandom
     uptime: Callable[[], Uptime] = uptime
     """Reads the machine's clock that nobody sets."""
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
     """Returns the signing keys that the root revoked."""
     lock: Callable[[str, datetime], None] | None = None
     """Locks a stored object until a time; ``None`` where the bucket locks nothing."""

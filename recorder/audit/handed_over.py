@@ -32,7 +32,7 @@ from recorder.seal.amendment import number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.document_source import Files
 from recorder.seal.manifest import Manifest
-from recorder.seal.revocation import signed_since
+from recorder.seal.revocation import (find_revoked_documents)
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.seal.signing import Endorsement
 
@@ -170,7 +170,7 @@ class HandoverCheck:
         chain = read_chain(manifest, sha256, amendments_in(files, "", names), self.root, self.now)
         for problem in chain.problems:
             yield AuditFinding(problem.code, place + problem.name, problem.message)
-        for name, what in signed_since(chain, self.revoked):
+        for name, what in find_revoked_documents(chain, self.revoked):
             yield AuditFinding("seal.key_revoked", place + name, what)
         yield from self._plain(place, manifest, names)
         if self.leaves:

@@ -34,7 +34,7 @@ from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import TENANT, Keyring, WrappedKey, recording_of_path
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import Trust, signed_since
+from recorder.seal.revocation import (Trust, find_revoked_documents)
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.usage_terms import RetentionLimit
@@ -177,7 +177,7 @@ class RecordingAudit:
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
         """What a revoked key signed and backdated: the log shows since when it has been there."""
-        for name, what in signed_since(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
+        for name, what in find_revoked_documents(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
             if row.prefix + name not in named:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 

@@ -28,7 +28,7 @@ from recorder.clock import to_iso, truncate
 from recorder.errors import AccordError, LedgerError
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import (key_part)
 from recorder.seal.signing import CHECKPOINT
 from recorder.services import Services
 from recorder.store.contract import Store
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 def place_of(tenant: str, number: int) -> str:
     """A checkpoint's key in the bucket."""
-    return f"{PLACE}{part(tenant)}/{number:010}.note"
+    return f"{PLACE}{key_part(tenant)}/{number:010}.note"
 
 
 def newest(tenant: str) -> CheckpointTable | None:
@@ -197,7 +197,7 @@ def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
 
 def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
     """Keys under a tenant's checkpoints after a given number, in order."""
-    prefix = f"{PLACE}{part(tenant)}/"
+    prefix = f"{PLACE}{key_part(tenant)}/"
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
 

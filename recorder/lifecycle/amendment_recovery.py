@@ -14,7 +14,7 @@ from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_store import chain_of_row
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import (Revoked, Trust, none_revoked)
 from recorder.store.contract import Store
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ def finish(
     root: Ed25519PublicKey,
     now: datetime,
     entropy: Entropy,
-    revoked: Callable[[], Revoked] = nothing,
+    revoked: Callable[[], Revoked] = none_revoked,
 ) -> int:
     """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
     broken is logged, and looked at again; so is one that a key signed which is ``revoked`` by now.  Raises

@@ -44,7 +44,7 @@ from recorder.seal.amendment_kinds import (
     PurposesNarrowed,
 )
 from recorder.seal.keyring import data_key_path
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import (Revoked, Trust, none_revoked)
 from recorder.seal.signing import Signer
 from recorder.seal.usage_terms import Terms
 from recorder.store.contract import Conflict, NotFound, Store
@@ -71,24 +71,24 @@ class Looked:
 
     def may_hold(self) -> tuple[str, ...]:
         """The purposes that it can be held for: a dispute can need them, and they have not ended."""
-        return tuple(code for code in self.terms.living(self.now) if sealed.for_disputes(code))
+        return tuple(code for code in self.terms.active(self.now) if sealed.serves_disputes(code))
 
     def may_withdraw(self) -> tuple[str, ...]:
         """The purposes of which consent can be withdrawn."""
-        living = self.terms.living(self.now)
-        asked = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
+        living = self.terms.active(self.now)
+        asked = sealed.withdrawable_purposes(self.chain.manifest, self.chain.amendments)
         return tuple(code for code in asked if code in living)
 
     def may_narrow(self) -> tuple[str, ...]:
         """The purposes that its customer can end."""
-        return tuple(code for code in self.terms.living(self.now) if not sealed.by_law(code))
+        return tuple(code for code in self.terms.active(self.now) if not sealed.is_required_by_law(code))
 
     def why_not_agree(self) -> str | None:
         """The id of the reason why nothing can be agreed about it any more; ``None`` where it can."""
         manifest = self.chain.manifest
         if manifest.announced is None and manifest.import_sha256 is None:
             return "retention.not_announced"
-        ended = not self.terms.living(self.now) and not self.terms.holds
+        ended = not self.terms.active(self.now) and not self.terms.holds
         if manifest.import_sha256 is not None and not self.terms.purposes:
             ended = self.now >= self.terms.until
         return "retention.over" if ended or self.terms.deleted_at is not None else None
@@ -97,7 +97,7 @@ class Looked:
         """The id of the reason why it cannot be deleted; ``None`` where it can."""
         if self.terms.holds:
             return "retention.held"
-        if any(sealed.by_law(code) for code in self.terms.living(self.now)):
+        if any(sealed.is_required_by_law(code) for code in self.terms.active(self.now)):
             return "retention.by_law"
         return "retention.deleted" if self.terms.deleted_at is not None else None
 
@@ -121,7 +121,7 @@ class Changes:
     now: Now = utc_now
     entropy: Entropy = os.urandom
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
 
     @property
     def trust(self) -> Trust:
@@ -237,7 +237,7 @@ class Changes:
         """A recording as it stands, and what would hold of it after a rule's amendment; nothing is written.
         Raises what the rule does."""
         looked = self.look(tenant, recording)
-        after = [*looked.chain.amendments, looked.chain.following(rule(looked), by, looked.now)]
+        after = [*looked.chain.amendments, looked.chain.next_amendment(rule(looked), by, looked.now)]
         with connected():
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         return looked, sealed.terms(looked.chain.manifest, after, limits, pack)
@@ -319,7 +319,7 @@ def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
             raise KeepingError("retention.too_long", objection.message, objection.hint)
-        until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
+        until = sealed.retention_start(looked.chain.manifest) + timedelta(days=keep_days)
         if until <= looked.now:
             raise KeepingError("retention.past", "counted from the call, that time is over already")
         if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
@@ -334,7 +334,7 @@ def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
     ``retention.reason``."""
 
     def rule(looked: Looked) -> Data:
-        if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
+        if not purposes or not set(purposes) <= set(looked.terms.active(looked.now)):
             raise KeepingError("retention.purpose", "it has no such purpose, or it has ended")
         if not set(purposes) <= set(looked.may_narrow()):
             raise KeepingError("retention.by_law", "a law asks that it be kept for that")

@@ -70,7 +70,7 @@ def put(
     stays: raises :class:`recorder.store.contract.Conflict`, and the chain is to be read again.  Raises
     :class:`recorder.errors.SealError` (a key that is not endorsed for amendments, an amendment that nobody
     would believe: ``amendment.contradiction``), ``StoreError``."""
-    unsigned = chain.following(data, by, now)
+    unsigned = chain.next_amendment(data, by, now)
     content = write(unsigned, signer)
     amendment = open_amendment(content, root)
     check_follows(chain, amendment)

@@ -19,7 +19,7 @@ from recorder.lifecycle.departure import last_cancellation
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import (key_part)
 from recorder.seal.offboarding import ERASURE, OffboardingReceipt, Statement
 from recorder.seal.revocation import Revoked
 from recorder.store.contract import NotFound, Store
@@ -72,7 +72,7 @@ def look(
     """All of the bucket, or a ``tenant``'s.  What a ``revoked`` key signed is not followed, but with
     ``believe_dates`` a receipt or note that is dated before.  Raises :class:`recorder.errors.StoreError`."""
     found = BucketStatements()
-    below = f"{part(tenant)}/" if tenant else ""
+    below = f"{key_part(tenant)}/" if tenant else ""
     owners: dict[str, None] = {}
     for key in list(store.list(offboarding.FOLDER + below)):
         if offboarding.is_known(key):

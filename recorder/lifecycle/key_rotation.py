@@ -268,7 +268,7 @@ class Rewrapping:
         keys = self._look(tenant)
         mine, there = keys.mine, keys.there
         if mine.wrapped_by != self.keyring.current:
-            fresh = self.keyring.wrap_again(mine, self.entropy)
+            fresh = self.keyring.rewrap_tenant_key(mine, self.entropy)
             # The bucket first, unless it has another key by now: then that one is wrapped anew below.
             if there is None or there.key_id == mine.key_id:
                 if there is not None and there.wrapped_by == self.keyring.current:
@@ -283,7 +283,7 @@ class Rewrapping:
         for place in list(self.store.list(f"keys/{tenant}/{TENANT}")):
             each = self._look(tenant).at(place)
             if each is not None and each.wrapped_by != self.keyring.current:
-                self._replace(place, self.keyring.wrap_again(each, self.entropy))
+                self._replace(place, self.keyring.rewrap_tenant_key(each, self.entropy))
                 self.boundary("older key put")
 
     def _tenant(self, tenant: str) -> tuple[int, int]:
@@ -347,7 +347,7 @@ class Rewrapping:
             fresh = next((each for each in good if each.wrapped_by == key.key_id), None)
             if fresh is None:
                 by = known[good[0].wrapped_by]
-                fresh = self.keyring.wrap_data_key_again(by, key, good[0], self.entropy)
+                fresh = self.keyring.rewrap_data_key(by, key, good[0], self.entropy)
             self.keyring.open_data_key(key, fresh)
             self._replace(place, fresh)
             self.boundary("data key put")

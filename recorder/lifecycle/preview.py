@@ -68,7 +68,7 @@ class _Group:
         for each in limits:
             if each.concerns(self.line, self.start, code):
                 announced = min(announced, each.end(self.start))
-                if agreed is not None and each.names(self.start):
+                if agreed is not None and each.covers(self.start):
                     agreed = min(agreed, each.end(self.start))
         return announced if agreed is None else max(announced, min(agreed, self.end))
 

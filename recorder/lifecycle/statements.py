@@ -16,7 +16,7 @@ from recorder.catalogue import departures, erased_call_queries
 from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import (Revoked, none_revoked)
 from recorder.services import Services
 from recorder.store.contract import NotFound
 
@@ -45,7 +45,7 @@ class Statements:
 
     store: DocumentSource
     root: Ed25519PublicKey
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
 
     def look(self, tenant: str | None, call: str) -> StatementCheck:
         """What holds of a customer's call.  Raises :class:`SealError` where a statement about the customer
@@ -62,7 +62,7 @@ class Statements:
         statement cannot be read."""
         if not departures.being_erased(tenant):
             return False
-        found = offboarding.standing(self.store, tenant, self.root, self.revoked())
+        found = offboarding.current_statement(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
             return True
         log.error("offboarding.unsigned", tenant=tenant, hint="a row says that it is erased: `accord audit`")

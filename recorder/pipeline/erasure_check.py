@@ -106,7 +106,7 @@ def _has_tombstone(
     for _, content in amendments_in(store, place, names):
         amendment = open_amendment(content, root)
         if amendment.kind == ERASED and (amendment.tenant, amendment.recording) == me:
-            if (why := revocation.doubt(amendment, revoked, lambda: amendments.seen(*me))) is not None:
+            if (why := revocation.find_doubt(amendment, revoked, lambda: amendments.seen(*me))) is not None:
                 revocation.refuse(place + name(amendment.number), why)
             return True
     return False

@@ -32,8 +32,8 @@ from recorder.playback.audio_reader import Sounds
 from recorder.playback.interface import Who
 from recorder.playback.verified_recording import Seals, VerifiedRecording
 from recorder.seal.keyring import Keyring
-from recorder.seal.offboarding import Statement, standing
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.offboarding import (Statement, current_statement)
+from recorder.seal.revocation import (Revoked, Trust, none_revoked)
 from recorder.seal.usage_terms import Terms, terms
 from recorder.store.contract import Store
 
@@ -55,7 +55,7 @@ class Guard:
         *,
         now: Now = utc_now,
         entropy: Entropy = os.urandom,
-        revoked: Callable[[], Revoked] = nothing,
+        revoked: Callable[[], Revoked] = none_revoked,
     ) -> None:
         self.store = store
         self.sounds = Sounds(store)
@@ -96,7 +96,7 @@ class Guard:
     def offboarding(self, tenant: str) -> Statement | None:
         """The signed statement of a customer's offboarding, if one is in force. Raises :class:`SealError`,
         :class:`StoreError`."""
-        return standing(self.store, tenant, self.trust.root, self.trust.revoked())
+        return current_statement(self.store, tenant, self.trust.root, self.trust.revoked())
 
     def terms(self, sealed: VerifiedRecording) -> Terms:
         """What a recording may be used for and until when, by what was sealed. Raises :class:`SealError`."""

@@ -39,7 +39,7 @@ from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.manifest import to_body
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import (Revoked, none_revoked)
 from recorder.store.contract import Store
 
 AHEAD: Final = 15
@@ -66,7 +66,7 @@ class Gate:
         *,
         now: Now = utc_now,
         entropy: Entropy = os.urandom,
-        revoked: Callable[[], Revoked] = nothing,
+        revoked: Callable[[], Revoked] = none_revoked,
     ) -> None:
         self._root, self._revoked = root_public, revoked
         self._guard = Guard(store, keyring, root_public, now=now, entropy=entropy, revoked=revoked)

@@ -29,7 +29,7 @@ from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.signed_document import CLOCK_SLACK
-from recorder.seal.usage_terms import for_disputes
+from recorder.seal.usage_terms import (serves_disputes)
 
 ALL_MAX_BYTES = 64 * 1024 * 1024
 """Maximum size of all amendments of one recording; later ones are read truncated, and fail verification."""
@@ -81,7 +81,7 @@ class Chain:
         later = (each.data.purpose for each in self.amendments if isinstance(each.data, ConsentAdded))
         return tuple(dict.fromkeys([*(each.code for each in self.manifest.purposes), *later]))
 
-    def following(self, data: Data, by: By, now: datetime) -> Amendment:
+    def next_amendment(self, data: Data, by: By, now: datetime) -> Amendment:
         """Return the next amendment, not yet signed."""
         number = len(self.amendments) + 1
         before = self.amendments[-1].sha256 if self.amendments else self.manifest_sha256
@@ -158,7 +158,7 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
     named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
     if other := sorted(set(named) - set(chain.codes)):
         refuse(f"the recording has no purpose {', '.join(other)}")
-    if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not for_disputes(code)]):
+    if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not serves_disputes(code)]):
         refuse(f"no dispute can need it for {', '.join(other)}, and it is held for that")
     nothing = chain.manifest.announced is None and chain.manifest.import_sha256 is None
     if isinstance(data, ConsentAdded) and nothing:
@@ -173,7 +173,7 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
             refuse("the recording was erased while it was held")
 
 
-def erasure(chain: Chain, why: str) -> Erased:
+def make_tombstone(chain: Chain, why: str) -> Erased:
     """Return the data of a recording's tombstone."""
     manifest = chain.manifest
     return Erased(

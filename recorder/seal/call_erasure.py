@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import (key_part)
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
 from recorder.strict_json import STRICT, Form, Time
@@ -65,7 +65,7 @@ NOTE: Final = signed_document.Kind(
 
 def place_of(tenant: str, note: str) -> str:
     """Return a record's key in the bucket.  Raises :class:`SealError` for invalid ids."""
-    return f"{NOTES}{part(tenant)}/{part(note)}.json"
+    return f"{NOTES}{key_part(tenant)}/{key_part(note)}.json"
 
 
 def ids_in(key: str) -> tuple[str, str] | None:

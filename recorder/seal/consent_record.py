@@ -3,7 +3,7 @@
 A yes to the keep question counts only after a question: by the markers, and for a question that was played
 also by the audio, in which it must be whole and before the answer.  A yes that a colleague confirmed counts
 only where the external party's voice was found between question and confirmation.  No yes counts in an
-unannounced recording.  :func:`counts` is the only place of this rule.
+unannounced recording.  :func:`is_keep_consented` is the only place of this rule.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class KeepQuestion:
     confirmation: PlayedSentence | None
 
     @property
-    def heard_before_the_answer(self) -> bool:
+    def is_question_heard(self) -> bool:
         """Whether the question was heard before the answer; a played one must be whole in the audio."""
         if self.how == OWN_WORDS:
             return True
@@ -127,7 +127,7 @@ class KeepQuestion:
         )
 
     @property
-    def theirs(self) -> bool:
+    def is_external(self) -> bool:
         """Whether a yes is the external party's own: their key, or their voice before a colleague's key."""
         return self.by != INTERNAL or self.voice is not None
 
@@ -149,7 +149,7 @@ def counts(announced: bool, keep_questions: Sequence[KeepQuestion]) -> bool:
     changes nothing."""
     last = next((each for each in reversed(keep_questions) if each.answer in GIVEN), None)
     yes = announced and last is not None and last.answer == YES
-    return yes and last is not None and last.heard_before_the_answer and last.theirs
+    return yes and last is not None and last.is_question_heard and last.is_external
 
 
 def consent(encoded: Encoded) -> Consent:

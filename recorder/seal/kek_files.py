@@ -29,21 +29,21 @@ def keyring(folder: Path, given: str = "") -> Keyring:
     """Load the keyring that opens recordings: a folder's key-encryption key, or the ``given`` one (base64),
     with the folder's other ones.  Raises :class:`recorder.errors.ConfigError`."""
     current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    look = partial(others, folder, current.id if given else "")
+    look = partial(other_keks, folder, current.id if given else "")
     return Keyring(current, *look(), look=look)
 
 
-def rotating(folder: Path, given: str = "") -> Keyring:
+def rotation_keyring(folder: Path, given: str = "") -> Keyring:
     """Load the keyring of a key rotation: the next key wraps, where there is one.  Raises as
     :func:`keyring`."""
     ring = keyring(folder, given)
     if not (folder / NEXT).exists():
         return ring
     current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    return Keyring(load_kek(folder / NEXT), current, *others(folder, current.id if given else ""))
+    return Keyring(load_kek(folder / NEXT), current, *other_keks(folder, current.id if given else ""))
 
 
-def others(folder: Path, given: str = "") -> list[Secret]:
+def other_keks(folder: Path, given: str = "") -> list[Secret]:
     """Load every key-encryption key of a folder that this process may read; an unreadable one is reported when
     it is needed.  They include the current one, which may have been the next one when this process started,
     unless a ``given`` key (its id) never wrapped anything here: that is a mistake, which must show."""

@@ -167,12 +167,12 @@ class Keyring:
             raise SealError("seal.key_kind", "a recording's key was given where a tenant's is needed")
         return _unwrap(kek, wrapped)
 
-    def wrap_again(self, wrapped: WrappedKey, entropy: Entropy = os.urandom) -> WrappedKey:
+    def rewrap_tenant_key(self, wrapped: WrappedKey, entropy: Entropy = os.urandom) -> WrappedKey:
         """Rewrap a tenant's key under the current key-encryption key.  Raises as
         :meth:`open_tenant_key`."""
         return _wrap(self._current, self.open_tenant_key(wrapped), TENANT, wrapped.tenant, None, entropy)
 
-    def wrap_data_key_again(
+    def rewrap_data_key(
         self, old: WrappedKey, new: WrappedKey, wrapped: WrappedKey, entropy: Entropy = os.urandom
     ) -> WrappedKey:
         """Rewrap a recording's data key under its tenant's ``new`` key instead of the ``old`` one.  Raises :class:`SealError` as :meth:`open_data_key`."""

@@ -21,16 +21,8 @@ from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing, streaming_aead
-from recorder.seal.consent_record import (
-    GIVEN,
-    KeepConsent,
-    KeepQuestion,
-    Consent,
-    contradiction_in,
-    contradiction_in_consent,
-    counts,
-)
-from recorder.seal.keyring import Secret, part
+from recorder.seal.consent_record import (GIVEN, KeepConsent, KeepQuestion, Consent, find_contradiction, find_consent_contradiction, is_keep_consented)
+from recorder.seal.keyring import (Secret, key_part)
 from recorder.seal.signed_document import Kind
 from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
 
@@ -233,7 +225,7 @@ class Manifest:
 
 def prefix(tenant: str, started_at: datetime, recording: str) -> str:
     """``<tenant>/<yyyy>/<mm>/<dd>/<recording>/``, the day in UTC."""
-    return f"{part(tenant)}/{to_iso(started_at)[:10].replace('-', '/')}/{part(recording)}/"
+    return f"{key_part(tenant)}/{to_iso(started_at)[:10].replace('-', '/')}/{key_part(recording)}/"
 
 
 def _check(manifest: Manifest) -> None:
@@ -246,7 +238,7 @@ def _check(manifest: Manifest) -> None:
     try:
         if str(UUID(manifest.recording)) != manifest.recording:
             raise ValueError
-        part(manifest.tenant)
+        key_part(manifest.tenant)
     except (ValueError, SealError):
         refuse("its ids are no ids")
     if not manifest.started_at <= manifest.ended_at <= manifest.sealed_at:
@@ -260,12 +252,12 @@ def _check(manifest: Manifest) -> None:
         if len({each.code for each in told.purposes}) != len(told.purposes):
             refuse("a purpose is named twice")
     for why in (
-        contradiction_in_consent(manifest.consent, told is not None),
-        contradiction_in(manifest.keep_questions, manifest.duration_ms),
+        find_consent_contradiction(manifest.consent, told is not None),
+        find_contradiction(manifest.keep_questions, manifest.duration_ms),
     ):
         if why is not None:
             refuse(why)
-    if (manifest.keep_consent is not None) != counts(told is not None, manifest.keep_questions):
+    if (manifest.keep_consent is not None) != is_keep_consented(told is not None, manifest.keep_questions):
         refuse("it is kept by agreement without a yes that counts, or not kept with one")
     if any(each.until > manifest.keep_until for each in manifest.purposes):
         refuse("a purpose outlives the recording")
@@ -298,7 +290,7 @@ def encrypt_parties(parties: Parties, recording: str, data_key: Secret, entropy:
     """Encrypt the parties for the manifest, padded so that the length reveals nothing."""
     plain = canonical_json.dump(_PARTIES.write(parties))
     padded = plain + b" " * (-len(plain) % _PAD)
-    data = streaming_aead.associated(recording, PARTIES)
+    data = streaming_aead.associated_data(recording, PARTIES)
     return streaming_aead.encrypt_bytes(padded, data_key.key, data, entropy)
 
 
@@ -306,6 +298,6 @@ def decrypt_parties(manifest: Manifest, data_key: Secret) -> Parties:
     """Decrypt the parties of a manifest.  Raises :class:`SealError` (``seal.key_foreign``, ``seal.decryption``,
     ``seal.field``)."""
     manifest.check_key(data_key)
-    data = streaming_aead.associated(manifest.recording, PARTIES)
+    data = streaming_aead.associated_data(manifest.recording, PARTIES)
     plain = streaming_aead.decrypt_bytes(manifest.parties, data_key.key, data).rstrip(b" ")
     return canonical_json.read(_PARTIES, canonical_json.load(plain, PARTIES), PARTIES)

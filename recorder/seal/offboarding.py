@@ -25,7 +25,7 @@ from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment_kinds import ERASURE_REASONS
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import (key_part)
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
 from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
@@ -90,7 +90,7 @@ class Statement(StatementBody):
     sha256: str = ""
     key_id: str = ""
 
-    def following(self, kind: str, at: datetime, **changes: Any) -> Statement:
+    def next_statement(self, kind: str, at: datetime, **changes: Any) -> Statement:
         """Return the next statement, not yet signed."""
         more = {"number": self.number + 1, "predecessor": self.sha256, "kind": kind, "at": at, "early": None}
         return replace(self, **{**more, "sha256": "", "key_id": "", **changes})
@@ -205,7 +205,7 @@ RECEIPT_KIND: Final = signed_document.Kind(
 
 def folder_of(tenant: str) -> str:
     """Return the prefix of a customer's statements.  Raises :class:`SealError` for an invalid id."""
-    return f"{FOLDER}{part(tenant)}/"
+    return f"{FOLDER}{key_part(tenant)}/"
 
 
 def place_of(tenant: str) -> str:
@@ -249,7 +249,7 @@ def _in_order(
         yield found
 
 
-def standing(
+def current_statement(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked
 ) -> Statement | None:
     """Return the statement in force: the newest, unless it is a cancellation or its key was revoked.  Raises as :func:`statements`."""
@@ -259,7 +259,7 @@ def standing(
     return found[-1]
 
 
-def erasure(
+def erasure_statement(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked, now: datetime
 ) -> Statement:
     """Return the signed decision to erase everything of a customer.  Raises :class:`SealError`
@@ -278,7 +278,7 @@ def erasure(
     return last
 
 
-def put(
+def put_statement(
     store: DocumentSink, statement: Statement, signer: signing.Signer, root: Ed25519PublicKey
 ) -> Statement:
     """Sign a statement and put it after the others.  Raises :class:`SealError` (a key that is not endorsed

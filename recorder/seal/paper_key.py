@@ -43,7 +43,7 @@ _KINDS: Final = ("kek", "kek.next", ".kek", "root.key")
 checksum itself."""
 
 
-def printed(name: str, key: bytes) -> Iterator[str]:
+def format_key(name: str, key: bytes) -> Iterator[str]:
     """Yield the printed lines of a key of 32 bytes under its name."""
     yield name
     kind = _kind(name)
@@ -52,7 +52,7 @@ def printed(name: str, key: bytes) -> Iterator[str]:
         yield f"  {number}  {'-'.join(text[at : at + 4] for at in range(0, SYMBOLS, 4))}"
 
 
-def typed(text: str) -> dict[str, bytes]:
+def parse_keys(text: str) -> dict[str, bytes]:
     """Parse typed keys, by name: names and their lines, in either case, with or without numbers, spaces and
     dashes; lines that begin with ``#`` are skipped.
 

@@ -24,5 +24,5 @@ def reader(
     if found is None:
         raise SealError("seal.no_object", f"recording {manifest.recording} has no {name}")
     manifest.check_key(data_key)
-    data = streaming_aead.associated(manifest.recording, name)
+    data = streaming_aead.associated_data(manifest.recording, name)
     return streaming_aead.Reader(data_key.key, data, read, found.stored_length, found.check_block, header)

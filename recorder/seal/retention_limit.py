@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment import By
-from recorder.seal.keyring import part
+from recorder.seal.keyring import (key_part)
 from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
 
 MAX_BYTES: Final = 16 * 1024
@@ -92,7 +92,7 @@ LIFTED: Final = signed_document.Kind(
 
 def place_of(tenant: str, limit: str, *, lifted: bool = False) -> str:
     """Return a statement's key in the bucket."""
-    return f"{FOLDER}{part(tenant)}/{part(limit)}{'-lifted' if lifted else ''}.json"
+    return f"{FOLDER}{key_part(tenant)}/{key_part(limit)}{'-lifted' if lifted else ''}.json"
 
 
 def parse_place(key: str) -> tuple[str, str, bool] | None:

@@ -42,7 +42,7 @@ Known = Mapping[str, datetime | None]
 none because a rebuild listed it."""
 
 
-def nothing() -> Revoked:
+def none_revoked() -> Revoked:
     """Return no revoked keys."""
     return {}
 
@@ -52,10 +52,10 @@ class Trust:
     """The trust anchor of signed statements: the root's public key, and the keys that it revoked."""
 
     root: Ed25519PublicKey
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
 
 
-def doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | None = None) -> str | None:
+def find_doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | None = None) -> str | None:
     """Return why a revocation invalidates an amendment, or ``None``.  ``seen`` returns the recording's
     amendments in the catalogue, and is called only where that matters; without it the amendment's date
     decides."""
@@ -84,10 +84,10 @@ def is_doubtful(key: str, signed_at: datetime, listed_at: datetime | None, revok
     return since is not None and (signed_at >= since or (listed_at is not None and listed_at >= since))
 
 
-def signed_since(
+def find_revoked_documents(
     chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the names of a recording's documents that a revocation invalidates (see :func:`doubt`), each with
+    """Yield the names of a recording's documents that a revocation invalidates (see :func:`find_doubt`), each with
     the reason."""
     manifest = chain.manifest
     since = revoked.get(manifest.signing_key_id)
@@ -95,7 +95,7 @@ def signed_since(
         what = f"key {manifest.signing_key_id}, which signed it, was revoked from {to_iso(since)} on"
         yield NAME, what
     for each in chain.amendments:
-        if (why := doubt(each, revoked, seen)) is not None:
+        if (why := find_doubt(each, revoked, seen)) is not None:
             yield name(each.number), why
 
 
@@ -103,8 +103,8 @@ def check(
     chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None, *, amendments: bool = False
 ) -> None:
     """Raises :class:`SealError` (``seal.key_revoked``) where a revocation invalidates one of a recording's
-    documents (see :func:`doubt`); with ``amendments`` only amendments are checked."""
-    for document, what in signed_since(chain, revoked, seen):
+    documents (see :func:`find_doubt`); with ``amendments`` only amendments are checked."""
+    for document, what in find_revoked_documents(chain, revoked, seen):
         if amendments and document == NAME:
             continue
         refuse(document, what)

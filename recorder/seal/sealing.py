@@ -21,7 +21,7 @@ from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import consent_record, signed_document, signing, streaming_aead
-from recorder.seal.clock_correction import Timing, timing
+from recorder.seal.clock_correction import (Timing, correct_times)
 from recorder.seal.consent_record import Consent
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import (
@@ -108,7 +108,7 @@ def seal(
         _encrypt(sound, folder, start.recording, data_key, entropy)
         for sound in sorted(encoded.sounds, key=lambda sound: sound.name)
     ]
-    when = timing(encoded.take, now, uptime)
+    when = correct_times(encoded.take, now, uptime)
     manifest = _manifest(encoded, objects, data_key, tenant_key, signer, when, entropy)
     content = MANIFEST.write(manifest, signer)
     write_file(folder / KEY_FILE, wrapped.to_bytes())
@@ -142,7 +142,7 @@ def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None =
 
 def _encrypt(sound: EncodedSound, folder: Path, recording: str, data_key: Secret, entropy: Entropy) -> Object:
     target = folder / (sound.name + ENCRYPTED)
-    data = streaming_aead.associated(recording, sound.name)
+    data = streaming_aead.associated_data(recording, sound.name)
     stored = streaming_aead.encrypt(sound.path, target, data_key.key, data, entropy)
     if stored.plain_sha256 != sound.sha256 or stored.plain_length != sound.length:
         raise SealError(

@@ -36,7 +36,7 @@ from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json
-from recorder.seal.keyring import BRING_BACK, exists, read_private, write_private
+from recorder.seal.keyring import (BRING_BACK, keys_exist, read_private, write_private)
 from recorder.strict_json import STRICT, Form, Key, Time, b64
 
 MANIFEST: Final = "manifest"
@@ -288,7 +288,7 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
 def check_none(folder: Path) -> None:
     """Raises :class:`ConfigError` (``keys.exists``) where a folder has any of the files of :func:`init`."""
     if there := [folder / name for name in MADE if (folder / name).exists()]:
-        raise exists(there)
+        raise keys_exist(there)
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:

@@ -64,7 +64,7 @@ class RetentionLimit:
         """Return the end of a purpose by this limit, with retention from ``kept_from``."""
         return max(self.since, kept_from + timedelta(days=self.keep_days))
 
-    def names(self, agreed_at: datetime) -> bool:
+    def covers(self, agreed_at: datetime) -> bool:
         """Whether the limit covers a consent of this time."""
         return self.covers_consents and agreed_at < self.since
 
@@ -75,7 +75,7 @@ class Hold:
 
     number: int
     since: datetime
-    said: HoldSet
+    data: HoldSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ class Terms:
     def term(self, code: str) -> Term | None:
         return next((each for each in self.purposes if each.code == code), None)
 
-    def living(self, now: datetime) -> tuple[str, ...]:
+    def active(self, now: datetime) -> tuple[str, ...]:
         """Return the purposes that have not ended, without regard to holds."""
         return tuple(each.code for each in self.purposes if now < each.until)
 
     def held_for(self, code: str) -> tuple[HoldSet, ...]:
         """Return the holds for a purpose."""
-        return tuple(each.said for each in self.holds if code in each.said.purposes)
+        return tuple(each.data for each in self.holds if code in each.data.purposes)
 
 
 def by_law(code: str) -> bool:
@@ -212,7 +212,7 @@ def _purpose(
     for limit in limited:
         end = limit.end(kept_from(manifest))
         grounds = [
-            each.cut(end, SHORTENED) if each.agreed_at is None or limit.names(each.agreed_at) else each
+            each.cut(end, SHORTENED) if each.agreed_at is None or limit.covers(each.agreed_at) else each
             for each in grounds
         ]
     last = max(grounds, key=lambda each: each.until)

@@ -56,7 +56,7 @@ from recorder.seal.keyring import (
     tenant_key_path,
 )
 from recorder.seal.manifest import MAX_BYTES, Manifest, Object, decrypt_parties
-from recorder.seal.revocation import Revoked, signed_since
+from recorder.seal.revocation import (Revoked, find_revoked_documents)
 from recorder.seal.sealing import NAME, open_manifest
 
 CHECKS = {
@@ -135,7 +135,7 @@ def verify(
     else:
         _whole(source, prefix, manifest, keyring, report)
     if report.chain is not None:  # 3
-        for name, what in signed_since(report.chain, revoked or {}):
+        for name, what in find_revoked_documents(report.chain, revoked or {}):
             report.add(3, "seal.key_revoked", prefix + name, what)
     _nothing_else(prefix, manifest, names, report)  # 8
     report.checked.sort()
@@ -282,7 +282,7 @@ def _object(
     scan = _Scan(source, key, each)
     plain, length, broken = hashlib.sha256(), 0, ""
     if data_key is not None:
-        associated = streaming_aead.associated(manifest.recording, each.name)
+        associated = streaming_aead.associated_data(manifest.recording, each.name)
         try:
             for piece in streaming_aead.Reader(
                 data_key.key, associated, scan.read, each.stored_length

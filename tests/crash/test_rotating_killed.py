@@ -155,7 +155,7 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
             chain = expiry.check_over(row, means.store, means.root, later)
             expiry.destroy(row, chain, "expired", destroying, later)
 
-    keys = kek_files.rotating(house.folder / "keys")
+    keys = kek_files.rotation_keyring(house.folder / "keys")
     made = Rewrapping(means.store, keys, house.clock, house.entropy, "me", boundary)
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()
@@ -183,6 +183,6 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = Rewrapping(Late(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
+    made = Rewrapping(Late(), kek_files.rotation_keyring(house.folder / "keys"), house.clock, house.entropy, "me")
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

@@ -226,14 +226,14 @@ def _put(folder: Path, signer: signing.Signer, entropy: Repeating) -> dict[str, 
     )
     public = root.public_key()
     first = Statement(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, NOW + timedelta(days=10))
-    said = offboarding.put(store, first, signer, public)
+    said = offboarding.put_statement(store, first, signer, public)
     handed = HandedOver(ID, NOW, 1000, 2, 1, "0" * 64, "1" * 64)
     for kind, more in (
         (offboarding.HANDED_OVER, {"handed_over": handed}),
         (offboarding.ERASURE, {"early": "By letter."}),
         (offboarding.CANCELLED, {}),
     ):
-        said = offboarding.put(store, said.following(kind, NOW, **more), signer, public)
+        said = offboarding.put_statement(store, said.next_statement(kind, NOW, **more), signer, public)
     call_erasure.put(store, ID, TENANT, RECORDING, [RECORDING, ID], NOW, signer, public)
     texts = {key: store.read(key).decode() for key in sorted(store.list(""))}
     return texts | {

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from recorder.catalogue.country_check import pack_of
 from recorder.errors import KeepingError
 from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
-from recorder.seal.usage_terms import kept_from
+from recorder.seal.usage_terms import (retention_start)
 from web.account.limits import limit_grants, limit_refusals
 from web.retention.page_helpers import blueprint, day_in, day_of, for_admins, me, to_recording
 from web.state import changes, logged_in, now, someone
@@ -34,7 +34,7 @@ def ask_agreed(recording_id: str) -> ResponseReturnValue:
     today, latest = day_of(looked.now), _latest(looked)
     if latest <= today:
         raise KeepingError("retention.too_long", "the country's longest time is over")
-    usual = day_of(kept_from(looked.chain.manifest) + USUALLY)
+    usual = day_of(retention_start(looked.chain.manifest) + USUALLY)
     return render_template(
         "retention/agreed.html",
         recording=looked.row,
@@ -115,7 +115,7 @@ def less(recording_id: str) -> ResponseReturnValue:
 
 def _first(looked: Looked) -> date:
     """The day that its keeping is counted from."""
-    return day_of(kept_from(looked.chain.manifest))
+    return day_of(retention_start(looked.chain.manifest))
 
 
 def _latest(looked: Looked) -> date:

@@ -51,7 +51,7 @@ def show(recording_id: str) -> ResponseReturnValue:
         "retention/show.html",
         recording=looked.row,
         looked=looked,
-        owners={each.number: names.get(each.said.owner, "") for each in looked.terms.holds},
+        owners={each.number: names.get(each.data.owner, "") for each in looked.terms.holds},
         later=[
             (each, names.get(each.by.id or "", ""))
             for each in looked.chain.amendments

@@ -112,7 +112,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
         "purposes": [{"code": each.code, "until": to_iso(each.until)} for each in copy.terms.purposes],
         "kept_until": to_iso(copy.terms.until),
         "held": [
-            {"since": to_iso(each.since), "looked_at_again_by": to_iso(each.said.review_at)}
+            {"since": to_iso(each.since), "looked_at_again_by": to_iso(each.data.review_at)}
             for each in copy.terms.holds
         ],
         "agreed_to_record": {

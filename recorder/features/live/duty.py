@@ -30,7 +30,7 @@ from recorder.errors import AccordError, SealError, TakeError
 from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.ids import Entropy
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import (Revoked, none_revoked)
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
 
 TURN: Final = 0.2
@@ -60,7 +60,7 @@ class Desk:
     now: Now = utc_now
     entropy: Entropy = os.urandom
     monotonic: Callable[[], float] = time.monotonic
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
     _known: dict[str, LiveRow] | None = None
     """What the catalogue has of this node's calls; ``None``: not known."""
     _seen: dict[str, tuple[int, CallStart, tuple[Mark, ...]]] = field(default_factory=dict)

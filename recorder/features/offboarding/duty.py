@@ -39,13 +39,7 @@ from recorder.seal import offboarding
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import Erased
 from recorder.seal.document_source import read_document
-from recorder.seal.keyring import (
-    WrappedKey,
-    next_tenant_key_path,
-    part,
-    recording_of_path,
-    tenant_key_path,
-)
+from recorder.seal.keyring import (WrappedKey, next_tenant_key_path, key_part, recording_of_path, tenant_key_path)
 from recorder.seal.offboarding import (
     RECEIPT_KIND,
     RECEIPT_MAX_BYTES,
@@ -79,7 +73,7 @@ def erase_due(
     until, written = elapsed() + seconds, 0
     for row in queries.to_erase():
         try:
-            said = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
+            said = offboarding.erasure_statement(services.store, row.tenant, services.root, services.revoked(), now)
             check_ready(row.tenant)
             if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
                 written += _finish(said, services, now)
@@ -175,7 +169,7 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
     catalogue may not list it, it may be held, and its key must not go.  Raises :class:`SealError`,
     :class:`StoreError`."""
     counted: dict[str, int] = {}
-    for place, keys in groupby(store.list(f"{part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
+    for place, keys in groupby(store.list(f"{key_part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
         names = {key.removeprefix(place) for key in keys}
         if MANIFEST not in names:
             continue  # nothing was committed
@@ -229,7 +223,7 @@ def destroy_keys(
 
 def _own_keys(tenant: str, store: Store) -> list[str]:
     """Where a customer's keys lie; those of recordings go with these."""
-    return [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
+    return [key for key in store.list(f"keys/{key_part(tenant)}/") if recording_of_path(key) is None]
 
 
 def _key_id(content: bytes, tenant: str) -> str | None:

@@ -27,7 +27,7 @@ def standing(changes: Changes, tenant: str) -> Statement:
     """The signed statement in force about a departing customer.  Raises :class:`CatalogueError`
     (``offboarding.not_announced``, ``offboarding.statement_missing`` where only a row says so),
     :class:`SealError` where a statement cannot be read, :class:`recorder.errors.StoreError`."""
-    found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
+    found = offboarding.current_statement(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
     if departures.departure(tenant) is None:
@@ -62,7 +62,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     if found is None or found.until != until:
         first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
         more = {"announced_at": now, "until": until, "handed_over": None}
-        found = _put(changes, first if last is None else last.following(ANNOUNCED, now, **more))
+        found = _put(changes, first if last is None else last.next_statement(ANNOUNCED, now, **more))
     note_departure(tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy)
     return found
 
@@ -79,7 +79,7 @@ def cancel(changes: Changes, tenant: str) -> None:
     if last is None:
         last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
     elif last.kind != CANCELLED:
-        last = _put(changes, last.following(CANCELLED, now))
+        last = _put(changes, last.next_statement(CANCELLED, now))
     offboarding_queries.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
 
 
@@ -90,7 +90,7 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
     check_not_erasing(found)
     if found.handed_over != handed:
         at = truncate(max(changes.now(), handed.at))
-        found = _put(changes, found.following(HANDED_OVER, at, handed_over=handed))
+        found = _put(changes, found.next_statement(HANDED_OVER, at, handed_over=handed))
     return found.sha256
 
 
@@ -107,7 +107,7 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
                 f"they were told that they can fetch it until {to_iso(found.until)}",
                 "wait for that day, or say in --early how they agreed to an earlier one",
             )
-        found = _put(changes, found.following(ERASURE, now, early=early or ""))
+        found = _put(changes, found.next_statement(ERASURE, now, early=early or ""))
     elif (row := departures.departure(tenant)) is not None and row.erasing_since is not None:
         check_not_erasing(found)
     write_down(changes, found)
@@ -160,7 +160,7 @@ def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement |
 
 
 def _put(changes: Changes, said: Statement) -> Statement:
-    made = offboarding.put(changes.store, said, changes.signer, changes.root)
+    made = offboarding.put_statement(changes.store, said, changes.signer, changes.root)
     changes.boundary("statement put")
     return made
 

@@ -31,7 +31,7 @@ from recorder.seal.keyring import (
     wrapped_key_at,
 )
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import Known, Revoked, signed_since
+from recorder.seal.revocation import (Known, Revoked, find_revoked_documents)
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import open_manifest
 from recorder.seal.usage_terms import RetentionLimit
@@ -187,7 +187,7 @@ class Reading:
             return amending.seen(manifest.tenant, manifest.recording)
 
         dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
-        for document, why in signed_since(chain, self._revoked, None if dated else seen):
+        for document, why in find_revoked_documents(chain, self._revoked, None if dated else seen):
             chain.problems.append(Problem("seal.key_revoked", document, why))
             if (number := number_in(document)) is not None:
                 del chain.amendments[number - 1 :]

@@ -37,9 +37,9 @@ def why_not(looked: Looked) -> WhyNot | None:
     if reason is None:
         return None
     if reason == "retention.held":
-        return WhyNot(reason, max(each.said.review_at for each in looked.terms.holds))
+        return WhyNot(reason, max(each.data.review_at for each in looked.terms.holds))
     if reason == "retention.by_law":
-        ends = [each.until for each in looked.terms.purposes if sealed.by_law(each.code)]
+        ends = [each.until for each in looked.terms.purposes if sealed.is_required_by_law(each.code)]
         return WhyNot(reason, max(ends))
     return WhyNot(reason, None)
 

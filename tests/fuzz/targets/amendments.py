@@ -12,7 +12,7 @@ from functools import cache
 from recorder.errors import SealError
 from recorder.seal import amendment, signing
 from recorder.seal.amendment import By, name, open_amendment
-from recorder.seal.amendment_chain import Chain, erasure, read_chain
+from recorder.seal.amendment_chain import (Chain, make_tombstone, read_chain)
 from recorder.seal.amendment_kinds import (
     KINDS,
     ConsentAdded,
@@ -56,7 +56,7 @@ def genuine() -> list[list[bytes]]:
         contents: list[bytes] = []
         for data in (*DATA, None):
             chain = read(number, [(name(n + 1), each) for n, each in enumerate(contents)])
-            following = chain.following(data or erasure(chain, "expired"), USER, NOW)
+            following = chain.next_amendment(data or make_tombstone(chain, "expired"), USER, NOW)
             contents.append(amendment.write(following, signer))
         chains.append(contents)
     return chains

@@ -105,7 +105,7 @@ def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: Bakery, tm
 
 
 def typed(name: str, key: bytes) -> str:
-    return "\n".join(paper_key.printed(name, key))
+    return "\n".join(paper_key.format_key(name, key))
 
 
 def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: Bakery) -> None:

@@ -42,7 +42,7 @@ def test_a_key_of_before_is_named_once_nothing_needs_it(house: Bakery) -> None:
     ((state, what, hint),) = found(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
-    Rewrapping(house.means.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
+    Rewrapping(house.means.store, kek_files.rotation_keyring(keys), house.clock, house.entropy, "me").all()
     ((state, what, _),) = found(house, 29)
     assert state == "ok"
     assert "needed for backups of before, until" in what

@@ -177,7 +177,7 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
     # Past its own check, too: whoever has the key signs what they like.
     service.announce(office, bakery.id, house.clock() + timedelta(days=1))
     (said,) = statements.statements(house.store, bakery.id, house.root_public)
-    forged = said.following(statements.ERASURE, house.clock(), early="By letter")
+    forged = said.next_statement(statements.ERASURE, house.clock(), early="By letter")
     content = signed_document.write(statements.STATEMENT.body(forged), panel.signer)
     put(house, f"offboarding/{bakery.id}/statement-0002.json", content)
     with writing():
@@ -239,9 +239,9 @@ def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, c
         {"early": None},
         {"early": "so", "announced_at": house.clock() + timedelta(days=1)},
     ):
-        forged = said.following(statements.ERASURE, house.clock(), **wrong)
+        forged = said.next_statement(statements.ERASURE, house.clock(), **wrong)
         with pytest.raises(SealError) as refused:
-            statements.put(house.store, forged, house.means.signer, house.root_public)
+            statements.put_statement(house.store, forged, house.means.signer, house.root_public)
         assert refused.value.error_id == "seal.contradiction"
     for changes, error_id in (
         ({"more": 1}, "seal.unknown_field"),
@@ -421,7 +421,7 @@ def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, 
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     at = house.clock()
     first = statements.Statement(rival.id, 1, None, statements.ANNOUNCED, at, at, at)
-    statements.put(house.store, first, house.means.signer, house.root_public)
+    statements.put_statement(house.store, first, house.means.signer, house.root_public)
     assert audited(house, rival.id) == ["statement.unlogged"]
 
 

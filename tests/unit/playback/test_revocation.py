@@ -23,7 +23,7 @@ from recorder.pipeline import stages
 from recorder.playback.verified_recording import Seals
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import By
-from recorder.seal.amendment_chain import erasure
+from recorder.seal.amendment_chain import (make_tombstone)
 from recorder.seal.amendment_kinds import ConsentAdded, DeletionRequested
 from recorder.seal.verification import verify
 from recorder.services import Services
@@ -69,7 +69,7 @@ def test_what_was_signed_before_stays_believed_and_nothing_after(house, leaked) 
     code = "seal.key_revoked"
     assert refusals(house, before, revoked) == (None, set(), set())
     assert refusals(house, after, revoked) == (code, {code}, {code})
-    assert refusals(house, after, revocation.nothing) == (None, set(), set())
+    assert refusals(house, after, revocation.none_revoked) == (None, set(), set())
 
 
 def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
@@ -188,7 +188,7 @@ def test_a_take_does_not_go_by_a_tombstone_that_came_to_light_since(house) -> No
     row = queries.recording(house.tenant, folder.name)
     chain = chain_of(house.means.store, row.prefix, house.means.root)
     since = house.clock.forward(hours=1)
-    forge(house, folder.name, erasure(chain, "expired"), since - timedelta(minutes=1))
+    forge(house, folder.name, make_tombstone(chain, "expired"), since - timedelta(minutes=1))
     key = house.means.signer.key_id
     house.means = replace(house.means, revoked=lambda: {key: since})
     shutil.copytree(copy, folder)

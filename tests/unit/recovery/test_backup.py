@@ -36,7 +36,7 @@ from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
-from recorder.seal.keyring import Keyring, secret
+from recorder.seal.keyring import (Keyring, make_secret)
 from tests.announced import announcement_in
 from tests.conftest import KINDS
 from tests.house import Bakery
@@ -337,13 +337,13 @@ def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
 
 def test_another_key_encryption_key_is_named(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost(), pytest.raises(BackupError) as refused:
-        bring_back(full, file, keyring=Keyring(secret(bytes(32))))
+        bring_back(full, file, keyring=Keyring(make_secret(bytes(32))))
     assert refused.value.error_id == "backup.kek"
 
 
 def test_an_older_key_encryption_key_still_opens_it(full: Bakery, file: Path) -> None:
     ring = full.means.keyring
-    both = Keyring(secret(bytes(32)), *ring._keks.values())
+    both = Keyring(make_secret(bytes(32)), *ring._keks.values())
     assert backup.check(file, both)["tenant"] == 1
 
 

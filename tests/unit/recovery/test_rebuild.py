@@ -16,7 +16,7 @@ from recorder.features.recovery.rebuild import STRANGE, _places
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import HoldLifted, HoldSet
-from recorder.seal.keyring import Keyring, data_key_path, secret
+from recorder.seal.keyring import (Keyring, data_key_path, make_secret)
 from recorder.store.contract import Unreachable
 from tests.conftest import KINDS
 
@@ -306,7 +306,7 @@ def test_another_key_encryption_key_stops_it_and_loses_nobodys_name(house, recov
     recorded()
     with recovery.lost():
         with pytest.raises(SealError) as refused:
-            recovery.rebuild(keyring=Keyring(secret(bytes(32))))
+            recovery.rebuild(keyring=Keyring(make_secret(bytes(32))))
         assert refused.value.error_id == "seal.kek_missing"
         assert rows(RecordingTable) == []
         assert recovery.rebuild().outcomes == {"made": 1}

@@ -20,7 +20,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback.verified_recording import Seals
 from recorder.seal import offboarding, signed_document
 from recorder.seal.amendment import By
-from recorder.seal.amendment_chain import erasure
+from recorder.seal.amendment_chain import (make_tombstone)
 from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keyring import data_key_path
 from tests.stored import forge, receipt_body
@@ -43,7 +43,7 @@ def since(revoked):
 
 def tombstone(house, recording: str):
     row = queries.recording(house.tenant, recording)
-    return erasure(chain_of(house.means.store, row.prefix, house.means.root), "expired")
+    return make_tombstone(chain_of(house.means.store, row.prefix, house.means.root), "expired")
 
 
 def opens(house, recording: str, revoked) -> str | None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
-from recorder.seal.amendment_chain import Chain, erasure, read_chain
+from recorder.seal.amendment_chain import (Chain, make_tombstone, read_chain)
 from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, Gone, HoldLifted, HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
@@ -40,13 +40,13 @@ def chain_in(bucket: Bucket, keys: Keys) -> Chain:
 
 def amend(bucket: Bucket, keys: Keys, data: Data, by: By = USER) -> Amendment:
     """The next amendment, put."""
-    unsigned = chain_in(bucket, keys).following(data, by, NOW)
+    unsigned = chain_in(bucket, keys).next_amendment(data, by, NOW)
     bucket.objects[PREFIX + name(unsigned.number)] = amendment.write(unsigned, keys.signer)
     return chain_in(bucket, keys).amendments[-1]
 
 
 def erase(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    amend(bucket, keys, erasure(chain_in(bucket, keys), "expired"), amendment.SYSTEM)
+    amend(bucket, keys, make_tombstone(chain_in(bucket, keys), "expired"), amendment.SYSTEM)
     for each in sealed.manifest.objects:
         del bucket.objects[PREFIX + each.name]
     del bucket.objects[data_key_path(TENANT, RECORDING)]
@@ -61,10 +61,10 @@ def codes(report: VerificationReport) -> list[tuple[int, str]]:
 
 
 def test_each_kind_round_trips(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    written = [HOLD, HoldLifted(1, "they agree"), erasure(chain_in(bucket, keys), "expired")]
+    written = [HOLD, HoldLifted(1, "they agree"), make_tombstone(chain_in(bucket, keys), "expired")]
     for data in written[:2]:
         amend(bucket, keys, data)
-    tombstone = erasure(chain_in(bucket, keys), "expired")
+    tombstone = make_tombstone(chain_in(bucket, keys), "expired")
     assert tombstone.remains == ("amendment-0001.json", "amendment-0002.json", NAME)
     amend(bucket, keys, tombstone)
     chain = chain_in(bucket, keys)
@@ -157,16 +157,16 @@ def lifting_what_is_not_set(bucket: Bucket, keys: Keys, sealed: SealedTake) -> N
 
 
 def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    resign(bucket, keys, data=erasure(chain_in(bucket, keys), "expired"))
+    resign(bucket, keys, data=make_tombstone(chain_in(bucket, keys), "expired"))
 
 
 def erasing_other_objects(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    said = erasure(chain_in(bucket, keys), "expired")
+    said = make_tombstone(chain_in(bucket, keys), "expired")
     resign(bucket, keys, data=replace(said, objects=(Gone("peaks", "0" * 64, 56), *said.objects[1:])))
 
 
 def erasing_another_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    resign(bucket, keys, data=replace(erasure(chain_in(bucket, keys), "expired"), key_id="0" * 32))
+    resign(bucket, keys, data=replace(make_tombstone(chain_in(bucket, keys), "expired"), key_id="0" * 32))
 
 
 def one_letter_changed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
@@ -211,7 +211,7 @@ def from_before_it_was_sealed(bucket: Bucket, keys: Keys, sealed: SealedTake) ->
 def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, data=ConsentAdded("training", LATER, "be", "…"))
     held = replace(HOLD, purposes=("agreement", "training"))
-    unsigned = chain_in(bucket, keys).following(held, USER, NOW)
+    unsigned = chain_in(bucket, keys).next_amendment(held, USER, NOW)
     bucket.objects[PREFIX + name(3)] = amendment.write(unsigned, keys.signer)
 
 
@@ -270,7 +270,7 @@ def test_each_forged_amendment_is_reported(
 
 def test_amendment_after_a_tombstone_is_refused(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     erase(bucket, keys, sealed)
-    unsigned = chain_in(bucket, keys).following(HOLD, USER, NOW)
+    unsigned = chain_in(bucket, keys).next_amendment(HOLD, USER, NOW)
     bucket.objects[PREFIX + name(2)] = amendment.write(unsigned, keys.signer)
     assert codes(check(bucket, keys)) == [(12, "amendment.contradiction")]
     assert chain_in(bucket, keys).erased is not None
@@ -288,12 +288,12 @@ def test_amendments_after_a_problem_do_not_count(bucket: Bucket, keys: Keys) -> 
 @pytest.mark.parametrize("data", [Erased("bored", "0" * 32, (), ()), HoldLifted(0, "…")])
 def test_invalid_amendment_is_not_signed(bucket: Bucket, keys: Keys, data: Data) -> None:
     with pytest.raises(SealError):
-        amendment.write(chain_in(bucket, keys).following(data, USER, NOW), keys.signer)
+        amendment.write(chain_in(bucket, keys).next_amendment(data, USER, NOW), keys.signer)
 
 
 def test_slightly_slow_clock_is_accepted(bucket: Bucket, keys: Keys) -> None:
     chain = chain_in(bucket, keys)
-    unsigned = chain.following(HOLD, USER, chain.manifest.sealed_at - timedelta(minutes=4))
+    unsigned = chain.next_amendment(HOLD, USER, chain.manifest.sealed_at - timedelta(minutes=4))
     bucket.objects[PREFIX + name(1)] = amendment.write(unsigned, keys.signer)
     assert chain_in(bucket, keys).problems == []
 
@@ -301,14 +301,14 @@ def test_slightly_slow_clock_is_accepted(bucket: Bucket, keys: Keys) -> None:
 @pytest.mark.parametrize("by", [By("user"), By("system", "claire"), By("ghost")])
 def test_only_a_user_has_an_id(bucket: Bucket, keys: Keys, by: By) -> None:
     with pytest.raises(SealError):
-        amendment.write(chain_in(bucket, keys).following(HOLD, by, NOW), keys.signer)
+        amendment.write(chain_in(bucket, keys).next_amendment(HOLD, by, NOW), keys.signer)
 
 
 def test_error_of_an_unendorsed_key_has_a_hint(bucket: Bucket, keys: Keys) -> None:
     own = Ed25519PrivateKey.generate()
     said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
     with pytest.raises(SealError) as refused:
-        amendment.write(chain_in(bucket, keys).following(HOLD, USER, NOW), signing.Signer(own, said))
+        amendment.write(chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, said))
     assert refused.value.error_id == "seal.endorsement_use"
     assert "accord keys renew" in refused.value.hint
 
@@ -330,7 +330,7 @@ def test_tombstone_takes_an_endorsement_of_its_own(bucket: Bucket, keys: Keys) -
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
     signer = signing.Signer(panel, signing.endorse(keys.root, panel.public_key(), signing.PANEL_USES, *dates))
     chain = chain_in(bucket, keys)
-    tombstone = chain.following(erasure(chain, "expired"), amendment.SYSTEM, NOW)
+    tombstone = chain.next_amendment(make_tombstone(chain, "expired"), amendment.SYSTEM, NOW)
     with pytest.raises(SealError) as refused:
         amendment.write(tombstone, signer)
     assert refused.value.error_id == "seal.endorsement_use"
@@ -338,4 +338,4 @@ def test_tombstone_takes_an_endorsement_of_its_own(bucket: Bucket, keys: Keys) -
     with pytest.raises(SealError) as refused:
         amendment.open_amendment(forged, keys.root.public_key())
     assert refused.value.error_id == "seal.endorsement_use"
-    assert amendment.write(chain.following(HOLD, amendment.SYSTEM, NOW), signer)
+    assert amendment.write(chain.next_amendment(HOLD, amendment.SYSTEM, NOW), signer)

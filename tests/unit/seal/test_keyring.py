@@ -15,16 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical_json, signing
-from recorder.seal.keyring import (
-    Keyring,
-    WrappedKey,
-    data_key_path,
-    load_kek,
-    parse_kek,
-    secret,
-    tenant_key_path,
-    write_private,
-)
+from recorder.seal.keyring import (Keyring, WrappedKey, data_key_path, load_kek, parse_kek, make_secret, tenant_key_path, write_private)
 
 from .recording import NOW, RECORDING, TENANT, Keys
 
@@ -119,7 +110,7 @@ def test_wrapped_key_is_bound_to_its_place(keys: Keys) -> None:
     ring = keys.keyring
     _, wrapped = ring.new_data_key(keys.tenant_key, RECORDING)
     other = ring.new_tenant_key(OTHER)
-    stranger = Keyring(secret(bytes(32)))
+    stranger = Keyring(make_secret(bytes(32)))
     renamed = replace(wrapped, recording=OTHER)
     damaged = replace(wrapped, wrapped=bytes(48))
     renumbered = replace(wrapped, key_id="0" * 32)
@@ -137,7 +128,7 @@ def test_wrapped_key_is_bound_to_its_place(keys: Keys) -> None:
 
 def test_former_kek_unwraps_and_current_kek_wraps(keys: Keys) -> None:
     old = load_kek(keys.folder / "kek")
-    new = secret(bytes(range(32)))
+    new = make_secret(bytes(range(32)))
     ring = Keyring(new, old)
     data, wrapped = ring.new_data_key(keys.tenant_key, RECORDING)
     assert ring.open_data_key(keys.tenant_key, wrapped).key == data.key

@@ -18,7 +18,7 @@ from recorder.audio.encoded_take import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import plaintext, signing, streaming_aead
-from recorder.seal.keyring import secret
+from recorder.seal.keyring import (make_secret)
 from recorder.seal.manifest import JoinedParty, UncorrectedTimes, Parties, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
 from recorder.strict_json import b64
@@ -111,7 +111,7 @@ def test_parties_are_encrypted(sealed: SealedTake, keys: Keys) -> None:
         Party("e164", "+32470123456"), internal_party, (JoinedParty(9000, internal_party),)
     )
     with pytest.raises(SealError) as refused:
-        decrypt_parties(sealed.manifest, secret(bytes(32)))
+        decrypt_parties(sealed.manifest, make_secret(bytes(32)))
     assert refused.value.error_id == "seal.key_foreign"
 
 
@@ -347,7 +347,7 @@ def test_blocks_hash_the_stored_files(sealed: SealedTake) -> None:
 def test_data_key_does_not_suffice_to_replace_audio(sealed: SealedTake, keys: Keys) -> None:
     """Rightly encrypted under the right key and name, and not what was sealed: the blocks say so."""
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
-    name = streaming_aead.associated(RECORDING, "audio.opus")
+    name = streaming_aead.associated_data(RECORDING, "audio.opus")
     other = streaming_aead.encrypt_bytes(bytes(300_000), data_key.key, name)
     reader = plaintext.reader(sealed.manifest, "audio.opus", data_key, lambda start, end: other[start:end])
     with pytest.raises(SealError) as refused:

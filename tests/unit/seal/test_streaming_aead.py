@@ -21,7 +21,7 @@ from recorder.seal.streaming_aead import HEADER, SEGMENT, Reader
 from .reference import LENGTHS, VECTORS, Tink, plain
 
 KEY = bytes(range(32))
-AAD = streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.opus")
+AAD = streaming_aead.associated_data("0198c0de-0000-7000-8000-000000000001", "audio.opus")
 FIRST = SEGMENT - HEADER - 16
 NEXT = SEGMENT - 16
 EDGES = (0, 1, FIRST - 1, FIRST, FIRST + 1, FIRST + NEXT - 1, FIRST + NEXT, FIRST + NEXT + 1, 500_000)
@@ -186,8 +186,8 @@ def test_bytes_after_the_end_are_refused() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"associated_data": streaming_aead.associated("0198c0de-0000-7000-8000-000000000002", "audio.opus")},
-        {"associated_data": streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.wav")},
+        {"associated_data": streaming_aead.associated_data("0198c0de-0000-7000-8000-000000000002", "audio.opus")},
+        {"associated_data": streaming_aead.associated_data("0198c0de-0000-7000-8000-000000000001", "audio.wav")},
         {"key": bytes(32)},
     ],
     ids=["another recording", "another name", "another key"],

@@ -25,7 +25,7 @@ from recorder.seal.amendment_kinds import (
 )
 from recorder.seal.consent_record import KeepConsent, Consent
 from recorder.seal.manifest import Announced, AnnouncedPurpose, KeyIds, Manifest
-from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable
+from recorder.seal.usage_terms import (RetentionLimit, terms, withdrawable_purposes)
 from tests.keeping import ROLES, Life
 
 CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -81,7 +81,7 @@ def test_recording_ends_with_its_last_purpose() -> None:
         ("quality", day(30)),
         ("agreement", day(365)),
     ]
-    assert told.living(day(30)) == ("agreement",)
+    assert told.active(day(30)) == ("agreement",)
     assert not told.due(day(365) - timedelta(milliseconds=1))
     assert told.due(day(365))
     assert told.why == "expired"
@@ -103,10 +103,10 @@ def test_withdrawal_ends_only_consent() -> None:
         (day(5), "withdrawn"),
         (day(30), "expired"),
     ]
-    assert withdrawable(manifest(("agreement", "legal-duty"), mode="opt-out"), ()) == ("agreement",)
-    assert withdrawable(manifest(("agreement",)), ()) == ()
+    assert withdrawable_purposes(manifest(("agreement", "legal-duty"), mode="opt-out"), ()) == ("agreement",)
+    assert withdrawable_purposes(manifest(("agreement",)), ()) == ()
     later = chain((1, ConsentAdded("training", day(100), "be", "…")))
-    assert withdrawable(manifest(("agreement",)), later) == ("training",)
+    assert withdrawable_purposes(manifest(("agreement",)), later) == ("training",)
 
 
 def test_withdrawal_ends_an_added_consent() -> None:
@@ -292,7 +292,7 @@ def test_terms_match_the_model(case: Case) -> None:
     codes = [each.code for each in told.purposes]
     assert len(codes) == len(set(codes))
     alive = {code for code in CODES if lives(case, code)}
-    assert set(told.living(now)) == alive
+    assert set(told.active(now)) == alive
     assert {code for code in CODES if told.held_for(code)} == held(case)
     if codes:
         assert told.due(now) == (not alive and not held(case))

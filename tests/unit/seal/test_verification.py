@@ -11,14 +11,7 @@ import pytest
 
 from recorder.seal import signing, streaming_aead
 from recorder.seal.document_source import Files
-from recorder.seal.keyring import (
-    Keyring,
-    WrappedKey,
-    data_key_path,
-    every_tenant_key_path,
-    secret,
-    tenant_key_path,
-)
+from recorder.seal.keyring import (Keyring, WrappedKey, data_key_path, every_tenant_key_path, make_secret, tenant_key_path)
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME, SealedTake
 from recorder.seal.verification import CHECKS, VerificationReport, verify
@@ -250,7 +243,7 @@ def an_amendment_that_is_none(bucket: Bucket, keys: Keys, sealed: SealedTake) ->
 def the_tenant_key_wrapped_by_an_unknown_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     inner = keys.keyring.open_tenant_key(keys.tenant_key)
     replay = [inner.key, bytes(12)]
-    stranger = Keyring(secret(bytes(32)))
+    stranger = Keyring(make_secret(bytes(32)))
     wrapped: WrappedKey = stranger.new_tenant_key(TENANT, lambda _length: replay.pop(0))
     assert wrapped.key_id == keys.tenant_key.key_id
     bucket.objects[TENANT_KEY] = wrapped.to_bytes()

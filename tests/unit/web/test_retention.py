@@ -225,7 +225,7 @@ def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, br
     assert "parmi ceux qui sont proposés" in nothing.text
     less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
     assert anne.send(keeping(call, "/less"), **less).status_code == 303
-    assert house.changes.look(duty.id, call).terms.living(house.clock()) == ("agreement", "legal-duty")
+    assert house.changes.look(duty.id, call).terms.active(house.clock()) == ("agreement", "legal-duty")
 
 
 def test_that_the_last_use_ends_the_recording_is_said(house, browser, bakery, call) -> None:
