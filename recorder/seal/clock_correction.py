@@ -29,7 +29,7 @@ class Timing:
     uncorrected: UncorrectedTimes | None
 
 
-def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
+def correct_times(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     """Return the corrected times of a take that is sealed now.  ``uptime`` is the machine's, ``None`` where it
     is unknown."""
     now = truncate(now)

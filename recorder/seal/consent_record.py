@@ -143,7 +143,7 @@ class KeepConsent:
     until: Time
 
 
-def counts(announced: bool, keep_questions: Sequence[KeepQuestion]) -> bool:
+def is_keep_consented(announced: bool, keep_questions: Sequence[KeepQuestion]) -> bool:
     """Whether the external party consented to keep the recording: it is announced, the last answer is yes and
     their own, and its question was heard first.  An interrupted question, or one without a recorded end,
     changes nothing."""
@@ -181,12 +181,12 @@ def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
 
 def keep_consent(announced: bool, made: Sequence[KeepQuestion], keep: Keep | None, since: datetime) -> KeepConsent | None:
     """Return the keep consent, its retention counted from ``since``; ``None`` where there is none."""
-    if keep is None or not counts(announced, made):
+    if keep is None or not is_keep_consented(announced, made):
         return None
     return KeepConsent(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
 
 
-def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
+def find_consent_contradiction(consent: Consent, announced: bool) -> str | None:
     """Return the contradiction in a consent, or ``None``."""
     said = (consent.answer, consent.key, consent.at)
     if consent.mode == NOTICE and (consent.question is not None or any(each is not None for each in said)):
@@ -198,7 +198,7 @@ def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
     return None
 
 
-def contradiction_in(keep_questions: Iterable[KeepQuestion], duration_ms: int) -> str | None:
+def find_contradiction(keep_questions: Iterable[KeepQuestion], duration_ms: int) -> str | None:
     """Return the first contradiction in keep questions and answers, or ``None``."""
     reached = 0
     for one in keep_questions:

@@ -116,7 +116,7 @@ class Keyring:
         self, kek: Secret, *others: Secret, look: Callable[[], Iterable[Secret]] | None = None
     ) -> None:
         self._current = kek
-        self._keks = {secret.id: secret for secret in (kek, *others)}
+        self._keks = {each.id: each for each in (kek, *others)}
         self._look = look
 
     def __repr__(self) -> str:
@@ -138,17 +138,17 @@ class Keyring:
                 f"(present: {', '.join(self._keks)})",
                 f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
-        return secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
+        return make_secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
 
     def new_tenant_key(self, tenant: str, entropy: Entropy = os.urandom) -> WrappedKey:
         """Create a tenant's key, wrapped by the current key-encryption key."""
-        return _wrap(self._current, secret(entropy(KEY)), TENANT, tenant, None, entropy)
+        return _wrap(self._current, make_secret(entropy(KEY)), TENANT, tenant, None, entropy)
 
     def new_data_key(
         self, tenant_key: WrappedKey, recording: str, entropy: Entropy = os.urandom
     ) -> tuple[Secret, WrappedKey]:
         """Create a recording's data key, wrapped by its tenant's key.  Raises :class:`SealError`."""
-        data = secret(entropy(KEY))
+        data = make_secret(entropy(KEY))
         by = self.open_tenant_key(tenant_key)
         return data, _wrap(by, data, RECORDING, tenant_key.tenant, recording, entropy)
 
@@ -200,7 +200,7 @@ class Keyring:
         return _unwrap(tenant, wrapped)
 
 
-def secret(key: bytes) -> Secret:
+def make_secret(key: bytes) -> Secret:
     """Return a key with its id: the first 32 hex digits of SHA-256 over ``accord/1/key-id/`` and the key."""
     if len(key) != KEY:
         raise ValueError(f"a key has {KEY} bytes")
@@ -209,17 +209,17 @@ def secret(key: bytes) -> Secret:
 
 def tenant_key_path(tenant: str) -> str:
     """Return the bucket key of a tenant's wrapped key."""
-    return f"keys/{part(tenant)}/tenant.json"
+    return f"keys/{key_part(tenant)}/tenant.json"
 
 
 def every_tenant_key_path(tenant: str, key_id: str) -> str:
     """Return the bucket key of one of a tenant's wrapped keys by its id, after a rotation."""
-    return f"keys/{part(tenant)}/{TENANT}-{part(key_id)}.json"
+    return f"keys/{key_part(tenant)}/{TENANT}-{key_part(key_id)}.json"
 
 
 def next_tenant_key_path(tenant: str) -> str:
     """Return the bucket key of a tenant's next wrapped key, during a rotation."""
-    return f"keys/{part(tenant)}/{TENANT}-{NEXT}.json"
+    return f"keys/{key_part(tenant)}/{TENANT}-{NEXT}.json"
 
 
 def recording_of_path(place: str) -> str | None:
@@ -230,7 +230,7 @@ def recording_of_path(place: str) -> str | None:
 
 def data_key_path(tenant: str, recording: str) -> str:
     """Return the bucket key of a recording's wrapped key, apart from its audio."""
-    return f"keys/{part(tenant)}/{part(recording)}.json"
+    return f"keys/{key_part(tenant)}/{key_part(recording)}.json"
 
 
 def wrapped_key(
@@ -262,7 +262,7 @@ def wrapped_key_at(place: str, content: bytes) -> WrappedKey:
     return wrapped_key(content, place, tenant, recording, None if key_id == NEXT else key_id)
 
 
-def part(name: str) -> str:
+def key_part(name: str) -> str:
     """Check that a tenant's or recording's id can be part of an object's key, and return it.  Raises
     :class:`SealError` (``seal.bad_id``)."""
     if not _PART.fullmatch(name) or name == TENANT or name.startswith(f"{TENANT}-"):
@@ -283,7 +283,7 @@ def parse_kek(text: str, where: str) -> Secret:
             f"the key-encryption key in {where} is not 32 bytes in base64",
             f"{BRING_BACK}: a new one opens nothing that this one wrapped",
         )
-    return secret(key)
+    return make_secret(key)
 
 
 def load_kek(path: Path) -> Secret:
@@ -326,7 +326,7 @@ def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     except FileExistsError:
-        raise exists([path]) from None
+        raise keys_exist([path]) from None
     with open(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)
         file.write(content)
@@ -334,7 +334,7 @@ def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
         os.fsync(descriptor)
 
 
-def exists(paths: Iterable[Path]) -> ConfigError:
+def keys_exist(paths: Iterable[Path]) -> ConfigError:
     """Return the error for a key file that exists already."""
     return ConfigError(
         "keys.exists",
@@ -360,7 +360,7 @@ def _wrap(
 def _unwrap(by: Secret, wrapped: WrappedKey) -> Secret:
     purpose = _purpose(wrapped.kind, wrapped.tenant, wrapped.recording)
     try:
-        inner = secret(AESGCM(by.key).decrypt(wrapped.nonce, wrapped.wrapped, purpose))
+        inner = make_secret(AESGCM(by.key).decrypt(wrapped.nonce, wrapped.wrapped, purpose))
     except InvalidTag:
         inner = None
     if inner is None or inner.id != wrapped.key_id:

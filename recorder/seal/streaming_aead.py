@@ -75,7 +75,7 @@ class StoredObject:
     blocks: tuple[str, ...]
 
 
-def associated(recording: str, name: str) -> bytes:
+def associated_data(recording: str, name: str) -> bytes:
     """Return the associated data of a recording's object, which binds it to its name and recording."""
     return f"accord/1/{recording}/{name}".encode()
 

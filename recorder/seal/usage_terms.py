@@ -57,7 +57,7 @@ class RetentionLimit:
         """Whether the limit applies to a purpose of a recording."""
         if self.until is not None and started_at >= self.until:
             return False
-        mine = not by_law(code) if self.purpose is None else self.purpose == code
+        mine = not is_required_by_law(code) if self.purpose is None else self.purpose == code
         return mine and self.line in (None, line)
 
     def end(self, kept_from: datetime) -> datetime:
@@ -118,19 +118,19 @@ class Terms:
         return tuple(each.data for each in self.holds if code in each.data.purposes)
 
 
-def by_law(code: str) -> bool:
+def is_required_by_law(code: str) -> bool:
     """Whether a law requires this purpose, by the standard purposes."""
     known = standard().get(code)
     return known is not None and known.by_law
 
 
-def for_disputes(code: str) -> bool:
+def serves_disputes(code: str) -> bool:
     """Whether the purpose can serve a dispute."""
     known = standard().get(code)
     return known is not None and known.disputes
 
 
-def kept_from(manifest: Manifest) -> datetime:
+def retention_start(manifest: Manifest) -> datetime:
     """Return the start of retention; for an imported recording the stated end of the call."""
     if manifest.import_sha256 is not None:
         return manifest.ended_at
@@ -144,10 +144,10 @@ def kept_from(manifest: Manifest) -> datetime:
 
 def rests_on_consent(manifest: Manifest, code: str) -> bool:
     """Whether the announced purpose also rests on consent to recording (opt-in or opt-out)."""
-    return manifest.consent.mode != NOTICE and not by_law(code)
+    return manifest.consent.mode != NOTICE and not is_required_by_law(code)
 
 
-def withdrawable(manifest: Manifest, amendments: Iterable[Amendment]) -> tuple[str, ...]:
+def withdrawable_purposes(manifest: Manifest, amendments: Iterable[Amendment]) -> tuple[str, ...]:
     """Return the purposes whose consent can be withdrawn."""
     agreed = {each.data.purpose for each in amendments if isinstance(each.data, ConsentAdded)}
     if manifest.keep_consent is not None:
@@ -172,7 +172,7 @@ def terms(
             until, why = deleted, DELETED
         use = until
         if pack is not None:
-            use = min(use, kept_from(manifest) + timedelta(days=pack.rule(code).longest_keep_days))
+            use = min(use, retention_start(manifest) + timedelta(days=pack.rule(code).longest_keep_days))
         found.append(Term(code, until, use, why, agreed))
     if found:
         last = max(found, key=lambda each: each.until)
@@ -210,7 +210,7 @@ def _purpose(
     agreed = [each.until for each in grounds if each.agreed_at is not None and each.why == EXPIRED]
     limited = [each for each in limits if each.concerns(manifest.line, manifest.started_at, code)]
     for limit in limited:
-        end = limit.end(kept_from(manifest))
+        end = limit.end(retention_start(manifest))
         grounds = [
             each.cut(end, SHORTENED) if each.agreed_at is None or limit.covers(each.agreed_at) else each
             for each in grounds
