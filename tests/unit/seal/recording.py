@@ -21,7 +21,7 @@ from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.manifest import Manifest, to_body
 from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import CallEnd, CallStart, Mark, Take
-from recorder.store.contract import NotFound
+from recorder.store.contract import Conflict, NotFound
 
 from .reference import plain
 
@@ -205,6 +205,20 @@ class Bucket:
         if key not in self.objects:
             raise NotFound("store.not_found", f"there is no {key}")
         return self.objects[key]
+
+
+class Store(Bucket):
+    """A bucket that documents can be put to, each once."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__(objects)
+        self.hashes: dict[str, str] = {}
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        if key in self.objects:
+            raise Conflict("store.conflict", f"there is another {key}")
+        self.objects[key], self.hashes[key] = path.read_bytes(), sha256
+        assert hashlib.sha256(self.objects[key]).hexdigest() == sha256
 
 
 def make_bucket(sealed: SealedTake, tenant_key: WrappedKey) -> Bucket:
