@@ -14,7 +14,7 @@ from web.playback import consent_view
 from web.playback.consent_view import Consented, KeepQuestionView, KeptUntil
 from web.text import eavesdrop
 
-TOLD, ASKED, SPOKEN, NOTED = "told", "asked", "spoken", "noted"
+TOLD, ASKED, SPOKEN, NOTED = "told", "asked", "spoken", "moment_marked"
 JOINED: Final = ("transfer_question_finished", "transfer_question_answered", "transfer_question_refused")
 """Of a colleague who joined later and was asked."""
 
