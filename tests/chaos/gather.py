@@ -39,7 +39,7 @@ from tests.chaos.visitor import Fetched, Visitor
 from tests.freeswitch.sound import RATE, level, onset_of
 
 RECORDING = "SELECT id, tenant_id, external_value, prefix, objects, manifest_sha256, announced, duration_ms FROM recording"  # noqa: E501
-UNRECORDED = "SELECT id, tenant_id, external_value, reason, quarantined_until FROM not_recorded"
+UNRECORDED = "SELECT id, tenant_id, external_value, reason, quarantined_until FROM unrecorded_call"
 LEAVES = "SELECT tenant_id, number, kind, recording_id, body, salt, leaf, leaf_hash FROM log_leaf"
 LISTENS = "SELECT id, grant_id, play, sent_bytes, closed_at FROM listen"
 

@@ -427,7 +427,7 @@ CREATE TABLE live_call (
 CREATE INDEX live_call_tenant_id ON live_call (tenant_id);
 CREATE INDEX live_call_node ON live_call (node);
 
-CREATE TABLE not_recorded (
+CREATE TABLE unrecorded_call (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT,
     line_id TEXT,
@@ -443,8 +443,8 @@ CREATE TABLE not_recorded (
     listed_at TEXT NOT NULL,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
-CREATE INDEX not_recorded_tenant_id ON not_recorded (tenant_id);
-CREATE INDEX not_recorded_tenant_id_started_at_id ON not_recorded (tenant_id, started_at, id);
+CREATE INDEX unrecorded_call_tenant_id ON unrecorded_call (tenant_id);
+CREATE INDEX unrecorded_call_tenant_id_started_at_id ON unrecorded_call (tenant_id, started_at, id);
 
 CREATE TABLE subject_request (
     id TEXT NOT NULL PRIMARY KEY,

@@ -73,5 +73,5 @@ class NotRecordedTable(Table):
     tenant_id: str | None
 
     class Meta:
-        table_name = "not_recorded"
+        table_name = "unrecorded_call"
         indexes = ((("tenant", "started_at", "id"), False),)

@@ -84,7 +84,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
         "external_kind external_value internal_kind internal_value",
     )
     | _by(BUCKET, "wrapped_key"),
-    "not_recorded": _leaf(
+    "unrecorded_call": _leaf(
         "call.not_recorded",
         "id tenant_id line_id number direction node external_kind external_value started_at ended_at reason "
         "quarantined_until",

@@ -91,7 +91,7 @@ def a_listen_is_made_up(world: World) -> None:
         ListenTable.create(**row | {"id": "made up", "play": "other"})
 
 
-@found_as("row.deleted", "not_recorded")
+@found_as("row.deleted", "unrecorded_call")
 def a_call_that_was_not_recorded_is_hidden(world: World) -> None:
     with writing():
         NotRecordedTable.delete().execute()

@@ -180,12 +180,12 @@ def a_purpose_is_made_up(world: World) -> None:
         )  # fmt: skip
 
 
-@found_as("row.changed", "not_recorded")
+@found_as("row.changed", "unrecorded_call")
 def which_number_was_not_recorded_is_changed(world: World) -> None:
     change(NotRecordedTable, number="+3225559999")
 
 
-@found_as("row.changed", "not_recorded")
+@found_as("row.changed", "unrecorded_call")
 def when_a_call_was_not_recorded_is_changed(world: World) -> None:
     change(NotRecordedTable, started_at=world.house.clock())
 
