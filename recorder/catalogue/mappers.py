@@ -238,7 +238,7 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
 
 
 def consents_data(until: Iterable[tuple[str, date]]) -> dict[str, str]:
-    """``RecordingRow.agreed`` as the catalogue keeps it."""
+    """``RecordingRow.consented_until`` as the catalogue keeps it."""
     return {code: day.isoformat() for code, day in until}
 
 

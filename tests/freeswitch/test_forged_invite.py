@@ -218,8 +218,8 @@ def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None
     assert arrival.state == "waiting"
     assert "variable_y" not in told[0]
     assert states == ["_undef_"]
-    assert arrival.outside.kind == "sip"
-    assert arrival.outside.value.isprintable()
+    assert arrival.external_party.kind == "sip"
+    assert arrival.external_party.value.isprintable()
 
 
 def test_the_daemon_records_such_a_call_as_any_other(daemon: Rig) -> None:
