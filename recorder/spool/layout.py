@@ -4,7 +4,7 @@ Written by the daemon, in this order::
 
     <recording id>/
       call.json       what is known when the call arrives (frozen: CallStart)
-      audio.wav       written by the switch: left what the outside party said, right what they heard
+      audio.wav       written by the switch: left what the external party said, right what they heard
       events.jsonl    what happened, a line each, appended, fsynced (frozen: Mark)
       take.json       written once, at the end; a folder that has it belongs to the worker (CallEnd)
 
@@ -58,7 +58,7 @@ WHY = "quarantine.json"
 
 @dataclass(frozen=True, slots=True)
 class CallStart:
-    """A call as it arrived.  ``channel`` is the switch's own id of the outside leg; ``started_at``
+    """A call as it arrived.  ``channel`` is the switch's own id of the external leg; ``started_at``
     the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
     ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
@@ -124,8 +124,8 @@ MARKS = frozenset(
         "keep_answer_confirmed",  # both heard what came of it.  data: answer
         "keep_answer_unconfirmed",  # they did not, or not whole
         # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or
-        # seen ("later"), where nobody watched: the time is then when the switch was asked.  Here and in what
-        # else can be asked for from outside the call, by (panel, api) says that it was.
+        # seen ("later"), where nobody watched: the time is then when the switch was asked.  Here and at other
+        # commands by (panel, api) names where it was given, unless a key in the call was pressed.
         "paused",
         "resumed",  # by a colleague's code, or seen later
         "moment_marked",  # a colleague marked the moment
@@ -137,7 +137,7 @@ MARKS = frozenset(
         # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
         # is then when the switch was asked.
         "announcement_finished",
-        # data: party (its kind), value: the inside party; leg: the switch's id of theirs; seen ("later"),
+        # data: party (its kind), value: the internal party; leg: the switch's id of theirs; seen ("later"),
         # where the switch was asked who is there.  Of "unbridged" party and value are who left.
         "bridged",
         "unbridged",
@@ -153,7 +153,7 @@ MARKS = frozenset(
         # recording from then on, which makes them one of those above (third).
         "supervisor_heard",
         # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where
-        # they are asked too; of somebody in a room, here and below, also in ("room") and their leg.
+        # they are asked too; of somebody in a conference, here and below, also in ("conference") and their leg.
         "transfer_notice_started",
         "transfer_notice_finished",  # whole
         "transfer_notice_interrupted",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
@@ -167,7 +167,7 @@ MARKS = frozenset(
         "unhold",
         "internal_hold",  # theirs; where the colleague leaves in it, there may be no unhold
         "internal_unhold",
-        "conference_left",  # the outside party was in one until now
+        "conference_left",  # the external party was in one until now
         "hangup",  # data: cause
         "unobserved_from",  # the daemon was away
         "unobserved_to",
