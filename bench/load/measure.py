@@ -145,6 +145,7 @@ class Run:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(LOOK, left))
+            self._phones.check()
             self._look(shared=left <= LOOK)
         return begin, len(self.measured.samples) - 1
 

@@ -109,6 +109,12 @@ class Phones:
         begun, live, ended, failed = (int(rows[-1][name] or 0) for name in names)
         return Count(begun, live, ended, failed)
 
+    def check(self) -> None:
+        """Raise RuntimeError if a sipp has ended on its own: sipp crashes now and then, and its calls fail."""
+        for name, program in self._programs.items():
+            if (status := program.poll()) is not None:
+                raise RuntimeError(f"the {name}s' sipp ended with status {status}: measure again")
+
     def answered(self) -> list[tuple[float, float]]:
         """Of each answered call: when (seconds since the first), and milliseconds from INVITE to answer."""
         files = list(self._folder.glob("caller_*_rtt.csv"))
