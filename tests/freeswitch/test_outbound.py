@@ -113,7 +113,7 @@ def test_a_daemon_that_hangs_is_killed_and_they_are_connected(rig: Rig) -> None:
         os.kill(pid, signal.SIGSTOP)
         for call in calls:
             until(f"{call.number} is connected", lambda call=call: call.heard_by_caller.exists(), 20)
-        assert supervisor.pid("daemon") != pid, "what let them go is the daemon's death"
+        until("the daemon was killed, which let them go", lambda: supervisor.pid("daemon") != pid, 2)
         until("nothing is recorded that was not announced", lambda: not unannounced(rig), 10)
     rig.hang_up_all()
 
