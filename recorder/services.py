@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.ids import Entropy
 from recorder.seal.keyring import Keyring
-from recorder.seal.revocation import (Revoked, Trust, none_revoked)
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.signing import Signer
 from recorder.store.contract import Store
 

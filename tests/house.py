@@ -285,7 +285,9 @@ class House:
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
             answered_at = began + timedelta(seconds=6)
-            layout.append_mark(folder, Mark(answered_at, "question_answered", {"question": "recording", **yes}))
+            layout.append_mark(
+                folder, Mark(answered_at, "question_answered", {"question": "recording", **yes})
+            )
         for answer in asked:
             sound, marks = _asked(language, sound, answer)
             for ms, kind, data in marks:
@@ -359,7 +361,9 @@ class House:
             (prompts_ / f"{said[name].sha256}.wav").write_bytes(wav_of(_clips(language, clips)))
         return Keep("agreement", 365, **said)
 
-    def _arrive(self, customer: Customer, external_party: Party, at: datetime, **more: Any) -> tuple[str, Path]:
+    def _arrive(
+        self, customer: Customer, external_party: Party, at: datetime, **more: Any
+    ) -> tuple[str, Path]:
         recording = str(uuid7(at, self.entropy))
         told, line = customer.announcement, customer.line
         start = CallStart(

@@ -86,7 +86,8 @@ def receipt_body(tenant: str, at: datetime, **changes: Any) -> dict[str, Any]:
     return {
         "type": offboarding.RECEIPT_KIND.type, "version": 1, "tenant": tenant, "statement": "ab" * 32,
         "announced_at": when, "erasing_since": when, "erased_at": when, "complete_from": when,
-        "handed_over": None, "recordings_erased": {"deleted": 1}, "erased": [], "remains": [], "calls_erased": 0,
+        "handed_over": None, "recordings_erased": {"deleted": 1}, "erased": [], "remains": [],
+        "calls_erased": 0,
         "people_erased": 0, "backups_kept_days": 0, "log": {"size": 1, "root": "ab" * 32, "checkpoint": 1},
         "keys": {"destroyed": [], "copies_end": when}, "software": "accord 1", **changes,
     }  # fmt: skip

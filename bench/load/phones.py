@@ -110,7 +110,8 @@ class Phones:
         return Count(begun, live, ended, failed)
 
     def check(self) -> None:
-        """Raise RuntimeError if a sipp has ended on its own: sipp crashes now and then, and its calls fail."""
+        """Raise RuntimeError if a sipp has ended on its own: sipp crashes now and then, and its calls
+        fail."""
         for name, program in self._programs.items():
             if (status := program.poll()) is not None:
                 raise RuntimeError(f"the {name}s' sipp ended with status {status}: measure again")

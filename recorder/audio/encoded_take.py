@@ -29,7 +29,8 @@ GAP_REASONS = frozenset(
         "fax",  # the call went on as a fax (T.38), in which there is no sound
         "repair",  # the file ended before the call did
         "unobserved",  # the daemon was away: nothing was missed in the sound, but nobody watched
-        "participant_notice",  # right: a colleague who had joined was told; what they said meanwhile is not there
+        "participant_notice",
+        # right: a colleague who had joined was told; what they said meanwhile is not there
         # right: one who had joined was to be asked, and had not agreed, or refused; also where nobody
         # watched, and one may have come
         "no_participant_consent",

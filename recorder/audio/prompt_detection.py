@@ -74,7 +74,9 @@ def playings(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[Playing]
             yield Playing(number, "question", keep.question.sha256, one.asked.at, one.heard.at)
         if one.answered is not None and one.confirmed is not None:
             answer = one.answered.data["answer"]
-            yield Playing(number, answer, said.get(answer, keep.none).sha256, one.answered.at, one.confirmed.at)
+            yield Playing(
+                number, answer, said.get(answer, keep.none).sha256, one.answered.at, one.confirmed.at
+            )
 
 
 def sounds(take: Take) -> frozenset[str]:

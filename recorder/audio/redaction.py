@@ -222,7 +222,12 @@ def _rings(
 
 _NOT_BEFORE = frozenset(
     {
-        *("transfer_notice_finished", "transfer_notice_interrupted", "transfer_question_finished", "transfer_question_refused"),
+        *(
+            "transfer_notice_finished",
+            "transfer_notice_interrupted",
+            "transfer_question_finished",
+            "transfer_question_refused",
+        ),
         *("unbridged", "bridged", "hangup", "unobserved_from"),
     }
 )
@@ -262,7 +267,9 @@ def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
     """
     since: datetime | None = None
     for mark in take.marks:
-        if mark.kind == "bridged" or (mark.kind == "participant_joined" and mark.data.get("who") == "external"):
+        if mark.kind == "bridged" or (
+            mark.kind == "participant_joined" and mark.data.get("who") == "external"
+        ):
             since = mark.at
         elif mark.kind == "transferred_outside":
             yield clock.place(mark.at if since is None else since), clock.duration_ms

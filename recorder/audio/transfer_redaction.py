@@ -44,7 +44,11 @@ def unagreed(take: Take) -> Iterator[Unagreed]:
     for mark in take.marks:
         said = mark.data
         # The person at the other end has no leg id here; others do.
-        place = said.get("leg", "") if mark.kind.startswith("participant_") or said.get("in") == "conference" else ""
+        place = (
+            said.get("leg", "")
+            if mark.kind.startswith("participant_") or said.get("in") == "conference"
+            else ""
+        )
         if mark.kind == "transfer_question_answered" and place in there:
             joiner = there.pop(place)
             known |= joiner.names

@@ -32,7 +32,7 @@ from recorder.seal.amendment import number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.document_source import Files
 from recorder.seal.manifest import Manifest
-from recorder.seal.revocation import (find_revoked_documents)
+from recorder.seal.revocation import find_revoked_documents
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.seal.signing import Endorsement
 

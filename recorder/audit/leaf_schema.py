@@ -27,7 +27,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of
-from recorder.identity.users import PROFILE_SHA256, LOGIN_SHA256, profile_sha256, login_sha256
+from recorder.identity.users import LOGIN_SHA256, PROFILE_SHA256, login_sha256, profile_sha256
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -242,7 +242,8 @@ SAID: Final[Mapping[str, Says]] = {
             _or_none(entered_by="actor"),
             _number,
             _set(entered_at=AT, extended_at=None, extension_reason=None, vouched_at=None, vouched_by=None,
-                 vouched_statement=None, verified_at=None, verified_how=None, verified_by=None, verified_statement=None,
+                 vouched_statement=None, verified_at=None, verified_how=None, verified_by=None,
+                 verified_statement=None,
                  closed_at=None, closed_how=None, exported_at=None),
         ),
     ),

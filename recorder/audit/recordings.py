@@ -34,7 +34,7 @@ from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import TENANT, Keyring, WrappedKey, recording_of_path
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import (Trust, find_revoked_documents)
+from recorder.seal.revocation import Trust, find_revoked_documents
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.usage_terms import RetentionLimit
@@ -136,8 +136,12 @@ class RecordingAudit:
                 key, parties = self._parties(row, manifest, self.keyring)
             except SealError as error:
                 yield self._found(error.error_id, row.id, error.message)
-        external_party, internal_party = (parties.external_party, parties.internal_party) if parties else (None, None)
-        sealed = recording_of(manifest, content, external_party, internal_party, key, chain.amendments, self._limits())
+        external_party, internal_party = (
+            (parties.external_party, parties.internal_party) if parties else (None, None)
+        )
+        sealed = recording_of(
+            manifest, content, external_party, internal_party, key, chain.amendments, self._limits()
+        )
         gone = chain.erased
         if gone is not None and isinstance(gone.data, Erased):
             sealed = replace(sealed, erased_at=gone.at, erasure_reason=gone.data.reason)
@@ -177,7 +181,9 @@ class RecordingAudit:
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
         """What a revoked key signed and backdated: the log shows since when it has been there."""
-        for name, what in find_revoked_documents(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
+        for name, what in find_revoked_documents(
+            chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)
+        ):
             if row.prefix + name not in named:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 
@@ -283,7 +289,10 @@ def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
     if not row.announced:
         pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
     if row.erased_at is not None:
-        pairs["external_value"] = ((row.external_party, row.internal_party, row.wrapped_key), (None, None, None))
+        pairs["external_value"] = (
+            (row.external_party, row.internal_party, row.wrapped_key),
+            (None, None, None),
+        )
     return {name: said for name, (said, ours) in pairs.items() if said != ours}
 
 

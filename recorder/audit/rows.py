@@ -30,7 +30,7 @@ from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.clock import from_iso
-from recorder.identity.users import PROFILE_SHA256, LOGIN_SHA256
+from recorder.identity.users import LOGIN_SHA256, PROFILE_SHA256
 from recorder.lifecycle.limits import LIFTED, SET
 from recorder.seal.amendment_kinds import ERASED
 
@@ -43,7 +43,8 @@ SESSIONS_KEPT: Final = timedelta(days=29)
 """A session is forgotten 30 days after its end, and not before."""
 
 REVIEWED: Final = (
-    "given", "withheld_reason", "decided_at", "decided_by", "exported_at", "erased_at", "kept_reason", "kept_until",
+    "given", "withheld_reason", "decided_at", "decided_by", "exported_at", "erased_at", "kept_reason",
+    "kept_until",
 )  # fmt: skip
 
 ABOUT: Final[Mapping[type[Table], str]] = {

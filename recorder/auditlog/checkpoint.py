@@ -28,7 +28,7 @@ from recorder.clock import to_iso, truncate
 from recorder.errors import AccordError, LedgerError
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
-from recorder.seal.keyring import (key_part)
+from recorder.seal.keyring import key_part
 from recorder.seal.signing import CHECKPOINT
 from recorder.services import Services
 from recorder.store.contract import Store

@@ -159,7 +159,9 @@ def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _unknowing(state: CallState, one: JoinedParticipant) -> bool:
-    return one.asked and not (one.external or one.tried or names(one.leg, one.party) & state.transfer.informed)
+    return one.asked and not (
+        one.external or one.tried or names(one.leg, one.party) & state.transfer.informed
+    )
 
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
@@ -257,7 +259,10 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
             state = set_participants(
                 state, tuple(one for one in state.conference.participants if one.leg != leg)
             )
-        elif note.kind in ("transfer_notice_finished", "transfer_question_answered") and said.get("in") == "conference":
+        elif (
+            note.kind in ("transfer_notice_finished", "transfer_question_answered")
+            and said.get("in") == "conference"
+        ):
             one_there = [each for each in state.conference.participants if each.leg == leg]
             known = names(leg, one_there[0].party if one_there else None)
             state = inform(state, known)

@@ -34,8 +34,8 @@ from recorder.call.state import (
 )
 from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
-    INTERNAL,
     DELETE,
+    INTERNAL,
     KEEP,
     NOTE,
     PAUSE,

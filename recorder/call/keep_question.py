@@ -40,9 +40,9 @@ from typing import Final
 from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer, WriteMark
 from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
+    EXTERNAL,
     INTERNAL,
     LEGS,
-    EXTERNAL,
     KeyPressed,
     SoundEnded,
     SoundStarted,
@@ -183,7 +183,9 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if asked.heard != frozenset(LEGS):
         return state, ()
     if asked.step is QuestionStep.VERDICT:
-        return _close(state), (WriteMark("keep_answer_confirmed", event.at, (("answer", state.keep_answer),)),)
+        return _close(state), (
+            WriteMark("keep_answer_confirmed", event.at, (("answer", state.keep_answer),)),
+        )
     state = set_timer(
         replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
     )

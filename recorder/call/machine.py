@@ -56,8 +56,8 @@ from recorder.call.transitions import (
     stop_prompt,
 )
 from recorder.domain.call_events import (
-    INTERNAL,
     DELETE,
+    INTERNAL,
     KEEP,
     AboutCall,
     AboutParticipants,

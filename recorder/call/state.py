@@ -76,8 +76,8 @@ class WriteMark:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The call has ended. ``reason`` is why it is not recorded, ``None`` for a recorded call; ``internal_party`` the
-    internal party."""
+    """The call has ended. ``reason`` is why it is not recorded, ``None`` for a recorded call;
+    ``internal_party`` the internal party."""
 
     reason: str | None
     at: datetime

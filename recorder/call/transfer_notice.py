@@ -190,7 +190,11 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
         return state, ()  # the check is quick, hold or not
     if target.sound and transfer_consent.asks(state):
         return transfer_consent.stop(state, at, why, ending)
-    untold = (WriteMark("transfer_notice_interrupted", at, (("reason", why), *place_data(state))),) if target.sound else ()
+    untold = (
+        (WriteMark("transfer_notice_interrupted", at, (("reason", why), *place_data(state))),)
+        if target.sound
+        else ()
+    )
     return clear_target(state), untold
 
 
@@ -288,7 +292,11 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
             leg = ""
         elif note.kind == "transfer_notice_started" and notice is not None:
             state = set_target(state, TransferTarget(said.get("leg", leg), notice.sound.path, note.at))
-        elif note.kind in ("transfer_notice_finished", "transfer_notice_interrupted", "transfer_question_answered"):
+        elif note.kind in (
+            "transfer_notice_finished",
+            "transfer_notice_interrupted",
+            "transfer_question_answered",
+        ):
             state = set_target(state, None)
         elif note.kind in ("transferred_outside", "transfer_question_refused"):
             state = replace(

@@ -64,8 +64,8 @@ class BypassedCall:
 
 
 class BypassedCalls:
-    """``line`` knows the line of a number. ``follow(channel, number, direction, external_party, reason)`` begins
-    to follow a call, ``ended(channel, at)`` ends one that hung up while it was being checked;
+    """``line`` knows the line of a number. ``follow(channel, number, direction, external_party, reason)``
+    begins to follow a call, ``ended(channel, at)`` ends one that hung up while it was being checked;
     ``over(channel)`` says whether a call is followed or written already."""
 
     def __init__(

@@ -292,14 +292,20 @@ class CallController:
             case Do.TELL:
                 if script.transfer_notice is not None and self.state.transfer.target is not None:
                     self._tell_joiner(
-                        self.state.transfer.target.leg, script.transfer_notice.sound, script.transfer_notice.how
+                        self.state.transfer.target.leg,
+                        script.transfer_notice.sound,
+                        script.transfer_notice.how,
                     )
             case Do.CUT_JOINER:
                 if script.transfer_notice is not None:
                     self._cut_joiner(self.state.transfer.refuser, script.transfer_notice.how)
             case Do.REFUSED:
                 if script.transfer_notice is not None and script.transfer_notice.refused is not None:
-                    self._tell_joiner(self.state.transfer.refuser, script.transfer_notice.refused, script.transfer_notice.how)
+                    self._tell_joiner(
+                        self.state.transfer.refuser,
+                        script.transfer_notice.refused,
+                        script.transfer_notice.how,
+                    )
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case Do.KEEP_SINCE:

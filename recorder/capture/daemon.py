@@ -465,12 +465,17 @@ class Daemon:
             # No command can address it: it goes on, and is listed.
             log.warning("call.unaddressable", channel=repr(arrival.channel))
             self._follow(
-                arrival.channel, arrival.line, arrival.direction, arrival.external_party, "announcement_failed"
+                arrival.channel,
+                arrival.line,
+                arrival.direction,
+                arrival.external_party,
+                "announcement_failed",
             )
             return
         outwards = arrival.direction == OUTWARD
         start = self._start(
-            arrival.channel, arrival.line, arrival.direction, arrival.external_party, policy, at, self._since_boot()
+            arrival.channel, arrival.line, arrival.direction, arrival.external_party, policy, at,
+            self._since_boot()
         )  # fmt: skip
         writer = self._writer(start)
         if reason is None:

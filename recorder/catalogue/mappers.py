@@ -199,7 +199,9 @@ def recording_row(row: RecordingTable) -> RecordingRow:
         erased_at=row.erased_at,
         erasure_reason=row.erasure_reason,
         import_sha256=row.import_sha256,
-        consented_until=tuple((code, date.fromisoformat(day)) for code, day in sorted(row.consented_until.items())),
+        consented_until=tuple(
+            (code, date.fromisoformat(day)) for code, day in sorted(row.consented_until.items())
+        ),
     )
 
 

@@ -60,4 +60,10 @@ def recording_of(
 
 def consents_in(told: Terms) -> tuple[tuple[str, date], ...]:
     """The purposes that were agreed to, each with the day up to which."""
-    return tuple(sorted((each.code, each.consented_until.date()) for each in told.purposes if each.consented_until is not None))
+    return tuple(
+        sorted(
+            (each.code, each.consented_until.date())
+            for each in told.purposes
+            if each.consented_until is not None
+        )
+    )

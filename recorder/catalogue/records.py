@@ -206,12 +206,12 @@ class RecordingRow:
     showing, and ``restricted`` can only take away.
 
     ``announced`` is false where the announcement was not found in the audio: nobody may hear it, and it is
-    destroyed at ``keep_until``.  ``keep_answer`` is what was agreed in the call about keeping it: ``yes``, ``no``,
-    ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count). ``consented_until`` are
-    purposes for which it was agreed to keep it, in the call or later, each with the day (UTC) up to which;
-    a count for people, nothing is decided by it. ``erased_at`` is set on a tombstone, whose parties are
-    gone.  ``import_sha256`` is the SHA-256 (hex) of the file that it was, where it comes from elsewhere: then
-    nothing was announced, and it may be used for what was stated since, if anything.
+    destroyed at ``keep_until``. ``keep_answer`` is what was agreed in the call about keeping it: ``yes``,
+    ``no``, ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count).
+    ``consented_until`` are purposes for which it was agreed to keep it, in the call or later, each with the
+    day (UTC) up to which; a count for people, nothing is decided by it. ``erased_at`` is set on a tombstone,
+    whose parties are gone. ``import_sha256`` is the SHA-256 (hex) of the file that it was, where it comes
+    from elsewhere: then nothing was announced, and it may be used for what was stated since, if anything.
     """
 
     id: str

@@ -83,7 +83,9 @@ def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
 def request_row(row: SubjectRequestTable) -> RequestRow:
     return RequestRow(
         row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
-        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extension_reason,
-        row.verified_at, row.verified_how, row.verified_by, row.verified_statement, row.closed_at, row.closed_how,
+        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by,
+        row.extension_reason,
+        row.verified_at, row.verified_how, row.verified_by, row.verified_statement, row.closed_at,
+        row.closed_how,
         row.exported_at, row.vouched_at, row.vouched_by, row.vouched_statement,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from recorder.features.keys import copies, kek_usage
 from recorder.processes.services import Context
 from recorder.seal import kek_files, paper_key, signing
 from recorder.seal.canonical_json import b64_line
-from recorder.seal.keyring import (keys_exist, load_kek, parse_kek, write_private)
+from recorder.seal.keyring import keys_exist, load_kek, parse_kek, write_private
 from recorder.seal.revocation import SUFFIX
 from recorder.spool.atomic_files import sync_folder
 

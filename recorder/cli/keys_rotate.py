@@ -112,7 +112,9 @@ def _promote(folder: Path, given: str) -> None:
 
 
 def _rewrapping(context: Context) -> Rewrapping:
-    ring = kek_files.rotation_keyring(context.settings.keys_folder, context.settings.keys.kek.get_secret_value())
+    ring = kek_files.rotation_keyring(
+        context.settings.keys_folder, context.settings.keys.kek.get_secret_value()
+    )
     return Rewrapping(context.store(), ring, utc_now, os.urandom, f"rotate-{os.urandom(8).hex()}")
 
 

@@ -28,10 +28,10 @@ from recorder.domain.call_plan import (
     WAYS,
     CallPlan,
     DeleteScript,
-    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
+    TransferNoticeScript,
 )
 from recorder.errors import ConfigError
 from recorder.strict_json import STRICT, Form, Malformed, Positive, Sha256, is_none, one_of, parse
@@ -188,7 +188,11 @@ class Language:
     @property
     def sounds(self) -> frozenset[str]:
         """Everything that is said in it, by SHA-256."""
-        asked = () if self.consent_prompt is None else (self.consent_prompt.question.sha256, self.consent_prompt.declined.sha256)
+        asked = (
+            ()
+            if self.consent_prompt is None
+            else (self.consent_prompt.question.sha256, self.consent_prompt.declined.sha256)
+        )
         kept = frozenset() if self.keep is None else self.keep.sounds
         gone = frozenset() if self.delete is None else self.delete.sounds
         notice = frozenset() if self.transfer_notice is None else self.transfer_notice.sounds
@@ -200,10 +204,10 @@ class LinePolicy:
     """What happens to a call to one number.
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
-    ``mode`` is one of :data:`~recorder.domain.call_plan.MODES`, and needs ``consent_prompt`` in all languages where it
-    is not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
-    choose among the first language and the ``others``: key 1 is the first.  ``delete`` is there where
-    colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
+    ``mode`` is one of :data:`~recorder.domain.call_plan.MODES`, and needs ``consent_prompt`` in all languages
+    where it is not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.
+    ``menu`` lets choose among the first language and the ``others``: key 1 is the first. ``delete`` is there
+    where colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """
 
     __pydantic_config__ = STRICT
@@ -370,7 +374,11 @@ def _line(entry: object) -> LinePolicy:
     for one in policy.languages:
         if (one.consent_prompt is None) != (policy.mode == NOTICE):
             raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
-        if policy.mode == NOTICE and one.transfer_notice is not None and one.transfer_notice.refused is not None:
+        if (
+            policy.mode == NOTICE
+            and one.transfer_notice is not None
+            and one.transfer_notice.refused is not None
+        ):
             raise ValueError(f"mode {policy.mode!r}, and who joins is asked")
     others = len(policy.others)
     if (policy.menu is None) != (not others) or others > 8:

@@ -278,7 +278,9 @@ def check_latest(row: UserRow) -> None:
     said = [each for each in every if each.body.get("user") == row.id]
     if not said:
         return
-    if said[-1].kind == REVOKED or said[-1].body.get(LOGIN_SHA256) != login_sha256(row.login, row.password_hash):
+    if said[-1].kind == REVOKED or said[-1].body.get(LOGIN_SHA256) != login_sha256(
+        row.login, row.password_hash
+    ):
         raise SealError(
             "credential.superseded",
             f"user {row.id} has a credential of before: {said[-1].kind} is in the log since",

@@ -44,7 +44,7 @@ from recorder.seal.amendment_kinds import (
     PurposesNarrowed,
 )
 from recorder.seal.keyring import data_key_path
-from recorder.seal.revocation import (Revoked, Trust, none_revoked)
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.signing import Signer
 from recorder.seal.usage_terms import Terms
 from recorder.store.contract import Conflict, NotFound, Store

@@ -119,7 +119,9 @@ def amended(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> i
         if fresh:
             told = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
             codes, consented_until = [each.code for each in told.purposes], consents_data(consents_in(told))
-            RecordingTable.update(purposes=codes, consented_until=consented_until, keep_until=told.until).where(mine).execute()
+            RecordingTable.update(
+                purposes=codes, consented_until=consented_until, keep_until=told.until
+            ).where(mine).execute()
         if any(not isinstance(each.data, ConsentAdded | HoldLifted) for each in fresh):
             living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(living).execute()
@@ -214,7 +216,9 @@ def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entrop
     if tombstone is None or not isinstance(tombstone.data, Erased):
         raise ValueError(f"recording {row.id} was not erased")
     with writing():
-        made = recordings.make_tombstone(row, tombstone.data.reason, at=tombstone.at, now=now, entropy=entropy)
+        made = recordings.make_tombstone(
+            row, tombstone.data.reason, at=tombstone.at, now=now, entropy=entropy
+        )
         note(chain)
     return made
 

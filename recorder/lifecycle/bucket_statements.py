@@ -19,7 +19,7 @@ from recorder.lifecycle.departure import last_cancellation
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
-from recorder.seal.keyring import (key_part)
+from recorder.seal.keyring import key_part
 from recorder.seal.offboarding import ERASURE, OffboardingReceipt, Statement
 from recorder.seal.revocation import Revoked
 from recorder.store.contract import NotFound, Store

@@ -32,9 +32,9 @@ from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements, statements_of
 from recorder.seal.amendment import SYSTEM, number_in
-from recorder.seal.amendment_chain import (Chain, make_tombstone)
+from recorder.seal.amendment_chain import Chain, make_tombstone
 from recorder.seal.keyring import data_key_path
-from recorder.seal.revocation import (Revoked, Trust, none_revoked)
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.usage_terms import Terms, terms
 from recorder.services import Services

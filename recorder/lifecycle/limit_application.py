@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.lifecycle import amendments, limits
 from recorder.lifecycle.amendment_store import chain_of_row
-from recorder.seal.revocation import (Revoked, Trust, none_revoked)
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.store.contract import Store
 
 log = structlog.get_logger()

@@ -33,8 +33,8 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Wish:
     """Keep recordings at most ``keep_days`` from now on, for a purpose, of a line (``None``: any);
-    ``None``: as announced again, for what is recorded from now on.  ``covers_consents``: also what was agreed to
-    be kept longer."""
+    ``None``: as announced again, for what is recorded from now on. ``covers_consents``: also what was agreed
+    to be kept longer."""
 
     purpose: str | None
     line: str | None

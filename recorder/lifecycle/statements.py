@@ -16,7 +16,7 @@ from recorder.catalogue import departures, erased_call_queries
 from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
-from recorder.seal.revocation import (Revoked, none_revoked)
+from recorder.seal.revocation import Revoked, none_revoked
 from recorder.services import Services
 from recorder.store.contract import NotFound
 

@@ -32,8 +32,8 @@ from recorder.playback.audio_reader import Sounds
 from recorder.playback.interface import Who
 from recorder.playback.verified_recording import Seals, VerifiedRecording
 from recorder.seal.keyring import Keyring
-from recorder.seal.offboarding import (Statement, current_statement)
-from recorder.seal.revocation import (Revoked, Trust, none_revoked)
+from recorder.seal.offboarding import Statement, current_statement
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.usage_terms import Terms, terms
 from recorder.store.contract import Store
 

@@ -39,7 +39,7 @@ from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.manifest import to_body
-from recorder.seal.revocation import (Revoked, none_revoked)
+from recorder.seal.revocation import Revoked, none_revoked
 from recorder.store.contract import Store
 
 AHEAD: Final = 15

@@ -37,7 +37,7 @@ from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path, wrapped_key
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import (Revoked, Trust, none_revoked)
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.store.contract import NotFound, Store
 

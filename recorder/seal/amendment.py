@@ -131,8 +131,8 @@ def number_in(object_name: str) -> int | None:
 
 
 def write(amendment: Amendment, signer: signing.Signer) -> bytes:
-    """Sign an amendment.  Raises :class:`SealError` (``seal.endorsement_use`` where the key is not endorsed for
-    this kind, ``seal.endorsement_time``)."""
+    """Sign an amendment. Raises :class:`SealError` (``seal.endorsement_use`` where the key is not endorsed
+    for this kind, ``seal.endorsement_time``)."""
     return AMENDMENT.write(body_of(amendment), signer)
 
 

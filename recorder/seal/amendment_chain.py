@@ -29,7 +29,7 @@ from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.signed_document import CLOCK_SLACK
-from recorder.seal.usage_terms import (serves_disputes)
+from recorder.seal.usage_terms import serves_disputes
 
 ALL_MAX_BYTES = 64 * 1024 * 1024
 """Maximum size of all amendments of one recording; later ones are read truncated, and fail verification."""

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
-from recorder.seal.keyring import (key_part)
+from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
 from recorder.strict_json import STRICT, Form, Time
@@ -102,8 +102,8 @@ def read(content: bytes, root: Ed25519PublicKey) -> ErasedCallsRecord:
 def note_at(
     source: DocumentSource, tenant: str, note: str, root: Ed25519PublicKey, revoked: Revoked
 ) -> ErasedCallsRecord:
-    """Read a customer's record from the bucket.  Raises :class:`SealError` (``call_erasure.foreign`` for another customer's,
-    ``seal.key_revoked`` where its key was revoked, whatever its date), ``NotFound``,
+    """Read a customer's record from the bucket. Raises :class:`SealError` (``call_erasure.foreign`` for
+    another customer's, ``seal.key_revoked`` where its key was revoked, whatever its date), ``NotFound``,
     :class:`recorder.errors.StoreError`."""
     place = place_of(tenant, note)
     found = read(read_document(source, place, MAX_BYTES), root)

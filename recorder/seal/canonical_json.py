@@ -23,8 +23,8 @@ def dump(body: Mapping[str, Any]) -> bytes:
 
 
 def load(content: bytes, what: str, largest: int | None = None) -> dict[str, Any]:
-    """Parse a document, which must be an object in RFC 8785 form of at most ``largest`` bytes.  ``what`` names
-    it in errors.  Raises :class:`SealError` (``seal.not_json``, ``seal.duplicate_field``,
+    """Parse a document, which must be an object in RFC 8785 form of at most ``largest`` bytes. ``what`` names
+    it in errors. Raises :class:`SealError` (``seal.not_json``, ``seal.duplicate_field``,
     ``seal.not_canonical``)."""
     try:
         return parse_canonical(content, largest)
@@ -92,8 +92,8 @@ def members(body: object, where: str, *names: str) -> list[Any]:
 
 
 def take_constants(body: object, where: str, expected: Mapping[str, object]) -> dict[str, Any]:
-    """Check an object's constant fields, and return the other ones.  Raises :class:`SealError` (``seal.field``;
-    ``seal.version`` for another ``version``)."""
+    """Check an object's constant fields, and return the other ones. Raises :class:`SealError`
+    (``seal.field``; ``seal.version`` for another ``version``)."""
     if not isinstance(body, dict):
         raise SealError("seal.field", f"{where} is not an object")
     for name, value in expected.items():

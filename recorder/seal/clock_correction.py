@@ -30,7 +30,7 @@ class Timing:
 
 
 def correct_times(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
-    """Return the corrected times of a take that is sealed now.  ``uptime`` is the machine's, ``None`` where it
+    """Return the corrected times of a take that is sealed now. ``uptime`` is the machine's, ``None`` where it
     is unknown."""
     now = truncate(now)
     noted = UncorrectedTimes(truncate(take.start.started_at), truncate(take.end.ended_at))

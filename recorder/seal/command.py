@@ -3,9 +3,9 @@
 The catalogue carries it from the panel to the node's worker.  Without the
 signature, write access to the catalogue would suffice to pause or destroy a live recording::
 
-    {"body": {"type": "accord-command", "version": 1, "tenant": ..., "id": ..., "call": ..., "action": "pause",
-              "by": "panel", "actor": ..., "until": ..., "at": ..., "software": ...},
-     "endorsement": ..., "signatures": [...]}
+    {"body": {"type": "accord-command", "version": 1, "tenant": ..., "id": ..., "call": ..., "action":
+    "pause", "by": "panel", "actor": ..., "until": ..., "at": ..., "software": ...}, "endorsement": ...,
+    "signatures": [...]}
 
 It is a signed document (``signed_document.py``); only the panel's key is endorsed for commands.
 """
@@ -27,8 +27,8 @@ from recorder.strict_json import STRICT, Form, Time
 
 @dataclass(frozen=True, slots=True)
 class SignedCommand:
-    """A request: ``by`` (panel, api) is where it was made, ``actor`` the person's or the token's id.  It is not
-    to be carried out after ``until`` (UTC)."""
+    """A request: ``by`` (panel, api) is where it was made, ``actor`` the person's or the token's id. It is
+    not to be carried out after ``until`` (UTC)."""
 
     __pydantic_config__ = STRICT
 

@@ -19,8 +19,8 @@ from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Marker, Pr
 from recorder.audio.keep_answers import (
     BROKEN,
     BY,
-    INTERNAL,
     HOW,
+    INTERNAL,
     NO,
     NONE,
     OWN_WORDS,
@@ -95,8 +95,8 @@ class KeepQuestion:
     ``answer``: ``yes``, ``no``, ``none`` (silence), ``broken`` (not heard whole, or nobody could answer),
     ``None`` (nothing was recorded).  ``by`` is ``external`` or ``internal``, ``answered_how`` is ``key``,
     ``aloud`` or ``own_words``.  ``voice``: the external party's voice before a colleague
-    confirmed a yes; ``unheard_at``: when a colleague confirmed a yes without it, which is no answer.  ``confirmed``: both
-    heard the ``confirmation`` of the answer to its end."""
+    confirmed a yes; ``unheard_at``: when a colleague confirmed a yes without it, which is no answer.
+    ``confirmed``: both heard the ``confirmation`` of the answer to its end."""
 
     __pydantic_config__ = STRICT
 
@@ -179,7 +179,9 @@ def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
     )
 
 
-def keep_consent(announced: bool, made: Sequence[KeepQuestion], keep: Keep | None, since: datetime) -> KeepConsent | None:
+def keep_consent(
+    announced: bool, made: Sequence[KeepQuestion], keep: Keep | None, since: datetime
+) -> KeepConsent | None:
     """Return the keep consent, its retention counted from ``since``; ``None`` where there is none."""
     if keep is None or not is_keep_consented(announced, made):
         return None
@@ -207,7 +209,8 @@ def find_contradiction(keep_questions: Iterable[KeepQuestion], duration_ms: int)
             return "a question or its answer lies outside the audio, or before what came before it"
         reached = one.offset_ms if answered is None else answered
         if any(
-            each is not None and not _inside(each.found, duration_ms) for each in (one.question, one.confirmation)
+            each is not None and not _inside(each.found, duration_ms)
+            for each in (one.question, one.confirmation)
         ):
             return "what was played lies outside the audio"
         if (one.how == QUESTION) != (one.question is not None):
@@ -219,7 +222,9 @@ def find_contradiction(keep_questions: Iterable[KeepQuestion], duration_ms: int)
 
 def _contradiction_in_answer(one: KeepQuestion) -> str | None:
     given = one.answer in GIVEN
-    if any((each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.confirmation)):
+    if any(
+        (each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.confirmation)
+    ):
         return "an answer has no time or place, or there is none that has"
     if any((each is not None) != (one.answer in (YES, NO)) for each in (one.by, one.answered_how)):
         return "a yes or no is nobody's, or nobody's answer somebody's"

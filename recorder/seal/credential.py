@@ -33,8 +33,8 @@ TOKEN: Final = "token"  # noqa: S105, a kind
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The signed credential: ``secret_sha256`` (hex) is that of the password or token, which was set ``at`` that
-    time (UTC).  Only a user has a ``role``."""
+    """The signed credential: ``secret_sha256`` (hex) is that of the password or token, which was set ``at``
+    that time (UTC). Only a user has a ``role``."""
 
     __pydantic_config__ = STRICT
 
@@ -77,8 +77,8 @@ def _read(content: str, raw_root: bytes) -> tuple[Credential, str]:
 def check(content: str | None, expected: Credential, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Check that a row agrees with its signed credential; ``expected.at`` is not compared.
 
-    Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the signing
-    key was revoked by then), and as :func:`read`."""
+    Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the
+    signing key was revoked by then), and as :func:`read`."""
     hint = "`accord user password` or `accord token create` signs a new one; `accord audit` names such rows"
     if content is None:
         what = f"{expected.kind} {expected.id} has no signed credential"

@@ -20,8 +20,8 @@ from recorder.seal.keyring import (
 def open_data_key(
     source: DocumentSource, keyring: Keyring, tenant_key: WrappedKey, wrapped: WrappedKey
 ) -> Secret:
-    """Unwrap the data key of a recording; ``tenant_key`` is its tenant's present key.  Reads a former one from
-    ``source`` only where it is needed.  Raises :class:`SealError` as :meth:`Keyring.open_data_key`,
+    """Unwrap the data key of a recording; ``tenant_key`` is its tenant's present key. Reads a former one from
+    ``source`` only where it is needed. Raises :class:`SealError` as :meth:`Keyring.open_data_key`,
     :class:`StoreError`."""
     if wrapped.tenant == tenant_key.tenant and wrapped.wrapped_by != tenant_key.key_id:
         tenant_key = tenant_key_of(source, wrapped.tenant, wrapped.wrapped_by) or tenant_key

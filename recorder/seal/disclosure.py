@@ -56,7 +56,11 @@ def check(content: str | None, expected: Disclosure, trust: Trust) -> None:
         raise SealError("disclosure.missing", what, hint)
     signed = DISCLOSURE.read(content.encode(), trust.root)
     if signed.value != expected:
-        raise SealError("disclosure.differs", f"the disclosure of recording {expected.recording} differs from the signed one", hint)
+        raise SealError(
+            "disclosure.differs",
+            f"the disclosure of recording {expected.recording} differs from the signed one",
+            hint,
+        )
     since = trust.revoked().get(signed.key_id)
     if since is not None and signed.at >= since:
         raise SealError("seal.key_revoked", f"key {signed.key_id} was revoked from {to_iso(since)} on", hint)

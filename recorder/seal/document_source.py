@@ -20,7 +20,7 @@ class DocumentSource(Protocol):
 
 
 def read_document(source: DocumentSource, key: str, largest: int) -> bytes:
-    """Read a document of at most ``largest`` bytes.  Of a larger object, which is none of Accord's, return one
+    """Read a document of at most ``largest`` bytes. Of a larger object, which is none of Accord's, return one
     byte too many: its reader refuses it, and it does not fill the memory."""
     return source.read(key, 0, largest + 1)
 
@@ -32,7 +32,8 @@ class DocumentSink(DocumentSource, Protocol):
 
 
 class Files:
-    """A recording's files in a local folder, as a :class:`DocumentSource`.  The wrapped keys are found as ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""
+    """A recording's files in a local folder, as a :class:`DocumentSource`. The wrapped keys are found as
+    ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

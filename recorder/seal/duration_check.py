@@ -1,5 +1,5 @@
-"""Comparison of a recording's duration with its call's, by its manifest.  A mismatch is reported to the operator
-(``recorder/pipeline/stages.py``) and shown to listeners (``web/playback``)."""
+"""Comparison of a recording's duration with its call's, by its manifest. A mismatch is reported to the
+operator (``recorder/pipeline/stages.py``) and shown to listeners (``web/playback``)."""
 
 from __future__ import annotations
 

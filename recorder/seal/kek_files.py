@@ -44,9 +44,10 @@ def rotation_keyring(folder: Path, given: str = "") -> Keyring:
 
 
 def other_keks(folder: Path, given: str = "") -> list[Secret]:
-    """Load every key-encryption key of a folder that this process may read; an unreadable one is reported when
-    it is needed.  They include the current one, which may have been the next one when this process started,
-    unless a ``given`` key (its id) never wrapped anything here: that is a mistake, which must show."""
+    """Load every key-encryption key of a folder that this process may read; an unreadable one is reported
+    when it is needed. They include the current one, which may have been the next one when this process
+    started, unless a ``given`` key (its id) never wrapped anything here: that is a mistake, which must
+    show."""
     found = []
     present = [folder / KEK] if not given or (folder / f"{given}{BEFORE}").exists() else []
     for path in [*present, folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))]:

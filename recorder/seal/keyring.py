@@ -109,8 +109,8 @@ _CONSTANTS: Final[Mapping[str, str | int]] = {
 
 
 class Keyring:
-    """The key-encryption keys of a process.  The first wraps, all unwrap, so that a rotation can put a new one
-    first.  ``look`` loads others when the needed one is missing: a new key needs no restart."""
+    """The key-encryption keys of a process. The first wraps, all unwrap, so that a rotation can put a new one
+    first. ``look`` loads others when the needed one is missing: a new key needs no restart."""
 
     def __init__(
         self, kek: Secret, *others: Secret, look: Callable[[], Iterable[Secret]] | None = None
@@ -128,8 +128,8 @@ class Keyring:
         return self._current.id
 
     def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
-        """Derive the key of a backup from a key-encryption key (default: the current one); return it with that
-        key's id.  Raises :class:`SealError` (``seal.kek_missing``)."""
+        """Derive the key of a backup from a key-encryption key (default: the current one); return it with
+        that key's id. Raises :class:`SealError` (``seal.kek_missing``)."""
         kek = self._current if kek_id is None else self._kek(kek_id)
         if kek is None:
             raise SealError(
@@ -175,7 +175,8 @@ class Keyring:
     def rewrap_data_key(
         self, old: WrappedKey, new: WrappedKey, wrapped: WrappedKey, entropy: Entropy = os.urandom
     ) -> WrappedKey:
-        """Rewrap a recording's data key under its tenant's ``new`` key instead of the ``old`` one.  Raises :class:`SealError` as :meth:`open_data_key`."""
+        """Rewrap a recording's data key under its tenant's ``new`` key instead of the ``old`` one. Raises
+        :class:`SealError` as :meth:`open_data_key`."""
         if (new.kind, new.tenant) != (TENANT, wrapped.tenant):
             raise SealError("seal.key_foreign", f"the new key is not of tenant {wrapped.tenant}")
         data = self.open_data_key(old, wrapped)

@@ -21,8 +21,16 @@ from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing, streaming_aead
-from recorder.seal.consent_record import (GIVEN, KeepConsent, KeepQuestion, Consent, find_contradiction, find_consent_contradiction, is_keep_consented)
-from recorder.seal.keyring import (Secret, key_part)
+from recorder.seal.consent_record import (
+    GIVEN,
+    Consent,
+    KeepConsent,
+    KeepQuestion,
+    find_consent_contradiction,
+    find_contradiction,
+    is_keep_consented,
+)
+from recorder.seal.keyring import Secret, key_part
 from recorder.seal.signed_document import Kind
 from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
 
@@ -198,8 +206,8 @@ class Manifest:
 
     @property
     def keep_answer(self) -> str | None:
-        """The outcome of the keep questions: ``yes`` only where it counts, ``no``, ``none`` (nobody answered),
-        or ``None`` (nothing was asked or answered)."""
+        """The outcome of the keep questions: ``yes`` only where it counts, ``no``, ``none`` (nobody
+        answered), or ``None`` (nothing was asked or answered)."""
         if self.keep_consent is not None:
             return YES
         given = [each.answer for each in self.keep_questions if each.answer in GIVEN]
@@ -295,8 +303,8 @@ def encrypt_parties(parties: Parties, recording: str, data_key: Secret, entropy:
 
 
 def decrypt_parties(manifest: Manifest, data_key: Secret) -> Parties:
-    """Decrypt the parties of a manifest.  Raises :class:`SealError` (``seal.key_foreign``, ``seal.decryption``,
-    ``seal.field``)."""
+    """Decrypt the parties of a manifest. Raises :class:`SealError` (``seal.key_foreign``,
+    ``seal.decryption``, ``seal.field``)."""
     manifest.check_key(data_key)
     data = streaming_aead.associated_data(manifest.recording, PARTIES)
     plain = streaming_aead.decrypt_bytes(manifest.parties, data_key.key, data).rstrip(b" ")

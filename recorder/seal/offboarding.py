@@ -25,7 +25,7 @@ from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment_kinds import ERASURE_REASONS
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
-from recorder.seal.keyring import (key_part)
+from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
 from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
@@ -252,7 +252,8 @@ def _in_order(
 def current_statement(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked
 ) -> Statement | None:
-    """Return the statement in force: the newest, unless it is a cancellation or its key was revoked.  Raises as :func:`statements`."""
+    """Return the statement in force: the newest, unless it is a cancellation or its key was revoked. Raises
+    as :func:`statements`."""
     found = statements(source, tenant, root)
     if not found or found[-1].kind == CANCELLED or found[-1].key_id in revoked:
         return None
@@ -282,7 +283,8 @@ def put_statement(
     store: DocumentSink, statement: Statement, signer: signing.Signer, root: Ed25519PublicKey
 ) -> Statement:
     """Sign a statement and put it after the others.  Raises :class:`SealError` (a key that is not endorsed
-    for it), ``Conflict`` where another process wrote the same number first, :class:`recorder.errors.StoreError`."""
+    for it), ``Conflict`` where another process wrote the same number first,
+    :class:`recorder.errors.StoreError`."""
     content = STATEMENT.write(statement, signer)
     made = read(content, root)
     with in_memory(content) as path:
@@ -304,7 +306,7 @@ def read_receipt(content: bytes, root: Ed25519PublicKey) -> OffboardingReceipt:
 
 
 def receipt_of(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> OffboardingReceipt:
-    """Read the receipt in a customer's folder.  Raises :class:`SealError` (``offboarding.foreign`` for another
+    """Read the receipt in a customer's folder. Raises :class:`SealError` (``offboarding.foreign`` for another
     customer's), ``NotFound``, :class:`recorder.errors.StoreError`."""
     place = place_of(tenant)
     found = read_receipt(read_document(source, place, RECEIPT_MAX_BYTES), root)

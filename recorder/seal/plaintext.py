@@ -1,7 +1,7 @@
 """Decryption of a sealed object, block by verified block.
 
-Only ``playback/audio_reader.py`` imports this module (``setup.cfg``, contract ``sound-is-made-in-one-place``),
-so that no audio leaves except through the gate.
+Only ``playback/audio_reader.py`` imports this module (``setup.cfg``, contract
+``sound-is-made-in-one-place``), so that no audio leaves except through the gate.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def reader(
 ) -> streaming_aead.Reader:
     """Return a reader of an object's plain bytes that verifies each stored block before decrypting it.
 
-    ``read`` returns stored bytes by range; ``header`` is the object's header, if known from an earlier reader.
-    Raises :class:`SealError` (``seal.no_object``, ``seal.key_foreign``).
+    ``read`` returns stored bytes by range; ``header`` is the object's header, if known from an earlier
+    reader. Raises :class:`SealError` (``seal.no_object``, ``seal.key_foreign``).
     """
     found = manifest.object(name)
     if found is None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment import By
-from recorder.seal.keyring import (key_part)
+from recorder.seal.keyring import key_part
 from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
 
 MAX_BYTES: Final = 16 * 1024

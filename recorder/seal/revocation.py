@@ -6,7 +6,7 @@
      "signature": ...}
 
 The document is in the keys folder, and verifiers need it with the root's public key.  Statements dated before
-that time stay valid, since the key was its owner's then.  A thief of the key can backdate, so where there is a
+that time stay valid, since the key was its owner's then. A thief of the key can backdate, so where there is a
 catalogue, an amendment by a revoked key counts only if the catalogue listed it before that time.
 """
 
@@ -38,8 +38,8 @@ Revoked = Mapping[str, datetime]
 
 
 Known = Mapping[str, datetime | None]
-"""SHA-256 of each amendment of a recording in the catalogue, with the time of its leaf; ``None`` where there is
-none because a rebuild listed it."""
+"""SHA-256 of each amendment of a recording in the catalogue, with the time of its leaf; ``None`` where there
+is none because a rebuild listed it."""
 
 
 def none_revoked() -> Revoked:
@@ -78,8 +78,8 @@ def find_doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known]
 
 
 def is_doubtful(key: str, signed_at: datetime, listed_at: datetime | None, revoked: Revoked) -> bool:
-    """Whether a statement is invalid because it is dated, or was listed in the log, after its key was revoked.
-    ``listed_at`` is ``None`` where a rebuild listed it and an operator confirmed its date."""
+    """Whether a statement is invalid because it is dated, or was listed in the log, after its key was
+    revoked. ``listed_at`` is ``None`` where a rebuild listed it and an operator confirmed its date."""
     since = revoked.get(key)
     return since is not None and (signed_at >= since or (listed_at is not None and listed_at >= since))
 
@@ -87,8 +87,8 @@ def is_doubtful(key: str, signed_at: datetime, listed_at: datetime | None, revok
 def find_revoked_documents(
     chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the names of a recording's documents that a revocation invalidates (see :func:`find_doubt`), each with
-    the reason."""
+    """Yield the names of a recording's documents that a revocation invalidates (see :func:`find_doubt`), each
+    with the reason."""
     manifest = chain.manifest
     since = revoked.get(manifest.signing_key_id)
     if since is not None and manifest.sealed_at >= since:

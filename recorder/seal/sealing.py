@@ -21,7 +21,7 @@ from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import consent_record, signed_document, signing, streaming_aead
-from recorder.seal.clock_correction import (Timing, correct_times)
+from recorder.seal.clock_correction import Timing, correct_times
 from recorder.seal.consent_record import Consent
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import (
@@ -87,7 +87,7 @@ def seal(
     entropy: Entropy = os.urandom,
     uptime: Uptime | None = None,
 ) -> SealedTake:
-    """Encrypt a take's audio under a new data key, and sign its manifest.  ``uptime`` is the machine's present
+    """Encrypt a take's audio under a new data key, and sign its manifest. ``uptime`` is the machine's present
     uptime; where it is unknown (``None``), retention counts from ``now``.
 
     Writes into the take's folder, in this order: ``<name>.enc`` for each sound, ``key.json`` (the wrapped
@@ -191,7 +191,9 @@ def _manifest(
         ended_at=when.ended_at,
         sealed_at=when.sealed_at,
         uncorrected=when.uncorrected,
-        keep_until=unannounced_until if start.import_keep_until is None else truncate(start.import_keep_until),
+        keep_until=unannounced_until
+        if start.import_keep_until is None
+        else truncate(start.import_keep_until),
         duration_ms=encoded.duration_ms,
         drift_ms=encoded.drift_ms,
         sample_rate=encoded.sample_rate,

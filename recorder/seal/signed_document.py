@@ -46,11 +46,10 @@ class Verified(Generic[Value]):
 class Kind(Generic[Value]):
     """A kind of document.
 
-    ``name`` is its name in errors, ``use`` the endorsement that signing one takes (or a function that returns it
-    for a body).  ``form`` reads and writes the body's fields apart from ``type``, ``version`` and other
-    ``constants``.  ``signed_at`` is the field with the time of signing; this and ``software`` need not be
-    fields of the value.  ``largest`` is the maximum length in bytes.  ``check`` refuses a contradictory
-    value.
+    ``name`` is its name in errors, ``use`` the endorsement that signing one takes (or a function that returns
+    it for a body). ``form`` reads and writes the body's fields apart from ``type``, ``version`` and other
+    ``constants``. ``signed_at`` is the field with the time of signing; this and ``software`` need not be
+    fields of the value. ``largest`` is the maximum length in bytes. ``check`` refuses a contradictory value.
     """
 
     type: str
@@ -63,9 +62,9 @@ class Kind(Generic[Value]):
     constants: Mapping[str, object] = field(default_factory=dict)
 
     def write(self, value: Value, signer: signing.Signer, at: datetime | None = None) -> bytes:
-        """Sign a value, so that :meth:`read` can read it; ``at`` is the time of signing, where the value has no
-        such field.  Raises :class:`SealError` (``seal.endorsement_use``, ``seal.endorsement_time``,
-        or as :meth:`read_body`)."""
+        """Sign a value, so that :meth:`read` can read it; ``at`` is the time of signing, where the value has
+        no such field. Raises :class:`SealError` (``seal.endorsement_use``, ``seal.endorsement_time``, or as
+        :meth:`read_body`)."""
         body = self.body(value, at)
         _, signed_at = self.read_body(body)
         signer.check(self.use if isinstance(self.use, str) else self.use(body), signed_at)
@@ -121,10 +120,10 @@ def read(
     """Verify a document, and return its body and the id of the signing key.
 
     ``what`` is the document's name in errors, ``use`` the endorsement that signing takes, or a function that
-    returns it for a body.  ``signed_at`` is the body's field with the time of signing, ``largest`` the maximum
-    length in bytes.  Raises :class:`SealError`, in this order: form (``seal.not_json``,
+    returns it for a body. ``signed_at`` is the body's field with the time of signing, ``largest`` the maximum
+    length in bytes. Raises :class:`SealError`, in this order: form (``seal.not_json``,
     ``seal.duplicate_field``, ``seal.not_canonical``), the envelope's fields, the endorsement
-    (``seal.endorsement_…``), ``seal.signature``.  The caller reads the body.
+    (``seal.endorsement_…``), ``seal.signature``. The caller reads the body.
     """
     document = canonical_json.load(content, what, largest)
     body, endorsed, signatures = canonical_json.members(document, what, "body", "endorsement", "signatures")

@@ -36,7 +36,7 @@ from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json
-from recorder.seal.keyring import (BRING_BACK, keys_exist, read_private, write_private)
+from recorder.seal.keyring import BRING_BACK, keys_exist, read_private, write_private
 from recorder.strict_json import STRICT, Form, Key, Time, b64
 
 MANIFEST: Final = "manifest"
@@ -64,8 +64,8 @@ USES: Final = (
     MANIFEST, AMENDMENT, TOMBSTONE, RECEIPT, CHECKPOINT, RETENTION, OFFBOARDING, CALL_ERASURE, CREDENTIAL,
     COMMAND, DISCLOSURE,
 )  # fmt: skip
-"""The kinds of documents that a signing key can be endorsed for.  A document by a key that is not endorsed for
-its kind is refused.  The worker's key is endorsed for all."""
+"""The kinds of documents that a signing key can be endorsed for. A document by a key that is not endorsed for
+its kind is refused. The worker's key is endorsed for all."""
 
 PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND, DISCLOSURE)
 """The uses of the panel's key: it cannot erase recordings, offboard customers or create log-ins."""
@@ -213,7 +213,7 @@ class Signer:
         return self._key.sign(canonical_json.dump(body))
 
     def sign_note(self, text: str) -> bytes:
-        """Sign the text of a signed note (C2SP, Ed25519).  A text that begins like JSON could be a document of
+        """Sign the text of a signed note (C2SP, Ed25519). A text that begins like JSON could be a document of
         Accord's: raises ``ValueError``."""
         if text.startswith("{"):
             raise ValueError("a note must not begin like a JSON document")
@@ -262,8 +262,8 @@ def endorse(
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Create the root, the worker's and the panel's signing keys with their endorsements, and a key-encryption
-    key.
+    """Create the root, the worker's and the panel's signing keys with their endorsements, and a
+    key-encryption key.
 
     Returns the files.  Writes nothing where any of them exists.  ``root.key`` can then be moved offline.
     Raises :class:`ConfigError` (``keys.exists``).
@@ -292,8 +292,8 @@ def check_none(folder: Path) -> None:
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Create new signing keys for the worker and the panel, endorsed by the root; existing files of the former
-    keys are kept under their key ids.  Returns the files.  Raises :class:`ConfigError`."""
+    """Create new signing keys for the worker and the panel, endorsed by the root; existing files of the
+    former keys are kept under their key ids. Returns the files. Raises :class:`ConfigError`."""
     return [
         *_renew(folder, (SIGNING_KEY, ENDORSEMENT), root, USES, now, entropy),
         *_renew(folder, (PANEL_KEY, PANEL_ENDORSEMENT), root, PANEL_USES, now, entropy),
@@ -343,13 +343,16 @@ def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = No
             said.check_root(root)
         except SealError as error:
             raise ConfigError(
-                "keys.bad_endorsement", f"{endorsement}: {error.message}", "create a new one: `accord keys renew`"
+                "keys.bad_endorsement",
+                f"{endorsement}: {error.message}",
+                "create a new one: `accord keys renew`",
             ) from error
     return Signer(load_private(key), said)
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
-    """Load an Ed25519 private key from a PEM file that only its owner can read.  Raises :class:`ConfigError`."""
+    """Load an Ed25519 private key from a PEM file that only its owner can read. Raises
+    :class:`ConfigError`."""
     return parse_private(read_private(path), path)
 
 
@@ -383,7 +386,9 @@ def load_endorsement(path: Path) -> Endorsement:
         return Endorsement.read(body)
     except (OSError, SealError) as error:
         raise ConfigError(
-            "keys.bad_endorsement", f"{path} is no endorsement: {error}", "create a new one: `accord keys renew`"
+            "keys.bad_endorsement",
+            f"{path} is no endorsement: {error}",
+            "create a new one: `accord keys renew`",
         ) from error
 
 

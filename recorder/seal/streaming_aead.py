@@ -8,10 +8,10 @@ An encrypted object is a sequence of segments of :data:`SEGMENT` bytes, the last
     key of the object = HKDF-SHA256(data key, salt, info = associated data, 32 bytes)
     nonce of segment i = nonce prefix | i (4 bytes, big-endian) | 1 if it is the last, else 0
 
-The header is in the first segment, so segment ``i`` is exactly the stored 64 KiB block ``i`` whose SHA-256 the
-manifest lists: a block can be read, verified and decrypted alone, which makes seeking cheap.  Reordering
+The header is in the first segment, so segment ``i`` is exactly the stored 64 KiB block ``i`` whose SHA-256
+the manifest lists: a block can be read, verified and decrypted alone, which makes seeking cheap. Reordering
 changes the nonce, truncation removes the flag of the last segment, and another place changes the associated
-data: each is refused.  An empty file is one segment with a tag and no ciphertext.
+data: each is refused. An empty file is one segment with a tag and no ciphertext.
 
 Source: https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_streaming (parameters: key 32
 bytes, HKDF-SHA256, derived key 32 bytes, ciphertext segment 65536 bytes).
@@ -140,8 +140,8 @@ class Reader:
     """Reads plain bytes of an encrypted object by range.
 
     ``read`` fetches stored bytes; ``length`` is the stored length in the manifest, so that truncation is
-    noticed whatever is read; ``check``, if given, verifies each stored block before decryption.  ``header`` is
-    the object's header from an earlier reader, which saves reading it; a wrong one decrypts nothing.  Raises
+    noticed whatever is read; ``check``, if given, verifies each stored block before decryption. ``header`` is
+    the object's header from an earlier reader, which saves reading it; a wrong one decrypts nothing. Raises
     :class:`SealError` for an impossible length.
     """
 
@@ -168,8 +168,8 @@ class Reader:
             self._use(header)
 
     def read(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the plain bytes from ``start`` up to, not including, ``end`` (``None`` or beyond: to the end),
-        a segment at a time.
+        """Yield the plain bytes from ``start`` up to, not including, ``end`` (``None`` or beyond: to the
+        end), a segment at a time.
 
         No byte leaves before its whole segment is verified.  Raises :class:`SealError` for a block that is
         missing, changed, in another place or encrypted differently, and what ``read`` raises.
@@ -186,8 +186,8 @@ class Reader:
             yield plain[max(start - begin, 0) : end - begin]
 
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        """Yield verified stored blocks: the first alone, for the time to the first byte, then in growing windows;
-        two at once where there are only two, as for a player's range request."""
+        """Yield verified stored blocks: the first alone, for the time to the first byte, then in growing
+        windows; two at once where there are only two, as for a player's range request."""
         window = 2 if last - first == 1 else 1
         if first > 0 and self._cipher is None:
             self._open_header(self._checked(0, self._fetch(0, 0)[0]))
@@ -239,7 +239,7 @@ class Reader:
         except InvalidTag:
             raise SealError(
                 "seal.decryption",
-                f"block {number} does not decrypt: it was changed or moved, or belongs to another key or name",
+                f"block {number} does not decrypt: it was changed or moved, or has another key or name",
             ) from None
 
 

@@ -93,8 +93,8 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms of a recording: ``until`` and ``why`` are the recording's own; ``deleted_at`` is the time of its
-    customer's deletion request."""
+    """The terms of a recording: ``until`` and ``why`` are the recording's own; ``deleted_at`` is the time of
+    its customer's deletion request."""
 
     purposes: tuple[Term, ...]
     until: datetime
@@ -162,7 +162,8 @@ def terms(
     limits: Sequence[RetentionLimit] = (),
     pack: Pack | None = None,
 ) -> Terms:
-    """Return the terms of a recording by all sealed documents; without ``pack`` there is no ceiling of use."""
+    """Return the terms of a recording by all sealed documents; without ``pack`` there is no ceiling of
+    use."""
     deleted = min((each.at for each in amendments if isinstance(each.data, DeletionRequested)), default=None)
     codes = _codes(manifest, amendments)
     found = []
@@ -191,8 +192,8 @@ def _codes(manifest: Manifest, amendments: Sequence[Amendment]) -> tuple[str, ..
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """A ground of a purpose: its end, and the reason.  ``agreed_at`` is the time of a consent, ``None`` for the
-    announcement."""
+    """A ground of a purpose: its end, and the reason. ``agreed_at`` is the time of a consent, ``None`` for
+    the announcement."""
 
     until: datetime
     agreed_at: datetime | None = None

@@ -26,8 +26,9 @@ For an erased recording, checks 6 and 9 are that its objects and its key are gon
 ``key.not_erased``), and 7, 10 and 11 are skipped.
 
 12. amendments are in order, none missing, duplicated or of another recording, and each signed by a key
-    that the root endorsed for amendments: ``amendment.missing``, ``amendment.doubled``, ``amendment.foreign``,
-    ``amendment.predecessor``, ``amendment.contradiction``, ``amendment.kind``, or a code of checks 2 to 4
+    that the root endorsed for amendments: ``amendment.missing``, ``amendment.doubled``,
+    ``amendment.foreign``, ``amendment.predecessor``, ``amendment.contradiction``, ``amendment.kind``, or a
+    code of checks 2 to 4
 
 An unavailable store is raised as an error, not reported as a finding.
 """
@@ -56,7 +57,7 @@ from recorder.seal.keyring import (
     tenant_key_path,
 )
 from recorder.seal.manifest import MAX_BYTES, Manifest, Object, decrypt_parties
-from recorder.seal.revocation import (Revoked, find_revoked_documents)
+from recorder.seal.revocation import Revoked, find_revoked_documents
 from recorder.seal.sealing import NAME, open_manifest
 
 CHECKS = {
@@ -168,7 +169,9 @@ def _manifest(
 ) -> Manifest | None:
     content = _read(source, prefix + NAME, MAX_BYTES)
     if content is None:
-        report.add(1, "manifest.missing", prefix + NAME, "there is no manifest: no recording was committed here")
+        report.add(
+            1, "manifest.missing", prefix + NAME, "there is no manifest: no recording was committed here"
+        )
         return None
     report.checked.append(1)
     report.manifest_sha256 = hashlib.sha256(content).hexdigest()
@@ -191,7 +194,10 @@ def _place(manifest: Manifest, prefix: str, report: VerificationReport) -> None:
     report.checked.append(5)
     if manifest.prefix != prefix:
         report.add(
-            5, "manifest.place", prefix + NAME, f"the manifest belongs at {manifest.prefix}, and is at {prefix}"
+            5,
+            "manifest.place",
+            prefix + NAME,
+            f"the manifest belongs at {manifest.prefix}, and is at {prefix}",
         )
 
 

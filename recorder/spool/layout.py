@@ -63,10 +63,10 @@ class CallStart:
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
     ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
     that means nothing; ``at_pickup``: told once somebody answered.  ``delete`` is what is said where
-    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``transfer_notice`` what is
-    said to a colleague who joins later.  ``refused``: why it was not even begun to be recorded (one of
-    :data:`REASONS`).  ``import_keep_until``: it is a recording from elsewhere, of which nothing was announced, and
-    until when it is kept without a purpose; ``channel`` is then the SHA-256 of its file."""
+    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``transfer_notice``
+    what is said to a colleague who joins later. ``refused``: why it was not even begun to be recorded (one of
+    :data:`REASONS`). ``import_keep_until``: it is a recording from elsewhere, of which nothing was announced,
+    and until when it is kept without a purpose; ``channel`` is then the SHA-256 of its file."""
 
     __pydantic_config__ = STRICT
 
@@ -153,7 +153,8 @@ MARKS = frozenset(
         # recording from then on, which makes them one of those above (third).
         "supervisor_heard",
         # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where
-        # they are asked too; of somebody in a conference, here and below, also in ("conference") and their leg.
+        # they are asked too; of somebody in a conference, here and below, also in ("conference") and their
+        # leg.
         "transfer_notice_started",
         "transfer_notice_finished",  # whole
         "transfer_notice_interrupted",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)

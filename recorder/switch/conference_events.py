@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recorder.domain.call_events import BOTH_HEAR, INTERNAL, NOBODY_HEARS, EXTERNAL
+from recorder.domain.call_events import BOTH_HEAR, EXTERNAL, INTERNAL, NOBODY_HEARS
 from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch.caller_id import own_party

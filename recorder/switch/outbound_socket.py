@@ -27,12 +27,12 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``line`` (``accord_line``) and ``state`` (``accord_state``) were set by the dialplan after a strict match;
-    ``external_party`` comes from a stranger, and so does ``calling`` (:func:`recorder.switch.caller_id.calling`).
-    ``channel`` is the switch's id of the leg.
+    ``external_party`` comes from a stranger, and so does ``calling``
+    (:func:`recorder.switch.caller_id.calling`). ``channel`` is the switch's id of the leg.
 
     For an outbound call it is the callee's leg, and the dialplan set everything: ``external_party`` is the
-    callee, ``internal_party`` the caller, ``calling`` both. ``context`` is the dialplan context that an inbound
-    call came through."""
+    callee, ``internal_party`` the caller, ``calling`` both. ``context`` is the dialplan context that an
+    inbound call came through."""
 
     channel: str
     line: str

@@ -9,8 +9,8 @@ from typing import Final, TypedDict
 
 from recorder.domain.call_events import (
     CODES,
-    INTERNAL,
     EXTERNAL,
+    INTERNAL,
     STEREO,
     CallEvent,
     CallHungUp,

@@ -53,7 +53,9 @@ def main(folder: Path) -> None:
     said = {"now": at, "entropy": os.urandom}
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **said)
     keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **said)
-    house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), external_party=Party("withheld", ""))
+    house.not_recorded(
+        bakery, "daemon_away", at=at - timedelta(hours=30), external_party=Party("withheld", "")
+    )
     house.not_recorded(optician, "declined", at=at - timedelta(hours=28))
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
@@ -110,7 +112,8 @@ def keep_talking(customer: Customer) -> None:
     began = utc_now() - timedelta(minutes=3)
     row = LiveRow(
         id=str(uuid7(began, os.urandom)), tenant=customer.id, node="node1", line=customer.line.id,
-        number=customer.line.number, direction="inbound", external_party=CALLER, started_at=began, announced=True,
+        number=customer.line.number, direction="inbound", external_party=CALLER, started_at=began,
+        announced=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
     telling = replace(row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now())

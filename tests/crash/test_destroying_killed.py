@@ -52,7 +52,12 @@ def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) ->
 def assert_gone(house, recording: str, why: str = "expired") -> None:
     """A tombstone in catalogue and bucket, in the log once, and nothing else of it anywhere."""
     row = queries.recording(house.tenant, recording)
-    assert (row.erasure_reason, row.wrapped_key, row.external_party, row.internal_party) == (why, None, None, None)
+    assert (row.erasure_reason, row.wrapped_key, row.external_party, row.internal_party) == (
+        why,
+        None,
+        None,
+        None,
+    )
     left = [key.removeprefix(row.prefix) for key in house.objects() if recording in key]
     said = ["amendment-0001.json", *(["amendment-0002.json"] if why != "expired" else [])]
     assert left == [*said, "manifest.json"]

@@ -183,6 +183,8 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = Rewrapping(Late(), kek_files.rotation_keyring(house.folder / "keys"), house.clock, house.entropy, "me")
+    made = Rewrapping(
+        Late(), kek_files.rotation_keyring(house.folder / "keys"), house.clock, house.entropy, "me"
+    )
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

@@ -185,8 +185,11 @@ class Talk:
         """The outside party hangs up; the one take there is."""
         self.call.outside_hangs_up()
         take = self.call.wait_take()
-        folders = [path for path in self.rig.spool.glob(f"*/{layout.CALL}")
-                   if layout.read_start(path.parent).external_party.value.endswith(self.call.outside)]  # fmt: skip
+        folders = [
+            path
+            for path in self.rig.spool.glob(f"*/{layout.CALL}")
+            if layout.read_start(path.parent).external_party.value.endswith(self.call.outside)
+        ]
         assert len(folders) == 1, "more than one take"
         return take
 

@@ -53,7 +53,9 @@ def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> No
         else:
             daemon.phones.esl.api(f"uuid_send_dtmf {leg} {key}")
     for call in calls:
-        until(f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30)
+        until(
+            f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30
+        )
     time.sleep(1)
     for call in calls:
         assert call.alive(), "a call ended"
@@ -66,7 +68,9 @@ def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> No
         assert (0 < places[0] < places[1]) == (number % 4 == 3), "heard, or not heard"
         by, how = ("external", "key") if number % 4 < 2 else ("internal", "aloud")
         assert answers == [{"answer": "yes" if number % 2 else "no", "by": by, "how": how}]
-        assert not {"keep_question_interrupted", "keep_answer_unconfirmed"} & {mark.kind for mark in take.marks}
+        assert not {"keep_question_interrupted", "keep_answer_unconfirmed"} & {
+            mark.kind for mark in take.marks
+        }
         deaf_to_each_other_while_it_plays(take)
 
 

@@ -85,8 +85,14 @@ def test_a_hold_in_the_announcement_starts_it_again(daemon: Rig) -> None:
     assert take.end.outcome == "recorded"
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("announcement_started") == 2
-    assert dict(next(m.data for m in take.marks if m.kind == "announcement_interrupted")) == {"reason": "hold"}
-    assert kinds.index("announcement_interrupted") < kinds.index("announcement_finished") < kinds.index("bridged")
+    assert dict(next(m.data for m in take.marks if m.kind == "announcement_interrupted")) == {
+        "reason": "hold"
+    }
+    assert (
+        kinds.index("announcement_interrupted")
+        < kinds.index("announcement_finished")
+        < kinds.index("bridged")
+    )
     # The one that counts is whole and lies behind the hold; a recording shrinks by holds, so not by clock.
     onset = onset_of(read_wav(take.audio)[:, 1], daemon.prompt)
     assert onset is not None

@@ -135,7 +135,11 @@ def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig
         ((start, end),) = zeros(raw[RATE * 2 :])
         start, end = start + 2 * RATE, end + 2 * RATE
         marked = {mark.kind: mark for mark in made.take.marks}
-        by = {kind: marked[kind].data.get("by") for kind in ("paused", "resumed", "moment_marked") if kind in marked}
+        by = {
+            kind: marked[kind].data.get("by")
+            for kind in ("paused", "resumed", "moment_marked")
+            if kind in marked
+        }
         assert (
             by
             == {

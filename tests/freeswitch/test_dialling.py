@@ -143,7 +143,14 @@ def test_codes_by_each_way_and_what_the_other_side_gets_of_them(place: Town) -> 
     for name, pair in ways.items():
         take = pair.take()
         kinds = [mark.kind for mark in take.marks]
-        for kind in ("paused", "resumed", "moment_marked", "keep_question_asked", "keep_question_heard", "keep_question_answered"):
+        for kind in (
+            "paused",
+            "resumed",
+            "moment_marked",
+            "keep_question_asked",
+            "keep_question_heard",
+            "keep_question_answered",
+        ):
             assert kinds.count(kind) == 1, (name, kind, kinds)
         (answered,) = (mark for mark in take.marks if mark.kind == "keep_question_answered")
         assert (answered.data["answer"], answered.data["by"]) == ("no", "internal"), name
@@ -202,7 +209,10 @@ def test_codes_of_a_colleague_who_calls_and_no_code_of_who_is_called(place: Town
     for pair in pairs:
         take = pair.take()
         kinds = [mark.kind for mark in take.marks]
-        assert [kinds.count(kind) for kind in ("paused", "resumed", "moment_marked")] == [1, 1, 1], (pair.name, kinds)
+        assert [kinds.count(kind) for kind in ("paused", "resumed", "moment_marked")] == [1, 1, 1], (
+            pair.name,
+            kinds,
+        )
         sound = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
         ((start, end),) = zeros(sound)
         paused, resumed = take.first("paused"), take.first("resumed")

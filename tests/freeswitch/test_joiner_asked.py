@@ -149,9 +149,13 @@ def test_in_a_conference(house: Rig) -> None:
     talk.until_marked("transfer_question_refused")
     assert talk.call.alive()
     made, raw, kept = is_kept(talk, sounds)
-    nothing_of_the_joiner(made, raw, kept, place(made, "participant_joined", 1), place(made, "transfer_question_answered"))
+    nothing_of_the_joiner(
+        made, raw, kept, place(made, "participant_joined", 1), place(made, "transfer_question_answered")
+    )
     came = place(made, "participant_joined", 2)
-    assert says(kept[place(made, "transfer_question_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
+    assert (
+        says(kept[place(made, "transfer_question_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
+    )
     assert says(raw[came:, 1], THIRD) > 0.2
     assert not kept[came:, 1].any()
     for leg in (second, third):

@@ -132,7 +132,8 @@ def test_transferred_thrice_and_back(talk: Talk) -> None:
     take = talk.ends()
     assert there(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
     assert [mark.kind for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))] == [
-        "transfer_notice_started", "transfer_notice_finished", "transfer_notice_started", "transfer_notice_finished",
+        "transfer_notice_started", "transfer_notice_finished", "transfer_notice_started",
+        "transfer_notice_finished",
     ]  # fmt: skip
     assert [name for name, _ in groupby(one[0] for one in heard(take) if one[0])][-3:] == ["92", "91", "01"]
 

@@ -40,7 +40,9 @@ def test_prompts_are_found_where_they_are_and_answers_where_they_were_given(daem
         daemon.phones.esl.api(f"uuid_displace {call.id} start {other}")
         call.key("1")
     for call in calls:
-        until(f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30)
+        until(
+            f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30
+        )
         call.hang_up()
     for call in calls:
         look(call, sounds.paths["told"].parent)

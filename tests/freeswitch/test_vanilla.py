@@ -177,6 +177,7 @@ def test_the_next_daemon_finds_it_and_lists_it_once(misplaced: Rig) -> None:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == DID_NOT_ASK
     outside = [
-        layout.read_start(path.parent).external_party.value for path in misplaced.spool.glob(f"*/{layout.CALL}")
+        layout.read_start(path.parent).external_party.value
+        for path in misplaced.spool.glob(f"*/{layout.CALL}")
     ]
     assert len([each for each in outside if each.endswith(calls[0].caller)]) == 1

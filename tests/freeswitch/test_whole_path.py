@@ -191,7 +191,9 @@ def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installati
 
     rows = installation.recordings()
     assert len(rows) == CALLS
-    assert {row.external_party.value.removeprefix("+") for row in rows if row.external_party} == {c.caller for c in calls}
+    assert {row.external_party.value.removeprefix("+") for row in rows if row.external_party} == {
+        c.caller for c in calls
+    }
     until("the spool is empty", lambda: not [p for p in rig.spool.iterdir() if p.name[0] != "."], 20)
     listener = users.users(installation.tenant)[0]
     who = Who(listener.id, installation.tenant, listener.role, "fr")

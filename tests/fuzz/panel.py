@@ -106,7 +106,8 @@ def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
     rows = [
         LiveRow(
             id=str(uuid7(house.clock(), house.entropy)), tenant=each.id, node=f"node{n}", line=each.line.id,
-            number=each.line.number, direction="inbound", external_party=CALLER, started_at=house.clock(), announced=True,
+            number=each.line.number, direction="inbound", external_party=CALLER, started_at=house.clock(),
+            announced=True,
             paused_until=None, deletable=True,
         )
         for n, each in enumerate(customers)

@@ -52,7 +52,8 @@ class _Programs:
         line = self.bakery.line
         self.call = LiveRow(
             id=CALL, tenant=self.bakery.id, node=NODE, line=line.id, number=line.number, direction="inbound",
-            external_party=CALLER, started_at=house.clock(), announced=True, paused_until=None, deletable=True,
+            external_party=CALLER, started_at=house.clock(), announced=True, paused_until=None,
+            deletable=True,
         )  # fmt: skip
 
     def make_token(self, tenant: str, secret: str) -> str:

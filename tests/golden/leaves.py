@@ -120,7 +120,9 @@ def _listening(world: World) -> None:
 def _keys(world: World) -> None:
     folder, house = world.house.folder / "keys", world.house
     kek_files.make_next(folder, house.entropy)
-    rewrapping = Rewrapping(house.means.store, kek_files.rotation_keyring(folder), house.clock, house.entropy, "one")
+    rewrapping = Rewrapping(
+        house.means.store, kek_files.rotation_keyring(folder), house.clock, house.entropy, "one"
+    )
     rewrapping.begin(world.tenant)
     rewrapping.all()
     kek_files.promote(folder, lambda _reached: None)

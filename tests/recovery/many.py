@@ -60,7 +60,9 @@ def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool =
     ended = start.started_at + timedelta(seconds=60)
     internal_party = Party("extension", str(1000 + entropy(1)[0]))
     hangup = {"cause": "NORMAL_CLEARING"}
-    take = Take(folder, start, (Mark(ended, "hangup", hangup),), CallEnd("recorded", None, ended, internal_party))
+    take = Take(
+        folder, start, (Mark(ended, "hangup", hangup),), CallEnd("recorded", None, ended, internal_party)
+    )
     return Encoded(
         take=take,
         duration_ms=60_000,
@@ -142,7 +144,9 @@ class Making:
         made = [self.sealed(number) for number in numbers]
         list(pool.map(self.upload, [sealed for sealed, _, _ in made]))
         rows = [
-            recording_of(sealed.manifest, sealed.manifest_bytes, start.external_party, end.internal_party, sealed.key)
+            recording_of(
+                sealed.manifest, sealed.manifest_bytes, start.external_party, end.internal_party, sealed.key
+            )
             for sealed, start, end in made
         ]
         with database.writing():

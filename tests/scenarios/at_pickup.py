@@ -5,9 +5,16 @@ from __future__ import annotations
 from tests.scenarios.definitions import Expected, Scenario, Step
 
 _TOLD = ("bridged", "recording_started", "announcement_started", "announcement_finished")
-_AGAIN = ("bridged", "recording_started", "announcement_started", "announcement_interrupted", "recording_started",
+_AGAIN = ("bridged", "recording_started", "announcement_started", "announcement_interrupted",
+          "recording_started",
           "announcement_started", "announcement_finished", "hangup")  # fmt: skip
-_AGREED = ("keep_question_asked", "keep_question_heard", "keep_question_answered", "keep_answer_confirmed", "hangup")
+_AGREED = (
+    "keep_question_asked",
+    "keep_question_heard",
+    "keep_question_answered",
+    "keep_answer_confirmed",
+    "hangup",
+)
 _FINISHED = "mark announcement_finished"
 _LATER = Step(_FINISHED, 1.0, "hang_up")
 
@@ -19,7 +26,8 @@ def _unrecorded(reason: str, *, state: str, told: int, bridged: bool = True, rec
 
 
 AT_PICKUP = (
-    Scenario("at_pickup", Expected("recorded", marks=(*_TOLD, "hangup"), absent=("announcement_interrupted",)),
+    Scenario("at_pickup", Expected("recorded", marks=(*_TOLD, "hangup"),
+                                   absent=("announcement_interrupted",)),
              line="at_pickup", steps=(_LATER,)),
     Scenario("at_pickup_callee_ends_it", Expected("recorded", marks=(*_TOLD, "hangup")), line="at_pickup",
              steps=(Step(_FINISHED, 1.0, "callee_hangs_up"),)),

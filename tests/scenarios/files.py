@@ -92,7 +92,9 @@ class Sounds:
             "damaged": lambda: made(told="damaged"),
             "opt_out": lambda: made(OPT_OUT, consent_prompt=self.asked()),
             "opt_in": lambda: made(OPT_IN, consent_prompt=self.asked()),
-            "languages": lambda: made(OPT_IN, consent_prompt=self.asked(), others=(nl,), menu=self.sound("menu")),
+            "languages": lambda: made(
+                OPT_IN, consent_prompt=self.asked(), others=(nl,), menu=self.sound("menu")
+            ),
             "keep": lambda: made(keep=self.keep()),
             "deletable": lambda: made(
                 delete=Delete(self.sound("delete_question"), self.sound("deleted")), beep="both"
@@ -107,7 +109,11 @@ class Sounds:
             "out_opt_in": lambda: made(OPT_IN, consent_prompt=self.asked(), outbound=BEFORE_CONNECTED),
             "out_opt_out": lambda: made(OPT_OUT, consent_prompt=self.asked(), outbound=BEFORE_CONNECTED),
             "out_languages": lambda: made(
-                OPT_IN, consent_prompt=self.asked(), others=(nl,), menu=self.sound("menu"), outbound=BEFORE_CONNECTED
+                OPT_IN,
+                consent_prompt=self.asked(),
+                others=(nl,),
+                menu=self.sound("menu"),
+                outbound=BEFORE_CONNECTED,
             ),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
@@ -116,7 +122,9 @@ class Sounds:
             "joining_opt_in": lambda: made(
                 OPT_IN, consent_prompt=self.asked(), keep=self.keep(), transfer_notice=self.asking(ALONE)
             ),
-            "joining_opt_out": lambda: made(OPT_OUT, consent_prompt=self.asked(), transfer_notice=self.asking(BOTH)),
+            "joining_opt_out": lambda: made(
+                OPT_OUT, consent_prompt=self.asked(), transfer_notice=self.asking(BOTH)
+            ),
             "own_words": lambda: made(keep=replace(self.keep(), question=None)),
         }.get(name, made)()
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from recorder.catalogue.country_check import pack_of
 from recorder.errors import KeepingError
 from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
-from recorder.seal.usage_terms import (retention_start)
+from recorder.seal.usage_terms import retention_start
 from web.account.limits import limit_grants, limit_refusals
 from web.retention.page_helpers import blueprint, day_in, day_of, for_admins, me, to_recording
 from web.state import changes, logged_in, now, someone

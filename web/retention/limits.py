@@ -17,7 +17,7 @@ from recorder.errors import KeepingError
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import Wish, set_limit
-from recorder.seal.usage_terms import (RetentionLimit, is_required_by_law)
+from recorder.seal.usage_terms import RetentionLimit, is_required_by_law
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
 from web.retention.page_helpers import blueprint, for_admins, me
@@ -89,7 +89,9 @@ def _preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
     """What would follow; nothing is changed."""
     wish, at, seen = asked.wish, now(), None
     if wish.keep_days is not None:
-        limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, covers_consents=wish.covers_consents)
+        limit = RetentionLimit(
+            wish.keep_days, wish.purpose, wish.line, at, covers_consents=wish.covers_consents
+        )
         seen = preview.foresee(someone().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/times_sure.html",
@@ -119,7 +121,8 @@ def _kept() -> list[PurposeLimit]:
         if each.limit.line is None
     }
     return [
-        PurposeLimit(code, min(all_), max(all_), mine.get(code), is_required_by_law(code)) for code, all_ in days.items()
+        PurposeLimit(code, min(all_), max(all_), mine.get(code), is_required_by_law(code))
+        for code, all_ in days.items()
     ]
 
 

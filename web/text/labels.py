@@ -201,7 +201,9 @@ def unheard(at: datetime) -> str:
 
 
 JOINED: Mapping[tuple[str, str], object] = {
-    ("transfer_question_finished", ""): _l("A colleague who had joined was asked, too, whether they may be recorded."),
+    ("transfer_question_finished", ""): _l(
+        "A colleague who had joined was asked, too, whether they may be recorded."
+    ),
     ("transfer_question_answered", "yes"): _l("They agreed, with a key."),
     ("transfer_question_answered", "none"): _l("They did not refuse."),
     ("transfer_question_refused", "no"): _l("They refused, with a key. The recording ends there."),
@@ -209,7 +211,9 @@ JOINED: Mapping[tuple[str, str], object] = {
     ("transfer_question_refused", "unclear"): _l(
         "They pressed keys that say neither yes nor no. The recording ends there."
     ),
-    ("transfer_question_refused", "left"): _l("They left before they had answered. The recording ends there."),
+    ("transfer_question_refused", "left"): _l(
+        "They left before they had answered. The recording ends there."
+    ),
     ("transfer_question_refused", "unasked"): _l("They could not be asked. The recording ends there."),
     ("transfer_question_refused", "unobserved"): _l(
         "The recorder was away while they were asked, so nothing was taken for a yes. "

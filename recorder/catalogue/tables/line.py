@@ -17,7 +17,8 @@ class LineTable(Table):
     may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
     colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
     ``policy.BEEPS``, or empty. ``transfer_notice`` is what a colleague who joins later is told
-    (``reading.transfer_notice_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
+    (``reading.transfer_notice_data``); ``outbound``: how its outbound calls are treated,
+    ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

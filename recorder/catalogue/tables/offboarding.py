@@ -43,7 +43,7 @@ class HandoverFetchTable(Table):
 
 class HandedRecordingTable(Table):
     """A recording of a customer who leaves: what of it lies in what they are handed, from byte ``at`` on
-    (``files``: names and lengths), or ``omission``.  ``row_length`` is that of its row in the table, in bytes;
+    (``files``: names and lengths), or ``omission``. ``row_length`` is that of its row in the table, in bytes;
     ``sent_at`` is when the first of it left."""
 
     id = TextField(primary_key=True)

@@ -12,8 +12,8 @@ class RecordingTable(Table):
     """A stored recording, found by its manifest; after its destruction a tombstone without parties.
 
     Line and announcement are named, not referenced: what the manifest says of them stands by itself, also
-    in a catalogue that was rebuilt from the bucket.  ``consented_until`` has the day up to which it was agreed to
-    keep it, by purpose.  ``import_sha256`` is the SHA-256 of the file that it was, where it comes from
+    in a catalogue that was rebuilt from the bucket. ``consented_until`` has the day up to which it was agreed
+    to keep it, by purpose. ``import_sha256`` is the SHA-256 of the file that it was, where it comes from
     elsewhere.
     """
 

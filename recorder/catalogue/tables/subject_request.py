@@ -82,8 +82,8 @@ class VerificationCodeTable(Table):
 class ReviewTable(Table):
     """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
     ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
-    ``withheld_reason`` is also why one is given that was not announced; ``disclosure`` is what was signed of one
-    that is given (:mod:`recorder.seal.disclosure`).  Its ``id`` is the request's and the recording's."""
+    ``withheld_reason`` is also why one is given that was not announced; ``disclosure`` is what was signed of
+    one that is given (:mod:`recorder.seal.disclosure`). Its ``id`` is the request's and the recording's."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")

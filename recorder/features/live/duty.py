@@ -30,7 +30,7 @@ from recorder.errors import AccordError, SealError, TakeError
 from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.ids import Entropy
-from recorder.seal.revocation import (Revoked, none_revoked)
+from recorder.seal.revocation import Revoked, none_revoked
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
 
 TURN: Final = 0.2

@@ -47,9 +47,9 @@ KEPT: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """A call that is recorded now.  ``announced``: its announcement has come to its end; ``paused_until``: where
-    it
-    is paused, when that ends by itself at the latest; ``deletable``: it may be destroyed in the call."""
+    """A call that is recorded now. ``announced``: its announcement has come to its end; ``paused_until``:
+    where it is paused, when that ends by itself at the latest; ``deletable``: it may be destroyed in the
+    call."""
 
     id: str
     tenant: str
@@ -278,7 +278,8 @@ def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     for row in rows:
         LiveCallTable.create(
             id=row.id, tenant_id=row.tenant, node=node, line_id=row.line, number=row.number,
-            direction=row.direction, external_kind=row.external_party.kind, external_value=row.external_party.value,
+            direction=row.direction, external_kind=row.external_party.kind,
+            external_value=row.external_party.value,
             started_at=row.started_at, announced=int(row.announced), paused_until=row.paused_until,
             deletable=int(row.deletable), seen_at=now,
         )  # fmt: skip

@@ -29,7 +29,8 @@ ROWS: Final = 1000
 """Recordings in a part of the table, and leaves in one of the log."""
 
 COLUMNS: Final = (
-    "recording", "began_at", "milliseconds", "direction", "number", "external_party", "internal_party", "announcement",
+    "recording", "began_at", "milliseconds", "direction", "number", "external_party", "internal_party",
+    "announcement",
     "version", "import_sha256", "manifest_sha256", "omitted",
 )  # fmt: skip
 

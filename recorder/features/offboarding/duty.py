@@ -39,7 +39,13 @@ from recorder.seal import offboarding
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import Erased
 from recorder.seal.document_source import read_document
-from recorder.seal.keyring import (WrappedKey, next_tenant_key_path, key_part, recording_of_path, tenant_key_path)
+from recorder.seal.keyring import (
+    WrappedKey,
+    key_part,
+    next_tenant_key_path,
+    recording_of_path,
+    tenant_key_path,
+)
 from recorder.seal.offboarding import (
     RECEIPT_KIND,
     RECEIPT_MAX_BYTES,
@@ -73,7 +79,9 @@ def erase_due(
     until, written = elapsed() + seconds, 0
     for row in queries.to_erase():
         try:
-            said = offboarding.erasure_statement(services.store, row.tenant, services.root, services.revoked(), now)
+            said = offboarding.erasure_statement(
+                services.store, row.tenant, services.root, services.revoked(), now
+            )
             check_ready(row.tenant)
             if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
                 written += _finish(said, services, now)

@@ -190,7 +190,12 @@ def forget_requests(tenant: str) -> None:
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(mine)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
-        gone = {"number_salt": None, "extension_reason": None, "vouched_statement": None, "verified_statement": None}
+        gone = {
+            "number_salt": None,
+            "extension_reason": None,
+            "vouched_statement": None,
+            "verified_statement": None,
+        }
         SubjectRequestTable.update(number="", **gone).where(mine).execute()
 
 

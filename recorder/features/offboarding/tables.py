@@ -44,7 +44,8 @@ def fixed(tenant: str, trust: Trust) -> dict[str, str]:
             ),
         ),
         "tables/requests.csv": _table(
-            ("request", "number", "wants", "received_on", "due_on", "extension_reason", "verified_at", "verified_how",
+            ("request", "number", "wants", "received_on", "due_on", "extension_reason", "verified_at",
+             "verified_how",
              "closed_at", "closed_how"),
             (
                 (each.id, each.number, each.wants, each.received_on, each.due_on, each.extension_reason or "",
@@ -85,7 +86,8 @@ def _every(tenant: str) -> Iterator[NotRecordedRow]:
 
 def _call(row: NotRecordedRow) -> bytes:
     return csv_rows.row(
-        (row.id, to_iso(row.started_at), to_iso(row.ended_at), row.direction, row.number, row.external_party.value,
+        (row.id, to_iso(row.started_at), to_iso(row.ended_at), row.direction, row.number,
+         row.external_party.value,
          row.reason)
     ).encode()  # fmt: skip
 

@@ -31,7 +31,7 @@ from recorder.seal.keyring import (
     wrapped_key_at,
 )
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import (Known, Revoked, find_revoked_documents)
+from recorder.seal.revocation import Known, Revoked, find_revoked_documents
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import open_manifest
 from recorder.seal.usage_terms import RetentionLimit
@@ -160,8 +160,12 @@ class Reading:
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, blame)
-        external_party, internal_party = (parties.external_party, parties.internal_party) if parties else (None, None)
-        return recording_of(manifest, content, external_party, internal_party, key, *self._later(chain)), chain
+        external_party, internal_party = (
+            (parties.external_party, parties.internal_party) if parties else (None, None)
+        )
+        return recording_of(
+            manifest, content, external_party, internal_party, key, *self._later(chain)
+        ), chain
 
     def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
         """What was learnt later, and what the customer set since."""

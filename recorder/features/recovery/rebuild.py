@@ -55,7 +55,7 @@ from recorder.seal.call_erasure import NOTES
 from recorder.seal.keyring import Keyring, recording_of_path
 from recorder.seal.offboarding import FOLDER as LEAVING
 from recorder.seal.retention_limit import FOLDER as RETENTION
-from recorder.seal.revocation import (Revoked, Trust, none_revoked)
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.store.contract import NotFound, Store
 

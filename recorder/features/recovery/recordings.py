@@ -167,7 +167,9 @@ class Recovering:
         noted = 0 if chain is None else amendments.note(chain)
         if noted:  # what follows from them was not known either
             lacking |= {
-                name: other.pop(name) for name in ("purposes", "consented_until", "keep_until") if name in other
+                name: other.pop(name)
+                for name in ("purposes", "consented_until", "keep_until")
+                if name in other
             }
         changes = lacking | (other if self.correct else {})
         if changes:
@@ -220,9 +222,7 @@ def tenant_keys() -> dict[str, str]:
 def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
     """Recordings that are not destroyed, by id, after one."""
     with connected():
-        query = RecordingTable.select().where(
-            (RecordingTable.id > last) & RecordingTable.erased_at.is_null()
-        )
+        query = RecordingTable.select().where((RecordingTable.id > last) & RecordingTable.erased_at.is_null())
         return tuple(recording_row(row) for row in query.order_by(RecordingTable.id).limit(limit))
 
 

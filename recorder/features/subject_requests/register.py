@@ -321,7 +321,11 @@ def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 
 def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
-    return {"verified_at": leaf.at, "verified_how": leaf.body.get("how"), "verified_by": leaf.body.get("actor")}
+    return {
+        "verified_at": leaf.at,
+        "verified_how": leaf.body.get("how"),
+        "verified_by": leaf.body.get("actor"),
+    }
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {

@@ -54,9 +54,9 @@ HEARD: Final[Mapping[str, tuple[str, str]]] = {
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
     """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_reason`` is why
-    its sound is not given or, of one that was not announced, why it is.  ``kept_reason`` is the id of the reason
-    why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is looked
-    at again, or a legal duty ends."""
+    its sound is not given or, of one that was not announced, why it is. ``kept_reason`` is the id of the
+    reason why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is
+    looked at again, or a legal duty ends."""
 
     recording: str
     given: str | None = None
@@ -205,7 +205,13 @@ def note_export(
         if row.given != channels:
             raise PersonError("subject_request.not_reviewed", "that was not decided", "")
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
-        body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "actor": who}
+        body = {
+            "request": request_id,
+            "recording": recording,
+            "channels": channels,
+            "name": name,
+            "actor": who,
+        }
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
 
 
@@ -306,7 +312,8 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
 
 
 _LOGGED: Final = (
-    "given", "withheld_reason", "decided_at", "decided_by", "exported_at", "erased_at", "kept_reason", "kept_until",
+    "given", "withheld_reason", "decided_at", "decided_by", "exported_at", "erased_at", "kept_reason",
+    "kept_until",
 )  # fmt: skip
 
 _NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_reason", "kept_until"))
@@ -324,7 +331,10 @@ def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 def _kept(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     until = leaf.body.get("until")
-    return _NOT_ERASED | {"kept_reason": leaf.body.get("reason"), "kept_until": from_iso(until) if until else None}
+    return _NOT_ERASED | {
+        "kept_reason": leaf.body.get("reason"),
+        "kept_until": from_iso(until) if until else None,
+    }
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {

@@ -240,7 +240,13 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
                 "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
             )
         right = _is(last.id, "".join(code.split()), last.code_hash)
-        body = {"request": request.id, "call": last.id, "correct": right, "actor": who, "tries": last.tries + 1}
+        body = {
+            "request": request.id,
+            "call": last.id,
+            "correct": right,
+            "actor": who,
+            "tries": last.tries + 1,
+        }
         append(tenant, TRIED, body, now, entropy)
         if right:
             register.prove(request, register.CODE, who, None, now, entropy)

@@ -49,7 +49,9 @@ def policies() -> Policies:
         sounds = {row.menu.sound for row in rows if row.menu is not None}
         for row in told.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
-        sounds = sounds.union(*(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None))
+        sounds = sounds.union(
+            *(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None)
+        )
         asking = {row.id for row in rows if row.keep is not None}
         kept = {
             (row.line_id, row.language): row
@@ -145,16 +147,18 @@ class _Speaking:
             return line_policy.Language(told, None, keep, delete, notice)
         question = self._sound(said.question_text, said.question_id)
         declined = self._sound(said.declined_text, said.declined_id)
-        return line_policy.Language(
-            told, line_policy.ConsentPrompt(question, declined), keep, delete, notice
-        )
+        return line_policy.Language(told, line_policy.ConsentPrompt(question, declined), keep, delete, notice)
 
     def _transfer_notice(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
-        said, refused = (None, None) if line.transfer_notice is None else line.transfer_notice.say(line.mode, language)
+        said, refused = (
+            (None, None) if line.transfer_notice is None else line.transfer_notice.say(line.mode, language)
+        )
         if line.transfer_notice is None or said is None:
             return None
         declined = None if refused is None else self._sound(refused.text, refused.sound)
-        return line_policy.TransferNotice(line.transfer_notice.how, self._sound(said.text, said.sound), declined)
+        return line_policy.TransferNotice(
+            line.transfer_notice.how, self._sound(said.text, said.sound), declined
+        )
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
         said = self.kept.get((line.id, language))

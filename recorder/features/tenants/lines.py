@@ -95,7 +95,13 @@ def create_line(
                 **columns,
             )
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
-            rest = {"keep": None, "deletable": False, "beep": "", "transfer_notice_sha256": None, "outbound": OFF}
+            rest = {
+                "keep": None,
+                "deletable": False,
+                "beep": "",
+                "transfer_notice_sha256": None,
+                "outbound": OFF,
+            }
             append(tenant, CREATED, {"line": identity, **said, **how, **rest}, now, entropy)
             count_up(LINES)
     except IntegrityError as error:

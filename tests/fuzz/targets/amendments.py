@@ -12,7 +12,7 @@ from functools import cache
 from recorder.errors import SealError
 from recorder.seal import amendment, signing
 from recorder.seal.amendment import By, name, open_amendment
-from recorder.seal.amendment_chain import (Chain, make_tombstone, read_chain)
+from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
 from recorder.seal.amendment_kinds import (
     KINDS,
     ConsentAdded,

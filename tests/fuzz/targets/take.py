@@ -127,7 +127,9 @@ def check(data: bytes) -> None:
     assert manifest == sealed.manifest
     if manifest.keep_consent is not None:
         assert encoded.announced is not None, "kept by agreement, and nobody was told"
-        answers = [mark.data.get("answer") for mark in encoded.markers if mark.kind == "keep_question_answered"]
+        answers = [
+            mark.data.get("answer") for mark in encoded.markers if mark.kind == "keep_question_answered"
+        ]
         assert "yes" in answers, "kept by agreement without a yes"
 
 
@@ -180,8 +182,10 @@ SEEDS = (
     _seed(("recording_started", 0), ("announcement_finished", 700), ("hold", 700), ("unhold", 1500),
           ("bridged", 500)),
     _seed(("bridged", 10**13), ("hangup", -(10**12)), ("unobserved_from", 20)),
-    _seed(("recording_started", 0), ("announcement_finished", 500), ("bridged", 500), ("keep_question_asked", 520),
-          ("keep_question_heard", 1500), ("keep_question_answered", 1500), ("keep_answer_confirmed", 3000), ("hangup", 3000)),
+    _seed(("recording_started", 0), ("announcement_finished", 500), ("bridged", 500), ("keep_question_asked",
+                                                                                       520),
+          ("keep_question_heard", 1500), ("keep_question_answered", 1500), ("keep_answer_confirmed", 3000),
+          ("hangup", 3000)),
     _seed(),
     bytes([16, 2, 0, 0, 16, 1, 0, 1, 3, 0, 1]),
 )  # fmt: skip

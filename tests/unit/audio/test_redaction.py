@@ -577,9 +577,18 @@ def test_whatever_happens_every_silence_is_explained_once(
     assert all(isinstance(gap, Gap) for gap in plan.gaps)
 
 
-@pytest.mark.parametrize("last", ["transfer_notice_finished", "transfer_notice_interrupted", "unbridged", "hangup", "unobserved_from"])
+@pytest.mark.parametrize(
+    "last",
+    ["transfer_notice_finished", "transfer_notice_interrupted", "unbridged", "hangup", "unobserved_from"],
+)
 def test_while_who_joined_is_told_the_right_channel_says_why(last: str) -> None:
-    marks = [*NORMAL, (20_000, "unbridged"), (21_000, "bridged"), (21_300, "transfer_notice_started"), (23_300, last)]
+    marks = [
+        *NORMAL,
+        (20_000, "unbridged"),
+        (21_000, "bridged"),
+        (21_300, "transfer_notice_started"),
+        (23_300, last),
+    ]
     plan = redaction.plan(take(marks), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
     ours = [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
     assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
@@ -596,15 +605,27 @@ def with_data(made: Take, kind: str, **data: str) -> Take:
 
 
 def test_in_a_room_the_others_are_heard_while_one_is_told() -> None:
-    marks = [*NORMAL, (20_000, "participant_joined"), (20_300, "transfer_notice_started"), (22_300, "transfer_notice_finished")]
+    marks = [
+        *NORMAL,
+        (20_000, "participant_joined"),
+        (20_300, "transfer_notice_started"),
+        (22_300, "transfer_notice_finished"),
+    ]
     plan = redaction.plan(
-        with_data(take(marks), "transfer_notice_started", how="alone", leg="c", **{"in": "conference"}), sound(), FOUND
+        with_data(take(marks), "transfer_notice_started", how="alone", leg="c", **{"in": "conference"}),
+        sound(),
+        FOUND,
     )
     assert not [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
 
 
 def test_a_take_that_ends_with_somebody_outside_in_the_room_is_silent_from_when_they_came() -> None:
-    marks = [*NORMAL, (30_000, "participant_joined"), (30_400, "transferred_outside"), (30_600, "recording_stopped")]
+    marks = [
+        *NORMAL,
+        (30_000, "participant_joined"),
+        (30_400, "transferred_outside"),
+        (30_600, "recording_stopped"),
+    ]
     made = take(marks)
     plan = redaction.plan(with_data(made, "participant_joined", who="external"), sound(30_600), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")

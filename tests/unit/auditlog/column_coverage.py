@@ -39,7 +39,10 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _leaf("log.restarted; 1 without one", "log_epoch")
     | _at("tenant.created", "created_at"),
     "user_account": _leaf("user.created", "id tenant_id role")
-    | _leaf("user.created, user.password_changed (login_sha256, profile_sha256)", "login name language password_hash")
+    | _leaf(
+        "user.created, user.password_changed (login_sha256, profile_sha256)",
+        "login name language password_hash",
+    )
     | _by(CREDENTIAL, "credential")
     | _at("user.created", "created_at")
     | _at("user.revoked", "revoked_at"),
@@ -76,8 +79,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "recording": _by(
         SIGNED,
         "id tenant_id line_id number direction started_at duration_ms announcement_id announcement_version "
-        "announced purposes restricted keep_answer consented_until keep_until prefix manifest_sha256 objects stored_bytes "
-        "stored_at erased_at erasure_reason import_sha256",
+        "announced purposes restricted keep_answer consented_until keep_until prefix manifest_sha256 objects "
+        "stored_bytes stored_at erased_at erasure_reason import_sha256",
     )
     | _by(
         "the manifest's parties, with a key-encryption key",
@@ -183,15 +186,13 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "how far the work is that a limit makes; it is done again, or earlier", "applied_after applied_at"
     ),
     "pending_amendment": _by(_WORK, "recording_id tenant_id since"),
-    "global_state": _by(
-        "how far a rebuild is: it reads what it skipped when it is run again", "data since"
-    ),
+    "global_state": _by("how far a rebuild is: it reads what it skipped when it is run again", "data since"),
     "rebuild_queue": _by(_WORK, "place names recording_id outcome code message"),
     "lease": _by("saves work and decides nothing; it ends by itself after five minutes", "name owner until"),
     "live_call": _by(
         _LIVE,
-        "id tenant_id node line_id number direction external_kind external_value started_at announced paused_until "
-        "deletable seen_at",
+        "id tenant_id node line_id number direction external_kind external_value started_at announced "
+        "paused_until deletable seen_at",
     ),
     "live_command": _by(
         "for ten seconds, which node is to do it: one that has no such call does nothing, and what is not "

@@ -431,7 +431,8 @@ def _otherwise(name: str, value: Any) -> Any:
 
 FIELDS = (
     "type", "version", "recording", "tenant", "line", "number", "direction", "node", "channel", "started_at",
-    "bridged_at", "ended_at", "sealed_at", "uncorrected", "keep_until", "duration_ms", "sample_rate", "drift_ms",
+    "bridged_at", "ended_at", "sealed_at", "uncorrected", "keep_until", "duration_ms", "sample_rate",
+    "drift_ms",
     "channels", "announcement", "unannounced", "consent", "keep_questions", "keep_consent", "markers", "gaps",
     "objects", "parties", "keys", "software",
 )  # fmt: skip

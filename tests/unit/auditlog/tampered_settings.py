@@ -268,7 +268,9 @@ def a_person_is_answered_in_another_language(world: World) -> None:
 
 @found_as("row.changed", "subject_request")
 def that_somebody_vouched_is_forged(world: World) -> None:
-    change(SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_statement="seen")
+    change(
+        SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_statement="seen"
+    )
 
 
 @found_as("row.changed", "subject_request")

@@ -19,9 +19,10 @@ from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep, WriteMark  # fmt: skip
 from recorder.call.transfer_target import is_beside, names
+from recorder.domain.call_events import DELETE as DELETE_CODE
 from recorder.domain.call_events import (
-    INTERNAL,
     EXTERNAL,
+    INTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -55,17 +56,16 @@ from recorder.domain.call_events import (
     SupervisorsJoined,
     VoiceChecked,
 )
-from recorder.domain.call_events import DELETE as DELETE_CODE
 from recorder.domain.call_plan import (
     NOTICE,
     OPT_IN,
     OPT_OUT,
     CallPlan,
     DeleteScript,
-    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
+    TransferNoticeScript,
 )
 
 PAGE = Path(__file__).parents[3] / "docs" / "states.md"

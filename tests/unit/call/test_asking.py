@@ -120,7 +120,11 @@ class Call:
 
     @property
     def answers(self) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == "question_answered"]
+        return [
+            dict(one.data)
+            for one in self.done
+            if isinstance(one, WriteMark) and one.kind == "question_answered"
+        ]
 
     @property
     def end(self) -> str | None:
@@ -425,7 +429,9 @@ def holds(plan: CallPlan, events: list[CallEvent | str]) -> None:
             assert asked, "answered before it was asked"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
             answers = [
-                dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "question_answered"
+                dict(one.data)
+                for one in done
+                if isinstance(one, WriteMark) and one.kind == "question_answered"
             ]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
     notes = [dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "question_answered"]

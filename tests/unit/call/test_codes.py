@@ -14,8 +14,8 @@ from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Phase, QuestionStep, WriteMark
 from recorder.domain.call_events import (
     CODES,
-    INTERNAL,
     EXTERNAL,
+    INTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,

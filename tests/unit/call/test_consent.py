@@ -14,9 +14,9 @@ from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep, WriteMark
 from recorder.domain.call_events import (
+    EXTERNAL,
     INTERNAL,
     LEGS,
-    EXTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -273,7 +273,9 @@ def test_in_their_own_words() -> None:
     call.now += timedelta(seconds=30)
     call.confirms()
     assert call.notes("keep_question_asked") == [{"how": "own_words"}]
-    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": INTERNAL, "how": "own_words", **HEARD}]
+    assert call.notes("keep_question_answered") == [
+        {"answer": "yes", "by": INTERNAL, "how": "own_words", **HEARD}
+    ]
 
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
@@ -302,7 +304,9 @@ def test_heard_when_it_was_asked_once_more() -> None:
     call.confirms(None)
     call.hears(KEEP.question)
     call.confirms()
-    assert call.notes("keep_question_answered") == [{"answer": "yes", "by": INTERNAL, "how": "aloud", **HEARD}]
+    assert call.notes("keep_question_answered") == [
+        {"answer": "yes", "by": INTERNAL, "how": "aloud", **HEARD}
+    ]
 
 
 def test_the_answer_has_the_time_of_the_key() -> None:
@@ -313,7 +317,9 @@ def test_the_answer_has_the_time_of_the_key() -> None:
     pressed = call.now
     call.now += timedelta(seconds=2)
     call.tell(VoiceChecked, voice=VOICE)
-    (answered,) = (one for one in call.done if isinstance(one, WriteMark) and one.kind == "keep_question_answered")
+    (answered,) = (
+        one for one in call.done if isinstance(one, WriteMark) and one.kind == "keep_question_answered"
+    )
     assert answered.at == pressed
 
 

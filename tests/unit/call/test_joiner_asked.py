@@ -15,8 +15,8 @@ from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
 from recorder.call.state import Do, Finish, QuestionStep, WriteMark
 from recorder.domain.call_events import (
-    INTERNAL,
     EXTERNAL,
+    INTERNAL,
     CallHungUp,
     CallReconciled,
     CodeDialled,
@@ -44,10 +44,10 @@ from recorder.domain.call_plan import (
     OPT_OUT,
     CallPlan,
     DeleteScript,
-    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
+    TransferNoticeScript,
 )
 from recorder.domain.line_policy import PromptSound, TransferNotice
 from recorder.domain.parties import Party
@@ -64,7 +64,12 @@ MODES = pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
 
 def script(how: str = ALONE) -> Script:
     return Script(
-        TOLD, SAID, REFUSED, keep=KEEP, delete=DELETE, transfer_notice=TransferNoticeScript(SENTENCE, how, REFUSED)
+        TOLD,
+        SAID,
+        REFUSED,
+        keep=KEEP,
+        delete=DELETE,
+        transfer_notice=TransferNoticeScript(SENTENCE, how, REFUSED),
     )
 
 
@@ -99,7 +104,9 @@ class Asked(Call):
 
     def is_over(self, answer: str, key: str = "") -> None:
         """It ends there, and was kept till then."""
-        assert self.notes("transfer_question_refused") == [{"answer": answer, **({"key": key} if key else {})}]
+        assert self.notes("transfer_question_refused") == [
+            {"answer": answer, **({"key": key} if key else {})}
+        ]
         assert self.orders(Do.STOP) == 1
         assert self.state.recording.over
         assert self.state.transfer.target is None
@@ -320,7 +327,9 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
     call.begins()
     if deed == "2":
         call.press("2", other="r")
-        assert call.notes("transfer_question_refused") == [{"answer": "no", "key": "2", "in": "conference", "leg": "r"}]
+        assert call.notes("transfer_question_refused") == [
+            {"answer": "no", "key": "2", "in": "conference", "leg": "r"}
+        ]
         assert call.done[-3:] == [Do.STOP, Do.CUT_JOINER, Do.REFUSED]
         assert call.state.transfer.refuser == "r"
     elif deed == "goes":

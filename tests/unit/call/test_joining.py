@@ -12,8 +12,8 @@ from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase, WriteMark
 from recorder.call.transfer_target import is_beside
 from recorder.domain.call_events import (
-    INTERNAL,
     EXTERNAL,
+    INTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -39,10 +39,10 @@ from recorder.domain.call_plan import (
     NOTICE,
     OPT_OUT,
     CallPlan,
-    TransferNoticeScript,
     KeepScript,
     Script,
     Speech,
+    TransferNoticeScript,
 )
 from recorder.domain.parties import Party
 

@@ -76,7 +76,9 @@ def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() ->
     count = len(call.done)
     call.speaks("both", "right")
     call.looked()
-    assert call.since(count) == ["supervisor_heard", "look_round", "participant_joined"], "nobody is told twice"
+    assert call.since(count) == ["supervisor_heard", "look_round", "participant_joined"], (
+        "nobody is told twice"
+    )
     count = len(call.done)
     call.tell(SupervisorLeft, other="c")
     assert call.since(count) == ["participant_left", "supervisor_left"]

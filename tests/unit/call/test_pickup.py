@@ -15,8 +15,8 @@ from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase, WriteMark
 from recorder.call.transitions import TRIES
 from recorder.domain.call_events import (
-    INTERNAL,
     EXTERNAL,
+    INTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,

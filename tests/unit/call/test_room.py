@@ -138,7 +138,11 @@ def test_who_goes_before_they_were_told_was_not_and_the_next_ones_turn_comes() -
     assert call.state.transfer.target.leg == "d"
     call.now = call.state.timer.deadline or call.now
     call.tell(DeadlinePassed)
-    assert call.notes("transfer_notice_interrupted")[1] == {"reason": "stopped", "in": "conference", "leg": "d"}
+    assert call.notes("transfer_notice_interrupted")[1] == {
+        "reason": "stopped",
+        "in": "conference",
+        "leg": "d",
+    }
     assert call.state.transfer.target is None
     call.begins()  # late
     assert call.orders(Do.TELL) == 2
@@ -270,7 +274,9 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     found: Room = resumed(call)  # type: ignore[assignment]
     found.__class__ = Room
     again(found, Participant("b", MOVED), Participant("c", SECOND))
-    assert found.notes("transfer_notice_interrupted") == [{"reason": "unobserved", "in": "conference", "leg": "c"}]
+    assert found.notes("transfer_notice_interrupted") == [
+        {"reason": "unobserved", "in": "conference", "leg": "c"}
+    ]
     found.tell(HoldStarted)
     found.tell(HoldEnded)
     assert found.orders(Do.TELL) == 0

@@ -15,7 +15,7 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import INTERNAL, ChannelGone, KeyPressed, LegBridged
-from recorder.domain.call_plan import ALONE, BOTH, CallPlan, TransferNoticeScript, Script, Speech
+from recorder.domain.call_plan import ALONE, BOTH, CallPlan, Script, Speech, TransferNoticeScript
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout

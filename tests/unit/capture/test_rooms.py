@@ -24,7 +24,7 @@ from recorder.domain.call_events import (
     LegBridged,
     LegUnbridged,
 )
-from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, TransferNoticeScript, Script
+from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, Script, TransferNoticeScript
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
@@ -343,7 +343,9 @@ def marks(house: House, channel: str) -> list[tuple[str, dict[str, str]]]:
     house.calls[channel].writer.flush(5)
     found = read_marks(house.calls[channel].writer.folder)
     return [
-        (one.kind, dict(one.data)) for one in found if one.kind.startswith(("supervisor_", "transfer_", "participant_"))
+        (one.kind, dict(one.data))
+        for one in found
+        if one.kind.startswith(("supervisor_", "transfer_", "participant_"))
     ]
 
 
@@ -380,7 +382,11 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
     del house.switch.legs["c"]
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     third = {**WHO, "who": "internal", "how": "third"}
-    assert [one for one in marks(house, "a") if one[0] not in ("transfer_notice_started", "transfer_notice_interrupted")] == [
+    assert [
+        one
+        for one in marks(house, "a")
+        if one[0] not in ("transfer_notice_started", "transfer_notice_interrupted")
+    ] == [
         ("supervisor_joined", WHO),
         ("supervisor_heard", {**WHO, "heard_by": "internal"}),
         ("supervisor_heard", {**WHO, "heard_by": "external", "channel": "right"}),

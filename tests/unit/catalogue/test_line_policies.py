@@ -81,7 +81,10 @@ def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -
         assert (one.consent_prompt is None) == (script.question is None) == (script.declined is None)
         assert (script.question is None) == (mode == "notice")
         if one.consent_prompt is not None:
-            for sound, saved in ((one.consent_prompt.question, said.question), (one.consent_prompt.declined, said.declined)):
+            for sound, saved in (
+                (one.consent_prompt.question, said.question),
+                (one.consent_prompt.declined, said.declined),
+            ):
                 assert (sound.text, sound.sha256) == (saved.text, saved.sound)
     for sha256 in found.sounds:
         assert prompt_files.intact(snap.prompt(sha256), sha256)
@@ -337,7 +340,10 @@ def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str)
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
         assert one.transfer_notice is not None
-        assert (one.transfer_notice.how, one.transfer_notice.sound.text) == (how, composer.joining(language).text)
+        assert (one.transfer_notice.how, one.transfer_notice.sound.text) == (
+            how,
+            composer.joining(language).text,
+        )
         assert one.transfer_notice.sound.sha256 in one.sounds
     script = snap.plan(found).scripts[1].transfer_notice
     assert script is not None

@@ -82,7 +82,10 @@ def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country
     assert (line.announcement.text, line.announcement.sha256) == (told.text, told.sha256)
     if mode == "opt-in":
         question = composer.opt_in_question("fr", purposes=["agreement"], keep_days=30)
-        assert (line.consent_prompt.question.text, line.consent_prompt.question.sha256) == (question.text, question.sha256)
+        assert (line.consent_prompt.question.text, line.consent_prompt.question.sha256) == (
+            question.text,
+            question.sha256,
+        )
     elif mode == "opt-out":
         assert line.consent_prompt.question.text == composer.wrong_key("fr").text
         assert "tapez 2" in line.announcement.text
@@ -300,7 +303,9 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     dubois.good(*joining, "both")
     assert told() == "both"
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
-    said = {one.announcement.language: one.transfer_notice for one in line_policies.policies().lines[0].languages}
+    said = {
+        one.announcement.language: one.transfer_notice for one in line_policies.policies().lines[0].languages
+    }
     assert {language: one and one.sound.text for language, one in said.items()} == {
         language: composer.joining(language).text for language in ("de", "en")
     }

@@ -307,7 +307,11 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
     house.confirm_holds()
     again = queries.recording(bakery.id, outcome.recording)
-    assert (again.import_sha256, again.usable, again.keep_until) == (before.import_sha256, True, before.keep_until)
+    assert (again.import_sha256, again.usable, again.keep_until) == (
+        before.import_sha256,
+        True,
+        before.keep_until,
+    )
     assert recordings.imported(bakery.id, before.import_sha256).id == before.id
     assert heard(house, paul(bakery), again.id)
     with connected():

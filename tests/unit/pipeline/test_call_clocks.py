@@ -116,7 +116,9 @@ def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
     assert manifest.sealed_at == house.clock()
     assert manifest.started_at == start.started_at
     assert manifest.started_at <= manifest.bridged_at <= manifest.ended_at <= manifest.sealed_at
-    assert manifest.uncorrected == UncorrectedTimes(start.started_at, to_milliseconds(ended) + timedelta(**ahead))
+    assert manifest.uncorrected == UncorrectedTimes(
+        start.started_at, to_milliseconds(ended) + timedelta(**ahead)
+    )
     assert manifest.keep_until == start.started_at + timedelta(days=30)
 
 

@@ -97,7 +97,11 @@ def test_a_call_that_was_not_recorded_is_written_down(house) -> None:
     folder = house.unrecorded("announcement_failed")
     house.work(folder)
     (row,) = queries.not_recorded(house.tenant).rows
-    assert (row.id, row.reason, row.external_party.value) == (folder.name, "announcement_failed", "+32470123456")
+    assert (row.id, row.reason, row.external_party.value) == (
+        folder.name,
+        "announcement_failed",
+        "+32470123456",
+    )
     assert list(house.spool.iterdir()) == []
 
 

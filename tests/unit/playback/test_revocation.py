@@ -23,7 +23,7 @@ from recorder.pipeline import stages
 from recorder.playback.verified_recording import Seals
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import By
-from recorder.seal.amendment_chain import (make_tombstone)
+from recorder.seal.amendment_chain import make_tombstone
 from recorder.seal.amendment_kinds import ConsentAdded, DeletionRequested
 from recorder.seal.verification import verify
 from recorder.services import Services

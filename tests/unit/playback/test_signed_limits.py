@@ -154,7 +154,9 @@ def test_a_signed_limit_ends_what_was_announced_and_not_what_was_agreed(house, g
     housekeeping(house)
     row = queries.recording(house.tenant, agreed)
     assert row.keep_answer == "yes"
-    assert row.consented_until == (("agreement", row.keep_until.date()),), "counted without a look into the seal"
+    assert row.consented_until == (("agreement", row.keep_until.date()),), (
+        "counted without a look into the seal"
+    )
     assert row.keep_until > house.clock() + timedelta(days=360)
     house.clock.forward(days=6)
     assert housekeeping(house) == 1

@@ -36,7 +36,7 @@ from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
-from recorder.seal.keyring import (Keyring, make_secret)
+from recorder.seal.keyring import Keyring, make_secret
 from tests.announced import announcement_in
 from tests.conftest import KINDS
 from tests.house import Bakery

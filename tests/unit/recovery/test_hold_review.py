@@ -64,7 +64,9 @@ def test_the_leaf_that_waits_cannot_be_taken_away_unnoticed(house, recovery, rec
 
 
 @pytest.mark.parametrize("covers_consents", [False, True])
-def test_retention_limits_come_back_from_the_bucket_and_wait(house, recovery, recorded, covers_consents) -> None:
+def test_retention_limits_come_back_from_the_bucket_and_wait(
+    house, recovery, recorded, covers_consents
+) -> None:
     recording = recorded()
     house.limit(9)
     house.clock.forward(minutes=1)

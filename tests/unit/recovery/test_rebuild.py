@@ -16,7 +16,7 @@ from recorder.features.recovery.rebuild import STRANGE, _places
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import HoldLifted, HoldSet
-from recorder.seal.keyring import (Keyring, data_key_path, make_secret)
+from recorder.seal.keyring import Keyring, data_key_path, make_secret
 from recorder.store.contract import Unreachable
 from tests.conftest import KINDS
 

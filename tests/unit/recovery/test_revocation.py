@@ -20,7 +20,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback.verified_recording import Seals
 from recorder.seal import offboarding, signed_document
 from recorder.seal.amendment import By
-from recorder.seal.amendment_chain import (make_tombstone)
+from recorder.seal.amendment_chain import make_tombstone
 from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keyring import data_key_path
 from tests.stored import forge, receipt_body

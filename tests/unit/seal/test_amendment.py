@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
-from recorder.seal.amendment_chain import (Chain, make_tombstone, read_chain)
+from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
 from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, Gone, HoldLifted, HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
@@ -104,9 +104,7 @@ def test_erased_recording_verifies(bucket: Bucket, keys: Keys, sealed: SealedTak
         assert report.checked == [1, 2, 3, 4, 5, 6, 8, 9, 12]
 
 
-def test_remains_of_an_erased_recording_are_reported(
-    bucket: Bucket, keys: Keys, sealed: SealedTake
-) -> None:
+def test_remains_of_an_erased_recording_are_reported(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     key, peaks = bucket.objects[data_key_path(TENANT, RECORDING)], bucket.objects[PREFIX + "peaks"]
     erase(bucket, keys, sealed)
     bucket.objects[data_key_path(TENANT, RECORDING)] = key

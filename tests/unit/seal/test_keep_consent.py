@@ -96,7 +96,11 @@ def test_keep_consent_body_field_by_field(keys: Keys, folder: Path) -> None:
             },
         }
     ]
-    assert body["keep_consent"] == {"purpose": "training", "keep_days": 365, "until": "2027-11-25T09:30:00.123Z"}
+    assert body["keep_consent"] == {
+        "purpose": "training",
+        "keep_days": 365,
+        "until": "2027-11-25T09:30:00.123Z",
+    }
     assert body["keep_until"] == "2027-11-25T09:30:00.123Z"
 
 
@@ -158,9 +162,7 @@ def test_last_answer_counts(
     assert manifest.keep_until == (A_YEAR if kept == "yes" else START + timedelta(days=30))
 
 
-def test_question_missing_in_the_audio_gives_no_consent(
-    keys: Keys, tmp_path: Path
-) -> None:
+def test_question_missing_in_the_audio_gives_no_consent(keys: Keys, tmp_path: Path) -> None:
     assert sealed_of(keys, tmp_path / "a", *ALL, found=False).keep_consent is None
     made = make_asked(tmp_path / "b", *ALL)
     late = tuple(replace(each, end_ms=each.end_ms + 2001) for each in made.prompts)
@@ -289,9 +291,7 @@ def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Ch
         (b'"answered_offset_ms":26000', b'"answered_offset_ms":25000'),
     ],
 )
-def test_changed_keep_consent_is_noticed(
-    keys: Keys, folder: Path, said: bytes, instead: bytes
-) -> None:
+def test_changed_keep_consent_is_noticed(keys: Keys, folder: Path, said: bytes, instead: bytes) -> None:
     sealed = seal_asked(keys, make_asked(folder, BROKEN, *ALL))
     bucket = make_bucket(sealed, keys.tenant_key)
 
@@ -307,9 +307,7 @@ def test_changed_keep_consent_is_noticed(
     assert codes() == {"seal.signature"}
 
 
-def test_voice_is_sealed_from_the_end_of_the_question(
-    keys: Keys, tmp_path: Path
-) -> None:
+def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path) -> None:
     """What the daemon found in the recording, in the recording's own milliseconds."""
     for number, (first_ms, end_ms, sealed) in enumerate((
         (22_500, 23_000, (22_500, 23_000)),
@@ -350,7 +348,8 @@ def test_contradictory_voice_is_refused(keys: Keys, folder: Path, change: Change
 KINDS = [
     ALOUD, without_voice(ALOUD), UNHEARD,
     asked(), asked("own_words"), HEARD, BROKEN, YES, NO, NONE, TOLD, BY_COLLEAGUE,
-    ("keep_question_answered", {"answer": "yes"}), ("keep_question_answered", {}), ("keep_question_asked", {}), ("keep_answer_unconfirmed", {}),
+    ("keep_question_answered", {"answer": "yes"}), ("keep_question_answered", {}),
+    ("keep_question_asked", {}), ("keep_answer_unconfirmed", {}),
     ("question_answered", {"question": "recording", "answer": "yes", "key": "1"}),
     ("question_answered", {"question": "recording", "answer": "no", "key": "2"}),
     ("unobserved_from", {}), ("unobserved_to", {}),

@@ -150,8 +150,12 @@ def test_rewrapped_data_key_is_the_same(keys: Keys, rotated: tuple[WrappedKey, W
     assert (fresh.wrapped_by, fresh.key_id, fresh.recording) == (new.key_id, secret.id, RECORDING)
     assert keys.keyring.open_data_key(new, fresh) == secret
     foreign = keys.keyring.new_tenant_key(OTHER)
-    assert refusal(lambda: keys.keyring.rewrap_data_key(keys.tenant_key, foreign, wrapped)) == "seal.key_foreign"
-    assert refusal(lambda: keys.keyring.rewrap_data_key(keys.tenant_key, wrapped, wrapped)) == "seal.key_foreign"
+    assert (
+        refusal(lambda: keys.keyring.rewrap_data_key(keys.tenant_key, foreign, wrapped)) == "seal.key_foreign"
+    )
+    assert (
+        refusal(lambda: keys.keyring.rewrap_data_key(keys.tenant_key, wrapped, wrapped)) == "seal.key_foreign"
+    )
 
 
 def test_only_a_missing_tenant_key_is_none(keys: Keys) -> None:
@@ -169,7 +173,11 @@ def test_only_a_missing_tenant_key_is_none(keys: Keys) -> None:
 
 def test_wrapped_key_must_match_its_place(keys: Keys) -> None:
     content, key_id = keys.tenant_key.to_bytes(), keys.tenant_key.key_id
-    for place in (tenant_key_path(TENANT), every_tenant_key_path(TENANT, key_id), next_tenant_key_path(TENANT)):
+    for place in (
+        tenant_key_path(TENANT),
+        every_tenant_key_path(TENANT, key_id),
+        next_tenant_key_path(TENANT),
+    ):
         assert wrapped_key_at(place, content) == keys.tenant_key
     for place in (
         tenant_key_path(OTHER), data_key_path(TENANT, RECORDING), every_tenant_key_path(TENANT, "0" * 32),
@@ -186,7 +194,11 @@ def test_wrapped_key_must_match_its_place(keys: Keys) -> None:
 
 def test_recording_in_the_place_of_a_wrapped_key() -> None:
     assert recording_of_path(data_key_path(TENANT, RECORDING)) == RECORDING
-    for place in (tenant_key_path(TENANT), next_tenant_key_path(TENANT), every_tenant_key_path(TENANT, "0" * 32)):
+    for place in (
+        tenant_key_path(TENANT),
+        next_tenant_key_path(TENANT),
+        every_tenant_key_path(TENANT, "0" * 32),
+    ):
         assert recording_of_path(place) is None
 
 

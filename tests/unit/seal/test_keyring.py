@@ -15,7 +15,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical_json, signing
-from recorder.seal.keyring import (Keyring, WrappedKey, data_key_path, load_kek, parse_kek, make_secret, tenant_key_path, write_private)
+from recorder.seal.keyring import (
+    Keyring,
+    WrappedKey,
+    data_key_path,
+    load_kek,
+    make_secret,
+    parse_kek,
+    tenant_key_path,
+    write_private,
+)
 
 from .recording import NOW, RECORDING, TENANT, Keys
 

@@ -18,8 +18,8 @@ from recorder.audio.encoded_take import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import plaintext, signing, streaming_aead
-from recorder.seal.keyring import (make_secret)
-from recorder.seal.manifest import JoinedParty, UncorrectedTimes, Parties, decrypt_parties, to_body
+from recorder.seal.keyring import make_secret
+from recorder.seal.manifest import JoinedParty, Parties, UncorrectedTimes, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
 from recorder.strict_json import b64
 
@@ -229,13 +229,21 @@ def altered(sealed: SealedTake, change: Change) -> bytes:
         (lambda body: body.pop("drift_ms"), "seal.field"),
         (lambda body: body.pop("uncorrected"), "seal.field"),
         (lambda body: body.update(uncorrected={"started_at": body["started_at"]}), "seal.field"),
-        (lambda body: body.update(uncorrected={"started_at": END, "ended_at": END, "x": 1}), "seal.unknown_field"),
+        (
+            lambda body: body.update(uncorrected={"started_at": END, "ended_at": END, "x": 1}),
+            "seal.unknown_field",
+        ),
         (lambda body: body.update(duration_ms=1.5), "seal.field"),
         (lambda body: body.update(duration_ms=True), "seal.field"),
         (lambda body: body.update(duration_ms=-1), "seal.field"),
         (lambda body: body.update(started_at="2026-11-25T10:30:00.123+01:00"), "seal.field"),
         (lambda body: body.update(started_at="2026-11-25"), "seal.field"),
-        (lambda body: body.update(channels={"left": "external_party_hears", "right": "external_party_says"}), "seal.field"),
+        (
+            lambda body: body.update(
+                channels={"left": "external_party_hears", "right": "external_party_says"}
+            ),
+            "seal.field",
+        ),
         (lambda body: body["objects"][0].update(plain_sha256="A" * 64), "seal.field"),
         (lambda body: body["gaps"][0].update(channel="middle"), "seal.field"),
         (lambda body: body.update(parties="+/+/"), "seal.field"),

@@ -1,4 +1,5 @@
-"""Offboarding statements link to each other, the newest decides, and the receipt is refused where it is wrong."""
+"""Offboarding statements link to each other, the newest decides, and the receipt is refused where it is
+wrong."""
 
 from __future__ import annotations
 

@@ -186,8 +186,16 @@ def test_bytes_after_the_end_are_refused() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"associated_data": streaming_aead.associated_data("0198c0de-0000-7000-8000-000000000002", "audio.opus")},
-        {"associated_data": streaming_aead.associated_data("0198c0de-0000-7000-8000-000000000001", "audio.wav")},
+        {
+            "associated_data": streaming_aead.associated_data(
+                "0198c0de-0000-7000-8000-000000000002", "audio.opus"
+            )
+        },
+        {
+            "associated_data": streaming_aead.associated_data(
+                "0198c0de-0000-7000-8000-000000000001", "audio.wav"
+            )
+        },
         {"key": bytes(32)},
     ],
     ids=["another recording", "another name", "another key"],

@@ -23,9 +23,9 @@ from recorder.seal.amendment_kinds import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.consent_record import KeepConsent, Consent
+from recorder.seal.consent_record import Consent, KeepConsent
 from recorder.seal.manifest import Announced, AnnouncedPurpose, KeyIds, Manifest
-from recorder.seal.usage_terms import (RetentionLimit, terms, withdrawable_purposes)
+from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable_purposes
 from tests.keeping import ROLES, Life
 
 CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -59,7 +59,8 @@ def manifest(
         channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, uncorrected=None,
         keep_until=day(until), duration_ms=10, drift_ms=0, sample_rate=8000,
         announced=told if announced else None, unannounced=None if announced else unannounced,
-        consent=Consent(mode, "yes", "1", CALL, None), keep_questions=(), keep_consent=more, markers=(), gaps=(),
+        consent=Consent(mode, "yes", "1", CALL, None), keep_questions=(), keep_consent=more, markers=(),
+        gaps=(),
         objects=(), parties=b"", keys=KeyIds("d", "k"), software="accord",
     )  # fmt: skip
 
@@ -146,7 +147,9 @@ def test_consent_outlasts_a_limit_without_consents() -> None:
     withdrawn = (3, ConsentWithdrawn(("agreement",), "…"))
     taken_back = chain((2, ConsentAdded("agreement", day(100), "be", "…")), withdrawn)
     told = terms(manifest(), taken_back, [short])
-    assert (told.until, told.purposes[0].consented_until) == (day(10), None), "what rests on the announcement is left"
+    assert (told.until, told.purposes[0].consented_until) == (day(10), None), (
+        "what rests on the announcement is left"
+    )
 
 
 def test_hold_defers_every_end() -> None:
@@ -221,7 +224,12 @@ def cases(draw: st.DrawFn) -> Case:
         st.lists(
             st.builds(
                 lambda days, code, line, since, lasts, covers_consents: RetentionLimit(
-                    days, code, line, day(since), None if lasts is None else day(since + lasts), covers_consents
+                    days,
+                    code,
+                    line,
+                    day(since),
+                    None if lasts is None else day(since + lasts),
+                    covers_consents,
                 ),
                 st.integers(1, 50),
                 st.none() | st.sampled_from(CODES),

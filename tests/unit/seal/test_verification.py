@@ -11,7 +11,14 @@ import pytest
 
 from recorder.seal import signing, streaming_aead
 from recorder.seal.document_source import Files
-from recorder.seal.keyring import (Keyring, WrappedKey, data_key_path, every_tenant_key_path, make_secret, tenant_key_path)
+from recorder.seal.keyring import (
+    Keyring,
+    WrappedKey,
+    data_key_path,
+    every_tenant_key_path,
+    make_secret,
+    tenant_key_path,
+)
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME, SealedTake
 from recorder.seal.verification import CHECKS, VerificationReport, verify
@@ -281,9 +288,7 @@ def other_parties(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
-def test_each_alteration_is_reported(
-    bucket: Bucket, keys: Keys, sealed: SealedTake, name: str
-) -> None:
+def test_each_alteration_is_reported(bucket: Bucket, keys: Keys, sealed: SealedTake, name: str) -> None:
     change, expected = ALTERATIONS[name]
     assert check(bucket, keys).ok
     change(bucket, keys, sealed)
@@ -338,9 +343,7 @@ def test_a_copy_of_the_bucket_is_verified_in_place(tmp_path: Path, keys: Keys) -
     assert report.checked == sorted(CHECKS)
 
 
-def test_any_tenant_key_may_wrap_the_sealed_key(
-    bucket: Bucket, keys: Keys, sealed: SealedTake
-) -> None:
+def test_any_tenant_key_may_wrap_the_sealed_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     """A tenant's key may be changed: what was wrapped by one of before is found by that one's id."""
     other = keys.keyring.new_tenant_key(TENANT)
     bucket.objects[TENANT_KEY] = other.to_bytes()

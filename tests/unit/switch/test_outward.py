@@ -29,7 +29,10 @@ DATA = {
 def test_a_callee_arrives_with_whom_was_called_and_who_calls() -> None:
     arrival = Arrival.of(DATA, "BE")
     assert (arrival.direction, arrival.line, arrival.new) == ("outbound", "+3225550101", True)
-    assert (arrival.external_party, arrival.internal_party) == (Party("e164", "+32470000009"), Party("extension", "201"))
+    assert (arrival.external_party, arrival.internal_party) == (
+        Party("e164", "+32470000009"),
+        Party("extension", "201"),
+    )
     # Both can be on the never-record list.
     assert arrival.calling == {"0470000009", "+32470000009", "201"}
 

@@ -27,7 +27,8 @@ def config() -> WebConfig:
 def call(bakery, clock) -> LiveRow:
     row = LiveRow(
         id="01930000-0000-7000-8000-0000000000c1", tenant=bakery.id, node="node1", line=bakery.line.id,
-        number=bakery.line.number, direction="inbound", external_party=CALLER, started_at=clock(), announced=True,
+        number=bakery.line.number, direction="inbound", external_party=CALLER, started_at=clock(),
+        announced=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
     queries.put("node1", [row], clock())

@@ -168,7 +168,10 @@ def test_the_player_says_who_listened_and_who_heard_them(claire, house, bakery):
 
 
 def test_the_player_says_what_was_asked_of_a_colleague_who_joined(claire, house, bakery):
-    dialled = [(9000, "transfer_question_finished", {}), (9500, "transfer_question_refused", {"answer": "no", "key": "2"})]
+    dialled = [
+        (9000, "transfer_question_finished", {}),
+        (9500, "transfer_question_refused", {"answer": "no", "key": "2"}),
+    ]
     folder, end = house.finished(bakery, dialled=dialled)
     house.work(folder, end)
     said = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]

@@ -49,7 +49,8 @@ def refused_everywhere(person, page: str, recording: str) -> None:
 
 
 FORGED = {
-    "shown by a code": {"verified_at": "2026-11-25T09:00:00.000Z", "verified_how": "code", "verified_by": "u"},
+    "shown by a code": {"verified_at": "2026-11-25T09:00:00.000Z", "verified_how": "code",
+                        "verified_by": "u"},
     "vouched for by two": {
         "vouched_at": "2026-11-25T09:00:00.000Z", "vouched_by": "v", "vouched_statement": "seen",
         "verified_at": "2026-11-25T09:00:00.000Z", "verified_how": "people", "verified_by": "u",
@@ -107,7 +108,11 @@ def test_a_request_stands_on_its_own_leaves(house, browser, bakery, call) -> Non
     page = enter(paul)
     with writing():
         row = SubjectRequestTable.get_by_id(shown.rpartition("/")[2])
-        columns = {"verified_at": row.verified_at, "verified_how": row.verified_how, "verified_by": row.verified_by}
+        columns = {
+            "verified_at": row.verified_at,
+            "verified_how": row.verified_how,
+            "verified_by": row.verified_by,
+        }
         columns |= {"vouched_at": row.vouched_at, "vouched_by": row.vouched_by, "leaves": row.leaves}
         SubjectRequestTable.update(**columns).where(
             SubjectRequestTable.id == page.rpartition("/")[2]
@@ -118,7 +123,11 @@ def test_a_request_stands_on_its_own_leaves(house, browser, bakery, call) -> Non
 
 @pytest.mark.parametrize(
     "columns",
-    [{"given": "both", "withheld_reason": None}, {"given": "both"}, {"erased_at": "2026-11-25T09:00:00.000Z"}],
+    [
+        {"given": "both", "withheld_reason": None},
+        {"given": "both"},
+        {"erased_at": "2026-11-25T09:00:00.000Z"},
+    ],
 )
 def test_what_is_given_is_no_row_alone(house, browser, bakery, call, columns) -> None:
     paul = browser("paul")

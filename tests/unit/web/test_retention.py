@@ -113,7 +113,13 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
     assert file.headers["Content-Disposition"].startswith("attachment;")
     assert erasure_receipt.read(file.data, house.means.root).reason == "deleted"
     body = canonical_json.load(file.data, "receipt")["body"]
-    for change in ({"more": 1}, {"version": 2}, {"verified": False}, {"reason": "because"}, {"tombstone": "x"}):
+    for change in (
+        {"more": 1},
+        {"version": 2},
+        {"verified": False},
+        {"reason": "because"},
+        {"tombstone": "x"},
+    ):
         with pytest.raises(SealError):
             erasure_receipt.read(signed_document.write(body | change, house.means.signer), house.means.root)
 

@@ -126,7 +126,10 @@ def test_every_reason_and_gap_that_can_come_has_its_sentence():
 
 def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
     refused = ("no", "none", "unclear", "left", "unasked", "unobserved")
-    kinds = [("transfer_question_finished", ""), *(("transfer_question_answered", each) for each in ("yes", "none"))]
+    kinds = [
+        ("transfer_question_finished", ""),
+        *(("transfer_question_answered", each) for each in ("yes", "none")),
+    ]
     kinds += [("transfer_question_refused", each) for each in refused]
     with app.test_request_context():
         said = [labels.joined(*each) for each in kinds]
