@@ -246,7 +246,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 def _receipt(
     said: Statement,
     services: Services,
-    destroyed: dict[str, int],
+    recordings_erased: dict[str, int],
     calls: int,
     people: int,
     keys: tuple[str, ...],
@@ -266,8 +266,8 @@ def _receipt(
         handed_over=archive,
         erasing_since=said.at,
         erased_at=now,
-        destroyed=destroyed,
-        gone=(
+        recordings_erased=recordings_erased,
+        erased=(
             "recordings' keys",
             "recordings' objects, every version",
             "calls that were not recorded",

@@ -131,13 +131,13 @@ def write_down(changes: Changes, said: Statement) -> None:
 
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
     """Order the erasure again of a customer that already has a receipt, where no other statement is in
-    force.  Raises as :func:`standing`."""
+    force.  Raises as :func:`current_statement`."""
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
     made = Statement(tenant, 1, None, ERASURE, now, announced_at, now, None, early)
     if last is not None:
-        made = replace(made, number=last.number + 1, before=last.sha256)
+        made = replace(made, number=last.number + 1, predecessor=last.sha256)
     return _put(changes, made)
 
 
