@@ -98,7 +98,9 @@ def store_all(plain: Path, folder: Path, port: int) -> None:
 
     def one(file: Path) -> None:
         key, target = f"ours/{plain.name}/{file.name}", encrypted / file.name
-        stored = streaming_aead.encrypt(file, target, KEY, streaming_aead.associated(plain.name, file.name))
+        stored = streaming_aead.encrypt(
+            file, target, KEY, streaming_aead.associated_data(plain.name, file.name)
+        )
         store.put(key, target, stored.sha256)
 
     with ThreadPoolExecutor(UPLOADS) as threads:

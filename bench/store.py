@@ -32,7 +32,7 @@ from tests.ports import free_ports
 
 MIB = 1024 * 1024
 KEY = bytes(range(32))
-AAD = streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.wav")
+AAD = streaming_aead.associated_data("0198c0de-0000-7000-8000-000000000001", "audio.wav")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from recorder.clock import Now, Uptime, utc_now
 from recorder.clock import uptime as machine_uptime
 from recorder.ids import Entropy
 from recorder.seal.keyring import Keyring
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.signing import Signer
 from recorder.store.contract import Store
 
@@ -53,7 +53,7 @@ class Services(AuditLogServices):
     now: Now = utc_now
     uptime: Callable[[], Uptime] = machine_uptime
     """Reads the time since the machine's boot, which no clock adjustment changes."""
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
     """Returns the signing keys that the root has revoked."""
     lock: Callable[[str, datetime], None] | None = None
     """Locks a stored object until a time; ``None`` if the bucket locks nothing."""

@@ -228,7 +228,7 @@ class House:
         self,
         customer: Customer,
         *,
-        outside: Party = CALLER,
+        external_party: Party = CALLER,
         times: int = 1,
         announced: bool = True,
         at: datetime | None = None,
@@ -238,11 +238,12 @@ class House:
         dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> str:
         """Record a call of ``times`` conversations and take it from spool to bucket; returns its id.
-        ``asked`` are the answers to keep questions (the data of ``keep_answered``, with ``voice_…`` counted
-        from the question's end); ``dialled`` are marks of a colleague's codes: milliseconds, kind, data."""
+        ``asked`` are the answers to keep questions (the data of ``keep_question_answered``, with ``voice_…``
+        counted from the question's end); ``dialled`` are marks of a colleague's codes: milliseconds, kind,
+        data."""
         folder, end = self.finished(
             customer,
-            outside=outside,
+            external_party=external_party,
             times=times,
             announced=announced,
             at=at,
@@ -266,7 +267,7 @@ class House:
         self,
         customer: Customer,
         *,
-        outside: Party = CALLER,
+        external_party: Party = CALLER,
         times: int = 1,
         announced: bool = True,
         at: datetime | None = None,
@@ -282,11 +283,13 @@ class House:
         keep = self.keep(language) if asked else None
         question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
         said = {"mode": mode, "keep": keep, "question": question, "direction": direction}
-        _, folder = self._arrive(customer, outside, began, **said)
+        _, folder = self._arrive(customer, external_party, began, **said)
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
             answered_at = began + timedelta(seconds=6)
-            layout.append_mark(folder, Marker(answered_at, "answered", {"question": "recording", **yes}))
+            layout.append_mark(
+                folder, Marker(answered_at, "question_answered", {"question": "recording", **yes})
+            )
         for answer in asked:
             sound, marks = _asked(language, sound, answer)
             for ms, kind, data in marks:
@@ -313,13 +316,13 @@ class House:
         customer: Customer,
         reason: str,
         *,
-        outside: Party = CALLER,
+        external_party: Party = CALLER,
         at: datetime | None = None,
         direction: str = "inbound",
     ) -> str:
         """A call without a recording; its id."""
         began = at or self.clock()
-        recording, folder = self._arrive(customer, outside, began, direction=direction)
+        recording, folder = self._arrive(customer, external_party, began, direction=direction)
         self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
         stages.step(folder, self.clock(), self.services)
         return recording
@@ -360,7 +363,9 @@ class House:
             (prompts_ / f"{said[name].sha256}.wav").write_bytes(wav_of(_clips(language, clips)))
         return Keep("agreement", 365, **said)
 
-    def _arrive(self, customer: Customer, outside: Party, at: datetime, **more: Any) -> tuple[str, Path]:
+    def _arrive(
+        self, customer: Customer, external_party: Party, at: datetime, **more: Any
+    ) -> tuple[str, Path]:
         recording = str(uuid7(at, self.entropy))
         told, line = customer.announcement, customer.line
         start = CallStart(
@@ -370,7 +375,7 @@ class House:
             number=line.number,
             node="node1",
             channel=str(uuid7(at, self.entropy)),
-            outside=outside,
+            external_party=external_party,
             started_at=at,
             formats=line.formats,
             announcement=_announced(told),
@@ -412,7 +417,7 @@ class Bakery(House):
             "direction": "inbound",
             "node": "node1",
             "channel": "01f2b6c6-channel",
-            "outside": Party("e164", "+32470123456"),
+            "external_party": Party("e164", "+32470123456"),
             "started_at": self.clock(),
             "formats": ("opus", "wav"),
             "announcement": self.announcement,
@@ -449,19 +454,21 @@ class Bakery(House):
         if bridged:
             marks.append(Marker(at + told, "bridged", {"party": "extension", "value": "1001"}))
         if asked is not None:
-            by = {} if asked == "none" else {"by": "colleague", "how": "own_words"}
+            by = {} if asked == "none" else {"by": "internal", "how": "own_words"}
             if asked == "yes":
                 heard = told // timedelta(milliseconds=1) + 1200
                 by |= {"voice_from_ms": str(heard), "voice_to_ms": str(heard + 500)}
-            marks.append(Marker(at + told + timedelta(seconds=1), "keep_asked", {"how": "own_words"}))
+            marks.append(
+                Marker(at + told + timedelta(seconds=1), "keep_question_asked", {"how": "own_words"})
+            )
             answer = {"answer": asked, **by}
-            marks.append(Marker(at + told + timedelta(seconds=2), "keep_answered", answer))
+            marks.append(Marker(at + told + timedelta(seconds=2), "keep_question_answered", answer))
         ended = at + told + timedelta(milliseconds=talk_ms)
         marks += [Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Marker(ended, "recording_stopped")]
         for mark in marks:
             layout.append_mark(folder, mark)
-        inside = Party("extension", "1001") if bridged else None
-        layout.close_take(folder, CallEnd("recorded", None, ended, inside))
+        internal_party = Party("extension", "1001") if bridged else None
+        layout.close_take(folder, CallEnd("recorded", None, ended, internal_party))
         return folder
 
     def unrecorded(self, reason: str = "hung_up_in_announcement", **changes) -> Path:
@@ -543,10 +550,10 @@ def _asked(
         for name, value in answer.items()
     }
     marks = [
-        (begun, "keep_asked", {"how": "question"}),
+        (begun, "keep_question_asked", {"how": "question"}),
         (heard, "keep_question_heard", {}),
-        (heard + 3500, "keep_answered", answer),
-        (heard + 4000 + len(said[1]) * 1000 // RATE, "keep_told", {}),
+        (heard + 3500, "keep_question_answered", answer),
+        (heard + 4000 + len(said[1]) * 1000 // RATE, "keep_answer_confirmed", {}),
     ]
     return wav_of(np.concatenate([np.frombuffer(sound[44:], "<i2").reshape(-1, 2), more])), marks
 

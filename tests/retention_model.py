@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recorder.seal.amendment_kinds import (
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -55,7 +55,7 @@ class ModelledRecording:
     def known(self) -> tuple[str, ...]:
         """Every purpose that it has or had."""
         agreed = (self.agreed[0],) if self.agreed else ()
-        later = (data.purpose for _, data in self.said if isinstance(data, AgreedLater))
+        later = (data.purpose for _, data in self.said if isinstance(data, ConsentAdded))
         return tuple(dict.fromkeys([*self.codes, *agreed, *later]))
 
     def ends(self, code: str) -> tuple[datetime, set[str]]:
@@ -69,7 +69,7 @@ class ModelledRecording:
         for limit in self.limits:
             for_it = limit.purpose == code or (limit.purpose is None and code != LAW)
             still = limit.until is None or self.started_at < limit.until
-            spared = agreed_at is not None and not (limit.agreements and agreed_at < limit.since)
+            spared = agreed_at is not None and not (limit.covers_consents and agreed_at < limit.since)
             if for_it and still and limit.line in (None, self.line) and not spared:
                 yield max(limit.since, self.kept_from + timedelta(days=limit.keep_days)), "shortened"
 
@@ -108,7 +108,7 @@ class ModelledRecording:
             ended = [*self._taken_back(code, 0), *self._shortened(code, self.ended_at)]
             yield [(self.agreed[1], "expired"), *ended]
         for number, (at, data) in enumerate(self.said, 1):
-            if isinstance(data, AgreedLater) and data.purpose == code:
+            if isinstance(data, ConsentAdded) and data.purpose == code:
                 ended = [*self._taken_back(code, number), *self._shortened(code, at)]
                 yield [(data.until, "expired"), *ended]
 
@@ -120,7 +120,7 @@ class ModelledRecording:
                 yield at, "withdrawn"
 
     def _or_deleted(self, until: datetime, why: set[str]) -> tuple[datetime, set[str]]:
-        asked = [(at, "deleted") for at, data in self.said if isinstance(data, DeletionAsked)]
+        asked = [(at, "deleted") for at, data in self.said if isinstance(data, DeletionRequested)]
         return _earliest([(until, each) for each in why] + asked)
 
 

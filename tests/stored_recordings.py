@@ -58,7 +58,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
     if answer is not None:
-        said = Marker(start.started_at, "answered", {"question": "recording", "answer": answer})
+        said = Marker(start.started_at, "question_answered", {"question": "recording", "answer": answer})
         encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
     key = WrappedKey.from_bytes((tenant_queries.tenant_wrapped_key(house.tenant) or "").encode())
     stages._put_tenant_key(key, means.store)
@@ -67,7 +67,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     for upload in sealed.uploads:
         means.store.put(upload.key, upload.path, upload.sha256)
     version, limits = version_of(house.tenant), limits_of(house.tenant, house.trust)
-    parties = start.outside, encoded.take.end.inside
+    parties = start.external_party, encoded.take.end.internal_party
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     recordings.add_recording(row, now=house.clock(), entropy=house.entropy, limits=version)
     return start.recording
@@ -87,7 +87,8 @@ def receipt_body(tenant: str, at: datetime, **changes: Any) -> dict[str, Any]:
     return {
         "type": offboarding.RECEIPT_KIND.type, "version": 1, "tenant": tenant, "statement": "ab" * 32,
         "announced_at": when, "erasing_since": when, "erased_at": when, "complete_from": when,
-        "handed_over": None, "destroyed": {"deleted": 1}, "gone": [], "remains": [], "calls_erased": 0,
+        "handed_over": None, "recordings_erased": {"deleted": 1}, "erased": [], "remains": [],
+        "calls_erased": 0,
         "people_erased": 0, "backups_kept_days": 0, "log": {"size": 1, "root": "ab" * 32, "checkpoint": 1},
         "keys": {"destroyed": [], "copies_end": when}, "software": "accord 1", **changes,
     }  # fmt: skip

@@ -117,7 +117,7 @@ def look_up(context: Context, customer: str, ended: int) -> Kept:
     store = context.store()
     bodies = [json.loads(store.read(f"{row.prefix}manifest.json"))["body"] for row in rows]
     wanted = {CALLER.format(number) for number in range(ended)}
-    found = Counter(row.outside.value if row.outside else "" for row in rows)
+    found = Counter(row.external_party.value if row.external_party else "" for row in rows)
     return Kept(
         recordings=len(rows),
         missing=tuple(sorted(wanted - set(found))),

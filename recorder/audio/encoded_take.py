@@ -29,10 +29,11 @@ GAP_REASONS = frozenset(
         "fax",  # the call continued as a fax (T.38), which has no audio
         "repair",  # the file ended before the call
         "unobserved",  # the daemon was away: no audio is missing, but nobody watched the call
-        "told_joiner",  # right: a transfer target heard the transfer notice, and not the external party
+        # right: a transfer target heard the transfer notice, and not the external party
+        "participant_notice",
         # right, redacted: a participant had not consented yet, or refused; also while nobody watched and a
         # participant may have joined
-        "joiner_not_agreed",
+        "no_participant_consent",
         "transferred_outside",  # the external party was connected to an outside party, and the take ended
         "prompt",  # right: both heard the keep question or its outcome, not each other; nothing is redacted
     }

@@ -110,7 +110,7 @@ def encode(take: Take, prompt: Path) -> Encoded:
 def encode_import(take: Take) -> Encoded:
     """Encode an imported recording, without a search and without a redaction, and with its note
     (:data:`NOTE`)."""
-    marks = (mark for mark in take.marks if mark.kind == "brought_in")
+    marks = (mark for mark in take.marks if mark.kind == "imported")
     markers = tuple(LocatedMarker(mark.at, mark.kind, mark.data, 0) for mark in marks)
     return _write_objects(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
 

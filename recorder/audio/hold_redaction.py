@@ -15,7 +15,7 @@ from recorder.spool.layout import Take
 HOLD, WAITING = "hold", "waiting"
 """Reasons of gaps: a colleague's hold; no internal party was connected."""
 
-_IN_CONFERENCE = frozenset({"conference_left", "joined_room"})
+_IN_CONFERENCE = frozenset({"conference_left", "participant_joined"})
 """The external party is or was in a conference, where no bridge is needed to hear a colleague."""
 
 Stretch = tuple[datetime, datetime, str]
@@ -34,9 +34,9 @@ def find_holds(take: Take, ended: datetime) -> Iterator[Stretch]:
     alone: datetime | None = None
     for mark in take.marks:
         kind = mark.kind
-        if kind == "colleague_hold":
+        if kind == "internal_hold":
             held = mark.at if held is None else held
-        elif held is not None and (kind in _UNSEEN or kind in ("colleague_unhold", "bridged", "unbridged")):
+        elif held is not None and (kind in _UNSEEN or kind in ("internal_unhold", "bridged", "unbridged")):
             yield from _stretch(held, mark.at, HOLD)
             held = None
         if kind == "unbridged":

@@ -21,14 +21,14 @@ YES, NO, NONE, BROKEN = "yes", "no", "none", "broken"
 """The answer; ``none`` is silence, and ``broken`` a question that was not heard whole or could not be
 answered."""
 
-BY: Final = ("outside", "colleague")
-COLLEAGUE = BY[1]
+BY: Final = ("external", "internal")
+INTERNAL = BY[1]
 BY_KEY, ALOUD = "key", "aloud"
 HOW: Final = (BY_KEY, ALOUD, OWN_WORDS)
 """How it was answered: by the external party's key, or by a colleague's after a spoken answer or after their
 own words."""
 
-PLAYED: Final = ("keep_question_heard", "keep_told")
+PLAYED: Final = ("keep_question_heard", "keep_answer_confirmed")
 """The ends of prompts that both heard whole."""
 
 
@@ -37,7 +37,7 @@ M = TypeVar("M", bound=Marker)
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[M]):
-    """One keep question. ``asked`` starts it, ``heard`` is the end of its sound, ``told`` the end of the
+    """One keep question. ``asked`` starts it, ``heard`` is the end of its sound, ``confirmed`` the end of the
     outcome's sound, ``unheard`` a colleague's yes without the external party's voice; each is ``None`` if
     there is no such mark."""
 
@@ -45,7 +45,7 @@ class Question(Generic[M]):
     heard: M | None = None
     broken: M | None = None
     answered: M | None = None
-    told: M | None = None
+    confirmed: M | None = None
     unheard: M | None = None
 
     @property
@@ -64,20 +64,20 @@ class Question(Generic[M]):
     def then(self, mark: M) -> Question[M]:
         """The question with the next mark; unchanged if that mark does not follow from it."""
         over = self.answered is not None or self.broken is not None
-        if mark.kind == "keep_told":
-            return replace(self, told=mark) if self.answered and not self.told else self
+        if mark.kind == "keep_answer_confirmed":
+            return replace(self, confirmed=mark) if self.answered and not self.confirmed else self
         no = _is_answer(mark) and mark.data["answer"] == NO
         if over:
             # During the confirmation.
-            given = self.answer in (YES, NONE) and not self.told
+            given = self.answer in (YES, NONE) and not self.confirmed
             return replace(self, answered=mark) if no and given else self
         if self.unheard is not None and mark.data.get("answer") != NONE:
             return self  # repeated: a new question
-        if mark.kind == "keep_broken":
+        if mark.kind == "keep_question_interrupted":
             return replace(self, broken=mark)
         if self.how == QUESTION and self.heard is None and not no:
             return replace(self, heard=mark) if mark.kind == "keep_question_heard" else self
-        if mark.kind == "keep_unheard" and self.unheard is None:
+        if mark.kind == "keep_answer_unheard" and self.unheard is None:
             return replace(self, unheard=mark)
         return replace(self, answered=mark) if _is_answer(mark) else self
 
@@ -86,7 +86,7 @@ class Question(Generic[M]):
         """Where the external party's voice was found before a colleague confirmed a yes, in milliseconds of
         audio."""
         given = self.answered
-        if given is None or given.data.get("by") != COLLEAGUE or given.data["answer"] != YES:
+        if given is None or given.data.get("by") != INTERNAL or given.data["answer"] != YES:
             return None
         first, end = (given.data.get(name, "") for name in ("voice_from_ms", "voice_to_ms"))
         if not all(re.fullmatch("[0-9]{1,9}", each, re.ASCII) for each in (first, end)):
@@ -98,7 +98,7 @@ def questions(marks: Iterable[M]) -> tuple[Question[M], ...]:
     """The questions of a call, in the order of its marks."""
     found: list[Question[M]] = []
     for mark in marks:
-        if mark.kind == "keep_asked" and mark.data.get("how") in (QUESTION, OWN_WORDS):
+        if mark.kind == "keep_question_asked" and mark.data.get("how") in (QUESTION, OWN_WORDS):
             found.append(Question(mark))
         elif found and mark.kind.startswith("keep_"):
             found[-1] = found[-1].then(mark)
@@ -108,6 +108,6 @@ def questions(marks: Iterable[M]) -> tuple[Question[M], ...]:
 def _is_answer(mark: Marker) -> bool:
     """Whether a mark is a complete answer: silence has no author, a yes or no has one."""
     answer, by, how = (mark.data.get(name) for name in ("answer", "by", "how"))
-    if mark.kind != "keep_answered":
+    if mark.kind != "keep_question_answered":
         return False
     return (by is None and how is None) if answer == NONE else answer in (YES, NO) and by in BY and how in HOW

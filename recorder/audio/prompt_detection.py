@@ -75,10 +75,14 @@ def expected_prompts(asked: tuple[Question[Marker], ...], keep: Keep) -> Iterato
             yield ExpectedPrompt(
                 number, "question", keep.question.sha256, question.asked.at, question.heard.at
             )
-        if question.answered is not None and question.told is not None:
+        if question.answered is not None and question.confirmed is not None:
             answer = question.answered.data["answer"]
             yield ExpectedPrompt(
-                number, answer, outcomes.get(answer, keep.none).sha256, question.answered.at, question.told.at
+                number,
+                answer,
+                outcomes.get(answer, keep.none).sha256,
+                question.answered.at,
+                question.confirmed.at,
             )
 
 

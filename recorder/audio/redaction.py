@@ -99,10 +99,10 @@ def plan(
         *both,
     ]
     played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
-    notices = _labelled(_transfer_notices(take, clock), "told_joiner")
+    notices = _labelled(_transfer_notices(take, clock), "participant_notice")
     unconsented = list(_without_consent(take, clock))
     seen = [each for each in both if each[2] != "unobserved"]
-    right = [*seen, *_labelled(unconsented, "joiner_not_agreed"), *both, *played, *notices]
+    right = [*seen, *_labelled(unconsented, "no_participant_consent"), *both, *played, *notices]
     gaps = _both_channels(_without_overlap(left), _without_overlap(right))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "fax" if _became_fax(take) else "write_error"
@@ -241,7 +241,12 @@ def _ringing(
 
 _NOTICE_ENDS = frozenset(
     {
-        *("joined_told", "joined_untold", "joined_asked", "joined_refused"),
+        *(
+            "transfer_notice_finished",
+            "transfer_notice_interrupted",
+            "transfer_question_finished",
+            "transfer_question_refused",
+        ),
         *("unbridged", "bridged", "hangup", "unobserved_from"),
     }
 )
@@ -256,7 +261,7 @@ def _transfer_notices(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
         if since is not None and mark.kind in _NOTICE_ENDS:
             yield clock.place(since), clock.place(mark.at)
             since = None
-        if mark.kind == "joined_telling" and "in" not in mark.data:
+        if mark.kind == "transfer_notice_started" and "in" not in mark.data:
             since = mark.at
 
 
@@ -280,7 +285,9 @@ def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
     conference: from that moment on, because it was not announced to the other one."""
     since: datetime | None = None
     for mark in take.marks:
-        if mark.kind == "bridged" or (mark.kind == "joined_room" and mark.data.get("who") == "outside"):
+        if mark.kind == "bridged" or (
+            mark.kind == "participant_joined" and mark.data.get("who") == "external"
+        ):
             since = mark.at
         elif mark.kind == "transferred_outside":
             yield clock.place(mark.at if since is None else since), clock.duration_ms

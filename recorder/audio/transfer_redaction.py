@@ -20,8 +20,8 @@ from recorder.spool.layout import Take
 UnconsentedStretch = tuple[datetime, datetime | None]
 """Start and end; ``None``: to the end of the call."""
 
-_DEPARTURES = frozenset({"unbridged", "bridged", "left_room"})
-_ARRIVALS = frozenset({"bridged", "joined_room"})
+_DEPARTURES = frozenset({"unbridged", "bridged", "participant_left"})
+_ARRIVALS = frozenset({"bridged", "participant_joined"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +33,38 @@ class _Joiner:
 
 def find_unconsented(take: Take) -> Iterator[UnconsentedStretch]:
     """The stretches in which our side is not kept."""
-    joining, mode = take.start.joining, take.start.mode
-    if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
+    notice, mode = take.start.transfer_notice, take.start.mode
+    if notice is None or notice.refused is None or mode not in (OPT_IN, OPT_OUT):
         return
     known: frozenset[str] = frozenset()
     present: dict[str, _Joiner] = {}
-    left_at: datetime | None = None
+    offboarded_at: datetime | None = None
     unobserved_since: datetime | None = None
     for mark in take.marks:
         data = mark.data
         # The internal party has no leg id here; other participants have one.
-        leg = data.get("leg", "") if "room" in mark.kind or data.get("in") == "room" else ""
-        if mark.kind == "joined_answered" and leg in present:
+        leg = (
+            data.get("leg", "")
+            if mark.kind.startswith("participant_") or data.get("in") == "conference"
+            else ""
+        )
+        if mark.kind == "transfer_question_answered" and leg in present:
             joiner = present.pop(leg)
             known |= joiner.names
             if mode == OPT_IN:
                 yield joiner.since, mark.at
         if mark.kind in _DEPARTURES and leg in present:
             yield present.pop(leg).since, mark.at
-        if mark.kind in _ARRIVALS and data.get("who") != "outside":
+        if mark.kind in _ARRIVALS and data.get("who") != "external":
             identity = names(data.get("leg", ""), party_of(data))
             if not known or known & identity:
                 known |= identity
             else:
-                present[leg] = _Joiner(leg, identity, left_at if left_at is not None and not leg else mark.at)
+                present[leg] = _Joiner(
+                    leg, identity, offboarded_at if offboarded_at is not None and not leg else mark.at
+                )
         if mark.kind in ("bridged", "unbridged"):
-            left_at = mark.at if mark.kind == "unbridged" else None
+            offboarded_at = mark.at if mark.kind == "unbridged" else None
         if mode == OPT_IN and mark.kind == "unobserved_from":
             unobserved_since = mark.at
         elif mark.kind == "unobserved_to" and unobserved_since is not None:

@@ -46,15 +46,15 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
         lock_tenant(tenant)
         for head in signed.heads:
             _copy_checkpoint(head, signed.notes[head.number], now)
-        epoch = 1 + (last.epoch if last else int(TenantTable.get_by_id(tenant).ledger_epoch))
-        TenantTable.update(ledger_epoch=epoch).where(TenantTable.id == tenant).execute()
+        epoch = 1 + (last.epoch if last else int(TenantTable.get_by_id(tenant).log_epoch))
+        TenantTable.update(log_epoch=epoch).where(TenantTable.id == tenant).execute()
         SubtreeTable.delete().where(SubtreeTable.tenant_id == tenant).execute()
         mine = (RecipientTable.tenant_id == tenant) & (RecipientTable.sent_number > number)
         RecipientTable.update(sent_number=None).where(mine).execute()
         body = {
             "epoch": epoch,
             "checkpoint": number + 1,
-            "because": because,
+            "reason": because,
             "size_before": size,
             "root_before": last.root.hex() if last else "",
         }

@@ -32,7 +32,7 @@ from recorder.seal.amendment import number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.document_source import Files
 from recorder.seal.manifest import Manifest
-from recorder.seal.revocation import signed_since
+from recorder.seal.revocation import find_revoked_documents
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.seal.signing import Endorsement
 
@@ -171,7 +171,7 @@ class HandoverCheck:
         chain = read_chain(manifest, sha256, amendments_in(files, "", names), self.root, self.now)
         for problem in chain.problems:
             yield AuditFinding(problem.code, place + problem.name, problem.message)
-        for name, what in signed_since(chain, self.revoked):
+        for name, what in find_revoked_documents(chain, self.revoked):
             yield AuditFinding("seal.key_revoked", place + name, what)
         yield from self._plain(place, manifest, names)
         if self.leaves:
@@ -231,7 +231,7 @@ class HandoverCheck:
                 text = (self.folder / name).read_text("utf-8")
                 for row in csv.DictReader(io.StringIO(text)):
                     if identity := (row.get("recording") or "").strip():
-                        yield identity, (row.get("left_out") or "").strip()
+                        yield identity, (row.get("omitted") or "").strip()
 
     def _sounds(self, names: list[str]) -> Iterator[AuditFinding]:
         for name in names:

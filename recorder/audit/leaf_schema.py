@@ -27,7 +27,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
-from recorder.identity.users import SHOWN_AS, SIGNS_IN, display_hash, login_hash
+from recorder.identity.users import LOGIN_SHA256, PROFILE_SHA256, display_hash, login_hash
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -128,8 +128,8 @@ def _number(body: Body) -> Mapping[str, Any]:
 def _vouched(body: Body) -> Mapping[str, Any]:
     how = Digest(body["how_sha256"])
     if body["vouch"] == 1:
-        return {"vouched_at": LEAF_TIME, "vouched_by": body["who"], "vouched_said": how}
-    return {"proved_by": body["who"], "proved_said": how}
+        return {"vouched_at": LEAF_TIME, "vouched_by": body["actor"], "vouched_statement": how}
+    return {"verified_by": body["actor"], "verified_statement": how}
 
 
 def _review(body: Body) -> str:
@@ -161,7 +161,7 @@ _LINE: Final = _all(
         "number", "label", "timing", "formats", "mode", "others", "outbound", "beep", "deletable", "keep",
         announcement_id="announcement", menu_sha256="menu",
     ),
-    _digests(menu_text="menu_text_sha256", joining="joining_sha256"),
+    _digests(menu_text="menu_text_sha256", transfer_notice="transfer_notice_sha256"),
     lambda body: {name: body[name] for name in (KEEPS, DELETES) if name in body},
 )  # fmt: skip
 
@@ -171,7 +171,7 @@ def _digits(body: Body) -> Mapping[str, Any]:
 
 
 def _signs_in(body: Body) -> Mapping[str, Any]:
-    return {name: body.get(name, NO_LONGER_STATED) for name in (SIGNS_IN, SHOWN_AS)}
+    return {name: body.get(name, NO_LONGER_STATED) for name in (LOGIN_SHA256, PROFILE_SHA256)}
 
 
 _ANNOUNCEMENT: Final = _all(
@@ -195,7 +195,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         _id("tenant"),
         _all(
             _same("name", "country", "language", "languages", "time_zone", "plan"),
-            _set(created_at=LEAF_TIME, ledger_epoch=1),
+            _set(created_at=LEAF_TIME, log_epoch=1),
             _KEY,
         ),
     ),
@@ -204,7 +204,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     "tenant.key_wrapped": RowStatement(TenantTable, _own, _KEY),
     "tenant.key_changed": RowStatement(TenantTable, _own, _KEY),
     "tenant.key_destroyed": RowStatement(TenantTable, _own, _set(wrapped_key="")),
-    "log.restarted": RowStatement(TenantTable, _own, _same(ledger_epoch="epoch")),
+    "log.restarted": RowStatement(TenantTable, _own, _same(log_epoch="epoch")),
     "user.created": RowStatement(
         UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=LEAF_TIME), _signs_in)
     ),
@@ -244,23 +244,24 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         _id("request"),
         _all(
             _same("wants", "received_on", "due_on", "language", entered_kind="by"),
-            _or_none(entered_by="who"),
+            _or_none(entered_by="actor"),
             _number,
-            _set(entered_at=LEAF_TIME, extended_at=None, extended_why=None, vouched_at=None, vouched_by=None,
-                 vouched_said=None, proved_at=None, proved_how=None, proved_by=None, proved_said=None,
+            _set(entered_at=LEAF_TIME, extended_at=None, extension_reason=None, vouched_at=None,
+                 vouched_by=None, vouched_statement=None, verified_at=None, verified_how=None, verified_by=None,
+                 verified_statement=None,
                  closed_at=None, closed_how=None, exported_at=None),
         ),
     ),
     rules.EXTENDED: RowStatement(
         SubjectRequestTable,
         _id("request"),
-        _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=LEAF_TIME)),
+        _all(_same("due_on"), _digests(extension_reason="reason_sha256"), _set(extended_at=LEAF_TIME)),
     ),
     rules.VOUCHED: RowStatement(SubjectRequestTable, _id("request"), _vouched),
     rules.PROVED: RowStatement(
         SubjectRequestTable,
         _id("request"),
-        _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=LEAF_TIME)),
+        _all(_same(verified_how="how"), _or_none(verified_by="actor"), _set(verified_at=LEAF_TIME)),
     ),
     rules.CLOSED: RowStatement(
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME))
@@ -273,7 +274,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
             _same("language", request_id="request"),
             _number,
             _times(until="until"),
-            _set(asked_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
+            _set(ordered_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
                  code_hash=None),
         ),
     ),
@@ -294,50 +295,54 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         _review,
         _all(
             _same(request_id="request", recording_id="recording"),
-            _set(given=None, withheld_why=None, decided_at=None, decided_by=None, exported_at=None,
-                 erased_at=None, kept_why=None, kept_until=None),
+            _set(given=None, withheld_reason=None, decided_at=None, decided_by=None, exported_at=None,
+                 erased_at=None, kept_reason=None, kept_until=None),
         ),
     ),
     reviews.REVIEWED: RowStatement(
         ReviewTable,
         _review,
-        _all(_same("given"), _or_none(withheld_why="why", decided_by="who"), _set(decided_at=LEAF_TIME)),
+        _all(
+            _same("given"),
+            _or_none(withheld_reason="reason", decided_by="actor"),
+            _set(decided_at=LEAF_TIME),
+        ),
     ),
     reviews.EXPORTED: RowStatement(ReviewTable, _review, _set(exported_at=LEAF_TIME)),
     reviews.ERASED: RowStatement(
-        ReviewTable, _review, _set(erased_at=LEAF_TIME, kept_why=None, kept_until=None)
+        ReviewTable, _review, _set(erased_at=LEAF_TIME, kept_reason=None, kept_until=None)
     ),
     reviews.KEPT: RowStatement(
         ReviewTable,
         _review,
-        _all(_or_none(kept_why="why"), _times(kept_until="until"), _set(erased_at=None)),
+        _all(_or_none(kept_reason="reason"), _times(kept_until="until"), _set(erased_at=None)),
     ),
     "recording.stored": RowStatement(
-        RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "brought_in")
+        RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "import_sha256")
     ),
     "recording.rebuilt": RowStatement(RecordingTable, _id("recording"), _same("manifest_sha256")),
     "recording.erased": RowStatement(
-        RecordingTable, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=ANY_VALUE))
+        RecordingTable, _id("recording"), _all(_same(erasure_reason="reason"), _set(erased_at=ANY_VALUE))
     ),
     "recording.amended": RowStatement(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
     "call.not_recorded": RowStatement(
         NotRecordedTable,
         _id("recording"),
         _all(
-            _same("reason", "number", "direction", "node", "outside_kind", "outside_value", line_id="line"),
+            _same("reason", "number", "direction", "node", "external_kind", "external_value", line_id="line"),
             _times(started_at="started_at", ended_at="ended_at", quarantined_until="quarantined_until"),
-            _set(noted_at=LEAF_TIME),
+            _set(listed_at=LEAF_TIME),
         ),
     ),
     "command.requested": RowStatement(
         LiveCommandTable,
-        _id("asked"),
-        _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(asked_at=LEAF_TIME)),
+        _id("command"),
+        _all(_same("action", call_id="call", by_kind="by", by_id="actor"), _set(requested_at=LEAF_TIME)),
     ),
     "command.answered": RowStatement(
         LiveCommandTable,
-        _id("asked"),
-        _all(_same("what", "outcome", call_id="call"), _set(answered_at=LEAF_TIME)),
+        _id("command"),
+        _all(_same("action", "outcome", call_id="call"), _set(answered_at=LEAF_TIME)),
         makes=False,
     ),
     "grant.given": RowStatement(
@@ -346,7 +351,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         _all(
             _same("purpose", "manifest_sha256", user_id="user", recording_id="recording"),
             lambda body: {"session_id": ValueOrNone(body["session"] or None)} if "session" in body else {},
-            _set(given_at=LEAF_TIME),
+            _set(granted_at=LEAF_TIME),
         ),
     ),
     "listen.opened": RowStatement(
@@ -355,7 +360,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     "listen.closed": RowStatement(
         ListenTable,
         _id("listen"),
-        _all(_set(player_says=None), _same("sent_bytes", "player_says"), _set(closed_at=LEAF_TIME)),
+        _all(_set(listen_report=None), _same("sent_bytes", "listen_report"), _set(closed_at=LEAF_TIME)),
         makes=False,
     ),
 }  # fmt: skip
@@ -447,9 +452,9 @@ def _gone(column: str, stated: Any) -> bool:
 
 
 def _value(row: Table, column: str) -> Any:
-    if isinstance(row, UserTable) and column == SIGNS_IN:
+    if isinstance(row, UserTable) and column == LOGIN_SHA256:
         return login_hash(row.login, row.password_hash)
-    if isinstance(row, UserTable) and column == SHOWN_AS:
+    if isinstance(row, UserTable) and column == PROFILE_SHA256:
         return display_hash(row.password_hash, row.name, row.language)
     if isinstance(row, LineTable) and column in (KEEPS, DELETES):
         return prompts_sha256(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)

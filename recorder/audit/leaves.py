@@ -225,7 +225,7 @@ class LeafAudit:
         if kind == CALLS_FORGOTTEN:  # unrecorded calls
             self._forgotten.update(parsed["leaves"])
         recording = str(parsed.get("recording"))
-        if kind == DESTROYED or (kind == REBUILT and parsed.get("destroyed") is True):
+        if kind == DESTROYED or (kind == REBUILT and parsed.get("erased") is True):
             self._erased.add(recording)
             for each in parsed.get("leaves", ()):
                 self._may_be_gone[each] = recording

@@ -133,7 +133,7 @@ class OffboardingAudit:
         if self._receipt is None or self._receipt.sha256 != body["receipt_sha256"]:
             self._missing(number, "it names a receipt that does not exist")
             return
-        self._row |= {"left_at": to_iso(self._receipt.at), "receipt": self._receipt.sha256}
+        self._row |= {"offboarded_at": to_iso(self._receipt.at), "receipt": self._receipt.sha256}
         self._row |= {"layout": None, "rows": None}
 
     def _collect_statement(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
@@ -166,7 +166,7 @@ class OffboardingAudit:
             if statement.kind != ERASURE:
                 self._missing(number, "the statement that it names is of another kind")
             self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(statement.at)}
-            self._row |= {"left_at": None, "receipt": self._row.get("receipt")}
+            self._row |= {"offboarded_at": None, "receipt": self._row.get("receipt")}
 
     def end(self, erased: Collection[str]) -> Iterator[AuditFinding]:
         """Compare the rows, after the last leaf. The downloads of ``erased`` recordings are no longer in the
@@ -223,7 +223,7 @@ class OffboardingAudit:
             "layout": None if row.layout is None else handover_queries.layout_sha256(row.layout),
             "rows": handover_queries.rows_sha256(self.tenant) if whole else None,
             "erasing_since": moment(row.erasing_since),
-            "left_at": moment(row.left_at),
+            "offboarded_at": moment(row.offboarded_at),
             "receipt": receipt,
         }
 
@@ -248,12 +248,12 @@ class OffboardingAudit:
         noted = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
         last = ""
         while rows := self._calls_after(last):
-            for identity, request, forgotten_at, note in rows:
+            for identity, request, erased_at, note in rows:
                 signed = noted.pop(identity, None)
                 if signed is None:
                     what = "no signed note mentions this row"
                     yield self._finding("row.unlogged", ErasedCallTable, identity, what)
-                elif (signed[0], signed[1].request) != (note, request) or not forgotten_at:
+                elif (signed[0], signed[1].request) != (note, request) or not erased_at:
                     what = "it differs from the signed note: note, request_id"
                     yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
@@ -264,7 +264,7 @@ class OffboardingAudit:
     def _calls_after(self, last: str) -> list[tuple[str, str, str, str | None]]:
         mine = (ErasedCallTable.tenant_id == self.tenant) & (ErasedCallTable.id > last)
         query = ErasedCallTable.select(
-            ErasedCallTable.id, ErasedCallTable.request_id, ErasedCallTable.forgotten_at, ErasedCallTable.note
+            ErasedCallTable.id, ErasedCallTable.request_id, ErasedCallTable.erased_at, ErasedCallTable.note
         )
         return list(database.execute(query.where(mine).order_by(ErasedCallTable.id).limit(PAGE)).fetchall())
 
@@ -286,7 +286,7 @@ class OffboardingAudit:
 
 
 _EMPTY: Final[Mapping[str, Any]] = dict.fromkeys(
-    ("handover", "handed_at", "length", "layout", "rows", "erasing_since", "left_at", "receipt")
+    ("handover", "handed_at", "length", "layout", "rows", "erasing_since", "offboarded_at", "receipt")
 )
 
 

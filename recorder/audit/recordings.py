@@ -34,7 +34,7 @@ from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import TENANT, Keyring, WrappedKey, recording_of_path
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import Trust, signed_since
+from recorder.seal.revocation import Trust, find_revoked_documents
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.usage_terms import RetentionLimit
@@ -112,10 +112,10 @@ class RecordingAudit:
             wrong += self._compare(row, manifest, content, report.chain)
             wrong += self._amendments(row, report.chain)
             wrong += self._dated_back(row, report.chain, {each.where for each in wrong})
-            if row.destroyed_at is not None and report.chain.erased is None:
+            if row.erased_at is not None and report.chain.erased is None:
                 what = "its row is a tombstone, but the bucket has none"
                 wrong.append(self._found("row.erased", row.id, what))
-            if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
+            if self.keys is not None and row.erased_at is None and report.chain.erased is None:
                 wrong += self.keys.of(manifest)
         # It may have been erased or amended while it was read.
         if wrong and (self._now_row(row.id) != row or amendments.listed_hashes(row.tenant, row.id) != before):
@@ -137,13 +137,17 @@ class RecordingAudit:
                 key, parties = self._parties(row, manifest, self.keyring)
             except SealError as error:
                 yield self._found(error.error_id, row.id, error.message)
-        outside, inside = (parties.outside, parties.inside) if parties else (None, None)
-        sealed = recording_of(manifest, content, outside, inside, key, chain.amendments, self._limits())
+        external_party, internal_party = (
+            (parties.external_party, parties.internal_party) if parties else (None, None)
+        )
+        sealed = recording_of(
+            manifest, content, external_party, internal_party, key, chain.amendments, self._limits()
+        )
         gone = chain.erased
         if gone is not None and isinstance(gone.data, Erased):
-            sealed = replace(sealed, destroyed_at=gone.at, destroyed_why=gone.data.why)
-        elif row.destroyed_at is not None:  # reported separately
-            sealed = replace(sealed, destroyed_at=row.destroyed_at, destroyed_why=row.destroyed_why)
+            sealed = replace(sealed, erased_at=gone.at, erasure_reason=gone.data.reason)
+        elif row.erased_at is not None:  # reported separately
+            sealed = replace(sealed, erased_at=row.erased_at, erasure_reason=row.erasure_reason)
         lacking, others = compare(row, sealed)
         others |= _further(row, sealed)
         if names := sorted({*others, *lacking}):
@@ -178,7 +182,7 @@ class RecordingAudit:
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
         """Find documents that a revoked key backdated: the log shows since when they have existed."""
-        for name, what in signed_since(
+        for name, what in find_revoked_documents(
             chain, self.revoked, lambda: amendments.known_hashes(row.tenant, row.id)
         ):
             if row.prefix + name not in named:
@@ -284,8 +288,11 @@ def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
     }
     if not row.announced:
         pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
-    if row.destroyed_at is not None:
-        pairs["outside_value"] = ((row.outside, row.inside, row.wrapped_key), (None, None, None))
+    if row.erased_at is not None:
+        pairs["external_value"] = (
+            (row.external_party, row.internal_party, row.wrapped_key),
+            (None, None, None),
+        )
     return {name: found for name, (found, expected) in pairs.items() if found != expected}
 
 

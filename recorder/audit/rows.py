@@ -30,7 +30,7 @@ from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.clock import from_iso
-from recorder.identity.users import SHOWN_AS, SIGNS_IN
+from recorder.identity.users import LOGIN_SHA256, PROFILE_SHA256
 from recorder.lifecycle.limits import LIFTED, SET
 from recorder.seal.amendment_kinds import ERASED
 
@@ -43,7 +43,8 @@ SESSIONS_KEPT: Final = timedelta(days=29)
 """Sessions are deleted 30 days after their end, not earlier."""
 
 REVIEWED: Final = (
-    "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
+    "given", "withheld_reason", "decided_at", "decided_by", "exported_at", "erased_at", "kept_reason",
+    "kept_until",
 )  # fmt: skip
 
 ABOUT: Final[Mapping[type[Table], str]] = {
@@ -155,7 +156,7 @@ class RowAudit:
             others = [name for name, value in values.items() if not agrees(row, name, value)]
             others += [] if is_owned(row, self.tenant) else ["tenant_id"]
             if self._left and model is UserTable:  # offboarding erased their names
-                others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]
+                others = [name for name in others if name not in (LOGIN_SHA256, PROFILE_SHA256)]
             if others:
                 what = f"it differs from the log: {', '.join(sorted(others))}"
                 self._blame("row.changed", model, identity, what)

@@ -77,7 +77,7 @@ class Audit:
             rows = RowAudit(tenant, self.now)
             sizes = frozenset(head.size for head in checkpoints.heads)
             leaves = LeafAudit(tenant, sizes, offboarding.collector(rows.collect), COLLECTED | OFFBOARDING)
-            size = int(row.ledger_size)
+            size = int(row.log_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
             if leaves.count != size:
                 what = f"there are {leaves.count} leaves, but {size} were written"

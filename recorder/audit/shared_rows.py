@@ -57,13 +57,13 @@ def _named() -> set[str]:
             if isinstance(field, ForeignKeyField) and field.rel_model is SoundTable:
                 query = model.select(field).where(field.is_null(False)).distinct()
                 found |= {str(value) for (value,) in database.execute(query).fetchall()}
-    for row in LineTable.select(LineTable.joining).where(LineTable.joining.is_null(False)):
-        found |= set(_sounds_in(row.joining))
+    for row in LineTable.select(LineTable.transfer_notice).where(LineTable.transfer_notice.is_null(False)):
+        found |= set(_sounds_in(row.transfer_notice))
     return found
 
 
 def _sounds_in(content: Any) -> Iterator[str]:
-    """The sounds in a line's ``joining``, where sentences are pairs of text and sound."""
+    """The sounds in a line's ``transfer_notice``, where sentences are pairs of text and sound."""
     if isinstance(content, dict):
         for each in content.values():
             yield from _sounds_in(each)

@@ -69,7 +69,7 @@ class WrappedKeys:
             return
         if there is None:
             with connected():
-                mine = (RecordingTable.tenant == self.tenant) & RecordingTable.destroyed_at.is_null()
+                mine = (RecordingTable.tenant == self.tenant) & RecordingTable.erased_at.is_null()
                 if RecordingTable.select().where(mine).exists():
                     yield AuditFinding("key.missing", key, "the customer's wrapped key is missing")
         elif there != text.encode():

@@ -109,13 +109,13 @@ def append_all(
     if not database.in_transaction():
         raise RuntimeError("append a leaf inside the transaction of the change that it describes")
     counted = (
-        TenantTable.update(ledger_size=TenantTable.ledger_size + len(bodies))
+        TenantTable.update(log_size=TenantTable.log_size + len(bodies))
         .where(TenantTable.id == tenant)
         .execute()
     )
     if not counted:
         raise unknown_tenant(tenant)
-    size = int(TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar())
+    size = int(TenantTable.select(TenantTable.log_size).where(TenantTable.id == tenant).scalar())
     at, first = to_iso(now), size - len(bodies)
     entries = [
         _entry(tenant, kind, body, recording, number, at, now, entropy)
@@ -143,7 +143,7 @@ def owning_recording(kind: str, body: Body) -> str | None:
     none. A leaf about an erasure keeps its body; a refusal about another tenant's recording belongs to none
     of this tenant's."""
     name = OWNER_FIELDS.get(kind)
-    if name is None or (kind == REBUILT and body.get("destroyed") is True):
+    if name is None or (kind == REBUILT and body.get("erased") is True):
         return None
     if kind == REFUSED and body.get("reason") == "access.not_found":
         return None
@@ -194,7 +194,7 @@ def lock_tenant(tenant: str) -> None:
     """Exclude other writers of a tenant until the caller's transaction ends, and see all that they wrote. On
     SQLite every transaction excludes other writers; on PostgreSQL, a transaction that writes what depends on
     an earlier read needs this. Raises :class:`CatalogueError` if there is no such tenant."""
-    if not TenantTable.update(ledger_size=TenantTable.ledger_size).where(TenantTable.id == tenant).execute():
+    if not TenantTable.update(log_size=TenantTable.log_size).where(TenantTable.id == tenant).execute():
         raise unknown_tenant(tenant)
 
 

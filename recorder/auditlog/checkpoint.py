@@ -28,7 +28,7 @@ from recorder.clock import to_iso, truncate
 from recorder.errors import AccordError, AuditLogError
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import key_part
 from recorder.seal.signing import CHECKPOINT
 from recorder.services import AuditLogServices
 from recorder.store.contract import Store
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 def place_of(tenant: str, number: int) -> str:
     """A checkpoint's key in the bucket."""
-    return f"{FOLDER}{part(tenant)}/{number:010}.note"
+    return f"{FOLDER}{key_part(tenant)}/{number:010}.note"
 
 
 def newest(tenant: str) -> CheckpointTable | None:
@@ -72,7 +72,7 @@ def sign_due(services: AuditLogServices, now: datetime) -> int:
     (:class:`AuditLogError`, ``SealError``, ``StoreError``) is raised at the end."""
     put, errors = 0, []
     with connected():
-        sizes = [(row.id, row.ledger_size) for row in TenantTable.select().order_by(TenantTable.id)]
+        sizes = [(row.id, row.log_size) for row in TenantTable.select().order_by(TenantTable.id)]
     for tenant, size in sizes:
         last = newest(tenant)
         due = _due(last, size, now)
@@ -104,7 +104,7 @@ def find_unsigned(before: datetime) -> list[str]:
     for row in rows:
         last = newest(row.id)
         size, at = (last.size, last.at) if last else (0, row.created_at)
-        if row.ledger_size > size and at < before:
+        if row.log_size > size and at < before:
             found.append(row.id)
     return found
 
@@ -145,7 +145,7 @@ def check_continuity(
     """Check that a log continues the checkpoints in catalogue and bucket; returns the last checkpoint, the
     epoch, and the tree. Raises :class:`AuditLogError` as :func:`sign` does."""
     with connected():
-        epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
+        epoch = int(TenantTable.select(TenantTable.log_epoch).where(TenantTable.id == tenant).scalar())
     last = newest(tenant)
     _check_bucket(tenant, last, services.store)
     _check_seen(tenant, last, services)
@@ -201,7 +201,7 @@ def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
 
 def list_keys(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
     """Keys of a tenant's checkpoints and timestamps after a given number, in order."""
-    prefix = f"{FOLDER}{part(tenant)}/"
+    prefix = f"{FOLDER}{key_part(tenant)}/"
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
 

@@ -122,7 +122,7 @@ class CachedTree:
 
 def _size(tenant: str) -> int:
     with connected():
-        size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
+        size = TenantTable.select(TenantTable.log_size).where(TenantTable.id == tenant).scalar()
     if size is None:
         raise unknown_tenant(tenant)
     return int(size)

@@ -25,7 +25,7 @@ from recorder.call.transitions import (
     set_timer,
     stop_prompt,
 )
-from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
+from recorder.domain.call_events import EXTERNAL, SoundEnded, SoundStarted
 from recorder.domain.markers import Marker
 
 
@@ -71,7 +71,7 @@ def begin_again(state: CallState, at: datetime, reason: str) -> tuple[CallState,
 
 
 def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
-    marker = Marker(at, "announcement_broken", {"reason": reason})
+    marker = Marker(at, "announcement_interrupted", {"reason": reason})
     state = replace(
         state,
         phase=Phase.RINGING,
@@ -84,7 +84,7 @@ def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, A
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on a leg; only the external party's counts."""
-    if state.informed or event.leg != OUTSIDE or event.sound != state.prompt.sound.path:
+    if state.informed or event.leg != EXTERNAL or event.sound != state.prompt.sound.path:
         return state, ()
     if isinstance(event, SoundStarted):
         return replace(state, prompt=replace(state.prompt, playing=True, began=event.at)), (

@@ -96,7 +96,7 @@ def _connect(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actio
     state = replace(
         state, internal=replace(state.internal, connected=True, party=one.party or state.internal.party)
     )
-    return state, (Marker(one.since, "bridged", {**party, "in": "room"}),)
+    return state, (Marker(one.since, "bridged", {**party, "in": "conference"}),)
 
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
@@ -110,11 +110,11 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         state, question = notify_next(state, event.at)
         return state, (*actions, *question)
     known = names(one.leg, one.party)
-    one = replace(one, checked=True, outside=event.outside)
-    marker = Marker(one.since, "joined_room", _data(state, one))
+    one = replace(one, checked=True, external=event.external)
+    marker = Marker(one.since, "participant_joined", _data(state, one))
     state = set_participants(state, tuple(one if each.leg == one.leg else each for each in participants))
     if (
-        event.outside
+        event.external
         and not event.announced
         and state.transfer.informed
         and not known & state.transfer.informed
@@ -122,11 +122,11 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         state, notice = transfer_notice.stop(state, event.at, "stopped", ending=True)
         state = end_recording(state)
         return state, (marker, *notice, Marker(event.at, "transferred_outside"), Do.STOP)
-    script = state.script.joining
+    script = state.script.transfer_notice
     # An answer to another call's question is no answer to this call's.
     asks = transfer_consent.asks_for_consent(state)
     heard = script is not None and script.sound.path in one.heard and not asks
-    if heard or event.outside or not state.transfer.informed or known & state.transfer.informed:
+    if heard or event.external or not state.transfer.informed or known & state.transfer.informed:
         state = inform(state, known)
     state, notice = notify_next(state, event.at)
     return state, (marker, *notice)
@@ -134,7 +134,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
 
 def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Notify the next participant who is not informed."""
-    script = state.script.joining
+    script = state.script.transfer_notice
     if script is None or state.transfer.target is not None or state.hold.active or not _is_recorded(state):
         return state, ()
     participants = state.conference.participants
@@ -154,16 +154,16 @@ def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 def _is_uninformed(state: CallState, one: JoinedParticipant) -> bool:
     known = names(one.leg, one.party) & state.transfer.informed
-    return one.checked and not (one.outside or one.notified or known)
+    return one.checked and not (one.external or one.notified or known)
 
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended for the participant who is being notified."""
-    target, script = state.transfer.target, state.script.joining
+    target, script = state.transfer.target, state.script.transfer_notice
     after, actions = transfer_notice.follow_sound(state, event)
     if target is None or script is None or not is_beside(state, target.leg):
         return after, actions
-    if any(isinstance(one, Marker) and one.kind == "joined_told" for one in actions):
+    if any(isinstance(one, Marker) and one.kind == "transfer_notice_finished" for one in actions):
         began = target.began or event.at
         for one in state.conference.participants:
             if one.leg == target.leg or (script.how != ALONE and one.checked and one.since <= began):
@@ -202,8 +202,8 @@ def _remove(
     if state.transfer.target is not None and state.transfer.target.leg == one.leg:
         state, notice = transfer_notice.stop(state, at, "left")
     # They had joined, whatever the switch would have reported about them.
-    joined = () if one.checked else (Marker(one.since, "joined_room", _data(state, one)),)
-    left = Marker(at, "left_room", _data(state, replace(one, later=later)))
+    joined = () if one.checked else (Marker(one.since, "participant_joined", _data(state, one)),)
+    left = Marker(at, "participant_left", _data(state, replace(one, later=later)))
     others = tuple(each for each in state.conference.participants if each.leg != one.leg)
     return set_participants(state, others), (*joined, *notice, left)
 
@@ -238,24 +238,27 @@ def restore(state: CallState, markers: Iterable[Marker]) -> CallState:
         data = marker.data
         leg = data.get("leg", "")
         party = party_of(data)
-        if marker.kind == "joined_room":
-            outside = data.get("who") == "outside"
-            one = JoinedParticipant(leg, party, marker.at, checked=True, outside=outside)
+        if marker.kind == "participant_joined":
+            external = data.get("who") == "external"
+            one = JoinedParticipant(leg, party, marker.at, checked=True, external=external)
             state = set_participants(state, (*state.conference.participants, one))
-            if outside or not state.transfer.informed:
+            if external or not state.transfer.informed:
                 state = inform(state, names(leg, party))
-        elif marker.kind == "left_room":
+        elif marker.kind == "participant_left":
             state = set_participants(
                 state, tuple(one for one in state.conference.participants if one.leg != leg)
             )
-        elif marker.kind in ("joined_told", "joined_answered") and data.get("in") == "room":
+        elif (
+            marker.kind in ("transfer_notice_finished", "transfer_question_answered")
+            and data.get("in") == "conference"
+        ):
             present = [each for each in state.conference.participants if each.leg == leg]
             state = inform(state, names(leg, present[0].party if present else None))
     return state
 
 
 def _data(state: CallState, one: JoinedParticipant) -> dict[str, str]:
-    who = {"who": "outside" if one.outside else "colleague"} if one.checked else {}
+    who = {"who": "external" if one.external else "internal"} if one.checked else {}
     how = "conference" if state.conference.name else "third"
     later = LATER if one.later else {}
     return {**party_data(one.party), "leg": one.leg, **who, "how": how, **later}

@@ -76,7 +76,7 @@ def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Act
 
 def await_answer(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    marker = Marker(at, "asked", {"question": state.consent.question})
+    marker = Marker(at, "question_finished", {"question": state.consent.question})
     return set_timer(state, at, ANSWER_TIME), (marker, *await_key(state))
 
 

@@ -44,7 +44,7 @@ def _add(
     new = tuple(
         ListeningSupervisor(one.leg, one.party) for one in supervisors if one.leg and one.leg not in known
     )
-    markers = tuple(Marker(at, "listener_came", _data(one, later)) for one in new)
+    markers = tuple(Marker(at, "supervisor_joined", _data(one, later)) for one in new)
     return replace(state, supervisors=(*state.supervisors, *new)), markers
 
 
@@ -58,7 +58,7 @@ def change_audience(state: CallState, event: SupervisorHeard) -> tuple[CallState
         return state, ()
     supervisors = tuple(one if each.leg == one.leg else each for each in state.supervisors)
     channel = {"channel": one.lane} if one.lane else {}
-    marker = Marker(event.at, "listener_heard", {**_data(one), "heard_by": one.heard_by, **channel})
+    marker = Marker(event.at, "supervisor_heard", {**_data(one), "heard_by": one.heard_by, **channel})
     state = replace(state, supervisors=supervisors)
     third: Actions = ()
     if one.lane and not before.lane:
@@ -79,7 +79,7 @@ def _remove(
 ) -> tuple[CallState, Actions]:
     state = replace(state, supervisors=tuple(each for each in state.supervisors if each != one))
     state, left = conference.remove_participant(state, one.leg, at)
-    return state, (*left, Marker(at, "listener_left", _data(one, later)))
+    return state, (*left, Marker(at, "supervisor_left", _data(one, later)))
 
 
 def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
@@ -103,10 +103,10 @@ def restore(state: CallState, markers: Iterable[Marker]) -> CallState:
         leg = data.get("leg", "")
         party = party_of(data)
         rest = tuple(each for each in state.supervisors if each.leg != leg)
-        if marker.kind in ("listener_came", "listener_heard"):
+        if marker.kind in ("supervisor_joined", "supervisor_heard"):
             one = ListeningSupervisor(leg, party, data.get("heard_by", ""), data.get("channel", ""))
             state = replace(state, supervisors=(*rest, one))
-        elif marker.kind == "listener_left":
+        elif marker.kind == "supervisor_left":
             state = replace(state, supervisors=rest)
     return state
 

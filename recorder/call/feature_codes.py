@@ -24,8 +24,8 @@ from recorder.call import keep_question
 from recorder.call.state import Actions, CallState, Do, OpenQuestion, PauseState, Phase, QuestionStep, Timer
 from recorder.call.transitions import playback_timeout, set_timer
 from recorder.domain.call_events import (
-    COLLEAGUE,
     DELETE,
+    INTERNAL,
     KEEP,
     NOTE,
     PAUSE,
@@ -79,7 +79,7 @@ def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
 def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
     # The panel and the API show the outcome themselves.
     tone: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
-    return state, (Marker(event.at, "noted", _by(event)), *tone)
+    return state, (Marker(event.at, "moment_marked", _by(event)), *tone)
 
 
 def _by(event: Request) -> dict[str, str]:
@@ -93,7 +93,7 @@ def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
         return state, ()
     asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
     state = set_timer(replace(state, question=asked), event.at, playback_timeout(delete.question.length))
-    return state, (Marker(event.at, "delete_asked"), Do.DELETE_ASK)
+    return state, (Marker(event.at, "deletion_question_asked"), Do.DELETE_ASK)
 
 
 _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]]]] = {
@@ -148,10 +148,10 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     asked = state.question
     if not _asks_to_delete(state):
         return keep_question.follow_sound(state, event)
-    if asked.step is not QuestionStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
+    if asked.step is not QuestionStep.QUESTION or event.leg != INTERNAL or event.sound != asked.sound:
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, question=replace(asked, began=frozenset({COLLEAGUE}))), ()
+        return replace(state, question=replace(asked, began=frozenset({INTERNAL}))), ()
     if not asked.began:
         return state, ()
     if not event.complete or event.ending:
@@ -165,7 +165,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """Either side pressed a key."""
     if not _asks_to_delete(state):
         return keep_question.press_key(state, event)
-    if state.question.step is not QuestionStep.ANSWER or event.leg != COLLEAGUE:
+    if state.question.step is not QuestionStep.ANSWER or event.leg != INTERNAL:
         return state, ()
     if event.key != YES:
         return _drop(state, event.at)
@@ -194,4 +194,4 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _drop(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return replace(state, question=OpenQuestion(), timer=Timer()), (Marker(at, "delete_dropped"),)
+    return replace(state, question=OpenQuestion(), timer=Timer()), (Marker(at, "deletion_cancelled"),)

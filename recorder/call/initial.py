@@ -119,12 +119,12 @@ def _paused_until(markers: Sequence[Marker]) -> datetime | None:
 
 def last_keep_answer(markers: Sequence[Marker]) -> str:
     """Return the last answer to the keep question (``yes``, ``no``, or empty); silence is no yes."""
-    answers = [marker.data.get("answer") for marker in markers if marker.kind == "keep_answered"]
+    answers = [marker.data.get("answer") for marker in markers if marker.kind == "keep_question_answered"]
     return "" if not answers else "yes" if answers[-1] == "yes" else "no"
 
 
 def consent_answer(markers: Sequence[Marker]) -> str:
     """Return the answer to the consent question, empty where there is none."""
-    answers = [marker.data for marker in markers if marker.kind == "answered"]
+    answers = [marker.data for marker in markers if marker.kind == "question_answered"]
     consent = [answer for answer in answers if answer.get("question") == "recording"]
     return consent[-1].get("answer", "") if consent else ""

@@ -40,9 +40,9 @@ from typing import Final
 from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer
 from recorder.call.transitions import playback_timeout, set_timer
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    EXTERNAL,
+    INTERNAL,
     LEGS,
-    OUTSIDE,
     KeyPressed,
     SoundEnded,
     SoundStarted,
@@ -82,7 +82,7 @@ def _ask(
     state: CallState, keep: KeepScript, at: datetime, *, again: bool = False
 ) -> tuple[CallState, Actions]:
     how = "question" if keep.question is not None else "own_words"
-    marker = Marker(at, "keep_asked", {"how": how})
+    marker = Marker(at, "keep_question_asked", {"how": how})
     if keep.question is None:
         asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
         state = set_timer(replace(state, question=asked), at, TIME_TO_ASK)
@@ -107,7 +107,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
         if answer != "no" or (step is QuestionStep.VERDICT and state.keep_answer == "no"):
             return state, ()
         cut = (Do.KEEP_CUT,)
-    elif event.leg == COLLEAGUE and answer == "yes":
+    elif event.leg == INTERNAL and answer == "yes":
         if step is QuestionStep.CHECK:
             return state, ()
         asked = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
@@ -118,7 +118,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 
 def _how(state: CallState, leg: str) -> str:
-    return "key" if leg == OUTSIDE else "own_words" if state.question.how == "own_words" else "aloud"
+    return "key" if leg == EXTERNAL else "own_words" if state.question.how == "own_words" else "aloud"
 
 
 def apply_voice_check(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
@@ -130,13 +130,13 @@ def apply_voice_check(state: CallState, event: VoiceChecked) -> tuple[CallState,
         return _ask_again(state, event.at, pressed)
     start, end = event.voice
     voice = {"voice_from_ms": str(start), "voice_to_ms": str(end)}
-    return _answer(state, event.at, "yes", pressed, by=COLLEAGUE, how=_how(state, COLLEAGUE), **voice)
+    return _answer(state, event.at, "yes", pressed, by=INTERNAL, how=_how(state, INTERNAL), **voice)
 
 
 def _ask_again(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
     """No voice was found: ask once more; the second time nobody answered."""
     keep = state.script.keep
-    marker = Marker(pressed, "keep_unheard")
+    marker = Marker(pressed, "keep_answer_unheard")
     if keep is not None and state.talking and not state.question.again:
         state, actions = _ask(state, keep, at, again=True)
     else:
@@ -149,7 +149,7 @@ def _answer(
 ) -> tuple[CallState, Actions]:
     keep = state.script.keep
     assert keep is not None  # without it no question opens
-    marker = Marker(at, "keep_answered", {"answer": answer, **data})
+    marker = Marker(at, "keep_question_answered", {"answer": answer, **data})
     asked = replace(state.question, step=QuestionStep.VERDICT)
     state = replace(state, keep_answer="yes" if answer == "yes" else "no", question=asked)
     return _play(state, _verdict_sound(keep, answer), now, marker, _VERDICT_ORDERS[answer])
@@ -183,7 +183,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if asked.heard != frozenset(LEGS):
         return state, ()
     if asked.step is QuestionStep.VERDICT:
-        return _close(state), (Marker(event.at, "keep_told", {"answer": state.keep_answer}),)
+        return _close(state), (Marker(event.at, "keep_answer_confirmed", {"answer": state.keep_answer}),)
     state = set_timer(
         replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
     )
@@ -209,7 +209,7 @@ def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     step = state.question.step
     if step is QuestionStep.IDLE:
         return state, ()
-    kind = "keep_untold" if step is QuestionStep.VERDICT else "keep_broken"
+    kind = "keep_answer_unconfirmed" if step is QuestionStep.VERDICT else "keep_question_interrupted"
     return _close(state), (Marker(at, kind),)
 
 

@@ -28,8 +28,8 @@ from recorder.call.codec_change import change_codec
 from recorder.call.state import Actions, CallState, Do, Phase, QuestionStep, Timer
 from recorder.call.transitions import go_unrecorded, set_capturing
 from recorder.domain.call_events import (
-    COLLEAGUE,
     DELETE,
+    INTERNAL,
     KEEP,
     CallEvent,
     CallHungUp,
@@ -89,7 +89,7 @@ def step(state: CallState, event: CallEvent) -> tuple[CallState, Actions]:
     """Return the state after an event, and the actions to take."""
     if state.phase is Phase.ENDED:
         return state, ((Do.STOP,) if isinstance(event, RecordingStarted) else ())
-    if isinstance(event, ConversationEvent) or (isinstance(event, SideEvent) and event.leg == COLLEAGUE):
+    if isinstance(event, ConversationEvent) or (isinstance(event, SideEvent) and event.leg == INTERNAL):
         return _step_in_conversation(state, event)
     if isinstance(event, ParticipantEvent):
         return _step_participants(state, event)

@@ -146,7 +146,7 @@ def end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actio
     markers: Actions = ()
     if state.phase is Phase.ANNOUNCING:
         reason = "hold" if state.prompt.spoiled and not state.prompt.recoded else "stopped"
-        markers = (Marker(event.at, "announcement_broken", {"reason": reason}),)
+        markers = (Marker(event.at, "announcement_interrupted", {"reason": reason}),)
     if state.hold.active:
         return replace(state, prompt=replace(state.prompt, spoiled=True)), markers
     state, actions = _repeat_prompt(state, event.at)
@@ -205,13 +205,13 @@ def start_colleague_hold(state: CallState, event: HoldStarted) -> tuple[CallStat
     """The colleague holds the call."""
     state, question = feature_codes.hold(state, event.at)
     state, notice = transfer_notice.stop(state, event.at, "hold")
-    return state, (_hold_marker("colleague_hold", event), *question, *notice)
+    return state, (_hold_marker("internal_hold", event), *question, *notice)
 
 
 def end_colleague_hold(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
     """The colleague holds the call no longer."""
     state, notice = conference.end_hold(state, event.at)
-    return state, (Marker(event.at, "colleague_unhold"), *notice)
+    return state, (Marker(event.at, "internal_unhold"), *notice)
 
 
 def _hold_marker(kind: str, event: HoldStarted | HoldEnded) -> Marker:

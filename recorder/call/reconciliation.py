@@ -13,7 +13,7 @@ from typing import Final
 from recorder.call import announce_on_answer, conference, eavesdrop, feature_codes, phases
 from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.call.transitions import confirm, go_unrecorded
-from recorder.domain.call_events import COLLEAGUE, CallReconciled, HoldEnded, HoldStarted
+from recorder.domain.call_events import INTERNAL, CallReconciled, HoldEnded, HoldStarted
 from recorder.domain.markers import LATER, Marker
 
 _SAME_HOLD: Final = timedelta(seconds=2)
@@ -77,7 +77,7 @@ def _reconcile_holds(state: CallState, event: CallReconciled) -> tuple[CallState
     ended: Actions = ()
     started: Actions = ()
     if event.colleague_held_since is not None:
-        hold = HoldStarted(event.at, leg=COLLEAGUE, since=event.colleague_held_since)
+        hold = HoldStarted(event.at, leg=INTERNAL, since=event.colleague_held_since)
         state, colleague = phases.start_colleague_hold(state, hold)
     since = event.held_since
     if state.hold.active and (

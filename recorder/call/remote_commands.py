@@ -16,7 +16,7 @@ COMMANDS: Final = (PAUSE, RESUME, NOTE, DELETE)
 """The commands that can be given."""
 
 NOT_TOLD, NOT_RECORDED, ENDED, NOT_ALLOWED, BUSY, NOT_PAUSED = REFUSALS = (
-    "not_told",  # the announcement has not ended yet
+    "not_announced",  # the announcement has not ended yet
     "not_recorded",  # or no longer
     "ended",
     "not_allowed",  # the line does not allow deletion during a call

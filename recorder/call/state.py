@@ -74,7 +74,7 @@ class Finish:
 
     reason: str | None
     at: datetime
-    inside: Party | None
+    internal_party: Party | None
 
 
 Action = Do | Marker | Finish
@@ -246,7 +246,7 @@ class JoinedParticipant:
     since: datetime
     heard: frozenset[str] = frozenset()
     checked: bool = False
-    outside: bool = False
+    external: bool = False
     notified: bool = False
     later: bool = False
 

@@ -58,8 +58,8 @@ LATE_SILENCE: Final = timedelta(seconds=1)
 
 def asks_for_consent(state: CallState) -> bool:
     """Whether participants who join this call are asked for consent."""
-    joining = state.script.joining
-    return joining is not None and joining.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
+    notice = state.script.transfer_notice
+    return notice is not None and notice.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
 
 
 def is_unanswered(state: CallState) -> bool:
@@ -77,7 +77,7 @@ def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions
 
 def await_answer(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    marker = Marker(at, "joined_asked", place_data(state))
+    marker = Marker(at, "transfer_question_finished", place_data(state))
     return set_timer(set_target(state, replace(target, heard=True)), at, ANSWER_TIME), (marker,)
 
 
@@ -122,7 +122,7 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
         return _refuse(state, at, why)
     if goes_on and why == "stopped" and target.cut + 1 >= MAX_CUTS:
         return _refuse(state, at, "unasked")
-    notice = Marker(at, "joined_untold", {"reason": why, **place_data(state)})
+    notice = Marker(at, "transfer_notice_interrupted", {"reason": why, **place_data(state)})
     if goes_on and why == "stopped":
         target = replace(target, began=None, heard=False, due=True, cut=target.cut + 1)
         return set_timer(set_target(state, target), at, RETRY_DELAY), (notice,)
@@ -140,14 +140,14 @@ def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState,
 
 
 def _ask_again(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
-    joining = state.script.joining
-    assert joining is not None  # it asks for consent
+    notice = state.script.transfer_notice
+    assert notice is not None  # it asks for consent
     target = replace(target, began=None, heard=False, due=False)
-    return set_timer(set_target(state, target), at, playback_timeout(joining.sound.length)), (Do.NOTIFY,)
+    return set_timer(set_target(state, target), at, playback_timeout(notice.sound.length)), (Do.NOTIFY,)
 
 
 def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
-    marker = _answer_marker("joined_answered", state, at, answer, key)
+    marker = _answer_marker("transfer_question_answered", state, at, answer, key)
     leg = "" if state.transfer.target is None else state.transfer.target.leg
     party = state.internal.party
     if is_beside(state, leg):
@@ -157,7 +157,7 @@ def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
 
 def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """End the recording; what was recorded is kept as announced."""
-    marker = _answer_marker("joined_refused", state, at, answer, key)
+    marker = _answer_marker("transfer_question_refused", state, at, answer, key)
     target = state.transfer.target
     leg = "" if target is None else target.leg
     playing = target is not None and target.began is not None and not (target.heard or target.due)

@@ -43,7 +43,7 @@ from recorder.call.state import (
 from recorder.call.transfer_target import clear_target, inform, is_beside, names, place_data, set_target
 from recorder.call.transitions import CUT_TOLERANCE, end_recording, playback_timeout, set_timer
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallReconciled,
     LegBridged,
     LegChecked,
@@ -114,7 +114,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
     if target is None or target.sound or target.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
     state = set_target(state, None)
-    if event.outside:
+    if event.external:
         return _end_outside(state, event.at)
     return (state, ()) if is_informed(state) else _notify(state, event.at)
 
@@ -131,12 +131,12 @@ def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _notify(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    joining = state.script.joining
-    if joining is None or state.hold.active:
+    notice = state.script.transfer_notice
+    if notice is None or state.hold.active:
         return set_target(state, None), ()
     state, broken = transfer_consent.break_off_others(set_target(state, None), at)
-    state = set_target(state, TransferTarget(state.internal.leg, joining.sound.path))
-    return time_notice(state, at, joining.sound), (*broken, Do.NOTIFY)
+    state = set_target(state, TransferTarget(state.internal.leg, notice.sound.path))
+    return time_notice(state, at, notice.sound), (*broken, Do.NOTIFY)
 
 
 def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
@@ -151,28 +151,28 @@ def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on the target's leg."""
-    target, joining = state.transfer.target, state.script.joining
-    if target is None or joining is None or not target.sound:
+    target, notice = state.transfer.target, state.script.transfer_notice
+    if target is None or notice is None or not target.sound:
         return state, ()
-    if event.leg != COLLEAGUE or event.sound != target.sound or target.heard or target.due:
+    if event.leg != INTERNAL or event.sound != target.sound or target.heard or target.due:
         return state, ()
     if event.other != target.leg and is_beside(state, target.leg) and not state.conference.name:
         return state, ()  # heard by the party at the other end; it is for the third party
     if isinstance(event, SoundStarted):
         state = set_target(state, replace(target, began=event.at))
         asks = {"asks": state.plan.mode} if transfer_consent.asks_for_consent(state) else {}
-        data = {"how": joining.how, **asks, **place_data(state)}
-        return state, (Marker(event.at, "joined_telling", data),)
+        data = {"how": notice.how, **asks, **place_data(state)}
+        return state, (Marker(event.at, "transfer_notice_started", data),)
     if target.began is None:
         return state, ()
-    whole = event.complete and event.at - target.began >= joining.sound.length - CUT_TOLERANCE
+    whole = event.complete and event.at - target.began >= notice.sound.length - CUT_TOLERANCE
     if not whole or event.ending:
         return stop(state, event.at, "stopped", event.ending)
     if transfer_consent.asks_for_consent(state):
         return transfer_consent.await_answer(state, target, event.at)
     where = place_data(state)
     return (clear_target(state) if where else inform_party(clear_target(state))), (
-        Marker(event.at, "joined_told", where),
+        Marker(event.at, "transfer_notice_finished", where),
     )
 
 
@@ -191,7 +191,11 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
         return state, ()  # the switch answers despite the hold
     if target.sound and transfer_consent.asks_for_consent(state):
         return transfer_consent.stop(state, at, why, ending)
-    notice = (Marker(at, "joined_untold", {"reason": why, **place_data(state)}),) if target.sound else ()
+    notice = (
+        (Marker(at, "transfer_notice_interrupted", {"reason": why, **place_data(state)}),)
+        if target.sound
+        else ()
+    )
     return clear_target(state), notice
 
 
@@ -266,14 +270,16 @@ def _repeat_stop(state: CallState, event: CallReconciled) -> tuple[CallState, Ac
     return state, (Do.STOP,) if event.capturing else ()
 
 
-_INFORMING_KINDS: Final = frozenset({"announcement_finished", "joined_told", "joined_answered"})
+_INFORMING_KINDS: Final = frozenset(
+    {"announcement_finished", "transfer_notice_finished", "transfer_question_answered"}
+)
 """Kinds of markers after which the party at the other end is informed."""
 
 
 def restore(state: CallState, markers: Iterable[Marker]) -> CallState:
     """Restore who was there and who is informed from an earlier daemon's markers."""
     leg, at_pickup = "", state.plan.at_pickup
-    joining = state.script.joining
+    notice = state.script.transfer_notice
     for marker in markers:
         data = marker.data
         if marker.kind == "bridged":
@@ -283,11 +289,15 @@ def restore(state: CallState, markers: Iterable[Marker]) -> CallState:
             )
         elif marker.kind == "unbridged":
             leg = ""
-        elif marker.kind == "joined_telling" and joining is not None:
-            state = set_target(state, TransferTarget(data.get("leg", leg), joining.sound.path, marker.at))
-        elif marker.kind in ("joined_told", "joined_untold", "joined_answered"):
+        elif marker.kind == "transfer_notice_started" and notice is not None:
+            state = set_target(state, TransferTarget(data.get("leg", leg), notice.sound.path, marker.at))
+        elif marker.kind in (
+            "transfer_notice_finished",
+            "transfer_notice_interrupted",
+            "transfer_question_answered",
+        ):
             state = set_target(state, None)
-        elif marker.kind in ("transferred_outside", "joined_refused"):
+        elif marker.kind in ("transferred_outside", "transfer_question_refused"):
             state = replace(
                 state,
                 recording=replace(state.recording, over=True),

@@ -22,7 +22,7 @@ def is_beside(state: CallState, leg: str) -> bool:
 def place_data(state: CallState) -> dict[str, str]:
     """Return the data that a marker needs to say which of several participants it is about."""
     leg = "" if state.transfer.target is None else state.transfer.target.leg
-    return {"in": "room", "leg": leg} if is_beside(state, leg) else {}
+    return {"in": "conference", "leg": leg} if is_beside(state, leg) else {}
 
 
 def clear_target(state: CallState) -> CallState:

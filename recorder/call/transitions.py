@@ -125,7 +125,7 @@ def decline(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
 def answer_marker(question: str, answer: str, at: datetime, key: str) -> Marker:
     """Return the marker for the answer to a question."""
     pressed = {"key": key} if key else {}
-    return Marker(at, "answered", {"question": question, "answer": answer, **pressed})
+    return Marker(at, "question_answered", {"question": question, "answer": answer, **pressed})
 
 
 def finish_announcement(state: CallState, at: datetime) -> tuple[CallState, Actions]:

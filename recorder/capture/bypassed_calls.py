@@ -64,9 +64,9 @@ class BypassedCall:
 
 
 class BypassedCalls:
-    """``line`` returns the line of a number. ``follow(channel, number, direction, outside, reason)`` begins
-    to follow a call, ``end(channel, at)`` ends one that hung up while it was checked. ``is_known(channel)``
-    says whether a call is handled or written already."""
+    """``line`` returns the line of a number. ``follow(channel, number, direction, external_party, reason)``
+    begins to follow a call, ``end(channel, at)`` ends one that hung up while it was checked.
+    ``is_known(channel)`` says whether a call is handled or written already."""
 
     def __init__(
         self,
@@ -185,21 +185,21 @@ class BypassedCalls:
         context, dialled = first
         if (number := data.variable("accord_line")) and self._is_external(number, other, data):
             called = data.variable("accord_callee") or data.header("Caller-Destination-Number")
-            outside = parse_party(called, "", self._region)
+            external_party = parse_party(called, "", self._region)
             reason = self._reason(called, number)
-            self._take_in(other, OUTWARD, context, number, outside, reason)
+            self._take_in(other, OUTWARD, context, number, external_party, reason)
         elif self._has_line(dialled) and context in self._contexts():
-            outside = caller(data.headers, self._region)
-            self._take_in(leg, INWARD, context, dialled, outside, self._reason(dialled))
+            external_party = caller(data.headers, self._region)
+            self._take_in(leg, INWARD, context, dialled, external_party, self._reason(dialled))
 
     def _take_in(
-        self, channel: str, direction: str, context: str, number: str, outside: Party, reason: str
+        self, channel: str, direction: str, context: str, number: str, external_party: Party, reason: str
     ) -> None:
         if self._is_known(channel):
             return
         if reason == DID_NOT_ASK:
             self.report(direction, context, number)
-        self._follow(channel, number, direction, outside, reason)
+        self._follow(channel, number, direction, external_party, reason)
         if (at := self._checking.get(channel)) is not None:
             self._end(channel, at)
 

@@ -23,7 +23,7 @@ from recorder.capture.spool_writer import SpoolWriter
 from recorder.capture.voice_check import VoiceCheck
 from recorder.clock import Now
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallEvent,
     DeadlinePassed,
     HoldStarted,
@@ -160,7 +160,7 @@ class CallController:
     def hold_for_consultation(self, event: EslEvent) -> None:
         """The internal party consults somebody else on the same leg (att_xfer) while the external party
         waits. This counts as the internal party's hold, until the external party is bridged again."""
-        self.feed(HoldStarted(event.at, leg=COLLEAGUE))
+        self.feed(HoldStarted(event.at, leg=INTERNAL))
 
     def feed(self, event: CallEvent) -> None:
         """Step the state machine, and carry out its actions."""
@@ -239,7 +239,7 @@ class CallController:
             metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, delay))
         elif marker.kind == "bridged" and self.state.plan.at_pickup and self._announced_at is None:
             self._waiting_since = marker.at
-        elif marker.kind == "announcement_broken":
+        elif marker.kind == "announcement_interrupted":
             metrics.ANNOUNCEMENTS_INTERRUPTED.inc()
 
     def _do(self, action: Do) -> None:
@@ -300,17 +300,21 @@ class CallController:
                     if not one.checked:
                         gevent.spawn(self._check_leg, one.leg)
             case Do.NOTIFY:
-                if script.joining is not None and self.state.transfer.target is not None:
+                if script.transfer_notice is not None and self.state.transfer.target is not None:
                     self._play_to_target(
-                        self.state.transfer.target.leg, script.joining.sound, script.joining.how
+                        self.state.transfer.target.leg,
+                        script.transfer_notice.sound,
+                        script.transfer_notice.how,
                     )
             case Do.CUT_NOTICE:
-                if script.joining is not None:
-                    self._cut_target(self.state.transfer.refuser, script.joining.how)
+                if script.transfer_notice is not None:
+                    self._cut_target(self.state.transfer.refuser, script.transfer_notice.how)
             case Do.REFUSED:
-                if script.joining is not None and script.joining.refused is not None:
+                if script.transfer_notice is not None and script.transfer_notice.refused is not None:
                     self._play_to_target(
-                        self.state.transfer.refuser, script.joining.refused, script.joining.how
+                        self.state.transfer.refuser,
+                        script.transfer_notice.refused,
+                        script.transfer_notice.how,
                     )
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
@@ -458,7 +462,7 @@ class CallController:
             self._send(commands.start_beep(self.channel, "accord_state", "announced", leg))
 
     def _beep_legs(self) -> list[str]:
-        legs = {"outside": (self.channel,), "colleague": (self.state.internal.leg,)}
+        legs = {"external": (self.channel,), "internal": (self.state.internal.leg,)}
         both = (self.channel, self.state.internal.leg) if self.state.plan.beep == "both" else ()
         return [leg for leg in legs.get(self.state.plan.beep, both) if commands.addressable(leg)]
 
@@ -541,7 +545,7 @@ class CallController:
     def _finish(self, finish: Finish) -> None:
         outcome = "recorded" if finish.reason is None else "not_recorded"
         self.writer.close(
-            CallEnd(outcome, finish.reason, finish.at, finish.inside), lambda: self._ended(self)
+            CallEnd(outcome, finish.reason, finish.at, finish.internal_party), lambda: self._ended(self)
         )
         self.release()
         metrics.CALLS.labels(finish.reason or outcome).inc()

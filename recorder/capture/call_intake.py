@@ -32,7 +32,7 @@ from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
-from recorder.switch.caller_id import external_party, is_outbound
+from recorder.switch.caller_id import external_party_of, is_outbound
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
@@ -103,7 +103,9 @@ class CallIntake:
             # Handled or listed already, not passed here by Accord's dialplan, or over by now.
             log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _RELEASED and arrival.channel not in self._calls:
-                self.unhandled.follow_late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
+                self.unhandled.follow_late(
+                    arrival.channel, arrival.line, arrival.direction, arrival.external_party
+                )
             return
         if not _is_covered(policy, arrival.direction):
             return
@@ -111,11 +113,16 @@ class CallIntake:
             # No command can address it: it continues, and is listed.
             log.warning("call.unaddressable", channel=repr(arrival.channel))
             self.follow(
-                arrival.channel, arrival.line, arrival.direction, arrival.outside, "announcement_failed"
+                arrival.channel,
+                arrival.line,
+                arrival.direction,
+                arrival.external_party,
+                "announcement_failed",
             )
             return
         start = self._start(
-            arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at, self._since_boot()
+            arrival.channel, arrival.line, arrival.direction, arrival.external_party, policy, at,
+            self._since_boot(),
         )  # fmt: skip
         writer = self._writer(start)
         if reason is None:
@@ -140,8 +147,8 @@ class CallIntake:
             start = replace(start, refused=reason or "no_line")
             state, actions = initial.refuse(reason or "no_line")
             starts = (start,)
-        if arrival.inside is not None:
-            state = replace(state, internal=replace(state.internal, party=arrival.inside))
+        if arrival.internal_party is not None:
+            state = replace(state, internal=replace(state.internal, party=arrival.internal_party))
         longest = transitions.longest_wait(state.plan)
         # On an outbound call the switch replies to a command only when it has carried it out.
         limit = longest if arrival.direction == OUTWARD else None
@@ -196,11 +203,11 @@ class CallIntake:
         call.left_at = start.started_at
         return call
 
-    def follow(self, channel: str, number: str, direction: str, outside: Party, reason: str) -> None:
+    def follow(self, channel: str, number: str, direction: str, external_party: Party, reason: str) -> None:
         """Follow a call that continues unrecorded, to list it when it ends."""
         if not _is_covered(self._config.decide(number)[0], direction):
             return
-        start, refused = self._unannounced(channel, number, direction, outside, reason, self._now())
+        start, refused = self._unannounced(channel, number, direction, external_party, reason, self._now())
         state, _ = initial.refuse(refused)
         self.adopt(start, state).writer.open(start)
 
@@ -216,7 +223,7 @@ class CallIntake:
         direction = OUTWARD if is_outbound(event.headers) else INWARD
         if not _is_covered(self._config.decide(number)[0], direction):
             return
-        party = external_party(event.headers, self._settings.region)
+        party = external_party_of(event.headers, self._settings.region)
         start, refused = self._unannounced(event.uuid, number, direction, party, reason, translated.at)
         if refused == DID_NOT_ASK:
             self.bypassed.report(direction, event.header("Caller-Context"), number)
@@ -232,22 +239,22 @@ class CallIntake:
             call.feed(ChannelGone(at))
 
     def _unannounced(
-        self, channel: str, number: str, direction: str, outside: Party, reason: str, at: datetime
+        self, channel: str, number: str, direction: str, external_party: Party, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
         """Return the ``call.json`` of a call that was not announced, and why it was not."""
         # The caller's number must not hide a fault of the dialplan.
-        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)
+        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (external_party.value,)
         policy, refused = self._config.decide(number, calling)
         if reason == "never_record" or refused not in {"no_line", "never_record"}:
             refused = reason
-        return self._start(channel, number, direction, outside, policy, at, refused=refused), refused
+        return self._start(channel, number, direction, external_party, policy, at, refused=refused), refused
 
     def _start(
         self,
         channel: str,
         number: str,
         direction: str,
-        outside: Party,
+        external_party: Party,
         policy: LinePolicy | None,
         at: datetime,
         up: Uptime | None = None,
@@ -263,7 +270,7 @@ class CallIntake:
             direction=direction,
             node=self._settings.node,
             channel=channel,
-            outside=outside,
+            external_party=external_party,
             started_at=at,
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
@@ -307,7 +314,7 @@ def _by_language(start: CallStart, policy: LinePolicy) -> tuple[CallStart, ...]:
             question=each.question,
             keep=each.keep,
             delete=each.delete,
-            joining=each.joining,
+            transfer_notice=each.transfer_notice,
         )
         for each in policy.languages
     )

@@ -148,7 +148,7 @@ class CommandListener:
         outcome = remote_commands.ENDED if call is None else self._command(call, request)
         self._remember(request.id, outcome)
         log.info(
-            "command.received", recording=request.call, what=request.what, by=request.by, outcome=outcome
+            "command.received", recording=request.call, what=request.action, by=request.by, outcome=outcome
         )
         return outcome
 
@@ -156,12 +156,12 @@ class CommandListener:
         with call.command_lock:
             if self._is_late(request):  # it waited for another command
                 return NO_ANSWER
-            refusal, lasts = remote_commands.refusal(call.state, request.what), timedelta(0)
-            if not refusal and request.what in (PAUSE, RESUME):
-                refusal, lasts = self._command_switch(call, request.what)
+            refusal, lasts = remote_commands.refusal(call.state, request.action), timedelta(0)
+            if not refusal and request.action in (PAUSE, RESUME):
+                refusal, lasts = self._command_switch(call, request.action)
             if refusal:
                 return refusal
-            call.feed(CommandGiven(self._now(), request.what, request.by, lasts))
+            call.feed(CommandGiven(self._now(), request.action, request.by, lasts))
             return DONE
 
     def _command_switch(self, call: CallController, what: str) -> tuple[str, timedelta]:

@@ -19,7 +19,7 @@ from recorder.call.state import CallState
 from recorder.call.transitions import ANSWER_TIME, PLAYBACK_GRACE
 from recorder.capture.eavesdroppers import Eavesdroppers
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     ConferenceJoined,
     ConferenceLeft,
     KeyPressed,
@@ -297,7 +297,7 @@ class Conferences:
 
     def play_notice(self, call: CallController, leg: str, speech: Speech) -> None:
         """Play a sound of ``call``'s line to a participant."""
-        script = call.state.script.joining
+        script = call.state.script.transfer_notice
         if script is None:
             return
         sound = Path(speech.path)
@@ -336,7 +336,7 @@ class Conferences:
     def cut_notice(self, call: CallController, leg: str) -> None:
         """End the sound that plays to a conference member. For a third party who was taken aside, returning
         ends it."""
-        script = call.state.script.joining
+        script = call.state.script.transfer_notice
         conference = next((one for one in self._conferences.values() if call.channel in one.members), None)
         if script is None or conference is None or leg not in conference.members:
             return
@@ -460,5 +460,5 @@ def _was_informed(before: CallState, after: CallState, leg: str) -> bool:
 def _sound_event(started: bool, at: datetime, sound: str, other: str = "") -> SoundStarted | SoundEnded:
     """Return the event of a sound that plays to a participant."""
     if started:
-        return SoundStarted(at, sound, COLLEAGUE, other)
-    return SoundEnded(at, sound, COLLEAGUE, complete=True, other=other)
+        return SoundStarted(at, sound, INTERNAL, other)
+    return SoundEnded(at, sound, INTERNAL, complete=True, other=other)

@@ -46,8 +46,8 @@ _DISK_HINTS: Final = {
     DiskLevel.OK: "",
     DiskLevel.WARN: "make room, or find out why the spool does not drain: nothing in it may be deleted",
     DiskLevel.FULL: "no new recording starts, calls continue; the worker makes room by storing finished "
-    "ones, and recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in it "
-    "may be deleted",
+    "ones, and recording resumes by itself. If that is not enough, give the spool a larger disk: nothing in "
+    "it may be deleted",
 }
 
 
@@ -176,7 +176,7 @@ class ConfigCache:
         if announcement is None:
             return None
         empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
-        return empty.script(Language(announcement, None, start.keep, start.delete, start.joining))
+        return empty.script(Language(announcement, None, start.keep, start.delete, start.transfer_notice))
 
     def plan(self, line: LinePolicy, direction: str) -> CallPlan:
         """Return the plan of a call to or from a line."""

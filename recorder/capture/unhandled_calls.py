@@ -128,10 +128,10 @@ class UnhandledCalls:
         self.mark_written(event.uuid)
         self._write(event, number, reason)
 
-    def follow_late(self, channel: str, number: str, direction: str, outside: Party) -> None:
+    def follow_late(self, channel: str, number: str, direction: str, external_party: Party) -> None:
         """Follow a call that the switch had let go by the time the daemon reached it."""
         if number and channel not in self._written:
-            self._follow(channel, number, direction, outside, "daemon_late")
+            self._follow(channel, number, direction, external_party, "daemon_late")
 
     def check(self, live: LiveState, calls: Container[str], ringing: Container[str] = ()) -> frozenset[str]:
         """Follow the calls that continue unrecorded and unhandled, and those of ``ringing`` that still ring.
@@ -165,7 +165,7 @@ class UnhandledCalls:
             return  # it arrived while the switch was asked
         known = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
-        direction, outside = INWARD, caller(known, self._region)
+        direction, external_party = INWARD, caller(known, self._region)
         if wanted is _EXTERNAL_PARTY_OUTBOUND:
-            direction, outside = OUTWARD, callee(known, self._region)
-        self._follow(channel, number, direction, outside, _REASONS.get(left, "daemon_away"))
+            direction, external_party = OUTWARD, callee(known, self._region)
+        self._follow(channel, number, direction, external_party, _REASONS.get(left, "daemon_away"))

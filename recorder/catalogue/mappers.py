@@ -103,7 +103,7 @@ def line_row(row: LineTable) -> LineRow:
         keep=_keeping(row.keep),
         deletable=bool(row.deletable),
         beep=row.beep,
-        joining=_joining(row.joining),
+        transfer_notice=_transfer_notice(row.transfer_notice),
         outbound=row.outbound,
         since=row.since,
         until=row.until,
@@ -114,12 +114,12 @@ def _keeping(said: Any) -> KeepOptions | None:
     return None if said is None else KeepOptions(**said)
 
 
-def transfer_options_data(joining: TransferOptions) -> dict[str, Any]:
+def transfer_options_data(notice: TransferOptions) -> dict[str, Any]:
     """The content of the column ``joining``, as :func:`line_row` reads it."""
-    body: dict[str, Any] = {"how": joining.how, "said": _sentences_data(joining.said)}
-    if joining.asked:
-        body["asked"] = {mode: _sentences_data(each) for mode, each in joining.asked.items()}
-        body["refused"] = _sentences_data(joining.refused)
+    body: dict[str, Any] = {"how": notice.how, "notices": _sentences_data(notice.notices)}
+    if notice.questions:
+        body["questions"] = {mode: _sentences_data(each) for mode, each in notice.questions.items()}
+        body["refused"] = _sentences_data(notice.refused)
     return body
 
 
@@ -131,11 +131,13 @@ def _sentences(said: Mapping[str, Any]) -> dict[str, SpokenSentence]:
     return {language: SpokenSentence(*each) for language, each in said.items()}
 
 
-def _joining(said: Any) -> TransferOptions | None:
+def _transfer_notice(said: Any) -> TransferOptions | None:
     if said is None:
         return None
-    asked = {mode: _sentences(each) for mode, each in said.get("asked", {}).items()}
-    return TransferOptions(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
+    questions = {mode: _sentences(each) for mode, each in said.get("questions", {}).items()}
+    return TransferOptions(
+        said["how"], _sentences(said["notices"]), questions, _sentences(said.get("refused", {}))
+    )
 
 
 def composition_data(composition: Composition | None) -> dict[str, Any] | None:
@@ -177,8 +179,8 @@ def recording_row(row: RecordingTable) -> RecordingRow:
         line=row.line_id,
         number=row.number,
         direction=row.direction,
-        outside=_party(row.outside_kind, row.outside_value),
-        inside=_party(row.inside_kind, row.inside_value),
+        external_party=_party(row.external_kind, row.external_value),
+        internal_party=_party(row.internal_kind, row.internal_value),
         started_at=row.started_at,
         duration_ms=row.duration_ms,
         announcement=row.announcement_id,
@@ -186,7 +188,7 @@ def recording_row(row: RecordingTable) -> RecordingRow:
         announced=bool(row.announced),
         purposes=tuple(row.purposes),
         restricted=tuple(row.restricted),
-        kept=row.kept,
+        keep_answer=row.keep_answer,
         keep_until=row.keep_until,
         prefix=row.prefix,
         manifest_sha256=row.manifest_sha256,
@@ -194,10 +196,12 @@ def recording_row(row: RecordingTable) -> RecordingRow:
         objects=tuple(ObjectRow(o["name"], o["media_type"], o["length"]) for o in row.objects),
         stored_bytes=row.stored_bytes,
         stored_at=row.stored_at,
-        destroyed_at=row.destroyed_at,
-        destroyed_why=row.destroyed_why,
-        brought_in=row.brought_in,
-        agreed=tuple((code, date.fromisoformat(day)) for code, day in sorted(row.agreed.items())),
+        erased_at=row.erased_at,
+        erasure_reason=row.erasure_reason,
+        import_sha256=row.import_sha256,
+        consented_until=tuple(
+            (code, date.fromisoformat(day)) for code, day in sorted(row.consented_until.items())
+        ),
     )
 
 
@@ -209,10 +213,10 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
         "line_id": row.line,
         "number": row.number,
         "direction": row.direction,
-        "outside_kind": row.outside.kind if row.outside else None,
-        "outside_value": row.outside.value if row.outside else None,
-        "inside_kind": row.inside.kind if row.inside else None,
-        "inside_value": row.inside.value if row.inside else None,
+        "external_kind": row.external_party.kind if row.external_party else None,
+        "external_value": row.external_party.value if row.external_party else None,
+        "internal_kind": row.internal_party.kind if row.internal_party else None,
+        "internal_value": row.internal_party.value if row.internal_party else None,
         "started_at": row.started_at,
         "duration_ms": row.duration_ms,
         "announcement_id": row.announcement,
@@ -220,7 +224,7 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
         "announced": int(row.announced),
         "purposes": list(row.purposes),
         "restricted": list(row.restricted),
-        "kept": row.kept,
+        "keep_answer": row.keep_answer,
         "keep_until": row.keep_until,
         "prefix": row.prefix,
         "manifest_sha256": row.manifest_sha256,
@@ -228,16 +232,16 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
         "objects": [{"name": o.name, "media_type": o.media_type, "length": o.length} for o in row.objects],
         "stored_bytes": row.stored_bytes,
         "stored_at": row.stored_at,
-        "destroyed_at": row.destroyed_at,
-        "destroyed_why": row.destroyed_why,
-        "brought_in": row.brought_in,
-        "agreed": agreed_data(row.agreed),
+        "erased_at": row.erased_at,
+        "erasure_reason": row.erasure_reason,
+        "import_sha256": row.import_sha256,
+        "consented_until": consents_data(row.consented_until),
     }
 
 
-def agreed_data(agreed: Iterable[tuple[str, date]]) -> dict[str, str]:
-    """The content of the column ``agreed``, from ``RecordingRow.agreed``."""
-    return {code: day.isoformat() for code, day in agreed}
+def consents_data(until: Iterable[tuple[str, date]]) -> dict[str, str]:
+    """The content of the column ``agreed``, from ``RecordingRow.consented_until``."""
+    return {code: day.isoformat() for code, day in until}
 
 
 def not_recorded_row(row: NotRecordedTable) -> NotRecordedRow:
@@ -248,7 +252,7 @@ def not_recorded_row(row: NotRecordedTable) -> NotRecordedRow:
         number=row.number,
         direction=row.direction,
         node=row.node,
-        outside=Party(row.outside_kind, row.outside_value),
+        external_party=Party(row.external_kind, row.external_value),
         started_at=row.started_at,
         ended_at=row.ended_at,
         reason=row.reason,

@@ -27,7 +27,7 @@ class OffboardingRow:
     layout: Mapping[str, Any]
     length: int
     erasing_since: datetime | None
-    left_at: datetime | None
+    offboarded_at: datetime | None
     receipt: str | None
 
 
@@ -49,7 +49,7 @@ def _row(row: OffboardingTable) -> OffboardingRow:
         layout=row.layout or {},
         length=int(row.length or 0),
         erasing_since=row.erasing_since,
-        left_at=row.left_at,
+        offboarded_at=row.offboarded_at,
         receipt=row.receipt,
     )
 

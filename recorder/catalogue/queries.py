@@ -66,7 +66,7 @@ def recordings(
     ``line`` is a line's id, ``party`` are digits in the number of either party or of the line, ``since``
     (inclusive) and ``until`` (exclusive) bound the start. Tombstones are omitted.
     """
-    wanted: list[Any] = [RecordingTable.destroyed_at.is_null()]
+    wanted: list[Any] = [RecordingTable.erased_at.is_null()]
     if line is not None:
         wanted.append(RecordingTable.line_id == line)
     if party:
@@ -77,7 +77,7 @@ def recordings(
 
 
 def recording(tenant: str, recording_id: str) -> RecordingRow | None:
-    """One recording of a tenant, or its tombstone (``destroyed_at`` is set)."""
+    """One recording of a tenant, or its tombstone (``erased_at`` is set)."""
     with connected():
         row = next(iter(_recording(tenant, recording_id)), None)
     return None if row is None else recording_row(row)
@@ -102,7 +102,7 @@ def not_recorded(
     """A tenant's unrecorded calls, latest start first, with their reasons. ``party`` are digits in the number
     of the external party or of the line."""
     wanted = (
-        [NotRecordedTable.outside_value.contains(party) | NotRecordedTable.number.contains(party)]
+        [NotRecordedTable.external_value.contains(party) | NotRecordedTable.number.contains(party)]
         if party
         else []
     )
@@ -153,8 +153,8 @@ def announcement(tenant: str, announcement_id: str) -> AnnouncementRow | None:
 
 def _has_number(model: Any, digits: str) -> Any:
     return (
-        model.outside_value.contains(digits)
-        | model.inside_value.contains(digits)
+        model.external_value.contains(digits)
+        | model.internal_value.contains(digits)
         | model.number.contains(digits)
     )
 

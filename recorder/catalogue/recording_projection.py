@@ -18,8 +18,8 @@ from recorder.seal.usage_terms import RetentionLimit, Terms, terms
 def recording_of(
     manifest: Manifest,
     content: bytes,
-    outside: Party | None,
-    inside: Party | None,
+    external_party: Party | None,
+    internal_party: Party | None,
     key: WrappedKey | None,
     amendments: Sequence[Amendment] = (),
     limits: Sequence[RetentionLimit] = (),
@@ -34,8 +34,8 @@ def recording_of(
         line=manifest.line,
         number=manifest.number,
         direction=manifest.direction,
-        outside=outside,
-        inside=inside,
+        external_party=external_party,
+        internal_party=internal_party,
         started_at=manifest.started_at,
         duration_ms=manifest.duration_ms,
         announcement=announced.id if announced else "",
@@ -43,7 +43,7 @@ def recording_of(
         announced=announced is not None,
         purposes=tuple(purpose.code for purpose in current.purposes),
         restricted=(),
-        kept=manifest.kept,
+        keep_answer=manifest.keep_answer,
         keep_until=current.until,
         prefix=manifest.prefix,
         manifest_sha256=hashlib.sha256(content).hexdigest(),
@@ -51,14 +51,18 @@ def recording_of(
         objects=tuple(ObjectRow(each.name, each.media_type, each.plain_length) for each in manifest.objects),
         stored_bytes=sum(each.stored_length for each in manifest.objects) + len(content),
         stored_at=manifest.sealed_at,
-        destroyed_at=None,
-        destroyed_why=None,
-        brought_in=manifest.brought_in,
-        agreed=agreed_in(current),
+        erased_at=None,
+        erasure_reason=None,
+        import_sha256=manifest.import_sha256,
+        consented_until=consents_in(current),
     )
 
 
-def agreed_in(current: Terms) -> tuple[tuple[str, date], ...]:
+def consents_in(current: Terms) -> tuple[tuple[str, date], ...]:
     """The purposes for which retention was agreed, each with its last day (UTC)."""
-    agreed = ((each.code, each.agreed.date()) for each in current.purposes if each.agreed is not None)
+    agreed = (
+        (each.code, each.consented_until.date())
+        for each in current.purposes
+        if each.consented_until is not None
+    )
     return tuple(sorted(agreed))

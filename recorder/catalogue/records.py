@@ -139,23 +139,23 @@ class TransferOptions:
     and language, and ``refused`` says by language that the call is not recorded."""
 
     how: str
-    said: Mapping[str, SpokenSentence]
-    asked: Mapping[str, Mapping[str, SpokenSentence]] = field(default_factory=dict)
+    notices: Mapping[str, SpokenSentence]
+    questions: Mapping[str, Mapping[str, SpokenSentence]] = field(default_factory=dict)
     refused: Mapping[str, SpokenSentence] = field(default_factory=dict)
 
     def say(self, mode: str, language: str) -> tuple[SpokenSentence | None, SpokenSentence | None]:
         """The sentence on a line of this mode and language and, if the mode asks, the one after a refusal;
         ``None`` if there is no such sentence."""
-        if mode not in self.asked:
-            return self.said.get(language), None
+        if mode not in self.questions:
+            return self.notices.get(language), None
         # A missing translation must not skip the question.
         spoken = language if language in self.refused else FALLBACK_LANGUAGE
-        return self.asked[mode][spoken], self.refused[spoken]
+        return self.questions[mode][spoken], self.refused[spoken]
 
     @property
     def sounds(self) -> frozenset[str]:
         """The SHA-256 of every sound."""
-        every = (self.said, self.refused, *self.asked.values())
+        every = (self.notices, self.refused, *self.questions.values())
         return frozenset(each.sha256 for one in every for each in one.values())
 
 
@@ -180,7 +180,7 @@ class LineRow:
     keep: KeepOptions | None
     deletable: bool
     beep: str
-    joining: TransferOptions | None
+    transfer_notice: TransferOptions | None
     outbound: str
     since: datetime
     until: datetime | None
@@ -208,10 +208,10 @@ class RecordingRow:
 
     ``announced`` is false if the announcement was not found in the audio: nobody may play the recording, and
     it is destroyed at ``keep_until``. ``kept`` is the keep answer: ``yes``, ``no``, ``none`` (no answer), or
-    ``None`` (not asked, or the answer does not count). ``agreed`` are the purposes for which retention was
-    agreed, during the call or later, each with its last day (UTC); for display, it decides nothing.
-    ``destroyed_at`` is set on a tombstone, which has no parties. ``brought_in`` is the SHA-256 (hex) of an
-    imported file: nothing was announced, and only purposes stated since apply.
+    ``None`` (not asked, or the answer does not count). ``consented_until`` are the purposes for which
+    retention was agreed, during the call or later, each with its last day (UTC); for display, it decides
+    nothing. ``erased_at`` is set on a tombstone, which has no parties. ``import_sha256`` is the SHA-256 (hex)
+    of an imported file: nothing was announced, and only purposes stated since apply.
     """
 
     id: str
@@ -219,8 +219,8 @@ class RecordingRow:
     line: str
     number: str
     direction: str
-    outside: Party | None
-    inside: Party | None
+    external_party: Party | None
+    internal_party: Party | None
     started_at: datetime
     duration_ms: int
     announcement: str
@@ -228,7 +228,7 @@ class RecordingRow:
     announced: bool
     purposes: tuple[str, ...]
     restricted: tuple[str, ...]
-    kept: str | None
+    keep_answer: str | None
     keep_until: datetime
     prefix: str
     manifest_sha256: str
@@ -236,15 +236,15 @@ class RecordingRow:
     objects: tuple[ObjectRow, ...]
     stored_bytes: int
     stored_at: datetime
-    destroyed_at: datetime | None
-    destroyed_why: str | None
-    brought_in: str | None = None
-    agreed: tuple[tuple[str, date], ...] = ()
+    erased_at: datetime | None
+    erasure_reason: str | None
+    import_sha256: str | None = None
+    consented_until: tuple[tuple[str, date], ...] = ()
 
     @property
     def usable(self) -> bool:
         """Whether it was announced or, if imported, a purpose was stated since."""
-        return self.announced or (self.brought_in is not None and bool(self.purposes))
+        return self.announced or (self.import_sha256 is not None and bool(self.purposes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class NotRecordedRow:
     number: str
     direction: str
     node: str
-    outside: Party
+    external_party: Party
     started_at: datetime
     ended_at: datetime
     reason: str

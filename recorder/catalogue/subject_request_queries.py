@@ -23,9 +23,9 @@ ERASES: Final = (ERASURE, BOTH)
 @dataclass(frozen=True, slots=True)
 class RequestRow:
     """A subject request. ``received_on`` and ``due_on`` are days in the customer's time zone;
-    ``extended_why`` is the reason for an extension; ``proved_…`` is set once the number was shown to be the
-    person's; ``closed_how`` is set with ``closed_at``; ``exported_at`` is the time of the last copy. If two
-    users vouch for the person, ``vouched_…`` is the first and ``proved_…`` the second."""
+    ``extension_reason`` is the reason for an extension; ``proved_…`` is set once the number was shown to be
+    the person's; ``closed_how`` is set with ``closed_at``; ``exported_at`` is the time of the last copy. If
+    two users vouch for the person, ``vouched_…`` is the first and ``proved_…`` the second."""
 
     id: str
     tenant: str
@@ -37,17 +37,17 @@ class RequestRow:
     entered_at: datetime
     entered_kind: str
     entered_by: str | None
-    extended_why: str | None
-    proved_at: datetime | None
-    proved_how: str | None
-    proved_by: str | None
-    proved_said: str | None
+    extension_reason: str | None
+    verified_at: datetime | None
+    verified_how: str | None
+    verified_by: str | None
+    verified_statement: str | None
     closed_at: datetime | None
     closed_how: str | None
     exported_at: datetime | None
     vouched_at: datetime | None = None
     vouched_by: str | None = None
-    vouched_said: str | None = None
+    vouched_statement: str | None = None
 
     def overdue(self, today: date) -> bool:
         """Whether it is open after its due day."""
@@ -83,7 +83,9 @@ def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
 def request_row(row: SubjectRequestTable) -> RequestRow:
     return RequestRow(
         row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
-        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,
-        row.proved_at, row.proved_how, row.proved_by, row.proved_said, row.closed_at, row.closed_how,
-        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_said,
+        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by,
+        row.extension_reason,
+        row.verified_at, row.verified_how, row.verified_by, row.verified_statement, row.closed_at,
+        row.closed_how,
+        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_statement,
     )  # fmt: skip

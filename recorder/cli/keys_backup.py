@@ -17,7 +17,7 @@ from recorder.features.keys import copies, kek_usage
 from recorder.processes.services import Context
 from recorder.seal import kek_files, paper_key, signing
 from recorder.seal.canonical_json import b64_line
-from recorder.seal.keyring import exists, load_kek, parse_kek, write_private
+from recorder.seal.keyring import keys_exist, load_kek, parse_kek, write_private
 from recorder.seal.revocation import SUFFIX
 from recorder.spool.atomic_files import sync_folder
 
@@ -84,7 +84,7 @@ def print_(context: Context) -> None:
 
 def _print(name: str, key: bytes, key_id: str) -> None:
     click.echo(f"\n# key id {key_id}")
-    for line in paper_key.printed(name, key):
+    for line in paper_key.format_key(name, key):
         click.echo(line)
 
 
@@ -109,7 +109,7 @@ def restore(context: Context, place: Path | None, typed: bool) -> None:
         return
     if sys.stdin.isatty():
         click.echo("Type the names and lines as printed; end with Ctrl-D on an empty line.", err=True)
-    read = paper_key.typed(sys.stdin.read())
+    read = paper_key.parse_keys(sys.stdin.read())
     with TemporaryDirectory(prefix=".typed-", dir=folder) as made:
         for name, key in read.items():
             _write_typed(Path(made), name, key)
@@ -185,7 +185,7 @@ def _check_same(files: list[Path], place: Path) -> None:
     interrupted."""
     here = [(path, place / path.name) for path in files]
     if there := [copy for path, copy in here if copy.exists() and copy.read_bytes() != path.read_bytes()]:
-        raise exists(there)
+        raise keys_exist(there)
 
 
 def _copy(path: Path, copy: Path, mode: int = 0o600) -> None:

@@ -64,7 +64,7 @@ def rotate(context: Context) -> None:
         click.echo(f"skipped because they are in use: {left}; run it again", err=True)
     if (folder / kek_files.NEXT).exists():
         _promote(folder, settings.keys.kek.get_secret_value())
-    ring = kek_files.rotating(folder, settings.keys.kek.get_secret_value())
+    ring = kek_files.rotation_keyring(folder, settings.keys.kek.get_secret_value())
     found = rotation_status(context.store())
     if put_back := made.put_back(found.lacking):
         click.echo(f"recordings' keys restored to the bucket from the catalogue: {put_back}")
@@ -114,7 +114,9 @@ def _promote(folder: Path, given: str) -> None:
 
 
 def _rewrapping(context: Context) -> KeyRotation:
-    ring = kek_files.rotating(context.settings.keys_folder, context.settings.keys.kek.get_secret_value())
+    ring = kek_files.rotation_keyring(
+        context.settings.keys_folder, context.settings.keys.kek.get_secret_value()
+    )
     return KeyRotation(context.store(), ring, utc_now, os.urandom, f"rotate-{os.urandom(8).hex()}")
 
 

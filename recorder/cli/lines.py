@@ -13,8 +13,9 @@ from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import phone_numbers
-from recorder.domain.call_plan import ALONE, MODES, WAYS
-from recorder.domain.line_policy import BEEPS, OUTBOUND, TIMINGS
+from recorder.domain.call_events import EXTERNAL, INTERNAL
+from recorder.domain.call_plan import ALONE, BOTH, MODES, WAYS
+from recorder.domain.line_policy import OUTBOUND, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, keep_options, lines, transfer_options
 from recorder.lifecycle import line_history
@@ -24,6 +25,9 @@ from recorder.prompts.sentences import Wording
 from recorder.prompts.sound_sources import Sources, open_sources
 
 OFF = "off"
+
+_BEEPS = {"outside": EXTERNAL, "colleague": INTERNAL, "both": BOTH, "nobody": ""}
+"""Who hears the tone, in the words of operators."""
 
 
 @click.group()
@@ -359,14 +363,13 @@ def delete_in_call(context: Context, tenant_name: str, number: str, allowed: str
 @line.command("beep")
 @TENANT
 @click.argument("number")
-@click.argument("who", type=click.Choice((*BEEPS, "nobody")))
+@click.argument("who", type=click.Choice(tuple(_BEEPS)))
 @click.pass_obj
 def beep_line(context: Context, tenant_name: str, number: str, who: str) -> None:
     """Let a short tone every quarter of a minute say that a number's calls are recorded, from now on."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    beep = "" if who == "nobody" else who
-    keep_options.set_line_beep(row.tenant, row.id, beep, now=utc_now(), entropy=os.urandom)
+    keep_options.set_line_beep(row.tenant, row.id, _BEEPS[who], now=utc_now(), entropy=os.urandom)
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:

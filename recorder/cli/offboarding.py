@@ -155,8 +155,8 @@ def show(context: Context, name: str) -> None:
         _print_handover(owner.id, row)
     for each in held_recordings(owner.id):
         click.echo(f"ON LEGAL HOLD {each.recording} (hold {each.number}): {each.reason}")
-    if row.left_at is not None:
-        click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
+    if row.offboarded_at is not None:
+        click.echo(f"destroyed {to_iso(row.offboarded_at)}: `accord tenant leave receipt`")
     elif row.erasing_since is not None:
         left = queries.count_recordings(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
@@ -193,7 +193,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
         click.echo(row.receipt)
         return
     out.write_text(row.receipt, "utf-8")
-    click.echo(f"{out}: destroyed {to_iso(proof.at)}, complete from {to_iso(proof.said.complete_from)}")
+    click.echo(f"{out}: destroyed {to_iso(proof.at)}, complete from {to_iso(proof.body.complete_from)}")
 
 
 def _print_handover(tenant: str, row: offboarding_progress.OffboardingRow) -> None:

@@ -36,7 +36,7 @@ OUTCOMES = {
     recording_rows.ERASED: "destroyed since, and now listed so",
     recording_rows.UNCHANGED: "unchanged",
     recording_rows.DIFFERS: "differ from what was sealed, and were left so",
-    recording_rows.LEFT_OUT: "left out: the objects are not what was sealed",
+    recording_rows.SKIPPED: "left out: the objects are not what was sealed",
     rebuild_queue.UNPLACED: "folders without anything of Accord's",
     rebuild_queue.KEY_ALONE: "keys without a recording",
     rebuild_queue.ROW_ALONE: "rows without anything in the bucket",
@@ -152,7 +152,7 @@ def _limits(found: LimitRecovery, context: Context) -> int:
         for tenant, each in sorted(limits.limits_by_tenant(context.trust()).items()):
             for limit in each:
                 if limit.until is None:
-                    also = ", agreements too" if limit.agreements else ""
+                    also = ", agreements too" if limit.covers_consents else ""
                     click.echo(
                         f"  {tenant}  at most {limit.keep_days} days  {limit.purpose or 'any purpose'}"
                         f"  {limit.line or 'any line'}{also}, since {to_iso(limit.since)}"

@@ -67,7 +67,7 @@ def set_keeping(
     limits.check_limit(tenant, purpose, line, days)
     if days is not None:
         seen = _foresee(
-            context, tenant, RetentionLimit(days, purpose, line, utc_now(), agreements=also_agreed)
+            context, tenant, RetentionLimit(days, purpose, line, utc_now(), covers_consents=also_agreed)
         )
         if also_agreed and seen.agreed and not yes:
             question = f"End {seen.agreed} recordings before the day that was agreed?"
@@ -94,7 +94,7 @@ def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.Li
     if seen.earlier:
         held = f"; {seen.held} are on legal hold and stay until it is lifted" if seen.held else ""
         click.echo(f"{seen.alone} of these have no other purpose and are destroyed then{held}.", err=True)
-    if seen.agreed and limit.agreements:
+    if seen.agreed and limit.covers_consents:
         held = f", {seen.agreed_held} of these on legal hold" if seen.agreed_held else ""
         click.echo(f"For {seen.agreed} of these a longer time was agreed{held}.", err=True)
     elif seen.agreed:
@@ -108,8 +108,8 @@ def _show(context: Context, tenant: str) -> None:
     for each in found:
         limit = each.limit
         on = "any line" if limit.line is None else numbers.get(limit.line, limit.line)
-        state = "" if each.settled_at else "  (the worker is applying it to existing recordings)"
-        also = ", agreements too" if limit.agreements else ""
+        state = "" if each.applied_at else "  (the worker is applying it to existing recordings)"
+        also = ", agreements too" if limit.covers_consents else ""
         click.echo(f"{limit.keep_days:>5} days  {limit.purpose or 'any purpose'}  {on}{also}{state}")
     if not found:
         click.echo("Recordings are kept as long as announced.")
@@ -232,6 +232,6 @@ def check_receipt(context: Context, file: Path, root: Path | None) -> None:
 
 def _sentence(receipt: receipts.ErasureReceipt) -> str:
     return (
-        f"recording {receipt.recording}: destroyed at {to_iso(receipt.erased_at)} ({receipt.why}), "
+        f"recording {receipt.recording}: destroyed at {to_iso(receipt.erased_at)} ({receipt.reason}), "
         f"complete from {to_iso(receipt.complete_from)}"
     )

@@ -44,7 +44,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
         if open_only and not each.open:
             continue
         late = "  OVERDUE" if each.overdue(rules.local_day(zones[each.tenant], now)) else ""
-        state = each.closed_how or (f"shown by {each.proved_how}" if each.proved_how else "not shown yet")
+        state = each.closed_how or (f"shown by {each.verified_how}" if each.verified_how else "not shown yet")
         state += f"  {erased[each.id]} calls not recorded, erased" if each.id in erased else ""
         click.echo(
             f"{each.id}  {each.number}  {each.wants}  received {each.received_on}  due {each.due_on}"
@@ -101,13 +101,13 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     tenant = find_tenant(tenant_name).id
     row = service.find_request(tenant, request)
     click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
-    if row.extended_why:
-        click.echo(f"extended: {row.extended_why}")
-    for at, statement in ((row.vouched_at, row.vouched_said), (row.proved_at, row.proved_said)):
+    if row.extension_reason:
+        click.echo(f"extended: {row.extension_reason}")
+    for at, statement in ((row.vouched_at, row.vouched_statement), (row.verified_at, row.verified_statement)):
         if at and statement:
             click.echo(f"vouched for {to_iso(at)}: {statement}")
-    if row.proved_at:
-        click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how}")
+    if row.verified_at:
+        click.echo(f"shown {to_iso(row.verified_at)} by {row.verified_how}")
     elif call := verification_code.latest_call(tenant, request):
         click.echo(f"call: {call.outcome or 'in progress'}, {call.tries} tries")
     if row.closed_how:
@@ -118,7 +118,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
         done = [f"given: {each.given or 'to be reviewed'}"]
         done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
         done += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
-        done += [f"kept: {each.kept_why}"] if each.kept_why else []
+        done += [f"kept: {each.kept_reason}"] if each.kept_reason else []
         click.echo(f"  {each.recording}  {', '.join(done)}")
 
 

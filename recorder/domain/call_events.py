@@ -14,9 +14,9 @@ from typing import Final
 
 from recorder.domain.parties import Party
 
-OUTSIDE: Final = "outside"
-COLLEAGUE: Final = "colleague"
-LEGS: Final = (OUTSIDE, COLLEAGUE)
+EXTERNAL: Final = "external"
+INTERNAL: Final = "internal"
+LEGS: Final = (EXTERNAL, INTERNAL)
 """The two sides of a call: the external party's leg, and the internal party's."""
 
 BOTH_HEAR, NOBODY_HEARS = "both", "nobody"
@@ -105,7 +105,7 @@ class PlaybackEnded(ChannelEvent):
 class HoldStarted(ChannelEvent):
     """A side holds the call. ``since``: when the hold began, where that was learnt later."""
 
-    leg: str = OUTSIDE
+    leg: str = EXTERNAL
     since: datetime | None = None
 
 
@@ -113,7 +113,7 @@ class HoldStarted(ChannelEvent):
 class HoldEnded(ChannelEvent):
     """The hold is over. ``since`` as in :class:`HoldStarted`."""
 
-    leg: str = OUTSIDE
+    leg: str = EXTERNAL
     since: datetime | None = None
 
 
@@ -138,7 +138,7 @@ class KeyPressed(ChannelEvent):
     neither of the two sides."""
 
     key: str = ""
-    leg: str = OUTSIDE
+    leg: str = EXTERNAL
     other: str = ""
 
 
@@ -203,7 +203,7 @@ class SoundStarted(Event):
     :class:`KeyPressed`."""
 
     sound: str
-    leg: str = OUTSIDE
+    leg: str = EXTERNAL
     other: str = ""
     ending: bool = False
 
@@ -214,7 +214,7 @@ class SoundEnded(Event):
     because the leg hangs up."""
 
     sound: str
-    leg: str = OUTSIDE
+    leg: str = EXTERNAL
     complete: bool = False
     other: str = ""
     ending: bool = False
@@ -250,11 +250,11 @@ class VoiceChecked(Event):
 
 @dataclass(frozen=True, slots=True)
 class LegChecked(Event):
-    """The switch reports on the leg ``other``. ``outside``: it leads outside; ``announced``: its own call has
-    been announced."""
+    """The switch reports on the leg ``other``. ``external``: it leads outside; ``announced``: its own call
+    has been announced."""
 
     other: str
-    outside: bool = False
+    external: bool = False
     announced: bool = False
 
 

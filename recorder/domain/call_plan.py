@@ -58,11 +58,11 @@ class Script:
     declined: Speech | None = None
     keep: KeepScript | None = None
     delete: DeleteScript | None = None
-    joining: JoiningScript | None = None
+    transfer_notice: TransferNoticeScript | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class JoiningScript:
+class TransferNoticeScript:
     """The transfer notice, and who hears it: the colleague who joins alone (``alone``), or with the
     external party (``both``). Where they are asked for consent, the ``sound`` asks, and ``refused`` says
     that the call is not recorded."""

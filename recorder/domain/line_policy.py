@@ -7,9 +7,6 @@ snapshot.json            lines, announcements, never-record list prompts/<sha256
 after its own hash told/<digits>.wav        the information that a colleague hears who calls about a number;
 the dialplan plays it by itself
 
-What came later of a line stands beside the lines, by their ids (``newer``): an Accord of before, which knows
-of none of it, reads the lines as it did.
-
 A sound whose bytes do not match the hash in its name is not played, and its line is not recorded.
 """
 
@@ -32,10 +29,10 @@ from recorder.domain.call_plan import (
     WAYS,
     CallPlan,
     DeleteScript,
-    JoiningScript,
     KeepScript,
     Script,
     Speech,
+    TransferNoticeScript,
 )
 from recorder.domain.sentences import TimedSentence
 from recorder.errors import ConfigError
@@ -140,7 +137,7 @@ class Delete:
         return frozenset({self.question.sha256, self.deleted.sha256})
 
 
-BEEPS = ("outside", "colleague", "both")
+BEEPS = ("external", "internal", "both")
 """Who hears a short tone at an interval while the call is recorded."""
 
 
@@ -169,24 +166,28 @@ class Language:
     __pydantic_config__ = STRICT
 
     announcement: Announcement
-    asked: ConsentPrompt | None = None
+    consent_prompt: ConsentPrompt | None = None
     keep: Keep | None = None
     delete: Delete | None = None
-    joining: TransferNotice | None = None
+    transfer_notice: TransferNotice | None = None
 
     @property
     def question(self) -> TimedSentence | None:
         """What is asked, if anything is."""
-        return None if self.asked is None else self.asked.question
+        return None if self.consent_prompt is None else self.consent_prompt.question
 
     @property
     def sounds(self) -> frozenset[str]:
         """The SHA-256 of each sound in this language."""
-        asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
+        asked = (
+            ()
+            if self.consent_prompt is None
+            else (self.consent_prompt.question.sha256, self.consent_prompt.declined.sha256)
+        )
         kept = frozenset() if self.keep is None else self.keep.sounds
         gone = frozenset() if self.delete is None else self.delete.sounds
-        joining = frozenset() if self.joining is None else self.joining.sounds
-        return frozenset({self.announcement.sha256, *asked, *joining}) | kept | gone
+        notice = frozenset() if self.transfer_notice is None else self.transfer_notice.sounds
+        return frozenset({self.announcement.sha256, *asked, *notice}) | kept | gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class LinePolicy:
     """What happens to the calls of one number.
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``; ``mode`` is one
-    of :data:`~recorder.domain.call_plan.MODES`, and needs ``asked`` in all languages where it is not
+    of :data:`~recorder.domain.call_plan.MODES`, and needs ``consent_prompt`` in all languages where it is not
     ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`. The ``menu`` offers
     the first language and the ``others``: key 1 is the first. ``delete`` is set where colleagues may delete a
     recording during the call; ``beep`` is one of :data:`BEEPS`, or empty.
@@ -209,13 +210,13 @@ class LinePolicy:
     timing: Annotated[str, one_of(TIMINGS)]
     formats: tuple[str, ...]
     announcement: Announcement
-    asked: ConsentPrompt | None = None
+    consent_prompt: ConsentPrompt | None = None
     others: tuple[Language, ...] = ()
     menu: TimedSentence | None = None
     keep: Keep | None = None
     delete: Delete | None = None
     beep: Annotated[str, one_of(("", *BEEPS))] = ""
-    joining: TransferNotice | None = None
+    transfer_notice: TransferNotice | None = None
     outbound: Annotated[str, one_of(OUTBOUND)] = OFF
 
     @property
@@ -230,7 +231,7 @@ class LinePolicy:
     @property
     def languages(self) -> tuple[Language, ...]:
         """The sentences by language, in the order of the menu."""
-        first = Language(self.announcement, self.asked, self.keep, self.delete, self.joining)
+        first = Language(self.announcement, self.consent_prompt, self.keep, self.delete, self.transfer_notice)
         return (first, *self.others)
 
     @property
@@ -279,21 +280,21 @@ class Snapshot:
 
     def script(self, said: Language) -> Script:
         """Return the sounds of one language."""
-        asked, keep, delete, joining = said.asked, said.keep, said.delete, said.joining
+        prompt, keep, delete, notice = said.consent_prompt, said.keep, said.delete, said.transfer_notice
         return Script(
             self._speech(said.announcement),
-            None if asked is None else self._speech(asked.question),
-            None if asked is None else self._speech(asked.declined),
+            None if prompt is None else self._speech(prompt.question),
+            None if prompt is None else self._speech(prompt.declined),
             None if keep is None else self._keep(keep),
             None
             if delete is None
             else DeleteScript(self._speech(delete.question), self._speech(delete.deleted)),
-            None if joining is None else self._joining(joining),
+            None if notice is None else self._transfer_notice(notice),
         )
 
-    def _joining(self, joining: TransferNotice) -> JoiningScript:
-        refused = None if joining.refused is None else self._speech(joining.refused)
-        return JoiningScript(self._speech(joining.sound), joining.how, refused)
+    def _transfer_notice(self, notice: TransferNotice) -> TransferNoticeScript:
+        refused = None if notice.refused is None else self._speech(notice.refused)
+        return TransferNoticeScript(self._speech(notice.sound), notice.how, refused)
 
     def _keep(self, keep: Keep) -> KeepScript:
         question = None if keep.question is None else self._speech(keep.question)
@@ -307,65 +308,13 @@ class Snapshot:
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
     """Return the bytes of ``snapshot.json``."""
-    entries = [_POLICY.write(line) for line in lines]
-    asking = {entry["line"]: _asking(entry) for entry in entries}
-    newer = {entry["line"]: _taken_out(entry) for entry in entries}
     body = {
         "format": FORMAT,
         "made_at": made_at,
-        "lines": entries,
+        "lines": [_POLICY.write(line) for line in lines],
         "never_record": sorted(never_record),
-        "newer": {line: said for line, said in newer.items() if said != _NOTHING},
     }
-    if any(map(any, asking.values())):
-        body["joiners_asked"] = {line: asked for line, asked in asking.items() if any(asked)}
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
-
-
-_NEWER: Final = ("outbound", "delete", "joining", "beep")
-"""What an Accord of before does not know of a line: it stands apart, so that its daemon goes on with the
-rest of the line, and of the snapshot."""
-
-_NOTHING: Final[Mapping[str, Any]] = {
-    "outbound": OFF,
-    "delete": None,
-    "joining": None,
-    "beep": "",
-    "others": [],
-}
-
-
-def _asking(entry: dict[str, Any]) -> list[dict[str, Any] | None]:
-    """What a line asks who joins, in each of its languages: an Accord of before cannot, so that it does not
-    find it, and tells nobody."""
-    said: list[dict[str, Any] | None] = []
-    for one in (entry, *entry["others"]):
-        joining = one["joining"]
-        said.append(joining if joining and "refused" in joining else None)
-        if said[-1]:
-            one["joining"] = None
-    return said
-
-
-def _taken_out(entry: dict[str, Any]) -> dict[str, Any]:
-    """What is newer of a line; the rest stays in ``entry``."""
-    said = {name: entry.pop(name) for name in _NEWER}
-    others = [{name: one.pop(name) for name in _NEWER if name in one} for one in entry["others"]]
-    return {**said, "others": others if any(any(one.values()) for one in others) else []}
-
-
-def _put_in(entry: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """A line whole again."""
-    more = newer["others"] or [{} for _ in entry["others"]]
-    others = [{**one, **said} for one, said in zip(entry["others"], more, strict=True)]
-    return {**entry, **newer, "others": others}
-
-
-def _put_asked(entry: dict[str, Any], asked: list[dict[str, Any] | None] | None) -> dict[str, Any]:
-    """With what it asks who joins."""
-    for one, joining in zip((entry, *entry["others"]), asked or (), strict=asked is not None):
-        one["joining"] = joining or one.get("joining")
-    return entry
 
 
 def read(folder: Path) -> Snapshot:
@@ -396,13 +345,7 @@ def read(folder: Path) -> Snapshot:
             "run the daemon and the worker in the same version",
         )
     try:
-        newer = body.get("newer", {})  # a worker of before wrote none
-        asking = body.get("joiners_asked", {})
-        known = (
-            _line(_put_asked(_put_in(entry, newer.get(entry["line"], _NOTHING)), asking.get(entry["line"])))
-            for entry in body["lines"]
-        )
-        lines = {line.number.removeprefix("+"): line for line in known}
+        lines = {line.number.removeprefix("+"): line for line in map(_line, body["lines"])}
         never = frozenset(number.removeprefix("+") for number in body["never_record"])
         made_at = str(body["made_at"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -419,9 +362,13 @@ def _line(entry: object) -> LinePolicy:
     """Return a line of the snapshot. It is checked when it is read, not in a call. Raises ``ValueError``."""
     policy = _POLICY.read(entry)
     for one in policy.languages:
-        if (one.asked is None) != (policy.mode == NOTICE):
+        if (one.consent_prompt is None) != (policy.mode == NOTICE):
             raise ValueError(f"mode {policy.mode!r} and the consent prompts contradict each other")
-        if policy.mode == NOTICE and one.joining is not None and one.joining.refused is not None:
+        if (
+            policy.mode == NOTICE
+            and one.transfer_notice is not None
+            and one.transfer_notice.refused is not None
+        ):
             raise ValueError(f"mode {policy.mode!r}, but transfer targets are asked")
     others = len(policy.others)
     if (policy.menu is None) != (not others) or others > 8:

@@ -57,7 +57,7 @@ _GRACE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command for a live call: ``id`` of the request, ``call`` the recording's id, ``what`` one of
+    """A command for a live call: ``id`` of the request, ``call`` the recording's id, ``action`` one of
     :data:`recorder.call.remote_commands.COMMANDS`, ``by`` its origin (panel, api), and ``until`` its deadline
     by ``time.monotonic()`` of this machine (0: only return the outcome)."""
 
@@ -65,7 +65,7 @@ class Request:
 
     id: str
     call: str
-    what: str
+    action: str
     by: str
     until: float
 

@@ -47,66 +47,69 @@ MARKER_KINDS: Final = frozenset(
         # data: fax (t38), where a telephone had offered to go on as a fax; full (disk), where the daemon
         # stopped the recording because the disk was about to be full, and the call went on
         "recording_stopped",
-        "asked",  # a question before the conversation was heard whole. data: question (language, recording)
+        # A question before the conversation was heard whole. data: question (language, recording)
+        "question_finished",
         # data: question; answer (yes, no, none, unclear; for the language: key, none, unclear); key
-        "answered",
-        "keep_asked",  # the keep question. data: how (question, own_words)
+        "question_answered",
+        "keep_question_asked",  # the keep question. data: how (question, own_words)
         "keep_question_heard",  # whole, by both
-        "keep_broken",  # the question was not heard whole, or nobody could answer: no answer
+        "keep_question_interrupted",  # the question was not heard whole, or nobody could answer: no answer
         # A colleague confirmed a yes, but the external party's voice was not found: it is asked once more.
-        "keep_unheard",
-        # data: answer (yes, no, none); by (outside, colleague); how (key, aloud, own_words); for a
+        "keep_answer_unheard",
+        # data: answer (yes, no, none); by (external, internal); how (key, aloud, own_words); for a
         # colleague's yes also voice_from_ms and voice_to_ms, where the external party's voice is, in
         # milliseconds of audio
-        "keep_answered",
-        "keep_told",  # both heard the outcome. data: answer
-        "keep_untold",  # the outcome was not heard whole by both
+        "keep_question_answered",
+        "keep_answer_confirmed",  # both heard the outcome. data: answer
+        "keep_answer_unconfirmed",  # the outcome was not heard whole by both
         # The switch pauses the recording. data: seconds until it resumes by itself; began (unknown), where
         # the switch does not say since when; by (panel, api), here and in resumed, noted and deleted, where
         # it was a command and no feature code
         "paused",
         "resumed",
-        "noted",  # a colleague marked the moment
-        "delete_asked",  # the colleague is asked to confirm deletion
-        "delete_dropped",  # deletion was not confirmed
+        "moment_marked",  # a colleague marked the moment
+        "deletion_question_asked",  # the colleague is asked to confirm deletion
+        "deletion_cancelled",  # deletion was not confirmed
         "deleted",  # it was confirmed
         "announcement_started",
-        "announcement_broken",  # data: reason (hold, stopped, failed)
+        "announcement_interrupted",  # data: reason (hold, stopped, failed)
         "announcement_finished",  # its playback ended by itself, without a hold
         # data of both: party (its kind) and value, the internal party who came or left; leg, the switch's id
         # of theirs
         "bridged",
         "unbridged",
-        # A participant joined or left. data of both: party, value and leg as above; who (colleague, outside),
+        # A participant joined or left. data of both: party, value and leg as above; who (internal, external),
         # where the switch could be asked; how (conference, third)
-        "joined_room",
-        "left_room",
+        "participant_joined",
+        "participant_left",
         # A supervisor started or stopped listening. data of all three: party, value and leg as above
-        "listener_came",
-        "listener_left",
-        # data: heard_by (outside, colleague, both, nobody); channel (left, right), where the recording has
+        "supervisor_joined",
+        "supervisor_left",
+        # data: heard_by (external, internal, both, nobody); channel (left, right), where the recording has
         # their voice, and they are a third party, too
-        "listener_heard",
+        "supervisor_heard",
         # The transfer notice started. data: how (alone, both); asks (opt-out, opt-in), where it asks for
         # consent. Here and below, of one of several participants, also in (room) and their leg
-        "joined_telling",
-        "joined_told",  # it was heard whole
-        "joined_untold",  # it was not heard whole. data: reason (left, hold, stopped, unobserved)
-        "joined_asked",  # the transfer target heard the question whole
-        "joined_answered",  # the recording goes on. data: answer (yes; none: silence in opt-out), key
+        "transfer_notice_started",
+        "transfer_notice_finished",  # it was heard whole
+        # It was not heard whole. data: reason (left, hold, stopped, unobserved)
+        "transfer_notice_interrupted",
+        "transfer_question_finished",  # the transfer target heard the question whole
+        # The recording goes on. data: answer (yes; none: silence in opt-out), key
+        "transfer_question_answered",
         # The recording ends. data: answer (no; none, silence in opt-in; unclear, meaningless keys; left,
         # before they answered; unasked, the question could not be played; unobserved), key
-        "joined_refused",
+        "transfer_question_refused",
         "transferred_outside",  # the other end is no colleague any more: the recording ends
         "hold",  # the external party holds the call
         "unhold",
-        "colleague_hold",  # the colleague holds it; there may be no unhold where they leave meanwhile
-        "colleague_unhold",
+        "internal_hold",  # the colleague holds it; there may be no unhold where they leave meanwhile
+        "internal_unhold",
         "conference_left",  # the external party was in a conference until now
         "hangup",  # data: cause
         "unobserved_from",  # the daemon was away
         "unobserved_to",
-        "brought_in",  # an imported recording. data: sha256 (of the file), channels (1 or 2)
+        "imported",  # an imported recording. data: sha256 (of the file), channels (1 or 2)
     }
 )
 """The kinds of markers. Each may also have :data:`LATER`."""

@@ -34,8 +34,8 @@ from recorder.seal.signing import Signer
 CHANGED: Final = "user.password_changed"
 REVOKED: Final = "user.revoked"
 
-SIGNS_IN: Final = "signs_in"
-SHOWN_AS: Final = "shown_as"
+LOGIN_SHA256: Final = "login_sha256"
+PROFILE_SHA256: Final = "profile_sha256"
 
 
 def login_hash(login: str, password_hash: str) -> str:
@@ -53,7 +53,7 @@ def display_hash(password_hash: str, name: str, language: str) -> str:
 def _said(row: UserTable, password_hash: str) -> dict[str, object]:
     """The leaf's body for a new user or a new password."""
     shown = display_hash(password_hash, row.name, row.language)
-    return {"user": row.id, SIGNS_IN: login_hash(row.login, password_hash), SHOWN_AS: shown}
+    return {"user": row.id, LOGIN_SHA256: login_hash(row.login, password_hash), PROFILE_SHA256: shown}
 
 
 def create_user(
@@ -277,7 +277,7 @@ def check_latest(row: UserRow) -> None:
     leaves = [each for each in every if each.body.get("user") == row.id]
     if not leaves:
         return
-    if leaves[-1].kind == REVOKED or leaves[-1].body.get(SIGNS_IN) != login_hash(
+    if leaves[-1].kind == REVOKED or leaves[-1].body.get(LOGIN_SHA256) != login_hash(
         row.login, row.password_hash
     ):
         raise SealError(

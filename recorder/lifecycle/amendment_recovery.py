@@ -14,7 +14,7 @@ from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_store import chain_of_row
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.store.contract import Store
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ def list_pending(
     root: Ed25519PublicKey,
     now: datetime,
     entropy: Entropy,
-    revoked: Callable[[], Revoked] = nothing,
+    revoked: Callable[[], Revoked] = none_revoked,
 ) -> int:
     """List the amendments of interrupted processes; returns how many recordings had any. An invalid seal, or
     an amendment by a ``revoked`` key, is logged and checked again next time. Raises
@@ -60,7 +60,7 @@ def _finish_one(
 ) -> bool:
     row = queries.recording(tenant, recording)
     added = 0
-    if row is not None and row.destroyed_at is None:
+    if row is not None and row.erased_at is None:
         chain = chain_of_row(row, store, root, revoked)
         added = (
             0

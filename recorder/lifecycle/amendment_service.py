@@ -35,16 +35,16 @@ from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.amendment_kinds import (
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
 )
 from recorder.seal.keyring import data_key_path
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.signing import Signer
 from recorder.seal.usage_terms import Terms
 from recorder.store.contract import Conflict, NotFound, Store
@@ -71,25 +71,25 @@ class RecordingStatus:
 
     def may_hold(self) -> tuple[str, ...]:
         """The purposes for which it can be put on hold: those that can serve a dispute and have not ended."""
-        return tuple(code for code in self.terms.living(self.now) if sealed.for_disputes(code))
+        return tuple(code for code in self.terms.active(self.now) if sealed.serves_disputes(code))
 
     def may_withdraw(self) -> tuple[str, ...]:
         """The purposes for which consent can be withdrawn."""
-        living = self.terms.living(self.now)
-        withdrawable = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
+        living = self.terms.active(self.now)
+        withdrawable = sealed.withdrawable_purposes(self.chain.manifest, self.chain.amendments)
         return tuple(code for code in withdrawable if code in living)
 
     def may_narrow(self) -> tuple[str, ...]:
         """The purposes that the customer can end."""
-        return tuple(code for code in self.terms.living(self.now) if not sealed.by_law(code))
+        return tuple(code for code in self.terms.active(self.now) if not sealed.is_required_by_law(code))
 
     def why_not_agree(self) -> str | None:
         """The id of the reason why no later agreement is possible; ``None`` if one is."""
         manifest = self.chain.manifest
-        if manifest.announced is None and manifest.brought_in is None:
+        if manifest.announced is None and manifest.import_sha256 is None:
             return "retention.not_announced"
-        ended = not self.terms.living(self.now) and not self.terms.holds
-        if manifest.brought_in is not None and not self.terms.purposes:
+        ended = not self.terms.active(self.now) and not self.terms.holds
+        if manifest.import_sha256 is not None and not self.terms.purposes:
             ended = self.now >= self.terms.until
         return "retention.over" if ended or self.terms.deleted_at is not None else None
 
@@ -97,7 +97,7 @@ class RecordingStatus:
         """The id of the reason why it cannot be deleted; ``None`` if it can."""
         if self.terms.holds:
             return "retention.held"
-        if any(sealed.by_law(code) for code in self.terms.living(self.now)):
+        if any(sealed.is_required_by_law(code) for code in self.terms.active(self.now)):
             return "retention.by_law"
         return "retention.deleted" if self.terms.deleted_at is not None else None
 
@@ -123,7 +123,7 @@ class Changes:
     now: Now = utc_now
     entropy: Entropy = os.urandom
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
 
     @property
     def trust(self) -> Trust:
@@ -136,7 +136,7 @@ class Changes:
             row = queries.recording(tenant, recording)
             if row is None:
                 raise AccessError("access.not_found", "there is no such recording")
-            if row.destroyed_at is not None:
+            if row.erased_at is not None:
                 raise AccessError("access.erased", "the recording was destroyed")
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         chain = chain_of_row(row, self.store, self.root, self.revoked())
@@ -238,7 +238,7 @@ class Changes:
         """A recording's status, and its terms after a rule's amendment; nothing is written. Raises as the
         rule does."""
         status = self.look(tenant, recording)
-        after = [*status.chain.amendments, status.chain.following(rule(status), by, status.now)]
+        after = [*status.chain.amendments, status.chain.next_amendment(rule(status), by, status.now)]
         with connected():
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         return status, sealed.terms(status.chain.manifest, after, limits, pack)
@@ -250,7 +250,7 @@ class Changes:
         def rule(status: RecordingStatus) -> Data:
             if (why := status.why_not_delete()) is not None:
                 raise RetentionError(why, "it cannot be deleted")
-            return DeletionAsked(_check_reason(reason))
+            return DeletionRequested(_check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
@@ -261,7 +261,7 @@ class Changes:
         def rule(status: RecordingStatus) -> Data:
             if status.terms.holds:
                 raise RetentionError("retention.held", "it is on legal hold: lift the hold first")
-            return DeletionAsked(_check_reason(reason))
+            return DeletionRequested(_check_reason(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
             self._amend(tenant, recording, by, rule)
@@ -322,12 +322,12 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
             raise RetentionError("retention.too_long", objection.message, objection.hint)
-        until = sealed.kept_from(status.chain.manifest) + timedelta(days=keep_days)
+        until = sealed.retention_start(status.chain.manifest) + timedelta(days=keep_days)
         if until <= status.now:
             raise RetentionError("retention.past", "counted from the call, that period is over")
         if on is not None and not _day_of(tenant, status.row.started_at) <= on <= _day_of(tenant, status.now):
             raise RetentionError("retention.agreed_on", "--on must be between the call's date and today")
-        return AgreedLater(purpose, until, pack.code, _check_reason(reason), on)
+        return ConsentAdded(purpose, until, pack.code, _check_reason(reason), on)
 
     return rule
 
@@ -337,7 +337,7 @@ def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:
     ``retention.reason``."""
 
     def rule(status: RecordingStatus) -> Data:
-        if not purposes or not set(purposes) <= set(status.terms.living(status.now)):
+        if not purposes or not set(purposes) <= set(status.terms.active(status.now)):
             raise RetentionError("retention.purpose", "it has no such purpose, or it has ended")
         if not set(purposes) <= set(status.may_narrow()):
             raise RetentionError("retention.by_law", "a law requires it to be kept for that purpose")

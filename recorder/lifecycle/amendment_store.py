@@ -69,7 +69,7 @@ def put(
     """Sign and put the next amendment. Raises :class:`recorder.store.contract.Conflict` if another process
     has used that number: read the chain again. Raises :class:`recorder.errors.SealError` (a key that is not
     endorsed for amendments; ``amendment.contradiction``), ``StoreError``."""
-    unsigned = chain.following(data, by, now)
+    unsigned = chain.next_amendment(data, by, now)
     content = write(unsigned, signer)
     amendment = open_amendment(content, root)
     check_follows(chain, amendment)

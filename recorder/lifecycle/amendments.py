@@ -12,9 +12,9 @@ from typing import Any
 
 from recorder.auditlog.append import AMENDED, append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.mappers import agreed_data
+from recorder.catalogue.mappers import consents_data
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.recording_projection import agreed_in
+from recorder.catalogue.recording_projection import consents_in
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -27,7 +27,7 @@ from recorder.lifecycle import recordings
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import amendment_kinds, revocation
 from recorder.seal.amendment_chain import Chain
-from recorder.seal.amendment_kinds import AgreedLater, Erased, HoldLifted
+from recorder.seal.amendment_kinds import ConsentAdded, Erased, HoldLifted
 from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.usage_terms import terms
 
@@ -119,11 +119,11 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
         fresh = [each for each in chain.amendments[listed:] if not isinstance(each.data, Erased)]
         if fresh:
             usage = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
-            codes, agreed = [each.code for each in usage.purposes], agreed_data(agreed_in(usage))
-            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=usage.until).where(
-                condition
-            ).execute()
-        if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
+            codes, consented_until = [each.code for each in usage.purposes], consents_data(consents_in(usage))
+            RecordingTable.update(
+                purposes=codes, consented_until=consented_until, keep_until=usage.until
+            ).where(condition).execute()
+        if any(not isinstance(each.data, ConsentAdded | HoldLifted) for each in fresh):
             living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(living).execute()
         for each in fresh:
@@ -167,7 +167,7 @@ def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
     """Set a row's expiry to what was sealed, amended and limited; returns whether it differed."""
     usage = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
     condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-    other = condition & (RecordingTable.keep_until != usage.until) & RecordingTable.destroyed_at.is_null()
+    other = condition & (RecordingTable.keep_until != usage.until) & RecordingTable.erased_at.is_null()
     with writing():
         return bool(RecordingTable.update(keep_until=usage.until).where(other).execute())
 
@@ -217,7 +217,9 @@ def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: E
     if tombstone is None or not isinstance(tombstone.data, Erased):
         raise ValueError(f"recording {row.id} was not erased")
     with writing():
-        made = recordings.make_tombstone(row, tombstone.data.why, at=tombstone.at, now=now, entropy=entropy)
+        made = recordings.make_tombstone(
+            row, tombstone.data.reason, at=tombstone.at, now=now, entropy=entropy
+        )
         insert_amendments(chain)
     return made
 

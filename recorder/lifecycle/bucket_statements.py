@@ -19,7 +19,7 @@ from recorder.lifecycle.departure import last_cancellation
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import key_part
 from recorder.seal.offboarding import ERASURE, OffboardingReceipt, Statement
 from recorder.seal.revocation import Revoked
 from recorder.store.contract import NotFound, Store
@@ -73,7 +73,7 @@ def read_statements(
     except receipts and notes dated before the revocation if ``believe_dates`` is set. Raises
     :class:`recorder.errors.StoreError`."""
     found = BucketStatements()
-    below = f"{part(tenant)}/" if tenant else ""
+    below = f"{key_part(tenant)}/" if tenant else ""
     owners: dict[str, None] = {}
     for key in list(store.list(offboarding.FOLDER + below)):
         if offboarding.is_known(key):
@@ -175,4 +175,4 @@ def is_open(leaver: SignedDeparture) -> bool:
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False
     row = offboarding_progress.find_offboarding(leaver.tenant)
-    return row is None or (row.erasing_since is None and row.left_at is None)
+    return row is None or (row.erasing_since is None and row.offboarded_at is None)

@@ -4,9 +4,9 @@ when the erasure is complete. Signed, and without anybody's number or name.
 ::
 
     {"body": {"type": "accord-receipt", "version": 1, "recording": ..., "tenant": ..., "at": ...,
-              "erased_at": ..., "why": ..., "asked": [{"kind": ..., "at": ..., "amendment": 1}],
+              "erased_at": ..., "reason": ..., "grounds": [{"kind": ..., "at": ..., "amendment": 1}],
               "key": ..., "objects": [{"name": ..., "stored_sha256": ..., "stored_length": ...}],
-              "gone": true, "remains": [...], "backups_kept_days": 30, "complete_from": ...,
+              "verified": true, "remains": [...], "backups_kept_days": 30, "complete_from": ...,
               "tombstone": <SHA-256 of the amendment that says so>, "software": ...},
      "endorsement": ..., "signatures": [...]}
 
@@ -35,7 +35,7 @@ from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, 
 _GROUNDS = (
     amendment_kinds.CONSENT_WITHDRAWN,
     amendment_kinds.PURPOSES_NARROWED,
-    amendment_kinds.DELETION_ASKED,
+    amendment_kinds.DELETION_REQUESTED,
 )
 
 
@@ -61,11 +61,11 @@ class ErasureReceiptBody:
     tenant: str
     at: Time
     erased_at: Time
-    why: Annotated[str, one_of(amendment_kinds.WHYS)]
-    asked: tuple[Ground, ...]
+    reason: Annotated[str, one_of(amendment_kinds.ERASURE_REASONS)]
+    grounds: tuple[Ground, ...]
     key: str
     objects: tuple[Gone, ...]
-    gone: bool
+    verified: bool
     remains: tuple[str, ...]
     backups_kept_days: Natural
     complete_from: Time
@@ -80,7 +80,7 @@ class ErasureReceipt(ErasureReceiptBody):
 
 
 def _check(found: ErasureReceiptBody) -> None:
-    if found.complete_from < found.erased_at or not found.gone:
+    if found.complete_from < found.erased_at or not found.verified:
         raise SealError("seal.contradiction", "the receipt contradicts itself")
 
 
@@ -111,7 +111,7 @@ def receipt(
     row = queries.recording(tenant, recording)
     if row is None:
         raise AccessError("access.not_found", "there is no such recording")
-    if row.destroyed_at is None:
+    if row.erased_at is None:
         raise RetentionError("retention.not_erased", f"recording {recording} was not destroyed")
     report = verify(store, row.prefix, root, None, now)
     chain = report.chain
@@ -133,13 +133,13 @@ def receipt(
         tenant=tenant,
         at=now,
         erased_at=tombstone.at,
-        why=erased.why,
-        asked=tuple(
+        reason=erased.reason,
+        grounds=tuple(
             Ground(each.kind, each.at, each.number) for each in chain.amendments if each.kind in _GROUNDS
         ),
         key=erased.key_id,
         objects=erased.objects,
-        gone=True,
+        verified=True,
         remains=tuple(sorted({*erased.remains, amendment.name(tombstone.number)})),
         backups_kept_days=backups_end_after.days,
         complete_from=erasure_complete_at(tombstone.at, backups_end_after),

@@ -32,9 +32,9 @@ from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements, statements_of
 from recorder.seal.amendment import SYSTEM, number_in
-from recorder.seal.amendment_chain import Chain, erasure
+from recorder.seal.amendment_chain import Chain, make_tombstone
 from recorder.seal.keyring import data_key_path
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.usage_terms import Terms, terms
 from recorder.services import Services
@@ -111,7 +111,7 @@ def check_expired(
     store: Store,
     root: Ed25519PublicKey,
     now: datetime,
-    revoked: Callable[[], Revoked] = nothing,
+    revoked: Callable[[], Revoked] = none_revoked,
 ) -> Chain:
     """Compare a row that is due with what was sealed; returns the recording's manifest and amendments.
 
@@ -196,7 +196,7 @@ def _check_gone(store: Store, places: list[str]) -> None:
 def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
     """The chain with a tombstone at its end: ours, or that of another node that was faster."""
     try:
-        put(services.store, chain, erasure(chain, why), SYSTEM, services.signer, services.root, now)
+        put(services.store, chain, make_tombstone(chain, why), SYSTEM, services.signer, services.root, now)
     except Conflict:
         log.warning("tombstone.conflict", recording=chain.manifest.recording)
     chain = chain_of(services.store, chain.manifest.prefix, services.root)

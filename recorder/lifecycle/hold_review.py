@@ -72,7 +72,7 @@ def require_confirmation(because: str, now: datetime, entropy: Entropy) -> None:
     waiting = _waiting()
     for tenant in [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]:
         if tenant not in waiting:
-            append(tenant, UNCONFIRMED, {"because": because}, now, entropy)
+            append(tenant, UNCONFIRMED, {"reason": because}, now, entropy)
 
 
 def suspend_expiry(because: str, now: datetime, entropy: Entropy) -> None:

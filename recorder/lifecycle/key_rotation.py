@@ -269,7 +269,7 @@ class KeyRotation:
         keys = self._read_keys(tenant)
         current, stored = keys.current, keys.in_bucket
         if current.wrapped_by != self.keyring.current:
-            fresh = self.keyring.wrap_again(current, self.entropy)
+            fresh = self.keyring.rewrap_tenant_key(current, self.entropy)
             # The bucket first, unless it has another key by now, which is wrapped again below.
             if stored is None or stored.key_id == current.key_id:
                 if stored is not None and stored.wrapped_by == self.keyring.current:
@@ -288,7 +288,7 @@ class KeyRotation:
         for place in list(self.store.list(f"keys/{tenant}/{TENANT}")):
             each = self._read_keys(tenant).at(place)
             if each is not None and each.wrapped_by != self.keyring.current:
-                self._replace(place, self.keyring.wrap_again(each, self.entropy))
+                self._replace(place, self.keyring.rewrap_tenant_key(each, self.entropy))
                 self.boundary("older key put")
 
     def _complete_change(self, tenant: str) -> tuple[int, int]:
@@ -353,7 +353,7 @@ class KeyRotation:
             fresh = next((each for each in good if each.wrapped_by == key.key_id), None)
             if fresh is None:
                 by = known[good[0].wrapped_by]
-                fresh = self.keyring.wrap_data_key_again(by, key, good[0], self.entropy)
+                fresh = self.keyring.rewrap_data_key(by, key, good[0], self.entropy)
             self.keyring.open_data_key(key, fresh)
             self._replace(place, fresh)
             self.boundary("data key put")

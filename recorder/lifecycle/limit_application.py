@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.lifecycle import amendments, limits
 from recorder.lifecycle.amendment_store import chain_of_row
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.store.contract import Store
 
 log = structlog.get_logger()
 
 
 def apply_limits(
-    store: Store, root: Ed25519PublicKey, now: datetime, revoked: Callable[[], Revoked] = nothing
+    store: Store, root: Ed25519PublicKey, now: datetime, revoked: Callable[[], Revoked] = none_revoked
 ) -> int:
     """Apply each new limit to the recordings that it may concern; returns how many rows changed. Resumes
     after an interruption.

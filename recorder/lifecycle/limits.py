@@ -52,7 +52,7 @@ class LimitRow:
 
     id: str
     limit: RetentionLimit
-    settled_at: datetime | None
+    applied_at: datetime | None
     content: bytes
     lifted: bytes | None
 
@@ -206,7 +206,7 @@ def _leaf_body(statement: LimitSet | LimitLifted, which: PendingLimit) -> dict[s
     body: dict[str, object] = {"limit": statement.id, "sha256": statements.sha256_of(which.content)}
     if isinstance(statement, LimitSet):
         body |= {"purpose": statement.purpose or "", "line": statement.line or "", "days": statement.days}
-        body["agreements"] = statement.agreements
+        body["covers_consents"] = statement.covers_consents
     return body | {"by": statement.by.id or statement.by.kind}
 
 
@@ -292,19 +292,19 @@ def next_unapplied(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | N
     """The id of a limit that has not been applied to every recording, and the next of those recordings, in
     order; ``None`` if there is no such limit."""
     with connected():
-        open_ = RetentionLimitTable.settled_at.is_null() & RetentionLimitTable.leaf.is_null(False)
+        open_ = RetentionLimitTable.applied_at.is_null() & RetentionLimitTable.leaf.is_null(False)
         row = RetentionLimitTable.select().where(open_).order_by(RetentionLimitTable.id).first()
         if row is None:
             return None
-        condition = (RecordingTable.tenant == row.tenant_id) & RecordingTable.destroyed_at.is_null()
-        condition &= RecordingTable.id > (row.settled_after or "")
+        condition = (RecordingTable.tenant == row.tenant_id) & RecordingTable.erased_at.is_null()
+        condition &= RecordingTable.id > (row.applied_after or "")
         found = RecordingTable.select().where(condition).order_by(RecordingTable.id).limit(limit)
         return row.id, tuple(recording_row(each) for each in found)
 
 
 def note_applied(limit_id: str, after: str | None, now: datetime) -> None:
     """Note that a limit has been applied to every recording up to ``after``; ``None``: to all."""
-    change = {"settled_at": now} if after is None else {"settled_after": after}
+    change = {"applied_at": now} if after is None else {"applied_after": after}
     with writing():
         RetentionLimitTable.update(**change).where(RetentionLimitTable.id == limit_id).execute()
 
@@ -334,10 +334,10 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
         return None
     until = _lifted_at(row, content, root, trust)
     limit = RetentionLimit(
-        statement.days, statement.purpose, statement.line, statement.since, until, statement.agreements
+        statement.days, statement.purpose, statement.line, statement.since, until, statement.covers_consents
     )
     lifted = None if until is None or row.lifted is None else row.lifted.encode()
-    return LimitRow(row.id, limit, row.settled_at, content, lifted)
+    return LimitRow(row.id, limit, row.applied_at, content, lifted)
 
 
 def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Trust) -> datetime | None:

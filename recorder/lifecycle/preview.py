@@ -66,7 +66,7 @@ class _Group:
         for each in limits:
             if each.concerns(self.line, self.start, code):
                 announced = min(announced, each.end(self.start))
-                if agreed is not None and each.names(self.start):
+                if agreed is not None and each.covers(self.start):
                     agreed = min(agreed, each.end(self.start))
         return announced if agreed is None else max(announced, min(agreed, self.end))
 
@@ -78,7 +78,7 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
         groups = list(_groups(tenant, now))
     count = alone = agreed = held = agreed_held = 0
     ends: Counter[date] = Counter()
-    without, named = ([*before, replace(limit, agreements=each)] for each in (False, True))
+    without, named = ([*before, replace(limit, covers_consents=each)] for each in (False, True))
     for each in groups:
         codes = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
         codes = [code for code in codes if each.ends(code, before).date() >= now.date()]
@@ -90,7 +90,7 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
         if spared:
             agreed += each.count
             agreed_held += each.held
-        cut = cut if limit.agreements else [code for code in cut if code not in spared]
+        cut = cut if limit.covers_consents else [code for code in cut if code not in spared]
         if cut:
             ends[max(each.ends(code, named) for code in cut).date()] += each.count
             held += each.held
@@ -110,12 +110,12 @@ def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
         fn.SUBSTR(RecordingTable.keep_until, 1, 10).coerce(False),
         RecordingTable.line_id,
         RecordingTable.purposes,
-        RecordingTable.agreed,
+        RecordingTable.consented_until,
     )
     counts = fn.COUNT(RecordingTable.id), fn.SUM(Case(None, [(is_held, 1)], 0))
     condition = (
         (RecordingTable.tenant == tenant)
-        & RecordingTable.destroyed_at.is_null()
+        & RecordingTable.erased_at.is_null()
         & (RecordingTable.keep_until > now)
     )
     query: Any = RecordingTable.select(*what, *counts).where(condition)

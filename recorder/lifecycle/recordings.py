@@ -69,8 +69,8 @@ def add_recording(
         RecordingTable.create(**recording_columns(row))
         NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
         body = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
-        if row.brought_in is not None:
-            body["brought_in"] = row.brought_in
+        if row.import_sha256 is not None:
+            body["import_sha256"] = row.import_sha256
         append(row.tenant, "recording.stored", body, now, entropy, recording=row.id)
     return True
 
@@ -96,13 +96,13 @@ def add_not_recorded(
             number=row.number,
             direction=row.direction,
             node=row.node,
-            outside_kind=row.outside.kind,
-            outside_value=row.outside.value,
+            external_kind=row.external_party.kind,
+            external_value=row.external_party.value,
             started_at=row.started_at,
             ended_at=row.ended_at,
             reason=row.reason,
             quarantined_until=row.quarantined_until,
-            noted_at=now,
+            listed_at=now,
         )
         if row.tenant is not None:
             until = row.quarantined_until
@@ -113,8 +113,8 @@ def add_not_recorded(
                 "line": row.line,
                 "direction": row.direction,
                 "node": row.node,
-                "outside_kind": row.outside.kind,
-                "outside_value": row.outside.value,
+                "external_kind": row.external_party.kind,
+                "external_value": row.external_party.value,
                 "started_at": to_iso(row.started_at),
                 "ended_at": to_iso(row.ended_at),
                 "quarantined_until": None if until is None else to_iso(until),
@@ -136,7 +136,7 @@ def note_quarantine_erasure(recording: str, now: datetime, entropy: Entropy) -> 
 def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
     """The recording that was made of an imported file (its SHA-256, hex), a tombstone included."""
     with connected():
-        condition = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
+        condition = (RecordingTable.tenant == tenant) & (RecordingTable.import_sha256 == sha256)
         row = RecordingTable.select().where(condition).first()
     return None if row is None else recording_row(row)
 
@@ -171,7 +171,7 @@ def _over(now: datetime) -> Any:
     held = AmendmentTable.select(AmendmentTable.recording).where(holds)
     return (
         (RecordingTable.keep_until <= now)
-        & RecordingTable.destroyed_at.is_null()
+        & RecordingTable.erased_at.is_null()
         & RecordingTable.id.not_in(held)
     )
 
@@ -194,15 +194,15 @@ def make_tombstone(
         condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
         changed = (
             RecordingTable.update(
-                outside_kind=None,
-                outside_value=None,
-                inside_kind=None,
-                inside_value=None,
+                external_kind=None,
+                external_value=None,
+                internal_kind=None,
+                internal_value=None,
                 wrapped_key=None,
-                destroyed_at=at or now,
-                destroyed_why=why,
+                erased_at=at or now,
+                erasure_reason=why,
             )
-            .where(condition & RecordingTable.destroyed_at.is_null())
+            .where(condition & RecordingTable.erased_at.is_null())
             .execute()
         )
         if not changed:
@@ -210,6 +210,6 @@ def make_tombstone(
         GrantTable.update(ended_at=now).where(
             (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
         ).execute()
-        body = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
+        body = {"recording": row.id, "reason": why, "leaves": drop_bodies(row.tenant, row.id)}
         append(row.tenant, "recording.erased", body, now, entropy)
     return True

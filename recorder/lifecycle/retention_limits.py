@@ -33,13 +33,13 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class NewLimit:
     """Keep recordings for at most ``keep_days`` from now on, for a purpose, of a line (``None``: any). With
-    ``keep_days`` ``None``: as announced, for future recordings. ``agreements``: also shorten what was agreed
-    to be kept longer."""
+    ``keep_days`` ``None``: as announced, for future recordings. ``covers_consents``: also shorten what was
+    agreed to be kept longer."""
 
     purpose: str | None
     line: str | None
     keep_days: int | None
-    agreements: bool = False
+    covers_consents: bool = False
 
 
 def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
@@ -63,7 +63,7 @@ def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
     if limit.keep_days is not None:
         new = str(uuid7(now, changes.entropy))
         statement = LimitSet(
-            tenant, new, limit.purpose, limit.line, limit.keep_days, now, limit.agreements, by
+            tenant, new, limit.purpose, limit.line, limit.keep_days, now, limit.covers_consents, by
         )
         content = statements.write(statement, changes.signer)
     limits.begin_statements(tenant, new, content, lifting, version)

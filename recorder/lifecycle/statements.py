@@ -16,7 +16,7 @@ from recorder.catalogue import erased_call_queries, offboarding_progress
 from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, none_revoked
 from recorder.services import Services
 from recorder.store.contract import NotFound
 
@@ -45,7 +45,7 @@ class Statements:
 
     store: DocumentSource
     root: Ed25519PublicKey
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
 
     def look(self, tenant: str | None, call: str) -> StatementCheck:
         """What applies to a customer's call. Raises :class:`SealError` if a statement about the customer is
@@ -62,7 +62,7 @@ class Statements:
         is unreadable."""
         if not offboarding_progress.is_being_erased(tenant):
             return False
-        found = offboarding.standing(self.store, tenant, self.root, self.revoked())
+        found = offboarding.current_statement(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
             return True
         log.error(

@@ -159,7 +159,7 @@ def call_state(folder: Path) -> str:
     kinds = [mark.kind for mark in read_marks(folder)]
     held = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
     bridged = [kind for kind in kinds if kind in {"bridged", "unbridged"}][-1:] == ["bridged"]
-    bridged = bridged or kinds.count("joined_room") > kinds.count("left_room")
+    bridged = bridged or kinds.count("participant_joined") > kinds.count("participant_left")
     if "announcement_finished" not in kinds:
         if start.at_pickup and not bridged:
             return "ringing"

@@ -40,7 +40,7 @@ def was_erased(
     places = {sealed.prefix} if row is None else {row.prefix, sealed.prefix}
     if any(_has_tombstone(sealed, place, store, root, revoked) for place in places):
         return True
-    if row is None or row.destroyed_at is None:
+    if row is None or row.erased_at is None:
         return False
     if sealed.manifest.keep_until > now:
         raise CatalogueError(
@@ -109,7 +109,7 @@ def _has_tombstone(
         amendment = open_amendment(content, root)
         if amendment.kind == ERASED and (amendment.tenant, amendment.recording) == me:
             if (
-                why := revocation.doubt(amendment, revoked, lambda: amendments.known_hashes(*me))
+                why := revocation.find_doubt(amendment, revoked, lambda: amendments.known_hashes(*me))
             ) is not None:
                 revocation.refuse(place + name(amendment.number), why)
             return True

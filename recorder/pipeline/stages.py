@@ -45,7 +45,7 @@ from recorder.pipeline.unrecorded_call import check_name, list_call, reason_not_
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
-from recorder.seal.manifest import BROUGHT_IN, to_body
+from recorder.seal.manifest import IMPORTED, to_body
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.services import Services
@@ -156,7 +156,7 @@ def _encode(folder: Path, now: datetime, services: Services, encode_take: Encode
     take = read_take(folder)
     start = take.start
     check_name(folder, start)
-    if start.brought_in is not None:
+    if start.import_keep_until is not None:
         write_encoded(encode_import(take))
         services.boundary("encoded")
         return True
@@ -199,7 +199,7 @@ def _check_line(start: CallStart) -> None:
     """Refuse a call that began after its line had ended: the node's snapshot was old, and it played the
     former customer's announcement. Neither that customer nor the next may hear the call. Raises
     :class:`TakeError`."""
-    if start.brought_in is None and line_history.has_ended(start.line, start.started_at):
+    if start.import_keep_until is None and line_history.has_ended(start.line, start.started_at):
         raise TakeError(
             "take.line_ended",
             f"the call {start.recording} began at {to_iso(start.started_at)}, when its number no longer "
@@ -238,7 +238,7 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
     sealed = read_sealed(folder, services.root)
     version = version_of(sealed.manifest.tenant)
     limits = limits_of(sealed.manifest.tenant, services.trust)
-    parties = take.start.outside, take.end.inside
+    parties = take.start.external_party, take.end.internal_party
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, services.store, services.root, now, services.revoked()):
         return _delete_erased(sealed, services)
@@ -258,7 +258,7 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
 
 def _report_problems(sealed: SealedTake) -> None:
     """Report problems of a recording that was just listed to the operator."""
-    if (reason := sealed.manifest.unannounced) is not None and reason != BROUGHT_IN:
+    if (reason := sealed.manifest.unannounced) is not None and reason != IMPORTED:
         metrics.TAKES_UNANNOUNCED.labels(reason).inc()
     body = to_body(sealed.manifest)
     if (missing := duration_check.unexplained_ms(body)) != 0:

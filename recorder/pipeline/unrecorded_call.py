@@ -24,7 +24,7 @@ def reason_not_kept(take: Take) -> str | None:
     """
     if take.end.outcome != "recorded":
         return take.end.reason or "recording_failed"
-    if take.start.brought_in is not None:
+    if take.start.import_keep_until is not None:
         return None
     seen = take.first("unobserved_from") is None
     return "never_connected" if seen and take.first("bridged") is None else None
@@ -59,7 +59,7 @@ def list_call(
         number=start.number,
         direction=start.direction,
         node=start.node,
-        outside=start.outside,
+        external_party=start.external_party,
         started_at=start.started_at,
         ended_at=end.ended_at,
         reason=reason,

@@ -32,8 +32,8 @@ from recorder.playback.audio_reader import AudioReader
 from recorder.playback.interface import Actor
 from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.keyring import Keyring
-from recorder.seal.offboarding import Statement, standing
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.offboarding import Statement, current_statement
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.usage_terms import Terms, terms
 from recorder.store.contract import Store
 
@@ -55,7 +55,7 @@ class Guard:
         *,
         now: Now = utc_now,
         entropy: Entropy = os.urandom,
-        revoked: Callable[[], Revoked] = nothing,
+        revoked: Callable[[], Revoked] = none_revoked,
     ) -> None:
         self.store = store
         self.sounds = AudioReader(store)
@@ -79,7 +79,7 @@ class Guard:
         row = queries.recording(who.tenant, printable(recording_id))
         if row is None:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
-        if row.destroyed_at is not None:
+        if row.erased_at is not None:
             self.refuse(who, "access.erased", "the recording was destroyed", recording_id, purpose)
         return row
 
@@ -96,7 +96,7 @@ class Guard:
     def offboarding(self, tenant: str) -> Statement | None:
         """The signed statement about a customer's offboarding, if one is in force. Raises :class:`SealError`,
         :class:`StoreError`."""
-        return standing(self.store, tenant, self.trust.root, self.trust.revoked())
+        return current_statement(self.store, tenant, self.trust.root, self.trust.revoked())
 
     def terms(self, sealed: VerifiedRecording) -> Terms:
         """The sealed terms of a recording: for what, and until when, it may be used. Raises
@@ -188,7 +188,7 @@ def _destroyed_meanwhile(row: RecordingRow) -> bool:
     be missing. The catalogue's key goes first."""
     now = queries.recording(row.tenant, row.id)
     return now is not None and (
-        now.destroyed_at is not None or (now.wrapped_key is None and row.wrapped_key is not None)
+        now.erased_at is not None or (now.wrapped_key is None and row.wrapped_key is not None)
     )
 
 

@@ -39,7 +39,7 @@ from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.manifest import to_body
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, none_revoked
 from recorder.store.contract import Store
 
 AHEAD: Final = 15
@@ -65,7 +65,7 @@ class Gate:
         *,
         now: Now = utc_now,
         entropy: Entropy = os.urandom,
-        revoked: Callable[[], Revoked] = nothing,
+        revoked: Callable[[], Revoked] = none_revoked,
     ) -> None:
         self._root, self._revoked = root_public, revoked
         self._guard = Guard(store, keyring, root_public, now=now, entropy=entropy, revoked=revoked)
@@ -276,10 +276,10 @@ class Gate:
     def _check_purpose(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> None:
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
-        if sealed.manifest.brought_in is not None and not terms.purposes:
+        if sealed.manifest.import_sha256 is not None and not terms.purposes:
             why = "it was imported, and no purpose has been stated"
             self._guard.refuse(who, "access.brought_in", why, recording, purpose)
-        if sealed.manifest.announced is None and sealed.manifest.brought_in is None:
+        if sealed.manifest.announced is None and sealed.manifest.import_sha256 is None:
             self._guard.refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
             )

@@ -93,10 +93,10 @@ def create_grant(
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
-        condition = GrantTable.select(GrantTable.given_at.alias("at")).where(
-            GrantTable.user == user, _within(GrantTable.given_at, now)
+        condition = GrantTable.select(GrantTable.granted_at.alias("at")).where(
+            GrantTable.user == user, _within(GrantTable.granted_at, now)
         )
-        _check(condition, GrantTable.given_at, GRANTS_AN_HOUR, now)
+        _check(condition, GrantTable.granted_at, GRANTS_AN_HOUR, now)
         body = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
         body |= {"session": session or "", "manifest_sha256": manifest_sha256}
         leaf = append(tenant, GIVEN, body, now, entropy, recording=recording)
@@ -108,7 +108,7 @@ def create_grant(
             recording=recording,
             purpose=purpose,
             manifest_sha256=manifest_sha256,
-            given_at=now,
+            granted_at=now,
             until=until,
             leaf=leaf.number,
             renewals=0,
@@ -241,7 +241,7 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
 
 def _check_old(grant: GrantRow, now: datetime) -> None:
     """Raises :class:`TooOften` if a user has many grants older than an hour."""
-    old = (GrantTable.user == grant.user) & (GrantTable.given_at <= now - HOUR) & _lasting(now)
+    old = (GrantTable.user == grant.user) & (GrantTable.granted_at <= now - HOUR) & _lasting(now)
     if GrantTable.select().where(old).count() > OLD_GRANTS:
         raise _too_often(LASTS)
 
@@ -354,11 +354,11 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
         condition = ListenTable.id == listen.id
         if not ListenTable.update(closed_at=now).where(condition & ListenTable.closed_at.is_null()).execute():
             return False
-        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(condition).get()
+        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.listen_report).where(condition).get()
         body: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
         body["sent_bytes"] = int(row.sent_bytes)
-        if row.player_says is not None:
-            body["player_says"] = row.player_says
+        if row.listen_report is not None:
+            body["listen_report"] = row.listen_report
         append(listen.tenant, CLOSED, body, now, entropy, recording=listen.recording)
     return True
 
@@ -372,9 +372,9 @@ def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add
         row = ListenTable.get_or_none(condition)
         if row is None:
             return False
-        before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
+        before = [(int(begin), int(end)) for begin, end in row.listen_report or ()]
         report = [list(each) for each in add([*before, *played])]
-        return bool(ListenTable.update(player_says=report).where(condition).execute())
+        return bool(ListenTable.update(listen_report=report).where(condition).execute())
 
 
 def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:

@@ -36,7 +36,7 @@ from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path, wrapped_key
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.store.contract import NotFound, Store
 
@@ -71,7 +71,7 @@ class RecordingVerifier:
         store: Store,
         keyring: Keyring,
         root_public: Ed25519PublicKey,
-        revoked: Callable[[], Revoked] = nothing,
+        revoked: Callable[[], Revoked] = none_revoked,
     ) -> None:
         self._store = store
         self._revoked = revoked
@@ -183,10 +183,10 @@ class RecordingVerifier:
             "direction": (row.direction, manifest.direction),
             "start": (row.started_at, manifest.started_at),
             "duration": (row.duration_ms, manifest.duration_ms),
-            "what was agreed": (row.kept, manifest.kept),
-            "where it comes from": (row.brought_in, manifest.brought_in),
-            "outside party": (row.outside, parties.outside),
-            "inside party": (row.inside, parties.inside),
+            "what was agreed": (row.keep_answer, manifest.keep_answer),
+            "where it comes from": (row.import_sha256, manifest.import_sha256),
+            "external party": (row.external_party, parties.external_party),
+            "internal party": (row.internal_party, parties.internal_party),
         }
         if announcement is not None:
             pairs["announcement"] = (

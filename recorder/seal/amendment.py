@@ -1,23 +1,23 @@
-"""Amendment, version 1: what is learnt about a recording after it was sealed, signed, beside the manifest.
+"""The amendment, version 1: a signed statement about a sealed recording, beside its manifest.
 
 ``amendment-0001.json``, ``amendment-0002.json`` … are signed documents (``signed_document.py``).  Each names
-the SHA-256 of the one before it, the first that of the manifest, so that none can be taken out of the middle,
-exchanged or moved to another recording unnoticed.  They are put once: two nodes cannot both write a number.
+the SHA-256 of its predecessor, the first that of the manifest, so removing one from the middle, replacing one
+or moving one to another recording is noticed.  Each is put once: two nodes cannot write the same number.
 
-The kinds are a closed set; each has data of its own:
+The kinds are a closed set, each with its own data:
 
 =====================  ============================================================================
-``erased``             the tombstone: why, whose key and which objects are gone, what remains
-``hold_set``           it must not go, for which purposes, at whose wish and why, looked at again when,
-                       and who may still listen
-``hold_lifted``        which hold (its amendment's number) ended, and why
-``consent_withdrawn``  for which purposes somebody takes back that they agreed
-``agreed_later``       a purpose agreed to after the call, until when, under which country's rules
-``purposes_narrowed``  which purposes end, and why
-``deletion_requested``     the customer has it deleted, and why
+``erased``             the tombstone: the reason, the destroyed key, the deleted objects, and what remains
+``hold_set``           a legal hold: its purposes, owner, reason and review date, and the roles that may
+                       still listen
+``hold_lifted``        the number of the hold's amendment, and the reason
+``consent_withdrawn``  the purposes that consent is withdrawn for
+``consent_added``      a purpose consented to after the call, its end, and the country of the rules
+``purposes_narrowed``  the purposes that end, and the reason
+``deletion_requested``  the customer's reason for deletion
 =====================  ============================================================================
 
-What follows from them is ``usage_terms.py``.
+``usage_terms.py`` derives their consequences.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, one_of
 
 MAX_BYTES = 1024 * 1024
 LAST = 9999
-"""As many as there can be of one recording: names sort as numbers do."""
+"""Maximum number of amendments of one recording: up to it, names sort like numbers."""
 
 _NAME = re.compile(r"amendment-([0-9]{4})\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who had it written down: ``system`` (a duty of the worker's), ``operator`` (the command line), or a
-    ``user`` with their id.  Never a name: what is signed stays."""
+    """The author: ``system`` (a duty of the worker), ``operator`` (the command line), or a ``user`` with
+    their id.  Never a name, since signed documents stay."""
 
     __pydantic_config__ = STRICT
 
@@ -64,8 +64,8 @@ SYSTEM = By("system")
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A verified amendment.  ``predecessor`` is the hex SHA-256 of the document before it, ``sha256`` of
-    its own bytes (empty where it is not written yet)."""
+    """A verified amendment.  ``predecessor`` is the hex SHA-256 of the previous document, ``sha256`` that of
+    its own bytes (empty until it is written)."""
 
     recording: str
     tenant: str
@@ -84,7 +84,7 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class AmendmentBody:
-    """What is signed; the form of ``data`` depends on ``kind``."""
+    """The signed body; the form of ``data`` depends on ``kind``."""
 
     __pydantic_config__ = STRICT
 
@@ -105,7 +105,7 @@ def _check(found: AmendmentBody) -> None:
 
 
 def _use(body: object) -> str:
-    """What a key must be endorsed for to sign an amendment with this body."""
+    """Return the endorsement that signing this body takes."""
     is_tombstone = isinstance(body, dict) and body.get("kind") == ERASED
     return signing.TOMBSTONE if is_tombstone else signing.AMENDMENT
 
@@ -117,26 +117,27 @@ AMENDMENT: Final = signed_document.Kind(
 
 
 def name(number: int) -> str:
-    """``amendment-0001.json``."""
+    """Return the object name of an amendment, such as ``amendment-0001.json``.  Raises :class:`SealError`
+    (``amendment.number``)."""
     if not 1 <= number <= LAST:
         raise SealError("amendment.number", f"there is no amendment number {number}")
     return f"amendment-{number:04}.json"
 
 
 def number_in(object_name: str) -> int | None:
-    """The number in an amendment's name; ``None`` for any other name."""
+    """Return the number in an amendment's object name; ``None`` for any other name."""
     found = _NAME.fullmatch(object_name)
     return int(found[1]) or None if found else None
 
 
 def write(amendment: Amendment, signer: signing.Signer) -> bytes:
-    """The amendment, signed.  Raises :class:`SealError` (``seal.endorsement_use`` where the key is not
-    endorsed for this kind, ``seal.endorsement_time``)."""
+    """Sign an amendment. Raises :class:`SealError` (``seal.endorsement_use`` where the key is not endorsed
+    for this kind, ``seal.endorsement_time``)."""
     return AMENDMENT.write(body_of(amendment), signer)
 
 
 def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Amendment:
-    """An amendment, verified from the root's public key alone.  Raises :class:`SealError` as
+    """Read an amendment and verify it from the root's public key alone.  Raises :class:`SealError` as
     :func:`sealing.open_manifest` does, and ``amendment.kind`` for one that this version does not know."""
     signed = AMENDMENT.read(content, root)
     said = signed.value
@@ -155,7 +156,7 @@ def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None 
 
 
 def body_of(amendment: Amendment) -> AmendmentBody:
-    """What of an amendment is signed."""
+    """Return the part of an amendment that is signed."""
     return AmendmentBody(
         recording=amendment.recording,
         tenant=amendment.tenant,

@@ -1,4 +1,4 @@
-"""A recording's amendments, one after another: each follows the one before it, and the whole makes sense."""
+"""The chain of a recording's amendments: each links to its predecessor, and none contradicts earlier ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recorder.seal.amendment import Amendment, By, name, number_in, open_amendme
 from recorder.seal.amendment_kinds import (
     ERASED,
     HOLD_SET,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
     Erased,
@@ -29,14 +29,14 @@ from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.signed_document import CLOCK_SLACK
-from recorder.seal.usage_terms import for_disputes
+from recorder.seal.usage_terms import serves_disputes
 
 ALL_MAX_BYTES = 64 * 1024 * 1024
-"""Of all amendments of one recording; of what comes after that too little is read to be believed."""
+"""Maximum size of all amendments of one recording; later ones are read truncated, and fail verification."""
 
 
 def amendments_in(source: DocumentSource, prefix: str, names: Iterable[str]) -> list[tuple[str, bytes]]:
-    """The amendments among the names of what lies at ``prefix``, for :func:`read_chain`.  Raises
+    """Read the amendments among the object names at ``prefix``, for :func:`read_chain`.  Raises
     :class:`recorder.errors.StoreError`."""
     found, left = [], ALL_MAX_BYTES
     for each in sorted(filter(number_in, names)):
@@ -48,7 +48,7 @@ def amendments_in(source: DocumentSource, prefix: str, names: Iterable[str]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with an amendment: a stable code, the object's name, and what it means."""
+    """A problem with an amendment: a stable code, the object's name, and a message."""
 
     code: str
     name: str
@@ -57,7 +57,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Chain:
-    """A recording's amendments in order, as far as they can be believed, and what is wrong with others."""
+    """A recording's amendments in order up to the first problem, and the problems."""
 
     manifest: Manifest
     manifest_sha256: str
@@ -66,30 +66,30 @@ class Chain:
 
     @property
     def erased(self) -> Amendment | None:
-        """The tombstone, where there is one."""
+        """The tombstone, if there is one."""
         return next((each for each in self.amendments if each.kind == ERASED), None)
 
     @property
     def holds(self) -> tuple[Amendment, ...]:
-        """Holds that were set and not lifted."""
+        """Legal holds that were set and not lifted."""
         lifted = {each.data.hold for each in self.amendments if isinstance(each.data, HoldLifted)}
         return tuple(each for each in self.amendments if each.kind == HOLD_SET and each.number not in lifted)
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The purposes that were announced or agreed to, by code, ended ones too."""
-        later = (each.data.purpose for each in self.amendments if isinstance(each.data, AgreedLater))
+        """Codes of the purposes that were announced or consented to, including ended ones."""
+        later = (each.data.purpose for each in self.amendments if isinstance(each.data, ConsentAdded))
         return tuple(dict.fromkeys([*(each.code for each in self.manifest.purposes), *later]))
 
-    def following(self, data: Data, by: By, now: datetime) -> Amendment:
-        """The next amendment, not yet written."""
+    def next_amendment(self, data: Data, by: By, now: datetime) -> Amendment:
+        """Return the next amendment, not yet signed."""
         number = len(self.amendments) + 1
         before = self.amendments[-1].sha256 if self.amendments else self.manifest_sha256
         at = truncate(now)
         return Amendment(self.manifest.recording, self.manifest.tenant, number, before, at, by, data)
 
     def check(self) -> None:
-        """Raises :class:`SealError` with the first thing that is wrong."""
+        """Raises :class:`SealError` with the first problem."""
         for problem in self.problems[:1]:
             raise SealError(problem.code, f"{problem.name}: {problem.message}", "see `accord verify`")
 
@@ -103,10 +103,10 @@ def read_chain(
 ) -> Chain:
     """Read amendments in order.  ``found`` are names and contents, sorted by name.
 
-    Nothing is raised: what is wrong is in the chain's ``problems``: ``amendment.missing``,
+    Nothing is raised; errors are in the chain's ``problems``: ``amendment.missing``,
     ``amendment.doubled``, ``amendment.foreign``, ``amendment.predecessor``, ``amendment.contradiction``,
-    ``amendment.kind``, or a code of :func:`manifest.open_manifest`.  What follows a problem is checked
-    too, and not believed.
+    ``amendment.kind``, or a code of :func:`manifest.open_manifest`.  Amendments after a problem are
+    checked, but do not count.
     """
     chain, expected, before = Chain(manifest, manifest_sha256), 1, manifest_sha256
     for object_name, content in found:
@@ -137,13 +137,13 @@ def _belongs(chain: Chain, amendment: Amendment, number: int, before: str | None
         raise SealError("amendment.doubled", f"it is amendment {amendment.number} under another name")
     if before is not None and amendment.predecessor != before:
         raise SealError("amendment.predecessor", "it follows another document than the one before it")
-    if not chain.problems:  # otherwise nobody knows what came before
+    if not chain.problems:  # otherwise its predecessors are unknown
         check_follows(chain, amendment)
 
 
 def check_follows(chain: Chain, amendment: Amendment) -> None:
-    """Raises :class:`SealError` (``amendment.contradiction``) for an amendment that makes no sense after what
-    is in the chain, whoever signed it."""
+    """Raises :class:`SealError` (``amendment.contradiction``) for an amendment that contradicts the chain,
+    whoever signed it."""
 
     def refuse(what: str) -> None:
         raise SealError("amendment.contradiction", what)
@@ -158,10 +158,10 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
     named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
     if other := sorted(set(named) - set(chain.codes)):
         refuse(f"the recording has no purpose {', '.join(other)}")
-    if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not for_disputes(code)]):
+    if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not serves_disputes(code)]):
         refuse(f"no dispute can need it for {', '.join(other)}, and it is held for that")
-    nothing = chain.manifest.announced is None and chain.manifest.brought_in is None
-    if isinstance(data, AgreedLater) and nothing:
+    nothing = chain.manifest.announced is None and chain.manifest.import_sha256 is None
+    if isinstance(data, ConsentAdded) and nothing:
         refuse("it agrees to what was not announced")
     if isinstance(data, Erased):
         sealed = {Gone(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}
@@ -173,11 +173,11 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
             refuse("the recording was erased while it was held")
 
 
-def erasure(chain: Chain, why: str) -> Erased:
-    """What a tombstone says of a recording."""
+def make_tombstone(chain: Chain, why: str) -> Erased:
+    """Return the data of a recording's tombstone."""
     manifest = chain.manifest
     return Erased(
-        why=why,
+        reason=why,
         key_id=manifest.keys.data,
         objects=tuple(Gone(o.name, o.stored_sha256, o.stored_length) for o in manifest.objects),
         remains=(*(name(each.number) for each in chain.amendments), MANIFEST),

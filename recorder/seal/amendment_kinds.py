@@ -1,4 +1,4 @@
-"""What an amendment says, kind by kind: values, and their JSON (``amendment.py`` signs them)."""
+"""The data of amendments, kind by kind, and its JSON; ``amendment.py`` signs it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ERASED = "erased"
 HOLD_SET = "hold_set"
 HOLD_LIFTED = "hold_lifted"
 CONSENT_WITHDRAWN = "consent_withdrawn"
-AGREED_LATER = "agreed_later"
+CONSENT_ADDED = "consent_added"
 PURPOSES_NARROWED = "purposes_narrowed"
-DELETION_ASKED = "deletion_requested"
+DELETION_REQUESTED = "deletion_requested"
 
 EXPIRED = "expired"
 NOT_ANNOUNCED = "not_announced"
@@ -27,10 +27,9 @@ SHORTENED = "shortened"
 WITHDRAWN = "withdrawn"
 NARROWED = "narrowed"
 DELETED = "deleted"
-WHYS = (EXPIRED, NOT_ANNOUNCED, SHORTENED, WITHDRAWN, NARROWED, DELETED)
-"""Why a recording was erased: its day came; its announcement was not found in its sound; its customer keeps
-recordings for a shorter time since; consent was withdrawn; its purposes were narrowed to none; its customer
-had it deleted."""
+ERASURE_REASONS = (EXPIRED, NOT_ANNOUNCED, SHORTENED, WITHDRAWN, NARROWED, DELETED)
+"""Why a recording was erased: it expired; its announcement was not found in the audio; a retention limit
+shortened it; consent was withdrawn; its purposes were narrowed to none; its customer deleted it."""
 
 
 def _read_day(text: object) -> date:
@@ -48,12 +47,12 @@ def _check_some(codes: tuple[str, ...]) -> tuple[str, ...]:
 
 Day = Annotated[date, BeforeValidator(_read_day), PlainSerializer(date.isoformat, when_used="json")]
 Some = Annotated[tuple[str, ...], AfterValidator(_check_some)]
-"""One or more codes, each once."""
+"""One or more codes without repetition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """An object that was deleted with every version."""
+    """An object that was deleted in every version."""
 
     __pydantic_config__ = STRICT
 
@@ -64,12 +63,12 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """``key_id`` is the id of the destroyed data key; ``remains`` names what still lies with the
-    recording, beside this amendment."""
+    """The tombstone.  ``key_id`` is the id of the destroyed data key; ``remains`` names the objects that stay
+    beside this amendment."""
 
     __pydantic_config__ = STRICT
 
-    why: Annotated[str, one_of(WHYS)]
+    reason: Annotated[str, one_of(ERASURE_REASONS)]
     key_id: Annotated[str, Field(alias="key")]
     objects: tuple[Gone, ...]
     remains: tuple[str, ...]
@@ -77,8 +76,8 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class HoldSet:
-    """``owner`` is a user's id, or who at the operator's answers for it; ``review_at`` when it is looked at
-    again, at the latest; ``roles`` are those that may still listen, for these purposes only."""
+    """A legal hold. ``owner`` is a user's id, or the responsible person at the operator; ``review_at`` is its
+    latest review; ``roles`` may still listen, for these purposes only."""
 
     __pydantic_config__ = STRICT
 
@@ -91,7 +90,7 @@ class HoldSet:
 
 @dataclass(frozen=True, slots=True)
 class HoldLifted:
-    """``hold`` is the number of the amendment that set it."""
+    """The end of a hold; ``hold`` is the number of the amendment that set it."""
 
     __pydantic_config__ = STRICT
 
@@ -101,7 +100,7 @@ class HoldLifted:
 
 @dataclass(frozen=True, slots=True)
 class ConsentWithdrawn:
-    """``reason`` is how it was withdrawn, in the words of whoever wrote it down."""
+    """Consent withdrawn; ``reason`` says how, in the words of the person who entered it."""
 
     __pydantic_config__ = STRICT
 
@@ -110,9 +109,10 @@ class ConsentWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class AgreedLater:
-    """``purpose`` holds until ``until``; ``country`` names the pack whose ceiling was looked at, ``reason``
-    how it was agreed, ``on`` the customer's day of that where it was said."""
+class ConsentAdded:
+    """Consent given after the call: ``purpose`` holds until ``until``.  ``country`` names the country rules
+    whose ceiling applied, ``reason`` says how consent was given, ``on`` the day in the customer's time zone,
+    if stated."""
 
     __pydantic_config__ = STRICT
 
@@ -125,7 +125,7 @@ class AgreedLater:
 
 @dataclass(frozen=True, slots=True)
 class PurposesNarrowed:
-    """``purposes`` are those that end."""
+    """Purposes that end early."""
 
     __pydantic_config__ = STRICT
 
@@ -134,23 +134,23 @@ class PurposesNarrowed:
 
 
 @dataclass(frozen=True, slots=True)
-class DeletionAsked:
-    """Nothing of it is to be kept."""
+class DeletionRequested:
+    """The customer's order to delete the recording."""
 
     __pydantic_config__ = STRICT
 
     reason: str
 
 
-Data = Erased | HoldSet | HoldLifted | ConsentWithdrawn | AgreedLater | PurposesNarrowed | DeletionAsked
+Data = Erased | HoldSet | HoldLifted | ConsentWithdrawn | ConsentAdded | PurposesNarrowed | DeletionRequested
 KINDS: dict[type[Data], str] = {
     Erased: ERASED,
     HoldSet: HOLD_SET,
     HoldLifted: HOLD_LIFTED,
     ConsentWithdrawn: CONSENT_WITHDRAWN,
-    AgreedLater: AGREED_LATER,
+    ConsentAdded: CONSENT_ADDED,
     PurposesNarrowed: PURPOSES_NARROWED,
-    DeletionAsked: DELETION_ASKED,
+    DeletionRequested: DELETION_REQUESTED,
 }
 
 
@@ -158,13 +158,13 @@ FORMS: Final[dict[str, Form[Any]]] = {kind: Form(each) for each, kind in KINDS.i
 
 
 def data_body(data: Data) -> dict[str, Any]:
-    """An amendment's data as JSON: in its body, and in the catalogue."""
+    """Return an amendment's data as JSON, for its body and for the catalogue."""
     return FORMS[KINDS[type(data)]].write(data)
 
 
 def read_data(kind: str, data: object, where: str = "amendment.body.data") -> Data:
-    """The data of a kind; ``where`` is its path in errors.  Raises :class:`SealError` (``seal.field``,
-    ``seal.unknown_field``; ``amendment.kind`` for a kind that this version does not know)."""
+    """Read the data of a kind; ``where`` is its path in errors.  Raises :class:`SealError` (``seal.field``,
+    ``seal.unknown_field``; ``amendment.kind`` for an unknown kind)."""
     if kind not in FORMS:
         raise SealError(
             "amendment.kind",

@@ -1,9 +1,8 @@
-"""The signed note that calls without a recording were erased for the person who asked, with the calls' ids
-alone::
+"""The signed record that calls without a recording were erased at a person's request.  It has only ids::
 
     call-erasures/<tenant>/<id>.json
 
-Only such a note removes a call from the register, or drops a take; a row is an index to it.
+Only such a record removes a call from the register or drops a take; the rows are an index to it.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import memory_file
 from recorder.strict_json import STRICT, Form, Time
 
 MAX_BYTES: Final = 256 * 1024
 NOTES: Final = "call-erasures/"
-"""Where the notes lie in the bucket."""
+"""Prefix of the records in the bucket."""
 
 AT_ONCE: Final = 500
-"""Calls in one note."""
+"""Maximum number of calls in one record."""
 
 _PLACE = re.compile(r"call-erasures/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class ErasedCalls:
-    """The calls that were erased, when, and for which request."""
+    """The erased calls, the time, and the subject request."""
 
     __pydantic_config__ = STRICT
 
@@ -48,7 +47,7 @@ class ErasedCalls:
 
 @dataclass(frozen=True, slots=True)
 class ErasedCallsRecord(ErasedCalls):
-    """A verified note; ``key`` is the id of the key that signed it."""
+    """A verified record; ``key`` is the id of the signing key."""
 
     key: str
 
@@ -65,12 +64,12 @@ NOTE: Final = signed_document.Kind(
 
 
 def place_of(tenant: str, note: str) -> str:
-    """Where a note lies.  Raises :class:`SealError` for what are no ids."""
-    return f"{NOTES}{part(tenant)}/{part(note)}.json"
+    """Return a record's key in the bucket.  Raises :class:`SealError` for invalid ids."""
+    return f"{NOTES}{key_part(tenant)}/{key_part(note)}.json"
 
 
 def ids_in(key: str) -> tuple[str, str] | None:
-    """The customer's and the note's id in an object's key; ``None`` for another object's."""
+    """Return the customer's and the record's id in an object's key; ``None`` for another key."""
     match = _PLACE.fullmatch(key)
     return None if match is None else (match[1], match[2])
 
@@ -85,7 +84,7 @@ def put(
     signer: signing.Signer,
     root: Ed25519PublicKey,
 ) -> None:
-    """Sign a note and put it.  Raises :class:`SealError` (a key that is not endorsed for it),
+    """Sign a record and put it.  Raises :class:`SealError` (a key that is not endorsed for it),
     :class:`recorder.errors.StoreError`."""
     content = NOTE.write(ErasedCalls(tenant, request, at, tuple(sorted(calls))), signer)
     read(content, root)
@@ -94,7 +93,7 @@ def put(
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> ErasedCallsRecord:
-    """A note, verified from the root's public key alone.  Raises :class:`SealError`."""
+    """Read a record and verify it from the root's public key alone.  Raises :class:`SealError`."""
     signed = NOTE.read(content, root)
     found = signed.value
     return ErasedCallsRecord(found.tenant, found.request, found.at, found.calls, signed.key_id)
@@ -103,8 +102,8 @@ def read(content: bytes, root: Ed25519PublicKey) -> ErasedCallsRecord:
 def note_at(
     source: DocumentSource, tenant: str, note: str, root: Ed25519PublicKey, revoked: Revoked
 ) -> ErasedCallsRecord:
-    """A customer's note.  Raises :class:`SealError` (``call_erasure.foreign`` for another customer's,
-    ``seal.key_revoked`` where its key was revoked, whatever its date), ``NotFound``,
+    """Read a customer's record from the bucket. Raises :class:`SealError` (``call_erasure.foreign`` for
+    another customer's, ``seal.key_revoked`` where its key was revoked, whatever its date), ``NotFound``,
     :class:`recorder.errors.StoreError`."""
     place = place_of(tenant, note)
     found = read(read_document(source, place, MAX_BYTES), root)

@@ -1,4 +1,4 @@
-"""Signed JSON: RFC 8785, with the errors of sealed documents."""
+"""Canonical JSON (RFC 8785) of signed documents; problems are raised as :class:`SealError`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ Value = TypeVar("Value")
 
 
 def dump(body: Mapping[str, Any]) -> bytes:
-    """RFC 8785.  Raises ``ValueError`` for what it cannot hold (integers beyond 2^53, NaN)."""
+    """Return the RFC 8785 form.  Raises ``ValueError`` for values that it cannot hold (integers beyond 2^53,
+    NaN)."""
     return rfc8785.dumps(dict(body))
 
 
 def load(content: bytes, what: str, largest: int | None = None) -> dict[str, Any]:
-    """The object in a document, which must be in RFC 8785 form and not longer than ``largest`` bytes.
-    ``what`` names it in errors.  Raises :class:`SealError` (``seal.not_json``, ``seal.duplicate_field``,
+    """Parse a document, which must be an object in RFC 8785 form of at most ``largest`` bytes. ``what`` names
+    it in errors. Raises :class:`SealError` (``seal.not_json``, ``seal.duplicate_field``,
     ``seal.not_canonical``)."""
     try:
         return parse_canonical(content, largest)
@@ -40,14 +41,14 @@ def load(content: bytes, what: str, largest: int | None = None) -> dict[str, Any
 
 
 def read(form: Form[Value], body: object, where: str) -> Value:
-    """The value of a document's object, from which the same object would be written.  ``where`` is its path
-    in errors.  Raises :class:`SealError` (``seal.field``; ``seal.unknown_field`` where nothing else is
+    """Read a value from an object, and check that writing the value gives the same object.  ``where`` is its
+    path in errors.  Raises :class:`SealError` (``seal.field``; ``seal.unknown_field`` where nothing else is
     wrong)."""
     try:
         value = form.read(body)
     except Malformed as error:
         if error.reason == "unknown_field":
-            # It might change the meaning of the others.
+            # An unknown field might change the meaning of the others.
             raise SealError("seal.unknown_field", f"{where}{error} to this version") from None
         raise SealError("seal.field", f"{where}{error}") from None
     written: Any = form.write(value)
@@ -59,7 +60,7 @@ def read(form: Form[Value], body: object, where: str) -> Value:
 
 
 def read_time(value: object, where: str) -> datetime:
-    """A field's time.  Raises :class:`SealError` (``seal.field``)."""
+    """Read a time.  Raises :class:`SealError` (``seal.field``)."""
     try:
         return strict_json.read_time(value)
     except ValueError:
@@ -67,7 +68,7 @@ def read_time(value: object, where: str) -> datetime:
 
 
 def read_bytes(value: object, length: int, where: str) -> bytes:
-    """A field's bytes, of a length.  Raises :class:`SealError` (``seal.field``)."""
+    """Read ``length`` bytes in base64url.  Raises :class:`SealError` (``seal.field``)."""
     try:
         data = strict_json.unb64(value)
     except ValueError:
@@ -78,7 +79,7 @@ def read_bytes(value: object, length: int, where: str) -> bytes:
 
 
 def members(body: object, where: str, *names: str) -> list[Any]:
-    """The values of an object that has exactly the fields ``names``.  Raises :class:`SealError`
+    """Return the values of an object with exactly the fields ``names``.  Raises :class:`SealError`
     (``seal.field``, ``seal.unknown_field``)."""
     if not isinstance(body, dict):
         raise SealError("seal.field", f"{where} is not an object")
@@ -91,8 +92,8 @@ def members(body: object, where: str, *names: str) -> list[Any]:
 
 
 def take_constants(body: object, where: str, expected: Mapping[str, object]) -> dict[str, Any]:
-    """An object's other fields, where those in ``expected`` have their one value.  Raises
-    :class:`SealError` (``seal.field``; ``seal.version`` for another ``version``)."""
+    """Check an object's constant fields, and return the other ones. Raises :class:`SealError`
+    (``seal.field``; ``seal.version`` for another ``version``)."""
     if not isinstance(body, dict):
         raise SealError("seal.field", f"{where} is not an object")
     for name, value in expected.items():
@@ -112,5 +113,5 @@ def take_constants(body: object, where: str, expected: Mapping[str, object]) -> 
 
 
 def b64_line(data: bytes) -> bytes:
-    """Ordinary base64 and a newline, as a key-encryption key lies in its file."""
+    """Return standard base64 and a newline: the content of a key-encryption key's file."""
     return base64.b64encode(data) + b"\n"

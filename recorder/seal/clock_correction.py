@@ -1,10 +1,9 @@
-"""When a call was, as it is sealed: its times as they were noted, put right where a clock was wrong.
+"""Correction of a call's times when it is sealed, where a clock was wrong.
 
-What was noted in a call is by clocks that somebody may have set since, or sets later: the machine's, and the
-switch's, which keeps its own.  The clock since boot is set by nobody.  With a reading of it from the call's
-beginning, on a machine that was not started again, it is known how long ago that was, and so by the present
-clock when.  Nothing here says which of two clocks is right; keeping counts from the later time, so that
-nothing goes earlier than was announced.
+The times of a call are by the machine's clock and by the switch's own, and both can be set at any time.
+Nobody sets the uptime: if the machine was not restarted, a reading of it from the call's start tells how long
+ago that was, and so its time by the present clock.  Nothing here decides which of two clocks is right.
+Retention counts from the later time, so that nothing expires earlier than announced.
 """
 
 from __future__ import annotations
@@ -13,27 +12,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recorder.clock import HIDDEN_BOOT_ID, SLACK, Uptime, truncate
-from recorder.seal.manifest import Noted
+from recorder.seal.manifest import UncorrectedTimes
 from recorder.spool.layout import CallStart, Take
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times to the millisecond, in order: none is later than ``sealed_at``.  ``kept_from``: from when on
-    keeping counts.  ``noted``: start and end as they were noted, where these are others."""
+    """Times to the millisecond, in order, none later than ``sealed_at``.  ``kept_from`` is the start of
+    retention.  ``uncorrected``: start and end by the clocks of the call, where these are others."""
 
     started_at: datetime
     bridged_at: datetime | None
     ended_at: datetime
     sealed_at: datetime
     kept_from: datetime
-    noted: Noted | None
+    uncorrected: UncorrectedTimes | None
 
 
-def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
-    """The times of a take that is sealed now; ``uptime`` is the machine's, ``None`` where it is not known."""
+def correct_times(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
+    """Return the corrected times of a take that is sealed now. ``uptime`` is the machine's, ``None`` where it
+    is unknown."""
     now = truncate(now)
-    noted = Noted(truncate(take.start.started_at), truncate(take.end.ended_at))
+    noted = UncorrectedTimes(truncate(take.start.started_at), truncate(take.end.ended_at))
     begin, known = noted.started_at, _begin(take.start, now, uptime)
     if begin > now:
         begin = now - max(noted.ended_at - begin, timedelta()) if known is None else known
@@ -42,20 +42,20 @@ def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     by = begin - noted.started_at
     ended = _put_right(noted.ended_at, by, begin, now)
     bridged = take.first("bridged")
-    sealed = Noted(begin, ended)
+    sealed = UncorrectedTimes(begin, ended)
     return Timing(
         started_at=begin,
         bridged_at=None if bridged is None else _put_right(truncate(bridged), by, begin, ended),
         ended_at=ended,
         sealed_at=now,
-        # Where nobody knows how long ago it was, or the clock was ahead, no earlier than is certain.
+        # Where the call's age is unknown or the clock was ahead, retention must not begin too early.
         kept_from=now if known is None or noted.started_at > now else begin,
-        noted=None if sealed == noted else noted,
+        uncorrected=None if sealed == noted else noted,
     )
 
 
 def _begin(start: CallStart, now: datetime, uptime: Uptime | None) -> datetime | None:
-    """When the call began, by the present clock; ``None`` where nobody knows."""
+    """Return the call's start by the present clock, from the uptime; ``None`` where that is unknown."""
     then = start.uptime
     if then is None or uptime is None or HIDDEN_BOOT_ID in (then.boot, uptime.boot):
         return None
@@ -65,7 +65,7 @@ def _begin(start: CallStart, now: datetime, uptime: Uptime | None) -> datetime |
 
 
 def _put_right(at: datetime, by: timedelta, earliest: datetime, latest: datetime) -> datetime:
-    """A time of the call: as it was noted, where that can be; otherwise moved with the call's beginning."""
+    """Return a time of the call as noted where that is possible, otherwise moved with the call's start."""
     if not earliest <= at <= latest:
         at += by
     return min(max(at, earliest), latest)

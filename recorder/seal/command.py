@@ -1,13 +1,13 @@
 """A signed request to act on a live call: pause, resume, bookmark, stop and destroy.
 
-The catalogue carries it from the panel to the node's worker.  Whoever can write to the catalogue alone could
-otherwise have a live recording paused or destroyed::
+The catalogue carries it from the panel to the node's worker.  Without the
+signature, write access to the catalogue would suffice to pause or destroy a live recording::
 
-    {"body": {"type": "accord-command", "version": 1, "tenant": ..., "id": ..., "call": ..., "what": "pause",
-              "by": "panel", "who": ..., "until": ..., "at": ..., "software": ...},
-     "endorsement": ..., "signatures": [...]}
+    {"body": {"type": "accord-command", "version": 1, "tenant": ..., "id": ..., "call": ..., "action":
+    "pause", "by": "panel", "actor": ..., "until": ..., "at": ..., "software": ...}, "endorsement": ...,
+    "signatures": [...]}
 
-The form is that of an amendment, by a key that is endorsed for commands: the panel's.
+It is a signed document (``signed_document.py``); only the panel's key is endorsed for commands.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from recorder.strict_json import STRICT, Form, Time
 
 @dataclass(frozen=True, slots=True)
 class SignedCommand:
-    """A request: ``by`` (panel, api) is where it was made, ``who`` the person's or the token's id.  It is not
-    to be carried out after ``until`` (UTC)."""
+    """A request: ``by`` (panel, api) is where it was made, ``actor`` the person's or the token's id. It is
+    not to be carried out after ``until`` (UTC)."""
 
     __pydantic_config__ = STRICT
 
     tenant: str
     id: str
     call: str
-    what: str
+    action: str
     by: str
-    who: str
+    actor: str
     until: Time
 
 
@@ -47,19 +47,19 @@ COMMAND: Final = signed_document.Kind(
 
 
 def write(command: SignedCommand, signer: signing.Signer, at: datetime) -> str:
-    """The command, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
+    """Sign a command.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
     return COMMAND.write(command, signer, at).decode()
 
 
 def check(content: str | None, expected: SignedCommand, root: Ed25519PublicKey, revoked: Revoked) -> None:
-    """Refuse a command that was not signed as it stands in the catalogue.  Raises :class:`SealError`:
+    """Check that a command was signed as it stands in the catalogue.  Raises :class:`SealError`:
     ``command.missing``, ``command.differs``, ``seal.key_revoked``, and as :meth:`Kind.read` does."""
     if content is None:
-        raise SealError("command.missing", f"nobody signed command {expected.id}")
+        raise SealError("command.missing", f"command {expected.id} is not signed")
     signed = COMMAND.read(content.encode(), root)
     if signed.value != expected:
-        raise SealError("command.differs", f"another command was signed than {expected.id} says")
+        raise SealError("command.differs", f"command {expected.id} differs from the signed one")
     since = revoked.get(signed.key_id)
     if since is not None and signed.at >= since:
         raise SealError("seal.key_revoked", f"key {signed.key_id} was revoked from {to_iso(since)} on")

@@ -1,9 +1,9 @@
-"""What was agreed about recording a call and about keeping the recording, and when that counts.
+"""Consent to record a call, consent to keep the recording, and the rule for when the latter counts.
 
-A yes to keeping counts only where it follows a question: by the marks, and for a question that was played
-also by the audio, in which it must be whole and before the answer.  One that a colleague confirmed counts
-only where the outside party was heard between the two.  Nothing counts in a recording that was not
-announced.  That rule is :func:`counts`, and is nowhere else.
+A yes to the keep question counts only after a question: by the markers, and for a question that was played
+also by the audio, in which it must be whole and before the answer.  A yes that a colleague confirmed counts
+only where the external party's voice was found between question and confirmation.  No yes counts in an
+unannounced recording.  :func:`is_keep_consented` is the only place of this rule.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import (
     BROKEN,
     BY,
-    COLLEAGUE,
     HOW,
+    INTERNAL,
     NO,
     NONE,
     OWN_WORDS,
@@ -37,15 +37,12 @@ from recorder.domain.sentences import TimedSentence
 from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
 
 GIVEN = (YES, NO, NONE)
-"""What was answered, silence included."""
+"""The answers, silence included."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedSentence:
-    """A sentence that was to be played: its text, and its sound's SHA-256.
-
-    It is no :class:`~recorder.domain.sentences.SpokenSentence` because its field names are those of signed
-    documents, and its hash is checked strictly."""
+    """A sentence to be played: its text, and the SHA-256 of its sound."""
 
     __pydantic_config__ = STRICT
 
@@ -55,16 +52,16 @@ class SealedSentence:
 
 @dataclass(frozen=True, slots=True)
 class PlayedSentence(SealedSentence):
-    """A sealed sentence with its place in the right channel; ``None`` if it is not there whole."""
+    """A sentence with its place in the right channel; ``found`` is ``None`` where it is not there whole."""
 
     found: LocatedAnnouncement | None
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How it was agreed to record: the line's ``mode`` and, where that asks, the ``answer`` (``yes`` in
-    opt-in; ``none``, nobody refused, in opt-out), the ``key`` that was pressed, when, and the words of the
-    question (``None`` where the line has none)."""
+    """The consent to recording: the line's ``mode`` and, where it asks, the ``answer`` (``yes`` in opt-in;
+    ``none``, nobody refused, in opt-out), the ``key`` that was pressed, its time, and the question
+    (``None`` where the line has none)."""
 
     __pydantic_config__ = STRICT
 
@@ -76,7 +73,7 @@ class Consent:
 
     @property
     def allows(self) -> bool:
-        """Whether it may be used as announced: in opt-in only on a yes that was noted."""
+        """Whether the recording may be used as announced: in opt-in only after a recorded yes."""
         if self.mode == NOTICE:
             return True
         return self.answer == YES if self.mode == OPT_IN else self.answer in (None, NONE)
@@ -84,7 +81,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class HeardVoice:
-    """Where the outside party was heard to answer, in the left channel."""
+    """The place of the external party's spoken answer in the left channel, in milliseconds of audio."""
 
     __pydantic_config__ = STRICT
 
@@ -93,15 +90,15 @@ class HeardVoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """A question in the call whether the recording may be kept.  Offsets are milliseconds of audio.
+class KeepQuestion:
+    """A keep question and its answer.  Offsets are milliseconds of audio.
 
-    ``how`` it was asked: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
+    ``how``: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
     ``answer``: ``yes``, ``no``, ``none`` (silence), ``broken`` (not heard whole, or nobody could answer),
-    ``None`` (nothing was noted).  ``by`` is ``outside`` or ``colleague``, ``answered_how`` is ``key``,
-    ``aloud`` or ``own_words``.  ``voice``: where they were heard before a colleague confirmed a yes;
-    ``unheard_at``: when a colleague did, and they had not been heard, which is no answer.  ``told``: both
-    heard what came of it, whole; ``said`` is what that was."""
+    ``None`` (nothing was recorded).  ``by`` is ``external`` or ``internal``, ``answered_how`` is ``key``,
+    ``aloud`` or ``own_words``.  ``voice``: the external party's voice before a colleague
+    confirmed a yes; ``unheard_at``: when a colleague confirmed a yes without it, which is no answer.
+    ``confirmed``: both heard the ``confirmation`` of the answer to its end."""
 
     __pydantic_config__ = STRICT
 
@@ -116,12 +113,12 @@ class Agreement:
     answered_offset_ms: Natural | None
     voice: HeardVoice | None
     unheard_at: Time | None
-    told: bool
-    said: PlayedSentence | None
+    confirmed: bool
+    confirmation: PlayedSentence | None
 
     @property
-    def heard_before_the_answer(self) -> bool:
-        """Whether the question was: as sound where it was one, which must be whole in the audio."""
+    def is_question_heard(self) -> bool:
+        """Whether the question was heard before the answer; a played one must be whole in the audio."""
         if self.how == OWN_WORDS:
             return True
         found = None if self.question is None else self.question.found
@@ -132,14 +129,14 @@ class Agreement:
         )
 
     @property
-    def theirs(self) -> bool:
-        """Whether a yes is the outside party's: their key, or their voice before a colleague's."""
-        return self.by != COLLEAGUE or self.voice is not None
+    def is_external(self) -> bool:
+        """Whether a yes is the external party's own: their key, or their voice before a colleague's key."""
+        return self.by != INTERNAL or self.voice is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
-    """What a yes keeps it for, beside what was announced: the purpose's ``code``, and until when."""
+class KeepConsent:
+    """The purpose that a yes adds to the announced ones: its ``code``, retention in days, and end."""
 
     __pydantic_config__ = STRICT
 
@@ -148,30 +145,30 @@ class Agreed:
     until: Time
 
 
-def counts(announced: bool, agreements: Sequence[Agreement]) -> bool:
-    """Whether it was agreed to keep the recording: it is announced, the last answer is yes and the outside
-    party's own, and its question was heard before it.  A question that was broken off, or whose end nobody
-    noted, changes nothing."""
-    last = next((each for each in reversed(agreements) if each.answer in GIVEN), None)
+def is_keep_consented(announced: bool, keep_questions: Sequence[KeepQuestion]) -> bool:
+    """Whether the external party consented to keep the recording: it is announced, the last answer is yes and
+    their own, and its question was heard first.  An interrupted question, or one without a recorded end,
+    changes nothing."""
+    last = next((each for each in reversed(keep_questions) if each.answer in GIVEN), None)
     yes = announced and last is not None and last.answer == YES
-    return yes and last is not None and last.heard_before_the_answer and last.theirs
+    return yes and last is not None and last.is_question_heard and last.is_external
 
 
 def consent(encoded: Encoded) -> Consent:
-    """How it was agreed to record, from a take's marks."""
+    """Return the consent to recording, from a take's markers."""
     start = encoded.take.start
     if start.mode == NOTICE:
         return Consent(NOTICE, None, None, None, None)
     asked = None if start.question is None else SealedSentence(start.question.text, start.question.sha256)
-    answers = [mark for mark in encoded.take.marks if mark.kind == "answered"]
+    answers = [mark for mark in encoded.take.marks if mark.kind == "question_answered"]
     last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
     if last is None or "answer" not in last.data:
         return Consent(start.mode, None, None, None, asked)
     return Consent(start.mode, last.data["answer"], last.data.get("key"), truncate(last.at), asked)
 
 
-def agreements(encoded: Encoded) -> tuple[Agreement, ...]:
-    """The questions of a take, in order, with what came of each."""
+def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
+    """Return the keep questions of a take in order, each with its answer."""
     keep = encoded.take.start.keep
     if keep is None:
         return ()
@@ -184,15 +181,17 @@ def agreements(encoded: Encoded) -> tuple[Agreement, ...]:
     )
 
 
-def agreed(announced: bool, made: Sequence[Agreement], keep: Keep | None, since: datetime) -> Agreed | None:
-    """What the recording is kept for by agreement, counted from ``since``; ``None`` where it is not."""
-    if keep is None or not counts(announced, made):
+def keep_consent(
+    announced: bool, made: Sequence[KeepQuestion], keep: Keep | None, since: datetime
+) -> KeepConsent | None:
+    """Return the keep consent, its retention counted from ``since``; ``None`` where there is none."""
+    if keep is None or not is_keep_consented(announced, made):
         return None
-    return Agreed(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
+    return KeepConsent(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
 
 
-def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
-    """How the consent contradicts itself; ``None`` where it does not."""
+def find_consent_contradiction(consent: Consent, announced: bool) -> str | None:
+    """Return the contradiction in a consent, or ``None``."""
     said = (consent.answer, consent.key, consent.at)
     if consent.mode == NOTICE and (consent.question is not None or any(each is not None for each in said)):
         return "nothing is asked where there is only a notice"
@@ -203,16 +202,17 @@ def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
     return None
 
 
-def contradiction_in(agreements: Iterable[Agreement], duration_ms: int) -> str | None:
-    """How the keep questions and their answers contradict themselves; ``None`` where they do not."""
+def find_contradiction(keep_questions: Iterable[KeepQuestion], duration_ms: int) -> str | None:
+    """Return the first contradiction in keep questions and answers, or ``None``."""
     reached = 0
-    for one in agreements:
+    for one in keep_questions:
         answered = one.answered_offset_ms
         if not reached <= one.offset_ms <= (duration_ms if answered is None else answered) <= duration_ms:
             return "a question or its answer lies outside the audio, or before what came before it"
         reached = one.offset_ms if answered is None else answered
         if any(
-            each is not None and not _inside(each.found, duration_ms) for each in (one.question, one.said)
+            each is not None and not _inside(each.found, duration_ms)
+            for each in (one.question, one.confirmation)
         ):
             return "what was played lies outside the audio"
         if (one.how == QUESTION) != (one.question is not None):
@@ -222,23 +222,25 @@ def contradiction_in(agreements: Iterable[Agreement], duration_ms: int) -> str |
     return None
 
 
-def _contradiction_in_answer(one: Agreement) -> str | None:
+def _contradiction_in_answer(one: KeepQuestion) -> str | None:
     given = one.answer in GIVEN
-    if any((each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.said)):
+    if any(
+        (each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.confirmation)
+    ):
         return "an answer has no time or place, or there is none that has"
     if any((each is not None) != (one.answer in (YES, NO)) for each in (one.by, one.answered_how)):
         return "a yes or no is nobody's, or nobody's answer somebody's"
-    if one.told and not given:
+    if one.confirmed and not given:
         return "it was told what was answered, and nothing was"
     return None
 
 
-def _contradiction_in_voice(one: Agreement, duration_ms: int) -> str | None:
+def _contradiction_in_voice(one: KeepQuestion, duration_ms: int) -> str | None:
     if one.unheard_at is not None and one.answer == YES:
         return "somebody answered who was not heard"
     if one.voice is None:
         return None
-    if one.answer != YES or one.by != COLLEAGUE:
+    if one.answer != YES or one.by != INTERNAL:
         return "somebody was heard where no colleague confirmed it"
     found = None if one.question is None else one.question.found
     since = one.offset_ms if found is None else found.end_ms
@@ -257,10 +259,10 @@ def _agreement(
     duration_ms: int,
     asked: LocatedAnnouncement | None,
     told: LocatedAnnouncement | None,
-) -> Agreement:
+) -> KeepQuestion:
     given = one.answered
     since = one.asked.offset_ms if asked is None else asked.end_ms
-    return Agreement(
+    return KeepQuestion(
         asked_at=truncate(one.asked.at),
         offset_ms=one.asked.offset_ms,
         how=one.how,
@@ -272,13 +274,13 @@ def _agreement(
         answered_offset_ms=None if given is None else given.offset_ms,
         voice=None if one.voice_ms is None else _voice(*one.voice_ms, since, duration_ms),
         unheard_at=None if one.unheard is None else truncate(one.unheard.at),
-        told=one.told is not None,
-        said=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
+        confirmed=one.confirmed is not None,
+        confirmation=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
     )
 
 
 def _voice(first: int, end: int, since: int, duration_ms: int) -> HeardVoice | None:
-    """What of it lies in the audio, after the question."""
+    """Return the part of the voice that lies in the audio and after the question."""
     first, end = max(first, since), min(end, duration_ms)
     return HeardVoice(first, end) if first < end else None
 

@@ -1,14 +1,15 @@
-"""A signed statement of who may use the panel or the API, kept in the row that it speaks of.
+"""A signed credential for the panel or the API, kept in the row of the user or token.
 
-Whoever can write to the catalogue could otherwise add a person, change a role, or exchange a password, and
-hear recordings with it::
+Without it, write access to the catalogue would suffice to add a user, change a role or replace a password,
+and so to hear recordings::
 
     {"body": {"type": "accord-credential", "version": 1, "tenant": ..., "kind": "user", "id": ...,
               "role": "customer", "secret_sha256": ..., "at": ..., "software": ...},
      "endorsement": ..., "signatures": [...]}
 
-The form is that of an amendment, by a key that is endorsed for credentials: the worker's, which the command
-line signs with.  ``secret_sha256`` binds what the person or program shows, ``role`` is null for a token.
+It is a signed document (``signed_document.py``), by a key that is endorsed for credentials: the worker's,
+which the command line signs with.  ``secret_sha256`` binds the password or token; ``role`` is null for a
+token.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ TOKEN: Final = "token"  # noqa: S105, a kind
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What is signed: ``secret_sha256`` (hex) is over the password or token, set ``at`` that time (UTC).
-    ``role`` is a person's; a token has none."""
+    """The signed credential: ``secret_sha256`` (hex) is that of the password or token, which was set ``at``
+    that time (UTC). Only a user has a ``role``."""
 
     __pydantic_config__ = STRICT
 
@@ -56,37 +57,37 @@ CREDENTIAL: Final = signed_document.Kind(
 
 
 def write(credential: Credential, signer: signing.Signer) -> str:
-    """The statement, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
+    """Sign a credential.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
     return CREDENTIAL.write(credential, signer).decode()
 
 
 def read(content: str, root: Ed25519PublicKey) -> tuple[Credential, str]:
-    """The credential, verified from the root's public key alone, and the id of the key that signed it.
-    Raises :class:`SealError`."""
+    """Read a credential and verify it from the root's public key alone; return it with the id of the signing
+    key.  Raises :class:`SealError`."""
     return _read(content, signing.raw_public(root))
 
 
-@lru_cache(maxsize=4096)  # each request of somebody who has logged in asks
+@lru_cache(maxsize=4096)  # checked in each request of a session
 def _read(content: str, raw_root: bytes) -> tuple[Credential, str]:
     signed = CREDENTIAL.read(content.encode(), Ed25519PublicKey.from_public_bytes(raw_root))
     return signed.value, signed.key_id
 
 
 def check(content: str | None, expected: Credential, root: Ed25519PublicKey, revoked: Revoked) -> None:
-    """Refuse a row that its statement does not bear out; ``expected.at`` is not compared.
+    """Check that a row agrees with its signed credential; ``expected.at`` is not compared.
 
-    Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the key
-    that signed it was revoked by then), and as :func:`read` does."""
+    Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the
+    signing key was revoked by then), and as :func:`read`."""
     hint = "`accord user password` or `accord token create` signs a new one; `accord audit` names such rows"
     if content is None:
-        what = f"nothing was signed about {expected.kind} {expected.id}"
+        what = f"{expected.kind} {expected.id} has no signed credential"
         raise SealError("credential.missing", what, hint)
     signed, key = read(content, root)
     names = ("tenant", "kind", "id", "role", "secret_sha256")
     others = [name for name in names if getattr(signed, name) != getattr(expected, name)]
     if others:
-        what = f"another {', '.join(others)} was signed for {expected.kind} {expected.id}"
+        what = f"{', '.join(others)} of {expected.kind} {expected.id} differs from the signed credential"
         raise SealError("credential.differs", what, hint)
     since = revoked.get(key)
     if since is not None and signed.at >= since:

@@ -1,7 +1,7 @@
-"""Opening a recording's data key, whichever of its tenant's keys wraps it.
+"""Unwrapping a recording's data key, whichever of its tenant's keys wraps it.
 
-A tenant has one key; once it was changed (``accord keys rotate``) the bucket has each that it had, by its
-id.  What was sealed before and stored after the change is wrapped by an older one until it is wrapped anew.
+A tenant has one key.  After a rotation (``accord keys rotate``) the bucket has all its former keys by their
+ids: a recording that was sealed before and stored after it stays wrapped by a former key until rewrapped.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from recorder.seal.keyring import (
 def open_data_key(
     source: DocumentSource, keyring: Keyring, tenant_key: WrappedKey, wrapped: WrappedKey
 ) -> Secret:
-    """The data key of a recording; ``tenant_key`` is its tenant's present one.  Asks ``source`` for another
-    only where that is needed.  Raises :class:`SealError` as :meth:`Keyring.open_data_key`,
+    """Unwrap the data key of a recording; ``tenant_key`` is its tenant's present key. Reads a former one from
+    ``source`` only where it is needed. Raises :class:`SealError` as :meth:`Keyring.open_data_key`,
     :class:`StoreError`."""
     if wrapped.tenant == tenant_key.tenant and wrapped.wrapped_by != tenant_key.key_id:
         tenant_key = tenant_key_of(source, wrapped.tenant, wrapped.wrapped_by) or tenant_key
@@ -29,8 +29,8 @@ def open_data_key(
 
 
 def tenant_key_of(source: DocumentSource, tenant: str, key_id: str) -> WrappedKey | None:
-    """One of the keys that a tenant has had, by its id; ``None`` where there is none such.  Raises
-    :class:`SealError` for what is none or another's, :class:`StoreError`."""
+    """Read one of a tenant's keys by its id; ``None`` where the bucket has no such key.  Raises
+    :class:`SealError` for a damaged key or another tenant's, :class:`StoreError`."""
     try:
         return read_wrapped(source, every_tenant_key_path(tenant, key_id))
     except StoreError as error:
@@ -40,6 +40,6 @@ def tenant_key_of(source: DocumentSource, tenant: str, key_id: str) -> WrappedKe
 
 
 def read_wrapped(source: DocumentSource, place: str) -> WrappedKey:
-    """The wrapped key at a place in the bucket, whose owner is who the place says.  Raises
+    """Read the wrapped key at a place in the bucket, and check that its owner matches the place.  Raises
     :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``), :class:`StoreError`."""
     return wrapped_key_at(place, read_document(source, place, WrappedKey.MAX_BYTES))

@@ -1,12 +1,12 @@
-"""A signed decision that the sound of a recording is given to the person who was recorded.
+"""A signed decision to disclose a recording's audio to the recorded person.
 
-The gate gives no copy without it, whatever a row or a leaf says::
+The gate gives no copy without it, whatever the rows and leaves say::
 
     {"body": {"type": "accord-disclosure", "version": 1, "tenant": ..., "request": ..., "recording": ...,
-              "given": "own", "who": ..., "at": ..., "software": ...},
+              "given": "own", "actor": ..., "at": ..., "software": ...},
      "endorsement": ..., "signatures": [...]}
 
-The form is that of an amendment, by a key that is endorsed for disclosures: the panel's.
+It is a signed document (``signed_document.py``); only the panel's key is endorsed for disclosures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from recorder.strict_json import STRICT, Form
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """A decision: ``given`` is ``own`` (the person's channel) or ``both``, ``who`` the user's id."""
+    """A decision: ``given`` is ``own`` (the person's channel) or ``both``, ``actor`` the id of the user who
+    decided."""
 
     __pydantic_config__ = STRICT
 
@@ -32,7 +33,7 @@ class Disclosure:
     request: str
     recording: str
     given: str
-    who: str
+    actor: str
 
 
 DISCLOSURE: Final = signed_document.Kind(
@@ -41,21 +42,25 @@ DISCLOSURE: Final = signed_document.Kind(
 
 
 def write(disclosure: Disclosure, signer: signing.Signer, at: datetime) -> str:
-    """The decision, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
+    """Sign a decision.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
     return DISCLOSURE.write(disclosure, signer, at).decode()
 
 
 def check(content: str | None, expected: Disclosure, trust: Trust) -> None:
-    """Refuse a decision that was not signed so.  Raises :class:`SealError`: ``disclosure.missing``,
+    """Check that a decision was signed as it stands.  Raises :class:`SealError`: ``disclosure.missing``,
     ``disclosure.differs``, ``seal.key_revoked``, and as :meth:`Kind.read` does."""
     hint = "decide on it again in the panel; `accord audit` names such rows"
     if content is None:
-        what = f"nobody signed that recording {expected.recording} is given"
+        what = f"the disclosure of recording {expected.recording} is not signed"
         raise SealError("disclosure.missing", what, hint)
     signed = DISCLOSURE.read(content.encode(), trust.root)
     if signed.value != expected:
-        raise SealError("disclosure.differs", f"another decision on {expected.recording} was signed", hint)
+        raise SealError(
+            "disclosure.differs",
+            f"the disclosure of recording {expected.recording} differs from the signed one",
+            hint,
+        )
     since = trust.revoked().get(signed.key_id)
     if since is not None and signed.at >= since:
         raise SealError("seal.key_revoked", f"key {signed.key_id} was revoked from {to_iso(since)} on", hint)

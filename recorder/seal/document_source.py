@@ -1,4 +1,4 @@
-"""Where a recording's files are read from when it is checked: a store, or a folder."""
+"""Sources of a recording's files for verification: a store, or a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recorder.errors import StoreError
 
 
 class DocumentSource(Protocol):
-    """Where the files are: a store, or :class:`Files`."""
+    """A source of files: a store, or :class:`Files`."""
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes: ...
 
@@ -20,20 +20,20 @@ class DocumentSource(Protocol):
 
 
 def read_document(source: DocumentSource, key: str, largest: int) -> bytes:
-    """A document of at most ``largest`` bytes.  Of anything larger, which somebody else put there, no more
-    than one byte too many: whoever reads it refuses it, and nobody's memory is filled with it."""
+    """Read a document of at most ``largest`` bytes. Of a larger object, which is none of Accord's, return one
+    byte too many: its reader refuses it, and it does not fill the memory."""
     return source.read(key, 0, largest + 1)
 
 
 class DocumentSink(DocumentSource, Protocol):
-    """Where signed documents are put, too: a store."""
+    """A source that signed documents are also put to: a store."""
 
     def put(self, key: str, path: Path, sha256: str) -> None: ...
 
 
 class Files:
-    """A recording's files in a folder, however it came there, as a :class:`DocumentSource`.  The wrapped keys
-    are found as ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""
+    """A recording's files in a local folder, as a :class:`DocumentSource`. The wrapped keys are found as
+    ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,5 +1,5 @@
-"""Whether a recording's sound is as long as its call was, by what its manifest says: the operator is told of
-one that is not (``recorder/pipeline/stages.py``), and so is who listens (``web/playback``)."""
+"""Comparison of a recording's duration with its call's, by its manifest. A mismatch is reported to the
+operator (``recorder/pipeline/stages.py``) and shown to listeners (``web/playback``)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Final
 from recorder.clock import from_iso
 
 SHARE: Final = 0.02
-"""Of the call's length by the switch's clock: from here on the two are not the same."""
+"""Share of the call's duration by the switch's clock above which a difference is a mismatch."""
 
 LEAST_MS: Final = 1000
-"""Less is no matter however short a call is: events come some tenths of a second late."""
+"""Smallest mismatch in milliseconds, even of a short call: events arrive some tenths of a second late."""
 
 
 def unexplained_ms(body: Mapping[str, Any]) -> int:
-    """By how many milliseconds the sound of the recording with this manifest's ``body`` is shorter than its
-    call (negative: longer), where its gaps and holds do not say why; 0 where that is little.
+    """Return by how many milliseconds the audio is shorter than the call (negative: longer) beyond what gaps
+    and holds explain, by the manifest's ``body``; 0 below the thresholds.
 
-    A hold may leave no sound at all: up to its length nothing is missing."""
+    A hold may record no audio at all, so up to its duration nothing is missing."""
     drift, duration = body["drift_ms"], body["duration_ms"]
     after = sum(
         gap["end_ms"] - max(gap["start_ms"], duration) for gap in body["gaps"] if gap["end_ms"] > duration
@@ -33,7 +33,7 @@ def unexplained_ms(body: Mapping[str, Any]) -> int:
 
 
 def _held_ms(markers: Iterable[Mapping[str, Any]], ended: datetime) -> int:
-    """How long a phone was on hold; two may be at once."""
+    """Return the total hold time in milliseconds; both parties' holds may overlap."""
     depth, since, held = 0, ended, timedelta(0)
     for mark in markers:
         at = from_iso(mark["at"])

@@ -1,9 +1,9 @@
-"""The key-encryption keys in the keys' folder: the one that wraps, the next one, and those of before.
+"""The key-encryption keys in the keys folder: the current one, the next one, and former ones.
 
 ===============  ================================================================================
 ``kek``          wraps the tenants' keys
-``kek.next``     is to wrap them: everybody who opens recordings needs it before anything is
-<id>``.kek``     wrapped them before; needed while anything is wrapped by it, and for backups of then
+``kek.next``     the next one; every process that opens recordings needs it before the rotation
+<id>``.kek``     a former one; needed while a tenant's key or a backup is still encrypted under it
 ===============  ================================================================================
 """
 
@@ -26,27 +26,28 @@ BEFORE = ".kek"
 
 
 def keyring(folder: Path, given: str = "") -> Keyring:
-    """What opens recordings: the key-encryption key of a folder, or the ``given`` one (base64), with the
-    folder's others.  Raises :class:`recorder.errors.ConfigError`."""
+    """Load the keyring that opens recordings: a folder's key-encryption key, or the ``given`` one (base64),
+    with the folder's other ones.  Raises :class:`recorder.errors.ConfigError`."""
     current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    look = partial(others, folder, current.id if given else "")
+    look = partial(other_keks, folder, current.id if given else "")
     return Keyring(current, *look(), look=look)
 
 
-def rotating(folder: Path, given: str = "") -> Keyring:
-    """The same for whoever wraps tenants' keys anew: the next key wraps, where there is one.  Raises as
+def rotation_keyring(folder: Path, given: str = "") -> Keyring:
+    """Load the keyring of a key rotation: the next key wraps, where there is one.  Raises as
     :func:`keyring`."""
     ring = keyring(folder, given)
     if not (folder / NEXT).exists():
         return ring
     current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    return Keyring(load_kek(folder / NEXT), current, *others(folder, current.id if given else ""))
+    return Keyring(load_kek(folder / NEXT), current, *other_keks(folder, current.id if given else ""))
 
 
-def others(folder: Path, given: str = "") -> list[Secret]:
-    """Every key of a folder, as far as this process may read them: one that it cannot read is missed where it
-    is needed.  The present one too: it may have been the next one when this process began.  But not in place
-    of a ``given`` one (its id) that never wrapped anything here: that is a mistake, and is to be told."""
+def other_keks(folder: Path, given: str = "") -> list[Secret]:
+    """Load every key-encryption key of a folder that this process may read; an unreadable one is reported
+    when it is needed. They include the current one, which may have been the next one when this process
+    started, unless a ``given`` key (its id) never wrapped anything here: that is a mistake, which must
+    show."""
     found = []
     present = [folder / KEK] if not given or (folder / f"{given}{BEFORE}").exists() else []
     for path in [*present, folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))]:
@@ -57,7 +58,7 @@ def others(folder: Path, given: str = "") -> list[Secret]:
 
 
 def make_next(folder: Path, entropy: Entropy = os.urandom) -> Secret:
-    """The key-encryption key that is to come, made where there is none.  Raises ``ConfigError``."""
+    """Return the next key-encryption key, and create it where there is none.  Raises ``ConfigError``."""
     path = folder / NEXT
     if not path.exists():
         write_private(path, canonical_json.b64_line(entropy(KEY)))
@@ -66,8 +67,8 @@ def make_next(folder: Path, entropy: Entropy = os.urandom) -> Secret:
 
 
 def promote(folder: Path, reached: Callable[[str], None]) -> None:
-    """The next key becomes the one that wraps; the one of before is kept under its id.  Broken off anywhere,
-    it is done again.  Raises ``ConfigError``, ``OSError``."""
+    """Make the next key the current one, and keep the former one under its id.  Can be repeated after an
+    interruption at any point.  Raises ``ConfigError``, ``OSError``."""
     old = load_kek(folder / KEK)
     kept = folder / f"{old.id}{BEFORE}"
     if old.id != load_kek(folder / NEXT).id and not kept.exists():

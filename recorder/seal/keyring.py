@@ -1,13 +1,12 @@
-"""Keys, by who needs what.
+"""Keys: their hierarchy, wrapping and ids.
 
 ::
 
     root (Ed25519, can lie offline) ── endorses ──> signing keys (Ed25519; the worker's signs manifests)
     key-encryption key ── wraps ──> tenant key ── wraps ──> data key of a recording
 
-Wrapping is AES-256-GCM with a random nonce; the associated data says what the key is for, so a wrapped
-key opens in no other place.  Every key has an id that is a hash of it: a wrapped key that opens to
-another key than the manifest names is noticed.
+Wrapping is AES-256-GCM with a random nonce.  The associated data binds the wrapped key to its tenant and
+recording.  A key's id is a hash of the key, so an exchanged key does not match the id in the manifest.
 
 Worker and web hold a :class:`Keyring` (the key-encryption keys); only the worker holds a
 :class:`recorder.seal.signing.Signer`; a verifier is given the root's public key and nothing else.
@@ -52,12 +51,12 @@ RESTORE = (
     "`accord keys rotate` puts a customer's own key back where catalogue or bucket has it. "
     "No new key opens what this one did"
 )
-"""What to do about a wrapped key that is not what it must be."""
+"""Hint for a damaged or foreign wrapped key."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A symmetric key of 32 bytes with its id; never shown by ``repr``."""
+    """A symmetric key of 32 bytes with its id; ``repr`` hides the key."""
 
     key: bytes
     id: str
@@ -68,7 +67,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class WrappedKey:
-    """A key that only the holder of another key can open; safe to store anywhere.
+    """A key encrypted under another key; safe to store anywhere.
 
     ``kind`` is ``tenant`` or ``recording`` (then ``recording`` is set); ``key_id`` is the id of the key
     inside, ``wrapped_by`` that of the key that opens it.
@@ -85,7 +84,7 @@ class WrappedKey:
     wrapped: Annotated[Binary, Field(min_length=KEY + 16, max_length=KEY + 16)]
 
     def to_bytes(self) -> bytes:
-        """The JSON that lies in the bucket and in the catalogue (RFC 8785)."""
+        """Return the RFC 8785 JSON for the bucket and the catalogue."""
         return canonical_json.dump({**_CONSTANTS, **_WRAPPED.write(self)})
 
     MAX_BYTES: ClassVar[int] = 64 * 1024
@@ -110,15 +109,14 @@ _CONSTANTS: Final[Mapping[str, str | int]] = {
 
 
 class Keyring:
-    """What opens recordings: the key-encryption keys.  The first wraps, all unwrap (so that one can be
-    replaced: put the new one first).  ``look`` is asked for others when none of these is the one that is
-    needed: a key that came while the process ran needs no restart."""
+    """The key-encryption keys of a process. The first wraps, all unwrap, so that a rotation can put a new one
+    first. ``look`` loads others when the needed one is missing: a new key needs no restart."""
 
     def __init__(
         self, kek: Secret, *others: Secret, look: Callable[[], Iterable[Secret]] | None = None
     ) -> None:
         self._current = kek
-        self._keks = {secret.id: secret for secret in (kek, *others)}
+        self._keks = {each.id: each for each in (kek, *others)}
         self._look = look
 
     def __repr__(self) -> str:
@@ -130,54 +128,55 @@ class Keyring:
         return self._current.id
 
     def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
-        """The key that a backup is encrypted under, made from a key-encryption key (the current one), and
-        that one's id.  Raises :class:`SealError` (``seal.kek_missing``)."""
+        """Derive the key of a backup from a key-encryption key (default: the current one); return it with
+        that key's id. Raises :class:`SealError` (``seal.kek_missing``)."""
         kek = self._current if kek_id is None else self._kek(kek_id)
         if kek is None:
             raise SealError(
                 "seal.kek_missing",
-                f"it was encrypted under key-encryption key {kek_id}, which is not here "
-                f"(here: {', '.join(self._keks)})",
+                f"it is encrypted under key-encryption key {kek_id}, which is missing "
+                f"(present: {', '.join(self._keks)})",
                 f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
-        return secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
+        return make_secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
 
     def new_tenant_key(self, tenant: str, entropy: Entropy = os.urandom) -> WrappedKey:
-        """Make a tenant's key, wrapped by the current key-encryption key."""
-        return _wrap(self._current, secret(entropy(KEY)), TENANT, tenant, None, entropy)
+        """Create a tenant's key, wrapped by the current key-encryption key."""
+        return _wrap(self._current, make_secret(entropy(KEY)), TENANT, tenant, None, entropy)
 
     def new_data_key(
         self, tenant_key: WrappedKey, recording: str, entropy: Entropy = os.urandom
     ) -> tuple[Secret, WrappedKey]:
-        """Make a recording's data key, wrapped by its tenant's.  Raises :class:`SealError`."""
-        data = secret(entropy(KEY))
+        """Create a recording's data key, wrapped by its tenant's key.  Raises :class:`SealError`."""
+        data = make_secret(entropy(KEY))
         by = self.open_tenant_key(tenant_key)
         return data, _wrap(by, data, RECORDING, tenant_key.tenant, recording, entropy)
 
     def open_tenant_key(self, wrapped: WrappedKey) -> Secret:
-        """Raises :class:`SealError` (``seal.kek_missing``, ``seal.key_damaged``)."""
+        """Unwrap a tenant's key.  Raises :class:`SealError` (``seal.kek_missing``, ``seal.key_kind``,
+        ``seal.key_damaged``)."""
         kek = self._kek(wrapped.wrapped_by)
         if kek is None:
             raise SealError(
                 "seal.kek_missing",
                 f"the key of tenant {wrapped.tenant} is wrapped by key-encryption key {wrapped.wrapped_by}, "
-                f"which is not here (here: {', '.join(self._keks)})",
+                f"which is missing (present: {', '.join(self._keks)})",
                 f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
         if wrapped.kind != TENANT:
             raise SealError("seal.key_kind", "a recording's key was given where a tenant's is needed")
         return _unwrap(kek, wrapped)
 
-    def wrap_again(self, wrapped: WrappedKey, entropy: Entropy = os.urandom) -> WrappedKey:
-        """A tenant's key, the same, wrapped by the current key-encryption key.  Raises as
+    def rewrap_tenant_key(self, wrapped: WrappedKey, entropy: Entropy = os.urandom) -> WrappedKey:
+        """Rewrap a tenant's key under the current key-encryption key.  Raises as
         :meth:`open_tenant_key`."""
         return _wrap(self._current, self.open_tenant_key(wrapped), TENANT, wrapped.tenant, None, entropy)
 
-    def wrap_data_key_again(
+    def rewrap_data_key(
         self, old: WrappedKey, new: WrappedKey, wrapped: WrappedKey, entropy: Entropy = os.urandom
     ) -> WrappedKey:
-        """A recording's data key, the same, wrapped by its tenant's ``new`` key instead of the ``old`` one.
-        Raises :class:`SealError` as :meth:`open_data_key`."""
+        """Rewrap a recording's data key under its tenant's ``new`` key instead of the ``old`` one. Raises
+        :class:`SealError` as :meth:`open_data_key`."""
         if (new.kind, new.tenant) != (TENANT, wrapped.tenant):
             raise SealError("seal.key_foreign", f"the new key is not of tenant {wrapped.tenant}")
         data = self.open_data_key(old, wrapped)
@@ -190,7 +189,7 @@ class Keyring:
         return self._keks.get(kek_id)
 
     def open_data_key(self, tenant_key: WrappedKey, wrapped: WrappedKey) -> Secret:
-        """The data key of a recording.  Raises :class:`SealError` (``seal.kek_missing``,
+        """Unwrap the data key of a recording.  Raises :class:`SealError` (``seal.kek_missing``,
         ``seal.key_kind``, ``seal.key_foreign``, ``seal.key_damaged``)."""
         if wrapped.kind != RECORDING:
             raise SealError("seal.key_kind", "a tenant's key was given where a recording's is needed")
@@ -202,44 +201,44 @@ class Keyring:
         return _unwrap(tenant, wrapped)
 
 
-def secret(key: bytes) -> Secret:
-    """A key with its id: the first 32 hex digits of SHA-256 over ``accord/1/key-id/`` and the key."""
+def make_secret(key: bytes) -> Secret:
+    """Return a key with its id: the first 32 hex digits of SHA-256 over ``accord/1/key-id/`` and the key."""
     if len(key) != KEY:
         raise ValueError(f"a key has {KEY} bytes")
     return Secret(key, hashlib.sha256(b"accord/1/key-id/" + key).hexdigest()[:32])
 
 
 def tenant_key_path(tenant: str) -> str:
-    """Where a tenant's wrapped key lies in the bucket."""
-    return f"keys/{part(tenant)}/tenant.json"
+    """Return the bucket key of a tenant's wrapped key."""
+    return f"keys/{key_part(tenant)}/tenant.json"
 
 
 def every_tenant_key_path(tenant: str, key_id: str) -> str:
-    """Where a tenant's wrapped key lies by its own id, once the tenant has had several."""
-    return f"keys/{part(tenant)}/{TENANT}-{part(key_id)}.json"
+    """Return the bucket key of one of a tenant's wrapped keys by its id, after a rotation."""
+    return f"keys/{key_part(tenant)}/{TENANT}-{key_part(key_id)}.json"
 
 
 def next_tenant_key_path(tenant: str) -> str:
-    """Where the key lies that a tenant is to have from now on, while the change goes on."""
-    return f"keys/{part(tenant)}/{TENANT}-{NEXT}.json"
+    """Return the bucket key of a tenant's next wrapped key, during a rotation."""
+    return f"keys/{key_part(tenant)}/{TENANT}-{NEXT}.json"
 
 
 def recording_of_path(place: str) -> str | None:
-    """The recording whose wrapped key lies at a place; ``None`` for a tenant's key."""
+    """Return the recording whose wrapped key has this bucket key; ``None`` for a tenant's."""
     name = place.rpartition("/")[2].removesuffix(".json")
     return None if name == TENANT or name.startswith(f"{TENANT}-") else name
 
 
 def data_key_path(tenant: str, recording: str) -> str:
-    """Where a recording's wrapped key lies in the bucket, apart from its audio."""
-    return f"keys/{part(tenant)}/{part(recording)}.json"
+    """Return the bucket key of a recording's wrapped key, apart from its audio."""
+    return f"keys/{key_part(tenant)}/{key_part(recording)}.json"
 
 
 def wrapped_key(
     content: bytes, where: str, tenant: str, recording: str | None = None, key_id: str | None = None
 ) -> WrappedKey:
-    """Read a wrapped key that must be a tenant's own, or that of one of its recordings, and where ``key_id``
-    is given of that id.  ``where`` names its place in errors.  That it opens is not checked.
+    """Read a wrapped key and check that it belongs to a tenant or its recording, and has the id ``key_id`` if
+    given.  ``where`` is its place in errors.  It is not unwrapped.
 
     Raises :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``)."""
     try:
@@ -255,25 +254,26 @@ def wrapped_key(
 
 
 def wrapped_key_at(place: str, content: bytes) -> WrappedKey:
-    """Read a wrapped key from a place in the bucket, which says whose it must be.  Raises as
+    """Read a wrapped key and check its owner against its place in the bucket.  Raises as
     :func:`wrapped_key`."""
     match = _PLACE.fullmatch(place)
     if match is None:
-        raise SealError("seal.key_foreign", f"{place}: no wrapped key of Accord's is called so")
+        raise SealError("seal.key_foreign", f"{place} is no name of a wrapped key")
     tenant, key_id, recording = match.groups()
     return wrapped_key(content, place, tenant, recording, None if key_id == NEXT else key_id)
 
 
-def part(name: str) -> str:
-    """A tenant's or recording's id, fit to be a part of an object's key.  Raises :class:`SealError`."""
+def key_part(name: str) -> str:
+    """Check that a tenant's or recording's id can be part of an object's key, and return it.  Raises
+    :class:`SealError` (``seal.bad_id``)."""
     if not _PART.fullmatch(name) or name == TENANT or name.startswith(f"{TENANT}-"):
         raise SealError("seal.bad_id", f"{name!r} cannot be a part of an object's key")
     return name
 
 
 def parse_kek(text: str, where: str) -> Secret:
-    """A key-encryption key from its text: 32 bytes in base64.  ``where`` names the source in errors.
-    Raises :class:`ConfigError`."""
+    """Parse a key-encryption key: 32 bytes in base64.  ``where`` names the source in errors.  Raises
+    :class:`ConfigError` (``keys.bad_kek``)."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
@@ -284,17 +284,18 @@ def parse_kek(text: str, where: str) -> Secret:
             f"the key-encryption key in {where} is not 32 bytes in base64",
             f"{BRING_BACK}: a new one opens nothing that this one wrapped",
         )
-    return secret(key)
+    return make_secret(key)
 
 
 def load_kek(path: Path) -> Secret:
-    """The key-encryption key from a file.  Raises :class:`ConfigError` (also where others may read it)."""
+    """Read a key-encryption key from a file.  Raises :class:`ConfigError`, also where other users may read
+    it."""
     return parse_kek(read_private(path).decode("ascii", "replace"), str(path))
 
 
 def read_private(path: Path) -> bytes:
-    """A secret file's content.  Raises :class:`ConfigError` where it is missing, or readable by more than
-    its owner and group, or writable by more than its owner."""
+    """Read a secret file.  Raises :class:`ConfigError` where it is missing, readable by others than its owner
+    and group, or writable by others than its owner."""
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -313,20 +314,20 @@ def read_private(path: Path) -> bytes:
 
 
 def _lost(path: Path) -> str:
-    """What to do about a key file that cannot be read.  Only where no key at all is beside it may the
-    installation be a new one."""
+    """Return the hint for an unreadable key file.  Only a folder without any key may be that of a new
+    installation."""
     told = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
     new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
     return f"{told}; a new installation makes its keys with `accord keys init`" if new else told
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a new key file, durably; never replaces one.  Raises :class:`ConfigError` where there is
-    one already."""
+    """Write a new key file durably, never over an existing one.  Raises :class:`ConfigError`
+    (``keys.exists``)."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     except FileExistsError:
-        raise exists([path]) from None
+        raise keys_exist([path]) from None
     with open(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)
         file.write(content)
@@ -334,8 +335,8 @@ def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
         os.fsync(descriptor)
 
 
-def exists(paths: Iterable[Path]) -> ConfigError:
-    """The refusal to write over a key."""
+def keys_exist(paths: Iterable[Path]) -> ConfigError:
+    """Return the error for a key file that exists already."""
     return ConfigError(
         "keys.exists",
         f"there are keys already: {', '.join(str(path) for path in paths)}",
@@ -360,14 +361,14 @@ def _wrap(
 def _unwrap(by: Secret, wrapped: WrappedKey) -> Secret:
     purpose = _purpose(wrapped.kind, wrapped.tenant, wrapped.recording)
     try:
-        inner = secret(AESGCM(by.key).decrypt(wrapped.nonce, wrapped.wrapped, purpose))
+        inner = make_secret(AESGCM(by.key).decrypt(wrapped.nonce, wrapped.wrapped, purpose))
     except InvalidTag:
         inner = None
     if inner is None or inner.id != wrapped.key_id:
         raise SealError(
             "seal.key_damaged",
             f"the wrapped key of {wrapped.kind} {wrapped.recording or wrapped.tenant} does not open: "
-            "it was changed, or was wrapped for something else",
+            "it was changed, or belongs to another tenant or recording",
             RESTORE,
         )
     return inner

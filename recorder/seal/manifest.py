@@ -1,6 +1,6 @@
-"""Manifest, version 1: its fields, and what must hold between them.  docs/formats.md describes each field.
+"""The manifest, version 1: its fields and the rules between them.  docs/formats.md describes each field.
 
-Version 1 is closed: another version, an unknown field, and fields that contradict each other are refused.
+Version 1 is closed: another version, unknown fields and contradictory fields are refused.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing, streaming_aead
 from recorder.seal.consent_record import (
     GIVEN,
-    Agreed,
-    Agreement,
     Consent,
-    contradiction_in,
-    contradiction_in_consent,
-    counts,
+    KeepConsent,
+    KeepQuestion,
+    find_consent_contradiction,
+    find_contradiction,
+    is_keep_consented,
 )
-from recorder.seal.keyring import Secret, part
+from recorder.seal.keyring import Secret, key_part
 from recorder.seal.signed_document import Kind
 from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 
-CHANNELS: Final = {"left": "outside_says", "right": "outside_hears"}
+CHANNELS: Final = {"left": "external_party_says", "right": "external_party_hears"}
 
 PARTIES: Final = "parties"
 """The name in the associated data of the encrypted parties."""
@@ -45,14 +45,14 @@ PARTIES: Final = "parties"
 _PAD: Final = 256
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
-BROUGHT_IN = "brought_in"
-"""Why a recording that comes from elsewhere is unannounced; ``channel`` is then its file's SHA-256."""
+IMPORTED = "imported"
+"""Why an imported recording is unannounced; its ``channel`` is then the SHA-256 of the imported file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An encrypted object: hashes hex SHA-256, lengths bytes, ``blocks`` those of each stored 64 KiB
-    block in order."""
+    """An encrypted object.  Hashes are SHA-256 in hex, lengths in bytes; ``blocks`` are the hashes of the
+    stored 64 KiB blocks, in order."""
 
     __pydantic_config__ = STRICT
 
@@ -65,19 +65,20 @@ class Object:
     blocks: tuple[Sha256, ...]
 
     def check_block(self, number: int, block: bytes) -> None:
-        """Refuse a stored block that is not what was sealed: what :class:`envelope.Reader` asks of each.
+        """Check a stored block against the sealed hash; the ``check`` of a :class:`streaming_aead.Reader`.
         Raises :class:`SealError` (``seal.block``)."""
         if number >= len(self.blocks) or hashlib.sha256(block).hexdigest() != self.blocks[number]:
             raise SealError(
                 "seal.block",
-                f"block {number} of {self.name} is not what was sealed",
-                "the stored object was changed; `accord verify` says where",
+                f"block {number} of {self.name} differs from the sealed one",
+                "the stored object was changed; `accord verify` lists the changed blocks",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedPurpose:
-    """What the recording may be used for, and until when: as announced, or as agreed in the call."""
+    """A purpose that the recording may be used for, and until when: announced, or consented to in the
+    call."""
 
     __pydantic_config__ = STRICT
 
@@ -87,8 +88,8 @@ class AnnouncedPurpose:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What was announced, and where it is in the audio: ``offset_ms`` to ``end_ms``, found with
-    ``score`` (normalised cross-correlation, 1.0 is the very sound)."""
+    """The announcement, and its place in the audio: ``offset_ms`` to ``end_ms``.  ``score`` is the normalised
+    cross-correlation; 1.0 is the identical sound."""
 
     __pydantic_config__ = STRICT
 
@@ -105,8 +106,8 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """Somebody who was on the inside from ``offset_ms`` on."""
+class JoinedParty:
+    """A participant or supervisor who was there from ``offset_ms`` on."""
 
     __pydantic_config__ = STRICT
 
@@ -116,18 +117,18 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Who spoke.  Encrypted in the manifest under the recording's data key."""
+    """The parties of the call.  The manifest has them encrypted under the recording's data key."""
 
     __pydantic_config__ = STRICT
 
-    outside: Party
-    inside: Party | None
-    joined: tuple[Joined, ...]
+    external_party: Party
+    internal_party: Party | None
+    participants: tuple[JoinedParty, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
-    """A call's times as they were noted in it, by clocks that were found to be wrong."""
+class UncorrectedTimes:
+    """A call's times as noted during the call, by clocks that turned out to be wrong."""
 
     __pydantic_config__ = STRICT
 
@@ -137,7 +138,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class KeyIds:
-    """The ids of the recording's ``data`` key and of the ``tenant``'s key that wrapped it first."""
+    """Ids of the recording's ``data`` key and of the ``tenant``'s key that first wrapped it."""
 
     __pydantic_config__ = STRICT
 
@@ -147,14 +148,14 @@ class KeyIds:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A verified manifest.  Times UTC, offsets and lengths of audio in milliseconds.
+    """A verified manifest.  Times are UTC, offsets and durations milliseconds of audio.
 
     ``announced`` is ``None`` where the announcement was not found in the audio; ``unannounced`` then says
-    why, and there is no purpose.  ``consent`` is how it was agreed to record, ``agreements`` the questions in
-    the call whether it may be kept, ``agreed`` what came of them (``None``: nothing).  ``noted`` is ``None``
-    where start and end are as they were noted in the call.  ``keep_until`` is when the recording goes at the
-    latest unless something sealed later says otherwise.  ``signing_key_id`` is the id of the key that signed
-    it, which is not in its body.
+    why, and there is no purpose.  ``consent`` is the consent to recording, ``keep_questions`` are the keep
+    questions of the call, and ``keep_consent`` is the consent that resulted, if any.  ``uncorrected`` is
+    ``None`` where start and end are as noted during the call.  At ``keep_until`` the recording expires,
+    unless an amendment changes that.  ``signing_key_id`` is the id of the signing key, which is not in the
+    body.
     """
 
     __pydantic_config__ = STRICT
@@ -170,7 +171,7 @@ class Manifest:
     bridged_at: Time | None
     ended_at: Time
     sealed_at: Time
-    noted: Noted | None
+    uncorrected: UncorrectedTimes | None
     keep_until: Time
     duration_ms: Natural
     drift_ms: int
@@ -178,8 +179,8 @@ class Manifest:
     announced: Annotated[Announced | None, Field(alias="announcement")]
     unannounced: str | None
     consent: Consent
-    agreements: tuple[Agreement, ...]
-    agreed: Agreed | None
+    keep_questions: tuple[KeepQuestion, ...]
+    keep_consent: KeepConsent | None
     markers: tuple[LocatedMarker, ...]
     gaps: tuple[Gap, ...]
     objects: tuple[Object, ...]
@@ -190,9 +191,9 @@ class Manifest:
 
     @property
     def purposes(self) -> tuple[AnnouncedPurpose, ...]:
-        """What it may be used for: nothing that was not announced, or agreed in the call."""
+        """The purposes that were announced, or consented to in the call."""
         announced = () if self.announced is None else self.announced.purposes
-        more = self.agreed
+        more = self.keep_consent
         if more is None:
             return announced
         longer = {each.code: each.until for each in announced}
@@ -200,30 +201,30 @@ class Manifest:
         return tuple(AnnouncedPurpose(code, until) for code, until in longer.items())
 
     @property
-    def brought_in(self) -> str | None:
-        """The SHA-256 (hex) of the file that it was, where it comes from elsewhere."""
-        return self.channel if self.unannounced == BROUGHT_IN else None
+    def import_sha256(self) -> str | None:
+        """The SHA-256 (hex) of the imported file; ``None`` for a recording of Accord's own."""
+        return self.channel if self.unannounced == IMPORTED else None
 
     @property
-    def kept(self) -> str | None:
-        """What came of the questions whether to keep it: ``yes`` only where that counts, ``no``, ``none``
-        (nobody answered), or ``None``."""
-        if self.agreed is not None:
+    def keep_answer(self) -> str | None:
+        """The outcome of the keep questions: ``yes`` only where it counts, ``no``, ``none`` (nobody
+        answered), or ``None`` (nothing was asked or answered)."""
+        if self.keep_consent is not None:
             return YES
-        given = [each.answer for each in self.agreements if each.answer in GIVEN]
+        given = [each.answer for each in self.keep_questions if each.answer in GIVEN]
         return None if not given or given[-1] == YES else given[-1]
 
     @property
     def prefix(self) -> str:
-        """Where the recording lies in the bucket, with a slash at the end."""
+        """The prefix of the recording's objects in the bucket, with a slash at the end."""
         return prefix(self.tenant, self.started_at, self.recording)
 
     def object(self, name: str) -> Object | None:
-        """The object of that name."""
+        """The object of that name, if there is one."""
         return next((found for found in self.objects if found.name == name), None)
 
     def check_key(self, data_key: Secret) -> None:
-        """Refuse another data key than the sealed one.  Raises :class:`SealError`."""
+        """Check that a data key is the sealed one.  Raises :class:`SealError` (``seal.key_foreign``)."""
         if data_key.id != self.keys.data:
             raise SealError(
                 "seal.key_foreign",
@@ -233,11 +234,11 @@ class Manifest:
 
 def prefix(tenant: str, started_at: datetime, recording: str) -> str:
     """``<tenant>/<yyyy>/<mm>/<dd>/<recording>/``, the day in UTC."""
-    return f"{part(tenant)}/{to_iso(started_at)[:10].replace('-', '/')}/{part(recording)}/"
+    return f"{key_part(tenant)}/{to_iso(started_at)[:10].replace('-', '/')}/{key_part(recording)}/"
 
 
 def _check(manifest: Manifest) -> None:
-    """Refuse a manifest that contradicts itself, so that no reader has to.  Raises :class:`SealError`
+    """Refuse a contradictory manifest, so that no reader has to.  Raises :class:`SealError`
     (``seal.contradiction``)."""
 
     def refuse(what: str) -> None:
@@ -246,7 +247,7 @@ def _check(manifest: Manifest) -> None:
     try:
         if str(UUID(manifest.recording)) != manifest.recording:
             raise ValueError
-        part(manifest.tenant)
+        key_part(manifest.tenant)
     except (ValueError, SealError):
         refuse("its ids are no ids")
     if not manifest.started_at <= manifest.ended_at <= manifest.sealed_at:
@@ -260,12 +261,12 @@ def _check(manifest: Manifest) -> None:
         if len({each.code for each in told.purposes}) != len(told.purposes):
             refuse("a purpose is named twice")
     for why in (
-        contradiction_in_consent(manifest.consent, told is not None),
-        contradiction_in(manifest.agreements, manifest.duration_ms),
+        find_consent_contradiction(manifest.consent, told is not None),
+        find_contradiction(manifest.keep_questions, manifest.duration_ms),
     ):
         if why is not None:
             refuse(why)
-    if (manifest.agreed is not None) != counts(told is not None, manifest.agreements):
+    if (manifest.keep_consent is not None) != is_keep_consented(told is not None, manifest.keep_questions):
         refuse("it is kept by agreement without a yes that counts, or not kept with one")
     if any(each.until > manifest.keep_until for each in manifest.purposes):
         refuse("a purpose outlives the recording")
@@ -295,16 +296,17 @@ def to_body(manifest: Manifest) -> dict[str, Any]:
 
 
 def encrypt_parties(parties: Parties, recording: str, data_key: Secret, entropy: Entropy) -> bytes:
-    """The parties as they lie in a manifest, padded, so that the length reveals nothing."""
+    """Encrypt the parties for the manifest, padded so that the length reveals nothing."""
     plain = canonical_json.dump(_PARTIES.write(parties))
     padded = plain + b" " * (-len(plain) % _PAD)
-    data = streaming_aead.associated(recording, PARTIES)
+    data = streaming_aead.associated_data(recording, PARTIES)
     return streaming_aead.encrypt_bytes(padded, data_key.key, data, entropy)
 
 
 def decrypt_parties(manifest: Manifest, data_key: Secret) -> Parties:
-    """Who spoke.  Raises :class:`SealError` (``seal.key_foreign``, ``seal.decryption``, ``seal.field``)."""
+    """Decrypt the parties of a manifest. Raises :class:`SealError` (``seal.key_foreign``,
+    ``seal.decryption``, ``seal.field``)."""
     manifest.check_key(data_key)
-    data = streaming_aead.associated(manifest.recording, PARTIES)
+    data = streaming_aead.associated_data(manifest.recording, PARTIES)
     plain = streaming_aead.decrypt_bytes(manifest.parties, data_key.key, data).rstrip(b" ")
     return canonical_json.read(_PARTIES, canonical_json.load(plain, PARTIES), PARTIES)

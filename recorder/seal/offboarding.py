@@ -1,14 +1,13 @@
 """The signed statements about a customer's offboarding, and the receipt at its end.
 
-They lie in the bucket and alone decide what is destroyed, withheld and handed over; rows are an index to
-them::
+They are in the bucket, and they alone decide what is erased, withheld and handed over; the rows are an index
+to them::
 
     offboarding/<tenant>/statement-0001.json …
     offboarding/<tenant>/receipt.json
 
-Each statement says all that holds from then on, and names the SHA-256 of the one before it: the newest
-decides. A statement by a key that was revoked decides nothing, whatever its date; the operator signs a new
-one after it."""
+Each statement is complete and names the SHA-256 of its predecessor: the newest one decides.  A statement by
+a revoked key decides nothing, whatever its date; the operator signs a new one after it."""
 
 from __future__ import annotations
 
@@ -24,9 +23,9 @@ from pydantic import Field
 
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.amendment_kinds import WHYS
+from recorder.seal.amendment_kinds import ERASURE_REASONS
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
-from recorder.seal.keyring import part
+from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import memory_file
 from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
@@ -34,7 +33,7 @@ from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, 
 MAX_BYTES: Final = 64 * 1024
 
 FOLDER: Final = "offboarding/"
-"""Where statements and receipts lie in the bucket."""
+"""Prefix of statements and receipts in the bucket."""
 
 RECEIPT: Final = "receipt.json"
 RECEIPT_MAX_BYTES: Final = 1024 * 1024
@@ -50,9 +49,8 @@ _NAME = re.compile(r"statement-([0-9]{4})\.json")
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """The archive that a customer was handed: its id, when it was whole, its length in bytes, how many
-    recordings are in it and how many were left out, and hashes of its layout and of its rows
-    (``features/offboarding/handover_queries.py``)."""
+    """The handover archive: its id, when it was complete, its length in bytes, the numbers of included and
+    omitted recordings, and hashes of its layout and of its rows."""
 
     __pydantic_config__ = STRICT
 
@@ -60,21 +58,21 @@ class HandedOver:
     at: Time
     length: Annotated[Natural, Field(alias="bytes")]
     recordings: Natural
-    left_out: Natural
+    omitted: Natural
     layout_sha256: Sha256
     rows_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
 class StatementBody:
-    """What one statement says.  ``until`` is up to when the customer can fetch its archive.  ``early`` is how
-    it agreed to an erasure before that: ``None`` in other statements, '' in an erasure that is not early."""
+    """The signed body.  ``until`` is the end of the time to download the archive.  ``early`` says how the
+    customer consented to an erasure before that: ``None`` in other statements, '' in a later erasure."""
 
     __pydantic_config__ = STRICT
 
     tenant: str
     number: Positive
-    before: Sha256 | None
+    predecessor: Sha256 | None
     kind: Annotated[str, one_of(KINDS)]
     at: Time
     announced_at: Time
@@ -85,21 +83,21 @@ class StatementBody:
 
 @dataclass(frozen=True, slots=True)
 class Statement(StatementBody):
-    """A statement; ``sha256`` and ``key_id`` (of the key that signed it) are empty before it is signed."""
+    """A statement; ``sha256`` and ``key_id`` (of the signing key) are empty until it is signed."""
 
     handed_over: HandedOver | None = None
     early: str | None = None
     sha256: str = ""
     key_id: str = ""
 
-    def following(self, kind: str, at: datetime, **changes: Any) -> Statement:
-        """The next statement, not yet signed."""
-        more = {"number": self.number + 1, "before": self.sha256, "kind": kind, "at": at, "early": None}
+    def next_statement(self, kind: str, at: datetime, **changes: Any) -> Statement:
+        """Return the next statement, not yet signed."""
+        more = {"number": self.number + 1, "predecessor": self.sha256, "kind": kind, "at": at, "early": None}
         return replace(self, **{**more, "sha256": "", "key_id": "", **changes})
 
 
 def _check(found: StatementBody) -> None:
-    """Refuse a statement that contradicts itself.  Raises :class:`SealError`."""
+    """Refuse a contradictory statement.  Raises :class:`SealError`."""
     is_erasure, handed = found.kind == ERASURE, found.handed_over
     too_early = is_erasure and found.at < found.until and not found.early
     late = handed is not None and not found.announced_at <= handed.at <= found.at
@@ -116,19 +114,19 @@ STATEMENT: Final = signed_document.Kind(
 
 @dataclass(frozen=True, slots=True)
 class ReceiptArchive:
-    """The archive that the customer was handed, in the receipt."""
+    """The handover archive, in the receipt."""
 
     __pydantic_config__ = STRICT
 
     at: Time
     length: Annotated[Natural, Field(alias="bytes")]
     recordings: Natural
-    left_out: Natural
+    omitted: Natural
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptLog:
-    """The last checkpoint of the customer's log, in the receipt."""
+    """The last checkpoint of the customer's audit log, in the receipt."""
 
     __pydantic_config__ = STRICT
 
@@ -139,7 +137,7 @@ class ReceiptLog:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptKeys:
-    """Ids of the customer's keys, and when the last copy of them ends."""
+    """The ids of the customer's destroyed keys, and the end of the last backup with a copy of them."""
 
     __pydantic_config__ = STRICT
 
@@ -149,8 +147,8 @@ class ReceiptKeys:
 
 @dataclass(frozen=True, slots=True)
 class OffboardingReceiptBody:
-    """What the receipt says: ``statement`` is the SHA-256 of the statement that decided it, ``destroyed`` the
-    numbers of recordings by why they were erased, ``gone`` and ``remains`` name kinds of data in words."""
+    """The signed body: ``statement`` is the SHA-256 of the deciding statement, ``recordings_erased`` counts
+    recordings by reason, ``erased`` and ``remains`` name kinds of data in words."""
 
     __pydantic_config__ = STRICT
 
@@ -160,8 +158,8 @@ class OffboardingReceiptBody:
     handed_over: ReceiptArchive | None
     erasing_since: Time
     erased_at: Time
-    destroyed: dict[Annotated[str, one_of(WHYS)], Positive]
-    gone: tuple[str, ...]
+    recordings_erased: dict[Annotated[str, one_of(ERASURE_REASONS)], Positive]
+    erased: tuple[str, ...]
     calls_erased: Natural
     people_erased: Natural
     remains: tuple[str, ...]
@@ -173,23 +171,23 @@ class OffboardingReceiptBody:
 
 @dataclass(frozen=True, slots=True)
 class OffboardingReceipt:
-    """A verified receipt; ``key`` is the id of the key that signed it."""
+    """A verified receipt; ``key`` is the id of the signing key."""
 
-    said: OffboardingReceiptBody
+    body: OffboardingReceiptBody
     key: str
     sha256: str
 
     @property
     def tenant(self) -> str:
-        return self.said.tenant
+        return self.body.tenant
 
     @property
     def announced_at(self) -> datetime:
-        return self.said.announced_at
+        return self.body.announced_at
 
     @property
     def at(self) -> datetime:
-        return self.said.erased_at
+        return self.body.erased_at
 
 
 def _check_receipt(found: OffboardingReceiptBody) -> None:
@@ -206,27 +204,27 @@ RECEIPT_KIND: Final = signed_document.Kind(
 
 
 def folder_of(tenant: str) -> str:
-    """Where a customer's statements lie.  Raises :class:`SealError` for what is no tenant's id."""
-    return f"{FOLDER}{part(tenant)}/"
+    """Return the prefix of a customer's statements.  Raises :class:`SealError` for an invalid id."""
+    return f"{FOLDER}{key_part(tenant)}/"
 
 
 def place_of(tenant: str) -> str:
-    """Where a customer's receipt lies."""
+    """Return the bucket key of a customer's receipt."""
     return folder_of(tenant) + RECEIPT
 
 
 def is_known(key: str) -> bool:
-    """Whether an object below :data:`FOLDER` is called as a statement or receipt is."""
+    """Whether an object below :data:`FOLDER` has the name of a statement or receipt."""
     tenant, _, name = key.removeprefix(FOLDER).partition("/")
     return bool(tenant) and (name == RECEIPT or bool(_NAME.fullmatch(name)))
 
 
 def statements(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> tuple[Statement, ...]:
-    """A customer's statements in order, each verified from the root's public key alone.
+    """Read a customer's statements in order, each verified from the root's public key alone.
 
-    Raises :class:`SealError` where one cannot be read, is another customer's, or does not follow the one
-    before it (``offboarding.missing``, ``offboarding.foreign``, ``offboarding.predecessor``): nothing
-    follows from any of them then.  Raises :class:`recorder.errors.StoreError`."""
+    Raises :class:`SealError` where one cannot be read, is another customer's, or does not link to its
+    predecessor (``offboarding.missing``, ``offboarding.foreign``, ``offboarding.predecessor``): then none of
+    them counts.  Raises :class:`recorder.errors.StoreError`."""
     folder = folder_of(tenant)
     keys = [key for key in source.list(folder) if _NAME.fullmatch(key.removeprefix(folder))]
     return tuple(_in_order(source, tenant, folder, sorted(keys), root))
@@ -238,54 +236,55 @@ def _in_order(
     before = None
     for number, key in enumerate(keys, 1):
         if key != f"{folder}statement-{number:04}.json":
-            raise SealError("offboarding.missing", f"{folder}statement-{number:04}.json is not there")
+            raise SealError("offboarding.missing", f"{folder}statement-{number:04}.json is missing")
         try:
             found = read(read_document(source, key, MAX_BYTES), root)
         except SealError as error:
             raise SealError(error.error_id, f"{key}: {error.message}", error.hint) from None
         if found.tenant != tenant:
             raise SealError("offboarding.foreign", f"{key} is a statement about customer {found.tenant}")
-        if (found.number, found.before) != (number, before):
-            raise SealError("offboarding.predecessor", f"{key} does not follow the statement before it")
+        if (found.number, found.predecessor) != (number, before):
+            raise SealError("offboarding.predecessor", f"{key} does not link to its predecessor")
         before = found.sha256
         yield found
 
 
-def standing(
+def current_statement(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked
 ) -> Statement | None:
-    """The statement that holds now: the newest, where it is no cancellation and its key was not revoked.
-    Raises as :func:`statements`."""
+    """Return the statement in force: the newest, unless it is a cancellation or its key was revoked. Raises
+    as :func:`statements`."""
     found = statements(source, tenant, root)
     if not found or found[-1].kind == CANCELLED or found[-1].key_id in revoked:
         return None
     return found[-1]
 
 
-def erasure(
+def erasure_statement(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked, now: datetime
 ) -> Statement:
-    """The signed decision that everything of a customer is erased.  Raises :class:`SealError`
+    """Return the signed decision to erase everything of a customer.  Raises :class:`SealError`
     (``offboarding.unsigned``, ``seal.key_revoked``, ``seal.from_the_future``), or as :func:`statements`."""
     hint = "if they do leave, `accord tenant leave erase` signs it; otherwise `accord tenant leave stop`"
     found = statements(source, tenant, root)
     if not found or found[-1].kind != ERASURE:
         raise SealError(
-            "offboarding.unsigned", f"no signed statement says that customer {tenant} is to be erased", hint
+            "offboarding.unsigned", f"no signed statement orders the erasure of customer {tenant}", hint
         )
     last = found[-1]
     if last.key_id in revoked:
-        what = f"key {last.key_id}, which signed that customer {tenant} is to be erased, was revoked"
+        what = f"key {last.key_id}, which signed the erasure of customer {tenant}, was revoked"
         raise SealError("seal.key_revoked", what, hint)
     signed_document.check_not_future("statement", last.at, now)
     return last
 
 
-def put(
+def put_statement(
     store: DocumentSink, statement: Statement, signer: signing.Signer, root: Ed25519PublicKey
 ) -> Statement:
-    """Sign a statement and put it beside the others.  Raises :class:`SealError` (a key that is not endorsed
-    for it), ``Conflict`` where somebody else was faster, :class:`recorder.errors.StoreError`."""
+    """Sign a statement and put it after the others.  Raises :class:`SealError` (a key that is not endorsed
+    for it), ``Conflict`` where another process wrote the same number first,
+    :class:`recorder.errors.StoreError`."""
     content = STATEMENT.write(statement, signer)
     made = read(content, root)
     with memory_file(content) as path:
@@ -294,20 +293,20 @@ def put(
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> Statement:
-    """A statement, verified from the root's public key alone.  Raises :class:`SealError`."""
+    """Read a statement and verify it from the root's public key alone.  Raises :class:`SealError`."""
     signed = STATEMENT.read(content, root)
     said = {name: getattr(signed.value, name) for name in STATEMENT.form.names}
     return Statement(**said, sha256=hashlib.sha256(content).hexdigest(), key_id=signed.key_id)
 
 
 def read_receipt(content: bytes, root: Ed25519PublicKey) -> OffboardingReceipt:
-    """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
+    """Read a receipt and verify it from the root's public key alone.  Raises :class:`SealError`."""
     signed = RECEIPT_KIND.read(content, root)
     return OffboardingReceipt(signed.value, signed.key_id, hashlib.sha256(content).hexdigest())
 
 
 def receipt_of(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> OffboardingReceipt:
-    """The receipt in a customer's folder.  Raises :class:`SealError` (``offboarding.foreign`` for another
+    """Read the receipt in a customer's folder. Raises :class:`SealError` (``offboarding.foreign`` for another
     customer's), ``NotFound``, :class:`recorder.errors.StoreError`."""
     place = place_of(tenant)
     found = read_receipt(read_document(source, place, RECEIPT_MAX_BYTES), root)

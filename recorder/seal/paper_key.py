@@ -1,18 +1,18 @@
-"""A key on paper, and typed again: lines of four groups, each with a check of its own, so that it is known
-which one was mistyped.
+"""Keys on paper: printed in lines of four groups, each with its own checksum, so that a mistyped line is
+identified.
 
 ::
 
     kek
-      1  5TQ0-9WZN-4F1B-H8AC        8 bytes of the key and 2 of a check, in Crockford's base32
+      1  5TQ0-9WZN-4F1B-H8AC        8 bytes of the key and 2 of a checksum, in Crockford's base32
       2  …
       3  …
       4  …
-      5  …                          8 bytes of a hash of the whole key, and their check
+      5  …                          8 bytes of a hash of the whole key, and their checksum
 
 Crockford's alphabet has no I, L, O and U: typed, the first three are read as 1, 1 and 0
-(https://www.crockford.com/base32.html).  A check is also of the key's kind and the line's number: lines in
-another order, or below another key's name, are found and named.  docs/formats.md has all of it.
+(https://www.crockford.com/base32.html).  A checksum covers the key's kind and the line's number, too, so
+lines in another order or below another key's name are identified.  docs/formats.md has the format.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ _ALIKE: Final = str.maketrans("ILO", "110", " \t-")
 _NUMBERED: Final = re.compile(r"([1-9])[.:]?\s+(\S{2,}.*)")
 _NAME: Final = re.compile(r"(?:kek|kek\.next|[0-9a-f]{32}\.kek|root\.key)")
 _KINDS: Final = ("kek", "kek.next", ".kek", "root.key")
-"""What a check is made for: a key's name; of each ``<id>.kek`` the ending, for its id is a check itself."""
+"""The kinds of keys that a checksum covers: a key's name; for ``<id>.kek`` the ending, since its id is a
+checksum itself."""
 
 
-def printed(name: str, key: bytes) -> Iterator[str]:
-    """The lines of a key of 32 bytes under its name, for paper."""
+def format_key(name: str, key: bytes) -> Iterator[str]:
+    """Yield the printed lines of a key of 32 bytes under its name."""
     yield name
     kind = _kind(name)
     for number, piece in enumerate(_pieces(kind, key), 1):
@@ -51,11 +52,11 @@ def printed(name: str, key: bytes) -> Iterator[str]:
         yield f"  {number}  {'-'.join(text[at : at + 4] for at in range(0, SYMBOLS, 4))}"
 
 
-def typed(text: str) -> dict[str, bytes]:
-    """Keys by name, from what somebody typed: names and their lines, with or without numbers, spaces, dashes
-    and lower case; lines that begin with ``#`` are left out.
+def parse_keys(text: str) -> dict[str, bytes]:
+    """Parse typed keys, by name: names and their lines, in either case, with or without numbers, spaces and
+    dashes; lines that begin with ``#`` are skipped.
 
-    Raises :class:`ConfigError` (``keys.mistyped``), which names every line that is wrong."""
+    Raises :class:`ConfigError` (``keys.mistyped``), which names every wrong line."""
     blocks: list[tuple[str, list[str]]] = []
     wrong: list[str] = []
     for line in (each.strip() for each in text.splitlines()):
@@ -91,8 +92,8 @@ def typed(text: str) -> dict[str, bytes]:
 
 
 def _read_block(name: str, lines: list[str], wrong: list[str]) -> tuple[list[bytes], list[str]]:
-    """The pieces below a name as far as they are its own, and the kinds of key that others are of; what is
-    wrong with each line is added."""
+    """Return the pieces below a name that belong to it, and the kinds of keys that other lines belong to;
+    append each line's problem to ``wrong``."""
     pieces: list[bytes] = []
     others: list[tuple[int, str]] = []
     for number, line in enumerate(lines[:LINES], 1):
@@ -115,7 +116,7 @@ def _read_block(name: str, lines: list[str], wrong: list[str]) -> tuple[list[byt
 
 
 def _content(name: str, number: int, line: str, wrong: list[str]) -> bytes | None:
-    """The ten bytes of a line, or why it has none."""
+    """Return the ten bytes of a line; without them, append the problem to ``wrong``."""
     if (numbered := _NUMBERED.fullmatch(line)) is not None:
         said, line = numbered.groups()
         if int(said) != number:

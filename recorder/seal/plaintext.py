@@ -1,7 +1,7 @@
-"""The plain bytes of a sealed object: where a recording can be heard again.
+"""Decryption of a sealed object, block by verified block.
 
-``playback/audio_reader.py`` alone imports this (``setup.cfg``, contract ``sound-is-made-in-one-place``), so
-that no sound leaves but through the gate.
+Only ``playback/audio_reader.py`` imports this module (``setup.cfg``, contract
+``sound-is-made-in-one-place``), so that no audio leaves except through the gate.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from recorder.seal.manifest import Manifest
 def reader(
     manifest: Manifest, name: str, data_key: Secret, read: streaming_aead.ReadRange, header: bytes = b""
 ) -> streaming_aead.Reader:
-    """Plain bytes of an object; each stored block is compared with the seal before it is decrypted.
+    """Return a reader of an object's plain bytes that verifies each stored block before decrypting it.
 
-    ``read`` gives stored bytes by range; ``header`` is the object's, where a reader before had it.
-    Raises :class:`SealError` (``seal.no_object``, ``seal.key_foreign``).
+    ``read`` returns stored bytes by range; ``header`` is the object's header, if known from an earlier
+    reader. Raises :class:`SealError` (``seal.no_object``, ``seal.key_foreign``).
     """
     found = manifest.object(name)
     if found is None:
         raise SealError("seal.no_object", f"recording {manifest.recording} has no {name}")
     manifest.check_key(data_key)
-    data = streaming_aead.associated(manifest.recording, name)
+    data = streaming_aead.associated_data(manifest.recording, name)
     return streaming_aead.Reader(data_key.key, data, read, found.stored_length, found.check_block, header)

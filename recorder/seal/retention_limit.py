@@ -1,14 +1,13 @@
-"""Retention limit, version 1: a customer keeps recordings for a shorter time than announced, as a signed
-statement.
+"""The retention limit, version 1: a signed statement that a customer keeps recordings for a shorter time than
+announced.
 
 Two signed documents (``signed_document.py``) for each limit::
 
     retention/<tenant>/<id>.json           that it is set
-    retention/<tenant>/<id>-lifted.json    that it is lifted; names the SHA-256 of the first
+    retention/<tenant>/<id>-lifted.json    that it is lifted, with the SHA-256 of the first
 
-Both are put once and stay.  The catalogue has copies of their bytes, so that whoever decides by a limit
-checks the signature without a read of the bucket; whoever destroys because of one also looks into the
-bucket.
+Both are put once and stay.  The catalogue has copies of their bytes, so that applying a limit checks its
+signature without reading the bucket; an erasure because of a limit reads the bucket, too.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment import By
-from recorder.seal.keyring import part
+from recorder.seal.keyring import key_part
 from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
 
 MAX_BYTES: Final = 16 * 1024
 FOLDER: Final = "retention/"
-"""Where the statements lie in the bucket."""
+"""Prefix of the statements in the bucket."""
 
 _NAME = re.compile(
     r"retention/([0-9a-z][0-9a-z-]*)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(-lifted)?\.json"
@@ -38,9 +37,9 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LimitSet:
-    """At most ``days`` from ``since`` on, for one purpose, on one line (``None``: any).  ``agreements``:
-    also what was agreed to be kept longer, in the call or later, before ``since``; otherwise that lasts
-    until its own day."""
+    """A limit of ``days`` from ``since`` on, for one purpose and one line (``None``: any).  With
+    ``covers_consents`` it also limits what was consented to before ``since``, in the call or later; without
+    it, that lasts until its own end."""
 
     __pydantic_config__ = STRICT
 
@@ -50,7 +49,7 @@ class LimitSet:
     line: str | None
     days: Positive
     since: Time
-    agreements: bool
+    covers_consents: bool
     by: By
 
     @property
@@ -60,8 +59,8 @@ class LimitSet:
 
 @dataclass(frozen=True, slots=True)
 class LimitLifted:
-    """Recordings made from ``at`` on are kept as announced again.  ``set_sha256`` is the hex SHA-256 of the
-    statement that set the limit ``id``."""
+    """The end of a limit: recordings made from ``at`` on are kept as announced again.  ``set_sha256`` is the
+    hex SHA-256 of the statement that set the limit ``id``."""
 
     __pydantic_config__ = STRICT
 
@@ -92,19 +91,19 @@ LIFTED: Final = signed_document.Kind(
 
 
 def place_of(tenant: str, limit: str, *, lifted: bool = False) -> str:
-    """Where a statement lies in the bucket."""
-    return f"{FOLDER}{part(tenant)}/{part(limit)}{'-lifted' if lifted else ''}.json"
+    """Return a statement's key in the bucket."""
+    return f"{FOLDER}{key_part(tenant)}/{key_part(limit)}{'-lifted' if lifted else ''}.json"
 
 
 def parse_place(key: str) -> tuple[str, str, bool] | None:
-    """The tenant and the limit that a place names, and whether it is that of a lifting; ``None`` for any
-    other."""
+    """Return the tenant and the limit in a bucket key, and whether it is a lifting; ``None`` for any other
+    key."""
     found = _NAME.fullmatch(key)
     return None if found is None else (found[1], found[2], found[3] is not None)
 
 
 def write(statement: LimitSet | LimitLifted, signer: signing.Signer) -> bytes:
-    """The statement, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
+    """Sign a statement.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
     if isinstance(statement, LimitSet):
         return SET.write(statement, signer)
@@ -112,18 +111,18 @@ def write(statement: LimitSet | LimitLifted, signer: signing.Signer) -> bytes:
 
 
 def open_set(content: bytes, root: Ed25519PublicKey) -> tuple[LimitSet, str]:
-    """That a limit is set, verified from the root's public key alone, and the id of the key that signed
-    it.  Raises :class:`SealError`."""
+    """Read the statement that sets a limit and verify it from the root's public key alone; return it with the
+    id of the signing key.  Raises :class:`SealError`."""
     signed = SET.read(content, root)
     return signed.value, signed.key_id
 
 
 def open_lifted(content: bytes, root: Ed25519PublicKey) -> tuple[LimitLifted, str]:
-    """That a limit is lifted, as :func:`open_set`."""
+    """Read the statement that lifts a limit, as :func:`open_set`."""
     signed = LIFTED.read(content, root)
     return signed.value, signed.key_id
 
 
 def sha256_of(content: bytes) -> str:
-    """The hex SHA-256 by which leaves and liftings name a statement."""
+    """Return the hex SHA-256 by which leaves and liftings refer to a statement."""
     return hashlib.sha256(content).hexdigest()

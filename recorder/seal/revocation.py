@@ -1,13 +1,13 @@
-"""The root takes an endorsement back: a signing key counts no more from a time on.
+"""The revocation of a signing key by the root: from a time on, its signatures no longer count.
 
 ::
 
     {"body": {"type": "accord-revocation", "version": 1, "key_id": ..., "since": ..., "root_key_id": ...},
      "signature": ...}
 
-The document lies among the keys, and goes with the root's public key to whoever checks.  What is dated
-before that time stays believed: the key was its owner's then.  But whoever has the key can date back.  So
-where there is a catalogue, an amendment by such a key is believed only if it was known before that time.
+The document is in the keys folder, and verifiers need it with the root's public key.  Statements dated before
+that time stay valid, since the key was its owner's then. A thief of the key can backdate, so where there is a
+catalogue, an amendment by a revoked key counts only if the catalogue listed it before that time.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ SUFFIX = ".revocation.json"
 _HINT = "bring it back from its copy (`accord keys restore`), or sign it again with `accord keys revoke`"
 
 Revoked = Mapping[str, datetime]
-"""Ids of signing keys, and since when each counts no more."""
+"""Ids of revoked signing keys, each with the time since when its signatures no longer count."""
 
 
 Known = Mapping[str, datetime | None]
-"""SHA-256 of each amendment of a recording that a catalogue knows, and when its log says that it was listed;
-``None`` where the log does not say (a rebuild listed it)."""
+"""SHA-256 of each amendment of a recording in the catalogue, with the time of its leaf; ``None`` where there
+is none because a rebuild listed it."""
 
 
-def nothing() -> Revoked:
-    """No key was revoked."""
+def none_revoked() -> Revoked:
+    """Return no revoked keys."""
     return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What signed statements are checked with: the root's public key, and the keys that it took back."""
+    """The trust anchor of signed statements: the root's public key, and the keys that it revoked."""
 
     root: Ed25519PublicKey
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
 
 
-def doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | None = None) -> str | None:
-    """Why an amendment is not believed, by who signed it and when; ``None`` where it is.  ``seen`` says what
-    the catalogue knows of the recording, and is asked only where that matters; without it dates are
-    believed."""
+def find_doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | None = None) -> str | None:
+    """Return why a revocation invalidates an amendment, or ``None``.  ``seen`` returns the recording's
+    amendments in the catalogue, and is called only where that matters; without it the amendment's date
+    decides."""
     key = amendment.signing_key_id
     since = revoked.get(key)
     if since is None:
@@ -70,7 +70,7 @@ def doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | No
         return None
     known = seen()
     if amendment.sha256 not in known:
-        return f"{what}; it is dated {to_iso(amendment.at)}, and nothing shows that it was there then"
+        return f"{what}; it is dated {to_iso(amendment.at)}, and no leaf shows that it existed then"
     listed = known[amendment.sha256]
     if listed is not None and listed >= since:
         return f"{what}; it is dated {to_iso(amendment.at)}, and was listed at {to_iso(listed)}"
@@ -78,47 +78,46 @@ def doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | No
 
 
 def is_doubtful(key: str, signed_at: datetime, listed_at: datetime | None, revoked: Revoked) -> bool:
-    """Whether a statement by a key is not believed: it is dated, or the log lists it, after the key was
-    revoked. ``listed_at`` ``None``: a rebuild listed it, and an operator answered for its date."""
+    """Whether a statement is invalid because it is dated, or was listed in the log, after its key was
+    revoked. ``listed_at`` is ``None`` where a rebuild listed it and an operator confirmed its date."""
     since = revoked.get(key)
     return since is not None and (signed_at >= since or (listed_at is not None and listed_at >= since))
 
 
-def signed_since(
+def find_revoked_documents(
     chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Of a recording's documents, the names of those that a revoked key signed since (see :func:`doubt`),
-    each with what that means."""
+    """Yield the names of a recording's documents that a revocation invalidates (see :func:`find_doubt`), each
+    with the reason."""
     manifest = chain.manifest
     since = revoked.get(manifest.signing_key_id)
     if since is not None and manifest.sealed_at >= since:
         what = f"key {manifest.signing_key_id}, which signed it, was revoked from {to_iso(since)} on"
         yield NAME, what
     for each in chain.amendments:
-        if (why := doubt(each, revoked, seen)) is not None:
+        if (why := find_doubt(each, revoked, seen)) is not None:
             yield name(each.number), why
 
 
 def check(
     chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None, *, amendments: bool = False
 ) -> None:
-    """Raises :class:`SealError` (``seal.key_revoked``) where a recording has a document that a revoked key
-    signed since (see :func:`doubt`); with ``amendments`` only these count."""
-    for document, what in signed_since(chain, revoked, seen):
+    """Raises :class:`SealError` (``seal.key_revoked``) where a revocation invalidates one of a recording's
+    documents (see :func:`find_doubt`); with ``amendments`` only amendments are checked."""
+    for document, what in find_revoked_documents(chain, revoked, seen):
         if amendments and document == NAME:
             continue
         refuse(document, what)
 
 
 def refuse(document: str, what: str) -> NoReturn:
-    """Raises :class:`SealError` (``seal.key_revoked``): a document is not believed."""
+    """Raises :class:`SealError` (``seal.key_revoked``) for an invalid document."""
     hint = 'who had that key then? docs/operate.md, "Keys that somebody else has had"'
     raise SealError("seal.key_revoked", f"{document}: {what}", hint)
 
 
 class Revocations:
-    """What a folder of keys says is revoked, read again whenever that changes: a revocation needs no
-    restart."""
+    """The revocations in a keys folder, read again when they change: a revocation needs no restart."""
 
     def __init__(self, folder: Path, root: Ed25519PublicKey) -> None:
         self._folder = folder
@@ -127,7 +126,7 @@ class Revocations:
         self._read: Revoked = {}
 
     def __call__(self) -> Revoked:
-        """Raises :class:`ConfigError` for a file that is no revocation."""
+        """Return the revoked keys.  Raises :class:`ConfigError` for an invalid revocation file."""
         seen = tuple((path, path.stat().st_mtime_ns) for path in sorted(self._folder.glob(f"*{SUFFIX}")))
         if seen != self._seen:
             self._read = read_all([path for path, _ in seen], self._root)
@@ -137,7 +136,7 @@ class Revocations:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """The body of the document."""
+    """The signed body."""
 
     __pydantic_config__ = STRICT
 
@@ -151,13 +150,13 @@ _CONSTANTS: Final[Mapping[str, str | int]] = {"type": "accord-revocation", "vers
 
 
 def revoke(root: Ed25519PrivateKey, key: str, since: datetime) -> bytes:
-    """The document that revokes a key."""
+    """Sign the revocation of a key."""
     body = {**_CONSTANTS, **_REVOCATION.write(Revocation(key, since, key_id(root.public_key())))}
     return canonical_json.dump({"body": body, "signature": b64(root.sign(canonical_json.dump(body)))})
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> tuple[str, datetime]:
-    """Which key a document revokes, and since when.  Raises :class:`SealError`."""
+    """Return the key that a document revokes, and since when.  Raises :class:`SealError`."""
     document = canonical_json.load(content, "revocation")
     body, signed = canonical_json.members(document, "revocation", "body", "signature")
     signature = canonical_json.read_bytes(signed, 64, "revocation.signature")
@@ -169,8 +168,7 @@ def read(content: bytes, root: Ed25519PublicKey) -> tuple[str, datetime]:
 
 
 def read_all(paths: Iterable[Path], root: Ed25519PublicKey) -> dict[str, datetime]:
-    """Keys that some files revoke, each since the earliest time that one says.  Raises
-    :class:`ConfigError`."""
+    """Return the keys that files revoke, each with its earliest time.  Raises :class:`ConfigError`."""
     found: dict[str, datetime] = {}
     for path in paths:
         try:

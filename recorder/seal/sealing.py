@@ -1,7 +1,7 @@
-"""Manifest, version 1: what a recording is, signed; its upload is the commit.
+"""Sealing a take: encrypt its audio, and sign the manifest whose upload commits the recording.
 
-A signed document (``signed_document.py``).  A manifest is never rewritten: what is learnt later lies beside
-it, in amendments, never in it.
+A manifest is a signed document (``signed_document.py``) and is never rewritten: later facts are in amendments
+beside it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import consent_record, signed_document, signing, streaming_aead
-from recorder.seal.clock_correction import Timing, timing
+from recorder.seal.clock_correction import Timing, correct_times
 from recorder.seal.consent_record import Consent
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import (
-    BROUGHT_IN,
+    IMPORTED,
     MANIFEST,
     Announced,
     AnnouncedPurpose,
-    Joined,
+    JoinedParty,
     KeyIds,
     Manifest,
     Object,
@@ -44,12 +44,12 @@ KEY_FILE = "key.json"
 ENCRYPTED = ".enc"
 
 UNANNOUNCED_KEEP = timedelta(days=30)
-"""How long a take is kept in whose audio the announcement was not found (P1)."""
+"""Retention of a recording whose announcement was not found in the audio (P1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to be put under a key of the bucket; ``sha256`` hex, of its bytes."""
+    """A file to be put under ``key`` in the bucket; ``sha256`` is the hex SHA-256 of its bytes."""
 
     key: str
     path: Path
@@ -58,10 +58,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class SealedTake:
-    """A recording, encrypted and signed, in its take's folder.
+    """An encrypted and signed recording in its take's folder.
 
-    ``uploads`` in the order in which they are put: the objects, the wrapped key, and last the manifest,
-    which is the commit.
+    ``uploads`` are in the order of their upload: the objects, the wrapped key, and last the manifest, which
+    commits the recording.
     """
 
     folder: Path
@@ -88,16 +88,16 @@ def seal(
     entropy: Entropy = os.urandom,
     uptime: Uptime | None = None,
 ) -> SealedTake:
-    """Encrypt a take's sounds under a new data key, and seal what it is.  ``uptime`` is this machine's now;
-    ``None`` where it is not known: then keeping counts from ``now``.
+    """Encrypt a take's audio under a new data key, and sign its manifest. ``uptime`` is the machine's present
+    uptime; where it is unknown (``None``), retention counts from ``now``.
 
     Writes into the take's folder, in this order: ``<name>.enc`` for each sound, ``key.json`` (the wrapped
-    data key), ``manifest.json``.  Broken off before the last, all of it is made anew.  Raises
-    :class:`SealError` (``seal.sound_changed``: a sound is not what was encoded; ``seal.key_foreign``;
-    ``seal.endorsement_time``: the signing key is past its date), ``OSError`` (a full disk).
+    data key), ``manifest.json``.  After an interruption before the last, everything is written again.  Raises
+    :class:`SealError` (``seal.sound_changed``: a file changed since it was encoded; ``seal.key_foreign``;
+    ``seal.endorsement_time``: the signing key has expired), ``OSError`` (a full disk).
     """
     start, folder = encoded.take.start, encoded.take.folder
-    told = start.announcement is not None or start.brought_in is not None
+    told = start.announcement is not None or start.import_keep_until is not None
     if start.tenant is None or start.line is None or not told:
         raise SealError("seal.no_line", f"recording {start.recording} has no line, tenant and announcement")
     if tenant_key.tenant != start.tenant:
@@ -109,7 +109,7 @@ def seal(
         _encrypt(sound, folder, start.recording, data_key, entropy)
         for sound in sorted(encoded.sounds, key=lambda sound: sound.name)
     ]
-    when = timing(encoded.take, now, uptime)
+    when = correct_times(encoded.take, now, uptime)
     manifest = _manifest(encoded, objects, data_key, tenant_key, signer, when, entropy)
     content = MANIFEST.write(manifest, signer)
     write_file(folder / KEY_FILE, wrapped.to_bytes())
@@ -128,9 +128,9 @@ def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = Non
 
 
 def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Manifest:
-    """A manifest, verified from the root's public key alone.
+    """Read a manifest and verify it from the root's public key alone.
 
-    With ``now``, a seal from the future is refused as well.  Raises :class:`SealError`; its
+    With ``now``, a manifest dated in the future is refused as well.  Raises :class:`SealError`; its
     ``error_id`` says which check failed, in this order: form (``seal.not_json``,
     ``seal.duplicate_field``, ``seal.not_canonical``), the envelope's fields, the endorsement
     (``seal.endorsement_…``), ``seal.signature``, ``seal.version``, ``seal.unknown_field``,
@@ -143,13 +143,13 @@ def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None =
 
 def _encrypt(sound: EncodedSound, folder: Path, recording: str, data_key: Secret, entropy: Entropy) -> Object:
     target = folder / (sound.name + ENCRYPTED)
-    data = streaming_aead.associated(recording, sound.name)
+    data = streaming_aead.associated_data(recording, sound.name)
     stored = streaming_aead.encrypt(sound.path, target, data_key.key, data, entropy)
     if stored.plain_sha256 != sound.sha256 or stored.plain_length != sound.length:
         raise SealError(
             "seal.sound_changed",
-            f"{sound.path} is not what was encoded: its hash or length is another",
-            "the disk or somebody changed it; encode the take again",
+            f"{sound.path} changed after encoding: its hash or length differs",
+            "check the disk, then encode the take again",
         )
     return Object(
         name=sound.name,
@@ -176,8 +176,8 @@ def _manifest(
     assert start.line is not None
     consent = consent_record.consent(encoded)
     announced = _announced(encoded, when.kept_from) if consent.allows else None
-    made = consent_record.agreements(encoded)
-    parties = Parties(start.outside, take.end.inside, _joined(encoded))
+    made = consent_record.keep_questions(encoded)
+    parties = Parties(start.external_party, take.end.internal_party, _joined(encoded))
     unannounced_until = max(when.ended_at, when.kept_from) + UNANNOUNCED_KEEP
     manifest = Manifest(
         recording=start.recording,
@@ -191,16 +191,18 @@ def _manifest(
         bridged_at=when.bridged_at,
         ended_at=when.ended_at,
         sealed_at=when.sealed_at,
-        noted=when.noted,
-        keep_until=unannounced_until if start.brought_in is None else truncate(start.brought_in),
+        uncorrected=when.uncorrected,
+        keep_until=unannounced_until
+        if start.import_keep_until is None
+        else truncate(start.import_keep_until),
         duration_ms=encoded.duration_ms,
         drift_ms=encoded.drift_ms,
         sample_rate=encoded.sample_rate,
         announced=announced,
         unannounced=None if announced else _unannounced(encoded, consent),
         consent=consent,
-        agreements=made,
-        agreed=consent_record.agreed(announced is not None, made, start.keep, when.kept_from),
+        keep_questions=made,
+        keep_consent=consent_record.keep_consent(announced is not None, made, start.keep, when.kept_from),
         markers=tuple(_marker(mark) for mark in encoded.markers),
         gaps=encoded.gaps,
         objects=tuple(objects),
@@ -233,30 +235,33 @@ def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
 
 
 def _unannounced(encoded: Encoded, consent: Consent) -> str:
-    if encoded.take.start.brought_in is not None:
-        return BROUGHT_IN
+    if encoded.take.start.import_keep_until is not None:
+        return IMPORTED
     if not consent.allows:
-        return "not_agreed"
+        return "no_consent"
     finished = encoded.take.first("announcement_finished") is not None
     return "not_found_in_audio" if finished else "not_finished"
 
 
-_CAME = ("bridged", "joined_room", "listener_came")
-_OF_JOINING = ("telling", "told", "untold", "asked", "answered", "refused")
-_OF_LISTENERS = ("listener_heard", "listener_left")
-_OF_PARTIES = (*_CAME, "unbridged", "left_room", *_OF_LISTENERS, *(f"joined_{each}" for each in _OF_JOINING))
+_CAME = ("bridged", "participant_joined", "supervisor_joined")
+_OF_TRANSFER = (
+    "transfer_notice_started", "transfer_notice_finished", "transfer_notice_interrupted",
+    "transfer_question_finished", "transfer_question_answered", "transfer_question_refused",
+)  # fmt: skip
+_OF_SUPERVISORS = ("supervisor_heard", "supervisor_left")
+_OF_PARTIES = (*_CAME, "unbridged", "participant_left", *_OF_SUPERVISORS, *_OF_TRANSFER)
 
 
 def _marker(mark: LocatedMarker) -> LocatedMarker:
-    # Who joined and who left are parties, and parties are encrypted.
+    # The people in a marker are parties, and parties are encrypted.
     private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
     data = {name: value for name, value in mark.data.items() if name not in private}
     return LocatedMarker(truncate(mark.at), mark.kind, data, mark.offset_ms)
 
 
-def _joined(encoded: Encoded) -> tuple[Joined, ...]:
+def _joined(encoded: Encoded) -> tuple[JoinedParty, ...]:
     return tuple(
-        Joined(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
+        JoinedParty(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
         for mark in encoded.markers
         if mark.kind in _CAME and "in" not in mark.data and {"party", "value"} <= set(mark.data)
     )

@@ -1,4 +1,4 @@
-"""A signed document: what manifests, amendments and all other statements have in common.
+"""The signed document: the common form of manifests, amendments and all other statements.
 
 ::
 
@@ -6,8 +6,8 @@
      "endorsement": {...},
      "signatures": [{"algorithm": "Ed25519", "key_id": ..., "signature": ...}]}
 
-in RFC 8785 form.  The signature is over the RFC 8785 form of ``body``.  ``type`` lies in the body, so that a
-signature over one kind of document is none over another.
+in RFC 8785 form.  The signature is over the RFC 8785 form of ``body``.  ``type`` is in the body, so that a
+signature over one kind of document is invalid for another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from recorder.seal import canonical_json, signing
 from recorder.strict_json import Form, b64
 
 CLOCK_SLACK = timedelta(minutes=5)
-"""How far in the future a seal may lie before it is refused: clocks differ a little."""
+"""How far in the future a document may be dated: clocks differ a little."""
 
 SOFTWARE: Final = f"accord {__version__}"
 
@@ -35,7 +35,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Verified(Generic[Value]):
-    """The value of a document whose signature is good, the id of the key that signed it, and when."""
+    """The value of a verified document, the id of the signing key, and the time of signing."""
 
     value: Value
     key_id: str
@@ -46,11 +46,10 @@ class Verified(Generic[Value]):
 class Kind(Generic[Value]):
     """A kind of document.
 
-    ``name`` names it in errors, ``use`` is what a key must be endorsed for to sign one (or a function that
-    returns it for a body), ``form`` reads and writes the body's fields apart from ``type``, ``version`` and
-    other ``constants``.  ``signed_at`` is the field with the time of
-    signing; this and ``software`` need not be fields of the form's values.  ``largest`` is the greatest
-    length in bytes.  ``check`` refuses a value that contradicts itself.
+    ``name`` is its name in errors, ``use`` the endorsement that signing one takes (or a function that returns
+    it for a body). ``form`` reads and writes the body's fields apart from ``type``, ``version`` and other
+    ``constants``. ``signed_at`` is the field with the time of signing; this and ``software`` need not be
+    fields of the value. ``largest`` is the maximum length in bytes. ``check`` refuses a contradictory value.
     """
 
     type: str
@@ -63,16 +62,16 @@ class Kind(Generic[Value]):
     constants: Mapping[str, object] = field(default_factory=dict)
 
     def write(self, value: Value, signer: signing.Signer, at: datetime | None = None) -> bytes:
-        """The signed document, readable by :meth:`read`; ``at`` is the time of signing, where that is no
-        field of the value.  Raises :class:`SealError` (``seal.endorsement_use``, ``seal.endorsement_time``,
-        or as :meth:`read_body`)."""
+        """Sign a value, so that :meth:`read` can read it; ``at`` is the time of signing, where the value has
+        no such field. Raises :class:`SealError` (``seal.endorsement_use``, ``seal.endorsement_time``, or as
+        :meth:`read_body`)."""
         body = self.body(value, at)
         _, signed_at = self.read_body(body)
         signer.check(self.use if isinstance(self.use, str) else self.use(body), signed_at)
         return write(body, signer)
 
     def body(self, value: Value, at: datetime | None = None) -> dict[str, Any]:
-        """The fields that are signed."""
+        """Return the signed fields."""
         given = {} if at is None else {self.signed_at: to_iso(at)}
         return {**self._constants, "software": SOFTWARE, **given, **self.form.write(value)}
 
@@ -81,14 +80,14 @@ class Kind(Generic[Value]):
         return {"type": self.type, "version": 1, **self.constants}
 
     def read(self, content: bytes, root: Ed25519PublicKey) -> Verified[Value]:
-        """A document's value, verified from the root's public key alone.  Raises :class:`SealError` as
+        """Read a document and verify it from the root's public key alone.  Raises :class:`SealError` as
         :func:`read` and :meth:`read_body`."""
         body, key_id = read(content, self.name, root, self.use, self.signed_at, self.largest)
         value, at = self.read_body(body)
         return Verified(value, key_id, at)
 
     def read_body(self, body: object) -> tuple[Value, datetime]:
-        """The value of a body, and the time of signing.  Raises :class:`SealError` (``seal.field``,
+        """Return the value of a body, and the time of signing.  Raises :class:`SealError` (``seal.field``,
         ``seal.version``, ``seal.unknown_field``, ``seal.contradiction``)."""
         where = f"{self.name}.body"
         fields = canonical_json.take_constants(body, where, self._constants)
@@ -103,7 +102,7 @@ class Kind(Generic[Value]):
 
 
 def write(body: Mapping[str, Any], signer: signing.Signer) -> bytes:
-    """The bytes of a signed document."""
+    """Sign a body, and return the document's bytes."""
     signature = {"algorithm": "Ed25519", "key_id": signer.key_id, "signature": b64(signer.sign(body))}
     return canonical_json.dump(
         {"body": dict(body), "endorsement": signer.endorsement.document(), "signatures": [signature]}
@@ -118,13 +117,13 @@ def read(
     signed_at: str,
     largest: int,
 ) -> tuple[Any, str]:
-    """The body of a document and the id of the key that signed it.
+    """Verify a document, and return its body and the id of the signing key.
 
-    ``what`` names the document in errors.  ``use`` is what the key must be endorsed for, or a function that
-    returns it for a body.  ``signed_at`` is the body's field with the time of signing, ``largest`` the
-    greatest length in bytes.  Raises :class:`SealError`, in this order: form (``seal.not_json``,
+    ``what`` is the document's name in errors, ``use`` the endorsement that signing takes, or a function that
+    returns it for a body. ``signed_at`` is the body's field with the time of signing, ``largest`` the maximum
+    length in bytes. Raises :class:`SealError`, in this order: form (``seal.not_json``,
     ``seal.duplicate_field``, ``seal.not_canonical``), the envelope's fields, the endorsement
-    (``seal.endorsement_…``), ``seal.signature``.  The caller reads the body.
+    (``seal.endorsement_…``), ``seal.signature``. The caller reads the body.
     """
     document = canonical_json.load(content, what, largest)
     body, endorsed, signatures = canonical_json.members(document, what, "body", "endorsement", "signatures")
@@ -142,17 +141,17 @@ def read(
     if key_id != endorsement.key_id or not signing.verify(public, signature, body):
         raise SealError(
             "seal.signature",
-            f"the {what}'s signature is wrong: it was changed after it was sealed, or signed by another key",
+            f"the {what}'s signature is wrong: it was changed after signing, or signed by another key",
         )
     return body, endorsement.key_id
 
 
 def check_not_future(what: str, signed_at: datetime, now: datetime | None) -> None:
-    """Refuse a seal from the future, where ``now`` is given.  Raises :class:`SealError`
+    """Refuse a document dated in the future, where ``now`` is given.  Raises :class:`SealError`
     (``seal.from_the_future``)."""
     if now is not None and signed_at > now + CLOCK_SLACK:
         raise SealError(
             "seal.from_the_future",
-            f"the {what} says it was sealed at {to_iso(signed_at)}, which is not yet",
-            "is this machine's clock right?",
+            f"the {what} is dated {to_iso(signed_at)}, in the future",
+            "check this machine's clock",
         )

@@ -7,9 +7,8 @@ An endorsement is a small signed document::
               "root_key_id": ...},
      "signature": ...}
 
-Signed bytes are the RFC 8785 form of ``body``; ``type`` keeps a signature over one kind of document from
-being one over another.  Ed25519 is RFC 8032; keys on disk are PEM (PKCS 8, RFC 8410), so that openssl
-reads them.
+Signed bytes are the RFC 8785 form of ``body``; because of ``type``, a signature over one kind of document is
+invalid for another.  Ed25519 is RFC 8032; keys on disk are PEM (PKCS 8, RFC 8410), which openssl reads.
 """
 
 from __future__ import annotations
@@ -37,39 +36,39 @@ from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json
-from recorder.seal.keyring import BRING_BACK, exists, read_private, write_private
+from recorder.seal.keyring import BRING_BACK, keys_exist, read_private, write_private
 from recorder.strict_json import STRICT, Form, Key, Time, b64
 
 MANIFEST: Final = "manifest"
 AMENDMENT: Final = "amendment"
 """Every amendment but a tombstone."""
 TOMBSTONE: Final = "tombstone"
-"""The amendment that says a recording is erased."""
+"""The amendment that a recording is erased."""
 RECEIPT: Final = "receipt"
-"""The receipt of an erased recording; it decides nothing."""
+"""The receipt of an erasure; it decides nothing."""
 CHECKPOINT: Final = "checkpoint"
 RETENTION: Final = "retention"
 """A customer's own retention limits."""
 OFFBOARDING: Final = "offboarding"
-"""That a customer leaves, that everything of theirs is to be erased, and the receipt that it is."""
+"""A customer's offboarding: the statements, the order to erase everything, and the receipt."""
 CALL_ERASURE: Final = "call_erasure"
-"""That calls without a recording were erased for the person who asked."""
+"""The erasure of calls without a recording, at a person's request."""
 CREDENTIAL: Final = "credential"
-"""Who logs in to the panel, and which program uses the API."""
+"""Users of the panel and tokens of the API."""
 COMMAND: Final = "command"
-"""What a person or program has done to a live call."""
+"""A command for a live call, by a user or a program."""
 DISCLOSURE: Final = "disclosure"
-"""That a recording is given to the person who was recorded."""
+"""The disclosure of a recording to the recorded person."""
 
 USES: Final = (
     MANIFEST, AMENDMENT, TOMBSTONE, RECEIPT, CHECKPOINT, RETENTION, OFFBOARDING, CALL_ERASURE, CREDENTIAL,
     COMMAND, DISCLOSURE,
 )  # fmt: skip
-"""Kinds of statements that a signing key can be endorsed for.  A key signs no other kind, and a statement
-signed by a key that is not endorsed for its kind is refused.  The worker's key is endorsed for all."""
+"""The kinds of documents that a signing key can be endorsed for. A document by a key that is not endorsed for
+its kind is refused. The worker's key is endorsed for all."""
 
 PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND, DISCLOSURE)
-"""What the panel's key is endorsed for: it destroys nothing, offboards nobody, and lets nobody log in."""
+"""The uses of the panel's key: it cannot erase recordings, offboard customers or create log-ins."""
 
 ROOT_KEY = "root.key"
 ROOT_PUBLIC = "root.pub"
@@ -78,18 +77,18 @@ SIGNING_KEY = "manifest.key"
 ENDORSEMENT = "manifest.endorsement.json"
 PANEL_KEY = "panel.key"
 PANEL_ENDORSEMENT = "panel.endorsement.json"
-"""What the panel signs with: endorsed for :data:`PANEL_USES` alone."""
+"""The endorsement of the panel's key, for :data:`PANEL_USES` only."""
 
 MADE: Final = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
-"""What :func:`init` makes."""
+"""The files that :func:`init` creates."""
 
 YEARS = 2
-"""How long ``accord keys init`` endorses a signing key for."""
+"""Years that a new endorsement lasts."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndorsedKey:
-    """What the root says of a signing key: what it may sign (``uses``), and when."""
+    """The root's statement about a signing key: its ``uses``, and the time in which it may sign."""
 
     __pydantic_config__ = STRICT
 
@@ -111,23 +110,23 @@ _CONSTANTS: Final[Mapping[str, str | int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Endorsement(EndorsedKey):
-    """The same, signed: ``signature`` is the root's, over the other fields."""
+    """A signed endorsement: ``signature`` is the root's, over the other fields."""
 
     signature: bytes
 
     def body(self) -> dict[str, Any]:
-        """What is signed."""
+        """Return the signed fields."""
         key = EndorsedKey(**{name: getattr(self, name) for name in _KEY.names})
         return {**_CONSTANTS, **_KEY.write(key)}
 
     def document(self) -> dict[str, Any]:
-        """The endorsement as it is stored and as it lies in every manifest."""
+        """Return the endorsement as it is stored, and as every signed document includes it."""
         return {"body": self.body(), "signature": b64(self.signature)}
 
     @classmethod
     def read(cls, document: object, where: str = "endorsement") -> Endorsement:
-        """Read :meth:`document`; ``where`` is its path in errors.  Raises :class:`SealError`.  The signature
-        is not yet checked."""
+        """Read an endorsement without checking its signature; ``where`` is its path in errors.  Raises
+        :class:`SealError`."""
         body, signature = canonical_json.members(document, where, "body", "signature")
         signed = canonical_json.read_bytes(signature, 64, f"{where}.signature")
         fields = canonical_json.take_constants(body, f"{where}.body", _CONSTANTS)
@@ -135,13 +134,13 @@ class Endorsement(EndorsedKey):
         if not key.uses or not set(key.uses) <= set(USES):
             raise SealError(
                 "seal.endorsement_use",
-                f"key {key.key_id} is endorsed for a use that this version does not know: {list(key.uses)}",
+                f"key {key.key_id} is endorsed for a use unknown to this version: {list(key.uses)}",
                 "endorse a new signing key with the root: `accord keys renew`",
             )
         return cls(**{name: getattr(key, name) for name in _KEY.names}, signature=signed)
 
     def check(self, root: Ed25519PublicKey, use: str, at: datetime) -> Ed25519PublicKey:
-        """The signing key, where the root endorsed it for this use at this time.
+        """Return the signing key if the root endorsed it for this use at this time.
 
         Raises :class:`SealError`: ``seal.endorsement_root`` (another root), ``seal.endorsement_signature``,
         ``seal.endorsement_key`` (its id is not its hash), ``seal.endorsement_use``,
@@ -152,12 +151,13 @@ class Endorsement(EndorsedKey):
         return public
 
     def check_root(self, root: Ed25519PublicKey) -> Ed25519PublicKey:
-        """The signing key, where the root signed all that this says of it.  Raises :class:`SealError`."""
+        """Return the signing key if the root signed this endorsement.  Raises :class:`SealError` as
+        :meth:`check`."""
         if self.root_key_id != key_id(root):
             raise SealError(
                 "seal.endorsement_root",
                 f"the signing key is endorsed by root {self.root_key_id}, not by {key_id(root)}",
-                "is this the root's public key of that installation?",
+                "give the root's public key of that installation",
             )
         try:
             root.verify(self.signature, canonical_json.dump(self.body()))
@@ -172,7 +172,8 @@ class Endorsement(EndorsedKey):
         return public
 
     def check_use(self, use: str, at: datetime) -> None:
-        """Whether it says that the key may be used so at that time.  Raises :class:`SealError`."""
+        """Check that the key may be used so at that time.  Raises :class:`SealError`
+        (``seal.endorsement_use``, ``seal.endorsement_time``)."""
         if use not in self.uses:
             raise SealError(
                 "seal.endorsement_use",
@@ -189,7 +190,7 @@ class Endorsement(EndorsedKey):
 
 
 class Signer:
-    """A signing key with its endorsement; what the worker holds."""
+    """A signing key with its endorsement."""
 
     def __init__(self, key: Ed25519PrivateKey, endorsement: Endorsement) -> None:
         if raw_public(key.public_key()) != endorsement.public_key:
@@ -203,24 +204,24 @@ class Signer:
         self.key_id = endorsement.key_id
 
     def check(self, use: str, at: datetime) -> None:
-        """Refuse a use that no verifier would accept.  Raises :class:`SealError`
+        """Check that verifiers will accept this use.  Raises :class:`SealError`
         (``seal.endorsement_use``, ``seal.endorsement_time``)."""
         self.endorsement.check_use(use, at)
 
     def sign(self, body: Mapping[str, Any]) -> bytes:
-        """Ed25519 over the RFC 8785 form of ``body``."""
+        """Sign the RFC 8785 form of ``body`` (Ed25519)."""
         return self._key.sign(canonical_json.dump(body))
 
     def sign_note(self, text: str) -> bytes:
-        """Ed25519 over a signed note's text (C2SP).  It does not begin like a JSON document, so it is none of
-        ours.  Raises ``ValueError`` where it does."""
+        """Sign the text of a signed note (C2SP, Ed25519). A text that begins like JSON could be a document of
+        Accord's: raises ``ValueError``."""
         if text.startswith("{"):
-            raise ValueError("a note does not begin like a document")
+            raise ValueError("a note must not begin like a JSON document")
         return self._key.sign(text.encode())
 
 
 def verify(public: Ed25519PublicKey, signature: bytes, body: Mapping[str, Any]) -> bool:
-    """Whether the signature over the RFC 8785 form of ``body`` is this key's."""
+    """Whether a signature over the RFC 8785 form of ``body`` is this key's."""
     try:
         public.verify(signature, canonical_json.dump(body))
     except InvalidSignature:
@@ -229,12 +230,12 @@ def verify(public: Ed25519PublicKey, signature: bytes, body: Mapping[str, Any]) 
 
 
 def key_id(public: Ed25519PublicKey) -> str:
-    """The first 32 hex digits of SHA-256 over the 32 bytes of the public key."""
+    """Return a public key's id: the first 32 hex digits of SHA-256 over its 32 bytes."""
     return hashlib.sha256(raw_public(public)).hexdigest()[:32]
 
 
 def raw_public(public: Ed25519PublicKey) -> bytes:
-    """The 32 bytes of a public key."""
+    """Return the 32 bytes of a public key."""
     return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
@@ -261,11 +262,11 @@ def endorse(
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a root, a signing key endorsed by it for all that it signs, one for what the
-    panel signs, and a key-encryption key.
+    """Create the root, the worker's and the panel's signing keys with their endorsements, and a
+    key-encryption key.
 
-    Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
-    to where no machine reads it.  Raises :class:`ConfigError`.
+    Returns the files.  Writes nothing where any of them exists.  ``root.key`` can then be moved offline.
+    Raises :class:`ConfigError` (``keys.exists``).
     """
     check_none(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -285,14 +286,14 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
 
 
 def check_none(folder: Path) -> None:
-    """Raises :class:`ConfigError` (``keys.exists``) where a folder has any of what :func:`init` makes."""
+    """Raises :class:`ConfigError` (``keys.exists``) where a folder has any of the files of :func:`init`."""
     if there := [folder / name for name in MADE if (folder / name).exists()]:
-        raise exists(there)
+        raise keys_exist(there)
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make new signing keys, the worker's and the panel's, endorsed by the root; the old ones' files are kept
-    under their key ids, where they are not lost.  Returns the files made.  Raises :class:`ConfigError`."""
+    """Create new signing keys for the worker and the panel, endorsed by the root; existing files of the
+    former keys are kept under their key ids. Returns the files. Raises :class:`ConfigError`."""
     return [
         *_renew(folder, (SIGNING_KEY, ENDORSEMENT), root, USES, now, entropy),
         *_renew(folder, (PANEL_KEY, PANEL_ENDORSEMENT), root, PANEL_USES, now, entropy),
@@ -322,7 +323,7 @@ def _renew(
         (said, canonical_json.dump(endorsement.document()), 0o644),
     ):
         kept = folder / f"{old}.{name}"
-        # There already where an earlier renewal was broken off.
+        # It exists already after an interrupted renewal.
         if (folder / name).exists() and not kept.exists():
             os.link(folder / name, kept)
         fresh = folder / f".{name}.new"
@@ -334,26 +335,29 @@ def _renew(
 
 
 def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = None) -> Signer:
-    """A signing key and its endorsement from files; with ``root``, one that this root did not sign so is
-    refused: a file that says more than the root did.  Raises :class:`ConfigError`."""
+    """Load a signing key and its endorsement.  With ``root``, the endorsement must be signed by it: the file
+    could have been changed.  Raises :class:`ConfigError`."""
     said = load_endorsement(endorsement)
     if root is not None:
         try:
             said.check_root(root)
         except SealError as error:
             raise ConfigError(
-                "keys.bad_endorsement", f"{endorsement}: {error.message}", "make one: `accord keys renew`"
+                "keys.bad_endorsement",
+                f"{endorsement}: {error.message}",
+                "create a new one: `accord keys renew`",
             ) from error
     return Signer(load_private(key), said)
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
-    """An Ed25519 private key from a PEM file that only its owner reads.  Raises :class:`ConfigError`."""
+    """Load an Ed25519 private key from a PEM file that only its owner can read. Raises
+    :class:`ConfigError`."""
     return parse_private(read_private(path), path)
 
 
 def parse_private(content: bytes, path: Path) -> Ed25519PrivateKey:
-    """An Ed25519 private key from PEM; ``path`` names the source in errors.  Raises :class:`ConfigError`."""
+    """Parse an Ed25519 private key in PEM; ``path`` is the source in errors.  Raises :class:`ConfigError`."""
     try:
         key = load_pem_private_key(content, None)
     except (ValueError, TypeError) as error:
@@ -364,7 +368,7 @@ def parse_private(content: bytes, path: Path) -> Ed25519PrivateKey:
 
 
 def load_public(path: Path) -> Ed25519PublicKey:
-    """An Ed25519 public key from a PEM file.  Raises :class:`ConfigError`."""
+    """Load an Ed25519 public key from a PEM file.  Raises :class:`ConfigError`."""
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, TypeError) as error:
@@ -375,31 +379,33 @@ def load_public(path: Path) -> Ed25519PublicKey:
 
 
 def load_endorsement(path: Path) -> Endorsement:
-    """An endorsement from its file; its signature is checked where it is used.  Raises
+    """Load an endorsement from a file; its signature is checked when it is used.  Raises
     :class:`ConfigError`."""
     try:
         body = canonical_json.load(path.read_bytes(), "endorsement")
         return Endorsement.read(body)
     except (OSError, SealError) as error:
         raise ConfigError(
-            "keys.bad_endorsement", f"{path} is no endorsement: {error}", "make one: `accord keys renew`"
+            "keys.bad_endorsement",
+            f"{path} is no endorsement: {error}",
+            "create a new one: `accord keys renew`",
         ) from error
 
 
 def public_pem(public: Ed25519PublicKey) -> bytes:
-    """A public key as PEM (SubjectPublicKeyInfo)."""
+    """Return a public key in PEM (SubjectPublicKeyInfo)."""
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def private_pem(key: Ed25519PrivateKey) -> bytes:
-    """A private key as PEM (PKCS #8), not encrypted."""
+    """Return a private key in PEM (PKCS #8), unencrypted."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _endorse(
     root: Ed25519PrivateKey, signing: Ed25519PrivateKey, uses: tuple[str, ...], now: datetime
 ) -> Endorsement:
-    # A minute back: another machine's clock may be a little behind this one's.
+    # A minute earlier: another machine's clock may be slightly behind.
     begin = now - timedelta(minutes=1)
     return endorse(root, signing.public_key(), uses, begin, now + timedelta(days=365 * YEARS))
 
@@ -408,6 +414,6 @@ def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:
     return ConfigError(
         "keys.bad_key",
         f"{path} is no Ed25519 {kind} key in PEM: {error}",
-        f"of root.pub and root.key, {BRING_BACK}: no other root is believed; signing keys are made anew with "
-        "`accord keys renew` and the root's key",
+        f"of root.pub and root.key, {BRING_BACK}: no other root is trusted; `accord keys renew` creates new "
+        "signing keys with the root's key",
     )

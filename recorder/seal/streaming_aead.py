@@ -1,4 +1,4 @@
-"""Encryption of what is stored: Tink's streaming AEAD, ``AES256_GCM_HKDF_64KB``-shaped.
+"""Encryption of stored objects: Tink's streaming AEAD in the form of ``AES256_GCM_HKDF_64KB``.
 
 An encrypted object is a sequence of segments of :data:`SEGMENT` bytes, the last one shorter or equal::
 
@@ -8,10 +8,10 @@ An encrypted object is a sequence of segments of :data:`SEGMENT` bytes, the last
     key of the object = HKDF-SHA256(data key, salt, info = associated data, 32 bytes)
     nonce of segment i = nonce prefix | i (4 bytes, big-endian) | 1 if it is the last, else 0
 
-The header lies inside the first segment, so segment ``i`` is exactly the stored 64 KiB block ``i`` whose
-SHA-256 the manifest lists: one block is read, compared and decrypted alone, which makes seeking cheap.
-Reordering changes the nonce, cutting removes the last one's mark, and another place changes the
-associated data: each is refused.  An empty file is one segment with a tag and no ciphertext.
+The header is in the first segment, so segment ``i`` is exactly the stored 64 KiB block ``i`` whose SHA-256
+the manifest lists: a block can be read, verified and decrypted alone, which makes seeking cheap. Reordering
+changes the nonce, truncation removes the flag of the last segment, and another place changes the associated
+data: each is refused. An empty file is one segment with a tag and no ciphertext.
 
 Source: https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_streaming (parameters: key 32
 bytes, HKDF-SHA256, derived key 32 bytes, ciphertext segment 65536 bytes).
@@ -38,7 +38,7 @@ from recorder.ids import Entropy
 from recorder.spool.atomic_files import sync_folder
 
 SEGMENT = 65536
-"""Bytes of a stored segment, header and tag included: the manifest's block."""
+"""Bytes of a stored segment with header and tag: a block of the manifest."""
 
 KEY = 32
 _SALT = 32
@@ -50,14 +50,14 @@ HEADER = 1 + _SALT + _PREFIX
 _PLAIN = SEGMENT - _TAG
 _PLAIN_FIRST = _PLAIN - HEADER
 _WINDOW = 64
-"""At most this many blocks (4 MiB) are read at once, so that nothing is ever held whole: a store takes
-longer to be asked than to give one MiB."""
+"""Maximum number of blocks (4 MiB) read at once, so that no object is held whole: a request to the store
+takes longer than transferring a MiB."""
 
 _GROWS = 8
-"""By how much each window is larger than the one before, up to :data:`_WINDOW`."""
+"""Growth of each window over the previous one, up to :data:`_WINDOW`."""
 
 ReadRange = Callable[[int, int], bytes]
-"""``(start, end)`` of stored bytes to those bytes; fewer where the object is shorter."""
+"""Returns the stored bytes from ``start`` up to ``end``; fewer where the object is shorter."""
 
 CheckBlock = Callable[[int, bytes], None]
 """Called with a stored block's number and bytes before it is decrypted; raises to refuse it."""
@@ -65,8 +65,8 @@ CheckBlock = Callable[[int, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What encrypting a file gave.  Lengths in bytes, hashes hex SHA-256; ``blocks`` are those of each
-    stored 64 KiB block in order."""
+    """An encrypted file.  Lengths in bytes, hashes SHA-256 in hex; ``blocks`` are the hashes of the stored
+    64 KiB blocks in order."""
 
     plain_sha256: str
     plain_length: int
@@ -75,19 +75,19 @@ class StoredObject:
     blocks: tuple[str, ...]
 
 
-def associated(recording: str, name: str) -> bytes:
-    """The associated data of an object of a recording: it decrypts under no other name or recording."""
+def associated_data(recording: str, name: str) -> bytes:
+    """Return the associated data of a recording's object, which binds it to its name and recording."""
     return f"accord/1/{recording}/{name}".encode()
 
 
 def stored_length(plain: int) -> int:
-    """Bytes that so many plain bytes take when encrypted."""
+    """Return the encrypted length of so many plain bytes."""
     return HEADER + plain + _TAG * _segments(plain)
 
 
 def plain_length(stored: int) -> int:
-    """Bytes in an encrypted object of this length.  Raises :class:`SealError` for a length that no
-    encryption gives."""
+    """Return the plain length of an encrypted object.  Raises :class:`SealError` (``seal.object_length``) for
+    an impossible length."""
     count = max(1, -(-stored // SEGMENT))
     plain = stored - HEADER - _TAG * count
     if plain < 0 or stored_length(plain) != stored:
@@ -98,9 +98,9 @@ def plain_length(stored: int) -> int:
 def encrypt(
     source: Path, target: Path, key: bytes, associated_data: bytes, entropy: Entropy = os.urandom
 ) -> StoredObject:
-    """Encrypt a file into another, which appears whole, durably, or not at all.
+    """Encrypt a file into another one, which appears durably and whole or not at all.
 
-    Never holds more than a few MiB.  Raises ``OSError`` (with nothing at ``target``).
+    Holds only a few MiB.  Raises ``OSError`` (with nothing at ``target``).
     """
     temporary = target.with_name(f".{target.name}.tmp")
     try:
@@ -119,30 +119,30 @@ def encrypt(
 def encrypt_stream(
     plain: BinaryIO, out: BinaryIO, key: bytes, associated_data: bytes, entropy: Entropy = os.urandom
 ) -> StoredObject:
-    """The same from one open file into another; what reaches the disk when is the caller's."""
+    """Encrypt an open file into another; the caller syncs it to disk."""
     return _encrypt(plain, out.write, key, associated_data, entropy)
 
 
 def encrypt_bytes(plain: bytes, key: bytes, associated_data: bytes, entropy: Entropy = os.urandom) -> bytes:
-    """The same for a few bytes in memory (the parties)."""
+    """Encrypt a few bytes in memory (the parties)."""
     out = bytearray()
     _encrypt(io.BytesIO(plain), out.extend, key, associated_data, entropy)
     return bytes(out)
 
 
 def decrypt_bytes(stored: bytes, key: bytes, associated_data: bytes) -> bytes:
-    """Undo :func:`encrypt_bytes`.  Raises :class:`SealError`."""
+    """Decrypt the result of :func:`encrypt_bytes`.  Raises :class:`SealError`."""
     reader = Reader(key, associated_data, lambda start, end: stored[start:end], len(stored))
     return b"".join(reader.read())
 
 
 class Reader:
-    """Plain bytes of an encrypted object, from anywhere in it, read by range.
+    """Reads plain bytes of an encrypted object by range.
 
-    ``read`` fetches stored bytes; ``length`` is the stored length as the manifest says it (so a cut
-    object is noticed whatever is asked for); ``check``, where given, sees each stored block before it is
-    decrypted.  ``header`` is the object's, as a reader before had it: then it need not be read first, and a
-    wrong one decrypts nothing.  Raises :class:`SealError` for a length that is impossible.
+    ``read`` fetches stored bytes; ``length`` is the stored length in the manifest, so that truncation is
+    noticed whatever is read; ``check``, if given, verifies each stored block before decryption. ``header`` is
+    the object's header from an earlier reader, which saves reading it; a wrong one decrypts nothing. Raises
+    :class:`SealError` for an impossible length.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Reader:
         header: bytes = b"",
     ) -> None:
         self.header = b""
-        """The object's, once it was read."""
+        """The object's header, once it was read."""
         self.plain_length = plain_length(length)
         self._key = key
         self._associated = associated_data
@@ -168,11 +168,11 @@ class Reader:
             self._use(header)
 
     def read(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Plain bytes ``start`` up to, not including, ``end`` (``None`` or past it: to the end), a
-        segment at a time.
+        """Yield the plain bytes from ``start`` up to, not including, ``end`` (``None`` or beyond: to the
+        end), a segment at a time.
 
-        Nothing leaves before its whole segment was checked.  Raises :class:`SealError` where a block is
-        missing, changed, in another place or encrypted otherwise, and whatever ``read`` raises.
+        No byte leaves before its whole segment is verified.  Raises :class:`SealError` for a block that is
+        missing, changed, in another place or encrypted differently, and what ``read`` raises.
         """
         end = self.plain_length if end is None else min(end, self.plain_length)
         if start < 0:
@@ -186,8 +186,8 @@ class Reader:
             yield plain[max(start - begin, 0) : end - begin]
 
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        """Stored blocks, checked: the first alone (the first byte matters), then in growing windows; two at
-        once where that is all, as where a player asks for a piece."""
+        """Yield verified stored blocks: the first alone, for the time to the first byte, then in growing
+        windows; two at once where there are only two, as for a player's range request."""
         window = 2 if last - first == 1 else 1
         if first > 0 and self._cipher is None:
             self._open_header(self._checked(0, self._fetch(0, 0)[0]))
@@ -195,9 +195,9 @@ class Reader:
         while number <= last:
             blocks = self._fetch(number, min(number + window - 1, last))
             blocks.reverse()
-            while blocks:  # what was sent is not held any more
+            while blocks:  # release each block once it is sent
                 block = blocks.pop()
-                self._checked(number, block)  # not all at once: what lies before a broken one is given
+                self._checked(number, block)  # one by one: blocks before a broken one are still delivered
                 if number == 0 and self._cipher is None:
                     self._open_header(block)
                 yield number, block
@@ -210,8 +210,8 @@ class Reader:
         if len(data) != end - start:
             raise SealError(
                 "seal.object_length",
-                f"bytes {start} to {end} were asked for, {len(data)} came: the stored object was cut",
-                "the object is not what was sealed; look for another copy of it",
+                f"bytes {start} to {end} were requested, {len(data)} came: the stored object is truncated",
+                "look for another copy of the object",
             )
         return [data[at : at + SEGMENT] for at in range(0, len(data), SEGMENT)]
 
@@ -222,7 +222,7 @@ class Reader:
 
     def _open_header(self, block: bytes) -> None:
         if len(block) < HEADER + _TAG or block[0] != HEADER:
-            raise SealError("seal.object_header", "the stored object does not begin as an encrypted one does")
+            raise SealError("seal.object_header", "the stored object has no header of an encrypted one")
         self._use(block[:HEADER])
 
     def _use(self, header: bytes) -> None:
@@ -239,7 +239,7 @@ class Reader:
         except InvalidTag:
             raise SealError(
                 "seal.decryption",
-                f"block {number} does not decrypt: it was changed, moved, or belongs to another key or name",
+                f"block {number} does not decrypt: it was changed or moved, or has another key or name",
             ) from None
 
 
@@ -252,7 +252,7 @@ def _encrypt(
     plain_hash, stored_hash = hashlib.sha256(), hashlib.sha256()
     blocks: list[str] = []
     plain_bytes = stored_bytes = 0
-    # Three hashes of everything are nearly all of the work: two of them are made beside the third.
+    # Three hashes of everything are nearly all of the work: two run in threads beside the third.
     with ThreadPoolExecutor(2, "hash") as beside:
         hashing: list[Future[None]] = []
         for segments, last in _batches(plain):
@@ -289,7 +289,8 @@ def _feed(hashing: hashlib._Hash, pieces: Iterable[bytes]) -> None:
 
 
 def _batches(plain: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
-    """A file's segments, some at a time, and whether these are the last; an empty file's is empty."""
+    """Yield a file's segments in batches, each with whether it is the last; an empty file has one empty
+    segment."""
     segment, batch = _exactly(plain, _PLAIN_FIRST), list[bytes]()
     while True:
         following = _exactly(plain, _PLAIN) if len(segment) in (_PLAIN, _PLAIN_FIRST) else b""
@@ -303,7 +304,7 @@ def _batches(plain: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
 
 
 def _exactly(file: BinaryIO, length: int) -> bytes:
-    """``length`` bytes, fewer only at the end of the file."""
+    """Read ``length`` bytes, fewer only at the end of the file."""
     data = file.read(length)
     while 0 < len(data) < length and (more := file.read(length - len(data))):
         data += more

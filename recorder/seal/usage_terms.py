@@ -1,17 +1,16 @@
-"""What a recording may be used for and until when, by all that was sealed of it: kept as long as announced,
-then gone (P9).
+"""The usage terms of a recording: its purposes and when each ends, by all sealed documents (P9).
 
-:func:`terms` is a pure function of the manifest, its amendments in their order, what the customer set since,
-and the country's pack.  Each purpose ends at its own time, and with the last one the recording.  What ends or
-keeps it outranks in this order: its day, then a withdrawal, then that it is to be deleted, then a hold.
+:func:`terms` is a pure function of the manifest, its amendments in order, the customer's retention limits and
+the country's rules.  Each purpose has its own end, and the recording ends with the last one.  Precedence,
+lowest first: expiry, withdrawal, deletion, legal hold.
 
-A purpose can rest on two things: that it was announced, and that it was agreed to (in the call, or later).
-Who withdraws takes back the second; the first only where the call was recorded because they agreed, or did
-not refuse, and never where a law asks for it.  A customer's retention limit shortens the first; what was
-agreed lasts until its own day, unless the limit names the agreements made before it.
+A purpose can rest on the announcement and on consent (in the call, or later).  A withdrawal ends consent.  It
+ends the announced purpose only where the call was recorded by consent (opt-in or opt-out), and never where a
+law requires the purpose.  A retention limit shortens announced purposes; consent lasts until its own end,
+unless the limit covers earlier consents.
 
-The pack is the ceiling of use.  It destroys nothing by itself: a customer's country, or a pack, that is
-another than it was would otherwise destroy what no later correction brings back.
+The country's rules limit use and erase nothing: otherwise a wrong country or a changed file would erase
+recordings beyond recovery.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from recorder.seal.amendment_kinds import (
     NOT_ANNOUNCED,
     SHORTENED,
     WITHDRAWN,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -43,60 +42,59 @@ from recorder.seal.manifest import AnnouncedPurpose, Manifest
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimit:
-    """That a customer keeps recordings no longer than ``keep_days`` since ``since``: for one purpose, on one
-    line (``None``: any).  Lifted at ``until``, it still holds for what was recorded before.  A purpose that a
-    law asks for is limited only by its name.  What was agreed is limited only with ``agreements``, and only
-    where it was agreed before ``since``."""
+    """A customer's limit of ``keep_days``, in force since ``since``: for one purpose and one line (``None``:
+    any).  Lifted at ``until``, it still holds for earlier recordings.  A purpose required by law is limited
+    only by its name.  Consents are limited only with ``covers_consents``, and only those before ``since``."""
 
     keep_days: int
     purpose: str | None
     line: str | None
     since: datetime
     until: datetime | None = None
-    agreements: bool = False
+    covers_consents: bool = False
 
     def concerns(self, line: str, started_at: datetime, code: str) -> bool:
-        """Whether it holds for a purpose of a recording, made on a line at a time."""
+        """Whether the limit applies to a purpose of a recording."""
         if self.until is not None and started_at >= self.until:
             return False
-        mine = not by_law(code) if self.purpose is None else self.purpose == code
+        mine = not is_required_by_law(code) if self.purpose is None else self.purpose == code
         return mine and self.line in (None, line)
 
     def end(self, kept_from: datetime) -> datetime:
-        """When what is kept from a time on ends by it."""
+        """Return the end of a purpose by this limit, with retention from ``kept_from``."""
         return max(self.since, kept_from + timedelta(days=self.keep_days))
 
-    def names(self, agreed_at: datetime) -> bool:
-        """Whether it also shortens what was agreed at a time."""
-        return self.agreements and agreed_at < self.since
+    def covers(self, agreed_at: datetime) -> bool:
+        """Whether the limit covers a consent of this time."""
+        return self.covers_consents and agreed_at < self.since
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold that is set: its amendment's ``number``, and what that says."""
+    """A legal hold in force: its amendment's ``number``, time and data."""
 
     number: int
     since: datetime
-    said: HoldSet
+    data: HoldSet
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A purpose: it lasts ``until``, and ``why`` it then ends; it may be used up to ``use_until``, which is
-    earlier where the country allows less.  ``agreed``: until when it was agreed to, limits and deletion
-    aside; ``None`` where nobody agreed, or that was taken back."""
+    """A purpose: its end, the reason ``why`` it ends, and ``use_until``, the end of its use, which is earlier
+    where the country allows less.  ``consented_until`` is the end of consent, without limits and deletion;
+    ``None`` where there is none, or it was withdrawn."""
 
     code: str
     until: datetime
     use_until: datetime
     why: str
-    agreed: datetime | None = None
+    consented_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """All of it: ``until`` and ``why`` are the recording's own; ``deleted_at`` is when its customer asked for
-    it to be deleted."""
+    """The terms of a recording: ``until`` and ``why`` are the recording's own; ``deleted_at`` is the time of
+    its customer's deletion request."""
 
     purposes: tuple[Term, ...]
     until: datetime
@@ -105,38 +103,38 @@ class Terms:
     deleted_at: datetime | None
 
     def due(self, now: datetime) -> bool:
-        """Whether it is to be destroyed."""
+        """Whether the recording is due for erasure."""
         return not self.holds and now >= self.until
 
     def term(self, code: str) -> Term | None:
         return next((each for each in self.purposes if each.code == code), None)
 
-    def living(self, now: datetime) -> tuple[str, ...]:
-        """The purposes that have not ended, holds aside."""
+    def active(self, now: datetime) -> tuple[str, ...]:
+        """Return the purposes that have not ended, without regard to holds."""
         return tuple(each.code for each in self.purposes if now < each.until)
 
     def held_for(self, code: str) -> tuple[HoldSet, ...]:
-        """The holds that keep it for a purpose."""
-        return tuple(each.said for each in self.holds if code in each.said.purposes)
+        """Return the holds for a purpose."""
+        return tuple(each.data for each in self.holds if code in each.data.purposes)
 
 
-def by_law(code: str) -> bool:
-    """Whether a law asks to keep it for this purpose: by the data of the standard purposes."""
+def is_required_by_law(code: str) -> bool:
+    """Whether a law requires this purpose, by the standard purposes."""
     known = standard().get(code)
     return known is not None and known.by_law
 
 
-def for_disputes(code: str) -> bool:
-    """Whether a dispute can need this purpose."""
+def serves_disputes(code: str) -> bool:
+    """Whether the purpose can serve a dispute."""
     known = standard().get(code)
     return known is not None and known.disputes
 
 
-def kept_from(manifest: Manifest) -> datetime:
-    """The time that its keeping is counted from; of a recording from elsewhere its call's end, as stated."""
-    if manifest.brought_in is not None:
+def retention_start(manifest: Manifest) -> datetime:
+    """Return the start of retention; for an imported recording the stated end of the call."""
+    if manifest.import_sha256 is not None:
         return manifest.ended_at
-    told, more = manifest.announced, manifest.agreed
+    told, more = manifest.announced, manifest.keep_consent
     if told is not None and told.purposes:
         return told.purposes[0].until - timedelta(days=told.keep_days)
     if more is not None:
@@ -145,15 +143,15 @@ def kept_from(manifest: Manifest) -> datetime:
 
 
 def rests_on_consent(manifest: Manifest, code: str) -> bool:
-    """Whether that it was announced for this purpose is not enough: they agreed, or did not refuse."""
-    return manifest.consent.mode != NOTICE and not by_law(code)
+    """Whether the announced purpose also rests on consent to recording (opt-in or opt-out)."""
+    return manifest.consent.mode != NOTICE and not is_required_by_law(code)
 
 
-def withdrawable(manifest: Manifest, amendments: Iterable[Amendment]) -> tuple[str, ...]:
-    """The purposes of which somebody can take back that they agreed."""
-    agreed = {each.data.purpose for each in amendments if isinstance(each.data, AgreedLater)}
-    if manifest.agreed is not None:
-        agreed.add(manifest.agreed.code)
+def withdrawable_purposes(manifest: Manifest, amendments: Iterable[Amendment]) -> tuple[str, ...]:
+    """Return the purposes whose consent can be withdrawn."""
+    agreed = {each.data.purpose for each in amendments if isinstance(each.data, ConsentAdded)}
+    if manifest.keep_consent is not None:
+        agreed.add(manifest.keep_consent.code)
     codes = dict.fromkeys([*(each.code for each in manifest.purposes), *sorted(agreed)])
     return tuple(code for code in codes if code in agreed or rests_on_consent(manifest, code))
 
@@ -164,8 +162,9 @@ def terms(
     limits: Sequence[RetentionLimit] = (),
     pack: Pack | None = None,
 ) -> Terms:
-    """What holds of a recording after all that was sealed; ``pack`` ``None``: no ceiling is known."""
-    deleted = min((each.at for each in amendments if isinstance(each.data, DeletionAsked)), default=None)
+    """Return the terms of a recording by all sealed documents; without ``pack`` there is no ceiling of
+    use."""
+    deleted = min((each.at for each in amendments if isinstance(each.data, DeletionRequested)), default=None)
     codes = _codes(manifest, amendments)
     found = []
     for code in codes:
@@ -174,7 +173,7 @@ def terms(
             until, why = deleted, DELETED
         use = until
         if pack is not None:
-            use = min(use, kept_from(manifest) + timedelta(days=pack.rule(code).longest_keep_days))
+            use = min(use, retention_start(manifest) + timedelta(days=pack.rule(code).longest_keep_days))
         found.append(Term(code, until, use, why, agreed))
     if found:
         last = max(found, key=lambda each: each.until)
@@ -187,14 +186,14 @@ def terms(
 
 
 def _codes(manifest: Manifest, amendments: Sequence[Amendment]) -> tuple[str, ...]:
-    later = (each.data.purpose for each in amendments if isinstance(each.data, AgreedLater))
+    later = (each.data.purpose for each in amendments if isinstance(each.data, ConsentAdded))
     return tuple(dict.fromkeys([*(each.code for each in manifest.purposes), *later]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """Something that a purpose rests on: until when, and why it then ends; ``agreed_at`` is when it was
-    agreed to, ``None`` where it was announced."""
+    """A ground of a purpose: its end, and the reason. ``agreed_at`` is the time of a consent, ``None`` for
+    the announcement."""
 
     until: datetime
     agreed_at: datetime | None = None
@@ -207,14 +206,14 @@ class _Ground:
 def _purpose(
     manifest: Manifest, amendments: Sequence[Amendment], limits: Sequence[RetentionLimit], code: str
 ) -> tuple[datetime, str, datetime | None]:
-    """Until when a purpose lasts, what ends it, and until when it was agreed to; deletion aside."""
+    """Return a purpose's end, its reason, and the end of consent, without regard to deletion."""
     grounds = _grounds(manifest, amendments, code)
     agreed = [each.until for each in grounds if each.agreed_at is not None and each.why == EXPIRED]
     limited = [each for each in limits if each.concerns(manifest.line, manifest.started_at, code)]
     for limit in limited:
-        end = limit.end(kept_from(manifest))
+        end = limit.end(retention_start(manifest))
         grounds = [
-            each.cut(end, SHORTENED) if each.agreed_at is None or limit.names(each.agreed_at) else each
+            each.cut(end, SHORTENED) if each.agreed_at is None or limit.covers(each.agreed_at) else each
             for each in grounds
         ]
     last = max(grounds, key=lambda each: each.until)
@@ -222,15 +221,15 @@ def _purpose(
 
 
 def _grounds(manifest: Manifest, amendments: Sequence[Amendment], code: str) -> list[_Ground]:
-    """All that a purpose rests on, withdrawn and narrowed since."""
+    """Return the grounds of a purpose after withdrawals and narrowing."""
     found = []
     if (told := _first(manifest.announced.purposes if manifest.announced else (), code)) is not None:
         found.append(_Ground(told))
-    if manifest.agreed is not None and manifest.agreed.code == code:
-        found.append(_Ground(manifest.agreed.until, manifest.ended_at))
+    if manifest.keep_consent is not None and manifest.keep_consent.code == code:
+        found.append(_Ground(manifest.keep_consent.until, manifest.ended_at))
     for each in amendments:
         data, at = each.data, each.at
-        if isinstance(data, AgreedLater) and data.purpose == code:
+        if isinstance(data, ConsentAdded) and data.purpose == code:
             found.append(_Ground(data.until, at))
         elif isinstance(data, ConsentWithdrawn) and code in data.purposes:
             both = rests_on_consent(manifest, code)

@@ -1,35 +1,36 @@
-"""Is a recording what was sealed?  From the root's public key and the files alone.
+"""Verification of a recording from the root's public key and its files alone.
 
-The checks, in order; each finding names its check's number and a stable code:
+The checks in order; each finding has its check's number and a stable code:
 
  1. there is a manifest: ``manifest.missing``
- 2. it is in canonical form, of a known version, without unknown fields, and does not contradict itself:
+ 2. it is in canonical form, of a known version, without unknown fields, and without contradictions:
     ``seal.not_json``, ``seal.duplicate_field``, ``seal.not_canonical``, ``seal.version``,
     ``seal.unknown_field``, ``seal.field``, ``seal.contradiction``
  3. the root endorsed its signing key, for manifests, at that time: ``seal.endorsement_root``,
-    ``…_signature``, ``…_key``, ``…_use``, ``…_time``; and did not take that back before it was signed
-    (an amendment's key likewise): ``seal.key_revoked``
+    ``…_signature``, ``…_key``, ``…_use``, ``…_time``; and had not revoked it by then (an amendment's key
+    likewise): ``seal.key_revoked``
  4. the signature is that key's, and not from the future: ``seal.signature``, ``seal.from_the_future``
- 5. it lies where its tenant, day and id say: ``manifest.place``
+ 5. its place matches its tenant, day and id: ``manifest.place``
  6. every object is there, with its length: ``object.missing``, ``object.length``
  7. every stored block, and the whole, has its SHA-256: ``object.block``, ``object.hash``
- 8. nothing lies there that was not sealed: ``object.unknown``
+ 8. there is no other object: ``object.unknown``
 
 and with the key-encryption key:
 
- 9. the wrapped keys are there, open, and are those that were sealed: ``key.missing``, ``seal.key_kind``,
+ 9. the wrapped keys are there, open, and are the sealed ones: ``key.missing``, ``seal.key_kind``,
     ``seal.key_foreign``, ``seal.key_damaged``, ``seal.kek_missing``, or a code of check 2
 10. every object decrypts to its plain length and SHA-256: ``object.decryption``, ``object.plain``
 11. the parties decrypt: ``parties.decryption``
 
-Of a recording that was destroyed, checks 6 and 9 are that its objects and its key are gone
-(``object.not_erased``, ``key.not_erased``), and 7, 10 and 11 are left out.
+For an erased recording, checks 6 and 9 are that its objects and its key are gone (``object.not_erased``,
+``key.not_erased``), and 7, 10 and 11 are skipped.
 
-12. amendments are in order, none missing, doubled or another recording's, and each signed by a key that
-    the root endorsed for amendments: ``amendment.missing``, ``amendment.doubled``, ``amendment.foreign``,
-    ``amendment.predecessor``, ``amendment.contradiction``, ``amendment.kind``, or a code of checks 2 to 4
+12. amendments are in order, none missing, duplicated or of another recording, and each signed by a key
+    that the root endorsed for amendments: ``amendment.missing``, ``amendment.doubled``,
+    ``amendment.foreign``, ``amendment.predecessor``, ``amendment.contradiction``, ``amendment.kind``, or a
+    code of checks 2 to 4
 
-A store that is away is no finding: it is raised.
+An unavailable store is raised as an error, not reported as a finding.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ from recorder.seal.keyring import (
     tenant_key_path,
 )
 from recorder.seal.manifest import MAX_BYTES, Manifest, Object, decrypt_parties
-from recorder.seal.revocation import Revoked, signed_since
+from recorder.seal.revocation import Revoked, find_revoked_documents
 from recorder.seal.sealing import NAME, open_manifest
 
 CHECKS = {
@@ -79,8 +80,8 @@ _WINDOW = 16 * streaming_aead.SEGMENT
 
 @dataclass(frozen=True, slots=True)
 class SealFinding:
-    """Something that is not as it was sealed.  ``check`` is a key of :data:`CHECKS`, ``where`` the
-    object's key, ``blocks`` the numbers of its wrong stored blocks."""
+    """A difference from the sealed recording.  ``check`` is a key of :data:`CHECKS`, ``where`` the object's
+    key, ``blocks`` the numbers of its changed stored blocks."""
 
     check: int
     code: str
@@ -91,8 +92,8 @@ class SealFinding:
 
 @dataclass(slots=True)
 class VerificationReport:
-    """What was checked and what was found.  ``checked`` holds the numbers of the checks that ran to
-    their end; ``manifest`` is ``None`` where it cannot be believed, ``chain`` its amendments."""
+    """The completed checks and their findings.  ``checked`` has the numbers of the checks that completed;
+    ``manifest`` is ``None`` where it is invalid; ``chain`` are its amendments."""
 
     manifest: Manifest | None = None
     manifest_sha256: str = ""
@@ -116,11 +117,11 @@ def verify(
     now: datetime | None = None,
     revoked: Revoked | None = None,
 ) -> VerificationReport:
-    """Check one recording.
+    """Verify one recording.
 
-    ``prefix`` is where it lies, with a slash at the end, or empty for a folder that holds only it (check
-    5 is then left out).  Reads every stored byte once, a MiB at a time.  Raises
-    :class:`recorder.errors.StoreError` where the store is away or refuses.
+    ``prefix`` is its place with a slash at the end, or empty for a folder with only this recording (check 5
+    is then skipped).  Reads every stored byte once, a MiB at a time.  Raises
+    :class:`recorder.errors.StoreError` where the store is unavailable or refuses.
     """
     report = VerificationReport()
     manifest = _manifest(source, prefix, root, now, report)  # 1 to 4
@@ -135,7 +136,7 @@ def verify(
     else:
         _whole(source, prefix, manifest, keyring, report)
     if report.chain is not None:  # 3
-        for name, what in signed_since(report.chain, revoked or {}):
+        for name, what in find_revoked_documents(report.chain, revoked or {}):
             report.add(3, "seal.key_revoked", prefix + name, what)
     _nothing_else(prefix, manifest, names, report)  # 8
     report.checked.sort()
@@ -168,7 +169,9 @@ def _manifest(
 ) -> Manifest | None:
     content = _read(source, prefix + NAME, MAX_BYTES)
     if content is None:
-        report.add(1, "manifest.missing", prefix + NAME, "there is no manifest: nothing was committed here")
+        report.add(
+            1, "manifest.missing", prefix + NAME, "there is no manifest: no recording was committed here"
+        )
         return None
     report.checked.append(1)
     report.manifest_sha256 = hashlib.sha256(content).hexdigest()
@@ -191,7 +194,10 @@ def _place(manifest: Manifest, prefix: str, report: VerificationReport) -> None:
     report.checked.append(5)
     if manifest.prefix != prefix:
         report.add(
-            5, "manifest.place", prefix + NAME, f"the manifest is of {manifest.prefix}, and lies at {prefix}"
+            5,
+            "manifest.place",
+            prefix + NAME,
+            f"the manifest belongs at {manifest.prefix}, and is at {prefix}",
         )
 
 
@@ -202,7 +208,7 @@ def _there(source: DocumentSource, prefix: str, each: Object, report: Verificati
     except StoreError as error:
         if error.error_id != "store.not_found":
             raise
-        report.add(6, "object.missing", key, "the object is not there")
+        report.add(6, "object.missing", key, "the object is missing")
         return False
     if size != each.stored_length:
         report.add(6, "object.length", key, f"it has {size} bytes; {each.stored_length} were sealed")
@@ -218,7 +224,7 @@ def _keys(
     for key in (tenant_at, data_at):
         content = _read(source, key, WrappedKey.MAX_BYTES)
         if content is None:
-            report.add(9, "key.missing", key, "the wrapped key is not there")
+            report.add(9, "key.missing", key, "the wrapped key is missing")
         else:
             found.append(content)
     if len(found) != 2:
@@ -243,7 +249,7 @@ def _keys(
 
 
 class _Scan:
-    """Reads an object's stored bytes once, in order, and compares each block on the way."""
+    """Reads an object's stored bytes once, in order, and verifies each block on the way."""
 
     def __init__(self, source: DocumentSource, key: str, sealed: Object) -> None:
         self.wrong: list[int] = []
@@ -264,7 +270,7 @@ class _Scan:
         return data
 
     def rest(self) -> None:
-        """What decrypting did not ask for, because it stopped or there is no key."""
+        """Read the bytes that decryption did not, because it stopped or there is no key."""
         while self._at < self._sealed.stored_length:
             self.read(self._at, min(self._at + _WINDOW, self._sealed.stored_length))
 
@@ -277,13 +283,12 @@ def _object(
     data_key: Secret | None,
     report: VerificationReport,
 ) -> None:
-    """Stored blocks first: of what is not as it was stored, it is not said as well that it does not
-    decrypt."""
+    """Check stored blocks first: a changed object is not reported a second time as undecryptable."""
     key = prefix + each.name
     scan = _Scan(source, key, each)
     plain, length, broken = hashlib.sha256(), 0, ""
     if data_key is not None:
-        associated = streaming_aead.associated(manifest.recording, each.name)
+        associated = streaming_aead.associated_data(manifest.recording, each.name)
         try:
             for piece in streaming_aead.Reader(
                 data_key.key, associated, scan.read, each.stored_length
@@ -295,25 +300,25 @@ def _object(
     scan.rest()
     if scan.wrong:
         told = ", ".join(map(str, scan.wrong[:8])) + (", …" if len(scan.wrong) > 8 else "")
-        report.add(7, "object.block", key, f"stored blocks are not what was sealed: {told}", scan.wrong)
+        report.add(7, "object.block", key, f"stored blocks differ from the sealed ones: {told}", scan.wrong)
     elif scan.whole.hexdigest() != each.stored_sha256:
-        report.add(7, "object.hash", key, "the whole does not have the SHA-256 that was sealed")
+        report.add(7, "object.hash", key, "its SHA-256 differs from the sealed one")
     elif broken:
         report.add(10, "object.decryption", key, broken)
     elif data_key is not None and (plain.hexdigest(), length) != (each.plain_sha256, each.plain_length):
-        report.add(10, "object.plain", key, "it decrypts to other bytes than were sealed")
+        report.add(10, "object.plain", key, "its plain bytes differ from the sealed ones")
 
 
 def _nothing_else(prefix: str, manifest: Manifest, names: list[str], report: VerificationReport) -> None:
     sealed = {NAME, *(each.name for each in manifest.objects)}
     for name in names:
-        # Beside a recording in a folder of its own its keys may lie, below keys/ or not.
+        # A recording's own folder may also have its keys, in keys/ or not.
         key = not prefix and (
             name.startswith("keys/") or recording_of_path(name) in (None, manifest.recording)
         )
         if name in sealed or number_in(name) or key:
             continue
-        report.add(8, "object.unknown", prefix + name, "it lies with the recording and was not sealed")
+        report.add(8, "object.unknown", prefix + name, "it is beside the recording and was not sealed")
     report.checked.append(8)
 
 
@@ -326,7 +331,7 @@ def _amendments(
     now: datetime | None,
     report: VerificationReport,
 ) -> Amendment | None:
-    """The tombstone, where there is one."""
+    """Check the amendments, and return the tombstone if there is one."""
     found = amendments_in(source, prefix, names)
     report.chain = read_chain(manifest, report.manifest_sha256, found, root, now)
     for problem in report.chain.problems:
@@ -340,10 +345,10 @@ def _gone(
 ) -> None:
     for each in manifest.objects:
         if each.name in names:
-            report.add(6, "object.not_erased", prefix + each.name, "it was erased, and is there")
+            report.add(6, "object.not_erased", prefix + each.name, "it was erased, and still exists")
     key = data_key_path(manifest.tenant, manifest.recording)
     if _read(source, key, WrappedKey.MAX_BYTES) is not None:
-        report.add(9, "key.not_erased", key, "the recording was erased, and its key is there")
+        report.add(9, "key.not_erased", key, "the recording was erased, and its key still exists")
     report.checked += [6, 9]
 
 

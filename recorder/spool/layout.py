@@ -77,7 +77,7 @@ class CallStart:
     direction: str
     node: str
     channel: str
-    outside: Party
+    external_party: Party
     started_at: FileTime
     formats: tuple[str, ...]
     announcement: Announcement | None
@@ -89,8 +89,8 @@ class CallStart:
     at_pickup: bool = False
     delete: Annotated[Delete | None, Field(exclude_if=is_none)] = None
     beep: Annotated[str, one_of(("", *BEEPS)), Field(exclude_if=is_empty)] = ""
-    joining: Annotated[TransferNotice | None, Field(exclude_if=is_none)] = None
-    brought_in: Annotated[FileTime | None, Field(exclude_if=is_none)] = None
+    transfer_notice: Annotated[TransferNotice | None, Field(exclude_if=is_none)] = None
+    import_keep_until: Annotated[FileTime | None, Field(exclude_if=is_none)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class CallEnd:
     outcome: str
     reason: str | None
     ended_at: FileTime
-    inside: Party | None
+    internal_party: Party | None
 
 
 REASONS = frozenset(

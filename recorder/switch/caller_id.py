@@ -35,7 +35,7 @@ def outbound_caller(headers: Mapping[str, str], region: str | None = None) -> Pa
     return parse_party(headers.get("variable_accord_caller", ""), "", region)
 
 
-def external_party(headers: Mapping[str, str], region: str | None = None) -> Party:
+def external_party_of(headers: Mapping[str, str], region: str | None = None) -> Party:
     """Return the external party: the caller, or the callee of an outbound call."""
     return callee(headers, region) if is_outbound(headers) else caller(headers, region)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recorder.domain.call_events import BOTH_HEAR, COLLEAGUE, NOBODY_HEARS, OUTSIDE
+from recorder.domain.call_events import BOTH_HEAR, EXTERNAL, INTERNAL, NOBODY_HEARS
 from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch.caller_id import own_party
@@ -153,7 +153,7 @@ def audible_to(key: str, on_outside: bool) -> tuple[str, str]:
     supervisor is (empty: none). ``on_outside``: the supervisor listens on the external leg, otherwise on the
     internal one. All six combinations were observed: speech to the internal party on the external leg is in
     that leg's channel."""
-    own, other = (OUTSIDE, COLLEAGUE) if on_outside else (COLLEAGUE, OUTSIDE)
+    own, other = (EXTERNAL, INTERNAL) if on_outside else (INTERNAL, EXTERNAL)
     who = {"1": other, "2": own, "3": BOTH_HEAR}.get(key, NOBODY_HEARS)
     return who, ("left" if on_outside else "right") if key in ("1", "3") else ""
 

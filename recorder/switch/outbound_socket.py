@@ -31,22 +31,22 @@ class Arrival:
     (:func:`recorder.switch.caller_id.calling_numbers`) come from the caller. ``context`` is the dialplan
     context of an inbound call.
 
-    For an outbound call the leg is the callee's, and the dialplan set everything: ``outside`` is the callee,
-    ``inside`` the caller, ``calling`` holds the numbers of both."""
+    For an outbound call the leg is the callee's, and the dialplan set everything: ``external_party`` is the
+    callee, ``internal_party`` the caller, ``calling`` holds the numbers of both."""
 
     channel: str
     line: str
     state: str
     direction: str
-    outside: Party
+    external_party: Party
     calling: frozenset[str] = frozenset()
-    inside: Party | None = None
+    internal_party: Party | None = None
     context: str = ""
 
     @property
     def new(self) -> bool:
         """Whether no daemon has handled the call yet, according to the switch."""
-        return self.state == ("answered" if self.inside else "waiting")
+        return self.state == ("answered" if self.internal_party else "waiting")
 
     @classmethod
     def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
@@ -57,17 +57,17 @@ class Arrival:
                 line=data.get("variable_accord_line", ""),
                 state=data.get("variable_accord_state", ""),
                 direction="outbound",
-                outside=callee(data, region),
+                external_party=callee(data, region),
                 calling=calling_numbers(data, region, "variable_accord_callee")
                 | calling_numbers(data, region, "variable_accord_caller"),
-                inside=outbound_caller(data, region),
+                internal_party=outbound_caller(data, region),
             )
         return cls(
             channel=data.get("Unique-ID", ""),
             line=data.get("variable_accord_line", ""),
             state=data.get("variable_accord_state", ""),
             direction=data.get("Call-Direction", ""),
-            outside=caller(data, region),
+            external_party=caller(data, region),
             calling=calling_numbers(data, region),
             context=data.get("variable_accord_context", ""),
         )

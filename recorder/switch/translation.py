@@ -9,8 +9,8 @@ from typing import Final, TypedDict
 
 from recorder.domain.call_events import (
     CODES,
-    COLLEAGUE,
-    OUTSIDE,
+    EXTERNAL,
+    INTERNAL,
     STEREO,
     CallEvent,
     CallHungUp,
@@ -98,7 +98,7 @@ def translate_talk(
         # Only the peer of the external leg has the binding, so the code is the internal party's.
         code = CODE_SUBCLASSES.get(event.subclass)
         return None if code is None or event.uuid == channel else _dialled(event, code)
-    leg = OUTSIDE if event.uuid == channel else COLLEAGUE if event.uuid == internal else ""
+    leg = EXTERNAL if event.uuid == channel else INTERNAL if event.uuid == internal else ""
     if not leg:
         return None
     at, ending = event.at, _ending(event)
@@ -107,9 +107,9 @@ def translate_talk(
             key = _key(event)
             return KeyPressed(at, ending=ending, key=key, leg=leg) if key else None
         # :func:`translate` reports the external leg's holds, during which the recording is silent.
-        case "CHANNEL_HOLD" if leg == COLLEAGUE:
+        case "CHANNEL_HOLD" if leg == INTERNAL:
             return HoldStarted(at, ending=ending, leg=leg)
-        case "CHANNEL_UNHOLD" if leg == COLLEAGUE:
+        case "CHANNEL_UNHOLD" if leg == INTERNAL:
             return HoldEnded(at, ending=ending, leg=leg)
         case "PLAYBACK_START":
             return SoundStarted(at, event.header("Playback-File-Path"), leg, ending=ending)

@@ -57,7 +57,9 @@ def fill(folder: Path) -> None:
     said = {"now": at, "entropy": os.urandom}
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **said)
     keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **said)
-    house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), outside=Party("withheld", ""))
+    house.not_recorded(
+        bakery, "daemon_away", at=at - timedelta(hours=30), external_party=Party("withheld", "")
+    )
     house.not_recorded(optician, "declined", at=at - timedelta(hours=28))
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
@@ -66,7 +68,7 @@ def fill(folder: Path) -> None:
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
         "unannounced": house.call(
-            bakery, at=at - timedelta(hours=1), announced=False, outside=Party("e164", "+33142685300")
+            bakery, at=at - timedelta(hours=1), announced=False, external_party=Party("e164", "+33142685300")
         ),
         "agreed": house.call(
             bakery,
@@ -74,8 +76,8 @@ def fill(folder: Path) -> None:
             mode="opt-in",
             asked=[
                 {"answer": "none"},
-                {"answer": "no", "by": "colleague", "how": "aloud"},
-                {"answer": "yes", "by": "outside", "how": "key"},
+                {"answer": "no", "by": "internal", "how": "aloud"},
+                {"answer": "yes", "by": "external", "how": "key"},
             ],
         ),
         "paused": house.call(
@@ -85,10 +87,10 @@ def fill(folder: Path) -> None:
             dialled=[
                 (30_000, "paused", {"seconds": "120"}),
                 (38_000, "resumed", {}),
-                (41_000, "noted", {}),
-                (20_000, "listener_came", {}),
-                (24_000, "listener_heard", {"heard_by": "both", "channel": "left"}),
-                (27_000, "listener_left", {}),
+                (41_000, "moment_marked", {}),
+                (20_000, "supervisor_joined", {}),
+                (24_000, "supervisor_heard", {"heard_by": "both", "channel": "left"}),
+                (27_000, "supervisor_left", {}),
             ],
         ),
         "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
@@ -122,19 +124,20 @@ def keep_talking(line: LineRow) -> None:
     began = utc_now() - timedelta(minutes=3)
     row = LiveRow(
         id=str(uuid7(began, os.urandom)), tenant=line.tenant, node="node1", line=line.id,
-        number=line.number, direction="inbound", outside=CALLER, started_at=began, told=True,
+        number=line.number, direction="inbound", external_party=CALLER, started_at=began,
+        announced=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
-    telling = replace(row, id=str(uuid7(utc_now(), os.urandom)), told=False, started_at=utc_now())
+    telling = replace(row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now())
     silent = replace(
-        row, id=str(uuid7(began, os.urandom)), node="node2", outside=Party("withheld", ""),
+        row, id=str(uuid7(began, os.urandom)), node="node2", external_party=Party("withheld", ""),
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
         for asked in live.open_commands("node1"):
             if live.take("node1", asked.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
-                row = replace(row, paused_until=until.get(asked.what, row.paused_until))
+                row = replace(row, paused_until=until.get(asked.action, row.paused_until))
                 live.put("node1", [row, telling], utc_now())
                 live.answer("node1", asked.id, DONE, utc_now(), os.urandom)
         live.put("node1", [row, telling], utc_now())

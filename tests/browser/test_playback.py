@@ -452,7 +452,7 @@ def test_leaving_the_page_closes_the_listen(person):
 def played(panel, grant: str) -> list[str]:
     """The listen report of each listen under a grant."""
     with sqlite3.connect(panel.folder / "catalogue.db") as catalogue:
-        rows = catalogue.execute("SELECT player_says FROM listen WHERE grant_id = ?", (grant,))
+        rows = catalogue.execute("SELECT listen_report FROM listen WHERE grant_id = ?", (grant,))
         return [row[0] for row in rows]
 
 

@@ -38,9 +38,9 @@ from tests.chaos.plant import Plant
 from tests.chaos.visitor import FetchedSound, Visitor
 from tests.freeswitch.sound import RATE, level, onset_of
 
-RECORDING = "SELECT id, tenant_id, outside_value, prefix, objects, manifest_sha256, announced, duration_ms FROM recording"  # noqa: E501
-UNRECORDED = "SELECT id, tenant_id, outside_value, reason, quarantined_until FROM not_recorded"
-LEAVES = "SELECT tenant_id, number, kind, recording_id, body, salt, leaf, leaf_hash FROM ledger_entry"
+RECORDING = "SELECT id, tenant_id, external_value, prefix, objects, manifest_sha256, announced, duration_ms FROM recording"  # noqa: E501
+UNRECORDED = "SELECT id, tenant_id, external_value, reason, quarantined_until FROM unrecorded_call"
+LEAVES = "SELECT tenant_id, number, kind, recording_id, body, salt, leaf, leaf_hash FROM log_leaf"
 LISTENS = "SELECT id, grant_id, play, sent_bytes, closed_at FROM listen"
 
 
@@ -73,7 +73,7 @@ class Database:
             unrecorded = tuple(UnrecordedRow(*row[:4], row[4] is not None) for row in ask(UNRECORDED))
             leaves = tuple(_leaf(*row) for row in ask(LEAVES))
             listens = tuple(ListenRow(*row[:4], row[4] is not None) for row in ask(LISTENS))
-            sizes = {str(row[0]): int(row[1]) for row in ask("SELECT id, ledger_size FROM tenant")}
+            sizes = {str(row[0]): int(row[1]) for row in ask("SELECT id, log_size FROM tenant")}
             grants = {str(row[0]): str(row[1]) for row in ask("SELECT id, recording_id FROM access_grant")}
             return Catalogue(
                 recordings, unrecorded, leaves, sizes, grants, listens, tuple(self._unsound(ask))
@@ -172,8 +172,8 @@ class Ears:
             paused_ms=sum(gap.end_ms - gap.start_ms for gap in gaps if gap.reason == "paused"),
             length_ms=len(sound) * 1000 // RATE,
             silent=tuple(silences(sound)),
-            answers=tuple(each.answer for each in manifest.agreements if each.answer in ("yes", "no")),
-            agreed=manifest.agreed is not None,
+            answers=tuple(each.answer for each in manifest.keep_questions if each.answer in ("yes", "no")),
+            agreed=manifest.keep_consent is not None,
         )
 
     def _decrypt(self, manifest: Manifest) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_locked_object_stays_due_without_its_key(stored) -> None:
     means = replace(house.services, store=store)
     assert expiry.destroy_due(means, house.clock()) == 0
     left = queries.recording(house.tenant, row.id)
-    assert (left.wrapped_key, left.destroyed_at) == (None, None)
+    assert (left.wrapped_key, left.erased_at) == (None, None)
     assert versions(store, data_key_path(house.tenant, row.id)) == 0
     assert not any(name.endswith("amendment-0001.json") for name in store.list(row.prefix)), (
         "it is not deleted yet"
@@ -118,7 +118,7 @@ def test_two_nodes_write_one_tombstone(stored) -> None:
         expiry.destroy(row, chain, EXPIRED, means, house.clock.forward(seconds=1))
     chain = amendment_store.chain_of(store, row.prefix, means.root)
     assert (len(chain.amendments), chain.problems) == (1, [])
-    assert queries.recording(house.tenant, row.id).destroyed_at == chain.erased.at
+    assert queries.recording(house.tenant, row.id).erased_at == chain.erased.at
 
 
 @pytest.mark.parametrize("before", ["sealing", "storing"])
@@ -152,7 +152,7 @@ def test_returning_node_stores_nothing_again(house, bucket_store: S3Store, befor
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
     assert [versions(bucket_store, each) for each in gone] == [0, 0, 0, 0]
     assert verify(bucket_store, row.prefix, means.root).findings == []
-    assert queries.recording(house.tenant, row.id).destroyed_why == "expired"
+    assert queries.recording(house.tenant, row.id).erasure_reason == "expired"
 
 
 class _InterruptedStore:

@@ -42,7 +42,7 @@ def test_rotation_keeps_etags_and_versions(house, seaweedfs, bucket_store: S3Sto
     assert len(sounds) >= 2 * len(recordings)
     folder = house.folder / "keys"
     kek_files.make_next(folder)
-    ring = kek_files.rotating(folder)
+    ring = kek_files.rotation_keyring(folder)
     made = KeyRotation(bucket_store, ring, house.clock, house.entropy, "me")
     made.begin(house.tenant)
     assert made.all() == (len(recordings), 0)

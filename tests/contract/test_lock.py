@@ -55,7 +55,7 @@ def test_locked_object_is_deleted_by_the_worker_only(seaweedfs, house) -> None:
     left = client.list_object_versions(**where, Prefix=row.prefix)
     names = {each["Key"].removeprefix(row.prefix) for each in left["Versions"]}
     assert names == {"manifest.json", "amendment-0001.json", "amendment-0002.json"}
-    assert queries.recording(house.tenant, row.id).destroyed_why == "deleted"
+    assert queries.recording(house.tenant, row.id).erasure_reason == "deleted"
 
 
 def test_refuses_a_bucket_without_object_lock(seaweedfs) -> None:

@@ -63,4 +63,4 @@ def test_offboarding_deletes_every_version(house, bucket_store: S3Store) -> None
     gone = [data_key_path(house.tenant, row.id), *(row.prefix + each.name for each in row.objects)]
     assert [len(list(bucket_store._versions(key))) for key in gone] == [0] * len(gone)
     receipt = bucket_store.read(ending.place_of(house.tenant))
-    assert ending.read(receipt, root).said.destroyed == {"deleted": 1}
+    assert ending.read(receipt, root).body.recordings_erased == {"deleted": 1}

@@ -61,7 +61,7 @@ class Step:
         self.ring = kek_files.keyring(self.keys)
 
     def rotate(self) -> None:
-        ring, owner = kek_files.rotating(self.keys), os.urandom(8).hex()
+        ring, owner = kek_files.rotation_keyring(self.keys), os.urandom(8).hex()
         KeyRotation(self.store, ring, lambda: self.now, os.urandom, owner, self.boundary).all()
         if (self.keys / kek_files.NEXT).exists():
             kek_files.promote(self.keys, self.boundary)

@@ -72,10 +72,10 @@ def limit_killed(house, *points: str) -> None:
     house.limit(5)
     assert step(house, "settle", *points) == [DIED] * len(points)
     with connected():
-        assert RetentionLimitTable.get().settled_at is None, "it continues"
+        assert RetentionLimitTable.get().applied_at is None, "it continues"
     assert step(house, "settle", "-", days=1) == [0]
     with connected():
-        assert RetentionLimitTable.get().settled_at is not None
+        assert RetentionLimitTable.get().applied_at is not None
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         assert row.keep_until == row.stored_at + timedelta(days=5)
@@ -108,7 +108,7 @@ def begin_killed(house, boundary: str) -> None:
         with connected():
             begun = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.restarted"]
             last = CheckpointTable.select().order_by(CheckpointTable.number.desc()).get()
-            assert (last.epoch, last.size) == (2, TenantTable.get().ledger_size)
+            assert (last.epoch, last.size) == (2, TenantTable.get().log_size)
         assert len(begun) == 1
         assert step(house, "begin", "-", url=url, days=3) == [1], "it continues already"
     finally:

@@ -48,13 +48,18 @@ def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) ->
 def assert_gone(house, recording: str, why: str = "expired") -> None:
     """Check that catalogue and bucket have a tombstone, the log has it once, and nothing else is left."""
     row = queries.recording(house.tenant, recording)
-    assert (row.destroyed_why, row.wrapped_key, row.outside, row.inside) == (why, None, None, None)
+    assert (row.erasure_reason, row.wrapped_key, row.external_party, row.internal_party) == (
+        why,
+        None,
+        None,
+        None,
+    )
     left = [key.removeprefix(row.prefix) for key in house.objects() if recording in key]
     said = ["amendment-0001.json", *(["amendment-0002.json"] if why != "expired" else [])]
     assert left == [*said, "manifest.json"]
     report = verify(house.services.store, row.prefix, house.services.root)
     assert report.findings == []
-    assert report.chain.erased.at == row.destroyed_at
+    assert report.chain.erased.at == row.erased_at
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
     assert kinds.count("recording.erased") <= 1
@@ -97,8 +102,8 @@ def lost_and_found(house, name: str) -> Iterator[str]:
 def lost_and_made_again(house, recording: str, boundary: str) -> None:
     with lost_and_found(house, "again.db") as url:
         row = queries.recording(house.tenant, recording)
-        assert (row.wrapped_key, row.outside, row.inside) == (None, None, None)
-        assert (row.destroyed_at is not None) == (boundary in ("buried", "destroyed"))
+        assert (row.wrapped_key, row.external_party, row.internal_party) == (None, None, None)
+        assert (row.erased_at is not None) == (boundary in ("buried", "destroyed"))
         house.confirm_holds()
         assert destroy(house, url, "-") == 0
         assert_gone(house, recording)
@@ -123,7 +128,7 @@ def agreed_to(house) -> str:
     """A recording by opt-in."""
     folder = house.take(talk_ms=300, mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    layout.append_mark(folder, Marker(house.clock(), "answered", yes))
+    layout.append_mark(folder, Marker(house.clock(), "question_answered", yes))
     house.work(folder)
     house.clock.forward(minutes=2)
     return folder.name
@@ -137,7 +142,7 @@ def test_killed_erasure_finishes(house, wish, why) -> None:
     mine = (wish, recording)
     assert destroy(house, url, "begun", *mine, days=0) == -signal.SIGKILL
     assert destroy(house, url, "-", days=0) == 0
-    assert queries.recording(house.tenant, recording).destroyed_at is None, "nothing was stored"
+    assert queries.recording(house.tenant, recording).erased_at is None, "nothing was stored"
     assert destroy(house, url, "put", *mine, days=0) == -signal.SIGKILL
     assert queries.recording(house.tenant, recording).keep_until > house.clock()
     with lost_and_found(house, "put.db") as again:
@@ -164,7 +169,7 @@ def test_older_catalogue_restores_nothing(house) -> None:
     own = database.database.obj
     opened = database.open_catalogue(f"{url}.old")
     try:
-        assert queries.recording(house.tenant, recording).destroyed_at is None
+        assert queries.recording(house.tenant, recording).erased_at is None
         means = house.services
         Rebuild(means.store, means.keyring, means.root, house.clock, house.entropy).run()
         rebuild_queue.finish()

@@ -153,12 +153,12 @@ def test_erased_recording_stays_erased(house) -> None:
             chain = expiry.check_expired(row, means.store, means.root, later)
             expiry.destroy(row, chain, "expired", destroying, later)
 
-    keys = kek_files.rotating(house.folder / "keys")
+    keys = kek_files.rotation_keyring(house.folder / "keys")
     made = KeyRotation(means.store, keys, house.clock, house.entropy, "me", boundary)
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()
     left = queries.recording(house.tenant, recording)
-    assert (left.destroyed_why, left.wrapped_key) == ("expired", None)
+    assert (left.erasure_reason, left.wrapped_key) == ("expired", None)
 
 
 def test_deletes_a_key_stored_too_late(house) -> None:
@@ -182,7 +182,7 @@ def test_deletes_a_key_stored_too_late(house) -> None:
             means.store.replace(key, path, sha256)
 
     made = KeyRotation(
-        LateStore(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me"
+        LateStore(), kek_files.rotation_keyring(house.folder / "keys"), house.clock, house.entropy, "me"
     )
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

@@ -70,15 +70,15 @@ def left(house, recordings: int = 1) -> list[str]:
 
 
 def assert_all_gone(house, recordings: list[str]) -> None:
-    assert all(queries.recording(house.tenant, each).destroyed_why == "deleted" for each in recordings)
+    assert all(queries.recording(house.tenant, each).erasure_reason == "deleted" for each in recordings)
     stays = ("manifest.json", "amendment-0001.json", "amendment-0002.json", "receipt.json")
     stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = offboarding_queries.require_departure(house.tenant).receipt
     assert house.services.store.read(place_of(house.tenant)) == receipt.encode()
-    said = read_receipt(receipt.encode(), house.services.root).said
-    assert said.destroyed == {"deleted": len(recordings)}
+    said = read_receipt(receipt.encode(), house.services.root).body
+    assert said.recordings_erased == {"deleted": len(recordings)}
     assert len(said.keys.destroyed) == 2, "also the one before a rotation"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     with connected():
@@ -99,7 +99,7 @@ def test_killed_at_a_step_it_continues(house, boundary) -> None:
     with lost_and_found(house, "again.db"):  # nothing of it can be played
         row = queries.recording(house.tenant, recordings[0])
         house.confirm_holds()
-        assert boundary == "begun" or row.destroyed_at is not None or row.keep_until <= house.clock()
+        assert boundary == "begun" or row.erased_at is not None or row.keep_until <= house.clock()
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)
 
@@ -113,7 +113,7 @@ def test_killed_at_every_step_it_finishes_once(house) -> None:
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):
-        assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
+        assert queries.recording(house.tenant, recordings[0]).erasure_reason == "deleted"
         assert offboarding_progress.find_offboarding(house.tenant) is not None, (
             "nothing of theirs is recorded"
         )

@@ -51,7 +51,7 @@ def test_killed_at_any_point_the_checkpoint_is_signed_once(house) -> None:
     assert ended == [DIED, 0] * len(points)
     with connected():
         rows = list(CheckpointTable.select().order_by(CheckpointTable.number))
-        assert rows[-1].size == TenantTable.get_by_id(house.tenant).ledger_size
+        assert rows[-1].size == TenantTable.get_by_id(house.tenant).log_size
     assert [row.number for row in rows] == list(range(1, len(ended) + 1)), "none twice, none missing"
     assert all(row.stored_at for row in rows)
     house.clock.forward(days=len(ended), minutes=5)
@@ -73,7 +73,7 @@ def test_killed_at_any_point_the_catalogue_is_restored_once(house) -> None:
     url = f"sqlite:///{house.folder / 'again.db'}"
     schema.migrate(url)
     own = database.database.obj
-    tables = ("tenant", "recording", "ledger_entry")
+    tables = ("tenant", "recording", "log_leaf")
     assert step(house, "restore", *tables, argument=str(file), url=url) == [DIED] * len(tables)
     opened = database.open_catalogue(url)
     try:
@@ -87,7 +87,7 @@ def test_killed_at_any_point_the_catalogue_is_restored_once(house) -> None:
         back, tombstone = queries.recording(house.tenant, kept), queries.recording(house.tenant, gone)
         assert verify(means.store, back.prefix, means.root, means.keyring).findings == []
         assert back.wrapped_key is not None
-        assert (tombstone.destroyed_why, tombstone.wrapped_key) == ("expired", None), "it stays erased"
+        assert (tombstone.erasure_reason, tombstone.wrapped_key) == ("expired", None), "it stays erased"
     finally:
         opened.close()
         database.database.initialize(own)

@@ -60,12 +60,12 @@ def jumping(tmp_path: Path) -> FakedClock:
 
 
 def rows(house) -> list:
-    return [row for row in queries.recordings(house.tenant).rows if row.destroyed_at is None]
+    return [row for row in queries.recordings(house.tenant).rows if row.erased_at is None]
 
 
 def kept(house, recording: str) -> bool:
     row = queries.recording(house.tenant, recording)
-    return row is not None and row.destroyed_at is None
+    return row is not None and row.erased_at is None
 
 
 def worker(processes: Processes, jumping: FakedClock) -> Process:

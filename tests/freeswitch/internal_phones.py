@@ -170,7 +170,7 @@ class Talk:
     def hold(self, phone: str) -> None:
         """Have an internal phone put the external party on hold (re-INVITE, sendonly)."""
         self.phones(f"uuid_hold {phone}")
-        self.until_marked("colleague_hold")
+        self.until_marked("internal_hold")
 
     def refer(self, phone: str, number: str, replacing: str = "") -> None:
         """Have a phone send REFER to a number or, with Replaces, to the peer of another of its calls."""
@@ -185,8 +185,11 @@ class Talk:
         """Have the external party hang up; return the only take."""
         self.call.outside_hangs_up()
         take = self.call.wait_take()
-        folders = [path for path in self.rig.spool.glob(f"*/{layout.CALL}")
-                   if layout.read_start(path.parent).outside.value.endswith(self.call.outside)]  # fmt: skip
+        folders = [
+            path
+            for path in self.rig.spool.glob(f"*/{layout.CALL}")
+            if layout.read_start(path.parent).external_party.value.endswith(self.call.outside)
+        ]
         assert len(folders) == 1, "more than one take"
         return take
 
@@ -236,8 +239,8 @@ def assert_notified_once(
     """Check that the transfer target heard the sentence once; the external party heard it only if it plays to
     both."""
     kinds = [mark.kind for mark in take.marks]
-    assert kinds.count("joined_telling") == kinds.count("joined_told") == 1
-    assert "joined_untold" not in kinds
+    assert kinds.count("transfer_notice_started") == kinds.count("transfer_notice_finished") == 1
+    assert "transfer_notice_interrupted" not in kinds
     theirs = [*talk.rig.phones_folder.glob(f"callee-{number}-{talk.call.caller}.wav")]
     for path in theirs:
         assert heard_whole(read_wav(path)[:, 0], SENTENCE)
@@ -249,10 +252,10 @@ def conference_marks(take: layout.Take) -> list[str]:
     """Return who joined (+) and left (-) a conference, by the last two digits; ``!``: external, ``~``: seen
     later."""
     return [
-        ("+" if mark.kind == "joined_room" else "-") + mark.data.get("value", "?")[-2:]
-        + ("!" if mark.data.get("who") == "outside" else "") + ("~" if "seen" in mark.data else "")
+        ("+" if mark.kind == "participant_joined" else "-") + mark.data.get("value", "?")[-2:]
+        + ("!" if mark.data.get("who") == "external" else "") + ("~" if "seen" in mark.data else "")
         for mark in take.marks
-        if mark.kind in ("joined_room", "left_room")
+        if mark.kind in ("participant_joined", "participant_left")
     ]  # fmt: skip
 
 

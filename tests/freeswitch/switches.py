@@ -144,7 +144,7 @@ class CallUnderTest:
     def take(self) -> Path | None:
         """Return its folder in the spool."""
         for path in self.rig.spool.glob(f"*/{layout.CALL}"):
-            if layout.read_start(path.parent).outside.value.endswith(self.outside):
+            if layout.read_start(path.parent).external_party.value.endswith(self.outside):
                 return path.parent
         return None
 

@@ -26,8 +26,8 @@ def test_twenty_calls_half_of_them_simultaneous(daemon: Rig) -> None:
     for call in calls:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
-        assert take.end.inside is not None
-        assert take.end.inside.value == call.number
+        assert take.end.internal_party is not None
+        assert take.end.internal_party.value == call.number
         kinds = [mark.kind for mark in take.marks]
         assert (
             kinds.index("recording_started") < kinds.index("announcement_finished") < kinds.index("bridged")
@@ -86,8 +86,14 @@ def test_hold_restarts_the_announcement(daemon: Rig) -> None:
     assert take.end.outcome == "recorded"
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("announcement_started") == 2
-    assert dict(next(m.data for m in take.marks if m.kind == "announcement_broken")) == {"reason": "hold"}
-    assert kinds.index("announcement_broken") < kinds.index("announcement_finished") < kinds.index("bridged")
+    assert dict(next(m.data for m in take.marks if m.kind == "announcement_interrupted")) == {
+        "reason": "hold"
+    }
+    assert (
+        kinds.index("announcement_interrupted")
+        < kinds.index("announcement_finished")
+        < kinds.index("bridged")
+    )
     # The one that counts is whole and lies behind the hold; a recording shrinks by holds, so not by clock.
     onset = onset_of(read_wav(take.audio)[:, 1], daemon.prompt)
     assert onset is not None

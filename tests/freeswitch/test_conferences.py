@@ -68,9 +68,9 @@ def start_talk(system: Rig, number: str = LINE) -> Talk:
 
 def move_to_conference(talk: Talk, room: str) -> None:
     """Transfer both parties to a conference."""
-    before = len(talk.marks("joined_room"))
+    before = len(talk.marks("participant_joined"))
     talk.switch(f"uuid_transfer {talk.call.leg} -both {room} XML public")
-    talk.until_marked("joined_room", before + 1)
+    talk.until_marked("participant_joined", before + 1)
 
 
 def send_command(talk: Talk, what: str) -> None:
@@ -105,15 +105,15 @@ def test_conference(system: Rig) -> None:
     time.sleep(1)
     send_command(one, RESUME)
     second = one.place_call(SECOND, "meet-a")
-    one.until_marked("joined_told")
+    one.until_marked("transfer_notice_finished")
     time.sleep(1)
     move_to_conference(two, "meet-a")
-    one.until_marked("joined_room", 4)
+    one.until_marked("participant_joined", 4)
     time.sleep(1.5)
-    assert len(one.marks("joined_telling")) == 1
-    assert not two.marks("joined_telling"), "told twice"
+    assert len(one.marks("transfer_notice_started")) == 1
+    assert not two.marks("transfer_notice_started"), "told twice"
     one.phones(f"uuid_kill {second}")
-    one.until_marked("left_room")
+    one.until_marked("participant_left")
     time.sleep(1)
     first = one.end()
     other = two.end()
@@ -130,9 +130,9 @@ def test_conference(system: Rig) -> None:
     assert conference_marks(first)[4] == "-91"
     assert sorted(conference_marks(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
     assert sorted(conference_marks(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
-    assert kinds(first).count("joined_told") == 1
-    (told,) = (mark for mark in first.marks if mark.kind == "joined_told")
-    assert told.data["in"] == "room"
+    assert kinds(first).count("transfer_notice_finished") == 1
+    (told,) = (mark for mark in first.marks if mark.kind == "transfer_notice_finished")
+    assert told.data["in"] == "conference"
     assert by_colleague(system, second)
     for talk in (one, two):
         assert not heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
@@ -148,7 +148,7 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
     move_to_conference(talk, "meet-b")
     second = talk.place_call(SECOND, "meet-b")
     third = talk.place_call(THIRD, "meet-b")
-    talk.until_marked("joined_room", 3)
+    talk.until_marked("participant_joined", 3)
     time.sleep(4)
     outside = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
     talk.switch(f"originate {outside} &conference(room-b@accord)")
@@ -176,25 +176,25 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     hot.until_marked("announcement_finished")
     time.sleep(0.5)
     first = hot.place_call(THIRD, "meet-hot")
-    hot.until_marked("joined_room")  # the switch has been asked about them
+    hot.until_marked("participant_joined")  # the switch has been asked about them
     system.kill_daemon()
     second = one.place_call(SECOND, "meet-c")
     listener = one.place_call(LINE, f"listen-{one.call.leg}")
     time.sleep(1)
     system.start_daemon()
     system.wait_watching()
-    one.until_marked("joined_told")
-    assert one.marks("joined_room")[-1].data["seen"] == "later"
+    one.until_marked("transfer_notice_finished")
+    assert one.marks("participant_joined")[-1].data["seen"] == "later"
     system.kill_daemon()
     one.phones(f"uuid_kill {second}")
     one.phones(f"uuid_kill {listener}")
     time.sleep(0.5)
     system.start_daemon()
     system.wait_watching()
-    one.until_marked("left_room")
-    one.until_marked("listener_left")
+    one.until_marked("participant_left")
+    one.until_marked("supervisor_left")
     one.phones(f"uuid_kill {first}")
-    hot.until_marked("left_room")
+    hot.until_marked("participant_left")
     take, brought = one.end(), hot.end()
     assert conference_marks(take) == ["+01", "+91~", "-91~", "-01"]
     assert supervisor_marks(take) == ["+01~", "-01~"]
@@ -212,11 +212,11 @@ def test_three_way(system: Rig) -> None:
     talk = start_talk(system)
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     # The codes are those of who is connected with the outside party, and nobody else's.
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} *8")
     time.sleep(1)
-    assert not talk.marks("noted")
+    assert not talk.marks("moment_marked")
     talk.phones(f"uuid_send_dtmf {talk.phone()} *6")
     talk.until_marked("paused")
     time.sleep(0.7)
@@ -233,7 +233,7 @@ def test_three_way(system: Rig) -> None:
     ((_start, _end),) = zeros(read_wav(Path(take.audio))[ANNOUNCED_BY:])
     assert bridge_marks(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
     assert conference_marks(take) == ["+91", "-91"]
-    assert kinds(take).count("joined_telling") == kinds(take).count("joined_told") == 1
+    assert kinds(take).count("transfer_notice_started") == kinds(take).count("transfer_notice_finished") == 1
     heard_by_third = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(heard_by_third)[:, 0], SENTENCE)
     assert not heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
@@ -247,7 +247,7 @@ def consult(talk: Talk) -> None:
 
 def supervisor_marks(take: layout.Take) -> list[str]:
     """Return the supervisors by the last two digits, with who heard them and the channel that they are in."""
-    said = {"listener_came": "+", "listener_left": "-", "listener_heard": ""}
+    said = {"supervisor_joined": "+", "supervisor_left": "-", "supervisor_heard": ""}
     return [
         said[mark.kind] + mark.data.get("value", "?")[-2:]
         + (f":{mark.data['heard_by']}" if "heard_by" in mark.data else "")
@@ -267,40 +267,40 @@ def test_supervisors(system: Rig) -> None:
     outside_leg = two.call.leg
     second = two.place_call(SECOND, f"listen-{outside_leg}")
     for talk in (one, two):
-        talk.until_marked("listener_came")
+        talk.until_marked("supervisor_joined")
     talk = two
     who = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
     talk.switch(f"originate {who} &eavesdrop({outside_leg})")
-    talk.until_marked("listener_came", 2)
+    talk.until_marked("supervisor_joined", 2)
     time.sleep(1)
     assert not heard_among(read_wav(system.phones_folder / f"colleague-{inside}.wav")[:, 0], SENTENCE)
     for key, leg in (("2", inside), ("2", second)):
         talk.phones(f"uuid_send_dtmf {leg} {key}")
     for each in (one, two):
-        each.until_marked("listener_heard")
+        each.until_marked("supervisor_heard")
     time.sleep(1)
     talk.phones(f"uuid_send_dtmf {inside} 1")
     talk.phones(f"uuid_send_dtmf {second} 3")
     for each in (one, two):
-        each.until_marked("joined_told")
+        each.until_marked("transfer_notice_finished")
     assert not one.marks("transferred_outside")
     talk.phones(f"uuid_send_dtmf {second} 0")
-    two.until_marked("left_room")
+    two.until_marked("participant_left")
     talk.phones(f"uuid_kill {second}")
-    two.until_marked("listener_left")
+    two.until_marked("supervisor_left")
     talk.phones(f"uuid_send_dtmf {talk.phone(OUTSIDE)} 1")
     two.until_marked("transferred_outside")
     ended = two.call.wait_take()
     assert two.call.alive()
     talk.phones(f"uuid_kill {inside}")
-    one.until_marked("listener_left")
+    one.until_marked("supervisor_left")
     time.sleep(0.7)
     take = one.end()
     assert supervisor_marks(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
     assert conference_marks(take) == ["+92", "-92"]
     assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
     assert [name for name, *_ in tones_in(take, 0) if "92" in name] == []
-    assert kinds(take).count("joined_told") == 1
+    assert kinds(take).count("transfer_notice_finished") == 1
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert by_colleague(system, inside)
     assert supervisor_marks(ended) == [

@@ -75,7 +75,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
 
 def marked(pair: Pair, kind: str) -> bool:
     for path in pair.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
-        if layout.read_start(path.parent).outside.value.endswith(pair.caller):
+        if layout.read_start(path.parent).external_party.value.endswith(pair.caller):
             return kind in [mark.kind for mark in layout.read_marks(path.parent)]
     return False
 
@@ -136,17 +136,24 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
     sings(ways.values(), IN_THE_PAUSE)  # a card's number, by a telephone that can only do it so
     each(dial, "*7", "resumed")
     sings(ways.values(), AFTER_IT)
-    each(dial, "*8", "noted")
+    each(dial, "*8", "moment_marked")
     each(dial, "*5", "keep_question_heard")
-    each(dial, "2", "keep_told")  # a no needs nobody's voice
+    each(dial, "2", "keep_answer_confirmed")  # a no needs nobody's voice
     place.talk(0.5, *ways.values())
     for name, pair in ways.items():
         take = pair.take()
         kinds = [mark.kind for mark in take.marks]
-        for kind in ("paused", "resumed", "noted", "keep_asked", "keep_question_heard", "keep_answered"):
+        for kind in (
+            "paused",
+            "resumed",
+            "moment_marked",
+            "keep_question_asked",
+            "keep_question_heard",
+            "keep_question_answered",
+        ):
             assert kinds.count(kind) == 1, (name, kind, kinds)
-        (answered,) = (mark for mark in take.marks if mark.kind == "keep_answered")
-        assert (answered.data["answer"], answered.data["by"]) == ("no", "colleague"), name
+        (answered,) = (mark for mark in take.marks if mark.kind == "keep_question_answered")
+        assert (answered.data["answer"], answered.data["by"]) == ("no", "internal"), name
         assert pair.outside.ear is not None
         kept = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
         after = take_from(take)
@@ -197,12 +204,15 @@ def test_codes_of_an_outbound_caller_but_not_of_the_callee(place: PhoneRig) -> N
         for pair in pairs:
             dial(pair.outside, "*6")
         time.sleep(1.5)
-    each(dial_own, "*8", "noted")
+    each(dial_own, "*8", "moment_marked")
     place.talk(0.5, *pairs)
     for pair in pairs:
         take = pair.take()
         kinds = [mark.kind for mark in take.marks]
-        assert [kinds.count(kind) for kind in ("paused", "resumed", "noted")] == [1, 1, 1], (pair.name, kinds)
+        assert [kinds.count(kind) for kind in ("paused", "resumed", "moment_marked")] == [1, 1, 1], (
+            pair.name,
+            kinds,
+        )
         sound = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
         ((start, end),) = zeros(sound)
         paused, resumed = take.first("paused"), take.first("resumed")

@@ -70,7 +70,7 @@ def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) ->
     time.sleep(1)
     for call in calls:
         dial(daemon, call, "*8")
-    each(calls, "noted")
+    each(calls, "moment_marked")
     time.sleep(1)
     for call in calls:
         call.hang_up()
@@ -91,7 +91,7 @@ def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) ->
         ):
             assert np.median(level(part[:, 0], CALLER)) > 0.2
             assert np.median(level(part[:, 1], CALLEE)) > 0.2
-        (noted,) = (marker for marker in made.markers if marker.kind == "noted")
+        (noted,) = (marker for marker in made.markers if marker.kind == "moment_marked")
         assert end // 8 < noted.offset_ms < made.duration_ms
         assert len(spells(call.heard_by_callee, DONE)) == 2, "it goes on, and it is noted"
         for pitch in (PAUSED, DONE):

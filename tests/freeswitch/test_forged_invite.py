@@ -215,8 +215,8 @@ def test_own_socket_and_reconciling_are_not_deceived(rig: Rig) -> None:
     assert arrival.state == "waiting"
     assert "variable_y" not in told[0]
     assert states == ["_undef_"]
-    assert arrival.outside.kind == "sip"
-    assert arrival.outside.value.isprintable()
+    assert arrival.external_party.kind == "sip"
+    assert arrival.external_party.value.isprintable()
 
 
 def test_daemon_records_a_forged_invite_normally(daemon: Rig) -> None:
@@ -228,8 +228,8 @@ def test_daemon_records_a_forged_invite_normally(daemon: Rig) -> None:
     start = layout.read_start(path.parent)
     assert (start.number, start.tenant) == (LINE, "t1")
     assert daemon.switch.esl.api(f"uuid_exists {start.channel}") == "true"
-    assert start.outside.kind == "sip"
-    assert start.outside.value.isprintable()
+    assert start.external_party.kind == "sip"
+    assert start.external_party.value.isprintable()
     phone.bye()
     until("it is written down", lambda: (path.parent / "take.json").exists())
     assert daemon.daemon is not None

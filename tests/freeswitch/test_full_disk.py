@@ -13,7 +13,7 @@ import pytest
 from recorder.audio.encoding import encode
 from recorder.spool import layout
 from tests.faults.disks import MIB, SmallDisk
-from tests.faults.test_clock import LIBRARIES, Jumping
+from tests.faults.test_clock import LIBRARIES, FakedClock
 from tests.freeswitch.switches import RATE, WAIT_S, CallUnderTest, Rig, level, onset_of, read_wav, until
 
 
@@ -118,7 +118,7 @@ def test_daemons_clock_jumps_during_an_announcement(
     processed."""
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
-    jumping = Jumping(tmp_path)
+    jumping = FakedClock(tmp_path)
     for name, value in jumping.environment.items():
         monkeypatch.setenv(name, value)
     rig.start_daemon()

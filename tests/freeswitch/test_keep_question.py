@@ -53,7 +53,9 @@ def test_fifty_simultaneous_keep_questions(daemon: Rig) -> None:
         else:
             daemon.phones.esl.api(f"uuid_send_dtmf {leg} {key}")
     for call in calls:
-        until(f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_told"), 30)
+        until(
+            f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30
+        )
     time.sleep(1)
     for call in calls:
         assert call.alive(), "a call ended"
@@ -61,12 +63,14 @@ def test_fifty_simultaneous_keep_questions(daemon: Rig) -> None:
     for number, call in enumerate(calls):
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
-        answers = [dict(mark.data) for mark in take.marks if mark.kind == "keep_answered"]
+        answers = [dict(mark.data) for mark in take.marks if mark.kind == "keep_question_answered"]
         places = [int(answers[0].pop(name, 0)) for name in ("voice_from_ms", "voice_to_ms")]
         assert (0 < places[0] < places[1]) == (number % 4 == 3), "heard, or not heard"
-        by, how = ("outside", "key") if number % 4 < 2 else ("colleague", "aloud")
+        by, how = ("external", "key") if number % 4 < 2 else ("internal", "aloud")
         assert answers == [{"answer": "yes" if number % 2 else "no", "by": by, "how": how}]
-        assert not {"keep_broken", "keep_untold"} & {mark.kind for mark in take.marks}
+        assert not {"keep_question_interrupted", "keep_answer_unconfirmed"} & {
+            mark.kind for mark in take.marks
+        }
         assert_separated_during_the_question(take)
 
 
@@ -74,7 +78,7 @@ def assert_separated_during_the_question(take: layout.Take) -> None:
     """While the question plays, the take has the external party and the question, without the internal party;
     before and after it has both."""
     sound = read_wav(Path(take.audio))
-    asked, heard = take.first("keep_asked"), take.first("keep_question_heard")
+    asked, heard = take.first("keep_question_asked"), take.first("keep_question_heard")
     start = take.first("recording_started")
     assert asked is not None
     assert heard is not None
@@ -83,7 +87,7 @@ def assert_separated_during_the_question(take: layout.Take) -> None:
     question = sound[middle - RATE // 4 : middle + RATE // 4]
     assert np.median(level(question[:, 0], 440)) > 0.2, "the outside party is not recorded"
     assert np.median(level(question[:, 1], 1000)) < 0.1, "the colleague is heard over the question"
-    told = take.first("keep_told")
+    told = take.first("keep_answer_confirmed")
     assert told is not None
     after = sound[int(((told - start).total_seconds() + 0.2) * RATE) :]
     assert np.max(level(after[:, 1], 1000)) > 0.2, "they do not hear each other after it"

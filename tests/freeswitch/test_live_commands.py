@@ -144,11 +144,15 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
         ((start, end),) = zeros(raw[RATE * 2 :])
         start, end = start + 2 * RATE, end + 2 * RATE
         marked = {mark.kind: mark for mark in made.take.marks}
-        by = {kind: marked[kind].data.get("by") for kind in ("paused", "resumed", "noted") if kind in marked}
+        by = {
+            kind: marked[kind].data.get("by")
+            for kind in ("paused", "resumed", "moment_marked")
+            if kind in marked
+        }
         assert (
             by
             == {
-                panel.caller: {"paused": "panel", "resumed": "panel", "noted": "panel"},
+                panel.caller: {"paused": "panel", "resumed": "panel", "moment_marked": "panel"},
                 program.caller: {"paused": "api"},  # it ended by itself
                 mixed.caller: {"paused": "api", "resumed": None},
                 dialled.caller: {"paused": None, "resumed": "panel"},

@@ -37,7 +37,9 @@ def test_prompts_and_answers_are_located(daemon: Rig) -> None:
         daemon.phones.esl.api(f"uuid_displace {call.id} start {other}")
         call.key("1")
     for call in calls:
-        until(f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_told"), 30)
+        until(
+            f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30
+        )
         call.hang_up()
     for call in calls:
         look(call, sounds.paths["told"].parent)
@@ -57,7 +59,7 @@ def look(call: CallUnderTest, prompts: Path) -> None:
     for name, place in places.items():
         true = truth(heard[:, 1], name)
         assert abs(place - true) <= PROMPT_MS, (name, place, true)
-    answered = next(mark.offset_ms for mark in found.markers if mark.kind == "keep_answered")
+    answered = next(mark.offset_ms for mark in found.markers if mark.kind == "keep_question_answered")
     pressed = end_of_key(heard[:, 0])
     assert abs(answered - pressed) <= ANSWER_MS, (answered, pressed)
 

@@ -50,7 +50,7 @@ def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Ri
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert (take.start.direction, take.start.number) == ("outbound", LINE)
-    assert (take.start.outside.value, take.end.inside.value) == (call.number, LINE)
+    assert (take.start.external_party.value, take.end.internal_party.value) == (call.number, LINE)
     assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
     caller = read_wav(call.heard_by_caller)[:, 0]
     assert onset_of(caller, ANNOUNCEMENT) is None, "the caller hears the announcement, too"
@@ -245,4 +245,4 @@ def test_early_media_can_be_passed_on(routes: Rig) -> None:
 def takes(rig: Rig, call: CallUnderTest) -> list[layout.Take]:
     """Return every closed take."""
     closed = [layout.read_take(path.parent) for path in rig.spool.glob(f"*/{layout.END}")]
-    return [take for take in closed if take.start.outside.value == call.number]
+    return [take for take in closed if take.start.external_party.value == call.number]

@@ -62,7 +62,7 @@ def talk(system: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
 
 def test_uuid_transfer(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
@@ -73,7 +73,7 @@ def test_uuid_transfer(talk: Talk) -> None:
 @pytest.mark.parametrize("talk", ["joining_both"], indirect=True)
 def test_both_parties_hear_the_notice(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_notified_once(talk, take, together=True)
@@ -88,12 +88,12 @@ def test_line_without_a_transfer_notice(talk: Talk) -> None:
     time.sleep(1.5)
     take = talk.end()
     assert_one_recording(take, "01", "91")
-    assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
+    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_blind_refer(talk: Talk) -> None:
     talk.refer(talk.phone(), SECOND)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
@@ -106,7 +106,7 @@ def test_refer_with_replaces(talk: Talk) -> None:
     time.sleep(2)
     assert len(talk.marks("bridged")) == 1, "the other call of the same phone is none of this one"
     talk.refer(talk.phone(), SECOND, own)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
@@ -116,9 +116,9 @@ def test_refer_with_replaces(talk: Talk) -> None:
 
 def test_three_transfers_and_back(talk: Talk) -> None:
     talk.refer(talk.phone(), SECOND)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     talk.refer(talk.phone(SECOND), THIRD)
-    talk.until_marked("joined_told", 2)
+    talk.until_marked("transfer_notice_finished", 2)
     time.sleep(0.7)
     talk.refer(talk.phone(THIRD), SECOND)
     talk.until_marked("bridged", 4)
@@ -128,8 +128,9 @@ def test_three_transfers_and_back(talk: Talk) -> None:
     time.sleep(2)
     take = talk.end()
     assert bridge_marks(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
-    assert [mark.kind for mark in take.marks if mark.kind.startswith("joined")] == [
-        "joined_telling", "joined_told", "joined_telling", "joined_told",
+    assert [mark.kind for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))] == [
+        "transfer_notice_started", "transfer_notice_finished", "transfer_notice_started",
+        "transfer_notice_finished",
     ]  # fmt: skip
     assert [name for name, _ in groupby(one[0] for one in tones_in(take) if one[0])][-3:] == [
         "92",
@@ -141,7 +142,7 @@ def test_three_transfers_and_back(talk: Talk) -> None:
 def test_att_xfer(talk: Talk) -> None:
     consult(talk)
     talk.phones(f"uuid_kill {talk.phone()}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
@@ -158,7 +159,7 @@ def test_cancelled_att_xfer(talk: Talk) -> None:
     take = talk.end()
     assert_one_recording(take, "01")
     assert bridge_marks(take)[:3] == ["+01", "-01", "+01"]
-    assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
+    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_park_and_pick_up(talk: Talk) -> None:
@@ -166,7 +167,7 @@ def test_park_and_pick_up(talk: Talk) -> None:
     talk.until_marked("unbridged")
     time.sleep(1)
     talk.place_call(SECOND, f"pick-{talk.call.leg}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
@@ -179,7 +180,7 @@ def test_park_and_uuid_bridge(talk: Talk) -> None:
     talk.until_marked("unbridged")
     leg = talk.switch(f"originate sofia/accord/{SECOND}@{talk.route} &park()").split()[-1]
     talk.switch(f"uuid_bridge {talk.call.leg} {leg}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
@@ -189,7 +190,7 @@ def test_park_and_uuid_bridge(talk: Talk) -> None:
 
 def test_intercept(talk: Talk) -> None:
     talk.place_call(SECOND, f"pick-{talk.call.leg}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
@@ -200,15 +201,15 @@ def test_intercept(talk: Talk) -> None:
 def test_hold_by_the_internal_party(talk: Talk) -> None:
     phone = talk.phone()
     talk.phones(f"uuid_hold {phone}")
-    talk.until_marked("colleague_hold")
+    talk.until_marked("internal_hold")
     time.sleep(1)
     talk.phones(f"uuid_hold off {phone}")
-    talk.until_marked("colleague_unhold")
+    talk.until_marked("internal_unhold")
     time.sleep(1.5)
     take = talk.end()
     assert_one_recording(take, "01")
     assert bridge_marks(take) == ["+01", "-01"]
-    assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
+    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_codec_change_during_the_call(talk: Talk) -> None:

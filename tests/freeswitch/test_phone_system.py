@@ -222,7 +222,7 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
         assert not said[: begun - 4].any(), f"{name}: what they said while they waited"
         assert said[begun + 4 : -4].all(), name
         assert "1379" not in str([mark.data for mark in take.marks])
-    answers = [mark.data for mark in takes["menu_before"].marks if mark.kind == "answered"]
+    answers = [mark.data for mark in takes["menu_before"].marks if mark.kind == "question_answered"]
     assert answers == [{"question": "recording", "answer": "none"}], "no key of the menu's is one of Accord's"
 
 
@@ -269,11 +269,11 @@ def test_internal_hold_is_redacted(phone_system: PhoneSystem) -> None:
     held = {name: phone(phone_system.calls[name]) for name in names}
     for uuid in held.values():
         rig.phones.esl.api(f"uuid_hold {uuid}")
-    phone_system.until("colleague_hold", *names)
+    phone_system.until("internal_hold", *names)
     time.sleep(2)
     rig.phones.esl.api(f"uuid_hold off {held['held']}")
     rig.switch.esl.api(f"uuid_transfer {other.leg} {NUMBER}91 XML public")
-    phone_system.until("colleague_unhold", "held")
+    phone_system.until("internal_unhold", "held")
     phone_system.until("bridged", "transferred", times=2)
     time.sleep(2)
     for name, take in phone_system.end(*names).items():
@@ -282,7 +282,7 @@ def test_internal_hold_is_redacted(phone_system: PhoneSystem) -> None:
         assert heard.loud(MUSIC, 1) < 0.15 < heard.loud(MUSIC, 1, kept=False), name
         ((start, end, channel),) = heard.gaps("hold")
         assert channel == "both", name
-        held_s = (take.first("colleague_unhold") or take.last("bridged")) - take.first("colleague_hold")
+        held_s = (take.first("internal_unhold") or take.last("bridged")) - take.first("internal_hold")
         assert abs(end - start - held_s.total_seconds() * 1000) < 500, name
         assert end - start > 1500, name
         assert not heard.kept[start * 8 : end * 8].any(), name
@@ -308,7 +308,7 @@ def test_call_by_two_proxies_and_internal_call(phone_system: PhoneSystem) -> Non
     second.sock.close()
     rig.hang_up_all()
     take = recorded(internal[0].wait_take())
-    assert (take.start.outside.kind, take.start.outside.value) == ("extension", "201")
+    assert (take.start.external_party.kind, take.start.external_party.value) == ("extension", "201")
     not_recorded(internal[1].wait_take(), "no_line")
-    callers = [read_start(path.parent).outside.value for path in rig.spool.glob(f"*/{CALL}")]
+    callers = [read_start(path.parent).external_party.value for path in rig.spool.glob(f"*/{CALL}")]
     assert [each.endswith("32470555444") for each in callers].count(True) == 1

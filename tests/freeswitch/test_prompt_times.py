@@ -190,7 +190,7 @@ class Lines:
         asked = None if mode == NOTICE else ConsentPrompt(self.sound(asks), self.sound(says.declined))
         return LinePolicy(
             "t1", f"l{number}", f"{NUMBER}{number:02}", mode, "before_ringing", ("opus",), sentence,
-            asked=asked, **more,  # type: ignore[arg-type]
+            consent_prompt=asked, **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def keep(self, says: Sentences) -> Keep:
@@ -205,7 +205,7 @@ class Lines:
             *(self.line(20 + n, SAYS[each], NOTICE, keep=self.keep(SAYS[each]))
               for n, each in enumerate(LANGUAGES)),
             self.line(30, french, OPT_OUT),
-            self.line(40, french, OPT_IN, joining=asks),
+            self.line(40, french, OPT_IN, transfer_notice=asks),
             self.line(50, french, OPT_IN, outbound=BEFORE_CONNECTED),
             self.line(51, french, OPT_OUT, outbound=BEFORE_CONNECTED),
         ]  # fmt: skip
@@ -238,7 +238,7 @@ class Call:
 
     def marks(self, kind: str) -> int:
         for path in self.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
-            if layout.read_start(path.parent).outside.value.endswith(self.who):
+            if layout.read_start(path.parent).external_party.value.endswith(self.who):
                 return [mark.kind for mark in layout.read_marks(path.parent)].count(kind)
         return 0
 
@@ -282,7 +282,7 @@ def test_opt_in_and_keep_question_stay_within_their_time_limits(phone_rig: Phone
 
 def opt_in(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     call = Call(phone_rig, line)
-    call.until("asked")
+    call.until("question_finished")
     pressed = call.outside.press("1")
     until("it rings", lambda: call.rang >= 0, 60, 0.05)
     heard = call.outside.sound_heard()
@@ -305,7 +305,7 @@ def kept(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     dialled = call.outside.now
     call.until("keep_question_heard")
     pressed = call.outside.press("1")
-    call.until("keep_told")
+    call.until("keep_answer_confirmed")
     heard = call.outside.sound_heard()
     question = says.keep.ends(heard) - says.keep.begins(heard)
     result = says.kept.ends(heard) - says.kept.begins(heard)
@@ -356,8 +356,8 @@ def early_yes(phone_rig: PhoneRig) -> str:
     call, says = Call(phone_rig, 50, outbound=True), SAYS["fr"]
     call.outside.hears(2)
     early = call.outside.press("1")
-    call.until("asked")
-    assert call.marks("answered") == 0
+    call.until("question_finished")
+    assert call.marks("question_answered") == 0
     pressed = call.outside.press("1")
     call.until("announcement_finished")
     heard = call.outside.sound_heard()
@@ -370,14 +370,14 @@ def in_question(phone_rig: PhoneRig, line: int, question: HeardPrompt, *, outbou
     call = Call(phone_rig, line, outbound=outbound)
     call.outside.hears(2)
     pressed = call.outside.press("2")
-    call.until("answered")
+    call.until("question_answered")
     call.outside.hears(2.5)
     return refused(f"line {line}", call.outside.sound_heard(), pressed, question, SAYS["fr"].declined)
 
 
 def in_announcement(phone_rig: PhoneRig, line: int, says: Sentences, *, outbound: bool = False) -> str:
     call = Call(phone_rig, line, outbound=outbound)
-    call.until("asked")
+    call.until("question_finished")
     call.outside.press("1")
     call.until("announcement_started")
     call.outside.hears(1.5)
@@ -392,12 +392,12 @@ def while_asked_to_keep(phone_rig: PhoneRig, *, by_colleague: bool) -> str:
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
-    call.until("keep_asked")
+    call.until("keep_question_asked")
     presses = call.colleague if by_colleague else call.outside
     presses.hears(2)
     pressed = call.outside.now
     presses.press("2")
-    call.until("keep_told")
+    call.until("keep_answer_confirmed")
     name = f"keep question, {'colleague' if by_colleague else 'caller'}"
     return refused(name, call.outside.sound_heard(), pressed, says.keep, says.not_kept)
 
@@ -409,16 +409,16 @@ def while_it_is_kept(phone_rig: PhoneRig) -> str:
     call.colleague.press("*5")
     call.until("keep_question_heard")
     call.outside.press("1")
-    call.until("keep_answered")
+    call.until("keep_question_answered")
     call.outside.hears(1.3)
     pressed = call.outside.press("2")
-    call.until("keep_told")
+    call.until("keep_answer_confirmed")
     return refused("told that it is kept", call.outside.sound_heard(), pressed, says.kept, says.not_kept)
 
 
 def joiner(phone_rig: PhoneRig) -> str:
     call, says = Call(phone_rig, 40), SAYS["fr"]
-    call.until("asked")
+    call.until("question_finished")
     call.outside.press("1")
     call.until("bridged")
     call.outside.hears(1)
@@ -426,9 +426,9 @@ def joiner(phone_rig: PhoneRig) -> str:
     second.voice.payload(PCMU, 0)
     phone_rig.answers(81, second)
     phone_rig.end_of(call.colleague).refer(f"{NUMBER}81")
-    call.until("joined_telling")
+    call.until("transfer_notice_started")
     second.hears(2)
     pressed = second.press("2")
-    call.until("joined_refused")
+    call.until("transfer_question_refused")
     second.hears(3)
     return refused("joiner", second.sound_heard(), pressed, says.joining, says.declined)

@@ -181,7 +181,7 @@ def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) ->
     time.sleep(1)
     hold(seen)
     ended.hold()
-    for call, kind in ((seen, "colleague_hold"), (ended, "hold")):
+    for call, kind in ((seen, "internal_hold"), (ended, "hold")):
         until(kind, lambda call=call, kind=kind: kind in call.marks_now())
     time.sleep(0.7)
     daemon.kill_daemon()
@@ -202,7 +202,7 @@ def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) ->
         call.hang_up()
     for call in calls:
         made, _raw, kept = encoded(call, sounds)
-        mine = "colleague_hold" if call in (seen, unseen) else "hold"
+        mine = "internal_hold" if call in (seen, unseen) else "hold"
         began = next(mark for mark in reversed(made.take.marks) if mark.kind == mine)
         over = next(mark for mark in made.take.marks if mark.kind == mine.replace("hold", "unhold"))
         since = made.take.first("recording_started")

@@ -59,7 +59,7 @@ def start_talk(system: Rig, name: Line) -> tuple[Talk, Sounds]:
     sounds = set_line(system, name)
     talk = Talk(system, system.call(LINE))
     if name == OPT_IN:
-        talk.until_marked("asked")
+        talk.until_marked("question_finished")
         time.sleep(0.3)
         talk.call.key("1")
     talk.until_marked("bridged")
@@ -91,7 +91,7 @@ def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, star
     assert tone_level(raw[start:end, 1], SECOND) > 0.2, "they did say something"
     assert not kept[start:end, 1].any()
     assert np.array_equal(kept[start:end, 0], raw[start:end, 0])
-    gaps = [gap for gap in made.gaps if gap.reason == "joiner_not_agreed"]
+    gaps = [gap for gap in made.gaps if gap.reason == "no_participant_consent"]
     assert {gap.channel for gap in gaps} == {"right"}
     assert any(gap.start_ms <= start * 1000 // RATE and gap.end_ms * RATE // 1000 >= end for gap in gaps)
 
@@ -99,14 +99,14 @@ def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, star
 def test_yes_is_recorded_from_then_on(system: Rig) -> None:
     talk, sounds = start_talk(system, OPT_IN)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     time.sleep(1)
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
-    talk.until_marked("joined_answered")
+    talk.until_marked("transfer_question_answered")
     time.sleep(2)
     talk.call.hang_up()
     made, raw, kept = kept_audio(talk, sounds)
-    joined, yes = place(made, "bridged"), place(made, "joined_answered")
+    joined, yes = place(made, "bridged"), place(made, "transfer_question_answered")
     nothing_of_the_joiner(made, raw, kept, joined, yes)
     assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
     assert tone_level(kept[:joined, 1], LINE) > 0.2
@@ -120,12 +120,12 @@ def test_yes_is_recorded_from_then_on(system: Rig) -> None:
 def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
     talk, sounds = start_talk(system, OPT_OUT)
     talk.switch(f"uuid_transfer {talk.call.leg} {SECOND} XML public")
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     talk.call.key("2")
     time.sleep(1)
-    assert not talk.marks("joined_refused"), "the caller's key is none of theirs"
+    assert not talk.marks("transfer_question_refused"), "the caller's key is none of theirs"
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     made, raw, kept = kept_audio(talk, sounds)
     time.sleep(2)
     assert talk.call.alive()
@@ -148,21 +148,26 @@ def test_consent_in_a_conference(system: Rig) -> None:
     move_to_conference(talk, "meet-a")
     time.sleep(1)
     second = talk.place_call(SECOND, "meet-a")
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     time.sleep(0.5)
     talk.phones(f"uuid_send_dtmf {second} 1")
-    talk.until_marked("joined_answered")
+    talk.until_marked("transfer_question_answered")
     time.sleep(1.5)
     third = talk.place_call(THIRD, "meet-a")
-    talk.until_marked("joined_asked", 2)
+    talk.until_marked("transfer_question_finished", 2)
     time.sleep(0.5)
     talk.phones(f"uuid_send_dtmf {third} 2")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     assert talk.call.alive()
     made, raw, kept = kept_audio(talk, sounds)
-    nothing_of_the_joiner(made, raw, kept, place(made, "joined_room", 1), place(made, "joined_answered"))
-    came = place(made, "joined_room", 2)
-    assert tone_level(kept[place(made, "joined_answered") + RATE // 2 : came - RATE // 2, 1], SECOND) > 0.2
+    nothing_of_the_joiner(
+        made, raw, kept, place(made, "participant_joined", 1), place(made, "transfer_question_answered")
+    )
+    came = place(made, "participant_joined", 2)
+    assert (
+        tone_level(kept[place(made, "transfer_question_answered") + RATE // 2 : came - RATE // 2, 1], SECOND)
+        > 0.2
+    )
     assert tone_level(raw[came:, 1], THIRD) > 0.2
     assert not kept[came:, 1].any()
     for leg in (second, third):
@@ -188,19 +193,19 @@ def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> Non
     talk, sounds = start_talk(system, OPT_IN)
     before = len(read_wav(talk.call.heard_by_caller))
     add_third_party(talk)
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     time.sleep(1)
     assert recent_level(talk, SECOND) < 0.05, "they are out of it"
     assert recent_level(talk, LINE) > 0.2
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 7")  # asked once more
-    talk.until_marked("joined_asked", 2)
+    talk.until_marked("transfer_question_finished", 2)
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
-    talk.until_marked("joined_answered")
+    talk.until_marked("transfer_question_answered")
     until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 5)
     time.sleep(2)
     talk.call.hang_up()
     made, raw, kept = kept_audio(talk, sounds)
-    came, yes = place(made, "joined_room"), place(made, "joined_answered")
+    came, yes = place(made, "participant_joined"), place(made, "transfer_question_answered")
     assert tone_level(raw[came:yes, 1], SECOND) > 0.2, "before they were taken aside"
     assert not kept[came:yes, 1].any()
     assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
@@ -224,23 +229,23 @@ def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     time.sleep(0.7)
     system.daemon.send_signal(signal.SIGCONT)
-    talk.until_marked("joined_asked")
-    talk.until_marked("joined_answered")
-    assert not talk.marks("joined_refused")
+    talk.until_marked("transfer_question_finished")
+    talk.until_marked("transfer_question_answered")
+    assert not talk.marks("transfer_question_refused")
 
 
 @pytest.mark.long
 def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None:
     talk, sounds = start_talk(system, OPT_OUT)
     add_third_party(talk)
-    talk.until_marked("joined_telling")
+    talk.until_marked("transfer_notice_started")
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     made, raw, kept = kept_audio(talk, sounds)
-    came = place(made, "joined_room")
+    came = place(made, "participant_joined")
     assert not kept[came:, 1].any()
     assert np.array_equal(kept[came:, 0], raw[came:, 0])
-    (refused,) = (mark for mark in made.markers if mark.kind == "joined_refused")
+    (refused,) = (mark for mark in made.markers if mark.kind == "transfer_question_refused")
     assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
     until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 10)
     assert system.recorded_now() == set()
@@ -252,15 +257,15 @@ def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None
 def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
     talk, sounds = start_talk(system, OPT_OUT)
     add_third_party(talk)
-    talk.until_marked("joined_telling")
+    talk.until_marked("transfer_notice_started")
     talk.phones(f"uuid_kill {talk.phone(SECOND)}")
-    talk.until_marked("left_room")
+    talk.until_marked("participant_left")
     time.sleep(3)  # what was said to both goes on for them
     talk.call.hang_up()
     made, _raw, kept = kept_audio(talk, sounds)
-    untold = [mark.data["reason"] for mark in made.markers if mark.kind == "joined_untold"]
+    untold = [mark.data["reason"] for mark in made.markers if mark.kind == "transfer_notice_interrupted"]
     assert untold[-1] == "left"
-    came, left = place(made, "joined_room"), place(made, "left_room")
+    came, left = place(made, "participant_joined"), place(made, "participant_left")
     assert not kept[came:left, 1].any()
     assert tone_level(kept[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
 
@@ -270,7 +275,7 @@ def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
 def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None:
     talk, sounds = start_talk(system, mode)
     add_third_party(talk)
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     system.kill_daemon()
     try:
         until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 15)
@@ -278,13 +283,13 @@ def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None
         system.start_daemon()
         system.wait_watching()
     if mode == OPT_IN:
-        talk.until_marked("joined_refused")
+        talk.until_marked("transfer_question_refused")
     else:
-        talk.until_marked("joined_asked", 2)
+        talk.until_marked("transfer_question_finished", 2)
         talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
-        talk.until_marked("joined_refused")
+        talk.until_marked("transfer_question_refused")
     made, _raw, kept = kept_audio(talk, sounds)
-    assert not kept[place(made, "joined_room", 0) :, 1].any()
+    assert not kept[place(made, "participant_joined", 0) :, 1].any()
     assert talk.call.alive()
 
 
@@ -293,8 +298,8 @@ def test_internal_party_hangs_up_during_the_question(system: Rig) -> None:
     """As without a question: the third party stays as long as the internal party does."""
     talk, _sounds = start_talk(system, OPT_IN)
     add_third_party(talk)
-    talk.until_marked("joined_asked")
+    talk.until_marked("transfer_question_finished")
     third = talk.phone(SECOND)
     talk.phones(f"uuid_kill {talk.phone()}")
-    talk.until_marked("joined_refused")
+    talk.until_marked("transfer_question_refused")
     until("nobody is left alone", lambda: third not in talk.phones("show channels"), 20)

@@ -141,7 +141,7 @@ def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outs
     came = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][1]
     assert abs(came - end) < 500, (idle, made.markers)
     # The joiner is told alone at first: the right channel is silent then.
-    told = [gap.end_ms for gap in made.gaps if gap.reason == "told_joiner"]
+    told = [gap.end_ms for gap in made.gaps if gap.reason == "transfer_notice"]
     left, right = sound[(came + 300) * rate :, 0], sound[(max(told) + 300) * rate :, 1]
     assert len(right) > RATE // 2
     assert (level(left, outside) > 0.2)[:-3].mean() > 0.8, "the outside party is not heard again"
@@ -155,7 +155,7 @@ def test_hold_then_refer(system: TransferSystem, outward: bool) -> None:
     talk.hold(phone)
     time.sleep(1.5)
     talk.refer(phone, SLOW)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
@@ -176,7 +176,7 @@ def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) ->
     own = talk.place_call(LINE, SECOND)
     time.sleep(2)
     talk.refer(phone, SECOND, own)
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
@@ -192,7 +192,7 @@ def test_transfer_by_the_switch(system: TransferSystem, outward: bool) -> None:
     phone = talk.call.id if outward else talk.phone()
     consult(talk)
     talk.phones(f"uuid_kill {phone}")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.end()
     first, left = ("caller", "01") if outward else ("01", "caller")
@@ -257,8 +257,8 @@ def test_bind_meta_app_keys(system: TransferSystem) -> None:
     talk.phones(f"uuid_send_dtmf {phone} *8")
     time.sleep(2)
     talk.phones(f"uuid_send_dtmf {phone} *1")
-    talk.until_marked("joined_told")
+    talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert bridge_marks(take) == ["+01", "-01", "+93", "-93"]
-    assert not [mark for mark in take.marks if mark.kind == "noted"], "the docs may say more"
+    assert not [mark for mark in take.marks if mark.kind == "moment_marked"], "the docs may say more"

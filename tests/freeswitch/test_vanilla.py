@@ -126,7 +126,7 @@ def test_late_placement_lists_bypassed_inbound_calls(
     assert outcome(misplaced, call) == came_of_it
     take = call.wait_take()
     assert (take.start.direction, take.start.number) == ("inbound", number)
-    assert take.start.outside.value.endswith(call.caller)
+    assert take.start.external_party.value.endswith(call.caller)
 
 
 @pytest.mark.parametrize("number", OUTWARD)
@@ -134,7 +134,7 @@ def test_late_placement_lists_bypassed_outbound_calls(misplaced: Rig, number: st
     call = call_out(misplaced, number)
     assert outcome(misplaced, call) == DID_NOT_ASK
     start = call.wait_take().start
-    assert (start.direction, start.number, start.outside.value) == ("outbound", LINE, number)
+    assert (start.direction, start.number, start.external_party.value) == ("outbound", LINE, number)
 
 
 def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
@@ -175,6 +175,7 @@ def test_next_daemon_lists_a_bypassed_call_once(misplaced: Rig) -> None:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == DID_NOT_ASK
     outside = [
-        layout.read_start(path.parent).outside.value for path in misplaced.spool.glob(f"*/{layout.CALL}")
+        layout.read_start(path.parent).external_party.value
+        for path in misplaced.spool.glob(f"*/{layout.CALL}")
     ]
     assert len([each for each in outside if each.endswith(calls[0].caller)]) == 1

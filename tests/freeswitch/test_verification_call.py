@@ -44,8 +44,8 @@ def asked(bakery: Customer, number: str) -> str:
     with writing():
         NotRecordedTable.create(
             id=number, tenant=bakery.id, number="+3225550100", direction="inbound", node="n",
-            outside_kind="e164", outside_value=number, started_at=at, ended_at=at, reason="declined",
-            noted_at=at,
+            external_kind="e164", external_value=number, started_at=at, ended_at=at, reason="declined",
+            listed_at=at,
         )  # fmt: skip
     row = service.enter(
         bakery.id, number=number, wants="copy", language="fr", received_on=at.date(), by_kind="operator",

@@ -189,7 +189,9 @@ def test_twenty_calls_from_phone_to_browser(installation: Installation, tmp_path
 
     rows = installation.recordings()
     assert len(rows) == CALLS
-    assert {row.outside.value.removeprefix("+") for row in rows if row.outside} == {c.caller for c in calls}
+    assert {row.external_party.value.removeprefix("+") for row in rows if row.external_party} == {
+        c.caller for c in calls
+    }
     until("the spool is empty", lambda: not [p for p in rig.spool.iterdir() if p.name[0] != "."], 20)
     listener = users.users(installation.tenant)[0]
     who = Actor(listener.id, installation.tenant, listener.role, "fr")

@@ -79,7 +79,7 @@ def panel() -> Panel:
 
     mine = house.call(ours)
     _keyring.append(house.keyring)
-    theirs = house.call(rival, outside=Party("e164", "+32499000111"))
+    theirs = house.call(rival, external_party=Party("e164", "+32499000111"))
     house.not_recorded(ours, "full_disk")
     limits = LoginLimits(*[RateLimit(1_000_000, 1)] * 5)
     config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits, patience=0.0)
@@ -106,7 +106,8 @@ def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
     rows = [
         LiveRow(
             id=str(uuid7(house.clock(), house.entropy)), tenant=each.id, node=f"node{n}", line=each.line.id,
-            number=each.line.number, direction="inbound", outside=CALLER, started_at=house.clock(), told=True,
+            number=each.line.number, direction="inbound", external_party=CALLER, started_at=house.clock(),
+            announced=True,
             paused_until=None, deletable=True,
         )
         for n, each in enumerate(customers)

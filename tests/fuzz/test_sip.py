@@ -62,7 +62,7 @@ def check_takes(rig: Rig, known: set[Path]) -> int:
         if start.line is not None:
             assert start.number.removeprefix("+").startswith(NUMBER), start
             assert start.line == f"l{int(start.number[-2:])}"
-        assert start.outside.value.isprintable()
+        assert start.external_party.value.isprintable()
         assert start.channel != "evil"
         known.add(folder)
         seen += 1

@@ -52,7 +52,8 @@ class _Programs:
         line = self.bakery.line
         self.call = LiveRow(
             id=CALL, tenant=self.bakery.id, node=NODE, line=line.id, number=line.number, direction="inbound",
-            outside=CALLER, started_at=house.clock(), told=True, paused_until=None, deletable=True,
+            external_party=CALLER, started_at=house.clock(), announced=True, paused_until=None,
+            deletable=True,
         )  # fmt: skip
 
     def make_token(self, tenant: str, secret: str) -> str:
@@ -88,7 +89,7 @@ class _Programs:
         self.web, now = self.client(), self.house.clock
         yield self.ask("no call", "GET /calls")
         other = replace(
-            self.call, id=NOBODY, direction="outbound", outside=Party("withheld", ""), told=False,
+            self.call, id=NOBODY, direction="outbound", external_party=Party("withheld", ""), announced=False,
             started_at=now() - timedelta(minutes=1), paused_until=now() + timedelta(minutes=2),
         )  # fmt: skip
         queries.put(NODE, [self.call, other], now())

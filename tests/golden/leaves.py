@@ -122,7 +122,7 @@ def _keys(world: World) -> None:
     folder, house = world.house.folder / "keys", world.house
     kek_files.make_next(folder, house.entropy)
     rewrapping = KeyRotation(
-        house.services.store, kek_files.rotating(folder), house.clock, house.entropy, "one"
+        house.services.store, kek_files.rotation_keyring(folder), house.clock, house.entropy, "one"
     )
     rewrapping.begin(world.tenant)
     rewrapping.all()

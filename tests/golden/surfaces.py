@@ -39,10 +39,10 @@ from recorder.seal import (
 from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import (
     KINDS,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
-    DeletionAsked,
+    DeletionRequested,
     Erased,
     Gone,
     HoldLifted,
@@ -80,9 +80,9 @@ AMENDMENTS: tuple[Data, ...] = (
     HoldSet(("agreement",), ID, "They are still talking.", NOW),
     HoldLifted(1, "They agree."),
     ConsentWithdrawn(("quality",), "By telephone."),
-    AgreedLater("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
+    ConsentAdded("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
     PurposesNarrowed(("quality",), "Not needed."),
-    DeletionAsked("The caller wrote."),
+    DeletionRequested("The caller wrote."),
 )
 
 HERE = Path(__file__).parent
@@ -225,14 +225,14 @@ def _put(folder: Path, signer: signing.Signer, entropy: Repeating) -> dict[str, 
     )
     public = root.public_key()
     first = Statement(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, NOW + timedelta(days=10))
-    said = offboarding.put(store, first, signer, public)
+    said = offboarding.put_statement(store, first, signer, public)
     handed = HandedOver(ID, NOW, 1000, 2, 1, "0" * 64, "1" * 64)
     for kind, more in (
         (offboarding.HANDED_OVER, {"handed_over": handed}),
         (offboarding.ERASURE, {"early": "By letter."}),
         (offboarding.CANCELLED, {}),
     ):
-        said = offboarding.put(store, said.following(kind, NOW, **more), signer, public)
+        said = offboarding.put_statement(store, said.next_statement(kind, NOW, **more), signer, public)
     call_erasure.put(store, ID, TENANT, RECORDING, [RECORDING, ID], NOW, signer, public)
     texts = {key: store.read(key).decode() for key in sorted(store.list(""))}
     return texts | {

@@ -107,7 +107,7 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     assert "It is recorded again." in page
     assert "Not done: it was not paused." in panel.send(f"/live/{call}/resume", "/live")
     marks = {mark.kind: mark for mark in read_marks(site.spool / call)}
-    for kind in ("paused", "noted", "resumed"):
+    for kind in ("paused", "moment_marked", "resumed"):
         assert marks[kind].data["by"] == "panel"
     lasted = (marks["resumed"].at - marks["paused"].at).total_seconds()
     time.sleep(3)
@@ -125,4 +125,4 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     worker.popen.kill()
     page = panel.send(f"/live/{call}/note", "/live")
     assert "Not done: the recorder beside this call did not answer." in page
-    assert [mark.kind for mark in read_marks(site.spool / call)].count("noted") == 1
+    assert [mark.kind for mark in read_marks(site.spool / call)].count("moment_marked") == 1

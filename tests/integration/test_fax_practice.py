@@ -67,7 +67,7 @@ def folder(driver: PracticeDriver, caller: str) -> Path:
         found[:] = [
             path.parent
             for path in driver.spool.glob(f"*/{layout.END}")
-            if layout.read_start(path.parent).outside.value == caller
+            if layout.read_start(path.parent).external_party.value == caller
         ]
         return bool(found)
 

@@ -90,8 +90,8 @@ def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy,
     tenants.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         NotRecordedTable.create(
-            id="n", tenant="t", number="+3225550100", direction="inbound", node="n", outside_kind="e164",
-            outside_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", noted_at=clock(),
+            id="n", tenant="t", number="+3225550100", direction="inbound", node="n", external_kind="e164",
+            external_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", listed_at=clock(),
         )  # fmt: skip
     row = service.enter(
         "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",

@@ -39,7 +39,7 @@ def assert_listed(driver: PracticeDriver, reason: str = "daemon_away") -> None:
     driver.sleep(1.0)  # time for another entry
     assert reasons(driver) == [reason]
     (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{layout.CALL}")]
-    assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
+    assert (start["external_party"]["value"], start["tenant"]) == ("+32470000001", "t1")
 
 
 def test_unhandled_call_ends_under_a_daemon(driver: PracticeDriver) -> None:

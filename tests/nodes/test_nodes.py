@@ -81,7 +81,7 @@ def test_expired_recordings_are_erased_once_despite_a_crash(nodes, house, clock)
     until(lambda: all("worker.started" in node.said() for node in nodes), "three workers")
 
     def destroyed() -> int:
-        return sum(queries.recording(house.tenant, each).destroyed_at is not None for each in over)
+        return sum(queries.recording(house.tenant, each).erased_at is not None for each in over)
 
     until(lambda: destroyed() >= 1, "the first one is destroyed")
     time.sleep(chance.uniform(0, 0.1))

@@ -59,9 +59,11 @@ def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool =
         )
 
     ended = start.started_at + timedelta(seconds=60)
-    inside = Party("extension", str(1000 + entropy(1)[0]))
+    internal_party = Party("extension", str(1000 + entropy(1)[0]))
     hangup = {"cause": "NORMAL_CLEARING"}
-    take = Take(folder, start, (Marker(ended, "hangup", hangup),), CallEnd("recorded", None, ended, inside))
+    take = Take(
+        folder, start, (Marker(ended, "hangup", hangup),), CallEnd("recorded", None, ended, internal_party)
+    )
     return Encoded(
         take=take,
         duration_ms=60_000,
@@ -127,7 +129,7 @@ class LargeInstallation:
             direction="inbound",
             node="node1",
             channel=f"channel-{number}",
-            outside=Party("e164", f"+3247{number:07}") if number % 9 else Party("withheld", ""),
+            external_party=Party("e164", f"+3247{number:07}") if number % 9 else Party("withheld", ""),
             started_at=began,
             formats=("opus",),
             announcement=Announcement(f"told-{tenant}", 1, "fr", TEXT, ("agreement",), 30, "ab" * 32, 6200),
@@ -143,7 +145,9 @@ class LargeInstallation:
         made = [self.sealed(number) for number in numbers]
         list(pool.map(self.upload, [sealed for sealed, _, _ in made]))
         rows = [
-            recording_of(sealed.manifest, sealed.manifest_bytes, start.outside, end.inside, sealed.key)
+            recording_of(
+                sealed.manifest, sealed.manifest_bytes, start.external_party, end.internal_party, sealed.key
+            )
             for sealed, start, end in made
         ]
         with database.writing():

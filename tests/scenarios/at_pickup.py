@@ -5,9 +5,16 @@ from __future__ import annotations
 from tests.scenarios.definitions import Expected, Scenario, Step
 
 _TOLD = ("bridged", "recording_started", "announcement_started", "announcement_finished")
-_AGAIN = ("bridged", "recording_started", "announcement_started", "announcement_broken", "recording_started",
+_AGAIN = ("bridged", "recording_started", "announcement_started", "announcement_interrupted",
+          "recording_started",
           "announcement_started", "announcement_finished", "hangup")  # fmt: skip
-_AGREED = ("keep_asked", "keep_question_heard", "keep_answered", "keep_told", "hangup")
+_AGREED = (
+    "keep_question_asked",
+    "keep_question_heard",
+    "keep_question_answered",
+    "keep_answer_confirmed",
+    "hangup",
+)
 _FINISHED = "mark announcement_finished"
 _LATER = Step(_FINISHED, 1.0, "hang_up")
 
@@ -19,7 +26,8 @@ def _unrecorded(reason: str, *, state: str, told: int, bridged: bool = True, rec
 
 
 AT_PICKUP = (
-    Scenario("at_pickup", Expected("recorded", marks=(*_TOLD, "hangup"), absent=("announcement_broken",)),
+    Scenario("at_pickup", Expected("recorded", marks=(*_TOLD, "hangup"),
+                                   absent=("announcement_interrupted",)),
              line="at_pickup", steps=(_LATER,)),
     Scenario("at_pickup_callee_ends_it", Expected("recorded", marks=(*_TOLD, "hangup")), line="at_pickup",
              steps=(Step(_FINISHED, 1.0, "callee_hangs_up"),)),
@@ -43,15 +51,15 @@ AT_PICKUP = (
     Scenario("at_pickup_transferred_in_announcement", Expected("recorded", marks=_AGAIN, told=2),
              line="at_pickup", steps=(Step("announcing", 0.4, "transfer"), _LATER)),
     Scenario("at_pickup_agreed",
-             Expected("recorded", marks=(*_TOLD, *_AGREED), answers=("yes outside key",)), line="at_pickup",
+             Expected("recorded", marks=(*_TOLD, *_AGREED), answers=("yes external key",)), line="at_pickup",
              steps=(Step(_FINISHED, 0.5, "callee_presses", "*5"),
                     Step("mark keep_question_heard", 0.4, "press", "1"),
-                    Step("mark keep_told", 0.4, "hang_up"))),
+                    Step("mark keep_answer_confirmed", 0.4, "hang_up"))),
     Scenario("at_pickup_asked_by_the_line",
-             Expected("recorded", marks=(*_TOLD, *_AGREED), answers=("no outside key",)),
+             Expected("recorded", marks=(*_TOLD, *_AGREED), answers=("no external key",)),
              line="at_pickup_and_asked",
              steps=(Step("mark keep_question_heard", 0.4, "press", "2"),
-                    Step("mark keep_told", 0.4, "hang_up"))),
+                    Step("mark keep_answer_confirmed", 0.4, "hang_up"))),
 )  # fmt: skip
 
 ROUGH_AT_PICKUP = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.scenarios.definitions import Expected, Scenario, Step
 
 _TOLD = ("recording_started", "announcement_started", "announcement_finished", "bridged")
-_DONE = ("paused", "resumed", "noted", "delete_asked", "deleted")
+_DONE = ("paused", "resumed", "moment_marked", "deletion_question_asked", "deleted")
 
 
 def _recorded(*marks: str, absent: tuple[str, ...] = ()) -> Expected:
@@ -26,7 +26,7 @@ CODES = (
                     Step("mark paused 2", 0.7, "transfer"),
                     Step("mark bridged 2", 0.7, "callee_presses", "*7"),
                     Step("mark resumed", 1.0, "hang_up"))),
-    Scenario("a_note", _recorded("noted", "noted"),
+    Scenario("a_note", _recorded("moment_marked", "moment_marked"),
              steps=(Step("bridged", 0.5, "callee_presses", "*8"),
                     Step("mark noted", 0.7, "callee_presses", "*8"), Step("mark noted 2", 0.7, "hang_up"))),
     Scenario("resumed_without_a_pause", _recorded(absent=_DONE),
@@ -34,20 +34,23 @@ CODES = (
     Scenario("the_outside_party_dials_codes", _recorded(absent=_DONE), line="deletable",
              steps=(Step("bridged", 0.5, "press", "*6*7*8*9"), Step("bridged", 4.5, "hang_up"))),
     Scenario("deleted",
-             Expected("not_recorded", "deleted", marks=(*_TOLD, "delete_asked", "deleted", "hangup"),
+             Expected("not_recorded", "deleted", marks=(*_TOLD, "deletion_question_asked", "deleted",
+                                                        "hangup"),
                       state="unrecorded", recorded=False, sound=False),
              line="deletable",
-             steps=(_DELETES, Step("mark delete_asked", 2.5, "callee_presses", "1"),
+             steps=(_DELETES, Step("mark deletion_question_asked", 2.5, "callee_presses", "1"),
                     Step("mark deleted", 2.0, "hang_up"))),
-    Scenario("not_deleted_by_another_key", _recorded("delete_asked", "delete_dropped", absent=("deleted",)),
+    Scenario("not_deleted_by_another_key", _recorded("deletion_question_asked", "deletion_cancelled",
+                                                     absent=("deleted",)),
              line="deletable",
-             steps=(_DELETES, Step("mark delete_asked", 2.5, "callee_presses", "2"),
-                    Step("mark delete_dropped", 0.5, "callee_presses", "1"),
-                    Step("mark delete_dropped", 1.5, "hang_up"))),
+             steps=(_DELETES, Step("mark deletion_question_asked", 2.5, "callee_presses", "2"),
+                    Step("mark deletion_cancelled", 0.5, "callee_presses", "1"),
+                    Step("mark deletion_cancelled", 1.5, "hang_up"))),
     Scenario("not_deleted_by_the_outside_party",
-             _recorded("delete_asked", "delete_dropped", absent=("deleted",)), line="deletable",
-             steps=(_DELETES, Step("mark delete_asked", 2.5, "press", "1"),
-                    Step("mark delete_asked", 3.5, "hang_up"))),
+             _recorded("deletion_question_asked", "deletion_cancelled", absent=("deleted",)),
+             line="deletable",
+             steps=(_DELETES, Step("mark deletion_question_asked", 2.5, "press", "1"),
+                    Step("mark deletion_question_asked", 3.5, "hang_up"))),
     Scenario("not_deletable", _recorded(absent=_DONE),
              steps=(_DELETES, Step("bridged", 2.5, "hang_up"))),
 )  # fmt: skip
@@ -62,10 +65,10 @@ ROUGH_CODES = (
                     Step("mark paused", 1.0, "callee_presses", "*7"),
                     Step("mark paused", 2.0, "start_daemon"), Step("mark resumed", 1.0, "hang_up"))),
     Scenario("deleted_and_the_daemon_killed",
-             Expected("not_recorded", "deleted", marks=(*_TOLD, "delete_asked", "deleted"),
+             Expected("not_recorded", "deleted", marks=(*_TOLD, "deletion_question_asked", "deleted"),
                       state="unrecorded", recorded=False, sound=False),
              line="deletable",
-             steps=(_DELETES, Step("mark delete_asked", 2.5, "callee_presses", "1"),
+             steps=(_DELETES, Step("mark deletion_question_asked", 2.5, "callee_presses", "1"),
                     Step("mark deleted", 0.0, "kill_daemon"), Step("mark deleted", 1.0, "start_daemon"),
                     Step("mark deleted", 3.0, "hang_up"))),
 )  # fmt: skip

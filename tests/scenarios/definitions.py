@@ -100,7 +100,7 @@ FORGED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
 """A caller's name that would become a header in a client that decodes before it splits lines."""
 
 _WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
-_KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_broken",))
+_KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_interrupted",))
 _UNTOUCHED = Expected(
     "not_recorded", "never_record", state="never_record", recorded=False, sound=False, told=0
 )
@@ -128,12 +128,12 @@ SCENARIOS = (
                          state="announced"),
              callee="busy", steps=()),
     Scenario("hold_in_announcement",
-             Expected("recorded", marks=("announcement_started", "hold", "announcement_broken", "unhold",
+             Expected("recorded", marks=("announcement_started", "hold", "announcement_interrupted", "unhold",
                                          "announcement_started", "announcement_finished", "bridged"), told=2),
              steps=(Step("announcing", 0.3, "hold"), Step("announcing", 2.5, "unhold"),
                     Step("bridged", 1.0, "hang_up"))),
     Scenario("hold_and_back_in_announcement",
-             Expected("recorded", marks=("announcement_started", "hold", "unhold", "announcement_broken",
+             Expected("recorded", marks=("announcement_started", "hold", "unhold", "announcement_interrupted",
                                          "announcement_started", "announcement_finished", "bridged"), told=2),
              steps=(Step("announcing", 0.3, "hold"), Step("announcing", 0.7, "unhold"),
                     Step("bridged", 1.0, "hang_up"))),

@@ -90,9 +90,11 @@ class Sounds:
         nl = Language(self.told("told_nl", "nl"), self.asked("_nl"))
         return {
             "damaged": lambda: made(told="damaged"),
-            "opt_out": lambda: made(OPT_OUT, asked=self.asked()),
-            "opt_in": lambda: made(OPT_IN, asked=self.asked()),
-            "languages": lambda: made(OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu")),
+            "opt_out": lambda: made(OPT_OUT, consent_prompt=self.asked()),
+            "opt_in": lambda: made(OPT_IN, consent_prompt=self.asked()),
+            "languages": lambda: made(
+                OPT_IN, consent_prompt=self.asked(), others=(nl,), menu=self.sound("menu")
+            ),
             "keep": lambda: made(keep=self.keep()),
             "deletable": lambda: made(
                 delete=Delete(self.sound("delete_question"), self.sound("deleted")), beep="both"
@@ -101,22 +103,28 @@ class Sounds:
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "out": lambda: made(keep=self.keep(), outbound=BEFORE_CONNECTED),
             "out_joining": lambda: made(
-                outbound=BEFORE_CONNECTED, joining=TransferNotice(ALONE, self.sound("joining"))
+                outbound=BEFORE_CONNECTED, transfer_notice=TransferNotice(ALONE, self.sound("joining"))
             ),
             "out_once": lambda: made(keep=self.keep(), outbound=ONCE_CONNECTED),
-            "out_opt_in": lambda: made(OPT_IN, asked=self.asked(), outbound=BEFORE_CONNECTED),
-            "out_opt_out": lambda: made(OPT_OUT, asked=self.asked(), outbound=BEFORE_CONNECTED),
+            "out_opt_in": lambda: made(OPT_IN, consent_prompt=self.asked(), outbound=BEFORE_CONNECTED),
+            "out_opt_out": lambda: made(OPT_OUT, consent_prompt=self.asked(), outbound=BEFORE_CONNECTED),
             "out_languages": lambda: made(
-                OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu"), outbound=BEFORE_CONNECTED
+                OPT_IN,
+                consent_prompt=self.asked(),
+                others=(nl,),
+                menu=self.sound("menu"),
+                outbound=BEFORE_CONNECTED,
             ),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
-            "joining_alone": lambda: made(joining=TransferNotice(ALONE, self.sound("joining"))),
-            "joining_both": lambda: made(joining=TransferNotice(BOTH, self.sound("joining"))),
+            "joining_alone": lambda: made(transfer_notice=TransferNotice(ALONE, self.sound("joining"))),
+            "joining_both": lambda: made(transfer_notice=TransferNotice(BOTH, self.sound("joining"))),
             "joining_opt_in": lambda: made(
-                OPT_IN, asked=self.asked(), keep=self.keep(), joining=self.asking(ALONE)
+                OPT_IN, consent_prompt=self.asked(), keep=self.keep(), transfer_notice=self.asking(ALONE)
             ),
-            "joining_opt_out": lambda: made(OPT_OUT, asked=self.asked(), joining=self.asking(BOTH)),
+            "joining_opt_out": lambda: made(
+                OPT_OUT, consent_prompt=self.asked(), transfer_notice=self.asking(BOTH)
+            ),
             "own_words": lambda: made(keep=replace(self.keep(), question=None)),
         }.get(name, made)()
 

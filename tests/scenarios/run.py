@@ -100,7 +100,7 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
 def folder_of(caller: str, driver: Driver) -> Path | None:
     """The call's folder in the spool."""
     for start in driver.spool.glob(f"*/{layout.CALL}"):
-        if layout.read_start(start.parent).outside.value.lstrip("+") == caller.lstrip("+"):
+        if layout.read_start(start.parent).external_party.value.lstrip("+") == caller.lstrip("+"):
             return start.parent
     return None
 
@@ -137,7 +137,7 @@ def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
     answers = [
         " ".join(mark.data[name] for name in ("answer", "by", "how") if name in mark.data)
         for mark in take.marks
-        if mark.kind in ("answered", "keep_answered")
+        if mark.kind in ("question_answered", "keep_question_answered")
     ]
     assert answers == list(expected.answers), kinds
     there = [_who(mark, driver) for mark in take.marks if mark.kind in ("bridged", "unbridged")]

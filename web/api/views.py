@@ -42,7 +42,7 @@ API_COMMANDS: Final = (PAUSE, RESUME, NOTE)
 """Commands open to programs.  Deletion is left to users, because the panel asks them to confirm it."""
 
 FAILURES: Final[Mapping[str, tuple[str, str]]] = {
-    "not_told": ("the announcement has not come to its end", "ask again once `told` is true"),
+    "not_announced": ("the announcement has not come to its end", "ask again once `announced` is true"),
     "not_recorded": ("the call is not recorded any more", "there is nothing to pause or to note"),
     "ended": ("the call is over", "GET /api/v1/calls lists those that go on"),
     "busy": ("something is being said in the call just now, or it is on hold", "ask again in a few seconds"),
@@ -200,7 +200,7 @@ def problem(status: int, error: str, detail: str, hint: str, **more: str) -> Res
 
 
 def _command_response(row: CommandRow) -> ResponseReturnValue:
-    body = {"id": row.id, "call": row.call, "asked": row.what, "outcome": row.outcome}
+    body = {"id": row.id, "call": row.call, "action": row.action, "outcome": row.outcome}
     if row.outcome is None:
         return jsonify(body), 202, {"Location": url_for(".show_command", command_id=row.id)}
     if row.outcome == DONE:
@@ -221,9 +221,9 @@ def _call_body(row: LiveRow) -> dict[str, object]:
         "id": row.id,
         "number": row.number,
         "direction": row.direction,
-        "outside": {"kind": row.outside.kind, "value": row.outside.value},
+        "external_party": {"kind": row.external_party.kind, "value": row.external_party.value},
         "since": to_iso(row.started_at),
-        "told": row.told,
+        "announced": row.announced,
         "paused_until": None if until is None else to_iso(until),
     }
 

@@ -61,7 +61,7 @@ def confirm_deletion(call_id: str) -> str:
 
 def _is_outdated(row: CommandRow, calls: tuple[LiveRow, ...]) -> bool:
     """Whether the pause named in the page's address is over, so that the page must no longer say "paused"."""
-    if row.what != PAUSE or row.outcome != DONE or now() < row.until:
+    if row.action != PAUSE or row.outcome != DONE or now() < row.until:
         return False
     return not any(call.id == row.call and call.paused(now()) for call in calls)
 

@@ -38,7 +38,7 @@ class KeepQuestionView:
     by: str | None
     answered_how: str | None
     answered_at: datetime | None
-    told: bool
+    confirmed: bool
     found: bool
     voice_ms: tuple[int, int] | None
     unheard_at: datetime | None
@@ -46,7 +46,7 @@ class KeepQuestionView:
     @property
     def by_external_party(self) -> bool:
         """Whether the external party answered, by key or by voice."""
-        return self.by != "colleague" or self.voice_ms is not None
+        return self.by != "internal" or self.voice_ms is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ def consent(body: Mapping[str, Any]) -> ConsentView | None:
 
 def keep_questions(body: Mapping[str, Any]) -> tuple[KeepQuestionView, ...]:
     """The call's keep questions, in order."""
-    return tuple(_keep_question(each) for each in body["agreements"])
+    return tuple(_keep_question(each) for each in body["keep_questions"])
 
 
 def keep_agreement(body: Mapping[str, Any]) -> KeepAgreement | None:
     """The agreement to keep the recording; ``None`` if there is none."""
-    agreed = body["agreed"]
+    agreed = body["keep_consent"]
     return None if agreed is None else KeepAgreement(agreed["purpose"], from_iso(agreed["until"]))
 
 
@@ -91,7 +91,7 @@ def _keep_question(one: Mapping[str, Any]) -> KeepQuestionView:
         by=one["by"],
         answered_how=one["answered_how"],
         answered_at=None if one["answered_at"] is None else from_iso(one["answered_at"]),
-        told=one["told"],
+        confirmed=one["confirmed"],
         found=question is None
         or (found is not None and answered is not None and found["end_ms"] <= answered),
         voice_ms=None if one["voice"] is None else (one["voice"]["from_ms"], one["voice"]["to_ms"]),

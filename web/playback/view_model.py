@@ -14,8 +14,12 @@ from web.playback import consent_view
 from web.playback.consent_view import ConsentView, KeepAgreement, KeepQuestionView
 from web.text import eavesdrop
 
-ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "noted"
-PARTICIPANT_KINDS: Final = ("joined_asked", "joined_answered", "joined_refused")
+ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "moment_marked"
+PARTICIPANT_KINDS: Final = (
+    "transfer_question_finished",
+    "transfer_question_answered",
+    "transfer_question_refused",
+)
 """Kinds of markers about a transfer target who was asked for consent."""
 
 

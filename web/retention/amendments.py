@@ -16,7 +16,7 @@ from recorder.lifecycle.amendment_service import (
     agreement_rule,
     narrowing_rule,
 )
-from recorder.seal.usage_terms import kept_from
+from recorder.seal.usage_terms import retention_start
 from web.account.limits import limit_grants, limit_refusals
 from web.retention.page_helpers import (
     author,
@@ -46,7 +46,7 @@ def show_agreement(recording_id: str) -> ResponseReturnValue:
     today, latest = local_date(looked.now), _last_day(looked)
     if latest <= today:
         raise RetentionError("retention.too_long", "the country's longest retention is over")
-    usual = local_date(kept_from(looked.chain.manifest) + DEFAULT_KEEP)
+    usual = local_date(retention_start(looked.chain.manifest) + DEFAULT_KEEP)
     return render_template(
         "retention/agreement.html",
         recording=looked.row,
@@ -129,7 +129,7 @@ def narrow_purposes(recording_id: str) -> ResponseReturnValue:
 
 def _first_day(looked: RecordingStatus) -> date:
     """The day from which retention is counted."""
-    return local_date(kept_from(looked.chain.manifest))
+    return local_date(retention_start(looked.chain.manifest))
 
 
 def _last_day(looked: RecordingStatus) -> date:

@@ -17,7 +17,7 @@ from recorder.errors import RetentionError
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import NewLimit, set_limit
-from recorder.seal.usage_terms import RetentionLimit, by_law
+from recorder.seal.usage_terms import RetentionLimit, is_required_by_law
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import error_page
 from web.retention.page_helpers import author, blueprint, for_admins
@@ -81,7 +81,7 @@ def preview_limit() -> ResponseReturnValue:
 @for_admins
 def change_limit() -> ResponseReturnValue:
     requested = _parse_request(request.form)
-    if requested.wish.agreements and not request.form.get("sure"):
+    if requested.wish.covers_consents and not request.form.get("sure"):
         return _render_preview(requested, request.form)  # ending agreements needs a confirmation of its own
     set_limit(changes(), current_visitor().tenant.id, requested.wish, author())
     return redirect(url_for("retention.show_limits"), 303)
@@ -91,7 +91,9 @@ def _render_preview(requested: LimitRequest, form: Mapping[str, str]) -> str:
     """The page with the effect of a change; nothing is changed."""
     wish, at, seen = requested.wish, now(), None
     if wish.keep_days is not None:
-        limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
+        limit = RetentionLimit(
+            wish.keep_days, wish.purpose, wish.line, at, covers_consents=wish.covers_consents
+        )
         seen = preview.preview_limit(current_visitor().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/limit_preview.html",
@@ -121,7 +123,8 @@ def _purpose_limits() -> list[PurposeLimit]:
         if each.limit.line is None
     }
     return [
-        PurposeLimit(code, min(all_), max(all_), mine.get(code), by_law(code)) for code, all_ in days.items()
+        PurposeLimit(code, min(all_), max(all_), mine.get(code), is_required_by_law(code))
+        for code, all_ in days.items()
     ]
 
 

@@ -14,7 +14,7 @@ from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
 from recorder.prompts.purposes import standard
-from recorder.seal.amendment_kinds import AgreedLater
+from recorder.seal.amendment_kinds import ConsentAdded
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import error_page
 from web.retention.page_helpers import (
@@ -41,7 +41,7 @@ def show(recording_id: str) -> ResponseReturnValue:
     if panel_state().changes is None:
         return error_page(503, errors.error("retention.no_key"))
     row = queries.recording(tenant, recording_id)
-    if row is not None and row.destroyed_at is not None:
+    if row is not None and row.erased_at is not None:
         return render_template("retention/receipt.html", recording=row, receipt=_receipt(recording_id)), 410
     looked = changes().look(tenant, recording_id)
     names = {each.id: each.name for each in users.users(tenant)}
@@ -50,11 +50,11 @@ def show(recording_id: str) -> ResponseReturnValue:
         "retention/show.html",
         recording=looked.row,
         looked=looked,
-        owners={each.number: names.get(each.said.owner, "") for each in looked.terms.holds},
+        owners={each.number: names.get(each.data.owner, "") for each in looked.terms.holds},
         later=[
             (each, names.get(each.by.id or "", ""))
             for each in looked.chain.amendments
-            if isinstance(each.data, AgreedLater)
+            if isinstance(each.data, ConsentAdded)
         ],
         admin=current_visitor().admin,
         why_not=looked.why_not_delete(),
@@ -134,7 +134,7 @@ def state_basis(recording_id: str) -> ResponseReturnValue:
     form, user = request.form, current_visitor().user
     days = form.get("days", "")
     valid = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
-    if not valid or changes().look(user.tenant, recording_id).row.brought_in is None:
+    if not valid or changes().look(user.tenant, recording_id).row.import_sha256 is None:
         raise RetentionError("retention.days", "invalid number of days, or the recording was not imported")
     changes().agree(
         user.tenant,

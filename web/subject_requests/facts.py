@@ -16,7 +16,7 @@ from recorder.clock import to_iso
 from recorder.features.subject_requests.reviews import WITHHELD, ListenerRow, ReviewRow
 from recorder.playback.interface import RecordingCopy
 from recorder.seal.amendment import Amendment
-from recorder.seal.amendment_kinds import AgreedLater, ConsentWithdrawn, HoldSet, PurposesNarrowed
+from recorder.seal.amendment_kinds import ConsentAdded, ConsentWithdrawn, HoldSet, PurposesNarrowed
 
 FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
@@ -56,7 +56,7 @@ def document(
             "id": request.id,
             "number": request.number,
             "received_on": request.received_on.isoformat(),
-            "shown_by": request.proved_how,
+            "shown_by": request.verified_how,
         },
         "recordings": [_recording(each, names) for each in told],
         "calls_not_recorded": [
@@ -82,7 +82,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
         "sound": {
             "given": told.review.given or WITHHELD,
             "file": told.path or None,
-            "withheld_because": told.review.withheld_why if told.review.given == WITHHELD else None,
+            "withheld_because": told.review.withheld_reason if told.review.given == WITHHELD else None,
             "announced": row.announced if copy is None else copy.manifest.announced is not None,
         },
         "listened": [
@@ -112,7 +112,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
         "purposes": [{"code": each.code, "until": to_iso(each.until)} for each in copy.terms.purposes],
         "kept_until": to_iso(copy.terms.until),
         "held": [
-            {"since": to_iso(each.since), "looked_at_again_by": to_iso(each.said.review_at)}
+            {"since": to_iso(each.since), "looked_at_again_by": to_iso(each.data.review_at)}
             for each in copy.terms.holds
         ],
         "agreed_to_record": {
@@ -129,7 +129,7 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
                 "how": each.answered_how,
                 "answered_at": _optional_iso(each.answered_at),
             }
-            for each in manifest.agreements
+            for each in manifest.keep_questions
         ],
         "markers": [
             {
@@ -161,7 +161,7 @@ def _amendment(amendment: Amendment) -> dict[str, Any]:
         return said | {"purposes": list(data.purposes), "looked_at_again_by": to_iso(data.review_at)}
     if isinstance(data, ConsentWithdrawn | PurposesNarrowed):
         return said | {"purposes": list(data.purposes)}
-    if isinstance(data, AgreedLater):
+    if isinstance(data, ConsentAdded):
         return said | {"purposes": [data.purpose], "until": to_iso(data.until)}
     return said
 

@@ -94,10 +94,10 @@ def add_request() -> ResponseReturnValue:
 def show(request_id: str) -> str:
     tenant = current_visitor().tenant
     row = service.find_request(tenant.id, request_id)
-    found = reviews.find_recordings(tenant.id, row.number) if row.proved_at else ()
+    found = reviews.find_recordings(tenant.id, row.number) if row.verified_at else ()
     done = reviews.reviews_of(tenant.id, row.id)
     left = _not_erased(found, done)
-    missed = reviews.find_unrecorded_calls(tenant.id, row.number) if row.proved_at else ()
+    missed = reviews.find_unrecorded_calls(tenant.id, row.number) if row.verified_at else ()
     with force_locale(LOCALES.get(row.language, row.language)):
         letter = [
             f"{formats.moment(each.started_at)} – {_erasure_result(done[each.id])}"
@@ -200,7 +200,7 @@ def review_recordings(request_id: str) -> ResponseReturnValue:
             )
         chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
         before = done.get(each.id, ReviewRow(each.id))
-        same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_why)
+        same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_reason)
         if chosen and not same:
             reviews.decide(
                 _tenant_id(), request_id, each.id, given=chosen, why=why, who=_user_id(), now=now(),

@@ -24,7 +24,7 @@ FAILURES: Mapping[str, object] = {
     "unknown": _l(
         "It is not known whether it was done: the recorder beside this call did not answer. Look below."
     ),
-    "not_told": _l("Not done: the announcement has not come to its end yet."),
+    "not_announced": _l("Not done: the announcement has not come to its end yet."),
     "not_recorded": _l("Not done: this call is not recorded any more."),
     "ended": _l("Not done: this call is over."),
     "not_allowed": _l("Not done: recordings of this number are not destroyed in the call."),
@@ -39,5 +39,5 @@ def command_result(row: CommandRow) -> str:
     if row.outcome is None:
         return str(_("Asked. The answer is still to come."))
     if row.outcome == DONE:
-        return str(SUCCESSES[row.what])
+        return str(SUCCESSES[row.action])
     return str(FAILURES.get(row.outcome, FAILURES["unknown"]))

@@ -9,20 +9,20 @@ from typing import Any, Final
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-KINDS: Final = ("listener_came", "listener_left", "listener_heard")
+KINDS: Final = ("supervisor_joined", "supervisor_left", "supervisor_heard")
 
 HEARD_BY: Mapping[tuple[str, str], object] = {
-    ("colleague", ""): _l(
+    ("internal", ""): _l(
         "From here on the colleague also heard somebody who listened. That is not in this recording."
     ),
-    ("colleague", "left"): _l(
+    ("internal", "left"): _l(
         "From here on the colleague also heard somebody who listened. "
         "That voice is in the channel of the other party."
     ),
-    ("outside", ""): _l(
+    ("external", ""): _l(
         "From here on the other party also heard somebody who listened. That is not in this recording."
     ),
-    ("outside", "right"): _l("From here on the other party also heard somebody who listened."),
+    ("external", "right"): _l("From here on the other party also heard somebody who listened."),
     ("both", "left"): _l(
         "From here on both also heard somebody who listened. That voice is in the channel of the other party."
     ),
@@ -40,9 +40,9 @@ def heard_by(marker: Mapping[str, Any]) -> str:
 
 def eavesdropping(kind: str, how: str) -> str:
     """That somebody listened, did so no more, or was heard."""
-    if kind == "listener_came":
+    if kind == "supervisor_joined":
         return str(_("Somebody began to listen to the call."))
-    if kind == "listener_left":
+    if kind == "supervisor_left":
         return str(_("Somebody who had listened to the call no longer did."))
     who, _between, lane = how.partition(" ")
     return str(HEARD_BY.get((who, lane)) or _("From here on somebody who listened was also heard."))

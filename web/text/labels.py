@@ -63,11 +63,11 @@ GAPS: Mapping[str, object] = {
     "unobserved": _l(
         "The recorder was away. The sound is complete, but nobody noted what happened in the call."
     ),
-    "told_joiner": _l(
+    "participant_notice": _l(
         "A colleague who had joined was told that the call is recorded; "
         "what they said meanwhile was not heard, and is not in the recording."
     ),
-    "joiner_not_agreed": _l(
+    "no_participant_consent": _l(
         "A colleague who had joined had not agreed to be recorded, or perhaps one came while the recorder "
         "was away. What our side said meanwhile is not kept."
     ),
@@ -87,21 +87,21 @@ KEEP_RESULTS: Mapping[str, object] = {
     "no": _l("It was agreed in the call not to keep it longer than announced."),
     "none": _l("It was asked in the call whether to keep it; nobody answered."),
 }
-"""By ``kept`` of a recording's row."""
+"""By ``keep_answer`` of a recording's row."""
 
 KEEP_ANSWERS: Mapping[tuple[str, str, str], object] = {
-    ("yes", "outside", "key"): _l("Yes: the caller pressed a key for it at %(time)s."),
-    ("no", "outside", "key"): _l("No: the caller pressed a key for it at %(time)s."),
-    ("yes", "colleague", "aloud"): _l(
+    ("yes", "external", "key"): _l("Yes: the caller pressed a key for it at %(time)s."),
+    ("no", "external", "key"): _l("No: the caller pressed a key for it at %(time)s."),
+    ("yes", "internal", "aloud"): _l(
         "Yes: it was said aloud, and the colleague pressed a key for it at %(time)s."
     ),
-    ("no", "colleague", "aloud"): _l(
+    ("no", "internal", "aloud"): _l(
         "No: it was said aloud, and the colleague pressed a key for it at %(time)s."
     ),
-    ("yes", "colleague", "own_words"): _l(
+    ("yes", "internal", "own_words"): _l(
         "Yes: this is what came of it, and the colleague pressed a key for it at %(time)s."
     ),
-    ("no", "colleague", "own_words"): _l(
+    ("no", "internal", "own_words"): _l(
         "No: this is what came of it, and the colleague pressed a key for it at %(time)s."
     ),
 }
@@ -175,7 +175,7 @@ def keep_answer(
 ) -> str:
     """What came of that question."""
     known = KEEP_ANSWERS.get((answer or "", by or "", how or ""))
-    if by == "outside" and direction == called.OUTBOUND:
+    if by == "external" and direction == called.OUTBOUND:
         known = called.ANSWERED.get(answer or "")
     if known is not None and at is not None:
         return str(known) % {"time": formats.time(at)}
@@ -201,17 +201,21 @@ def unheard_answer(at: datetime) -> str:
 
 
 PARTICIPANT_ANSWERS: Mapping[tuple[str, str], object] = {
-    ("joined_asked", ""): _l("A colleague who had joined was asked, too, whether they may be recorded."),
-    ("joined_answered", "yes"): _l("They agreed, with a key."),
-    ("joined_answered", "none"): _l("They did not refuse."),
-    ("joined_refused", "no"): _l("They refused, with a key. The recording ends there."),
-    ("joined_refused", "none"): _l("They did not answer. The recording ends there."),
-    ("joined_refused", "unclear"): _l(
+    ("transfer_question_finished", ""): _l(
+        "A colleague who had joined was asked, too, whether they may be recorded."
+    ),
+    ("transfer_question_answered", "yes"): _l("They agreed, with a key."),
+    ("transfer_question_answered", "none"): _l("They did not refuse."),
+    ("transfer_question_refused", "no"): _l("They refused, with a key. The recording ends there."),
+    ("transfer_question_refused", "none"): _l("They did not answer. The recording ends there."),
+    ("transfer_question_refused", "unclear"): _l(
         "They pressed keys that say neither yes nor no. The recording ends there."
     ),
-    ("joined_refused", "left"): _l("They left before they had answered. The recording ends there."),
-    ("joined_refused", "unasked"): _l("They could not be asked. The recording ends there."),
-    ("joined_refused", "unobserved"): _l(
+    ("transfer_question_refused", "left"): _l(
+        "They left before they had answered. The recording ends there."
+    ),
+    ("transfer_question_refused", "unasked"): _l("They could not be asked. The recording ends there."),
+    ("transfer_question_refused", "unobserved"): _l(
         "The recorder was away while they were asked, so nothing was taken for a yes. "
         "The recording ends there."
     ),
@@ -282,8 +286,8 @@ def keep_instructions(own_words: bool, at_start: bool) -> str:
 def beep(who: str) -> str:
     """Who hears a tone at an interval."""
     said = {
-        "outside": _("A short tone every quarter of a minute reminds callers of it."),
-        "colleague": _("A short tone every quarter of a minute reminds you of it."),
+        "external": _("A short tone every quarter of a minute reminds callers of it."),
+        "internal": _("A short tone every quarter of a minute reminds you of it."),
     }
     return str(said.get(who, _("A short tone every quarter of a minute reminds both of it.")))
 

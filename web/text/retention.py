@@ -31,7 +31,7 @@ ERASURE_REASONS: Final[Mapping[str, object]] = {
     "narrowed": _l("Your company ended the last of its purposes."),
     "deleted": _l("Your company had it deleted."),
 }
-"""By ``why`` of a tombstone (:data:`recorder.seal.amendment_kinds.WHYS`)."""
+"""By ``reason`` of a tombstone (:data:`recorder.seal.amendment_kinds.WHYS`)."""
 
 HELD: Final[object] = _l(
     "This recording is held for a dispute. Meanwhile it may be listened to only for that, by those who "

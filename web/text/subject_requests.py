@@ -137,7 +137,7 @@ def call_result(row: CodeRow, time: str) -> str:
 
 def verification(row: RequestRow) -> str:
     """How it was shown that the number is theirs."""
-    if row.proved_how == "code":
+    if row.verified_how == "code":
         return str(_("The number was called, and they told the code."))
     return str(_("Two of you vouched for them."))
 
@@ -146,7 +146,7 @@ def state(row: RequestRow) -> str:
     """How far a request is."""
     if row.closed_how is not None:
         return str(CLOSURES[row.closed_how])
-    if row.proved_at is not None:
+    if row.verified_at is not None:
         return str(_("Being worked on"))
     if row.vouched_at is not None:
         return str(_("One of you vouched for them; another one has to"))
@@ -157,7 +157,7 @@ def erasure_result(row: ReviewRow, date: str) -> str:
     """What came of erasing a recording; empty where that was not tried.  ``date``: of the reason's end."""
     if row.erased_at is not None:
         return str(_("It is erased, in every copy that is kept here."))
-    if row.kept_why == "retention.held":
+    if row.kept_reason == "retention.held":
         return str(
             _(
                 "It is kept: it is needed for a dispute. Whether that is still so is looked at again by "
@@ -165,9 +165,9 @@ def erasure_result(row: ReviewRow, date: str) -> str:
                 date=date,
             )
         )
-    if row.kept_why == "retention.by_law":
+    if row.kept_reason == "retention.by_law":
         return str(_("It is kept: a law asks for it, until %(date)s.", date=date))
-    return str(_("It is kept for now.")) if row.kept_why else ""
+    return str(_("It is kept for now.")) if row.kept_reason else ""
 
 
 def calls_erased(calls: int) -> str:
@@ -214,7 +214,7 @@ def listening(how: str, purpose: str) -> str:
 
 
 AMENDMENTS: Final[Mapping[str, object]] = {
-    "agreed_later": _l("It was agreed later that it may be kept."),
+    "consent_added": _l("It was agreed later that it may be kept."),
     "consent_withdrawn": _l("It was taken back that it may be used."),
     "purposes_narrowed": _l("Some of its purposes were ended."),
     "hold_set": _l("It was held for a dispute."),

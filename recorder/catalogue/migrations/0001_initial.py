@@ -16,8 +16,8 @@ CREATE TABLE tenant (
     plan TEXT NOT NULL,
     country TEXT NOT NULL,
     wrapped_key TEXT NOT NULL,
-    ledger_size BIGINT NOT NULL,
-    ledger_epoch INTEGER NOT NULL DEFAULT 1,
+    log_size BIGINT NOT NULL,
+    log_epoch INTEGER NOT NULL DEFAULT 1,
     created_at TEXT NOT NULL
 );
 
@@ -27,10 +27,10 @@ CREATE TABLE recording (
     line_id TEXT NOT NULL,
     number TEXT NOT NULL,
     direction TEXT NOT NULL,
-    outside_kind TEXT,
-    outside_value TEXT,
-    inside_kind TEXT,
-    inside_value TEXT,
+    external_kind TEXT,
+    external_value TEXT,
+    internal_kind TEXT,
+    internal_value TEXT,
     started_at TEXT NOT NULL,
     duration_ms INTEGER NOT NULL,
     announcement_id TEXT NOT NULL,
@@ -38,8 +38,8 @@ CREATE TABLE recording (
     announced INTEGER NOT NULL,
     purposes TEXT NOT NULL,
     restricted TEXT NOT NULL,
-    kept TEXT,
-    agreed TEXT NOT NULL DEFAULT '{}',
+    keep_answer TEXT,
+    consented_until TEXT NOT NULL DEFAULT '{}',
     keep_until TEXT NOT NULL,
     prefix TEXT NOT NULL,
     manifest_sha256 TEXT NOT NULL,
@@ -47,15 +47,15 @@ CREATE TABLE recording (
     objects TEXT NOT NULL,
     stored_bytes BIGINT NOT NULL,
     stored_at TEXT NOT NULL,
-    destroyed_at TEXT,
-    destroyed_why TEXT,
-    brought_in TEXT,
+    erased_at TEXT,
+    erasure_reason TEXT,
+    import_sha256 TEXT,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
 CREATE INDEX recording_tenant_id ON recording (tenant_id);
 CREATE INDEX recording_keep_until ON recording (keep_until);
 CREATE UNIQUE INDEX recording_prefix ON recording (prefix);
-CREATE INDEX recording_brought_in ON recording (brought_in);
+CREATE INDEX recording_import_sha256 ON recording (import_sha256);
 CREATE INDEX recording_tenant_id_started_at_id ON recording (tenant_id, started_at, id);
 
 CREATE TABLE amendment (
@@ -127,32 +127,32 @@ CREATE TABLE api_token (
 CREATE INDEX api_token_tenant_id ON api_token (tenant_id);
 CREATE UNIQUE INDEX api_token_token_sha256 ON api_token (token_sha256);
 
-CREATE TABLE call_asked (
+CREATE TABLE live_command (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     call_id TEXT NOT NULL,
     node TEXT NOT NULL,
-    what TEXT NOT NULL,
+    action TEXT NOT NULL,
     by_kind TEXT NOT NULL,
     by_id TEXT NOT NULL,
-    asked_at TEXT NOT NULL,
+    requested_at TEXT NOT NULL,
     until TEXT NOT NULL,
     taken_at TEXT,
     outcome TEXT,
     answered_at TEXT,
     command TEXT
 );
-CREATE INDEX call_asked_node_outcome ON call_asked (node, outcome);
+CREATE INDEX live_command_node_outcome ON live_command (node, outcome);
 
-CREATE TABLE being_amended (
+CREATE TABLE pending_amendment (
     recording_id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     since TEXT NOT NULL,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
-CREATE INDEX being_amended_tenant_id ON being_amended (tenant_id);
+CREATE INDEX pending_amendment_tenant_id ON pending_amendment (tenant_id);
 
-CREATE TABLE ledger_checkpoint (
+CREATE TABLE log_checkpoint (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -165,29 +165,29 @@ CREATE TABLE ledger_checkpoint (
     stored_at TEXT,
     stamped_at TEXT
 );
-CREATE UNIQUE INDEX ledger_checkpoint_tenant_id_number ON ledger_checkpoint (tenant_id, number);
+CREATE UNIQUE INDEX log_checkpoint_tenant_id_number ON log_checkpoint (tenant_id, number);
 
-CREATE TABLE claim (
+CREATE TABLE lease (
     name TEXT NOT NULL PRIMARY KEY,
     owner TEXT NOT NULL,
     until TEXT NOT NULL
 );
-CREATE INDEX claim_until ON claim (until);
+CREATE INDEX lease_until ON lease (until);
 
-CREATE TABLE catalogue_condition (
+CREATE TABLE global_state (
     name TEXT NOT NULL PRIMARY KEY,
-    said TEXT NOT NULL,
+    data TEXT NOT NULL,
     since TEXT NOT NULL
 );
 
-CREATE TABLE forgotten_call (
+CREATE TABLE erased_call (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     request_id TEXT NOT NULL,
-    forgotten_at TEXT NOT NULL,
+    erased_at TEXT NOT NULL,
     note TEXT
 );
-CREATE INDEX forgotten_call_tenant_id_request_id ON forgotten_call (tenant_id, request_id);
+CREATE INDEX erased_call_tenant_id_request_id ON erased_call (tenant_id, request_id);
 
 CREATE TABLE user_account (
     id TEXT NOT NULL PRIMARY KEY,
@@ -227,7 +227,7 @@ CREATE TABLE access_grant (
     recording_id TEXT NOT NULL,
     purpose TEXT NOT NULL,
     manifest_sha256 TEXT NOT NULL,
-    given_at TEXT NOT NULL,
+    granted_at TEXT NOT NULL,
     until TEXT NOT NULL,
     ended_at TEXT,
     leaf BIGINT,
@@ -242,22 +242,22 @@ CREATE INDEX access_grant_user_id ON access_grant (user_id);
 CREATE INDEX access_grant_session_id ON access_grant (session_id);
 CREATE INDEX access_grant_recording_id ON access_grant (recording_id);
 CREATE INDEX access_grant_until ON access_grant (until);
-CREATE INDEX access_grant_user_id_given_at ON access_grant (user_id, given_at);
+CREATE INDEX access_grant_user_id_granted_at ON access_grant (user_id, granted_at);
 
-CREATE TABLE handed (
+CREATE TABLE handover_recording (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     number INTEGER NOT NULL,
     recording_id TEXT NOT NULL,
-    why_not TEXT,
+    omission TEXT,
     row_length INTEGER NOT NULL,
     at BIGINT NOT NULL,
     length BIGINT NOT NULL,
     files TEXT NOT NULL,
     sent_at TEXT
 );
-CREATE UNIQUE INDEX handed_tenant_id_number ON handed (tenant_id, number);
-CREATE INDEX handed_tenant_id_at ON handed (tenant_id, at);
+CREATE UNIQUE INDEX handover_recording_tenant_id_number ON handover_recording (tenant_id, number);
+CREATE INDEX handover_recording_tenant_id_at ON handover_recording (tenant_id, at);
 
 CREATE TABLE handover_fetch (
     id TEXT NOT NULL PRIMARY KEY,
@@ -266,20 +266,20 @@ CREATE TABLE handover_fetch (
 );
 CREATE INDEX handover_fetch_tenant_id ON handover_fetch (tenant_id);
 
-CREATE TABLE keeping_limit (
+CREATE TABLE retention_limit (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     statement TEXT NOT NULL,
     leaf INTEGER,
     lifted TEXT,
     lifted_leaf INTEGER,
-    settled_after TEXT,
-    settled_at TEXT,
+    applied_after TEXT,
+    applied_at TEXT,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
-CREATE INDEX keeping_limit_tenant_id ON keeping_limit (tenant_id);
+CREATE INDEX retention_limit_tenant_id ON retention_limit (tenant_id);
 
-CREATE TABLE leaving (
+CREATE TABLE offboarding (
     tenant_id TEXT NOT NULL PRIMARY KEY,
     announced_at TEXT NOT NULL,
     until TEXT NOT NULL,
@@ -289,11 +289,11 @@ CREATE TABLE leaving (
     layout TEXT,
     length BIGINT,
     erasing_since TEXT,
-    left_at TEXT,
+    offboarded_at TEXT,
     receipt TEXT
 );
 
-CREATE TABLE ledger_entry (
+CREATE TABLE log_leaf (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     number BIGINT NOT NULL,
@@ -306,12 +306,12 @@ CREATE TABLE ledger_entry (
     leaf_hash TEXT NOT NULL,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
-CREATE INDEX ledger_entry_tenant_id ON ledger_entry (tenant_id);
-CREATE INDEX ledger_entry_recording_id ON ledger_entry (recording_id);
-CREATE UNIQUE INDEX ledger_entry_tenant_id_number ON ledger_entry (tenant_id, number);
-CREATE INDEX ledger_entry_holds ON ledger_entry (tenant_id, number)
+CREATE INDEX log_leaf_tenant_id ON log_leaf (tenant_id);
+CREATE INDEX log_leaf_recording_id ON log_leaf (recording_id);
+CREATE UNIQUE INDEX log_leaf_tenant_id_number ON log_leaf (tenant_id, number);
+CREATE INDEX log_leaf_holds ON log_leaf (tenant_id, number)
 WHERE kind IN ('holds.unconfirmed', 'holds.confirmed');
-CREATE INDEX ledger_entry_decided ON ledger_entry (tenant_id, kind, number)
+CREATE INDEX log_leaf_decided ON log_leaf (tenant_id, kind, number)
 WHERE kind IN ('announcement.created', 'retention_limit.lifted', 'retention_limit.set', 'line.created',
 'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked');
 
@@ -331,7 +331,7 @@ CREATE TABLE line (
     keep TEXT,
     deletable INTEGER NOT NULL DEFAULT 0,
     beep TEXT NOT NULL DEFAULT '',
-    joining TEXT,
+    transfer_notice TEXT,
     outbound TEXT NOT NULL DEFAULT 'off',
     since TEXT NOT NULL,
     until TEXT,
@@ -400,7 +400,7 @@ CREATE TABLE listen (
     sent_bytes BIGINT NOT NULL,
     last_sent_at TEXT NOT NULL,
     closed_at TEXT,
-    player_says TEXT,
+    listen_report TEXT,
     leaf BIGINT,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT,
     FOREIGN KEY (grant_id) REFERENCES access_grant (id) ON DELETE RESTRICT
@@ -416,10 +416,10 @@ CREATE TABLE live_call (
     line_id TEXT,
     number TEXT NOT NULL,
     direction TEXT NOT NULL,
-    outside_kind TEXT NOT NULL,
-    outside_value TEXT NOT NULL,
+    external_kind TEXT NOT NULL,
+    external_value TEXT NOT NULL,
     started_at TEXT NOT NULL,
-    told INTEGER NOT NULL,
+    announced INTEGER NOT NULL,
     paused_until TEXT,
     deletable INTEGER NOT NULL,
     seen_at TEXT NOT NULL
@@ -427,26 +427,26 @@ CREATE TABLE live_call (
 CREATE INDEX live_call_tenant_id ON live_call (tenant_id);
 CREATE INDEX live_call_node ON live_call (node);
 
-CREATE TABLE not_recorded (
+CREATE TABLE unrecorded_call (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT,
     line_id TEXT,
     number TEXT NOT NULL,
     direction TEXT NOT NULL,
     node TEXT NOT NULL,
-    outside_kind TEXT NOT NULL,
-    outside_value TEXT NOT NULL,
+    external_kind TEXT NOT NULL,
+    external_value TEXT NOT NULL,
     started_at TEXT NOT NULL,
     ended_at TEXT NOT NULL,
     reason TEXT NOT NULL,
     quarantined_until TEXT,
-    noted_at TEXT NOT NULL,
+    listed_at TEXT NOT NULL,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
-CREATE INDEX not_recorded_tenant_id ON not_recorded (tenant_id);
-CREATE INDEX not_recorded_tenant_id_started_at_id ON not_recorded (tenant_id, started_at, id);
+CREATE INDEX unrecorded_call_tenant_id ON unrecorded_call (tenant_id);
+CREATE INDEX unrecorded_call_tenant_id_started_at_id ON unrecorded_call (tenant_id, started_at, id);
 
-CREATE TABLE person_request (
+CREATE TABLE subject_request (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     number TEXT NOT NULL,
@@ -458,29 +458,29 @@ CREATE TABLE person_request (
     entered_kind TEXT NOT NULL,
     entered_by TEXT,
     extended_at TEXT,
-    extended_why TEXT,
-    proved_at TEXT,
-    proved_how TEXT,
-    proved_by TEXT,
-    proved_said TEXT,
+    extension_reason TEXT,
+    verified_at TEXT,
+    verified_how TEXT,
+    verified_by TEXT,
+    verified_statement TEXT,
     closed_at TEXT,
     closed_how TEXT,
     exported_at TEXT,
     vouched_at TEXT,
     vouched_by TEXT,
-    vouched_said TEXT,
+    vouched_statement TEXT,
     number_salt TEXT,
     leaves TEXT
 );
-CREATE INDEX person_request_tenant_id_due_on ON person_request (tenant_id, due_on);
+CREATE INDEX subject_request_tenant_id_due_on ON subject_request (tenant_id, due_on);
 
-CREATE TABLE person_code (
+CREATE TABLE verification_code (
     id TEXT NOT NULL PRIMARY KEY,
     request_id TEXT NOT NULL,
     tenant_id TEXT NOT NULL,
     number TEXT NOT NULL,
     language TEXT NOT NULL,
-    asked_at TEXT NOT NULL,
+    ordered_at TEXT NOT NULL,
     until TEXT NOT NULL,
     node TEXT,
     taken_at TEXT,
@@ -489,31 +489,31 @@ CREATE TABLE person_code (
     tries INTEGER NOT NULL,
     outcome TEXT,
     leaves TEXT,
-    FOREIGN KEY (request_id) REFERENCES person_request (id) ON DELETE RESTRICT
+    FOREIGN KEY (request_id) REFERENCES subject_request (id) ON DELETE RESTRICT
 );
-CREATE INDEX person_code_request_id ON person_code (request_id);
-CREATE INDEX person_code_number ON person_code (number);
-CREATE INDEX person_code_tenant_id_asked_at ON person_code (tenant_id, asked_at);
+CREATE INDEX verification_code_request_id ON verification_code (request_id);
+CREATE INDEX verification_code_number ON verification_code (number);
+CREATE INDEX verification_code_tenant_id_ordered_at ON verification_code (tenant_id, ordered_at);
 
-CREATE TABLE person_recording (
+CREATE TABLE request_review (
     id TEXT NOT NULL PRIMARY KEY,
     request_id TEXT NOT NULL,
     recording_id TEXT NOT NULL,
     given TEXT,
-    withheld_why TEXT,
+    withheld_reason TEXT,
     decided_at TEXT,
     decided_by TEXT,
     exported_at TEXT,
     erased_at TEXT,
-    kept_why TEXT,
+    kept_reason TEXT,
     kept_until TEXT,
     disclosure TEXT,
-    FOREIGN KEY (request_id) REFERENCES person_request (id) ON DELETE RESTRICT
+    FOREIGN KEY (request_id) REFERENCES subject_request (id) ON DELETE RESTRICT
 );
-CREATE INDEX person_recording_request_id ON person_recording (request_id);
-CREATE UNIQUE INDEX person_recording_request_id_recording_id ON person_recording (request_id, recording_id);
+CREATE INDEX request_review_request_id ON request_review (request_id);
+CREATE UNIQUE INDEX request_review_request_id_recording_id ON request_review (request_id, recording_id);
 
-CREATE TABLE rebuild_place (
+CREATE TABLE rebuild_queue (
     place TEXT NOT NULL PRIMARY KEY,
     names TEXT NOT NULL,
     recording_id TEXT NOT NULL,
@@ -521,8 +521,8 @@ CREATE TABLE rebuild_place (
     code TEXT,
     message TEXT
 );
-CREATE INDEX rebuild_place_recording_id ON rebuild_place (recording_id);
-CREATE INDEX rebuild_place_outcome ON rebuild_place (outcome);
+CREATE INDEX rebuild_queue_recording_id ON rebuild_queue (recording_id);
+CREATE INDEX rebuild_queue_outcome ON rebuild_queue (outcome);
 
 CREATE TABLE purpose (
     id TEXT NOT NULL PRIMARY KEY,
@@ -538,7 +538,7 @@ CREATE TABLE purpose (
 CREATE INDEX purpose_tenant_id ON purpose (tenant_id);
 CREATE UNIQUE INDEX purpose_tenant_id_code ON purpose (tenant_id, code);
 
-CREATE TABLE ledger_recipient (
+CREATE TABLE checkpoint_recipient (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     address TEXT NOT NULL,
@@ -547,21 +547,21 @@ CREATE TABLE ledger_recipient (
     sent_at TEXT,
     sent_number INTEGER
 );
-CREATE INDEX ledger_recipient_tenant_id ON ledger_recipient (tenant_id);
+CREATE INDEX checkpoint_recipient_tenant_id ON checkpoint_recipient (tenant_id);
 
-CREATE TABLE revision (
+CREATE TABLE change_counter (
     name TEXT NOT NULL PRIMARY KEY,
     number INTEGER NOT NULL
 );
 
-CREATE TABLE ledger_subtree (
+CREATE TABLE log_subtree (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
     level INTEGER NOT NULL,
     number BIGINT NOT NULL,
     hash TEXT NOT NULL
 );
-CREATE UNIQUE INDEX ledger_subtree_tenant_id_level_number ON ledger_subtree (tenant_id, level, number);
+CREATE UNIQUE INDEX log_subtree_tenant_id_level_number ON log_subtree (tenant_id, level, number);
 
 CREATE TABLE throttle (
     key TEXT NOT NULL PRIMARY KEY,

@@ -43,4 +43,4 @@ class PendingAmendmentTable(Table):
     tenant_id: str
 
     class Meta:
-        table_name = "being_amended"
+        table_name = "pending_amendment"

@@ -23,7 +23,7 @@ class SubtreeTable(Table):
     hash = TextField()
 
     class Meta:
-        table_name = "ledger_subtree"
+        table_name = "log_subtree"
         indexes = ((("tenant_id", "level", "number"), True),)
 
 
@@ -44,7 +44,7 @@ class CheckpointTable(Table):
     stamped_at = MaybeMomentField(null=True)
 
     class Meta:
-        table_name = "ledger_checkpoint"
+        table_name = "log_checkpoint"
         indexes = ((("tenant_id", "number"), True),)
 
 
@@ -60,7 +60,7 @@ class RecipientTable(Table):
     sent_number = IntegerField(null=True)
 
     class Meta:
-        table_name = "ledger_recipient"
+        table_name = "checkpoint_recipient"
 
 
 class LeafTable(Table):
@@ -81,7 +81,7 @@ class LeafTable(Table):
     tenant_id: str
 
     class Meta:
-        table_name = "ledger_entry"
+        table_name = "log_leaf"
         indexes = ((("tenant", "number"), True),)
 
 
@@ -89,7 +89,7 @@ LeafTable.add_index(
     LeafTable.tenant,
     LeafTable.number,
     where=SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')"),
-    name="ledger_entry_holds",
+    name="log_leaf_holds",
 )
 
 
@@ -102,5 +102,5 @@ index."""
 
 
 LeafTable.add_index(
-    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_DECISION, name="ledger_entry_decided"
+    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_DECISION, name="log_leaf_decided"
 )

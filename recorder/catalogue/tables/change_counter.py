@@ -14,4 +14,4 @@ class ChangeCounterTable(Table):
     number = IntegerField()
 
     class Meta:
-        table_name = "revision"
+        table_name = "change_counter"

@@ -21,7 +21,7 @@ class GrantTable(Table):
     recording = ForeignKeyField(RecordingTable, column_name="recording_id", on_delete="RESTRICT")
     purpose = TextField()
     manifest_sha256 = TextField()
-    given_at = MomentField()
+    granted_at = MomentField()
     until = MomentField(index=True)
     ended_at = MaybeMomentField(null=True)
     leaf = BigIntegerField(null=True)
@@ -34,13 +34,13 @@ class GrantTable(Table):
 
     class Meta:
         table_name = "access_grant"
-        indexes = ((("user", "given_at"), False),)
+        indexes = ((("user", "granted_at"), False),)
 
 
 class ListenTable(Table):
     """A listen under a grant: opened before the first byte is sent, closed with the number of bytes sent.
-    ``player_says`` is the player's listen report, if any (:mod:`recorder.playback.playback_report`); ``play``
-    is the token of the last player, ``leaf`` the number of the leaf that opened the listen."""
+    ``listen_report`` is the player's listen report, if any (:mod:`recorder.playback.playback_report`);
+    ``play`` is the token of the last player, ``leaf`` the number of the leaf that opened the listen."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -51,7 +51,7 @@ class ListenTable(Table):
     sent_bytes = BigIntegerField(default=0)
     last_sent_at = MomentField()
     closed_at = MaybeMomentField(null=True)
-    player_says = DataField(null=True)
+    listen_report = DataField(null=True)
     leaf = BigIntegerField(null=True)
 
     tenant_id: str

@@ -25,7 +25,7 @@ class LeaseTable(Table):
     until = MomentField(index=True)
 
     class Meta:
-        table_name = "claim"
+        table_name = "lease"
 
 
 def take(name: str, owner: str, now: datetime) -> bool:

@@ -10,15 +10,14 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class LineTable(Table):
-    """A tenant's number from ``since`` until ``until``; while ``until`` is empty, no other tenant can have
-    it.
+    """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's.
 
-    ``announcement`` is that of the first language; ``others`` are the ids of those in further languages, in
-    the order of the language ``menu``. ``keep`` says how the keep question is asked
-    (``records.KeepOptions``), with the sentences of :class:`LineKeepOptionTable`. ``deletable``: the internal
-    party may have the recording destroyed during the call, with the sentences of
-    :class:`LineDeleteOptionTable`. ``beep`` is one of ``policy.BEEPS``, or empty. ``joining`` is the
-    announcement to transfer targets (``mappers.transfer_options_data``). ``outbound`` is one of
+    ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
+    the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
+    may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
+    colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
+    ``policy.BEEPS``, or empty. ``transfer_notice`` is what a colleague who joins later is told
+    (``reading.transfer_notice_data``); ``outbound``: how its outbound calls are treated,
     ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
@@ -36,7 +35,7 @@ class LineTable(Table):
     keep = DataField(null=True)
     deletable = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
     beep = TextField(default="", constraints=[SQL("DEFAULT ''")])
-    joining = DataField(null=True)
+    transfer_notice = DataField(null=True)
     outbound = TextField(default="off", constraints=[SQL("DEFAULT 'off'")])
     since = MomentField()
     until = MaybeMomentField(null=True)

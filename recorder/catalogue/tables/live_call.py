@@ -17,10 +17,10 @@ class LiveCallTable(Table):
     line_id = TextField(null=True)
     number = TextField()
     direction = TextField()
-    outside_kind = TextField()
-    outside_value = TextField()
+    external_kind = TextField()
+    external_value = TextField()
     started_at = MomentField()
-    told = IntegerField()
+    announced = IntegerField()
     paused_until = MaybeMomentField(null=True)
     deletable = IntegerField()
     seen_at = MomentField()
@@ -30,18 +30,19 @@ class LiveCallTable(Table):
 
 
 class LiveCommandTable(Table):
-    """A live command (``what``), and its origin (``by_kind``: panel, api). It is not carried out after
-    ``until``; ``taken_at`` is when its node's worker took it. ``command`` is the signed statement
-    (:mod:`recorder.seal.command`) without which nothing is done."""
+    """Something that was asked of a live call (``action``), by whom and where (``by_kind``: panel, api).  Not
+    to
+    be done after ``until``; ``taken_at`` is when the worker of its ``node`` took it, ``outcome`` what came of
+    it.  ``command`` is what was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
     call_id = TextField()
     node = TextField()
-    what = TextField()
+    action = TextField()
     by_kind = TextField()
     by_id = TextField()
-    asked_at = MomentField()
+    requested_at = MomentField()
     until = MomentField()
     taken_at = MaybeMomentField(null=True)
     outcome = TextField(null=True)
@@ -49,5 +50,5 @@ class LiveCommandTable(Table):
     command = TextField(null=True)
 
     class Meta:
-        table_name = "call_asked"
+        table_name = "live_command"
         indexes = ((("node", "outcome"), False),)

@@ -23,11 +23,11 @@ class OffboardingTable(Table):
     layout = DataField(null=True)
     length = BigIntegerField(null=True)
     erasing_since = MaybeMomentField(null=True)
-    left_at = MaybeMomentField(null=True)
+    offboarded_at = MaybeMomentField(null=True)
     receipt = TextField(null=True)
 
     class Meta:
-        table_name = "leaving"
+        table_name = "offboarding"
 
 
 class HandoverFetchTable(Table):
@@ -44,15 +44,15 @@ class HandoverFetchTable(Table):
 
 
 class HandedRecordingTable(Table):
-    """A recording in a customer's archive: its ``files`` (names and lengths) begin at byte ``at``;
-    ``why_not`` is the reason if it was left out. ``row_length`` is the size in bytes of its row in the
-    archive's table; ``sent_at`` is the time when its first byte was sent."""
+    """A recording of a customer who leaves: what of it lies in what they are handed, from byte ``at`` on
+    (``files``: names and lengths), or ``omission``. ``row_length`` is that of its row in the table, in bytes;
+    ``sent_at`` is when the first of it left."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
     number = IntegerField()
     recording_id = TextField()
-    why_not = TextField(null=True)
+    omission = TextField(null=True)
     row_length = IntegerField()
     at = BigIntegerField()
     length = BigIntegerField()
@@ -60,5 +60,5 @@ class HandedRecordingTable(Table):
     sent_at = MaybeMomentField(null=True)
 
     class Meta:
-        table_name = "handed"
+        table_name = "handover_recording"
         indexes = ((("tenant_id", "number"), True), (("tenant_id", "at"), False))

@@ -11,11 +11,11 @@ class GlobalStateTable(Table):
     """A condition of the whole catalogue, by its name, and the time when it began."""
 
     name = TextField(primary_key=True)
-    said = DataField()
+    data = DataField()
     since = MomentField()
 
     class Meta:
-        table_name = "catalogue_condition"
+        table_name = "global_state"
 
 
 class QueuedPlaceTable(Table):
@@ -30,7 +30,7 @@ class QueuedPlaceTable(Table):
     message = TextField(null=True)
 
     class Meta:
-        table_name = "rebuild_place"
+        table_name = "rebuild_queue"
 
 
 def clear_state(name: str) -> bool:

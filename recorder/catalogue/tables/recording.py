@@ -9,11 +9,12 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class RecordingTable(Table):
-    """A stored recording; after its erasure, a tombstone without parties.
+    """A stored recording, found by its manifest; after its destruction a tombstone without parties.
 
-    Line and announcement are not foreign keys: the manifest's statements about them also hold in a catalogue
-    that was rebuilt from the bucket. ``agreed`` has the last day of agreed retention, by purpose;
-    ``brought_in`` is the SHA-256 of an imported recording's file.
+    Line and announcement are named, not referenced: what the manifest says of them stands by itself, also
+    in a catalogue that was rebuilt from the bucket. ``consented_until`` has the day up to which it was agreed
+    to keep it, by purpose. ``import_sha256`` is the SHA-256 of the file that it was, where it comes from
+    elsewhere.
     """
 
     id = TextField(primary_key=True)
@@ -21,10 +22,10 @@ class RecordingTable(Table):
     line_id = TextField()
     number = TextField()
     direction = TextField()
-    outside_kind = TextField(null=True)
-    outside_value = TextField(null=True)
-    inside_kind = TextField(null=True)
-    inside_value = TextField(null=True)
+    external_kind = TextField(null=True)
+    external_value = TextField(null=True)
+    internal_kind = TextField(null=True)
+    internal_value = TextField(null=True)
     started_at = MomentField()
     duration_ms = IntegerField()
     announcement_id = TextField()
@@ -32,8 +33,8 @@ class RecordingTable(Table):
     announced = IntegerField()
     purposes = DataField()
     restricted = DataField()
-    kept = TextField(null=True)
-    agreed = DataField(default=dict, constraints=[SQL("DEFAULT '{}'")])
+    keep_answer = TextField(null=True)
+    consented_until = DataField(default=dict, constraints=[SQL("DEFAULT '{}'")])
     keep_until = MomentField(index=True)
     prefix = TextField(unique=True)
     manifest_sha256 = TextField()
@@ -41,9 +42,9 @@ class RecordingTable(Table):
     objects = DataField()
     stored_bytes = BigIntegerField()
     stored_at = MomentField()
-    destroyed_at = MaybeMomentField(null=True)
-    destroyed_why = TextField(null=True)
-    brought_in = TextField(null=True, index=True)
+    erased_at = MaybeMomentField(null=True)
+    erasure_reason = TextField(null=True)
+    import_sha256 = TextField(null=True, index=True)
 
     tenant_id: str
 
@@ -61,16 +62,16 @@ class NotRecordedTable(Table):
     number = TextField()
     direction = TextField()
     node = TextField()
-    outside_kind = TextField()
-    outside_value = TextField()
+    external_kind = TextField()
+    external_value = TextField()
     started_at = MomentField()
     ended_at = MomentField()
     reason = TextField()
     quarantined_until = MaybeMomentField(null=True)
-    noted_at = MomentField()
+    listed_at = MomentField()
 
     tenant_id: str | None
 
     class Meta:
-        table_name = "not_recorded"
+        table_name = "unrecorded_call"
         indexes = ((("tenant", "started_at", "id"), False),)

@@ -9,10 +9,11 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class RetentionLimitTable(Table):
-    """A customer's retention limit: the signed ``statement`` that sets it, and the one that lifts it
-    (``seal.retention_limit``), byte for byte as in the bucket. ``leaf`` and ``lifted_leaf`` are the numbers
-    of their leaves in the customer's log; a statement without its leaf is not in force yet. ``settled_after``
-    is the last recording that the limit was applied to; ``settled_at`` is set once it was applied to all."""
+    """That a customer keeps recordings for a shorter time: the bytes of the signed ``statement``, and of
+    the one that it is lifted (``seal.retention_limit``), as the bucket has them.  ``leaf`` and
+    ``lifted_leaf`` are the numbers of the leaves that say so in the customer's log; a statement without its
+    leaf counts for nothing yet. ``applied_after`` is the last recording that was looked at with it,
+    ``applied_at`` when all were."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -20,10 +21,10 @@ class RetentionLimitTable(Table):
     leaf = IntegerField(null=True)
     lifted = TextField(null=True)
     lifted_leaf = IntegerField(null=True)
-    settled_after = TextField(null=True)
-    settled_at = MaybeMomentField(null=True)
+    applied_after = TextField(null=True)
+    applied_at = MaybeMomentField(null=True)
 
     tenant_id: str
 
     class Meta:
-        table_name = "keeping_limit"
+        table_name = "retention_limit"

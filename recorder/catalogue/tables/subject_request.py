@@ -9,14 +9,13 @@ from recorder.catalogue.database import DataField, MaybeMomentField, MomentField
 
 
 class SubjectRequestTable(Table):
-    """A person's request to a customer: ``wants`` a copy, erasure, or both. ``received_on`` and ``due_on``
-    are days in the customer's time zone; ``language`` is that of the answer. ``proved_how`` says how the
-    number was shown to be theirs: ``code``, or ``people`` if two users vouched, each with a statement
-    (``vouched_…`` is the first, ``proved_…`` the second). ``exported_at`` is the time of the last copy.
+    """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
+    days in the customer's zone, ``language`` is what they are answered in.  ``verified_how`` is how it was
+    shown that the number is theirs: ``code``, or ``people`` where two vouched, each with how they recognised
+    them (``vouched_…`` the first, ``proved_…`` the second).  ``exported_at`` is when a copy last left.
 
-    ``leaves`` are the numbers of the log's leaves about it: a row that differs from them decides nothing.
-    They contain a commitment to the number under ``number_salt``, not the number
-    (:func:`register.committed`)."""
+    ``leaves`` are the numbers of the log's leaves about it: a row that says something else than they do
+    decides nothing.  They have no number, but what it is with ``number_salt`` (:func:`persons.committed`)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -29,22 +28,22 @@ class SubjectRequestTable(Table):
     entered_kind = TextField()
     entered_by = TextField(null=True)
     extended_at = MaybeMomentField(null=True)
-    extended_why = TextField(null=True)
-    proved_at = MaybeMomentField(null=True)
-    proved_how = TextField(null=True)
-    proved_by = TextField(null=True)
-    proved_said = TextField(null=True)
+    extension_reason = TextField(null=True)
+    verified_at = MaybeMomentField(null=True)
+    verified_how = TextField(null=True)
+    verified_by = TextField(null=True)
+    verified_statement = TextField(null=True)
     closed_at = MaybeMomentField(null=True)
     closed_how = TextField(null=True)
     exported_at = MaybeMomentField(null=True)
     vouched_at = MaybeMomentField(null=True)
     vouched_by = TextField(null=True)
-    vouched_said = TextField(null=True)
+    vouched_statement = TextField(null=True)
     number_salt = TextField(null=True)
     leaves = DataField(null=True)
 
     class Meta:
-        table_name = "person_request"
+        table_name = "subject_request"
         indexes = ((("tenant_id", "due_on"), False),)
 
 
@@ -58,7 +57,7 @@ class VerificationCodeTable(Table):
     tenant_id = TextField()
     number = TextField(index=True)
     language = TextField()
-    asked_at = MomentField()
+    ordered_at = MomentField()
     until = MomentField()
     node = TextField(null=True)
     taken_at = MaybeMomentField(null=True)
@@ -71,34 +70,33 @@ class VerificationCodeTable(Table):
     request_id: str
 
     class Meta:
-        table_name = "person_code"
-        indexes = ((("tenant_id", "asked_at"), False),)
+        table_name = "verification_code"
+        indexes = ((("tenant_id", "ordered_at"), False),)
 
 
 class ReviewTable(Table):
-    """The review of a recording for a subject request: ``given`` is ``both`` channels, their ``own``, or
-    ``withheld``; ``erased_at`` is set after an erasure, ``kept_why`` and ``kept_until`` if it is refused for
-    now. ``withheld_why`` is also the reason for disclosing a recording that was not announced. ``disclosure``
-    is the signed statement for one that is given (:mod:`recorder.seal.disclosure`). ``id`` combines the
-    request's and the recording's ids."""
+    """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
+    ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
+    ``withheld_reason`` is also why one is given that was not announced; ``disclosure`` is what was signed of
+    one that is given (:mod:`recorder.seal.disclosure`). Its ``id`` is the request's and the recording's."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
     recording_id = TextField()
     given = TextField(null=True)
-    withheld_why = TextField(null=True)
+    withheld_reason = TextField(null=True)
     decided_at = MaybeMomentField(null=True)
     decided_by = TextField(null=True)
     exported_at = MaybeMomentField(null=True)
     erased_at = MaybeMomentField(null=True)
-    kept_why = TextField(null=True)
+    kept_reason = TextField(null=True)
     kept_until = MaybeMomentField(null=True)
     disclosure = TextField(null=True)
 
     request_id: str
 
     class Meta:
-        table_name = "person_recording"
+        table_name = "request_review"
         indexes = ((("request", "recording_id"), True),)
 
 
@@ -109,9 +107,9 @@ class ErasedCallTable(Table):
     id = TextField(primary_key=True)
     tenant_id = TextField()
     request_id = TextField()
-    forgotten_at = MomentField()
+    erased_at = MomentField()
     note = TextField(null=True)
 
     class Meta:
-        table_name = "forgotten_call"
+        table_name = "erased_call"
         indexes = ((("tenant_id", "request_id"), False),)

@@ -16,8 +16,8 @@ class TenantTable(Table):
     plan = TextField()
     country = TextField()
     wrapped_key = TextField()
-    ledger_size = BigIntegerField(default=0)
-    ledger_epoch = IntegerField(default=1, constraints=[SQL("DEFAULT 1")])
+    log_size = BigIntegerField(default=0)
+    log_epoch = IntegerField(default=1, constraints=[SQL("DEFAULT 1")])
     created_at = MomentField()
 
     class Meta:

@@ -85,7 +85,7 @@ class Importer:
 
     def _bring(self, each: ImportRow, file: FileIO, sha256: str) -> ImportOutcome:
         if (row := recordings.imported_recording(self.tenant.id, sha256)) is not None:
-            gone = row.destroyed_at is not None
+            gone = row.erased_at is not None
             return ImportOutcome(each.row, each.file.name, ERASED if gone else KNOWN, row.id)
         recording = self._identity(sha256)
         folder = self.services.spool / PLACE / recording
@@ -115,7 +115,7 @@ class Importer:
             )
             return ImportOutcome(each.row, each.file.name, FAILED, recording, refused)
         return ImportOutcome(
-            each.row, each.file.name, IMPORTED if stored.destroyed_at is None else ERASED, recording
+            each.row, each.file.name, IMPORTED if stored.erased_at is None else ERASED, recording
         )
 
     def _identity(self, sha256: str) -> str:
@@ -139,7 +139,7 @@ class Importer:
             for row in queries.lines(self.tenant.id, ended=True)
             if _same(row.number, each.line, self.tenant.country)
         ]
-        outside = parse_party(_written(each.number), "", self.region)
+        external_party = parse_party(_written(each.number), "", self.region)
         start = CallStart(
             recording=folder.name,
             tenant=self.tenant.id,
@@ -148,15 +148,15 @@ class Importer:
             direction=each.direction,
             node="elsewhere",
             channel=sha256,
-            outside=outside,
+            external_party=external_party,
             started_at=each.began_at,
             formats=self.formats,
             announcement=None,
-            brought_in=self.until,
+            import_keep_until=self.until,
         )
         layout.open_take(folder.parent, start)
         data = {"sha256": sha256, "channels": str(decoded.channels)}
-        layout.append_mark(folder, Marker(each.began_at, "brought_in", data))
+        layout.append_mark(folder, Marker(each.began_at, "imported", data))
         ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 

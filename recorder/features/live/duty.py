@@ -28,7 +28,7 @@ from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.features.live.rules import live_row
 from recorder.ids import Entropy
 from recorder.pipeline.duty_thread import DutyThread
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, none_revoked
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks, read_start
 
 LOOK: Final = 1.0
@@ -54,7 +54,7 @@ class LiveCallRelay(DutyThread):
     now: Now = utc_now
     entropy: Entropy = os.urandom
     monotonic: Callable[[], float] = time.monotonic
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
     _known: dict[str, LiveRow] | None = None
     """This node's calls as the catalogue has them; ``None``: unknown."""
     _seen: dict[str, tuple[int, CallStart, tuple[Marker, ...]]] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class LiveCallRelay(DutyThread):
     def _answer(self, command: CommandRow, outcome: str, lost: str = NO_ANSWER) -> None:
         recorded = lost if outcome == NO_ANSWER else outcome
         queries.answer(self.node, command.id, recorded, self.now(), self.entropy)
-        log.info("command.executed", recording=command.call, what=command.what, outcome=recorded)
+        log.info("command.executed", recording=command.call, what=command.action, outcome=recorded)
 
     def look(self) -> None:
         """Update the live calls in the catalogue, if they have changed."""
@@ -188,4 +188,4 @@ class LiveCallRelay(DutyThread):
 
 
 def _request(command: CommandRow, until: float) -> Request:
-    return Request(command.id, command.call, command.what, command.by, until)
+    return Request(command.id, command.call, command.action, command.by, until)

@@ -40,8 +40,8 @@ COMMANDS_KEPT: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """A call that is being recorded. ``told``: its announcement has finished; ``paused_until``: when a pause
-    ends by itself at the latest; ``deletable``: it may be erased during the call."""
+    """A call that is being recorded. ``announced``: its announcement has finished; ``paused_until``: when a
+    pause ends by itself at the latest; ``deletable``: it may be erased during the call."""
 
     id: str
     tenant: str
@@ -49,9 +49,9 @@ class LiveRow:
     line: str | None
     number: str
     direction: str
-    outside: Party
+    external_party: Party
     started_at: datetime
-    told: bool
+    announced: bool
     paused_until: datetime | None
     deletable: bool
 
@@ -65,12 +65,12 @@ class CommandRow:
 
     id: str
     call: str
-    what: str
+    action: str
     by: str
     until: datetime
     outcome: str | None
     tenant: str = ""
-    who: str = ""
+    actor: str = ""
     command: str | None = None
     """The signed command (:mod:`recorder.seal.command`): without it nothing is done."""
 
@@ -165,7 +165,7 @@ def drop_old(now: datetime) -> None:
     """Drop the calls of silent nodes, and old commands."""
     with writing():
         LiveCallTable.delete().where(LiveCallTable.seen_at < now - DROPPED_AFTER).execute()
-        LiveCommandTable.delete().where(LiveCommandTable.asked_at < now - COMMANDS_KEPT).execute()
+        LiveCommandTable.delete().where(LiveCommandTable.requested_at < now - COMMANDS_KEPT).execute()
 
 
 def _fresh(now: datetime) -> Any:
@@ -202,7 +202,7 @@ def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy
         .execute()
     )
     if changed:
-        body = {"asked": row.id, "call": row.call_id, "what": row.what, "outcome": outcome}
+        body = {"command": row.id, "call": row.call_id, "action": row.action, "outcome": outcome}
         append(row.tenant_id, "command.answered", body, now, entropy, recording=row.call_id)
     return bool(changed)
 
@@ -211,8 +211,9 @@ def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     for row in rows:
         LiveCallTable.create(
             id=row.id, tenant_id=row.tenant, node=node, line_id=row.line, number=row.number,
-            direction=row.direction, outside_kind=row.outside.kind, outside_value=row.outside.value,
-            started_at=row.started_at, told=int(row.told), paused_until=row.paused_until,
+            direction=row.direction, external_kind=row.external_party.kind,
+            external_value=row.external_party.value,
+            started_at=row.started_at, announced=int(row.announced), paused_until=row.paused_until,
             deletable=int(row.deletable), seen_at=now,
         )  # fmt: skip
 
@@ -220,7 +221,7 @@ def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
 def _live(row: Any) -> LiveRow:
     return LiveRow(
         row.id, row.tenant_id, row.node, row.line_id, row.number, row.direction,
-        Party(row.outside_kind, row.outside_value), row.started_at, bool(row.told), row.paused_until,
+        Party(row.external_kind, row.external_value), row.started_at, bool(row.announced), row.paused_until,
         bool(row.deletable),
     )  # fmt: skip
 
@@ -230,7 +231,7 @@ def command_row(row: Any) -> CommandRow:
     return CommandRow(
         row.id,
         row.call_id,
-        row.what,
+        row.action,
         row.by_kind,
         row.until,
         row.outcome,

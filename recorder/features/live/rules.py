@@ -19,7 +19,7 @@ from recorder.spool.layout import CallStart
 def check_command(row: CommandRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a command whose row is not as it was signed. Raises :class:`recorder.errors.SealError` as
     :func:`recorder.seal.command.check`."""
-    expected = SignedCommand(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
+    expected = SignedCommand(row.tenant, row.id, row.call, row.action, row.by, row.actor, row.until)
     check(row.command, expected, root, revoked)
 
 
@@ -39,9 +39,9 @@ def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> Live
         line=start.line,
         number=start.number,
         direction=start.direction,
-        outside=start.outside,
+        external_party=start.external_party,
         started_at=start.started_at,
-        told=any(mark.kind == "announcement_finished" for mark in marks),
+        announced=any(mark.kind == "announcement_finished" for mark in marks),
         paused_until=going[-1].latest if going else None,
         deletable=start.delete is not None,
     )
@@ -55,7 +55,7 @@ def _is_over(start: CallStart, marks: tuple[Marker, ...]) -> bool:
     answers = [
         mark.data.get("answer")
         for mark in marks
-        if mark.kind == "answered" and mark.data.get("question") == "recording"
+        if mark.kind == "question_answered" and mark.data.get("question") == "recording"
     ]
     no = ("no", "none", "unclear") if start.mode == OPT_IN else ("no",)
     if answers and answers[-1] in no:

@@ -49,11 +49,11 @@ def request_command(
         until = truncate(now + DEADLINE)
         command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
         row = LiveCommandTable.create(
-            id=command.id, tenant_id=tenant, call_id=call_id, node=call.node, what=what, by_kind=by,
-            by_id=who, asked_at=now, until=until,
+            id=command.id, tenant_id=tenant, call_id=call_id, node=call.node, action=what, by_kind=by,
+            by_id=who, requested_at=now, until=until,
             command=None if signer is None else write(command, signer, now),
         )  # fmt: skip
-        body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
+        body = {"command": row.id, "call": call_id, "action": what, "by": by, "actor": who}
         append(tenant, "command.requested", body, now, entropy, recording=call_id)
     return command_row(row)
 

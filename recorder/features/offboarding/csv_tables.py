@@ -21,7 +21,7 @@ from recorder.seal.revocation import Trust
 CallLength = tuple[str, int]
 """An unrecorded call: its id, and its row's length in bytes."""
 
-CALLS: Final = ("call", "began_at", "ended_at", "direction", "number", "outside", "reason")
+CALLS: Final = ("call", "began_at", "ended_at", "direction", "number", "external_party", "reason")
 
 
 def fixed_tables(tenant: str, trust: Trust) -> dict[str, str]:
@@ -36,19 +36,20 @@ def fixed_tables(tenant: str, trust: Trust) -> dict[str, str]:
             ),
         ),
         "tables/keeping.csv": _table(
-            ("purpose", "line", "keep_days", "since", "until", "agreements"),
+            ("purpose", "line", "keep_days", "since", "until", "covers_consents"),
             (
                 (each.purpose or "", each.line or "", each.keep_days, to_iso(each.since), _moment(each.until),
-                 "yes" if each.agreements else "no")
+                 "yes" if each.covers_consents else "no")
                 for each in limits.limits_of(tenant, trust)
             ),
         ),
         "tables/requests.csv": _table(
-            ("request", "number", "wants", "received_on", "due_on", "extended_why", "shown_at", "shown_how",
+            ("request", "number", "wants", "received_on", "due_on", "extension_reason", "verified_at",
+             "verified_how",
              "closed_at", "closed_how"),
             (
-                (each.id, each.number, each.wants, each.received_on, each.due_on, each.extended_why or "",
-                 _moment(each.proved_at), each.proved_how or "", _moment(each.closed_at),
+                (each.id, each.number, each.wants, each.received_on, each.due_on, each.extension_reason or "",
+                 _moment(each.verified_at), each.verified_how or "", _moment(each.closed_at),
                  each.closed_how or "")
                 for each in subject_request_queries.requests(tenant)
             ),
@@ -85,7 +86,8 @@ def _every(tenant: str) -> Iterator[NotRecordedRow]:
 
 def _call(row: NotRecordedRow) -> bytes:
     return csv_rows.row(
-        (row.id, to_iso(row.started_at), to_iso(row.ended_at), row.direction, row.number, row.outside.value,
+        (row.id, to_iso(row.started_at), to_iso(row.ended_at), row.direction, row.number,
+         row.external_party.value,
          row.reason)
     ).encode()  # fmt: skip
 

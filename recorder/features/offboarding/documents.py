@@ -29,8 +29,9 @@ ROWS: Final = 1000
 """Recordings in one part of the table, and leaves in one part of the log."""
 
 COLUMNS: Final = (
-    "recording", "began_at", "milliseconds", "direction", "number", "outside", "inside", "announcement",
-    "version", "brought_in", "manifest_sha256", "left_out",
+    "recording", "began_at", "milliseconds", "direction", "number", "external_party", "internal_party",
+    "announcement",
+    "version", "import_sha256", "manifest_sha256", "omitted",
 )  # fmt: skip
 
 HEAD: Final = (",".join(COLUMNS) + "\n").encode()
@@ -40,26 +41,26 @@ def parties_document(manifest: Manifest, parties: Parties) -> bytes:
     """The parties, which the manifest contains encrypted."""
     body = {
         "recording": manifest.recording,
-        "outside": {"kind": parties.outside.kind, "value": parties.outside.value},
-        "inside": None
-        if parties.inside is None
-        else {"kind": parties.inside.kind, "value": parties.inside.value},
-        "joined": [
+        "external_party": {"kind": parties.external_party.kind, "value": parties.external_party.value},
+        "internal_party": None
+        if parties.internal_party is None
+        else {"kind": parties.internal_party.kind, "value": parties.internal_party.value},
+        "participants": [
             {"offset_ms": each.offset_ms, "party": {"kind": each.party.kind, "value": each.party.value}}
-            for each in parties.joined
+            for each in parties.participants
         ],
     }
     return canonical_json.dump(body) + b"\n"
 
 
-def recording_line(row: RecordingRow, why_not: str | None) -> bytes:
+def recording_line(row: RecordingRow, omission: str | None) -> bytes:
     """A recording's row in the table, before it is erased."""
     return csv_rows.row(
         (
             row.id, to_iso(row.started_at), row.duration_ms, row.direction, row.number,
-            *(each.value if each else "" for each in (row.outside, row.inside)),
-            row.announcement, row.announcement_version, row.brought_in or "", row.manifest_sha256,
-            why_not or "",
+            *(each.value if each else "" for each in (row.external_party, row.internal_party)),
+            row.announcement, row.announcement_version, row.import_sha256 or "", row.manifest_sha256,
+            omission or "",
         )
     ).encode()  # fmt: skip
 
@@ -72,8 +73,8 @@ def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     lines = [HEAD]
     for row in rows:
         found = existing.get(row.recording)
-        gone = found is None or found.destroyed_at is not None
-        line = b"" if gone or found is None else recording_line(found, row.why_not)
+        gone = found is None or found.erased_at is not None
+        line = b"" if gone or found is None else recording_line(found, row.omission)
         lines.append(line if len(line) == row.row_length else b" " * (row.row_length - 1) + b"\n")
     return b"".join(lines)
 
@@ -146,7 +147,7 @@ recordings/<id>/  one folder per recording
     amendment-0001.json ...   documents sealed later, signed
     about.json                the parties
     log.jsonl                 the log's leaves about the recording, with their bodies
-tables/           all recordings, including those left out, with the reason (left_out); unrecorded calls,
+tables/           all recordings, including those left out, with the reason (omitted); unrecorded calls,
                   numbers, retention limits, and subject requests
 announcements/    the announcements: their texts (announcements.json), and their sounds by SHA-256
 log/              all leaves of the log, with their bodies unless they are about a recording;

@@ -128,7 +128,7 @@ def _opened(guard: Guard, who: Actor, row: OffboardingRow, each: HandedRow) -> V
     """Verify a recording that is about to be sent, and append its leaf; ``None`` if it is gone, may not be
     used any more, or is not as sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)
-    if recording is None or recording.destroyed_at is not None:
+    if recording is None or recording.erased_at is not None:
         return None
     try:
         sealed = guard.open(who, recording)

@@ -41,8 +41,8 @@ from recorder.seal.amendment_kinds import Erased
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import (
     WrappedKey,
+    key_part,
     next_tenant_key_path,
-    part,
     recording_of_path,
     tenant_key_path,
 )
@@ -79,7 +79,7 @@ def erase_due(
     until, written = elapsed() + seconds, 0
     for row in queries.departures_to_erase():
         try:
-            statement = offboarding.erasure(
+            statement = offboarding.erasure_statement(
                 services.store, row.tenant, services.root, services.revoked(), now
             )
             check_ready(row.tenant)
@@ -176,7 +176,7 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
     Raises :class:`RetentionError` (``offboarding.not_erased``) for a recording without a valid tombstone,
     whose key must be kept: it may be unlisted or on hold. Raises :class:`SealError`, :class:`StoreError`."""
     counted: dict[str, int] = {}
-    for place, keys in groupby(store.list(f"{part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
+    for place, keys in groupby(store.list(f"{key_part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
         names = {key.removeprefix(place) for key in keys}
         if MANIFEST not in names:
             continue  # nothing was committed
@@ -190,7 +190,7 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
                 f"{place} has a recording without a valid tombstone",
                 "`accord rebuild` lists it; if it is on hold, decide the hold first",
             )
-        counted[tombstone.data.why] = counted.get(tombstone.data.why, 0) + 1
+        counted[tombstone.data.reason] = counted.get(tombstone.data.reason, 0) + 1
     return counted
 
 
@@ -232,7 +232,7 @@ def destroy_keys(
 
 def _own_keys(tenant: str, store: Store) -> list[str]:
     """The places of a customer's keys, other than those of recordings."""
-    return [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
+    return [key for key in store.list(f"keys/{key_part(tenant)}/") if recording_of_path(key) is None]
 
 
 def _key_id(content: bytes, tenant: str) -> str | None:
@@ -247,7 +247,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 def _receipt(
     statement: Statement,
     services: Services,
-    destroyed: dict[str, int],
+    recordings_erased: dict[str, int],
     calls: int,
     people: int,
     keys: tuple[str, ...],
@@ -258,7 +258,7 @@ def _receipt(
     handed, backups_kept = statement.handed_over, services.backups_kept
     archive = None
     if handed is not None:
-        archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
+        archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.omitted)
     complete = erasure_complete_at(now, backups_kept)
     return OffboardingReceiptBody(
         tenant=statement.tenant,
@@ -267,8 +267,8 @@ def _receipt(
         handed_over=archive,
         erasing_since=statement.at,
         erased_at=now,
-        destroyed=destroyed,
-        gone=(
+        recordings_erased=recordings_erased,
+        erased=(
             "recordings' keys",
             "recordings' objects, every version",
             "calls that were not recorded",

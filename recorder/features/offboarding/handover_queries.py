@@ -39,12 +39,12 @@ SENT = "recording.handed_over"
 
 @dataclass(frozen=True, slots=True)
 class HandedRow:
-    """A recording of a handover, or ``why_not``, the reason why it is left out; ``files`` are names and
+    """A recording of a handover, or ``omission``, the reason why it is left out; ``files`` are names and
     lengths in bytes, ``at`` is the offset of the first file."""
 
     number: int
     recording: str
-    why_not: str | None
+    omission: str | None
     row_length: int
     at: int
     length: int
@@ -64,7 +64,7 @@ def begin_handover(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) 
         HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
         handover = str(uuid7(now, entropy))
         append(tenant, STARTED, {"handover": handover}, now, entropy)
-        size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
+        size = TenantTable.select(TenantTable.log_size).where(TenantTable.id == tenant).scalar()
         change = {"handover": handover, "log_size": size, "handed_at": None, "layout": None, "length": None}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
     return require_departure(tenant)
@@ -81,7 +81,7 @@ def add_recordings(tenant: str, handover: str, rows: Sequence[HandedRow]) -> Non
                 tenant_id=tenant,
                 number=row.number,
                 recording_id=row.recording,
-                why_not=row.why_not,
+                omission=row.omission,
                 row_length=row.row_length,
                 at=row.at,
                 length=row.length,
@@ -108,7 +108,7 @@ def complete_handover(
         change = {"layout": layout, "length": length, "handed_at": at}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
         counted = count_reasons(tenant)
-        body = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
+        body = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "omitted": counted}
         append(tenant, COMPLETED, {**body, "statement": statement}, now, entropy)
 
 
@@ -126,7 +126,7 @@ def rows_sha256(tenant: str) -> str:
             values: list[Any] = [
                 row.number,
                 row.recording,
-                row.why_not,
+                row.omission,
                 row.row_length,
                 row.at,
                 row.length,
@@ -141,9 +141,9 @@ def count_reasons(tenant: str) -> dict[str, int]:
     """How many recordings are handed over (''), and how many are left out, by reason."""
     with connected():
         query = HandedRecordingTable.select(
-            HandedRecordingTable.why_not, fn.COUNT(HandedRecordingTable.id)
+            HandedRecordingTable.omission, fn.COUNT(HandedRecordingTable.id)
         ).where(HandedRecordingTable.tenant_id == tenant)
-        rows = database.execute(query.group_by(HandedRecordingTable.why_not)).fetchall()
+        rows = database.execute(query.group_by(HandedRecordingTable.omission)).fetchall()
         return {str(reason or ""): int(many) for reason, many in rows}
 
 
@@ -242,7 +242,7 @@ def _handed_row(row: HandedRecordingTable) -> HandedRow:
     return HandedRow(
         number=row.number,
         recording=row.recording_id,
-        why_not=row.why_not,
+        omission=row.omission,
         row_length=row.row_length,
         at=int(row.at),
         length=int(row.length),

@@ -89,9 +89,9 @@ def reason_left_out(sealed: VerifiedRecording, now: datetime, trust: Trust) -> s
     controller and is given its recordings, but not those that none of its users may hear any more."""
     row, manifest = sealed.row, sealed.manifest
     usage = terms(manifest, sealed.chain.amendments, limits_of(row.tenant, trust), pack_of(row.tenant))
-    if manifest.brought_in is not None and not usage.purposes:
+    if manifest.import_sha256 is not None and not usage.purposes:
         return "access.brought_in"
-    if manifest.announced is None and manifest.brought_in is None:
+    if manifest.announced is None and manifest.import_sha256 is None:
         return "access.not_announced"
     if usage.holds:
         return None

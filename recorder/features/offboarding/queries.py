@@ -75,7 +75,7 @@ def record_erasure(
     lines. Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
-        change = {"announced_at": announced_at, "until": until, "erasing_since": since, "left_at": None}
+        change = {"announced_at": announced_at, "until": until, "erasing_since": since, "offboarded_at": None}
         if not OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute():
             OffboardingTable.insert(tenant_id=tenant, **change).execute()
         body = {"early": early, "handed_over": handed_over, "statement": statement}
@@ -86,7 +86,7 @@ def record_erasure(
 def departures_to_erase() -> tuple[OffboardingRow, ...]:
     """Customers whose erasure is ordered and not finished."""
     with connected():
-        condition = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
+        condition = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.offboarded_at.is_null()
         return tuple(
             _row(row)
             for row in OffboardingTable.select().where(condition).order_by(OffboardingTable.tenant_id)
@@ -98,7 +98,7 @@ def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[Reco
     with connected():
         condition = (
             (RecordingTable.tenant == tenant)
-            & RecordingTable.destroyed_at.is_null()
+            & RecordingTable.erased_at.is_null()
             & (RecordingTable.id > after)
         )
         query = RecordingTable.select().where(condition).order_by(RecordingTable.id).limit(limit)
@@ -108,7 +108,7 @@ def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[Reco
 def count_recordings(tenant: str) -> int:
     """How many of a customer's recordings are not erased."""
     with connected():
-        condition = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
+        condition = (RecordingTable.tenant == tenant) & RecordingTable.erased_at.is_null()
         return int(RecordingTable.select().where(condition).count())
 
 
@@ -188,8 +188,13 @@ def drop_request_texts(tenant: str) -> None:
         condition = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
-        ReviewTable.update(withheld_why=None).where(ReviewTable.request.in_(requests)).execute()
-        gone = {"number_salt": None, "extended_why": None, "vouched_said": None, "proved_said": None}
+        ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
+        gone = {
+            "number_salt": None,
+            "extension_reason": None,
+            "vouched_statement": None,
+            "verified_statement": None,
+        }
         SubjectRequestTable.update(number="", **gone).where(condition).execute()
 
 
@@ -217,10 +222,10 @@ def record_receipt(
     """Record the receipt of a finished erasure; false if that was done before."""
     with writing():
         lock_tenant(tenant)
-        if require_departure(tenant).left_at is not None:
+        if require_departure(tenant).offboarded_at is not None:
             return False
         # The layout contains the tables, subject requests among them.
-        OffboardingTable.update(receipt=receipt, left_at=at, layout=None).where(
+        OffboardingTable.update(receipt=receipt, offboarded_at=at, layout=None).where(
             OffboardingTable.tenant_id == tenant
         ).execute()
         HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()

@@ -28,7 +28,7 @@ def current_statement(changes: Changes, tenant: str) -> Statement:
     """The signed statement in force about a departing customer. Raises :class:`CatalogueError`
     (``offboarding.not_announced``, ``offboarding.statement_missing`` if only a row says so),
     :class:`SealError` for an unreadable statement, :class:`recorder.errors.StoreError`."""
-    found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
+    found = offboarding.current_statement(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
     if offboarding_progress.find_offboarding(tenant) is None:
@@ -65,7 +65,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     if found is None or found.until != until:
         first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
         more = {"announced_at": now, "until": until, "handed_over": None}
-        found = _put(changes, first if last is None else last.following(ANNOUNCED, now, **more))
+        found = _put(changes, first if last is None else last.next_statement(ANNOUNCED, now, **more))
     note_departure(tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy)
     return found
 
@@ -82,7 +82,7 @@ def cancel(changes: Changes, tenant: str) -> None:
     if last is None:
         last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
     elif last.kind != CANCELLED:
-        last = _put(changes, last.following(CANCELLED, now))
+        last = _put(changes, last.next_statement(CANCELLED, now))
     offboarding_queries.record_cancellation(tenant, last.sha256, now=now, entropy=changes.entropy)
 
 
@@ -93,7 +93,7 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
     check_not_ordered(found)
     if found.handed_over != handed:
         at = truncate(max(changes.now(), handed.at))
-        found = _put(changes, found.following(HANDED_OVER, at, handed_over=handed))
+        found = _put(changes, found.next_statement(HANDED_OVER, at, handed_over=handed))
     return found.sha256
 
 
@@ -110,7 +110,7 @@ def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statem
                 f"the customer was told that the archive can be downloaded until {to_iso(found.until)}",
                 "wait for that day, or state in --early how they agreed to an earlier one",
             )
-        found = _put(changes, found.following(ERASURE, now, early=early or ""))
+        found = _put(changes, found.next_statement(ERASURE, now, early=early or ""))
     elif (row := offboarding_progress.find_offboarding(tenant)) is not None and row.erasing_since is not None:
         check_not_ordered(found)
     record_order(changes, found)
@@ -140,7 +140,7 @@ def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statem
     early = "by the receipt of its offboarding"
     made = Statement(tenant, 1, None, ERASURE, now, announced_at, now, None, early)
     if last is not None:
-        made = replace(made, number=last.number + 1, before=last.sha256)
+        made = replace(made, number=last.number + 1, predecessor=last.sha256)
     return _put(changes, made)
 
 
@@ -163,7 +163,7 @@ def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement |
 
 
 def _put(changes: Changes, statement: Statement) -> Statement:
-    made = offboarding.put(changes.store, statement, changes.signer, changes.root)
+    made = offboarding.put_statement(changes.store, statement, changes.signer, changes.root)
     changes.boundary("statement put")
     return made
 

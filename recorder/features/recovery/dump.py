@@ -66,7 +66,7 @@ TABLES: tuple[type[Table], ...] = (
 """Ordered so that each row comes after those that it refers to."""
 
 OMITTED: Mapping[type[Table], tuple[str, ...]] = {
-    RecordingTable: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")
+    RecordingTable: ("external_kind", "external_value", "internal_kind", "internal_value", "wrapped_key")
 }
 """Columns that stay empty in a copy until ``accord rebuild`` has read the bucket."""
 

@@ -31,7 +31,7 @@ from recorder.seal.keyring import (
     wrapped_key_at,
 )
 from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
-from recorder.seal.revocation import Known, Revoked, signed_since
+from recorder.seal.revocation import Known, Revoked, find_revoked_documents
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import open_manifest
 from recorder.seal.usage_terms import RetentionLimit
@@ -154,13 +154,17 @@ class PrefixReader:
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased but exists"))
             row = recording_of(manifest, content, None, None, None, *self._later_facts(chain))
-            gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
+            gone = replace(row, erased_at=chain.erased.at, erasure_reason=chain.erased.data.reason)
             return gone, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, blame)
-        outside, inside = (parties.outside, parties.inside) if parties else (None, None)
-        return recording_of(manifest, content, outside, inside, key, *self._later_facts(chain)), chain
+        external_party, internal_party = (
+            (parties.external_party, parties.internal_party) if parties else (None, None)
+        )
+        return recording_of(
+            manifest, content, external_party, internal_party, key, *self._later_facts(chain)
+        ), chain
 
     def _later_facts(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
         """Amendments, and the customer's retention limits."""
@@ -186,7 +190,7 @@ class PrefixReader:
             return amending.known_hashes(manifest.tenant, manifest.recording)
 
         dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
-        for document, why in signed_since(chain, self._revoked, None if dated else seen):
+        for document, why in find_revoked_documents(chain, self._revoked, None if dated else seen):
             chain.problems.append(Problem("seal.key_revoked", document, why))
             if (number := number_in(document)) is not None:
                 del chain.amendments[number - 1 :]

@@ -54,7 +54,7 @@ from recorder.seal.call_erasure import NOTES
 from recorder.seal.keyring import Keyring, recording_of_path
 from recorder.seal.offboarding import FOLDER as LEAVING
 from recorder.seal.retention_limit import FOLDER as RETENTION
-from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.store.contract import NotFound, Store
 
@@ -111,7 +111,7 @@ class Rebuild:
     threads: int = THREADS
     correct: bool = False
     tell: Tell = lambda _phase, _done, _total: None
-    revoked: Callable[[], Revoked] = nothing
+    revoked: Callable[[], Revoked] = none_revoked
     believe_dates: bool = False
 
     @property

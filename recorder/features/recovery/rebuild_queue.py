@@ -58,14 +58,14 @@ def interrupted() -> RebuildPosition | None:
     """The position of an interrupted rebuild; ``None`` if there is none."""
     with connected():
         row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
-    return None if row is None else RebuildPosition(row.said["phase"], row.said["after"], row.since)
+    return None if row is None else RebuildPosition(row.data["phase"], row.data["after"], row.since)
 
 
 def begin(phase: str, now: datetime) -> RebuildPosition:
     """Start a rebuild, or resume the interrupted one."""
     with writing():
         if not GlobalStateTable.select().where(GlobalStateTable.name == REBUILD).exists():
-            GlobalStateTable.create(name=REBUILD, said={"phase": phase, "after": ""}, since=now)
+            GlobalStateTable.create(name=REBUILD, data={"phase": phase, "after": ""}, since=now)
     found = interrupted()
     assert found is not None
     return found
@@ -87,7 +87,7 @@ def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:
                 for each in found[start : start + PAGE]
             ]
             QueuedPlaceTable.insert_many(rows).on_conflict_ignore().execute()
-        GlobalStateTable.update(said={"phase": phase, "after": after}).where(
+        GlobalStateTable.update(data={"phase": phase, "after": after}).where(
             GlobalStateTable.name == REBUILD
         ).execute()
 

@@ -38,7 +38,7 @@ UNCHANGED = "unchanged"
 
 DIFFERS = "differs"
 
-LEFT_OUT = "left_out"
+SKIPPED = "skipped"
 
 LISTED_WITHIN = timedelta(minutes=15)
 """The longest time from sealing to listing if nothing is wrong; it takes seconds."""
@@ -132,14 +132,14 @@ class RowRestorer:
         RecordingTable.insert_many([recording_columns(row) for row in rows]).execute()
         bodies: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for seen, row in zip(fresh, rows, strict=True):
-            gone = row.destroyed_at is not None
+            gone = row.erased_at is not None
             leaves = drop_bodies(row.tenant, row.id) if gone else []
             if seen.chain is not None:
                 amendments.insert_amendments(seen.chain)
             body: dict[str, object] = {
                 "recording": row.id,
                 "manifest_sha256": row.manifest_sha256,
-                "destroyed": gone,
+                "erased": gone,
             }
             if gone:
                 body["leaves"] = leaves
@@ -153,21 +153,21 @@ class RowRestorer:
         """Outcome, code and message of a place without a row, or whose recording has one."""
         row = seen.row
         if row is None:
-            return LEFT_OUT, None, None
+            return SKIPPED, None, None
         if row.id not in existing:
-            return LEFT_OUT, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
+            return SKIPPED, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
         old = existing[row.id]
         if (old.tenant, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
             return DIFFERS, "recording.conflict", "the catalogue has another manifest for this recording"
-        if old.destroyed_at is not None and row.destroyed_at is None:
+        if old.erased_at is not None and row.erased_at is None:
             return DIFFERS, "row.erased", "erased by the catalogue, but without a tombstone in the bucket"
-        if old.destroyed_at is not None:
+        if old.erased_at is not None:
             return (
                 (COMPLETED if seen.chain and amendments.insert_amendments(seen.chain) else UNCHANGED),
                 None,
                 None,
             )
-        if row.destroyed_at is not None and seen.chain is not None:
+        if row.erased_at is not None and seen.chain is not None:
             amendments.list_tombstone(old, seen.chain, now=self.now, entropy=self.entropy)
             return ERASED, None, None
         return self._fill(old, row, seen.chain)
@@ -179,7 +179,9 @@ class RowRestorer:
         noted = 0 if chain is None else amendments.insert_amendments(chain)
         if noted:  # the row lacks the consequences of these amendments, too
             lacking |= {
-                name: other.pop(name) for name in ("purposes", "agreed", "keep_until") if name in other
+                name: other.pop(name)
+                for name in ("purposes", "consented_until", "keep_until")
+                if name in other
             }
         changes = lacking | (other if self.correct else {})
         if changes:
@@ -208,7 +210,7 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
     if row.wrapped_key is None or old.wrapped_key is not None:
         allowed = replace(allowed, wrapped_key=old.wrapped_key)
     if row.wrapped_key is None:
-        allowed = replace(allowed, outside=old.outside, inside=old.inside)
+        allowed = replace(allowed, external_party=old.external_party, internal_party=old.internal_party)
     before, after = recording_columns(old), recording_columns(allowed)
     differing = {name: value for name, value in after.items() if value != before[name]}
     lacking = {name for name in differing if before[name] is None}
@@ -234,14 +236,12 @@ def tenant_keys() -> dict[str, str]:
 def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
     """Recordings that are not erased, by id, after one."""
     with connected():
-        query = RecordingTable.select().where(
-            (RecordingTable.id > last) & RecordingTable.destroyed_at.is_null()
-        )
+        query = RecordingTable.select().where((RecordingTable.id > last) & RecordingTable.erased_at.is_null())
         return tuple(recording_row(row) for row in query.order_by(RecordingTable.id).limit(limit))
 
 
 def destroyed_among(recordings: Sequence[str]) -> set[str]:
     """Those of some recordings that are tombstones in the catalogue."""
     with connected():
-        gone = RecordingTable.id.in_(recordings) & RecordingTable.destroyed_at.is_null(False)
+        gone = RecordingTable.id.in_(recordings) & RecordingTable.erased_at.is_null(False)
         return {row.id for row in RecordingTable.select(RecordingTable.id).where(gone)}

@@ -79,12 +79,12 @@ def drop_calls(
         gone = int(NotRecordedTable.delete().where(rows).execute())
         leaves = sorted(number for each in unrecorded for number in drop_bodies(tenant, each))
         for each in unrecorded:
-            columns = {"tenant_id": tenant, "request_id": request, "forgotten_at": now, "note": note}
+            columns = {"tenant_id": tenant, "request_id": request, "erased_at": now, "note": note}
             ErasedCallTable.insert(id=each, **columns).on_conflict(
                 conflict_target=[ErasedCallTable.id], update=columns
             ).execute()
         if gone or leaves:
-            body: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
+            body: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "actor": who}
             body["note"] = note
             append(tenant, CALLS_FORGOTTEN, body, now, entropy)
     return gone

@@ -37,9 +37,9 @@ def refusal_of(status: RecordingStatus) -> Refusal | None:
     if reason is None:
         return None
     if reason == "retention.held":
-        return Refusal(reason, max(each.said.review_at for each in status.terms.holds))
+        return Refusal(reason, max(each.data.review_at for each in status.terms.holds))
     if reason == "retention.by_law":
-        ends = [each.until for each in status.terms.purposes if sealed.by_law(each.code)]
+        ends = [each.until for each in status.terms.purposes if sealed.is_required_by_law(each.code)]
         return Refusal(reason, max(ends))
     return Refusal(reason, None)
 

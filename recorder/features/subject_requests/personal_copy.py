@@ -66,7 +66,7 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
         return facts  # more needs a decision of its own
     if review.given == reviews.WITHHELD:
         return facts
-    if not announced and review.withheld_why is None:
+    if not announced and review.withheld_reason is None:
         raise SubjectRequestError(
             "subject_request.unannounced",
             "the recording was not announced, and no reason was given for disclosing it",
@@ -119,7 +119,7 @@ def _theirs(
     row = guard.row(who, recording_id, PERSON)
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
-    if row.outside != Party(E164, verified.number):
+    if row.external_party != Party(E164, verified.number):
         guard.refuse(
             who, "subject_request.not_theirs", "it is not of a call with that number", row.id, PERSON
         )
@@ -130,4 +130,4 @@ def _theirs(
 def _announced(sealed: VerifiedRecording, known: Terms) -> bool:
     """Whether the recording was announced, or its customer has since stated its purpose."""
     manifest = sealed.manifest
-    return manifest.announced is not None or (manifest.brought_in is not None and bool(known.purposes))
+    return manifest.announced is not None or (manifest.import_sha256 is not None and bool(known.purposes))

@@ -44,7 +44,7 @@ def find_open_row(tenant: str, request_id: str) -> SubjectRequestTable:
 def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, if its number is verified. Raises ``subject_request.unverified`` too."""
     row = find_open_row(tenant, request_id)
-    if row.proved_at is None:
+    if row.verified_at is None:
         raise SubjectRequestError("subject_request.unverified", "the number is not verified", "")
     return row
 
@@ -85,7 +85,7 @@ def tenant_of(tenant: str) -> Any:
 
 _LOGGED: Final = (
     "wants", "language", "received_on", "due_on", "entered_kind", "extended_at", "vouched_at", "vouched_by",
-    "proved_at", "proved_how", "proved_by", "closed_at", "closed_how", "exported_at",
+    "verified_at", "verified_how", "verified_by", "closed_at", "closed_how", "exported_at",
 )  # fmt: skip
 
 
@@ -107,11 +107,15 @@ def _asked(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     first = leaf.body.get("vouch") == 1
-    return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("who")} if first else {}
+    return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("actor")} if first else {}
 
 
 def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
-    return {"proved_at": leaf.at, "proved_how": leaf.body.get("how"), "proved_by": leaf.body.get("who")}
+    return {
+        "verified_at": leaf.at,
+        "verified_how": leaf.body.get("how"),
+        "verified_by": leaf.body.get("actor"),
+    }
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {

@@ -45,7 +45,7 @@ EXPORTED: Final = "recording.exported"
 LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
 RELEASE_LEAVES: Final[Mapping[str, tuple[str, str]]] = {
     "listen.opened": (LISTENED, "user"),
-    EXPORTED: (COPIED, "who"),
+    EXPORTED: (COPIED, "actor"),
     "recording.handed_over": (HANDED_OVER, "user"),
 }
 """Leaves about audio that was sent: how, and the body's field with the recipient."""
@@ -53,18 +53,18 @@ RELEASE_LEAVES: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
-    """The decision about a recording, and its outcome; everything is ``None`` at first. ``withheld_why`` is
-    why its audio is withheld or, if it was not announced, why it is given. ``kept_why`` is the error id of
-    why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is
+    """The decision about a recording, and its outcome; everything is ``None`` at first. ``withheld_reason``
+    is why its audio is withheld or, if it was not announced, why it is given. ``kept_reason`` is the error id
+    of why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is
     reviewed or a legal duty ends."""
 
     recording: str
     given: str | None = None
-    withheld_why: str | None = None
+    withheld_reason: str | None = None
     decided_at: datetime | None = None
     exported_at: datetime | None = None
     erased_at: datetime | None = None
-    kept_why: str | None = None
+    kept_reason: str | None = None
     kept_until: datetime | None = None
 
 
@@ -93,7 +93,7 @@ def find_recordings(tenant: str, number: str) -> tuple[RecordingRow, ...]:
     """A customer's recordings with a number, oldest first. Erased ones name nobody any more, and are not
     included."""
     with connected():
-        condition = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
+        condition = _theirs(RecordingTable, tenant, number) & RecordingTable.erased_at.is_null()
         query = (
             RecordingTable.select().where(condition).order_by(RecordingTable.started_at, RecordingTable.id)
         )
@@ -112,7 +112,7 @@ def all_calls_disclosed(request: subject_request_queries.RequestRow) -> bool:
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))
         if request.exported_at is not None:
-            query = query.where(NotRecordedTable.noted_at > request.exported_at)
+            query = query.where(NotRecordedTable.listed_at > request.exported_at)
         return not query.exists()
 
 
@@ -160,14 +160,14 @@ def decide(
         if signer is not None and given != WITHHELD:
             signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
         ReviewTable.update(
-            given=given, withheld_why=reason, decided_at=now, decided_by=who, disclosure=signed
+            given=given, withheld_reason=reason, decided_at=now, decided_by=who, disclosure=signed
         ).where(ReviewTable.id == row.id).execute()
         body = {
             "request": request_id,
             "recording": recording,
             "given": given,
-            "why": reason or "",
-            "who": who,
+            "reason": reason or "",
+            "actor": who,
         }
         append(tenant, REVIEWED, body, now, entropy, recording=recording)
 
@@ -212,7 +212,13 @@ def note_export(
                 "subject_request.not_reviewed", "nothing was decided about this recording", ""
             )
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
-        body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
+        body = {
+            "request": request_id,
+            "recording": recording,
+            "channels": channels,
+            "name": name,
+            "actor": who,
+        }
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
 
 
@@ -233,10 +239,10 @@ def note_erasure(
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         ReviewTable.update(
-            erased_at=now if why_not is None else None, kept_why=why_not, kept_until=until
+            erased_at=now if why_not is None else None, kept_reason=why_not, kept_until=until
         ).where(ReviewTable.id == row.id).execute()
         kind = ERASED if why_not is None else KEPT
-        body = {"request": request_id, "recording": recording, "why": why_not or "", "who": who}
+        body = {"request": request_id, "recording": recording, "reason": why_not or "", "actor": who}
         if why_not is not None:
             body["until"] = "" if until is None else to_iso(until)
         append(tenant, kind, body, now, entropy, recording=recording)
@@ -285,7 +291,7 @@ def _about(
         raise SubjectRequestError(
             "subject_request.not_theirs", "the recording is not of a call with this number", ""
         )
-    body = {"request": request.id, "recording": recording, "who": who}
+    body = {"request": request.id, "recording": recording, "actor": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
     return ReviewTable.create(id=identity, request=request.id, recording_id=recording)
 
@@ -297,7 +303,7 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
     gone = (
         (RecordingTable.tenant == tenant)
         & RecordingTable.id.in_([*reviews])
-        & RecordingTable.destroyed_at.is_null(False)
+        & RecordingTable.erased_at.is_null(False)
     )
     for each in RecordingTable.select(RecordingTable.id).where(gone):
         del reviews[each.id]
@@ -313,25 +319,29 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
 
 
 _LOGGED: Final = (
-    "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
+    "given", "withheld_reason", "decided_at", "decided_by", "exported_at", "erased_at", "kept_reason",
+    "kept_until",
 )  # fmt: skip
 
-_NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_why", "kept_until"))
+_NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_reason", "kept_until"))
 
 
 def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     body = leaf.body
     return {
         "given": body.get("given"),
-        "withheld_why": body.get("why") or None,
+        "withheld_reason": body.get("reason") or None,
         "decided_at": leaf.at,
-        "decided_by": body.get("who"),
+        "decided_by": body.get("actor"),
     }
 
 
 def _kept(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     until = leaf.body.get("until")
-    return _NOT_ERASED | {"kept_why": leaf.body.get("why"), "kept_until": from_iso(until) if until else None}
+    return _NOT_ERASED | {
+        "kept_reason": leaf.body.get("reason"),
+        "kept_until": from_iso(until) if until else None,
+    }
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {
@@ -344,11 +354,11 @@ _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]
 
 
 def _theirs(model: type[RecordingTable] | type[NotRecordedTable], tenant: str, number: str) -> object:
-    return (model.tenant == tenant) & (model.outside_kind == E164) & (model.outside_value == number)
+    return (model.tenant == tenant) & (model.external_kind == E164) & (model.external_value == number)
 
 
 def _row(row: ReviewTable) -> ReviewRow:
     return ReviewRow(
-        row.recording_id, row.given, row.withheld_why, row.decided_at, row.exported_at, row.erased_at,
-        row.kept_why, row.kept_until,
+        row.recording_id, row.given, row.withheld_reason, row.decided_at, row.exported_at, row.erased_at,
+        row.kept_reason, row.kept_until,
     )  # fmt: skip

@@ -101,7 +101,7 @@ def enter(
             "language": language,
             "number_sha256": number_commitment(made),
             "by": by_kind,
-            "who": by or "",
+            "actor": by or "",
         }
         change_row(made, append(tenant, ASKED, body, now, entropy))
     return request_row(made)
@@ -133,7 +133,7 @@ def extend(
     with writing():
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
-        if row.extended_why is not None:
+        if row.extension_reason is not None:
             raise SubjectRequestError(
                 "subject_request.extended",
                 "the request was extended before",
@@ -143,9 +143,9 @@ def extend(
             raise SubjectRequestError("subject_request.too_late", "the first month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         words = check_sentence(why)
-        body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
+        body = {"request": row.id, "due_on": due, "actor": who or "", "reason_sha256": digest(words)}
         leaf = append(tenant, EXTENDED, body, now, entropy)
-        change_row(row, leaf, due_on=due, extended_at=now, extended_why=words)
+        change_row(row, leaf, due_on=due, extended_at=now, extension_reason=words)
 
 
 def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
@@ -156,7 +156,7 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
     with writing():
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
-        if row.proved_at is not None:
+        if row.verified_at is not None:
             raise SubjectRequestError("subject_request.verified", "that was shown before", "")
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
@@ -168,10 +168,10 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
                 "subject_request.vouched", "this user vouched before", "a second user must vouch"
             )
         words, first = check_sentence(how), row.vouched_at is None
-        body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
+        body = {"request": row.id, "vouch": 1 if first else 2, "actor": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
         if first:
-            change_row(row, leaf, vouched_at=now, vouched_by=who, vouched_said=words)
+            change_row(row, leaf, vouched_at=now, vouched_by=who, vouched_statement=words)
             return
         change_row(row, leaf)
         record_verification(row, PEOPLE, who, words, now, entropy)
@@ -182,11 +182,11 @@ def record_verification(
 ) -> None:
     """Inside the caller's transaction: record that the number is verified. Raises
     :class:`SubjectRequestError` (``subject_request.verified``)."""
-    if row.proved_at is not None:
+    if row.verified_at is not None:
         raise SubjectRequestError("subject_request.verified", "that was shown before", "")
-    body = {"request": row.id, "how": how, "who": who}
+    body = {"request": row.id, "how": how, "actor": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
-    change_row(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
+    change_row(row, leaf, verified_at=now, verified_how=how, verified_by=who, verified_statement=what)
 
 
 def close(
@@ -201,9 +201,9 @@ def close(
     with writing():
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
-        if how == "answered" and row.proved_at is None:
+        if how == "answered" and row.verified_at is None:
             raise SubjectRequestError("subject_request.unverified", "the number is not verified", "")
-        leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
+        leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "actor": who or ""}, now, entropy)
         change_row(row, leaf, closed_at=now, closed_how=how)
 
 
@@ -213,5 +213,5 @@ def note_export(tenant: str, request_id: str, who: str, now: datetime, entropy: 
     with writing():
         lock_tenant(tenant)
         row = find_verified_row(tenant, request_id)
-        leaf = append(tenant, EXPORTED, {"request": request_id, "who": who}, now, entropy)
+        leaf = append(tenant, EXPORTED, {"request": request_id, "actor": who}, now, entropy)
         change_row(row, leaf, exported_at=now)

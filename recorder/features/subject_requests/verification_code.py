@@ -80,15 +80,15 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
     with writing():
         lock_tenant(tenant)
         request = queries.find_open_row(tenant, request_id)
-        if request.proved_at is not None:
+        if request.verified_at is not None:
             raise SubjectRequestError("subject_request.verified", "that was shown before", "")
         if not reviews.has_calls(tenant, request.number):
             raise SubjectRequestError(
                 "subject_request.nothing", "this customer has no call with that number", ""
             )
         since = now - A_DAY
-        same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
-        condition = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
+        same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.ordered_at > since)
+        condition = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.ordered_at > since)
         last = latest_call(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
             raise SubjectRequestError("subject_request.call_pending", "the number is being called", "")
@@ -102,12 +102,12 @@ def order_call(tenant: str, request_id: str, *, who: str, now: datetime, entropy
                 "try again tomorrow",
             )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
-        body = {"request": request.id, "call": call, "who": who, "language": request.language}
+        body = {"request": request.id, "call": call, "actor": who, "language": request.language}
         body |= {"until": to_iso(until), "number_sha256": queries.number_commitment(request)}
         leaf = append(tenant, ORDERED, body, now, entropy)
         row = VerificationCodeTable.create(
             id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
-            asked_at=now, until=until, tries=0, leaves=[leaf.number],
+            ordered_at=now, until=until, tries=0, leaves=[leaf.number],
         )  # fmt: skip
     return _row(row)
 
@@ -118,7 +118,7 @@ def latest_call(tenant: str, request_id: str) -> CodeRow | None:
         query = VerificationCodeTable.select().where(
             (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.request == request_id)
         )
-        row = query.order_by(VerificationCodeTable.asked_at.desc(), VerificationCodeTable.id.desc()).first()
+        row = query.order_by(VerificationCodeTable.ordered_at.desc(), VerificationCodeTable.id.desc()).first()
     return None if row is None else _row(row)
 
 
@@ -211,14 +211,14 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
     with writing():
         lock_tenant(tenant)
         request = queries.find_open_row(tenant, request_id)
-        if request.proved_at is not None:
+        if request.verified_at is not None:
             raise SubjectRequestError("subject_request.verified", "that was shown before", "")
         last = (
             VerificationCodeTable.select()
             .where(
                 (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.request == request_id)
             )
-            .order_by(VerificationCodeTable.asked_at.desc(), VerificationCodeTable.id.desc())
+            .order_by(VerificationCodeTable.ordered_at.desc(), VerificationCodeTable.id.desc())
             .first()
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
@@ -243,7 +243,13 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
                 "subject_request.tries_exhausted", "the code was tried too often", "order another call"
             )
         right = _is(last.id, "".join(code.split()), last.code_hash)
-        body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}
+        body = {
+            "request": request.id,
+            "call": last.id,
+            "correct": right,
+            "actor": who,
+            "tries": last.tries + 1,
+        }
         append(tenant, TRIED, body, now, entropy)
         if right:
             service.record_verification(request, rules.CODE, who, None, now, entropy)

@@ -50,7 +50,9 @@ def policies() -> NodePolicies:
         sounds = {row.menu.sha256 for row in rows if row.menu is not None}
         for row in announcements.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
-        sounds = sounds.union(*(row.joining.sounds for row in rows if row.joining is not None))
+        sounds = sounds.union(
+            *(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None)
+        )
         asking = {row.id for row in rows if row.keep is not None}
         kept = {
             (row.line_id, row.language): row
@@ -120,11 +122,11 @@ class _PolicyBuilder:
             timing=row.timing,
             formats=row.formats,
             announcement=first.announcement,
-            asked=first.asked,
+            consent_prompt=first.consent_prompt,
             keep=first.keep,
             delete=first.delete,
             beep=row.beep,
-            joining=first.joining,
+            transfer_notice=first.transfer_notice,
             outbound=row.outbound,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sha256),
@@ -141,22 +143,26 @@ class _PolicyBuilder:
             sha256=row.sound_id,
             duration_ms=self.durations[row.sound_id],
         )
-        keep, joining = self._keep(line, row.language), self._joining(line, row.language)
+        keep, notice = self._keep(line, row.language), self._transfer_notice(line, row.language)
         delete = self._delete(line, row.language)
         if row.mode not in ASKING_MODES:
-            return line_policy.Language(announcement, None, keep, delete, joining)
+            return line_policy.Language(announcement, None, keep, delete, notice)
         question = self._sound(row.question_text, row.question_id)
         declined = self._sound(row.declined_text, row.declined_id)
         return line_policy.Language(
-            announcement, line_policy.ConsentPrompt(question, declined), keep, delete, joining
+            announcement, line_policy.ConsentPrompt(question, declined), keep, delete, notice
         )
 
-    def _joining(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
-        notice, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
-        if line.joining is None or notice is None:
+    def _transfer_notice(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
+        notice, refused = (
+            (None, None) if line.transfer_notice is None else line.transfer_notice.say(line.mode, language)
+        )
+        if line.transfer_notice is None or notice is None:
             return None
         declined = None if refused is None else self._sound(refused.text, refused.sha256)
-        return line_policy.TransferNotice(line.joining.how, self._sound(notice.text, notice.sha256), declined)
+        return line_policy.TransferNotice(
+            line.transfer_notice.how, self._sound(notice.text, notice.sha256), declined
+        )
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
         prompts = self.kept.get((line.id, language))

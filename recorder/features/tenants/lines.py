@@ -98,7 +98,13 @@ def create_line(
                 **columns,
             )
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
-            rest = {"keep": None, "deletable": False, "beep": "", "joining_sha256": None, "outbound": OFF}
+            rest = {
+                "keep": None,
+                "deletable": False,
+                "beep": "",
+                "transfer_notice_sha256": None,
+                "outbound": OFF,
+            }
             append(tenant, CREATED, {"line": identity, **body, **how, **rest}, now, entropy)
             increment(LINES)
     except IntegrityError as error:

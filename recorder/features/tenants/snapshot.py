@@ -97,7 +97,7 @@ def _needed(spool: Path) -> set[str]:
             continue  # the pipeline sets it aside, with its reason
         needed |= {each.sha256 for each in (start.announcement, start.question) if each is not None}
         needed = needed.union(*(each.sounds for each in (start.keep, start.delete) if each is not None))
-        needed |= frozenset() if start.joining is None else start.joining.sounds
+        needed |= frozenset() if start.transfer_notice is None else start.transfer_notice.sounds
     return needed
 
 

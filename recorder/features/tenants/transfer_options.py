@@ -72,14 +72,14 @@ def set_transfer_notice(
             changed = transfer_options_data(
                 TransferOptions(how, _kept(notice, now), stored, _kept(refused, now))
             )
-        if row.joining != changed:
-            LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
-            was = None if row.joining is None else row.joining["how"]
+        if row.transfer_notice != changed:
+            LineTable.update(transfer_notice=changed).where(LineTable.id == line_id).execute()
+            was = None if row.transfer_notice is None else row.transfer_notice["how"]
             body: dict[str, object] = {"line": line_id, "how": how, "how_was": was}
-            asked_was = row.joining is not None and "asked" in row.joining
-            if ask or asked_was:
-                body |= {"asked": ask, "asked_was": asked_was}
-            body["joining_sha256"] = None if changed is None else sha256_of(changed)
+            asked_before = row.transfer_notice is not None and "questions" in row.transfer_notice
+            if ask or asked_before:
+                body |= {"asks": ask, "asks_was": asked_before}
+            body["transfer_notice_sha256"] = None if changed is None else sha256_of(changed)
             append(tenant, "line.transfer_notice_changed", body, now, entropy)
             increment(LINES)
     return True
@@ -117,8 +117,8 @@ def is_required(tenant: str) -> bool:
 def silent_languages(tenant: str, line_id: str) -> tuple[str, ...]:
     """The languages of a line in which no transfer target can be told."""
     line = queries.line(tenant, line_id)
-    if line is None or line.joining is None:
+    if line is None or line.transfer_notice is None:
         return ()
     speaks = {row.id: row.language for row in queries.announcements(tenant)}
     languages = (speaks[each] for each in line.announcements)
-    return tuple(each for each in languages if line.joining.say(line.mode, each)[0] is None)
+    return tuple(each for each in languages if line.transfer_notice.say(line.mode, each)[0] is None)

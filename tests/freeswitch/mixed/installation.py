@@ -84,12 +84,12 @@ class MixedInstallation:
     def listed(self) -> list[tuple[str, RecordingRow | None, str | None]]:
         """Return the recordings, or the reasons for none, by the external party's number."""
         found: list[tuple[str, RecordingRow | None, str | None]] = [
-            (row.outside.value.removeprefix("+") if row.outside else "", row, None)
+            (row.external_party.value.removeprefix("+") if row.external_party else "", row, None)
             for row in self._recordings()
         ]
         with database.connected():
             others = list(NotRecordedTable.select())
-        return found + [(other.outside_value.removeprefix("+"), None, other.reason) for other in others]
+        return found + [(other.external_value.removeprefix("+"), None, other.reason) for other in others]
 
     def _recordings(self) -> Iterator[RecordingRow]:
         page = queries.recordings(self.tenant, limit=100)
@@ -124,7 +124,7 @@ class MixedInstallation:
         markers = tuple(
             f"{each['offset_ms'] / 1000:.2f} {each['kind']} {each['data']}" for each in manifest["markers"]
         )
-        return Listed(number, None, left, right, gaps, row.kept, manifest["drift_ms"], markers)
+        return Listed(number, None, left, right, gaps, row.keep_answer, manifest["drift_ms"], markers)
 
 
 @contextmanager

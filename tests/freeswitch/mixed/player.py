@@ -164,7 +164,7 @@ class Player:
             self._read.add(path.parent)
             with contextlib.suppress(TakeError):  # stored meanwhile
                 start = layout.read_start(path.parent)
-                self._channels[start.outside.value.removeprefix("+")] = start.channel
+                self._channels[start.external_party.value.removeprefix("+")] = start.channel
 
     def heard(self) -> dict[int, Telephone]:
         """Return what each phone said and heard, over all its calls."""

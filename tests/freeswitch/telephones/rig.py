@@ -49,7 +49,7 @@ class Pair:
     def take(self) -> layout.Take:
         def ended() -> Path | None:
             for path in self.phone_rig.rig.spool.glob(f"*/{layout.END}"):
-                if layout.read_start(path.parent).outside.value.endswith(self.caller):
+                if layout.read_start(path.parent).external_party.value.endswith(self.caller):
                     return path.parent
             return None
 

@@ -12,12 +12,12 @@ from functools import cache
 from recorder.errors import SealError
 from recorder.seal import amendment, signing
 from recorder.seal.amendment import By, name, open_amendment
-from recorder.seal.amendment_chain import Chain, erasure, read_chain
+from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
 from recorder.seal.amendment_kinds import (
     KINDS,
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -38,10 +38,10 @@ LATER = NOW + timedelta(hours=1)
 DATA = (
     HOLD,
     HoldLifted(1, "they agreed"),
-    AgreedLater("training", NOW + timedelta(days=90), "be", "on paper", date(2026, 11, 25)),
+    ConsentAdded("training", NOW + timedelta(days=90), "be", "on paper", date(2026, 11, 25)),
     PurposesNarrowed(("training",), "not needed"),
     ConsentWithdrawn(("agreement",), "by letter"),
-    DeletionAsked("asked for"),
+    DeletionRequested("asked for"),
 )
 
 
@@ -56,7 +56,7 @@ def genuine_chains() -> list[list[bytes]]:
         contents: list[bytes] = []
         for data in (*DATA, None):
             chain = read(number, [(name(n + 1), each) for n, each in enumerate(contents)])
-            following = chain.following(data or erasure(chain, "expired"), USER, NOW)
+            following = chain.next_amendment(data or make_tombstone(chain, "expired"), USER, NOW)
             contents.append(amendment.write(following, signer))
         chains.append(contents)
     return chains

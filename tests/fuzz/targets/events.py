@@ -149,16 +149,16 @@ def arrives(frame: Frame) -> None:
     assert isinstance(reply.refused, bool)
     for region in (None, "BE"):
         arrival = Arrival.of(reply.headers, region)
-        outside = arrival.outside
-        assert outside == caller(reply.headers, region)
-        assert outside.value.isprintable()
-        assert len(outside.value) <= 140
-        if outside.kind == WITHHELD:
-            assert outside.value == ""
-        elif outside.kind == SIP:
-            assert outside.value.startswith("sip:")
-        elif outside.kind != EXTENSION:
-            assert re.fullmatch(r"\+[0-9]{3,20}", outside.value), outside
+        external_party = arrival.external_party
+        assert external_party == caller(reply.headers, region)
+        assert external_party.value.isprintable()
+        assert len(external_party.value) <= 140
+        if external_party.kind == WITHHELD:
+            assert external_party.value == ""
+        elif external_party.kind == SIP:
+            assert external_party.value.startswith("sip:")
+        elif external_party.kind != EXTENSION:
+            assert re.fullmatch(r"\+[0-9]{3,20}", external_party.value), external_party
 
 
 SEEDS = (

@@ -53,12 +53,12 @@ _said = Said("a falling sweep", hashlib.sha256(_asked.read_bytes()).hexdigest(),
 _asked.rename(_root / f"{_said.sha256}.wav")
 KEEP = Keep("training", 365, _said, _said, _said, _said, _said)
 ASKED = {
-    "keep_asked": ({"how": "question"}, {"how": "own_words"}, {}),
-    "keep_answered": (
-        {"answer": "yes", "by": "outside", "how": "key"}, {"answer": "yes"}, {"answer": "none"},
-        {"answer": "yes", "by": "colleague", "how": "aloud", "voice_from_ms": "7000", "voice_to_ms": "7400"},
-        {"answer": "yes", "by": "colleague", "how": "aloud", "voice_from_ms": "-1", "voice_to_ms": "9" * 12},
-        {"answer": "no", "by": "colleague", "how": "aloud"}, {"answer": "?", "by": "", "how": "x"},
+    "keep_question_asked": ({"how": "question"}, {"how": "own_words"}, {}),
+    "keep_question_answered": (
+        {"answer": "yes", "by": "external", "how": "key"}, {"answer": "yes"}, {"answer": "none"},
+        {"answer": "yes", "by": "internal", "how": "aloud", "voice_from_ms": "7000", "voice_to_ms": "7400"},
+        {"answer": "yes", "by": "internal", "how": "aloud", "voice_from_ms": "-1", "voice_to_ms": "9" * 12},
+        {"answer": "no", "by": "internal", "how": "aloud"}, {"answer": "?", "by": "", "how": "x"},
     ),
 }  # fmt: skip
 _MS = timedelta(milliseconds=1)
@@ -83,7 +83,7 @@ def check(data: bytes) -> None:
         direction="inbound",
         node="n",
         channel="c",
-        outside=Party("e164", "+32470123456"),
+        external_party=Party("e164", "+32470123456"),
         started_at=_time(choices),
         formats=choices.pick((("opus",), ("wav",), ("opus", "wav"), ("flac",), ())),
         announcement=choices.pick((TOLD, TOLD, TOLD, None)),
@@ -127,9 +127,11 @@ def check(data: bytes) -> None:
         return
     manifest = open_manifest(sealed.manifest_bytes, made.root.public_key())
     assert manifest == sealed.manifest
-    if manifest.agreed is not None:
+    if manifest.keep_consent is not None:
         assert encoded.announced is not None, "kept by agreement, and nobody was told"
-        answers = [mark.data.get("answer") for mark in encoded.markers if mark.kind == "keep_answered"]
+        answers = [
+            mark.data.get("answer") for mark in encoded.markers if mark.kind == "keep_question_answered"
+        ]
         assert "yes" in answers, "kept by agreement without a yes"
 
 
@@ -182,8 +184,10 @@ SEEDS = (
     _seed(("recording_started", 0), ("announcement_finished", 700), ("hold", 700), ("unhold", 1500),
           ("bridged", 500)),
     _seed(("bridged", 10**13), ("hangup", -(10**12)), ("unobserved_from", 20)),
-    _seed(("recording_started", 0), ("announcement_finished", 500), ("bridged", 500), ("keep_asked", 520),
-          ("keep_question_heard", 1500), ("keep_answered", 1500), ("keep_told", 3000), ("hangup", 3000)),
+    _seed(("recording_started", 0), ("announcement_finished", 500), ("bridged", 500), ("keep_question_asked",
+                                                                                       520),
+          ("keep_question_heard", 1500), ("keep_question_answered", 1500), ("keep_answer_confirmed", 3000),
+          ("hangup", 3000)),
     _seed(),
     bytes([16, 2, 0, 0, 16, 1, 0, 1, 3, 0, 1]),
 )  # fmt: skip

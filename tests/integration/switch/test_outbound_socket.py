@@ -96,7 +96,7 @@ def test_arrival_has_the_dialplans_variables(serve: Serve, wait: Wait) -> None:
         "3225550199",
         "waiting",
     )
-    assert (arrival.outside.kind, arrival.outside.value) == ("e164", "+3225550100")
+    assert (arrival.external_party.kind, arrival.external_party.value) == ("e164", "+3225550100")
     assert caller.heard() == "", "the handler has returned: the socket closes and the dialplan continues"
 
 

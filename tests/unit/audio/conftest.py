@@ -107,7 +107,7 @@ class Call:
             direction="inbound",
             node="n",
             channel="c",
-            outside=Party("e164", "+3221234568"),
+            external_party=Party("e164", "+3221234568"),
             started_at=START,
             formats=self.formats,
             announcement=announcement,

@@ -89,9 +89,9 @@ def test_redacts_nothing_if_the_audio_has_only_some_holds() -> None:
 
 def test_missing_hold_does_not_prevent_other_redactions() -> None:
     """Only that hold is missing: before and after it, every place is known."""
-    colleagues = [(20_000, "colleague_hold"), (25_000, "colleague_unhold")]
+    colleagues = [(20_000, "internal_hold"), (25_000, "internal_unhold")]
     theirs = [(30_000, "hold"), (40_000, "unhold")]
-    later = [(50_000, "colleague_hold"), (55_000, "colleague_unhold"), (70_000, "hangup")]
+    later = [(50_000, "internal_hold"), (55_000, "internal_unhold"), (70_000, "hangup")]
     plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(), FOUND)
     assert plan.both == (RANG, (20_100, 24_800), (40_000, 44_700))
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
@@ -121,50 +121,50 @@ def test_hold_across_the_bridge_begins_with_the_conversation() -> None:
 
 WAITING_SCENARIOS = {
     "one hold by a colleague": (
-        [(20_000, "colleague_hold"), (25_000, "colleague_unhold")],
+        [(20_000, "internal_hold"), (25_000, "internal_unhold")],
         [(20_100, 24_800, "hold")]),
     "two holds by a colleague": (
-        [(20_000, "colleague_hold"), (22_000, "colleague_unhold"), (30_000, "colleague_hold"),
-         (33_000, "colleague_unhold")],
+        [(20_000, "internal_hold"), (22_000, "internal_unhold"), (30_000, "internal_hold"),
+         (33_000, "internal_unhold")],
         [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
     "a hold until the end": (
-        [(20_000, "colleague_hold")],
+        [(20_000, "internal_hold")],
         [(20_100, LENGTH_MS, "hold")]),
     "a hold, then a transfer": (
-        [(20_000, "colleague_hold"), (25_000, "unbridged"), (28_000, "bridged")],
+        [(20_000, "internal_hold"), (25_000, "unbridged"), (28_000, "bridged")],
         [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
     "a transfer, the unhold before the unbridge": (
-        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_020, "unbridged"),
+        [(20_000, "internal_hold"), (25_000, "internal_unhold"), (25_020, "unbridged"),
          (28_000, "bridged")],
         [(20_100, 25_120, "hold"), (25_120, 27_800, "waiting")]),
     "a transfer, the unhold after the unbridge": (
-        [(20_000, "colleague_hold"), (25_000, "unbridged"), (25_020, "colleague_unhold"),
+        [(20_000, "internal_hold"), (25_000, "unbridged"), (25_020, "internal_unhold"),
          (28_000, "bridged")],
         [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
     "a hold, then another colleague at once": (
-        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_020, "unbridged"),
+        [(20_000, "internal_hold"), (25_000, "internal_unhold"), (25_020, "unbridged"),
          (25_060, "bridged")],
         [(20_100, 24_860, "hold")]),
     "a hold, its end, then a transfer": (
-        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_700, "unbridged"),
+        [(20_000, "internal_hold"), (25_000, "internal_unhold"), (25_700, "unbridged"),
          (28_000, "bridged")],
         [(20_100, 24_800, "hold"), (25_800, 27_800, "waiting")]),
     "a hold, then a bridge without an unbridge": (
-        [(20_000, "colleague_hold"), (25_000, "bridged")],
+        [(20_000, "internal_hold"), (25_000, "bridged")],
         [(20_100, 24_800, "hold")]),
     "a hold with an unobserved end": (
-        [(20_000, "colleague_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to")],
+        [(20_000, "internal_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to")],
         [(20_100, 21_800, "hold")]),
     "a hold that continues after an absence": (
-        [(20_000, "colleague_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"),
-         (20_000, "colleague_hold"), (28_000, "colleague_unhold")],
+        [(20_000, "internal_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"),
+         (20_000, "internal_hold"), (28_000, "internal_unhold")],
         [(20_100, 27_800, "hold")]),
     "a hold with an unobserved start": (
-        [(20_000, "unobserved_from"), (25_000, "unobserved_to"), (22_000, "colleague_hold"),
-         (28_000, "colleague_unhold")],
+        [(20_000, "unobserved_from"), (25_000, "unobserved_to"), (22_000, "internal_hold"),
+         (28_000, "internal_unhold")],
         [(22_100, 27_800, "hold")]),
     "holds by both sides": (
-        [(20_000, "colleague_hold"), (21_000, "hold"), (23_000, "colleague_unhold"), (24_000, "unhold")],
+        [(20_000, "internal_hold"), (21_000, "hold"), (23_000, "internal_unhold"), (24_000, "unhold")],
         [(20_100, 23_800, "hold")]),
     "parked": (
         [(20_000, "unbridged"), (25_000, "bridged")],

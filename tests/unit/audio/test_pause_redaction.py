@@ -157,10 +157,10 @@ def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> Non
 
 
 def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
-    made, file = paused(mark(20_000, "noted")), sound(tmp_path)
+    made, file = paused(mark(20_000, "moment_marked")), sound(tmp_path)
     plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
     assert [gap for gap in gaps(plan) if gap[0] >= 14_300] == []
-    assert [each.offset_ms for each in plan.markers if each.kind == "noted"] == [20_100]
+    assert [each.offset_ms for each in plan.markers if each.kind == "moment_marked"] == [20_100]
 
 
 def test_never_locates_a_pause_in_the_announcement(tmp_path: Path) -> None:

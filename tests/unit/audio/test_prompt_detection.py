@@ -100,14 +100,14 @@ class Talk:
             side.append(sound)
 
     def ask(self, answer: str, **how: str) -> None:
-        self.mark("keep_asked", 0, how="question")
+        self.mark("keep_question_asked", 0, how="question")
         self.said("question")
         self.mark("keep_question_heard", EVENT_MS)
         self.talk(3100)
         self.answers.append(self.now)
-        self.mark("keep_answered", 60, answer=answer, **how)
+        self.mark("keep_question_answered", 60, answer=answer, **how)
         self.said(answer)
-        self.mark("keep_told", EVENT_MS, answer="yes" if answer == "yes" else "no")
+        self.mark("keep_answer_confirmed", EVENT_MS, answer="yes" if answer == "yes" else "no")
         self.talk(5000)
 
     def make(self) -> Take:
@@ -146,29 +146,29 @@ def check_places(talk: Talk, encoded: Encoded) -> None:
         assert abs(prompt.offset_ms - begin) <= 20
         assert abs(prompt.end_ms - end) <= 20
         assert prompt.score > 0.9
-    answered = [marker.offset_ms for marker in encoded.markers if marker.kind == "keep_answered"]
+    answered = [marker.offset_ms for marker in encoded.markers if marker.kind == "keep_question_answered"]
     assert len(answered) == len(talk.answers)
     assert all(abs(at - true) <= 200 for at, true in zip(answered, talk.answers, strict=True))
 
 
 def test_locates_question_and_outcome(talk: Talk) -> None:
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     encoded = talk.encode()
     check_places(talk, encoded)
     assert [prompt.number for prompt in encoded.prompts] == [0, 0]
 
 
 def test_locates_the_prompts_of_every_question(talk: Talk) -> None:
-    talk.ask("yes", by="colleague", how="aloud")
+    talk.ask("yes", by="internal", how="aloud")
     talk.ask("none")
-    talk.ask("no", by="outside", how="key")
+    talk.ask("no", by="external", how="key")
     encoded = talk.encode()
     check_places(talk, encoded)
     assert [prompt.number for prompt in encoded.prompts] == [0, 0, 1, 1, 2, 2]
 
 
 def test_prompt_is_a_gap_without_redaction(talk: Talk) -> None:
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     encoded = talk.encode()
     assert [gap for gap in encoded.gaps if gap.reason == "prompt"] == [
         Gap(prompt.offset_ms, prompt.end_ms, "right", "prompt") for prompt in encoded.prompts
@@ -183,7 +183,7 @@ def test_prompt_is_a_gap_without_redaction(talk: Talk) -> None:
 
 
 def test_ignores_missing_and_different_sounds(talk: Talk) -> None:
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     folder = talk.folder / "prompts"
     keep = talk.keep
     assert keep.question is not None
@@ -194,7 +194,7 @@ def test_ignores_missing_and_different_sounds(talk: Talk) -> None:
 
 def test_does_not_locate_a_cut_question(talk: Talk) -> None:
     """For example, a hold removed a second of it, and the switch reported that it was played to its end."""
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     at = next(i for i, part in enumerate(talk.right) if part is talk.sounds["question"])
     whole = talk.right[at]
     talk.right[at] = np.concatenate([whole[:8000], np.full(8000, -1, np.int16), whole[16000:]])
@@ -202,11 +202,11 @@ def test_does_not_locate_a_cut_question(talk: Talk) -> None:
 
 
 def test_does_not_search_for_prompts_that_were_not_heard(talk: Talk) -> None:
-    talk.mark("keep_asked", 0, how="question")
+    talk.mark("keep_question_asked", 0, how="question")
     talk.talk(1000)
-    talk.mark("keep_broken", 0)
-    talk.ask("yes", by="outside", how="key")
-    talk.mark("keep_asked", 0, how="question")  # then the daemon was killed
+    talk.mark("keep_question_interrupted", 0)
+    talk.ask("yes", by="external", how="key")
+    talk.mark("keep_question_asked", 0, how="question")  # then the daemon was killed
     talk.talk(3000)
     encoded = talk.encode()
     check_places(talk, encoded)
@@ -221,7 +221,7 @@ def test_locates_prompts_after_a_hold_missing_in_the_audio(talk: Talk) -> None:
     talk.shift_ms += 7000
     talk.mark("unhold", 0)
     talk.talk(2000)
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     talk.truth = [(name, begin + 7000, end + 7000) for name, begin, end in talk.truth]
     talk.answers = [at + 7000 for at in talk.answers]
     check_places(talk, talk.encode())
@@ -232,7 +232,7 @@ def test_places_answers_relative_to_the_question(talk: Talk, lost_ms: int) -> No
     """A loaded switch drops frames, or writes more than the call's clock explains."""
     talk.talk(6000)
     talk.shift_ms += lost_ms
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     talk.shift_ms -= lost_ms
     talk.talk(20_000)
     check_places(talk, talk.encode())
@@ -241,7 +241,7 @@ def test_places_answers_relative_to_the_question(talk: Talk, lost_ms: int) -> No
 def test_locates_prompts_despite_a_clock_set_back(talk: Talk) -> None:
     talk.talk(2000)
     talk.shift_ms -= 30_000
-    talk.ask("yes", by="outside", how="key")
+    talk.ask("yes", by="external", how="key")
     talk.mark("hold", 0)
     talk.talk(3000)
     talk.mark("unhold", 0)
@@ -262,18 +262,18 @@ def test_expects_only_sounds_that_were_heard(talk: Talk) -> None:
 
 
 KINDS = [
-    ("keep_asked", {"how": "question"}),
-    ("keep_asked", {"how": "own_words"}),
-    ("keep_asked", {}),
+    ("keep_question_asked", {"how": "question"}),
+    ("keep_question_asked", {"how": "own_words"}),
+    ("keep_question_asked", {}),
     ("keep_question_heard", {}),
-    ("keep_broken", {}),
-    ("keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
-    ("keep_answered", {"answer": "no", "by": "colleague", "how": "aloud"}),
-    ("keep_answered", {"answer": "none"}),
-    ("keep_answered", {"answer": "yes"}),
-    ("keep_answered", {"answer": "maybe", "by": "outside", "how": "key"}),
-    ("keep_told", {"answer": "yes"}),
-    ("keep_untold", {}),
+    ("keep_question_interrupted", {}),
+    ("keep_question_answered", {"answer": "yes", "by": "external", "how": "key"}),
+    ("keep_question_answered", {"answer": "no", "by": "internal", "how": "aloud"}),
+    ("keep_question_answered", {"answer": "none"}),
+    ("keep_question_answered", {"answer": "yes"}),
+    ("keep_question_answered", {"answer": "maybe", "by": "external", "how": "key"}),
+    ("keep_answer_confirmed", {"answer": "yes"}),
+    ("keep_answer_unconfirmed", {}),
     ("unobserved_to", {}),
 ]
 
@@ -285,7 +285,7 @@ def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]
 
     marks = [Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]
     found = questions(marks)
-    assert len(found) == sum(mark.kind == "keep_asked" and "how" in mark.data for mark in marks)
+    assert len(found) == sum(mark.kind == "keep_question_asked" and "how" in mark.data for mark in marks)
     for one, after in zip(found, [each.asked for each in found[1:]] + [None] * bool(found), strict=True):
         if one.answered is not None:
             before = marks[marks.index(one.asked) : marks.index(one.answered)]
@@ -294,9 +294,9 @@ def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]
             heard = any(mark.kind == "keep_question_heard" for mark in before)
             assert one.how == "own_words" or heard or one.answer == "no"
             kinds = [mark.kind for mark in [*before, one.answered]]
-            assert "keep_broken" not in kinds[: kinds.index("keep_answered")]
+            assert "keep_question_interrupted" not in kinds[: kinds.index("keep_question_answered")]
             assert (one.answered.data.get("by") is None) == (one.answer == "none")
         times = [
-            mark.at for mark in (one.asked, one.heard, one.answered, one.told, after) if mark is not None
+            mark.at for mark in (one.asked, one.heard, one.answered, one.confirmed, after) if mark is not None
         ]
         assert times == sorted(times)

@@ -62,7 +62,7 @@ def test_at_pickup_redacts_both_channels_without_an_announcement() -> None:
 
 def test_times_count_from_a_restarted_recording() -> None:
     before = [(-5000, "recording_started"), (-4900, "announcement_started"), (-4000, "hold"),
-              (-4000, "announcement_broken"), (-2000, "unhold")]  # fmt: skip
+              (-4000, "announcement_interrupted"), (-2000, "unhold")]  # fmt: skip
     made = at_pickup([AT_PICKUP[0], *before, *AT_PICKUP[1:]])
     plan = redaction.plan(made, sound(), FOUND)
     assert gaps(plan) == gaps(redaction.plan(at_pickup(AT_PICKUP), sound(), FOUND))
@@ -109,7 +109,7 @@ def test_announcement_that_started_twice() -> None:
         (0, "recording_started"),
         (200, "announcement_started"),
         (3000, "hold"),
-        (3000, "announcement_broken"),
+        (3000, "announcement_interrupted"),
         (5000, "unhold"),
         (5100, "announcement_started"),
         (15_100, "announcement_finished"),
@@ -162,7 +162,7 @@ def test_without_announcement_redacts_until_a_second_after_the_playback() -> Non
     [
         [(14_200, "bridged")],
         [(200, "announcement_started"), (14_200, "bridged")],
-        [(200, "announcement_started"), (3000, "announcement_broken"), (14_200, "bridged")],
+        [(200, "announcement_started"), (3000, "announcement_interrupted"), (14_200, "bridged")],
         [(200, "announcement_started"), (9000, "announcement_finished"), (9001, "announcement_started")],
     ],
 )

@@ -14,11 +14,20 @@ from recorder.spool.layout import Take
 from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RANG, gaps, sound, take, with_data
 
 
-@pytest.mark.parametrize("last", ["joined_told", "joined_untold", "unbridged", "hangup", "unobserved_from"])
+@pytest.mark.parametrize(
+    "last",
+    ["transfer_notice_finished", "transfer_notice_interrupted", "unbridged", "hangup", "unobserved_from"],
+)
 def test_transfer_notice_is_a_gap_in_the_right_channel(last: str) -> None:
-    marks = [*NORMAL, (20_000, "unbridged"), (21_000, "bridged"), (21_300, "joined_telling"), (23_300, last)]
+    marks = [
+        *NORMAL,
+        (20_000, "unbridged"),
+        (21_000, "bridged"),
+        (21_300, "transfer_notice_started"),
+        (23_300, last),
+    ]
     plan = redaction.plan(take(marks), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
-    ours = [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+    ours = [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
     assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
         last == "hangup" and ours[0][2] == "right"
     )
@@ -26,17 +35,29 @@ def test_transfer_notice_is_a_gap_in_the_right_channel(last: str) -> None:
 
 
 def test_transfer_notice_in_a_conference_is_no_gap() -> None:
-    marks = [*NORMAL, (20_000, "joined_room"), (20_300, "joined_telling"), (22_300, "joined_told")]
+    marks = [
+        *NORMAL,
+        (20_000, "participant_joined"),
+        (20_300, "transfer_notice_started"),
+        (22_300, "transfer_notice_finished"),
+    ]
     plan = redaction.plan(
-        with_data(take(marks), "joined_telling", how="alone", leg="c", **{"in": "room"}), sound(), FOUND
+        with_data(take(marks), "transfer_notice_started", how="alone", leg="c", **{"in": "conference"}),
+        sound(),
+        FOUND,
     )
-    assert not [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+    assert not [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
 
 
 def test_redacts_from_the_arrival_of_an_outside_participant() -> None:
-    marks = [*NORMAL, (30_000, "joined_room"), (30_400, "transferred_outside"), (30_600, "recording_stopped")]
+    marks = [
+        *NORMAL,
+        (30_000, "participant_joined"),
+        (30_400, "transferred_outside"),
+        (30_600, "recording_stopped"),
+    ]
     made = take(marks)
-    plan = redaction.plan(with_data(made, "joined_room", who="outside"), sound(30_600), FOUND)
+    plan = redaction.plan(with_data(made, "participant_joined", who="external"), sound(30_600), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
     assert 29_900 <= gap[0] <= 30_100
     assert (gap[0], 30_600) in plan.both
@@ -62,21 +83,21 @@ def with_transfer_notice(made: Take, mode: str = "opt-in", asks: bool = True) ->
     marks = tuple(
         replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in made.marks
     )
-    return replace(made, marks=marks, start=replace(made.start, mode=mode, joining=said))
+    return replace(made, marks=marks, start=replace(made.start, mode=mode, transfer_notice=said))
 
 
 JOINED = [
     *NORMAL,
     (20_000, "unbridged"),
     (21_000, "bridged"),
-    (21_300, "joined_telling"),
-    (23_300, "joined_asked"),
+    (21_300, "transfer_notice_started"),
+    (23_300, "transfer_question_finished"),
 ]
 
 
 def unconsented(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
     """The stretches of our side that are not kept; each is redacted in the right channel only."""
-    ours = [gap for gap in plan.gaps if gap.reason == "joiner_not_agreed"]
+    ours = [gap for gap in plan.gaps if gap.reason == "no_participant_consent"]
     for gap in ours:
         assert gap.channel == "right"
         assert any(start <= gap.start_ms and gap.end_ms <= end for start, end in plan.right)
@@ -84,7 +105,7 @@ def unconsented(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
 
 
 def test_redacts_a_participant_before_their_consent() -> None:
-    made = take([*JOINED, (25_000, "joined_answered")])
+    made = take([*JOINED, (25_000, "transfer_question_answered")])
     plan = redaction.plan(with_transfer_notice(made), sound(), FOUND)
     # With a margin: events come some tenths of a second before or after their samples.
     assert plan.right == ((19_800, 25_400),)
@@ -106,13 +127,13 @@ def test_redacts_a_participant_before_their_consent() -> None:
     ("mode", "more", "right"),
     [
         ("opt-in", [], (19_800, LENGTH_MS)),
-        ("opt-in", [(25_000, "joined_untold")], (19_800, LENGTH_MS)),
+        ("opt-in", [(25_000, "transfer_notice_interrupted")], (19_800, LENGTH_MS)),
         (
             "opt-in",
-            [(25_000, "unbridged"), (26_000, "bridged"), (30_000, "joined_answered")],
+            [(25_000, "unbridged"), (26_000, "bridged"), (30_000, "transfer_question_answered")],
             (19_800, 25_400),
         ),
-        ("opt-out", [(25_000, "joined_answered")], None),
+        ("opt-out", [(25_000, "transfer_question_answered")], None),
         ("opt-out", [], (19_800, LENGTH_MS)),
         ("opt-out", [(25_000, "unbridged")], (19_800, 25_400)),
     ],
@@ -126,7 +147,7 @@ def test_redacts_a_participant_without_an_answer(
 
 @pytest.mark.parametrize("mode", ["opt-in", "opt-out"])
 def test_redacts_a_participant_who_refused(mode: str) -> None:
-    made = take([*JOINED, (25_000, "joined_refused"), (25_200, "recording_stopped")])
+    made = take([*JOINED, (25_000, "transfer_question_refused"), (25_200, "recording_stopped")])
     assert redaction.plan(with_transfer_notice(made, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
 
 
@@ -138,6 +159,6 @@ def test_redacts_our_side_while_unobserved_in_opt_in() -> None:
 
 
 def test_clock_set_back_redacts_our_side_throughout() -> None:
-    made = take([*JOINED, (25_000, "joined_answered")])
+    made = take([*JOINED, (25_000, "transfer_question_answered")])
     plan = redaction.plan(with_transfer_notice(made), sound(LENGTH_MS + 20_000), FOUND)
     assert plan.right == ((0, LENGTH_MS + 20_000),)

@@ -35,11 +35,14 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
         "id name language languages time_zone plan country",
     )
     | _leaf("tenant.created, tenant.key_wrapped, tenant.key_changed (SHA-256)", "wrapped_key")
-    | _by("the number of leaves", "ledger_size")
-    | _leaf("log.restarted; 1 without one", "ledger_epoch")
+    | _by("the number of leaves", "log_size")
+    | _leaf("log.restarted; 1 without one", "log_epoch")
     | _at("tenant.created", "created_at"),
     "user_account": _leaf("user.created", "id tenant_id role")
-    | _leaf("user.created, user.password_changed (signs_in, shown_as)", "login name language password_hash")
+    | _leaf(
+        "user.created, user.password_changed (login_sha256, profile_sha256)",
+        "login name language password_hash",
+    )
     | _by(CREDENTIAL, "credential")
     | _at("user.created", "created_at")
     | _at("user.revoked", "revoked_at"),
@@ -60,7 +63,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "line": _leaf(
         "line.created, and each change",
         "id tenant_id number digits label mode timing formats announcement_id others menu_text menu_sha256 "
-        "keep deletable beep joining outbound",
+        "keep deletable beep transfer_notice outbound",
     )
     | _at("line.created", "since")
     | _at("line.ended", "until"),
@@ -76,72 +79,72 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "recording": _by(
         SIGNED,
         "id tenant_id line_id number direction started_at duration_ms announcement_id announcement_version "
-        "announced purposes restricted kept agreed keep_until prefix manifest_sha256 objects stored_bytes "
-        "stored_at destroyed_at destroyed_why brought_in",
+        "announced purposes restricted keep_answer consented_until keep_until prefix manifest_sha256 objects "
+        "stored_bytes stored_at erased_at erasure_reason import_sha256",
     )
     | _by(
         "the manifest's parties, with a key-encryption key",
-        "outside_kind outside_value inside_kind inside_value",
+        "external_kind external_value internal_kind internal_value",
     )
     | _by(BUCKET, "wrapped_key"),
-    "not_recorded": _leaf(
+    "unrecorded_call": _leaf(
         "call.not_recorded",
-        "id tenant_id line_id number direction node outside_kind outside_value started_at ended_at reason "
+        "id tenant_id line_id number direction node external_kind external_value started_at ended_at reason "
         "quarantined_until",
     )
-    | _at("call.not_recorded", "noted_at"),
+    | _at("call.not_recorded", "listed_at"),
     "access_grant": _leaf(
         "grant.given", "id tenant_id user_id session_id recording_id purpose manifest_sha256"
     )
-    | _at("grant.given", "given_at"),
+    | _at("grant.given", "granted_at"),
     "listen": _leaf("listen.opened", "id tenant_id grant_id name")
-    | _leaf("listen.closed", "sent_bytes player_says")
+    | _leaf("listen.closed", "sent_bytes listen_report")
     | _at("listen.opened", "opened_at")
     | _at("listen.closed", "closed_at"),
-    "ledger_entry": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
+    "log_leaf": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
     "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
-    "keeping_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
+    "retention_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
     | _leaf("retention_limit.set, retention_limit.lifted", "leaf lifted_leaf"),
-    "catalogue_condition": _by("a rebuild's progress is the only one there is", "name"),
-    "call_asked": _leaf("command.requested", "id tenant_id call_id what by_kind by_id")
+    "global_state": _by("a rebuild's progress is the only one there is", "name"),
+    "live_command": _leaf("command.requested", "id tenant_id call_id action by_kind by_id")
     | _by(CREDENTIAL, "command until")
-    | _at("command.requested", "asked_at")
+    | _at("command.requested", "requested_at")
     | _leaf("command.answered", "outcome")
     | _at("command.answered", "answered_at"),
     "api_token": _leaf("token.created", "id tenant_id name token_sha256")
     | _by(CREDENTIAL, "credential")
     | _at("token.created", "created_at")
     | _at("token.revoked", "revoked_at"),
-    "ledger_subtree": _by(LEAVES, "id tenant_id level number hash"),
-    "ledger_checkpoint": _by(NOTE, "id tenant_id number epoch size root at note place"),
-    "ledger_recipient": _leaf("recipient.added", "id tenant_id address")
+    "log_subtree": _by(LEAVES, "id tenant_id level number hash"),
+    "log_checkpoint": _by(NOTE, "id tenant_id number epoch size root at note place"),
+    "checkpoint_recipient": _leaf("recipient.added", "id tenant_id address")
     | _at("recipient.added", "since")
     | _at("recipient.removed", "until"),
-    "person_request": _leaf(
+    "subject_request": _leaf(
         "subject_request.received (the number by a salted hash)",
         "id tenant_id number number_salt wants language received_on due_on entered_kind entered_by",
     )
     | _at("subject_request.received", "entered_at")
-    | _leaf("subject_request.extended", "extended_at extended_why")
-    | _leaf("subject_request.vouched", "vouched_at vouched_by vouched_said")
-    | _leaf("subject_request.verified", "proved_at proved_how proved_by proved_said")
+    | _leaf("subject_request.extended", "extended_at extension_reason")
+    | _leaf("subject_request.vouched", "vouched_at vouched_by vouched_statement")
+    | _leaf("subject_request.verified", "verified_at verified_how verified_by verified_statement")
     | _leaf("subject_request.closed", "closed_at closed_how")
     | _at("subject_request.exported", "exported_at"),
-    "person_code": _leaf(
+    "verification_code": _leaf(
         "subject_request.call_ordered (the number by a salted hash)",
-        "id request_id tenant_id number language asked_at until",
+        "id request_id tenant_id number language ordered_at until",
     )
     | _leaf("subject_request.code_created", "node taken_at code_hash valid_until")
     | _leaf("subject_request.code_tried", "tries")
     | _leaf("subject_request.called", "outcome"),
-    "person_recording": _leaf(
+    "request_review": _leaf(
         "subject_request.recording_reviewed",
-        "id request_id recording_id given withheld_why decided_at decided_by",
+        "id request_id recording_id given withheld_reason decided_at decided_by",
     )
     | _by(CREDENTIAL, "disclosure")
     | _at("recording.exported", "exported_at")
     | _leaf(
-        "subject_request.recording_erased, subject_request.recording_kept", "erased_at kept_why kept_until"
+        "subject_request.recording_erased, subject_request.recording_kept", "erased_at kept_reason kept_until"
     ),
 }
 """By table and column: the basis of the comparison."""
@@ -173,44 +176,44 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "last_sent_at": "neither decides nor shows anything",
         "leaf": _INDEX,
     },
-    "ledger_entry": {"id": "only a name to find a leaf by: a proof shows the leaf itself"},
-    "revision": _by(
+    "log_leaf": {"id": "only a name to find a leaf by: a proof shows the leaf itself"},
+    "change_counter": _by(
         "triggers the writing of a node's snapshot, which is written within the hour anyway",
         "name number",
     ),
-    "keeping_limit": _by(
-        "progress of applying a limit; at worst it is applied again, or earlier", "settled_after settled_at"
+    "retention_limit": _by(
+        "progress of applying a limit; at worst it is applied again, or earlier", "applied_after applied_at"
     ),
-    "being_amended": _by(_WORK, "recording_id tenant_id since"),
-    "catalogue_condition": _by(
-        "progress of a rebuild, which reads skipped places when it is run again", "said since"
+    "pending_amendment": _by(_WORK, "recording_id tenant_id since"),
+    "global_state": _by(
+        "progress of a rebuild, which reads skipped places when it is run again", "data since"
     ),
-    "rebuild_place": _by(_WORK, "place names recording_id outcome code message"),
-    "claim": _by("saves work and decides nothing; it expires after five minutes", "name owner until"),
+    "rebuild_queue": _by(_WORK, "place names recording_id outcome code message"),
+    "lease": _by("saves work and decides nothing; it expires after five minutes", "name owner until"),
     "live_call": _by(
         _LIVE,
-        "id tenant_id node line_id number direction outside_kind outside_value started_at told paused_until "
-        "deletable seen_at",
+        "id tenant_id node line_id number direction external_kind external_value started_at announced "
+        "paused_until deletable seen_at",
     ),
-    "call_asked": _by(
+    "live_command": _by(
         "the node that carries out the command, for ten seconds: a node without the call does nothing, and "
         "an unsigned command is never carried out",
         "node taken_at",
     ),
-    "person_request": {"leaves": _INDEX},
-    "person_code": {"leaves": _INDEX},
+    "subject_request": {"leaves": _INDEX},
+    "verification_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
-    "ledger_checkpoint": _by(
+    "log_checkpoint": _by(
         "progress of storing and timestamping, which can be repeated", "stored_at stamped_at"
     ),
-    "ledger_recipient": _by(
+    "checkpoint_recipient": _by(
         "the last mail: at worst there is one more, or none for a day", "sent_at sent_number"
     ),
 }
 """By table and column: the reason why it is not compared."""
 
-BY_STATEMENTS: Final = ("leaving", "handed", "forgotten_call")
+BY_STATEMENTS: Final = ("offboarding", "handover_recording", "erased_call")
 """Tables that decide nothing: signed statements do (offboarding, erased calls), and a separate module
 compares the rows with those."""
 

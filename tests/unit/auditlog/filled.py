@@ -118,18 +118,20 @@ def _settings(world: World) -> None:
 
 def _calls(world: World) -> None:
     now = world.house.clock()
-    outside = Party("e164", "+32470123456")
+    external_party = Party("e164", "+32470123456")
     recordings.add_not_recorded(
         NotRecordedRow(
             id=str(uuid7(now, world.house.entropy)), tenant=world.tenant, line=world.house.line.id,
-            number="+3225550100", direction="inbound", node=NODE, outside=outside, started_at=now,
+            number="+3225550100", direction="inbound", node=NODE, external_party=external_party,
+            started_at=now,
             ended_at=now, reason="refused", quarantined_until=now + timedelta(days=30),
         ),
         **said(world),
     )  # fmt: skip
     row = LiveRow(
         id=CALL, tenant=world.tenant, node=NODE, line=world.house.line.id, number="+3225550100",
-        direction="inbound", outside=outside, started_at=now, told=True, paused_until=None, deletable=True,
+        direction="inbound", external_party=external_party, started_at=now, announced=True,
+        paused_until=None, deletable=True,
     )  # fmt: skip
     queries.put(NODE, [row], now)
     keys = world.house.folder / "keys"

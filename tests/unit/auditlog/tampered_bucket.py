@@ -397,7 +397,7 @@ def changed_reason_of_hold(world: World) -> None:
 @found_as("seal.signature", "amendment-0001.json")
 def changed_reason_in_tombstone(world: World) -> None:
     path = _tombstone(world)
-    path.write_bytes(path.read_bytes().replace(b'"why":"expired"', b'"why":"deleted"'))
+    path.write_bytes(path.read_bytes().replace(b'"reason":"expired"', b'"reason":"deleted"'))
 
 
 @found_as("seal.key_revoked", "manifest.json")
@@ -431,8 +431,9 @@ def _otherwise(name: str, value: Any) -> Any:
 
 FIELDS = (
     "type", "version", "recording", "tenant", "line", "number", "direction", "node", "channel", "started_at",
-    "bridged_at", "ended_at", "sealed_at", "noted", "keep_until", "duration_ms", "sample_rate", "drift_ms",
-    "channels", "announcement", "unannounced", "consent", "agreements", "agreed", "markers", "gaps",
+    "bridged_at", "ended_at", "sealed_at", "uncorrected", "keep_until", "duration_ms", "sample_rate",
+    "drift_ms",
+    "channels", "announcement", "unannounced", "consent", "keep_questions", "keep_consent", "markers", "gaps",
     "objects", "parties", "keys", "software",
 )  # fmt: skip
 for _field in FIELDS:

@@ -45,7 +45,7 @@ def deleted_last_leaf(world: World) -> None:
 def deleted_last_leaf_with_corrected_count(world: World) -> None:
     deleted_last_leaf(world)
     with writing():
-        TenantTable.update(ledger_size=TenantTable.ledger_size - 1).execute()
+        TenantTable.update(log_size=TenantTable.log_size - 1).execute()
 
 
 @found_as("leaf.changed", "leaf 2")
@@ -76,7 +76,7 @@ def malformed_leaf_hash(world: World) -> None:
 @found_as("checkpoint.row_differs", "/2")
 def unreadable_row_of_checkpoint(world: World) -> None:
     with writing():
-        database.execute_sql("UPDATE ledger_checkpoint SET at = 'x' WHERE number = 2")
+        database.execute_sql("UPDATE log_checkpoint SET at = 'x' WHERE number = 2")
 
 
 @found_as("leaf.row_differs", "leaf 2")
@@ -124,7 +124,7 @@ def rewritten_leaves_after_checkpoint(world: World) -> None:
     size = world.checkpoint(2).size
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
-        TenantTable.update(ledger_size=size).execute()
+        TenantTable.update(log_size=size).execute()
         for _ in range(world.checkpoint(3).size - size + 3):
             append(world.tenant, "x", {}, world.house.clock(), world.house.entropy)
 
@@ -293,7 +293,7 @@ def restored_old_catalogue(world: World) -> None:
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
-        TenantTable.update(ledger_size=size).execute()
+        TenantTable.update(log_size=size).execute()
 
 
 @found_as("log.rewritten")

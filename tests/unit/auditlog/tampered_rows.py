@@ -45,7 +45,7 @@ def unreadable_announcement_row(world: World) -> None:
 
 @found_as("row.changed")
 def changed_external_party_in_row(world: World) -> None:
-    change_recording(world, outside_value="+32499000000")
+    change_recording(world, external_value="+32499000000")
 
 
 @found_as("row.changed")
@@ -55,13 +55,13 @@ def extended_retention_in_row(world: World) -> None:
 
 @found_as("row.erased")
 def tombstone_in_row_only(world: World) -> None:
-    change_recording(world, destroyed_at=world.house.clock(), destroyed_why="expired", wrapped_key=None)
+    change_recording(world, erased_at=world.house.clock(), erasure_reason="expired", wrapped_key=None)
 
 
 @found_as("row.changed")
 def changed_reason_in_tombstone_row(world: World) -> None:
     with writing():
-        RecordingTable.update(destroyed_why="not_announced").where(
+        RecordingTable.update(erasure_reason="not_announced").where(
             RecordingTable.id == world.erased
         ).execute()
 
@@ -91,7 +91,7 @@ def forged_listen(world: World) -> None:
         ListenTable.create(**row | {"id": "made up", "play": "other"})
 
 
-@found_as("row.deleted", "not_recorded")
+@found_as("row.deleted", "unrecorded_call")
 def deleted_unrecorded_call(world: World) -> None:
     with writing():
         NotRecordedTable.delete().execute()

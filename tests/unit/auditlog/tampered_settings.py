@@ -45,9 +45,9 @@ def again(model: Any, **columns: Any) -> None:
 # --- how long is kept
 
 
-@found_as("row.deleted", "keeping_limit")
+@found_as("row.deleted", "retention_limit")
 def deleted_limit_with_restored_retention(world: World) -> None:
-    house, before = world.house, RecordingTable.get_by_id(world.kept).keep_until
+    house, before = world.house, RecordingTable.get_by_id(world.keep_answer).keep_until
     house.limit(20)
     earlier = before - timedelta(days=10)
     change_recording(world, keep_until=earlier)
@@ -62,19 +62,19 @@ def deleted_limit_with_restored_retention(world: World) -> None:
     change_recording(world, keep_until=before)
 
 
-@found_as("row.changed", "keeping_limit")
+@found_as("row.changed", "retention_limit")
 def extended_limit_in_row(world: World) -> None:
     change(
         RetentionLimitTable, statement=RetentionLimitTable.get().statement.replace('"days":20', '"days":900')
     )
 
 
-@found_as("row.unlogged", "keeping_limit")
+@found_as("row.unlogged", "retention_limit")
 def lifted_limit_in_row(world: World) -> None:
     change(RetentionLimitTable, lifted="{}", lifted_leaf=0)
 
 
-@found_as("row.unlogged", "keeping_limit")
+@found_as("row.unlogged", "retention_limit")
 def forged_limit(world: World) -> None:
     again(RetentionLimitTable, leaf=0)
 
@@ -104,14 +104,14 @@ def changed_limit_in_bucket(world: World) -> None:
     put_statement(world, row.id, row.statement.replace('"days":20', '"days":2').encode())
 
 
-@found_as("row.deleted", "keeping_limit")
+@found_as("row.deleted", "retention_limit")
 def restored_limit_in_row(world: World) -> None:
     world.house.limit(None, purpose="training")
     signed(world)
     change(RetentionLimitTable, lifted=None, lifted_leaf=None)
 
 
-@found_as("row.deleted", "keeping_limit")
+@found_as("row.deleted", "retention_limit")
 def limit_row_without_leaf(world: World) -> None:
     change(RetentionLimitTable, leaf=None)
 
@@ -124,13 +124,13 @@ def put_statement(world: World, limit: str, content: bytes) -> None:
 
 @found_as("row.changed", "recording")
 def extended_agreement_in_row(world: World) -> None:
-    change_recording(world, agreed={"agreement": "2099-01-01"})
+    change_recording(world, consented_until={"agreement": "2099-01-01"})
 
 
-@found_as("row.changed", "keeping_limit")
+@found_as("row.changed", "retention_limit")
 def unreadable_limit_row(world: World) -> None:
     with writing():
-        database.execute_sql("UPDATE keeping_limit SET settled_at = 'x'")
+        database.execute_sql("UPDATE retention_limit SET applied_at = 'x'")
 
 
 # --- what is announced, and of whom
@@ -180,12 +180,12 @@ def forged_purpose(world: World) -> None:
         )  # fmt: skip
 
 
-@found_as("row.changed", "not_recorded")
+@found_as("row.changed", "unrecorded_call")
 def changed_number_of_unrecorded_call(world: World) -> None:
     change(NotRecordedTable, number="+3225559999")
 
 
-@found_as("row.changed", "not_recorded")
+@found_as("row.changed", "unrecorded_call")
 def changed_time_of_unrecorded_call(world: World) -> None:
     change(NotRecordedTable, started_at=world.house.clock())
 
@@ -246,90 +246,92 @@ def deleted_api_token(world: World) -> None:
 # --- who asked, and who is told
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def forged_verification_of_request(world: World) -> None:
-    change(SubjectRequestTable, proved_at=world.house.clock(), proved_how="code")
+    change(SubjectRequestTable, verified_at=world.house.clock(), verified_how="code")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def changed_number_of_request(world: World) -> None:
     change(SubjectRequestTable, number="+32470999999")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def changed_number_and_salt_of_request(world: World) -> None:
     change(SubjectRequestTable, number="+32470999999", number_salt="00" * 32)
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def changed_language_of_request(world: World) -> None:
     change(SubjectRequestTable, language="de")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def forged_vouching_of_request(world: World) -> None:
-    change(SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_said="seen")
+    change(
+        SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_statement="seen"
+    )
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def forged_export_of_request(world: World) -> None:
     change(SubjectRequestTable, exported_at=world.house.clock())
 
 
-@found_as("row.unlogged", "person_code")
+@found_as("row.unlogged", "verification_code")
 def forged_verification_call(world: World) -> None:
     now = world.house.clock()
     with writing():
         request = SubjectRequestTable.select().get().id
         VerificationCodeTable.create(
             id="made up", request=request, tenant_id=world.tenant, number="+32470999999", language="fr",
-            asked_at=now, until=now, tries=0,
+            ordered_at=now, until=now, tries=0,
         )  # fmt: skip
 
 
-@found_as("row.unlogged", "person_recording")
+@found_as("row.unlogged", "request_review")
 def forged_review(world: World) -> None:
     with writing():
         request = SubjectRequestTable.select().get().id
         identity = f"{request}/{world.kept}"
-        ReviewTable.create(id=identity, request=request, recording_id=world.kept, given="both")
+        ReviewTable.create(id=identity, request=request, recording_id=world.keep_answer, given="both")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def extended_request_row(world: World) -> None:
     change(SubjectRequestTable, due_on="2099-01-01")
 
 
-@found_as("row.changed", "person_request")
+@found_as("row.changed", "subject_request")
 def closed_request_row(world: World) -> None:
     change(SubjectRequestTable, closed_at=world.house.clock(), closed_how="answered")
 
 
-@found_as("row.deleted", "person_request")
+@found_as("row.deleted", "subject_request")
 def deleted_request(world: World) -> None:
     remove(SubjectRequestTable)
 
 
-@found_as("row.unlogged", "person_request")
+@found_as("row.unlogged", "subject_request")
 def forged_request(world: World) -> None:
     again(SubjectRequestTable)
 
 
-@found_as("row.deleted", "ledger_recipient")
+@found_as("row.deleted", "checkpoint_recipient")
 def deleted_recipient(world: World) -> None:
     remove(RecipientTable)
 
 
-@found_as("row.changed", "ledger_recipient")
+@found_as("row.changed", "checkpoint_recipient")
 def removed_recipient_row(world: World) -> None:
     change(RecipientTable, until=world.house.clock())
 
 
-@found_as("row.changed", "ledger_recipient")
+@found_as("row.changed", "checkpoint_recipient")
 def changed_address_of_recipient(world: World) -> None:
     change(RecipientTable, address="mallory@example.com")
 
 
-@found_as("row.unlogged", "ledger_recipient")
+@found_as("row.unlogged", "checkpoint_recipient")
 def forged_recipient(world: World) -> None:
     again(RecipientTable)

@@ -156,7 +156,7 @@ def test_columns_are_hashed_as_text_or_as_canonical_json() -> None:
         ("recording.stored", {"recording": "r1"}, None),
         ("recording.stored", {"recording": "r1"}, "r2"),
         ("recording.erased", {"recording": "r1"}, "r1"),
-        ("recording.rebuilt", {"recording": "r1", "destroyed": True}, "r1"),
+        ("recording.rebuilt", {"recording": "r1", "erased": True}, "r1"),
         ("access.refused", {"recording": "r1", "reason": "access.not_found"}, "r1"),
         ("session.refused", {"user": "r1"}, "r1"),
     ],

@@ -173,7 +173,7 @@ def test_log_without_leaves_is_not_signed(world: World) -> None:
     said = {"now": world.house.clock(), "entropy": world.house.entropy}
     tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **said)
     with writing():
-        TenantTable.update(ledger_size=0).where(TenantTable.id == OTHER).execute()
+        TenantTable.update(log_size=0).where(TenantTable.id == OTHER).execute()
     assert checkpoint.sign_due(world.signing(), world.house.clock.forward(minutes=1)) == 0
     assert checkpoint.newest(OTHER) is None
 
@@ -227,7 +227,7 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
-        TenantTable.update(ledger_size=size).execute()
+        TenantTable.update(log_size=size).execute()
     world.happen()
     with pytest.raises(AuditLogError) as raised:
         world.sign()
@@ -238,7 +238,7 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
         restart_log(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
     )
     (leaf,) = [each for each in [world.leaf("log.restarted")] if each.body]
-    assert json.loads(leaf.body)["because"].startswith("the disk broke")
+    assert json.loads(leaf.body)["reason"].startswith("the disk broke")
     head = signed_note.read(world.note(4).read_bytes()).head
     assert (head.epoch, head.number) == (2, 4)
     codes = {

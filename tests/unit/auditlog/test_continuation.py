@@ -100,7 +100,7 @@ def test_log_below_a_mailed_checkpoint_is_signed_only_after_a_logged_restart(wor
     now = world.house.clock.forward(minutes=1)
     assert restart_log(world.tenant, "the bucket was emptied", world.signing(), now) == 1
     with connected():
-        assert TenantTable.get_by_id(world.tenant).ledger_epoch == 2
+        assert TenantTable.get_by_id(world.tenant).log_epoch == 2
     body = json.loads(world.leaf("log.restarted").body)
     assert (body["size_before"], body["root_before"]) == (0, "")
     assert {(each.code, each.state) for each in world.audit()} == {("log.begun_again", "warning")}

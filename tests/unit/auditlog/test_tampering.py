@@ -108,7 +108,7 @@ def test_erasure_leaf_without_a_list_accounts_for_its_recording(world: World) ->
     said = (world.house.clock(), world.house.entropy)
     with writing():
         assert drop_bodies(world.tenant, world.kept)
-        append(world.tenant, "recording.erased", {"recording": world.kept, "why": "expired"}, *said)
+        append(world.tenant, "recording.erased", {"recording": world.kept, "reason": "expired"}, *said)
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
 
 
@@ -116,7 +116,7 @@ def test_leaf_number_that_is_not_a_number_is_found(world: World, catalogue_kind:
     if catalogue_kind != "sqlite":
         pytest.skip("PostgreSQL takes nothing but numbers there")
     with writing():
-        database.execute_sql("UPDATE ledger_entry SET number = 'x' WHERE number = 3")
+        database.execute_sql("UPDATE log_leaf SET number = 'x' WHERE number = 3")
     found = {(each.code, each.message) for each in world.audit(recordings=False)}
     assert ("leaf.changed", "a leaf has the number 'x'") in found
     assert ("leaf.missing", "leaf 3 was deleted") in found

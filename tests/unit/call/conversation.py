@@ -8,8 +8,8 @@ from datetime import timedelta
 from recorder.call import initial
 from recorder.call.state import Do, Finish, Phase
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    EXTERNAL,
+    INTERNAL,
     CallHungUp,
     CodeDialled,
     FolderWritten,
@@ -65,22 +65,22 @@ class Conversation(CallDriver):
 
     def start(self, sound: Speech | None) -> None:
         assert sound is not None
-        for leg in (COLLEAGUE, OUTSIDE):
+        for leg in (INTERNAL, EXTERNAL):
             self.feed(SoundStarted, leg=leg, sound=sound.path)
 
     def play(self, sound: Speech | None) -> None:
         assert sound is not None
         self.start(sound)
         self.now += sound.length
-        for leg in (OUTSIDE, COLLEAGUE):
+        for leg in (EXTERNAL, INTERNAL):
             self.feed(SoundEnded, leg=leg, sound=sound.path, complete=True)
 
-    def press(self, key: str, leg: str = OUTSIDE) -> None:
+    def press(self, key: str, leg: str = EXTERNAL) -> None:
         self.feed(KeyPressed, key=key, leg=leg)
 
     def confirm_yes(self, voice: tuple[int, int] | None = VOICE) -> None:
         """The colleague confirms a yes; ``voice`` is where the external party was found in the recording."""
-        self.press("1", COLLEAGUE)
+        self.press("1", INTERNAL)
         assert self.done[-1] is Do.KEEP_CHECK
         self.feed(VoiceChecked, voice=voice)
 
@@ -112,6 +112,6 @@ class DeletableConversation(Conversation):
 
     def ask_to_delete(self, *, complete: bool = True) -> None:
         self.dial("delete")
-        self.feed(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
+        self.feed(SoundStarted, leg=INTERNAL, sound=DELETE.question.path)
         self.now += DELETE.question.length
-        self.feed(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
+        self.feed(SoundEnded, leg=INTERNAL, sound=DELETE.question.path, complete=complete)

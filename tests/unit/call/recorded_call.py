@@ -9,7 +9,7 @@ from recorder.call import initial
 from recorder.call.state import Action, Do, Finish, Phase
 from recorder.call.transfer_target import is_beside
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallReconciled,
     FolderWritten,
     KeyPressed,
@@ -30,10 +30,10 @@ from recorder.domain.call_plan import (
     OPT_IN,
     CallPlan,
     DeleteScript,
-    JoiningScript,
     KeepScript,
     Script,
     Speech,
+    TransferNoticeScript,
 )
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
@@ -45,8 +45,8 @@ FIRST, SECOND = Party("extension", "200"), Party("extension", "300")
 
 
 def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> CallPlan:
-    joining = None if how is None else JoiningScript(SENTENCE, how)
-    return CallPlan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
+    notice = None if how is None else TransferNoticeScript(SENTENCE, how)
+    return CallPlan(NOTICE, (Script(TOLD, keep=keep, transfer_notice=notice),), at_pickup=at_pickup)
 
 
 class RecordedCall(CallDriver):
@@ -79,19 +79,19 @@ class RecordedCall(CallDriver):
     def unbridge(self, leg: str = "") -> None:
         self.feed(LegUnbridged, other=leg, state="announced")
 
-    def transfer(self, leg: str, party: Party, outside: bool = False) -> None:
+    def transfer(self, leg: str, party: Party, external: bool = False) -> None:
         """Connect another party, and report whether they are external."""
         self.unbridge()
         self.connect(leg, party)
-        self.feed(LegChecked, other=leg, outside=outside)
+        self.feed(LegChecked, other=leg, external=external)
 
     def start_notice(self) -> None:
-        self.feed(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
+        self.feed(SoundStarted, leg=INTERNAL, sound=SENTENCE.path, other=self.third)
 
     def end_notice(self, length: timedelta = SENTENCE.length, **more: object) -> None:
         self.now += length
         more = {"complete": True, "other": self.third, **more}
-        self.feed(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, **more)
+        self.feed(SoundEnded, leg=INTERNAL, sound=SENTENCE.path, **more)
 
     @property
     def third(self) -> str:
@@ -131,7 +131,12 @@ DELETE = DeleteScript(SAID, SAID)
 
 def consent_script(how: str = ALONE) -> Script:
     return Script(
-        TOLD, SAID, REFUSED, keep=KEEP, delete=DELETE, joining=JoiningScript(SENTENCE, how, REFUSED)
+        TOLD,
+        SAID,
+        REFUSED,
+        keep=KEEP,
+        delete=DELETE,
+        transfer_notice=TransferNoticeScript(SENTENCE, how, REFUSED),
     )
 
 
@@ -143,7 +148,7 @@ class ConsentCall(RecordedCall):
         markers = [
             Marker(AT, "recording_started"),
             Marker(AT, "announcement_finished"),
-            Marker(AT, "answered", {"question": "recording", "answer": answer}),
+            Marker(AT, "question_answered", {"question": "recording", "answer": answer}),
             Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value, "leg": "b"}),
         ]
         CallDriver.__init__(self, initial.resume(CallPlan(mode, (consent_script(how),)), markers, AT))
@@ -156,12 +161,14 @@ class ConsentCall(RecordedCall):
         self.start_notice()
         self.end_notice()
 
-    def press(self, key: str, leg: str = COLLEAGUE, **more: object) -> None:
+    def press(self, key: str, leg: str = INTERNAL, **more: object) -> None:
         self.feed(KeyPressed, key=key, leg=leg, **more)
 
     def assert_refused(self, answer: str, key: str = "") -> None:
         """The recording has ended, and is kept up to there."""
-        assert self.markers("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
+        assert self.markers("transfer_question_refused") == [
+            {"answer": answer, **({"key": key} if key else {})}
+        ]
         assert self.count(Do.STOP) == 1
         assert self.state.recording.over
         assert self.state.transfer.target is None
@@ -171,7 +178,7 @@ class ConsentCall(RecordedCall):
         assert finish.reason is None
 
     def assert_answered(self, answer: str) -> None:
-        assert [each["answer"] for each in self.markers("joined_answered")] == [answer]
+        assert [each["answer"] for each in self.markers("transfer_question_answered")] == [answer]
         assert not self.state.recording.over
         assert self.state.transfer.target is None
         assert self.state.timer.deadline is None

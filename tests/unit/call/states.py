@@ -18,9 +18,10 @@ from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep
 from recorder.call.transfer_target import is_beside, names
+from recorder.domain.call_events import DELETE as DELETE_CODE
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    EXTERNAL,
+    INTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -54,17 +55,16 @@ from recorder.domain.call_events import (
     SupervisorsJoined,
     VoiceChecked,
 )
-from recorder.domain.call_events import DELETE as DELETE_CODE
 from recorder.domain.call_plan import (
     NOTICE,
     OPT_IN,
     OPT_OUT,
     CallPlan,
     DeleteScript,
-    JoiningScript,
     KeepScript,
     Script,
     Speech,
+    TransferNoticeScript,
 )
 from recorder.domain.markers import Marker
 
@@ -89,11 +89,11 @@ def speech(name: str) -> Speech:
 KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), speech("none"))
 DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
-JOINING = JoiningScript(speech("joining"))
-ASKING = JoiningScript(speech("joining"), refused=speech("refused"))
+JOINING = TransferNoticeScript(speech("joining"))
+ASKING = TransferNoticeScript(speech("joining"), refused=speech("refused"))
 NO_KEEP = replace(SCRIPT, keep=None)
 PLANS = (
-    CallPlan(NOTICE, (replace(NO_KEEP, joining=JOINING),)),
+    CallPlan(NOTICE, (replace(NO_KEEP, transfer_notice=JOINING),)),
     CallPlan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
     CallPlan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
     CallPlan(NOTICE, (SCRIPT,), at_pickup=True),
@@ -101,8 +101,8 @@ PLANS = (
     CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu")),
     CallPlan(OPT_OUT, (NO_KEEP,), outbound=True),
     CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu"), outbound=True),
-    CallPlan(OPT_IN, (replace(NO_KEEP, joining=ASKING),)),
-    CallPlan(OPT_OUT, (replace(NO_KEEP, joining=ASKING),)),
+    CallPlan(OPT_IN, (replace(NO_KEEP, transfer_notice=ASKING),)),
+    CallPlan(OPT_OUT, (replace(NO_KEEP, transfer_notice=ASKING),)),
 )
 """Lines that together have every option; options that do not affect each other are not combined."""
 
@@ -132,11 +132,11 @@ def _question(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
 def _notice(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
     sound = JOINING.sound.path
     more = {"complete": True} if what is SoundEnded else {}
-    return lambda _state: what(AT + took, leg=COLLEAGUE, sound=sound, **more)
+    return lambda _state: what(AT + took, leg=INTERNAL, sound=sound, **more)
 
 
-def _check(outside: bool) -> Make:
-    return lambda state: LegChecked(AT, other=state.internal.leg, outside=outside)
+def _check(external: bool) -> Make:
+    return lambda state: LegChecked(AT, other=state.internal.leg, external=external)
 
 
 def _reconnect(**more: object) -> Make:
@@ -170,8 +170,8 @@ EVENTS: dict[str, Make] = {
     "connected with a colleague": _event(LegBridged, other="b"),
     "disconnected": _event(LegUnbridged),
     "connected with another party": _event(LegBridged, other="c"),
-    "transfer target is internal": _check(outside=False),
-    "transfer target is external": _check(outside=True),
+    "transfer target is internal": _check(external=False),
+    "transfer target is external": _check(external=True),
     "transfer notice starts": _notice(SoundStarted),
     "transfer notice ends, heard whole": _notice(SoundEnded, timedelta(seconds=3)),
     "transfer notice is cut": _notice(SoundEnded, timedelta(seconds=1)),
@@ -180,7 +180,7 @@ EVENTS: dict[str, Make] = {
     ),
     "participant joins": _event(ParticipantsJoined, participants=(Participant("r"),)),
     "participant is internal": _event(LegChecked, other="r"),
-    "participant is external": _event(LegChecked, other="r", outside=True),
+    "participant is external": _event(LegChecked, other="r", external=True),
     "participant leaves": _event(ParticipantLeft, other="r"),
     "external party leaves the conference": _event(ConferenceLeft),
     "supervisor starts to listen": _event(SupervisorsJoined, supervisors=(Participant("r"),)),
@@ -196,18 +196,18 @@ EVENTS: dict[str, Make] = {
     "command: resume": _event(CommandGiven, code="resume", by="panel"),
     "command: note": _event(CommandGiven, code="note", by="panel"),
     "command: delete": _event(CommandGiven, code="delete", by="panel"),
-    "colleague: key 1": _event(KeyPressed, key="1", leg=COLLEAGUE),
+    "colleague: key 1": _event(KeyPressed, key="1", leg=INTERNAL),
     "voice is found": _event(VoiceChecked, voice=(9_000, 9_400)),
     "no voice is found": _event(VoiceChecked),
-    "colleague: key 2": _event(KeyPressed, key="2", leg=COLLEAGUE),
-    "colleague: another key": _event(KeyPressed, key="5", leg=COLLEAGUE),
-    "colleague holds": _event(HoldStarted, leg=COLLEAGUE),
-    "colleague's hold ends": _event(HoldEnded, leg=COLLEAGUE),
-    "question starts on the external leg": _question(SoundStarted, OUTSIDE),
-    "question starts on the colleague's leg": _question(SoundStarted, COLLEAGUE),
-    "question ends on the external leg, heard whole": _question(SoundEnded, OUTSIDE),
-    "question ends on the colleague's leg, heard whole": _question(SoundEnded, COLLEAGUE),
-    "question is cut on the external leg": _question(SoundEnded, OUTSIDE, complete=False),
+    "colleague: key 2": _event(KeyPressed, key="2", leg=INTERNAL),
+    "colleague: another key": _event(KeyPressed, key="5", leg=INTERNAL),
+    "colleague holds": _event(HoldStarted, leg=INTERNAL),
+    "colleague's hold ends": _event(HoldEnded, leg=INTERNAL),
+    "question starts on the external leg": _question(SoundStarted, EXTERNAL),
+    "question starts on the colleague's leg": _question(SoundStarted, INTERNAL),
+    "question ends on the external leg, heard whole": _question(SoundEnded, EXTERNAL),
+    "question ends on the colleague's leg, heard whole": _question(SoundEnded, INTERNAL),
+    "question is cut on the external leg": _question(SoundEnded, EXTERNAL, complete=False),
     "hang-up": _event(CallHungUp, ending=True),
     "channel is gone": _event(ChannelGone, ending=True),
     "reconnect": _event(CallReconciled, since=AT, state="announcing"),
@@ -230,22 +230,22 @@ disturbs it concerns them."""
 
 
 def _is_tried(name: str, state: CallState) -> bool:
-    line, joining = state.plan, state.script.joining
+    line, notice = state.plan, state.script.transfer_notice
     joined = bool(state.conference.participants)
     recorded = state.recording.capturing and state.leaving and not (state.hung_up or state.prompt.playing)
     usual = recorded and not state.pause.is_active(AT)
     if name in SUPERVISORS:
         alone = not (joined or state.conference.name or state.transfer.target or state.hold.active)
-        return bool(state.supervisors or (joining and usual and alone))
+        return bool(state.supervisors or (notice and usual and alone))
     if state.supervisors and name not in ("participant is internal", "participant is external"):
         return False
-    if line.mode != NOTICE and joining and name in PAUSES:
+    if line.mode != NOTICE and notice and name in PAUSES:
         return False
-    if line.mode != NOTICE and joining and name in PARTICIPANTS:
+    if line.mode != NOTICE and notice and name in PARTICIPANTS:
         return recorded
     if name in PAUSES:
-        return bool(state.script.delete or joining) and not joined
-    return name not in PARTICIPANTS or bool(joining and (joined or usual))
+        return bool(state.script.delete or notice) and not joined
+    return name not in PARTICIPANTS or bool(notice and (joined or usual))
 
 
 def stage(state: CallState) -> str:
@@ -297,7 +297,7 @@ def key_of(state: CallState) -> tuple[object, ...]:
     target, internal = transfer.target, state.internal
     return (
         state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep,
-        state.plan.scripts[0].joining, stage(state),
+        state.plan.scripts[0].transfer_notice, stage(state),
         prompt.playing, prompt.spoiled, state.informed, recording.on_disk, state.leaving, state.hold.active,
         recording.capturing, state.hung_up, state.consent.wrong_keys > 0, state.timer.deadline is None,
         internal.connected, bool(internal.leg), question.began, question.heard, question.how, question.again,
@@ -306,7 +306,7 @@ def key_of(state: CallState) -> tuple[object, ...]:
         target is not None and target.began is not None,
         target and (target.heard, target.wrong, target.cut, target.due),
         target is not None and is_beside(state, target.leg), bool(state.conference.name),
-        tuple((one.checked, one.outside, one.notified, bool(names(one.leg, one.party) & transfer.informed))
+        tuple((one.checked, one.external, one.notified, bool(names(one.leg, one.party) & transfer.informed))
               for one in state.conference.participants),
         tuple(one.lane for one in state.supervisors),
     )  # fmt: skip

@@ -16,8 +16,8 @@ from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase
 from recorder.call.transitions import MAX_TRIES
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    EXTERNAL,
+    INTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -105,14 +105,14 @@ class RingingCall:
 
     def start(self) -> None:
         self.began = self.recording
-        self.feed(SoundStarted, leg=OUTSIDE, sound=TOLD.path)
-        self.feed(SoundStarted, leg=COLLEAGUE, sound=TOLD.path)
+        self.feed(SoundStarted, leg=EXTERNAL, sound=TOLD.path)
+        self.feed(SoundStarted, leg=INTERNAL, sound=TOLD.path)
 
     def end(self, took: timedelta = LONG, complete: bool = True) -> None:
         if not self.state.informed:  # once heard whole, the announcement stays so
             self.whole = self.began and complete and took == LONG
         self.now += took
-        self.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=complete)
+        self.feed(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=complete)
 
     def confirm(self) -> None:
         self.word = "announced" if self.word == "announcing" else self.word
@@ -180,7 +180,7 @@ def test_the_colleague_need_not_hear_the_announcement() -> None:
     call.ring()
     call.bridge()
     call.start()
-    call.feed(SoundEnded, leg=COLLEAGUE, sound=TOLD.path)
+    call.feed(SoundEnded, leg=INTERNAL, sound=TOLD.path)
     call.end()
     assert Do.CONFIRM in call.orders
 
@@ -201,7 +201,7 @@ def test_a_shortened_announcement_does_not_count(took: timedelta) -> None:
     call.end()
     call.confirm()
     assert call.hang_up().reason is None
-    assert call.kinds.count("announcement_broken") == 1
+    assert call.kinds.count("announcement_interrupted") == 1
 
 
 def test_repeats_a_cut_announcement_after_a_delay() -> None:
@@ -225,7 +225,7 @@ def test_a_hold_restarts_the_announcement() -> None:
     assert call.orders[-1] is Do.PUT_BACK
     call.feed(HoldEnded)
     call.feed(RecordingStarted, state=call.word)
-    call.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first announcement
+    call.feed(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=True)  # of the first announcement
     assert Do.CONFIRM not in call.orders
     call.start()
     call.end()
@@ -342,7 +342,7 @@ def test_ignores_sounds_while_ringing() -> None:
     call = RingingCall()
     call.ring()
     call.start()
-    call.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)
+    call.feed(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=True)
     assert Do.CONFIRM not in call.orders
 
 

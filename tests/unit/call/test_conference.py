@@ -10,7 +10,7 @@ from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import Do, Finish
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallHungUp,
     CallReconciled,
     ConferenceJoined,
@@ -52,12 +52,12 @@ class ConferenceCall(RecordedCall):
         self.feed(ConferenceJoined, conference="room")
         self.join("b", MOVED)
 
-    def join(self, leg: str, party: Party, outside: bool = False, **more: object) -> None:
+    def join(self, leg: str, party: Party, external: bool = False, **more: object) -> None:
         self.feed(ParticipantsJoined, participants=(Participant(leg, party, **more),))  # type: ignore[arg-type]
-        self.check(leg, outside)
+        self.check(leg, external)
 
-    def check(self, leg: str, outside: bool = False, told: bool = False) -> None:
-        self.feed(LegChecked, other=leg, outside=outside, announced=told)
+    def check(self, leg: str, external: bool = False, told: bool = False) -> None:
+        self.feed(LegChecked, other=leg, external=external, announced=told)
 
     def leave(self, leg: str) -> None:
         self.feed(ParticipantLeft, other=leg)
@@ -65,9 +65,9 @@ class ConferenceCall(RecordedCall):
     def movements(self) -> list[str]:
         """The numbers of participants, + for each who joined and - for each who left."""
         return [
-            ("+" if one.kind == "joined_room" else "-") + dict(one.data)["value"]
+            ("+" if one.kind == "participant_joined" else "-") + dict(one.data)["value"]
             for one in self.done
-            if isinstance(one, Marker) and one.kind in ("joined_room", "left_room")
+            if isinstance(one, Marker) and one.kind in ("participant_joined", "participant_left")
         ]
 
 
@@ -85,8 +85,8 @@ def in_conference() -> CallDriver:
 
 def test_markers_list_the_participants() -> None:
     call = ConferenceCall()
-    assert call.markers("joined_room") == [
-        {"party": "extension", "value": "200", "leg": "b", "who": "colleague", "how": "conference"}
+    assert call.markers("participant_joined") == [
+        {"party": "extension", "value": "200", "leg": "b", "who": "internal", "how": "conference"}
     ]
     call.join("c", SECOND)
     call.leave("b")
@@ -109,7 +109,7 @@ def test_participants_are_notified_one_after_the_other() -> None:
     assert call.state.transfer.target.leg == "d"
     call.start_notice()
     call.end_notice()
-    assert [one["leg"] for one in call.markers("joined_told")] == ["c", "d"]
+    assert [one["leg"] for one in call.markers("transfer_notice_finished")] == ["c", "d"]
     call.leave("c")
     call.join("e", SECOND)  # back by another call
     assert call.count(Do.NOTIFY) == 2
@@ -147,12 +147,16 @@ def test_notifies_the_next_participant_when_one_leaves() -> None:
     call.join("d", THIRD)
     call.start_notice()
     call.leave("c")
-    assert call.markers("joined_untold") == [{"reason": "left", "in": "room", "leg": "c"}]
+    assert call.markers("transfer_notice_interrupted") == [{"reason": "left", "in": "conference", "leg": "c"}]
     assert call.state.transfer.target is not None
     assert call.state.transfer.target.leg == "d"
     call.now = call.state.timer.deadline or call.now
     call.feed(DeadlinePassed)
-    assert call.markers("joined_untold")[1] == {"reason": "stopped", "in": "room", "leg": "d"}
+    assert call.markers("transfer_notice_interrupted")[1] == {
+        "reason": "stopped",
+        "in": "conference",
+        "leg": "d",
+    }
     assert call.state.transfer.target is None
     call.start_notice()  # late
     assert call.count(Do.NOTIFY) == 2
@@ -164,7 +168,7 @@ def test_marks_a_participant_who_left_unchecked() -> None:
     call.leave("c")
     call.check("c")
     assert call.movements() == ["+200", "+300", "-300"]
-    assert "who" not in call.markers("joined_room")[1]
+    assert "who" not in call.markers("participant_joined")[1]
 
 
 def test_repeats_the_notice_after_a_hold() -> None:
@@ -176,14 +180,14 @@ def test_repeats_the_notice_after_a_hold() -> None:
     call.start_notice()
     call.end_notice()
     assert call.count(Do.NOTIFY) == 2
-    assert call.kinds.count("joined_told") == 1
+    assert call.kinds.count("transfer_notice_finished") == 1
 
 
 def test_an_announced_external_participant_is_informed() -> None:
     call = ConferenceCall()
     call.feed(ParticipantsJoined, participants=(Participant("o", OTHER),))
-    call.check("o", outside=True, told=True)
-    assert call.markers("joined_room")[1]["who"] == "outside"
+    call.check("o", external=True, told=True)
+    assert call.markers("participant_joined")[1]["who"] == "external"
     assert not call.state.recording.over
     assert call.count(Do.NOTIFY) == 0
 
@@ -192,8 +196,8 @@ def test_an_uninformed_external_participant_ends_the_recording() -> None:
     call = ConferenceCall()
     call.join("c", SECOND)
     call.start_notice()
-    call.join("o", OTHER, outside=True)
-    assert call.kinds[-3:] == ["joined_room", "joined_untold", "transferred_outside"]
+    call.join("o", OTHER, external=True)
+    assert call.kinds[-3:] == ["participant_joined", "transfer_notice_interrupted", "transferred_outside"]
     assert call.done[-1] is Do.STOP
     call.join("d", THIRD)
     assert call.movements() == ["+200", "+300", "+" + OTHER.value]
@@ -206,9 +210,9 @@ def test_an_uninformed_external_participant_ends_the_recording() -> None:
 def test_an_external_participant_is_known_when_they_return() -> None:
     call = ConferenceCall()
     call.feed(ParticipantsJoined, participants=(Participant("o", OTHER),))
-    call.check("o", outside=True, told=True)
+    call.check("o", external=True, told=True)
     call.leave("o")
-    call.join("p", OTHER, outside=True)
+    call.join("p", OTHER, external=True)
     assert not call.state.recording.over
 
 
@@ -238,9 +242,9 @@ def test_the_first_participant_may_be_external() -> None:
     """No internal party has spoken yet."""
     call = in_conference()
     call.feed(ParticipantsJoined, participants=(Participant("o", OTHER),))
-    call.feed(LegChecked, other="o", outside=True)
+    call.feed(LegChecked, other="o", external=True)
     assert not call.state.recording.over
-    assert call.markers("joined_room")[0]["who"] == "outside"
+    assert call.markers("participant_joined")[0]["who"] == "external"
 
 
 def test_the_first_participant_is_the_internal_party() -> None:
@@ -248,13 +252,13 @@ def test_the_first_participant_is_the_internal_party() -> None:
     assert not call.state.internal.connected
     call.feed(ParticipantsJoined, participants=(Participant("c", SECOND),))
     call.feed(LegChecked, other="c")
-    assert call.markers("bridged") == [{"party": "extension", "value": "300", "in": "room"}]
+    assert call.markers("bridged") == [{"party": "extension", "value": "300", "in": "conference"}]
     assert call.count(Do.NOTIFY) == 0, "the call was for them"
     call.feed(CallHungUp, ending=True)
     call.feed(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
-    assert (finish.reason, finish.inside) == (None, SECOND)
+    assert (finish.reason, finish.internal_party) == (None, SECOND)
 
 
 def test_a_third_party_stays_as_long_as_the_colleague() -> None:
@@ -263,9 +267,9 @@ def test_a_third_party_stays_as_long_as_the_colleague() -> None:
     call.feed(LegChecked, other="c")
     call.start_notice()
     call.end_notice()
-    assert call.markers("joined_room")[0]["how"] == "third"
+    assert call.markers("participant_joined")[0]["how"] == "third"
     call.transfer("c", SECOND)
-    assert call.kinds[-3:] == ["left_room", "unbridged", "bridged"]
+    assert call.kinds[-3:] == ["participant_left", "unbridged", "bridged"]
     assert call.count(Do.NOTIFY) == 1, "informed already"
 
 
@@ -299,8 +303,8 @@ def test_reconciles_participants(restart: bool) -> None:
     found = resumed(call) if restart else call
     reconcile(found, Participant("b", MOVED), Participant("c", SECOND))
     found.check("c")
-    assert found.markers("left_room")[-1]["seen"] == "later"
-    came = found.markers("joined_room")[-1]
+    assert found.markers("participant_left")[-1]["seen"] == "later"
+    came = found.markers("participant_joined")[-1]
     assert (came["value"], came["seen"]) == ("300", "later")
     assert found.movements() == ["+200", "+400", "-400", "+300"]
     assert found.count(Do.NOTIFY) == (1 if restart else 2)
@@ -314,7 +318,9 @@ def test_resume_does_not_repeat_a_started_notice() -> None:
     call.start_notice()
     found = resumed(call)
     reconcile(found, Participant("b", MOVED), Participant("c", SECOND))
-    assert found.markers("joined_untold") == [{"reason": "unobserved", "in": "room", "leg": "c"}]
+    assert found.markers("transfer_notice_interrupted") == [
+        {"reason": "unobserved", "in": "conference", "leg": "c"}
+    ]
     found.feed(HoldStarted)
     found.feed(HoldEnded)
     assert found.count(Do.NOTIFY) == 0
@@ -323,10 +329,10 @@ def test_resume_does_not_repeat_a_started_notice() -> None:
 def test_ignores_other_sounds() -> None:
     call = ConferenceCall()
     call.join("c", SECOND)
-    call.feed(SoundStarted, leg=COLLEAGUE, sound="/another.wav")
+    call.feed(SoundStarted, leg=INTERNAL, sound="/another.wav")
     call.now += timedelta(seconds=3)
-    call.feed(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
-    assert "joined_told" not in call.kinds
+    call.feed(SoundEnded, leg=INTERNAL, sound=SENTENCE.path, complete=True)
+    assert "transfer_notice_finished" not in call.kinds
 
 
 def test_a_conference_keeps_the_first_party() -> None:

@@ -121,7 +121,9 @@ class SwitchedCall:
 
     @property
     def answers(self) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == "answered"]
+        return [
+            dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == "question_answered"
+        ]
 
     @property
     def end(self) -> str | None:
@@ -375,7 +377,7 @@ def test_hang_up_in_the_menu_opens_a_folder() -> None:
 
 
 def test_resume_keeps_the_consent_answer() -> None:
-    markers = [Marker(AT, "answered", {"question": "recording", "answer": "no"})]
+    markers = [Marker(AT, "question_answered", {"question": "recording", "answer": "no"})]
     for plan in (IN, OUT):
         state = initial.resume(plan, markers, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
@@ -383,9 +385,9 @@ def test_resume_keeps_the_consent_answer() -> None:
     assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, (
         "the external party could still have refused"
     )
-    silent = Marker(AT, "answered", {"question": "recording", "answer": "none"})
+    silent = Marker(AT, "question_answered", {"question": "recording", "answer": "none"})
     assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
-    yes = Marker(AT, "answered", {"question": "recording", "answer": "yes"})
+    yes = Marker(AT, "question_answered", {"question": "recording", "answer": "yes"})
     assert initial.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
 
 
@@ -452,9 +454,11 @@ def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
             assert event.key == "1"
             assert asked, "answered before the question"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
-            answers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
+            answers = [
+                dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "question_answered"
+            ]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
-    markers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
+    markers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "question_answered"]
     about = [one["answer"] for one in markers if one["question"] == "recording"]
     assert len(about) <= 1 or about == ["yes", "no"], "answered twice"
     assert done.count(Do.BEGIN) <= 1, "two recordings of a leg"

@@ -36,8 +36,8 @@ class SupervisedCall(RecordedCall):
     def speak(self, heard_by: str, lane: str = "", leg: str = "c") -> None:
         self.feed(SupervisorHeard, other=leg, heard_by=heard_by, lane=lane)
 
-    def check(self, leg: str = "c", outside: bool = False, told: bool = False) -> None:
-        self.feed(LegChecked, other=leg, outside=outside, announced=told)
+    def check(self, leg: str = "c", external: bool = False, told: bool = False) -> None:
+        self.feed(LegChecked, other=leg, external=external, announced=told)
 
     def actions_after(self, count: int) -> list[str]:
         """The kinds of markers, and the orders, after the first ``count`` actions."""
@@ -49,13 +49,13 @@ def test_marks_an_inaudible_supervisor() -> None:
     count = len(call.done)
     call.listen("c")  # reported twice
     call.speak("nobody", leg="x")
-    call.speak("outside")
-    call.speak("outside")
+    call.speak("external")
+    call.speak("external")
     call.feed(SupervisorLeft, other="c")
     call.feed(SupervisorLeft, other="c")
-    assert call.actions_after(count) == ["listener_heard", "listener_left"]
-    assert call.markers("listener_came") == [WHO]
-    assert call.markers("listener_heard") == [{**WHO, "heard_by": "outside"}]
+    assert call.actions_after(count) == ["supervisor_heard", "supervisor_left"]
+    assert call.markers("supervisor_joined") == [WHO]
+    assert call.markers("supervisor_heard") == [{**WHO, "heard_by": "external"}]
     assert call.state.supervisors == ()
     assert not call.state.recording.over
 
@@ -64,40 +64,45 @@ def test_an_audible_supervisor_is_a_third_party() -> None:
     call = SupervisedCall()
     call.speak("both", "right")
     call.check()
-    assert call.markers("listener_heard") == [{**WHO, "heard_by": "both", "channel": "right"}]
-    assert call.markers("joined_room") == [{**WHO, "who": "colleague", "how": "third"}]
+    assert call.markers("supervisor_heard") == [{**WHO, "heard_by": "both", "channel": "right"}]
+    assert call.markers("participant_joined") == [{**WHO, "who": "internal", "how": "third"}]
     assert call.count(Do.NOTIFY) == 1
     call.start_notice()
     call.end_notice()
-    call.speak("outside", "right")
-    assert len(call.markers("joined_room")) == 1
+    call.speak("external", "right")
+    assert len(call.markers("participant_joined")) == 1
     call.speak("nobody")
-    assert call.markers("left_room")
+    assert call.markers("participant_left")
     count = len(call.done)
     call.speak("both", "right")
     call.check()
-    assert call.actions_after(count) == ["listener_heard", "check_participants", "joined_room"], (
+    assert call.actions_after(count) == ["supervisor_heard", "check_participants", "participant_joined"], (
         "no second notice"
     )
     count = len(call.done)
     call.feed(SupervisorLeft, other="c")
-    assert call.actions_after(count) == ["left_room", "listener_left"]
+    assert call.actions_after(count) == ["participant_left", "supervisor_left"]
 
 
 @pytest.mark.parametrize("told", [False, True])
 def test_an_uninformed_external_supervisor_ends_the_recording(told: bool) -> None:
     call = SupervisedCall()
-    call.speak("outside")  # not in the recording
+    call.speak("external")  # not in the recording
     assert not call.state.recording.over
     count = len(call.done)
     call.speak("both", "left")
-    call.check(outside=True, told=told)
+    call.check(external=True, told=told)
     ends = [] if told else ["transferred_outside", "stop"]
-    assert call.actions_after(count) == ["listener_heard", "check_participants", "joined_room", *ends]
+    assert call.actions_after(count) == [
+        "supervisor_heard",
+        "check_participants",
+        "participant_joined",
+        *ends,
+    ]
     assert call.state.recording.over is not told
     count = len(call.done)
     call.listen("d")
-    assert call.actions_after(count) == (["listener_came"] if told else [])
+    assert call.actions_after(count) == (["supervisor_joined"] if told else [])
 
 
 def test_a_supervisor_is_no_first_party_and_stays_after_a_transfer() -> None:
@@ -105,7 +110,7 @@ def test_a_supervisor_is_no_first_party_and_stays_after_a_transfer() -> None:
     state, actions = step(
         initial.arrive(plan("alone"), AT)[0], SupervisorsJoined(AT, supervisors=(Participant("c", SECOND),))
     )
-    assert [one.kind for one in actions if isinstance(one, Marker)] == ["listener_came"]
+    assert [one.kind for one in actions if isinstance(one, Marker)] == ["supervisor_joined"]
     assert state.supervisors
     assert not state.internal.connected
     call.feed(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
@@ -113,7 +118,7 @@ def test_a_supervisor_is_no_first_party_and_stays_after_a_transfer() -> None:
     call.transfer("d", Party("extension", "400"))
     assert call.count(Do.NOTIFY) == 1, "the transfer target only"
     assert call.state.supervisors
-    assert not call.markers("left_room")
+    assert not call.markers("participant_left")
 
 
 def test_ignores_supervisors_of_an_unrecorded_call() -> None:
@@ -130,11 +135,11 @@ def test_ignores_supervisors_of_an_unrecorded_call() -> None:
 def test_an_audible_supervisor_ends_the_recording_where_consent_is_asked(mode: str) -> None:
     call = ConsentCall(mode)
     call.feed(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
-    call.feed(SupervisorHeard, other="c", heard_by="colleague")
+    call.feed(SupervisorHeard, other="c", heard_by="internal")
     assert not call.state.recording.over, "not in the recording"
     call.feed(SupervisorHeard, other="c", heard_by="both", lane="right")
     call.feed(LegChecked, other="c")
-    assert [each["answer"] for each in call.markers("joined_refused")] == ["unasked"]
+    assert [each["answer"] for each in call.markers("transfer_question_refused")] == ["unasked"]
     assert call.state.recording.over
 
 
@@ -149,9 +154,9 @@ def test_reconciles_supervisors(restart: bool) -> None:
               bridged_at=AT, supervisors=(Participant("c", SECOND), Participant("e", FIRST)))  # fmt: skip
     assert [(one.leg, one.lane) for one in call.state.supervisors] == [("c", "right"), ("e", "")]
     gone = {"party": "extension", "value": "400", "leg": "d", "seen": "later"}
-    assert call.markers("listener_left") == [gone]
-    assert call.markers("listener_came")[-1] == {"party": "extension", "value": "200", "leg": "e",
+    assert call.markers("supervisor_left") == [gone]
+    assert call.markers("supervisor_joined")[-1] == {"party": "extension", "value": "200", "leg": "e",
                                                "seen": "later"}  # fmt: skip
-    assert not call.markers("left_room"), "the supervisor is still audible"
+    assert not call.markers("participant_left"), "the supervisor is still audible"
     call.feed(SupervisorHeard, other="c", heard_by="nobody")
-    assert call.markers("left_room")
+    assert call.markers("participant_left")

@@ -14,8 +14,8 @@ from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Phase, QuestionStep
 from recorder.domain.call_events import (
     CODES,
-    COLLEAGUE,
-    OUTSIDE,
+    EXTERNAL,
+    INTERNAL,
     CallEvent,
     CallHungUp,
     CallReconciled,
@@ -43,7 +43,7 @@ def test_marks_pause_note_and_resume() -> None:
     call.dial("note")
     call.dial("resume")
     assert not call.state.pause.is_active(call.now)
-    assert len(call.markers("noted")) == len(call.markers("resumed")) == 1
+    assert len(call.markers("moment_marked")) == len(call.markers("resumed")) == 1
     assert call.end() is None
 
 
@@ -147,7 +147,7 @@ def test_deletes_once_the_colleague_confirms() -> None:
     call = DeletableConversation()
     call.ask_to_delete()
     assert Do.DELETE_ASK in call.done
-    call.press("1", COLLEAGUE)
+    call.press("1", INTERNAL)
     assert call.state.phase is Phase.UNRECORDED
     orders = [one for one in call.done if isinstance(one, Do)]
     assert orders[-2:] == [Do.DELETED, Do.DISCARD]
@@ -159,34 +159,34 @@ def test_deletes_once_the_colleague_confirms() -> None:
 def test_any_other_key_cancels_deletion(key: str) -> None:
     call = DeletableConversation()
     call.ask_to_delete()
-    call.press(key, COLLEAGUE)
-    call.press("1", COLLEAGUE)
+    call.press(key, INTERNAL)
+    call.press("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.markers("delete_dropped") == [{}]
+    assert call.markers("deletion_cancelled") == [{}]
     assert call.end() is None
 
 
 def test_external_party_cannot_confirm_deletion() -> None:
     call = DeletableConversation()
     call.ask_to_delete()
-    call.press("1", OUTSIDE)
+    call.press("1", EXTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
     call.expire_timer()
-    assert call.markers("delete_dropped") == [{}]
+    assert call.markers("deletion_cancelled") == [{}]
 
 
 def test_a_key_before_the_end_of_the_question_confirms_nothing() -> None:
     call = DeletableConversation()
     call.dial("delete")
-    call.feed(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
-    call.press("1", COLLEAGUE)
+    call.feed(SoundStarted, leg=INTERNAL, sound=DELETE.question.path)
+    call.press("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
 
 
 def test_a_question_that_was_cut_confirms_nothing() -> None:
     call = DeletableConversation()
     call.ask_to_delete(complete=False)
-    call.press("1", COLLEAGUE)
+    call.press("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
 
 
@@ -199,10 +199,10 @@ def test_hold_or_another_party_cancels_deletion(what: str) -> None:
     elif what == "parted":
         call.feed(LegUnbridged)
     else:
-        call.feed(HoldStarted, leg=COLLEAGUE if what == "hold" else OUTSIDE)
-    call.press("1", COLLEAGUE)
+        call.feed(HoldStarted, leg=INTERNAL if what == "hold" else EXTERNAL)
+    call.press("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.markers("delete_dropped") == [{}]
+    assert call.markers("deletion_cancelled") == [{}]
 
 
 def test_ignores_delete_where_the_line_does_not_allow_it() -> None:
@@ -221,9 +221,9 @@ def test_ignores_delete_during_a_hold() -> None:
 def test_a_question_that_never_started_confirms_nothing() -> None:
     call = DeletableConversation()
     call.dial("delete")
-    call.feed(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=True)
+    call.feed(SoundEnded, leg=INTERNAL, sound=DELETE.question.path, complete=True)
     assert call.state.question.step is QuestionStep.QUESTION
-    call.press("1", COLLEAGUE)
+    call.press("1", INTERNAL)
     assert call.state.phase is Phase.ANNOUNCED
 
 
@@ -279,7 +279,7 @@ EVENTS = any_event(
     types=tuple(each for each in TYPES if each is not ChannelGone),
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(["", "announced"]),
-    leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
+    leg=st.sampled_from([EXTERNAL, INTERNAL, ""]),
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", DELETE.question.path, "/prompts/question.wav"]),
     complete=st.booleans(),
@@ -293,10 +293,10 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
     if name == "code":
         return [CodeDialled(AT, code="delete", other="b")]
     if name == "1":
-        return [KeyPressed(AT, key="1", leg=COLLEAGUE)]
+        return [KeyPressed(AT, key="1", leg=INTERNAL)]
     if name == "begins":
-        return [SoundStarted(AT, state.question.sound, COLLEAGUE)]
-    return [SoundEnded(AT, state.question.sound, COLLEAGUE, complete=True)]
+        return [SoundStarted(AT, state.question.sound, INTERNAL)]
+    return [SoundEnded(AT, state.question.sound, INTERNAL, complete=True)]
 
 
 @given(st.lists(st.sampled_from(["code", "begins", "heard", "1"]) | EVENTS, max_size=25))
@@ -312,7 +312,7 @@ def test_no_order_of_events_deletes_without_confirmation(moves: list[CallEvent |
                 heard = False
             if (
                 isinstance(event, SoundEnded)
-                and event.leg == COLLEAGUE
+                and event.leg == INTERNAL
                 and event.sound == DELETE.question.path
             ):
                 heard = heard or (event.complete and not event.ending)
@@ -322,6 +322,6 @@ def test_no_order_of_events_deletes_without_confirmation(moves: list[CallEvent |
                 assert before.question.step is QuestionStep.IDLE
             elif Do.DELETED in actions:
                 assert isinstance(event, KeyPressed)
-                assert (event.key, event.leg) == ("1", COLLEAGUE)
+                assert (event.key, event.leg) == ("1", INTERNAL)
                 assert heard, "confirmed before the end of the question"
                 assert before.question.step is QuestionStep.ANSWER

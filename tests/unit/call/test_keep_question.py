@@ -14,9 +14,9 @@ from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Phase, QuestionStep
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    EXTERNAL,
+    INTERNAL,
     LEGS,
-    OUTSIDE,
     CallEvent,
     CallReconciled,
     ChannelGone,
@@ -45,7 +45,7 @@ HEARD = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
     ("key", "answer", "order", "sound"),
     [("1", "yes", Do.KEEP_YES, KEEP.yes), ("2", "no", Do.KEEP_NO, KEEP.no)],
 )
-@pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
+@pytest.mark.parametrize(("leg", "how"), [(EXTERNAL, "key"), (INTERNAL, "aloud")])
 def test_a_key_of_either_side_answers(
     key: str, answer: str, order: Do, sound: Speech, leg: str, how: str
 ) -> None:
@@ -55,13 +55,13 @@ def test_a_key_of_either_side_answers(
     call.play(KEEP.question)
     assert call.done[-1] is Do.KEEP_SINCE
     call.press(key, leg)
-    voice = HEARD if (leg, key) == (COLLEAGUE, "1") else {}
+    voice = HEARD if (leg, key) == (INTERNAL, "1") else {}
     if voice:
         call.feed(VoiceChecked, voice=VOICE)
-    assert call.markers("keep_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
+    assert call.markers("keep_question_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
     assert call.done[-1] is order
     call.play(sound)
-    assert call.markers("keep_told") == [{"answer": answer}]
+    assert call.markers("keep_answer_confirmed") == [{"answer": answer}]
     assert call.state.question.step is QuestionStep.IDLE
     assert call.end() is None
 
@@ -71,30 +71,30 @@ def test_ignores_a_yes_before_the_end_of_the_question() -> None:
     call.dial_keep()
     call.start(KEEP.question)
     call.press("1")
-    call.press("1", COLLEAGUE)
-    call.feed(SoundEnded, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
+    call.press("1", INTERNAL)
+    call.feed(SoundEnded, leg=EXTERNAL, sound="/prompts/question.wav", complete=True)
     call.press("1")
-    assert call.markers("keep_answered") == []
-    call.feed(SoundEnded, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
+    assert call.markers("keep_question_answered") == []
+    call.feed(SoundEnded, leg=INTERNAL, sound="/prompts/question.wav", complete=True)
     call.expire_timer()
-    assert call.markers("keep_answered") == [{"answer": "none"}]
+    assert call.markers("keep_question_answered") == [{"answer": "none"}]
     assert call.state.keep_answer == "no"
 
 
-@pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
+@pytest.mark.parametrize(("leg", "how"), [(EXTERNAL, "key"), (INTERNAL, "aloud")])
 def test_a_no_counts_during_the_question(leg: str, how: str) -> None:
     call = Conversation()
     call.dial_keep()
     call.start(KEEP.question)
     call.press("2", leg)
-    assert call.markers("keep_answered") == [{"answer": "no", "by": leg, "how": how}]
+    assert call.markers("keep_question_answered") == [{"answer": "no", "by": leg, "how": how}]
     assert [one for one in call.done if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
-    for each in (COLLEAGUE, OUTSIDE):
+    for each in (INTERNAL, EXTERNAL):
         call.feed(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
     call.play(KEEP.no)
-    assert call.markers("keep_told") == [{"answer": "no"}]
+    assert call.markers("keep_answer_confirmed") == [{"answer": "no"}]
     assert (call.state.keep_answer, call.state.question.step) == ("no", QuestionStep.IDLE)
-    assert not call.markers("keep_broken")
+    assert not call.markers("keep_question_interrupted")
 
 
 def test_a_no_counts_during_the_verdict() -> None:
@@ -104,9 +104,9 @@ def test_a_no_counts_during_the_verdict() -> None:
     call.press("1")
     call.start(KEEP.yes)
     call.press("1")
-    call.press("2", COLLEAGUE)
+    call.press("2", INTERNAL)
     call.press("2")
-    assert [one["answer"] for one in call.markers("keep_answered")] == ["yes", "no"]
+    assert [one["answer"] for one in call.markers("keep_question_answered")] == ["yes", "no"]
     assert call.done.count(Do.KEEP_CUT) == 1
     call.play(KEEP.no)
     assert call.state.keep_answer == "no"
@@ -133,13 +133,13 @@ def test_asks_nothing_during_a_pause(keep: KeepScript) -> None:
     call = Conversation(keep)
     pause(call)
     call.dial_keep()
-    assert call.markers("keep_asked") == []
+    assert call.markers("keep_question_asked") == []
     assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE]
-    call.press("1", COLLEAGUE)
-    assert (call.markers("keep_answered"), call.state.keep_answer) == ([], "")
+    call.press("1", INTERNAL)
+    assert (call.markers("keep_question_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # the pause ends by itself
     call.dial_keep()
-    assert len(call.markers("keep_asked")) == 1
+    assert len(call.markers("keep_question_asked")) == 1
 
 
 @pytest.mark.parametrize("by", ["code", "panel", "seen later"])
@@ -152,10 +152,10 @@ def test_a_pause_breaks_off_the_question(asked: str, by: str) -> None:
     elif asked == "before the answer":
         call.play(KEEP.question)
     pause(call, by)
-    assert call.markers("keep_broken") == [{}]
+    assert call.markers("keep_question_interrupted") == [{}]
     call.press("1")
-    call.press("1", COLLEAGUE)
-    assert call.markers("keep_answered") == []
+    call.press("1", INTERNAL)
+    assert call.markers("keep_question_answered") == []
     assert call.state.keep_answer == ""
     assert call.state.timer.deadline is None
 
@@ -167,14 +167,14 @@ def test_the_verdict_plays_to_its_end_in_a_pause() -> None:
     call.press("1")
     pause(call)
     call.play(KEEP.yes)
-    assert call.markers("keep_told") == [{"answer": "yes"}]
+    assert call.markers("keep_answer_confirmed") == [{"answer": "yes"}]
 
 
 def test_asks_nothing_during_a_hold() -> None:
     call = Conversation()
     call.feed(HoldStarted)
     call.dial_keep()
-    assert call.markers("keep_asked") == []
+    assert call.markers("keep_question_asked") == []
 
 
 def test_ignores_keys_of_other_legs() -> None:
@@ -203,8 +203,10 @@ def test_a_colleague_asks_in_their_own_words() -> None:
     assert call.done[-1] is Do.KEEP_CUE
     call.now += timedelta(seconds=30)
     call.confirm_yes()
-    assert call.markers("keep_asked") == [{"how": "own_words"}]
-    assert call.markers("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words", **HEARD}]
+    assert call.markers("keep_question_asked") == [{"how": "own_words"}]
+    assert call.markers("keep_question_answered") == [
+        {"answer": "yes", "by": INTERNAL, "how": "own_words", **HEARD}
+    ]
 
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
@@ -217,12 +219,12 @@ def test_a_confirmed_yes_without_a_voice_is_asked_once_more(keep: KeepScript) ->
         if keep.question:
             call.play(keep.question)
         call.confirm_yes(None)
-        assert len(call.markers("keep_unheard")) == times
-    assert call.markers("keep_answered") == [{"answer": "none"}]
+        assert len(call.markers("keep_answer_unheard")) == times
+    assert call.markers("keep_question_answered") == [{"answer": "none"}]
     assert call.done[-1] is Do.KEEP_NONE
     assert call.state.keep_answer == "no"
     call.play(keep.none)
-    assert call.markers("keep_told") == [{"answer": "no"}]
+    assert call.markers("keep_answer_confirmed") == [{"answer": "no"}]
     assert call.end() is None, "kept as announced"
 
 
@@ -233,18 +235,22 @@ def test_a_voice_is_found_the_second_time() -> None:
     call.confirm_yes(None)
     call.play(KEEP.question)
     call.confirm_yes()
-    assert call.markers("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "aloud", **HEARD}]
+    assert call.markers("keep_question_answered") == [
+        {"answer": "yes", "by": INTERNAL, "how": "aloud", **HEARD}
+    ]
 
 
 def test_the_answer_has_the_time_of_the_key() -> None:
     call = Conversation()
     call.dial_keep()
     call.play(KEEP.question)
-    call.press("1", COLLEAGUE)
+    call.press("1", INTERNAL)
     pressed = call.now
     call.now += timedelta(seconds=2)
     call.feed(VoiceChecked, voice=VOICE)
-    (answered,) = (one for one in call.done if isinstance(one, Marker) and one.kind == "keep_answered")
+    (answered,) = (
+        one for one in call.done if isinstance(one, Marker) and one.kind == "keep_question_answered"
+    )
     assert answered.at == pressed
 
 
@@ -252,25 +258,25 @@ def test_the_voice_check_times_out() -> None:
     call = Conversation()
     call.dial_keep()
     call.play(KEEP.question)
-    call.press("1", COLLEAGUE)
+    call.press("1", INTERNAL)
     call.expire_timer()
-    assert call.markers("keep_unheard") == [{}]
+    assert call.markers("keep_answer_unheard") == [{}]
     assert call.done[-1] is Do.KEEP_ASK
     call.feed(VoiceChecked, voice=VOICE)  # too late
-    assert call.markers("keep_answered") == []
+    assert call.markers("keep_question_answered") == []
 
 
-@pytest.mark.parametrize(("key", "leg"), [("1", OUTSIDE), ("2", OUTSIDE), ("2", COLLEAGUE)])
+@pytest.mark.parametrize(("key", "leg"), [("1", EXTERNAL), ("2", EXTERNAL), ("2", INTERNAL)])
 def test_a_definite_answer_counts_during_the_voice_check(key: str, leg: str) -> None:
     call = Conversation()
     call.dial_keep()
     call.play(KEEP.question)
-    call.press("1", COLLEAGUE)
-    call.press("1", COLLEAGUE)
+    call.press("1", INTERNAL)
+    call.press("1", INTERNAL)
     assert call.done.count(Do.KEEP_CHECK) == 1
     call.press(key, leg)
     call.feed(VoiceChecked, voice=VOICE)
-    (answer,) = call.markers("keep_answered")
+    (answer,) = call.markers("keep_question_answered")
     assert (answer["answer"], answer["by"]) == ("yes" if key == "1" else "no", leg)
 
 
@@ -279,34 +285,34 @@ def test_only_a_hold_leaves_the_voice_check_open(what: str) -> None:
     call = Conversation()
     call.dial_keep()
     call.play(KEEP.question)
-    call.press("1", COLLEAGUE)
+    call.press("1", INTERNAL)
     if what == "pause":
         pause(call)
     elif what == "left":
         call.feed(LegUnbridged)
     elif what == "held":
-        call.feed(HoldStarted, leg=COLLEAGUE)
+        call.feed(HoldStarted, leg=INTERNAL)
     else:
         call.connect("c")
     call.feed(VoiceChecked, voice=VOICE)
-    assert len(call.markers("keep_answered")) == (what == "held")
-    assert len(call.markers("keep_broken")) == (what != "held")
+    assert len(call.markers("keep_question_answered")) == (what == "held")
+    assert len(call.markers("keep_question_interrupted")) == (what != "held")
 
 
 def test_does_not_ask_once_more_during_a_hold() -> None:
     call = Conversation()
     call.dial_keep()
     call.play(KEEP.question)
-    call.feed(HoldStarted, leg=OUTSIDE)
+    call.feed(HoldStarted, leg=EXTERNAL)
     call.confirm_yes(None)
-    assert call.markers("keep_answered") == [{"answer": "none"}]
+    assert call.markers("keep_question_answered") == [{"answer": "none"}]
 
 
 def test_the_line_asks_by_itself_once() -> None:
     call = Conversation(replace(KEEP, at_start=True))
     assert call.done.count(Do.KEEP_ASK) == 1
     call.feed(LegUnbridged)
-    assert call.markers("keep_broken") == [{}]
+    assert call.markers("keep_question_interrupted") == [{}]
     call.connect("c")
     assert call.done.count(Do.KEEP_ASK) == 1
 
@@ -318,7 +324,7 @@ def test_the_last_answer_stands() -> None:
         call.play(KEEP.question)
         call.press(key)
         call.play(sound)
-    assert [one["answer"] for one in call.markers("keep_answered")] == ["yes", "no"]
+    assert [one["answer"] for one in call.markers("keep_question_answered")] == ["yes", "no"]
     assert call.end() == "not_kept"
     assert Do.DISCARD in call.done
 
@@ -335,12 +341,12 @@ def test_a_no_destroys_nothing_unless_the_line_says_so() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        {"what": HoldStarted, "leg": COLLEAGUE},
-        {"what": HoldStarted, "leg": OUTSIDE},
+        {"what": HoldStarted, "leg": INTERNAL},
+        {"what": HoldStarted, "leg": EXTERNAL},
         {"what": LegUnbridged},
         {"what": LegBridged, "other": "c"},
-        {"what": SoundEnded, "leg": OUTSIDE, "sound": QUESTION, "complete": False},
-        {"what": SoundEnded, "leg": COLLEAGUE, "sound": QUESTION, "complete": True, "ending": True},
+        {"what": SoundEnded, "leg": EXTERNAL, "sound": QUESTION, "complete": False},
+        {"what": SoundEnded, "leg": INTERNAL, "sound": QUESTION, "complete": True, "ending": True},
     ],
 )  # fmt: skip
 def test_breaks_off_a_question_that_both_did_not_hear(event: dict[str, object]) -> None:
@@ -348,11 +354,11 @@ def test_breaks_off_a_question_that_both_did_not_hear(event: dict[str, object]) 
     call.dial_keep()
     call.start(KEEP.question)
     call.feed(**event)  # type: ignore[arg-type]
-    for leg in (OUTSIDE, COLLEAGUE):
+    for leg in (EXTERNAL, INTERNAL):
         call.feed(SoundEnded, leg=leg, sound="/prompts/question.wav", complete=True)
     call.press("1")
-    assert call.markers("keep_broken") == [{}]
-    assert call.markers("keep_answered") == []
+    assert call.markers("keep_question_interrupted") == [{}]
+    assert call.markers("keep_question_answered") == []
     assert call.state.keep_answer == ""
 
 
@@ -360,7 +366,7 @@ def test_a_question_that_never_starts_times_out() -> None:
     call = Conversation()
     call.dial_keep()
     call.expire_timer()
-    assert call.markers("keep_broken") == [{}]
+    assert call.markers("keep_question_interrupted") == [{}]
     call.connect("b")
     call.dial_keep()
     assert call.done.count(Do.KEEP_ASK) == 2
@@ -372,8 +378,8 @@ def test_an_answer_stands_without_its_verdict() -> None:
     call.play(KEEP.question)
     call.press("1")
     assert call.end() is None
-    assert call.markers("keep_untold") == [{}]
-    assert call.markers("keep_answered")[0]["answer"] == "yes"
+    assert call.markers("keep_answer_unconfirmed") == [{}]
+    assert call.markers("keep_question_answered")[0]["answer"] == "yes"
 
 
 def test_asks_nothing_without_a_script_or_a_recording() -> None:
@@ -388,9 +394,9 @@ def test_asks_nothing_without_a_script_or_a_recording() -> None:
 
 def test_resume_restores_the_last_answer() -> None:
     told = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
-    asked = Marker(AT, "keep_asked", {"how": "question"})
+    asked = Marker(AT, "keep_question_asked", {"how": "question"})
     assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
-    yes = Marker(AT, "keep_answered", {"answer": "yes", "by": OUTSIDE, "how": "key"})
+    yes = Marker(AT, "keep_question_answered", {"answer": "yes", "by": EXTERNAL, "how": "key"})
     state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
     assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
     state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
@@ -405,7 +411,7 @@ LIKELY = st.sampled_from(["code", "begins", "heard", "1", "2", "5", "silence", "
 EVENTS = any_event(
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(["", "announced", "unrecorded"]),
-    leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
+    leg=st.sampled_from([EXTERNAL, INTERNAL, ""]),
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", *(f"/prompts/{name}.wav" for name in ("question", "yes", "no", "none"))]),
     complete=st.booleans(),
@@ -425,7 +431,7 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
     if name == "code":
         return [CodeDialled(AT, code="keep", other="b")]
     if name == "confirms":
-        return [KeyPressed(AT, key="1", leg=COLLEAGUE)]
+        return [KeyPressed(AT, key="1", leg=INTERNAL)]
     if name in ("voice", "none"):
         return [VoiceChecked(AT, voice=VOICE if name == "voice" else None)]
     if name == "silence":
@@ -446,9 +452,11 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
             state, actions = step(before, event)
             kinds = [one.kind for one in actions if isinstance(one, Marker)]
             answers = [
-                dict(one.data) for one in actions if isinstance(one, Marker) and one.kind == "keep_answered"
+                dict(one.data)
+                for one in actions
+                if isinstance(one, Marker) and one.kind == "keep_question_answered"
             ]
-            if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
+            if isinstance(event, KeyPressed) and event.leg == INTERNAL and event.key == "1":
                 confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
                 assert before.question.step is not QuestionStep.IDLE, "answered without a question"
@@ -456,18 +464,18 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
                     assert event.voice is not None
                     assert confirmed
                     assert asked or own, "a yes before the end of the question"
-                    assert (answers[0]["answer"], answers[0]["by"]) == ("yes", COLLEAGUE)
+                    assert (answers[0]["answer"], answers[0]["by"]) == ("yes", INTERNAL)
                 else:
                     assert isinstance(event, KeyPressed)
                     assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
-                    assert event.key == "2" or event.leg == OUTSIDE
+                    assert event.key == "2" or event.leg == EXTERNAL
                     assert asked or own or event.key == "2", "a yes before the end of the question"
-            if "keep_asked" in kinds:
+            if "keep_question_asked" in kinds:
                 heard, asked, own, confirmed = set(), False, keep.question is None, False
             elif isinstance(event, SoundEnded) and keep.question and event.sound == keep.question.path:
                 heard |= {event.leg} if event.complete and not event.ending else set()
-                asked = asked or heard >= {OUTSIDE, COLLEAGUE}
-            if kinds and kinds[0] in ("keep_answered", "keep_broken"):
+                asked = asked or heard >= {EXTERNAL, INTERNAL}
+            if kinds and kinds[0] in ("keep_question_answered", "keep_question_interrupted"):
                 asked = own = False
             if state.keep_answer != before.keep_answer:
                 assert answers

@@ -42,105 +42,68 @@ def test_the_plan_announces_on_answer(tmp_path: Path) -> None:
     assert read.plan(line).at_pickup
 
 
-def test_outbound_timing_is_kept_apart_for_older_daemons(tmp_path: Path) -> None:
-    line = replace(LINE, outbound="once_connected")
-    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], []))
-    before = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [LINE], []))
-    assert body["lines"] == before["lines"], "an older daemon reads these fields and no others"
-    write(tmp_path, lambda _: body)
+def test_the_plan_announces_outbound_calls_differently(tmp_path: Path) -> None:
+    line = replace(LINE, outbound="once_connected", beep="both")
+    write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
     read = line_policy.read(tmp_path)
-    found = read.line("3225550100")
-    assert found == line
+    assert read.line("3225550100") == line
     assert [read.plan(line, each).at_pickup for each in ("inbound", "outbound")] == [False, True]
     assert [read.plan(line, each).outbound for each in ("inbound", "outbound")] == [False, True]
-
-
-def newer(body: dict[str, Any], **more: Any) -> None:
-    said = {"outbound": "off", "delete": None, "joining": None, "beep": "", "others": []}
-    body["newer"] = {body["lines"][0]["line"]: {**said, **more}}
-
-
-def test_newer_fields_are_kept_apart(tmp_path: Path) -> None:
-    def look(body: dict[str, Any]) -> None:
-        assert not {"outbound", "delete", "joining", "beep"} & set(body["lines"][0])
-        newer(body, beep="both", outbound="once_connected")
-
-    write(tmp_path, look)
-    line = line_policy.read(tmp_path).line("3225550100")
-    assert line is not None
-    assert (line.beep, line.outbound) == ("both", "once_connected")
 
 
 SAID = sentences.TimedSentence("text", SHA, 1000)
 ASKING = replace(
     LINE,
     mode="opt-in",
-    asked=line_policy.ConsentPrompt(SAID, SAID),
-    joining=line_policy.TransferNotice("alone", SAID, SAID),
+    consent_prompt=line_policy.ConsentPrompt(SAID, SAID),
+    transfer_notice=line_policy.TransferNotice("alone", SAID, SAID),
     others=(
         line_policy.Language(TOLD, line_policy.ConsentPrompt(SAID, SAID)),
         line_policy.Language(
             TOLD,
             line_policy.ConsentPrompt(SAID, SAID),
-            joining=line_policy.TransferNotice("alone", SAID, SAID),
+            transfer_notice=line_policy.TransferNotice("alone", SAID, SAID),
         ),
     ),
     menu=SAID,
 )
 
 
-def test_transfer_questions_are_kept_apart_for_older_daemons(tmp_path: Path) -> None:
-    """It could not handle the answer: it notifies nobody, and reads the rest of the line."""
+def test_each_language_keeps_its_own_transfer_notice(tmp_path: Path) -> None:
     told = replace(
-        ASKING, joining=line_policy.TransferNotice("both", SAID), others=(), menu=None, line="m", number="101"
+        ASKING,
+        transfer_notice=line_policy.TransferNotice("both", SAID),
+        others=(),
+        menu=None,
+        line="m",
+        number="101",
     )
     body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
-    assert [*body["newer"]] == ["m"]
-    assert body["newer"]["m"]["joining"] == {"how": "both", "sound": body["newer"]["m"]["joining"]["sound"]}
     write(tmp_path, lambda _: body)
     read = line_policy.read(tmp_path)
     assert (read.line("3225550100"), read.line("101")) == (ASKING, told)
-    asks = [script.joining and script.joining.refused is not None for script in read.plan(ASKING).scripts]
-    assert asks == [True, None, True]
-    assert "joiners_asked" not in json.loads(
-        line_policy.to_json("2026-11-25T09:00:00.000Z", [told, LINE], [])
-    )
-
-
-@pytest.mark.parametrize("wrong", [1, [], [None], [{"how": "alone"}, None, None]])
-def test_refuses_malformed_transfer_questions(tmp_path: Path, wrong: object) -> None:
-    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING], []))
-    write(tmp_path, lambda _: body | {"joiners_asked": {"l": wrong}})
-    with pytest.raises(ConfigError) as broken:
-        line_policy.read(tmp_path)
-    assert broken.value.error_id == "snapshot.broken"
+    notices = [script.transfer_notice for script in read.plan(ASKING).scripts]
+    assert [notice and notice.refused is not None for notice in notices] == [True, None, True]
 
 
 def test_notice_mode_has_no_transfer_question(tmp_path: Path) -> None:
-    line = replace(LINE, joining=line_policy.TransferNotice("alone", SAID, SAID))
+    line = replace(LINE, transfer_notice=line_policy.TransferNotice("alone", SAID, SAID))
     write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
     with pytest.raises(ConfigError):
         line_policy.read(tmp_path)
 
 
-def test_an_older_snapshot_records_no_outbound_call(tmp_path: Path) -> None:
-    write(tmp_path, lambda body: body.__delitem__("newer"))
-    line = line_policy.read(tmp_path).line("3225550100")
-    assert line is not None
-    assert line.outbound == "off"
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        lambda body: newer(body, outbound="later"),
-        lambda body: newer(body, beep="nobody"),
-        lambda body: newer(body, delete={}),
-        lambda body: newer(body, joining=1),
-        lambda body: newer(body, others=[{}]),
-        lambda body: newer(body, colour="red"),
-        lambda body: body.update(newer={body["lines"][0]["line"]: {}}),
-        lambda body: body.update(newer=[]),
+        lambda body: body["lines"][0].update(outbound="later"),
+        lambda body: body["lines"][0].update(beep="nobody"),
+        lambda body: body["lines"][0].update(delete={}),
+        lambda body: body["lines"][0].update(transfer_notice=1),
+        lambda body: body["lines"][0].update(transfer_notice={"how": "alone"}),
+        lambda body: body["lines"][0].update(others=[{}]),
+        lambda body: body["lines"][0].update(others=[None]),
+        lambda body: body["lines"][0].update(colour="red"),
         lambda body: [],
         lambda body: "text",
         lambda body: body.pop("lines") and None,
@@ -164,7 +127,7 @@ def test_an_older_snapshot_records_no_outbound_call(tmp_path: Path) -> None:
         lambda body: body["lines"][0].update(
             timing="at_pickup",
             mode="opt-in",
-            asked={
+            consent_prompt={
                 each: {"text": "t", "sha256": "0" * 64, "duration_ms": 1} for each in ("question", "declined")
             },
         ),

@@ -123,7 +123,7 @@ def test_a_codec_change_repeats_the_announcement() -> None:
     """Some tenths of a second of the announcement were lost."""
     state, actions = run(RECORDING, ON_DISK, PLAYING, event_at(CodecChanged, 1), PLAYED)
     assert actions[-1] is Do.REPEAT
-    assert Marker(PLAYED.at, "announcement_broken", {"reason": "stopped"}) in actions
+    assert Marker(PLAYED.at, "announcement_interrupted", {"reason": "stopped"}) in actions
     again = event_at(PlaybackEnded, 5, sound=PROMPT, complete=True, state="announcing")
     state, actions = run(event_at(PlaybackStarted, 2.6, sound=PROMPT), again, state=state)
     assert actions[-1] is Do.CONFIRM
@@ -165,7 +165,7 @@ def test_only_the_whole_announcement_counts(ended: CallEvent) -> None:
 def test_repeats_a_stopped_playback() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, replace(PLAYED, complete=False))
     assert actions[-1] is Do.REPEAT
-    assert Marker(PLAYED.at, "announcement_broken", {"reason": "stopped"}) in actions
+    assert Marker(PLAYED.at, "announcement_interrupted", {"reason": "stopped"}) in actions
 
 
 def test_repeats_the_announcement_after_a_hold() -> None:

@@ -9,7 +9,7 @@ import pytest
 from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import CallState
-from recorder.domain.call_events import COLLEAGUE, CallEvent, CallReconciled, CodeDialled, HoldEnded
+from recorder.domain.call_events import INTERNAL, CallEvent, CallReconciled, CodeDialled, HoldEnded
 from recorder.domain.call_plan import CallPlan
 from recorder.domain.markers import Marker
 from tests.unit.call.conversation import AT, KEEP, plan
@@ -47,11 +47,11 @@ class ResumedCall:
 
 @pytest.mark.parametrize("since", [5, 12])
 def test_marks_a_colleague_hold_from_its_start(since: float) -> None:
-    before = [Marker(at(since), "colleague_hold")] if since < 10 else []
+    before = [Marker(at(since), "internal_hold")] if since < 10 else []
     call = ResumedCall(*before)
     call.reconcile(20, theirs=at(since))
-    call.feed(HoldEnded, 25, leg=COLLEAGUE)
-    assert call.written == [("colleague_hold", at(since), LATER), ("colleague_unhold", at(25), {})]
+    call.feed(HoldEnded, 25, leg=INTERNAL)
+    assert call.written == [("internal_hold", at(since), LATER), ("internal_unhold", at(25), {})]
 
 
 def test_marks_a_known_hold_once() -> None:

@@ -37,7 +37,7 @@ def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
     command(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone starts again"
     command(call, NOTE)
-    assert call.markers("noted") == [{"by": "panel"}]
+    assert call.markers("moment_marked") == [{"by": "panel"}]
     command(call, RESUME)
     assert not call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.END_PAUSE_TONE
@@ -48,7 +48,7 @@ def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
 def test_a_dialled_code_names_no_origin() -> None:
     call = DeletableConversation()
     call.dial("note")
-    assert call.markers("noted") == [{}]
+    assert call.markers("moment_marked") == [{}]
 
 
 def test_delete_needs_no_confirmation_in_the_call() -> None:

@@ -15,8 +15,8 @@ from recorder.call import transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
 from recorder.call.state import Do, QuestionStep
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    EXTERNAL,
+    INTERNAL,
     CallHungUp,
     CallReconciled,
     CodeDialled,
@@ -70,7 +70,7 @@ def test_first_colleague_and_known_ones_are_not_asked(mode: str) -> None:
     assert call.count(Do.NOTIFY) == 0
     call.transfer("c", SECOND)
     call.play_question()
-    assert call.markers("joined_telling") == [{"how": ALONE, "asks": mode}]
+    assert call.markers("transfer_notice_started") == [{"how": ALONE, "asks": mode}]
     if mode == OPT_IN:
         call.press("1")
     else:
@@ -79,7 +79,7 @@ def test_first_colleague_and_known_ones_are_not_asked(mode: str) -> None:
     call.transfer("b", FIRST)
     call.transfer("d", SECOND)
     assert call.count(Do.NOTIFY) == 1
-    assert "joined_told" not in call.kinds
+    assert "transfer_notice_finished" not in call.kinds
 
 
 def test_a_yes_counts_only_after_the_question() -> None:
@@ -88,10 +88,10 @@ def test_a_yes_counts_only_after_the_question() -> None:
     call.start_notice()
     call.press("1")
     call.end_notice()
-    assert "joined_answered" not in call.kinds
-    call.press("1", leg=OUTSIDE)
+    assert "transfer_question_answered" not in call.kinds
+    call.press("1", leg=EXTERNAL)
     call.press("1", other="somebody else's")
-    assert "joined_answered" not in call.kinds, "only their own key counts"
+    assert "transfer_question_answered" not in call.kinds, "only their own key counts"
     call.press("1")
     call.assert_answered("yes")
 
@@ -132,7 +132,7 @@ def test_a_late_timeout_is_no_silence() -> None:
     assert call.state.timer.deadline is not None
     call.now = call.state.timer.deadline + timedelta(seconds=3)
     call.feed(DeadlinePassed)
-    assert "joined_answered" not in call.kinds
+    assert "transfer_question_answered" not in call.kinds
     call.press("2")
     call.assert_refused("no", "2")
 
@@ -162,7 +162,7 @@ def test_leaving_is_no_consent(mode: str, leave: object) -> None:
         assert call.count(Do.REFUSED) == 0, "nobody is there to hear it"
         call.assert_refused("left")
     else:
-        assert call.markers("joined_untold") == [{"reason": "left"}]
+        assert call.markers("transfer_notice_interrupted") == [{"reason": "left"}]
         assert not call.state.recording.over
 
 
@@ -172,12 +172,12 @@ def test_hang_up_is_no_answer(mode: str) -> None:
         call = ask_second_colleague(mode)
         call.start_notice()
         call.feed(end, ending=True)
-        assert call.markers("joined_untold") == [{"reason": "left"}]
-        assert "joined_refused" not in call.kinds
+        assert call.markers("transfer_notice_interrupted") == [{"reason": "left"}]
+        assert "transfer_question_refused" not in call.kinds
 
 
 @MODES
-@pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
+@pytest.mark.parametrize("side", [EXTERNAL, INTERNAL])
 @pytest.mark.parametrize("heard", [True, False])
 def test_asks_from_the_beginning_after_a_hold(mode: str, side: str, heard: bool) -> None:
     call = ask_second_colleague(mode)
@@ -186,7 +186,7 @@ def test_asks_from_the_beginning_after_a_hold(mode: str, side: str, heard: bool)
         call.end_notice()
     call.feed(HoldStarted, leg=side)
     call.press("1")
-    assert not {"joined_answered", "joined_refused"} & set(call.kinds)
+    assert not {"transfer_question_answered", "transfer_question_refused"} & set(call.kinds)
     call.feed(HoldEnded, leg=side)
     call.play_question()
     call.press("2")
@@ -235,20 +235,20 @@ def test_third_party_answers_the_question_they_heard(mode: str, how: str) -> Non
     call.feed(LegChecked, other="r")
     assert call.done[-1] is Do.NOTIFY
     # Where both hear the question, the colleague may hear it first: that does not ask the third party.
-    call.feed(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
-    call.feed(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
-    assert call.kinds[-1] == "joined_room"
+    call.feed(SoundStarted, leg=INTERNAL, sound=SENTENCE.path)
+    call.feed(SoundEnded, leg=INTERNAL, sound=SENTENCE.path, complete=True)
+    assert call.kinds[-1] == "participant_joined"
     call.play_question()
-    assert call.kinds[-2:] == ["joined_telling", "joined_asked"]
+    assert call.kinds[-2:] == ["transfer_notice_started", "transfer_question_finished"]
     call.press("1")
-    call.press("2", leg=OUTSIDE)
-    assert call.kinds[-1] == "joined_asked", "nobody else's key answers"
+    call.press("2", leg=EXTERNAL)
+    assert call.kinds[-1] == "transfer_question_finished", "nobody else's key answers"
     if mode == OPT_IN:
         call.press("1", other="r")
     else:
         call.expire_timer()
     answer = {"answer": "yes", "key": "1"} if mode == OPT_IN else {"answer": "none"}
-    assert call.markers("joined_answered") == [{**answer, "in": "room", "leg": "r"}]
+    assert call.markers("transfer_question_answered") == [{**answer, "in": "conference", "leg": "r"}]
     assert not call.state.recording.over
     assert call.state.transfer.target is None
 
@@ -262,13 +262,15 @@ def test_third_party_refuses_leaves_or_is_interrupted(mode: str, move: str) -> N
     call.start_notice()
     if move == "2":
         call.press("2", other="r")
-        assert call.markers("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
+        assert call.markers("transfer_question_refused") == [
+            {"answer": "no", "key": "2", "in": "conference", "leg": "r"}
+        ]
         assert call.done[-3:] == [Do.STOP, Do.CUT_NOTICE, Do.REFUSED]
         assert call.state.transfer.refuser == "r"
     elif move == "goes":
         call.feed(ParticipantLeft, other="r")
         assert call.state.recording.over is (mode == OPT_IN)
-        assert call.kinds[-1] == "left_room"
+        assert call.kinds[-1] == "participant_left"
     elif move == "cut":
         for _ in range(transfer_consent.MAX_CUTS - 1):
             call.end_notice(timedelta(milliseconds=300))
@@ -276,11 +278,11 @@ def test_third_party_refuses_leaves_or_is_interrupted(mode: str, move: str) -> N
             call.start_notice()
         assert call.count(Do.NOTIFY) == transfer_consent.MAX_CUTS
         call.end_notice(timedelta(milliseconds=300))
-        assert call.markers("joined_refused")[-1]["answer"] == "unasked"
+        assert call.markers("transfer_question_refused")[-1]["answer"] == "unasked"
     else:
-        call.feed(HoldStarted, leg=COLLEAGUE)
+        call.feed(HoldStarted, leg=INTERNAL)
         assert call.state.transfer.target is None
-        call.feed(HoldEnded, leg=COLLEAGUE)
+        call.feed(HoldEnded, leg=INTERNAL)
         assert call.state.transfer.target is not None
         assert call.count(Do.NOTIFY) == 2
 
@@ -291,10 +293,12 @@ def test_an_audible_supervisor_ends_the_recording(mode: str) -> None:
     call = ConsentCall(mode)
     call.feed(CodeDialled, code="keep", other="b")
     call.feed(SupervisorsJoined, supervisors=(Participant("r", THIRD),))
-    call.feed(SupervisorHeard, other="r", heard_by="outside", lane="right")
+    call.feed(SupervisorHeard, other="r", heard_by="external", lane="right")
     call.feed(LegChecked, other="r")
-    assert call.kinds[-2:] == ["keep_broken", "joined_refused"]
-    assert call.markers("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]
+    assert call.kinds[-2:] == ["keep_question_interrupted", "transfer_question_refused"]
+    assert call.markers("transfer_question_refused") == [
+        {"answer": "unasked", "in": "conference", "leg": "r"}
+    ]
     assert call.done[-2:] == [Do.STOP, Do.REFUSED]
     assert call.state.transfer.refuser == "r"
 
@@ -317,7 +321,7 @@ def test_conference_participants_are_asked_in_turn(mode: str) -> None:
             call.press("1", other=leg)
         else:
             call.expire_timer()
-    assert [each["leg"] for each in call.markers("joined_answered")] == ["c", "d"]
+    assert [each["leg"] for each in call.markers("transfer_question_answered")] == ["c", "d"]
     assert call.count(Do.NOTIFY) == 2
 
 
@@ -338,7 +342,7 @@ def test_known_participants_are_not_asked_on_another_leg(mode: str) -> None:
                 call.press("1", other=leg)
             else:
                 call.expire_timer()
-    assert [each["leg"] for each in call.markers("joined_answered")] == ["c", "d"]
+    assert [each["leg"] for each in call.markers("transfer_question_answered")] == ["c", "d"]
 
 
 @pytest.mark.parametrize("restart", [True, False])
@@ -369,7 +373,7 @@ def test_unobserved_time_repeats_the_question_in_opt_out(restart: bool, room: bo
     before = call.count(Do.NOTIFY)
     call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT, participants=there, conference="room" if room else "")  # fmt: skip
-    assert call.markers("joined_untold")[0]["reason"] == "unobserved"
+    assert call.markers("transfer_notice_interrupted")[0]["reason"] == "unobserved"
     call.feed(LegChecked, other=leg)
     assert call.count(Do.NOTIFY) == before + 1
     call.play_question()
@@ -401,7 +405,7 @@ def test_notice_mode_asks_nobody() -> None:
     call.transfer("c", SECOND)
     call.start_notice()
     call.end_notice()
-    assert call.kinds[-1] == "joined_told"
+    assert call.kinds[-1] == "transfer_notice_finished"
 
 
 # --- any events in any order
@@ -433,7 +437,7 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
         act(call, move)
         new = [one for one in call.done[before:] if isinstance(one, Marker)]
         for marker in new:
-            if marker.kind == "joined_answered":
+            if marker.kind == "transfer_question_answered":
                 assert heard
                 assert telling is not None
                 if dict(marker.data)["answer"] == "yes":
@@ -441,7 +445,7 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
                 else:
                     assert (mode, move) == (OPT_OUT, "later")
                 agreed.add(telling.leg)
-            elif marker.kind == "joined_refused" and telling is not None:
+            elif marker.kind == "transfer_question_refused" and telling is not None:
                 refused.add(telling.leg)
         if call.state.recording.over:
             break
@@ -460,7 +464,7 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
         )
     if call.state.recording.over:
         assert call.count(Do.STOP) >= 1
-        assert "joined_refused" in call.kinds
+        assert "transfer_question_refused" in call.kinds
 
 
 def act(call: ConsentCall, move: str) -> None:
@@ -480,11 +484,11 @@ def act(call: ConsentCall, move: str) -> None:
         case ["1" | "2" | "7" as key] if colleague:
             call.press(key, other=colleague)
         case ["caller", key]:
-            call.press(key, leg=OUTSIDE)
+            call.press(key, leg=EXTERNAL)
         case ["later"] if call.state.timer.deadline is not None:
             call.expire_timer()
         case ["hold" | "unhold" as what]:
-            call.feed(HoldStarted if what == "hold" else HoldEnded, leg=COLLEAGUE)
+            call.feed(HoldStarted if what == "hold" else HoldEnded, leg=INTERNAL)
         case ["away"]:
             reconcile(call, colleague, PARTIES.get(colleague))
         case ["restart"]:
@@ -510,7 +514,7 @@ def take_of(mode: str, markers: list[Marker], ended: datetime) -> Take:
     sound = TimedSentence("said", "0" * 64, 1000)
     start = CallStart(
         "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
-        joining=TransferNotice(ALONE, sound, sound),
+        transfer_notice=TransferNotice(ALONE, sound, sound),
     )  # fmt: skip
     return Take(Path("/nowhere"), start, tuple(markers), CallEnd("recorded", None, ended, None))
 
@@ -520,5 +524,5 @@ def test_redacts_nothing_on_a_line_that_does_not_ask() -> None:
     markers = [one for one in call.done if isinstance(one, Marker)]
     take = take_of(OPT_IN, markers, call.now)
     assert list(find_unconsented(take))
-    told = replace(take.start, joining=TransferNotice(ALONE, TimedSentence("said", "0" * 64, 1000)))
+    told = replace(take.start, transfer_notice=TransferNotice(ALONE, TimedSentence("said", "0" * 64, 1000)))
     assert not list(find_unconsented(replace(take, start=told)))

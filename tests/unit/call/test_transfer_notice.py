@@ -11,8 +11,8 @@ from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import Do, Finish, Phase
 from recorder.domain.call_events import (
-    COLLEAGUE,
-    OUTSIDE,
+    EXTERNAL,
+    INTERNAL,
     CallHungUp,
     CallReconciled,
     ConferenceEnded,
@@ -58,8 +58,8 @@ def test_transfer_target_hears_the_notice(how: str, at_pickup: bool) -> None:
     assert call.done[-1] is Do.NOTIFY
     call.start_notice()
     call.end_notice()
-    assert call.markers("joined_telling") == [{"how": how}]
-    assert call.kinds[-2:] == ["joined_telling", "joined_told"]
+    assert call.markers("transfer_notice_started") == [{"how": how}]
+    assert call.kinds[-2:] == ["transfer_notice_started", "transfer_notice_finished"]
     assert call.state.transfer.target is None
     assert call.state.timer.deadline is None
 
@@ -78,8 +78,8 @@ def test_first_party_is_not_notified_and_nobody_twice(at_pickup: bool) -> None:
     call.transfer("e", SECOND)
     call.feed(HoldStarted)
     call.feed(HoldEnded)
-    call.feed(HoldStarted, leg=COLLEAGUE)
-    call.feed(HoldEnded, leg=COLLEAGUE)
+    call.feed(HoldStarted, leg=INTERNAL)
+    call.feed(HoldEnded, leg=INTERNAL)
     assert call.count(Do.NOTIFY) == 1
     assert call.count(Do.CHECK_TARGET) == (1 if at_pickup else 2)
 
@@ -103,7 +103,7 @@ def test_withheld_numbers_are_notified_each_time() -> None:
         (lambda call: call.connect("d", Party("extension", "400")), "left"),
         (lambda call: call.feed(CallHungUp, ending=True), "left"),
         (lambda call: call.feed(HoldStarted), "hold"),
-        (lambda call: call.feed(HoldStarted, leg=COLLEAGUE), "hold"),
+        (lambda call: call.feed(HoldStarted, leg=INTERNAL), "hold"),
         (lambda call: call.feed(CallReconciled, since=AT, state="announced", capturing=True, other="c",
                                 party=SECOND), "unobserved"),
     ],
@@ -118,23 +118,23 @@ def test_a_notice_not_heard_whole_does_not_count(cut: object, why: str, began: b
         call.now = call.state.timer.deadline or call.now
         call.feed(DeadlinePassed)
     cut(call)  # type: ignore[operator]
-    assert call.markers("joined_untold") == [{"reason": why}]
-    assert "joined_told" not in call.kinds
+    assert call.markers("transfer_notice_interrupted") == [{"reason": why}]
+    assert "transfer_notice_finished" not in call.kinds
     assert call.state.transfer.target is None or not call.state.transfer.target.sound
 
 
-@pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
+@pytest.mark.parametrize("side", [EXTERNAL, INTERNAL])
 def test_repeats_the_notice_after_a_hold(side: str) -> None:
     call = RecordedCall()
     call.transfer("c", SECOND)
     call.start_notice()
     call.feed(HoldStarted, leg=side)
     call.end_notice()  # it plays on unheard
-    assert "joined_told" not in call.kinds
+    assert "transfer_notice_finished" not in call.kinds
     call.feed(HoldEnded, leg=side)
     call.start_notice()
     call.end_notice()
-    assert call.kinds.count("joined_told") == 1
+    assert call.kinds.count("transfer_notice_finished") == 1
     assert call.count(Do.NOTIFY) == 2
 
 
@@ -152,7 +152,7 @@ def test_checks_a_transfer_target_despite_a_hold() -> None:
     call.unbridge()
     call.connect("c", SECOND)
     call.feed(HoldStarted)
-    call.feed(LegChecked, other="c", outside=True)
+    call.feed(LegChecked, other="c", external=True)
     assert call.state.recording.over
 
 
@@ -169,7 +169,7 @@ def test_a_short_hold_during_the_check_does_not_notify_early() -> None:
 
 def test_notifies_nobody_after_the_recording() -> None:
     call = RecordedCall()
-    call.transfer("c", Party("e164", "+32470123456"), outside=True)
+    call.transfer("c", Party("e164", "+32470123456"), external=True)
     call.connect("d", SECOND)
     call.feed(HoldStarted)
     call.feed(HoldEnded)
@@ -181,7 +181,7 @@ def test_notifies_nobody_in_an_unrecorded_call() -> None:
     for event in (
         LegBridged(AT, party=FIRST, other="b", state="announcing"),
         LegBridged(AT, party=SECOND, other="c", state="unrecorded"),
-        LegChecked(AT, other="c", outside=True),
+        LegChecked(AT, other="c", external=True),
     ):
         state, actions = step(state, event)
         assert not {Do.CHECK_TARGET, Do.NOTIFY} & set(actions)
@@ -190,7 +190,7 @@ def test_notifies_nobody_in_an_unrecorded_call() -> None:
 
 def test_a_transfer_to_an_external_number_ends_the_recording() -> None:
     call = RecordedCall()
-    call.transfer("c", Party("e164", "+32470123456"), outside=True)
+    call.transfer("c", Party("e164", "+32470123456"), external=True)
     assert call.done[-2:] == [Marker(call.now, "transferred_outside"), Do.STOP]
     assert call.count(Do.NOTIFY) == 0
     call.feed(RecordingStopped)
@@ -207,7 +207,7 @@ def test_a_call_forwarded_outside_is_not_recorded() -> None:
     for call in (first, resumed(first)):
         if call is not first:
             assert reconcile(call, "b", FIRST)[-1] is Do.CHECK_TARGET
-        call.feed(LegChecked, other="b", outside=True)
+        call.feed(LegChecked, other="b", external=True)
         assert call.done[-3:] == [Marker(call.now, "transferred_outside"), Do.STOP, Do.DISCARD]
         call.feed(RecordingStopped)
         call.feed(CallHungUp)
@@ -236,7 +236,7 @@ def test_ignores_the_check_of_a_leg_that_left() -> None:
     call.connect("c", SECOND)
     call.unbridge()
     call.connect("b", FIRST)
-    call.feed(LegChecked, other="c", outside=True)
+    call.feed(LegChecked, other="c", external=True)
     assert not call.state.recording.over
     assert call.count(Do.NOTIFY) == 0
 
@@ -306,7 +306,7 @@ def test_resume_does_not_repeat_a_started_notice() -> None:
     call = resumed(call)
     untold, look = reconcile(call, "c", SECOND)
     assert look is Do.CHECK_TARGET
-    assert untold == Marker(call.now, "joined_untold", {"reason": "unobserved"})
+    assert untold == Marker(call.now, "transfer_notice_interrupted", {"reason": "unobserved"})
     call.feed(LegChecked, other="c")
     call.feed(HoldStarted)
     call.feed(HoldEnded)
@@ -327,7 +327,7 @@ def test_resume_notifies_a_party_who_had_just_come() -> None:
 @pytest.mark.parametrize("capturing", [False, True])
 def test_reconcile_ends_a_recording_that_was_to_end(restart: bool, capturing: bool) -> None:
     call = RecordedCall()
-    call.transfer("c", Party("e164", "+32470123456"), outside=True)
+    call.transfer("c", Party("e164", "+32470123456"), external=True)
     call = resumed(call) if restart else call
     call.feed(CallReconciled, since=AT, state="announced", capturing=capturing)
     if capturing:

@@ -15,7 +15,7 @@ from recorder.capture import call_controller
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import (
-    OUTSIDE,
+    EXTERNAL,
     ChannelGone,
     FolderWritten,
     HoldEnded,
@@ -77,8 +77,8 @@ def make_call(tmp_path: Path) -> Callable[[Switch], CallController]:
 
 def play_announcement(call: CallController) -> None:
     call.feed(RecordingStarted(AT, state="announcing"))
-    call.feed(SoundStarted(AT, leg=OUTSIDE, sound=ANNOUNCEMENT.path))
-    call.feed(SoundEnded(AT + ANNOUNCEMENT.length, leg=OUTSIDE, sound=ANNOUNCEMENT.path, complete=True))
+    call.feed(SoundStarted(AT, leg=EXTERNAL, sound=ANNOUNCEMENT.path))
+    call.feed(SoundEnded(AT + ANNOUNCEMENT.length, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=True))
     gevent.sleep(0)
     gevent.sleep(0)
 

@@ -132,7 +132,7 @@ def listed(daemon: Daemon) -> list[tuple[str, str, str, str | None]]:
     """Return direction, number, external party and reason of each finished call."""
     assert gevent.wait(timeout=20), "the daemon is still busy"
     return [
-        (start.direction, start.number, start.outside.value, layout.read_end(folder).reason)
+        (start.direction, start.number, start.external_party.value, layout.read_end(folder).reason)
         for folder in layout.finished_takes(daemon.settings.spool)
         for start in [layout.read_start(folder)]
     ]

@@ -110,7 +110,7 @@ def test_refusal_ends_the_sound_at_once_and_counts_once(callee: Callee) -> None:
     assert callee.commands.count(CUT) == 1
     assert not any("accord_announced" in each for each in callee.commands)
     marks = callee.marks()
-    assert marks.count("answered") == 1
+    assert marks.count("question_answered") == 1
     assert "announcement_finished" not in marks
 
 
@@ -125,4 +125,4 @@ def test_yes_before_the_end_of_the_question_does_not_count(tmp_path: Path) -> No
     callee.press("1")
     assert callee.call.state.phase is Phase.ANNOUNCING
     assert CUT not in callee.commands
-    assert callee.marks().count("answered") == 1
+    assert callee.marks().count("question_answered") == 1

@@ -131,7 +131,7 @@ def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
 
 def test_executes_each_command_once(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert [ask("note"), ask("note"), ask("note", left=0)] == [DONE] * 3
-    assert marks(call) == [("noted", {"by": "panel"})]
+    assert marks(call) == [("moment_marked", {"by": "panel"})]
     assert ask("note", "two") == DONE
     assert len(marks(call)) == 2
 

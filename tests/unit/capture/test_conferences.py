@@ -15,7 +15,7 @@ from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Conferences
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import (
-    COLLEAGUE,
+    INTERNAL,
     CallEvent,
     ChannelGone,
     HoldStarted,
@@ -23,7 +23,7 @@ from recorder.domain.call_events import (
     LegBridged,
     LegUnbridged,
 )
-from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, JoiningScript, Script
+from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, Script, TransferNoticeScript
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
@@ -83,8 +83,8 @@ class LiveCalls:
             Marker(AT, "announcement_finished"),
             Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": f"b-{channel}"}),
         ]
-        joining = JoiningScript(SOUND, how, SOUND if asks else None)
-        plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, joining=joining),))
+        notice = TransferNoticeScript(SOUND, how, SOUND if asks else None)
+        plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, transfer_notice=notice),))
         ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
         start = CallStart(
             ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
@@ -328,7 +328,7 @@ def test_third_party_hangs_up_during_the_question(live: LiveCalls) -> None:
 @pytest.mark.usefixtures("no_delays")
 def test_hold_returns_the_third_party(live: LiveCalls) -> None:
     third = ThirdParty(live)
-    third.call.feed(HoldStarted(AT, leg=COLLEAGUE))
+    third.call.feed(HoldStarted(AT, leg=INTERNAL))
     gevent.sleep(0.02)
     assert "accord_beside XML accord" in third.transfers()[-1]
     assert len(third.transfers()) == 2
@@ -350,7 +350,9 @@ def marks(live: LiveCalls, channel: str) -> list[tuple[str, dict[str, str]]]:
     live.calls[channel].writer.flush(5)
     found = read_marks(live.calls[channel].writer.folder)
     return [
-        (one.kind, dict(one.data)) for one in found if one.kind.startswith(("listener", "joined", "left"))
+        (one.kind, dict(one.data))
+        for one in found
+        if one.kind.startswith(("supervisor_", "transfer_", "participant_"))
     ]
 
 
@@ -386,15 +388,19 @@ def test_supervisor_is_marked_and_notified_when_audible(
     assert names(call) == []
     del live.switch.legs["c"]
     live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
-    third = {**WHO, "who": "colleague", "how": "third"}
-    assert [one for one in marks(live, "a") if one[0] not in ("joined_telling", "joined_untold")] == [
-        ("listener_came", WHO),
-        ("listener_heard", {**WHO, "heard_by": "colleague"}),
-        ("listener_heard", {**WHO, "heard_by": "outside", "channel": "right"}),
-        ("joined_room", third),
-        ("listener_heard", {**WHO, "heard_by": "nobody"}),
-        ("left_room", third),
-        ("listener_left", WHO),
+    third = {**WHO, "who": "internal", "how": "third"}
+    assert [
+        one
+        for one in marks(live, "a")
+        if one[0] not in ("transfer_notice_started", "transfer_notice_interrupted")
+    ] == [
+        ("supervisor_joined", WHO),
+        ("supervisor_heard", {**WHO, "heard_by": "internal"}),
+        ("supervisor_heard", {**WHO, "heard_by": "external", "channel": "right"}),
+        ("participant_joined", third),
+        ("supervisor_heard", {**WHO, "heard_by": "nobody"}),
+        ("participant_left", third),
+        ("supervisor_left", WHO),
     ]
 
 
@@ -409,8 +415,8 @@ def test_remembers_a_key_pressed_before_identification(
         live.conferences.handle_key(key("c", pressed))
     live.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
     gevent.sleep(0.2)
-    assert [one.heard_by for one in call.state.supervisors] == ["outside"]
-    assert marks(live, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
+    assert [one.heard_by for one in call.state.supervisors] == ["external"]
+    assert marks(live, "a")[1:] == [("supervisor_heard", {**WHO, "heard_by": "external"})]
 
 
 def test_supervisor_without_keys_and_unidentified_supervisor(
@@ -427,14 +433,14 @@ def test_supervisor_without_keys_and_unidentified_supervisor(
     live.switch.rows = [{"uuid": "d", "application": "eavesdrop", "application_data": "all"}]
     live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.05)
-    assert marks(live, "a") == [("listener_came", WHO)], "nothing is attached any longer"
+    assert marks(live, "a") == [("supervisor_joined", WHO)], "nothing is attached any longer"
     live.switch.bugs = "<function>eavesdrop</function>"
     live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.05)
     live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert marks(live, "a")[1:] == [
-        ("listener_came", {"leg": "on:b-a"}),
-        ("listener_left", {"leg": "on:b-a"}),
+        ("supervisor_joined", {"leg": "on:b-a"}),
+        ("supervisor_left", {"leg": "on:b-a"}),
     ]
 
 
@@ -466,7 +472,7 @@ def test_unannounced_external_participant_ends_the_take(live: LiveCalls) -> None
     live.member("add-member", "p", "3", "+32470123456")
     assert call.state.recording.over, "they were not notified"
     assert any(command.startswith("api uuid_record a stop ") for command in live.switch.commands)
-    assert call.state.conference.participants[-1].outside
+    assert call.state.conference.participants[-1].external
 
 
 def key(leg: str, digit: str) -> EslEvent:
@@ -488,7 +494,7 @@ def test_key_in_a_conference_reaches_the_asking_call(live: LiveCalls) -> None:
         live.conferences.handle_key(key(leg, "1"))
     assert events == []
     live.conferences.handle_key(key("c", "1"))
-    assert [(type(one), one.key, one.leg, one.other) for one in events] == [(KeyPressed, "1", COLLEAGUE, "c")]
+    assert [(type(one), one.key, one.leg, one.other) for one in events] == [(KeyPressed, "1", INTERNAL, "c")]
     del call.feed
 
 
@@ -501,7 +507,7 @@ def test_refusal_in_a_conference_ends_the_question(live: LiveCalls, how: str, to
     assert len(live.notices()) == 1
     began = "play-file" if how == BOTH else "play-file-member"
     live.conferences.handle_event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
-    call.feed(KeyPressed(AT, leg=COLLEAGUE, other="c", key="2"))
+    call.feed(KeyPressed(AT, leg=INTERNAL, other="c", key="2"))
     gevent.sleep(0.02)
     end = f"api conference room stop current{to}"
     sent = [command for command in live.switch.commands if "conference " in command]

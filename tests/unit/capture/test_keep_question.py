@@ -83,7 +83,7 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
         marks.rmdir()
     assert writer.flush(10)
     (tone,) = sent
-    assert tone.startswith("['noted'] api expand uuid_displace")
+    assert tone.startswith("['moment_marked'] api expand uuid_displace")
     call.feed(CommandGiven(AT, code="note", by="panel"))
     assert writer.flush(5)
     assert len(sent) == 1, "the panel confirms its own command"

@@ -238,7 +238,7 @@ def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock)
     daemon = start_daemon(tmp_path, switch, clock)
     found = {mark.kind: mark for mark in marks(tmp_path)}
     assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
-    assert (found["hold"].at, found["colleague_hold"].at) == (held, held)
+    assert (found["hold"].at, found["internal_hold"].at) == (held, held)
     assert daemon.calls[CHANNEL].state.hold.active
 
 
@@ -249,7 +249,7 @@ def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: C
     switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="b", colleague_held=earlier)
     daemon = start_daemon(tmp_path, switch, clock)
     assert [(mark.kind, mark.at) for mark in marks(tmp_path) if "hold" in mark.kind] == [
-        ("colleague_hold", BRIDGED)
+        ("internal_hold", BRIDGED)
     ]
     assert not daemon.calls[CHANNEL].state.hold.active
     assert not [query for query in switch.queries if "pause_seconds" in query or "paused_at" in query]

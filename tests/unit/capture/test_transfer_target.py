@@ -13,8 +13,8 @@ from recorder.call import initial
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
-from recorder.domain.call_events import COLLEAGUE, ChannelGone, KeyPressed, LegBridged
-from recorder.domain.call_plan import ALONE, BOTH, CallPlan, JoiningScript, Script, Speech
+from recorder.domain.call_events import INTERNAL, ChannelGone, KeyPressed, LegBridged
+from recorder.domain.call_plan import ALONE, BOTH, CallPlan, Script, Speech, TransferNoticeScript
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
@@ -63,7 +63,7 @@ def join(
         Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"}),
     ][: 2 if first else 3]
     refused = None if mode == "notice" else REFUSED
-    plan = CallPlan(mode, (Script(SOUND, joining=JoiningScript(SOUND, how, refused)),))
+    plan = CallPlan(mode, (Script(SOUND, transfer_notice=TransferNoticeScript(SOUND, how, refused)),))
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
@@ -164,7 +164,7 @@ def test_unaddressable_target_hears_no_notice(tmp_path: Path) -> None:
 def test_refusal_ends_the_take_and_is_confirmed(tmp_path: Path, how: str, target: str) -> None:
     switch = Switch()
     call = join(tmp_path, switch, how, mode="opt-in")
-    call.feed(KeyPressed(AT, leg=COLLEAGUE, key="2"))
+    call.feed(KeyPressed(AT, leg=INTERNAL, key="2"))
     assert [
         command.partition(" /")[0].split(" '")[0] for command in switch.commands if "uuid_record" in command
     ] == ["api uuid_record a stop"]
@@ -192,4 +192,4 @@ def test_consultation_on_the_same_leg_counts_as_hold(
     assert gevent.wait(timeout=20)
     (folder,) = tmp_path.glob("01a2101e*")
     kinds = [mark.kind for mark in layout.read_marks(folder)]
-    assert ("colleague_hold" in kinds) == held
+    assert ("internal_hold" in kinds) == held

@@ -224,7 +224,7 @@ def test_lists_an_unhandled_outbound_call_with_its_callee(
     assert reasons(daemon.settings.spool) == ([] if reason is None else [reason])
     for folder in layout.finished_takes(daemon.settings.spool):
         start = layout.read_start(folder)
-        assert (start.direction, start.outside.value) == ("outbound", "+32470000009")
+        assert (start.direction, start.external_party.value) == ("outbound", "+32470000009")
 
 
 @pytest.mark.parametrize("variables", [{"state": "calling"}, {"state": "unrecorded", "left": "late"}])
@@ -278,7 +278,7 @@ def test_releases_a_callee_of_an_unrecorded_line(daemon: Daemon) -> None:
     add_line(daemon, "off")
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTBOUND.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": "answered"})
-    assert (arrival.new, arrival.inside) == (True, Party("extension", "3225550101"))
+    assert (arrival.new, arrival.internal_party) == (True, Party("extension", "3225550101"))
     daemon.intake.arrive(arrival, cast("OutboundSession", None))
     assert not daemon.calls
     assert reasons(daemon.settings.spool) == []
@@ -295,7 +295,7 @@ def test_follows_a_call_that_arrives_too_late(daemon: Daemon, state: str) -> Non
     (folder,) = layout.open_takes(daemon.settings.spool)
     start = layout.read_start(folder)
     assert (start.refused, start.direction) == ("daemon_late", "outbound")
-    assert start.outside.value == "+32470000009"
+    assert start.external_party.value == "+32470000009"
 
 
 class ClosedSocket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -79,10 +78,13 @@ def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
     for one, script, told in zip(found.languages, plan.scripts, row.announcements, strict=True):
         said = queries.announcement(tenants[0], told)
         assert one.announcement.id == told
-        assert (one.asked is None) == (script.question is None) == (script.declined is None)
+        assert (one.consent_prompt is None) == (script.question is None) == (script.declined is None)
         assert (script.question is None) == (mode == "notice")
-        if one.asked is not None:
-            for sound, saved in ((one.asked.question, said.question), (one.asked.declined, said.declined)):
+        if one.consent_prompt is not None:
+            for sound, saved in (
+                (one.consent_prompt.question, said.question),
+                (one.consent_prompt.declined, said.declined),
+            ):
                 assert (sound.text, sound.sha256) == (saved.text, saved.sha256)
     for sha256 in found.sounds:
         assert prompt_files.is_intact(snap.prompt(sha256), sha256)
@@ -196,19 +198,19 @@ def test_old_question_stays_while_a_take_uses_it(tenants, line, read, tmp_path, 
         direction="inbound",
         node="node1",
         channel="c",
-        outside=Party("withheld", ""),
+        external_party=Party("withheld", ""),
         started_at=clock(),
         formats=("opus",),
         announcement=found.announcement,
         mode="opt-out",
-        question=found.asked.question,
+        question=found.consent_prompt.question,
     )
     folder = layout.open_take(tmp_path / "spool", start)
     line_history.end_line(tenants[0], row.id, **now)
     clock.forward(days=3)
     read()
     left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
-    assert left == {found.announcement.sha256, found.asked.question.sha256}
+    assert left == {found.announcement.sha256, found.consent_prompt.question.sha256}
     layout.remove_take(folder)
     read()
     assert os.listdir(tmp_path / "snapshot" / "prompts") == []
@@ -326,22 +328,25 @@ def test_info_prompt_without_sound_uses_the_announcement(tenants, told, tone, no
 @pytest.mark.parametrize("how", ["alone", "both"])
 def test_snapshot_has_the_transfer_notice(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
-    assert read().line("100").joining is None, "nobody is told by default"
+    assert read().line("100").transfer_notice is None, "nobody is told by default"
     assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
-        assert one.joining is not None
-        assert (one.joining.how, one.joining.sound.text) == (how, composer.transfer_notice(language).text)
-        assert one.joining.sound.sha256 in one.sounds
-    script = snap.plan(found).scripts[1].joining
+        assert one.transfer_notice is not None
+        assert (one.transfer_notice.how, one.transfer_notice.sound.text) == (
+            how,
+            composer.transfer_notice(language).text,
+        )
+        assert one.transfer_notice.sound.sha256 in one.sounds
+    script = snap.plan(found).scripts[1].transfer_notice
     assert script is not None
     assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.transfer_notice("nl").wav)
     before = change_counter.revision(change_counter.LINES)
     assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
     assert change_counter.revision(change_counter.LINES) == before, "nothing has changed"
     assert transfer_options.set_transfer_notice(tenants[0], row.id, None, **now)
-    assert read().line("100").joining is None
+    assert read().line("100").transfer_notice is None
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
@@ -351,21 +356,21 @@ def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
-        assert one.joining is not None
-        assert one.joining.sound.text == composer.transfer_question(language, mode=mode).text
-        assert one.joining.refused.text == composer.not_recorded(language).text
-        assert one.joining.sounds <= one.sounds
-    script = snap.plan(found).scripts[1].joining
+        assert one.transfer_notice is not None
+        assert one.transfer_notice.sound.text == composer.transfer_question(language, mode=mode).text
+        assert one.transfer_notice.refused.text == composer.not_recorded(language).text
+        assert one.transfer_notice.sounds <= one.sounds
+    script = snap.plan(found).scripts[1].transfer_notice
     assert Path(script.refused.path).read_bytes() == composer.not_recorded("nl").wav
     other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
     assert composition.set_line_mode(tenants[0], row.id, other, **now)
-    said = read().line("100").joining
+    said = read().line("100").transfer_notice
     assert said.sound.text == composer.transfer_question("fr", mode=other).text, "it asks as the line does"
     assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
-    said = read().line("100").joining
+    said = read().line("100").transfer_notice
     assert (said.sound.text, said.refused) == (composer.transfer_notice("fr").text, None)
     assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", **now)
-    assert queries.line(tenants[0], row.id).joining.asked == {}
+    assert queries.line(tenants[0], row.id).transfer_notice.questions == {}
 
 
 def test_notice_line_asks_no_transfer_target(tenants, line, now) -> None:
@@ -377,7 +382,7 @@ def test_notice_line_asks_no_transfer_target(tenants, line, now) -> None:
 def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> None:
     row = line("100", "opt-in")
     assert transfer_options.set_transfer_notice(tenants[0], row.id, "both", ask=True, **now)
-    said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
+    said, refused = queries.line(tenants[0], row.id).transfer_notice.say("opt-in", "it")
     assert (said.text, refused.text) == (
         composer.transfer_question("en", mode="opt-in").text, composer.not_recorded("en").text,
     )  # fmt: skip
@@ -388,14 +393,3 @@ def test_unknown_way_of_transfer_notice_is_refused(tenants, line, now) -> None:
         transfer_options.set_transfer_notice(tenants[0], line().id, "loudly", **now)
     assert refused.value.error_id == "line.settings"
     assert not transfer_options.set_transfer_notice(tenants[1], line("101").id, "alone", **now)
-
-
-def test_snapshot_without_transfer_notice_is_read(line, read, tmp_path) -> None:
-    line()
-    read()
-    path = next(tmp_path.rglob("snapshot.json"))
-    body = json.loads(path.read_bytes())
-    body.pop("newer")
-    assert not any("joining" in each for each in body["lines"])
-    path.write_text(json.dumps(body))
-    assert line_policy.read(path.parent).line("100").joining is None

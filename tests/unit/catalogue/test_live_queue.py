@@ -26,8 +26,8 @@ def call(tenants, clock) -> LiveRow:
     """A call of each customer; returns the first customer's."""
     row = LiveRow(
         id="01930000-0000-7000-8000-0000000000c1", tenant=TENANT, node=NODE, line="a-line",
-        number="+3225550100", direction="inbound", outside=Party("e164", "+32470123456"),
-        started_at=clock(), told=True, paused_until=None, deletable=False,
+        number="+3225550100", direction="inbound", external_party=Party("e164", "+32470123456"),
+        started_at=clock(), announced=True, paused_until=None, deletable=False,
     )  # fmt: skip
     queries.put(NODE, [row, replace(row, id="01930000-0000-7000-8000-0000000000c2", tenant=OTHER)], clock())
     return row
@@ -77,9 +77,9 @@ def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy
     assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
     assert not queries.answer(NODE, asked.id, UNKNOWN, clock(), entropy)
     assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
-    about = {"asked": asked.id, "call": call.id, "what": "pause"}
+    about = {"command": asked.id, "call": call.id, "action": "pause"}
     assert leaves() == [
-        ("command.requested", {**about, "by": "panel", "who": "somebody"}),
+        ("command.requested", {**about, "by": "panel", "actor": "somebody"}),
         ("command.answered", {**about, "outcome": DONE}),
     ]
 

@@ -36,9 +36,9 @@ def changes(tmp_path, clock, entropy) -> Changes:
 @pytest.fixture
 def seen(changes, clock) -> Callable[..., LimitPreview]:
     def foreseen(
-        days: int, purpose: str | None = "agreement", *, agreements: bool = False, line=None
+        days: int, purpose: str | None = "agreement", *, covers_consents: bool = False, line=None
     ) -> LimitPreview:
-        limit = RetentionLimit(days, purpose, line, clock(), agreements=agreements)
+        limit = RetentionLimit(days, purpose, line, clock(), covers_consents=covers_consents)
         return preview_limit(TENANT, limit, clock(), Trust(changes.root))
 
     return foreseen
@@ -69,7 +69,7 @@ def test_preview_excludes_agreements_and_counts_holds(stored, clock, seen) -> No
     year = (now + timedelta(days=345)).date()
     plain = stored(started_at=began)
     agreed = [
-        stored(started_at=began, keep_until=now + timedelta(days=345), agreed=(("agreement", year),))
+        stored(started_at=began, keep_until=now + timedelta(days=345), consented_until=(("agreement", year),))
         for _ in range(3)
     ]
     for each in (plain, agreed[0]):
@@ -77,10 +77,10 @@ def test_preview_excludes_agreements_and_counts_holds(stored, clock, seen) -> No
     told = seen(12)
     assert (told.there, told.ends, told.alone) == (4, {now.date(): 1}, 1)
     assert (told.agreed, told.held, told.agreed_held) == (3, 1, 1)
-    named = seen(12, agreements=True)
+    named = seen(12, covers_consents=True)
     assert (named.ends, named.alone) == ({now.date(): 4}, 4)
     assert (named.agreed, named.held, named.agreed_held) == (3, 2, 1)
-    short = stored(started_at=began, agreed=(("agreement", (now - timedelta(days=10)).date()),))
+    short = stored(started_at=began, consented_until=(("agreement", (now - timedelta(days=10)).date()),))
     assert short.keep_until > now
     assert seen(12).earlier == 2, "what it was agreed to keep shorter than announced ends with the limit"
 

@@ -29,7 +29,7 @@ from recorder.errors import CatalogueError, SealError
 from recorder.features.subject_requests import service
 from recorder.features.tenants import lines
 from recorder.lifecycle import line_history
-from recorder.seal.keyring import Keyring, secret
+from recorder.seal.keyring import Keyring, make_secret
 
 
 def test_tenants_are_listed_by_name(tenants) -> None:
@@ -44,7 +44,7 @@ def test_tenants_are_listed_by_name(tenants) -> None:
 
 def test_wrapped_key_of_a_tenant(tenants, entropy) -> None:
     mine, other = tenants
-    ring = Keyring(secret(bytes(32)))
+    ring = Keyring(make_secret(bytes(32)))
     key, foreign = (ring.new_tenant_key(tenant, entropy) for tenant in tenants)
     with writing():
         TenantTable.update(wrapped_key=key.to_bytes().decode()).where(TenantTable.id == mine).execute()
@@ -145,7 +145,7 @@ def test_offboarding_progress_is_read_from_its_row(tenants, clock) -> None:
         OffboardingTable.create(tenant_id=mine, announced_at=clock(), until=clock() + timedelta(days=9))
     assert offboarding_progress.find_offboarding(mine) == OffboardingRow(
         tenant=mine, announced_at=clock(), until=clock() + timedelta(days=9), handover=None, log_size=0,
-        handed_at=None, layout={}, length=0, erasing_since=None, left_at=None, receipt=None,
+        handed_at=None, layout={}, length=0, erasing_since=None, offboarded_at=None, receipt=None,
     )  # fmt: skip
     assert not offboarding_progress.is_being_erased(mine)
     with writing():
@@ -168,7 +168,7 @@ def test_erased_calls_are_found_by_id_and_request(tenants, stored, clock) -> Non
             ("one", mine, "r1", "n1"), ("two", mine, "r1", None), ("three", other, "r2", "n2"),
         ):  # fmt: skip
             ErasedCallTable.create(
-                id=call, tenant_id=tenant, request_id=request, forgotten_at=clock(), note=note
+                id=call, tenant_id=tenant, request_id=request, erased_at=clock(), note=note
             )
     assert erased_call_queries.find_note("one") == (mine, "n1")
     assert erased_call_queries.find_note("two") == (mine, "")

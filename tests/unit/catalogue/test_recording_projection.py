@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.recording_projection import agreed_in, recording_of
+from recorder.catalogue.recording_projection import consents_in, recording_of
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.sealing import open_manifest
 from recorder.seal.usage_terms import terms
@@ -22,7 +22,7 @@ def test_row_matches_the_manifest(house, announced: bool) -> None:
     content = house.store.read(row.prefix + "manifest.json")
     manifest = open_manifest(content, house.root_public)
     key = WrappedKey.from_bytes(row.wrapped_key.encode())
-    projected = recording_of(manifest, content, row.outside, row.inside, key)
+    projected = recording_of(manifest, content, row.external_party, row.internal_party, key)
     assert projected == row
     assert (row.id, row.tenant, row.line) == (manifest.recording, manifest.tenant, manifest.line)
     assert row.manifest_sha256 == hashlib.sha256(content).hexdigest()
@@ -31,19 +31,19 @@ def test_row_matches_the_manifest(house, announced: bool) -> None:
     assert bool(row.purposes) is announced
     assert row.stored_bytes == len(content) + sum(each.stored_length for each in manifest.objects)
     assert [each.name for each in row.objects] == [each.name for each in manifest.objects]
-    assert (row.destroyed_at, row.restricted) == (None, ())
+    assert (row.erased_at, row.restricted) == (None, ())
     forgotten = recording_of(manifest, content, None, None, None)
-    assert (forgotten.outside, forgotten.inside, forgotten.wrapped_key) == (None, None, None)
+    assert (forgotten.external_party, forgotten.internal_party, forgotten.wrapped_key) == (None, None, None)
 
 
 def test_agreed_retention_is_listed_with_its_last_day(house) -> None:
     plain = queries.recording(house.tenant, put_small(house))
     content = house.store.read(plain.prefix + "manifest.json")
     current = terms(open_manifest(content, house.root_public), (), ())
-    assert agreed_in(current) == () == plain.agreed
+    assert consents_in(current) == () == plain.agreed
     (term,) = current.purposes
     later = [replace(term, code=code, agreed=current.until + timedelta(days=days)) for code, days in
              (("training", 1), ("quality", 2))]  # fmt: skip
-    agreed = agreed_in(replace(current, purposes=(*later, term)))
+    agreed = consents_in(replace(current, purposes=(*later, term)))
     day = current.until.date()
     assert agreed == (("quality", day + timedelta(days=2)), ("training", day + timedelta(days=1)))

@@ -120,8 +120,8 @@ def test_tombstone_has_no_parties_key_or_salt(stored, tenants, clock, entropy) -
     assert recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
     assert not recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
     left = queries.recording(tenants[0], row.id)
-    assert (left.outside, left.inside, left.wrapped_key) == (None, None, None)
-    assert (left.destroyed_at, left.destroyed_why) == (clock(), "expired")
+    assert (left.external_party, left.internal_party, left.wrapped_key) == (None, None, None)
+    assert (left.erased_at, left.erasure_reason) == (clock(), "expired")
     assert queries.recordings(tenants[0]).rows == ()
     assert recordings.due(clock()) == ()
     with connected():

@@ -60,8 +60,8 @@ def test_transfer_options_are_read_back(line: LineRow, options: TransferOptions 
     if options is not None:
         assert ("asked" in data, "refused" in data) == (bool(options.asked), bool(options.asked))
     with writing():
-        LineTable.update(joining=data).where(LineTable.id == line.id).execute()
-    assert queries.line(line.tenant, line.id) == replace(line, joining=options)
+        LineTable.update(transfer_notice=data).where(LineTable.id == line.id).execute()
+    assert queries.line(line.tenant, line.id) == replace(line, transfer_notice=options)
 
 
 @pytest.mark.parametrize("deletable", [True, False])
@@ -128,14 +128,14 @@ def test_session_is_read_back(tenants, clock, entropy) -> None:
 
 
 def test_recording_without_parties_is_read_back(stored, tenants) -> None:
-    row = stored(outside=None, inside=None, wrapped_key=None)
+    row = stored(external_party=None, internal_party=None, wrapped_key=None)
     assert queries.recording(tenants[0], row.id) == row
     full = stored()
-    for column in ("outside_kind", "outside_value"):
+    for column in ("external_kind", "external_value"):
         with writing():
             RecordingTable.update(**{column: None}).where(RecordingTable.id == full.id).execute()
         found = queries.recording(tenants[0], full.id)
-        assert (found.outside, found.inside) == (None, full.inside)
+        assert (found.external_party, found.internal_party) == (None, full.internal_party)
         with writing():
             columns = mappers.recording_columns(full)
             RecordingTable.update(**columns).where(RecordingTable.id == full.id).execute()
@@ -171,7 +171,7 @@ def test_unrecorded_call_is_undecided_while_its_take_is_in_quarantine(unrecorded
 
 
 def test_unrecorded_call_is_read_back(unrecorded, tenants) -> None:
-    row = unrecorded(outside=Party("e164", "+32470123456"), reason="take.wav")
+    row = unrecorded(external_party=Party("e164", "+32470123456"), reason="take.wav")
     with connected():
         assert mappers.not_recorded_row(NotRecordedTable.get_by_id(row.id)) == row
 

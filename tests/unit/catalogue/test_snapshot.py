@@ -91,7 +91,7 @@ def test_old_prompt_stays_while_a_take_may_need_it(
         direction="inbound",
         node="node1",
         channel="c",
-        outside=Party("withheld", ""),
+        external_party=Party("withheld", ""),
         started_at=clock(),
         formats=("opus",),
         announcement=told,

@@ -35,8 +35,8 @@ def called(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164
     with writing():
         NotRecordedTable.create(
             id=ident, tenant=tenant, number="+3225550100",
-            direction="inbound", node="n", outside_kind=kind, outside_value=number, started_at=at,
-            ended_at=at, reason="declined", noted_at=at,
+            direction="inbound", node="n", external_kind=kind, external_value=number, started_at=at,
+            ended_at=at, reason="declined", listed_at=at,
         )  # fmt: skip
     return ident
 
@@ -45,7 +45,7 @@ def recorded(tenant: str, number: str, ident: str, at: datetime, kind: str = "e1
     with writing():
         RecordingTable.create(
             id=ident, tenant=tenant, line_id="l", number="+3225550100", direction="inbound",
-            outside_kind=kind, outside_value=number, inside_kind="extension", inside_value="1001",
+            external_kind=kind, external_value=number, internal_kind="extension", internal_value="1001",
             started_at=at, duration_ms=1000, announcement_id="a", announcement_version=1, announced=1,
             purposes=["agreement"], restricted=[], keep_until=at, prefix=ident, manifest_sha256="0",
             objects=[], stored_bytes=0, stored_at=at,
@@ -96,7 +96,7 @@ def test_request_is_due_in_one_month_or_three_if_extended(
         service.extend("t", row.id, why=" ", **told)
     service.extend("t", row.id, why="Forty recordings", **told)
     row = service.find_request("t", row.id)
-    assert (row.due_on.isoformat(), row.extended_why) == (extended, "Forty recordings")
+    assert (row.due_on.isoformat(), row.extension_reason) == (extended, "Forty recordings")
     with refused("subject_request.extended"):
         service.extend("t", row.id, why="More", **told)
     assert not row.overdue(row.due_on)
@@ -151,7 +151,7 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
         tried(request_, code, clock, entropy)
     with refused("subject_request.verified"):
         order(request_, clock, entropy)
-    assert service.find_request("t", request_).proved_how == "code"
+    assert service.find_request("t", request_).verified_how == "code"
 
 
 def test_code_allows_five_attempts(request_, clock, entropy) -> None:
@@ -160,7 +160,7 @@ def test_code_allows_five_attempts(request_, clock, entropy) -> None:
         assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("subject_request.tries_exhausted"):
         tried(request_, code, clock, entropy)
-    assert service.find_request("t", request_).proved_at is None
+    assert service.find_request("t", request_).verified_at is None
     clock.at += timedelta(minutes=1)
     assert tried(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
 

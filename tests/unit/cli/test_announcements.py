@@ -82,9 +82,12 @@ def test_line_without_options_follows_its_country(shell: Shell, country: str, mo
     assert (line.announcement.text, line.announcement.sha256) == (told.text, told.sha256)
     if mode == "opt-in":
         question = composer.opt_in_question("fr", purposes=["agreement"], keep_days=30)
-        assert (line.asked.question.text, line.asked.question.sha256) == (question.text, question.sha256)
+        assert (line.consent_prompt.question.text, line.consent_prompt.question.sha256) == (
+            question.text,
+            question.sha256,
+        )
     elif mode == "opt-out":
-        assert line.asked.question.text == composer.wrong_key("fr").text
+        assert line.consent_prompt.question.text == composer.wrong_key("fr").text
         assert "tapez 2" in line.announcement.text
 
 
@@ -101,14 +104,14 @@ def test_announcement_stricter_than_its_country_is_composed(dubois: Shell) -> No
     first, second, third = lines(dubois)
     assert (first[-2], second[-2], third[-2]) == ("notice", "opt-in", "opt-in")
     assert second[3] == third[3], "what is there is used again"
-    assert node(dubois).line("3225550103").asked is not None
+    assert node(dubois).line("3225550103").consent_prompt is not None
 
 
 def test_mode_change_composes_a_matching_announcement(dubois: Shell) -> None:
     for mode in ("opt-in", "opt-out", "notice"):
         dubois.good("line", "mode", *DUBOIS, "+3225550101", mode)
         found = node(dubois).line("3225550101")
-        assert (found.mode, found.asked is None) == (mode, mode == "notice")
+        assert (found.mode, found.consent_prompt is None) == (mode, mode == "notice")
 
 
 def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
@@ -211,7 +214,7 @@ def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
     asking = dubois.good(*words, "--mode", "opt-in", *beside).strip()
     dubois.good("line", "announce", *DUBOIS, "+3225550101", asking)
     found = node(dubois).line("3225550101")
-    assert (found.mode, found.asked.question.text, found.asked.declined.text) == (
+    assert (found.mode, found.consent_prompt.question.text, found.consent_prompt.declined.text) == (
         "opt-in",
         "D'accord ?",
         "Non.",
@@ -294,13 +297,15 @@ def test_transfer_target_is_told_if_the_line_says_so(dubois: Shell) -> None:
     def told() -> str | None:
         owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
         (row,) = queries.lines(owner.id)
-        return None if row.joining is None else row.joining.how
+        return None if row.transfer_notice is None else row.transfer_notice.how
 
     assert told() is None
     dubois.good(*joining, "both")
     assert told() == "both"
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
-    said = {one.announcement.language: one.joining for one in line_policies.policies().lines[0].languages}
+    said = {
+        one.announcement.language: one.transfer_notice for one in line_policies.policies().lines[0].languages
+    }
     assert {language: one and one.sound.text for language, one in said.items()} == {
         language: composer.transfer_notice(language).text for language in ("de", "en")
     }
@@ -318,12 +323,12 @@ def test_transfer_target_is_asked_if_the_line_says_so(dubois: Shell) -> None:
     dubois.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
     dubois.good(*joining, "alone", "--ask")
     (line,) = line_policies.policies().lines
-    assert line.joining is not None
-    assert line.joining.refused is not None
+    assert line.transfer_notice is not None
+    assert line.transfer_notice.refused is not None
     dubois.good(*joining, "alone")
     (line,) = line_policies.policies().lines
-    assert line.joining is not None
-    assert line.joining.refused is None
+    assert line.transfer_notice is not None
+    assert line.transfer_notice.refused is None
 
 
 def test_country_can_require_a_transfer_notice(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,5 +340,5 @@ def test_country_can_require_a_transfer_notice(dubois: Shell, monkeypatch: pytes
     monkeypatch.setattr(country_check, "pack_for", lambda _country: replace(pack, tell=tell))
     dubois.good("line", "add", "--tenant", "Dubois", "+3225550102")
     owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
-    told = {row.number: row.joining and row.joining.how for row in queries.lines(owner.id)}
+    told = {row.number: row.transfer_notice and row.transfer_notice.how for row in queries.lines(owner.id)}
     assert told == {"+3225550101": None, "+3225550102": "alone"}

@@ -105,7 +105,7 @@ def test_invalid_key_copy_is_not_restored(shell: Shell, house: Bakery, tmp_path:
 
 
 def printed_key(name: str, key: bytes) -> str:
-    return "\n".join(paper_key.printed(name, key))
+    return "\n".join(paper_key.format_key(name, key))
 
 
 def test_keys_of_another_installation_are_not_restored(shell: Shell, house: Bakery) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.lifecycle import amendments
-from recorder.seal.amendment_kinds import AgreedLater
+from recorder.seal.amendment_kinds import ConsentAdded
 from tests.clock import Clock
 from tests.house import Bakery
 from tests.stored_recordings import forge, put_small
@@ -29,7 +29,7 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
     at = house.clock.forward(hours=1)
     since = (at + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
     shell.good("keys", "revoke", house.services.signer.key_id, "--since", since)
-    longer = AgreedLater("agreement", row.keep_until + timedelta(days=300), "be", "…")
+    longer = ConsentAdded("agreement", row.keep_until + timedelta(days=300), "be", "…")
     forge(house, recording, longer, at)
     words = ("user", "create", "--tenant", NAME, "c@example.com", "--password-stdin")
     shell.good(*words, typed="let us listen together")

@@ -73,10 +73,10 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     shell.good("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter")
     assert "2 recordings left" in shell.good("tenant", "leave", "show", NAME)
     a_minute(house)
-    assert queries.recording(house.tenant, folder.name).destroyed_why == "deleted"
+    assert queries.recording(house.tenant, folder.name).erasure_reason == "deleted"
     file = tmp_path / "receipt.json"
     assert "complete from" in shell.good("tenant", "leave", "receipt", NAME, "--out", str(file))
-    assert json.loads(file.read_text("utf-8"))["body"]["destroyed"] == {"deleted": 2}
+    assert json.loads(file.read_text("utf-8"))["body"]["recordings_erased"] == {"deleted": 2}
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
 
 
@@ -117,7 +117,7 @@ def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery)
     house.work(missed)
     file = str(house.folder / "accord.backup")
     shell.good("backup", file)
-    number = queries.not_recorded(house.tenant).rows[0].outside.value
+    number = queries.not_recorded(house.tenant).rows[0].external_party.value
     request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
     vouch(house.tenant, request, house.clock(), house.entropy, house.services.signer)
     assert (
@@ -170,8 +170,8 @@ def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) ->
     assert "1  brought in" in said
     assert "line 3, two.wav: line 3: there is no file two.wav" in said
     assert "two.wav" in wrong.read_text("utf-8")
-    (row,) = (row for row in queries.recordings(house.tenant, party="470123456").rows if row.brought_in)
-    assert (row.brought_in is not None, row.usable) == (True, False)
+    (row,) = (row for row in queries.recordings(house.tenant, party="470123456").rows if row.import_sha256)
+    assert (row.import_sha256 is not None, row.usable) == (True, False)
     (folder / "two.wav").write_bytes(tone(700, channels=1))
     said = shell.good(*bring, day(60))
     assert "1  brought in" in said

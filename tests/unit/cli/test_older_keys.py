@@ -42,7 +42,9 @@ def test_retired_key_is_reported_once_nothing_needs_it(house: Bakery) -> None:
     ((state, what, hint),) = key_findings(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
-    KeyRotation(house.services.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
+    KeyRotation(
+        house.services.store, kek_files.rotation_keyring(keys), house.clock, house.entropy, "me"
+    ).all()
     ((state, what, _),) = key_findings(house, 29)
     assert state == "ok"
     assert "needed for older backups, until" in what

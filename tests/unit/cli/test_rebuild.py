@@ -39,7 +39,7 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     assert "+3225550100" in shell.good("line", "list", "--tenant", name)
     for folder in (first, second):
         assert "as it was sealed: " in shell.good("verify", folder.name)
-        assert queries.recording(house.tenant, folder.name).outside is not None
+        assert queries.recording(house.tenant, folder.name).external_party is not None
     assert "Nothing was changed" in shell.good("rebuild")
     assert "nothing expires until the legal holds are confirmed" in shell("doctor").output
     assert "0 legal holds are set." in shell.good("rebuild", "--holds")

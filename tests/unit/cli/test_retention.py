@@ -64,7 +64,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     clock = Clock(datetime.now(UTC) + timedelta(days=21))
     house.clock.at = clock.at
     keep_house(house, clock)
-    assert queries.recording(house.tenant, gone.name).destroyed_why == "deleted"
+    assert queries.recording(house.tenant, gone.name).erasure_reason == "deleted"
     assert verify(house.services.store, held_at(house, held.name), house.services.root).ok
     assert "REVIEW DUE" not in shell.good("hold", "list")
     shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")

@@ -65,8 +65,8 @@ def test_call_state_follows_its_events(house: Bakery) -> None:
         live(house, *told, "bridged"): "connected",
         live(house, *told, "bridged", "hold"): "on hold",
         live(house, *told, "bridged", "hold", "unhold"): "connected",
-        live(house, *told, "bridged", "unbridged", "joined_room"): "connected",
-        live(house, *told, "bridged", "unbridged", "joined_room", "left_room"): "ringing",
+        live(house, *told, "bridged", "unbridged", "participant_joined"): "connected",
+        live(house, *told, "bridged", "unbridged", "participant_joined", "participant_left"): "ringing",
         live(house, *told, "recording_stopped"): "stopped",
         live(house, announcement=None, tenant=None, line=None): "no line",
     }

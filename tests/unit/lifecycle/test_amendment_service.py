@@ -162,7 +162,7 @@ def test_accepts_a_later_agreement_between_the_call_and_today(house, changes, re
     longest = {"reason": "x" * LONGEST_REASON, "purpose": "training", "keep_days": 60}
     for day in (called_on, house.clock().date()):
         changes.agree(house.tenant, recording, OPERATOR, on=day, **longest)
-    assert kinds(house, recording) == ["agreed_later"] * 2
+    assert kinds(house, recording) == ["consent_added"] * 2
 
 
 def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(

@@ -44,7 +44,7 @@ def put_statement(house, kind: str, after: Statement | None = None) -> Statement
     else:
         more = {"early": "they asked for it"} if kind == ERASURE else {}
         made = after.following(kind, now, **more)
-    return offboarding.put(house.store, made, house.services.signer, house.root_public)
+    return offboarding.put_statement(house.store, made, house.services.signer, house.root_public)
 
 
 def put_receipt(house) -> None:

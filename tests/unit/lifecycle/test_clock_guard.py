@@ -207,7 +207,7 @@ def test_a_doubt_erases_nothing_and_ends_with_the_correction(house, tmp_path: Pa
     def there() -> tuple[bool, bool]:
         row = queries.recording(house.tenant, recording.name)
         assert row is not None
-        return row.destroyed_at is None, (house.spool / "quarantine" / aside.name).exists()
+        return row.erased_at is None, (house.spool / "quarantine" / aside.name).exists()
 
     keeping.keep()
     machine.jumps(days=40)  # past the recording's day, not past the signing key's

@@ -39,8 +39,8 @@ def test_states_what_was_erased_and_when_that_is_complete(house, gone) -> None:
     house.clock.forward(days=1)
     said = erasure_receipt.read(asked(house, gone).content, house.services.root)
     row = queries.recording(house.tenant, gone)
-    assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.destroyed_at)
-    assert said.complete_from == erasure_complete_at(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
+    assert (said.recording, said.reason, said.erased_at) == (gone, "expired", row.erased_at)
+    assert said.complete_from == erasure_complete_at(row.erased_at, KEPT) == row.erased_at + KEPT
     assert {each.name for each in said.objects} == {each.name for each in row.objects}
     assert said.remains == ("amendment-0001.json", "manifest.json")
     there = {key.removeprefix(row.prefix) for key in house.objects() if gone in key}
@@ -51,7 +51,7 @@ def test_states_what_was_erased_and_when_that_is_complete(house, gone) -> None:
 def test_refuses_an_altered_receipt(house, gone) -> None:
     content = asked(house, gone).content
     body = json.loads(content)
-    for field, value in (("backups_kept_days", 0), ("gone", False), ("why", "deleted")):
+    for field, value in (("backups_kept_days", 0), ("verified", False), ("reason", "deleted")):
         changed = json.dumps(
             body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True
         )

@@ -57,7 +57,7 @@ def test_erases_a_recording_when_its_announced_time_is_over(house) -> None:
     assert destroy_due(house) == 0
     assert house.objects() == remains(house, row)
     left = queries.recording(house.tenant, folder.name)
-    assert (left.destroyed_why, left.wrapped_key, left.outside) == ("expired", None, None)
+    assert (left.erasure_reason, left.wrapped_key, left.external_party) == ("expired", None, None)
 
 
 def test_erases_an_unannounced_take_after_thirty_days(house) -> None:
@@ -67,7 +67,7 @@ def test_erases_an_unannounced_take_after_thirty_days(house) -> None:
     assert destroy_due(house) == 0
     house.clock.forward(days=1, minutes=5)
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, folder.name).destroyed_why == "not_announced"
+    assert queries.recording(house.tenant, folder.name).erasure_reason == "not_announced"
 
 
 def test_deletes_the_keys_first(house) -> None:
@@ -137,7 +137,7 @@ def kept(house, recording: str) -> bool:
     """Whether nothing of a recording was erased."""
     row, objects = queries.recording(house.tenant, recording), house.objects()
     return (
-        row.destroyed_at is None
+        row.erased_at is None
         and row.wrapped_key is not None
         and data_key_path(house.tenant, recording) in objects
         and any(key.endswith(f"/{recording}/manifest.json") for key in objects)
@@ -195,8 +195,8 @@ def test_a_row_with_an_older_recordings_prefix_erases_nothing(house) -> None:
     with capture_logs() as logs:
         assert destroy_due(house) == 1
     assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["seal.manifest_foreign"]
-    assert queries.recording(house.tenant, older.name).destroyed_at is not None
-    assert queries.recording(house.tenant, younger.name).destroyed_at is None
+    assert queries.recording(house.tenant, older.name).erased_at is not None
+    assert queries.recording(house.tenant, younger.name).erased_at is None
     assert data_key_path(house.tenant, younger.name) in house.objects()
 
 
@@ -305,7 +305,7 @@ def test_writes_no_tombstone_while_an_object_exists(house) -> None:
         assert destroy_with(house, Keeps()) == 0
     assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["store.not_deleted"]
     assert row.prefix + "amendment-0001.json" not in house.objects()
-    assert queries.recording(house.tenant, row.id).destroyed_at is None
+    assert queries.recording(house.tenant, row.id).erased_at is None
     assert destroy_due(house) == 1
 
 
@@ -338,7 +338,7 @@ def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> N
     (line,) = [line for line in logs if line["log_level"] == "error"]
     assert (line["error_id"], "accord keys renew" in line["hint"]) == ("seal.endorsement_time", True)
     assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]
-    assert queries.recording(house.tenant, row.id).destroyed_at is None
+    assert queries.recording(house.tenant, row.id).erased_at is None
     assert destroy_due(house) == 1
 
 
@@ -370,7 +370,7 @@ def test_keeps_a_quarantined_take_whose_start_is_unreadable(house) -> None:
     aside = house.spool / layout.QUARANTINE / folder.name
     with writing():
         ErasedCallTable.create(
-            id=folder.name, tenant_id=house.tenant, request_id="r", forgotten_at=house.clock(), note="n"
+            id=folder.name, tenant_id=house.tenant, request_id="r", erased_at=house.clock(), note="n"
         )
     (aside / "call.json").write_bytes(b"{}")
     assert expiry.empty_quarantine(house.services, house.clock()) == 0

@@ -52,7 +52,7 @@ def rotation(house, keys) -> Callable[..., KeyRotation]:
     """A rotation to the next key-encryption key."""
 
     def make(**changes) -> KeyRotation:
-        ring = kek_files.rotating(keys)
+        ring = kek_files.rotation_keyring(keys)
         made = KeyRotation(house.store, ring, house.clock, house.entropy, "this process")
         return replace(made, **changes)
 

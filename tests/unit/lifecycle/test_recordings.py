@@ -106,7 +106,7 @@ def test_makes_a_tombstone_once_and_ends_its_grants(house, row) -> None:
     assert recordings.make_tombstone(row, "deleted", at=at, now=now, entropy=house.entropy)
     assert not recordings.make_tombstone(row, "expired", now=now, entropy=house.entropy)
     found = queries.recording(house.tenant, row.id)
-    assert (found.destroyed_at, found.destroyed_why, found.outside, found.inside) == (
+    assert (found.erased_at, found.erasure_reason, found.external_party, found.internal_party) == (
         at,
         "deleted",
         None,

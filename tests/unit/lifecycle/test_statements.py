@@ -36,13 +36,13 @@ def put_statement(house, kind: str) -> None:
     now = house.clock()
     until = now if kind == ERASURE else now + timedelta(days=1)
     made = Statement(house.tenant, 1, None, kind, now, now, until, None, "" if kind == ERASURE else None)
-    offboarding.put(house.store, made, house.services.signer, house.root_public)
+    offboarding.put_statement(house.store, made, house.services.signer, house.root_public)
 
 
 def add_erased_call(house, note: str = NOTE, tenant: str = "") -> None:
     with writing():
         ErasedCallTable.create(
-            id=CALL, tenant_id=tenant or house.tenant, request_id="r", forgotten_at=house.clock(), note=note
+            id=CALL, tenant_id=tenant or house.tenant, request_id="r", erased_at=house.clock(), note=note
         )
 
 

@@ -113,10 +113,10 @@ def left_over(house, tenant: str) -> list[str]:
 
 def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, means, clock) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
-    others = house.call(rival, outside=Party("e164", "+32470999999"))
+    others = house.call(rival, external_party=Party("e164", "+32470999999"))
     mine = [house.call(bakery), house.call(bakery, announced=False)]
     house.not_recorded(bakery, "never_connected")
-    house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
+    house.not_recorded(rival, "never_connected", external_party=Party("e164", "+32470999999"))
     said = {"now": house.clock(), "entropy": house.entropy}
     mail_witness.add(bakery.id, "paul@example.com", **said)
     api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
@@ -135,8 +135,8 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
         decide(house, bakery)
     assert ending.erase_due(means, house.clock()) == 1
     assert left_over(house, bakery.id) == []
-    assert all(queries.recording(bakery.id, each).destroyed_why == "deleted" for each in mine)
-    assert queries.recording(rival.id, others).destroyed_at is None
+    assert all(queries.recording(bakery.id, each).erasure_reason == "deleted" for each in mine)
+    assert queries.recording(rival.id, others).erased_at is None
     with connected():
         assert [row.tenant_id for row in NotRecordedTable.select()] == [rival.id]
         users = list(UserTable.select())
@@ -160,9 +160,9 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
     row = offboarding_queries.require_departure(bakery.id)
     receipt = ending.read(row.receipt.encode(), house.root_public)
     body = json.loads(row.receipt)["body"]
-    assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.clock(), house.clock())
-    assert body["destroyed"] == {"deleted": 2}
-    assert (body["handed_over"]["recordings"], body["handed_over"]["left_out"]) == (1, 1)
+    assert (receipt.tenant, receipt.at, row.offboarded_at) == (bakery.id, house.clock(), house.clock())
+    assert body["recordings_erased"] == {"deleted": 2}
+    assert (body["handed_over"]["recordings"], body["handed_over"]["omitted"]) == (1, 1)
     assert (body["calls_erased"], body["people_erased"]) == (1, 3)
     assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"
     assert body["log"]["checkpoint"] >= 1
@@ -200,7 +200,7 @@ def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, c
     assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
     kept = ending.read(
         offboarding_queries.require_departure(bakery.id).receipt.encode(), house.root_public
-    ).said.keys.destroyed
+    ).body.keys.destroyed
     assert len(kept) == 3
     assert WrappedKey.from_bytes(old.encode()).key_id in kept
     # The others' keys can be changed as before, and this one gets no new one.
@@ -249,7 +249,7 @@ def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, hand
     assert ending.erase_due(means, house.clock()) == 1
     assert offboarding_queries.count_recordings(bakery.id) == 0
     row = offboarding_queries.require_departure(bakery.id)
-    assert ending.read(row.receipt.encode(), house.root_public).said.handed_over is None
+    assert ending.read(row.receipt.encode(), house.root_public).body.handed_over is None
 
 
 def test_refuses_an_erasure_without_a_handover(house, bakery) -> None:
@@ -282,9 +282,9 @@ def test_reports_locked_objects_and_erases_the_rest(house, bakery, means, clock)
     store = Locked(house.store, kept)
     locked = replace(means, lock_eraser=store)
     assert ending.erase_due(locked, house.clock()) == 0
-    assert queries.recording(bakery.id, other).destroyed_at is not None
+    assert queries.recording(bakery.id, other).erased_at is not None
     row = queries.recording(bakery.id, kept)
-    assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
+    assert (row.erased_at, row.wrapped_key) == (None, None), "its key is gone all the same"
     assert offboarding_queries.require_departure(bakery.id).receipt is None
     store.kept = ""
     clock.forward(minutes=10)
@@ -316,7 +316,7 @@ def test_keeps_no_call_that_arrives_late(house, bakery, means, clock) -> None:
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    late, ended = house.finished(bakery, at=before, outside=Party("e164", "+32470999999"))
+    late, ended = house.finished(bakery, at=before, external_party=Party("e164", "+32470999999"))
     house.work(late, ended)
     assert not late.exists()
     assert not [key for key in house.store.list("") if late.name in key]
@@ -356,7 +356,7 @@ def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery,
     report = Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
     assert report.withheld == {bakery.id: 1}
     assert queries.lines(bakery.id) == ()
-    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, mine).erasure_reason == "deleted"
     # Nothing else is destroyed by a rebuild: it proposes, and says so.
     assert people.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
@@ -384,7 +384,7 @@ def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery,
     rebuild_queue.finish()
     house.confirm_holds()
     report = Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
-    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, mine).erasure_reason == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
     service.complete_erasure(office(house), bakery.id)

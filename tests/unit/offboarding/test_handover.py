@@ -121,15 +121,15 @@ def test_archive_is_complete_and_verifiable_by_its_own_content(house, bakery, ha
 
 def test_escapes_spreadsheet_formulas(house, bakery, handed) -> None:
     evil = "+cmd|' /C calc'!A0;=1"
-    house.call(bakery, outside=Party("sip", evil))
-    house.not_recorded(bakery, "declined", outside=Party("sip", evil))
+    house.call(bakery, external_party=Party("sip", evil))
+    house.not_recorded(bakery, "declined", external_party=Party("sip", evil))
     announce(house, bakery)
     handed(bakery.id)
     files = unpacked(fetched(house, person(bakery)))
     tables = {name: content.decode() for name, content in files.items() if name.endswith(".csv")}
     for name in ("recordings-00001", "not-recorded-00001"):
         (row,) = csv.DictReader(io.StringIO(tables[f"accord/tables/{name}.csv"]))
-        assert row["outside"] == "'+cmd|' /C calc'!A0;'=1"
+        assert row["external_party"] == "'+cmd|' /C calc'!A0;'=1"
     for name, content in tables.items():
         cells = [cell for row in csv.reader(io.StringIO(content)) for cell in row]
         assert not [cell for cell in cells if re.match(r"[=+@-]", cell)], name
@@ -154,7 +154,7 @@ def test_tables_are_included_and_an_erased_call_becomes_spaces(house, bakery, ha
     assert {(each["call"], each["reason"]) for each in rows("not-recorded-00001")} == {
         (missed[0], "never_connected"), (missed[1], "declined"),
     }  # fmt: skip
-    assert {each["outside"] for each in rows("not-recorded-00001")} == {"'+32470123456"}
+    assert {each["external_party"] for each in rows("not-recorded-00001")} == {"'+32470123456"}
     (number,) = rows("numbers")
     assert (number["number"], number["until"]) == ("'+3225550100", to_iso(house.clock()))
     assert [(each["purpose"], each["keep_days"]) for each in rows("keeping")] == [("agreement", "20")]

@@ -115,7 +115,7 @@ def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, b
     assert (outcome.what, outcome.error) == (IMPORTED, None)
     (found,) = queries.recordings(bakery.id, party="470123456").rows
     assert found.id == outcome.recording
-    assert (found.outside, found.number, found.line) == (
+    assert (found.external_party, found.number, found.line) == (
         Party("e164", "+32470123456"), "+3225550100", bakery.line.id,
     )  # fmt: skip
     assert found.started_at == datetime(2026, 9, 1, 8, 15, tzinfo=UTC), "in the customer's zone"
@@ -155,7 +155,7 @@ def test_imports_a_file_once(house, bakery, folder, clock) -> None:
     means = given
     assert expiry.destroy_due(means, house.clock()) == 1
     row = queries.recording(bakery.id, first.recording)
-    assert row.destroyed_why == "not_announced"
+    assert row.erasure_reason == "not_announced"
     until = house.clock() + timedelta(days=60)
     assert [each.what for each in bring(house, bakery, folder, until=until)] == [ERASED, ERASED]
     assert queries.recordings(bakery.id).rows == ()
@@ -311,11 +311,15 @@ def test_the_manifest_states_that_it_was_imported(house, bakery, folder, clock) 
     Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
     house.confirm_holds()
     again = queries.recording(bakery.id, outcome.recording)
-    assert (again.brought_in, again.usable, again.keep_until) == (before.brought_in, True, before.keep_until)
-    assert recordings.imported_recording(bakery.id, before.brought_in).id == before.id
+    assert (again.import_sha256, again.usable, again.keep_until) == (
+        before.import_sha256,
+        True,
+        before.keep_until,
+    )
+    assert recordings.imported_recording(bakery.id, before.import_sha256).id == before.id
     assert heard(house, paul(bakery), again.id)
     with connected():
-        RecordingTable.update(brought_in="ab" * 32).execute()
+        RecordingTable.update(import_sha256="ab" * 32).execute()
     with pytest.raises(Exception, match="where it comes from"):
         house.gate.grant(paul(bakery), again.id, "agreement")
 

@@ -51,7 +51,7 @@ class Town:
         made = lines.move_line(of.id, line.id, to.id, announcement=to.announcement.id, **self.now())
         assert made is not None
 
-    def call(self, believed: Customer, outside: str) -> CallStart:
+    def call(self, believed: Customer, external_party: str) -> CallStart:
         """A call that arrives on a node that believes that the number is a customer's."""
         line = believed.line if not queries.lines(believed.id) else queries.lines(believed.id)[0]
         at = self.house.clock()
@@ -63,7 +63,7 @@ class Town:
             direction="inbound",
             node="node1",
             channel="a-channel",
-            outside=Party("e164", outside),
+            external_party=Party("e164", external_party),
             started_at=at,
             formats=("opus",),
             announcement=told_of(believed),
@@ -95,7 +95,7 @@ class Town:
             *queries.recordings(customer.id, party=digits, limit=500).rows,
             *queries.not_recorded(customer.id, party=digits, limit=500).rows,
         ]
-        return {row.outside.value for row in rows}
+        return {row.external_party.value for row in rows}
 
 
 def told_of(customer: Customer):
@@ -156,7 +156,7 @@ def test_a_call_under_an_outdated_snapshot_belongs_to_nobody(town, clock) -> Non
 def test_live_calls_follow_the_same_rule(town, clock) -> None:
     def row(start: CallStart) -> LiveRow:
         return LiveRow(
-            start.recording, start.tenant, "node1", start.line, NUMBER, "inbound", start.outside,
+            start.recording, start.tenant, "node1", start.line, NUMBER, "inbound", start.external_party,
             start.started_at, True, None, True,
         )  # fmt: skip
 
@@ -221,22 +221,22 @@ def test_only_the_owner_at_the_start_of_a_call_sees_it(tmp_path_factory, clock, 
             for what, which in steps:
                 clock.forward(seconds=30)
                 made += 1
-                outside = f"+3247{made:07}"
+                external_party = f"+3247{made:07}"
                 if what == "move":
                     before = town.call(model.owner, "")
                     to = town.dyck if model.owner is town.martin else town.martin
                     town.move(model.owner, to)
                     model.owner = to
                 elif what == "call":
-                    going.append((town.call(model.owner, outside), model.owner, True))
+                    going.append((town.call(model.owner, external_party), model.owner, True))
                 elif what == "stale" and before is not None:
-                    fresh = town.call(model.owner, outside)
-                    mine = {"recording": fresh.recording, "outside": fresh.outside}
+                    fresh = town.call(model.owner, external_party)
+                    mine = {"recording": fresh.recording, "external_party": fresh.external_party}
                     mine |= {"started_at": fresh.started_at, "uptime": fresh.uptime}
                     going.append((replace(before, **mine), model.owner, False))
                 elif what == "missed":
-                    town.unrecorded(town.call(model.owner, outside))
-                    model.seen[model.owner.id].add(outside)
+                    town.unrecorded(town.call(model.owner, external_party))
+                    model.seen[model.owner.id].add(external_party)
                 elif what == "end" and going:
                     end(town, model, going.pop(which % len(going)))
             clock.forward(minutes=2)
@@ -260,4 +260,4 @@ def end(town: Town, model: Model, call: tuple[CallStart, Customer, bool]) -> Non
     start, owner, _ = call
     town.house.clock.forward(seconds=90)
     town.store(start)
-    model.seen[owner.id].add(start.outside.value)
+    model.seen[owner.id].add(start.external_party.value)

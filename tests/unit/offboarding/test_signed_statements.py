@@ -37,7 +37,7 @@ from recorder.playback.interface import Actor
 from recorder.seal import call_erasure, signed_document
 from recorder.seal import offboarding as statements
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import DeletionAsked
+from recorder.seal.amendment_kinds import DeletionRequested
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
 from tests.stored_recordings import receipt_body
@@ -80,7 +80,7 @@ def test_an_unsigned_row_erases_no_customer(house, bakery, means, leaves) -> Non
     before = sorted(house.store.list(""))
     assert ending.erase_due(means, house.clock()) == 0
     assert sorted(house.store.list("")) == before
-    assert queries.recording(bakery.id, mine).destroyed_at is None
+    assert queries.recording(bakery.id, mine).erased_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert offboarding_queries.require_departure(bakery.id).receipt is None
@@ -123,7 +123,7 @@ def test_an_unsigned_row_drops_no_take_and_omits_no_call(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     with writing():
         ErasedCallTable.insert(
-            id=folder.name, tenant_id=bakery.id, request_id="r", forgotten_at=house.clock()
+            id=folder.name, tenant_id=bakery.id, request_id="r", erased_at=house.clock()
         ).execute()
     house.work(folder, ended)
     assert queries.recording(bakery.id, folder.name) is not None
@@ -159,7 +159,7 @@ def leave(office: Changes, customer: Customer, early: str | None = "By letter") 
 
 def assert_whole(house, customer: Customer, recording: str) -> None:
     """Check that nothing of a customer was erased."""
-    assert queries.recording(customer.id, recording).destroyed_at is None
+    assert queries.recording(customer.id, recording).erased_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(customer.id) is not None
     assert f"keys/{customer.id}/tenant.json" in house.store.list("keys/")
@@ -177,7 +177,7 @@ def test_the_panels_key_cannot_sign_an_offboarding(house, bakery, means, office)
     # Past its own check, too: whoever has the key signs what they like.
     service.announce(office, bakery.id, house.clock() + timedelta(days=1))
     (said,) = statements.statements(house.store, bakery.id, house.root_public)
-    forged = said.following(statements.ERASURE, house.clock(), early="By letter")
+    forged = said.next_statement(statements.ERASURE, house.clock(), early="By letter")
     content = signed_document.write(statements.STATEMENT.body(forged), panel.signer)
     put(house, f"offboarding/{bakery.id}/statement-0002.json", content)
     with writing():
@@ -239,9 +239,9 @@ def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> 
         {"early": None},
         {"early": "so", "announced_at": house.clock() + timedelta(days=1)},
     ):
-        forged = said.following(statements.ERASURE, house.clock(), **wrong)
+        forged = said.next_statement(statements.ERASURE, house.clock(), **wrong)
         with pytest.raises(SealError) as refused:
-            statements.put(house.store, forged, house.services.signer, house.root_public)
+            statements.put_statement(house.store, forged, house.services.signer, house.root_public)
         assert refused.value.error_id == "seal.contradiction"
     for changes, error_id in (
         ({"more": 1}, "seal.unknown_field"),
@@ -359,7 +359,7 @@ COLUMNS: dict[str, Callable[[Any], Any]] = {
     "layout": lambda _: {"papers": [], "at": 0},
     "length": lambda length: length + 1,
     "erasing_since": lambda at: at - timedelta(days=1),
-    "left_at": lambda _: timedelta(0),
+    "offboarded_at": lambda _: timedelta(0),
     "receipt": lambda _: "{}",
 }
 UNTOLD = {
@@ -378,14 +378,14 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
     row = offboarding_queries.require_departure(bakery.id)
     for name, change in COLUMNS.items():
-        value = house.clock() if name == "left_at" else change(getattr(row, name))
+        value = house.clock() if name == "offboarded_at" else change(getattr(row, name))
         with writing():
             OffboardingTable.update({name: value}).execute()
         assert audited(house, bakery.id) == ["row.changed"], name
         with writing():
             OffboardingTable.update({name: getattr(row, name)}).execute()
     of_handed: dict[str, Any] = {
-        "recording_id": "x", "why_not": "x", "row_length": 9, "at": 9, "length": 9, "files": [["x", 1]],
+        "recording_id": "x", "omission": "x", "row_length": 9, "at": 9, "length": 9, "files": [["x", 1]],
         "number": 7, "sent_at": house.clock(),
     }  # fmt: skip
     assert {*of_handed, "id", "tenant_id"} == {
@@ -421,7 +421,7 @@ def test_the_audit_names_missing_and_unlogged_statements(house, bakery, office) 
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     at = house.clock()
     first = statements.Statement(rival.id, 1, None, statements.ANNOUNCED, at, at, at)
-    statements.put(house.store, first, house.services.signer, house.root_public)
+    statements.put_statement(house.store, first, house.services.signer, house.root_public)
     assert audited(house, rival.id) == ["statement.unlogged"]
 
 
@@ -437,7 +437,7 @@ def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, off
         (panel, {}, "seal.endorsement_use"),
         (worker, {"unknown": 1}, "seal.unknown_field"),
         (worker, {"version": 2}, "seal.version"),
-        (worker, {"destroyed": {"deleted": "all"}}, "seal.field"),
+        (worker, {"recordings_erased": {"deleted": "all"}}, "seal.field"),
         (worker, {"tenant": "another"}, "offboarding.foreign"),
     ):
         body = receipt_body(bakery.id, house.clock()) | changes
@@ -463,7 +463,7 @@ def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, off
     assert_whole(house, bakery, held)
     service.complete_erasure(office, bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
-    assert queries.recording(bakery.id, held).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, held).erasure_reason == "deleted"
 
 
 @SQLITE
@@ -533,7 +533,7 @@ def test_a_deletion_is_logged_before_it_is_carried_out(house, bakery, means, clo
     amended = put_amendment(
         house.store,
         chain,
-        DeletionAsked("Forged"),
+        DeletionRequested("Forged"),
         by,
         house.changes.signer,
         house.root_public,
@@ -562,7 +562,7 @@ def test_the_audit_names_a_recording_key_in_another_customers_folder(house, bake
 @SQLITE
 def test_only_a_signed_note_omits_a_call(house, bakery, office) -> None:
     folder, ended = house.finished(bakery, announced=False)
-    row = {"tenant_id": bakery.id, "request_id": "r", "forgotten_at": house.clock(), "note": "n"}
+    row = {"tenant_id": bakery.id, "request_id": "r", "erased_at": house.clock(), "note": "n"}
     with writing():
         ErasedCallTable.insert(id=folder.name, **row).execute()
     revoked = {house.changes.signer.key_id: house.clock()}
@@ -599,7 +599,7 @@ def test_only_the_customers_own_note_empties_quarantine(house, bakery) -> None:
     spool = folder.parent
 
     def emptied(owner: str) -> int:
-        row = {"tenant_id": owner, "request_id": "r", "forgotten_at": ended, "note": "n"}
+        row = {"tenant_id": owner, "request_id": "r", "erased_at": ended, "note": "n"}
         with writing():
             ErasedCallTable.delete().execute()
             ErasedCallTable.insert_many([{"id": each, **row} for each in calls]).execute()

@@ -16,7 +16,7 @@ from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
-from recorder.seal.manifest import Manifest, Noted
+from recorder.seal.manifest import Manifest, UncorrectedTimes
 from recorder.seal.sealing import open_manifest
 from recorder.seal.verification import verify
 from recorder.services import Services
@@ -118,7 +118,9 @@ def test_switch_clock_ahead(house, ahead: dict[str, float]) -> None:
     assert manifest.sealed_at == house.clock()
     assert manifest.started_at == start.started_at
     assert manifest.started_at <= manifest.bridged_at <= manifest.ended_at <= manifest.sealed_at
-    assert manifest.noted == Noted(start.started_at, to_milliseconds(ended) + timedelta(**ahead))
+    assert manifest.uncorrected == UncorrectedTimes(
+        start.started_at, to_milliseconds(ended) + timedelta(**ahead)
+    )
     assert manifest.keep_until == start.started_at + timedelta(days=30)
 
 
@@ -137,8 +139,8 @@ def test_machine_clock_ahead_in_the_call(house, ahead: dict[str, float], since_b
     assert manifest.ended_at - manifest.started_at == to_milliseconds(sealed) - to_milliseconds(
         sealed - length
     )
-    assert manifest.noted is not None
-    assert manifest.noted.started_at == began + timedelta(**ahead)
+    assert manifest.uncorrected is not None
+    assert manifest.uncorrected.started_at == began + timedelta(**ahead)
     assert manifest.keep_until == sealed + timedelta(days=30)
 
 
@@ -150,7 +152,7 @@ def test_machine_clock_behind_in_the_call(house) -> None:
     manifest = stored(house, folder)
     assert manifest.started_at == began
     assert began < manifest.ended_at <= began + timedelta(minutes=1)
-    assert manifest.noted.started_at == began - timedelta(days=40)
+    assert manifest.uncorrected.started_at == began - timedelta(days=40)
     assert manifest.keep_until == began + timedelta(days=30)
     assert expiry.destroy_due(means_of(house), house.clock()) == 0
     house.clock.forward(days=30)
@@ -164,7 +166,7 @@ def test_retention_counts_from_the_seal_if_the_time_is_unknown(house, there: Upt
     """A take without uptime, one that is sealed after a reboot, or a unit that hides the boot time."""
     folder = house.take(started_at=house.clock() - timedelta(days=40), uptime=there)
     manifest = stored(house, folder)
-    assert manifest.noted is None
+    assert manifest.uncorrected is None
     assert manifest.started_at == house.clock() - timedelta(days=40)
     assert manifest.keep_until == house.clock() + timedelta(days=30)
     assert expiry.destroy_due(means_of(house), house.clock()) == 0
@@ -175,14 +177,14 @@ def test_waiting_take_is_kept_no_longer_than_announced(house) -> None:
     began = house.clock()
     house.clock.forward(days=3)
     manifest = stored(house, folder)
-    assert (manifest.noted, manifest.started_at) == (None, began)
+    assert (manifest.uncorrected, manifest.started_at) == (None, began)
     assert manifest.keep_until == began + timedelta(days=30)
 
 
 def test_small_clock_correction_changes_nothing(house) -> None:
     folder = house.take(uptime=uptime(house.clock() + timedelta(seconds=59)))
     house.clock.forward(minutes=2)
-    assert stored(house, folder).noted is None
+    assert stored(house, folder).uncorrected is None
 
 
 def test_unannounced_take_is_kept_thirty_days(house) -> None:

@@ -132,7 +132,7 @@ def assert_gone(house, recording: str, folder: Path) -> None:
     assert house.objects() == sorted(
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
     )
-    assert (row.wrapped_key, row.destroyed_why) == (None, "expired")
+    assert (row.wrapped_key, row.erasure_reason) == (None, "expired")
     assert verify(house.services.store, row.prefix, house.services.root).findings == []
     assert not folder.exists()
 
@@ -210,7 +210,7 @@ def test_changed_row_deletes_no_take(house, no_room) -> None:
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
     with writing():
-        RecordingTable.update(destroyed_at=house.clock(), destroyed_why="expired").execute()
+        RecordingTable.update(erased_at=house.clock(), erasure_reason="expired").execute()
     there = house.objects()
     with pytest.raises(CatalogueError) as refused:
         house.work(folder)

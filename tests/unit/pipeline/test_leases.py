@@ -85,7 +85,7 @@ def test_one_worker_erases_each_recording(house, due) -> None:
 def test_respects_the_lease_of_another_worker(house, due) -> None:
     assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
     assert expiry.destroy_due(means(house, house.services.store), house.clock()) == DUE - 1
-    assert queries.recording(house.tenant, due[0]).destroyed_at is None
+    assert queries.recording(house.tenant, due[0]).erased_at is None
     house.clock.forward(seconds=lease.DURATION.total_seconds())
     assert expiry.destroy_due(means(house, house.services.store), house.clock()) == 1
     with connected():

@@ -116,14 +116,14 @@ def test_carries_a_command_and_records_its_outcome(house, relay, call, daemon, c
     there = daemon(TAKEN, TELLS_DONE)
     relay.turn()
     (row,) = queries.live_calls(house.tenant, clock())
-    assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
+    assert (row.id, row.announced, row.number) == (call.name, True, house.line.number)
     asked = asked_of(house, row.id, "pause")
     relay.turn()
     relay.turn()
     assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == DONE
     (said,) = there.asked
-    assert {name: said[name] for name in ("id", "call", "what", "by")} == {
-        "id": asked.id, "call": row.id, "what": "pause", "by": "panel",
+    assert {name: said[name] for name in ("id", "call", "action", "by")} == {
+        "id": asked.id, "call": row.id, "action": "pause", "by": "panel",
     }  # fmt: skip
     assert 0 < said["until"] - time.monotonic() <= queries.DEADLINE.total_seconds()
 
@@ -131,7 +131,7 @@ def test_carries_a_command_and_records_its_outcome(house, relay, call, daemon, c
 @pytest.mark.parametrize(
     ("answers", "outcome"),
     [
-        ((TAKEN, {"outcome": "not_told"}), "not_told"),
+        ((TAKEN, {"outcome": "not_announced"}), "not_announced"),
         (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late for it
         ((), NO_ANSWER),  # it ended before it took it
         ((TAKEN,), UNKNOWN),  # and after
@@ -180,7 +180,7 @@ def test_an_outcome_unknown_to_the_daemon_is_unknown(house, relay, call, daemon,
     "change",
     [
         {"command": None},
-        {"what": "delete"},
+        {"action": "delete"},
         {"call_id": "01930000-0000-7000-8000-0000000000c9"},
         {"by_id": "somebody"},
         {"by_kind": "api"},
@@ -211,7 +211,7 @@ def test_refuses_an_unsigned_command(house, relay, call, daemon, clock) -> None:
     with writing():
         LiveCommandTable.create(
             id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
-            by_kind="panel", by_id="u", asked_at=clock(), until=clock() + queries.DEADLINE,
+            by_kind="panel", by_id="u", requested_at=clock(), until=clock() + queries.DEADLINE,
         )  # fmt: skip
     relay.turn()
     assert there.asked == []
@@ -237,12 +237,12 @@ def test_refuses_another_customers_command(house, relay, call, daemon, rival, cl
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
-@pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
+@pytest.mark.parametrize("column", ["tenant_id", "external_value", "announced", "deletable"])
 def test_restores_an_altered_row(house, relay, call, rival, clock, column) -> None:
     relay.look()
     before = queries.live_calls(house.tenant, clock())
     with writing():
-        LiveCallTable.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
+        LiveCallTable.update(**{column: {"announced": 0, "deletable": 1}.get(column, rival)}).execute()
     relay._seen_due = 0.0
     relay.look()
     assert queries.live_calls(house.tenant, clock()) == before
@@ -306,9 +306,9 @@ def test_lists_only_calls_that_are_being_recorded(house, clock) -> None:
     assert live_row(house.start(tenant=None), told, clock()) is None
     for kind in ("deleted", "transferred_outside", "hangup", "recording_stopped"):
         assert live_row(start, (*told, Marker(clock(), kind)), clock()) is None
-    refused = Marker(clock(), "answered", {"question": "recording", "answer": "no"})
+    refused = Marker(clock(), "question_answered", {"question": "recording", "answer": "no"})
     assert live_row(house.start(mode="opt-out"), (*told, refused), clock()) is None
-    silent = Marker(clock(), "answered", {"question": "recording", "answer": "none"})
+    silent = Marker(clock(), "question_answered", {"question": "recording", "answer": "none"})
     assert live_row(house.start(mode="opt-out"), (*told, silent), clock()) is not None
     assert live_row(house.start(mode="opt-in"), (silent,), clock()) is None
     begins_anew = (Marker(clock(), "recording_started"), Marker(clock(), "recording_stopped"))

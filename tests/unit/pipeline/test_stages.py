@@ -44,7 +44,7 @@ def test_take_becomes_objects_row_and_leaf(house) -> None:
     assert row.purposes == ("agreement",)
     assert row.keep_until == row.started_at + timedelta(days=30)
     assert {each.name for each in row.objects} == {"audio.opus", "audio.wav", "peaks"}
-    assert (row.outside.value, row.inside.value) == ("+32470123456", "1001")
+    assert (row.external_party.value, row.internal_party.value) == ("+32470123456", "1001")
     assert _kinds(row.id) == ["recording.stored"]
 
 
@@ -97,7 +97,11 @@ def test_lists_an_unrecorded_call(house) -> None:
     folder = house.unrecorded("announcement_failed")
     house.work(folder)
     (row,) = queries.not_recorded(house.tenant).rows
-    assert (row.id, row.reason, row.outside.value) == (folder.name, "announcement_failed", "+32470123456")
+    assert (row.id, row.reason, row.external_party.value) == (
+        folder.name,
+        "announcement_failed",
+        "+32470123456",
+    )
     assert list(house.spool.iterdir()) == []
 
 
@@ -202,14 +206,14 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
     samples[begin : begin + len(sweep), 1] = sweep
     (folder / layout.AUDIO).write_bytes(wav_of(samples))
     for second, kind, data in (
-        (5, "keep_asked", {"how": "question"}),
+        (5, "keep_question_asked", {"how": "question"}),
         (7, "keep_question_heard", {}),
-        (9, "keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
+        (9, "keep_question_answered", {"answer": "yes", "by": "external", "how": "key"}),
     ):
         layout.append_mark(folder, Marker(told + timedelta(seconds=second), kind, data))
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
-    assert row.kept == ("yes" if known else None)
+    assert row.keep_answer == ("yes" if known else None)
     assert row.keep_until == row.started_at + timedelta(days=365 if known else 30)
 
 

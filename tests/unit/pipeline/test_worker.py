@@ -196,7 +196,7 @@ def test_deletes_expired_recordings(house, start) -> None:
     house.clock.forward(days=31)
     start()
     until(lambda: rows(house) == 0, "the tombstone")
-    assert queries.recording(house.tenant, folder.name).destroyed_at is not None
+    assert queries.recording(house.tenant, folder.name).erased_at is not None
 
 
 @pytest.fixture

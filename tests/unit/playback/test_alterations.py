@@ -222,7 +222,7 @@ def row_of_another_day(scene: Scene) -> None:
 
 
 def row_with_another_party(scene: Scene) -> None:
-    scene.update(outside_value="+32479999999")
+    scene.update(external_value="+32479999999")
 
 
 def row_with_another_length(scene: Scene) -> None:

@@ -70,7 +70,7 @@ def test_a_hold_allows_only_its_purposes_and_roles_and_outlasts_expiry(
     changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
     assert refusals(gate, admin, recording) == {"agreement": "access.expired"}
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, recording.id).destroyed_why == "expired"
+    assert queries.recording(house.tenant, recording.id).erasure_reason == "expired"
 
 
 def test_a_hold_ends_grants(house, gate, changes, ada, recording) -> None:
@@ -141,7 +141,7 @@ def test_a_withdrawal_takes_effect_at_once_and_erases(house, gate, changes, ada,
     with pytest.raises(AccessError):
         gate.open(ada, grant.id, "audio.wav", "p")
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, row.id).destroyed_why == "withdrawn"
+    assert queries.recording(house.tenant, row.id).erasure_reason == "withdrawn"
     assert verify(house.services.store, row.prefix, house.services.root).findings == []
 
 
@@ -149,7 +149,7 @@ def agreed_to(house):
     """A recording that the caller consented to."""
     folder = house.take(formats=("wav",), mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    layout.append_mark(folder, Marker(house.clock(), "answered", yes))
+    layout.append_mark(folder, Marker(house.clock(), "question_answered", yes))
     house.work(folder)
     return queries.recording(house.tenant, folder.name)
 
@@ -203,12 +203,12 @@ def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
         )  # fmt: skip
     assert destroy_due(house) == 1
     row = queries.recording(house.tenant, recording.id)
-    assert (row.destroyed_why, row.outside, row.wrapped_key) == ("deleted", None, None)
+    assert (row.erasure_reason, row.external_party, row.wrapped_key) == ("deleted", None, None)
     chain = chain_of(house.services.store, row.prefix, house.services.root)
     assert [each.kind for each in chain.amendments] == [
         "hold_set", "hold_lifted", "deletion_requested", "erased",
     ]  # fmt: skip
-    assert chain.erased.data.why == "deleted"
+    assert chain.erased.data.reason == "deleted"
 
 
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -278,7 +278,7 @@ def test_a_shorter_limit_applies_to_existing_recordings(house, gate, ada, record
     assert settle(house) == 1
     assert settle(house) == 0
     assert destroy_due(house) == 1
-    assert queries.recording(house.tenant, old.id).destroyed_why == "shortened"
+    assert queries.recording(house.tenant, old.id).erasure_reason == "shortened"
     house.clock.forward(minutes=1)
     limit(house, None)
     longer = recorded()

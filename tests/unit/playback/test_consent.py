@@ -29,7 +29,7 @@ def refusal(gate: PanelGate, who: Actor, recording: str, purpose: str) -> str:
 @pytest.mark.parametrize(("answer", "days"), [("yes", 365), ("no", 30), ("none", 30), (None, 30)])
 def test_only_a_yes_keeps_a_recording_as_long_as_agreed(gate, ada, recorded, house, answer, days) -> None:
     recording = recorded(asked=answer)
-    assert recording.kept == answer
+    assert recording.keep_answer == answer
     assert recording.purposes == ("agreement",)
     assert recording.keep_until == recording.started_at + timedelta(days=days)
     house.clock.at = recording.keep_until - timedelta(minutes=1)
@@ -41,7 +41,7 @@ def test_only_a_yes_keeps_a_recording_as_long_as_agreed(gate, ada, recorded, hou
     assert expiry.destroy_due(means, house.clock()) == 1
     destroyed = queries.recording(house.tenant, recording.id)
     assert destroyed is not None
-    assert destroyed.destroyed_why == "expired"
+    assert destroyed.erasure_reason == "expired"
 
 
 def test_an_agreed_purpose_is_open_to_its_roles_alone(gate, ada, somebody, recorded, house) -> None:
@@ -63,7 +63,7 @@ def test_refuses_the_purpose_without_a_yes(gate, somebody, recorded) -> None:
 
 def test_an_answer_counts_for_nothing_without_the_announcement(gate, somebody, recorded) -> None:
     recording = recorded(asked="yes", announced=False)
-    assert (recording.kept, recording.purposes) == (None, ())
+    assert (recording.keep_answer, recording.purposes) == (None, ())
     admin = somebody("customer_admin")
     assert gate.purposes(admin, recording.id) == ()
     assert refusal(gate, admin, recording.id, "agreement") == "access.not_announced"
@@ -73,7 +73,7 @@ def test_an_answer_counts_for_nothing_without_the_announcement(gate, somebody, r
 def test_refuses_a_row_that_contradicts_the_sealed_answer(gate, ada, recorded, said) -> None:
     recording = recorded(asked="no")
     with writing():
-        RecordingTable.update(kept=said).where(RecordingTable.id == recording.id).execute()
+        RecordingTable.update(keep_answer=said).where(RecordingTable.id == recording.id).execute()
     with pytest.raises(SealError) as refused:
         gate.grant(ada, recording.id, "agreement")
     assert refused.value.error_id == "seal.row_differs"

@@ -14,7 +14,7 @@ from recorder.errors import AccessError, TooOften
 from recorder.playback import audio_reader, grants, verified_recording
 from recorder.playback import gate as gate_module
 from recorder.processes.gate import PanelGate
-from recorder.seal.amendment_chain import erasure
+from recorder.seal.amendment_chain import make_tombstone
 from recorder.store.contract import Store
 from tests.stored_recordings import forge
 
@@ -233,7 +233,7 @@ def test_stores_what_the_player_reports(gate, ada, recording) -> None:
         gate.played(ada, grant.id, "p", "all of it")
     with connected():
         (row,) = ListenTable.select()
-    assert row.player_says == [[0, 200], [300, 400]]
+    assert row.listen_report == [[0, 200], [300, 400]]
 
 
 def test_appends_a_broken_seal_once_an_hour(house, recording) -> None:
@@ -293,7 +293,7 @@ def test_reports_a_tombstone_that_the_catalogue_does_not_know(gate, ada, recordi
     chain = verified_recording.RecordingVerifier(house.store, house.keyring, house.root_public).open(
         recording, house.clock()
     )
-    forge(house, recording.id, erasure(chain.chain, "expired"), house.clock())
+    forge(house, recording.id, make_tombstone(chain.chain, "expired"), house.clock())
     with pytest.raises(AccessError) as refused:
         gate.grant(ada, recording.id, "agreement")
     assert refused.value.error_id == "access.erased"

@@ -63,7 +63,7 @@ said = st.one_of(
             "purpose": st.none() | st.sampled_from(CODES),
             "here": st.booleans(),
             "keep_days": st.none() | st.integers(1, 60),
-            "agreements": st.booleans(),
+            "covers_consents": st.booleans(),
         }),
     ),
     st.tuples(st.just("nothing"), st.fixed_dictionaries({})),
@@ -74,7 +74,7 @@ when = st.one_of(
     st.sampled_from(["at its end", "just before its end"]),
 )
 lives = st.fixed_dictionaries({
-    "kind": st.sampled_from(["announced", "announced", "announced", "brought_in", "not_announced"]),
+    "kind": st.sampled_from(["announced", "announced", "announced", "imported", "not_announced"]),
     "codes": some_codes,
     "keep_days": st.integers(5, 60),
     "mode": st.sampled_from(sorted(ANSWERS)),
@@ -120,20 +120,20 @@ class Living:
         told = replace(house.announcement, purposes=tuple(sealed["codes"]), keep_days=sealed["keep_days"])
         begun = house.clock()
         start: dict[str, Any] = {"announcement": told, "mode": sealed["mode"]}
-        if kind == "brought_in":
-            start = {"announcement": None, "channel": "5a" * 32, "brought_in": begun + keep}
+        if kind == "imported":
+            start = {"announcement": None, "channel": "5a" * 32, "import_keep_until": begun + keep}
         answer = ANSWERS[start.get("mode", "notice")]
         self.id = put_small(house, announced=kind == "announced", answer=answer, **start)
         until = {
             "announced": house.clock() + keep,
-            "brought_in": begun + keep,
+            "import_keep_until": begun + keep,
             "not_announced": house.clock() + timedelta(days=30),
         }
         self.life = ModelledRecording(
             kind,
             tuple(sealed["codes"]) if kind == "announced" else (),
             until[kind],
-            begun + timedelta(seconds=60) if kind == "brought_in" else house.clock(),
+            begun + timedelta(seconds=60) if kind == "imported" else house.clock(),
             begun,
             house.line.id,
             start.get("mode", "notice"),
@@ -170,15 +170,15 @@ class Living:
         line = house.line.id if words["here"] else None
         if days is not None and purpose is not None:
             days = min(days, self.ceiling[purpose])  # more its country does not allow
-        named = words["agreements"]
-        house.limit(days, purpose=purpose, line=line, agreements=named, now=now)
+        named = words["covers_consents"]
+        house.limit(days, purpose=purpose, line=line, covers_consents=named, now=now)
         ended = tuple(
             replace(each, until=now)
             if each.until is None and (each.purpose, each.line) == (purpose, line)
             else each
             for each in self.life.limits
         )
-        added = () if days is None else (RetentionLimit(days, purpose, line, now, agreements=named),)
+        added = () if days is None else (RetentionLimit(days, purpose, line, now, covers_consents=named),)
         self.life = replace(self.life, limits=ended + added)
 
 
@@ -210,14 +210,14 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
         assert expiry.destroy_due(destroying, now) == life.due(now), (life, now)
         row = queries.recording(living.house.tenant, living.id)
         if life.due(now):
-            assert row.destroyed_at == now
-            assert row.destroyed_why in life.over()[1]
+            assert row.erased_at == now
+            assert row.erasure_reason in life.over()[1]
             assert not [key for key in means.store.list("") if living.id in key and "/keys/" in key]
             break
-        assert row.destroyed_at is None
+        assert row.erased_at is None
         house.clock.forward(minutes=5)
     with writing():  # the next one lives in an empty house
-        RecordingTable.update(destroyed_at=began).where(RecordingTable.destroyed_at.is_null()).execute()
+        RecordingTable.update(erased_at=began).where(RecordingTable.erased_at.is_null()).execute()
     house.clock.at = began
 
 

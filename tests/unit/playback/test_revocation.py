@@ -23,8 +23,8 @@ from recorder.pipeline import stages
 from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import By
-from recorder.seal.amendment_chain import erasure
-from recorder.seal.amendment_kinds import AgreedLater, DeletionAsked
+from recorder.seal.amendment_chain import make_tombstone
+from recorder.seal.amendment_kinds import ConsentAdded, DeletionRequested
 from recorder.seal.verification import verify
 from recorder.services import Services
 from tests.stored_recordings import forge, put_small
@@ -69,7 +69,7 @@ def test_accepts_signatures_from_before_the_revocation_only(house, leaked) -> No
     code = "seal.key_revoked"
     assert refusals(house, before, revoked) == (None, set(), set())
     assert refusals(house, after, revoked) == (code, {code}, {code})
-    assert refusals(house, after, revocation.nothing) == (None, set(), set())
+    assert refusals(house, after, revocation.none_revoked) == (None, set(), set())
 
 
 def test_continues_with_the_new_key(house, leaked) -> None:
@@ -90,7 +90,7 @@ def test_an_amendment_by_a_revoked_key_erases_nothing(house, leaked) -> None:
     assert refusals(house, before, revoked)[0] == "seal.key_revoked"
     given = replace(means, revoked=revoked)
     assert expiry.destroy_due(given, house.clock() + timedelta(minutes=1)) == 0
-    assert queries.recording(house.tenant, before).destroyed_at is None
+    assert queries.recording(house.tenant, before).erased_at is None
 
 
 def test_refuses_a_revocation_that_the_root_did_not_sign(house) -> None:
@@ -123,11 +123,11 @@ def erasing(house, revoked) -> Services:
     return replace(given, revoked=revoked)
 
 
-def later(house, code: str = "training") -> AgreedLater:
-    return AgreedLater(code, house.clock() + timedelta(days=300), "be", "by whoever has the key")
+def later(house, code: str = "training") -> ConsentAdded:
+    return ConsentAdded(code, house.clock() + timedelta(days=300), "be", "by whoever has the key")
 
 
-@pytest.mark.parametrize("data", [later, lambda _house: DeletionAsked("…")], ids=["agreed", "deleted"])
+@pytest.mark.parametrize("data", [later, lambda _house: DeletionRequested("…")], ids=["agreed", "deleted"])
 def test_ignores_documents_that_appear_after_the_revocation(house, dated_back, data) -> None:
     make, recording, row, revoked = dated_back
     make(data(house))
@@ -148,7 +148,7 @@ def test_ignores_documents_that_appear_after_the_revocation(house, dated_back, d
     assert amendments.listed_hashes(house.tenant, recording) == ()
     house.clock.at = row.keep_until + timedelta(minutes=1)
     expiry.destroy_due(erasing(house, revoked), house.clock())
-    assert queries.recording(house.tenant, recording).destroyed_at is None, "somebody decides"
+    assert queries.recording(house.tenant, recording).erased_at is None, "somebody decides"
 
 
 def test_accepts_only_what_the_catalogue_knew_before_the_revocation(house) -> None:
@@ -190,7 +190,7 @@ def test_a_tombstone_that_appears_after_the_revocation_drops_no_take(house) -> N
     row = queries.recording(house.tenant, folder.name)
     chain = chain_of(house.services.store, row.prefix, house.services.root)
     since = house.clock.forward(hours=1)
-    forge(house, folder.name, erasure(chain, "expired"), since - timedelta(minutes=1))
+    forge(house, folder.name, make_tombstone(chain, "expired"), since - timedelta(minutes=1))
     key = house.services.signer.key_id
     house.services = replace(house.services, revoked=lambda: {key: since})
     shutil.copytree(copy, folder)

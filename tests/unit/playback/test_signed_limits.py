@@ -154,19 +154,21 @@ def test_a_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ad
     house.limit(5)
     housekeeping(house)
     row = queries.recording(house.tenant, agreed)
-    assert row.kept == "yes"
-    assert row.agreed == (("agreement", row.keep_until.date()),), "counted without a look into the seal"
+    assert row.keep_answer == "yes"
+    assert row.consented_until == (("agreement", row.keep_until.date()),), (
+        "counted without a look into the seal"
+    )
     assert row.keep_until > house.clock() + timedelta(days=360)
     house.clock.forward(days=6)
     assert housekeeping(house) == 1
-    assert queries.recording(house.tenant, plain).destroyed_why == "shortened"
+    assert queries.recording(house.tenant, plain).erasure_reason == "shortened"
     assert hears(gate, ada, agreed) == {"agreement": None}
     assert audit(house) <= {"log.not_signed"}
-    house.limit(5, agreements=True)
+    house.limit(5, covers_consents=True)
     house.clock.forward(minutes=1)
     assert hears(gate, ada, agreed) == {"agreement": "access.expired"}
     assert housekeeping(house) == 1
-    assert queries.recording(house.tenant, agreed).destroyed_why == "shortened"
+    assert queries.recording(house.tenant, agreed).erasure_reason == "shortened"
     assert audit(house) <= {"log.not_signed"}
 
 
@@ -177,7 +179,7 @@ def test_a_lifting_deleted_from_its_row_erases_nothing(house) -> None:
     house.clock.forward(minutes=1)
     recording = put_small(house)
     with writing():
-        RetentionLimitTable.update(lifted=None, lifted_leaf=None, settled_at=None).execute()
+        RetentionLimitTable.update(lifted=None, lifted_leaf=None, applied_at=None).execute()
     house.clock.forward(days=6)
     assert housekeeping(house) == 0
     assert queries.recording(house.tenant, recording).keep_until <= house.clock(), "by its row it is due"
@@ -219,7 +221,7 @@ def test_a_limit_without_its_leaf_or_object_erases_nothing(house, recording, cha
             RetentionLimitTable.update(leaf=0).execute()
     house.clock.forward(days=6)
     assert housekeeping(house) == 0
-    assert queries.recording(house.tenant, recording).destroyed_at is None
+    assert queries.recording(house.tenant, recording).erased_at is None
     assert audit(house) & {"object.missing", "row.unlogged"}
 
 
@@ -294,9 +296,9 @@ BY_SQL: dict[str, tuple[str, ...]] = {
     "more purposes": ('UPDATE recording SET purposes = \'["agreement", "training"]\'',),
     "no purposes": ("UPDATE recording SET purposes = '[]'",),
     "restricted": ("UPDATE recording SET restricted = '[\"agreement\"]'",),
-    "agreed to": ("UPDATE recording SET kept = 'yes'",),
-    "agreed until": ('UPDATE recording SET agreed = \'{"agreement": "2099-01-01"}\'',),
-    "gone": ("UPDATE recording SET destroyed_at = '2026-01-01T00:00:00.000Z', destroyed_why = 'expired'",),
+    "agreed to": ("UPDATE recording SET keep_answer = 'yes'",),
+    "agreed until": ('UPDATE recording SET consented_until = \'{"agreement": "2099-01-01"}\'',),
+    "gone": ("UPDATE recording SET erased_at = '2026-01-01T00:00:00.000Z', erasure_reason = 'expired'",),
     "another country": ("UPDATE tenant SET country = 'nl'",),
 }
 
@@ -352,4 +354,4 @@ def test_an_erasure_checks_only_the_limits_that_it_rests_on(house, recording) ->
     house.clock.forward(days=40)
     assert housekeeping(house) == 1
     with writing():
-        assert RecordingTable.get_by_id(recording).destroyed_why in ("expired", "shortened")
+        assert RecordingTable.get_by_id(recording).erasure_reason in ("expired", "shortened")

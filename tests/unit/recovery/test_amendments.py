@@ -49,7 +49,7 @@ def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
         house.confirm_holds()
         house.clock.forward(seconds=1)
         assert recovery.destroy_due() == 2
-        assert queries.recording(house.tenant, deleted).destroyed_why == "deleted"
+        assert queries.recording(house.tenant, deleted).erasure_reason == "deleted"
         house.clock.forward(days=40)
         assert recovery.destroy_due() == 0, "one is held, one was agreed to for longer"
 

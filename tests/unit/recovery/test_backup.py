@@ -36,7 +36,7 @@ from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
-from recorder.seal.keyring import Keyring, secret
+from recorder.seal.keyring import Keyring, make_secret
 from tests.announcements import announcement_in
 from tests.conftest import KINDS
 from tests.house import Bakery
@@ -99,7 +99,7 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
-    number = row.outside.value
+    number = row.external_party.value
     asked = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
@@ -151,13 +151,13 @@ def test_restores_every_row(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost():
         bring_back(full, file)
         after = everything()
-        fresh = sorted(after["ledger_entry"], key=lambda leaf: leaf["number"])[len(before["ledger_entry"]) :]
+        fresh = sorted(after["log_leaf"], key=lambda leaf: leaf["number"])[len(before["log_leaf"]) :]
         assert [leaf["kind"] for leaf in fresh] == ["catalogue.restored", "holds.unconfirmed"]
         for leaf in fresh:
-            after["ledger_entry"].remove(leaf)
+            after["log_leaf"].remove(leaf)
         (tenant,) = after["tenant"]
-        assert tenant["ledger_size"] == len(before["ledger_entry"]) + 2
-        tenant["ledger_size"] -= 2
+        assert tenant["log_size"] == len(before["log_leaf"]) + 2
+        tenant["log_size"] -= 2
         (session,) = before["session"]
         session["ended_at"] = full.clock()
         for recording in before["recording"]:
@@ -191,10 +191,10 @@ def test_restores_across_databases(full: Bakery, file: Path, recovery, catalogue
     with recovery.lost("sqlite" if catalogue_kind == "postgresql" else "postgresql"):
         bring_back(full, file)
         after = everything()
-        for table in set(before) - {"ledger_entry", "tenant", "session", "recording"}:
+        for table in set(before) - {"log_leaf", "tenant", "session", "recording"}:
             assert after[table] == before[table], table
-        log = {leaf["id"]: leaf for leaf in after["ledger_entry"]}
-        assert all(log[leaf["id"]] == leaf for leaf in before["ledger_entry"])
+        log = {leaf["id"]: leaf for leaf in after["log_leaf"]}
+        assert all(log[leaf["id"]] == leaf for leaf in before["log_leaf"])
         assert recovery.rebuild().outcomes == {"completed": 1}
         assert catalogued() == sealed
         path = file.with_suffix(".again")
@@ -236,7 +236,7 @@ def test_an_old_backup_restores_nothing_that_was_erased(full: Bakery, file: Path
         assert recovery.rebuild().outcomes == {"erased": 1}
         assert catalogued() == sealed
         left = queries.recording(full.tenant, row["id"])
-        assert (left.destroyed_why, left.outside, left.wrapped_key) == ("expired", None, None)
+        assert (left.erasure_reason, left.external_party, left.wrapped_key) == ("expired", None, None)
         leaves = [leaf for leaf in rows(LeafTable) if leaf["recording_id"] == row["id"]]
         assert {(leaf["body"], leaf["salt"]) for leaf in leaves} == {(None, None)}
         full.confirm_holds()
@@ -252,7 +252,7 @@ def test_a_rebuild_adds_recordings_newer_than_the_backup(
         bring_back(full, file)
         assert recovery.rebuild().outcomes == {"completed": 1, "made": 1}
         assert catalogued() == sealed
-        assert queries.recording(full.tenant, later).outside is not None
+        assert queries.recording(full.tenant, later).external_party is not None
 
 
 def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
@@ -331,13 +331,13 @@ def test_refuses_another_schema(full: Bakery, file: Path, recovery) -> None:
 
 def test_names_the_missing_key_encryption_key(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost(), pytest.raises(BackupError) as refused:
-        bring_back(full, file, keyring=Keyring(secret(bytes(32))))
+        bring_back(full, file, keyring=Keyring(make_secret(bytes(32))))
     assert refused.value.error_id == "backup.kek"
 
 
 def test_opens_with_an_older_key_encryption_key(full: Bakery, file: Path) -> None:
     ring = full.services.keyring
-    both = Keyring(secret(bytes(32)), *ring._keks.values())
+    both = Keyring(make_secret(bytes(32)), *ring._keks.values())
     assert backup.check(file, both)["tenant"] == 1
 
 
@@ -372,7 +372,7 @@ def test_a_backup_is_a_consistent_snapshot(full: Bakery, monkeypatch) -> None:
     backup.write(path, full.services.keyring, full.clock(), full.entropy, meanwhile)
     assert name in {row["name"] for row in rows(TenantTable)}
     counted = backup.check(path, full.services.keyring)
-    assert counted["ledger_entry"] == len(rows(LeafTable)) - 1
+    assert counted["log_leaf"] == len(rows(LeafTable)) - 1
 
 
 def test_restores_more_rows_than_a_page(full: Bakery, recovery, monkeypatch) -> None:

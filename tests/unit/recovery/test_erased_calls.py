@@ -56,7 +56,7 @@ def changes(house: Bakery) -> Changes:
 @pytest.fixture
 def asked(house: Bakery, missed) -> RequestRow:
     said = {"now": house.clock(), "entropy": house.entropy}
-    number = rows(NotRecordedTable)[0]["outside_value"]
+    number = rows(NotRecordedTable)[0]["external_value"]
     made = service.enter(
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
@@ -228,4 +228,4 @@ def test_a_note_erases_no_recording(house: Bakery, recorded, recovery, changes) 
     assert report.calls == {}
     assert forgotten_calls.erase_calls_again(changes, house.tenant) == 0
     assert set(before) < set(house.objects())
-    assert queries.recording(house.tenant, mine).destroyed_at is None
+    assert queries.recording(house.tenant, mine).erased_at is None

@@ -37,7 +37,7 @@ def test_neither_a_row_nor_an_unsigned_leaf_resumes_expiry(house, recovery, reco
         assert house.confirm_holds()
         assert not house.confirm_holds()
         assert recovery.destroy_due() == 1
-        assert queries.recording(house.tenant, recording).destroyed_why == "expired"
+        assert queries.recording(house.tenant, recording).erasure_reason == "expired"
 
 
 def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
@@ -63,24 +63,24 @@ def test_the_audit_notices_a_deleted_suspension(house, recovery, recorded) -> No
         assert audit(house) & {"leaf.missing", "log.size"}
 
 
-@pytest.mark.parametrize("agreements", [False, True])
-def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, agreements) -> None:
+@pytest.mark.parametrize("covers_consents", [False, True])
+def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, covers_consents) -> None:
     recording = recorded()
     house.limit(9)
     house.clock.forward(minutes=1)
-    house.limit(5, agreements=agreements)
+    house.limit(5, covers_consents=covers_consents)
     with recovery.lost():
         first = recovery.rebuild()
         assert first.limits.taken == 3
         (mine,) = limits.in_force(house.tenant, house.trust)
-        assert (mine.limit.keep_days, mine.limit.agreements) == (5, agreements)
+        assert (mine.limit.keep_days, mine.limit.covers_consents) == (5, covers_consents)
         assert [each.keep_days for each in limits.limits_of(house.tenant, house.trust)] == [9, 5]
         house.clock.forward(days=6)
         recovery.settle()
         assert recovery.destroy_due() == 0
         assert house.confirm_holds()
         assert recovery.destroy_due() == 1
-        assert queries.recording(house.tenant, recording).destroyed_why == "shortened"
+        assert queries.recording(house.tenant, recording).erasure_reason == "shortened"
         again = recovery.rebuild()
         assert (again.limits.taken, again.limits.left_out) == (0, ())
 

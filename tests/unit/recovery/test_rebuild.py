@@ -16,7 +16,7 @@ from recorder.features.recovery.rebuild import STRANGE, _places
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import HoldLifted, HoldSet
-from recorder.seal.keyring import Keyring, data_key_path, secret
+from recorder.seal.keyring import Keyring, data_key_path, make_secret
 from recorder.store.contract import Unreachable
 from tests.conftest import KINDS
 
@@ -36,7 +36,7 @@ def test_restores_every_row(house, recovery, recorded) -> None:
         house.clock.forward(minutes=1)
     recorded()
     before = catalogued()
-    assert [row["kept"] for row in before[0]] == [None, None, "yes", "no", "none", None]
+    assert [row["keep_answer"] for row in before[0]] == [None, None, "yes", "no", "none", None]
     with recovery.lost():
         report = recovery.rebuild()
         assert report.outcomes == {"made": 6}
@@ -63,13 +63,13 @@ def test_restores_no_erased_recording(house, recovery, recorded) -> None:
     house.clock.forward(days=21)
     assert recovery.destroy_due() == 1
     before = catalogued()
-    assert (before[0][0]["destroyed_why"], before[1][0]["kind"]) == ("expired", "erased")
+    assert (before[0][0]["erasure_reason"], before[1][0]["kind"]) == ("expired", "erased")
     with recovery.lost():
         recovery.rebuild()
         assert catalogued() == before
         row = queries.recording(house.tenant, gone)
-        assert (row.wrapped_key, row.outside, row.destroyed_why) == (None, None, "expired")
-        assert queries.recording(house.tenant, stays).destroyed_at is None
+        assert (row.wrapped_key, row.external_party, row.erasure_reason) == (None, None, "expired")
+        assert queries.recording(house.tenant, stays).erased_at is None
 
 
 def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, recorded) -> None:
@@ -83,10 +83,10 @@ def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, reco
         AmendmentTable.delete().execute()
         RecordingTable.update({name: value for name, value in old.items() if name != "id"}).execute()
         LeafTable.update(body=leaf["body"], salt=leaf["salt"]).where(LeafTable.id == leaf["id"]).execute()
-    assert queries.recording(house.tenant, gone).outside is not None
+    assert queries.recording(house.tenant, gone).external_party is not None
     assert recovery.rebuild().outcomes == {"erased": 1}
     row = queries.recording(house.tenant, gone)
-    assert (row.destroyed_why, row.outside, row.wrapped_key) == ("expired", None, None)
+    assert (row.erasure_reason, row.external_party, row.wrapped_key) == ("expired", None, None)
     assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == gone] == [None]
 
 
@@ -100,7 +100,7 @@ def test_suspends_expiry_until_the_holds_are_confirmed(house, recovery, recorded
         assert house.confirm_holds()
         assert not house.confirm_holds()
         assert recovery.destroy_due() == 1
-        assert queries.recording(house.tenant, recording).destroyed_why == "expired"
+        assert queries.recording(house.tenant, recording).erasure_reason == "expired"
         leaves = sorted(rows(LeafTable), key=lambda leaf: leaf["number"])
         assert [leaf["kind"] for leaf in leaves] == [
             "tenant.created",
@@ -135,7 +135,7 @@ def test_restores_a_hold_from_the_bucket(house, recovery, recorded) -> None:
         house.clock.forward(days=40)
         assert {row.id for row in recordings.due(house.clock())} == {free, lifted}
         assert recovery.destroy_due() == 2
-        assert queries.recording(house.tenant, held).destroyed_at is None
+        assert queries.recording(house.tenant, held).erased_at is None
 
 
 def test_a_hold_unknown_to_the_catalogue_keeps_the_recording(house, recovery, recorded) -> None:
@@ -161,7 +161,7 @@ def test_names_and_skips_a_forged_manifest(house, recovery, recorded) -> None:
     place = queries.recording(house.tenant, bad).prefix
     change(house, place + "manifest.json", lambda content: content.replace(b"+3225550100", b"+3225550101"))
     with recovery.lost():
-        assert recovery.rebuild().outcomes == {"made": 1, "left_out": 1}
+        assert recovery.rebuild().outcomes == {"made": 1, "skipped": 1}
         assert recovery.troubles == [("seal.signature", place)]
         assert [row["id"] for row in rows(RecordingTable)] == [good]
 
@@ -174,7 +174,7 @@ def test_skips_a_manifest_in_another_place(house, recovery, recorded) -> None:
         (house.bucket / place / "manifest.json").read_bytes()
     )
     with recovery.lost():
-        assert recovery.rebuild().outcomes == {"made": 1, "left_out": 1}
+        assert recovery.rebuild().outcomes == {"made": 1, "skipped": 1}
         assert recovery.troubles == [("manifest.place", elsewhere)]
 
 
@@ -191,7 +191,7 @@ def test_a_forged_tombstone_erases_nothing(house, recovery, recorded) -> None:
         recovery.rebuild()
         assert recovery.troubles == [("amendment.foreign", places_of[living])]
         row = queries.recording(house.tenant, living)
-        assert (row.destroyed_at, row.wrapped_key is None) == (None, False)
+        assert (row.erased_at, row.wrapped_key is None) == (None, False)
 
 
 def test_names_misplaced_objects(house, recovery, recorded) -> None:
@@ -209,7 +209,7 @@ def test_names_misplaced_objects(house, recovery, recorded) -> None:
     (house.bucket / uncommitted / "peaks").write_bytes(b"")
     with recovery.lost():
         report = recovery.rebuild()
-        assert report.outcomes == {"made": 3, "left_out": 1, "unplaced": 1}
+        assert report.outcomes == {"made": 3, "skipped": 1, "unplaced": 1}
         assert sorted(recovery.troubles) == sorted(
             [
                 ("object.unknown", at[whole]),
@@ -220,7 +220,7 @@ def test_names_misplaced_objects(house, recovery, recorded) -> None:
             ]
         )
         row = queries.recording(house.tenant, keyless)
-        assert (row.wrapped_key, row.outside) == (None, None)
+        assert (row.wrapped_key, row.external_party) == (None, None)
 
 
 def test_a_flooded_place_costs_little_and_hides_nothing(house, recovery, recorded) -> None:
@@ -296,7 +296,7 @@ def test_names_a_contradicting_row_and_corrects_it_on_request(house, recovery, r
 def test_never_restores_a_tombstone_row(house, recovery, recorded) -> None:
     recording = recorded()
     with writing():
-        RecordingTable.update(destroyed_at=house.clock(), destroyed_why="expired", wrapped_key=None).execute()
+        RecordingTable.update(erased_at=house.clock(), erasure_reason="expired", wrapped_key=None).execute()
     assert recovery.rebuild(correct=True).outcomes == {"differs": 1}
     assert recovery.troubles[0][0] == "row.erased"
     assert queries.recording(house.tenant, recording).wrapped_key is None
@@ -306,7 +306,7 @@ def test_stops_at_the_wrong_key_encryption_key_without_losing_parties(house, rec
     recorded()
     with recovery.lost():
         with pytest.raises(SealError) as refused:
-            recovery.rebuild(keyring=Keyring(secret(bytes(32))))
+            recovery.rebuild(keyring=Keyring(make_secret(bytes(32))))
         assert refused.value.error_id == "seal.kek_missing"
         assert rows(RecordingTable) == []
         assert recovery.rebuild().outcomes == {"made": 1}

@@ -20,8 +20,8 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import offboarding, signed_document
 from recorder.seal.amendment import By
-from recorder.seal.amendment_chain import erasure
-from recorder.seal.amendment_kinds import AgreedLater
+from recorder.seal.amendment_chain import make_tombstone
+from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keyring import data_key_path
 from tests.stored_recordings import forge, receipt_body
 
@@ -43,7 +43,7 @@ def since(revoked):
 
 def tombstone(house, recording: str):
     row = queries.recording(house.tenant, recording)
-    return erasure(chain_of(house.services.store, row.prefix, house.services.root), "expired")
+    return make_tombstone(chain_of(house.services.store, row.prefix, house.services.root), "expired")
 
 
 def opens(house, recording: str, revoked) -> str | None:
@@ -85,14 +85,14 @@ def test_nor_one_whose_key_is_gone_already(house, recovery, recorded, revoked) -
     house.services.store.delete(data_key_path(house.tenant, recording))
     with recovery.lost():
         assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
-        assert queries.recording(house.tenant, recording).destroyed_at is None
+        assert queries.recording(house.tenant, recording).erased_at is None
 
 
 def test_accepts_a_date_that_the_operator_vouches_for(house, recovery, recorded, revoked) -> None:
     recording = recorded()
     until = queries.recording(house.tenant, recording).keep_until
     house.clock.at = since(revoked) + timedelta(days=1)
-    more = AgreedLater("agreement", until + timedelta(days=300), "be", "…")
+    more = ConsentAdded("agreement", until + timedelta(days=300), "be", "…")
     forge(house, recording, more, since(revoked) - timedelta(minutes=30))
     with recovery.lost():
         assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
@@ -130,7 +130,7 @@ def test_keeps_earlier_tombstones(house, recovery, recorded) -> None:
     with recovery.lost():
         assert recovery.rebuild(revoked=lambda: {key: at}).outcomes == {"made": 1}
         assert rows(RecordingTable) == before
-        assert queries.recording(house.tenant, gone).destroyed_why == "expired"
+        assert queries.recording(house.tenant, gone).erasure_reason == "expired"
         assert len(amendments.listed_hashes(house.tenant, gone)) == 1
         assert recovery.troubles == []
 

@@ -22,7 +22,7 @@ from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.manifest import Manifest, to_body
 from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import CallEnd, CallStart, Take
-from recorder.store.contract import NotFound
+from recorder.store.contract import Conflict, NotFound
 
 from .reference import plain
 
@@ -88,7 +88,7 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         direction="inbound",
         node="node-1",
         channel="5c6e9f3a-0000-4000-8000-000000000001",
-        outside=Party("e164", "+32470123456"),
+        external_party=Party("e164", "+32470123456"),
         started_at=START,
         formats=("opus", "wav"),
         announcement=ANNOUNCEMENT,
@@ -132,13 +132,13 @@ KEEP = Keep(
 )
 
 HEARD = ("keep_question_heard", {})
-YES = ("keep_answered", {"answer": "yes", "by": "outside", "how": "key"})
-NO = ("keep_answered", {"answer": "no", "by": "colleague", "how": "aloud"})
-NONE = ("keep_answered", {"answer": "none"})
-TOLD = ("keep_told", {"answer": "yes"})
+YES = ("keep_question_answered", {"answer": "yes", "by": "external", "how": "key"})
+NO = ("keep_question_answered", {"answer": "no", "by": "internal", "how": "aloud"})
+NONE = ("keep_question_answered", {"answer": "none"})
+TOLD = ("keep_answer_confirmed", {"answer": "yes"})
 VOICE = {"voice_from_ms": "21000", "voice_to_ms": "69000"}
 """Where they were heard: of it counts what follows the question."""
-ALOUD = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "aloud", **VOICE})
+ALOUD = ("keep_question_answered", {"answer": "yes", "by": "internal", "how": "aloud", **VOICE})
 
 
 def without_voice(mark: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
@@ -146,7 +146,7 @@ def without_voice(mark: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]
 
 
 def asked(how: str = "question") -> tuple[str, dict[str, str]]:
-    return "keep_asked", {"how": how}
+    return "keep_question_asked", {"how": how}
 
 
 def make_asked(
@@ -168,7 +168,7 @@ def make_asked(
     )
     prompts = []
     for number, one in enumerate(questions(placed)):
-        for which, end in (("question", one.heard), (one.answer or "", one.told)):
+        for which, end in (("question", one.heard), (one.answer or "", one.confirmed)):
             if found and end is not None:
                 prompts.append(Prompt(number, which, end.at, end.offset_ms - 1500, end.offset_ms, 0.98))
     start = replace(made.take.start, keep=keep, **more)
@@ -206,6 +206,20 @@ class Bucket:
         if key not in self.objects:
             raise NotFound("store.not_found", f"there is no {key}")
         return self.objects[key]
+
+
+class Store(Bucket):
+    """A bucket that documents can be put to, each once."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__(objects)
+        self.hashes: dict[str, str] = {}
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        if key in self.objects:
+            raise Conflict("store.conflict", f"there is another {key}")
+        self.objects[key], self.hashes[key] = path.read_bytes(), sha256
+        assert hashlib.sha256(self.objects[key]).hexdigest() == sha256
 
 
 def make_bucket(sealed: SealedTake, tenant_key: WrappedKey) -> Bucket:

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
-from recorder.seal.amendment_chain import Chain, erasure, read_chain
-from recorder.seal.amendment_kinds import AgreedLater, Data, Erased, Gone, HoldLifted, HoldSet
+from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
+from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, Gone, HoldLifted, HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
 from recorder.seal.verification import VerificationReport, verify
@@ -40,13 +40,13 @@ def chain_in(bucket: Bucket, keys: Keys) -> Chain:
 
 def amend(bucket: Bucket, keys: Keys, data: Data, by: By = USER) -> Amendment:
     """The next amendment, put."""
-    unsigned = chain_in(bucket, keys).following(data, by, NOW)
+    unsigned = chain_in(bucket, keys).next_amendment(data, by, NOW)
     bucket.objects[PREFIX + name(unsigned.number)] = amendment.write(unsigned, keys.signer)
     return chain_in(bucket, keys).amendments[-1]
 
 
 def erase(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    amend(bucket, keys, erasure(chain_in(bucket, keys), "expired"), amendment.SYSTEM)
+    amend(bucket, keys, make_tombstone(chain_in(bucket, keys), "expired"), amendment.SYSTEM)
     for each in sealed.manifest.objects:
         del bucket.objects[PREFIX + each.name]
     del bucket.objects[data_key_path(TENANT, RECORDING)]
@@ -60,11 +60,11 @@ def codes(report: VerificationReport) -> list[tuple[int, str]]:
     return [(finding.check, finding.code) for finding in report.findings]
 
 
-def test_each_kind_is_read_as_it_was_written(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    written = [HOLD, HoldLifted(1, "they agree"), erasure(chain_in(bucket, keys), "expired")]
+def test_each_kind_round_trips(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
+    written = [HOLD, HoldLifted(1, "they agree"), make_tombstone(chain_in(bucket, keys), "expired")]
     for data in written[:2]:
         amend(bucket, keys, data)
-    tombstone = erasure(chain_in(bucket, keys), "expired")
+    tombstone = make_tombstone(chain_in(bucket, keys), "expired")
     assert tombstone.remains == ("amendment-0001.json", "amendment-0002.json", NAME)
     amend(bucket, keys, tombstone)
     chain = chain_in(bucket, keys)
@@ -76,7 +76,7 @@ def test_each_kind_is_read_as_it_was_written(bucket: Bucket, keys: Keys, sealed:
     assert (chain.holds, chain.erased) == ((), chain.amendments[2])
 
 
-def test_it_can_be_read_without_us(bucket: Bucket, keys: Keys) -> None:
+def test_amendment_is_plain_json(bucket: Bucket, keys: Keys) -> None:
     """From docs/formats.md alone."""
     amend(bucket, keys, HOLD)
     stored = json.loads(bucket.objects[PREFIX + "amendment-0001.json"])
@@ -87,7 +87,7 @@ def test_it_can_be_read_without_us(bucket: Bucket, keys: Keys) -> None:
     assert body["by"] == {"kind": "user", "id": USER.id}
 
 
-def test_a_recording_with_amendments_is_as_it_was_sealed(bucket: Bucket, keys: Keys) -> None:
+def test_recording_with_amendments_verifies(bucket: Bucket, keys: Keys) -> None:
     amend(bucket, keys, HOLD)
     report = check(bucket, keys)
     assert report.findings == []
@@ -96,7 +96,7 @@ def test_a_recording_with_amendments_is_as_it_was_sealed(bucket: Bucket, keys: K
     assert len(report.chain.holds) == 1
 
 
-def test_a_destroyed_recording_is_as_it_was_sealed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
+def test_erased_recording_verifies(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     erase(bucket, keys, sealed)
     for with_key in (True, False):
         report = check(bucket, keys, with_key=with_key)
@@ -104,9 +104,7 @@ def test_a_destroyed_recording_is_as_it_was_sealed(bucket: Bucket, keys: Keys, s
         assert report.checked == [1, 2, 3, 4, 5, 6, 8, 9, 12]
 
 
-def test_what_is_still_there_of_a_destroyed_recording_is_named(
-    bucket: Bucket, keys: Keys, sealed: SealedTake
-) -> None:
+def test_remains_of_an_erased_recording_are_reported(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     key, peaks = bucket.objects[data_key_path(TENANT, RECORDING)], bucket.objects[PREFIX + "peaks"]
     erase(bucket, keys, sealed)
     bucket.objects[data_key_path(TENANT, RECORDING)] = key
@@ -157,16 +155,16 @@ def lifting_what_is_not_set(bucket: Bucket, keys: Keys, sealed: SealedTake) -> N
 
 
 def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    resign(bucket, keys, data=erasure(chain_in(bucket, keys), "expired"))
+    resign(bucket, keys, data=make_tombstone(chain_in(bucket, keys), "expired"))
 
 
 def erasing_other_objects(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    said = erasure(chain_in(bucket, keys), "expired")
+    said = make_tombstone(chain_in(bucket, keys), "expired")
     resign(bucket, keys, data=replace(said, objects=(Gone("peaks", "0" * 64, 56), *said.objects[1:])))
 
 
 def erasing_another_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    resign(bucket, keys, data=replace(erasure(chain_in(bucket, keys), "expired"), key_id="0" * 32))
+    resign(bucket, keys, data=replace(make_tombstone(chain_in(bucket, keys), "expired"), key_id="0" * 32))
 
 
 def one_letter_changed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
@@ -209,9 +207,9 @@ def from_before_it_was_sealed(bucket: Bucket, keys: Keys, sealed: SealedTake) ->
 
 
 def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    resign(bucket, keys, data=AgreedLater("training", LATER, "be", "…"))
+    resign(bucket, keys, data=ConsentAdded("training", LATER, "be", "…"))
     held = replace(HOLD, purposes=("agreement", "training"))
-    unsigned = chain_in(bucket, keys).following(held, USER, NOW)
+    unsigned = chain_in(bucket, keys).next_amendment(held, USER, NOW)
     bucket.objects[PREFIX + name(3)] = amendment.write(unsigned, keys.signer)
 
 
@@ -251,7 +249,7 @@ CHANGES: dict[Change, list[str]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_each_change_is_found_and_named(
+def test_each_forged_amendment_is_reported(
     bucket: Bucket, keys: Keys, sealed: SealedTake, change: Change
 ) -> None:
     amend(bucket, keys, HOLD)
@@ -268,15 +266,15 @@ def test_each_change_is_found_and_named(
     assert refused.value.error_id == CHANGES[change][0]
 
 
-def test_nothing_comes_after_a_tombstone(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
+def test_amendment_after_a_tombstone_is_refused(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     erase(bucket, keys, sealed)
-    unsigned = chain_in(bucket, keys).following(HOLD, USER, NOW)
+    unsigned = chain_in(bucket, keys).next_amendment(HOLD, USER, NOW)
     bucket.objects[PREFIX + name(2)] = amendment.write(unsigned, keys.signer)
     assert codes(check(bucket, keys)) == [(12, "amendment.contradiction")]
     assert chain_in(bucket, keys).erased is not None
 
 
-def test_what_cannot_be_believed_is_not_believed(bucket: Bucket, keys: Keys) -> None:
+def test_amendments_after_a_problem_do_not_count(bucket: Bucket, keys: Keys) -> None:
     """Of what follows a broken one nothing counts, neither hold nor tombstone."""
     for data in (HOLD, HoldLifted(1, "…"), HOLD):
         amend(bucket, keys, data)
@@ -286,29 +284,29 @@ def test_what_cannot_be_believed_is_not_believed(bucket: Bucket, keys: Keys) -> 
 
 
 @pytest.mark.parametrize("data", [Erased("bored", "0" * 32, (), ()), HoldLifted(0, "…")])
-def test_what_no_reader_would_accept_is_not_written(bucket: Bucket, keys: Keys, data: Data) -> None:
+def test_invalid_amendment_is_not_signed(bucket: Bucket, keys: Keys, data: Data) -> None:
     with pytest.raises(SealError):
-        amendment.write(chain_in(bucket, keys).following(data, USER, NOW), keys.signer)
+        amendment.write(chain_in(bucket, keys).next_amendment(data, USER, NOW), keys.signer)
 
 
-def test_a_clock_that_is_a_little_behind_the_sealing_one_is_believed(bucket: Bucket, keys: Keys) -> None:
+def test_slightly_slow_clock_is_accepted(bucket: Bucket, keys: Keys) -> None:
     chain = chain_in(bucket, keys)
-    unsigned = chain.following(HOLD, USER, chain.manifest.sealed_at - timedelta(minutes=4))
+    unsigned = chain.next_amendment(HOLD, USER, chain.manifest.sealed_at - timedelta(minutes=4))
     bucket.objects[PREFIX + name(1)] = amendment.write(unsigned, keys.signer)
     assert chain_in(bucket, keys).problems == []
 
 
 @pytest.mark.parametrize("by", [By("user"), By("system", "claire"), By("ghost")])
-def test_who_it_was_is_a_user_with_an_id_or_nobody(bucket: Bucket, keys: Keys, by: By) -> None:
+def test_only_a_user_has_an_id(bucket: Bucket, keys: Keys, by: By) -> None:
     with pytest.raises(SealError):
-        amendment.write(chain_in(bucket, keys).following(HOLD, by, NOW), keys.signer)
+        amendment.write(chain_in(bucket, keys).next_amendment(HOLD, by, NOW), keys.signer)
 
 
-def test_a_key_for_manifests_only_says_what_to_do(bucket: Bucket, keys: Keys) -> None:
+def test_error_of_an_unendorsed_key_has_a_hint(bucket: Bucket, keys: Keys) -> None:
     own = Ed25519PrivateKey.generate()
     said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
     with pytest.raises(SealError) as refused:
-        amendment.write(chain_in(bucket, keys).following(HOLD, USER, NOW), signing.Signer(own, said))
+        amendment.write(chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, said))
     assert refused.value.error_id == "seal.endorsement_use"
     assert "accord keys renew" in refused.value.hint
 
@@ -316,7 +314,7 @@ def test_a_key_for_manifests_only_says_what_to_do(bucket: Bucket, keys: Keys) ->
 @pytest.mark.parametrize(
     "other", ["amendment-0000.json", "amendment-1.json", "amendment-00001.json", "amendment-0001"]
 )
-def test_only_four_digits_make_a_name(bucket: Bucket, keys: Keys, other: str) -> None:
+def test_amendment_name_has_four_digits(bucket: Bucket, keys: Keys, other: str) -> None:
     bucket.objects[PREFIX + other] = b"{}"
     assert codes(check(bucket, keys)) == [(8, "object.unknown")]
     with pytest.raises(SealError):
@@ -325,12 +323,12 @@ def test_only_four_digits_make_a_name(bucket: Bucket, keys: Keys, other: str) ->
         name(10_000)
 
 
-def test_a_key_endorsed_for_amendments_signs_no_tombstone(bucket: Bucket, keys: Keys) -> None:
+def test_tombstone_takes_an_endorsement_of_its_own(bucket: Bucket, keys: Keys) -> None:
     panel = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
     signer = signing.Signer(panel, signing.endorse(keys.root, panel.public_key(), signing.PANEL_USES, *dates))
     chain = chain_in(bucket, keys)
-    tombstone = chain.following(erasure(chain, "expired"), amendment.SYSTEM, NOW)
+    tombstone = chain.next_amendment(make_tombstone(chain, "expired"), amendment.SYSTEM, NOW)
     with pytest.raises(SealError) as refused:
         amendment.write(tombstone, signer)
     assert refused.value.error_id == "seal.endorsement_use"
@@ -338,4 +336,4 @@ def test_a_key_endorsed_for_amendments_signs_no_tombstone(bucket: Bucket, keys: 
     with pytest.raises(SealError) as refused:
         amendment.open_amendment(forged, keys.root.public_key())
     assert refused.value.error_id == "seal.endorsement_use"
-    assert amendment.write(chain.following(HOLD, amendment.SYSTEM, NOW), signer)
+    assert amendment.write(chain.next_amendment(HOLD, amendment.SYSTEM, NOW), signer)

@@ -48,7 +48,7 @@ def unwrap(document: dict[str, Any], key: bytes, purpose: str) -> bytes:
     return inner
 
 
-def test_a_reader_written_from_the_page_reads_a_recording(bucket: Bucket, keys: Keys) -> None:
+def test_reader_written_from_the_page_reads_a_recording(bucket: Bucket, keys: Keys) -> None:
     prefix = f"{TENANT}/2026/11/25/{RECORDING}/"
     content = bucket.objects[prefix + "manifest.json"]
     document = json.loads(content)
@@ -86,7 +86,7 @@ def test_a_reader_written_from_the_page_reads_a_recording(bucket: Bucket, keys: 
         assert hashlib.sha256(plain).hexdigest() == each["plain_sha256"]
         assert each["stored_length"] == len(plain) + 40 + 16 * len(each["blocks"])
     parties = json.loads(decrypt(unb64(document["body"]["parties"]), data_key, "parties"))
-    assert parties["outside"] == {"kind": "e164", "value": "+32470123456"}
+    assert parties["external_party"] == {"kind": "e164", "value": "+32470123456"}
 
 
 def test_every_field_and_code_is_on_the_page(keys: Keys, tmp_path: Path) -> None:

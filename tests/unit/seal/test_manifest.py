@@ -18,8 +18,8 @@ from recorder.domain.markers import LocatedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import plaintext, signing, streaming_aead
-from recorder.seal.keyring import secret
-from recorder.seal.manifest import Joined, Noted, Parties, decrypt_parties, to_body
+from recorder.seal.keyring import make_secret
+from recorder.seal.manifest import JoinedParty, Parties, UncorrectedTimes, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
 from recorder.strict_json import b64
 
@@ -28,12 +28,12 @@ from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_s
 Change = Callable[[dict[str, Any]], object]
 
 
-def test_what_is_read_is_what_was_sealed(sealed: SealedTake, keys: Keys) -> None:
+def test_manifest_round_trips(sealed: SealedTake, keys: Keys) -> None:
     assert open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW) == sealed.manifest
     assert read_sealed(sealed.folder, keys.root.public_key(), NOW) == sealed
 
 
-def test_a_golden_body(sealed: SealedTake) -> None:
+def test_manifest_body_field_by_field(sealed: SealedTake) -> None:
     """Field by field, so that a renamed or lost field is seen: the format stands for years."""
     body = json.loads(sealed.manifest_bytes)["body"]
     objects = {entry["name"]: entry for entry in body.pop("objects")}
@@ -58,12 +58,12 @@ def test_a_golden_body(sealed: SealedTake) -> None:
         "bridged_at": "2026-11-25T09:30:09.123Z",
         "ended_at": "2026-11-25T09:31:10.123Z",
         "sealed_at": "2026-11-25T09:35:00.123Z",
-        "noted": None,
+        "uncorrected": None,
         "keep_until": "2026-12-25T09:30:00.123Z",
         "duration_ms": 69900,
         "drift_ms": -100,
         "sample_rate": 8000,
-        "channels": {"left": "outside_says", "right": "outside_hears"},
+        "channels": {"left": "external_party_says", "right": "external_party_hears"},
         "announcement": {
             "id": "0198c0de-0000-7000-8000-0000000000aa",
             "version": 3,
@@ -81,8 +81,8 @@ def test_a_golden_body(sealed: SealedTake) -> None:
         },
         "unannounced": None,
         "consent": {"mode": "notice", "answer": None, "key": None, "at": None, "question": None},
-        "agreements": [],
-        "agreed": None,
+        "keep_questions": [],
+        "keep_consent": None,
         "markers": [
             {"at": "2026-11-25T09:30:09.123Z", "offset_ms": 9000, "kind": "bridged", "data": {}},
             {
@@ -101,30 +101,30 @@ def test_a_golden_body(sealed: SealedTake) -> None:
     assert body["software"].startswith("accord ")
 
 
-def test_who_spoke_is_in_no_file_in_the_clear(sealed: SealedTake, keys: Keys) -> None:
+def test_parties_are_encrypted(sealed: SealedTake, keys: Keys) -> None:
     for upload in sealed.uploads:
         for value in (b"32470123456", b'"1001"', b"extension"):
             assert value not in upload.path.read_bytes()
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
-    inside = Party("extension", "1001")
+    internal_party = Party("extension", "1001")
     assert decrypt_parties(sealed.manifest, data_key) == Parties(
-        Party("e164", "+32470123456"), inside, (Joined(9000, inside),)
+        Party("e164", "+32470123456"), internal_party, (JoinedParty(9000, internal_party),)
     )
     with pytest.raises(SealError) as refused:
-        decrypt_parties(sealed.manifest, secret(bytes(32)))
+        decrypt_parties(sealed.manifest, make_secret(bytes(32)))
     assert refused.value.error_id == "seal.key_foreign"
 
 
-def test_the_length_of_the_parties_tells_nothing(tmp_path: Path, keys: Keys) -> None:
+def test_parties_are_padded(tmp_path: Path, keys: Keys) -> None:
     encoded = make_encoded(tmp_path / "a")
-    withheld = replace(encoded.take.start, outside=Party("withheld", ""))
+    withheld = replace(encoded.take.start, external_party=Party("withheld", ""))
     other = replace(encoded, take=replace(encoded.take, start=withheld))
     one = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
     two = seal(other, keys.keyring, keys.tenant_key, keys.signer, NOW)
     assert len(one.manifest.parties) == len(two.manifest.parties)
 
 
-def test_uploads_go_in_order_with_the_manifest_last(sealed: SealedTake) -> None:
+def test_manifest_is_uploaded_last(sealed: SealedTake) -> None:
     base = f"{TENANT}/2026/11/25/{RECORDING}/"
     assert [upload.key for upload in sealed.uploads] == [
         base + "audio.opus",
@@ -137,7 +137,7 @@ def test_uploads_go_in_order_with_the_manifest_last(sealed: SealedTake) -> None:
         assert hashlib.sha256(upload.path.read_bytes()).hexdigest() == upload.sha256
 
 
-def test_sounds_are_read_back_through_the_seal(sealed: SealedTake, keys: Keys) -> None:
+def test_sealed_audio_is_readable(sealed: SealedTake, keys: Keys) -> None:
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     for name in ("audio.opus", "audio.wav", "peaks"):
         stored = (sealed.folder / f"{name}.enc").read_bytes()
@@ -148,7 +148,7 @@ def test_sounds_are_read_back_through_the_seal(sealed: SealedTake, keys: Keys) -
     assert refused.value.error_id == "seal.no_object"
 
 
-def test_sealing_again_after_a_crash_uses_a_new_key_and_the_same_facts(tmp_path: Path, keys: Keys) -> None:
+def test_repeated_sealing_uses_a_new_key(tmp_path: Path, keys: Keys) -> None:
     first = make_sealed(tmp_path / "take", keys)
     (tmp_path / "take" / "manifest.json").unlink()
     second = make_sealed(tmp_path / "take", keys)
@@ -158,7 +158,7 @@ def test_sealing_again_after_a_crash_uses_a_new_key_and_the_same_facts(tmp_path:
     assert strip(first) == strip(second)
 
 
-def test_not_announced_has_no_purpose_and_goes_after_thirty_days(tmp_path: Path, keys: Keys) -> None:
+def test_unannounced_recording_expires_after_thirty_days(tmp_path: Path, keys: Keys) -> None:
     sealed = make_sealed(tmp_path / "take", keys, announced=None)
     assert sealed.manifest.purposes == ()
     assert sealed.manifest.unannounced == "not_found_in_audio"
@@ -169,7 +169,7 @@ def test_not_announced_has_no_purpose_and_goes_after_thirty_days(tmp_path: Path,
     assert sealed.manifest.unannounced == "not_finished"
 
 
-def test_a_sound_that_changed_since_it_was_encoded_is_not_sealed(tmp_path: Path, keys: Keys) -> None:
+def test_file_changed_after_encoding_is_refused(tmp_path: Path, keys: Keys) -> None:
     encoded = make_encoded(tmp_path / "take")
     (tmp_path / "take" / "audio.opus").write_bytes(b"other")
     with pytest.raises(SealError) as refused:
@@ -178,7 +178,7 @@ def test_a_sound_that_changed_since_it_was_encoded_is_not_sealed(tmp_path: Path,
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
-def test_a_signing_key_past_its_date_seals_nothing(tmp_path: Path, keys: Keys) -> None:
+def test_expired_signing_key_is_refused(tmp_path: Path, keys: Keys) -> None:
     late = NOW + timedelta(days=365 * 2 + 1)
     with pytest.raises(SealError) as refused:
         seal(make_encoded(tmp_path / "take"), keys.keyring, keys.tenant_key, keys.signer, late)
@@ -186,13 +186,13 @@ def test_a_signing_key_past_its_date_seals_nothing(tmp_path: Path, keys: Keys) -
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
-def test_a_clock_set_back_in_the_call_does_not_keep_it_from_being_sealed(tmp_path: Path, keys: Keys) -> None:
+def test_call_with_a_clock_set_back_is_sealed(tmp_path: Path, keys: Keys) -> None:
     encoded = make_encoded(tmp_path / "take")
     earlier = replace(encoded.take.end, ended_at=START - timedelta(hours=1))
     encoded = replace(encoded, take=replace(encoded.take, end=earlier))
     sealed = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, START - timedelta(hours=1))
     assert sealed.manifest.started_at == sealed.manifest.ended_at == sealed.manifest.sealed_at
-    assert sealed.manifest.noted == Noted(START, START - timedelta(hours=1))
+    assert sealed.manifest.uncorrected == UncorrectedTimes(START, START - timedelta(hours=1))
     assert open_manifest(sealed.manifest_bytes, keys.root.public_key()) == sealed.manifest
 
 
@@ -227,15 +227,23 @@ def altered(sealed: SealedTake, change: Change) -> bytes:
         (lambda body: body["announcement"]["purposes"][0].update(note=1), "seal.unknown_field"),
         (lambda body: body["keys"].update(root="x"), "seal.unknown_field"),
         (lambda body: body.pop("drift_ms"), "seal.field"),
-        (lambda body: body.pop("noted"), "seal.field"),
-        (lambda body: body.update(noted={"started_at": body["started_at"]}), "seal.field"),
-        (lambda body: body.update(noted={"started_at": END, "ended_at": END, "x": 1}), "seal.unknown_field"),
+        (lambda body: body.pop("uncorrected"), "seal.field"),
+        (lambda body: body.update(uncorrected={"started_at": body["started_at"]}), "seal.field"),
+        (
+            lambda body: body.update(uncorrected={"started_at": END, "ended_at": END, "x": 1}),
+            "seal.unknown_field",
+        ),
         (lambda body: body.update(duration_ms=1.5), "seal.field"),
         (lambda body: body.update(duration_ms=True), "seal.field"),
         (lambda body: body.update(duration_ms=-1), "seal.field"),
         (lambda body: body.update(started_at="2026-11-25T10:30:00.123+01:00"), "seal.field"),
         (lambda body: body.update(started_at="2026-11-25"), "seal.field"),
-        (lambda body: body.update(channels={"left": "outside_hears", "right": "outside_says"}), "seal.field"),
+        (
+            lambda body: body.update(
+                channels={"left": "external_party_hears", "right": "external_party_says"}
+            ),
+            "seal.field",
+        ),
         (lambda body: body["objects"][0].update(plain_sha256="A" * 64), "seal.field"),
         (lambda body: body["gaps"][0].update(channel="middle"), "seal.field"),
         (lambda body: body.update(parties="+/+/"), "seal.field"),
@@ -258,7 +266,7 @@ def altered(sealed: SealedTake, change: Change) -> bytes:
         (lambda body: body.update(sealed_at="2036-11-25T10:00:00.000Z"), "seal.endorsement_time"),
     ],
 )
-def test_a_rightly_signed_nonsense_is_refused(
+def test_signed_invalid_manifest_is_refused(
     sealed: SealedTake, keys: Keys, change: Change, error_id: str
 ) -> None:
     assert refusal(resigned(sealed, keys, change), keys) == error_id
@@ -285,13 +293,13 @@ END = "2027-01-01T00:00:00.000Z"
         (lambda doc: doc["endorsement"].update(signature="A" * 86), "seal.endorsement_signature"),
     ],
 )  # fmt: skip
-def test_what_was_changed_after_it_was_signed_is_refused(
+def test_manifest_changed_after_signing_is_refused(
     sealed: SealedTake, keys: Keys, change: Change, error_id: str
 ) -> None:
     assert refusal(altered(sealed, change), keys) == error_id
 
 
-def test_another_spelling_of_the_same_is_refused(sealed: SealedTake, keys: Keys) -> None:
+def test_non_canonical_manifest_is_refused(sealed: SealedTake, keys: Keys) -> None:
     document = json.loads(sealed.manifest_bytes)
     assert refusal(json.dumps(document).encode(), keys) == "seal.not_canonical"
     assert refusal(sealed.manifest_bytes + b"\n", keys) == "seal.not_canonical"
@@ -305,7 +313,7 @@ def test_another_spelling_of_the_same_is_refused(sealed: SealedTake, keys: Keys)
     assert refusal(b'{"a":9007199254740993}', keys) == "seal.not_canonical"
 
 
-def test_a_key_that_the_root_did_not_endorse_is_refused(sealed: SealedTake, keys: Keys) -> None:
+def test_key_of_another_root_is_refused(sealed: SealedTake, keys: Keys) -> None:
     """Somebody with the bucket and the key-encryption key, but no endorsed key, signs it all anew."""
     impostor = Ed25519PrivateKey.generate()
     own_root = Ed25519PrivateKey.generate()
@@ -317,14 +325,14 @@ def test_a_key_that_the_root_did_not_endorse_is_refused(sealed: SealedTake, keys
     assert refusal(forged, keys) == "seal.endorsement_signature"
 
 
-def test_a_key_endorsed_for_something_else_signs_no_manifest(sealed: SealedTake, keys: Keys) -> None:
+def test_key_without_the_manifest_use_is_refused(sealed: SealedTake, keys: Keys) -> None:
     web = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
     told = signing.endorse(keys.root, web.public_key(), (signing.AMENDMENT,), *dates)
     assert refusal(sign(sealed.manifest, signing.Signer(web, told)), keys) == "seal.endorsement_use"
 
 
-def test_an_endorsements_signature_is_no_manifests(sealed: SealedTake, keys: Keys) -> None:
+def test_signature_of_an_endorsement_is_refused(sealed: SealedTake, keys: Keys) -> None:
     """One kind of signed document is never taken for another."""
     document = json.loads(sealed.manifest_bytes)
     document["body"] = keys.signer.endorsement.body() | {"sealed_at": "2026-11-25T09:35:00.123Z"}
@@ -332,7 +340,7 @@ def test_an_endorsements_signature_is_no_manifests(sealed: SealedTake, keys: Key
     assert refusal(rfc8785.dumps(document), keys) == "seal.field"
 
 
-def test_blocks_are_the_stored_files(sealed: SealedTake) -> None:
+def test_blocks_hash_the_stored_files(sealed: SealedTake) -> None:
     for each in sealed.manifest.objects:
         stored = (sealed.folder / f"{each.name}.enc").read_bytes()
         for number in range(len(each.blocks)):
@@ -344,10 +352,10 @@ def test_blocks_are_the_stored_files(sealed: SealedTake) -> None:
         assert refused.value.error_id == "seal.block"
 
 
-def test_whoever_holds_the_data_key_can_still_not_exchange_the_sound(sealed: SealedTake, keys: Keys) -> None:
+def test_data_key_does_not_suffice_to_replace_audio(sealed: SealedTake, keys: Keys) -> None:
     """Rightly encrypted under the right key and name, and not what was sealed: the blocks say so."""
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
-    name = streaming_aead.associated(RECORDING, "audio.opus")
+    name = streaming_aead.associated_data(RECORDING, "audio.opus")
     other = streaming_aead.encrypt_bytes(bytes(300_000), data_key.key, name)
     reader = plaintext.reader(sealed.manifest, "audio.opus", data_key, lambda start, end: other[start:end])
     with pytest.raises(SealError) as refused:
@@ -355,14 +363,14 @@ def test_whoever_holds_the_data_key_can_still_not_exchange_the_sound(sealed: Sea
     assert refused.value.error_id == "seal.block"
 
 
-def test_another_tenants_key_is_not_used(tmp_path: Path, keys: Keys) -> None:
+def test_key_of_another_tenant_is_refused(tmp_path: Path, keys: Keys) -> None:
     other = keys.keyring.new_tenant_key("0198c0de-0000-7000-8000-00000000000b")
     with pytest.raises(SealError) as refused:
         seal(make_encoded(tmp_path / "take"), keys.keyring, other, keys.signer, NOW)
     assert refused.value.error_id == "seal.key_foreign"
 
 
-def test_a_take_with_another_key_beside_its_manifest_is_refused(sealed: SealedTake, keys: Keys) -> None:
+def test_sealed_take_with_another_key_is_refused(sealed: SealedTake, keys: Keys) -> None:
     _, other = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
     (sealed.folder / "key.json").write_bytes(other.to_bytes())
     with pytest.raises(SealError) as refused:
@@ -370,23 +378,23 @@ def test_a_take_with_another_key_beside_its_manifest_is_refused(sealed: SealedTa
     assert refused.value.error_id == "seal.key_foreign"
 
 
-def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> None:
+def test_markers_name_no_party(keys: Keys, tmp_path: Path) -> None:
     """Who they are is encrypted; that somebody who came was told, and how, is not."""
     encoded = make_encoded(tmp_path)
     party = {"party": "extension", "value": "1002", "leg": "5c9b", "seen": "later"}
     told = (
         ("bridged", party),
-        ("joined_telling", {"how": "alone"}),
+        ("transfer_notice_started", {"how": "alone"}),
         ("unbridged", party),
-        ("bridged", {**party, "in": "room"}),
-        ("joined_room", {**party, "who": "outside", "how": "conference"}),
-        ("joined_told", {"in": "room", "leg": "5c9b"}),
-        ("joined_asked", {"in": "room", "leg": "5c9b"}),
-        ("joined_refused", {"answer": "no", "key": "2", "in": "room", "leg": "5c9b"}),
-        ("left_room", party),
-        ("listener_came", party),
-        ("listener_heard", {**party, "heard_by": "both", "channel": "left"}),
-        ("listener_left", party),
+        ("bridged", {**party, "in": "conference"}),
+        ("participant_joined", {**party, "who": "external", "how": "conference"}),
+        ("transfer_notice_finished", {"in": "conference", "leg": "5c9b"}),
+        ("transfer_question_finished", {"in": "conference", "leg": "5c9b"}),
+        ("transfer_question_refused", {"answer": "no", "key": "2", "in": "conference", "leg": "5c9b"}),
+        ("participant_left", party),
+        ("supervisor_joined", party),
+        ("supervisor_heard", {**party, "heard_by": "both", "channel": "left"}),
+        ("supervisor_left", party),
     )
     more = tuple(
         LocatedMarker(START + timedelta(seconds=number), kind, data, 1000 * number)
@@ -396,15 +404,15 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
     markers = made.manifest.markers[-12:]
     assert [(mark.kind, dict(mark.data)) for mark in markers] == [
         ("bridged", {"seen": "later"}),
-        ("joined_telling", {"how": "alone"}),
+        ("transfer_notice_started", {"how": "alone"}),
         ("unbridged", {"seen": "later"}),
-        ("bridged", {"seen": "later", "in": "room"}),
-        ("joined_room", {"seen": "later", "who": "outside", "how": "conference"}),
-        ("joined_told", {"in": "room"}),
-        ("joined_asked", {"in": "room"}),
-        ("joined_refused", {"answer": "no", "key": "2", "in": "room"}),
-        ("left_room", {"seen": "later"}),
-        ("listener_came", {"seen": "later"}),
-        ("listener_heard", {"seen": "later", "heard_by": "both", "channel": "left"}),
-        ("listener_left", {"seen": "later"}),
+        ("bridged", {"seen": "later", "in": "conference"}),
+        ("participant_joined", {"seen": "later", "who": "external", "how": "conference"}),
+        ("transfer_notice_finished", {"in": "conference"}),
+        ("transfer_question_finished", {"in": "conference"}),
+        ("transfer_question_refused", {"answer": "no", "key": "2", "in": "conference"}),
+        ("participant_left", {"seen": "later"}),
+        ("supervisor_joined", {"seen": "later"}),
+        ("supervisor_heard", {"seen": "later", "heard_by": "both", "channel": "left"}),
+        ("supervisor_left", {"seen": "later"}),
     ]

@@ -111,10 +111,10 @@ def test_invalid_line_breaks_its_take_only(tmp_path: Path, line: bytes) -> None:
 def test_reads_the_transfer_notice_of_a_call() -> None:
     said = TimedSentence("said", "0" * 64, 1000)
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
-    for joining in (TransferNotice("alone", said), TransferNotice("both", said, said)):
-        body = json.loads(json.dumps(layout.start_body(replace(start, joining=joining))))
-        assert ("refused" in body["joining"]) == (joining.refused is not None)
-        assert layout.parse_start(body).joining == joining
+    for notice in (TransferNotice("alone", said), TransferNotice("both", said, said)):
+        body = json.loads(json.dumps(layout.start_body(replace(start, transfer_notice=notice))))
+        assert ("refused" in body["transfer_notice"]) == (notice.refused is not None)
+        assert layout.parse_start(body).transfer_notice == notice
 
 
 def test_reads_a_call_without_uptime(tmp_path: Path) -> None:

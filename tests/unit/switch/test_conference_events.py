@@ -126,9 +126,9 @@ def test_groups_third_parties_and_supervisors_by_leg() -> None:
 @pytest.mark.parametrize(
     ("key", "on_external", "audience", "channel"),
     [
-        ("0", True, "nobody", ""), ("1", True, "colleague", "left"), ("2", True, "outside", ""),
-        ("3", True, "both", "left"), ("0", False, "nobody", ""), ("1", False, "outside", "right"),
-        ("2", False, "colleague", ""), ("3", False, "both", "right"),
+        ("0", True, "nobody", ""), ("1", True, "internal", "left"), ("2", True, "external", ""),
+        ("3", True, "both", "left"), ("0", False, "nobody", ""), ("1", False, "external", "right"),
+        ("2", False, "internal", ""), ("3", False, "both", "right"),
     ],
 )  # fmt: skip
 def test_audience_and_channel_of_a_supervisor(

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.domain.call_events import LegBridged, LegUnbridged
 from recorder.domain.parties import Party
-from recorder.switch.caller_id import external_party
+from recorder.switch.caller_id import external_party_of
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.translation import translate_for_peer
@@ -29,7 +29,10 @@ DATA = {
 def test_outbound_arrival_has_callee_and_caller() -> None:
     arrival = Arrival.of(DATA, "BE")
     assert (arrival.direction, arrival.line, arrival.new) == ("outbound", "+3225550101", True)
-    assert (arrival.outside, arrival.inside) == (Party("e164", "+32470000009"), Party("extension", "201"))
+    assert (arrival.external_party, arrival.internal_party) == (
+        Party("e164", "+32470000009"),
+        Party("extension", "201"),
+    )
     # Both can be on the never-record list.
     assert arrival.calling == {"0470000009", "+32470000009", "201"}
 
@@ -43,8 +46,8 @@ def test_caller_cannot_fake_an_outbound_call() -> None:
     data = {**DATA, "Call-Direction": "inbound", "variable_sip_h_X-accord_direction": "outbound"}
     del data["variable_accord_direction"]
     arrival = Arrival.of({**data, "variable_accord_state": "waiting"})
-    assert (arrival.direction, arrival.inside, arrival.new) == ("inbound", None, True)
-    assert external_party(data) == Party("e164", "+32470666666")
+    assert (arrival.direction, arrival.internal_party, arrival.new) == ("inbound", None, True)
+    assert external_party_of(data) == Party("e164", "+32470666666")
 
 
 def event(name: str, **more: str) -> EslEvent:

@@ -74,5 +74,5 @@ def test_arrival_takes_the_line_from_the_dialplan_only() -> None:
     )
     arrival = Arrival.of(headers)
     assert (arrival.channel, arrival.line, arrival.state) == ("u", "3225550199", "waiting")
-    assert arrival.outside.kind == "sip"
+    assert arrival.external_party.kind == "sip"
     assert (headers["variable_accord_state"], headers.get("variable_accord_nothing")) == ("waiting", None)

@@ -27,7 +27,8 @@ def config() -> WebConfig:
 def call(bakery, clock) -> LiveRow:
     row = LiveRow(
         id="01930000-0000-7000-8000-0000000000c1", tenant=bakery.id, node="node1", line=bakery.line.id,
-        number=bakery.line.number, direction="inbound", outside=CALLER, started_at=clock(), told=True,
+        number=bakery.line.number, direction="inbound", external_party=CALLER, started_at=clock(),
+        announced=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
     queries.put("node1", [row], clock())
@@ -59,8 +60,8 @@ def ask(app):
 def test_program_lists_its_customers_calls(ask, token, call, clock) -> None:
     told = {
         "id": call.id, "number": "+3225550100", "direction": "inbound",
-        "outside": {"kind": "e164", "value": "+32470123456"}, "since": "2026-11-25T09:00:00.000Z",
-        "told": True, "paused_until": None,
+        "external_party": {"kind": "e164", "value": "+32470123456"}, "since": "2026-11-25T09:00:00.000Z",
+        "announced": True, "paused_until": None,
     }  # fmt: skip
     assert ask("/calls").json == {"calls": [told]}
     queries.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
@@ -69,7 +70,7 @@ def test_program_lists_its_customers_calls(ask, token, call, clock) -> None:
 
 def test_returns_the_commands_outcome(ask, token, call, clock, entropy) -> None:
     for outcome, status in (
-        (DONE, 200), ("not_told", 409), ("ended", 409), ("no_answer", 503), ("no_switch", 503),
+        (DONE, 200), ("not_announced", 409), ("ended", 409), ("no_answer", 503), ("no_switch", 503),
         ("unknown", 504), ("something new", 504),
     ):  # fmt: skip
         sent = ask(f"/calls/{call.id}/pause", "POST")
@@ -81,7 +82,7 @@ def test_returns_the_commands_outcome(ask, token, call, clock, entropy) -> None:
         found = ask(sent.location.removeprefix("/api/v1"))
         assert found.status_code == status, outcome
         if status == 200:
-            assert found.json == {"id": row.id, "call": call.id, "asked": "pause", "outcome": "done"}
+            assert found.json == {"id": row.id, "call": call.id, "action": "pause", "outcome": "done"}
         else:
             assert found.content_type == "application/problem+json"
             assert found.json["hint"]

@@ -8,10 +8,10 @@ import pytest
 
 from web.text import labels
 
-KEY = {"answer": "yes", "by": "outside", "how": "key"}
-ALOUD = {"answer": "no", "by": "colleague", "how": "aloud"}
+KEY = {"answer": "yes", "by": "external", "how": "key"}
+ALOUD = {"answer": "no", "by": "internal", "how": "aloud"}
 SPOKEN = {
-    "answer": "yes", "by": "colleague", "how": "aloud", "voice_from_ms": "500", "voice_to_ms": "900"
+    "answer": "yes", "by": "internal", "how": "aloud", "voice_from_ms": "500", "voice_to_ms": "900"
 }  # fmt: skip
 
 
@@ -135,10 +135,10 @@ def test_every_answer_has_its_own_sentence(app, clock):
         told = [
             labels.keep_answer(answer, by, how, clock())
             for answer in ("yes", "no")
-            for by, how in (("outside", "key"), ("colleague", "aloud"), ("colleague", "own_words"))
+            for by, how in (("external", "key"), ("internal", "aloud"), ("internal", "own_words"))
         ]
         told += [labels.keep_answer(answer, None, None, None) for answer in ("none", "broken", None)]
-        told.append(labels.keep_answer("yes", "outside", "aloud", clock()))  # unknown to this version
+        told.append(labels.keep_answer("yes", "external", "aloud", clock()))  # unknown to this version
         assert len(set(told)) == len(told)
         assert not any("%" in one for one in told)
 
@@ -153,9 +153,9 @@ def test_outbound_call_names_the_called_party(claire, house, bakery):
 
 def test_player_lists_eavesdropping(claire, house, bakery):
     dialled = [
-        (9000, "listener_came", {"party": "extension", "value": "1077", "leg": "c"}),
-        (9300, "listener_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
-        (9600, "listener_left", {"leg": "c"}),
+        (9000, "supervisor_joined", {"party": "extension", "value": "1077", "leg": "c"}),
+        (9300, "supervisor_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
+        (9600, "supervisor_left", {"leg": "c"}),
     ]
     folder, end = house.finished(bakery, dialled=dialled)
     house.work(folder, end)
@@ -168,7 +168,10 @@ def test_player_lists_eavesdropping(claire, house, bakery):
 
 
 def test_player_lists_transfer_consent(claire, house, bakery):
-    dialled = [(9000, "joined_asked", {}), (9500, "joined_refused", {"answer": "no", "key": "2"})]
+    dialled = [
+        (9000, "transfer_question_finished", {}),
+        (9500, "transfer_question_refused", {"answer": "no", "key": "2"}),
+    ]
     folder, end = house.finished(bakery, dialled=dialled)
     house.work(folder, end)
     said = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]

@@ -48,13 +48,14 @@ def refused_everywhere(person, page: str, recording: str) -> None:
 
 
 FORGED = {
-    "shown by a code": {"proved_at": "2026-11-25T09:00:00.000Z", "proved_how": "code", "proved_by": "u"},
+    "shown by a code": {"verified_at": "2026-11-25T09:00:00.000Z", "verified_how": "code",
+                        "verified_by": "u"},
     "vouched for by two": {
-        "vouched_at": "2026-11-25T09:00:00.000Z", "vouched_by": "v", "vouched_said": "seen",
-        "proved_at": "2026-11-25T09:00:00.000Z", "proved_how": "people", "proved_by": "u",
+        "vouched_at": "2026-11-25T09:00:00.000Z", "vouched_by": "v", "vouched_statement": "seen",
+        "verified_at": "2026-11-25T09:00:00.000Z", "verified_how": "people", "verified_by": "u",
     },
     "vouched for by one": {
-        "vouched_at": "2026-11-25T09:00:00.000Z", "vouched_by": "v", "vouched_said": "seen",
+        "vouched_at": "2026-11-25T09:00:00.000Z", "vouched_by": "v", "vouched_statement": "seen",
     },
 }  # fmt: skip
 
@@ -66,7 +67,7 @@ def test_forged_row_does_not_verify_a_number(house, browser, bakery, call, how) 
     change(SubjectRequestTable, **FORGED[how])
     refused_everywhere(paul, page, call)
     assert kinds(bakery.id) == ["subject_request.received"]
-    assert found(house, bakery.id) == {("row.changed", "person_request")}
+    assert found(house, bakery.id) == {("row.changed", "subject_request")}
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ def test_forged_row_does_not_verify_a_number(house, browser, bakery, call, how) 
         {"number_salt": "00" * 32},
         {"exported_at": "2026-11-25T09:00:00.000Z"},
         {"closed_at": "2026-11-25T09:00:00.000Z", "closed_how": "answered"},
-        {"proved_by": "u"},
-        {"proved_how": "code"},
+        {"verified_by": "u"},
+        {"verified_how": "code"},
         {"vouched_by": "u"},
         {"language": "de"},
     ],
 )
 def test_forged_fields_of_a_verified_request_do_not_count(house, browser, bakery, columns) -> None:
-    theirs = house.call(bakery, outside=OTHER)
+    theirs = house.call(bakery, external_party=OTHER)
     call = house.call(bakery)
     paul = browser("paul")
     page = enter(paul)
@@ -94,8 +95,8 @@ def test_forged_fields_of_a_verified_request_do_not_count(house, browser, bakery
     change(SubjectRequestTable, **columns)
     refused_everywhere(paul, page, call)
     assert kinds(bakery.id, "") == before
-    assert queries.recording(bakery.id, theirs).destroyed_at is None
-    assert found(house, bakery.id) == {("row.changed", "person_request")}
+    assert queries.recording(bakery.id, theirs).erased_at is None
+    assert found(house, bakery.id) == {("row.changed", "subject_request")}
 
 
 def test_request_rests_on_its_own_leaves(house, browser, bakery, call) -> None:
@@ -106,18 +107,26 @@ def test_request_rests_on_its_own_leaves(house, browser, bakery, call) -> None:
     page = enter(paul)
     with writing():
         row = SubjectRequestTable.get_by_id(shown.rpartition("/")[2])
-        columns = {"proved_at": row.proved_at, "proved_how": row.proved_how, "proved_by": row.proved_by}
+        columns = {
+            "verified_at": row.verified_at,
+            "verified_how": row.verified_how,
+            "verified_by": row.verified_by,
+        }
         columns |= {"vouched_at": row.vouched_at, "vouched_by": row.vouched_by, "leaves": row.leaves}
         SubjectRequestTable.update(**columns).where(
             SubjectRequestTable.id == page.rpartition("/")[2]
         ).execute()
     refused_everywhere(paul, page, call)
-    assert found(house, bakery.id) == {("row.changed", "person_request")}
+    assert found(house, bakery.id) == {("row.changed", "subject_request")}
 
 
 @pytest.mark.parametrize(
     "columns",
-    [{"given": "both", "withheld_why": None}, {"given": "both"}, {"erased_at": "2026-11-25T09:00:00.000Z"}],
+    [
+        {"given": "both", "withheld_reason": None},
+        {"given": "both"},
+        {"erased_at": "2026-11-25T09:00:00.000Z"},
+    ],
 )
 def test_forged_review_row_gives_nothing(house, browser, bakery, call, columns) -> None:
     paul = browser("paul")
@@ -129,7 +138,7 @@ def test_forged_review_row_gives_nothing(house, browser, bakery, call, columns) 
         assert answer.status_code == 403
         assert "ne correspond pas à ce qui a été écrit dans le journal" in answer.text
     assert "recording.exported" not in kinds(bakery.id, "recording.")
-    assert found(house, bakery.id) == {("row.changed", "person_recording")}
+    assert found(house, bakery.id) == {("row.changed", "request_review")}
 
 
 def test_unsigned_review_row_and_leaf_give_nothing(house, browser, bakery, call) -> None:
@@ -144,15 +153,15 @@ def test_unsigned_review_row_and_leaf_give_nothing(house, browser, bakery, call)
         "request": before.request_id,
         "recording": call,
         "given": "both",
-        "why": "",
-        "who": before.decided_by,
+        "reason": "",
+        "actor": before.decided_by,
     }
     with writing():
         append(bakery.id, reviews.REVIEWED, body, house.clock(), house.entropy, recording=call)
     change(ReviewTable, given="both", decided_at=house.clock())
     assert paul.send(f"{page}/copy").status_code == 403
     assert "recording.exported" not in kinds(bakery.id, "recording.")
-    assert ("row.changed", "person_recording") in found(house, bakery.id)
+    assert ("row.changed", "request_review") in found(house, bakery.id)
     given(paul, page, **{call: "own"})
     assert paul.send(f"{page}/copy").status_code == 200
 
@@ -168,7 +177,7 @@ def test_replaced_review_row_does_not_count_again(house, browser, bakery, call) 
     given(paul, page, **{call: "withheld:Un tiers y parle"})
     change(ReviewTable, **before)
     assert paul.send(f"{page}/copy").status_code == 403
-    assert found(house, bakery.id) == {("row.changed", "person_recording")}
+    assert found(house, bakery.id) == {("row.changed", "request_review")}
 
 
 def test_review_without_a_leaf_gives_nothing(house, browser, bakery, call) -> None:
@@ -180,17 +189,17 @@ def test_review_without_a_leaf_gives_nothing(house, browser, bakery, call) -> No
         ReviewTable.create(id=f"{request}/{call}", request=request, recording_id=call, given="both")
     assert paul.send(f"{page}/copy").status_code == 403
     assert paul.send(f"{page}/review", **{f"given-{call}": "own"}).status_code == 403
-    named = {("row.unlogged", "person_recording"), ("row.changed", "person_recording")}
+    named = {("row.unlogged", "request_review"), ("row.changed", "request_review")}
     assert found(house, bakery.id) == named, "no leaf speaks of it, and nobody signed it"
 
 
 def test_sealed_number_decides_whose_recording_it_is(house, browser, bakery) -> None:
     """The person's number is written into the row of somebody else's recording."""
-    theirs = house.call(bakery, outside=OTHER)
+    theirs = house.call(bakery, external_party=OTHER)
     paul = browser("paul")
     page = enter(paul, wants="erasure")
     known(paul, page)
-    change(RecordingTable, outside_value="+32470123456")
+    change(RecordingTable, external_value="+32470123456")
     assert paul.send(f"{page}/erase", sure="yes").status_code == 409
     assert "recording.amended" not in kinds(bakery.id, "recording.")
     page = enter(paul, wants="copy")
@@ -228,8 +237,8 @@ def test_only_the_announced_code_verifies(house, browser, bakery, call, clock, e
         valid_until=to_iso(clock.forward(hours=1) + verification_code.VALID),
     )
     assert tried(right) == "subject_request.not_logged"
-    assert found(house, bakery.id) == {("row.changed", "person_code")}
-    assert service.find_request(bakery.id, request).proved_at is None
+    assert found(house, bakery.id) == {("row.changed", "verification_code")}
+    assert service.find_request(bakery.id, request).verified_at is None
 
 
 def test_code_has_five_tries_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:

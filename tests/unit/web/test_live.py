@@ -26,8 +26,8 @@ def config() -> WebConfig:
 def call(house, bakery, clock) -> LiveRow:
     row = LiveRow(
         id="01930000-0000-7000-8000-0000000000c1", tenant=bakery.id, node="node1", line=bakery.line.id,
-        number=bakery.line.number, direction="inbound", outside=CALLER,
-        started_at=clock(), told=True, paused_until=None, deletable=True,
+        number=bakery.line.number, direction="inbound", external_party=CALLER,
+        started_at=clock(), announced=True, paused_until=None, deletable=True,
     )  # fmt: skip
     queries.put("node1", [row], clock())
     return row
@@ -91,7 +91,7 @@ def test_ended_pause_is_no_longer_shown(browser, call, clock, entropy) -> None:
 
 
 def test_no_commands_before_the_announcement_has_ended(browser, call, clock) -> None:
-    queries.put("node1", [replace(call, told=False)], clock())
+    queries.put("node1", [replace(call, announced=False)], clock())
     page = browser("claire").get("/live").text
     assert "L’annonce de l’enregistrement est en cours" in page
     assert "/pause" not in page

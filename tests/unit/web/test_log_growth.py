@@ -186,7 +186,7 @@ def test_two_players_of_one_grant_report_separately(browser, recording) -> None:
     assert leaves("listen.closed") == [], "the other one goes on"
     assert person.send(f"{grant}/close", play=two, played="1000-2000").status_code == 204
     (closed,) = leaves("listen.closed")
-    assert (closed["sent_bytes"], closed["player_says"]) == (200, [[0, 2000]])
+    assert (closed["sent_bytes"], closed["listen_report"]) == (200, [[0, 2000]])
 
 
 def found(house, tenant: str) -> set[tuple[str, str]]:

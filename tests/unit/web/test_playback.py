@@ -458,7 +458,7 @@ def test_player_shows_gaps_and_expiry(browser, bakery, recording):
 
 
 def test_caller_is_escaped(browser, house, bakery):
-    rude = house.call(bakery, outside=parties.Party("sip", '"><script>alert(1)</script>@example.org'))
+    rude = house.call(bakery, external_party=parties.Party("sip", '"><script>alert(1)</script>@example.org'))
     person = browser("claire")
     for page in (
         person.get("/recordings"),
@@ -497,7 +497,7 @@ def test_listen_report_is_in_the_leaf(browser, house, bakery, rival, recording):
     assert browser("dyck").send(tell, play=play, played="0-9").status_code == 404
     assert claire.send(f"{path}/close", play=play, played="1400-2000").status_code == 204
     (closed,) = leaves("listen.closed")
-    assert closed["player_says"] == [[500, 2000], [3000, 4000]]
+    assert closed["listen_report"] == [[500, 2000], [3000, 4000]]
     assert closed["sent_bytes"] > 0, "which is our own count"
     assert claire.send(tell, play=play, played="0-9").status_code == 204, "too late, and no error"
     assert leaves("listen.closed") == [closed]
@@ -505,6 +505,6 @@ def test_listen_report_is_in_the_leaf(browser, house, bakery, rival, recording):
     found = Audit(means.store, means.root, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == []
     with connected():
-        ListenTable.update(player_says=[[0, 99]]).execute()
+        ListenTable.update(listen_report=[[0, 99]]).execute()
     found = Audit(means.store, means.root, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == ["row.changed"]

@@ -65,8 +65,8 @@ def test_filters_by_kind(browser, calls):
 
 @pytest.mark.parametrize("typed", ["0470 99", "+32 470 99", "470.99", "0032470"])
 def test_finds_a_number_in_any_notation(browser, house, bakery, typed):
-    house.not_recorded(bakery, "never_connected", outside=Party("e164", "+32470998877"))
-    house.not_recorded(bakery, "never_connected", outside=Party("e164", "+3225550042"))
+    house.not_recorded(bakery, "never_connected", external_party=Party("e164", "+32470998877"))
+    house.not_recorded(bakery, "never_connected", external_party=Party("e164", "+3225550042"))
     page = browser("claire").get("/recordings", query_string={"number": typed})
     assert len(shown(page)) == 1
     assert "+32\u00a0470\u00a099\u00a088\u00a077" in page.text
@@ -134,7 +134,7 @@ def test_empty_list_explains_when_calls_appear(browser, bakery):
 
 
 def test_outbound_call_shows_both_numbers(browser, house, bakery):
-    house.call(bakery, outside=Party("e164", "+32470000009"), direction="outbound")
+    house.call(bakery, external_party=Party("e164", "+32470000009"), direction="outbound")
     house.not_recorded(bakery, "declined", direction="outbound")
     page = browser("claire").get("/recordings").text
     assert page.count("a été appelé depuis le +32\u00a02\u00a0555\u00a001\u00a000") == 2

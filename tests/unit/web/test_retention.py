@@ -99,7 +99,7 @@ def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     assert "a été détruit" in claire.get(f"/recordings/{call}").text
     assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
     assert destroy_due(house) == 1
-    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, call).erasure_reason == "deleted"
     assert f'href="{keeping(call)}"' in claire.get(f"/recordings/{call}").text, "where it is said what went"
     page = claire.get(keeping(call))
     assert page.status_code == 410
@@ -111,9 +111,15 @@ def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
         assert said in page.text
     file = claire.get(f"/recordings/{call}/receipt.json")
     assert file.headers["Content-Disposition"].startswith("attachment;")
-    assert erasure_receipt.read(file.data, house.services.root).why == "deleted"
+    assert erasure_receipt.read(file.data, house.services.root).reason == "deleted"
     body = canonical_json.load(file.data, "receipt")["body"]
-    for change in ({"more": 1}, {"version": 2}, {"gone": False}, {"why": "because"}, {"tombstone": "x"}):
+    for change in (
+        {"more": 1},
+        {"version": 2},
+        {"verified": False},
+        {"reason": "because"},
+        {"tombstone": "x"},
+    ):
         with pytest.raises(SealError):
             erasure_receipt.read(
                 signed_document.write(body | change, house.services.signer), house.services.root
@@ -148,7 +154,7 @@ def test_withdrawal_ends_purposes_based_on_consent(house, browser, bakery) -> No
     assert paul.send(keeping(call, "/withdraw"), reason="By letter").status_code == 303
     assert "l’accord a été retiré" in paul.get(keeping(call)).text
     assert destroy_due(house) == 1
-    assert queries.recording(bakery.id, call).destroyed_why == "withdrawn"
+    assert queries.recording(bakery.id, call).erasure_reason == "withdrawn"
 
 
 def test_later_agreement_is_previewed_then_written(house, browser, bakery, call, clock) -> None:
@@ -225,7 +231,7 @@ def test_purposes_are_narrowed_except_those_required_by_law(house, browser) -> N
     assert "parmi ceux qui sont proposés" in nothing.text
     less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
     assert anne.send(keeping(call, "/purposes"), **less).status_code == 303
-    assert house.changes.look(duty.id, call).terms.living(house.clock()) == ("agreement", "legal-duty")
+    assert house.changes.look(duty.id, call).terms.active(house.clock()) == ("agreement", "legal-duty")
 
 
 def test_narrowing_the_last_purpose_warns_of_erasure(house, browser, bakery, call) -> None:

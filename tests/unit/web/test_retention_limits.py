@@ -66,7 +66,7 @@ def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, 
 
 
 def test_agreements_end_only_with_separate_confirmation(house, browser, bakery, calls, clock) -> None:
-    yes = {"answer": "yes", "by": "outside", "how": "key"}
+    yes = {"answer": "yes", "by": "external", "how": "key"}
     kept = [house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(2)]
     review = clock() + timedelta(days=9)
     said = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
@@ -94,7 +94,7 @@ def test_agreements_end_only_with_separate_confirmation(house, browser, bakery, 
     assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
     assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/retention").text
     (row,) = limits.in_force(bakery.id, house.changes.trust)
-    assert row.limit.agreements
+    assert row.limit.covers_consents
     said, key = retention_limit.open_set(row.content, house.root_public)
     assert (said.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
 

@@ -174,7 +174,7 @@ def test_says_when_no_call_is_possible(browser, bakery, call, clock) -> None:
     known(paul, page)
     assert "Carte d" in paul.get(page).text
     (row,) = subject_request_queries.requests(bakery.id)
-    assert (row.proved_how, row.vouched_by, row.proved_by) == (
+    assert (row.verified_how, row.vouched_by, row.verified_by) == (
         "people", bakery.people["paul"].id, bakery.people["claire"].id,
     )  # fmt: skip
 
@@ -182,7 +182,7 @@ def test_says_when_no_call_is_possible(browser, bakery, call, clock) -> None:
 def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery, rival, call) -> None:
     both = call
     own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
-    others = [house.call(bakery, outside=OTHER), house.call(rival)]
+    others = [house.call(bakery, external_party=OTHER), house.call(rival)]
     missed = house.not_recorded(bakery, "declined")
     listening = browser("claire").listen_to(both).rpartition("/")[2]
     assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
@@ -263,7 +263,7 @@ def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> N
         assert said in shown
     assert claire.send(f"{page}/vouch", how="Encore").status_code == 403
     vouched = [body for kind, body in leaves(bakery.id) if kind == "subject_request.vouched"]
-    assert [(each["vouch"], each["who"]) for each in vouched] == [
+    assert [(each["vouch"], each["actor"]) for each in vouched] == [
         (1, bakery.people["paul"].id), (2, bakery.people["claire"].id),
     ]  # fmt: skip
     assert kinds(bakery.id) == [
@@ -314,7 +314,7 @@ def test_unannounced_recording_needs_its_own_review(house, browser, bakery, call
     assert told[silent]["sound"]["file"] in archive.namelist()
     assert told[other]["sound"]["file"] is None
     decided = [body for kind, body in leaves(bakery.id) if kind == "subject_request.recording_reviewed"]
-    assert [(each["recording"], each["given"], each["why"]) for each in decided] == [
+    assert [(each["recording"], each["given"], each["reason"]) for each in decided] == [
         (call, "own", ""), (silent, "both", "Le client l’a demandé par écrit"),
     ]  # fmt: skip
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "the copy has told of each"
@@ -392,7 +392,7 @@ def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, ca
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
     done = reviews.reviews_of(bakery.id, page.rpartition("/")[2])
     assert done[call].erased_at is not None
-    assert (done[held].erased_at, done[held].kept_why) == (None, "retention.held")
+    assert (done[held].erased_at, done[held].kept_reason) == (None, "retention.held")
     shown = paul.get(page).text
     assert "Il est effacé" in shown
     assert "15 janvier 2027" in shown
@@ -400,7 +400,7 @@ def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, ca
     from tests.unit.web.test_retention import destroy_due
 
     assert destroy_due(house) == 1
-    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert queries.recording(bakery.id, call).erasure_reason == "deleted"
     assert "Il est effacé" in paul.get(page).text, "also when nothing is left of it"
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "again, for what may be by then"
     assert kinds(bakery.id)[-1] == "subject_request.recording_kept"
@@ -414,7 +414,7 @@ def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, ca
     known(anne, page, "luc")
     assert anne.send(f"{page}/erase", sure="yes").status_code == 303
     (row,) = reviews.reviews_of(duty.id, page.rpartition("/")[2]).values()
-    assert (row.recording, row.kept_why) == (by_law, "retention.by_law")
+    assert (row.recording, row.kept_reason) == (by_law, "retention.by_law")
     assert "une loi demande de le garder" in anne.get(page).text
 
 
@@ -435,7 +435,7 @@ def test_tampered_recording_is_not_copied(house, browser, bakery, call) -> None:
 
 def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, call, clock) -> None:
     mine = [house.not_recorded(bakery, reason) for reason in ("declined", "never_connected")]
-    other = house.not_recorded(bakery, "declined", outside=OTHER)
+    other = house.not_recorded(bakery, "declined", external_party=OTHER)
     theirs = house.not_recorded(rival, "declined")
     paul = browser("paul")
     page = enter(paul)

@@ -127,11 +127,14 @@ def test_every_reason_and_gap_has_a_sentence():
 
 def test_every_transfer_answer_has_a_sentence(app):
     refused = ("no", "none", "unclear", "left", "unasked", "unobserved")
-    kinds = [("joined_asked", ""), *(("joined_answered", each) for each in ("yes", "none"))]
-    kinds += [("joined_refused", each) for each in refused]
+    kinds = [
+        ("transfer_question_finished", ""),
+        *(("transfer_question_answered", each) for each in ("yes", "none")),
+    ]
+    kinds += [("transfer_question_refused", each) for each in refused]
     with app.test_request_context():
         said = [labels.participant_answer(*each) for each in kinds]
-        assert labels.participant_answer("joined_refused", "in a way of tomorrow") not in said
+        assert labels.participant_answer("transfer_question_refused", "in a way of tomorrow") not in said
     assert len(set(said)) == len(said)
 
 
@@ -139,10 +142,10 @@ def test_every_eavesdropping_marker_has_a_sentence(app):
     heard = {conference_events.audible_to(key, on_outside) for key in "0123" for on_outside in (True, False)}
     markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
     with app.test_request_context():
-        said = [eavesdrop.eavesdropping("listener_heard", eavesdrop.heard_by(each)) for each in markers]
+        said = [eavesdrop.eavesdropping("supervisor_heard", eavesdrop.heard_by(each)) for each in markers]
         said += [eavesdrop.eavesdropping(kind, "") for kind in eavesdrop.KINDS]
     assert len(set(said)) == len(said) == 10
-    assert {kind for kind in MARKER_KINDS if kind.startswith("listener_")} == set(eavesdrop.KINDS)
+    assert {kind for kind in MARKER_KINDS if kind.startswith("supervisor_")} == set(eavesdrop.KINDS)
 
 
 def test_every_refusal_of_the_gate_has_a_sentence():

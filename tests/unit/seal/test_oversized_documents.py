@@ -66,7 +66,7 @@ def rebuilt(house, store: Huge) -> list[tuple[str, str]]:
     return [(each.code, each.place) for each in rebuild_queue.problems()]
 
 
-def test_a_manifest(house, row) -> None:
+def test_oversized_manifest_is_refused(house, row) -> None:
     store = Huge(house.services.store, frozenset({row.prefix + NAME}))
     root = house.services.root
     for look in (
@@ -80,7 +80,7 @@ def test_a_manifest(house, row) -> None:
     assert 0 < store.read_in_all <= 4 * (MAX_BYTES + 1)
 
 
-def test_a_wrapped_key(house, row) -> None:
+def test_oversized_wrapped_key_is_refused(house, row) -> None:
     store = Huge(house.services.store, frozenset({data_key_path(row.tenant, row.id)}))
     report = verify(store, row.prefix, house.services.root, house.services.keyring)
     assert 9 in [each.check for each in report.findings]
@@ -88,7 +88,7 @@ def test_a_wrapped_key(house, row) -> None:
     assert 0 < store.read_in_all <= 2 * (WrappedKey.MAX_BYTES + 1)
 
 
-def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_amendments_are_refused(house, row, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chains, "ALL_MAX_BYTES", 4 * AMENDMENT_MAX)
     many = frozenset(f"{row.prefix}amendment-{number:04}.json" for number in range(1, 101))
     store = Huge(house.services.store, many)
@@ -108,7 +108,7 @@ def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> 
     assert store.read_in_all <= 5 * AMENDMENT_MAX + 100
 
 
-def test_a_whole_chain_is_read(house, row) -> None:
+def test_chain_within_the_limit_is_read(house, row) -> None:
     """Nothing of what belongs there is cut off."""
     house.clock.forward(days=31)
     means = house.services

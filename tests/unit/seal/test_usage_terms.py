@@ -15,17 +15,17 @@ from recorder.playback.purposes import PurposePolicy
 from recorder.prompts.country_file import shipped_packs
 from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import (
-    AgreedLater,
+    ConsentAdded,
     ConsentWithdrawn,
     Data,
-    DeletionAsked,
+    DeletionRequested,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.consent_record import Agreed, Consent
+from recorder.seal.consent_record import Consent, KeepConsent
 from recorder.seal.manifest import Announced, AnnouncedPurpose, KeyIds, Manifest
-from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable
+from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable_purposes
 from tests.retention_model import ROLES, ModelledRecording
 
 CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -52,14 +52,15 @@ def manifest(
         "a", 1, "en", "…", keep_days, "0" * 64,
         tuple(AnnouncedPurpose(c, day(begins + keep_days)) for c in codes), 0, 9, 1.0,
     )  # fmt: skip
-    more = None if agreed is None or not announced else Agreed(*agreed, day(begins + agreed[1]))
+    more = None if agreed is None or not announced else KeepConsent(*agreed, day(begins + agreed[1]))
     until = begins + max(keep_days, more.keep_days if more else 0) if announced else keep_days
     return Manifest(
         recording="r", tenant="t", line="line-1", number="+3220000000", direction="inbound", node="n",
-        channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, noted=None,
+        channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, uncorrected=None,
         keep_until=day(until), duration_ms=10, drift_ms=0, sample_rate=8000,
         announced=told if announced else None, unannounced=None if announced else unannounced,
-        consent=Consent(mode, "yes", "1", CALL, None), agreements=(), agreed=more, markers=(), gaps=(),
+        consent=Consent(mode, "yes", "1", CALL, None), keep_questions=(), keep_consent=more, markers=(),
+        gaps=(),
         objects=(), parties=b"", keys=KeyIds("d", "k"), software="accord",
     )  # fmt: skip
 
@@ -74,27 +75,27 @@ def chain(*said: tuple[float, Data]) -> tuple[Amendment, ...]:
 HOLD = HoldSet(("agreement",), "u", "a dispute", day(60))
 
 
-def test_each_purpose_ends_at_its_own_time_and_with_the_last_the_recording() -> None:
+def test_recording_ends_with_its_last_purpose() -> None:
     sealed = manifest(("quality", "agreement"), 30, agreed=("agreement", 365))
     told = terms(sealed, ())
     assert [(each.code, each.until) for each in told.purposes] == [
         ("quality", day(30)),
         ("agreement", day(365)),
     ]
-    assert told.living(day(30)) == ("agreement",)
+    assert told.active(day(30)) == ("agreement",)
     assert not told.due(day(365) - timedelta(milliseconds=1))
     assert told.due(day(365))
     assert told.why == "expired"
 
 
-def test_what_was_not_announced_has_no_purpose_and_its_day() -> None:
+def test_unannounced_recording_has_no_purpose() -> None:
     told = terms(manifest(announced=False), ())
     assert (told.purposes, told.until, told.why) == ((), day(30), "not_announced")
-    told = terms(manifest(announced=False), chain((3, DeletionAsked("…"))))
+    told = terms(manifest(announced=False), chain((3, DeletionRequested("…"))))
     assert (told.until, told.why) == (day(3), "deleted")
 
 
-def test_a_withdrawal_ends_what_rests_on_consent_and_nothing_else() -> None:
+def test_withdrawal_ends_only_consent() -> None:
     said = chain((5, ConsentWithdrawn(("agreement", "legal-duty"), "by letter")))
     by_notice = terms(manifest(("agreement", "legal-duty"), agreed=("agreement", 365)), said)
     assert [each.until for each in by_notice.purposes] == [day(30), day(30)]
@@ -103,24 +104,24 @@ def test_a_withdrawal_ends_what_rests_on_consent_and_nothing_else() -> None:
         (day(5), "withdrawn"),
         (day(30), "expired"),
     ]
-    assert withdrawable(manifest(("agreement", "legal-duty"), mode="opt-out"), ()) == ("agreement",)
-    assert withdrawable(manifest(("agreement",)), ()) == ()
-    later = chain((1, AgreedLater("training", day(100), "be", "…")))
-    assert withdrawable(manifest(("agreement",)), later) == ("training",)
+    assert withdrawable_purposes(manifest(("agreement", "legal-duty"), mode="opt-out"), ()) == ("agreement",)
+    assert withdrawable_purposes(manifest(("agreement",)), ()) == ()
+    later = chain((1, ConsentAdded("training", day(100), "be", "…")))
+    assert withdrawable_purposes(manifest(("agreement",)), later) == ("training",)
 
 
-def test_an_agreement_later_adds_a_purpose_and_a_withdrawal_takes_it_back() -> None:
-    said = [(1, AgreedLater("training", day(100), "be", "…"))]
+def test_withdrawal_ends_an_added_consent() -> None:
+    said = [(1, ConsentAdded("training", day(100), "be", "…"))]
     told = terms(manifest(), chain(*said))
     assert (told.term("training").until, told.until) == (day(100), day(100))
     said.append((40, ConsentWithdrawn(("training",), "…")))
     told = terms(manifest(), chain(*said))
     assert (told.until, told.why) == (day(40), "withdrawn")
-    said.append((41, AgreedLater("training", day(50), "be", "…")))
+    said.append((41, ConsentAdded("training", day(50), "be", "…")))
     assert terms(manifest(), chain(*said)).until == day(50)
 
 
-def test_shorter_is_for_all_and_longer_for_what_is_recorded_from_then_on() -> None:
+def test_limit_shortens_earlier_recordings() -> None:
     short = RetentionLimit(5, None, None, day(10), day(20))
     told = terms(manifest(), (), [short])
     assert (told.until, told.why) == (day(10), "shortened"), "gone at once, not before it was said"
@@ -131,26 +132,28 @@ def test_shorter_is_for_all_and_longer_for_what_is_recorded_from_then_on() -> No
     assert terms(manifest(), (), [RetentionLimit(90, None, None, day(0))]).until == day(30), "never longer"
 
 
-def test_what_was_agreed_outlasts_a_limit_that_does_not_name_it() -> None:
+def test_consent_outlasts_a_limit_without_consents() -> None:
     short = RetentionLimit(5, None, None, day(10))
     in_call = manifest(agreed=("agreement", 365))
     told = terms(in_call, (), [short])
-    assert (told.until, told.why, told.purposes[0].agreed) == (day(365), "expired", day(365))
-    named = terms(in_call, (), [replace(short, agreements=True)])
+    assert (told.until, told.why, told.purposes[0].consented_until) == (day(365), "expired", day(365))
+    named = terms(in_call, (), [replace(short, covers_consents=True)])
     assert (named.until, named.why) == (day(10), "shortened")
-    later = chain((2, AgreedLater("agreement", day(100), "be", "…")))
+    later = chain((2, ConsentAdded("agreement", day(100), "be", "…")))
     assert terms(manifest(), later, [short]).until == day(100)
-    assert terms(manifest(), later, [replace(short, agreements=True)]).until == day(10)
-    since = chain((11, AgreedLater("agreement", day(100), "be", "…")))
-    assert terms(manifest(), since, [replace(short, agreements=True)]).until == day(100), "agreed since"
+    assert terms(manifest(), later, [replace(short, covers_consents=True)]).until == day(10)
+    since = chain((11, ConsentAdded("agreement", day(100), "be", "…")))
+    assert terms(manifest(), since, [replace(short, covers_consents=True)]).until == day(100), "agreed since"
     withdrawn = (3, ConsentWithdrawn(("agreement",), "…"))
-    taken_back = chain((2, AgreedLater("agreement", day(100), "be", "…")), withdrawn)
+    taken_back = chain((2, ConsentAdded("agreement", day(100), "be", "…")), withdrawn)
     told = terms(manifest(), taken_back, [short])
-    assert (told.until, told.purposes[0].agreed) == (day(10), None), "what rests on the announcement is left"
+    assert (told.until, told.purposes[0].consented_until) == (day(10), None), (
+        "what rests on the announcement is left"
+    )
 
 
-def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -> None:
-    said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionAsked("…"))]
+def test_hold_defers_every_end() -> None:
+    said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionRequested("…"))]
     held = terms(manifest(mode="opt-in"), chain(*said))
     assert not held.due(day(9999))
     assert held.held_for("agreement") == (HOLD,)
@@ -159,7 +162,7 @@ def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -
     assert lifted.why == "withdrawn"
 
 
-def test_the_country_ends_the_use_and_destroys_nothing() -> None:
+def test_country_limits_use_and_erases_nothing() -> None:
     told = terms(manifest(keep_days=3000), (), (), shipped_packs()["strict"])
     assert (told.term("agreement").use_until, told.until) == (day(30), day(3000))
 
@@ -179,7 +182,7 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    kind = draw(st.sampled_from(["announced", "announced", "brought_in", "not_announced"]))
+    kind = draw(st.sampled_from(["announced", "announced", "imported", "not_announced"]))
     codes, agreed, begins = (), None, 0.0
     if kind == "announced":
         codes = tuple(draw(st.lists(st.sampled_from(CODES), min_size=1, max_size=4, unique=True)))
@@ -192,7 +195,7 @@ def cases(draw: st.DrawFn) -> Case:
         agreed=agreed,
         announced=kind == "announced",
         begins=begins,
-        unannounced="brought_in" if kind == "brought_in" else "not_found_in_audio",
+        unannounced="imported" if kind == "imported" else "not_found_in_audio",
     )
     at, said, known = 0.0, [], {*codes, *((agreed[0],) if agreed else ())}
     for _ in range(draw(st.integers(0, 6))):
@@ -203,11 +206,11 @@ def cases(draw: st.DrawFn) -> Case:
         if known and what in "wnh":
             some = tuple(draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True)))
         if what == "d":
-            said.append((at, DeletionAsked("…")))
+            said.append((at, DeletionRequested("…")))
         elif what == "a" and kind != "not_announced":
             code = draw(st.sampled_from(CODES))
             known.add(code)
-            said.append((at, AgreedLater(code, day(at + draw(st.integers(1, 300))), "be", "…")))
+            said.append((at, ConsentAdded(code, day(at + draw(st.integers(1, 300))), "be", "…")))
         elif what == "w" and some:
             said.append((at, ConsentWithdrawn(some, "…")))
         elif what == "n" and some:
@@ -220,8 +223,13 @@ def cases(draw: st.DrawFn) -> Case:
     limits = draw(
         st.lists(
             st.builds(
-                lambda days, code, line, since, lasts, agreements: RetentionLimit(
-                    days, code, line, day(since), None if lasts is None else day(since + lasts), agreements
+                lambda days, code, line, since, lasts, covers_consents: RetentionLimit(
+                    days,
+                    code,
+                    line,
+                    day(since),
+                    None if lasts is None else day(since + lasts),
+                    covers_consents,
                 ),
                 st.integers(1, 50),
                 st.none() | st.sampled_from(CODES),
@@ -254,7 +262,7 @@ def lives(case: Case, code: str) -> bool:
         and not (limit.until is not None and limit.until <= CALL)
         and now >= max(limit.since, day(case.begins + limit.keep_days))
     ]
-    if any(isinstance(data, DeletionAsked) for _, data in case.said):
+    if any(isinstance(data, DeletionRequested) for _, data in case.said):
         return False
     narrowed = [
         n for n, (_, d) in enumerate(case.said) if isinstance(d, PurposesNarrowed) and code in d.purposes
@@ -266,15 +274,15 @@ def lives(case: Case, code: str) -> bool:
     by_consent = sealed.consent.mode != "notice" and not law
     if announced and now < announced[0] and not narrowed and not (by_consent and withdrawn) and not over:
         return True
-    in_call = sealed.agreed is not None and sealed.agreed.code == code
-    yes = [(-1, sealed.ended_at, sealed.agreed.until)] if in_call else []
+    in_call = sealed.keep_consent is not None and sealed.keep_consent.code == code
+    yes = [(-1, sealed.ended_at, sealed.keep_consent.until)] if in_call else []
     yes += [
         (n, day(at), d.until)
         for n, (at, d) in enumerate(case.said)
-        if isinstance(d, AgreedLater) and d.purpose == code
+        if isinstance(d, ConsentAdded) and d.purpose == code
     ]
     last_no = max([*narrowed, *withdrawn], default=-2)
-    named = [limit.since for limit in over if limit.agreements]
+    named = [limit.since for limit in over if limit.covers_consents]
     return any(n > last_no and now < until and not any(at < each for each in named) for n, at, until in yes)
 
 
@@ -286,13 +294,13 @@ def held(case: Case) -> set[str]:
 
 @settings(max_examples=150, deadline=None)
 @given(cases())
-def test_it_says_what_the_model_says(case: Case) -> None:
+def test_terms_match_the_model(case: Case) -> None:
     now = day(case.now)
     told = terms(case.sealed, chain(*case.said), case.limits, shipped_packs()[case.country])
     codes = [each.code for each in told.purposes]
     assert len(codes) == len(set(codes))
     alive = {code for code in CODES if lives(case, code)}
-    assert set(told.living(now)) == alive
+    assert set(told.active(now)) == alive
     assert {code for code in CODES if told.held_for(code)} == held(case)
     if codes:
         assert told.due(now) == (not alive and not held(case))
@@ -309,7 +317,7 @@ def life(case: Case) -> ModelledRecording:
         CALL,
         sealed.line,
         sealed.consent.mode,
-        (sealed.agreed.code, sealed.agreed.until) if sealed.agreed else None,
+        (sealed.keep_consent.code, sealed.keep_consent.until) if sealed.keep_consent else None,
         tuple((day(at), data) for at, data in case.said),
         case.limits,
         sealed.ended_at,
@@ -318,7 +326,7 @@ def life(case: Case) -> ModelledRecording:
 
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
-def test_when_and_why_each_thing_ends_and_who_hears_it_until_then(case: Case, role: str, ago: int) -> None:
+def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int) -> None:
     """Also at moments before all was said; and with that what the gate lets somebody choose."""
     now, pack, model = day(case.now + ago), shipped_packs()[case.country], life(case)
     told = terms(case.sealed, chain(*case.said), case.limits, pack)
@@ -339,14 +347,14 @@ def test_when_and_why_each_thing_ends_and_who_hears_it_until_then(case: Case, ro
 
 @settings(max_examples=80, deadline=None)
 @given(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
-def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case, what: str) -> None:
+def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
     now = day(case.now)
     before = terms(case.sealed, chain(*case.said), case.limits)
     codes = tuple(each.code for each in before.purposes)
     more: dict[str, Data] = {
         "withdrawn": ConsentWithdrawn(codes, "…"),
         "narrowed": PurposesNarrowed(codes, "…"),
-        "deleted": DeletionAsked("…"),
+        "deleted": DeletionRequested("…"),
     }
     if what == "limited":
         after = terms(case.sealed, chain(*case.said), [*case.limits, RetentionLimit(3, None, None, now)])
@@ -362,6 +370,6 @@ def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_what_a_law_asks_for_is_data(code: str) -> None:
+def test_legal_duty_cannot_be_withdrawn(code: str) -> None:
     told = terms(manifest((code,), mode="opt-in"), chain((1, ConsentWithdrawn((code,), "…"))))
     assert told.until == (day(30) if code == "legal-duty" else day(1))

@@ -21,7 +21,7 @@ from recorder.seal.streaming_aead import HEADER, SEGMENT, Reader
 from .reference import LENGTHS, VECTORS, Tink, plain
 
 KEY = bytes(range(32))
-AAD = streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.opus")
+AAD = streaming_aead.associated_data("0198c0de-0000-7000-8000-000000000001", "audio.opus")
 FIRST = SEGMENT - HEADER - 16
 NEXT = SEGMENT - 16
 EDGES = (0, 1, FIRST - 1, FIRST, FIRST + 1, FIRST + NEXT - 1, FIRST + NEXT, FIRST + NEXT + 1, 500_000)
@@ -45,7 +45,7 @@ def reader(stored: bytes, **changed: Any) -> Reader:
 
 
 @pytest.mark.parametrize("vector", json.loads(VECTORS.read_text()), ids=lambda v: str(v["plain_length"]))
-def test_the_bytes_are_tinks(vector: dict[str, Any]) -> None:
+def test_bytes_equal_tink_vectors(vector: dict[str, Any]) -> None:
     content, header = plain(vector["plain_length"]), bytes.fromhex(vector["header"])
     key, associated = bytes.fromhex(vector["key"]), vector["associated"].encode()
     entropy = replay(header[1:33], header[33:])
@@ -58,7 +58,7 @@ def test_the_bytes_are_tinks(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_tink_itself_reads_ours_and_we_read_its(length: int) -> None:
+def test_tink_and_accord_decrypt_each_other(length: int) -> None:
     pytest.importorskip("tink", reason="the vectors above were made by it; this asks it again")
     reference = Tink(KEY)
     content = plain(length)
@@ -67,7 +67,7 @@ def test_tink_itself_reads_ours_and_we_read_its(length: int) -> None:
 
 
 @pytest.mark.parametrize("length", EDGES)
-def test_a_file_comes_back(tmp_path: Path, length: int) -> None:
+def test_file_round_trips(tmp_path: Path, length: int) -> None:
     content = os.urandom(length)
     source, target = tmp_path / "audio.opus", tmp_path / "audio.opus.enc"
     source.write_bytes(content)
@@ -84,7 +84,7 @@ def test_a_file_comes_back(tmp_path: Path, length: int) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio.opus", "audio.opus.enc"]
 
 
-def test_the_same_file_is_never_encrypted_to_the_same_bytes() -> None:
+def test_encryption_is_randomised() -> None:
     assert streaming_aead.encrypt_bytes(b"a", KEY, AAD) != streaming_aead.encrypt_bytes(b"a", KEY, AAD)
 
 
@@ -94,11 +94,11 @@ LONG_STORED = streaming_aead.encrypt_bytes(LONG, KEY, AAD)
 
 @settings(max_examples=60, deadline=None)
 @given(start=st.integers(0, len(LONG) + 10), length=st.integers(0, len(LONG)))
-def test_any_range_is_the_plain_range(start: int, length: int) -> None:
+def test_any_range_reads_the_plain_range(start: int, length: int) -> None:
     assert b"".join(reader(LONG_STORED).read(start, start + length)) == LONG[start : start + length]
 
 
-def test_seeking_reads_only_the_header_and_what_is_needed() -> None:
+def test_seek_reads_the_header_and_the_needed_blocks() -> None:
     asked: list[tuple[int, int]] = []
 
     def read(start: int, end: int) -> bytes:
@@ -113,7 +113,7 @@ def test_seeking_reads_only_the_header_and_what_is_needed() -> None:
     assert asked[2:] == [(4 * SEGMENT, 5 * SEGMENT)]
 
 
-def test_the_first_byte_waits_for_one_block_only() -> None:
+def test_first_read_is_one_block() -> None:
     asked: list[tuple[int, int]] = []
 
     def read(start: int, end: int) -> bytes:
@@ -124,7 +124,7 @@ def test_the_first_byte_waits_for_one_block_only() -> None:
     assert asked == [(0, SEGMENT)]
 
 
-def test_each_block_is_shown_before_it_is_decrypted() -> None:
+def test_each_block_is_verified_before_decryption() -> None:
     seen: list[tuple[int, str]] = []
 
     def check(number: int, block: bytes) -> None:
@@ -159,7 +159,7 @@ def test_a_changed_header_is_refused() -> None:
     assert refused.value.error_id == "seal.object_header"
 
 
-def test_blocks_in_another_order_are_refused() -> None:
+def test_reordered_blocks_are_refused() -> None:
     blocks = [LONG_STORED[at : at + SEGMENT] for at in range(0, len(LONG_STORED), SEGMENT)]
     blocks[1], blocks[2] = blocks[2], blocks[1]
     with pytest.raises(SealError) as refused:
@@ -168,7 +168,7 @@ def test_blocks_in_another_order_are_refused() -> None:
 
 
 @pytest.mark.parametrize("keep", [SEGMENT, 3 * SEGMENT, len(LONG_STORED) - 1])
-def test_a_cut_object_is_refused_whatever_length_it_claims(keep: int) -> None:
+def test_truncated_object_is_refused(keep: int) -> None:
     cut = LONG_STORED[:keep]
     with pytest.raises(SealError) as refused:
         list(reader(cut).read())  # its own length: the last segment is not marked as the last
@@ -186,8 +186,16 @@ def test_bytes_after_the_end_are_refused() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"associated_data": streaming_aead.associated("0198c0de-0000-7000-8000-000000000002", "audio.opus")},
-        {"associated_data": streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.wav")},
+        {
+            "associated_data": streaming_aead.associated_data(
+                "0198c0de-0000-7000-8000-000000000002", "audio.opus"
+            )
+        },
+        {
+            "associated_data": streaming_aead.associated_data(
+                "0198c0de-0000-7000-8000-000000000001", "audio.wav"
+            )
+        },
         {"key": bytes(32)},
     ],
     ids=["another recording", "another name", "another key"],
@@ -198,7 +206,7 @@ def test_another_place_or_key_is_refused(changed: dict[str, Any]) -> None:
     assert refused.value.error_id == "seal.decryption"
 
 
-def test_an_empty_object_is_authenticated_too() -> None:
+def test_empty_object_is_authenticated() -> None:
     stored = streaming_aead.encrypt_bytes(b"", KEY, AAD)
     assert list(reader(stored).read()) in ([], [b""])
     with pytest.raises(SealError):
@@ -206,7 +214,7 @@ def test_an_empty_object_is_authenticated_too() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 55, SEGMENT + 1, SEGMENT + 16, 2 * SEGMENT + 15])
-def test_a_length_that_no_encryption_gives_is_refused(length: int) -> None:
+def test_impossible_length_is_refused(length: int) -> None:
     with pytest.raises(SealError) as refused:
         streaming_aead.plain_length(length)
     assert refused.value.error_id == "seal.object_length"
@@ -221,7 +229,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio.wav", "target"]
 
 
-def test_what_is_asked_at_once_grows_but_never_past_four_mebibytes() -> None:
+def test_read_window_grows_to_four_mebibytes() -> None:
     content = bytes(8 * 1024 * 1024)
     stored = streaming_aead.encrypt_bytes(content, KEY, AAD)
     asked: list[int] = []

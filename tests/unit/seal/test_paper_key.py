@@ -11,23 +11,23 @@ from recorder.seal import paper_key
 
 KEY = bytes(range(7, 39))
 OTHER = bytes(range(101, 133))
-LINES = list(paper_key.printed("kek", KEY))
+LINES = list(paper_key.format_key("kek", KEY))
 
 
 def refused(*lines: str) -> str:
     with pytest.raises(ConfigError) as error:
-        paper_key.typed("\n".join(lines))
+        paper_key.parse_keys("\n".join(lines))
     assert error.value.error_id == "keys.mistyped"
     return error.value.message.removeprefix("not what was printed: ")
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_every_key_comes_back(key: bytes) -> None:
-    text = "\n".join(paper_key.printed("root.key", key))
-    assert paper_key.typed(text) == {"root.key": key}
+def test_printed_key_round_trips(key: bytes) -> None:
+    text = "\n".join(paper_key.format_key("root.key", key))
+    assert paper_key.parse_keys(text) == {"root.key": key}
 
 
-def test_it_is_printed_so_for_ever() -> None:
+def test_printed_form_is_frozen() -> None:
     """Papers are read again in years."""
     assert LINES == [
         "kek",
@@ -39,18 +39,18 @@ def test_it_is_printed_so_for_ever() -> None:
     ]
 
 
-def test_how_it_is_typed_does_not_matter() -> None:
+def test_typing_style_is_ignored() -> None:
     first, *rest = LINES
     spaced = [" ".join(line.split()[1].replace("-", " ").lower()) for line in rest]
     alike = [line.split()[1].replace("0", "O").replace("1", "l") for line in rest]
     for lines in (spaced, alike, [f"{number}. {line}" for number, line in enumerate(alike, 1)]):
         typed = "\n\n".join(["# printed long ago", first.upper(), *lines, "# end"])
-        assert paper_key.typed(typed) == {"kek": KEY}
-    both = [*LINES, *paper_key.printed("root.key", OTHER)]
-    assert paper_key.typed("\n".join(both)) == {"kek": KEY, "root.key": OTHER}
+        assert paper_key.parse_keys(typed) == {"kek": KEY}
+    both = [*LINES, *paper_key.format_key("root.key", OTHER)]
+    assert paper_key.parse_keys("\n".join(both)) == {"kek": KEY, "root.key": OTHER}
 
 
-def test_every_other_symbol_is_found_and_its_line_named() -> None:
+def test_each_wrong_symbol_is_reported_with_its_line() -> None:
     for number in range(1, 6):
         line = LINES[number].split()[1]
         for at in (each for each in range(len(line)) if line[each] != "-"):
@@ -62,7 +62,7 @@ def test_every_other_symbol_is_found_and_its_line_named() -> None:
                 )
 
 
-def test_what_else_can_go_wrong_is_named() -> None:
+def test_other_typing_errors_are_reported() -> None:
     swapped = [LINES[0], LINES[1], LINES[3], LINES[2], *LINES[4:]]
     assert refused(*swapped).count("should be") == 2
     bare = [line.split()[-1] for line in swapped]
@@ -74,23 +74,23 @@ def test_what_else_can_go_wrong_is_named() -> None:
     assert "is there twice" in refused(*LINES, *LINES)
     assert "before the first name" in refused(*LINES[1:])
     assert "nothing was typed" in refused("")
-    others = list(paper_key.printed("kek", OTHER))
+    others = list(paper_key.format_key("kek", OTHER))
     assert "not of one key" in refused(*LINES[:3], *others[3:])
     assert "before the first name" in refused("../../etc/passwd", *LINES[1:])
 
 
-def test_a_block_below_another_keys_name_is_named() -> None:
+def test_lines_below_another_name_are_reported() -> None:
     """All keys have 32 bytes, and their blocks look alike."""
     names = ("kek", "kek.next", f"{'ab' * 16}.kek", "root.key")
     for mine in names:
         for other in names:
-            lines = [mine, *list(paper_key.printed(other, KEY))[1:]]
+            lines = [mine, *list(paper_key.format_key(other, KEY))[1:]]
             if mine == other:
-                assert paper_key.typed("\n".join(lines)) == {mine: KEY}
+                assert paper_key.parse_keys("\n".join(lines)) == {mine: KEY}
             else:
                 shown = "<id>.kek" if other.startswith("ab") else other
                 assert refused(*lines) == f"below {mine} stand the lines of {shown}"
-    root = list(paper_key.printed("root.key", OTHER))
+    root = list(paper_key.format_key("root.key", OTHER))
     said = refused("kek", *root[1:], "root.key", *LINES[1:])
     assert said == "below kek stand the lines of root.key; below root.key stand the lines of kek"
     assert refused(*LINES[:3], *root[3:4], *LINES[4:]) == "kek: line 3 is a line of root.key"

@@ -20,8 +20,8 @@ from recorder.seal.keyring import (
     WrappedKey,
     data_key_path,
     load_kek,
+    make_secret,
     parse_kek,
-    secret,
     tenant_key_path,
     write_private,
 )
@@ -31,7 +31,7 @@ from .recording import NOW, RECORDING, TENANT, Keys
 OTHER = "0198c0de-0000-7000-8000-00000000000b"
 
 
-def test_init_makes_private_files_and_never_writes_over_them(tmp_path: Path) -> None:
+def test_init_writes_private_files_once(tmp_path: Path) -> None:
     made = signing.init(tmp_path / "keys", NOW)
     modes = {path.name: path.stat().st_mode & 0o777 for path in made}
     assert modes == {
@@ -53,7 +53,7 @@ def test_init_makes_private_files_and_never_writes_over_them(tmp_path: Path) -> 
     assert {path: path.read_bytes() for path in sorted((tmp_path / "keys").iterdir())} == before
 
 
-def test_a_key_that_appears_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+def test_existing_key_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"somebody's")
     with pytest.raises(ConfigError) as refused:
         write_private(tmp_path / "kek", b"ours")
@@ -61,7 +61,7 @@ def test_a_key_that_appears_meanwhile_is_not_written_over(tmp_path: Path) -> Non
     assert (tmp_path / "kek").read_bytes() == b"somebody's"
 
 
-def test_two_inits_share_nothing(tmp_path: Path) -> None:
+def test_each_init_makes_its_own_keys(tmp_path: Path) -> None:
     first, second = signing.init(tmp_path / "a", NOW), signing.init(tmp_path / "b", NOW)
     assert all(one.read_bytes() != other.read_bytes() for one, other in zip(first, second, strict=True))
 
@@ -73,7 +73,7 @@ def test_openssl_reads_the_keys(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o620, 0o666])
-def test_a_key_that_others_can_read_is_refused(keys: Keys, mode: int) -> None:
+def test_world_readable_key_is_refused(keys: Keys, mode: int) -> None:
     path = keys.folder / "kek"
     path.chmod(mode)
     with pytest.raises(ConfigError) as refused:
@@ -85,20 +85,20 @@ def test_a_key_that_others_can_read_is_refused(keys: Keys, mode: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "abc", base64.b64encode(bytes(31)).decode(), "!" * 44, "é" * 44])
-def test_a_kek_that_is_no_32_bytes_is_refused(text: str) -> None:
+def test_kek_of_wrong_length_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_kek(text, "the environment")
     assert refused.value.error_id == "keys.bad_kek"
 
 
-def test_a_missing_key_file_says_what_to_do(tmp_path: Path) -> None:
+def test_error_of_a_missing_key_file_has_a_hint(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load_kek(tmp_path / "kek")
     assert refused.value.error_id == "keys.unreadable"
     assert "accord keys init" in refused.value.hint
 
 
-def test_a_data_key_opens_by_the_tenants_key_alone(keys: Keys) -> None:
+def test_only_the_tenant_key_unwraps_a_data_key(keys: Keys) -> None:
     data, wrapped = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
     read = WrappedKey.from_bytes(wrapped.to_bytes())
     assert read == wrapped
@@ -115,11 +115,11 @@ def refusal(attempt: Callable[[], object]) -> str:
     return refused.value.error_id
 
 
-def test_a_wrapped_key_opens_in_no_other_place(keys: Keys) -> None:
+def test_wrapped_key_is_bound_to_its_place(keys: Keys) -> None:
     ring = keys.keyring
     _, wrapped = ring.new_data_key(keys.tenant_key, RECORDING)
     other = ring.new_tenant_key(OTHER)
-    stranger = Keyring(secret(bytes(32)))
+    stranger = Keyring(make_secret(bytes(32)))
     renamed = replace(wrapped, recording=OTHER)
     damaged = replace(wrapped, wrapped=bytes(48))
     renumbered = replace(wrapped, key_id="0" * 32)
@@ -135,16 +135,16 @@ def test_a_wrapped_key_opens_in_no_other_place(keys: Keys) -> None:
     assert refusal(lambda: ring.open_tenant_key(stolen)) == "seal.key_damaged"
 
 
-def test_an_older_kek_still_opens_and_the_new_one_wraps(keys: Keys) -> None:
+def test_former_kek_unwraps_and_current_kek_wraps(keys: Keys) -> None:
     old = load_kek(keys.folder / "kek")
-    new = secret(bytes(range(32)))
+    new = make_secret(bytes(range(32)))
     ring = Keyring(new, old)
     data, wrapped = ring.new_data_key(keys.tenant_key, RECORDING)
     assert ring.open_data_key(keys.tenant_key, wrapped).key == data.key
     assert ring.new_tenant_key(OTHER).wrapped_by == new.id
 
 
-def test_a_wrapped_key_is_read_strictly(keys: Keys) -> None:
+def test_malformed_wrapped_key_is_refused(keys: Keys) -> None:
     body = json.loads(keys.tenant_key.to_bytes())
     for change, error_id in (
         ({"version": 2}, "seal.version"),
@@ -160,14 +160,14 @@ def test_a_wrapped_key_is_read_strictly(keys: Keys) -> None:
     assert refusal(lambda: WrappedKey.from_bytes(json.dumps(body).encode())) == "seal.not_canonical"
 
 
-def test_where_keys_lie(keys: Keys) -> None:
+def test_paths_of_wrapped_keys(keys: Keys) -> None:
     assert tenant_key_path(TENANT) == f"keys/{TENANT}/tenant.json"
     assert data_key_path(TENANT, RECORDING) == f"keys/{TENANT}/{RECORDING}.json"
     for bad in ("..", "a/b", "", "A", "tenant", ".x", "a" * 64):
         assert refusal(lambda name=bad: data_key_path(TENANT, name)) == "seal.bad_id"  # type: ignore[misc]
 
 
-def test_an_endorsement_is_for_a_use_and_a_time(keys: Keys) -> None:
+def test_endorsement_limits_use_and_time(keys: Keys) -> None:
     told = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
     root = keys.root.public_key()
     for use in signing.USES:
@@ -201,7 +201,7 @@ def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
         assert refusal(lambda found=document: signing.Endorsement.read(found)) == "seal.endorsement_use"  # type: ignore[misc]
 
 
-def test_the_panels_key_says_of_nothing_that_it_was_destroyed(keys: Keys) -> None:
+def test_panel_key_signs_no_tombstone(keys: Keys) -> None:
     signing.renew(keys.folder, keys.root, NOW)
     panel = signing.load_signer(keys.folder / signing.PANEL_KEY, keys.folder / signing.PANEL_ENDORSEMENT)
     for use in signing.USES:
@@ -211,7 +211,7 @@ def test_the_panels_key_says_of_nothing_that_it_was_destroyed(keys: Keys) -> Non
             assert refusal(lambda use=use: panel.check(use, NOW)) == "seal.endorsement_use"  # type: ignore[misc]
 
 
-def test_renewing_endorses_a_new_key_and_keeps_the_old(keys: Keys) -> None:
+def test_renewal_keeps_the_former_key(keys: Keys) -> None:
     old_key = (keys.folder / "manifest.key").read_bytes()
     signing.renew(keys.folder, keys.root, NOW)
     signer = signing.load_signer(keys.folder / "manifest.key", keys.folder / "manifest.endorsement.json")
@@ -226,7 +226,7 @@ def test_renewing_endorses_a_new_key_and_keeps_the_old(keys: Keys) -> None:
     assert refused.value.error_id == "keys.endorsement_mismatch"
 
 
-def test_another_kind_of_file_is_no_key(keys: Keys) -> None:
+def test_file_without_a_key_is_refused(keys: Keys) -> None:
     with pytest.raises(ConfigError) as refused:
         signing.load_private(keys.folder / "kek")
     assert refused.value.error_id == "keys.bad_key"
@@ -238,7 +238,7 @@ def test_another_kind_of_file_is_no_key(keys: Keys) -> None:
     assert refused.value.error_id == "keys.bad_endorsement"
 
 
-def test_a_renewal_that_was_broken_off_is_done_again(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_renewal_can_be_repeated(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dead between the new key and its endorsement: the two do not go together, and it is said."""
     private, endorsement = keys.folder / "manifest.key", keys.folder / "manifest.endorsement.json"
     old_key, replace_file = private.read_bytes(), os.replace

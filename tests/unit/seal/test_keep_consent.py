@@ -43,7 +43,7 @@ from .recording import (
 
 Change = Callable[[dict[str, Any]], object]
 ALL = (asked(), HEARD, YES, TOLD)
-BROKEN = ("keep_broken", {})
+BROKEN = ("keep_question_interrupted", {})
 ANNOUNCED = tuple(AnnouncedPurpose(code, START + timedelta(days=30)) for code in ANNOUNCEMENT.purposes)
 A_YEAR = START + timedelta(days=365)
 
@@ -59,8 +59,8 @@ def sealed_of(keys: Keys, folder: Path, *marks: tuple[str, dict[str, str]], **mo
     return sealed.manifest
 
 
-def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
-    consent = ("answered", {"question": "recording", "answer": "yes", "key": "1"})
+def test_keep_consent_body_field_by_field(keys: Keys, folder: Path) -> None:
+    consent = ("question_answered", {"question": "recording", "answer": "yes", "key": "1"})
     made = make_asked(folder, consent, *ALL, mode="opt-in", question=words("May we record?"))
     body = json.loads(seal_asked(keys, made).manifest_bytes)["body"]
     assert body["consent"] == {
@@ -71,7 +71,7 @@ def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
         "question": {"text": "May we record?", "sound_sha256": words("May we record?").sha256},
     }
     assert KEEP.question is not None
-    assert body["agreements"] == [
+    assert body["keep_questions"] == [
         {
             "asked_at": "2026-11-25T09:30:22.123Z",
             "offset_ms": 22_000,
@@ -82,31 +82,35 @@ def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
                 "found": {"offset_ms": 22_500, "end_ms": 24_000, "score": 0.98},
             },
             "answer": "yes",
-            "by": "outside",
+            "by": "external",
             "answered_how": "key",
             "answered_at": "2026-11-25T09:30:26.123Z",
             "answered_offset_ms": 26_000,
             "voice": None,
             "unheard_at": None,
-            "told": True,
-            "said": {
+            "confirmed": True,
+            "confirmation": {
                 "text": "It is kept.",
                 "sound_sha256": KEEP.yes.sha256,
                 "found": {"offset_ms": 26_500, "end_ms": 28_000, "score": 0.98},
             },
         }
     ]
-    assert body["agreed"] == {"purpose": "training", "keep_days": 365, "until": "2027-11-25T09:30:00.123Z"}
+    assert body["keep_consent"] == {
+        "purpose": "training",
+        "keep_days": 365,
+        "until": "2027-11-25T09:30:00.123Z",
+    }
     assert body["keep_until"] == "2027-11-25T09:30:00.123Z"
 
 
-def test_a_yes_keeps_it_longer_for_its_purpose_and_for_no_other(keys: Keys, folder: Path) -> None:
+def test_yes_extends_only_its_own_purpose(keys: Keys, folder: Path) -> None:
     manifest = sealed_of(keys, folder, *ALL)
     assert manifest.purposes == (*ANNOUNCED, AnnouncedPurpose("training", A_YEAR))
-    assert (manifest.keep_until, manifest.kept) == (A_YEAR, "yes")
+    assert (manifest.keep_until, manifest.keep_answer) == (A_YEAR, "yes")
 
 
-def test_a_yes_to_what_was_announced_prolongs_it_and_never_shortens(keys: Keys, tmp_path: Path) -> None:
+def test_yes_to_an_announced_purpose_never_shortens_it(keys: Keys, tmp_path: Path) -> None:
     longer = sealed_of(keys, tmp_path / "a", *ALL, keep=replace(KEEP, purpose="agreement"))
     assert longer.purposes == (AnnouncedPurpose("agreement", A_YEAR), ANNOUNCED[1])
     assert longer.keep_until == A_YEAR
@@ -116,8 +120,8 @@ def test_a_yes_to_what_was_announced_prolongs_it_and_never_shortens(keys: Keys, 
 
 
 OWN = asked("own_words")
-BY_COLLEAGUE = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "own_words", **VOICE})
-UNHEARD = ("keep_unheard", {})
+BY_COLLEAGUE = ("keep_question_answered", {"answer": "yes", "by": "internal", "how": "own_words", **VOICE})
+UNHEARD = ("keep_answer_unheard", {})
 
 
 @pytest.mark.parametrize(
@@ -143,35 +147,33 @@ UNHEARD = ("keep_unheard", {})
         ((asked(), BROKEN, YES), None, ["broken"]),
         ((asked(), YES), None, [None]),  # before its end
         ((YES, TOLD), None, []),
-        ((asked(), HEARD, ("keep_answered", {"answer": "yes"})), None, [None]),  # nobody's
+        ((asked(), HEARD, ("keep_question_answered", {"answer": "yes"})), None, [None]),  # nobody's
         ((asked(), HEARD), None, [None]),  # the daemon was killed
         ((asked(), HEARD, asked(), HEARD, YES), "yes", [None, "yes"]),
     ],
 )
-def test_the_last_answer_stands(
+def test_last_answer_counts(
     keys: Keys, folder: Path, marks: tuple[Any, ...], kept: str | None, answers: list[str | None]
 ) -> None:
     manifest = sealed_of(keys, folder, *marks)
-    assert manifest.kept == kept
-    assert [each.answer for each in manifest.agreements] == answers
-    assert (manifest.agreed is not None) == (kept == "yes")
+    assert manifest.keep_answer == kept
+    assert [each.answer for each in manifest.keep_questions] == answers
+    assert (manifest.keep_consent is not None) == (kept == "yes")
     assert manifest.keep_until == (A_YEAR if kept == "yes" else START + timedelta(days=30))
 
 
-def test_a_question_that_is_not_in_the_audio_before_the_answer_agrees_nothing(
-    keys: Keys, tmp_path: Path
-) -> None:
-    assert sealed_of(keys, tmp_path / "a", *ALL, found=False).agreed is None
+def test_question_missing_in_the_audio_gives_no_consent(keys: Keys, tmp_path: Path) -> None:
+    assert sealed_of(keys, tmp_path / "a", *ALL, found=False).keep_consent is None
     made = make_asked(tmp_path / "b", *ALL)
     late = tuple(replace(each, end_ms=each.end_ms + 2001) for each in made.prompts)
     manifest = seal_asked(keys, replace(made, prompts=late)).manifest
-    assert (manifest.agreed, manifest.kept, manifest.purposes) == (None, None, ANNOUNCED)
-    assert manifest.agreements[0].answer == "yes"  # what was answered is told all the same
+    assert (manifest.keep_consent, manifest.keep_answer, manifest.purposes) == (None, None, ANNOUNCED)
+    assert manifest.keep_questions[0].answer == "yes"  # what was answered is told all the same
 
 
-def test_without_an_announcement_nothing_is_agreed(keys: Keys, folder: Path) -> None:
+def test_unannounced_recording_has_no_keep_consent(keys: Keys, folder: Path) -> None:
     manifest = sealed_of(keys, folder, *ALL, announced=None)
-    assert (manifest.agreed, manifest.purposes) == (None, ())
+    assert (manifest.keep_consent, manifest.purposes) == (None, ())
     assert manifest.keep_until == manifest.ended_at + timedelta(days=30)
 
 
@@ -187,14 +189,14 @@ def test_without_an_announcement_nothing_is_agreed(keys: Keys, folder: Path) -> 
         ("opt-out", "unclear", False),
     ],
 )
-def test_where_it_is_asked_whether_to_record_nothing_is_used_without_the_answer(
+def test_opt_in_without_an_answer_has_no_purpose(
     keys: Keys, folder: Path, mode: str, answer: str | None, announced: bool
 ) -> None:
-    said = [("answered", {"question": "recording", "answer": answer})] if answer else []
-    language = ("answered", {"question": "language", "answer": "key", "key": "2"})
+    said = [("question_answered", {"question": "recording", "answer": answer})] if answer else []
+    language = ("question_answered", {"question": "language", "answer": "key", "key": "2"})
     manifest = sealed_of(keys, folder, *said, language, *ALL, mode=mode)
     assert (manifest.announced is not None) == announced
-    assert manifest.unannounced == (None if announced else "not_agreed")
+    assert manifest.unannounced == (None if announced else "no_consent")
     assert (manifest.consent.mode, manifest.consent.answer) == (mode, answer)
     assert bool(manifest.purposes) == announced
 
@@ -207,12 +209,12 @@ def resigned(sealed: SealedTake, keys: Keys, change: Change) -> bytes:
 
 
 def first(**changed: Any) -> Change:
-    return lambda body: body["agreements"][0].update(changed)
+    return lambda body: body["keep_questions"][0].update(changed)
 
 
 UNTIL = "2026-12-25T09:30:00.123Z"
-NOTHING_ANSWERED: dict[str, Any] = {"told": False} | dict.fromkeys(
-    ("answer", "by", "answered_how", "answered_at", "answered_offset_ms", "said")
+NOTHING_ANSWERED: dict[str, Any] = {"confirmed": False} | dict.fromkeys(
+    ("answer", "by", "answered_how", "answered_at", "answered_offset_ms", "confirmation")
 )
 
 
@@ -222,32 +224,32 @@ NOTHING_ANSWERED: dict[str, Any] = {"told": False} | dict.fromkeys(
         first(answer="no"),  # agreed without a yes
         first(**NOTHING_ANSWERED),
         first(**NOTHING_ANSWERED | {"answer": "broken"}),
-        lambda body: body.update(agreements=[]),  # a yes without a question
-        lambda body: body["agreements"][0]["question"].update(found=None),
-        lambda body: body["agreements"][0]["question"]["found"].update(end_ms=24_001),
-        lambda body: body.update(agreed=None),  # a yes that would count, and does not
+        lambda body: body.update(keep_questions=[]),  # a yes without a question
+        lambda body: body["keep_questions"][0]["question"].update(found=None),
+        lambda body: body["keep_questions"][0]["question"]["found"].update(end_ms=24_001),
+        lambda body: body.update(keep_consent=None),  # a yes that would count, and does not
         lambda body: body.update(announcement=None, unannounced="not_found_in_audio"),
-        lambda body: body["agreed"].update(until="2028-11-25T09:30:00.123Z"),  # outlives the recording
+        lambda body: body["keep_consent"].update(until="2028-11-25T09:30:00.123Z"),  # outlives the recording
         first(by=None),
         first(answered_how=None),
         first(answered_at=None),
         first(answered_offset_ms=None),
-        first(said=None),
+        first(confirmation=None),
         first(answer="none"),  # somebody's silence
-        first(**NOTHING_ANSWERED | {"told": True}),
+        first(**NOTHING_ANSWERED | {"confirmed": True}),
         first(how="own_words"),  # a question that was played, and was not
         first(question=None),
         first(offset_ms=24_001),
         first(answered_offset_ms=69_901),
-        lambda body: body["agreements"].append(body["agreements"][0]),  # before the one before
-        lambda body: body["agreements"][0]["said"]["found"].update(end_ms=69_901),
+        lambda body: body["keep_questions"].append(body["keep_questions"][0]),  # before the one before
+        lambda body: body["keep_questions"][0]["confirmation"]["found"].update(end_ms=69_901),
         lambda body: body["consent"].update(key="1"),
         lambda body: body["consent"].update(answer="yes"),
         lambda body: body["consent"].update(mode="opt-in"),
         lambda body: body["consent"].update(mode="opt-out", answer="no", at=UNTIL),
     ],
 )
-def test_a_contradiction_is_refused_however_rightly_signed(keys: Keys, folder: Path, change: Change) -> None:
+def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Change) -> None:
     sealed = seal_asked(keys, make_asked(folder, *ALL))
     with pytest.raises(SealError) as refused:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
@@ -259,19 +261,19 @@ def test_a_contradiction_is_refused_however_rightly_signed(keys: Keys, folder: P
     [
         (first(answer="perhaps"), "seal.field"),
         (first(by="somebody"), "seal.field"),
-        (first(told=1), "seal.field"),
+        (first(confirmed=1), "seal.field"),
         (first(offset_ms=-1), "seal.field"),
         (first(answered_offset_ms=True), "seal.field"),
         (first(note="x"), "seal.unknown_field"),
-        (lambda body: body["agreements"][0]["question"].update(note="x"), "seal.unknown_field"),
-        (lambda body: body["agreements"][0]["question"]["found"].update(note="x"), "seal.unknown_field"),
+        (lambda body: body["keep_questions"][0]["question"].update(note="x"), "seal.unknown_field"),
+        (lambda body: body["keep_questions"][0]["question"]["found"].update(note="x"), "seal.unknown_field"),
         (lambda body: body["consent"].update(mode="silent"), "seal.field"),
         (lambda body: body["consent"].update(note="x"), "seal.unknown_field"),
-        (lambda body: body["agreed"].update(note="x"), "seal.unknown_field"),
-        (lambda body: body.pop("agreed"), "seal.field"),
+        (lambda body: body["keep_consent"].update(note="x"), "seal.unknown_field"),
+        (lambda body: body.pop("keep_consent"), "seal.field"),
     ],
 )
-def test_another_form_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
+def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
     sealed = seal_asked(keys, make_asked(folder, *ALL))
     with pytest.raises(SealError) as refused:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
@@ -282,16 +284,14 @@ def test_another_form_is_refused(keys: Keys, folder: Path, change: Change, error
     ("said", "instead"),
     [
         (b'"answer":"yes"', b'"answer":"no"'),
-        (b'"by":"outside"', b'"by":"colleague"'),
+        (b'"by":"external"', b'"by":"internal"'),
         (b'"mode":"notice"', b'"mode":"opt-in"'),
         (b"May we keep this recording?", b"May we sell this recording?"),
         (b'"until":"2027', b'"until":"2037'),
         (b'"answered_offset_ms":26000', b'"answered_offset_ms":25000'),
     ],
 )
-def test_what_was_agreed_cannot_be_changed_unnoticed(
-    keys: Keys, folder: Path, said: bytes, instead: bytes
-) -> None:
+def test_changed_keep_consent_is_noticed(keys: Keys, folder: Path, said: bytes, instead: bytes) -> None:
     sealed = seal_asked(keys, make_asked(folder, BROKEN, *ALL))
     bucket = make_bucket(sealed, keys.tenant_key)
 
@@ -307,9 +307,7 @@ def test_what_was_agreed_cannot_be_changed_unnoticed(
     assert codes() == {"seal.signature"}
 
 
-def test_where_they_were_heard_is_sealed_as_far_as_it_follows_the_question(
-    keys: Keys, tmp_path: Path
-) -> None:
+def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path) -> None:
     """What the daemon found in the recording, in the recording's own milliseconds."""
     for number, (first_ms, end_ms, sealed) in enumerate((
         (22_500, 23_000, (22_500, 23_000)),
@@ -322,24 +320,24 @@ def test_where_they_were_heard_is_sealed_as_far_as_it_follows_the_question(
         voice = {"voice_from_ms": str(first_ms), "voice_to_ms": str(end_ms)}
         made = make_asked(tmp_path / str(number), asked(), HEARD, (ALOUD[0], ALOUD[1] | voice))
         manifest = seal_asked(keys, made).manifest
-        (only,) = manifest.agreements
+        (only,) = manifest.keep_questions
         found = None if only.voice is None else (only.voice.from_ms, only.voice.to_ms)
         assert found == sealed
-        assert (manifest.agreed is not None) == (sealed is not None)
+        assert (manifest.keep_consent is not None) == (sealed is not None)
 
 
 @pytest.mark.parametrize(
     "change",
     [
         first(voice=None),  # agreed without it
-        first(by="outside", answered_how="key"),
+        first(by="external", answered_how="key"),
         first(voice={"from_ms": 21_999, "to_ms": 25_000}),
         first(voice={"from_ms": 25_000, "to_ms": 25_000}),
         first(voice={"from_ms": 25_000, "to_ms": 69_901}),
         first(unheard_at=UNTIL),
     ],
 )
-def test_a_voice_that_contradicts_the_rest_is_refused(keys: Keys, folder: Path, change: Change) -> None:
+def test_contradictory_voice_is_refused(keys: Keys, folder: Path, change: Change) -> None:
     sealed = seal_asked(keys, make_asked(folder, asked(), HEARD, ALOUD))
     open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
     with pytest.raises(SealError) as refused:
@@ -350,9 +348,10 @@ def test_a_voice_that_contradicts_the_rest_is_refused(keys: Keys, folder: Path, 
 KINDS = [
     ALOUD, without_voice(ALOUD), UNHEARD,
     asked(), asked("own_words"), HEARD, BROKEN, YES, NO, NONE, TOLD, BY_COLLEAGUE,
-    ("keep_answered", {"answer": "yes"}), ("keep_answered", {}), ("keep_asked", {}), ("keep_untold", {}),
-    ("answered", {"question": "recording", "answer": "yes", "key": "1"}),
-    ("answered", {"question": "recording", "answer": "no", "key": "2"}),
+    ("keep_question_answered", {"answer": "yes"}), ("keep_question_answered", {}),
+    ("keep_question_asked", {}), ("keep_answer_unconfirmed", {}),
+    ("question_answered", {"question": "recording", "answer": "yes", "key": "1"}),
+    ("question_answered", {"question": "recording", "answer": "no", "key": "2"}),
     ("unobserved_from", {}), ("unobserved_to", {}),
 ]  # fmt: skip
 
@@ -365,7 +364,7 @@ KINDS = [
     found=st.booleans(),
     spoken=st.booleans(),
 )
-def test_nothing_is_ever_kept_by_agreement_without_a_yes_that_follows_a_question(
+def test_no_keep_consent_without_a_yes_after_a_question(
     keys: Keys, folder: Path, marks: list[Any], mode: str, announced: bool, found: bool, spoken: bool
 ) -> None:
     keep = KEEP if spoken else replace(KEEP, question=None)
@@ -373,36 +372,36 @@ def test_nothing_is_ever_kept_by_agreement_without_a_yes_that_follows_a_question
     made = make_asked(folder, *marks, found=found, keep=keep, mode=mode, **more)
     sealed = seal_asked(keys, made)  # it is never refused: that would be a take that waits for ever
     manifest = open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
-    if manifest.agreed is None:
+    if manifest.keep_consent is None:
         assert {each.code for each in manifest.purposes} <= set(ANNOUNCEMENT.purposes)
-        assert manifest.kept != "yes"
+        assert manifest.keep_answer != "yes"
         return
     assert announced
     order = [(mark.kind, mark.data) for mark in made.markers]
 
     def follows(yes: int) -> bool:
-        asks = [n for n, (kind, data) in enumerate(order[:yes]) if kind == "keep_asked" and data]
+        asks = [n for n, (kind, data) in enumerate(order[:yes]) if kind == "keep_question_asked" and data]
         if not asks:
             return False
         between = [kind for kind, _ in order[asks[-1] + 1 : yes]]
         heard = order[asks[-1]][1]["how"] == "own_words" or (found and "keep_question_heard" in between)
-        return heard and "keep_broken" not in between
+        return heard and "keep_question_interrupted" not in between
 
     said_yes = [
         n for n, (_, data) in enumerate(order)
-        if data.get("answer") == "yes" and (data.get("by") == "outside" or "voice_from_ms" in data)
+        if data.get("answer") == "yes" and (data.get("by") == "external" or "voice_from_ms" in data)
     ]  # fmt: skip
     assert any(follows(yes) for yes in said_yes)
     if mode == "opt-in":
-        answers = [data["answer"] for kind, data in order if kind == "answered"]
+        answers = [data["answer"] for kind, data in order if kind == "question_answered"]
         assert answers[-1] == "yes"
 
 
-def test_what_was_played_beyond_the_end_is_not_made_up(keys: Keys, folder: Path) -> None:
+def test_prompt_beyond_the_end_has_no_place(keys: Keys, folder: Path) -> None:
     """The call ends in the question: what was noted of it then lies at the end of the audio."""
     made = make_asked(folder, asked())
     end = made.duration_ms
     last = replace(made.markers[-2], offset_ms=end)
     made = replace(made, markers=(made.markers[0], last, made.markers[-1]), prompts=())
-    (only,) = seal_asked(keys, made).manifest.agreements
+    (only,) = seal_asked(keys, made).manifest.keep_questions
     assert (only.offset_ms, only.question and only.question.found, only.answer) == (end, None, None)

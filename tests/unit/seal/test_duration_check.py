@@ -26,30 +26,30 @@ def body(drift: int, *, duration: int = MINUTE, gaps=(), holds=()) -> dict:
 
 
 @pytest.mark.parametrize("drift", [0, 300, -300, 1190, -1170])
-def test_two_of_a_hundred_are_nothing(drift: int) -> None:
+def test_two_percent_is_no_mismatch(drift: int) -> None:
     assert unexplained_ms(body(drift)) == 0
 
 
 @pytest.mark.parametrize("drift", [1300, -1300, 60_000, -30_000])
-def test_more_is_told_whichever_way(drift: int) -> None:
+def test_mismatch_in_either_direction(drift: int) -> None:
     assert unexplained_ms(body(drift)) == drift
 
 
-def test_a_short_call_is_not_counted_in_shares() -> None:
+def test_short_call_has_an_absolute_threshold() -> None:
     assert unexplained_ms(body(300, duration=4000)) == 0
 
 
-def test_what_a_gap_at_the_end_says_is_said_once() -> None:
+def test_gap_at_the_end_explains_a_mismatch() -> None:
     assert unexplained_ms(body(9000, gaps=[(MINUTE, MINUTE + 9000)])) == 0
     assert unexplained_ms(body(12_000, gaps=[(MINUTE - 500, MINUTE + 9000)])) == 3000
 
 
-def test_a_hold_may_have_left_no_sound() -> None:
+def test_hold_explains_missing_audio() -> None:
     assert unexplained_ms(body(9000, holds=[(10, 20)])) == 0
     assert unexplained_ms(body(15_000, holds=[(10, 20)])) == 5000
     assert unexplained_ms(body(-15_000, holds=[(10, 20)])) == -15_000
 
 
-def test_two_phones_on_hold_at_once_are_one_hold_and_one_that_stays_lasts_to_the_end() -> None:
+def test_overlapping_holds_count_once_and_an_open_hold_lasts_to_the_end() -> None:
     assert unexplained_ms(body(30_000, holds=[(10, None), (12, 18), (None, 20)])) == 20_000
     assert unexplained_ms(body(30_000, holds=[(40, None)])) == 10_000

@@ -16,7 +16,7 @@ from recorder.seal.keyring import (
     WrappedKey,
     data_key_path,
     every_tenant_key_path,
-    secret,
+    make_secret,
     tenant_key_path,
 )
 from recorder.seal.manifest import Manifest
@@ -41,7 +41,7 @@ def flip(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-def test_what_was_not_changed_is_found_whole(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
+def test_unchanged_recording_verifies(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     report = check(bucket, keys)
     assert report.ok
     assert report.findings == []
@@ -49,7 +49,7 @@ def test_what_was_not_changed_is_found_whole(bucket: Bucket, keys: Keys, sealed:
     assert report.manifest == sealed.manifest
 
 
-def test_without_the_key_everything_that_is_stored_is_checked(bucket: Bucket, keys: Keys) -> None:
+def test_stored_bytes_are_checked_without_keys(bucket: Bucket, keys: Keys) -> None:
     report = check(bucket, keys, with_key=False)
     assert report.ok
     assert report.checked == [1, 2, 3, 4, 5, 6, 7, 8, 12]
@@ -250,7 +250,7 @@ def an_amendment_that_is_none(bucket: Bucket, keys: Keys, sealed: SealedTake) ->
 def the_tenant_key_wrapped_by_an_unknown_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     inner = keys.keyring.open_tenant_key(keys.tenant_key)
     replay = [inner.key, bytes(12)]
-    stranger = Keyring(secret(bytes(32)))
+    stranger = Keyring(make_secret(bytes(32)))
     wrapped: WrappedKey = stranger.new_tenant_key(TENANT, lambda _length: replay.pop(0))
     assert wrapped.key_id == keys.tenant_key.key_id
     bucket.objects[TENANT_KEY] = wrapped.to_bytes()
@@ -288,9 +288,7 @@ def other_parties(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
-def test_each_alteration_is_found_and_named(
-    bucket: Bucket, keys: Keys, sealed: SealedTake, name: str
-) -> None:
+def test_each_alteration_is_reported(bucket: Bucket, keys: Keys, sealed: SealedTake, name: str) -> None:
     change, expected = ALTERATIONS[name]
     assert check(bucket, keys).ok
     change(bucket, keys, sealed)
@@ -299,7 +297,7 @@ def test_each_alteration_is_found_and_named(
     assert not report.ok
 
 
-def test_the_blocks_that_are_wrong_are_named(bucket: Bucket, keys: Keys) -> None:
+def test_changed_blocks_are_listed(bucket: Bucket, keys: Keys) -> None:
     content = flip(flip(bucket.objects[OPUS], 70_000), 299_000)
     bucket.objects[OPUS] = content
     for with_key in (True, False):
@@ -308,7 +306,7 @@ def test_the_blocks_that_are_wrong_are_named(bucket: Bucket, keys: Keys) -> None
         assert finding.blocks == (1, 4)
 
 
-def test_a_store_that_is_away_is_no_finding(bucket: Bucket, keys: Keys) -> None:
+def test_unavailable_store_is_raised(bucket: Bucket, keys: Keys) -> None:
     def away(key: str, start: int = 0, end: int | None = None) -> bytes:
         raise Unreachable("store.unreachable", "away")
 
@@ -317,7 +315,7 @@ def test_a_store_that_is_away_is_no_finding(bucket: Bucket, keys: Keys) -> None:
         check(bucket, keys)
 
 
-def test_files_in_a_folder_are_verified_alone(tmp_path: Path, keys: Keys) -> None:
+def test_folder_with_one_recording_is_verified(tmp_path: Path, keys: Keys) -> None:
     sealed = make_sealed(tmp_path / "take", keys)
     folder = tmp_path / "downloaded"
     folder.mkdir()
@@ -345,9 +343,7 @@ def test_a_copy_of_the_bucket_is_verified_in_place(tmp_path: Path, keys: Keys) -
     assert report.checked == sorted(CHECKS)
 
 
-def test_the_sealed_key_counts_and_not_which_key_of_the_tenant_wraps_it(
-    bucket: Bucket, keys: Keys, sealed: SealedTake
-) -> None:
+def test_any_tenant_key_may_wrap_the_sealed_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     """A tenant's key may be changed: what was wrapped by one of before is found by that one's id."""
     other = keys.keyring.new_tenant_key(TENANT)
     bucket.objects[TENANT_KEY] = other.to_bytes()

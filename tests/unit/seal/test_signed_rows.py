@@ -1,0 +1,187 @@
+"""Credentials, commands, disclosures, records of erased calls and retention limits: what is signed must agree
+with what is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+
+from recorder.errors import SealError
+from recorder.seal import call_erasure, command, credential, disclosure, retention_limit
+from recorder.seal.amendment import SYSTEM, By
+from recorder.seal.call_erasure import AT_ONCE, ErasedCalls
+from recorder.seal.command import SignedCommand
+from recorder.seal.credential import TOKEN, USER, Credential
+from recorder.seal.disclosure import Disclosure
+from recorder.seal.retention_limit import LimitLifted, LimitSet
+from recorder.seal.revocation import Trust
+from recorder.store.contract import NotFound
+
+from .recording import NOW, RECORDING, TENANT, Keys, Store
+
+ID = "0198c0de-0000-7000-8000-0000000000cc"
+OTHER = "0198c0de-0000-7000-8000-00000000000b"
+SECOND = timedelta(seconds=1)
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    with pytest.raises(SealError) as refused:
+        attempt()
+    return refused.value.error_id
+
+
+PERSON = Credential(TENANT, USER, ID, "customer", "0" * 64, NOW)
+PROGRAM = Credential(TENANT, TOKEN, ID, None, "0" * 64, NOW)
+
+
+@pytest.mark.parametrize("expected", [PERSON, PROGRAM])
+def test_row_that_agrees_with_its_credential_is_accepted(keys: Keys, expected: Credential) -> None:
+    root, signed = keys.root.public_key(), credential.write(expected, keys.signer)
+    assert credential.read(signed, root) == (expected, keys.signer.key_id)
+    credential.check(signed, expected, root, {})
+    credential.check(signed, replace(expected, at=NOW + SECOND), root, {})
+    credential.check(signed, expected, root, {"another": NOW})
+    credential.check(signed, expected, root, {keys.signer.key_id: NOW + SECOND})
+    for since in (NOW, NOW - SECOND):
+        revoked = {keys.signer.key_id: since}
+        assert refusal(partial(credential.check, signed, expected, root, revoked)) == "seal.key_revoked"
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"tenant": OTHER}, "tenant"),
+        ({"kind": TOKEN, "role": None}, "kind, role"),
+        ({"id": OTHER}, "id"),
+        ({"role": "customer_admin"}, "role"),
+        ({"secret_sha256": "1" * 64}, "secret_sha256"),
+    ],
+)
+def test_changed_row_is_refused(keys: Keys, changed: dict[str, str | None], named: str) -> None:
+    signed = credential.write(PERSON, keys.signer)
+    with pytest.raises(SealError) as refused:
+        credential.check(signed, replace(PERSON, **changed), keys.root.public_key(), {})  # type: ignore[arg-type]
+    assert refused.value.error_id == "credential.differs"
+    assert refused.value.message.startswith(f"{named} of ")
+    assert refused.value.hint
+
+
+def test_row_without_a_credential_is_refused(keys: Keys) -> None:
+    assert refusal(lambda: credential.check(None, PERSON, keys.root.public_key(), {})) == "credential.missing"
+
+
+@pytest.mark.parametrize("wrong", [replace(PERSON, role=None), replace(PROGRAM, role="customer")])
+def test_only_a_user_has_a_role(keys: Keys, wrong: Credential) -> None:
+    assert refusal(lambda: credential.write(wrong, keys.signer)) == "seal.field"
+
+
+ORDER = SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW + SECOND)
+
+
+def test_command_must_be_signed_as_it_stands(keys: Keys) -> None:
+    root, signed = keys.root.public_key(), command.write(ORDER, keys.signer, NOW)
+    command.check(signed, ORDER, root, {})
+    assert json.loads(signed)["body"]["at"] == "2026-11-25T09:35:00.123Z"
+    assert refusal(lambda: command.check(None, ORDER, root, {})) == "command.missing"
+    for changed in ({"action": "delete"}, {"call": ID}, {"tenant": OTHER}, {"until": NOW}, {"actor": OTHER}):
+        other = replace(ORDER, **changed)  # type: ignore[arg-type]
+        assert refusal(lambda other=other: command.check(signed, other, root, {})) == "command.differs"  # type: ignore[misc]
+    command.check(signed, ORDER, root, {keys.signer.key_id: NOW + SECOND, "another": NOW})
+    revoked = {keys.signer.key_id: NOW}
+    assert refusal(lambda: command.check(signed, ORDER, root, revoked)) == "seal.key_revoked"
+
+
+GIVEN = Disclosure(TENANT, ID, RECORDING, "own", ID)
+
+
+def test_disclosure_must_be_signed_as_it_stands(keys: Keys) -> None:
+    root, signed = keys.root.public_key(), disclosure.write(GIVEN, keys.signer, NOW)
+    disclosure.check(signed, GIVEN, Trust(root))
+    assert refusal(lambda: disclosure.check(None, GIVEN, Trust(root))) == "disclosure.missing"
+    both = replace(GIVEN, given="both")
+    assert refusal(lambda: disclosure.check(signed, both, Trust(root))) == "disclosure.differs"
+    for since, accepted in ((NOW + SECOND, True), (NOW, False)):
+        trust = Trust(root, lambda since=since: {keys.signer.key_id: since})  # type: ignore[misc]
+        if accepted:
+            disclosure.check(signed, GIVEN, trust)
+        else:
+            with pytest.raises(SealError) as refused:
+                disclosure.check(signed, GIVEN, trust)
+            assert (refused.value.error_id, bool(refused.value.hint)) == ("seal.key_revoked", True)
+
+
+def put_record(store: Store, keys: Keys, calls: list[str]) -> None:
+    call_erasure.put(store, ID, TENANT, ID, calls, NOW, keys.signer, keys.root.public_key())
+
+
+def test_record_of_erased_calls_is_sorted_and_found_by_its_ids(keys: Keys) -> None:
+    store, root = Store({}), keys.root.public_key()
+    put_record(store, keys, [ID, RECORDING])
+    (place,) = store.objects
+    assert place == call_erasure.place_of(TENANT, ID) == f"call-erasures/{TENANT}/{ID}.json"
+    assert call_erasure.ids_in(place) == (TENANT, ID)
+    assert call_erasure.ids_in(place + "x") is None
+    found = call_erasure.note_at(store, TENANT, ID, root, {"another": NOW})
+    assert (found.tenant, found.request, found.at, found.key) == (TENANT, ID, NOW, keys.signer.key_id)
+    assert found.calls == (RECORDING, ID)
+    with pytest.raises(NotFound):
+        call_erasure.note_at(store, TENANT, OTHER, root, {})
+    revoked = {keys.signer.key_id: NOW + SECOND}
+    assert refusal(lambda: call_erasure.note_at(store, TENANT, ID, root, revoked)) == "seal.key_revoked"
+    store.objects[call_erasure.place_of(OTHER, ID)] = store.objects[place]
+    assert refusal(lambda: call_erasure.note_at(store, OTHER, ID, root, {})) == "call_erasure.foreign"
+
+
+def test_record_has_between_one_and_the_maximum_of_calls(keys: Keys) -> None:
+    def sign(*calls: str) -> bytes:
+        return call_erasure.NOTE.write(ErasedCalls(TENANT, ID, NOW, calls), keys.signer)
+
+    many = [f"{number:05}" for number in range(AT_ONCE + 1)]
+    call_erasure.read(sign(*many[:-1]), keys.root.public_key())
+    for wrong in (many, [], ["1", "1"], ["2", "1"]):
+        assert refusal(lambda wrong=wrong: sign(*wrong)) == "seal.contradiction"  # type: ignore[misc]
+
+
+BY = By("user", ID)
+LIMIT = LimitSet(TENANT, ID, "quality", None, 30, NOW, True, BY)
+LIFTED = LimitLifted(TENANT, ID, "0" * 64, NOW + SECOND, By("operator"))
+
+
+def test_retention_limit_and_its_lifting_are_read_as_signed(keys: Keys) -> None:
+    root = keys.root.public_key()
+    content = retention_limit.write(LIMIT, keys.signer)
+    assert retention_limit.open_set(content, root) == (LIMIT, keys.signer.key_id)
+    lifting = replace(LIFTED, set_sha256=retention_limit.sha256_of(content))
+    lifted = retention_limit.write(lifting, keys.signer)
+    assert retention_limit.open_lifted(lifted, root) == (lifting, keys.signer.key_id)
+    assert (LIMIT.signed_at, lifting.signed_at) == (NOW, NOW + SECOND)
+    assert refusal(lambda: retention_limit.open_set(lifted, root)) == "seal.field"
+    assert refusal(lambda: retention_limit.open_lifted(content, root)) == "seal.field"
+
+
+@pytest.mark.parametrize("by", [SYSTEM, By("user"), By("operator", ID)])
+@pytest.mark.parametrize("statement", [LIMIT, LIFTED])
+def test_retention_limit_is_set_by_a_user_or_the_operator(
+    keys: Keys, statement: LimitSet | LimitLifted, by: By
+) -> None:
+    wrong = replace(statement, by=by)
+    assert refusal(lambda: retention_limit.write(wrong, keys.signer)) == "seal.field"
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_place_of_a_retention_limit_names_it(lifted: bool) -> None:
+    place = retention_limit.place_of(TENANT, ID, lifted=lifted)
+    assert place == f"retention/{TENANT}/{ID}{'-lifted' if lifted else ''}.json"
+    assert retention_limit.parse_place(place) == (TENANT, ID, lifted)
+    assert retention_limit.parse_place(f"{place}.tmp") is None
+    assert retention_limit.parse_place(f"retention/{TENANT}/note.json") is None
+
+
+@pytest.mark.parametrize("at", [NOW - timedelta(days=2), NOW + timedelta(days=800)])
+def test_key_signs_only_within_its_endorsement(keys: Keys, at: datetime) -> None:
+    assert refusal(lambda: command.write(ORDER, keys.signer, at)) == "seal.endorsement_time"
