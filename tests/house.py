@@ -105,12 +105,12 @@ class House:
             signing.init(keys, clock() - self.KEY_AGE, entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.services = Services(
-            store or DirectoryStore(self.bucket, entropy),
-            Keyring(load_kek(keys / signing.KEK)),
-            signer,
-            signing.load_public(keys / signing.ROOT_PUBLIC),
-            folder / "spool",
-            folder / "snapshot",
+            store=store or DirectoryStore(self.bucket, entropy),
+            keyring=Keyring(load_kek(keys / signing.KEK)),
+            signer=signer,
+            root=signing.load_public(keys / signing.ROOT_PUBLIC),
+            spool=folder / "spool",
+            snapshot=folder / "snapshot",
             now=clock,
             entropy=entropy,
             uptime=lambda: since_boot(clock()),

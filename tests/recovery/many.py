@@ -93,12 +93,12 @@ class LargeInstallation:
         self.public = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.tenants = [self.tenant(number) for number in range(TENANTS)]
         self.services = Services(
-            store,
-            self.keyring,
-            self.signer,
-            self.public,
-            root / "spool",
-            root / "snapshot",
+            store=store,
+            keyring=self.keyring,
+            signer=self.signer,
+            root=self.public,
+            spool=root / "spool",
+            snapshot=root / "snapshot",
             entropy=self.entropy,
         )
 
