@@ -47,7 +47,7 @@ def again(model: Any, **columns: Any) -> None:
 
 @found_as("row.deleted", "retention_limit")
 def deleted_limit_with_restored_retention(world: World) -> None:
-    house, before = world.house, RecordingTable.get_by_id(world.keep_answer).keep_until
+    house, before = world.house, RecordingTable.get_by_id(world.kept).keep_until
     house.limit(20)
     earlier = before - timedelta(days=10)
     change_recording(world, keep_until=earlier)
@@ -294,7 +294,7 @@ def forged_review(world: World) -> None:
     with writing():
         request = SubjectRequestTable.select().get().id
         identity = f"{request}/{world.kept}"
-        ReviewTable.create(id=identity, request=request, recording_id=world.keep_answer, given="both")
+        ReviewTable.create(id=identity, request=request, recording_id=world.kept, given="both")
 
 
 @found_as("row.changed", "subject_request")

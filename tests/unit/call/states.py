@@ -221,8 +221,8 @@ PAUSES = ("code: pause", "code: resume", "command: pause", "command: resume", "r
 """These change nothing but pauses and holds, so they are not tried on every line."""
 
 SUPERVISORS = tuple(name for name in EVENTS if "supervisor" in name)
-"""Nothing else is tried while a supervisor listens: an inaudible one changes nothing, and an audible one is a
-participant."""
+"""These are tried while two parties speak, on a line with a transfer notice. Nothing else is tried while a
+supervisor listens: an inaudible one changes nothing, and an audible one is a participant."""
 
 PARTICIPANTS = tuple(name for name in EVENTS if "participant" in name or "conference" in name)
 """These are tried on a line with a transfer notice only, while the call goes on as usual: nothing that
@@ -235,8 +235,10 @@ def _is_tried(name: str, state: CallState) -> bool:
     recorded = state.recording.capturing and state.leaving and not (state.hung_up or state.prompt.playing)
     usual = recorded and not state.pause.is_active(AT)
     if name in SUPERVISORS:
-        alone = not (joined or state.conference.name or state.transfer.target or state.hold.active)
-        return bool(state.supervisors or (notice and usual and alone))
+        talking = stage(state) == "ANNOUNCED" and state.internal.leg and state.transfer.informed
+        calm = usual and talking and state.timer.deadline is None and not state.recording.over
+        alone = not (joined or state.conference.name or state.hold.active)
+        return bool(state.supervisors or (notice and calm and alone))
     if state.supervisors and name not in ("participant is internal", "participant is external"):
         return False
     if line.mode != NOTICE and notice and name in PAUSES:

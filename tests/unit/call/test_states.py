@@ -19,6 +19,7 @@ def test_table_lists_the_transitions_of_some_lines() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_table_equals_the_state_machine() -> None:
     assert written() == states.table(), "regenerate: python -m tests.unit.call.states"
 

@@ -175,7 +175,7 @@ def test_restores_a_line_with_several_languages(full: Bakery, file: Path, recove
         return line_policy.read(folder).line("+3225550109")
 
     before = told()
-    assert before.asked is not None
+    assert before.consent_prompt is not None
     assert [one.announcement.language for one in before.languages] == ["fr", "en"]
     for prompt in (full.folder / "nodes" / "prompts").iterdir():
         prompt.unlink()
