@@ -111,7 +111,7 @@ def test_a_no_counts_during_the_verdict() -> None:
     call.play(KEEP.no)
     assert call.state.keep_answer == "no"
     (one,) = questions(one for one in call.done if isinstance(one, Marker))
-    assert (one.answer, one.told is not None) == ("no", True)
+    assert (one.answer, one.confirmed is not None) == ("no", True)
 
 
 PAUSE = timedelta(seconds=60)
