@@ -36,7 +36,7 @@ Ceiling = Mapping[str, int]
 class ModelledRecording:
     """A recording and its amendments (``said``), in order.  ``until`` is the end of the announced retention,
     or its own day if nothing was announced; ``kept_from`` the start of retention; ``agreed`` the purpose
-    agreed in the call, and until when.  ``kind``: announced, not_announced, brought_in."""
+    agreed in the call, and until when.  ``kind``: announced, not_announced, imported."""
 
     kind: str
     codes: tuple[str, ...]

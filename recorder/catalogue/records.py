@@ -73,14 +73,6 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence to play: its text, word for word, and the SHA-256 (hex) of its WAV."""
-
-    text: str
-    sound: str
-
-
-@dataclass(frozen=True, slots=True)
 class Composition:
     """How an announcement was composed: the sentences for the customer's own purposes, by code, and the
     greeting, if any. ``says_all``: the customer attests that the greeting alone says all that the
@@ -134,9 +126,9 @@ class KeepOptions:
 
 @dataclass(frozen=True, slots=True)
 class TransferOptions:
-    """The announcement to a transfer target: ``said`` by language, and how it is played (one of
-    ``recorder.domain.call_plan.WAYS``). If they are asked for consent, ``asked`` are the questions by mode
-    and language, and ``refused`` says by language that the call is not recorded."""
+    """The announcement to a transfer target: the ``notices`` by language, and ``how`` they are played (one of
+    ``recorder.domain.call_plan.WAYS``). If they are asked for consent, ``questions`` are by mode and
+    language, and ``refused`` says by language that the call is not recorded."""
 
     how: str
     notices: Mapping[str, SpokenSentence]
@@ -207,8 +199,8 @@ class RecordingRow:
     can only remove purposes.
 
     ``announced`` is false if the announcement was not found in the audio: nobody may play the recording, and
-    it is destroyed at ``keep_until``. ``kept`` is the keep answer: ``yes``, ``no``, ``none`` (no answer), or
-    ``None`` (not asked, or the answer does not count). ``consented_until`` are the purposes for which
+    it is destroyed at ``keep_until``. ``keep_answer`` is the answer to the keep question: ``yes``, ``no``,
+    ``none`` (no answer), or ``None`` (not asked, or the answer does not count). ``consented_until`` are the purposes for which
     retention was agreed, during the call or later, each with its last day (UTC); for display, it decides
     nothing. ``erased_at`` is set on a tombstone, which has no parties. ``import_sha256`` is the SHA-256 (hex)
     of an imported file: nothing was announced, and only purposes stated since apply.

@@ -63,8 +63,8 @@ MARKER_KINDS: Final = frozenset(
         "keep_answer_confirmed",  # both heard the outcome. data: answer
         "keep_answer_unconfirmed",  # the outcome was not heard whole by both
         # The switch pauses the recording. data: seconds until it resumes by itself; began (unknown), where
-        # the switch does not say since when; by (panel, api), here and in resumed, noted and deleted, where
-        # it was a command and no feature code
+        # the switch does not say since when; by (panel, api), here and in resumed, moment_marked and
+        # deleted, where it was a command and no feature code
         "paused",
         "resumed",
         "moment_marked",  # a colleague marked the moment

@@ -18,7 +18,7 @@ from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.seal.offboarding import place_of, read_receipt
 
 from .conftest import step
-from .test_destroying_killed import lost_and_found
+from .test_erasure_killed import lost_and_found
 
 RECORDINGS = (
     "begun",

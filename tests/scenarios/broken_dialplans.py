@@ -202,7 +202,7 @@ BROKEN = (
         "a bound of its own",
         ACCORD,
         replace_in_extension("accord_begin", "+${accord_seconds}", "+2"),
-        "announcements are cut off after 2 s",
+        "announcements are broken off after 2 s",
     ),
     DialplanFault(
         "the socket keeps its power",
@@ -320,7 +320,7 @@ BROKEN_OUTWARD = (
         "accord_decline does not end",
     ),
     DialplanFault(
-        "nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"
+        "nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees hear no announcement"
     ),
     DialplanFault(
         "told too soon",
@@ -353,13 +353,13 @@ BROKEN_OUTWARD = (
         "told twice",
         WAY,
         replace_in_extension("accord_outbound", '<condition field="${accord_state}" expression="^$"/>'),
-        "acts on calls that Accord has in hand",
+        "acts on calls that Accord already handles",
     ),
     DialplanFault(
         "nobody's calls",
         WAY,
         replace_in_extension("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
-        "from which line they are",
+        "acts on calls without a line",
     ),
 )
 """Faults of the outbound dialplan."""

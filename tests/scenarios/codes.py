@@ -28,7 +28,7 @@ CODES = (
                     Step("mark resumed", 1.0, "hang_up"))),
     Scenario("a_note", _recorded("moment_marked", "moment_marked"),
              steps=(Step("bridged", 0.5, "callee_presses", "*8"),
-                    Step("mark noted", 0.7, "callee_presses", "*8"), Step("mark noted 2", 0.7, "hang_up"))),
+                    Step("mark moment_marked", 0.7, "callee_presses", "*8"), Step("mark moment_marked 2", 0.7, "hang_up"))),
     Scenario("resumed_without_a_pause", _recorded(absent=_DONE),
              steps=(Step("bridged", 0.5, "callee_presses", "*7"), Step("bridged", 2.0, "hang_up"))),
     Scenario("the_outside_party_dials_codes", _recorded(absent=_DONE), line="deletable",

@@ -71,7 +71,7 @@ JOINING = (
              steps=(Step("bridged", 0.5, "callee_holds"), _transfer(1.0), _END)),
 )  # fmt: skip
 
-_CALLER_AGREES = Step("mark asked", 0.3, "press", "1")
+_CALLER_AGREES = Step("mark question_finished", 0.3, "press", "1")
 _IN = (
     "recording_started",
     "announcement_finished",

@@ -27,7 +27,7 @@ def test_transfer_notice_is_a_gap_in_the_right_channel(last: str) -> None:
         (23_300, last),
     ]
     plan = redaction.plan(take(marks), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
-    ours = [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
+    ours = [gap for gap in gaps(plan) if gap[3] == "participant_notice"]
     assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
         last == "hangup" and ours[0][2] == "right"
     )
@@ -46,7 +46,7 @@ def test_transfer_notice_in_a_conference_is_no_gap() -> None:
         sound(),
         FOUND,
     )
-    assert not [gap for gap in gaps(plan) if gap[3] == "transfer_notice"]
+    assert not [gap for gap in gaps(plan) if gap[3] == "participant_notice"]
 
 
 def test_redacts_from_the_arrival_of_an_outside_participant() -> None:

@@ -215,7 +215,7 @@ def test_changes_are_counted_by_name(catalogue) -> None:
 def test_global_state_is_cleared_once(catalogue, clock) -> None:
     with writing():
         for name in ("rebuild", "other"):
-            GlobalStateTable.create(name=name, said={}, since=clock())
+            GlobalStateTable.create(name=name, data={}, since=clock())
         assert rebuild_progress.clear_state("rebuild")
         assert not rebuild_progress.clear_state("rebuild")
     with connected():

@@ -40,9 +40,9 @@ def test_agreed_retention_is_listed_with_its_last_day(house) -> None:
     plain = queries.recording(house.tenant, put_small(house))
     content = house.store.read(plain.prefix + "manifest.json")
     current = terms(open_manifest(content, house.root_public), (), ())
-    assert consents_in(current) == () == plain.agreed
+    assert consents_in(current) == () == plain.consented_until
     (term,) = current.purposes
-    later = [replace(term, code=code, agreed=current.until + timedelta(days=days)) for code, days in
+    later = [replace(term, code=code, consented_until=current.until + timedelta(days=days)) for code, days in
              (("training", 1), ("quality", 2))]  # fmt: skip
     agreed = consents_in(replace(current, purposes=(*later, term)))
     day = current.until.date()

@@ -16,7 +16,6 @@ from recorder.catalogue.records import (
     LineRow,
     NotRecordedRow,
     RecordingRow,
-    Sentence,
     TransferOptions,
 )
 from recorder.catalogue.tables.announcement import AnnouncementTable
@@ -24,11 +23,12 @@ from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
+from recorder.domain.sentences import SpokenSentence
 from recorder.features.tenants import composition, keep_options, lines
 from recorder.identity import users
 from recorder.prompts.sentences import SHORT
 
-FRENCH, ENGLISH, DUTCH = (Sentence(text, text[0] * 64) for text in ("Bonjour.", "Hello.", "Dag."))
+FRENCH, ENGLISH, DUTCH = (SpokenSentence(text, text[0] * 64) for text in ("Bonjour.", "Hello.", "Dag."))
 OPTIONS = TransferOptions(
     "both",
     {"fr": FRENCH},
@@ -50,15 +50,15 @@ def test_transfer_target_hears_the_sentence_of_mode_and_language() -> None:
     assert OPTIONS.say("opt-in", "fr") == (FRENCH, DUTCH)
     assert OPTIONS.say("opt-out", "fr") == (DUTCH, DUTCH)
     assert OPTIONS.say("opt-in", "nl") == (ENGLISH, ENGLISH), "a missing language is asked in English"
-    assert OPTIONS.sounds == {each.sound for each in (FRENCH, ENGLISH, DUTCH)}
-    assert TransferOptions("alone", {"fr": FRENCH}).sounds == {FRENCH.sound}
+    assert OPTIONS.sounds == {each.sha256 for each in (FRENCH, ENGLISH, DUTCH)}
+    assert TransferOptions("alone", {"fr": FRENCH}).sounds == {FRENCH.sha256}
 
 
 @pytest.mark.parametrize("options", [OPTIONS, TransferOptions("alone", {"fr": FRENCH, "en": ENGLISH}), None])
 def test_transfer_options_are_read_back(line: LineRow, options: TransferOptions | None) -> None:
     data = None if options is None else mappers.transfer_options_data(options)
     if options is not None:
-        assert ("asked" in data, "refused" in data) == (bool(options.asked), bool(options.asked))
+        assert ("questions" in data, "refused" in data) == (bool(options.questions), bool(options.questions))
     with writing():
         LineTable.update(transfer_notice=data).where(LineTable.id == line.id).execute()
     assert queries.line(line.tenant, line.id) == replace(line, transfer_notice=options)
@@ -100,7 +100,7 @@ def test_composition_is_read_back(tenants, clock, entropy) -> None:
         stored = AnnouncementTable.get_by_id(made.id)
     assert mappers.own_sentences(stored) == own
     found = queries.announcement(tenants[0], made.id)
-    assert found.composition == replace(composed, greeting=Sentence(FRENCH.text, row.sound))
+    assert found.composition == replace(composed, greeting=SpokenSentence(FRENCH.text, row.sound))
     del data["wording"]
     with writing():
         AnnouncementTable.update(composed=data, greeting=None).execute()
@@ -144,10 +144,10 @@ def test_recording_without_parties_is_read_back(stored, tenants) -> None:
 
 def test_agreed_retention_is_read_back_in_order(stored, tenants) -> None:
     agreed = (("agreement", date(2027, 1, 2)), ("training", date(2026, 12, 31)))
-    row = stored(agreed=agreed, announced=False, brought_in="ab" * 32)
+    row = stored(consented_until=agreed, announced=False, import_sha256="ab" * 32)
     assert queries.recording(tenants[0], row.id) == row
     with connected():
-        assert RecordingTable.get_by_id(row.id).agreed == {
+        assert RecordingTable.get_by_id(row.id).consented_until == {
             "agreement": "2027-01-02",
             "training": "2026-12-31",
         }
@@ -158,8 +158,8 @@ def test_recording_is_usable_once_a_purpose_is_known(stored) -> None:
     assert row.usable
     assert replace(row, purposes=()).usable, "the manifest decides about an announced one"
     assert not replace(row, announced=False).usable
-    assert replace(row, announced=False, brought_in="ab").usable
-    assert not replace(row, announced=False, brought_in="ab", purposes=()).usable
+    assert replace(row, announced=False, import_sha256="ab").usable
+    assert not replace(row, announced=False, import_sha256="ab", purposes=()).usable
 
 
 def test_unrecorded_call_is_undecided_while_its_take_is_in_quarantine(unrecorded, clock) -> None:

@@ -205,7 +205,7 @@ def test_number_belongs_to_one_customer(customer: Shell) -> None:
     customer.good("line", "add", "--tenant", "Dubois", "+3225550101")
     result = customer("line", "add", "--tenant", "Martin", "3225550101")
     assert result.exit_code == 1
-    assert "recorded for a customer already" in result.output
+    assert "is already recorded for a customer" in result.output
 
 
 def test_tenant_key_under_another_kek_is_refused(customer: Shell) -> None:

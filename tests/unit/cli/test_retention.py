@@ -51,7 +51,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     delete = ("recording", "delete", *MINE, "--reason", "asked for", "--yes")
     assert "cannot be deleted" in shell.bad(*delete, held.name)
     shell.good(*delete, gone.name)
-    assert "does not rest on consent" in shell.bad("recording", "withdraw", held.name, *MINE, "--reason", "x")
+    assert "do not rest on consent" in shell.bad("recording", "withdraw", held.name, *MINE, "--reason", "x")
     agree = ("recording", "agree", held.name, *MINE, "--purpose", "training", "--reason", "on paper")
     assert "cannot be kept" in shell.bad(*agree, "--days", "4000")
     shell.good(*agree, "--days", "60")

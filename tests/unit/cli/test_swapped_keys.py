@@ -144,7 +144,7 @@ def test_retired_key_never_becomes_current_again(shell: Shell, house: Bakery) ->
     assert key_of(house.tenant) == new
     assert house.services.store.read(tenant_key_path(house.tenant)) == new.to_bytes()
     put(house, f"keys/{house.tenant}/tenant-next.json", old)
-    assert "was changed for another" in shell.bad("keys", "rotate")
+    assert "which was replaced" in shell.bad("keys", "rotate")
     shell.good("keys", "next", "--tenant", house.tenant)
     shell.good("keys", "rotate")
     assert key_of(house.tenant).key_id not in (new.key_id, WrappedKey.from_bytes(old).key_id)

@@ -69,7 +69,7 @@ def test_returned_take_replaces_no_other(house: Bakery) -> None:
     folder = put_aside(house)
     folder.mkdir()
     result = again(house, folder.name)
-    assert (result.exit_code, "there already" in result.output) == (1, True)
+    assert (result.exit_code, "exists already" in result.output) == (1, True)
     assert (house.spool / layout.QUARANTINE / folder.name / layout.AUDIO).exists()
 
 

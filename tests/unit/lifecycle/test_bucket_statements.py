@@ -43,7 +43,7 @@ def put_statement(house, kind: str, after: Statement | None = None) -> Statement
         made = Statement(house.tenant, 1, None, kind, now, now, until, None, early)
     else:
         more = {"early": "they asked for it"} if kind == ERASURE else {}
-        made = after.following(kind, now, **more)
+        made = after.next_statement(kind, now, **more)
     return offboarding.put_statement(house.store, made, house.services.signer, house.root_public)
 
 

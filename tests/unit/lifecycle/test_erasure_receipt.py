@@ -86,7 +86,7 @@ def test_refuses_a_receipt_that_contradicts_itself(house, gone) -> None:
     found = asked(house, gone)
     body = {name: getattr(found, name) for name in erasure_receipt.KIND.form.names}
     erasure_receipt.KIND.write(erasure_receipt.ErasureReceiptBody(**body), house.services.signer)
-    for change in ({"gone": False}, {"complete_from": found.erased_at - timedelta(milliseconds=1)}):
+    for change in ({"verified": False}, {"complete_from": found.erased_at - timedelta(milliseconds=1)}):
         wrong = erasure_receipt.ErasureReceiptBody(**body | change)
         with pytest.raises(SealError) as refused:
             erasure_receipt.KIND.write(wrong, house.services.signer)

@@ -50,7 +50,7 @@ def own_purpose(house, tenant: str, code: str) -> None:
 
 def signed_limit(house, **changes) -> PendingLimit:
     values = {"tenant": house.tenant, "id": ID, "purpose": None, "line": None, "days": 5}
-    values |= {"since": house.clock(), "agreements": False, "by": By("operator")}
+    values |= {"since": house.clock(), "covers_consents": False, "by": By("operator")}
     content = statements.write(LimitSet(**values | changes), house.services.signer)
     return PendingLimit(ID, house.tenant, content, lifted=False)
 

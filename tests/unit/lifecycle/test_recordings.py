@@ -69,7 +69,7 @@ def test_refuses_a_row_made_with_other_limits(house, row, add) -> None:
 
 
 def test_finds_an_import_by_its_hash(house, row, add) -> None:
-    assert add(another(row, brought_in="ab" * 32))
+    assert add(another(row, import_sha256="ab" * 32))
     found = recordings.imported_recording(house.tenant, "ab" * 32)
     assert found is not None
     assert found.id == NEW

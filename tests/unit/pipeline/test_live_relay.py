@@ -210,7 +210,7 @@ def test_refuses_an_unsigned_command(house, relay, call, daemon, clock) -> None:
     relay.turn()
     with writing():
         LiveCommandTable.create(
-            id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
+            id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", action="delete",
             by_kind="panel", by_id="u", requested_at=clock(), until=clock() + queries.DEADLINE,
         )  # fmt: skip
     relay.turn()

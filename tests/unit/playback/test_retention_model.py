@@ -126,7 +126,7 @@ class Living:
         self.id = put_small(house, announced=kind == "announced", answer=answer, **start)
         until = {
             "announced": house.clock() + keep,
-            "import_keep_until": begun + keep,
+            "imported": begun + keep,
             "not_announced": house.clock() + timedelta(days=30),
         }
         self.life = ModelledRecording(
