@@ -33,7 +33,7 @@ def practice_transcripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
             driver.close()
         return frames(kept)
 
-    pool = Pool(8)
+    pool = Pool(6)
     wanted = [scenario for scenario in ALL if scenario.name in CAPTURED]
     played = pool.map(one, wanted)
     return {scenario.name: blocks for scenario, blocks in zip(wanted, played, strict=True)}
