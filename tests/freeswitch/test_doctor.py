@@ -84,8 +84,8 @@ def test_finds_no_fault_in_the_shipped_configuration(changing: tuple[Rig, Path])
         "127.0.0.1 alone",
         f"{len(dialplan_lint.EXTENSIONS)} extensions",
         "waits 3 s",
-        "context outbound brings callees",
-        f"in {len(dialplan_lint.UNANNOUNCED_STATES)} states",
+        "context outbound sends callees",
+        f"in the {len(dialplan_lint.UNANNOUNCED_STATES)} states",
         "may write",
     ):
         assert part in words, words
@@ -107,7 +107,7 @@ def test_command_prints_text_and_json(changing: tuple[Rig, Path]) -> None:
             found = json.loads(said.stdout)["findings"]
             assert {"ok", "wrong"} <= {each["state"] for each in found}
         else:
-            assert f"ok      guard: in {len(dialplan_lint.UNANNOUNCED_STATES)} states" in said.stdout
+            assert f"ok      guard: in the {len(dialplan_lint.UNANNOUNCED_STATES)} states" in said.stdout
             assert "wrong   catalogue: there is no catalogue" in said.stdout
 
 

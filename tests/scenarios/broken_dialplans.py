@@ -202,7 +202,7 @@ BROKEN = (
         "a bound of its own",
         ACCORD,
         replace_in_extension("accord_begin", "+${accord_seconds}", "+2"),
-        "announcements are broken off after 2 s",
+        "announcements are cut off after 2 s",
     ),
     DialplanFault(
         "the socket keeps its power",

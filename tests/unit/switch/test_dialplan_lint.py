@@ -29,7 +29,7 @@ def faults(loaded: LoadedDialplan) -> list[str]:
     for each in (dialplan_lint.guard_faults, dialplan_lint.begin_faults, dialplan_lint.timeout_faults):
         found += [fault.what for fault in each(loaded)]
     limit = dialplan_lint.fixed_announcement_limit(loaded)
-    return found if limit is None else [*found, f"announcements are broken off after {limit} s"]
+    return found if limit is None else [*found, f"announcements are cut off after {limit} s"]
 
 
 def test_shipped_dialplan_has_no_fault(tmp_path: Path) -> None:
