@@ -141,7 +141,7 @@ def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outs
     came = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][1]
     assert abs(came - end) < 500, (idle, made.markers)
     # The joiner is told alone at first: the right channel is silent then.
-    told = [gap.end_ms for gap in made.gaps if gap.reason == "transfer_notice"]
+    told = [gap.end_ms for gap in made.gaps if gap.reason == "participant_notice"]
     left, right = sound[(came + 300) * rate :, 0], sound[(max(told) + 300) * rate :, 1]
     assert len(right) > RATE // 2
     assert (level(left, outside) > 0.2)[:-3].mean() > 0.8, "the outside party is not heard again"
