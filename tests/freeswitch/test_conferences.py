@@ -296,7 +296,7 @@ def test_supervisors(system: Rig) -> None:
     one.until_marked("supervisor_left")
     time.sleep(0.7)
     take = one.end()
-    assert supervisor_marks(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
+    assert supervisor_marks(take) == ["+92", "92:internal", "92:external/right", "-92"]
     assert conference_marks(take) == ["+92", "-92"]
     assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
     assert [name for name, *_ in tones_in(take, 0) if "92" in name] == []
@@ -306,11 +306,11 @@ def test_supervisors(system: Rig) -> None:
     assert supervisor_marks(ended) == [
         "+91",
         "+98",
-        "91:outside",
+        "91:external",
         "91:both/left",
         "91:nobody",
         "-91",
-        "98:colleague/left",
+        "98:internal/left",
     ]
     assert conference_marks(ended) == ["+91", "-91", "+98!"]
     assert "91+caller" in [name for name, *_ in tones_in(ended, 0)]
