@@ -81,7 +81,7 @@ def test_finds_no_fault_in_the_shipped_configuration(changing: tuple[Rig, Path])
     for part in (
         "Version 1.1",
         "6 modules",
-        "127.0.0.1 alone",
+        "listens only on 127.0.0.1",
         f"{len(dialplan_lint.EXTENSIONS)} extensions",
         "waits 3 s",
         "context outbound sends callees",

@@ -245,14 +245,14 @@ def log_in(page: Page, url: str) -> None:
     page.goto(f"{url}/login", wait_until="load")
     page.locator("input[name=login]").fill(LOGIN)
     page.locator("input[name=password]").fill(PASSWORD)
-    page.locator("button[type=submit].is-main").click()
+    page.locator("button[type=submit].is-primary").click()
     page.wait_for_load_state()
 
 
 def plays(page: Page, url: str, recording: str) -> bool:
     """Choose the purpose, press play, and wait until playback advances."""
     page.goto(f"{url}/recordings/{recording}")
-    page.locator("form.stack button.is-main").click()
+    page.locator("form.stack button.is-primary").click()
     page.wait_for_selector("#toggle:visible")
     page.locator("#toggle").click()
     page.wait_for_function("() => document.querySelector('#audio').currentTime > 0.3", timeout=60000)
