@@ -206,7 +206,10 @@ def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> Non
     talk.call.hang_up()
     made, raw, kept = kept_audio(talk, sounds)
     came, yes = place(made, "participant_joined"), place(made, "transfer_question_answered")
-    assert tone_level(raw[came:yes, 1], SECOND) > 0.2, "before they were taken aside"
+    # They may be heard for a fraction of a second only, depending on how soon the daemon takes them aside.
+    quarters = range(came, yes - RATE // 4, RATE // 8)
+    levels = [tone_level(raw[start : start + RATE // 4, 1], SECOND) for start in quarters]
+    assert max(levels) > 0.05, "before they were taken aside"
     assert not kept[came:yes, 1].any()
     assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
     assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
