@@ -10,14 +10,15 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class LineTable(Table):
-    """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's.
+    """A tenant's number from ``since`` until ``until``; while ``until`` is empty, no other tenant can have
+    it.
 
-    ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
-    the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
-    may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
-    colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
-    ``policy.BEEPS``, or empty. ``transfer_notice`` is what a colleague who joins later is told
-    (``reading.transfer_notice_data``); ``outbound``: how its outbound calls are treated,
+    ``announcement`` is that of the first language; ``others`` are the ids of those in further languages, in
+    the order of the language ``menu``. ``keep`` says how the keep question is asked
+    (``records.KeepOptions``), with the sentences of :class:`LineKeepOptionTable`. ``deletable``: the internal
+    party may have the recording destroyed during the call, with the sentences of
+    :class:`LineDeleteOptionTable`. ``beep`` is one of ``policy.BEEPS``, or empty. ``transfer_notice`` is the
+    announcement to transfer targets (``mappers.transfer_options_data``). ``outbound`` is one of
     ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)

@@ -30,10 +30,9 @@ class LiveCallTable(Table):
 
 
 class LiveCommandTable(Table):
-    """Something that was asked of a live call (``action``), by whom and where (``by_kind``: panel, api).  Not
-    to
-    be done after ``until``; ``taken_at`` is when the worker of its ``node`` took it, ``outcome`` what came of
-    it.  ``command`` is what was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
+    """A live command (``action``), and its origin (``by_kind``: panel, api). It is not carried out after
+    ``until``; ``taken_at`` is when its node's worker took it. ``command`` is the signed statement
+    (:mod:`recorder.seal.command`) without which nothing is done."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

@@ -44,9 +44,9 @@ class HandoverFetchTable(Table):
 
 
 class HandedRecordingTable(Table):
-    """A recording of a customer who leaves: what of it lies in what they are handed, from byte ``at`` on
-    (``files``: names and lengths), or ``omission``. ``row_length`` is that of its row in the table, in bytes;
-    ``sent_at`` is when the first of it left."""
+    """A recording in a customer's archive: its ``files`` (names and lengths) begin at byte ``at``;
+    ``omission`` is the reason if it was left out. ``row_length`` is the size in bytes of its row in the
+    archive's table; ``sent_at`` is the time when its first byte was sent."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

@@ -9,12 +9,11 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class RecordingTable(Table):
-    """A stored recording, found by its manifest; after its destruction a tombstone without parties.
+    """A stored recording; after its erasure, a tombstone without parties.
 
-    Line and announcement are named, not referenced: what the manifest says of them stands by itself, also
-    in a catalogue that was rebuilt from the bucket. ``consented_until`` has the day up to which it was agreed
-    to keep it, by purpose. ``import_sha256`` is the SHA-256 of the file that it was, where it comes from
-    elsewhere.
+    Line and announcement are not foreign keys: the manifest's statements about them also hold in a catalogue
+    that was rebuilt from the bucket. ``consented_until`` has the last day of agreed retention, by purpose;
+    ``import_sha256`` is the SHA-256 of an imported recording's file.
     """
 
     id = TextField(primary_key=True)

@@ -9,11 +9,10 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class RetentionLimitTable(Table):
-    """That a customer keeps recordings for a shorter time: the bytes of the signed ``statement``, and of
-    the one that it is lifted (``seal.retention_limit``), as the bucket has them.  ``leaf`` and
-    ``lifted_leaf`` are the numbers of the leaves that say so in the customer's log; a statement without its
-    leaf counts for nothing yet. ``applied_after`` is the last recording that was looked at with it,
-    ``applied_at`` when all were."""
+    """A customer's retention limit: the signed ``statement`` that sets it, and the one that lifts it
+    (``seal.retention_limit``), byte for byte as in the bucket. ``leaf`` and ``lifted_leaf`` are the numbers
+    of their leaves in the customer's log; a statement without its leaf is not in force yet. ``applied_after``
+    is the last recording that the limit was applied to; ``applied_at`` is set once it was applied to all."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

@@ -9,13 +9,14 @@ from recorder.catalogue.database import DataField, MaybeMomentField, MomentField
 
 
 class SubjectRequestTable(Table):
-    """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
-    days in the customer's zone, ``language`` is what they are answered in.  ``verified_how`` is how it was
-    shown that the number is theirs: ``code``, or ``people`` where two vouched, each with how they recognised
-    them (``vouched_…`` the first, ``proved_…`` the second).  ``exported_at`` is when a copy last left.
+    """A person's request to a customer: ``wants`` a copy, erasure, or both. ``received_on`` and ``due_on``
+    are days in the customer's time zone; ``language`` is that of the answer. ``verified_how`` says how the
+    number was shown to be theirs: ``code``, or ``people`` if two users vouched, each with a statement
+    (``vouched_…`` is the first, ``verified_…`` the second). ``exported_at`` is the time of the last copy.
 
-    ``leaves`` are the numbers of the log's leaves about it: a row that says something else than they do
-    decides nothing.  They have no number, but what it is with ``number_salt`` (:func:`persons.committed`)."""
+    ``leaves`` are the numbers of the log's leaves about it: a row that differs from them decides nothing.
+    They contain a commitment to the number under ``number_salt``, not the number
+    (``features/subject_requests/queries.py``)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -75,10 +76,11 @@ class VerificationCodeTable(Table):
 
 
 class ReviewTable(Table):
-    """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
-    ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
-    ``withheld_reason`` is also why one is given that was not announced; ``disclosure`` is what was signed of
-    one that is given (:mod:`recorder.seal.disclosure`). Its ``id`` is the request's and the recording's."""
+    """The review of a recording for a subject request: ``given`` is ``both`` channels, their ``own``, or
+    ``withheld``; ``erased_at`` is set after an erasure, ``kept_reason`` and ``kept_until`` if it is refused
+    for now. ``withheld_reason`` is also the reason for disclosing a recording that was not announced.
+    ``disclosure`` is the signed statement for one that is given (:mod:`recorder.seal.disclosure`). ``id``
+    combines the request's and the recording's ids."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
