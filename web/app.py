@@ -11,10 +11,12 @@ from flask_wtf.csrf import CSRFProtect
 
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
+from recorder.features.access_log.verification import EntryProofs
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from web import (
+    access_log,
     account,
     api,
     errors,
@@ -51,12 +53,14 @@ def create_app(
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,
     changes: Changes | None = None,
+    proofs: EntryProofs | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`).
     ``gate`` is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
-    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Raises
+    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  ``proofs``
+    shows how an entry of the access log is checked; ``None`` where the store is not at hand.  Raises
     ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
@@ -91,6 +95,7 @@ def create_app(
         Readiness({"catalogue": ping.ping, **(checks or {})}),
         LoginRefusals(entropy),
         changes,
+        proofs,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
@@ -107,8 +112,8 @@ def create_app(
     labels.init_app(app)
     errors.init_app(app)
     for package in (
-        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language,
+        access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, health, language,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

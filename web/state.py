@@ -19,6 +19,7 @@ from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
+from recorder.features.access_log.verification import EntryProofs
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
@@ -52,6 +53,7 @@ class PanelState:
     readiness: Readiness
     refused: LoginRefusals
     changes: Changes | None = None
+    proofs: EntryProofs | None = None
 
 
 @dataclass(frozen=True, slots=True)

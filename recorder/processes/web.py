@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 from functools import partial
 
+from recorder.features.access_log.verification import EntryProofs
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
@@ -34,6 +35,7 @@ def run(context: Context) -> None:
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
+        proofs=EntryProofs(store, context.root()),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from peewee import PostgresqlDatabase
+from peewee import SQL, PostgresqlDatabase
 
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.grant import ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
-from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
+from recorder.domain.parties import Party
 from recorder.features.access_log.rules import (
     CLOSED,
     DESTROYED,
     SUBJECTS,
     LogFilter,
+    LoggedCall,
     LogPosition,
     Person,
     RawLeaf,
@@ -137,13 +139,37 @@ def openings(tenant: str, listens: Collection[str]) -> list[RawLeaf]:
 
 def people(tenant: str, ids: Collection[str]) -> dict[str, Person]:
     """Those of a tenant's users and API tokens that have these ids."""
+    return _people(tenant, UserTable.id.in_([*ids]), ApiTokenTable.id.in_([*ids]))
+
+
+def everybody(tenant: str) -> dict[str, Person]:
+    """A tenant's users and API tokens, by id."""
+    return _people(tenant, SQL("1 = 1"), SQL("1 = 1"))
+
+
+def _people(tenant: str, users: Any, tokens: Any) -> dict[str, Person]:
     found = {}
-    users = UserTable.select(UserTable.id, UserTable.name, UserTable.role)
-    for row in users.where((UserTable.tenant == tenant) & UserTable.id.in_([*ids])):
+    for row in UserTable.select(UserTable.id, UserTable.name, UserTable.role).where(
+        (UserTable.tenant == tenant) & users
+    ):
         found[row.id] = Person(row.id, "user", row.name, row.role)
-    tokens = ApiTokenTable.select(ApiTokenTable.id, ApiTokenTable.name)
-    for token in tokens.where((ApiTokenTable.tenant_id == tenant) & ApiTokenTable.id.in_([*ids])):
+    for token in ApiTokenTable.select(ApiTokenTable.id, ApiTokenTable.name).where(
+        (ApiTokenTable.tenant_id == tenant) & tokens
+    ):
         found[token.id] = Person(token.id, "token", token.name)
+    return found
+
+
+def calls(tenant: str, ids: Collection[str]) -> dict[str, LoggedCall]:
+    """Those of a tenant's recordings and unrecorded calls that have these ids."""
+    found = {}
+    for model in (RecordingTable, NotRecordedTable):
+        for row in model.select().where((model.tenant == tenant) & model.id.in_([*ids])):
+            party = None if row.external_kind is None else Party(row.external_kind, row.external_value or "")
+            recorded = model is RecordingTable
+            found[row.id] = LoggedCall(
+                row.id, row.started_at, row.number, row.direction, party, recorded=recorded
+            )
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from recorder.auditlog.append import OWNER_FIELDS, commitment, leaf_hash
 from recorder.clock import from_iso, to_iso
+from recorder.domain.parties import Party
 
 State = Literal["intact", "erased", "changed"]
 INTACT: Final = "intact"
@@ -65,6 +66,19 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedCall:
+    """The call that an entry is about: its start, the line's number, the external party (``None`` once it was
+    erased), and whether it is ``recorded``, so that it has a page."""
+
+    id: str
+    started_at: datetime
+    number: str
+    direction: str
+    party: Party | None
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LogEntry:
     """One leaf, as it is shown. ``state`` is ``erased`` once the body was erased with the recording that it
     is about, and ``changed`` if the row is not what was hashed; ``body`` is empty in both cases.
@@ -86,7 +100,13 @@ class LogEntry:
     @property
     def purpose(self) -> str:
         """The purpose that a listen, a grant or a refusal was for; empty if it has none."""
-        return str(self.body.get("purpose", ""))
+        return str(self.body.get("purpose") or "")
+
+    @property
+    def about_recording(self) -> str | None:
+        """The id of the recording or call that it is about. The leaf of an erasure belongs to none, so that
+        its body stays, but names it."""
+        return self.recording or (str(self.body["recording"]) if self.body.get("recording") else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from recorder.features.access_log.rules import (
     WORDS,
     LogEntry,
     LogFilter,
+    LoggedCall,
     LogPage,
     LogPosition,
     Person,
@@ -34,7 +35,8 @@ PAGE: Final = 50
 MOST_ABOUT: Final = 500
 """Entries about one recording that are read at once."""
 
-BATCH: Final = 1000
+BATCH: Final = 100
+"""Entries that are read at once for an export: other requests wait meanwhile."""
 
 
 def list_entries(
@@ -70,6 +72,20 @@ def all_entries(tenant: str, wanted: LogFilter = EVERYTHING) -> Iterator[tuple[L
         yield page.entries
         if (after := page.more) is None:
             return
+
+
+def everybody(tenant: str) -> tuple[Person, ...]:
+    """Whom the log can name: a tenant's users by name, also those without access, then its API tokens."""
+    with connected():
+        found = queries.everybody(tenant).values()
+    return tuple(sorted(found, key=lambda each: (each.kind != "user", each.name.casefold(), each.id)))
+
+
+def calls_of(tenant: str, entries: Iterable[LogEntry]) -> dict[str, LoggedCall]:
+    """The calls that entries are about, by id, as they are listed now."""
+    ids = {name for each in entries if (name := each.about_recording) is not None}
+    with connected():
+        return queries.calls(tenant, ids) if ids else {}
 
 
 def _complete(tenant: str, rows: Sequence[RawLeaf]) -> tuple[LogEntry, ...]:
