@@ -64,7 +64,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "handover.opened": Sentence(COPIES, _l("%(who)s downloaded from the archive of all recordings.")),
     "access.refused": Sentence(REFUSALS, _l("%(who)s was not allowed to listen.")),
     "seal.broken": Sentence(
-        REFUSALS, _l("A recording was not played to %(who)s: it is no longer as it was sealed.")
+        REFUSALS, _l("%(who)s could not listen to a recording: it is no longer as it was sealed.")
     ),
     "recording.stored": Sentence(RECORDINGS, _l("A recording was stored.")),
     "recording.amended": Sentence(RECORDINGS, _l("%(who)s changed what applies to a recording.")),
