@@ -68,7 +68,10 @@ KeepDays = Annotated[int, Field(ge=1, le=LONGEST_DAYS)]
 class Announcement:
     """One immutable version of a line's announcement. ``purposes`` are codes (``agreement``), ``keep_days``
     is the announced retention period in days, ``sha256`` the WAV file's SHA-256 in hex, and ``duration_ms``
-    its length."""
+    its length.
+
+    It is a type of its own beside the catalogue's announcement because the daemon has no catalogue: this is
+    what a call needs, in the node's snapshot and in the call's folder, where a later edit cannot reach it."""
 
     __pydantic_config__ = STRICT
 

@@ -49,8 +49,8 @@ class _Source(_Table):
 
 
 class _Rule(_Table):
-    """The rule of one purpose as the file has it, its sources by name: they can only be resolved once the
-    whole file has been read (:class:`~recorder.prompts.country_rules.Rule`)."""
+    """The rule of one purpose as the file has it. It becomes a :class:`~recorder.prompts.country_rules.Rule`
+    once the whole file has been read, because its sources are names that only then can be resolved."""
 
     mode: Mode
     longest_keep_days: Annotated[int, Field(strict=True, ge=1)]

@@ -82,7 +82,10 @@ class Hold:
 class Term:
     """A purpose: its end, the reason ``why`` it ends, and ``use_until``, the end of its use, which is earlier
     where the country allows less.  ``consented_until`` is the end of consent, without limits and deletion;
-    ``None`` where there is none, or it was withdrawn."""
+    ``None`` where there is none, or it was withdrawn.
+
+    It is a type of its own beside the manifest's purpose because it is computed anew whenever it is needed:
+    amendments, retention limits and the country's rules change the end, and the manifest cannot change."""
 
     code: str
     until: datetime
