@@ -14,10 +14,10 @@ import gevent
 
 from demo import practice
 from demo.ports import Ports
-from recorder.domain.line_policy import read as read_snapshot
 from recorder.environment import for_process
 from recorder.errors import SwitchError
 from recorder.processes.supervisor import Program
+from recorder.spool.snapshot import read_snapshot
 
 if TYPE_CHECKING:
     from recorder.processes.services import Context

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.clock import Now, utc_now
-from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, send_request
+from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request
 from recorder.domain.markers import Marker
 from recorder.errors import SealError, TakeError
 from recorder.features.live import queries, rules
@@ -29,6 +29,7 @@ from recorder.features.live.rules import live_row
 from recorder.ids import Entropy
 from recorder.pipeline.duty_thread import DutyThread
 from recorder.seal.revocation import Revoked, none_revoked
+from recorder.spool.command_socket import send_request
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks, read_start
 
 LOOK: Final = 1.0

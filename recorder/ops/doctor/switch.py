@@ -12,11 +12,10 @@ from xml.etree import ElementTree
 
 from recorder.call import transitions
 from recorder.config import SwitchSettings
-from recorder.domain import line_policy
-from recorder.domain.line_policy import TOLD
 from recorder.errors import ConfigError, SwitchError
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener, processes_of, user_of
+from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
 
 if TYPE_CHECKING:
     from recorder.switch.dialplan_lint import Fault
@@ -162,7 +161,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
         )
     looked, place = (
         dialplan_lint.info_prompt_folder(loaded),
-        str(patient.settings.node.snapshot_folder.absolute() / TOLD),
+        str(patient.settings.node.snapshot_folder.absolute() / INFO_PROMPTS),
     )
     if looked != place:
         yield DoctorFinding(
@@ -343,7 +342,7 @@ def _longest(patient: Patient) -> int:
     from datetime import timedelta
 
     try:
-        lines = line_policy.read(patient.settings.node.snapshot_folder).lines.values()
+        lines = read_snapshot(patient.settings.node.snapshot_folder).lines.values()
     except ConfigError:
         return 0
     lengths = [one.announcement.duration_ms for line in lines for one in line.languages]

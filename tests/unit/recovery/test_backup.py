@@ -37,6 +37,7 @@ from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
 from recorder.seal.keyring import Keyring, make_secret
+from recorder.spool.snapshot import read_snapshot
 from tests.announcements import announcement_in
 from tests.conftest import KINDS
 from tests.house import Bakery
@@ -172,7 +173,7 @@ def test_restores_a_line_with_several_languages(full: Bakery, file: Path, recove
         folder = full.folder / "nodes"
         snapshot.write(folder, full.folder / "spool", [], full.clock())
         assert snapshot.is_intact(folder)
-        return line_policy.read(folder).line("+3225550109")
+        return read_snapshot(folder).line("+3225550109")
 
     before = told()
     assert before.consent_prompt is not None
