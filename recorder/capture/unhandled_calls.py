@@ -89,8 +89,8 @@ class UnhandledCalls:
         daemon's. Every other call that has ended meanwhile was unhandled."""
         for channel in written:
             self.mark_written(channel)
-        ended, self._deferred = self._deferred or [], None
-        for event, number, reason in ended:
+        events, self._deferred = self._deferred or [], None
+        for event, number, reason in events:
             if event.uuid not in calls and event.uuid not in self._written:
                 self.mark_written(event.uuid)
                 self._write(event, number, reason)

@@ -282,9 +282,9 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
         keep_options.set_line_deletable(
             row.tenant, row.id, True, sources=found, now=utc_now(), entropy=os.urandom
         )
-    told = {each.id: each for each in queries.announcements(row.tenant)}
+    announcements = {each.id: each for each in queries.announcements(row.tenant)}
     for each in find_line(find_tenant(tenant_name), number).announcements:
-        click.echo(f"{told[each].language}  {each}  {told[each].name}")
+        click.echo(f"{announcements[each].language}  {each}  {announcements[each].name}")
 
 
 @line.command("keep")

@@ -91,8 +91,8 @@ class Keep:
     @property
     def sounds(self) -> frozenset[str]:
         """The SHA-256 of each sound."""
-        said = (self.cue, self.yes, self.no, self.none, *([self.question] if self.question else []))
-        return frozenset(each.sha256 for each in said)
+        sentences = (self.cue, self.yes, self.no, self.none, *([self.question] if self.question else []))
+        return frozenset(each.sha256 for each in sentences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +153,15 @@ class Language:
     @property
     def sounds(self) -> frozenset[str]:
         """The SHA-256 of each sound in this language."""
-        asked = (
+        consent = (
             ()
             if self.consent_prompt is None
             else (self.consent_prompt.question.sha256, self.consent_prompt.declined.sha256)
         )
-        kept = frozenset() if self.keep is None else self.keep.sounds
-        gone = frozenset() if self.delete is None else self.delete.sounds
+        keep = frozenset() if self.keep is None else self.keep.sounds
+        delete = frozenset() if self.delete is None else self.delete.sounds
         notice = frozenset() if self.transfer_notice is None else self.transfer_notice.sounds
-        return frozenset({self.announcement.sha256, *asked, *notice}) | kept | gone
+        return frozenset({self.announcement.sha256, *consent, *notice}) | keep | delete
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,7 +278,7 @@ class Gate:
         terms = self._guard.terms(sealed)
         if sealed.manifest.import_sha256 is not None and not terms.purposes:
             why = "it was imported, and no purpose has been stated"
-            self._guard.refuse(who, "access.brought_in", why, recording, purpose)
+            self._guard.refuse(who, "access.imported", why, recording, purpose)
         if sealed.manifest.announced is None and sealed.manifest.import_sha256 is None:
             self._guard.refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose

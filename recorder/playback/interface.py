@@ -127,7 +127,7 @@ class GateInterface(Protocol):
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
         """Give a grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
-        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, without a
+        ``access.expired``, ``access.held``, ``access.erased``, ``access.imported`` (imported, without a
         stated purpose)."""
 
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:

@@ -87,11 +87,16 @@ class Snapshot:
         once = line.once_connected(direction)
         return CallPlan(line.mode, scripts, menu, once, line.beep, direction == OUTBOUND)
 
-    def script(self, said: Language) -> Script:
+    def script(self, language: Language) -> Script:
         """Return the sounds of one language."""
-        prompt, keep, delete, notice = said.consent_prompt, said.keep, said.delete, said.transfer_notice
+        prompt, keep, delete, notice = (
+            language.consent_prompt,
+            language.keep,
+            language.delete,
+            language.transfer_notice,
+        )
         return Script(
-            self._speech(said.announcement),
+            self._speech(language.announcement),
             None if prompt is None else self._speech(prompt.question),
             None if prompt is None else self._speech(prompt.declined),
             None if keep is None else self._keep(keep),

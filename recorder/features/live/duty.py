@@ -142,13 +142,13 @@ class LiveCallRelay(DutyThread):
         if self._known is None:
             queries.put(self.node, list(found.values()), self.now())
         else:
-            gone = [name for name in self._known if name not in found]
+            over = [name for name in self._known if name not in found]
             changed = [row for name, row in found.items() if self._known.get(name) != row]
             due = bool(found) and self.monotonic() >= self._seen_due
-            if not (gone or changed or due):
+            if not (over or changed or due):
                 return
             self._known = None  # until the catalogue is updated
-            if not queries.change(self.node, gone, changed, self.now(), found):
+            if not queries.change(self.node, over, changed, self.now(), found):
                 queries.put(self.node, list(found.values()), self.now())
         self._known = found
         self._seen_due = self.monotonic() + SEEN

@@ -189,13 +189,13 @@ def drop_request_texts(tenant: str) -> None:
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
-        gone = {
+        empty = {
             "number_salt": None,
             "extension_reason": None,
             "vouched_statement": None,
             "verified_statement": None,
         }
-        SubjectRequestTable.update(number="", **gone).where(condition).execute()
+        SubjectRequestTable.update(number="", **empty).where(condition).execute()
 
 
 def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:

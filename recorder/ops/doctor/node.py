@@ -189,13 +189,13 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
     for folder in finished_takes(node.spool_folder):
         total += 1
         try:
-            ended = datetime.fromtimestamp((folder / END).stat().st_mtime, UTC)
+            finished_at = datetime.fromtimestamp((folder / END).stat().st_mtime, UTC)
             stage = next_stage(folder) or "gone"
         except FileNotFoundError:
             continue  # the worker was faster
         stages[stage] = stages.get(stage, 0) + 1
-        oldest = min(oldest or ended, ended)
-        long += patient.now() - ended > WAITS_LONG
+        oldest = min(oldest or finished_at, finished_at)
+        long += patient.now() - finished_at > WAITS_LONG
         try:
             start = read_start(folder)
         except TakeError:
