@@ -114,7 +114,7 @@ def run(folder: Path) -> None:
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
-    app = create_app(config, gate=house.gate, changes=house.changes)
+    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
     house.close()
 
