@@ -214,7 +214,7 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
 @user.command("reset-factor")
 @TENANT
 @click.argument("login")
-@click.option("--reason", required=True, help="Why, and how you made sure who asks; it is kept in the log.")
+@click.option("--reason", required=True, help="Why, and how you made sure who asks.")
 @click.pass_obj
 def reset_factor(context: Context, tenant_name: str, login: str, reason: str) -> None:
     """Take away all second factors of somebody who lost them; their sessions end."""

@@ -46,6 +46,8 @@ def fill(folder: Path) -> None:
     )
     house.person(bakery, "claire", "Claire Martin")
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
+    house.person(bakery, "zoe", "Zoé Lambert")  # she and Tom set up second factors
+    house.person(bakery, "tom", "Tom Maes", language="en")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pyotp
+
 from recorder.catalogue.database import database, writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -14,6 +16,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.identity import users
 from recorder.seal.credential import Credential, write
 from recorder.seal.second_factor import KIND, read
 
@@ -175,8 +178,16 @@ def log_in_signed_past_the_log(world: World) -> None:
         UserTable.create(**row | {"id": "made up", "login": "mallory", "credential": signed})
 
 
+def _add_app(world: World) -> None:
+    person, factors = users.user(world.tenant, world.user), world.house.factors
+    key = factors.new_app_key(person)
+    assert factors.add_app(person, key, pyotp.TOTP(factors.secret(person, key)).at(world.house.clock()))
+    world.sign()
+
+
 @found_as("row.changed", "second_factor")
 def second_factor_signed_past_the_log(world: World) -> None:
+    _add_app(world)
     at = world.house.clock()
     with writing():
         row = SecondFactorTable.get()
@@ -187,12 +198,14 @@ def second_factor_signed_past_the_log(world: World) -> None:
 
 @found_as("row.deleted", "second_factor")
 def removed_second_factor(world: World) -> None:
+    _add_app(world)
     with writing():
         SecondFactorTable.delete().execute()
 
 
-@found_as("leaf.missing")
+@found_as("log.behind")
 def removed_second_factor_with_its_leaves(world: World) -> None:
+    _add_app(world)
     with writing():
         SecondFactorTable.delete().execute()
         LeafTable.delete().where(LeafTable.kind == "user.factors_changed").execute()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pyotp
 import pytest
 
 from recorder.auditlog import checkpoint
@@ -84,6 +85,8 @@ def full(house: Bakery, recorded) -> Bakery:
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
+    app = house.factors.new_app_key(user)
+    assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
     means = house.services
     signing = replace(means, checkpoints_seen={})
     assert checkpoint.sign_due(signing, house.clock()) == 1
