@@ -54,7 +54,7 @@ OFFBOARDING: Final = "offboarding"
 CALL_ERASURE: Final = "call_erasure"
 """The erasure of calls without a recording, at a person's request."""
 CREDENTIAL: Final = "credential"
-"""Users of the panel and tokens of the API."""
+"""Users of the panel, their second factors, and tokens of the API."""
 COMMAND: Final = "command"
 """A command for a live call, by a user or a program."""
 DISCLOSURE: Final = "disclosure"
@@ -67,8 +67,8 @@ USES: Final = (
 """The kinds of documents that a signing key can be endorsed for. A document by a key that is not endorsed for
 its kind is refused. The worker's key is endorsed for all."""
 
-PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND, DISCLOSURE)
-"""The uses of the panel's key: it cannot erase recordings, offboard customers or create log-ins."""
+PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND, DISCLOSURE, CREDENTIAL)
+"""The uses of the panel's key: it cannot seal or erase recordings, or offboard customers."""
 
 ROOT_KEY = "root.key"
 ROOT_PUBLIC = "root.pub"
