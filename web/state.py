@@ -21,6 +21,7 @@ from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
 from recorder.features.access_log.verification import EntryProofs
 from recorder.health import Readiness
+from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
@@ -53,6 +54,7 @@ class PanelState:
     readiness: Readiness
     refused: LoginRefusals
     changes: Changes | None = None
+    factors: SecondFactorService | None = None
     proofs: EntryProofs | None = None
 
 

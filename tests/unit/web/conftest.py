@@ -114,7 +114,13 @@ COMPILED = CompiledTemplates()
 def app(house, clock, entropy, config) -> Flask:
     proofs = EntryProofs(house.store, house.root_public)
     made = create_app(
-        config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes, proofs=proofs
+        config,
+        gate=house.gate,
+        now=clock,
+        entropy=entropy,
+        changes=house.changes,
+        factors=house.factors,
+        proofs=proofs,
     )
     made.jinja_env.bytecode_cache = COMPILED
     made.response_class = Page
