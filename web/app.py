@@ -14,6 +14,7 @@ from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
+from recorder.mail.outbox import Outbox
 from web import (
     account,
     api,
@@ -51,13 +52,15 @@ def create_app(
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,
     changes: Changes | None = None,
+    outbox: Outbox | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`).
     ``gate`` is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
-    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Raises
-    ``ValueError`` for a language without a translation.
+    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  ``outbox``
+    queues mail to people; by default none is sent, and pages show the links.  Raises ``ValueError`` for a
+    language without a translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
@@ -91,6 +94,7 @@ def create_app(
         Readiness({"catalogue": ping.ping, **(checks or {})}),
         LoginRefusals(entropy),
         changes,
+        outbox or Outbox(),
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]

@@ -34,6 +34,7 @@ def run(context: Context) -> None:
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
+        outbox=context.outbox(),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)
