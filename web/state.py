@@ -20,6 +20,7 @@ from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
 from recorder.health import Readiness
+from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
@@ -54,6 +55,7 @@ class PanelState:
     refused: LoginRefusals
     changes: Changes | None = None
     outbox: Outbox = field(default_factory=Outbox)
+    factors: SecondFactorService | None = None
 
 
 @dataclass(frozen=True, slots=True)
