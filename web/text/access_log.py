@@ -72,6 +72,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "recording.rebuilt": Sentence(RECORDINGS, _l("A recording was listed again after a restore.")),
     "call.not_recorded": Sentence(RECORDINGS, _l("A call was not recorded.")),
     "quarantine.erased": Sentence(RECORDINGS, _l("A recording that could not be used was deleted.")),
+    "note.added": Sentence(RECORDINGS, _l("%(who)s added a note to a recording.")),
+    "note.edited": Sentence(RECORDINGS, _l("%(who)s edited a note on a recording.")),
+    "note.deleted": Sentence(RECORDINGS, _l("%(who)s deleted a note on a recording.")),
     "calls.erased": Sentence(
         REQUESTS, _l("%(who)s removed calls that were not recorded, for a privacy request.")
     ),
@@ -94,6 +97,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "line.transfer_notice_changed": Sentence(
         SETTINGS, _l("%(who)s changed what colleagues hear who join a number’s calls.")
     ),
+    "line.setup_changed": Sentence(SETTINGS, _l("%(who)s changed how a number is recorded.")),
     "line.ended": Sentence(SETTINGS, _l("%(who)s switched off recording for a number.")),
     "retention_limit.set": Sentence(SETTINGS, _l("%(who)s limited how long recordings are kept.")),
     "retention_limit.lifted": Sentence(
@@ -112,6 +116,14 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "user.created": Sentence(PEOPLE, _l("%(who)s gave %(whom)s access.")),
     "user.revoked": Sentence(PEOPLE, _l("%(who)s ended the access of %(whom)s.")),
     "user.password_changed": Sentence(PEOPLE, _l("The password of %(whom)s was changed.")),
+    "user.access_changed": Sentence(PEOPLE, _l("The access of %(whom)s was changed.")),
+    "user.login_changed": Sentence(PEOPLE, _l("The log-in of %(whom)s was changed.")),
+    "user.link_issued": Sentence(PEOPLE, _l("A link was made for %(whom)s.")),
+    "user.factors_changed": Sentence(PEOPLE, _l("The second factor of %(whom)s was changed.")),
+    "invitation.created": Sentence(PEOPLE, _l("%(who)s invited somebody.")),
+    "invitation.renewed": Sentence(PEOPLE, _l("%(who)s renewed an invitation.")),
+    "invitation.withdrawn": Sentence(PEOPLE, _l("%(who)s withdrew an invitation.")),
+    "invitation.accepted": Sentence(PEOPLE, _l("%(who)s accepted an invitation.")),
     "token.created": Sentence(PEOPLE, _l("%(who)s gave a program access.")),
     "token.revoked": Sentence(PEOPLE, _l("%(who)s ended a program’s access.")),
     "session.opened": Sentence(LOG_INS, _l("%(who)s logged in.")),
@@ -159,6 +171,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "tenant.key_wrapped": Sentence(SYSTEM, _l("The company’s key was encrypted again.")),
     "tenant.key_changed": Sentence(SYSTEM, _l("The company’s key was changed.")),
     "tenant.key_destroyed": Sentence(SYSTEM, _l("The company’s keys were destroyed.")),
+    "usage.counted": Sentence(SYSTEM, _l("The calls of a day were counted.")),
     "tenant.erasure_started": Sentence(SYSTEM, _l("The deletion of all the company’s data began.")),
     "tenant.offboarded": Sentence(SYSTEM, _l("All the company’s data was deleted.")),
 }  # fmt: skip

@@ -104,6 +104,22 @@ VERIFICATIONS: Final[Mapping[str, object]] = {
 }
 
 
+FACTOR_CHANGES: Final[Mapping[str, object]] = {
+    "app_added": _l("Authenticator app added"),
+    "app_removed": _l("Authenticator app removed"),
+    "passkey_added": _l("Passkey added"),
+    "passkey_removed": _l("Passkey removed"),
+    "codes_made": _l("New recovery codes"),
+    "code_used": _l("Recovery code used"),
+    "reset": _l("Reset"),
+}
+LINKS: Final[Mapping[str, object]] = {
+    "password": _l("To set a new password"),
+    "address": _l("To confirm a new address"),
+}
+NOTES: Final[Mapping[str, object]] = {"note": _l("Note"), "label": _l("Label")}
+
+
 def _one_of(known: Mapping[str, object]) -> Writer:
     return lambda value, _context: str(known.get("" if value is None else value, _text(value, _context)))
 
@@ -194,8 +210,19 @@ def _outcome(value: Any, _context: _Context) -> str:
     return str(_("Done")) if value == DONE else str(known or commands.FAILURES["unknown"])
 
 
-def _amendment(value: Any, context: _Context) -> str:
+def _kind(value: Any, context: _Context) -> str:
+    if context.kind == "note.added":
+        return str(NOTES[value])
     return subject_requests.amendment(value) if context.kind == "recording.amended" else ""
+
+
+def _lines(value: Any, context: _Context) -> str:
+    return ", ".join(filter(None, (context.names.lines.get(each) for each in value)))
+
+
+def _phone_number(value: Any, context: _Context) -> str:
+    """A number of a line; in some kinds of leaves the field counts something else."""
+    return formats.number(value) if isinstance(value, str) else ""
 
 
 def _purpose(value: Any, _context: _Context) -> str:
@@ -214,12 +241,18 @@ def _caller(value: Any, context: _Context) -> str:
 FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "purpose": (_l("Purpose"), _purpose),
     "purposes": (_l("Purposes"), lambda value, _context: retention.purpose_list(value)),
-    "kind": (_l("Change"), _amendment),
+    "kind": (_l("Kind"), _kind),
+    "change": (_l("Change"), _one_of(FACTOR_CHANGES)),
+    "link": (_l("Link"), _one_of(LINKS)),
     "reason": (_l("Reason"), _reason),
-    "number": (
-        _l("Number"),
-        lambda value, context: "" if context.kind == "recording.amended" else formats.number(value),
-    ),
+    "number": (_l("Number"), _phone_number),
+    "lines": (_l("Numbers"), _lines),
+    "all_lines": (_l("All numbers"), _yes_no),
+    "recorded": (_l("Recorded"), _yes_no),
+    "announcements": (_l("Announcements"), _announcements),
+    "day": (_l("Day"), _day),
+    "duration_ms": (_l("Duration"), lambda value, _context: formats.duration(int(value))),
+    "at_ms": (_l("At"), lambda value, _context: formats.clock(int(value))),
     "external_value": (_l("Other party"), _caller),
     "direction": (_l("Direction"), _one_of(DIRECTIONS)),
     "started_at": (_l("Began"), _moment),
@@ -273,14 +306,15 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
 
 UNLISTED: Final = frozenset({
     "actor", "announced", "by", "by_was", "call", "changed", "checkpoint", "code_sha256", "command",
-    "composed_sha256", "declined", "declined_text_sha256", "epoch", "erased", "external_kind",
-    "formats", "found", "from", "grant", "handover", "how_sha256", "import_sha256", "kek", "key",
-    "key_sha256", "key_was", "keys", "leaves", "limit", "line_delete_sha256", "line_keep_sha256",
-    "listen", "listen_report", "login_sha256", "manifest_sha256", "menu", "menu_text_sha256", "node",
-    "note", "number_sha256", "object", "omitted", "preselected", "profile_sha256", "question",
-    "question_text_sha256", "reason_sha256", "receipt_sha256", "recipient", "recording", "renewals",
-    "request", "root_before", "session", "sha256", "size_before", "sound", "statement", "tenant",
-    "text_sha256", "to", "token", "token_sha256", "transfer_notice_sha256", "user", "vouch",
+    "composed_sha256", "declined", "declined_text_sha256", "epoch", "erased", "external_kind", "factor",
+    "formats", "found", "from", "grant", "handover", "how_sha256", "import_sha256", "invitation", "kek",
+    "key", "key_sha256", "key_was", "keys", "leaves", "limit", "line_delete_sha256", "line_keep_sha256",
+    "lines_sha256", "listen", "listen_report", "login_sha256", "manifest_sha256", "menu",
+    "menu_text_sha256", "node", "note", "number_sha256", "object", "omitted", "part", "preselected",
+    "profile_sha256", "question", "question_text_sha256", "reason_sha256", "receipt_sha256",
+    "recipient", "recording", "renewals", "request", "root_before", "session", "sha256", "size_before",
+    "sound", "statement", "statement_sha256", "tenant", "text_sha256", "through", "to", "token",
+    "token_sha256", "transfer_notice_sha256", "usage", "user", "vouch",
 })  # fmt: skip
 """Fields that are ids, hashes, or of no use to a reader. Who checks an entry sees the whole body."""
 
