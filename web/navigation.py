@@ -49,7 +49,7 @@ PAGES = (
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
-MENU: tuple[Entry, ...] = ()
+MENU = (Entry("account.show", _l("Your account"), "key-round", blueprints=("account",)),)
 """In the menu with the visitor's name."""
 
 
