@@ -21,10 +21,12 @@ from web import (
     access_log,
     account,
     api,
+    design,
     errors,
     health,
     language,
     live,
+    navigation,
     numbers,
     offboarding,
     playback,
@@ -117,10 +119,11 @@ def create_app(
     security.init_app(app)
     limiter.init_app(app)
     labels.init_app(app)
+    navigation.init_app(app)
     errors.init_app(app)
     for package in (
         access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language,
+        subject_requests, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
