@@ -267,7 +267,7 @@ def test_pages_follow_each_other(browser, bakery, said) -> None:
         tenants.set_tenant(bakery.id, name=f"Martin {each}", language="fr", **said)
     page = in_english(browser("paul"))
     first = page.get("/access-log?kind=settings").text
-    (rest,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    (rest,) = re.findall(r'href="([^"]+)" rel="next"', first)
     second = page.get(html.unescape(rest)).text
     assert (len(entries(first)), len(entries(second))) == (service.PAGE, 5 + 3)
     assert "Latest entries" in second
