@@ -14,6 +14,8 @@ from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web import (
     account,
     api,
@@ -29,6 +31,7 @@ from web import (
     security,
     state,
     subject_requests,
+    uploads,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -51,12 +54,14 @@ def create_app(
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,
     changes: Changes | None = None,
+    sources: Sources = SHIPPED,
 ) -> Flask:
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`).
     ``gate`` is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
-    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Raises
+    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  ``sources`` are
+    those of the sound of sentences.  Raises
     ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
@@ -91,12 +96,14 @@ def create_app(
         Readiness({"catalogue": ping.ping, **(checks or {})}),
         LoginRefusals(entropy),
         changes,
+        sources,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
     Babel(app, locale_selector=language.current_locale, timezone_selector=language.time_zone)
     language.check_translations(app, config.languages)
     Assets(app)
+    uploads.init_app(app)
     health.init_app(app)
     state.init_app(app, health.PUBLIC_ENDPOINTS)
     sessions.init_app(app, health.PUBLIC_ENDPOINTS)

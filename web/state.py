@@ -23,6 +23,8 @@ from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
 
@@ -52,6 +54,7 @@ class PanelState:
     readiness: Readiness
     refused: LoginRefusals
     changes: Changes | None = None
+    sources: Sources = SHIPPED
 
 
 @dataclass(frozen=True, slots=True)
