@@ -36,7 +36,7 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     nina = person(width=1280, reduced_motion="reduce").log_in("nina")
     page = nina.page
     page.get_by_role("link", name="Numéros").click()
-    expect(page.get_by_text("Enregistré depuis le")).to_be_visible()
+    expect(page.get_by_text("Enregistrement activé depuis le")).to_be_visible()
     plays(nina, 0)
     look(nina, "numbers", tmp_path)
     page.get_by_role("link", name="Modifier").click()
@@ -74,11 +74,11 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     expect(page.get_by_text("Bonjour, garage Dumont.")).to_be_visible()
 
     page.get_by_role("button", name="Désactiver").click()
-    expect(page.get_by_text("Non enregistré depuis le")).to_be_visible()
+    expect(page.get_by_text("Enregistrement désactivé depuis le")).to_be_visible()
     look(nina, "off", tmp_path)
     page.get_by_role("link", name="Écouter et activer").click()
     page.get_by_role("button", name="Activer l’enregistrement").click()
-    expect(page.get_by_text("Enregistré depuis le")).to_be_visible()
+    expect(page.get_by_text("Enregistrement activé depuis le")).to_be_visible()
     page.get_by_role("link", name="Ce qui était annoncé avant").click()
     expect(page.get_by_text("Modifié par Nina Dumont")).to_have_count(3)
     plays(nina, 1)

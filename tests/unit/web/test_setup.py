@@ -139,7 +139,7 @@ def test_switches_off_and_on_again(paul, bakery, line, clock) -> None:
     assert recorded_lines() == {}
     assert queries.lines(bakery.id)[0].until is None, "the number stays theirs"
     page = paul.get("/numbers").text
-    assert "Non enregistré" in page
+    assert "Enregistrement désactivé" in page
     assert leaves("line.mode_changed") == [{"line": line.id, "mode": "off", "mode_was": "notice"}]
     clock.forward(minutes=1)
     assert switch_on(paul, line).status_code == 303
