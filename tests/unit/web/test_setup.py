@@ -11,13 +11,17 @@ import wave
 import numpy as np
 import pytest
 
+from recorder.capture.config_cache import CHECK_INTERVAL, ConfigCache
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineDraftTable, LineTable
 from recorder.features.tenants import line_policies, setup
+from recorder.features.tenants.duty import SnapshotDuty
+from recorder.processes.worker_loop import TICK
 from recorder.prompts.sound_check import LARGEST
+from recorder.prompts.sound_sources import Sources
 from tests.announcements import announcement_in
 
 CHOICES = {
@@ -311,3 +315,25 @@ def test_another_customers_number_is_not_there(browser, house, rival, line) -> N
     for path in ("setup", "on", "off"):
         assert boss.send(f"/numbers/{line.id}/{path}", token).status_code == 404
     assert boss.get(f"/numbers/announcements/{line.announcement}/announcement.wav").status_code == 404
+
+
+# --- how fast
+
+
+def test_next_call_follows_one_turn_of_worker_and_daemon(paul, house, line) -> None:
+    """Each of the two looks once a second."""
+    assert TICK + CHECK_INTERVAL <= 2
+    duty = SnapshotDuty(house.services, (), Sources())
+    cache = ConfigCache(house.spool, house.services.snapshot, 0.99, house.clock)
+    (house.folder / "spool").mkdir(exist_ok=True)
+
+    def turn() -> str | None:
+        assert duty.refresh()
+        cache._check()
+        return cache.decide(line.number)[1]
+
+    assert turn() is None
+    paul.send(f"/numbers/{line.id}/off")
+    assert turn() == "no_line"
+    switch_on(paul, line)
+    assert turn() is None
