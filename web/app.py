@@ -17,6 +17,8 @@ from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web import (
     access_log,
     account,
@@ -35,6 +37,7 @@ from web import (
     security,
     state,
     subject_requests,
+    uploads,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -59,6 +62,7 @@ def create_app(
     changes: Changes | None = None,
     factors: SecondFactorService | None = None,
     outbox: Outbox | None = None,
+    sources: Sources = SHIPPED,
     proofs: EntryProofs | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
@@ -68,7 +72,8 @@ def create_app(
     (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
     ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
     none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
-    ``None`` where the store is not at hand.  Raises ``ValueError`` for a language without a translation.
+    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences.  Raises
+    ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
@@ -104,6 +109,7 @@ def create_app(
         changes,
         factors=factors,
         outbox=outbox or Outbox(),
+        sources=sources,
         proofs=proofs,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
@@ -111,6 +117,7 @@ def create_app(
     Babel(app, locale_selector=language.current_locale, timezone_selector=language.time_zone)
     language.check_translations(app, config.languages)
     Assets(app)
+    uploads.init_app(app)
     health.init_app(app)
     state.init_app(app, health.PUBLIC_ENDPOINTS)
     sessions.init_app(app, health.PUBLIC_ENDPOINTS)

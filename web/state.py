@@ -26,6 +26,8 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
 
@@ -57,6 +59,7 @@ class PanelState:
     changes: Changes | None = None
     outbox: Outbox = field(default_factory=Outbox)
     factors: SecondFactorService | None = None
+    sources: Sources = SHIPPED
     proofs: EntryProofs | None = None
 
 
