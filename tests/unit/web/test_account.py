@@ -121,9 +121,7 @@ def test_wrong_current_password_changes_nothing_and_is_limited(browser):
     assert browser(address="203.0.113.9").log_in("claire").status_code == 303
 
 
-@pytest.mark.parametrize(
-    "password", ["", "short", "1qaz2wsx3edc", "claire martin 1", "passwordpassword"]
-)
+@pytest.mark.parametrize("password", ["", "short", "1qaz2wsx3edc", "claire martin 1", "passwordpassword"])
 def test_weak_password_is_refused_beside_its_field(browser, password):
     visit = browser("claire")
     answer = visit.send("/account/password", current=PASSWORD, password=password)
