@@ -38,8 +38,10 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     def check_given(row: ReviewTable) -> None:
         reviews.check_disclosure(row, tenant, trust)
 
-    asked = SubjectRequestTable.select(SubjectRequestTable.id).where(SubjectRequestTable.tenant_id == tenant)
-    yield from _check(tenant, ReviewTable, ReviewTable.request.in_(asked), check_given)
+    requests = SubjectRequestTable.select(SubjectRequestTable.id).where(
+        SubjectRequestTable.tenant_id == tenant
+    )
+    yield from _check(tenant, ReviewTable, ReviewTable.request.in_(requests), check_given)
     yield from _check(tenant, UserTable, UserTable.tenant == tenant, check_user)
     yield from _check(tenant, SecondFactorTable, SecondFactorTable.tenant_id == tenant, check_factors)
     yield from _check(tenant, ApiTokenTable, ApiTokenTable.tenant_id == tenant, check_token)

@@ -353,5 +353,5 @@ def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy, ke
     ids = [row.id for row in SessionTable.select(SessionTable.id).where(living).order_by(SessionTable.id)]
     if ids:
         SessionTable.update(ended_at=now).where(SessionTable.id.in_(ids)).execute()
-        ended = [({"user": user_id, "session": each}, None) for each in ids]
-        append_all(tenant, "session.closed", ended, now, entropy)
+        bodies = [({"user": user_id, "session": each}, None) for each in ids]
+        append_all(tenant, "session.closed", bodies, now, entropy)

@@ -17,6 +17,7 @@ from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
@@ -66,6 +67,7 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     ThrottleTable,
     HandoverFetchTable,
+    OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
 )
