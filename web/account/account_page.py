@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from recorder.errors import CatalogueError
 from recorder.identity import passwords, users
-from web.account import devices
+from web.account import devices, notices
 from web.account.blueprint import blueprint
 from web.account.factors import service
 from web.account.forms import PasswordForm, ProfileForm
@@ -71,6 +71,7 @@ def change_password() -> Response | tuple[str, int]:
         user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
         signer=signer,
     )  # fmt: skip
+    notices.tell(user, notices.PASSWORD_CHANGED)
     response = redirect(url_for("account.show"), 303)
     renew_session(response)
     flash(_("Your password is changed. Other devices are logged out."))

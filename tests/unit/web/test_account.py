@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,11 +11,17 @@ import pytest
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import SessionTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.identity import users
+from recorder.mail.message import MailMessage, render
+from recorder.mail.outbox import Outbox, QueuedMail, open_mail
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import WebConfig, create_app
+from web.account import notices
 from web.account.devices import BROWSERS, SYSTEMS
+from web.language import NAMES
+from web.state import KEY
 
 NEW = "seven quiet lanterns rowing north"
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -238,3 +245,64 @@ def test_limits_of_a_session_are_settings(house, clock, browser):
         assert entered(visit)
         clock.forward(minutes=9)
     assert not entered(visit)
+
+
+# --- mails about the account
+
+
+@pytest.fixture
+def mails(app, house, bakery):
+    """Reads the mails that wait to be sent, to people whose log-ins are mail addresses."""
+    state = app.extensions[KEY]
+    app.extensions[KEY] = replace(state, outbox=Outbox(house.keyring, "https://accord.example.com"))
+    for name in ("lea", "tim"):
+        house.person(bakery, f"{name}@example.com", name, language="en")
+
+    def waiting() -> list[QueuedMail]:
+        with connected():
+            rows = OutgoingMailTable.select().order_by(OutgoingMailTable.id)
+            return [open_mail(row, house.keyring) for row in rows]
+
+    return waiting
+
+
+def test_log_in_from_a_new_device_is_told_by_mail(browser, mails, clock):
+    first = browser()
+    first.log_in("lea@example.com")
+    assert not mails(), "the account was just made"
+    clock.forward(days=1)
+    first.log_in("lea@example.com")
+    assert not mails(), "a known device"
+    visit = browser(address="203.0.113.7")
+    visit.client.environ_base["HTTP_USER_AGENT"] = FIREFOX
+    visit.log_in("lea@example.com")
+    (mail,) = mails()
+    assert mail.address == "lea@example.com"
+    assert "Firefox on Windows" in mail.content.text
+    assert "26 November 2026" in mail.content.text
+    assert "10:00:00 CET" in mail.content.text
+    assert "https://accord.example.com/account" in mail.content.text
+    assert "203.0.113" not in mail.content.text
+
+
+def test_new_password_is_told_by_mail(browser, mails):
+    visit = browser("tim@example.com")
+    visit.send("/account/password", current=PASSWORD, password=NEW)
+    (mail,) = mails()
+    assert "password" in mail.content.subject
+
+
+def test_log_in_that_is_no_address_gets_no_mail(browser, mails, clock):
+    clock.forward(days=1)
+    assert browser("claire")
+    assert not mails()
+
+
+@pytest.mark.parametrize("kind", [notices.NEW_DEVICE, notices.PASSWORD_CHANGED, notices.FACTORS_CHANGED])
+def test_mails_are_written_in_every_language(kind):
+    values = {"name": "Léa", "login": "lea@example.com", "device": "Firefox", "time": "now"}
+    written = {
+        render(MailMessage(kind, language, values, "/account"), "https://x").text for language in NAMES
+    }
+    assert len(written) == len(NAMES)
+    assert all("Léa" in text and "https://x/account" in text for text in written)
