@@ -118,6 +118,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "user.password_changed": Sentence(PEOPLE, _l("The password of %(whom)s was changed.")),
     "user.access_changed": Sentence(PEOPLE, _l("The access of %(whom)s was changed.")),
     "user.login_changed": Sentence(PEOPLE, _l("The log-in of %(whom)s was changed.")),
+    "user.profile_changed": Sentence(PEOPLE, _l("The name or language of %(whom)s was changed.")),
     "user.link_issued": Sentence(PEOPLE, _l("A link was made for %(whom)s.")),
     "user.factors_changed": Sentence(PEOPLE, _l("The second factor of %(whom)s was changed.")),
     "invitation.created": Sentence(PEOPLE, _l("%(who)s invited somebody.")),
