@@ -38,6 +38,7 @@ from web import (
     state,
     subject_requests,
     uploads,
+    usage,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -130,7 +131,7 @@ def create_app(
     errors.init_app(app)
     for package in (
         access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language, design,
+        subject_requests, usage, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
