@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from recorder.clock import utc_now
+from recorder.features.access_log.verification import EntryProofs
 from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes import object_store
@@ -31,6 +32,8 @@ def run(context: Context) -> None:
         WebConfig(
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
+            idle=timedelta(minutes=settings.session_idle_minutes),
+            longest=timedelta(hours=settings.session_hours),
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
@@ -42,6 +45,7 @@ def run(context: Context) -> None:
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
         outbox=context.outbox(),
         sources=open_sources(context.settings.prompts),
+        proofs=EntryProofs(store, context.root()),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)
