@@ -109,8 +109,8 @@ def full(house: Bakery, recorded) -> Bakery:
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
         UsageTable.create(
             id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",
-            lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at, through=1,
-            counted_at=at,
+            lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at,
+            through=1, counted_at=at,
         )  # fmt: skip
     number = row.external_party.value
     asked = service.enter(
