@@ -23,6 +23,7 @@ from web import (
     api,
     design,
     errors,
+    first_day,
     health,
     language,
     live,
@@ -124,8 +125,8 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language, design,
+        account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
