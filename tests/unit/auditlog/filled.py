@@ -177,6 +177,7 @@ def _people(world: World) -> None:
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
         password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
     )  # fmt: skip
+    users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
     key = factors.new_app_key(person)
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
