@@ -204,8 +204,9 @@ def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
 def test_panel_key_signs_no_tombstone(keys: Keys) -> None:
     signing.renew(keys.folder, keys.root, NOW)
     panel = signing.load_signer(keys.folder / signing.PANEL_KEY, keys.folder / signing.PANEL_ENDORSEMENT)
+    panel_uses = ("amendment", "receipt", "retention", "call_erasure", "command", "disclosure", "credential")
     for use in signing.USES:
-        if use in ("amendment", "receipt", "retention", "call_erasure", "command", "disclosure"):
+        if use in panel_uses:
             panel.check(use, NOW)
         else:
             assert refusal(lambda use=use: panel.check(use, NOW)) == "seal.endorsement_use"  # type: ignore[misc]
