@@ -61,6 +61,13 @@ def test_existing_key_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "kek").read_bytes() == b"somebody's"
 
 
+def test_key_is_written_before_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append((tmp_path / "kek").read_bytes()))
+    write_private(tmp_path / "kek", b"ours")
+    assert synced == [b"ours"], "what is still in the process is lost with it"
+
+
 def test_each_init_makes_its_own_keys(tmp_path: Path) -> None:
     first, second = signing.init(tmp_path / "a", NOW), signing.init(tmp_path / "b", NOW)
     assert all(one.read_bytes() != other.read_bytes() for one, other in zip(first, second, strict=True))
